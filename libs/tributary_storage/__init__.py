@@ -1,0 +1,1 @@
+"""Placeholder for tributary_storage."""
