@@ -1,0 +1,52 @@
+"""What every test may ask for: real stores, a workspace of its own."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tributary_cli.stack.clickhouse_server import ClickHouseServer
+from tributary_cli.stack.redis_server import RedisServer
+
+from tests.support.stores import Stores, running_clickhouse, running_redis, running_stores
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
+    """One Redis and one ClickHouse, shared by all tests of this process."""
+    with running_stores(tmp_path_factory.mktemp("stores")) as running:
+        yield running
+
+
+@pytest.fixture
+def redis_url(stores: Stores) -> str:
+    """An empty Redis database that this test has for itself (`redis://…/n`); durable settings."""
+    return stores.empty_redis_url()
+
+
+@pytest.fixture(scope="session")
+def clickhouse_url(stores: Stores) -> str:
+    """The shared ClickHouse database; what a test writes there carries its own workspace."""
+    return stores.clickhouse_url
+
+
+@pytest.fixture
+def workspace() -> str:
+    """The id of a workspace that no other test uses."""
+    return f"w-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def private_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    """A Redis of this test's own, to be killed, paused, filled or restarted."""
+    with running_redis(tmp_path / "redis") as server:
+        yield server
+
+
+@pytest.fixture
+def private_clickhouse(tmp_path: Path) -> Iterator[ClickHouseServer]:
+    """A ClickHouse of this test's own, to be killed, paused or restarted."""
+    with running_clickhouse(tmp_path / "clickhouse") as server:
+        yield server

@@ -1,0 +1,75 @@
+"""Waiting for what must become true, with a deadline instead of a sleep."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, overload
+
+T = TypeVar("T")
+
+_FIRST_PAUSE_SECONDS = 0.005
+_LONGEST_PAUSE_SECONDS = 0.1
+
+
+def eventually(check: Callable[[], T], timeout_seconds: float = 10) -> T:
+    """Calls `check` until it returns something true and no AssertionError, and returns that.
+
+    A check that only asserts counts as soon as it returns (None is not false here): `eventually(lambda: ...)` and
+    `def check(): assert ...` both work.
+
+    Raises:
+        AssertionError: It did not hold in time; with the last failure.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        held, answer, failure = _attempt(check)
+        if held:
+            return answer
+        if time.monotonic() >= deadline:
+            raise AssertionError(
+                f"did not hold within {timeout_seconds:g} s; last: {failure or repr(answer)}"
+            ) from failure
+        time.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+
+
+@overload
+async def eventually_async(check: Callable[[], Awaitable[T]], timeout_seconds: float = 10) -> T: ...
+
+
+@overload
+async def eventually_async(check: Callable[[], T], timeout_seconds: float = 10) -> T: ...
+
+
+async def eventually_async(check, timeout_seconds=10):  # type: ignore[no-untyped-def]
+    """Is `eventually` on the event loop; `check` may be a coroutine function or a plain one."""
+    deadline = time.monotonic() + timeout_seconds
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        answer, failure = None, None
+        try:
+            answer = check()
+            if inspect.isawaitable(answer):
+                answer = await answer
+        except AssertionError as error:
+            failure = error
+        if failure is None and (answer is None or answer):
+            return answer
+        if time.monotonic() >= deadline:
+            raise AssertionError(
+                f"did not hold within {timeout_seconds:g} s; last: {failure or repr(answer)}"
+            ) from failure
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+
+
+def _attempt(check: Callable[[], T]) -> tuple[bool, T, AssertionError | None]:
+    try:
+        answer = check()
+    except AssertionError as error:
+        return False, None, error  # type: ignore[return-value]
+    return answer is None or bool(answer), answer, None

@@ -1,0 +1,74 @@
+"""Real Redis and real ClickHouse for tests, started from the wheels.
+
+One of each is shared by all tests of a process; a test is alone in it nevertheless: it has its own workspace id and its
+own numbered Redis database, empty at first. What kills a store, or changes its settings, starts its own (`private_*`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tributary_cli.stack.clickhouse_server import ClickHouseServer
+from tributary_cli.stack.process import ChildProcess
+from tributary_cli.stack.redis_server import RedisServer
+
+from tests.support.ports import free_port
+
+_REDIS_DATABASES = 10_000
+
+
+@dataclass
+class Stores:
+    """A running Redis and a running ClickHouse."""
+
+    redis: RedisServer
+    clickhouse: ClickHouseServer
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def clickhouse_url(self) -> str:
+        return self.clickhouse.url
+
+    def empty_redis_url(self) -> str:
+        """Returns the URL of a Redis database nobody used before."""
+        return f"{self.redis.url}/{next(self._numbers) % _REDIS_DATABASES}"
+
+
+@contextmanager
+def running_stores(directory: Path) -> Iterator[Stores]:
+    """Starts both, side by side, and stops them."""
+    redis = RedisServer(directory / "redis", free_port(), {"databases": str(_REDIS_DATABASES)})
+    clickhouse = ClickHouseServer(directory / "clickhouse", free_port(), free_port())
+    with _running(redis, clickhouse):
+        yield Stores(redis, clickhouse)
+
+
+@contextmanager
+def running_redis(directory: Path, settings: Mapping[str, str] | None = None) -> Iterator[RedisServer]:
+    """Starts a Redis of its own; `settings` are lines of redis.conf that shall differ."""
+    server = RedisServer(directory, free_port(), settings)
+    with _running(server):
+        yield server
+
+
+@contextmanager
+def running_clickhouse(directory: Path) -> Iterator[ClickHouseServer]:
+    """Starts a ClickHouse of its own."""
+    server = ClickHouseServer(directory, free_port(), free_port())
+    with _running(server):
+        yield server
+
+
+@contextmanager
+def _running(*servers: ChildProcess) -> Iterator[None]:
+    with ExitStack() as stopping:
+        for server in servers:
+            stopping.callback(server.stop)
+            server.start()
+        for server in servers:
+            server.wait_until_ready()
+        yield
