@@ -58,7 +58,9 @@ def generate(target: Path) -> None:
 
 def differences(ours: Path, theirs: Path) -> list[str]:
     """Returns the paths, relative to both, that are missing on one side or differ, sorted."""
-    names = {p.relative_to(root) for root in (ours, theirs) for p in root.rglob("*.py*") if "__pycache__" not in p.parts}
+    names = {
+        p.relative_to(root) for root in (ours, theirs) for p in root.rglob("*.py*") if "__pycache__" not in p.parts
+    }
     return sorted(
         str(name)
         for name in names

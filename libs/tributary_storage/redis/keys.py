@@ -1,0 +1,126 @@
+"""Every Redis key: its pattern, type, life and owner.
+
+Three roles, each with a URL of its own, so that workers can drain the log while the log's Redis is full. The part in
+braces is the hash tag: all keys that one script touches carry the same one, on Redis Cluster as on one node.
+
+| role  | key                                        | type   | life                       | owner       |
+|-------|--------------------------------------------|--------|----------------------------|-------------|
+| every | `trb:epoch`                                | hash   | for ever                   | migrate     |
+| log   | `trb:{l3}:log:live`, `trb:{l3}:log:bulk`   | stream | replay horizon             | dedup       |
+| log   | `trb:{l3}:claims:<bucket>`                 | hash   | claims at least 36 days    | dedup       |
+| log   | `trb:{l3}:orders:<bucket>`                 | hash   | claims at least 400 days   | dedup       |
+| log   | `trb:{l3}:verdicts`                        | hash   | for ever                   | dedup       |
+| log   | `trb:{l3}:dead:<group>`                    | stream | 30 days                    | its group   |
+| state | `trb:{p3}:identifier:<token>`              | string | as the journey             | attribution |
+| state | `trb:{p3}:journey:<person key>`            | hash   | lookback + accept window   | attribution |
+| state | `trb:{p3}:person:<person id>`              | string | as the journey             | attribution |
+| state | `trb:{c3}:conversion:<conversion id>`      | hash   | as the journey             | attribution |
+| state | `trb:{c3}:conversions`                     | stream | replay horizon             | attribution |
+| state | `trb:{c3}:dead:<group>`                    | stream | 30 days                    | its group   |
+| state | `trb:{d:<workspace>}:descriptors`          | hash   | for ever                   | attribution |
+| jobs  | `trb:{j:<workspace>:<destination>}:due`    | zset   | until done                 | delivery    |
+| jobs  | `trb:{j:<workspace>:<destination>}:jobs`   | hash   | until done                 | delivery    |
+| jobs  | `trb:{j:<workspace>:<destination>}:sent`   | hash   | resend window              | delivery    |
+| jobs  | `trb:{j:<workspace>:<destination>}:state`  | hash   | for ever                   | delivery    |
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+Lane = Literal["live", "bulk"]
+"""Which queue of a shard; live is drained first."""
+
+LANES: Final[tuple[Lane, ...]] = ("live", "bulk")
+
+EPOCH: Final = "trb:epoch"
+
+RECORD_GROUP: Final = "record"
+ATTRIBUTE_GROUP: Final = "attribute"
+DELIVER_GROUP: Final = "deliver"
+
+EVENT_LOG_GROUPS: Final = (RECORD_GROUP, ATTRIBUTE_GROUP)
+"""The groups that hold the event log back; an unknown group is ignored and alarmed."""
+
+CONVERSION_LOG_GROUPS: Final = (DELIVER_GROUP,)
+"""The groups that hold the conversion log back."""
+
+
+def event_log(shard: int, lane: Lane) -> str:
+    """Returns the stream of admitted events of one shard and lane."""
+    return f"trb:{{l{shard}}}:log:{lane}"
+
+
+def claims(shard: int, bucket: int) -> str:
+    """Returns a bucket of event claims."""
+    return f"trb:{{l{shard}}}:claims:{bucket:x}"
+
+
+def orders(shard: int, bucket: int) -> str:
+    """Returns a bucket of order and adjustment claims."""
+    return f"trb:{{l{shard}}}:orders:{bucket:x}"
+
+
+def verdicts(shard: int) -> str:
+    """Returns the verdict counters of one shard: field `<workspace>|<VERDICT>`."""
+    return f"trb:{{l{shard}}}:verdicts"
+
+
+def event_dead_letters(shard: int, group: str) -> str:
+    """Returns the stream of events that `group` could not handle."""
+    return f"trb:{{l{shard}}}:dead:{group}"
+
+
+def identifier(shard: int, token: str) -> str:
+    """Returns the key that leads from an identity token (workspace included) to a person key."""
+    return f"trb:{{p{shard}}}:identifier:{token}"
+
+
+def journey(shard: int, person_key: str) -> str:
+    """Returns the journey of one person."""
+    return f"trb:{{p{shard}}}:journey:{person_key}"
+
+
+def person(shard: int, person_id: str) -> str:
+    """Returns the key that leads from a person id to the person key it is kept under."""
+    return f"trb:{{p{shard}}}:person:{person_id}"
+
+
+def conversion(shard: int, conversion_id: str) -> str:
+    """Returns the parts, published state and unpublished revisions of one conversion (workspace included in the id)."""
+    return f"trb:{{c{shard}}}:conversion:{conversion_id}"
+
+
+def conversion_log(shard: int) -> str:
+    """Returns the stream of conversion revisions of one shard."""
+    return f"trb:{{c{shard}}}:conversions"
+
+
+def conversion_dead_letters(shard: int, group: str) -> str:
+    """Returns the stream of revisions that `group` could not handle."""
+    return f"trb:{{c{shard}}}:dead:{group}"
+
+
+def descriptors(workspace: str) -> str:
+    """Returns the content-addressed texts of a workspace's touches."""
+    return f"trb:{{d:{workspace}}}:descriptors"
+
+
+def due(workspace: str, destination: str) -> str:
+    """Returns the conversions that wait for a destination, by due time."""
+    return f"trb:{{j:{workspace}:{destination}}}:due"
+
+
+def jobs(workspace: str, destination: str) -> str:
+    """Returns the jobs of a destination, by conversion."""
+    return f"trb:{{j:{workspace}:{destination}}}:jobs"
+
+
+def sent(workspace: str, destination: str) -> str:
+    """Returns what a destination was last sent, by conversion."""
+    return f"trb:{{j:{workspace}:{destination}}}:sent"
+
+
+def destination_state(workspace: str, destination: str) -> str:
+    """Returns a destination's pause, throttle and circuit state."""
+    return f"trb:{{j:{workspace}:{destination}}}:state"
