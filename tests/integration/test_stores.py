@@ -17,15 +17,8 @@ from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.redis_server import RedisServer
 
 from tests.support.eventually import eventually
+from tests.support.processes import is_alive
 from tests.support.stores import Stores, running_redis, running_stores
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"  # a zombie has ended; its new parent has not looked yet
 
 
 def test_redis_is_set_so_that_what_it_acknowledged_is_on_disk(stores: Stores) -> None:
@@ -74,13 +67,14 @@ def test_two_sets_of_stores_run_side_by_side(stores: Stores, tmp_path: Path) -> 
 def test_stopping_leaves_no_process(tmp_path: Path) -> None:
     with running_stores(tmp_path) as running:
         pids = [running.redis.pid, running.clickhouse.pid]
-    assert not any(_is_alive(pid) for pid in pids)
+    assert not any(is_alive(pid) for pid in pids)
 
 
 def test_stores_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = (
         "import json, pathlib, sys, threading\n"
-        "from tests.support.stores import running_stores\n"
+        "from tests.support.processes import is_alive
+from tests.support.stores import running_stores\n"
         "with running_stores(pathlib.Path(sys.argv[1])) as running:\n"
         "    print(json.dumps([running.redis.pid, running.clickhouse.pid]), flush=True)\n"
         "    threading.Event().wait()\n"
@@ -89,9 +83,9 @@ def test_stores_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     with parent:
         assert parent.stdout is not None
         pids = json.loads(parent.stdout.readline())
-        assert all(_is_alive(pid) for pid in pids)
+        assert all(is_alive(pid) for pid in pids)
         os.kill(parent.pid, signal.SIGKILL)
-    eventually(lambda: not any(_is_alive(pid) for pid in pids))
+    eventually(lambda: not any(is_alive(pid) for pid in pids))
 
 
 def test_a_store_that_cannot_start_says_why_with_the_end_of_its_log(tmp_path: Path) -> None:

@@ -119,9 +119,13 @@ class ChildProcess:
             time.sleep(pause)
             pause = min(pause * 1.5, _SLOWEST_POLL_SECONDS)
 
+    def ask_to_stop(self) -> None:
+        """Sends SIGTERM and returns at once, so that several can end side by side; `stop` waits."""
+        self._signal_group(signal.SIGTERM)
+
     def stop(self, grace_seconds: float = 10) -> None:
         """Asks the process to end (SIGTERM), and kills it if it has not after `grace_seconds`. Twice is once."""
-        self._signal_group(signal.SIGTERM)
+        self.ask_to_stop()
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace_seconds)

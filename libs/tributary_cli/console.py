@@ -1,0 +1,36 @@
+"""Where commands write: results to standard output, everything said on the way to standard error.
+
+So `tributary report --json | jq` works while progress stays visible.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def output() -> Console:
+    """Returns the console for results; as wide as it must be when it is no terminal."""
+    from rich.console import Console  # heavy: `--help` does without
+
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 200
+    return console
+
+
+def messages() -> Console:
+    """Returns the console for what is said on the way."""
+    from rich.console import Console
+
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Writes one JSON document to standard output; what JSON does not know (a date, a path) as text."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()

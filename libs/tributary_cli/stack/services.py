@@ -1,0 +1,44 @@
+"""The five services as processes: `python -m tributary_<service>`, ready when their gRPC health says so."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from tributary_cli.stack.health import Health, check_health
+from tributary_cli.stack.ports import HOST, is_listening
+from tributary_cli.stack.process import ChildProcess
+
+STOP_ORDER = (("ingestion", "query"), ("dedup",), ("attribution",), ("delivery",))
+"""Who asks stops before who answers, and who fills a stream before who drains it."""
+
+_PROBE_SECONDS = 1.0
+
+
+class ServiceProcess(ChildProcess):
+    """One service of the local stack.
+
+    Attributes:
+        address: Where it serves gRPC, host:port.
+    """
+
+    def __init__(self, service: str, port: int, log_file: Path, environment: Mapping[str, str]) -> None:
+        """Describes the process; nothing runs before `start`.
+
+        Args:
+            service: One of the five.
+            port: Where it shall serve.
+            log_file: Where its log goes.
+            environment: Its whole environment, but for where it listens.
+        """
+        self.address = f"{HOST}:{port}"
+        super().__init__(
+            service,
+            [sys.executable, "-m", f"tributary_{service}"],
+            log_file=log_file,
+            is_ready=lambda: (
+                is_listening(port) and check_health(self.address, service, _PROBE_SECONDS) is Health.SERVING
+            ),
+            environment={**environment, "TRIBUTARY_LISTEN": self.address},
+        )

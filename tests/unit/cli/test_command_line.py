@@ -1,0 +1,51 @@
+"""The command line as a whole: quick help, and failures that say what to do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from tributary_cli.__main__ import cli
+from tributary_cli.errors import CommandError
+
+HEAVY = {"grpc", "google.protobuf", "rich", "pydantic", "redis", "clickhouse_driver", "yaml"}
+
+
+def test_help_imports_nothing_heavy() -> None:
+    program = "import sys; sys.argv = ['tributary', '--help']\nfrom tributary_cli.__main__ import cli\n"
+    program += "cli(standalone_mode=False)\nprint('loaded', *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.rpartition("loaded ")[2].split())
+    assert not HEAVY & loaded
+
+
+@pytest.mark.parametrize("command", cli.list_commands(click.Context(cli)))
+def test_every_listed_command_explains_itself(command: str) -> None:
+    result = CliRunner().invoke(cli, [command, "--help"])
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage:")
+
+
+def test_a_failure_is_a_sentence_and_the_next_step_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text("{")
+    result = CliRunner().invoke(cli, ["up", "--data", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "stack.json cannot be read.\nDelete it" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_debug_keeps_the_failure_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text("{")
+    result = CliRunner().invoke(cli, ["--debug", "up", "--data", str(tmp_path)])
+    assert isinstance(result.exception, CommandError)
+
+
+@pytest.mark.parametrize("choice", ["query", "query=", "query=0", "query=70000", "nobody=7000"])
+def test_a_port_choice_that_is_none_is_refused(choice: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["up", "--data", str(tmp_path), "--port", choice])
+    assert result.exit_code == 2
+    assert "is not PART=PORT" in result.stderr
