@@ -73,8 +73,7 @@ def test_stopping_leaves_no_process(tmp_path: Path) -> None:
 def test_stores_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = (
         "import json, pathlib, sys, threading\n"
-        "from tests.support.processes import is_alive
-from tests.support.stores import running_stores\n"
+        "from tests.support.stores import running_stores\n"
         "with running_stores(pathlib.Path(sys.argv[1])) as running:\n"
         "    print(json.dumps([running.redis.pid, running.clickhouse.pid]), flush=True)\n"
         "    threading.Event().wait()\n"
