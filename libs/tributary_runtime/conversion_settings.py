@@ -1,0 +1,146 @@
+"""What a workspace says about its conversions, amounts and channels in `workspaces.yaml`.
+
+The one rule: a conversion name without an entry is counted by the defaults, never refused; a declaration only refines.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from tributary_runtime.declared import AmountMicros, CurrencyCode, Declared, Name
+
+
+class Role(StrEnum):
+    """What a conversion stands for; values of different roles are never added."""
+
+    REVENUE = "REVENUE"
+    LEAD = "LEAD"
+    MICRO = "MICRO"
+
+
+class Counting(StrEnum):
+    """Which of a person's conversions of one name count, in event order; the others are kept, uncounted."""
+
+    EVERY = "every"
+    ONCE_PER_PERSON = "once_per_person"
+    ONCE_PER_SESSION = "once_per_session"
+    ONCE_PER_CLICK = "once_per_click"
+
+
+class ValueBasis(StrEnum):
+    """Which part of an order's amounts is credited; all parts are stored."""
+
+    AS_SENT = "as_sent"
+    NET_OF_TAX = "net_of_tax"
+    NET_OF_TAX_AND_SHIPPING = "net_of_tax_and_shipping"
+    MARGIN = "margin"
+
+
+class ObservedBy(StrEnum):
+    """Who saw an order."""
+
+    BACKEND = "backend"
+    FORWARDED = "forwarded"
+    APP = "app"
+    BROWSER = "browser"
+
+
+class ExpectedAmount(Declared):
+    """The range an amount of one currency is expected in; outside, the event is quarantined (or its value pending)."""
+
+    currency: CurrencyCode
+    """ISO 4217."""
+
+    minimum_micros: AmountMicros = Field(alias="minimum", default=0)
+    """Smallest expected amount, included."""
+
+    maximum_micros: AmountMicros = Field(alias="maximum")
+    """Largest expected amount, included."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.minimum_micros > self.maximum_micros:
+            raise ValueError("minimum is larger than maximum")
+        return self
+
+
+class ConversionDefinition(Declared):
+    """How conversions of one name are counted and valued."""
+
+    name: Name
+    """As in `Conversion.name`."""
+
+    role: Role = Role.REVENUE
+    """REVENUE | LEAD | MICRO."""
+
+    primary: bool = True
+    """Whether totals of its role include it."""
+
+    counting: Counting = Counting.EVERY
+    """every | once_per_person | once_per_session | once_per_click."""
+
+    value_basis: ValueBasis = ValueBasis.AS_SENT
+    """as_sent | net_of_tax | net_of_tax_and_shipping | margin: which part is credited."""
+
+    source_rank: tuple[ObservedBy, ...] = (
+        ObservedBy.BACKEND,
+        ObservedBy.FORWARDED,
+        ObservedBy.APP,
+        ObservedBy.BROWSER,
+    )
+    """Whose value, currency and items win where several observed one order, best first."""
+
+    expected_amounts: tuple[ExpectedAmount, ...] = ()
+    """Per currency, at most one range each; a currency without one has no limits."""
+
+    def expected_amount(self, currency: str) -> ExpectedAmount | None:
+        """Returns the range expected in a currency, if one is declared."""
+        return next((expected for expected in self.expected_amounts if expected.currency == currency), None)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        currencies = [expected.currency for expected in self.expected_amounts]
+        if len(set(currencies)) != len(currencies):
+            raise ValueError("expected_amounts names a currency twice")
+        if len(set(self.source_rank)) != len(self.source_rank):
+            raise ValueError("source_rank names a source twice")
+        return self
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=256)]
+"""Compared without regard to case; `*` stands for any text."""
+
+
+class ChannelRule(Declared):
+    """Names the channel of a touchpoint before the built-in rules do; all given conditions must hold."""
+
+    channel: Name
+    """The channel, e.g. Paid Social."""
+
+    sub_channel: str = ""
+    """Any finer name."""
+
+    source: Pattern | None = None
+    """UTM source, or the host of the referrer."""
+
+    medium: Pattern | None = None
+    """UTM medium."""
+
+    campaign: Pattern | None = None
+    """UTM campaign."""
+
+    referrer: Pattern | None = None
+    """Host of the referrer."""
+
+    page: Pattern | None = None
+    """Path of the landing page."""
+
+    click_id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] | None = None
+    """Family of a click id that is present, e.g. gclid."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not any((self.source, self.medium, self.campaign, self.referrer, self.page, self.click_id)):
+            raise ValueError("a channel rule needs at least one condition")
+        return self

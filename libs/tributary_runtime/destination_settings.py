@@ -1,0 +1,125 @@
+"""Where conversions of a workspace are sent, as `workspaces.yaml` declares it.
+
+The one rule: a destination gets only what is mapped here; a conversion name without an entry is not sent.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from tributary_runtime.attribution_settings import AttributionModel
+from tributary_runtime.declared import Declared, Name, Slug
+from tributary_runtime.secret_references import SecretReference
+
+
+class SendScope(StrEnum):
+    """Which conversions a destination gets, of those mapped and consented."""
+
+    ALL_CONSENTED = "all_consented"
+    WITH_OWN_CLICK = "with_own_click"
+    CHANNEL_CREDITED = "channel_credited"
+
+
+class SentValue(StrEnum):
+    """Which value a destination is told."""
+
+    FULL = "full"
+    BASIS = "basis"
+    CREDITED = "credited"
+
+
+class Pixel(StrEnum):
+    """Whether a browser tag tells the destination about the same conversions."""
+
+    NONE = "none"
+    SHARED_ID = "shared_id"
+    """It does, with the caller's pixel event id; a conversion without one is not eligible."""
+
+
+class ConversionMapping(Declared):
+    """How one conversion name is told to a destination."""
+
+    name: Name | None = None
+    """The destination's own name or action id for it; unset: as ours."""
+
+
+class Quota(Declared):
+    """How fast a destination may be called, by all replicas together."""
+
+    requests_per_minute: Annotated[int, Field(ge=1)] = 600
+    """Calls in any sliding minute at most."""
+
+
+class WebhookDestination(Declared):
+    """An HTTPS address of the workspace's own; calls are signed as Standard Webhooks asks."""
+
+    id: Slug
+    """Unique in the workspace; never changes, the sent ledger knows it."""
+
+    type: Literal["webhook"]
+    """webhook."""
+
+    url: Annotated[str, Field(max_length=2048)]
+    """Where to post to; https, unless private addresses are allowed."""
+
+    secret: SecretReference
+    """Signs every call: whsec_ and base64, or at least 24 characters of any text."""
+
+    previous_secret: SecretReference | None = None
+    """Also signs while receivers change to `secret`."""
+
+    conversions: dict[Name, ConversionMapping] = Field(default_factory=dict)
+    """Conversion names to send, and what each is called there."""
+
+    allow_private_addresses: bool = False
+    """Whether http, loopback and private networks may be called. For a laptop only: else a request forger's door."""
+
+    hold_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 0
+    """How long a conversion waits before it is sent first, so that early changes travel with it."""
+
+    paused: bool = False
+    """Whether jobs are only collected."""
+
+    send_scope: SendScope = SendScope.ALL_CONSENTED
+    """all_consented | with_own_click | channel_credited."""
+
+    value: SentValue = SentValue.FULL
+    """full | basis | credited: which value is told."""
+
+    value_model: AttributionModel | None = None
+    """The model of a credited value; unset: the workspace's primary model."""
+
+    pixel: Pixel = Pixel.NONE
+    """none | shared_id: whether a browser tag tells the destination about the same conversions."""
+
+    channels: tuple[Name, ...] = ()
+    """The channels that are this destination's own, for with_own_click and channel_credited."""
+
+    send_test_traffic: bool = False
+    """Whether events marked TEST are sent, marked as such."""
+
+    quota: Quota = Quota()
+    """How fast it may be called."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        url = urlsplit(self.url)
+        allowed = ("https", "http") if self.allow_private_addresses else ("https",)
+        if url.scheme not in allowed or not url.hostname:
+            raise ValueError(f"url must begin with {' or '.join(f'{scheme}://' for scheme in allowed)} and name a host")
+        if url.username or url.password:
+            raise ValueError("url must not contain a user or password")
+        if self.send_scope is SendScope.CHANNEL_CREDITED and not self.channels:
+            raise ValueError("send_scope channel_credited needs channels")
+        return self
+
+    def name_of(self, conversion_name: str) -> str | None:
+        """Returns what a conversion is called there, or None if it is not sent there."""
+        mapping = self.conversions.get(conversion_name)
+        return None if mapping is None else mapping.name or conversion_name
+
+
+Destination = WebhookDestination
+"""Any destination; a union told apart by `type` once there are more."""

@@ -1,0 +1,83 @@
+"""Logs: one JSON object per line on standard output, coloured text on a terminal.
+
+The one rule: the event is a constant snake_case phrase in the past tense (`credit_revised`), all else are fields. Lines
+of libraries come out the same way, as `library_logged`.
+"""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from tributary_runtime.redaction import redact
+from tributary_runtime.settings import LogLevel
+from tributary_runtime.traces import trace_ids
+
+_LEVELS = {
+    LogLevel.DEBUG: logging.DEBUG,
+    LogLevel.INFO: logging.INFO,
+    LogLevel.WARNING: logging.WARNING,
+    LogLevel.ERROR: logging.ERROR,
+}
+
+
+def add_trace_ids(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Adds the ids of the trace and span being worked on; a structlog processor."""
+    trace_id, span_id = trace_ids()
+    if trace_id:
+        fields.setdefault("trace_id", trace_id)
+        fields.setdefault("span_id", span_id)
+    return fields
+
+
+def configure_logs(service: str, level: LogLevel = LogLevel.INFO, output: TextIO | None = None) -> None:
+    """Sets up logging for the process; called once, before anything logs.
+
+    Args:
+        service: On every line; `ingestion`, `dedup`, ...
+        level: Less severe lines cost almost nothing.
+        output: Standard output unless given.
+    """
+    output = output or sys.stdout
+    is_terminal = output.isatty()
+    render: list[structlog.typing.Processor]
+    if is_terminal:
+        render = [structlog.dev.ConsoleRenderer()]
+    else:
+        render = [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer()]
+
+    def add_service(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        fields["service"] = service
+        return fields
+
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            add_service,
+            add_trace_ids,
+            *([redact] if is_terminal else []),
+            *render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(file=output),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(handlers=[_ToStructlog()], level=max(_LEVELS[level], logging.WARNING), force=True)
+    logging.captureWarnings(capture=True)
+
+
+class _ToStructlog(logging.Handler):
+    """Writes what libraries log through the same processors."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes one record."""
+        try:
+            message = record.getMessage()
+        except Exception:
+            message = str(record.msg)
+        logger = structlog.get_logger("library").bind(logger=record.name, message=message)
+        logger.log(max(record.levelno, logging.DEBUG), "library_logged", exc_info=record.exc_info or None)

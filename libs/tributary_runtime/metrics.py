@@ -1,0 +1,207 @@
+"""The catalogue: every instrument of every process.
+
+The one rule: attributes are closed. An attribute is an enum, or a `DeclaredSet` that code (never a caller) fills at
+start; what is not in it counts as `other`. So no input, of a user or of a workspace, can make a new time series.
+
+Latency, API success rate and duplicate rate come from exactly one instrument each: EVENT_TO_CREDIT, DELIVERY_ATTEMPTS,
+EVENTS.
+"""
+
+from enum import StrEnum
+
+import grpc
+
+from tributary_runtime.instruments import DeclaredSet, counter, gauge, histogram
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""Boundaries for what should take milliseconds."""
+
+LAG_SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60, 300, 3600, 86_400)
+"""Boundaries for what waits in a log."""
+
+SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+"""Boundaries for numbers of events in a batch."""
+
+
+class Verdict(StrEnum):
+    """What became of an event, as the contract names it."""
+
+    ACCEPTED = "ACCEPTED"
+    DUPLICATE = "DUPLICATE"
+    CONFLICT = "CONFLICT"
+    REJECTED = "REJECTED"
+    QUARANTINED = "QUARANTINED"
+    UNDECIDED = "UNDECIDED"
+    VALID = "VALID"
+
+
+class Lane(StrEnum):
+    """The lane of the event log."""
+
+    LIVE = "live"
+    BULK = "bulk"
+
+
+class Group(StrEnum):
+    """A consumer group."""
+
+    RECORD = "record"
+    ATTRIBUTE = "attribute"
+    DELIVER = "deliver"
+
+
+class Outcome(StrEnum):
+    """What came of one attempt to deliver (DESIGN section 8)."""
+
+    OK = "OK"
+    RETRY = "RETRY"
+    THROTTLED = "THROTTLED"
+    REAUTH = "REAUTH"
+    SPLIT = "SPLIT"
+    PERMANENT = "PERMANENT"
+    CONFIG = "CONFIG"
+    UNKNOWN = "UNKNOWN"
+
+
+class DestinationType(StrEnum):
+    """What kind of destination was called."""
+
+    WEBHOOK = "webhook"
+
+
+class Cause(StrEnum):
+    """Why a conversion was revised (SEMANTICS section 9); an open enum in the contract, closed here."""
+
+    INITIAL = "initial"
+    LATE_TOUCHPOINT = "late_touchpoint"
+    OBSERVATION_MERGED = "observation_merged"
+    REFUND = "refund"
+    RESTATEMENT = "restatement"
+    RETRACTION = "retraction"
+    CHARGEBACK = "chargeback"
+    STAGE_CHANGE = "stage_change"
+    IDENTITY_MERGE = "identity_merge"
+    IDENTITY_UNMERGE = "identity_unmerge"
+    QUARANTINE_RELEASE = "quarantine_release"
+    VALIDATION_REJECT = "validation_reject"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    ERASURE = "erasure"
+    SETTINGS_CHANGE = "settings_change"
+    RECLASSIFICATION = "reclassification"
+    MODEL_CHANGE = "model_change"
+    EXCHANGE_RATE = "exchange_rate"
+    RECONCILIATION = "reconciliation"
+    OPERATOR = "operator"
+
+
+class Table(StrEnum):
+    """A ClickHouse table that is written in batches."""
+
+    EVENTS = "events"
+    REFUSALS = "refusals"
+    CONVERSIONS = "conversions"
+    CONVERSION_REVISIONS = "conversion_revisions"
+    DELIVERIES = "deliveries"
+
+
+class BatchOutcome(StrEnum):
+    """What came of a batch that a worker read."""
+
+    HANDLED = "handled"
+    BACKPRESSURE = "backpressure"
+    UNAVAILABLE = "unavailable"
+    FAILED = "failed"
+
+
+class ReloadOutcome(StrEnum):
+    """What came of a changed `workspaces.yaml`."""
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+
+
+RPC_METHODS = DeclaredSet("rpc_methods")
+"""Full method names; filled from the servicers' rules at start."""
+
+RPC_CODES = DeclaredSet("rpc_codes", (code.name for code in grpc.StatusCode))
+"""Names of gRPC status codes."""
+
+# -- every process ----------------------------------------------------------------------------------------------------
+RPC_DURATION = histogram(
+    "tributary.rpc.duration",
+    "s",
+    "Time to answer a call, by method and code.",
+    SECONDS,
+    method=RPC_METHODS,
+    code=RPC_CODES,
+)
+WORKSPACES_RELOADS = counter(
+    "tributary.workspaces.reloads", "{reload}", "Changes of workspaces.yaml taken or refused.", outcome=ReloadOutcome
+)
+READY = gauge("tributary.process.ready", "1", "1 while every guard passes, 0 while the process refuses work.")
+
+# -- ingestion --------------------------------------------------------------------------------------------------------
+EVENTS = counter("tributary.ingestion.events", "{event}", "Events decided on, by verdict.", verdict=Verdict)
+REQUEST_EVENTS = histogram("tributary.ingestion.request_events", "{event}", "Events in one request.", SIZES)
+WARNINGS = counter("tributary.ingestion.warnings", "{warning}", "Warnings told about events that were accepted.")
+
+# -- dedup ------------------------------------------------------------------------------------------------------------
+COMMIT_EVENTS = histogram("tributary.admission.commit_events", "{event}", "Events in one group commit.", SIZES)
+COMMIT_CALLS = histogram("tributary.admission.commit_calls", "{call}", "Calls that shared one group commit.", SIZES)
+COMMIT_DURATION = histogram(
+    "tributary.admission.commit_duration", "s", "Time of one group commit, fsync included.", SECONDS
+)
+CLAIMS_SWEPT = counter("tributary.admission.claims_swept", "{claim}", "Claims removed past their life.")
+RECORDER_LAG = histogram(
+    "tributary.recorder.lag", "s", "From accept to recorded in ClickHouse, per entry.", LAG_SECONDS, lane=Lane
+)
+
+# -- workers ----------------------------------------------------------------------------------------------------------
+BATCHES = counter(
+    "tributary.worker.batches", "{batch}", "Batches read, by what came of them.", group=Group, outcome=BatchOutcome
+)
+BATCH_ENTRIES = histogram("tributary.worker.batch_entries", "{entry}", "Entries in one batch.", SIZES, group=Group)
+BATCH_DURATION = histogram("tributary.worker.batch_duration", "s", "Time to handle one batch.", SECONDS, group=Group)
+LAG_AGE = gauge(
+    "tributary.worker.lag_age", "s", "Age of the oldest entry just read: how far a group is behind.", group=Group
+)
+DEAD_LETTERS = counter("tributary.worker.dead_letters", "{event}", "Events that can never be handled.", group=Group)
+TAKEN_OVER = counter(
+    "tributary.worker.taken_over", "{entry}", "Entries taken over from a worker that died.", group=Group
+)
+WRITTEN_ROWS = counter("tributary.storage.rows", "{row}", "Rows written to ClickHouse.", table=Table)
+
+# -- attribution ------------------------------------------------------------------------------------------------------
+ATTRIBUTED_EVENTS = counter("tributary.attribution.events", "{event}", "Events applied to journeys.")
+CONVERSIONS = counter("tributary.attribution.conversions", "{conversion}", "Conversions credited for the first time.")
+REVISIONS = counter("tributary.attribution.revisions", "{revision}", "Revisions published, by cause.", cause=Cause)
+PUBLISH_CONFLICTS = counter(
+    "tributary.attribution.publish_conflicts", "{conflict}", "Publishes that met a newer revision and started over."
+)
+EVENT_TO_CREDIT = histogram(
+    "tributary.attribution.event_to_credit",
+    "s",
+    "From accept to credit stored in ClickHouse, per conversion.",
+    LAG_SECONDS,
+)
+
+# -- delivery ---------------------------------------------------------------------------------------------------------
+DELIVERY_ATTEMPTS = counter(
+    "tributary.delivery.attempts",
+    "{attempt}",
+    "Attempts to deliver, by outcome.",
+    destination=DestinationType,
+    outcome=Outcome,
+)
+DELIVERY_DURATION = histogram(
+    "tributary.delivery.duration", "s", "Time of one call to a destination.", SECONDS, destination=DestinationType
+)
+CREDIT_TO_DELIVERY = histogram(
+    "tributary.delivery.credit_to_delivery",
+    "s",
+    "From revision to the destination's OK.",
+    LAG_SECONDS,
+    destination=DestinationType,
+)
+INELIGIBLE = counter("tributary.delivery.ineligible", "{conversion}", "Conversions a destination does not get.")
+JOBS_DUE = gauge("tributary.delivery.jobs_due", "{job}", "Jobs whose time has come.")

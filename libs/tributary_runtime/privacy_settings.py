@@ -1,0 +1,87 @@
+"""What a workspace says about people in `workspaces.yaml`: who is one person, what they consented to, what is kept.
+
+The one rule: where nothing is said, the most careful reading applies.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from tributary_runtime.declared import Declared, RegionCode
+
+
+class IdentitySettings(Declared):
+    """Limits that keep strangers from becoming one person (SEMANTICS section 7)."""
+
+    customer_ids_per_person: Annotated[int, Field(ge=1, le=100)] = 1
+    """Customer ids one person may have; a further one starts another person."""
+
+    identifiers_per_type: Annotated[int, Field(ge=1, le=1000)] = 5
+    """Identifiers of each other type one person may have."""
+
+    flagged_cluster_size: Annotated[int, Field(ge=2)] = 50
+    """Identifiers from which a person is shown as suspicious."""
+
+    refused_cluster_size: Annotated[int, Field(ge=2)] = 500
+    """Identifiers beyond which a person takes no further one."""
+
+    shared_device_customers: Annotated[int, Field(ge=1)] = 5
+    """An identifier seen with more customer ids than this stops linking: a kiosk, a family tablet."""
+
+    shared_device_days: Annotated[int, Field(ge=1, le=365)] = 30
+    """The days in which those customer ids are counted."""
+
+    blocked_identifiers: tuple[str, ...] = ()
+    """Values that never link anyone, beside the shipped list: test@example.com, 0000."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.flagged_cluster_size > self.refused_cluster_size:
+            raise ValueError("flagged_cluster_size is larger than refused_cluster_size")
+        return self
+
+
+class Purpose(StrEnum):
+    """What consent is for."""
+
+    AD_STORAGE = "ad_storage"
+    ANALYTICS_STORAGE = "analytics_storage"
+    AD_USER_DATA = "ad_user_data"
+    AD_PERSONALIZATION = "ad_personalization"
+    SALE_OR_SHARING = "sale_or_sharing"
+
+
+class ConsentDefault(Declared):
+    """What is assumed of people of some regions who were not asked, or whose answer was not sent."""
+
+    regions: Annotated[tuple[RegionCode, ...], Field(min_length=1)]
+    """ISO 3166-1 codes."""
+
+    granted: tuple[Purpose, ...] = ()
+    """Purposes that count as granted there; all others are denied."""
+
+
+class ErasureMode(StrEnum):
+    """What erasing a person leaves."""
+
+    SEVER = "sever"
+    """Order value, date and channel-level credit stay under a random id: totals do not change."""
+    REMOVE = "remove"
+    """Nothing stays; totals change."""
+
+
+class RetentionSettings(Declared):
+    """How long what is kept."""
+
+    match_key_days: Annotated[int, Field(ge=1, le=400)] = 100
+    """Sealed match keys: as long as the longest correction window of a destination."""
+
+    person_event_months: Annotated[int, Field(ge=1, le=120)] = 14
+    """Events that can be tied to a person."""
+
+    ledger_years: Annotated[int, Field(ge=1, le=30)] = 10
+    """Conversions, revisions, credit, without personal data."""
+
+    erasure: ErasureMode = ErasureMode.SEVER
+    """sever | remove: what erasing a person leaves."""

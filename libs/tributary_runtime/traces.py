@@ -1,0 +1,178 @@
+"""Traces: one from the caller's request, through the streams, to the last effect.
+
+The one rule: nothing is traced unless the standard `OTEL_*` variables ask for it, and then their sampler decides. But the
+caller's `traceparent` always travels on, traced or not, so that a trace is whole even if a process in between is silent.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, Tracer
+from opentelemetry.util.types import AttributeValue
+
+TRACEPARENT = "traceparent"
+"""Metadata key, and field of an admission (W3C Trace Context)."""
+
+MAX_LINKS = 128
+"""Links of one span at most; OpenTelemetry's own default."""
+
+_LENGTH = 55
+_passing: ContextVar[str] = ContextVar("traceparent", default="")
+_provider: TracerProvider | None = None
+_tracer: Tracer | None = None
+
+
+def is_asked_for(environ: Mapping[str, str], signal: str) -> bool:
+    """Tells whether the `OTEL_*` variables ask for a signal.
+
+    Args:
+        environ: Normally `os.environ`.
+        signal: `TRACES` or `METRICS`.
+    """
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporter = environ.get(f"OTEL_{signal}_EXPORTER", "")
+    if exporter:
+        return exporter != "none"
+    return bool(environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"))
+
+
+def resource_of(service: str) -> Resource:
+    """Names the process to who collects its signals; `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_SERVICE_NAME` come first."""
+    named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": f"tributary-{service}"}
+    return Resource.create(named)
+
+
+def configure_traces(service: str, exporter: SpanExporter | None = None) -> None:
+    """Starts tracing if it is asked for; called once per process, before the first call.
+
+    Args:
+        service: `ingestion`, `dedup`, ...
+        exporter: Asks for tracing whatever the environment says; for tests.
+    """
+    global _provider, _tracer
+    if exporter is None:
+        if not is_asked_for(os.environ, "TRACES"):
+            return
+        exporter = _exporter(os.environ.get("OTEL_TRACES_EXPORTER", "otlp"))
+    _provider = TracerProvider(resource=resource_of(service))  # sampler and limits from OTEL_* variables
+    _provider.add_span_processor(BatchSpanProcessor(exporter))
+    _tracer = _provider.get_tracer("tributary")
+
+
+def _exporter(name: str) -> SpanExporter:
+    if name == "console":
+        return ConsoleSpanExporter()
+    if name != "otlp":
+        raise ValueError(f"OTEL_TRACES_EXPORTER is {name!r}; otlp, console and none are supported.")
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # 0.1 s: only who exports pays
+
+    return OTLPSpanExporter()
+
+
+def flush_traces() -> None:
+    """Sends what was not sent yet, and stops. May block for seconds: call it off the loop."""
+    global _provider, _tracer
+    if _provider is not None:
+        _provider.shutdown()
+    _provider = _tracer = None
+
+
+def is_tracing() -> bool:
+    """Tells whether spans are made in this process."""
+    return _tracer is not None
+
+
+def current_traceparent() -> str:
+    """Returns the W3C traceparent that what happens next belongs to; empty if nobody gave one and nothing is traced."""
+    if _tracer is not None:
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            return _format(context)
+    return _passing.get()
+
+
+def trace_ids() -> tuple[str, str]:
+    """Returns the ids of the trace and the span being worked on, in hex; empty if there are none."""
+    traceparent = current_traceparent()
+    return (traceparent[3:35], traceparent[36:52]) if traceparent else ("", "")
+
+
+def pass_on(traceparent: str) -> None:
+    """Makes a received traceparent the current one of this call, without a span of its own."""
+    if parse_traceparent(traceparent) is not None:
+        _passing.set(traceparent)
+
+
+def parse_traceparent(traceparent: str) -> SpanContext | None:
+    """Reads a W3C traceparent; None if it is not one."""
+    if len(traceparent) != _LENGTH or traceparent[2] != "-" or traceparent[35] != "-" or traceparent[52] != "-":
+        return None
+    try:
+        version = int(traceparent[:2], 16)
+        context = SpanContext(
+            trace_id=int(traceparent[3:35], 16),
+            span_id=int(traceparent[36:52], 16),
+            is_remote=True,
+            trace_flags=TraceFlags(int(traceparent[53:], 16)),
+        )
+    except ValueError:
+        return None
+    return context if version != 0xFF and context.is_valid else None
+
+
+def _format(context: SpanContext) -> str:
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+
+@contextmanager
+def span(name: str, kind: SpanKind = SpanKind.INTERNAL, **attributes: AttributeValue) -> Iterator[Span]:
+    """Works within a span below the current one; no span, and no cost to speak of, where nothing is traced."""
+    if _tracer is None:
+        yield trace.INVALID_SPAN
+        return
+    with _tracer.start_as_current_span(name, _parent(_passing.get()), kind, attributes=attributes) as started:
+        yield started
+
+
+@contextmanager
+def linked_span(name: str, traceparents: Iterable[str], **attributes: AttributeValue) -> Iterator[Span]:
+    """Works within the span of a worker that serves several calls at once.
+
+    If all calls belong to one span, the work is its child: the trace is one. Else the work is a trace of its own,
+    linked to each of them.
+
+    Args:
+        name: `attribute batch`; no ids.
+        traceparents: Of what is worked on, in order; empty ones are passed over.
+        attributes: Of the span.
+    """
+    if _tracer is None:
+        distinct = {traceparent for traceparent in traceparents if traceparent}
+        token = _passing.set(distinct.pop() if len(distinct) == 1 else "")
+        try:
+            yield trace.INVALID_SPAN
+        finally:
+            _passing.reset(token)
+        return
+    distinct = dict.fromkeys(traceparent for traceparent in traceparents if traceparent)
+    contexts = [context for context in map(parse_traceparent, distinct) if context is not None]
+    links = [Link(context) for context in contexts[:MAX_LINKS]]
+    parent = _parent(next(iter(distinct))) if len(contexts) == 1 == len(distinct) else Context()
+    with _tracer.start_as_current_span(name, parent, SpanKind.CONSUMER, attributes=attributes, links=links) as started:
+        yield started
+
+
+def _parent(traceparent: str) -> Context | None:
+    """Returns the context below a received traceparent; None, the current context, if a span is open or none came."""
+    if not traceparent or trace.get_current_span().get_span_context().is_valid:
+        return None
+    remote = parse_traceparent(traceparent)
+    return None if remote is None else trace.set_span_in_context(NonRecordingSpan(remote))

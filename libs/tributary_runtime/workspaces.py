@@ -1,0 +1,240 @@
+"""The workspaces of an installation: the model of `workspaces.yaml`.
+
+The one rule: the file is the only place that says what a workspace is, unknown keys are refused, and what was read
+never changes; `workspaces_file.py` replaces it as a whole. `workspaces.schema.json` says the same to an editor and
+`workspaces.example.yaml` to a person; tests keep the three together.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator, model_validator
+
+from tributary_runtime.attribution_settings import AttributionSettings, settings_at
+from tributary_runtime.conversion_settings import ChannelRule, ConversionDefinition
+from tributary_runtime.declared import CurrencyCode, Declared, Domain, Name, RegionCode, Slug
+from tributary_runtime.destination_settings import Destination
+from tributary_runtime.privacy_settings import ConsentDefault, IdentitySettings, RetentionSettings
+from tributary_runtime.secret_references import SecretReference
+
+
+class Scope(StrEnum):
+    """What an API key may do."""
+
+    INGEST = "ingest"
+    """Send events."""
+    BACKFILL = "backfill"
+    """Send events outside the accept window, into the bulk lane."""
+    QUERY = "query"
+    """Read reports, journeys, health, integrity."""
+    ADMIN = "admin"
+    """Change state: release quarantine, replay deliveries, reconcile."""
+
+
+class ApiKey(Declared):
+    """A credential of one workspace; only its hash is known."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{3,31}$")]
+    """The part between the underscores of trb_<id>_<secret>; unique in the installation; shown in logs."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """SHA-256 of the secret, in hex, as `tributary keys create` prints it."""
+
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1)]
+    """ingest, backfill, query, admin: what the key may do."""
+
+    expires_on: date | None = None
+    """Last day, in UTC, on which the key is valid; unset: for ever."""
+
+
+class Reporting(Declared):
+    """In which money and days the books are kept."""
+
+    currency: CurrencyCode = "USD"
+    """Currency of report totals, ISO 4217."""
+
+    time_zone: str = "UTC"
+    """IANA name of the zone of the books: cuts posting days, and report days unless another is asked for."""
+
+    books_closed_through: date | None = None
+    """Last closed day: later changes of older conversions post to the day after it."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_zone(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (LookupError, ValueError, OSError):
+            raise ValueError("is no IANA time zone, such as Europe/Berlin") from None
+        return value
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The zone of the books."""
+        return ZoneInfo(self.time_zone)
+
+
+class AcceptWindows(Declared):
+    """How old, or how far ahead, an event may be. Claims protect these spans: they can be shortened, not extended."""
+
+    event_days: Annotated[int, Field(ge=1, le=28)] = 28
+    """Touchpoints, and conversions known only by their event id."""
+
+    order_days: Annotated[int, Field(ge=1, le=399)] = 399
+    """Conversions with an order id, adjustments, deals and stages."""
+
+    ahead_seconds: Annotated[int, Field(ge=0, le=3600)] = 300
+    """How far in the future an event time may be."""
+
+    backfill_days: Annotated[int, Field(ge=1, le=3653)] = 3653
+    """With scope backfill: how old an event may be."""
+
+
+class Limits(Declared):
+    """What one workspace may take of what all share."""
+
+    live_events_per_second: Annotated[int, Field(ge=1)] | None = None
+    """Above it, events go to the bulk lane; unset: no limit of its own."""
+
+    backlog_percent: Annotated[int, Field(ge=1, le=100)] = 50
+    """Share of the event log's room that its unread events may hold; above it RESOURCE_EXHAUSTED."""
+
+
+class DealMatching(Declared):
+    """How CRM deals are compared with conversions."""
+
+    amount_tolerance_percent: Annotated[int, Field(ge=0, le=100)] = 1
+    """Amounts this close are equal."""
+
+    date_tolerance_days: Annotated[int, Field(ge=0, le=90)] = 3
+    """Days this close are equal."""
+
+
+class Workspace(Declared):
+    """A tenant: everything that is counted, credited, reported and sent belongs to exactly one."""
+
+    id: Slug
+    """Never changes: it is part of every key and every row."""
+
+    name: str = ""
+    """For people; unset: the id."""
+
+    pepper: SecretReference
+    """Makes identity tokens of this workspace unguessable. Never change it: every person would become a stranger."""
+
+    data_key: SecretReference | None = None
+    """Wraps the keys that seal match keys per person, 32 bytes in base64; unset: match keys are not kept."""
+
+    api_keys: tuple[ApiKey, ...] = ()
+    """Who may call in its name."""
+
+    default_region: RegionCode | None = None
+    """Where phone numbers without a country code are from, and whose consent default applies."""
+
+    reporting: Reporting = Reporting()
+    """In which money and days the books are kept."""
+
+    accept: AcceptWindows = AcceptWindows()
+    """How old an event may be."""
+
+    limits: Limits = Limits()
+    """What it may take of what all share."""
+
+    own_domains: tuple[Domain, ...] = ()
+    """Its own sites, with their sub-domains: a referrer among them is no new touch."""
+
+    ignored_referrers: tuple[Domain, ...] = ()
+    """Beside the shipped list: payment, sign-on and survey pages that a visitor only returns from."""
+
+    channel_rules: tuple[ChannelRule, ...] = ()
+    """Before the built-in rules, first match wins."""
+
+    coupons: dict[Name, Name] = Field(default_factory=dict)
+    """Coupon code to partner: such a conversion gets a COUPON touch of the partner."""
+
+    conversions: tuple[ConversionDefinition, ...] = ()
+    """How conversions are counted and valued, one entry per name."""
+
+    attribution: Annotated[tuple[AttributionSettings, ...], Field(min_length=1)] = (AttributionSettings(),)
+    """How credit is computed: a history, oldest first. Append an entry to change it; never edit an effective one."""
+
+    identity: IdentitySettings = IdentitySettings()
+    """Which identifiers make one person."""
+
+    consent_defaults: tuple[ConsentDefault, ...] = ()
+    """What is assumed where nothing was said, per region; without an entry: denied."""
+
+    retention: RetentionSettings = RetentionSettings()
+    """How long what is kept."""
+
+    deals: DealMatching = DealMatching()
+    """How CRM deals are compared with conversions."""
+
+    destinations: tuple[Destination, ...] = ()
+    """Where its conversions are sent."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_twins("destinations", [destination.id for destination in self.destinations])
+        _refuse_twins("conversions", [definition.name for definition in self.conversions])
+        starts = [settings.effective_from for settings in self.attribution]
+        later = [start for start in starts[1:] if start is not None]
+        if len(later) < len(starts) - 1:
+            raise ValueError("attribution: only the first entry may lack effective_from")
+        if any(first is not None and first >= second for first, second in zip(starts, later, strict=False)):
+            raise ValueError("attribution: effective_from must grow from entry to entry")
+        return self
+
+    @property
+    def title(self) -> str:
+        """The name for people."""
+        return self.name or self.id
+
+    @cached_property
+    def _definitions(self) -> Mapping[str, ConversionDefinition]:
+        return {definition.name: definition for definition in self.conversions}
+
+    def conversion(self, name: str) -> ConversionDefinition:
+        """Returns how conversions of a name are counted: as declared, else by the defaults."""
+        return self._definitions.get(name) or ConversionDefinition(name=name[:128] or "-")
+
+    def attribution_at(self, conversion_time: datetime) -> AttributionSettings:
+        """Returns the settings that a conversion of this time is credited under."""
+        return settings_at(self.attribution, conversion_time)
+
+    def destination(self, destination_id: str) -> Destination | None:
+        """Returns a destination, if the workspace has it."""
+        return next((found for found in self.destinations if found.id == destination_id), None)
+
+
+class Workspaces(Declared):
+    """A whole `workspaces.yaml`, as read once."""
+
+    workspaces: tuple[Workspace, ...] = ()
+    """Every workspace of the installation."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        _refuse_twins("workspaces", [workspace.id for workspace in self.workspaces])
+        _refuse_twins("api_keys", [key.id for workspace in self.workspaces for key in workspace.api_keys])
+        return self
+
+    @cached_property
+    def by_id(self) -> Mapping[str, Workspace]:
+        """Workspace id to workspace."""
+        return {workspace.id: workspace for workspace in self.workspaces}
+
+    @cached_property
+    def by_key_id(self) -> Mapping[str, tuple[Workspace, ApiKey]]:
+        """API key id to the key and its workspace."""
+        return {key.id: (workspace, key) for workspace in self.workspaces for key in workspace.api_keys}
+
+
+def _refuse_twins(what: str, ids: list[str]) -> None:
+    twins = sorted({one for one in ids if ids.count(one) > 1})
+    if twins:
+        raise ValueError(f"{what}: {', '.join(twins)} is there more than once")
