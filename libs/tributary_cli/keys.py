@@ -6,8 +6,9 @@ import re
 from datetime import datetime
 
 import click
+from tributary_runtime.authentication import new_key
+from tributary_runtime.workspaces import Scope
 
-from tributary_cli.api_keys import SCOPES, make_api_key
 from tributary_cli.console import print_json
 
 _WORKSPACE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -20,7 +21,13 @@ def keys() -> None:
 
 @keys.command()
 @click.argument("workspace")
-@click.option("--scope", "scopes", multiple=True, type=click.Choice(SCOPES), help="What it may do; repeat it. [ingest]")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice([scope.value for scope in Scope]),
+    help="What it may do; repeat it. [ingest]",
+)
 @click.option("--expires-on", metavar="YYYY-MM-DD", type=click.DateTime(["%Y-%m-%d"]), help="Last day it is accepted.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def create(workspace: str, scopes: tuple[str, ...], expires_on: datetime | None, as_json: bool) -> None:
@@ -34,14 +41,18 @@ def create(workspace: str, scopes: tuple[str, ...], expires_on: datetime | None,
         raise click.BadParameter(
             "a workspace id is lower-case letters, digits and dashes, at most 63.", param_hint="WORKSPACE"
         )
-    key = make_api_key(dict.fromkeys(scopes or ("ingest",)))
-    entry = key.as_entry()
+    key = new_key()
+    entry: dict[str, object] = {
+        "id": key.id,
+        "sha256": key.sha256,
+        "scopes": list(dict.fromkeys(scopes or ("ingest",))),
+    }
     if expires_on is not None:
         entry["expires_on"] = expires_on.date()
     if as_json:
-        print_json({"workspace": workspace, "api_key": key.text, "entry": entry})
+        print_json({"workspace": workspace, "api_key": key.key.get_secret_value(), "entry": entry})
         return
     snippet = yaml.safe_dump([entry], sort_keys=False, default_flow_style=None, width=200)
-    click.echo(f"API key, shown this once:\n\n  {key.text}\n")
+    click.echo(f"API key, shown this once:\n\n  {key.key.get_secret_value()}\n")
     click.echo(f"Add this to workspaces.yaml, under `api_keys` of the workspace {workspace}:\n")
     click.echo("\n".join(f"      {line}" for line in snippet.splitlines()))

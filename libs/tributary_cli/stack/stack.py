@@ -16,7 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from tributary_cli.api_keys import SCOPES, make_api_key
+from tributary_runtime.authentication import new_key
+
 from tributary_cli.errors import StackError
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.directory import Installation, StackDirectory, write_private
@@ -207,9 +208,11 @@ class Stack:
             write_private(file, self._workspaces)
             self.installation = replace(self.installation, workspace="", api_key="")
         elif not file.exists():
-            key = make_api_key(SCOPES)
+            key = new_key()
             write_private(file, render_local_workspaces(key))
-            self.installation = replace(self.installation, workspace=LOCAL_WORKSPACE, api_key=key.text)
+            self.installation = replace(
+                self.installation, workspace=LOCAL_WORKSPACE, api_key=key.key.get_secret_value()
+            )
 
     def _migrate(self) -> None:
         """Runs the command that a cluster's migration job runs."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 
 import yaml
-
-from tributary_cli.api_keys import NewApiKey
+from tributary_runtime.authentication import NewKey
+from tributary_runtime.workspaces import Scope
 
 LOCAL_WORKSPACE = "local"
 
@@ -17,12 +17,12 @@ _HEADER = """\
 """
 
 
-def render_local_workspaces(key: NewApiKey) -> str:
+def render_local_workspaces(key: NewKey) -> str:
     """Returns the text of a `workspaces.yaml` with one workspace that `key` opens."""
     workspace = {
         "id": LOCAL_WORKSPACE,
         "name": "Local",
         "pepper": {"value": secrets.token_hex(32)},
-        "api_keys": [key.as_entry()],
+        "api_keys": [{"id": key.id, "sha256": key.sha256, "scopes": [scope.value for scope in Scope]}],
     }
     return _HEADER + yaml.safe_dump({"workspaces": [workspace]}, sort_keys=False)
