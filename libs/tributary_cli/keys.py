@@ -11,6 +11,7 @@ from tributary_runtime.workspaces import Scope
 
 from tributary_cli.console import print_json
 
+_SCOPES = [scope.value for scope in Scope]
 _WORKSPACE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
 
@@ -25,7 +26,7 @@ def keys() -> None:
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice([scope.value for scope in Scope]),
+    type=click.Choice(_SCOPES),
     help="What it may do; repeat it. [ingest]",
 )
 @click.option("--expires-on", metavar="YYYY-MM-DD", type=click.DateTime(["%Y-%m-%d"]), help="Last day it is accepted.")
