@@ -1,0 +1,231 @@
+"""Credit: one conversion shared among the touches of its window, under every model at once.
+
+A pure function of journey, conversion and settings. Per model the credits are integers that add up to exactly
+1 000 000, or nothing was eligible and all of it is unattributed, for one reason. Money is split by the same weights
+(not by the rounded credits) and adds up to the conversion's value to the micro.
+
+Inside are tuples and tables instead of objects: this runs for every conversion of every workspace.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+from tributary_domain.journey import DIRECT, Exclusion, JourneyTouch, in_event_order
+from tributary_domain.settings import HOUR, MODELS, AttributionSettings
+from tributary_domain.shares import split_equally, split_exactly
+from tributary_domain.time_decay import decay_weights
+from tributary_domain.windows import CreditableConversion, exclusions, shared_touches
+
+WHOLE: Final = 1_000_000
+"""Credit micros of one conversion under one model."""
+
+
+class UnattributedReason(StrEnum):
+    """Why no touch earned a conversion. Not Direct: that needs a direct visit that was observed."""
+
+    NO_TOUCHPOINT = "no_touchpoint"
+    """The person has no touch before the conversion."""
+    OUTSIDE_WINDOW = "outside_window"
+    """All touches are older than the window."""
+    ONLY_QUARANTINED = "only_quarantined"
+    """The touches of the window all wait for a release."""
+    NO_CONSENT = "no_consent"
+    """A touch of the window would have earned it, with consent."""
+    EXCLUDED_BY_SETTING = "excluded_by_setting"
+    """A touch of the window would have earned it under other settings."""
+    ANONYMOUS = "anonymous"
+    """The conversion carries nothing that links it to a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """The credit of one conversion. Outer tuples are in the order of `MODELS`, inner ones aligned with `touches`."""
+
+    touches: tuple[JourneyTouch, ...]
+    """What shares the conversion under at least one model, oldest first."""
+    credits: tuple[tuple[int, ...], ...]
+    """Credit micros: each model adds up to 1 000 000, or to 0 where the conversion is unattributed."""
+    amounts: tuple[tuple[int, ...], ...]
+    """Amount micros: each model adds up to the value, or to 0 where the conversion is unattributed."""
+    unattributed: tuple[UnattributedReason | None, ...]
+    """Per model: why nobody earned the conversion; None where somebody did."""
+    amount_micros: int
+    """The value that was shared."""
+
+    @property
+    def unattributed_credits(self) -> tuple[int, ...]:
+        """Credit micros that no touch earned, per model: all or nothing."""
+        return tuple(WHOLE if reason else 0 for reason in self.unattributed)
+
+    @property
+    def unattributed_amounts(self) -> tuple[int, ...]:
+        """Amount micros that no touch earned, per model: all or nothing."""
+        return tuple(self.amount_micros if reason else 0 for reason in self.unattributed)
+
+
+def attribute(
+    entries: Iterable[JourneyTouch], conversion: CreditableConversion, settings: AttributionSettings
+) -> Attribution:
+    """Shares a conversion among the touches of its window, under every model.
+
+    Args:
+        entries: The person's journey, in any order and with any repeats; must be complete for
+            `settings.history_micros` before the conversion. What came later may be in it.
+        conversion: The conversion.
+        settings: What was effective at its time (`settings.settings_at`).
+
+    Returns:
+        Its credit. The same set of entries gives the same credit.
+    """
+    ordered = in_event_order(entries)
+    windows = shared_touches(ordered, conversion, settings)
+    if len(windows) == 1:
+        touches = tuple(windows[0])
+        every = _every_model(touches, conversion.amount_micros, settings)
+    else:
+        touches = tuple(in_event_order(touch for window in windows for touch in window))
+        every = _models_by_window(touches, windows, conversion.amount_micros, settings)
+    credits, amounts = every
+    if all(windows):
+        unattributed: tuple[UnattributedReason | None, ...] = (None,) * len(MODELS)
+    else:
+        unattributed = _reasons(ordered, windows, conversion, settings)
+    return Attribution(touches, credits, amounts, unattributed, conversion.amount_micros)
+
+
+def _reasons(
+    ordered: Sequence[JourneyTouch],
+    windows: Sequence[Sequence[JourneyTouch]],
+    conversion: CreditableConversion,
+    settings: AttributionSettings,
+) -> tuple[UnattributedReason | None, ...]:
+    """Returns the reason of each model whose window is empty."""
+    left_out = exclusions(ordered, conversion, settings)
+    reasons: list[UnattributedReason | None] = [None] * len(MODELS)
+    for (lookback, models), window in zip(settings.windows, windows, strict=True):
+        if not window:
+            reason = _reason(left_out, windows, conversion, conversion.event_time_micros - lookback)
+            for model in models:
+                reasons[model] = reason
+    return tuple(reasons)
+
+
+def _reason(
+    left_out: dict[JourneyTouch, Exclusion],
+    windows: Sequence[Sequence[JourneyTouch]],
+    conversion: CreditableConversion,
+    oldest: int,
+) -> UnattributedReason:
+    """Names what came closest to earning the conversion in a window that holds nothing."""
+    inside = {reason for entry, reason in left_out.items() if entry.event_time_micros >= oldest}
+    if inside & {Exclusion.IMPRESSION_IGNORED, Exclusion.BEFORE_PATH_RESET, Exclusion.OVER_CAP}:
+        return UnattributedReason.EXCLUDED_BY_SETTING
+    if Exclusion.NO_CONSENT in inside:
+        return UnattributedReason.NO_CONSENT
+    if Exclusion.QUARANTINED in inside:
+        return UnattributedReason.ONLY_QUARANTINED
+    if (
+        conversion.has_earlier_touch
+        or any(windows)
+        or any(entry.is_touch for entry in left_out if entry.event_time_micros < oldest)
+        or Exclusion.OUTSIDE_VIEW_WINDOW in inside
+    ):
+        return UnattributedReason.OUTSIDE_WINDOW
+    return UnattributedReason.ANONYMOUS if conversion.is_anonymous else UnattributedReason.NO_TOUCHPOINT
+
+
+Shares = tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]
+"""Credits and amounts, per model and touch."""
+
+
+def _every_model(touches: Sequence[JourneyTouch], amount: int, settings: AttributionSettings) -> Shares:
+    """Shares one conversion among touches that every model sees."""
+    count = len(touches)
+    if count == 0:
+        return ((),) * len(MODELS), ((),) * len(MODELS)
+    if count == 1:
+        return ((WHOLE,),) * len(MODELS), ((amount,),) * len(MODELS)
+    linear, position, weights = _tables(count, settings.position_weights)
+    last = count - 1
+    last_non_direct = next((index for index in range(last, -1, -1) if not touches[index][4] & DIRECT), last)
+    decay = decay_weights([touch[0] for touch in touches], settings.half_life_hours * HOUR)
+    credits = (
+        _all_to(0, count, WHOLE),
+        _all_to(last, count, WHOLE),
+        _all_to(last_non_direct, count, WHOLE),
+        linear,
+        position,
+        tuple(split_exactly(WHOLE, decay)),
+    )
+    if amount == 0:
+        return credits, ((0,) * count,) * len(MODELS)
+    return credits, (
+        _all_to(0, count, amount),
+        _all_to(last, count, amount),
+        _all_to(last_non_direct, count, amount),
+        tuple(split_equally(amount, count)),
+        tuple(split_exactly(amount, weights)),
+        tuple(split_exactly(amount, decay)),
+    )
+
+
+def _models_by_window(
+    touches: Sequence[JourneyTouch],
+    windows: Sequence[Sequence[JourneyTouch]],
+    amount: int,
+    settings: AttributionSettings,
+) -> Shares:
+    """Shares one conversion where models look back differently; a touch outside a model's window has 0 there."""
+    place = {touch: index for index, touch in enumerate(touches)}
+    credits: list[tuple[int, ...]] = [()] * len(MODELS)
+    amounts: list[tuple[int, ...]] = [()] * len(MODELS)
+    for (_, models), window in zip(settings.windows, windows, strict=True):
+        window_credits, window_amounts = _every_model(window, amount, settings)
+        for model in models:
+            credits[model] = _placed(window_credits[model], window, place)
+            amounts[model] = _placed(window_amounts[model], window, place)
+    return tuple(credits), tuple(amounts)
+
+
+def _placed(parts: Sequence[int], window: Sequence[JourneyTouch], place: dict[JourneyTouch, int]) -> tuple[int, ...]:
+    """Aligns the parts of a window with all touches."""
+    aligned = [0] * len(place)
+    for part, touch in zip(parts, window, strict=True):
+        aligned[place[touch]] = part
+    return tuple(aligned)
+
+
+def _all_to(index: int, count: int, whole: int) -> tuple[int, ...]:
+    """Gives the whole to one touch."""
+    return (0,) * index + (whole,) + (0,) * (count - index - 1)
+
+
+def position_weights(count: int, shares: tuple[int, int, int]) -> list[int]:
+    """Returns the weight of each touch under position_based, as integers.
+
+    With two touches the ends share in proportion: a/(a+c) and c/(a+c). Where the given shares leave all touches without
+    weight (nothing for the ends of a path that has no middle), they share equally.
+
+    Args:
+        count: How many touches, at least 1.
+        shares: For the oldest, for all between together, for the newest.
+
+    >>> position_weights(4, (40, 20, 40))
+    [80, 20, 20, 80]
+    """
+    first, middle, last = shares
+    if count == 1:
+        return [1]
+    if count == 2:
+        return [first, last] if first + last else [1, 1]
+    return [first * (count - 2), *[middle] * (count - 2), last * (count - 2)]
+
+
+@lru_cache(maxsize=4096)
+def _tables(count: int, shares: tuple[int, int, int]) -> tuple[tuple[int, ...], tuple[int, ...], list[int]]:
+    """Returns what depends on the number of touches only: linear credits, position credits, position weights."""
+    weights = position_weights(count, shares)
+    return tuple(split_equally(WHOLE, count)), tuple(split_exactly(WHOLE, weights)), weights

@@ -1,0 +1,312 @@
+"""A conversion: what its observations and adjustments say together, whatever order they arrived in.
+
+Shops report one order several times on purpose, refunds come from several systems, and any of them may be first. The
+state is a pure function of the *set* of parts: they are ordered by event order, and one that comes twice counts once.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from tributary_domain.event_order import OrderKey, event_hash
+
+
+class SourceRank(IntEnum):
+    """Whose word on value, currency and items counts: the higher, then the earlier in event order."""
+
+    FRONT = 1
+    """BROWSER, APP or FORWARDED."""
+    BACKEND = 2
+
+
+class Standing(StrEnum):
+    """Whether a part counts."""
+
+    GOOD = "good"
+    QUARANTINED = "quarantined"
+    """Waits for a release; holds nothing against a good part."""
+    UNCOUNTED = "uncounted"
+    """Stored and shown only: internal or test traffic, or rejected after quarantine."""
+
+
+class AdjustmentKind(StrEnum):
+    """How an adjustment changes the value."""
+
+    REFUND = "refund"
+    """Subtracts; without an amount all that is left."""
+    CHARGEBACK = "chargeback"
+    """Subtracts like a refund, but the customer's bank did it."""
+    REVERSAL = "reversal"
+    """Gives back what was subtracted before (a dispute that was won); without an amount all of it."""
+    RESTATEMENT = "restatement"
+    """States the value anew, absolute; absorbs every adjustment before it."""
+    RETRACTION = "retraction"
+    """It never was a conversion: it counts for nothing, unless restated later."""
+
+
+class ConversionStatus(StrEnum):
+    """Whether a conversion counts in totals, and why not."""
+
+    COUNTED = "counted"
+    RETRACTED = "retracted"
+    QUARANTINED = "quarantined"
+    """All observations wait for a release: its value is pending."""
+    UNCOUNTED = "uncounted"
+    """Only internal or test traffic."""
+    UNOBSERVED = "unobserved"
+    """So far only adjustments are known: they wait for their conversion."""
+
+
+class ConversionFinding(StrEnum):
+    """What is odd about a conversion and should be looked at."""
+
+    OVER_REFUNDED = "over_refunded"
+    """More was subtracted than it was worth, or it was restated below zero; its value is 0."""
+    CURRENCY_MISMATCH = "currency_mismatch"
+    """An adjustment in another currency was left out."""
+    VALUE_CONFLICT = "value_conflict"
+    """Equally ranked sources state different values; the earliest counts."""
+    ADJUSTMENT_CONFLICT = "adjustment_conflict"
+    """Two systems report one adjustment with different amounts; the earliest counts."""
+    ADJUSTED_WITHOUT_VALUE = "adjusted_without_value"
+    """An amount was subtracted or given back, and no source states a value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One event that reports the conversion."""
+
+    event_time_micros: int
+    event_hash: int = 0
+    """Derived from `event_id` when 0."""
+    event_id: str
+    accept_time_micros: int = 0
+    """When the log accepted it."""
+    source_rank: int = SourceRank.BACKEND
+    amount_micros: int | None = None
+    """The credited value it states. None = it states none, which is not 0."""
+    currency_code: str = ""
+    identifiers: tuple[str, ...] = ()
+    """Identity tokens."""
+    click_ids: tuple[str, ...] = ()
+    """`family:value`."""
+    browser_ids: tuple[str, ...] = ()
+    """`name:value`."""
+    session: int = 0
+    """64-bit hash of the caller's session id; 0 = none."""
+    standing: Standing = Standing.GOOD
+
+    def __post_init__(self) -> None:
+        """Fills in the hash."""
+        if not self.event_hash:
+            object.__setattr__(self, "event_hash", event_hash(self.event_id))
+
+    @property
+    def order_key(self) -> OrderKey:
+        """Its place in event order."""
+        return self.event_time_micros, self.event_hash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """One event that changes the value of a conversion."""
+
+    event_time_micros: int
+    event_id: str
+    event_hash: int = 0
+    """Derived from `event_id` when 0."""
+    kind: AdjustmentKind
+    adjustment_id: str = ""
+    """Number of the refund, credit note or dispute: what makes two reports one. Empty: its event id."""
+    amount_micros: int | None = None
+    """Never negative, except for a restatement. None = all; required for a restatement."""
+    currency_code: str = ""
+    """Empty: the conversion's."""
+    accept_time_micros: int = 0
+    standing: Standing = Standing.GOOD
+
+    def __post_init__(self) -> None:
+        """Fills in the hash.
+
+        Raises:
+            ValueError: A restatement states no amount.
+        """
+        if self.kind is AdjustmentKind.RESTATEMENT and self.amount_micros is None:
+            message = "A restatement states the new value."
+            raise ValueError(message)
+        if not self.event_hash:
+            object.__setattr__(self, "event_hash", event_hash(self.event_id))
+
+    @property
+    def order_key(self) -> OrderKey:
+        """Its place in event order."""
+        return self.event_time_micros, self.event_hash
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What two reports of one adjustment share."""
+        return (self.kind, "a:" + self.adjustment_id) if self.adjustment_id else (self.kind, "e:" + self.event_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionState:
+    """What all parts known so far say together."""
+
+    status: ConversionStatus
+    anchor: Observation | None
+    """The earliest observation in event order: conversion time, and the place in the journey. None: UNOBSERVED."""
+    valued_by: Observation | None
+    """The observation whose value and currency count. None: no source states a value."""
+    currency_code: str
+    """Empty where no value is known."""
+    original_amount_micros: int | None
+    """What `valued_by` states. None: no source states a value."""
+    amount_micros: int | None
+    """The value now: 0 where retracted. None: no value is known."""
+    observations: tuple[Observation, ...]
+    """Those that make the state, in event order."""
+    adjustments: tuple[Adjustment, ...]
+    """Those that count, each once, in event order; the absorbed ones too."""
+    changes_micros: tuple[int, ...]
+    """By how much each adjustment changed the value, signed: with `original_amount_micros` they add up to the value."""
+    identifiers: tuple[str, ...]
+    """United over observations, sorted; likewise the next two."""
+    click_ids: tuple[str, ...]
+    browser_ids: tuple[str, ...]
+    session: int
+    """Of the earliest observation that has one; 0 = none."""
+    findings: tuple[ConversionFinding, ...]
+    """Each once, sorted."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether totals contain it."""
+        return self.status is ConversionStatus.COUNTED
+
+    @property
+    def conversion_time_micros(self) -> int:
+        """Event time of the earliest observation; 0 while unobserved."""
+        return self.anchor.event_time_micros if self.anchor else 0
+
+    @property
+    def counted_amount_micros(self) -> int:
+        """What totals contain of it."""
+        return self.amount_micros or 0 if self.is_counted else 0
+
+
+def conversion_state(observations: Iterable[Observation], adjustments: Iterable[Adjustment] = ()) -> ConversionState:
+    """Says what the parts of one conversion mean together.
+
+    Args:
+        observations: In any order, with any repeats.
+        adjustments: In any order, with any repeats; may come before their conversion, in time too.
+
+    Returns:
+        The state; the same for the same set of parts.
+    """
+    status, seen = _seen(observations)
+    findings: set[ConversionFinding] = set()
+    valued_by = _valued_by(seen, findings)
+    currency = valued_by.currency_code if valued_by else ""
+    applied = _each_once(adjustments, findings)
+    if not currency:
+        currency = next((a.currency_code for a in reversed(applied) if a.kind is AdjustmentKind.RESTATEMENT), "")
+    if currency:
+        same = [adjustment for adjustment in applied if adjustment.currency_code in ("", currency)]
+        if len(same) < len(applied):
+            findings.add(ConversionFinding.CURRENCY_MISMATCH)
+        applied = same
+    original = valued_by.amount_micros if valued_by else None
+    amount, changes, is_retracted = _adjusted(original, applied, findings)
+    if status is ConversionStatus.COUNTED and is_retracted:
+        status = ConversionStatus.RETRACTED
+    return ConversionState(
+        status=status,
+        anchor=seen[0] if seen else None,
+        valued_by=valued_by,
+        currency_code=currency,
+        original_amount_micros=original,
+        amount_micros=amount,
+        observations=tuple(seen),
+        adjustments=tuple(applied),
+        changes_micros=changes,
+        identifiers=tuple(sorted({token for part in seen for token in part.identifiers})),
+        click_ids=tuple(sorted({click_id for part in seen for click_id in part.click_ids})),
+        browser_ids=tuple(sorted({browser_id for part in seen for browser_id in part.browser_ids})),
+        session=next((part.session for part in seen if part.session), 0),
+        findings=tuple(sorted(findings)),
+    )
+
+
+def _seen(observations: Iterable[Observation]) -> tuple[ConversionStatus, list[Observation]]:
+    """Returns the observations that make the state: the good ones, else those that wait, else the uncounted."""
+    by_id: dict[str, Observation] = {}
+    for part in observations:
+        known = by_id.get(part.event_id)
+        if known is None or (
+            part != known and repr(part) < repr(known)
+        ):  # any one rule, so that arrival decides nothing
+            by_id[part.event_id] = part
+    ordered = sorted(by_id.values(), key=lambda part: (part.order_key, part.event_id))
+    for standing, status in (
+        (Standing.GOOD, ConversionStatus.COUNTED),
+        (Standing.QUARANTINED, ConversionStatus.QUARANTINED),
+        (Standing.UNCOUNTED, ConversionStatus.UNCOUNTED),
+    ):
+        seen = [part for part in ordered if part.standing is standing]
+        if seen:
+            return status, seen
+    return ConversionStatus.UNOBSERVED, []
+
+
+def _valued_by(seen: Iterable[Observation], findings: set[ConversionFinding]) -> Observation | None:
+    """Returns the highest ranked observation that states a value, the earliest of these."""
+    stating = [part for part in seen if part.amount_micros is not None]
+    if not stating:
+        return None
+    best = max(stating, key=lambda part: part.source_rank)  # the first of equals, and they are in event order
+    said = (best.amount_micros, best.currency_code)
+    if any(
+        (part.amount_micros, part.currency_code) != said for part in stating if part.source_rank == best.source_rank
+    ):
+        findings.add(ConversionFinding.VALUE_CONFLICT)
+    return best
+
+
+def _each_once(adjustments: Iterable[Adjustment], findings: set[ConversionFinding]) -> list[Adjustment]:
+    """Returns the adjustments that count in event order, one per identity: the earliest report of it."""
+    first: dict[tuple[str, str], Adjustment] = {}
+    ordered = sorted(set(adjustments), key=lambda part: (part.order_key, part.event_id, repr(part)))
+    for part in ordered:
+        if part.standing is Standing.GOOD:
+            known = first.setdefault(part.identity, part)
+            if (known.amount_micros, known.currency_code) != (part.amount_micros, part.currency_code):
+                findings.add(ConversionFinding.ADJUSTMENT_CONFLICT)
+    return list(first.values())
+
+
+def _adjusted(
+    original: int | None, applied: Iterable[Adjustment], findings: set[ConversionFinding]
+) -> tuple[int | None, tuple[int, ...], bool]:
+    """Returns the value after all adjustments, the change each made, and whether a retraction stands."""
+    base = left = original
+    is_retracted = False
+    value = max(0, original or 0)
+    changes = []
+    for part in applied:
+        if part.kind is AdjustmentKind.RESTATEMENT:
+            base = left = part.amount_micros
+            is_retracted = False
+        elif part.kind is AdjustmentKind.RETRACTION:
+            is_retracted = True
+        elif base is None or left is None:
+            findings.add(ConversionFinding.ADJUSTED_WITHOUT_VALUE)
+        elif part.kind is AdjustmentKind.REVERSAL:
+            left = base if part.amount_micros is None else left + part.amount_micros
+        else:
+            left = min(left, 0) if part.amount_micros is None else left - part.amount_micros
+        before, value = value, 0 if is_retracted else max(0, left or 0)
+        changes.append(value - before)
+    if left is not None and left < 0 and not is_retracted:
+        findings.add(ConversionFinding.OVER_REFUNDED)
+    return (None if left is None else value), tuple(changes), is_retracted

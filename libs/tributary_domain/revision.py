@@ -1,0 +1,242 @@
+"""Revisions: what changed between the state a publish displaced and the new one, and why.
+
+Only the displaced state counts, never what the worker believed before: so that two workers that publish one conversion
+at once still record each change exactly once. No change, no revision.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from tributary_domain.attribution import Attribution, UnattributedReason
+from tributary_domain.conversion import AdjustmentKind, ConversionState, ConversionStatus
+from tributary_domain.settings import MODELS, AttributionModel
+
+
+class Cause(StrEnum):
+    """What made a revision. Open: readers must accept causes they do not know."""
+
+    INITIAL = "initial"
+    LATE_TOUCHPOINT = "late_touchpoint"
+    OBSERVATION_MERGED = "observation_merged"
+    REFUND = "refund"
+    RESTATEMENT = "restatement"
+    RETRACTION = "retraction"
+    CHARGEBACK = "chargeback"
+    REVERSAL = "reversal"
+    """What was subtracted is given back, such as a dispute that was won."""
+    STAGE_CHANGE = "stage_change"
+    IDENTITY_MERGE = "identity_merge"
+    IDENTITY_UNMERGE = "identity_unmerge"
+    QUARANTINE_RELEASE = "quarantine_release"
+    VALIDATION_REJECT = "validation_reject"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    ERASURE = "erasure"
+    SETTINGS_CHANGE = "settings_change"
+    RECLASSIFICATION = "reclassification"
+    MODEL_CHANGE = "model_change"
+    EXCHANGE_RATE = "exchange_rate"
+    RECONCILIATION = "reconciliation"
+    OPERATOR = "operator"
+
+
+_ADJUSTED_BY: Final = {
+    AdjustmentKind.REFUND: Cause.REFUND,
+    AdjustmentKind.CHARGEBACK: Cause.CHARGEBACK,
+    AdjustmentKind.REVERSAL: Cause.REVERSAL,
+    AdjustmentKind.RESTATEMENT: Cause.RESTATEMENT,
+    AdjustmentKind.RETRACTION: Cause.RETRACTION,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """A conversion as published, as far as it is compared."""
+
+    person_id: str
+    """Empty for an anonymous conversion."""
+    status: ConversionStatus
+    conversion_time_micros: int
+    event_hash: int
+    """Of the earliest observation."""
+    currency_code: str
+    amount_micros: int | None
+    observations: tuple[int, ...]
+    """Event hashes, in event order."""
+    adjustments: tuple[tuple[int, AdjustmentKind], ...]
+    """Event hash and kind of each that counts, in event order."""
+    attribution: Attribution | None
+    """None where the conversion is not counted: it earns nobody anything."""
+    facts_digest: str = ""
+    """Of what else is published with it (identifiers, click ids, items): a change of these alone is a revision too."""
+    settings_version: str = field(default="", compare=False)
+    """Named on the revision, but no change by itself: the same credit under a new version is the same credit."""
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether totals contain it."""
+        return self.status is ConversionStatus.COUNTED
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CreditDelta:
+    """What one touch, or `unattributed`, gained or lost under one model."""
+
+    model_index: int
+    """Into `MODELS`."""
+    currency_code: str
+    touch_time_micros: int
+    """0 for unattributed; likewise the next two."""
+    touch_hash: int
+    descriptor: int
+    reason: str
+    """The `UnattributedReason`; empty for a touch."""
+    credit_micros: int
+    amount_micros: int
+
+    @property
+    def model(self) -> AttributionModel:
+        """Under which model."""
+        return MODELS[self.model_index]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The difference between two published states of one conversion."""
+
+    causes: tuple[Cause, ...]
+    """At least one, each once, in the order of `Cause`."""
+    deltas: tuple[CreditDelta, ...]
+    """Signed, none with both parts 0, sorted. Adding them to the old state gives the new one."""
+    moves: bool
+    """Whether the conversion's own sort key changed: its old row needs a tombstone."""
+
+
+def snapshot(
+    state: ConversionState,
+    attribution: Attribution | None,
+    *,
+    person_id: str,
+    settings_version: str,
+    facts_digest: str = "",
+) -> Snapshot:
+    """Returns what is compared of a conversion: its credit only where it is counted."""
+    return Snapshot(
+        person_id=person_id,
+        status=state.status,
+        conversion_time_micros=state.conversion_time_micros,
+        event_hash=state.anchor.event_hash if state.anchor else 0,
+        currency_code=state.currency_code,
+        amount_micros=state.amount_micros,
+        observations=tuple(part.event_hash for part in state.observations),
+        adjustments=tuple((part.event_hash, part.kind) for part in state.adjustments),
+        attribution=attribution if state.is_counted else None,
+        facts_digest=facts_digest,
+        settings_version=settings_version,
+    )
+
+
+def compare(displaced: Snapshot | None, new: Snapshot, known_causes: Collection[Cause] = ()) -> Change | None:
+    """Says what changed and why.
+
+    Args:
+        displaced: What the publish replaced; None for the first.
+        new: What it published.
+        known_causes: What the caller did that a comparison cannot see, such as people that were split or a consent
+            that was withdrawn. They take the place of late_touchpoint and of the other guesses from changed credit.
+
+    Returns:
+        The change; None where both are the same, whatever `known_causes` says.
+    """
+    if displaced == new:
+        return None
+    deltas = _deltas(displaced, new)
+    causes = {Cause.INITIAL} if displaced is None else _causes(displaced, new, frozenset(known_causes), bool(deltas))
+    return Change(
+        causes=tuple(cause for cause in Cause if cause in causes),
+        deltas=deltas,
+        moves=displaced is not None and displaced.conversion_time_micros != new.conversion_time_micros,
+    )
+
+
+def next_revision(last: int, redis_time_micros: int) -> int:
+    """Returns the number of a conversion's next revision: the time, but always above the last one.
+
+    Args:
+        last: The highest published revision of this conversion; 0 if none.
+        redis_time_micros: `TIME` of the Redis that publishes.
+    """
+    return max(last + 1, redis_time_micros)
+
+
+def _causes(old: Snapshot, new: Snapshot, known: frozenset[Cause], has_deltas: bool) -> set[Cause]:
+    """Returns why a conversion that was published before changed."""
+    causes = set(known)
+    if old.observations != new.observations:
+        causes.add(Cause.OBSERVATION_MERGED)
+    for _, kind in set(old.adjustments) ^ set(new.adjustments):
+        causes.add(_ADJUSTED_BY[kind])
+    if old.status is ConversionStatus.QUARANTINED and new.is_counted:
+        causes.add(Cause.QUARANTINE_RELEASE)
+    if old.person_id != new.person_id and not known & {Cause.IDENTITY_UNMERGE, Cause.ERASURE}:
+        causes.add(Cause.IDENTITY_MERGE)
+    if old.settings_version != new.settings_version and has_deltas:
+        causes.add(Cause.SETTINGS_CHANGE)
+    before, after = _touches(old), _touches(new)
+    same = before.keys() & after.keys()
+    is_reclassified = any(before[key] != after[key] for key in same)
+    if is_reclassified:
+        causes.add(Cause.RECLASSIFICATION)
+    joined = old.attribution is not None and new.attribution is not None and before.keys() != after.keys()
+    if joined and not causes - {Cause.OBSERVATION_MERGED, *_ADJUSTED_BY.values()}:
+        causes.add(Cause.LATE_TOUCHPOINT)
+    if not causes:
+        causes.add(Cause.LATE_TOUCHPOINT if _reasons(old) != _reasons(new) else Cause.RECONCILIATION)
+    return causes
+
+
+def _touches(state: Snapshot) -> dict[tuple[int, int], int]:
+    """Returns the descriptor of each touch that shares the conversion, by its event."""
+    touches = state.attribution.touches if state.attribution else ()
+    return {(touch.event_time_micros, touch.event_hash): touch.descriptor for touch in touches}
+
+
+def _reasons(state: Snapshot) -> tuple[UnattributedReason | None, ...]:
+    """Returns why it is unattributed, per model."""
+    return state.attribution.unattributed if state.attribution else ()
+
+
+_DeltaKey = tuple[int, str, int, int, int, str]
+
+
+def _deltas(old: Snapshot | None, new: Snapshot) -> tuple[CreditDelta, ...]:
+    """Subtracts the old credit from the new."""
+    after = _contributions(new)
+    before = _contributions(old) if old else {}
+    deltas = []
+    for key in sorted(after.keys() | before.keys()):
+        credit, amount = after.get(key, (0, 0))
+        old_credit, old_amount = before.get(key, (0, 0))
+        if credit != old_credit or amount != old_amount:
+            deltas.append(CreditDelta(*key, credit - old_credit, amount - old_amount))
+    return tuple(deltas)
+
+
+def _contributions(state: Snapshot) -> dict[_DeltaKey, tuple[int, int]]:
+    """Returns what each touch, and unattributed, has from the conversion."""
+    attribution, currency = state.attribution, state.currency_code
+    parts: dict[_DeltaKey, tuple[int, int]] = {}
+    if attribution is None:
+        return parts
+    for model, reason in enumerate(attribution.unattributed):
+        if reason:
+            parts[(model, currency, 0, 0, 0, reason.value)] = (
+                attribution.unattributed_credits[model],
+                attribution.amount_micros,
+            )
+        shares = zip(attribution.touches, attribution.credits[model], attribution.amounts[model], strict=True)
+        for touch, credit, amount in shares:
+            if credit or amount:
+                parts[(model, currency, touch[0], touch[1], touch[3], "")] = (credit, amount)
+    return parts

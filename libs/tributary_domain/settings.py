@@ -1,0 +1,166 @@
+"""How a workspace wants its conversions credited: immutable, versioned by content, chosen by conversion time.
+
+Changing a setting never rewrites the past by accident: a conversion is credited under the settings that were effective
+when it happened, and every revision names their version.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+SECOND: Final = 1_000_000
+"""Microseconds."""
+HOUR: Final = 3600 * SECOND
+"""Microseconds."""
+DAY: Final = 24 * HOUR
+"""Microseconds."""
+
+
+class AttributionModel(StrEnum):
+    """A rule that shares one conversion among its touches."""
+
+    FIRST_TOUCH = "first_touch"
+    """All to the oldest touch."""
+    LAST_TOUCH = "last_touch"
+    """All to the newest touch."""
+    LAST_NON_DIRECT = "last_non_direct"
+    """All to the newest touch that is not direct; to the newest touch if all are direct."""
+    LINEAR = "linear"
+    """The same to each touch."""
+    POSITION_BASED = "position_based"
+    """Set shares to the oldest and the newest touch, the rest equally to those between."""
+    TIME_DECAY = "time_decay"
+    """Half as much per half life of age."""
+
+
+MODELS: Final = tuple(AttributionModel)
+"""The order of every per-model tuple."""
+
+
+class TouchGrain(StrEnum):
+    """What one touch is."""
+
+    INTERACTION = "interaction"
+    """Events of one interaction fold into one touch."""
+    EVENT = "event"
+    """Every event is a touch."""
+
+
+class ImpressionPolicy(StrEnum):
+    """Whether an ad that was seen but not clicked may earn credit."""
+
+    IGNORE = "ignore"
+    """Never."""
+    ONLY_WITHOUT_CLICK = "only_without_click"
+    """Where the window holds no touch but impressions and direct visits."""
+    FULL = "full"
+    """Beside the others, inside the view window."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionSettings:
+    """The attribution settings of a workspace, from a moment on.
+
+    Raises:
+        ValueError: A number is outside its range, or position weights leave some path without any weight.
+    """
+
+    effective_from_micros: int = 0
+    """Conversions from this moment on are credited under these settings (until the next ones)."""
+    lookback_days: int = 30
+    """How far before the conversion a touch may lie; both ends of the window are inside."""
+    model_lookback_days: tuple[tuple[AttributionModel, int], ...] = ()
+    """Models that look back another number of days."""
+    half_life_hours: int = 168
+    """Of time_decay."""
+    position_weights: tuple[int, int, int] = (40, 20, 40)
+    """Oldest touch, all between together, newest touch. With two touches the outer two share alone: a/(a+c)."""
+    touch_grain: TouchGrain = TouchGrain.INTERACTION
+    session_timeout_seconds: int = 1800
+    """A gap of exactly this length starts a new session."""
+    impression_policy: ImpressionPolicy = ImpressionPolicy.IGNORE
+    view_window_seconds: int = 86_400
+    """How far before the conversion an impression may lie."""
+    impression_cap: int = 20
+    """The newest impressions that can earn credit; they never push out a click."""
+    direct_channels: frozenset[str] = frozenset({"Direct"})
+    """Channels whose touches are direct for last_non_direct (the worker sets the flag of a touch from it)."""
+    collapse_repeats: bool = False
+    """Whether consecutive touches of the same source count as the first of them."""
+    path_reset_names: frozenset[str] = frozenset()
+    """Conversion names that end a path: touches up to such a conversion earn nothing from later ones."""
+    touch_cap: int = 500
+    """The most touches that share one conversion."""
+    touch_cap_first: int = 50
+    """Of these, how many are the oldest of the window; the others are its newest."""
+    version: str = ""
+    """Names this content on every revision; made from the content when empty."""
+    windows: tuple[tuple[int, tuple[int, ...]], ...] = field(init=False, repr=False, compare=False)
+    """Derived: (lookback in microseconds, indexes into `MODELS`), the longest lookback first."""
+
+    def __post_init__(self) -> None:
+        """Checks ranges and derives `windows` and `version`."""
+        lookbacks = dict(self.model_lookback_days)
+        if min(self.lookback_days, self.half_life_hours, self.session_timeout_seconds, *lookbacks.values()) < 1:
+            message = "Lookback, half life and session timeout must be at least 1."
+            raise ValueError(message)
+        if min(self.position_weights) < 0 or sum(self.position_weights) == 0:
+            message = "Position weights must not be negative, and not all zero."
+            raise ValueError(message)
+        if not 1 <= self.touch_cap_first < self.touch_cap or self.impression_cap < 0 or self.view_window_seconds < 0:
+            message = "Caps and the view window must be positive, and touch_cap_first below touch_cap."
+            raise ValueError(message)
+        groups: dict[int, list[int]] = {}
+        for index, model in enumerate(MODELS):
+            groups.setdefault(lookbacks.get(model, self.lookback_days) * DAY, []).append(index)
+        windows = tuple((lookback, tuple(groups[lookback])) for lookback in sorted(groups, reverse=True))
+        object.__setattr__(self, "windows", windows)
+        if not self.version:
+            object.__setattr__(self, "version", self._content_version())
+
+    @property
+    def history_micros(self) -> int:
+        """How far before a conversion its journey must be complete for an exact answer.
+
+        The longest lookback, and a day more: a session or a click id that began before the window decides what its
+        later events are.
+        """
+        return self.windows[0][0] + DAY
+
+    def _content_version(self) -> str:
+        content = (
+            sorted((lookback // DAY, models) for lookback, models in self.windows),
+            self.half_life_hours,
+            self.position_weights,
+            self.touch_grain.value,
+            self.session_timeout_seconds,
+            self.impression_policy.value,
+            self.view_window_seconds,
+            self.impression_cap,
+            sorted(self.direct_channels),
+            self.collapse_repeats,
+            sorted(self.path_reset_names),
+            self.touch_cap,
+            self.touch_cap_first,
+        )
+        return "s1:" + hashlib.blake2b(repr(content).encode(), digest_size=8).hexdigest()
+
+
+def settings_at(history: Sequence[AttributionSettings], conversion_time_micros: int) -> AttributionSettings:
+    """Returns the settings a conversion is credited under.
+
+    Args:
+        history: At least one, in any order; of two with the same `effective_from_micros` the later in the list wins.
+        conversion_time_micros: When the conversion happened, not when it was learned.
+
+    Returns:
+        The newest that was effective then; the oldest for a conversion before all of them.
+    """
+    ordered = sorted(history, key=lambda settings: settings.effective_from_micros)
+    chosen = ordered[0]
+    for settings in ordered:
+        if settings.effective_from_micros <= conversion_time_micros:
+            chosen = settings
+    return chosen

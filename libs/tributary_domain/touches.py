@@ -1,0 +1,171 @@
+"""From events to touches: what belongs to one interaction is one touch, at its first time.
+
+The same click id is one touch; a click and the visit it caused are one, by click id or interaction id; the same source
+in one session is one; a direct event inside a session that has a touch inherits its source. An old click id seen again
+in a later session (a bookmark, a reloaded tab) is a direct return.
+"""
+
+from collections.abc import Sequence
+
+from tributary_domain.journey import (
+    DIRECT,
+    DIRECT_DESCRIPTOR,
+    NO_TOUCH,
+    Exclusion,
+    JourneyTouch,
+    TouchKind,
+)
+from tributary_domain.sessions import session_ids
+from tributary_domain.settings import SECOND, AttributionSettings, ImpressionPolicy
+
+Trace = dict[JourneyTouch, Exclusion]
+"""Why entries were left out, filled in on request only."""
+
+_VISIT = int(TouchKind.VISIT)
+_CONVERSION = int(TouchKind.CONVERSION)
+_IMPRESSION = int(TouchKind.IMPRESSION)
+
+
+def fold(entries: Sequence[JourneyTouch], timeout_micros: int, trace: Trace | None = None) -> list[JourneyTouch]:
+    """Folds the events of a journey into touches.
+
+    Args:
+        entries: In event order; neither quarantined nor without consent, because such an event holds nothing.
+        timeout_micros: The session timeout.
+        trace: Receives each entry that is no touch of its own, with FOLDED or NOT_A_TOUCH.
+
+    Returns:
+        Touches in event order. Each is the entry of its first event, with the source of its first event that has one.
+    """
+    touches: list[JourneyTouch] = []
+    by_id: dict[int, tuple[int, int, bool]] = {}  # click id, ~interaction -> touch, session last seen in, visited
+    by_source: dict[tuple[int, int], int] = {}  # session, descriptor -> touch
+    by_session: dict[int, int] = {}  # session -> any touch of it
+    for entry, session in zip(entries, session_ids(entries, timeout_micros), strict=True):
+        _, _, kind, descriptor, flags, click, interaction, _ = entry
+        if flags & NO_TOUCH or kind == _CONVERSION:
+            if trace is not None:
+                trace[entry] = Exclusion.NOT_A_TOUCH
+            continue
+        touch = entry
+        index = -1
+        if not session:  # seen elsewhere: one with its own repeats only
+            key = (-kind, interaction or click)
+            if key[1]:
+                index = by_source.setdefault(key, len(touches))
+                index = index if index < len(touches) else -1
+            if index < 0:
+                touches.append(touch)
+            elif trace is not None:
+                trace[entry] = Exclusion.FOLDED
+            continue
+        if click or interaction:
+            seen = (by_id.get(click) if click else None) or (by_id.get(~interaction) if interaction else None)
+            if seen is not None:
+                if seen[1] == session or (kind == _VISIT and not seen[2]):
+                    index = seen[0]
+                    first = touches[index]
+                    if first.flags & DIRECT and not flags & DIRECT:
+                        touches[index] = first._replace(descriptor=descriptor, flags=first.flags & ~DIRECT)
+                else:
+                    descriptor, flags = DIRECT_DESCRIPTOR, flags | DIRECT
+                    touch = entry._replace(descriptor=descriptor, flags=flags)
+        if index < 0:
+            found = by_session.get(session) if flags & DIRECT else by_source.get((session, descriptor))
+            index = -1 if found is None else found
+        if index < 0:
+            index = len(touches)
+            touches.append(touch)
+        elif trace is not None:
+            trace[entry] = Exclusion.FOLDED
+        by_source.setdefault((session, touches[index].descriptor), index)
+        by_session.setdefault(session, index)
+        if click or interaction:
+            sighting = (index, session, kind == _VISIT or (seen is not None and seen[2]))
+            if click:
+                by_id[click] = sighting
+            if interaction:
+                by_id[~interaction] = sighting
+    return touches
+
+
+def touch_events(entries: Sequence[JourneyTouch], trace: Trace | None = None) -> list[JourneyTouch]:
+    """Returns every event that is a touch, unfolded (`TouchGrain.EVENT`)."""
+    touches = []
+    for entry in entries:
+        if entry.flags & NO_TOUCH or entry.kind == _CONVERSION:
+            if trace is not None:
+                trace[entry] = Exclusion.NOT_A_TOUCH
+        else:
+            touches.append(entry)
+    return touches
+
+
+def limited(
+    touches: Sequence[JourneyTouch],
+    conversion_time_micros: int,
+    settings: AttributionSettings,
+    trace: Trace | None = None,
+) -> Sequence[JourneyTouch]:
+    """Returns the touches of a window that share its credit: impression policy, repeats, caps.
+
+    Args:
+        touches: Of one window, in event order.
+        conversion_time_micros: The newer end of the window.
+        settings: Policy and caps.
+        trace: Receives each touch that is left out, with its reason.
+    """
+    if settings.impression_policy is not ImpressionPolicy.IGNORE:
+        touches = _with_impressions(touches, conversion_time_micros, settings, trace)
+    if settings.collapse_repeats:
+        touches = _collapsed(touches, trace)
+    return _capped(touches, settings, trace)
+
+
+def _with_impressions(
+    touches: Sequence[JourneyTouch], conversion_time: int, settings: AttributionSettings, trace: Trace | None
+) -> Sequence[JourneyTouch]:
+    """Keeps the impressions that the policy, the view window and their own cap allow."""
+    impressions = [touch for touch in touches if touch.kind == _IMPRESSION]
+    if not impressions:
+        return touches
+    dropped: Trace = {}
+    has_click = any(touch.kind != _IMPRESSION and not touch.is_direct for touch in touches)
+    if settings.impression_policy is ImpressionPolicy.ONLY_WITHOUT_CLICK and has_click:
+        dropped = dict.fromkeys(impressions, Exclusion.IMPRESSION_IGNORED)
+    else:
+        oldest = conversion_time - settings.view_window_seconds * SECOND
+        recent = [touch for touch in impressions if touch.event_time_micros >= oldest]
+        dropped = dict.fromkeys(impressions[: len(impressions) - len(recent)], Exclusion.OUTSIDE_VIEW_WINDOW)
+        dropped |= dict.fromkeys(recent[: max(0, len(recent) - settings.impression_cap)], Exclusion.OVER_CAP)
+    if trace is not None:
+        trace |= dropped
+    return [touch for touch in touches if touch not in dropped]
+
+
+def _collapsed(touches: Sequence[JourneyTouch], trace: Trace | None) -> Sequence[JourneyTouch]:
+    """Keeps the first of consecutive touches with the same source."""
+    kept: list[JourneyTouch] = []
+    for touch in touches:
+        if kept and kept[-1].descriptor == touch.descriptor:
+            if trace is not None:
+                trace[touch] = Exclusion.COLLAPSED
+        else:
+            kept.append(touch)
+    return kept
+
+
+def _capped(
+    touches: Sequence[JourneyTouch], settings: AttributionSettings, trace: Trace | None
+) -> Sequence[JourneyTouch]:
+    """Keeps the first k and the last N - k of more than N; impressions take no place, they have their own cap."""
+    if len(touches) <= settings.touch_cap:
+        return touches
+    counted = [touch for touch in touches if touch.kind != _IMPRESSION]
+    last = settings.touch_cap - settings.touch_cap_first
+    dropped = (
+        set(counted[settings.touch_cap_first : len(counted) - last]) if len(counted) > settings.touch_cap else set()
+    )
+    if trace is not None:
+        trace |= dict.fromkeys(dropped, Exclusion.OVER_CAP)
+    return [touch for touch in touches if touch not in dropped]

@@ -1,0 +1,170 @@
+"""Which entries of a journey share a conversion, and of each other one why it does not.
+
+Conversion and settings decide alone; what earned nothing has exactly one reason, computed on request by the same code.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tributary_domain.event_order import OrderKey
+from tributary_domain.journey import (
+    NO_CONSENT,
+    QUARANTINED,
+    Exclusion,
+    JourneyTouch,
+    TouchKind,
+    in_event_order,
+    since,
+)
+from tributary_domain.sessions import session_ids
+from tributary_domain.settings import SECOND, AttributionSettings, ImpressionPolicy, TouchGrain
+from tributary_domain.touches import Trace, fold, limited, touch_events
+
+AFTER_CONVERSION_MICROS: Final = 2 * SECOND
+"""A touch of the same session up to this much after its conversion counts as before it: the browser's and the
+backend's clock, and the order in which they send, are not that exact."""
+
+_BARRED: Final = QUARANTINED | NO_CONSENT
+_IMPRESSION: Final = int(TouchKind.IMPRESSION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditableConversion:
+    """What credit depends on, of a conversion."""
+
+    event_time_micros: int
+    event_hash: int = 0
+    """Of its earliest observation: with the time, its place in event order."""
+    amount_micros: int = 0
+    """The credited value now, after adjustments; 0 where there is none."""
+    session: int = 0
+    """64-bit hash of the caller's session id; 0 = none."""
+    is_anonymous: bool = False
+    """Whether it has no identifier, and so no person and no journey."""
+    has_earlier_touch: bool = False
+    """Whether the person is known to have a touch older than the given journey (its acquisition touch)."""
+    path_start: OrderKey | None = None
+    """What `journey.path_start` found: touches up to it earn nothing."""
+
+
+def exclusions(
+    entries: Iterable[JourneyTouch], conversion: CreditableConversion, settings: AttributionSettings
+) -> dict[JourneyTouch, Exclusion]:
+    """Says of each entry that earned nothing under any model why, with exactly one reason.
+
+    Args: as for `attribute`.
+
+    Returns:
+        Entries in event order with their reason; touches that `attribute` returns are not among them.
+    """
+    ordered = in_event_order(entries)
+    trace: Trace = {}
+    used = {touch[:3] for window in shared_touches(ordered, conversion, settings, trace) for touch in window}
+    by_event = {
+        entry[:3]: reason for entry, reason in trace.items()
+    }  # a touch may have got its source from a later event
+    return {
+        entry: trace.get(entry) or by_event.get(entry[:3], Exclusion.OUTSIDE_WINDOW)
+        for entry in ordered
+        if entry[:3] not in used or trace.get(entry) is Exclusion.FOLDED
+    }
+
+
+def shared_touches(
+    ordered: Sequence[JourneyTouch],
+    conversion: CreditableConversion,
+    settings: AttributionSettings,
+    trace: Trace | None = None,
+) -> list[Sequence[JourneyTouch]]:
+    """Returns the touches that share the conversion, per window of `settings.windows`.
+
+    Args:
+        ordered: The journey in event order, each entry once.
+        conversion: The conversion.
+        settings: Windows, grain, policies.
+        trace: Receives each entry that was left out, with its reason; one that is older than its window is not in it.
+    """
+    time = conversion.event_time_micros
+    eligible = _eligible(ordered, conversion, settings, trace)
+    if settings.touch_grain is TouchGrain.INTERACTION:
+        touches = fold(eligible, settings.session_timeout_seconds * SECOND, trace)
+    else:
+        touches = touch_events(eligible, trace)
+    if conversion.path_start is not None:
+        touches = _after_reset(touches, conversion.path_start, trace)
+    traces: list[Trace | None] = [None if trace is None else {} for _ in settings.windows]
+    windows = [
+        limited(since(touches, time - lookback), time, settings, window_trace)
+        for (lookback, _), window_trace in zip(settings.windows, traces, strict=True)
+    ]
+    if trace is not None:
+        for window_trace in reversed(traces):  # the longest window has the last word
+            trace |= window_trace or {}
+    return windows
+
+
+def _eligible(
+    ordered: Sequence[JourneyTouch],
+    conversion: CreditableConversion,
+    settings: AttributionSettings,
+    trace: Trace | None,
+) -> Sequence[JourneyTouch]:
+    """Returns the entries that may count, in event order, with a day before the longest window."""
+    time = conversion.event_time_micros
+    oldest = time - settings.history_micros
+    newest = time + AFTER_CONVERSION_MICROS
+    ignores_impressions = settings.impression_policy is ImpressionPolicy.IGNORE
+    eligible = []
+    for entry in ordered:
+        event_time, _, kind, _, flags, _, _, _ = entry
+        if oldest <= event_time <= newest and not flags & _BARRED and not (ignores_impressions and kind == _IMPRESSION):
+            eligible.append(entry)
+        elif trace is not None:
+            trace[entry] = _barred_because(entry, oldest, newest)
+    if eligible and eligible[-1][0] > time:
+        eligible = _before_or_with(eligible, conversion, settings, trace)
+    return eligible
+
+
+def _barred_because(entry: JourneyTouch, oldest: int, newest: int) -> Exclusion:
+    """Says why `_eligible` left an entry out."""
+    if not entry.is_touch:
+        return Exclusion.NOT_A_TOUCH
+    if entry.event_time_micros > newest:
+        return Exclusion.AFTER_CONVERSION
+    if entry.flags & QUARANTINED:
+        return Exclusion.QUARANTINED
+    if entry.flags & NO_CONSENT:
+        return Exclusion.NO_CONSENT
+    if entry.event_time_micros < oldest:
+        return Exclusion.OUTSIDE_WINDOW
+    return Exclusion.IMPRESSION_IGNORED
+
+
+def _before_or_with(
+    eligible: list[JourneyTouch], conversion: CreditableConversion, settings: AttributionSettings, trace: Trace | None
+) -> list[JourneyTouch]:
+    """Keeps of the entries just after the conversion those of its session."""
+    time = conversion.event_time_micros
+    own = JourneyTouch(time, conversion.event_hash, TouchKind.CONVERSION, session=conversion.session)
+    entries = in_event_order([*eligible, own])
+    sessions = dict(zip(entries, session_ids(entries, settings.session_timeout_seconds * SECOND), strict=True))
+    kept = []
+    for entry in eligible:
+        if entry.event_time_micros <= time or sessions[entry] == sessions[own]:
+            kept.append(entry)
+        elif trace is not None:
+            trace[entry] = Exclusion.AFTER_CONVERSION if entry.is_touch else Exclusion.NOT_A_TOUCH
+    return kept
+
+
+def _after_reset(touches: Sequence[JourneyTouch], start: OrderKey, trace: Trace | None) -> list[JourneyTouch]:
+    """Keeps the touches after the conversion that ended the path before."""
+    kept = []
+    for touch in touches:
+        if touch[:2] > start:
+            kept.append(touch)
+        elif trace is not None:
+            trace[touch] = Exclusion.BEFORE_PATH_RESET
+    return kept
