@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import grpc.aio
 
@@ -75,7 +75,7 @@ class AsyncTributary:
             error = from_status(raised.code(), raised.details() or "")
             if raised.code() not in RETRYABLE:
                 raise error from raised
-            return error, retry_after_seconds([(str(key), value) for key, value in raised.trailing_metadata() or ()])
+            return error, retry_after_seconds(_pairs(raised))
         batch.take(response)
         return None, batch.retry_after_seconds
 
@@ -92,3 +92,8 @@ class AsyncTributary:
     ) -> None:
         """Closes the channel."""
         await self.close()
+
+
+def _pairs(error: grpc.aio.AioRpcError) -> list[tuple[str, str | bytes]]:
+    """Returns the trailing metadata as pairs, which it is although the stubs do not say so."""
+    return list(cast("Iterable[tuple[str, str | bytes]]", error.trailing_metadata() or ()))
