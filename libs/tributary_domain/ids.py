@@ -1,8 +1,8 @@
 """Identities that never change: what an event, an order, a conversion and a person are called for ever.
 
 The one rule: the same words give the same id on every machine and in every release, because claims, rows and other
-people's systems keep them. Every text that is hashed is encoded injectively (each part but the last carries its length),
-and every purpose has its own BLAKE2b personalisation, so that an order can never be taken for an event.
+people's systems keep them. Every text that is hashed is encoded injectively (each part carries its length), and every
+purpose has its own BLAKE2b personalisation, so that an order can never be taken for an event.
 """
 
 from base64 import urlsafe_b64encode
