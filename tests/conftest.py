@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tributary_cli.stack.clickhouse_server import ClickHouseServer
-from tributary_cli.stack.redis_server import RedisServer
 
 from tests.support.stores import Stores, running_clickhouse, running_redis, running_stores
+from tributary_cli.stack.clickhouse_server import ClickHouseServer
+from tributary_cli.stack.redis_server import RedisServer
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import re
 from datetime import datetime
 
 import click
-from tributary_runtime.authentication import new_key
-from tributary_runtime.workspaces import Scope
 
 from tributary_cli.console import print_json
+from tributary_runtime.authentication import new_key
+from tributary_runtime.workspaces import Scope
 
 _SCOPES = [scope.value for scope in Scope]
 _WORKSPACE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

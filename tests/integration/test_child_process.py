@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tributary_cli.errors import StackError
-from tributary_cli.stack.process import ChildProcess
 
 from tests.support.eventually import eventually
 from tests.support.processes import is_alive
+from tributary_cli.errors import StackError
+from tributary_cli.stack.process import ChildProcess
 
 
 def _child(tmp_path: Path, program: str, ready_file: str = "ready") -> ChildProcess:

@@ -12,13 +12,13 @@ from pathlib import Path
 import clickhouse_driver
 import pytest
 import redis
-from tributary_cli.errors import StackError
-from tributary_cli.stack.clickhouse_server import ClickHouseServer
-from tributary_cli.stack.redis_server import RedisServer
 
 from tests.support.eventually import eventually
 from tests.support.processes import is_alive
 from tests.support.stores import Stores, running_redis, running_stores
+from tributary_cli.errors import StackError
+from tributary_cli.stack.clickhouse_server import ClickHouseServer
+from tributary_cli.stack.redis_server import RedisServer
 
 
 def test_redis_is_set_so_that_what_it_acknowledged_is_on_disk(stores: Stores) -> None:

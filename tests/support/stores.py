@@ -12,11 +12,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.ports import free_port
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.process import ChildProcess
 from tributary_cli.stack.redis_server import RedisServer
-
-from tests.support.ports import free_port
 
 _REDIS_DATABASES = 10_000
 

@@ -16,8 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from tributary_runtime.authentication import new_key
-
 from tributary_cli.errors import StackError
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.directory import Installation, StackDirectory, write_private
@@ -27,6 +25,7 @@ from tributary_cli.stack.process import ChildProcess
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_cli.stack.services import STOP_ORDER, ServiceProcess
 from tributary_cli.stack.workspaces_file import LOCAL_WORKSPACE, render_local_workspaces
+from tributary_runtime.authentication import new_key
 
 PARTS = (*SERVICES, "redis", "clickhouse", "clickhouse_http")
 """Everything that listens; the names under which ports are given."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 import yaml
+
 from tributary_runtime.authentication import NewKey
 from tributary_runtime.workspaces import Scope
 

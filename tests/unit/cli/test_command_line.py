@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+
 from tributary_cli.__main__ import cli
 from tributary_cli.errors import CommandError
 

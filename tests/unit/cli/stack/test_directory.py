@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from tributary_cli.errors import StackError
 from tributary_cli.stack.directory import Installation, StackDirectory
 

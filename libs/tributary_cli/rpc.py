@@ -1,0 +1,89 @@
+"""How commands call services: a channel, the API key, and what an error means for the user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tributary_cli.errors import CommandError
+from tributary_cli.local import default_directory
+
+if TYPE_CHECKING:
+    import grpc
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_MOST_BYTES = 64 * 2**20
+_NEXT_STEPS = {
+    "UNAVAILABLE": "Is it running? `tributary up` starts everything here; --target names another address.",
+    "DEADLINE_EXCEEDED": "It is slow or unreachable; try again, or ask `tributary doctor`.",
+    "UNAUTHENTICATED": "Check --api-key or TRIBUTARY_API_KEY; `tributary keys create` makes a key.",
+    "PERMISSION_DENIED": "Use a key with that scope; `tributary keys create --scope ...` makes one.",
+    "UNIMPLEMENTED": "Is this the address of the right service, in a version that can do this?",
+}
+
+
+def connection_options(service: str) -> Callable[[_Command], _Command]:
+    """Adds --target, --api-key, --tls and --data to a command that calls `service`."""
+
+    def add(command: _Command) -> _Command:
+        for option in (
+            click.option(
+                "--data",
+                type=click.Path(path_type=Path, file_okay=False),
+                default=default_directory,
+                show_default="your data directory",
+                help="Directory of the local installation to use if no --target is given.",
+            ),
+            click.option("--tls", is_flag=True, help="Connect over TLS."),
+            click.option("--api-key", envvar="TRIBUTARY_API_KEY", show_envvar=True, help="trb_..."),
+            click.option(
+                "--target",
+                envvar=f"TRIBUTARY_{service.upper()}_TARGET",
+                show_envvar=True,
+                help=f"Where {service} is, host:port.",
+            ),
+        ):
+            command = option(command)
+        return command
+
+    return add
+
+
+def credentials_of(*, tls: bool) -> grpc.ChannelCredentials | None:
+    """Returns the credentials of a channel: the system's certificates, or None to send in the clear."""
+    import grpc  # heavy: only who calls pays
+
+    return grpc.ssl_channel_credentials() if tls else None
+
+
+@contextmanager
+def open_channel(target: str, *, tls: bool) -> Iterator[grpc.Channel]:
+    """Opens a channel and closes it on exit; connects lazily."""
+    import grpc
+
+    options = [("grpc.max_receive_message_length", _MOST_BYTES)]
+    credentials = credentials_of(tls=tls)
+    with (
+        grpc.insecure_channel(target, options)
+        if credentials is None
+        else grpc.secure_channel(target, credentials, options)
+    ) as channel:
+        yield channel
+
+
+def explain(code: grpc.StatusCode, said: str, target: str) -> CommandError:
+    """Turns the status of a failed call into what the user needs to know.
+
+    Args:
+        code: Its code.
+        said: Its message.
+        target: Whom we called.
+    """
+    if code.name == "UNAVAILABLE" and "connect" in said.lower():
+        said = "nobody answers there"
+    return CommandError(f"{target}: {code.name}: {said}", _NEXT_STEPS.get(code.name, ""))
