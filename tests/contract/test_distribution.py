@@ -1,0 +1,73 @@
+"""`pip install tributary` brings the contracts and the client, and nothing else."""
+
+from __future__ import annotations
+
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.distribution import ROOT, Environment
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+
+IMPORT_ALL_CONTRACTS = """
+import importlib, pathlib, sys
+import tributary
+count = 0
+for root in tributary.__path__:
+    for path in sorted(pathlib.Path(root).rglob("*_pb2*.py")):
+        importlib.import_module(".".join(("tributary", *path.relative_to(root).with_suffix("").parts)))
+        count += 1
+print(count)
+"""
+
+IMPORT_CLIENT = """
+import sys
+import tributary_client
+print(*(name for name in ("pydantic", "redis", "clickhouse_driver", "tributary_runtime") if name in sys.modules))
+"""
+
+
+@pytest.fixture(scope="module")
+def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    """An empty environment into which the wheel was installed without extras."""
+    environment = Environment(tmp_path_factory.mktemp("base") / "venv")
+    environment.install(str(wheel))
+    return environment
+
+
+def test_the_base_install_is_grpc_protobuf_and_ourselves(base: Environment) -> None:
+    # typing-extensions is what grpcio itself depends on.
+    assert base.installed() == {"tributary", "grpcio", "protobuf", "typing-extensions"}
+
+
+def test_the_base_install_imports_every_contract(base: Environment) -> None:
+    generated = list((ROOT / "libs" / "tributary").rglob("*_pb2*.py"))
+    assert int(base.run(IMPORT_ALL_CONTRACTS)) == len(generated) > 0
+
+
+def test_the_base_install_imports_the_client_and_nothing_of_the_server(base: Environment) -> None:
+    assert base.run(IMPORT_CLIENT).strip() == ""
+
+
+def test_the_wheel_holds_all_that_its_packages_hold(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    expected = set()
+    for package in PACKAGES:
+        above = (ROOT / package).parent
+        for path in (ROOT / package).rglob("*"):
+            inside = path.relative_to(above)
+            if path.is_file() and not any(part.startswith((".", "__pycache__")) for part in inside.parts):
+                expected.add(inside.as_posix())
+    assert expected
+    assert expected - packed == set()
+
+
+def test_no_package_shadows_the_contracts(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        hidden = [name for name in archive.namelist() if name.startswith("tributary/") and name.endswith("__init__.py")]
+    assert hidden == []
