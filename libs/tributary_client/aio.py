@@ -42,6 +42,9 @@ class AsyncTributary:
         self._api_key = api_key
         self._retry = retry or RetryPolicy()
         self._traceparent = traceparent
+        self.resent_events = 0
+        """How many events were sent again. After a lost reply one that was ACCEPTED is answered DUPLICATE: a tally of
+        verdicts may be off by at most this."""
 
     async def ingest(
         self, events: Iterable[Event], *, validate_only: bool = False, backfill: bool = False
@@ -52,7 +55,9 @@ class AsyncTributary:
         attempt = 0
         while True:
             attempt += 1
+            resent_before = batch.resent_events
             request = batch.request()
+            self.resent_events += batch.resent_events - resent_before
             error, asked_seconds = await self._attempt(batch, request)
             if error is None and not batch.waiting:
                 return batch.verdicts()

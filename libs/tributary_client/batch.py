@@ -23,6 +23,8 @@ class Batch:
         self._validate_only = validate_only
         self._backfill = backfill
         self.retry_after_seconds = 0.0
+        self.resent_events = 0
+        self._attempts = 0
 
     @property
     def waiting(self) -> list[int]:
@@ -31,6 +33,9 @@ class Batch:
 
     def request(self) -> IngestEventsRequest:
         """Returns the request that sends what waits."""
+        self._attempts += 1
+        if self._attempts > 1:
+            self.resent_events += len(self.waiting)
         return IngestEventsRequest(
             events=[self.events[index] for index in self.waiting],
             validate_only=self._validate_only,

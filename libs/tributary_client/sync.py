@@ -49,6 +49,9 @@ class Tributary:
         self._api_key = api_key
         self._retry = retry or RetryPolicy()
         self._traceparent = traceparent
+        self.resent_events = 0
+        """How many events were sent again. After a lost reply one that was ACCEPTED is answered DUPLICATE: a tally of
+        verdicts may be off by at most this."""
 
     def ingest(
         self, events: Iterable[Event], *, validate_only: bool = False, backfill: bool = False
@@ -68,7 +71,9 @@ class Tributary:
         attempt = 0
         while True:
             attempt += 1
+            resent_before = batch.resent_events
             request = batch.request()
+            self.resent_events += batch.resent_events - resent_before
             error, asked_seconds = self._attempt(batch, request)
             if error is None and not batch.waiting:
                 return batch.verdicts()

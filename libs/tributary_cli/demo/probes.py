@@ -1,0 +1,48 @@
+"""Measures how long it takes from a caller's send until a conversion is in a report: one probe at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final
+
+from tributary.event.v1.event_pb2 import Event
+from tributary_runtime.clock import Clock
+
+PROBE_NAME: Final = "probe"
+"""The conversion name of probes; so they are told apart in every report."""
+
+_PAUSE_SECONDS: Final = 0.25
+_POLL_SECONDS: Final = 0.01
+
+
+class Probes:
+    """Sends conversions named `probe`, and waits for each to be counted."""
+
+    def __init__(
+        self, clock: Clock, send: Callable[[Event], Awaitable[None]], count: Callable[[], Awaitable[int]]
+    ) -> None:
+        """Keeps how to send, and how to ask a report for the number of probes."""
+        self.seconds: list[float] = []
+        self.sent: list[str] = []
+        self._clock = clock
+        self._send = send
+        self._count = count
+
+    async def run(self) -> None:
+        """Probes until cancelled; a probe under way is abandoned, but stays in `sent`."""
+        while True:
+            await asyncio.sleep(_PAUSE_SECONDS)
+            event_id = f"p-{len(self.sent):06d}"
+            event = Event(event_id=event_id)
+            event.event_time.FromDatetime(self._clock.now() - timedelta(seconds=1))
+            event.conversion.name = PROBE_NAME
+            event.identifiers.visitor_id = f"probe-{event_id}"
+            self.sent.append(event_id)
+            started = time.perf_counter()
+            await self._send(event)
+            while await self._count() < len(self.sent):
+                await asyncio.sleep(_POLL_SECONDS)
+            self.seconds.append(time.perf_counter() - started)

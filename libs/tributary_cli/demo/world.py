@@ -1,0 +1,144 @@
+"""The world of the demo: people, their visits and what they bought, made from a seed.
+
+No event and no system yet, only what happened.
+
+Visits of one person are at least 31 minutes apart, so that each is a session and a touch of its own.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from tributary_cli.demo.channels import CHANNELS, WEIGHTS
+
+LOOKBACK: Final = timedelta(days=30)
+"""The demo workspace's lookback window."""
+
+_DAYS_BACK: Final = 20
+_SESSION_APART: Final = timedelta(minutes=31)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A visit through a channel. `late` ones are sent after the person's conversions were credited."""
+
+    event_id: str
+    time: datetime
+    channel: str
+    device: int
+    late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """A conversion. One without an order id is known by its event id."""
+
+    event_id: str
+    time: datetime
+    name: str
+    order_id: str
+    value_micros: int
+    currency: str
+    device: int
+    logged_in: bool
+    observed_by_backend_too: bool = False
+    refund_micros: int = 0
+
+
+@dataclass(slots=True)
+class Person:
+    """Somebody with one or two devices, who may log in."""
+
+    number: int
+    devices: list[str]
+    customer_id: str
+    email: str
+    visits: list[Visit] = field(default_factory=list)
+    purchases: list[Purchase] = field(default_factory=list)
+
+    @property
+    def links(self) -> int:
+        """How many log-ins link the person's devices: one on each, if there are two."""
+        return len(self.devices) if len(self.devices) > 1 else 0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that happened."""
+
+    people: list[Person]
+
+    @property
+    def events(self) -> int:
+        """How many visits and conversions there are, and what else must be sent to make them known."""
+        return sum(len(person.visits) + len(person.purchases) + (len(person.devices) > 1) for person in self.people)
+
+
+def make_world(rng: random.Random, events: int, now: datetime) -> World:
+    """Makes people until about `events` visits and conversions have happened, all within the last 20 days.
+
+    Args:
+        rng: The only chance there is.
+        events: How many visits and conversions to make, at least.
+        now: The present; nothing happens after it.
+    """
+    people: list[Person] = []
+    made = 0
+    while made < events:
+        person = _make_person(rng, len(people), now)
+        people.append(person)
+        made += len(person.visits) + len(person.purchases) + person.links
+    return World(people)
+
+
+def _make_person(rng: random.Random, number: int, now: datetime) -> Person:
+    two_devices = rng.random() < 0.08
+    person = Person(
+        number=number,
+        devices=[f"v-{number:06d}-{index}" for index in range(1 + two_devices)],
+        customer_id=f"c-{number:06d}",
+        email=f"Person.{number}@mail.demo.example",
+    )
+    # A conversion without any touchpoint is common: an order by phone, a cookie that was refused.
+    visits = 0 if rng.random() < 0.04 else min(1 + int(rng.expovariate(1 / 7)), 30)
+    time = now - timedelta(days=_DAYS_BACK * rng.random(), minutes=90)
+    for index in range(visits):
+        channel = rng.choices(list(CHANNELS), WEIGHTS)[0]
+        person.visits.append(Visit(f"t-{number:06d}-{index}", time, channel, rng.randrange(len(person.devices))))
+        time += _SESSION_APART + timedelta(seconds=rng.expovariate(1 / 40_000))
+        if time > now - timedelta(minutes=35):
+            break
+    if not visits or rng.random() < 0.55:
+        _buy(rng, person, now)
+    return person
+
+
+def _buy(rng: random.Random, person: Person, now: datetime) -> None:
+    """Adds one or two conversions, and makes some of the visits before them late."""
+    last = person.visits[-1].time if person.visits else now - timedelta(days=rng.random() * _DAYS_BACK, hours=1)
+    for index in range(1 + (rng.random() < 0.15)):
+        time = last + timedelta(minutes=3 + 20 * index, microseconds=rng.randrange(1_000_000))
+        is_order = rng.random() < 0.75
+        value = rng.randrange(500, 40_000) * 10_000 + rng.randrange(10_000) if is_order else 0
+        both = is_order and rng.random() < 0.3
+        person.purchases.append(
+            Purchase(
+                event_id=f"b-{person.number:06d}-{index}",
+                time=time,
+                name="purchase" if is_order else "signup",
+                order_id=f"{person.number:06d}{index}" if is_order else "",
+                value_micros=value,
+                currency="EUR",
+                device=rng.randrange(len(person.devices)),
+                logged_in=both or rng.random() < 0.5,
+                observed_by_backend_too=both,
+                refund_micros=rng.randrange(1, value + value // 20) if is_order and rng.random() < 0.3 else 0,
+            )
+        )
+    person.visits = [
+        visit if rng.random() > 0.035 else Visit(visit.event_id, visit.time, visit.channel, visit.device, late=True)
+        for visit in person.visits
+    ]
