@@ -43,6 +43,6 @@ class Probes:
             self.sent.append(event_id)
             started = time.perf_counter()
             await self._send(event)
-            while await self._count() < len(self.sent):
+            while await self._count() < len(self.sent):  # noqa: ASYNC110 - another process's state has no event
                 await asyncio.sleep(_POLL_SECONDS)
             self.seconds.append(time.perf_counter() - started)
