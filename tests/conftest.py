@@ -7,10 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.stores import Stores, running_clickhouse, running_redis, running_stores
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.redis_server import RedisServer
+
+# The default run draws the same examples everywhere; `--hypothesis-profile=night` looks for new ones.
+settings.register_profile("day", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("night", max_examples=5000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("day")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -61,6 +61,11 @@ def credentials_of(*, tls: bool) -> grpc.ChannelCredentials | None:
     return grpc.ssl_channel_credentials() if tls else None
 
 
+def metadata_of(api_key: str) -> tuple[tuple[str, str], ...]:
+    """Returns the metadata that says who calls."""
+    return (("authorization", f"Bearer {api_key}"),)
+
+
 @contextmanager
 def open_channel(target: str, *, tls: bool) -> Iterator[grpc.Channel]:
     """Opens a channel and closes it on exit; connects lazily."""
@@ -87,3 +92,19 @@ def explain(code: grpc.StatusCode, said: str, target: str) -> CommandError:
     if code.name == "UNAVAILABLE" and "connect" in said.lower():
         said = "nobody answers there"
     return CommandError(f"{target}: {code.name}: {said}", _NEXT_STEPS.get(code.name, ""))
+
+
+def explain_call(error: grpc.RpcError, target: str) -> CommandError:
+    """As `explain`, for an error as a stub raises it, with what the answer says about single fields."""
+    from google.rpc import error_details_pb2
+    from grpc_status import rpc_status
+
+    call = cast("grpc.Call", error)  # what the stubs do not say: the error is the call
+    explained = explain(call.code(), call.details() or "", target)
+    status = rpc_status.from_call(call)
+    for detail in status.details if status is not None else ():
+        bad = error_details_pb2.BadRequest()
+        if detail.Unpack(bad):
+            lines = [f"{violation.field}: {violation.description}" for violation in bad.field_violations]
+            explained.detail = "\n".join(lines)
+    return explained
