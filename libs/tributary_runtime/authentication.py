@@ -1,7 +1,7 @@
 """Who is calling: API keys, and the token that services show each other.
 
-The one rule: the workspace comes from the credential, never from the request. An API key is `trb_<id>_<secret>`; we know
-only the SHA-256 of the secret, which has 192 random bits, so a slow hash would protect nothing. Fails closed.
+The one rule: the workspace comes from the credential, never from the request. An API key is `trb_<id>_<secret>`; we
+know only the SHA-256 of the secret, which has 192 random bits, so a slow hash would protect nothing. Fails closed.
 """
 
 import hashlib

@@ -9,7 +9,10 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 MASKED_KEYS = frozenset(
-    ["email", "phone", "ip", "client_ip", "user_agent", "authorization", "cookie", "password", "pepper", "secret", "token", "api_key", "payload"]
+    [
+        *("email", "phone", "ip", "client_ip", "user_agent", "payload"),
+        *("authorization", "cookie", "password", "pepper", "secret", "token", "api_key"),
+    ]
 )
 """Fields whose value is masked whatever it is."""
 

@@ -1,7 +1,7 @@
 """Traces: one from the caller's request, through the streams, to the last effect.
 
-The one rule: nothing is traced unless the standard `OTEL_*` variables ask for it, and then their sampler decides. But the
-caller's `traceparent` always travels on, traced or not, so that a trace is whole even if a process in between is silent.
+The one rule: nothing is traced unless the standard `OTEL_*` variables ask for it, and then their sampler decides. But
+the caller's `traceparent` always travels on, traced or not: a trace is whole even if a process in between is silent.
 """
 
 import os
@@ -154,15 +154,14 @@ def linked_span(name: str, traceparents: Iterable[str], **attributes: AttributeV
         traceparents: Of what is worked on, in order; empty ones are passed over.
         attributes: Of the span.
     """
+    distinct = dict.fromkeys(traceparent for traceparent in traceparents if traceparent)
     if _tracer is None:
-        distinct = {traceparent for traceparent in traceparents if traceparent}
-        token = _passing.set(distinct.pop() if len(distinct) == 1 else "")
+        token = _passing.set(next(iter(distinct)) if len(distinct) == 1 else "")
         try:
             yield trace.INVALID_SPAN
         finally:
             _passing.reset(token)
         return
-    distinct = dict.fromkeys(traceparent for traceparent in traceparents if traceparent)
     contexts = [context for context in map(parse_traceparent, distinct) if context is not None]
     links = [Link(context) for context in contexts[:MAX_LINKS]]
     parent = _parent(next(iter(distinct))) if len(contexts) == 1 == len(distinct) else Context()

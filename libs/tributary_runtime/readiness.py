@@ -1,0 +1,180 @@
+"""Whether a process may work: its guards, its health, its drain.
+
+The one rule: a process that must not acknowledge says so to the probe *and* to the caller. A guard that refuses (a
+Redis that may forget) closes both at once; a guard that cannot tell (a Redis that does not answer) takes the process
+out of the load balancer after a few tries, while calls go on to find out for themselves.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2
+
+from tributary_runtime import metrics
+from tributary_runtime.errors import PreconditionError, TributaryError, UnavailableError
+
+log = structlog.get_logger(__name__)
+
+CHECK_SECONDS = 5.0
+"""Between checks while everything is fine."""
+
+RECHECK_SECONDS = 0.5
+"""Between checks while something is not."""
+
+GUARD_TIMEOUT_SECONDS = 5.0
+"""How long one guard may take."""
+
+TRIES = 3
+"""Checks in a row that may fail to tell before the process leaves the load balancer."""
+
+
+class Guard(Protocol):
+    """One condition that must hold while the process works. Runs again and again, never twice at once."""
+
+    @property
+    def name(self) -> str:
+        """For logs: `redis:log`."""
+        ...
+
+    async def __call__(self) -> None:
+        """Returns if the condition holds.
+
+        Raises:
+            PreconditionError: It does not hold; the message says what to do. Closes the process at once.
+            TributaryError: Cannot tell now.
+        """
+        ...
+
+
+class Health:
+    """The standard health service. `""` is liveness and stays SERVING; the services' names are readiness."""
+
+    def __init__(self, services: Sequence[str]) -> None:
+        self._services = frozenset(services)
+        self._is_ready = False
+        self._is_closed = False
+        self._changed = asyncio.Condition()
+
+    async def set_ready(self, is_ready: bool) -> None:
+        """Says whether work is welcome."""
+        async with self._changed:
+            self._is_ready = is_ready
+            self._changed.notify_all()
+
+    async def close(self) -> None:
+        """Ends all watches, so that they do not hold up the server's stop."""
+        async with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+
+    def _status(self, service: str) -> health_pb2.HealthCheckResponse:
+        statuses = health_pb2.HealthCheckResponse
+        if service and service not in self._services:
+            return statuses(status=statuses.SERVICE_UNKNOWN)
+        is_serving = self._is_ready or not service
+        return statuses(status=statuses.SERVING if is_serving else statuses.NOT_SERVING)
+
+    async def Check(self, request: Any, context: Any) -> health_pb2.HealthCheckResponse:
+        """Answers a probe."""
+        found = self._status(request.service)
+        if found.status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "This process serves no such service.")
+        return found
+
+    async def Watch(self, request: Any, context: Any) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        """Answers now and at each change."""
+        told = None
+        while not self._is_closed:
+            found = self._status(request.service)
+            if found.status != told:
+                told = found.status
+                yield found
+            async with self._changed:
+                if not self._is_closed and self._status(request.service).status == told:
+                    await self._changed.wait()
+
+
+class Readiness:
+    """Checks the guards and tells health, the interceptor and the log.
+
+    Args:
+        guards: All must pass.
+        health: Is told.
+    """
+
+    def __init__(self, guards: Sequence[Guard], health: Health) -> None:
+        self._guards = guards
+        self._health = health
+        self._failures = 0
+        self._is_draining = False
+        self._told: str | None = None
+        self.closed: TributaryError | None = _not_ready("Not all guards were checked yet.", "start")
+        """Why calls are refused; None while they are not."""
+        self.opened = asyncio.Event()
+        """Set when all guards have passed for the first time."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Checks until stopped."""
+        while not stop.is_set():
+            is_fine = await self.check()
+            try:
+                async with asyncio.timeout(CHECK_SECONDS if is_fine else RECHECK_SECONDS):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+
+    async def drain(self) -> None:
+        """Takes the process out of the load balancer for good; calls are still answered."""
+        self._is_draining = True
+        await self._health.set_ready(is_ready=False)
+
+    async def check(self) -> bool:
+        """Checks all guards once; tells whether all passed."""
+        for guard in self._guards:
+            try:
+                async with asyncio.timeout(GUARD_TIMEOUT_SECONDS):
+                    await guard()
+            except PreconditionError as refusal:
+                await self._close(guard.name, refusal.message, refuses_calls=True)
+                return False
+            except (TributaryError, TimeoutError) as failure:
+                self._failures += 1
+                if self._failures >= TRIES or not self.opened.is_set():
+                    reason = str(failure) or "The guard did not answer in time."
+                    await self._close(guard.name, reason, refuses_calls=not self.opened.is_set())
+                return False
+        await self._open()
+        return True
+
+    async def _open(self) -> None:
+        self._failures = 0
+        self.closed = None
+        self.opened.set()
+        if self._told is not None or not self._guards:
+            log.info("became_ready")
+        self._told = None
+        await self._tell(is_ready=True)
+
+    async def _close(self, guard: str, reason: str, *, refuses_calls: bool) -> None:
+        self.closed = _not_ready(reason, guard) if refuses_calls else None
+        if self._told != reason:
+            log.warning("became_not_ready", guard=guard, reason=reason, refuses_calls=refuses_calls)
+            self._told = reason
+        await self._tell(is_ready=False)
+
+    async def _tell(self, *, is_ready: bool) -> None:
+        metrics.READY.set(int(is_ready))
+        if not self._is_draining:
+            await self._health.set_ready(is_ready)
+
+
+def _not_ready(reason: str, guard: str) -> UnavailableError:
+    return UnavailableError(
+        f"Not ready: {reason} Send the same again.",
+        reason="NOT_READY",
+        metadata={"guard": guard},
+        retry_delay_seconds=2,
+    )

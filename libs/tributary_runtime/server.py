@@ -1,0 +1,298 @@
+"""A service: from settings to the last answered call.
+
+The one rule: whoever was let in gets an answer. SIGTERM: health says NOT_SERVING, calls are served for
+`drain_delay_seconds` more, then no new ones are taken and those in flight have `GRACE_SECONDS` to finish; only then do
+the loops stop, finish what they read, and acknowledge it. `kill -9` is as safe, only slower.
+
+A loop that fails brings the whole process down, with a line that says which: half a process is worse than none.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn, Protocol, TypeVar, runtime_checkable
+
+import grpc
+import structlog
+import uvloop
+from grpc_health.v1 import health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from tributary_runtime.authentication import Authenticator, InternalDoor
+from tributary_runtime.channels import MAX_MESSAGE_BYTES
+from tributary_runtime.clock import Clock, SystemClock
+from tributary_runtime.errors import TributaryError
+from tributary_runtime.interceptors import Access, CallInterceptor, Door
+from tributary_runtime.readiness import Guard, Health, Readiness
+from tributary_runtime.settings import ServiceSettings, Settings
+from tributary_runtime.telemetry import configure_telemetry, flush_telemetry
+
+log = structlog.get_logger(__name__)
+
+GRACE_SECONDS = 25.0
+"""How long calls in flight may take once no new ones are taken."""
+
+LOOP_GRACE_SECONDS = 20.0
+"""How long a loop may take to finish what it has read."""
+
+HEALTH_SERVICE = "grpc.health.v1.Health"
+
+
+class Servicer(Protocol):
+    """One gRPC service as its process offers it."""
+
+    @property
+    def service_name(self) -> str:
+        """Full name: `tributary.dedup.v1.DedupService`; also its name in health. A class attribute will do."""
+        ...
+
+    @property
+    def rules(self) -> Mapping[str, Access]:
+        """Method name (`AdmitEvents`) to what it asks of its caller. A method without a rule is closed."""
+        ...
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Registers with the server: `add_DedupServiceServicer_to_server(self, server)`."""
+        ...
+
+
+@runtime_checkable
+class Drains(Protocol):
+    """A servicer with streams that never end by themselves."""
+
+    def drain(self) -> None:
+        """Ends them soon; called once, when no new calls are taken."""
+        ...
+
+
+class Loop(Protocol):
+    """Work that goes on beside the calls."""
+
+    @property
+    def name(self) -> str:
+        """For logs. A class attribute will do."""
+        ...
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set, then finishes what it began and returns.
+
+        Started once, when all guards have passed. Returning earlier, or raising, ends the process.
+        """
+        ...
+
+
+async def serve(
+    settings: ServiceSettings,
+    *servicers: Servicer,
+    loops: Sequence[Loop] = (),
+    guards: Sequence[Guard] = (),
+    authenticator: Authenticator | None = None,
+    clock: Clock | None = None,
+    max_message_bytes: int = MAX_MESSAGE_BYTES,
+    started: Callable[[int], None] | None = None,
+) -> None:
+    """Serves until SIGTERM or SIGINT, then drains and returns.
+
+    Args:
+        settings: Of the process.
+        servicers: What it offers.
+        loops: What it does beside.
+        guards: What must hold before it does either.
+        authenticator: Knows API keys; needed where a rule asks for a scope.
+        clock: For tests; the system's unless given.
+        max_message_bytes: Of one request, after decompression.
+        started: Is told the port once it listens.
+
+    Raises:
+        BaseExceptionGroup: A loop failed.
+        OSError: The address is taken.
+    """
+    health = Health([servicer.service_name for servicer in servicers])
+    readiness = Readiness(guards, health)
+    interceptor = CallInterceptor(
+        _rules_of(servicers, settings),
+        authenticator,
+        InternalDoor(settings.internal_token),
+        clock or SystemClock(),
+        gate=lambda: readiness.closed,
+        max_concurrent_calls=settings.max_concurrent_calls,
+    )
+    server = grpc.aio.server(
+        interceptors=[interceptor],
+        options=_options(max_message_bytes),
+        maximum_concurrent_rpcs=2 * settings.max_concurrent_calls
+        + 64,  # the interceptor's limit leaves room for probes
+    )
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    for servicer in servicers:
+        servicer.add_to(server)
+    if settings.reflection:
+        reflection.enable_server_reflection(
+            [*(servicer.service_name for servicer in servicers), HEALTH_SERVICE, reflection.SERVICE_NAME], server
+        )
+    port = _bind(server, settings.listen)
+    await server.start()
+    log.info("server_started", listen=settings.listen, port=port, services=[one.service_name for one in servicers])
+    if started is not None:
+        started(port)
+    with _signals() as hurry:
+        await _live(settings, server, servicers, readiness, health, loops, hurry)
+
+
+async def _live(
+    settings: ServiceSettings,
+    server: grpc.aio.Server,
+    servicers: Sequence[Servicer],
+    readiness: Readiness,
+    health: Health,
+    loops: Sequence[Loop],
+    signals: "_Signals",
+) -> None:
+    stop_checking, stop_loops = asyncio.Event(), asyncio.Event()
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(readiness.run(stop_checking), name="readiness")
+            running = [
+                group.create_task(_run_loop(loop, readiness.opened, stop_loops), name=loop.name) for loop in loops
+            ]
+            await signals.first.wait()
+            log.info("server_draining", delay_seconds=settings.drain_delay_seconds)
+            await readiness.drain()
+            await _wait(signals.second, settings.drain_delay_seconds)
+            await _stop(server, servicers, health, 0.0 if signals.second.is_set() else GRACE_SECONDS)
+            stop_loops.set()
+            if running:
+                _, late = await asyncio.wait(running, timeout=LOOP_GRACE_SECONDS)
+                for task in late:
+                    log.warning("loop_cancelled", loop=task.get_name(), after_seconds=LOOP_GRACE_SECONDS)
+                    task.cancel()
+            stop_checking.set()
+    finally:
+        await health.set_ready(is_ready=False)
+        await _stop(server, servicers, health, 1.0)  # nothing is left to stop unless a loop failed
+        log.info("server_stopped")
+
+
+async def _stop(server: grpc.aio.Server, servicers: Sequence[Servicer], health: Health, grace: float) -> None:
+    await health.close()
+    for servicer in servicers:
+        if isinstance(servicer, Drains):
+            servicer.drain()
+    await server.stop(grace)
+
+
+async def _run_loop(loop: Loop, opened: asyncio.Event, stop: asyncio.Event) -> None:
+    """Runs one loop once the process is ready; a loop that ends early has failed."""
+    await _first_of(opened, stop)
+    if stop.is_set():
+        return
+    try:
+        await loop.run(stop)
+    except Exception:
+        log.exception("loop_failed", loop=loop.name)
+        raise
+    if not stop.is_set():
+        log.error("loop_failed", loop=loop.name, reason="ended before it was stopped")
+        raise RuntimeError(f"The loop {loop.name} ended before it was stopped.")
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+class _Signals:
+    """SIGTERM and SIGINT: the first asks to drain, the second not to wait."""
+
+    def __init__(self) -> None:
+        self.first = asyncio.Event()
+        self.second = asyncio.Event()
+
+    def arrive(self) -> None:
+        (self.second if self.first.is_set() else self.first).set()
+
+
+@contextmanager
+def _signals() -> Any:
+    signals, loop = _Signals(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signals.arrive)
+    try:
+        yield signals
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+def _rules_of(servicers: Sequence[Servicer], settings: ServiceSettings) -> dict[str, Access]:
+    rules: dict[str, Access] = {f"/{HEALTH_SERVICE}/{method}": Door.PUBLIC for method in ("Check", "Watch")}
+    if settings.reflection:
+        rules[f"/{reflection.SERVICE_NAME}/ServerReflectionInfo"] = Door.PUBLIC
+    for servicer in servicers:
+        rules.update({f"/{servicer.service_name}/{method}": access for method, access in servicer.rules.items()})
+    return rules
+
+
+def _options(max_message_bytes: int) -> list[tuple[str, Any]]:
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.max_metadata_size", 8 * 1024),
+        ("grpc.absolute_max_metadata_size", 8 * 1024),  # between the two, gRPC rejects at random
+        ("grpc.so_reuseport", 0),  # two processes on one port is always a mistake here
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+        ("grpc.max_connection_age_ms", 300_000),  # so that clients find new replicas
+        ("grpc.max_connection_age_grace_ms", 60_000),
+    ]
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> int:
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise OSError(f"Cannot listen on {listen}; is the port taken? Set TRIBUTARY_LISTEN.") from error
+    if port == 0:
+        raise OSError(f"Cannot listen on {listen}; is the port taken? Set TRIBUTARY_LISTEN.")
+    return port
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def run(settings: SettingsT, main: Callable[[SettingsT], Awaitable[None]]) -> NoReturn:
+    """Runs a process: telemetry, event loop, `main`, exit status. The last line of a `__main__.py`.
+
+    Exits with 0 when `main` returns, with 1 when it fails, after a line `process_failed` that says why.
+    """
+    configure_telemetry(settings.service, settings.log_level)
+    sys.exit(uvloop.run(_run(settings, main)))
+
+
+async def _run(settings: SettingsT, main: Callable[[SettingsT], Awaitable[None]]) -> int:
+    try:
+        await main(settings)
+    except TributaryError as error:
+        log.error("process_failed", reason=error.reason, message=error.message)
+        return 1
+    except Exception:
+        log.exception("process_failed")
+        return 1
+    finally:
+        await flush_telemetry()
+    return 0

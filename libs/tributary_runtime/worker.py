@@ -1,0 +1,299 @@
+"""A consumer of a log that loses nothing and stops at nothing but too much.
+
+The one rule: acknowledge last. Whatever happens before the acknowledgement happens again, so a handler may run twice
+with the same entries, late, and in any order.
+
+What goes wrong, and what is done about it:
+
+* `Backpressure`          what was read stays; a pause with jitter, then the same again
+* `UnavailableError`      an outage is no poison: the same, with growing pauses, never counted
+* anything else           the batch again, each entry alone; an entry that fails alone, event by event; an event that
+                          fails alone is a dead letter, alone. An entry that was delivered `max_deliveries` times (its
+                          workers died of it) starts there.
+* too many dead letters   not the events are wrong but we are: the worker stops and says so, before it drains everything
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
+
+from tributary_runtime import metrics
+from tributary_runtime.clock import Clock
+from tributary_runtime.errors import Backpressure, PoisonEvent, TributaryError, UnavailableError
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 5.0
+
+
+class Entry(Protocol):
+    """What a worker must know of an entry of a log."""
+
+    @property
+    def deliveries(self) -> int:
+        """How often it was handed to a worker, this time included."""
+        ...
+
+    @property
+    def accept_micros(self) -> int:
+        """When it was appended, in microseconds since 1970."""
+        ...
+
+
+EntryT = TypeVar("EntryT", bound=Entry)
+SingleT = TypeVar("SingleT")
+LetterT = TypeVar("LetterT", contravariant=True)
+HandledT = TypeVar("HandledT", bound=Entry, contravariant=True)
+
+
+class Source(Protocol[EntryT, LetterT]):
+    """One consumer of one group of a log. Every method may raise `UnavailableError` and is then called again."""
+
+    async def read(self) -> Sequence[EntryT]:
+        """Returns the next entries, oldest first; waits up to about a second for some, then returns none."""
+        ...
+
+    async def take_over(self) -> Sequence[EntryT]:
+        """Returns entries that were read long ago and never acknowledged, by this worker's past life or by others."""
+        ...
+
+    async def ack(self, entries: Sequence[EntryT]) -> None:
+        """Marks entries as done. May run twice."""
+        ...
+
+    async def dead_letter(self, entry: EntryT, single: LetterT | None, reason: str, message: str) -> None:
+        """Keeps an event that can never be handled; `single` is None if the entry cannot even be taken apart.
+
+        May run twice. The entry is acknowledged afterwards.
+        """
+        ...
+
+
+class Handler(Protocol[HandledT, SingleT]):
+    """What is done with entries. Every method may run twice with the same ones."""
+
+    async def handle(self, entries: Sequence[HandledT]) -> int:
+        """Does the work of a batch, all its effects durable on return; returns how many events it held.
+
+        Adds to the line `batch_handled` with `bind_contextvars`.
+
+        Raises:
+            Backpressure: Not now.
+            UnavailableError: Something needed does not answer.
+        """
+        ...
+
+    def singles(self, entry: HandledT) -> Sequence[SingleT]:
+        """Takes an entry apart into its events, in order."""
+        ...
+
+    async def handle_single(self, entry: HandledT, single: SingleT) -> None:
+        """Does the work of one event, as `handle` would.
+
+        Raises:
+            PoisonEvent: It can never be handled. So does any exception but those of `handle`.
+        """
+        ...
+
+
+class TooManyPoisonedError(TributaryError):
+    """So many events fail that the fault must be ours; somebody must look before more is put aside."""
+
+    default_reason = "TOO_MANY_POISONED"
+
+
+@dataclass(frozen=True, slots=True)
+class PoisonLimit:
+    """How many dead letters are believable: at most `share` of the last `window` events."""
+
+    window: int = 200
+    share: float = 0.5
+
+    @property
+    def most(self) -> int:
+        """Dead letters among the last `window` events at which the worker still goes on."""
+        return int(self.window * self.share)
+
+
+class Worker(Generic[EntryT, SingleT]):
+    """Reads, handles, acknowledges; a loop for `serve(loops=[...])`.
+
+    Args:
+        group: The consumer group; names the loop and its metrics.
+        source: Where entries come from.
+        handler: What is done with them.
+        clock: Measures.
+        rng: Jitters the pauses.
+        max_deliveries: An entry delivered so often is handled event by event at once.
+        poison_limit: When to stop.
+        take_over_seconds: How often to look for what others left.
+    """
+
+    def __init__(
+        self,
+        group: metrics.Group,
+        source: Source[EntryT, SingleT],
+        handler: Handler[EntryT, SingleT],
+        clock: Clock,
+        *,
+        rng: random.Random | None = None,
+        max_deliveries: int = 3,
+        poison_limit: PoisonLimit | None = None,
+        take_over_seconds: float = 15.0,
+    ) -> None:
+        self.name = str(group.value)
+        self._group = group
+        self._source = source
+        self._handler = handler
+        self._clock = clock
+        self._rng = rng or random.Random()  # noqa: S311 - jitter
+        self._max_deliveries = max_deliveries
+        self._limit = poison_limit or PoisonLimit()
+        self._recent: deque[bool] = deque(maxlen=self._limit.window)  # True where an event was poison
+        self._take_over_seconds = take_over_seconds
+        self._stop = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until stopped; what was read by then is finished, unless a store is out: then it is left for others.
+
+        Raises:
+            TooManyPoisonedError: More dead letters than `poison_limit` allows.
+        """
+        self._stop = stop
+        next_take_over = self._clock.monotonic_seconds()
+        while not stop.is_set():
+            if self._clock.monotonic_seconds() >= next_take_over:
+                taken = await self._persist(self._source.take_over)
+                next_take_over = self._clock.monotonic_seconds() + self._take_over_seconds
+                if taken:
+                    metrics.TAKEN_OVER.add(len(taken), group=self._group)
+                    log.info("entries_taken_over", group=self.name, entries=len(taken))
+                    await self._work(taken)
+                    next_take_over = self._clock.monotonic_seconds()  # there may be more
+                    continue
+            entries = await self._persist(self._source.read)
+            if entries:
+                await self._work(entries)
+            elif entries is not None:
+                metrics.LAG_AGE.set(0, group=self._group)
+
+    async def _work(self, entries: Sequence[EntryT]) -> None:
+        """Handles what was read, in the order read, and acknowledges it."""
+        fresh = [entry for entry in entries if entry.deliveries < self._max_deliveries]
+        suspects = [entry for entry in entries if entry.deliveries >= self._max_deliveries]
+        lag_seconds = max(0.0, (self._clock.unix_micros() - entries[0].accept_micros) / 1e6)
+        metrics.LAG_AGE.set(lag_seconds, group=self._group)
+        metrics.BATCH_ENTRIES.record(len(entries), group=self._group)
+        clear_contextvars()
+        bind_contextvars(group=self.name, entries=len(entries), lag_ms=round(lag_seconds * 1000, 1))
+        if fresh:
+            await self._handle(fresh)
+        for entry in suspects:
+            await self._handle_apart(entry)
+
+    async def _handle(self, entries: Sequence[EntryT]) -> None:
+        started = self._clock.monotonic_seconds()
+        try:
+            events = await self._persist(lambda: self._handler.handle(entries))
+        except Exception as failure:
+            self._write_line(started, metrics.BatchOutcome.FAILED, 0, failure)
+            if len(entries) == 1:
+                await self._handle_apart(entries[0])
+            else:
+                for entry in entries:
+                    await self._handle([entry])
+            return
+        if events is None:
+            return
+        self._recent.extend([False] * min(events, self._limit.window))
+        await self._persist(lambda: self._source.ack(entries))
+        self._write_line(started, metrics.BatchOutcome.HANDLED, events, None)
+
+    async def _handle_apart(self, entry: EntryT) -> None:
+        """Handles an entry event by event; those that fail become dead letters, the others are done."""
+        try:
+            singles = list(self._handler.singles(entry))
+        except Exception as failure:
+            await self._bury(entry, None, failure)
+            singles = []
+        for single in singles:
+            try:
+                done = await self._persist(lambda single=single: self._handle_one(entry, single))  # type: ignore[misc]
+            except Exception as failure:
+                await self._bury(entry, single, failure)
+                continue
+            if done is None:
+                return
+            self._recent.append(False)
+        await self._persist(lambda: self._source.ack([entry]))
+
+    async def _handle_one(self, entry: EntryT, single: SingleT) -> bool:
+        await self._handler.handle_single(entry, single)
+        return True
+
+    async def _bury(self, entry: EntryT, single: SingleT | None, failure: Exception) -> None:
+        self._recent.append(True)
+        if sum(self._recent) > self._limit.most:
+            message = (
+                f"More than {self._limit.most} of the last {self._limit.window} events of group {self.name} failed; "
+                "look at the lines event_buried, repair the cause, restart. Nothing was lost."
+            )
+            raise TooManyPoisonedError(message) from failure
+        poison = failure if isinstance(failure, PoisonEvent) else None
+        reason = poison.reason if poison is not None else type(failure).__name__
+        message = poison.message if poison is not None else str(failure)
+        await self._persist(lambda: self._source.dead_letter(entry, single, reason, message))
+        metrics.DEAD_LETTERS.add(1, group=self._group)
+        log.error("event_buried", reason=reason, message=message, exc_info=None if poison is not None else failure)
+
+    async def _persist(self, step: Callable[[], Awaitable["ResultT"]]) -> "ResultT | None":
+        """Does one step until it is done, through outages and backpressure.
+
+        Returns:
+            What the step returned; None if it was not done when the worker was stopped. It will be taken over.
+        """
+        failures = 0
+        while True:
+            try:
+                return await step()
+            except Backpressure as pressure:
+                metrics.BATCHES.add(1, group=self._group, outcome=metrics.BatchOutcome.BACKPRESSURE)
+                log.warning("worker_paused", group=self.name, reason=pressure.message)
+                pause = pressure.pause_seconds * self._rng.uniform(0.5, 1.5)
+            except (UnavailableError, TimeoutError) as outage:
+                metrics.BATCHES.add(1, group=self._group, outcome=metrics.BatchOutcome.UNAVAILABLE)
+                failures += 1
+                longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**failures)
+                pause = self._rng.uniform(FIRST_PAUSE_SECONDS, longest)
+                log.warning("worker_paused", group=self.name, reason=str(outage), failures=failures)
+            if await self._pause(pause):
+                return None
+
+    async def _pause(self, seconds: float) -> bool:
+        """Waits; tells whether the worker was stopped."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def _write_line(
+        self, started: float, outcome: metrics.BatchOutcome, events: int, failure: Exception | None
+    ) -> None:
+        seconds = self._clock.monotonic_seconds() - started
+        metrics.BATCHES.add(1, group=self._group, outcome=outcome)
+        metrics.BATCH_DURATION.record(seconds, group=self._group)
+        write = log.info if failure is None else log.error
+        fields = {"events": events} if "events" not in get_contextvars() else {}
+        write("batch_handled", outcome=outcome.value, duration_ms=round(seconds * 1000, 3), exc_info=failure, **fields)
+
+
+ResultT = TypeVar("ResultT")
