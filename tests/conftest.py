@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.stack import KeyedWorkspace, SharedStack, shared_stack
 from tests.support.stores import Stores, running_clickhouse, running_redis, running_stores
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.redis_server import RedisServer
@@ -56,3 +57,16 @@ def private_clickhouse(tmp_path: Path) -> Iterator[ClickHouseServer]:
     """A ClickHouse of this test's own, to be killed, paused or restarted."""
     with running_clickhouse(tmp_path / "clickhouse") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedStack]:
+    """A whole installation, shared by all tests of this process; take a workspace, kill nothing."""
+    with shared_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture
+def keyed_workspace(stack: SharedStack) -> KeyedWorkspace:
+    """A workspace of the shared installation that no other test uses, and its API key."""
+    return stack.take_workspace()

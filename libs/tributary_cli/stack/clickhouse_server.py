@@ -50,7 +50,7 @@ class ClickHouseServer(ChildProcess):
             )
         self.port = port
         self.http_port = http_port
-        self.url = f"clickhouse://default@{HOST}:{port}/{DATABASE}"
+        self.url = url_of(port)
         self._home = directory
         super().__init__(
             "ClickHouse",
@@ -103,3 +103,8 @@ class ClickHouseServer(ChildProcess):
             return False
         finally:
             connection.close()
+
+
+def url_of(port: int) -> str:
+    """Returns the URL of a ClickHouse on a loopback port, and of the database there."""
+    return f"clickhouse://default@{HOST}:{port}/{DATABASE}"

@@ -47,7 +47,7 @@ class RedisServer(ChildProcess):
             settings: Lines of redis.conf that differ from the durable ones, such as `{"maxmemory": "64mb"}`.
         """
         self.port = port
-        self.url = f"redis://{HOST}:{port}"
+        self.url = url_of(port)
         self._settings = {**_DURABLE, **(settings or {})}
         self._home = directory
         super().__init__(
@@ -65,6 +65,11 @@ class RedisServer(ChildProcess):
         text = "".join(f"{name} {setting}\n" for name, setting in lines.items())
         (self._home / "redis.conf").write_text(text)
         super().start()
+
+
+def url_of(port: int) -> str:
+    """Returns the URL of a Redis on a loopback port, without a database."""
+    return f"redis://{HOST}:{port}"
 
 
 def find_redis_server() -> str:

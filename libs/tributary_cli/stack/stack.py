@@ -19,6 +19,7 @@ from typing import Self
 from tributary_cli.errors import StackError
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.directory import Installation, StackDirectory, write_private
+from tributary_cli.stack.environment import environment_of
 from tributary_cli.stack.health import SERVICES
 from tributary_cli.stack.ports import HOST, Ports
 from tributary_cli.stack.process import ChildProcess
@@ -32,6 +33,7 @@ PARTS = (*SERVICES, "redis", "clickhouse", "clickhouse_http")
 
 _MIGRATION_SECONDS = 120
 _READY_SECONDS = 60
+_STOP_SECONDS = 30  # a service lets calls in flight finish
 _TOKEN_BYTES = 24
 
 
@@ -152,26 +154,9 @@ class Stack:
         process.start()
         process.wait_until_ready(_READY_SECONDS)
 
-    def service_environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Returns the whole environment of a service or of a command that shall use this installation.
-
-        What the caller's shell sets for Tributary is left out: it is meant for another installation.
-        """
-        inherited = {name: text for name, text in os.environ.items() if not name.startswith("TRIBUTARY_")}
-        redis_url = f"{self.redis.url}/0"
-        return {
-            **inherited,
-            "PYTHONUNBUFFERED": "1",
-            "TRIBUTARY_LOG_URL": redis_url,
-            "TRIBUTARY_STATE_URL": redis_url,
-            "TRIBUTARY_JOBS_URL": redis_url,
-            "TRIBUTARY_CLICKHOUSE_URL": self.clickhouse.url,
-            "TRIBUTARY_WORKSPACES_FILE": str(self.directory.workspaces_file),
-            "TRIBUTARY_INTERNAL_TOKEN": self.installation.internal_token,
-            "TRIBUTARY_DRAIN_DELAY_SECONDS": "0",  # no load balancer has to learn anything
-            **{f"TRIBUTARY_{name.upper()}_TARGET": self.addresses[name] for name in SERVICES},
-            **(extra or {}),
-        }
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        """Returns the whole environment of a process that shall use this installation."""
+        return environment_of(self.installation, self.directory, extra)
 
     def _prepare(self, ports: Ports) -> None:
         before = self.directory.recall()
@@ -190,7 +175,7 @@ class Stack:
 
     def _service(self, name: str, extra: Mapping[str, str]) -> ServiceProcess:
         log_file = self.directory.logs / f"{name}.log"
-        return ServiceProcess(name, self.installation.ports[name], log_file, self.service_environment(extra))
+        return ServiceProcess(name, self.installation.ports[name], log_file, self.environment(extra))
 
     def _choose_port(self, part: str, before: Installation, ports: Ports) -> int:
         wanted = self._ports.get(part)
@@ -217,7 +202,7 @@ class Stack:
         """Runs the command that a cluster's migration job runs."""
         done = subprocess.run(
             [sys.executable, "-m", "tributary_cli", "migrate"],
-            env=self.service_environment(),
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -232,7 +217,7 @@ class Stack:
             for name in names:
                 self.services[name].ask_to_stop()
             for name in names:
-                self.services[name].stop()
+                self.services[name].stop(_STOP_SECONDS)
 
     def _forget_pid(self) -> None:
         self.directory.remember(replace(self.installation, pid=0))

@@ -1,0 +1,42 @@
+"""The settings of a local installation, as the environment that its services, and commands that look after it, get."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from tributary_cli.stack.clickhouse_server import url_of as clickhouse_url_of
+from tributary_cli.stack.directory import Installation, StackDirectory
+from tributary_cli.stack.health import SERVICES
+from tributary_cli.stack.ports import HOST
+from tributary_cli.stack.redis_server import url_of as redis_url_of
+
+PREFIX = "TRIBUTARY_"
+
+
+def settings_of(installation: Installation, directory: StackDirectory) -> dict[str, str]:
+    """Returns the `TRIBUTARY_*` variables of an installation; one Redis plays every role."""
+    ports = installation.ports
+    redis_url = f"{redis_url_of(ports['redis'])}/0"
+    settings = {
+        "LOG_URL": redis_url,
+        "STATE_URL": redis_url,
+        "JOBS_URL": redis_url,
+        "CLICKHOUSE_URL": clickhouse_url_of(ports["clickhouse"]),
+        "WORKSPACES_FILE": str(directory.workspaces_file),
+        "INTERNAL_TOKEN": installation.internal_token,
+        "DRAIN_DELAY_SECONDS": "0",  # no load balancer has to learn that a service leaves
+        **{f"{name.upper()}_TARGET": f"{HOST}:{ports[name]}" for name in SERVICES},
+    }
+    return {f"{PREFIX}{name}": text for name, text in settings.items()}
+
+
+def environment_of(
+    installation: Installation, directory: StackDirectory, extra: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Returns the whole environment of a process that shall use an installation.
+
+    What the caller's shell sets for Tributary is left out: it is meant for another installation.
+    """
+    inherited = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+    return {**inherited, "PYTHONUNBUFFERED": "1", **settings_of(installation, directory), **(extra or {})}

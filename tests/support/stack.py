@@ -1,0 +1,86 @@
+"""Whole installations for tests: real stores and the five services as processes, with workspaces the test chooses."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tributary_cli.stack.stack import Stack
+from tributary_runtime.authentication import new_key
+from tributary_runtime.workspaces import Scope
+
+_SHARED_WORKSPACES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedWorkspace:
+    """A workspace of a running stack, and a key with every scope."""
+
+    id: str
+    api_key: str
+
+
+def render_workspaces(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, KeyedWorkspace]]:
+    """Returns the text of a workspaces.yaml, and its workspaces with a fresh key each.
+
+    Args:
+        settings: Per workspace id whatever the file shall say beside id, pepper and keys; `{}` for the defaults.
+    """
+    entries, keyed = [], {}
+    for workspace_id, own in settings.items():
+        key = new_key()
+        keyed[workspace_id] = KeyedWorkspace(workspace_id, key.key.get_secret_value())
+        entry = {"id": key.id, "sha256": key.sha256, "scopes": [scope.value for scope in Scope]}
+        pepper = {"value": secrets.token_hex(16)}
+        entries.append({"id": workspace_id, "pepper": pepper, "api_keys": [entry], **own})
+    return yaml.safe_dump({"workspaces": entries}, sort_keys=False), keyed
+
+
+@contextmanager
+def running_stack(
+    directory: Path,
+    settings: Mapping[str, Mapping[str, Any]],
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[tuple[Stack, dict[str, KeyedWorkspace]]]:
+    """Starts an installation of the test's own, to be killed and restarted part by part.
+
+    Args:
+        directory: For its data.
+        settings: As for `render_workspaces`.
+        environment: Added to every service's.
+    """
+    text, keyed = render_workspaces(settings)
+    with Stack(directory, workspaces=text, environment=environment) as stack:
+        yield stack, keyed
+
+
+@dataclass
+class SharedStack:
+    """An installation that many tests use, each in a workspace of its own. Nobody kills parts of it."""
+
+    stack: Stack
+    _unused: Iterator[KeyedWorkspace]
+
+    def take_workspace(self) -> KeyedWorkspace:
+        """Returns a workspace that no other test uses, with the default settings."""
+        return next(self._unused)
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        return self.stack.addresses
+
+
+@contextmanager
+def shared_stack(directory: Path) -> Iterator[SharedStack]:
+    """Starts an installation with workspaces in stock."""
+    names = (f"w-{number}" for number in itertools.count())
+    stock = {next(names): {} for _ in range(_SHARED_WORKSPACES)}
+    with running_stack(directory, stock) as (stack, keyed):
+        yield SharedStack(stack, iter(keyed.values()))
