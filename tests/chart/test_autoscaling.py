@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tributary_storage.redis import keys
 
 from tests.chart.rendering import SERVICES, Manifest, case, manifests, of_kind
+from tributary_storage.redis import keys
 
 
 def triggers(found: list[Manifest], component: str) -> list[dict[str, Any]]:
