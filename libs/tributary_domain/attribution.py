@@ -15,7 +15,7 @@ from typing import Final
 
 from tributary_domain.journey import DIRECT, Exclusion, JourneyTouch, in_event_order
 from tributary_domain.settings import HOUR, MODELS, AttributionSettings
-from tributary_domain.shares import split_equally, split_exactly
+from tributary_domain.shares import share_out, split_equally, split_exactly
 from tributary_domain.time_decay import decay_weights
 from tributary_domain.windows import CreditableConversion, exclusions, shared_touches
 
@@ -152,23 +152,25 @@ def _every_model(touches: Sequence[JourneyTouch], amount: int, settings: Attribu
     last = count - 1
     last_non_direct = next((index for index in range(last, -1, -1) if not touches[index][4] & DIRECT), last)
     decay = decay_weights([touch[0] for touch in touches], settings.half_life_hours * HOUR)
+    whole_decay = sum(decay)
     credits = (
-        _all_to(0, count, WHOLE),
-        _all_to(last, count, WHOLE),
-        _all_to(last_non_direct, count, WHOLE),
+        _whole_to(0, count),
+        _whole_to(last, count),
+        _whole_to(last_non_direct, count),
         linear,
         position,
-        tuple(split_exactly(WHOLE, decay)),
+        tuple(share_out(WHOLE, decay, whole_decay)),
     )
     if amount == 0:
         return credits, ((0,) * count,) * len(MODELS)
+    all_to_last = _all_to(last, count, amount)
     return credits, (
         _all_to(0, count, amount),
-        _all_to(last, count, amount),
-        _all_to(last_non_direct, count, amount),
+        all_to_last,
+        all_to_last if last_non_direct == last else _all_to(last_non_direct, count, amount),
         tuple(split_equally(amount, count)),
-        tuple(split_exactly(amount, weights)),
-        tuple(split_exactly(amount, decay)),
+        tuple(share_out(amount, weights, sum(weights))),
+        tuple(share_out(amount, decay, whole_decay)),
     )
 
 
@@ -201,6 +203,12 @@ def _placed(parts: Sequence[int], window: Sequence[JourneyTouch], place: dict[Jo
 def _all_to(index: int, count: int, whole: int) -> tuple[int, ...]:
     """Gives the whole to one touch."""
     return (0,) * index + (whole,) + (0,) * (count - index - 1)
+
+
+@lru_cache(maxsize=4096)
+def _whole_to(index: int, count: int) -> tuple[int, ...]:
+    """Gives the whole credit to one touch."""
+    return _all_to(index, count, WHOLE)
 
 
 def position_weights(count: int, shares: tuple[int, int, int]) -> list[int]:

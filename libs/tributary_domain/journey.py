@@ -108,11 +108,11 @@ class Exclusion(StrEnum):
 def in_event_order(entries: Iterable[JourneyTouch]) -> list[JourneyTouch]:
     """Returns the entries in event order, each once, however often and in whatever order they were given."""
     ordered = sorted(entries)
-    previous: JourneyTouch | None = None
+    previous = -1
     for entry in ordered:
-        if previous is not None and entry[:4] == previous[:4]:
+        if entry[1] == previous:
             return _without_repeats(ordered)
-        previous = entry
+        previous = entry[1]
     return ordered
 
 

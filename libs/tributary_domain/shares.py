@@ -31,9 +31,7 @@ def split_exactly(total: int, weights: Sequence[int]) -> list[int]:
     if whole == 0:
         message = "At least one weight must be above zero."
         raise ValueError(message)
-    if total < 0:
-        return [-part for part in _split(-total, weights, whole)]
-    return _split(total, weights, whole)
+    return share_out(total, weights, whole)
 
 
 def split_equally(total: int, count: int) -> list[int]:
@@ -57,22 +55,28 @@ def split_equally(total: int, count: int) -> list[int]:
     return [part + 1] * left + [part] * (count - left)
 
 
-def _split(total: int, weights: Sequence[int], whole: int) -> list[int]:
-    """Splits a total that is not negative by weights that were checked and add up to `whole`."""
-    count = len(weights)
-    if count == 1:
+def share_out(total: int, weights: Sequence[int], whole: int) -> list[int]:
+    """Does what `split_exactly` does, unchecked, for a hot loop that knows its weights.
+
+    Args:
+        total: In any integer unit; negative for a refund.
+        weights: At least one; none negative.
+        whole: Their sum, above 0.
+    """
+    if total < 0:
+        return [-part for part in share_out(-total, weights, whole)]
+    if len(weights) == 1:
         return [total]
-    if count == 2:
+    if len(weights) == 2:
         part, remainder = divmod(total * weights[0], whole)
         # The two remainders add up to 0 or `whole`: the unit goes to the larger one, in a tie to the earlier part.
         if 2 * remainder >= whole:
             part += 1
         return [part, total - part]
-    products = [total * weight for weight in weights]
-    parts = [product // whole for product in products]
+    parts = [total * weight // whole for weight in weights]
     left = total - sum(parts)
     if left:
-        remainders = [product % whole for product in products]
-        for index in sorted(range(count), key=remainders.__getitem__, reverse=True)[:left]:
+        lacking = [part * whole - total * weight for part, weight in zip(parts, weights, strict=True)]  # - remainders
+        for index in sorted(range(len(weights)), key=lacking.__getitem__)[:left]:
             parts[index] += 1
     return parts

@@ -38,9 +38,10 @@ def fold(entries: Sequence[JourneyTouch], timeout_micros: int, trace: Trace | No
         Touches in event order. Each is the entry of its first event, with the source of its first event that has one.
     """
     touches: list[JourneyTouch] = []
-    by_id: dict[int, tuple[int, int, bool]] = {}  # click id, ~interaction -> touch, session last seen in, visited
-    by_source: dict[tuple[int, int], int] = {}  # session, descriptor -> touch
-    by_session: dict[int, int] = {}  # session -> any touch of it
+    visited: set[int] = set()  # touches whose visit was seen
+    by_id: dict[int, tuple[int, int]] = {}  # click id, ~interaction -> touch, and the session it was last seen in
+    by_source: dict[tuple[int, int], int] = {}  # session, descriptor (or -kind, id where off site) -> touch
+    by_session: dict[int, int] = {}  # session -> its first touch
     for entry, session in zip(entries, session_ids(entries, timeout_micros), strict=True):
         _, _, kind, descriptor, flags, click, interaction, _ = entry
         if flags & NO_TOUCH or kind == _CONVERSION:
@@ -48,57 +49,62 @@ def fold(entries: Sequence[JourneyTouch], timeout_micros: int, trace: Trace | No
                 trace[entry] = Exclusion.NOT_A_TOUCH
             continue
         touch = entry
-        index = -1
-        if not session:  # seen elsewhere: one with its own repeats only
-            key = (-kind, interaction or click)
-            if key[1]:
-                index = by_source.setdefault(key, len(touches))
-                index = index if index < len(touches) else -1
-            if index < 0:
-                touches.append(touch)
-            elif trace is not None:
-                trace[entry] = Exclusion.FOLDED
-            continue
-        if click or interaction:
-            seen = (by_id.get(click) if click else None) or (by_id.get(~interaction) if interaction else None)
-            if seen is not None:
-                if seen[1] == session or (kind == _VISIT and not seen[2]):
+        index = None
+        if not session:
+            index = _seen_off_site(entry, by_source, len(touches))
+        else:
+            if click or interaction:
+                seen = by_id.get(click) if click else None
+                if seen is None and interaction:
+                    seen = by_id.get(~interaction)
+                if seen is not None and (seen[1] == session or (kind == _VISIT and seen[0] not in visited)):
                     index = seen[0]
-                    first = touches[index]
-                    if first.flags & DIRECT and not flags & DIRECT:
-                        touches[index] = first._replace(descriptor=descriptor, flags=first.flags & ~DIRECT)
-                else:
+                    touches[index] = _with_source(touches[index], entry)
+                    by_source.setdefault((session, touches[index][3]), index)
+                    by_session.setdefault(session, index)
+                elif seen is not None:  # an old click id: a direct return
                     descriptor, flags = DIRECT_DESCRIPTOR, flags | DIRECT
                     touch = entry._replace(descriptor=descriptor, flags=flags)
-        if index < 0:
-            found = by_session.get(session) if flags & DIRECT else by_source.get((session, descriptor))
-            index = -1 if found is None else found
-        if index < 0:
-            index = len(touches)
+            if index is None:
+                index = by_session.get(session) if flags & DIRECT else by_source.get((session, descriptor))
+            place = len(touches) if index is None else index
+            if kind == _VISIT:
+                visited.add(place)
+            if click:
+                by_id[click] = place, session
+            if interaction:
+                by_id[~interaction] = place, session
+            if index is None:
+                by_source[(session, descriptor)] = place
+                by_session.setdefault(session, place)
+        if index is None:
             touches.append(touch)
         elif trace is not None:
             trace[entry] = Exclusion.FOLDED
-        by_source.setdefault((session, touches[index].descriptor), index)
-        by_session.setdefault(session, index)
-        if click or interaction:
-            sighting = (index, session, kind == _VISIT or (seen is not None and seen[2]))
-            if click:
-                by_id[click] = sighting
-            if interaction:
-                by_id[~interaction] = sighting
     return touches
+
+
+def _seen_off_site(entry: JourneyTouch, by_source: dict[tuple[int, int], int], place: int) -> int | None:
+    """Returns the touch that an event outside all sessions repeats: same kind and same id; remembers a new one."""
+    identity = entry.interaction or entry.click
+    if not identity:
+        return None
+    found = by_source.setdefault((-entry.kind, identity), place)
+    return found if found < place else None
+
+
+def _with_source(first: JourneyTouch, later: JourneyTouch) -> JourneyTouch:
+    """Gives a touch that began without a source the source of a later event of the same interaction."""
+    if not first.flags & DIRECT or later.flags & DIRECT:
+        return first
+    return first._replace(descriptor=later.descriptor, flags=first.flags & ~DIRECT)
 
 
 def touch_events(entries: Sequence[JourneyTouch], trace: Trace | None = None) -> list[JourneyTouch]:
     """Returns every event that is a touch, unfolded (`TouchGrain.EVENT`)."""
-    touches = []
-    for entry in entries:
-        if entry.flags & NO_TOUCH or entry.kind == _CONVERSION:
-            if trace is not None:
-                trace[entry] = Exclusion.NOT_A_TOUCH
-        else:
-            touches.append(entry)
-    return touches
+    if trace is not None:
+        trace |= {entry: Exclusion.NOT_A_TOUCH for entry in entries if not entry.is_touch}
+    return [entry for entry in entries if not entry[4] & NO_TOUCH and entry[2] != _CONVERSION]
 
 
 def limited(

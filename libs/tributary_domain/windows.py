@@ -114,14 +114,15 @@ def _eligible(
     time = conversion.event_time_micros
     oldest = time - settings.history_micros
     newest = time + AFTER_CONVERSION_MICROS
-    ignores_impressions = settings.impression_policy is ImpressionPolicy.IGNORE
-    eligible = []
-    for entry in ordered:
-        event_time, _, kind, _, flags, _, _, _ = entry
-        if oldest <= event_time <= newest and not flags & _BARRED and not (ignores_impressions and kind == _IMPRESSION):
-            eligible.append(entry)
-        elif trace is not None:
-            trace[entry] = _barred_because(entry, oldest, newest)
+    ignored_kind = _IMPRESSION if settings.impression_policy is ImpressionPolicy.IGNORE else 0
+    eligible = [
+        entry
+        for entry in ordered
+        if oldest <= entry[0] <= newest and not entry[4] & _BARRED and entry[2] != ignored_kind
+    ]
+    if trace is not None:
+        kept = set(eligible)
+        trace |= {entry: _barred_because(entry, oldest, newest) for entry in ordered if entry not in kept}
     if eligible and eligible[-1][0] > time:
         eligible = _before_or_with(eligible, conversion, settings, trace)
     return eligible

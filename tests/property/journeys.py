@@ -1,0 +1,81 @@
+"""Journeys, conversions and settings for property tests: small numbers, so that edges and ties are hit often."""
+
+from hypothesis import strategies as st
+
+from tributary_domain.attribution import CreditableConversion
+from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
+from tributary_domain.settings import DAY, SECOND, AttributionModel, AttributionSettings, ImpressionPolicy, TouchGrain
+
+CONVERSION_TIME = 400 * DAY
+"""Of every drawn conversion."""
+
+_NEAR_EDGES = [
+    CONVERSION_TIME - days * DAY + seconds * SECOND + micros
+    for days in (0, 1, 2, 7, 8, 29, 30, 31)
+    for seconds in (-1801, -1800, -1799, -60, -1, 0, 1, 2, 3, 60, 1799, 1800, 1801)
+    for micros in (-1, 0, 1)
+]
+
+times = st.one_of(
+    st.sampled_from(_NEAR_EDGES),
+    st.integers(CONVERSION_TIME - 33 * DAY, CONVERSION_TIME + 3 * SECOND),
+    st.integers(CONVERSION_TIME - 3 * 3600 * SECOND, CONVERSION_TIME + 3 * SECOND),
+)
+
+amounts = st.one_of(
+    st.sampled_from([0, 1, 2, 1_000_000, -1, -10_000_001]), st.integers(-(10**13), 10**13), st.integers(0, 10**9)
+)
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> JourneyTouch:
+    """One entry. Direct entries, and only they, have descriptor 0."""
+    descriptor = draw(st.integers(0, 4))
+    flags = DIRECT if descriptor == 0 else 0
+    flags |= draw(st.sampled_from([0, 0, 0, 0, 0, 0, QUARANTINED, NO_TOUCH, NO_CONSENT, QUARANTINED | NO_CONSENT]))
+    kind = draw(st.sampled_from([TouchKind.VISIT, TouchKind.VISIT, *TouchKind]))
+    return JourneyTouch(
+        draw(times),
+        draw(st.integers(1, 2**64 - 1)),
+        int(kind),
+        descriptor,
+        flags,
+        draw(st.sampled_from([0, 0, 0, 1, 2])),
+        draw(st.sampled_from([0, 0, 0, 3, 4])),
+        draw(st.sampled_from([0, 0, 0, 5, 6])),
+    )
+
+
+def journeys(max_size: int = 12) -> st.SearchStrategy[list[JourneyTouch]]:
+    """A journey in any order; each event once."""
+    return st.lists(entries(), max_size=max_size, unique_by=lambda entry: entry.event_hash)
+
+
+def conversions() -> st.SearchStrategy[CreditableConversion]:
+    """A conversion at `CONVERSION_TIME`."""
+    return st.builds(
+        CreditableConversion,
+        event_time_micros=st.just(CONVERSION_TIME),
+        event_hash=st.integers(1, 2**64 - 1),
+        amount_micros=amounts,
+        session=st.sampled_from([0, 0, 5, 6]),
+        path_start=st.one_of(st.none(), st.none(), st.tuples(times, st.integers(1, 2**64 - 1))),
+    )
+
+
+def settings_of() -> st.SearchStrategy[AttributionSettings]:
+    """Settings with everything that can be set."""
+    lookbacks = st.dictionaries(st.sampled_from(list(AttributionModel)), st.sampled_from([1, 7, 30]), max_size=3)
+    return st.builds(
+        AttributionSettings,
+        lookback_days=st.sampled_from([1, 7, 30]),
+        model_lookback_days=lookbacks.map(lambda found: tuple(found.items())),
+        half_life_hours=st.sampled_from([1, 24, 168]),
+        position_weights=st.tuples(*[st.sampled_from([0, 1, 20, 40])] * 3).filter(any),
+        touch_grain=st.sampled_from(list(TouchGrain)),
+        impression_policy=st.sampled_from(list(ImpressionPolicy)),
+        impression_cap=st.sampled_from([1, 20]),
+        collapse_repeats=st.booleans(),
+        touch_cap=st.sampled_from([500, 500, 4]),
+        touch_cap_first=st.sampled_from([1, 2]),
+    )
