@@ -1,0 +1,149 @@
+"""What a claim looks like: the bytes that the claim scripts take and give back.
+
+The one rule: this module and `lua/admit.lua`, `lua/admit_orders.lua` are the only ones that know these bytes.
+
+A claim is a field of 7 bytes and a value of 6 in a hash bucket; an order's value has 10.
+
+| bytes | of a claim                                   | of an order                                    |
+|-------|----------------------------------------------|------------------------------------------------|
+| 0-1   | accept time in units of 128 s, modular       | 0-2: accept time in units of 128 s             |
+| 2-4   | 2 bits digest version, 22 bits payload digest| 3: which ranks stated a value (bits 1 and 2)   |
+| 5     | 2 bits kind, 6 bits home shard               | 4-6, 7-9: value digest of rank 1 and of rank 2 |
+
+Digests of different versions compare as equal, and version 0 (any that is not 1 to 3) equals everything: never a
+CONFLICT because we changed what we hash.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from hashlib import blake2b
+from typing import Final
+
+from tributary_domain.shards import bucket_of_digest, claim_field, shard_of_digest
+from tributary_storage.redis import keys
+from tributary_storage.redis.epoch import Epoch
+
+CLAIM_BYTES: Final = 6
+ORDER_BYTES: Final = 10
+RECORD_BYTES: Final = 11
+"""Of one event in the packed arguments of the scripts."""
+FILLER: Final = bytes(RECORD_BYTES)
+"""Stands for an event that claims nothing."""
+
+UNIT_SECONDS: Final = 128
+_UNIT_MICROS: Final = UNIT_SECONDS * 1_000_000
+_CIRCLE: Final = 1 << 16
+_NEAR_FUTURE: Final = 1024
+"""The last units of the circle are no age but a clock that was set back."""
+
+
+class Kind(IntEnum):
+    """What was decided when a claim was made."""
+
+    ACCEPTED = 0
+    QUARANTINED = 1
+    REGISTERED = 2
+    """An event with an order: what was decided is in the home shard, the order's."""
+    MERGED = 3
+    """A further observation of a known order."""
+
+
+ACCEPT: Final = bytes([Kind.ACCEPTED << 6])
+QUARANTINE: Final = bytes([Kind.QUARANTINED << 6])
+REGISTER: Final = tuple(bytes([Kind.REGISTERED << 6 | shard]) for shard in range(64))
+"""Kind byte of a registration, by home shard."""
+
+_VERSIONED: Final = tuple(
+    tuple(bytes([(version << 6) | (first >> 2)]) for first in range(256)) if version else (b"\0",) * 256
+    for version in range(4)
+)
+_HOME = blake2b(digest_size=16, person=b"trb order home")
+
+
+def payload_bits(payload_digest: bytes, version: int) -> bytes:
+    """Returns the 3 bytes of a payload digest that a claim keeps."""
+    if not 1 <= version <= 3:
+        return b"\0\0\0"
+    return _VERSIONED[version][payload_digest[0]] + payload_digest[1:3]
+
+
+def claim_record(digest: bytes, payload: bytes, kind: bytes) -> bytes:
+    """Returns the 11 bytes by which a script claims an event.
+
+    Args:
+        digest: 16 bytes of the event.
+        payload: From `payload_bits`.
+        kind: ACCEPT, QUARANTINE or an element of REGISTER.
+    """
+    return claim_field(digest) + payload + kind
+
+
+def order_record(digest: bytes, rank: int, value_digest: bytes) -> bytes:
+    """Returns the 11 bytes by which a script claims an order; one without a value digest contradicts nobody."""
+    if not value_digest:
+        return claim_field(digest) + b"\0\0\0\0"
+    return claim_field(digest) + (b"\2" if rank == 2 else b"\1") + value_digest
+
+
+def home_digest(event_digest: bytes) -> bytes:
+    """Returns what stands for an event in its order's shard: never what it is registered under in its own."""
+    state = _HOME.copy()
+    state.update(event_digest)
+    return state.digest()
+
+
+def claim_kind(value: bytes) -> Kind:
+    """Returns what was decided first."""
+    return Kind(value[5] >> 6)
+
+
+def home_shard(value: bytes) -> int:
+    """Returns where a registered event was decided."""
+    return value[5] & 63
+
+
+def claim_time_micros(value: bytes, now_micros: int) -> int:
+    """Returns when a claim was made, rounded down to 128 s.
+
+    Args:
+        value: The claim; not older than 97 days, the sweeper sees to that.
+        now_micros: The log's time, microseconds since 1970.
+
+    >>> claim_time_micros(bytes([0, 3, 0, 0, 0, 0]), (65536 + 5) * 128_000_000) // 128_000_000
+    65539
+    """
+    now = now_micros // _UNIT_MICROS
+    age = (now - int.from_bytes(value[:2])) % _CIRCLE
+    return (now - (0 if age >= _CIRCLE - _NEAR_FUTURE else age)) * _UNIT_MICROS
+
+
+def order_time_micros(value: bytes) -> int:
+    """Returns when an order was first claimed, rounded down to 128 s; right until 2038."""
+    return int.from_bytes(value[:3]) * _UNIT_MICROS
+
+
+class Placement:
+    """Where claims live in an installation.
+
+    Args:
+        epoch: Its constants.
+    """
+
+    __slots__ = ("bits", "shards")
+
+    def __init__(self, epoch: Epoch) -> None:
+        self.shards = epoch.shards
+        self.bits = epoch.claim_bucket_bits
+
+    def shard(self, digest: bytes) -> int:
+        """Returns the log shard of an event or order."""
+        return shard_of_digest(digest, self.shards)
+
+    def claims_key(self, digest: bytes, shard: int) -> str:
+        """Returns the bucket that an event is claimed in, in a shard that is its own or its order's."""
+        return keys.claims(shard, bucket_of_digest(digest, self.bits))
+
+    def orders_key(self, digest: bytes, shard: int) -> str:
+        """Returns the bucket that an order is claimed in."""
+        return keys.orders(shard, bucket_of_digest(digest, self.bits))

@@ -1,0 +1,182 @@
+"""Claims events and orders, and appends what is new to the event log: one round trip for all shards.
+
+The one rule: nothing here retries. A reply that is lost leaves the events undecided for their caller, who sends them
+again and is told DUPLICATE. Fails closed: without an answer nothing is acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import redis.asyncio
+from redis.exceptions import NoScriptError
+
+from tributary_storage.redis import keys
+from tributary_storage.redis.keys import Lane
+from tributary_storage.redis.scripts import Argument, Script
+
+SCHEMA: Final = 1
+"""Of a stream entry: `schema, payload, mask, accept_time`, payload a serialised `AdmittedEvents`."""
+
+_ADMIT = Script("admit")
+_ADMIT_ORDERS = Script("admit_orders")
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Plain events and registrations of one shard and lane, for `lua/admit.lua`."""
+
+    shard: int
+    lane: Lane
+    payload: bytes
+    """Serialised `AdmittedEvents` of the plain events, in order."""
+    letters: bytes
+    """Per plain event what the door decided: A, Q or R."""
+    claims: bytes
+    """Per plain event its claim record (R: a filler)."""
+    claim_keys: Sequence[str]
+    """Per plain event of letter A or Q the bucket of its claim."""
+    registrations: bytes
+    """Per ordered event its claim record."""
+    registration_keys: Sequence[str]
+    """Per ordered event the bucket of its registration."""
+    runs: Sequence[tuple[str, int]]
+    """(workspace, number of plain events) in order."""
+
+    def command(self) -> list[Argument]:
+        """Returns the call of the script."""
+        log, verdicts = keys.event_log(self.shard, self.lane), keys.verdicts(self.shard)
+        buckets = [*self.claim_keys, *self.registration_keys]
+        runs = [argument for run in self.runs for argument in run]
+        packed = (SCHEMA, self.payload, self.letters, self.claims, self.registrations)
+        return ["EVALSHA", _ADMIT.sha, 2 + len(buckets), log, verdicts, *buckets, *packed, *runs]
+
+
+@dataclass(frozen=True, slots=True)
+class AdmitOrders:
+    """Ordered events of one order shard and lane, for `lua/admit_orders.lua`."""
+
+    shard: int
+    lane: Lane
+    payload: bytes
+    """Serialised `AdmittedEvents` of these events, in order."""
+    letters: bytes
+    """Per event A or Q as the door decided, or C or D as step (a) found."""
+    claims: bytes
+    """Per event its claim record under `home_digest` (C, D: a filler)."""
+    orders: bytes
+    """Per event its order record (C, D: a filler)."""
+    bucket_keys: Sequence[str]
+    """Per event of letter A or Q two: the bucket of its claim, the bucket of its order."""
+    runs: Sequence[tuple[str, int]]
+    """(workspace, number of events) in order."""
+
+    def command(self) -> list[Argument]:
+        """Returns the call of the script."""
+        log, verdicts = keys.event_log(self.shard, self.lane), keys.verdicts(self.shard)
+        runs = [argument for run in self.runs for argument in run]
+        packed = (SCHEMA, self.payload, self.letters, self.claims, self.orders)
+        return [
+            "EVALSHA",
+            _ADMIT_ORDERS.sha,
+            2 + len(self.bucket_keys),
+            log,
+            verdicts,
+            *self.bucket_keys,
+            *packed,
+            *runs,
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A script ran, and what it wrote is as safe as the installation's durability mode makes it."""
+
+    accept_time_micros: int
+    """By the log's clock."""
+    mask: bytes
+    """Per event A, Q, R, D, C or M."""
+    registered: bytes
+    """Of `Admit`: per registration O (go on to step b), C or D."""
+    known: bytes
+    """`Admit`: the claim of each C and D, plain events first. `AdmitOrders`: the claim of each D, the order of each M
+    and C, of those that the script itself found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A script did not run, or nobody knows whether it did."""
+
+    is_full: bool
+    """Redis refused for want of memory, before the first write."""
+    message: str
+    """What Redis or the network said, for the log."""
+
+
+class Claims:
+    """The claim scripts of one Redis in the role *log*.
+
+    Args:
+        client: Its timeout bounds a commit.
+        replicas: How many replicas must have what was written before it counts as decided (`WAIT`); 0: none.
+        replica_timeout_seconds: How long to wait for them.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, *, replicas: int = 0, replica_timeout_seconds: float = 1.0) -> None:
+        self._client = client
+        self._replicas = replicas
+        self._replica_timeout_millis = int(replica_timeout_seconds * 1000)
+
+    async def commit(self, calls: Sequence[Admit | AdmitOrders]) -> list[Decided | Undecided]:
+        """Runs each call as one atomic script, all in one round trip.
+
+        May block for the client's timeout; never raises for a Redis that fails. May not be run twice for the same
+        events without them becoming duplicates of themselves.
+
+        Args:
+            calls: In the order in which they shall be decided.
+
+        Returns:
+            One answer per call.
+        """
+        answers = await self._send([call.command() for call in calls])
+        missing = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if missing:  # nothing of these ran
+            try:
+                for script in (_ADMIT, _ADMIT_ORDERS):
+                    await self._client.script_load(script.body)
+            except redis.RedisError as error:
+                return [_decided(error if index in missing else answer) for index, answer in enumerate(answers)]
+            again = await self._send([calls[index].command() for index in missing])
+            for index, answer in zip(missing, again, strict=True):
+                answers[index] = answer
+        return [_decided(answer) for answer in answers]
+
+    async def _send(self, commands: list[list[Argument]]) -> list[Any]:
+        """Returns an answer or an exception per command."""
+        pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        if self._replicas:
+            pipeline.execute_command("WAIT", self._replicas, self._replica_timeout_millis)
+        try:
+            answers: list[Any] = await pipeline.execute(raise_on_error=False)
+        except redis.RedisError as error:
+            return [error] * len(commands)
+        if not self._replicas:
+            return answers
+        reached = answers.pop()
+        if isinstance(reached, int) and reached >= self._replicas:
+            return answers
+        missed = redis.RedisError(f"{reached} of {self._replicas} replicas have it")
+        return [answer if isinstance(answer, Exception) else missed for answer in answers]
+
+
+def _decided(answer: Any) -> Decided | Undecided:
+    if isinstance(answer, Exception):
+        text = str(answer)
+        return Undecided("OOM" in text, f"{type(answer).__name__}: {text}"[:200])
+    registered = answer[2] if len(answer) == 4 else b""
+    return Decided(int(answer[0]), answer[1], registered, answer[-1])

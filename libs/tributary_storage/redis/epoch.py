@@ -1,0 +1,143 @@
+"""The epoch of an installation: which data a Redis holds, and the constants that live claims depend on.
+
+The one rule: only `tributary migrate` writes it, and its shard count never changes. A Redis without an epoch, or with
+another one than a process started with, is not the one whose data was acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import redis.asyncio
+
+from tributary_domain.shards import MAX_BUCKET_BITS
+from tributary_runtime.errors import PreconditionError, StorageUnavailableError
+from tributary_storage.redis import keys
+from tributary_storage.redis.scripts import Script
+
+Role = Literal["log", "state", "jobs"]
+"""What a Redis is used for; one server may play all."""
+
+MAX_SHARDS: Final = 64
+"""A claim has 6 bits for a home shard."""
+
+_CREATE = Script("create_epoch")
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What `trb:epoch` says."""
+
+    epoch_id: str
+    """Names this set of data; the same in every role of an installation."""
+    shards: int
+    """How many shards each of the log, people and conversions have: 1 to 64."""
+    claim_bucket_bits: int
+    """How many buckets of claims a shard has, as a power of two (`claim_sizing.bucket_bits`)."""
+    create_time_micros: int
+    """When it was created, microseconds since 1970."""
+
+    def __post_init__(self) -> None:
+        """Refuses constants that claims cannot be kept under."""
+        if not 1 <= self.shards <= MAX_SHARDS:
+            raise ValueError(f"shards must be 1 to {MAX_SHARDS}, not {self.shards}")
+        if not 0 <= self.claim_bucket_bits <= MAX_BUCKET_BITS:
+            raise ValueError(f"claim_bucket_bits must be 0 to {MAX_BUCKET_BITS}, not {self.claim_bucket_bits}")
+
+
+async def create_epoch(clients: Mapping[Role, redis.asyncio.Redis], wanted: Epoch) -> Epoch:
+    """Writes the epoch into every role, or completes one that a broken run left in some of them; for `migrate` only.
+
+    Args:
+        clients: The Redis of each role.
+        wanted: With a new id; used only where none of the roles has an epoch yet.
+
+    Returns:
+        The epoch that holds now: the one that was there, or `wanted`.
+
+    Raises:
+        PreconditionError: There is one with another shard count or bucket size, or the roles are of different
+            installations. Nothing was changed that mattered.
+        StorageUnavailableError: A Redis did not answer; run it again.
+    """
+    found = [epoch for epoch in [await read_epoch(client) for client in clients.values()] if epoch is not None]
+    for epoch in found:
+        _require_like(epoch, wanted)
+    epoch = found[0] if found else wanted
+    fields = _fields(epoch)
+    arguments = [text for pair in fields.items() for text in pair]
+    for role, client in clients.items():
+        try:
+            _, flat = await _CREATE(client, [keys.EPOCH], [role, *arguments])
+        except redis.RedisError as error:
+            raise _unavailable(role) from error
+        written = _epoch(dict(zip(flat[::2], flat[1::2], strict=True)))
+        if written.epoch_id != epoch.epoch_id:
+            message = (
+                f"The Redis of role {role} belongs to another installation (epoch {written.epoch_id}, not "
+                f"{epoch.epoch_id}): correct its URL, or give it an empty database."
+            )
+            raise PreconditionError(message, subject=f"redis:{role}", reason="EPOCH_DIFFERS")
+    return epoch
+
+
+async def read_epoch(client: redis.asyncio.Redis) -> Epoch | None:
+    """Reads the epoch of one Redis; None if it has none.
+
+    Raises:
+        StorageUnavailableError: The Redis did not answer.
+    """
+    try:
+        fields: dict[bytes, bytes] = await client.hgetall(keys.EPOCH)
+    except redis.RedisError as error:
+        raise _unavailable("") from error
+    return _epoch(fields) if fields else None
+
+
+async def require_epoch(client: redis.asyncio.Redis, role: Role) -> Epoch:
+    """Reads the epoch that a service needs before it can start.
+
+    Raises:
+        PreconditionError: There is none: `migrate` was not run, or this is another Redis.
+        StorageUnavailableError: The Redis did not answer.
+    """
+    epoch = await read_epoch(client)
+    if epoch is None:
+        message = f"The Redis of role {role} has no epoch: run `tributary migrate`, or correct its URL."
+        raise PreconditionError(message, subject=f"redis:{role}", reason="EPOCH_MISSING")
+    return epoch
+
+
+def _require_like(epoch: Epoch, wanted: Epoch) -> None:
+    for name in ("shards", "claim_bucket_bits"):
+        is_, asked = getattr(epoch, name), getattr(wanted, name)
+        if is_ != asked:
+            message = (
+                f"This installation has {name} = {is_}; it never changes under live claims, so {asked} is refused."
+            )
+            raise PreconditionError(message, subject="epoch", reason="EPOCH_DIFFERS")
+
+
+def _fields(epoch: Epoch) -> dict[str, str | int]:
+    return {
+        "epoch_id": epoch.epoch_id,
+        "shards": epoch.shards,
+        "claim_bucket_bits": epoch.claim_bucket_bits,
+        "create_time": epoch.create_time_micros,
+    }
+
+
+def _epoch(fields: Mapping[bytes, bytes]) -> Epoch:
+    return Epoch(
+        epoch_id=fields[b"epoch_id"].decode(),
+        shards=int(fields[b"shards"]),
+        claim_bucket_bits=int(fields[b"claim_bucket_bits"]),
+        create_time_micros=int(fields[b"create_time"]),
+    )
+
+
+def _unavailable(role: str) -> StorageUnavailableError:
+    message = "A Redis did not answer when asked for its epoch; see that it runs, then try again."
+    return StorageUnavailableError(message, metadata={"store": role} if role else {})

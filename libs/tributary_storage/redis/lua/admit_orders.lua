@@ -1,0 +1,88 @@
+-- Claims the orders of events and the events' ids beside them (step b), counts verdicts, appends one entry; all of one
+-- order shard and lane.
+-- KEYS    1 event log, 2 verdict counters, then two per event of letter A or Q: claim bucket of its id, bucket of its order
+-- ARGV    1 schema, 2 payload (serialised AdmittedEvents), 3 letters: per event A (accept), Q (quarantine: claimed by id
+--         only, it must not hold an order against a good event), or what step (a) found: C (conflict), D (duplicate),
+--         4 claims: 11 bytes per event as in admit.lua (C, D: fillers), 5 orders: 11 bytes per event: 7 of field, 1 rank
+--         (1 or 2; 0: states no value), 3 of value digest, 6.. workspace, number of its events, ...
+-- Answer  {accept time in microseconds, mask: A Q D C or M (a further observation of a known order: counted as
+--         DUPLICATE, appended) per event, known: 6-byte claim of each D found here, 10-byte order of each M and each C
+--         found here, in order}
+-- Cost    two reads and two writes per event, one HINCRBY per workspace and verdict, one XADD. Each event is decided by
+--         reads before its own writes. A second run finds each A, M and Q a duplicate of itself; C is appended again.
+-- Order   10 bytes: 3 of time in units of 128 s, 1 of ranks that stated a value, 3 + 3 of value digest of rank 1 and 2.
+local event_log, verdicts = KEYS[1], KEYS[2]
+local schema, payload, letters, claims, orders = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local call, sub, byte, char = redis.call, string.sub, string.byte, string.char
+local RECORD, FIELD = 11, 7
+local MERGED = 192
+local NAMES = {A = '|ACCEPTED', Q = '|QUARANTINED', D = '|DUPLICATE', M = '|DUPLICATE', C = '|CONFLICT'}
+
+local now = call('TIME')
+local accept_time = now[1] .. string.format('%06d', now[2])
+local units = math.floor(now[1] / 128)
+local stamp = struct.pack('>H', units % 65536)
+local order_stamp = sub(struct.pack('>I4', units), 2, 4)
+local next_key, mask, known = 3, {}, {}
+
+-- Returns the order with one more rank's statement, or nil if that rank stated another value before.
+local function with_statement(order, rank, digest)
+  if rank == 0 then return order end
+  local ranks, first = byte(order, 4), 3 * rank + 2
+  if math.floor(ranks / rank) % 2 == 1 then -- rank 1 is bit 1, rank 2 is bit 2
+    return sub(order, first, first + 2) == digest and order or nil
+  end
+  return sub(order, 1, 3) .. char(ranks + rank) .. sub(order, 5, first - 1) .. digest .. sub(order, first + 3)
+end
+
+-- Decides on one event, writes its claims, and returns its letter.
+local function decide(letter, at)
+  local claim_bucket, order_bucket = KEYS[next_key], KEYS[next_key + 1]
+  next_key = next_key + 2
+  local field, tail = sub(claims, at, at + FIELD - 1), sub(claims, at + FIELD, at + RECORD - 1)
+  local value = call('HGET', claim_bucket, field)
+  if value then
+    known[#known + 1] = value
+    return 'D'
+  end
+  if letter == 'Q' then
+    call('HSET', claim_bucket, field, stamp .. tail)
+    return 'Q'
+  end
+  local order_field, rank = sub(orders, at, at + FIELD - 1), byte(orders, at + FIELD)
+  local digest = sub(orders, at + FIELD + 1, at + RECORD - 1)
+  local order = call('HGET', order_bucket, order_field)
+  if not order then
+    call('HSET', claim_bucket, field, stamp .. tail)
+    call('HSET', order_bucket, order_field, with_statement(order_stamp .. string.rep('\0', 7), rank, digest))
+    return 'A'
+  end
+  known[#known + 1] = order
+  local joined = with_statement(order, rank, digest)
+  if not joined then return 'C' end
+  call('HSET', claim_bucket, field, stamp .. sub(tail, 1, 3) .. char(MERGED))
+  if joined ~= order then call('HSET', order_bucket, order_field, joined) end
+  return 'M'
+end
+
+local position, keep = 0, false
+for run = 6, #ARGV, 2 do
+  local counts = {}
+  for index = position + 1, position + ARGV[run + 1] do
+    local letter = sub(letters, index, index)
+    if letter == 'A' or letter == 'Q' then letter = decide(letter, (index - 1) * RECORD + 1) end
+    mask[index] = letter
+    counts[letter] = (counts[letter] or 0) + 1
+    keep = keep or letter ~= 'D'
+  end
+  position = position + ARGV[run + 1]
+  for letter, count in pairs(counts) do
+    call('HINCRBY', verdicts, ARGV[run] .. NAMES[letter], count)
+  end
+end
+
+local text = table.concat(mask)
+if keep then
+  call('XADD', event_log, '*', 'schema', schema, 'payload', payload, 'mask', text, 'accept_time', accept_time)
+end
+return {accept_time, text, table.concat(known)}
