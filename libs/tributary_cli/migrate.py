@@ -1,0 +1,126 @@
+"""`tributary migrate`: makes the stores ready for this version. Safe to run again; only it makes epochs."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import click
+
+from tributary_cli.console import output, print_json
+from tributary_cli.errors import CommandError
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.errors import TributaryError
+from tributary_runtime.settings import WithClickHouse, WithJobsStore, WithLogStore, WithStateStore, load
+from tributary_storage.clickhouse import migrate as clickhouse_migrations
+from tributary_storage.redis import claim_sizing
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.epoch import Epoch, Role, create_epoch, read_epoch
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+_SHARDS = 4
+_CLAIMS = 10_000_000
+_EPOCH_BYTES = 8
+
+
+class MigrateSettings(WithLogStore, WithStateStore, WithJobsStore, WithClickHouse):
+    """Where the stores are."""
+
+    service: ClassVar[str] = "cli"
+
+    def redis_urls(self) -> dict[Role, str]:
+        """Returns the Redis of each role."""
+        return {
+            "log": self.log_url.get_secret_value(),
+            "state": self.state_url.get_secret_value(),
+            "jobs": self.jobs_url.get_secret_value(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What a run did."""
+
+    epoch: Epoch
+    """The epoch that holds now."""
+    is_epoch_new: bool
+    """Whether this run made it."""
+    applied: list[str]
+    """The ClickHouse migrations applied now."""
+
+
+@click.command()
+@click.option("--shards", type=click.IntRange(1, 64), help=f"Of a new installation; never changes. [{_SHARDS}]")
+@click.option("--claims", type=click.IntRange(1), help=f"Live claims a new installation is sized for. [{_CLAIMS:,}]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def migrate(shards: int | None, claims: int | None, as_json: bool) -> None:
+    """Prepare Redis and ClickHouse for this version.
+
+    Applies the ClickHouse migrations that are missing, and gives new Redis roles their epoch. Safe to run again and at
+    the same time as another. The stores are those of TRIBUTARY_LOG_URL, TRIBUTARY_STATE_URL, TRIBUTARY_JOBS_URL and
+    TRIBUTARY_CLICKHOUSE_URL.
+
+    --claims is the number of event ids remembered at once: the events of 36 days, and the conversions with an order id
+    twice more. Half to twice of it costs about 20 bytes of Redis memory each.
+    """
+    settings = load(MigrateSettings)
+    try:
+        done = asyncio.run(_migrate(settings, shards, claims))
+    except TributaryError as error:
+        raise CommandError(error.message) from error
+    if as_json:
+        print_json(
+            {
+                "epoch_id": done.epoch.epoch_id,
+                "is_epoch_new": done.is_epoch_new,
+                "shards": done.epoch.shards,
+                "claim_bucket_bits": done.epoch.claim_bucket_bits,
+                "applied": done.applied,
+            }
+        )
+        return
+    console = output()
+    made = "made" if done.is_epoch_new else "found"
+    console.print(f"Redis: epoch {done.epoch.epoch_id} {made}, {done.epoch.shards} shards.")
+    if done.is_epoch_new:
+        console.print(claim_sizing.curve_text(done.epoch.shards, done.epoch.claim_bucket_bits), style="dim")
+    for name in done.applied:
+        console.print(f"ClickHouse: applied {name}.")
+    if not done.applied:
+        console.print("ClickHouse: up to date.")
+
+
+async def _migrate(settings: MigrateSettings, shards: int | None, claims: int | None) -> Migrated:
+    async with AsyncExitStack() as closing:
+        clients = {
+            role: await closing.enter_async_context(connect(url, name="migrate"))
+            for role, url in settings.redis_urls().items()
+        }
+        before = await _find_epoch(clients)
+        epoch = await create_epoch(clients, _wanted(before, shards, claims))
+    applied = await clickhouse_migrations.migrate(settings.clickhouse_url, cluster=settings.clickhouse_cluster)
+    return Migrated(epoch, before is None, applied)
+
+
+async def _find_epoch(clients: Mapping[Role, redis.asyncio.Redis]) -> Epoch | None:
+    for client in clients.values():
+        epoch = await read_epoch(client)
+        if epoch is not None:
+            return epoch
+    return None
+
+
+def _wanted(before: Epoch | None, shards: int | None, claims: int | None) -> Epoch:
+    """Returns what the epoch shall be; what the user does not say stays as it is."""
+    count = shards or (before.shards if before else _SHARDS)
+    if before is not None and claims is None:
+        bits = before.claim_bucket_bits
+    else:
+        bits = claim_sizing.bucket_bits(claims or _CLAIMS, count)
+    return Epoch(secrets.token_hex(_EPOCH_BYTES), count, bits, SystemClock().unix_micros())
