@@ -1,0 +1,175 @@
+"""Runs the demo from an empty directory to the table of checks. Shows nothing itself: `command` and `render` do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import grpc
+import httpx
+
+from tributary_cli.demo.checks import Check, Findings, run_checks
+from tributary_cli.demo.probes import Probes
+from tributary_cli.demo.receiver import Received, Receiver
+from tributary_cli.demo.reports import Reports
+from tributary_cli.demo.script import Script, make_script
+from tributary_cli.demo.traffic import Sender, Tally
+from tributary_cli.demo.truth import true_conversions
+from tributary_cli.demo.warehouse import Warehouse
+from tributary_cli.demo.workspace import WORKSPACE, DemoWorkspace
+from tributary_cli.stack.clickhouse_server import DATABASE
+from tributary_cli.stack.stack import Stack
+from tributary_runtime.clock import SystemClock
+
+_SETTLE_SECONDS: Final = 90
+_QUIET_SECONDS: Final = 1.5
+_LOOK_SECONDS: Final = 0.1
+
+
+class Show(Protocol):
+    """What a run tells while it goes on. Called from the event loop; must not block."""
+
+    def announce(self, text: str) -> None:
+        """Takes what begins now, in a few words."""
+
+    def progress(self, done: int, total: int, tally: Tally, received: Received) -> None:
+        """Takes how far the sending is."""
+
+
+Disturb = Callable[[Stack], Coroutine[Any, Any, None]]
+"""What happens to the stack while traffic runs: nothing in a demo, `kill -9` in a test."""
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run came to."""
+
+    script: Script
+    tally: Tally
+    received: Received
+    report: dict[str, dict[str, tuple[int, int]]]
+    conversions: int
+    checks: list[Check]
+    event_to_report_seconds: list[float] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check holds."""
+        return all(check.ok for check in self.checks)
+
+
+async def run_demo(
+    directory: Path, *, events: int, seed: int, events_per_second: float, show: Show, disturb: Disturb | None = None
+) -> Result:
+    """Runs everything once.
+
+    Args:
+        directory: An empty directory for the stack.
+        events: How many events to send, at least 200.
+        seed: Makes the world.
+        events_per_second: The pace of the first act.
+        show: Is told what happens.
+        disturb: Runs beside the first act and ends before the second begins.
+
+    Raises:
+        StackError: A part did not start.
+        TributaryClientError: The door did not answer in time.
+    """
+    started = time.monotonic()
+    clock = SystemClock()
+    workspace = DemoWorkspace.make()
+    now = clock.now()
+    show.announce("Making the world")
+    script = make_script(seed, events, now)
+    tally = Tally()
+    async with AsyncExitStack() as closing:
+        receiver = closing.enter_context(Receiver(workspace.webhook_secret))
+        stack = Stack(directory, workspaces=workspace.render(receiver.url), announce=show.announce)
+        await asyncio.to_thread(stack.start)
+        closing.push_async_callback(asyncio.to_thread, stack.stop)
+        reports = await closing.enter_async_context(aclosing(Reports(stack.addresses["query"], workspace.api_key, now)))
+        total = len(script.sendings)
+
+        def progress(_: int) -> None:
+            show.progress(tally.sent, total, tally, receiver.received)
+
+        sender = Sender(stack.addresses["ingestion"], workspace.api_key, tally, progress)
+        probes = Probes(clock, sender.probe, lambda: _patiently(reports.probes))
+        async with sender:
+            show.announce("First act: the day as it comes")
+            async with asyncio.TaskGroup() as group:
+                probing = group.create_task(probes.run())
+                disturbing = group.create_task(disturb(stack)) if disturb else None
+                await sender.send(script.first_act, events_per_second)
+                if disturbing is not None:
+                    await disturbing
+                probing.cancel()
+            show.announce("Waiting until everything is credited")
+            await _settle(reports, receiver.received)
+            show.announce("Second act: late touchpoints, conflicts, late duplicates")
+            await sender.send(script.second_act, events_per_second)
+        show.announce("Waiting until everything is credited and delivered")
+        await _settle(reports, receiver.received)
+        show.announce("Comparing with the truth")
+        warehouse = await closing.enter_async_context(
+            aclosing(Warehouse(stack.addresses["clickhouse_http"], DATABASE, WORKSPACE))
+        )
+        findings = Findings(
+            script=script,
+            tally=tally,
+            truth=true_conversions(script.world),
+            probes=probes.sent,
+            counters=await reports.counters(),
+            report=await reports.by_channel(),
+            received=receiver.received,
+        )
+        checks = await run_checks(findings, warehouse)
+    return Result(
+        script=script,
+        tally=tally,
+        received=receiver.received,
+        report=findings.report,
+        conversions=len(findings.truth) + len(probes.sent),
+        checks=checks,
+        event_to_report_seconds=probes.seconds,
+        seconds=time.monotonic() - started,
+    )
+
+
+async def _settle(reports: Reports, received: Received) -> None:
+    """Returns when nothing waits before a consumer and the receiver has been quiet, or when the time is up.
+
+    Time being up is no error here: the checks will say what is missing.
+    """
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    quiet_since, seen = time.monotonic(), -1
+    while time.monotonic() < deadline:
+        waiting = await _patiently(reports.waiting)
+        if waiting or received.requests != seen:
+            quiet_since, seen = time.monotonic(), received.requests
+        elif time.monotonic() - quiet_since >= _QUIET_SECONDS:
+            return
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _patiently(ask: Callable[[], Awaitable[int]]) -> int:
+    """Asks until there is an answer: the query service, or what it asks, may be down for a moment."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while True:
+        try:
+            return await ask()
+        except (grpc.aio.AioRpcError, httpx.HTTPError) as error:
+            final = isinstance(error, grpc.aio.AioRpcError) and error.code() in (
+                grpc.StatusCode.INVALID_ARGUMENT,
+                grpc.StatusCode.UNAUTHENTICATED,
+                grpc.StatusCode.UNIMPLEMENTED,
+            )
+            if final or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(_LOOK_SECONDS)
