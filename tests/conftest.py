@@ -10,9 +10,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.stack import KeyedWorkspace, SharedStack, shared_stack
-from tests.support.stores import Stores, running_clickhouse, running_redis, running_stores
+from tests.support.stores import Stores, create_test_epoch, run_apart, running_clickhouse, running_redis, running_stores
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.redis_server import RedisServer
+from tributary_storage.clickhouse import migrate as clickhouse_migrations
 
 # The default run draws the same examples everywhere; `--hypothesis-profile=night` looks for new ones.
 settings.register_profile(
@@ -35,9 +36,17 @@ def redis_url(stores: Stores) -> str:
     return stores.empty_redis_url()
 
 
+@pytest.fixture
+def migrated_redis_url(redis_url: str) -> str:
+    """As `redis_url`, with an epoch of 4 shards: what `tributary migrate` leaves behind."""
+    run_apart(create_test_epoch(redis_url))
+    return redis_url
+
+
 @pytest.fixture(scope="session")
 def clickhouse_url(stores: Stores) -> str:
-    """The shared ClickHouse database; what a test writes there carries its own workspace."""
+    """The shared ClickHouse database, migrated; what a test writes there carries its own workspace."""
+    run_apart(clickhouse_migrations.migrate(stores.clickhouse_url))
     return stores.clickhouse_url
 
 

@@ -40,6 +40,16 @@ def test_clickhouse_answers_on_its_native_port(clickhouse_url: str) -> None:
         assert client.execute("SELECT currentDatabase()") == [("tributary",)]
 
 
+def test_the_shared_clickhouse_is_migrated(clickhouse_url: str) -> None:
+    with clickhouse_driver.Client.from_url(clickhouse_url) as client:
+        assert client.execute("SELECT count() FROM events WHERE workspace = 'nobody'") == [(0,)]
+
+
+def test_a_migrated_redis_has_its_epoch(migrated_redis_url: str) -> None:
+    with redis.Redis.from_url(migrated_redis_url) as client:
+        assert client.hget("trb:epoch", "shards") == b"4"
+
+
 def test_redis_keeps_an_acknowledged_write_over_kill_and_restart(private_redis: RedisServer) -> None:
     with redis.Redis.from_url(private_redis.url) as client:
         client.set("key", "text")

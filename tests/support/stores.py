@@ -6,16 +6,23 @@ own numbered Redis database, empty at first. What kills a store, or changes its 
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tests.support.ports import free_port
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.process import ChildProcess
 from tributary_cli.stack.redis_server import RedisServer
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.epoch import Epoch, create_epoch
+
+T = TypeVar("T")
 
 _REDIS_DATABASES = 10_000
 
@@ -71,3 +78,16 @@ def _running(*servers: ChildProcess) -> Iterator[None]:
         for server in servers:
             server.wait_until_ready()
         yield
+
+
+def run_apart(work: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end on a loop and thread of its own: for fixtures, whatever loop a test has."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+async def create_test_epoch(url: str, shards: int = 4, claim_bucket_bits: int = 4) -> Epoch:
+    """Gives a Redis database, in every role, the epoch that the migration would."""
+    async with connect(url, name="test") as client:
+        wanted = Epoch("e-test", shards, claim_bucket_bits, create_time_micros=1)
+        return await create_epoch({"log": client, "state": client, "jobs": client}, wanted)
