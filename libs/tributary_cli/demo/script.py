@@ -87,7 +87,7 @@ def make_script(seed: int, events: int, now: datetime) -> Script:
         now: The present.
     """
     rng = random.Random(seed)  # noqa: S311 - a demo's world must be repeatable, not secret
-    world = make_world(rng, round(events * 0.77), now)
+    world = make_world(rng, round(events * 0.79), now)
     script = Script(world)
     day: list[tuple[datetime, Sending]] = []
     for person in world.people:

@@ -135,10 +135,10 @@ def _buy(rng: random.Random, person: Person, now: datetime) -> None:
                 device=rng.randrange(len(person.devices)),
                 logged_in=both or rng.random() < 0.5,
                 observed_by_backend_too=both,
-                refund_micros=rng.randrange(1, value + value // 20) if is_order and rng.random() < 0.3 else 0,
+                refund_micros=rng.randrange(1, value + value // 20) if is_order and rng.random() < 0.38 else 0,
             )
         )
     person.visits = [
-        visit if rng.random() > 0.035 else Visit(visit.event_id, visit.time, visit.channel, visit.device, late=True)
+        visit if rng.random() > 0.085 else Visit(visit.event_id, visit.time, visit.channel, visit.device, late=True)
         for visit in person.visits
     ]
