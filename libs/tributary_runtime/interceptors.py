@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, nullcontext
 from enum import Enum
 from inspect import isasyncgenfunction
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import structlog
@@ -53,12 +53,12 @@ _DEGRADED = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"}
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
 _UNEXPECTED = TributaryError("Something went wrong on our side; the log has the details. Send the same again.")
 
-_Handler = grpc.RpcMethodHandler[Any, Any]
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Gate = Callable[[], TributaryError | None]
 _Behavior = Callable[[Any, Any], Awaitable[Any]]
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor[Any, Any]):
+class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs only
     """Stands around every call of a server.
 
     Args:
