@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import click
 
@@ -20,9 +19,6 @@ from tributary_storage.clickhouse import migrate as clickhouse_migrations
 from tributary_storage.redis import claim_sizing
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import Epoch, Role, create_epoch, read_epoch
-
-if TYPE_CHECKING:
-    import redis.asyncio
 
 _SHARDS = 4
 _CLAIMS = 10_000_000
@@ -102,18 +98,11 @@ async def _migrate(settings: MigrateSettings, shards: int | None, claims: int | 
             role: await closing.enter_async_context(connect(url, name="migrate"))
             for role, url in settings.redis_urls().items()
         }
-        before = await _find_epoch(clients)
+        found = [await read_epoch(client) for client in clients.values()]
+        before = next((epoch for epoch in found if epoch is not None), None)
         epoch = await create_epoch(clients, _wanted(before, shards, claims))
     applied = await clickhouse_migrations.migrate(settings.clickhouse_url, cluster=settings.clickhouse_cluster)
     return Migrated(epoch, before is None, applied)
-
-
-async def _find_epoch(clients: Mapping[Role, redis.asyncio.Redis]) -> Epoch | None:
-    for client in clients.values():
-        epoch = await read_epoch(client)
-        if epoch is not None:
-            return epoch
-    return None
 
 
 def _wanted(before: Epoch | None, shards: int | None, claims: int | None) -> Epoch:
