@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import redis.asyncio
 
@@ -90,7 +90,7 @@ async def read_epoch(client: redis.asyncio.Redis) -> Epoch | None:
         StorageUnavailableError: The Redis did not answer.
     """
     try:
-        fields: dict[bytes, bytes] = await client.hgetall(keys.EPOCH)
+        fields: Any = await client.hgetall(keys.EPOCH)
     except redis.RedisError as error:
         raise _unavailable("") from error
     return _epoch(fields) if fields else None

@@ -1,0 +1,23 @@
+-- Keeps what events say about conversions, each event once, and answers all that is known of each.
+-- KEYS    conversions of one shard
+-- ARGV    1 life in seconds, then per conversion {parts n, n x (8 bytes event hash, part)}; n = 0 only reads
+-- Answer  {Redis time in microseconds, then per conversion its fields and values}
+-- Cost    O(parts of the conversion). A second run keeps nothing new and answers the same.
+-- Fields  8 bytes: a part. n: number of parts. r: last revision. j: version of the journey it was computed from.
+--         s: what was published last. u<revision>: a revision that ClickHouse and the conversion log may not have yet.
+local life = ARGV[1]
+local clock = redis.call('TIME')
+local answers = {clock[1] * 1000000 + clock[2]}
+local at = 2
+for number, conversion in ipairs(KEYS) do
+  local parts = tonumber(ARGV[at])
+  for index = 1, parts do
+    if redis.call('HSETNX', conversion, ARGV[at + 2 * index - 1], ARGV[at + 2 * index]) == 1 then
+      redis.call('HINCRBY', conversion, 'n', 1)
+    end
+  end
+  at = at + 1 + 2 * parts
+  if parts > 0 then redis.call('EXPIRE', conversion, life) end
+  answers[number + 1] = redis.call('HGETALL', conversion)
+end
+return answers

@@ -1,0 +1,252 @@
+"""Group commit: the events of many callers, claimed and appended in one round trip and one fsync.
+
+The one rule: while one commit is under way the next gathers, so nobody waits for a timer, and under load each commit
+serves more callers. A commit carries step (a) of new calls together with step (b) of the commit before.
+
+Within a commit, and so within a call, events are decided in the order in which they came. A shard that fails leaves
+its own events UNDECIDED; its neighbours' outcomes stand. Nothing is tried twice: a lost reply is for the caller to
+retry, who is told DUPLICATE if the first attempt had worked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from itertools import chain
+from typing import Final, Protocol, TypeVar
+
+import structlog
+
+from tributary.dedup.v1 import dedup_service_pb2
+from tributary.event.v1 import verdict_pb2
+from tributary_dedup import outcomes
+from tributary_dedup.calls import Call, OrderPart, PlainPart
+from tributary_dedup.outcomes import RETRY_DELAY_SECONDS, Outcome
+from tributary_runtime import metrics
+from tributary_runtime.clock import Clock
+from tributary_runtime.errors import OverloadedError, StorageUnavailableError
+from tributary_storage.redis.claim_layout import Placement
+from tributary_storage.redis.claims import Admit, AdmitOrders, Decided, Undecided
+from tributary_storage.redis.keys import LANES, Lane
+
+log = structlog.get_logger(__name__)
+
+PartT = TypeVar("PartT", PlainPart, OrderPart)
+
+MAX_COMMIT_EVENTS: Final = 2_000
+"""Events whose step (a) one commit carries at most (a single call may be larger): bounds how long a script runs."""
+
+MAX_WAITING_EVENTS: Final = 50_000
+"""Events that wait for a commit at most; callers beyond are told to come back."""
+
+
+class Committer(Protocol):
+    """Where events are claimed and appended."""
+
+    async def commit(self, calls: Sequence[Admit | AdmitOrders]) -> list[Decided | Undecided]:
+        """Runs each call atomically and returns an answer per call; never raises for a store that fails."""
+        ...
+
+
+class Fill(Protocol):
+    """How full the log is."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is over its soft limit. Never blocks."""
+        ...
+
+
+class Admission:
+    """Decides on events; a loop of the process commits what callers bring.
+
+    Args:
+        claims: Where they are claimed and appended.
+        placement: Where claims live.
+        fill: How full the log is.
+        clock: Measures.
+    """
+
+    name = "admission"
+
+    def __init__(self, claims: Committer, placement: Placement, fill: Fill, clock: Clock) -> None:
+        self._claims = claims
+        self._placement = placement
+        self._fill = fill
+        self._clock = clock
+        self._waiting: deque[Call] = deque()
+        self._waiting_events = 0
+        self._orders: list[OrderPart] = []
+        self._wake = asyncio.Event()
+
+    async def admit(self, request: dedup_service_pb2.AdmitEventsRequest, traceparent: str) -> list[Outcome]:
+        """Returns what became of a caller's events, once all of it is on stable storage.
+
+        Args:
+            request: Checked: as many events as claims, digests of the right length.
+            traceparent: W3C traceparent of the request; empty if there is none.
+
+        Returns:
+            One outcome per claim, in order.
+
+        Raises:
+            OverloadedError: The log is over its soft limit, or too many events wait; nothing was done.
+            StorageUnavailableError: Not one event could be decided; what was done is unknown.
+        """
+        if self._fill.is_full or self._waiting_events + len(request.claims) > MAX_WAITING_EVENTS:
+            raise _overloaded()
+        call = Call(request, traceparent)
+        self._waiting.append(call)
+        self._waiting_events += call.size
+        self._wake.set()
+        await call.done
+        decided = [outcome for outcome in call.outcomes if outcome is not None]
+        if all(outcome.verdict == verdict_pb2.VERDICT_UNDECIDED for outcome in decided):
+            if all(outcome is outcomes.FULL for outcome in decided):
+                raise _overloaded()
+            message = "The event log did not answer; send the batch again with the same event ids."
+            raise StorageUnavailableError(message, metadata={"store": "log"}, retry_delay_seconds=RETRY_DELAY_SECONDS)
+        return decided
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Commits until stopped, and then what was begun."""
+        async with asyncio.TaskGroup() as group:
+            waking = group.create_task(self._wake_at(stop))
+            while True:
+                await self._wake.wait()
+                if not self._waiting and not self._orders:
+                    if stop.is_set():
+                        break
+                    self._wake.clear()
+                    continue
+                await self._commit()
+            waking.cancel()
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._wake.set()
+
+    async def _commit(self) -> None:
+        """Carries one commit: step (b) of calls begun, step (a) of calls that wait."""
+        started = self._clock.monotonic_seconds()
+        orders, self._orders = self._orders, []
+        taken = self._take()
+        plain = [part for call in taken for part in call.plain_parts(self._placement)]
+        plain_groups, order_groups = _by_stream(plain), _by_stream(orders)
+        commands: list[Admit | AdmitOrders] = [_admit(group) for group in plain_groups]
+        commands += [_admit_orders(group) for group in order_groups]
+        if not commands:
+            return
+        answers = await self._claims.commit(commands)
+        for plain_group, answer in zip(plain_groups, answers, strict=False):
+            self._settle_plain(plain_group, answer)
+        for order_group, answer in zip(order_groups, answers[len(plain_groups) :], strict=True):
+            _settle_ordered(order_group, answer)
+        metrics.COMMIT_EVENTS.record(sum(call.size for call in taken))
+        metrics.COMMIT_CALLS.record(len(taken))
+        metrics.COMMIT_DURATION.record(self._clock.monotonic_seconds() - started)
+
+    def _take(self) -> list[Call]:
+        """Takes waiting calls up to the size of a commit; those whose caller has left are dropped."""
+        taken: list[Call] = []
+        events = 0
+        while self._waiting and (not taken or events + self._waiting[0].size <= MAX_COMMIT_EVENTS):
+            call = self._waiting.popleft()
+            self._waiting_events -= call.size
+            if not call.done.cancelled():
+                taken.append(call)
+                events += call.size
+        return taken
+
+    def _settle_plain(self, parts: Sequence[PlainPart], answer: Decided | Undecided) -> None:
+        if isinstance(answer, Undecided):
+            _log_undecided(parts[0].shard, answer)
+            outcome = outcomes.undecided(answer)
+            for part in parts:
+                positions = part.positions + part.ordered
+                part.call.settle(positions, [outcome] * len(positions))
+            return
+        decided, registered = outcomes.of_plain(answer), outcomes.of_registrations(answer)
+        at = at_registered = 0
+        for part in parts:
+            count = len(part.positions)
+            part.call.settle(part.positions, decided[at : at + count])
+            at += count
+            if part.ordered:
+                count = len(part.ordered)
+                found = registered[at_registered : at_registered + count]
+                at_registered += count
+                self._orders += part.call.order_parts(self._placement, part.ordered, found)
+
+
+def _settle_ordered(parts: Sequence[OrderPart], answer: Decided | Undecided) -> None:
+    if isinstance(answer, Undecided):
+        _log_undecided(parts[0].shard, answer)
+        outcome = outcomes.undecided(answer)
+        for part in parts:
+            part.call.settle(part.positions, [outcome] * len(part.positions))
+        return
+    decided = outcomes.of_ordered(answer, [before for part in parts for before in part.found])
+    at = 0
+    for part in parts:
+        part.call.settle(part.positions, decided[at : at + len(part.positions)])
+        at += len(part.positions)
+
+
+def _by_stream(parts: Sequence[PartT]) -> list[list[PartT]]:
+    """Groups parts by lane and shard, live first, each group in the order of the callers."""
+    groups: dict[tuple[Lane, int], list[PartT]] = {}
+    for lane in LANES:
+        for part in parts:
+            if part.call.lane == lane:
+                groups.setdefault((lane, part.shard), []).append(part)
+    return list(groups.values())
+
+
+def _admit(parts: Sequence[PlainPart]) -> Admit:
+    return Admit(
+        shard=parts[0].shard,
+        lane=parts[0].call.lane,
+        payload=b"".join([part.payload for part in parts]),
+        letters="".join(chain.from_iterable(part.letters for part in parts)).encode(),
+        claims=b"".join(chain.from_iterable(part.claims for part in parts)),
+        claim_keys=list(chain.from_iterable(part.claim_keys for part in parts)),
+        registrations=b"".join(chain.from_iterable(part.registrations for part in parts)),
+        registration_keys=list(chain.from_iterable(part.registration_keys for part in parts)),
+        runs=_runs(parts),
+    )
+
+
+def _admit_orders(parts: Sequence[OrderPart]) -> AdmitOrders:
+    return AdmitOrders(
+        shard=parts[0].shard,
+        lane=parts[0].call.lane,
+        payload=b"".join([part.payload for part in parts]),
+        letters="".join(chain.from_iterable(part.letters for part in parts)).encode(),
+        claims=b"".join(chain.from_iterable(part.claims for part in parts)),
+        orders=b"".join(chain.from_iterable(part.orders for part in parts)),
+        bucket_keys=list(chain.from_iterable(part.bucket_keys for part in parts)),
+        runs=_runs(parts),
+    )
+
+
+def _runs(parts: Sequence[PlainPart] | Sequence[OrderPart]) -> list[tuple[str, int]]:
+    """Returns (workspace, number of events) in order, neighbours of one workspace together."""
+    runs: list[tuple[str, int]] = []
+    for part in parts:
+        workspace, count = part.call.workspace, len(part.positions)
+        if runs and runs[-1][0] == workspace:
+            runs[-1] = (workspace, runs[-1][1] + count)
+        elif count:
+            runs.append((workspace, count))
+    return runs
+
+
+def _log_undecided(shard: int, answer: Undecided) -> None:
+    log.warning("commit_failed", shard=shard, is_full=answer.is_full, reason=answer.message)
+
+
+def _overloaded() -> OverloadedError:
+    message = "The event log is full for now; send the batch again with the same event ids, later."
+    return OverloadedError(message, reason="LOG_FULL", retry_delay_seconds=RETRY_DELAY_SECONDS)

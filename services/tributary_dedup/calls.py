@@ -1,0 +1,199 @@
+"""One call on its way through the two steps: its events packed per shard, its outcomes as they come in.
+
+The one rule: the event bytes are passed on as they came; nothing here reads them.
+
+Plain events are packed for their own shard. An event with an order is registered in its own shard (step a) and then
+packed, bytes included, for its order's (step b): so what step (a) finds to be a conflict is appended and counted by
+step (b), and step (a) counts nothing of it. A crash in between leaves a registration, which a retry passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
+from tributary.event.v1 import verdict_pb2
+from tributary_dedup.outcomes import Outcome
+from tributary_storage.redis.claim_layout import (
+    ACCEPT,
+    FILLER,
+    QUARANTINE,
+    REGISTER,
+    Placement,
+    claim_record,
+    home_digest,
+    order_record,
+    payload_bits,
+)
+from tributary_storage.redis.keys import Lane
+
+_LETTERS = {
+    verdict_pb2.VERDICT_ACCEPTED: "A",
+    verdict_pb2.VERDICT_QUARANTINED: "Q",
+    verdict_pb2.VERDICT_REJECTED: "R",
+}
+_KINDS = {"A": ACCEPT, "Q": QUARANTINE}
+
+
+class Call:
+    """One caller's events and what became of them so far.
+
+    Attributes:
+        lane: Where they are appended.
+        size: How many events.
+        outcomes: Per event, in order; None while undecided.
+        done: Set when all have an outcome.
+    """
+
+    __slots__ = ("_missing", "_request", "_traceparent", "done", "lane", "outcomes", "size")
+
+    def __init__(self, request: dedup_service_pb2.AdmitEventsRequest, traceparent: str) -> None:
+        self._request = request
+        self._traceparent = traceparent
+        self.lane: Lane = "bulk" if request.lane == dedup_service_pb2.LANE_BULK else "live"
+        self.size = len(request.claims)
+        self.outcomes: list[Outcome | None] = [None] * self.size
+        self._missing = self.size
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def workspace(self) -> str:
+        """The workspace of the credential."""
+        return self._request.workspace
+
+    def settle(self, positions: Sequence[int], outcomes: Sequence[Outcome]) -> None:
+        """Takes the outcomes of some events; wakes the caller with the last."""
+        for position, outcome in zip(positions, outcomes, strict=True):
+            self.outcomes[position] = outcome
+        self._missing -= len(positions)
+        if not self._missing and not self.done.done():
+            self.done.set_result(None)
+
+    def plain_parts(self, placement: Placement) -> list[PlainPart]:
+        """Packs the events for step (a), one part per shard."""
+        parts: dict[int, PlainPart] = {}
+        shard_of, key_of = placement.shard, placement.claims_key
+        for position, claim in enumerate(self._request.claims):
+            digest = claim.event_digest
+            shard = shard_of(digest)
+            part = parts.get(shard)
+            if part is None:
+                part = parts[shard] = PlainPart(self, shard)
+            letter = _LETTERS[claim.verdict]
+            if letter == "R":
+                part.positions.append(position)
+                part.letters.append("R")
+                part.claims.append(FILLER)
+                continue
+            payload = payload_bits(claim.payload_digest, claim.payload_digest_version)
+            key = key_of(digest, shard)
+            order = claim.order_digest
+            if order:
+                part.ordered.append(position)
+                part.registrations.append(claim_record(digest, payload, REGISTER[shard_of(order)]))
+                part.registration_keys.append(key)
+            else:
+                part.positions.append(position)
+                part.letters.append(letter)
+                part.claims.append(claim_record(digest, payload, _KINDS[letter]))
+                part.claim_keys.append(key)
+        for part in parts.values():
+            part.payload = self._pack(part.positions)
+        return list(parts.values())
+
+    def order_parts(
+        self, placement: Placement, ordered: Sequence[int], found: Sequence[Outcome | None]
+    ) -> list[OrderPart]:
+        """Packs events with an order for step (b), one part per order shard.
+
+        Args:
+            placement: Where claims live.
+            ordered: Positions in the call.
+            found: Per position what step (a) found, None where it left the decision to step (b).
+        """
+        parts: dict[int, OrderPart] = {}
+        for position, before in zip(ordered, found, strict=True):
+            claim = self._request.claims[position]
+            order = claim.order_digest
+            shard = placement.shard(order)
+            part = parts.get(shard)
+            if part is None:
+                part = parts[shard] = OrderPart(self, shard)
+            part.positions.append(position)
+            part.found.append(before)
+            if before is not None:
+                part.letters.append("C" if before.verdict == verdict_pb2.VERDICT_CONFLICT else "D")
+                part.claims.append(FILLER)
+                part.orders.append(FILLER)
+                continue
+            letter = _LETTERS[claim.verdict]
+            home = home_digest(claim.event_digest)
+            payload = payload_bits(claim.payload_digest, claim.payload_digest_version)
+            part.letters.append(letter)
+            part.claims.append(claim_record(home, payload, _KINDS[letter]))
+            part.orders.append(order_record(order, claim.source_rank, claim.value_digest))
+            part.bucket_keys.append(placement.claims_key(home, shard))
+            part.bucket_keys.append(placement.orders_key(order, shard))
+        for part in parts.values():
+            part.payload = self._pack(part.positions)
+        return list(parts.values())
+
+    def _pack(self, positions: Sequence[int]) -> bytes:
+        """Returns a serialised `AdmittedEvents`; several of them written one after another are one, too."""
+        if not positions:
+            return b""
+        request, events = self._request, self._request.events
+        admission = admitted_events_pb2.Admission(
+            workspace=request.workspace,
+            traceparent=self._traceparent,
+            accept_context=request.accept_context,
+            events=events if len(positions) == self.size else [events[position] for position in positions],
+        )
+        return admitted_events_pb2.AdmittedEvents(admissions=[admission]).SerializeToString()
+
+
+class PlainPart:
+    """The events of one call that step (a) sees in one shard."""
+
+    __slots__ = (
+        "call",
+        "claim_keys",
+        "claims",
+        "letters",
+        "ordered",
+        "payload",
+        "positions",
+        "registration_keys",
+        "registrations",
+        "shard",
+    )
+
+    def __init__(self, call: Call, shard: int) -> None:
+        self.call = call
+        self.shard = shard
+        self.positions: list[int] = []
+        self.letters: list[str] = []
+        self.claims: list[bytes] = []
+        self.claim_keys: list[str] = []
+        self.ordered: list[int] = []
+        self.registrations: list[bytes] = []
+        self.registration_keys: list[str] = []
+        self.payload = b""
+
+
+class OrderPart:
+    """The events of one call that step (b) sees in one shard."""
+
+    __slots__ = ("bucket_keys", "call", "claims", "found", "letters", "orders", "payload", "positions", "shard")
+
+    def __init__(self, call: Call, shard: int) -> None:
+        self.call = call
+        self.shard = shard
+        self.positions: list[int] = []
+        self.found: list[Outcome | None] = []
+        self.letters: list[str] = []
+        self.claims: list[bytes] = []
+        self.orders: list[bytes] = []
+        self.bucket_keys: list[str] = []
+        self.payload = b""

@@ -1,0 +1,108 @@
+"""`DedupService`: from the contract to the use cases and back, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import grpc
+from structlog.contextvars import bind_contextvars
+
+from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
+from tributary.event.v1 import verdict_pb2
+from tributary_dedup.admission import Admission
+from tributary_dedup.outcomes import RETRY_DELAY_SECONDS, Outcome
+from tributary_domain.ids import DIGEST_BYTES, VALUE_DIGEST_BYTES
+from tributary_runtime.errors import FieldViolation, InvalidRequestError
+from tributary_runtime.interceptors import INTERNAL, Access
+from tributary_runtime.traces import current_traceparent
+
+MAX_EVENTS = 1000
+PAYLOAD_DIGEST_BYTES = 8
+
+_CLAIMABLE = frozenset({verdict_pb2.VERDICT_ACCEPTED, verdict_pb2.VERDICT_QUARANTINED, verdict_pb2.VERDICT_REJECTED})
+_NAMES = {number: name.removeprefix("VERDICT_").lower() for name, number in verdict_pb2.Verdict.items()}
+
+
+class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
+    """The gRPC face of dedup; for Tributary's own services only.
+
+    Args:
+        admission: Decides on events.
+    """
+
+    service_name = "tributary.dedup.v1.DedupService"
+    rules: Mapping[str, Access] = {"AdmitEvents": INTERNAL}
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Registers with the server."""
+        dedup_service_pb2_grpc.add_DedupServiceServicer_to_server(self, server)
+
+    async def AdmitEvents(
+        self, request: dedup_service_pb2.AdmitEventsRequest, context: object
+    ) -> dedup_service_pb2.AdmitEventsResponse:
+        """Claims and appends the events of one caller."""
+        _check(request)
+        traceparent = current_traceparent() or request.accept_context.traceparent
+        outcomes = await self._admission.admit(request, traceparent)
+        bind_contextvars(workspace=request.workspace, events=len(outcomes), **_tally(outcomes))
+        return _response(outcomes)
+
+
+def _check(request: dedup_service_pb2.AdmitEventsRequest) -> None:
+    """Refuses what would corrupt claims; ingestion never sends it."""
+    claims = request.claims
+    if not request.workspace:
+        raise _invalid("workspace", "Must be set.")
+    if not 1 <= len(claims) <= MAX_EVENTS:
+        raise _invalid("claims", f"Must be 1 to {MAX_EVENTS}, one per event.")
+    if len(claims) != len(request.events):
+        raise _invalid("events", "Must be one per claim, in the same order.")
+    for index, claim in enumerate(claims):
+        if len(claim.event_digest) != DIGEST_BYTES:
+            raise _invalid(f"claims[{index}].event_digest", f"Must be {DIGEST_BYTES} bytes.")
+        if claim.verdict not in _CLAIMABLE:
+            raise _invalid(f"claims[{index}].verdict", "Must be ACCEPTED, QUARANTINED or REJECTED.")
+        if len(claim.payload_digest) != PAYLOAD_DIGEST_BYTES and claim.verdict != verdict_pb2.VERDICT_REJECTED:
+            raise _invalid(f"claims[{index}].payload_digest", f"Must be {PAYLOAD_DIGEST_BYTES} bytes.")
+        if len(claim.order_digest) not in (0, DIGEST_BYTES):
+            raise _invalid(f"claims[{index}].order_digest", f"Must be {DIGEST_BYTES} bytes, or empty.")
+        if len(claim.value_digest) not in (0, VALUE_DIGEST_BYTES):
+            raise _invalid(f"claims[{index}].value_digest", f"Must be {VALUE_DIGEST_BYTES} bytes, or empty.")
+
+
+def _invalid(field: str, description: str) -> InvalidRequestError:
+    return InvalidRequestError("The request is not one that ingestion makes.", [FieldViolation(field, description)])
+
+
+def _tally(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    tally: dict[str, int] = {}
+    for outcome in outcomes:
+        name = _NAMES[outcome.verdict]
+        tally[name] = tally.get(name, 0) + 1
+    return tally
+
+
+def _response(outcomes: Sequence[Outcome]) -> dedup_service_pb2.AdmitEventsResponse:
+    """Returns the answer; events alike share one outcome, which is written once and copied."""
+    written: dict[int, dedup_service_pb2.AdmitOutcome] = {}
+    messages = []
+    for outcome in outcomes:
+        message = written.get(id(outcome))
+        if message is None:
+            message = written[id(outcome)] = _message(outcome)
+        messages.append(message)
+    return dedup_service_pb2.AdmitEventsResponse(outcomes=messages)
+
+
+def _message(outcome: Outcome) -> dedup_service_pb2.AdmitOutcome:
+    message = dedup_service_pb2.AdmitOutcome(
+        verdict=outcome.verdict, first_verdict=outcome.first_verdict, reason_code=outcome.reason
+    )
+    if outcome.first_accept_micros:
+        message.first_accept_time.FromMicroseconds(outcome.first_accept_micros)
+    if outcome.verdict == verdict_pb2.VERDICT_UNDECIDED:
+        message.retry_delay.FromSeconds(RETRY_DELAY_SECONDS)
+    return message
