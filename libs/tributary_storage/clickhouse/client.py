@@ -1,0 +1,235 @@
+"""ClickHouse behind an async front: a small thread pool, one connection per thread, never on the loop.
+
+The driver blocks and serves one statement per connection. A connection that failed is thrown away, the next statement
+opens another. An outage is `StorageUnavailableError`: leave the work where it is and try again. What ClickHouse refuses
+is `StatementRefusedError`: a bug of ours, which no retry mends. Fails closed: an insert that returned is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from clickhouse_driver import Client, errors
+from pydantic import SecretStr
+
+from tributary_runtime.errors import StorageUnavailableError, TributaryError
+from tributary_runtime.traces import span
+
+Row = tuple[Any, ...]
+Answer = TypeVar("Answer")
+
+DEFAULT_PORT: Final = 9000
+DEFAULT_TLS_PORT: Final = 9440
+
+_OUTAGES: Final = frozenset(
+    {
+        errors.ErrorCodes.TIMEOUT_EXCEEDED,
+        errors.ErrorCodes.TOO_SLOW,
+        errors.ErrorCodes.TOO_MANY_SIMULTANEOUS_QUERIES,
+        errors.ErrorCodes.NO_FREE_CONNECTION,
+        errors.ErrorCodes.SOCKET_TIMEOUT,
+        errors.ErrorCodes.NETWORK_ERROR,
+        errors.ErrorCodes.NO_ZOOKEEPER,
+        errors.ErrorCodes.ABORTED,
+        errors.ErrorCodes.MEMORY_LIMIT_EXCEEDED,
+        errors.ErrorCodes.TABLE_IS_READ_ONLY,
+        errors.ErrorCodes.NOT_ENOUGH_SPACE,
+        errors.ErrorCodes.TOO_MANY_PARTS,
+        errors.ErrorCodes.ALL_CONNECTION_TRIES_FAILED,
+        errors.ErrorCodes.TOO_LESS_LIVE_REPLICAS,
+        errors.ErrorCodes.UNKNOWN_STATUS_OF_INSERT,
+        errors.ErrorCodes.KEEPER_EXCEPTION,
+        errors.ErrorCodes.QUERY_WAS_CANCELLED,
+    }
+)
+"""What passes by itself, and is worth the same statement again."""
+
+_MISSING: Final = frozenset({errors.ErrorCodes.UNKNOWN_TABLE, errors.ErrorCodes.UNKNOWN_DATABASE})
+
+
+class StatementRefusedError(TributaryError):
+    """ClickHouse refuses a statement or its rows: a bug, never an outage. The cause says what ClickHouse said."""
+
+    default_reason = "STATEMENT_REFUSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a ClickHouse database is, and as whom to open it."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    database: str
+    is_secure: bool
+
+    @classmethod
+    def parse(cls, url: str | SecretStr) -> Address:
+        """Reads `clickhouse://user:password@host:port/database` (`clickhouses://` for TLS).
+
+        Raises:
+            ValueError: It is no such URL. The message does not repeat it: it may hold a password.
+        """
+        text = url.get_secret_value() if isinstance(url, SecretStr) else url
+        try:
+            parts = urlsplit(text)
+            port = parts.port
+        except ValueError:
+            raise ValueError("the URL of ClickHouse cannot be read") from None
+        if parts.scheme not in ("clickhouse", "clickhouses") or not parts.hostname:
+            raise ValueError("the URL of ClickHouse must look like clickhouse://user:password@host:9000/database")
+        is_secure = parts.scheme == "clickhouses"
+        return cls(
+            host=parts.hostname,
+            port=port or (DEFAULT_TLS_PORT if is_secure else DEFAULT_PORT),
+            user=unquote(parts.username or "default"),
+            password=unquote(parts.password or ""),
+            database=unquote(parts.path.strip("/")) or "default",
+            is_secure=is_secure,
+        )
+
+
+class ClickHouse:
+    """Statements to one database. Made by `connect`; used from one event loop."""
+
+    def __init__(self, address: Address, *, name: str, timeout_seconds: float, connections: int) -> None:
+        """Describes the connections; the first statement opens the first."""
+        self.address = address
+        self._name = name
+        self._timeout_seconds = timeout_seconds
+        self._pool = ThreadPoolExecutor(connections, thread_name_prefix=f"clickhouse-{name}")
+        self._mine = threading.local()
+        self._opened: list[Client] = []
+
+    async def execute(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+        """Runs a statement and returns its rows.
+
+        Args:
+            statement: One statement; with parameters, a literal `%` is doubled.
+            parameters: Values for `%(name)s`, escaped by the driver.
+
+        Raises:
+            StorageUnavailableError: No answer, or not now. Whether the statement ran is unknown.
+            StatementRefusedError: ClickHouse will never run it.
+        """
+        with span("clickhouse query"):
+            answer: list[Row] = await self._run(lambda client: client.execute(statement, parameters))
+            return answer
+
+    async def insert(self, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> int:
+        """Inserts a block of rows and returns how many, once ClickHouse has acknowledged it.
+
+        May run twice: every table replaces a row that is written again.
+
+        Args:
+            table: One of ours, never a caller's text.
+            columns: Which columns; the others take their defaults.
+            values: One sequence per column, all of one length; times as microseconds.
+
+        Raises:
+            StorageUnavailableError: As for `execute`.
+            StatementRefusedError: As for `execute`; a violated CONSTRAINT among others.
+        """
+        rows = len(values[0]) if values else 0
+        if not rows:
+            return 0
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
+        with span("clickhouse insert", table=table, rows=rows):
+            await self._run(lambda client: client.execute(statement, values, columnar=True))
+        return rows
+
+    async def close(self) -> None:
+        """Waits for what runs and closes all connections."""
+        await asyncio.to_thread(self._pool.shutdown)
+        for client in self._opened:
+            client.disconnect()
+
+    async def _run(self, work: Callable[[Client], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._work, work)
+
+    def _work(self, work: Callable[[Client], Answer]) -> Answer:
+        client = self._client()
+        try:
+            return work(client)
+        except errors.ServerException as error:
+            raise _translate(error) from error
+        except errors.PartiallyConsumedQueryError as error:
+            client.disconnect()
+            raise StorageUnavailableError(_SILENT, metadata=_STORE) from error
+        except (errors.NetworkError, errors.SocketTimeoutError, EOFError, OSError) as error:
+            client.disconnect()
+            raise StorageUnavailableError(_SILENT, metadata=_STORE) from error
+        except errors.Error as error:
+            client.disconnect()
+            message = "The driver could not send a statement to ClickHouse, or not read the answer."
+            raise StatementRefusedError(message, metadata=_STORE) from error
+
+    def _client(self) -> Client:
+        client: Client | None = getattr(self._mine, "client", None)
+        if client is None:
+            at = self.address
+            client = self._mine.client = Client(
+                at.host,
+                port=at.port,
+                database=at.database,
+                user=at.user,
+                password=at.password,
+                secure=at.is_secure,
+                ssl_version=ssl.PROTOCOL_TLS_CLIENT if at.is_secure else None,
+                client_name=f"tributary-{self._name}",
+                connect_timeout=min(self._timeout_seconds, 3.0),
+                send_receive_timeout=self._timeout_seconds,
+                sync_request_timeout=min(self._timeout_seconds, 3.0),
+                compression=False,
+                settings={"max_execution_time": max(1, round(self._timeout_seconds))},
+            )
+            self._opened.append(client)
+        return client
+
+
+@asynccontextmanager
+async def connect(
+    url: str | SecretStr, *, name: str, timeout_seconds: float = 10.0, connections: int = 4
+) -> AsyncIterator[ClickHouse]:
+    """Opens a ClickHouse, and closes it on exit.
+
+    Connects lazily: one that is down shows at the first statement, as `StorageUnavailableError`.
+
+    Args:
+        url: `clickhouse://user:password@host:port/database`.
+        name: Whose connections these are, for ClickHouse's own logs.
+        timeout_seconds: How long one statement may take.
+        connections: How many statements may run at once.
+
+    Raises:
+        ValueError: The URL cannot be read.
+    """
+    clickhouse = ClickHouse(Address.parse(url), name=name, timeout_seconds=timeout_seconds, connections=connections)
+    try:
+        yield clickhouse
+    finally:
+        with suppress(OSError):
+            await clickhouse.close()
+
+
+_STORE: Final = {"store": "clickhouse"}
+_SILENT: Final = "ClickHouse did not answer; try again."
+
+
+def _translate(error: errors.ServerException) -> TributaryError:
+    metadata = {**_STORE, "code": str(error.code)}
+    if error.code in _OUTAGES:
+        return StorageUnavailableError("ClickHouse cannot do this now; try again.", metadata=metadata)
+    if error.code in _MISSING:
+        message = "ClickHouse lacks a table of Tributary's; run `tributary migrate`."
+        return StatementRefusedError(message, reason="NOT_MIGRATED", metadata=metadata)
+    return StatementRefusedError("ClickHouse refused a statement of Tributary's.", metadata=metadata)

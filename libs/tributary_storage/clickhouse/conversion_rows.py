@@ -1,0 +1,156 @@
+"""Revisions of conversions as rows of `conversion_revisions`, which feeds `conversions`.
+
+The one rule: every model's arrays add up by themselves. Where a model leaves something to nobody, the touches get one
+more element, `unattributed`, so that a report is one ARRAY JOIN and its rows sum to the conversions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import Any, Final
+
+from tributary.attribution.v1.conversion_pb2 import ConversionState, NotCountedReason, RevisionCause
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.credit_pb2 import CreditedTouch, UnattributedReason
+from tributary.event.v1.conversion_pb2 import CustomerType, RecurrenceKind, ValueSource
+from tributary.event.v1.event_pb2 import Origin
+from tributary.event.v1.touchpoint_pb2 import TouchpointKind
+from tributary_storage.clickhouse.names import micros, names_of
+
+Row = tuple[Any, ...]
+
+MODELS: Final = (
+    "first_touch",
+    "last_touch",
+    "last_non_direct",
+    "linear",
+    "position_based",
+    "time_decay",
+    "data_driven",
+)
+"""The models that have columns. Closed: a new one is a migration."""
+
+UNATTRIBUTED: Final = "unattributed"
+"""The channel of what nobody earned; its element has no event id."""
+
+REVISION_COLUMNS: Final = (
+    *("workspace", "conversion_id", "revision", "previous_revision", "conversion_time", "replaced_conversion_time"),
+    *("name", "store", "order_id", "cycle", "person_id", "first_accept_time"),
+    *("currency", "value_micros", "original_value_micros", "value_source"),
+    *("reporting_currency", "reporting_value_micros"),
+    *("counted", "not_counted_reason", "retracted", "value_pending"),
+    *("observation_event_ids", "origin", "customer_type", "subscription_id", "recurrence_kind"),
+    *("lead_id", "lead_stage", "coupon_codes", "experiment_id", "experiment_arm", "findings", "settings_version"),
+    *("causes", "publish_time", "posting_date"),
+    *("value_delta_micros", "counted_delta", "causing_event_ids", "cause_accept_time", "traceparent", "revised"),
+    *("touch_event_ids", "touch_times", "touch_kinds", "touch_channels", "touch_sub_channels", "touch_sources"),
+    *("touch_mediums", "touch_campaigns", "touch_campaign_ids"),
+    *("touch_ad_destinations", "touch_ad_account_ids", "touch_ad_campaign_ids"),
+    *(f"{model}_{part}" for model in MODELS for part in ("credit_micros", "value_micros", "unattributed_reason")),
+    "data_driven_model_version",
+)
+
+CAUSES: Final = names_of(RevisionCause.DESCRIPTOR, lower=True)
+_VALUE_SOURCES: Final = names_of(ValueSource.DESCRIPTOR)
+_NOT_COUNTED: Final = names_of(NotCountedReason.DESCRIPTOR)
+_ORIGINS: Final = names_of(Origin.DESCRIPTOR)
+_CUSTOMERS: Final = names_of(CustomerType.DESCRIPTOR)
+_RECURRENCES: Final = names_of(RecurrenceKind.DESCRIPTOR)
+_KINDS: Final = names_of(TouchpointKind.DESCRIPTOR)
+_UNATTRIBUTED_REASONS: Final = names_of(UnattributedReason.DESCRIPTOR)
+
+_NO_MODEL: Final[Row] = ((), (), "")
+_NO_AD: Final[Row] = ("", "", "")
+_EPOCH: Final = date(1970, 1, 1)
+
+
+def revision_row(revised: ConversionRevised, content: bytes) -> Row:
+    """Returns the row of one revision, in the order of `REVISION_COLUMNS`.
+
+    Args:
+        revised: The message.
+        content: The same, serialised.
+
+    Raises:
+        ValueError: A touch has more or fewer credits than the state has models, or a model has no columns.
+    """
+    state = revised.state
+    time = micros(state.conversion_time)
+    return (
+        *(revised.workspace, state.conversion_id, revised.revision, revised.previous_revision, time),
+        micros(revised.replaced_conversion_time) if revised.HasField("replaced_conversion_time") else None,
+        *_facts(state),
+        [CAUSES(cause) for cause in revised.causes],
+        micros(revised.publish_time),
+        _posting_date(revised),
+        *(revised.value_delta_micros, revised.counted_delta, list(revised.causing_event_ids)),
+        *(micros(revised.cause_accept_time), revised.traceparent, content),
+        *_credits(state, time),
+    )
+
+
+def _facts(state: ConversionState) -> Row:
+    order, recurrence, lead = state.order_key, state.recurrence, state.lead
+    return (
+        *(state.name, order.store, order.order_id, order.cycle, state.person_id, micros(state.first_accept_time)),
+        *(state.value.currency_code or state.original_value.currency_code, state.value.amount_micros),
+        *(state.original_value.amount_micros, _VALUE_SOURCES(state.value_source)),
+        *(state.reporting_value.currency_code, state.reporting_value.amount_micros),
+        *(state.counted, _NOT_COUNTED(state.not_counted_reason), state.retracted, state.value_pending),
+        *(list(state.observation_event_ids), _ORIGINS(state.origin), _CUSTOMERS(state.customer_type)),
+        *(recurrence.subscription_id, _RECURRENCES(recurrence.kind), lead.lead_id, lead.stage),
+        *(list(state.coupon_codes), state.experiment.id, state.experiment.arm),
+        *(list(state.findings), state.settings_version),
+    )
+
+
+def _credits(state: ConversionState, conversion_micros: int) -> Row:
+    """Returns the columns of the touches, then those of each model."""
+    touches = [_touch(touch) for touch in state.touches]
+    credit: list[list[int]] = [[] for _ in state.models]
+    value: list[list[int]] = [[] for _ in state.models]
+    for touch in state.touches:
+        for index, share in enumerate(_shares(touch, len(credit))):
+            credit[index].append(share.credit_micros)
+            value[index].append(share.value_micros)
+    nobody = [model.unattributed for model in state.models]
+    if any(rest.credit_micros or rest.value_micros for rest in nobody):
+        touches.append(("", conversion_micros, "", UNATTRIBUTED, *[""] * 8))
+        for index, rest in enumerate(nobody):
+            credit[index].append(rest.credit_micros)
+            value[index].append(rest.value_micros)
+    columns: list[Sequence[Any]] = list(zip(*touches, strict=True)) if touches else [()] * 12
+    parts = dict.fromkeys(MODELS, _NO_MODEL)
+    version = ""
+    for index, model in enumerate(state.models):
+        if model.name not in parts:
+            raise ValueError(f"the model {model.name!r} has no columns in conversion_revisions")
+        reason = _UNATTRIBUTED_REASONS(nobody[index].reason)
+        parts[model.name] = (credit[index], value[index], reason)
+        version = model.model_version or version
+    return (*columns, *(column for model in MODELS for column in parts[model]), version)
+
+
+def _shares(touch: CreditedTouch, models: int) -> Sequence[Any]:
+    shares = touch.credits
+    if len(shares) != models:
+        raise ValueError(f"a touch has {len(shares)} credits for {models} models")
+    return shares
+
+
+def _touch(touch: CreditedTouch) -> Row:
+    source = touch.source
+    ad = source.ad
+    return (
+        *(touch.event_id, micros(touch.touch_time), _KINDS(touch.kind)),
+        *(source.channel, source.sub_channel, source.source, source.medium, source.campaign, source.campaign_id),
+        *((ad.destination, ad.account_id, ad.campaign_id) if source.HasField("ad") else _NO_AD),
+    )
+
+
+def _posting_date(revised: ConversionRevised) -> date:
+    if revised.HasField("posting_date"):
+        day = revised.posting_date
+        return date(day.year, day.month, day.day)
+    return _EPOCH + timedelta(seconds=revised.publish_time.seconds)

@@ -1,0 +1,79 @@
+"""Attempts to deliver as rows of `deliveries`, and back."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tributary.common.v1.money_pb2 import Money
+from tributary.delivery.v1.delivery_pb2 import (
+    Delivery,
+    DeliveryOperation,
+    DeliveryState,
+    IneligibleReason,
+    OutcomeClass,
+)
+from tributary_storage.clickhouse.names import micros, names_of, numbers_of, timestamp
+
+Row = tuple[Any, ...]
+
+DELIVERY_COLUMNS: Final = (
+    *("workspace", "destination_id", "conversion_id", "revision", "attempt"),
+    *("operation", "state", "outcome", "status_code", "ineligible_reason", "message"),
+    *("visible_id", "destination_request_id", "click_id_family", "consent_basis", "currency", "value_micros"),
+    *("plan_time", "attempt_time", "due_time"),
+)
+
+_OPERATIONS: Final = names_of(DeliveryOperation.DESCRIPTOR)
+_STATES: Final = names_of(DeliveryState.DESCRIPTOR)
+_OUTCOMES: Final = names_of(OutcomeClass.DESCRIPTOR)
+_REASONS: Final = names_of(IneligibleReason.DESCRIPTOR)
+
+_OPERATION: Final = numbers_of(DeliveryOperation.DESCRIPTOR)
+_STATE: Final = numbers_of(DeliveryState.DESCRIPTOR)
+_OUTCOME: Final = numbers_of(OutcomeClass.DESCRIPTOR)
+_REASON: Final = numbers_of(IneligibleReason.DESCRIPTOR)
+
+
+def delivery_row(workspace: str, delivery: Delivery) -> Row:
+    """Returns the row of the newest attempt of a delivery, in the order of `DELIVERY_COLUMNS`."""
+    plan = micros(delivery.plan_time)
+    return (
+        *(workspace, delivery.destination_id, delivery.conversion_id, delivery.revision, delivery.attempts),
+        *(_OPERATIONS(delivery.operation), _STATES(delivery.state), _OUTCOMES(delivery.outcome)),
+        *(delivery.status_code, _REASONS(delivery.ineligible_reason), delivery.message),
+        *(delivery.visible_id, delivery.destination_request_id, delivery.click_id_family, delivery.consent_basis),
+        *(delivery.value.currency_code, delivery.value.amount_micros, plan),
+        micros(delivery.attempt_time) if delivery.HasField("attempt_time") else plan,
+        micros(delivery.due_time) if delivery.HasField("due_time") else None,
+    )
+
+
+def delivery_of(row: Row) -> Delivery:
+    """Returns the message of a row.
+
+    Args:
+        row: The columns of `DELIVERY_COLUMNS` without the workspace; times in microseconds.
+    """
+    destination_id, conversion_id, revision, attempt, operation, state, outcome, status_code, *rest = row
+    reason, message, visible_id, request_id, click_id_family, consent_basis, currency, value_micros, *times = rest
+    plan, attempted, due = times
+    return Delivery(
+        destination_id=destination_id,
+        conversion_id=conversion_id,
+        revision=revision,
+        operation=_OPERATION(operation),
+        state=_STATE(state),
+        visible_id=visible_id,
+        outcome=_OUTCOME(outcome),
+        attempts=attempt,
+        plan_time=timestamp(plan),
+        attempt_time=timestamp(attempted) if attempt else None,
+        due_time=None if due is None else timestamp(due),
+        value=Money(currency_code=currency, amount_micros=value_micros) if currency else None,
+        ineligible_reason=_REASON(reason),
+        message=message,
+        destination_request_id=request_id,
+        click_id_family=click_id_family,
+        consent_basis=consent_basis,
+        status_code=status_code,
+    )

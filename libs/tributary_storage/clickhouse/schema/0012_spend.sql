@@ -1,0 +1,38 @@
+-- One row per line of an imported slice of spend (destination, account, days, level). A later slice of the same extent
+-- takes the place of the earlier one by `slice_version`, as a whole: lines it lacks are gone. Earlier slices stay, for
+-- "as of". Written by the imports of ingestion.
+-- Order: reads want one workspace and a span of days. A line's day never changes, and so its partition; the same slice
+-- written again replaces itself. Kept: 10 years.
+CREATE TABLE IF NOT EXISTS spend /*ON CLUSTER*/
+(
+    workspace LowCardinality(String),
+    date Date32 COMMENT 'of the account, in its zone',
+    destination LowCardinality(String),
+    account_id LowCardinality(String),
+    level LowCardinality(String) COMMENT 'ACCOUNT, CAMPAIGN, ADSET, AD',
+    slice_start_date Date32,
+    slice_end_date Date32 COMMENT 'included',
+    slice_version UInt64 COMMENT 'when the destination reported it, microseconds',
+    line UInt32 COMMENT 'place in the slice',
+    account_time_zone LowCardinality(String),
+    currency LowCardinality(String),
+    campaign_id String,
+    campaign_name LowCardinality(String),
+    adset_id String,
+    ad_id String,
+    kind LowCardinality(String) COMMENT 'MEDIA, FEE, CREDIT, COMMISSION',
+    cost_micros Int64,
+    impressions Int64,
+    clicks Int64,
+    reported_names Array(LowCardinality(String)),
+    reported_count_micros Array(Int64),
+    reported_value_micros Array(Int64),
+    reported_bases Array(LowCardinality(String)),
+    source LowCardinality(String),
+    medium LowCardinality(String),
+    import_time DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC'),
+    CONSTRAINT day_is_in_slice CHECK date BETWEEN slice_start_date AND slice_end_date
+)
+ENGINE = /*Replicated*/ReplacingMergeTree
+PARTITION BY toYYYYMM(date)
+ORDER BY (workspace, date, destination, account_id, level, slice_start_date, slice_end_date, slice_version, line)

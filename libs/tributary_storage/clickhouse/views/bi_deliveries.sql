@@ -1,0 +1,15 @@
+-- One row per workspace, destination and day (UTC, of the attempt): attempts and what came of them.
+CREATE OR REPLACE VIEW bi_deliveries /*ON CLUSTER*/ AS
+SELECT
+    workspace,
+    destination_id,
+    toDate(attempt_time, 'UTC') AS day,
+    countIf(attempt > 0) AS attempts,
+    countIf(outcome = 'OK') AS successes,
+    countIf(attempt > 0 AND state IN ('REJECTED', 'DEAD')) AS given_up,
+    countIf(state = 'INELIGIBLE') AS ineligible
+FROM deliveries FINAL
+GROUP BY
+    workspace,
+    destination_id,
+    day
