@@ -17,6 +17,8 @@ from tests.chart.rendering import (
     of_kind,
     pod_specs,
 )
+from tributary_runtime.server import GRACE_SECONDS, LOOP_GRACE_SECONDS
+from tributary_runtime.telemetry import FLUSH_SECONDS
 
 
 def deployments(name: str, changes: Values | None = None) -> dict[str, Any]:
@@ -130,7 +132,10 @@ def test_readiness_asks_for_the_service_and_liveness_for_the_process() -> None:
 @pytest.mark.parametrize("drain", [0, 5, 30])
 def test_the_grace_period_covers_drain_calls_and_flush(drain: int) -> None:
     for deployment in deployments("trial", {"drainDelaySeconds": drain}).values():
-        assert pod(deployment)["terminationGracePeriodSeconds"] >= drain + 25 + 10
+        assert (
+            pod(deployment)["terminationGracePeriodSeconds"]
+            > drain + GRACE_SECONDS + LOOP_GRACE_SECONDS + FLUSH_SECONDS
+        )
         assert environment(pod(deployment))["TRIBUTARY_DRAIN_DELAY_SECONDS"] == str(drain)
 
 

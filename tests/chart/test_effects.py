@@ -32,6 +32,7 @@ CHANGES: dict[str, tuple[Values, Values]] = {
     "redis.jobsUrl": ({}, {"redis": {"jobsUrl": "redis://other:6379/0"}}),
     "redis.durability": ({}, {"redis": {"durability": "replicated"}}),
     "redis.shards": ({}, {"redis": {"shards": 5}}),
+    "redis.claims": ({}, {"redis": {"claims": 300_000_000}}),
     "clickhouse.existingSecret": ({}, {"clickhouse": {"url": "", "existingSecret": "mine"}}),
     "clickhouse.url": ({}, {"clickhouse": {"url": "clickhouse://other:9000/tributary"}}),
     "clickhouse.cluster": ({}, {"clickhouse": {"cluster": "main"}}),

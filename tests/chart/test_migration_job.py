@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from tests.chart.rendering import case, manifests, of_kind, pod_specs
+from tributary_cli.migrate import migrate
 
 
 def test_it_is_the_same_image_with_other_arguments() -> None:
     specs = pod_specs(manifests(case("production")))
     (migration,) = specs["Job/migration"]["containers"]
-    assert migration["args"] == ["tributary_cli", "migrate", "--shards", "16"]
+    assert migration["args"] == ["tributary_cli", "migrate", "--shards=16", "--claims=10000000"]
     assert migration["image"] == specs["Deployment/query"]["containers"][0]["image"]
+
+
+def test_the_command_understands_its_arguments() -> None:
+    (migration,) = pod_specs(manifests(case("production")))["Job/migration"]["containers"]
+    module, command, *arguments = migration["args"]
+    assert (module, command) == ("tributary_cli", migrate.name)
+    parsed = migrate.make_context("migrate", arguments).params
+    assert (parsed["shards"], parsed["claims"]) == (16, 10_000_000)
 
 
 def test_it_runs_before_install_and_upgrade_and_after_the_secret_it_needs() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.chart.rendering import CASES, SERVICES, Manifest, case, environment, manifests, pod_specs
+from tributary_cli.migrate import MigrateSettings
 from tributary_runtime.settings import PREFIX, Settings, is_known, problems
 
 
@@ -48,13 +49,23 @@ def test_every_variable_of_ours_is_a_setting(name: str) -> None:
     assert {variable for variable in variables if not is_known(variable)} == set()
 
 
-@pytest.mark.parametrize("service", SERVICES)
-def test_a_service_starts_with_what_it_gets(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def become(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the given variables the only ones of ours."""
     for variable in os.environ:
         if variable.startswith(PREFIX):
             monkeypatch.delenv(variable)
-    for variable, value in resolved(manifests(case("trial")), f"Deployment/{service}").items():
+    for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
+
+
+def test_the_migration_starts_with_what_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    become(resolved(manifests(case("trial")), "Job/migration"), monkeypatch)
+    assert problems(MigrateSettings, os.environ) == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_starts_with_what_it_gets(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    become(resolved(manifests(case("trial")), f"Deployment/{service}"), monkeypatch)
     assert problems(settings_of(service), os.environ) == []
 
 
