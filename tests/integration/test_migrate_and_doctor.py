@@ -1,4 +1,4 @@
-"""`tributary migrate` makes the stores ready, once."""
+"""`tributary migrate` makes the stores ready, once; `tributary doctor` says what is not."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 import redis
@@ -75,3 +76,57 @@ def test_every_setting_that_is_missing_is_said_at_once(environment: dict[str, st
     done = _run({}, "migrate")
     assert done.returncode == 2
     assert all(name in done.stderr for name in environment)
+
+
+def _examine(environment: Mapping[str, str], *arguments: str) -> tuple[int, dict[str, dict[str, object]]]:
+    done = _run(environment, "doctor", "--json", *arguments)
+    answer = json.loads(done.stdout)
+    assert answer["ok"] == (done.returncode == 0)
+    return done.returncode, {check["name"]: check for check in answer["checks"]}
+
+
+def test_doctor_finds_migrated_stores_well(environment: dict[str, str]) -> None:
+    _migrate(environment)
+    _, checks = _examine(environment)
+    assert all(checks[name]["is_ok"] for name in ("redis:log", "redis:state", "redis:jobs", "clickhouse"))
+
+
+def test_doctor_sends_who_has_not_migrated_to_migrate(environment: dict[str, str]) -> None:
+    status, checks = _examine(environment)
+    assert status == 1
+    for name in ("redis:log", "clickhouse"):
+        assert "tributary migrate" in f"{checks[name]['said']}{checks[name]['next_step']}"
+
+
+def test_doctor_tells_stores_of_two_installations_apart(environment: dict[str, str], stores: Stores) -> None:
+    other = {**environment, **dict.fromkeys(list(environment)[:3], stores.empty_redis_url())}
+    _migrate(environment)
+    _migrate(other)
+    _, checks = _examine({**environment, "TRIBUTARY_JOBS_URL": other["TRIBUTARY_JOBS_URL"]})
+    assert "different installations" in str(checks["redis"]["said"])
+
+
+def test_doctor_says_what_does_not_answer_and_goes_on(environment: dict[str, str]) -> None:
+    _migrate(environment)
+    gone = {"TRIBUTARY_LOG_URL": f"redis://{free_address()}", "TRIBUTARY_QUERY_TARGET": free_address()}
+    status, checks = _examine({**environment, **gone})
+    assert status == 1
+    assert not checks["redis:log"]["is_ok"]
+    assert "unreachable" in str(checks["service:query"]["said"])
+    assert checks["clickhouse"]["is_ok"]
+
+
+def test_doctor_says_every_setting_and_every_line_that_is_wrong(environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "workspaces.yaml"
+    file.write_text("workspaces: [{id: shop, colour: blue}]")
+    _, checks = _examine({**environment, "TRIBUTARY_WORKSPACES_FILE": str(file), "TRIBUTARY_COLOUR": "blue"})
+    assert "TRIBUTARY_COLOUR: no setting has this name" in str(checks["settings"]["said"])
+    assert "workspaces.0.colour: unknown key" in str(checks["workspaces"]["said"])
+
+
+def test_doctor_without_an_installation_says_how_to_get_one(tmp_path: Path) -> None:
+    status, checks = _examine({}, "--data", str(tmp_path))
+    assert status == 1
+    assert "tributary up" in str(checks["installation"]["next_step"])
+    assert checks["local:redis-server"]["is_ok"]
+    assert checks["local:clickhouse"]["is_ok"]

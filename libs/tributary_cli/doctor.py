@@ -1,0 +1,90 @@
+"""`tributary doctor`: what is reachable, what is misconfigured, and what to do about it. Changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from tributary_cli.console import output, print_json
+from tributary_cli.doctor_checks import (
+    Check,
+    check_clickhouse,
+    check_local_parts,
+    check_redis_roles,
+    check_services,
+    check_settings,
+    check_workspaces,
+)
+from tributary_cli.local import default_directory, running_installation
+from tributary_cli.stack.directory import StackDirectory
+from tributary_cli.stack.environment import settings_of
+from tributary_cli.stack.health import SERVICES
+
+_STORES = ("TRIBUTARY_LOG_URL", "TRIBUTARY_STATE_URL", "TRIBUTARY_JOBS_URL", "TRIBUTARY_CLICKHOUSE_URL")
+
+
+@click.command()
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=default_directory,
+    show_default="your data directory",
+    help="Directory of the local installation to look at if no TRIBUTARY_*_URL is set.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.pass_context
+def doctor(ctx: click.Context, data: Path, as_json: bool) -> None:
+    """Say what is reachable, what is misconfigured, and what to do.
+
+    Looks at the installation that the TRIBUTARY_* variables describe (those of any service will do), else at the local
+    one that `tributary up` runs. The exit status is 1 if anything is not as it should be.
+    """
+    checks = asyncio.run(_examine(data))
+    is_well = all(check.is_ok for check in checks)
+    if as_json:
+        print_json({"ok": is_well, "checks": [asdict(check) for check in checks]})
+    else:
+        _present(checks)
+    if not is_well:
+        ctx.exit(1)
+
+
+async def _examine(data: Path) -> list[Check]:
+    if any(name in os.environ for name in _STORES):
+        return await _examine_installation(os.environ)
+    installation = running_installation(data)
+    if installation is None:
+        said = f"no TRIBUTARY_*_URL is set, and no local installation runs in {data}"
+        found = Check("installation", False, said, "Start one with `tributary up`, or set the variables of yours.")
+        return [found, *check_local_parts()]
+    os.environ.update(settings_of(installation, StackDirectory(data)))  # pydantic reads settings nowhere else
+    return [*check_local_parts(), *await _examine_installation(os.environ)]
+
+
+async def _examine_installation(environ: Mapping[str, str]) -> list[Check]:
+    checks = [check_settings(environ)]
+    if workspaces_file := environ.get("TRIBUTARY_WORKSPACES_FILE"):
+        checks.append(check_workspaces(Path(workspaces_file)))
+    checks += await check_redis_roles(environ)
+    if clickhouse_url := environ.get("TRIBUTARY_CLICKHOUSE_URL"):
+        checks.append(await check_clickhouse(clickhouse_url))
+    targets = {name: target for name in SERVICES if (target := environ.get(f"TRIBUTARY_{name.upper()}_TARGET"))}
+    return checks + await check_services(targets)
+
+
+def _present(checks: list[Check]) -> None:
+    from rich.text import Text
+
+    console = output()
+    for check in checks:
+        mark = Text("ok  ", style="green") if check.is_ok else Text("BAD ", style="bold red")
+        console.print(mark, Text(f"{check.name:<20}", style="bold"), Text(check.said), sep="")
+        if check.next_step and not check.is_ok:
+            console.print(Text(f"    {'':<20}{check.next_step}", style="yellow"))
+    bad = sum(not check.is_ok for check in checks)
+    console.print(f"{bad} of {len(checks)} checks need your attention." if bad else "All is well.", style="bold")

@@ -1,0 +1,153 @@
+"""What `tributary doctor` looks at. A check only looks; where something is not well, it says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tributary_cli.errors import StackError
+from tributary_cli.migrate import MigrateSettings
+from tributary_cli.stack.health import SERVICES, Health, check_health
+from tributary_cli.stack.redis_server import find_redis_server
+from tributary_runtime.errors import TributaryError
+from tributary_runtime.settings import (
+    WithAttribution,
+    WithDedup,
+    WithDelivery,
+    WithIngestion,
+    WithQuery,
+    WithWorkspaces,
+    problems,
+)
+from tributary_runtime.workspaces_file import InvalidWorkspacesError, parse_workspaces
+from tributary_storage.clickhouse.client import connect as connect_clickhouse
+from tributary_storage.clickhouse.migrate import pending
+from tributary_storage.redis.client import connect as connect_redis
+from tributary_storage.redis.epoch import Role, require_epoch
+
+_TIMEOUT_SECONDS = 5.0
+_ROLES: tuple[Role, ...] = ("log", "state", "jobs")
+
+
+class DoctorSettings(
+    MigrateSettings, WithWorkspaces, WithIngestion, WithDedup, WithAttribution, WithDelivery, WithQuery
+):
+    """Everything an installation is made of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    """What: `redis:log`, `clickhouse`, `service:query`."""
+    is_ok: bool
+    """Whether it is as it should be."""
+    said: str
+    """What was found."""
+    next_step: str = ""
+    """What to do, where it is not as it should be."""
+
+
+def check_settings(environ: Mapping[str, str]) -> Check:
+    """Says what is wrong with the settings; `environ` must be what pydantic reads."""
+    found = problems(DoctorSettings, environ)
+    if found:
+        return Check("settings", False, "; ".join(found), "Set these variables, as the services have them.")
+    return Check("settings", True, "complete")
+
+
+def check_workspaces(path: Path) -> Check:
+    """Says whether workspaces.yaml can be used."""
+    name = "workspaces"
+    try:
+        workspaces = parse_workspaces(path, resolve_secrets=False).workspaces
+    except InvalidWorkspacesError as error:
+        return Check(name, False, "; ".join(error.problems), f"Correct {path}; a running service keeps the old one.")
+    keys = sum(len(workspace.api_keys) for workspace in workspaces)
+    if not keys:
+        return Check(name, False, f"{len(workspaces)} workspaces, no API key", "`tributary keys create` makes one.")
+    return Check(name, True, f"{len(workspaces)} workspaces, {keys} API keys")
+
+
+async def check_redis_roles(environ: Mapping[str, str]) -> list[Check]:
+    """Says of each Redis role whether it answers, and whether all belong to one installation."""
+    urls: dict[Role, str] = {role: url for role in _ROLES if (url := environ.get(f"TRIBUTARY_{role.upper()}_URL", ""))}
+    checks, epochs = [], set()
+    for role, url in urls.items():
+        check, epoch = await _check_redis(role, url)
+        checks.append(check)
+        epochs.add(epoch)
+    if len(epochs - {None}) > 1:
+        said = "the Redis roles belong to different installations"
+        checks.append(Check("redis", False, said, "Correct the TRIBUTARY_*_URL that is wrong."))
+    return checks
+
+
+async def _check_redis(role: Role, url: str) -> tuple[Check, str | None]:
+    """Looks at the Redis of one role, and returns its epoch too, if it has one."""
+    name = f"redis:{role}"
+    try:
+        async with connect_redis(url, name="doctor", timeout_seconds=_TIMEOUT_SECONDS, connections=1) as client:
+            epoch = await require_epoch(client, role)
+    except TributaryError as error:
+        return Check(name, False, error.message, f"See TRIBUTARY_{role.upper()}_URL."), None
+    except ValueError as error:
+        return Check(name, False, str(error), f"Correct TRIBUTARY_{role.upper()}_URL."), None
+    return Check(name, True, f"epoch {epoch.epoch_id}, {epoch.shards} shards"), epoch.epoch_id
+
+
+async def check_clickhouse(url: str) -> Check:
+    """Says whether ClickHouse answers, and has this version's tables."""
+    name = "clickhouse"
+    try:
+        async with connect_clickhouse(
+            url, name="doctor", timeout_seconds=_TIMEOUT_SECONDS, connections=1
+        ) as clickhouse:
+            ((version,),) = await clickhouse.execute("SELECT version()")
+            waiting = await pending(clickhouse)
+    except TributaryError as error:
+        step = "" if "migrate" in error.message else "See that it runs, and that TRIBUTARY_CLICKHOUSE_URL is right."
+        return Check(name, False, error.message, step)
+    except ValueError as error:
+        return Check(name, False, str(error), "Correct TRIBUTARY_CLICKHOUSE_URL.")
+    if waiting:
+        return Check(name, False, f"version {version}, {len(waiting)} migrations behind", "Run `tributary migrate`.")
+    return Check(name, True, f"version {version}, migrated")
+
+
+def check_service(name: str, target: str) -> Check:
+    """Says whether a service serves."""
+    health = check_health(target, name, _TIMEOUT_SECONDS)
+    match health:
+        case Health.SERVING:
+            return Check(f"service:{name}", True, f"{target}: serving")
+        case Health.NOT_SERVING:
+            step = "It says why in its log (became_not_ready); mostly it is one of the stores."
+        case Health.UNREACHABLE:
+            step = "See that it runs, and that its address is right."
+    return Check(f"service:{name}", False, f"{target}: {health.value}", step)
+
+
+async def check_services(targets: Mapping[str, str]) -> list[Check]:
+    """Says whether each service serves; asks all at once."""
+    known = [(name, targets[name]) for name in SERVICES if name in targets]
+    return list(await asyncio.gather(*(asyncio.to_thread(check_service, name, target) for name, target in known)))
+
+
+def check_local_parts() -> list[Check]:
+    """Says whether `tributary up` has what it needs."""
+    from importlib.util import find_spec
+
+    checks = []
+    try:
+        checks.append(Check("local:redis-server", True, find_redis_server()))
+    except StackError as error:
+        checks.append(Check("local:redis-server", False, error.message, error.next_step))
+    if find_spec("chdb") is None:
+        checks.append(Check("local:clickhouse", False, "missing", "pip install 'tributary[local]'"))
+    else:
+        checks.append(Check("local:clickhouse", True, "chdb-core"))
+    return checks
