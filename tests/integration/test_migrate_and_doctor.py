@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 import redis
+from click.testing import CliRunner, Result
 
 from tests.support.ports import free_address
 from tests.support.stores import Stores
+from tributary_cli.__main__ import cli
 
 
 @pytest.fixture
@@ -27,15 +26,13 @@ def environment(stores: Stores, redis_url: str, workspace: str) -> dict[str, str
     }
 
 
-def _run(environment: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    others = {name: text for name, text in os.environ.items() if not name.startswith("TRIBUTARY_")}
-    command = [sys.executable, "-m", "tributary_cli", *arguments]
-    return subprocess.run(command, env={**others, **environment}, capture_output=True, text=True, check=False)
+def _run(environment: Mapping[str, str], *arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments, env=environment)
 
 
 def _migrate(environment: Mapping[str, str], *arguments: str) -> dict[str, object]:
     done = _run(environment, "migrate", "--json", *arguments)
-    assert done.returncode == 0, done.stderr
+    assert done.exit_code == 0, done.stderr
     answer: dict[str, object] = json.loads(done.stdout)
     return answer
 
@@ -52,7 +49,7 @@ def test_a_second_run_keeps_the_epoch_and_applies_nothing(environment: dict[str,
 def test_another_number_of_shards_is_refused_in_a_sentence(environment: dict[str, str]) -> None:
     _migrate(environment)
     done = _run(environment, "migrate", "--shards", "16")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "shards = 4" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -67,22 +64,22 @@ def test_a_role_that_was_added_later_gets_the_same_epoch(environment: dict[str, 
 
 def test_a_redis_that_does_not_answer_is_said_in_a_sentence(environment: dict[str, str]) -> None:
     done = _run({**environment, "TRIBUTARY_LOG_URL": f"redis://{free_address()}"}, "migrate")
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "did not answer" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_every_setting_that_is_missing_is_said_at_once(environment: dict[str, str]) -> None:
     done = _run({}, "migrate")
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert all(name in done.stderr for name in environment)
 
 
 def _examine(environment: Mapping[str, str], *arguments: str) -> tuple[int, dict[str, dict[str, object]]]:
     done = _run(environment, "doctor", "--json", *arguments)
     answer = json.loads(done.stdout)
-    assert answer["ok"] == (done.returncode == 0)
-    return done.returncode, {check["name"]: check for check in answer["checks"]}
+    assert answer["ok"] == (done.exit_code == 0)
+    return done.exit_code, {check["name"]: check for check in answer["checks"]}
 
 
 def test_doctor_finds_migrated_stores_well(environment: dict[str, str]) -> None:
