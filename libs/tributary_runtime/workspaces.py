@@ -214,8 +214,8 @@ class Workspace(Declared):
 class Workspaces(Declared):
     """A whole `workspaces.yaml`, as read once."""
 
-    workspaces: tuple[Workspace, ...] = ()
-    """Every workspace of the installation."""
+    workspaces: tuple[Workspace, ...]
+    """Every workspace of the installation; a file cut short must not look like one without."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

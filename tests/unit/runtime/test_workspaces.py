@@ -1,0 +1,260 @@
+"""The file is the only place that says what a workspace is; what it says that we do not understand is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from pydantic import ValidationError
+
+import tributary_runtime
+from tributary_runtime.attribution_settings import AttributionModel, AttributionSettings
+from tributary_runtime.conversion_settings import Counting, Role
+from tributary_runtime.declared import describe_problems
+from tributary_runtime.workspaces import Workspaces
+from tributary_runtime.workspaces_file import parse_workspaces
+from tributary_runtime.workspaces_schema import PATH, render_schema
+
+EXAMPLE = Path(tributary_runtime.__file__).with_name("workspaces.example.yaml")
+
+
+def workspaces(**more: Any) -> Workspaces:
+    return Workspaces.model_validate({"workspaces": [{"id": "shop", "pepper": {"value": "salt"}, **more}]})
+
+
+def problems_of(**more: Any) -> list[str]:
+    with pytest.raises(ValidationError) as refusal:
+        workspaces(**more)
+    return describe_problems(refusal.value)
+
+
+def test_the_committed_schema_is_the_models() -> None:
+    assert PATH.read_text() == render_schema(), "run python -m tributary_runtime.workspaces_schema"
+
+
+def test_the_example_is_right() -> None:
+    found = parse_workspaces(EXAMPLE, resolve_secrets=False)
+    assert list(found.by_id) == ["shop", "blog"]
+
+
+def test_the_example_is_right_by_the_schema_too() -> None:
+    content = json.loads(json.dumps(yaml.safe_load(EXAMPLE.read_text()), default=lambda value: value.isoformat()))
+    jsonschema.validate(content, json.loads(PATH.read_text()))
+
+
+def test_the_example_shows_every_key() -> None:
+    schema = json.loads(PATH.read_text())
+    parts = [schema, *schema["$defs"].values()]
+    keys = {key for part in parts for key in part.get("properties", {})}
+    shown = set(re.findall(r"(\w+):", EXAMPLE.read_text()))
+    assert keys - shown == set()
+
+
+def test_the_examples_first_settings_are_the_defaults_but_for_the_longer_lookback() -> None:
+    (shop, blog) = parse_workspaces(EXAMPLE, resolve_secrets=False).workspaces
+    assert shop.attribution[0].model_copy(update={"models": {}}) == blog.attribution[0]
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        pytest.param({"colour": "red"}, "workspaces.0.colour: unknown key", id="unknown key"),
+        pytest.param(
+            {"attribution": [{"lookback": 30}]},
+            "workspaces.0.attribution.0.lookback: unknown key",
+            id="deep unknown key",
+        ),
+        pytest.param({"api_keys": [{"id": "shop-key"}]}, "workspaces.0.api_keys.0.sha256: is required", id="missing"),
+        pytest.param(
+            {"reporting": {"time_zone": "Berlin"}},
+            "workspaces.0.reporting.time_zone: is no IANA time zone, such as Europe/Berlin",
+            id="time zone",
+        ),
+        pytest.param(
+            {"pepper": {}}, "workspaces.0.pepper: give exactly one of env, file, value", id="secret from nowhere"
+        ),
+        pytest.param(
+            {"pepper": {"env": "NOT_SET_ANYWHERE"}},
+            "workspaces.0.pepper: the environment variable NOT_SET_ANYWHERE is not set",
+            id="secret not set",
+        ),
+        pytest.param(
+            {"pepper": {"file": "/nowhere"}},
+            "workspaces.0.pepper: cannot read the secret from /nowhere: FileNotFoundError",
+            id="secret file missing",
+        ),
+        pytest.param(
+            {"conversions": [{"name": "purchase"}, {"name": "purchase"}]},
+            "workspaces.0: conversions: purchase is there more than once",
+            id="twins",
+        ),
+        pytest.param(
+            {"attribution": [{}, {"lookback_days": 7}]},
+            "workspaces.0: attribution: only the first entry may lack effective_from",
+            id="no beginning",
+        ),
+        pytest.param(
+            {
+                "attribution": [
+                    {"effective_from": "2026-02-01T00:00:00Z"},
+                    {"effective_from": "2026-01-01T00:00:00Z"},
+                ]
+            },
+            "workspaces.0: attribution: effective_from must grow from entry to entry",
+            id="disorder",
+        ),
+        pytest.param(
+            {"attribution": [{"position_weights": [0, 0, 0]}]},
+            "workspaces.0.attribution.0: position_weights must not all be 0",
+            id="no weight",
+        ),
+    ],
+)
+def test_a_wrong_workspace_is_refused_with_the_place(more: dict[str, Any], problem: str) -> None:
+    assert problem in problems_of(**more)
+
+
+def test_no_secret_is_in_a_problem() -> None:
+    assert "hunter2" not in " ".join(problems_of(pepper={"value": "hunter2", "env": "hunter2"}, colour="hunter2"))
+
+
+def test_one_key_id_cannot_open_two_workspaces() -> None:
+    key = {"id": "same", "sha256": "0" * 64, "scopes": ["ingest"]}
+    entries = [{"id": name, "pepper": {"value": "salt"}, "api_keys": [key]} for name in ("shop", "blog")]
+    with pytest.raises(ValidationError, match="api_keys: same is there more than once"):
+        Workspaces.model_validate({"workspaces": entries})
+
+
+@pytest.mark.parametrize(
+    ("amount", "micros"),
+    [
+        pytest.param(20, 20_000_000, id="whole"),
+        pytest.param("0.50", 500_000, id="text"),
+        pytest.param("0.000001", 1, id="one micro"),
+    ],
+)
+def test_an_amount_is_held_exactly(amount: int | str, micros: int) -> None:
+    (shop,) = workspaces(
+        conversions=[{"name": "purchase", "expected_amounts": [{"currency": "EUR", "maximum": amount}]}]
+    ).workspaces
+    expected = shop.conversion("purchase").expected_amount("EUR")
+    assert expected is not None
+    assert (expected.minimum_micros, expected.maximum_micros) == (0, micros)
+
+
+@pytest.mark.parametrize("amount", [0.5, True, "0.0000001", "many", "NaN", "1e30"])
+def test_an_inexact_amount_is_refused(amount: Any) -> None:
+    assert problems_of(conversions=[{"name": "a", "expected_amounts": [{"currency": "EUR", "maximum": amount}]}])
+
+
+def test_an_undeclared_conversion_counts_by_the_defaults() -> None:
+    (shop,) = workspaces().workspaces
+    definition = shop.conversion("anything")
+    assert (definition.role, definition.primary, definition.counting) == (Role.REVENUE, True, Counting.EVERY)
+
+
+HISTORY = [
+    {"lookback_days": 7},
+    {"lookback_days": 14, "effective_from": "2026-02-01T00:00:00Z"},
+    {"lookback_days": 28, "effective_from": "2026-03-01T00:00:00Z"},
+]
+
+
+@pytest.mark.parametrize(
+    ("time", "lookback_days"),
+    [
+        pytest.param(datetime(2020, 1, 1, tzinfo=UTC), 7, id="since ever"),
+        pytest.param(datetime(2026, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC), 7, id="1 µs before"),
+        pytest.param(datetime(2026, 2, 1, tzinfo=UTC), 14, id="at the start"),
+        pytest.param(datetime(2026, 3, 1, tzinfo=UTC), 28, id="newest"),
+    ],
+)
+def test_settings_are_chosen_by_conversion_time(time: datetime, lookback_days: int) -> None:
+    (shop,) = workspaces(attribution=HISTORY).workspaces
+    assert shop.attribution_at(time).lookback_days == lookback_days
+
+
+def test_before_the_oldest_settings_the_oldest_apply() -> None:
+    (shop,) = workspaces(attribution=HISTORY[1:]).workspaces
+    assert shop.attribution_at(datetime(2020, 1, 1, tzinfo=UTC)).lookback_days == 14
+
+
+def test_a_settings_version_never_changes() -> None:
+    """Every stored revision names it; if this fails, what is hashed has changed: give it a new prefix."""
+    assert AttributionSettings().version == "a1:5d398cca579a88246ee2fe92"
+
+
+def test_the_same_settings_have_the_same_version_however_they_are_written() -> None:
+    one = AttributionSettings.model_validate(
+        {"models": {"linear": {"lookback_days": 3}, "first_touch": {"lookback_days": 9}}, "half_life_hours": 168}
+    )
+    two = AttributionSettings.model_validate(
+        {
+            "effective_from": "2026-02-01T00:00:00Z",
+            "models": {"first_touch": {"lookback_days": 9}, "linear": {"lookback_days": 3}},
+        }
+    )
+    assert one.version == two.version
+
+
+@pytest.mark.parametrize("name", sorted(AttributionSettings.model_fields.keys() - {"effective_from"}))
+def test_any_other_setting_is_another_version(name: str) -> None:
+    other: dict[str, Any] = {
+        "models": {AttributionModel.LINEAR: {"lookback_days": 3}},
+        "primary_model": "linear",
+        "position_weights": (30, 40, 30),
+        "touch_grain": "event",
+        "impression_policy": "full",
+        "direct_channels": ("Direct", "Email"),
+        "collapse_repeats": True,
+        "path_after_conversion": {"reset": ["purchase"]},
+        "renewal_credit": "own_path",
+    }
+    changed = AttributionSettings.model_validate({name: other.get(name, 7)})
+    assert changed.version != AttributionSettings().version
+
+
+def test_a_models_own_lookback_counts_for_it_alone() -> None:
+    settings = AttributionSettings.model_validate({"models": {"first_touch": {"lookback_days": 365}}})
+    assert settings.lookback_days_of(AttributionModel.FIRST_TOUCH) == 365
+    assert settings.lookback_days_of(AttributionModel.LINEAR) == 30
+    assert settings.longest_lookback_days == 365
+
+
+def destination(**more: Any) -> dict[str, Any]:
+    return {"id": "hook", "type": "webhook", "url": "https://x.example/y", "secret": {"value": "s" * 24}, **more}
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        pytest.param({"url": "http://x.example"}, "url must begin with https://", id="http"),
+        pytest.param({"url": "https://u:p@x.example"}, "url must not contain a user", id="credentials"),
+        pytest.param({"url": "https:///path"}, "name a host", id="no host"),
+        pytest.param({"send_scope": "channel_credited"}, "needs channels", id="scope without channels"),
+        pytest.param({"type": "meta"}, "webhook", id="unknown type"),
+    ],
+)
+def test_a_wrong_destination_is_refused(more: dict[str, Any], problem: str) -> None:
+    (found,) = problems_of(destinations=[destination(**more)])
+    assert problem in found
+
+
+def test_only_mapped_conversions_have_a_name_there() -> None:
+    mapped = {"purchase": {"name": "order_completed"}, "sign_up": {}}
+    (shop,) = workspaces(destinations=[destination(conversions=mapped)]).workspaces
+    names = [shop.destinations[0].name_of(name) for name in ("purchase", "sign_up", "download")]
+    assert names == ["order_completed", "sign_up", None]
+
+
+def test_a_laptop_may_call_itself() -> None:
+    (shop,) = workspaces(
+        destinations=[destination(url="http://127.0.0.1:8080", allow_private_addresses=True)]
+    ).workspaces
+    assert shop.destination("hook") is not None

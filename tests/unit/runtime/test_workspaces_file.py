@@ -1,0 +1,150 @@
+"""A bad file never replaces a good one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.eventually import eventually_async
+from tests.unit.runtime.conftest import LogLines
+from tributary_runtime.errors import NotFoundError
+from tributary_runtime.workspaces_file import InvalidWorkspacesError, WorkspacesFile, parse_workspaces
+
+
+def content(*ids: str, pepper: object = None) -> str:
+    return yaml.safe_dump({"workspaces": [{"id": one, "pepper": pepper or {"value": "salt"}} for one in ids]})
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "some.yaml"
+    path.write_text(content("shop"))
+    return path
+
+
+def rewrite(path: Path, text: str) -> None:
+    """As an editor does: another file under the same name."""
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.rename(path)
+
+
+def test_a_changed_file_is_taken(path: Path) -> None:
+    file = WorkspacesFile(path)
+    rewrite(path, content("shop", "blog"))
+    assert file.reload_if_changed()
+    assert file.get("blog").id == "blog"
+
+
+def test_an_unchanged_file_is_not_read_again(path: Path) -> None:
+    file = WorkspacesFile(path)
+    before = file.current
+    assert not file.reload_if_changed()
+    assert file.current is before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("workspaces: [", id="no YAML"),
+        pytest.param("workspaces:\n- id: shop\n", id="no pepper"),
+        pytest.param("", id="empty"),
+    ],
+)
+def test_a_bad_change_keeps_the_old_workspaces_and_says_so(path: Path, text: str, log_lines: LogLines) -> None:
+    file = WorkspacesFile(path)
+    rewrite(path, text)
+    assert not file.reload_if_changed()
+    assert file.get("shop").id == "shop"
+    assert [line["event"] for line in log_lines if line["log_level"] == "error"] == ["workspaces_reload_refused"]
+
+
+def test_a_bad_change_is_reported_once_and_its_repair_is_taken(path: Path, log_lines: LogLines) -> None:
+    file = WorkspacesFile(path)
+    rewrite(path, "workspaces: [")
+    file.reload_if_changed()
+    file.reload_if_changed()
+    assert len(log_lines) == 1
+    rewrite(path, content("blog"))
+    assert file.reload_if_changed()
+
+
+def test_a_vanished_file_keeps_the_old_workspaces(path: Path) -> None:
+    file = WorkspacesFile(path)
+    path.unlink()
+    assert not file.reload_if_changed()
+    assert file.get("shop").id == "shop"
+
+
+def test_a_swapped_link_is_a_change(path: Path, tmp_path: Path) -> None:
+    """As Kubernetes updates a mounted Secret."""
+    link = tmp_path / "link.yaml"
+    link.symlink_to(path)
+    file = WorkspacesFile(link)
+    other = tmp_path / "other.yaml"
+    other.write_text(content("blog"))
+    swap = tmp_path / "swap"
+    swap.symlink_to(other)
+    swap.rename(link)
+    assert file.reload_if_changed()
+    assert file.find("blog") is not None
+    assert file.find("shop") is None
+
+
+def test_a_changed_secret_is_a_change(tmp_path: Path) -> None:
+    secret = tmp_path / "pepper"
+    secret.write_text("old\n")
+    path = tmp_path / "some.yaml"
+    path.write_text(content("shop", pepper={"file": str(secret)}))
+    file = WorkspacesFile(path)
+    assert file.get("shop").pepper.reveal() == "old"
+    secret.write_text("renewed\n")
+    assert file.reload_if_changed()
+    assert file.get("shop").pepper.reveal() == "renewed"
+
+
+def test_a_bad_file_stops_the_start_with_all_problems(path: Path) -> None:
+    path.write_text("workspaces:\n- {id: UPPER, name: 3}\n")
+    with pytest.raises(InvalidWorkspacesError) as refusal:
+        WorkspacesFile(path)
+    assert len(refusal.value.problems) == 3
+
+
+def test_a_key_that_is_there_twice_is_refused_with_its_line(path: Path) -> None:
+    path.write_text("workspaces:\n- id: shop\n  id: blog\n  pepper: {value: salt}\n")
+    with pytest.raises(InvalidWorkspacesError, match="line 3.*the key 'id' is there twice"):
+        parse_workspaces(path)
+
+
+def test_a_file_can_be_checked_away_from_its_secrets(path: Path) -> None:
+    path.write_text(content("shop", pepper={"env": "NOT_SET_ANYWHERE"}))
+    (shop,) = parse_workspaces(path, resolve_secrets=False).workspaces
+    with pytest.raises(ValueError, match="without its secrets"):
+        shop.pepper.reveal()
+
+
+def test_an_unknown_workspace_is_not_found(path: Path) -> None:
+    with pytest.raises(NotFoundError) as refusal:
+        WorkspacesFile(path).get("nobody")
+    assert refusal.value.resource_name == "nobody"
+
+
+async def test_the_loop_takes_a_change_and_ends_when_stopped(path: Path) -> None:
+    file = WorkspacesFile(path, poll_seconds=0.01)
+    stop = asyncio.Event()
+    running = asyncio.create_task(file.run(stop))
+    rewrite(path, content("blog"))
+    await eventually_async(lambda: file.find("blog") is not None)
+    stop.set()
+    await running
+
+
+def test_a_secret_in_the_environment_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_PEPPER", "pepper of the environment")
+    path.write_text(content("shop", pepper={"env": "SOME_PEPPER"}))
+    os.utime(path)
+    assert WorkspacesFile(path).get("shop").pepper.reveal() == "pepper of the environment"
