@@ -20,7 +20,7 @@ from tributary_cli.doctor_checks import (
     check_settings,
     check_workspaces,
 )
-from tributary_cli.local import default_directory, running_installation
+from tributary_cli.local import data_option, running_installation
 from tributary_cli.stack.directory import StackDirectory
 from tributary_cli.stack.environment import settings_of
 from tributary_cli.stack.health import SERVICES
@@ -29,20 +29,14 @@ _STORES = ("TRIBUTARY_LOG_URL", "TRIBUTARY_STATE_URL", "TRIBUTARY_JOBS_URL", "TR
 
 
 @click.command()
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=default_directory,
-    show_default="your data directory",
-    help="Directory of the local installation to look at if no TRIBUTARY_*_URL is set.",
-)
+@data_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def doctor(ctx: click.Context, data: Path, as_json: bool) -> None:
     """Say what is reachable, what is misconfigured, and what to do.
 
     Looks at the installation that the TRIBUTARY_* variables describe (those of any service will do), else at the local
-    one that `tributary up` runs. The exit status is 1 if anything is not as it should be.
+    one that `tributary up` runs in --data. The exit status is 1 if anything is not as it should be.
     """
     checks = asyncio.run(_examine(data))
     is_well = all(check.is_ok for check in checks)

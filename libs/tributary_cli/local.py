@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import click
+
 from tributary_cli.errors import CommandError
 from tributary_cli.stack.directory import Installation, StackDirectory
 from tributary_cli.stack.ports import HOST
@@ -14,6 +16,18 @@ def default_directory() -> Path:
     """Returns where a local installation lies unless told otherwise (the XDG data directory)."""
     data_home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(data_home) / "tributary"
+
+
+data_option = click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=default_directory,
+    envvar="TRIBUTARY_CLI_DATA",
+    show_envvar=True,
+    show_default="your data directory",
+    help="Directory of the local installation.",
+)
+"""Adds --data to a command."""
 
 
 def running_installation(directory: Path) -> Installation | None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from tributary_cli.errors import CommandError
-from tributary_cli.local import default_directory
+from tributary_cli.local import data_option
 
 if TYPE_CHECKING:
     import grpc
@@ -28,17 +27,14 @@ _NEXT_STEPS = {
 
 
 def connection_options(service: str) -> Callable[[_Command], _Command]:
-    """Adds --target, --api-key, --tls and --data to a command that calls `service`."""
+    """Adds --target, --api-key, --tls and --data to a command that calls `service`.
+
+    Without --target and --api-key, those of the local installation in --data are used.
+    """
 
     def add(command: _Command) -> _Command:
         for option in (
-            click.option(
-                "--data",
-                type=click.Path(path_type=Path, file_okay=False),
-                default=default_directory,
-                show_default="your data directory",
-                help="Directory of the local installation to use if no --target is given.",
-            ),
+            data_option,
             click.option("--tls", is_flag=True, help="Connect over TLS."),
             click.option("--api-key", envvar="TRIBUTARY_API_KEY", show_envvar=True, help="trb_..."),
             click.option(

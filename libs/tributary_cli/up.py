@@ -14,7 +14,6 @@ import click
 
 from tributary_cli.console import messages, output, print_json
 from tributary_cli.errors import StackError
-from tributary_cli.local import default_directory
 
 if TYPE_CHECKING:
     from tributary_cli.stack.stack import Stack
@@ -37,7 +36,7 @@ class _StopAsked(BaseException):
     "--workspaces", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A workspaces.yaml to use."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print addresses and key as one JSON document when ready.")
-def up(data: Path | None, ports: tuple[str, ...], workspaces: Path | None, as_json: bool) -> None:
+def up(data: Path, ports: tuple[str, ...], workspaces: Path | None, as_json: bool) -> None:
     """Run everything on this machine until Ctrl-C.
 
     Real Redis, real ClickHouse, migrations and the five services, each its own process. What they keep lies in one
@@ -47,9 +46,8 @@ def up(data: Path | None, ports: tuple[str, ...], workspaces: Path | None, as_js
     from tributary_cli.stack.stack import Stack  # heavy: only who starts it pays
 
     say = messages()
-    directory = data or default_directory()
     stack = Stack(
-        directory,
+        data,
         ports=parse_ports(ports),
         workspaces=None if workspaces is None else workspaces.read_text(),
         announce=lambda text: say.print(f"[dim]{text} ...[/dim]"),
@@ -60,7 +58,7 @@ def up(data: Path | None, ports: tuple[str, ...], workspaces: Path | None, as_js
                 _present(stack, as_json)
                 keep_running(stack, lambda text: say.print(text, style="yellow"))
         except _StopAsked:
-            say.print(f"Stopped. Everything is kept in {directory}.")
+            say.print(f"Stopped. Everything is kept in {data}.")
 
 
 def parse_ports(choices: tuple[str, ...]) -> dict[str, int]:

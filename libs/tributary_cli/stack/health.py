@@ -41,7 +41,7 @@ def check_health(target: str, service: str, timeout_seconds: float = _TIMEOUT_SE
     with grpc.insecure_channel(target) as channel:
         request = health_pb2.HealthCheckRequest(service=contract_of(service))
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout_seconds, wait_for_ready=True)
+            answer = health_pb2_grpc.HealthStub(channel).Check(request, timeout=timeout_seconds)
         except grpc.RpcError:
             return Health.UNREACHABLE
     return Health.SERVING if answer.status == health_pb2.HealthCheckResponse.SERVING else Health.NOT_SERVING
