@@ -1,93 +1,16 @@
-"""The command `tributary`: starts it locally, sends to it, reads from it, looks after it.
-
-A command is imported when it is called, so that `tributary --help` answers at once. A failure the user can mend is one
-sentence and the next step; with `--debug` it keeps its traceback.
-"""
+"""`tributary`, or `python -m tributary_cli`."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any
-
-import click
-
-from tributary_cli.errors import CommandError
-
-_COMMANDS = {
-    "demo": ("tributary_cli.demo.command", "Show everything with realistic traffic and prove the numbers."),
-    "doctor": ("tributary_cli.doctor", "Say what is reachable, what is misconfigured, and what to do."),
-    "keys": ("tributary_cli.keys", "Make API keys."),
-    "migrate": ("tributary_cli.migrate", "Prepare Redis and ClickHouse for this version."),
-    "report": ("tributary_cli.report", "Show conversions and their credit."),
-    "send": ("tributary_cli.send", "Send events from a file."),
-    "up": ("tributary_cli.up", "Run everything on this machine until Ctrl-C."),
-}
-"""Command -> module that has it under the same name, and its line in the help."""
-
-
-class _Failure(click.ClickException):
-    """A failure as it is shown."""
-
-    def __init__(self, error: CommandError) -> None:
-        super().__init__(error.message)
-        self._error = error
-
-    def show(self, file: Any = None) -> None:
-        """Writes the sentence, the next step and the detail to standard error."""
-        click.secho(self._error.message, fg="red", err=True)
-        for text in (self._error.next_step, self._error.detail):
-            if text:
-                click.echo(text, err=True)
-
-
-class _Commands(click.Group):
-    """Imports a command when it is called, and turns its failures into sentences."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Returns the commands this installation has."""
-        return [name for name, (module, _) in _COMMANDS.items() if _exists(module)]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Imports one command."""
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Lists the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, _COMMANDS[name][1]) for name in self.list_commands(ctx)])
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Runs the command; see the module for what becomes of its failures."""
-        try:
-            return super().invoke(ctx)
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
-            raise
-        except CommandError as error:
-            if ctx.params["debug"]:
-                raise
-            raise _Failure(error) from error
-
-
-def _exists(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even its package is there
-        return False
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="tributary")
-@click.option("--debug", is_flag=True, help="Show the traceback of a failure.")
-def cli(debug: bool) -> None:
-    """Tributary: real-time conversion tracking and attribution that finance can trust."""
+import sys
 
 
 def main() -> None:
-    """Runs the command line."""
+    """Runs the command line; says what to install where only the client is."""
+    try:
+        from tributary_cli.command_line import cli
+    except ModuleNotFoundError as error:
+        sys.exit(f"The command line needs {error.name}, which the client does without: pip install 'tributary[local]'")
     cli(prog_name="tributary")
 
 

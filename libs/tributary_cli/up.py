@@ -14,6 +14,7 @@ import click
 
 from tributary_cli.console import messages, output, print_json
 from tributary_cli.errors import StackError
+from tributary_cli.local import data_option
 
 if TYPE_CHECKING:
     from tributary_cli.stack.stack import Stack
@@ -28,9 +29,7 @@ class _StopAsked(BaseException):
 
 
 @click.command()
-@click.option(
-    "--data", type=click.Path(path_type=Path, file_okay=False), default=None, help="Where everything is kept."
-)
+@data_option
 @click.option("--port", "ports", multiple=True, metavar="PART=PORT", help="A port of your choice, such as query=7305.")
 @click.option(
     "--workspaces", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A workspaces.yaml to use."

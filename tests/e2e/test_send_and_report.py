@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from tests.support.eventually import eventually
 from tests.support.stack import KeyedWorkspace, SharedStack
-from tributary_cli.__main__ import cli
+from tributary_cli.command_line import cli
 
 pytestmark = pytest.mark.timeout(120)
 

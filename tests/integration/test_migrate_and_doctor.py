@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from tests.support.ports import free_address
 from tests.support.stores import Stores
-from tributary_cli.__main__ import cli
+from tributary_cli.command_line import cli
 
 
 @pytest.fixture

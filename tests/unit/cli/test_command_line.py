@@ -10,14 +10,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tributary_cli.__main__ import cli
+from tributary_cli.command_line import cli
 from tributary_cli.errors import CommandError
 
 HEAVY = {"grpc", "google.protobuf", "rich", "pydantic", "redis", "clickhouse_driver", "yaml"}
 
 
 def test_help_imports_nothing_heavy() -> None:
-    program = "import sys; sys.argv = ['tributary', '--help']\nfrom tributary_cli.__main__ import cli\n"
+    program = "import sys; sys.argv = ['tributary', '--help']\nfrom tributary_cli.command_line import cli\n"
     program += "cli(standalone_mode=False)\nprint('loaded', *sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.rpartition("loaded ")[2].split())

@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 from click.testing import CliRunner
 
-from tributary_cli.__main__ import cli
+from tributary_cli.command_line import cli
 from tributary_runtime.workspaces import Scope
 from tributary_runtime.workspaces_file import parse_workspaces
 

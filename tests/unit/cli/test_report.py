@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from tests.support.ports import free_address
 from tributary.common.v1.money_pb2 import MoneyTotal
 from tributary.query.v1.report_pb2 import MetricValue, ReportRow
-from tributary_cli.__main__ import cli
+from tributary_cli.command_line import cli
 from tributary_cli.report_rows import read_value, show_value, sum_rows
 from tributary_cli.report_times import read_span, read_zone
 
