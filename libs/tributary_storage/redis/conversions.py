@@ -1,0 +1,178 @@
+"""Conversions: what events say about each, what was published last, and what is not published everywhere yet.
+
+An adjustment and its conversion keep their parts in one hash, and each first writes its own part and then reads all:
+one of the two always sees both, whichever comes first. `publish` is a compare-and-set on the last revision, the number
+of parts and the version of the journey: what was computed from less than is known now is refused. A published revision
+stays marked until ClickHouse and the conversion log have it, so a crash between any two steps loses none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Final
+
+import redis.asyncio
+
+from tributary_domain.shards import shard_of_key
+from tributary_storage.redis import keys
+from tributary_storage.redis.scripts import Argument, Script
+from tributary_storage.redis.state_scripts import Call, by_shard, run
+
+_OBSERVE: Final = Script("observe_conversions")
+_PUBLISH: Final = Script("publish_conversions")
+_EMIT: Final = Script("emit_revisions")
+
+_PART_FIELD_BYTES: Final = 8
+_PENDING: Final = b"u"
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionRecord:
+    """A conversion as it was read."""
+
+    conversion_id: str
+    parts: Mapping[bytes, bytes]
+    """8-byte event hash -> what the event says; every event once."""
+    revision: int
+    """The last published one; 0: none."""
+    journey_version: int
+    """The newest journey that something was computed from."""
+    published: bytes
+    """The last published revision, whole; empty: none."""
+    pending: Mapping[int, bytes]
+    """Revisions that ClickHouse and the conversion log may lack, oldest first."""
+    redis_time_micros: int
+    """When it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What shall replace the published state of a conversion, if nothing has moved since `record` was read."""
+
+    record: ConversionRecord
+    journey_version: int
+    """What it was computed from; 0: no journey."""
+    revision: int = 0
+    """Its number; 0: no change, only the journey's version is noted."""
+    revised: bytes = field(default=b"", repr=False)
+    """The whole revision."""
+
+
+class Conversions:
+    """The conversions in the state store. Every method may run twice, and at once in several processes."""
+
+    def __init__(self, client: redis.asyncio.Redis, shards: int) -> None:
+        """Takes the Redis of role state and the shard count of its epoch."""
+        self._client = client
+        self._shards = shards
+
+    async def observe(
+        self, parts: Mapping[str, Mapping[bytes, bytes]], life_seconds: int
+    ) -> dict[str, ConversionRecord]:
+        """Keeps what events say about conversions, each event once, and reads all that is known of them.
+
+        Args:
+            parts: Conversion id -> 8-byte event hash -> what it says; without parts a conversion is only read.
+            life_seconds: How long a conversion lives after a new part.
+
+        Returns:
+            One record per conversion id.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        ids = list(parts)
+        shards = by_shard((shard_of_key(one, self._shards), at) for at, one in enumerate(ids))
+        calls: list[Call] = []
+        for shard, positions in shards.items():
+            arguments: list[Argument] = [life_seconds]
+            for at in positions:
+                own = parts[ids[at]]
+                arguments += (len(own), *chain.from_iterable(own.items()))
+            calls.append(([keys.conversion(shard, ids[at]) for at in positions], arguments))
+        records = {}
+        for positions, answer in zip(shards.values(), await run(self._client, _OBSERVE, calls), strict=True):
+            for at, flat in zip(positions, answer[1:], strict=True):
+                records[ids[at]] = _record(ids[at], flat, answer[0])
+        return records
+
+    async def publish(self, publications: Sequence[Publication]) -> list[bool]:
+        """Replaces published states.
+
+        Returns:
+            One per publication, in order: whether it holds now. Where not, something moved: read and compute again.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer: what was published is unknown; read again.
+        """
+        shards = by_shard(
+            (shard_of_key(one.record.conversion_id, self._shards), at) for at, one in enumerate(publications)
+        )
+        calls: list[Call] = []
+        for shard, positions in shards.items():
+            names = [keys.conversion(shard, publications[at].record.conversion_id) for at in positions]
+            arguments: list[Argument] = []
+            for at in positions:
+                one = publications[at]
+                arguments += (
+                    one.record.revision,
+                    len(one.record.parts),
+                    one.journey_version,
+                    one.revision,
+                    one.revised,
+                )
+            calls.append((names, arguments))
+        answers = [False] * len(publications)
+        for positions, answer in zip(shards.values(), await run(self._client, _PUBLISH, calls), strict=True):
+            for at, holds in zip(positions, answer, strict=True):
+                answers[at] = bool(holds)
+        return answers
+
+    async def emit(self, revisions: Sequence[tuple[str, int]]) -> int:
+        """Appends marked revisions to the conversion log and takes the marks away; for what ClickHouse has.
+
+        Args:
+            revisions: (conversion id, revision); of one conversion oldest first. What is not marked is passed over.
+
+        Returns:
+            How many were appended.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        shards = by_shard((shard_of_key(one, self._shards), at) for at, (one, _) in enumerate(revisions))
+        calls: list[Call] = [
+            (
+                [keys.conversion_log(shard), *(keys.conversion(shard, revisions[at][0]) for at in positions)],
+                [revisions[at][1] for at in positions],
+            )
+            for shard, positions in shards.items()
+        ]
+        return sum(await run(self._client, _EMIT, calls))
+
+
+def _record(conversion_id: str, flat: Sequence[Any], redis_time_micros: int) -> ConversionRecord:
+    parts: dict[bytes, bytes] = {}
+    pending: dict[int, bytes] = {}
+    numbers = {b"r": 0, b"j": 0}
+    published = b""
+    for name, value in zip(flat[::2], flat[1::2], strict=True):
+        if len(name) == _PART_FIELD_BYTES:
+            parts[name] = value
+        elif name == b"s":
+            published = value
+        elif name in numbers:
+            numbers[name] = int(value)
+        elif name.startswith(_PENDING):
+            pending[int(name[1:])] = value
+    return ConversionRecord(
+        conversion_id=conversion_id,
+        parts=parts,
+        revision=numbers[b"r"],
+        journey_version=numbers[b"j"],
+        published=published,
+        pending=dict(sorted(pending.items())),
+        redis_time_micros=redis_time_micros,
+    )

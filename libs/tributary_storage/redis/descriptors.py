@@ -1,0 +1,93 @@
+"""Descriptors: the texts of where touches came from, kept once per workspace and named by their digest.
+
+Content-addressed, so writing one again changes nothing, and a cache is never stale. Written before a journey refers to
+them; fails closed: without its text a touch would have no channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+from typing import Final
+
+import redis.asyncio
+
+from tributary_storage.redis import keys
+from tributary_storage.redis.state_scripts import unavailable
+
+_CACHED: Final = 100_000
+"""Descriptors a process remembers at most."""
+
+
+def digest_of(text: bytes) -> int:
+    """Returns the 64-bit number that stands for a descriptor; never 0, which stands for a direct touch."""
+    return int.from_bytes(blake2b(text, digest_size=8, person=b"trb source").digest()) or 1
+
+
+class Descriptors:
+    """The descriptors in the state store, and what this process has seen of them."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        """Takes the Redis of role state."""
+        self._client = client
+        self._known: dict[tuple[str, int], bytes] = {}
+
+    def is_known(self, workspace: str, descriptor: int) -> bool:
+        """Tells whether this process has written or read a descriptor."""
+        return (workspace, descriptor) in self._known
+
+    def text(self, workspace: str, descriptor: int) -> bytes | None:
+        """Returns a descriptor's text, if this process has written or read it."""
+        return self._known.get((workspace, descriptor))
+
+    async def write(self, texts: Mapping[tuple[str, int], bytes]) -> None:
+        """Keeps descriptors that this process does not know yet.
+
+        Args:
+            texts: (workspace, descriptor) -> text.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        new: dict[str, dict[bytes, bytes]] = {}
+        for (workspace, descriptor), text in texts.items():
+            if (workspace, descriptor) not in self._known:
+                new.setdefault(workspace, {})[descriptor.to_bytes(8)] = text
+        if not new:
+            return
+        try:
+            pipeline = self._client.pipeline(transaction=False)
+            for workspace, mapping in new.items():
+                pipeline.hset(keys.descriptors(workspace), mapping=mapping)  # type: ignore[arg-type]  # bytes are fine
+            await pipeline.execute()
+        except redis.RedisError as error:
+            raise unavailable() from error
+        self._remember(texts)
+
+    async def read(self, wanted: Iterable[tuple[str, int]]) -> None:
+        """Reads descriptors that this process does not know yet, so that `text` has them.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        missing: dict[str, list[int]] = {}
+        for workspace, descriptor in set(wanted):
+            if descriptor and (workspace, descriptor) not in self._known:
+                missing.setdefault(workspace, []).append(descriptor)
+        if not missing:
+            return
+        try:
+            pipeline = self._client.pipeline(transaction=False)
+            for workspace, descriptors in missing.items():
+                pipeline.hmget(keys.descriptors(workspace), [descriptor.to_bytes(8) for descriptor in descriptors])
+            answers = await pipeline.execute()
+        except redis.RedisError as error:
+            raise unavailable() from error
+        for (workspace, descriptors), texts in zip(missing.items(), answers, strict=True):
+            found = zip(descriptors, texts, strict=True)
+            self._remember({(workspace, descriptor): text for descriptor, text in found if text is not None})
+
+    def _remember(self, texts: Mapping[tuple[str, int], bytes]) -> None:
+        if len(self._known) + len(texts) > _CACHED:
+            self._known.clear()
+        self._known.update(texts)

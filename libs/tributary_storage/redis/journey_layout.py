@@ -1,0 +1,178 @@
+"""How a journey lies in its Redis hash: at most 64 bytes per field and value, so that the hash stays small-encoded.
+
+| field           | value                                                                                     |
+|-----------------|-------------------------------------------------------------------------------------------|
+| 8 bytes         | an event, by its hash: kind, flags, time, descriptor, click, session, interaction, without |
+|                 | trailing zero bytes; of a conversion: kind, flags, time, name, session, 16 bytes of its id  |
+| identity token  | a sighting: time, hash and position of the earliest event that carried it                 |
+| `m`             | version, create time, newest conversion time, earliest sighting                           |
+| `a`             | alias: the person key this journey has moved to                                           |
+
+Numbers are big-endian, so that bytes compare as events are ordered. What a number means never changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from struct import Struct
+from typing import Final
+
+from tributary_domain.ids import CONVERSION_PREFIX, person_id
+from tributary_domain.journey import NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
+
+INTERNAL: Final = 16
+"""Flag beside those of `tributary_domain.journey`: internal or test traffic, out of sight of what is counted."""
+CONSENTED: Final = 64
+"""Flag: consent to measurement was given in words. Neither this nor NO_CONSENT: nothing was said."""
+
+ALIAS: Final = b"a"
+META: Final = b"m"
+
+_HASH_BYTES: Final = 8
+_TOUCH: Final = Struct(">BBQQQQQ")
+_CONVERSION: Final = Struct(">BBQQQ16s")
+_HASH: Final = Struct(">Q")
+_META: Final = Struct(">QQQQQB")
+_SIGHTING: Final = Struct(">QQB")
+_STORED_FLAGS: Final = INTERNAL | CONSENTED
+_KIND: Final = int(TouchKind.CONVERSION)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The earliest event that carried an identity token, and where in its list of tokens."""
+
+    event_time_micros: int
+    event_hash: int
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """A person's journey as it was read."""
+
+    person_key: str
+    """Where it is kept."""
+    person_id: str
+    """What the person is called: the id of its first identity token in event order."""
+    version: int
+    """Grows with every change, also over merges."""
+    create_time_micros: int
+    """When Redis first knew of this person; of those merged into one, the latest."""
+    entries: tuple[JourneyTouch, ...]
+    """Touches and conversions, in no order; flags as the core knows them."""
+    conversions: Mapping[str, tuple[int, ...]]
+    """Conversion id -> event times of its observations, quarantined ones left out."""
+    conversion_ids: Mapping[int, str]
+    """Event hash of an observation -> conversion id, quarantined ones too."""
+    internal: frozenset[int]
+    """Event hashes of internal and test traffic."""
+    consented: frozenset[int]
+    """Event hashes of events whose consent was given in words."""
+    tokens: Mapping[str, Sighting]
+    """The identity tokens of this person."""
+
+
+def pack_touch(touch: JourneyTouch, stored_flags: int = 0) -> bytes:
+    """Returns the value of a touch; its field is `event_field`.
+
+    Args:
+        touch: As the core knows it.
+        stored_flags: INTERNAL, CONSENTED.
+    """
+    time, _, kind, descriptor, flags, click, interaction, session = touch
+    return _TOUCH.pack(kind, flags | stored_flags, time, descriptor, click, session, interaction).rstrip(b"\0")
+
+
+def pack_conversion(touch: JourneyTouch, conversion_id: str, stored_flags: int = 0) -> bytes:
+    """Returns the value of an observation of a conversion.
+
+    Args:
+        touch: As the core knows it; `descriptor` stands for the conversion's name.
+        conversion_id: `c1:` and 32 hexadecimal digits.
+        stored_flags: INTERNAL, CONSENTED.
+    """
+    digest = bytes.fromhex(conversion_id.removeprefix(CONVERSION_PREFIX))
+    return _CONVERSION.pack(
+        _KIND, touch.flags | stored_flags, touch.event_time_micros, touch.descriptor, touch.session, digest
+    )
+
+
+def event_field(event_hash: int) -> bytes:
+    """Returns the field of an event."""
+    return _HASH.pack(event_hash)
+
+
+def pack_sighting(event_time_micros: int, event_hash: int, position: int) -> bytes:
+    """Returns the value of an identity token; the smaller of two is the earlier."""
+    return _SIGHTING.pack(event_time_micros, event_hash, min(position, 255))
+
+
+def meta_of(fields: Mapping[bytes, bytes]) -> tuple[int, int]:
+    """Returns version and create time of a journey; zeros where it has none."""
+    meta = fields.get(META)
+    if meta is None:
+        return 0, 0
+    version, create_time, *_ = _META.unpack(meta)
+    return version, create_time
+
+
+def unpack_journey(workspace: str, person_key: str, fields: Mapping[bytes, bytes]) -> Journey:
+    """Reads a journey.
+
+    Args:
+        workspace: Whose it is.
+        person_key: Where it is kept.
+        fields: The whole hash.
+    """
+    entries: list[JourneyTouch] = []
+    conversions: dict[str, list[int]] = {}
+    conversion_ids: dict[int, str] = {}
+    internal: set[int] = set()
+    consented: set[int] = set()
+    tokens: dict[str, Sighting] = {}
+    size = _TOUCH.size
+    for field, value in fields.items():
+        if len(field) == _HASH_BYTES:
+            (event_hash,) = _HASH.unpack(field)
+            if value[0] == _KIND:
+                _, flags, time, descriptor, session, digest = _CONVERSION.unpack(value)
+                entries.append(
+                    JourneyTouch(time, event_hash, _KIND, descriptor, flags & ~_STORED_FLAGS | NO_TOUCH, 0, 0, session)
+                )
+                conversion_id = CONVERSION_PREFIX + digest.hex()
+                conversion_ids[event_hash] = conversion_id
+                if not flags & QUARANTINED:
+                    conversions.setdefault(conversion_id, []).append(time)
+            else:
+                kind, flags, time, descriptor, click, session, interaction = _TOUCH.unpack(value.ljust(size, b"\0"))
+                entries.append(
+                    JourneyTouch(
+                        time, event_hash, kind, descriptor, flags & ~_STORED_FLAGS, click, interaction, session
+                    )
+                )
+            if flags & INTERNAL:
+                internal.add(event_hash)
+            if flags & CONSENTED:
+                consented.add(event_hash)
+        elif len(field) > 1:
+            tokens[field.decode()] = Sighting(*_SIGHTING.unpack(value))
+    version, create_time = meta_of(fields)
+    first = min(tokens, key=lambda token: (_key(tokens[token]), token), default="")
+    return Journey(
+        person_key=person_key,
+        person_id=person_id(workspace, first) if first else person_key,
+        version=version,
+        create_time_micros=create_time,
+        entries=tuple(entries),
+        conversions={key: tuple(times) for key, times in conversions.items()},
+        conversion_ids=conversion_ids,
+        internal=frozenset(internal),
+        consented=frozenset(consented),
+        tokens=tokens,
+    )
+
+
+def _key(sighting: Sighting) -> tuple[int, int, int]:
+    return sighting.event_time_micros, sighting.event_hash, sighting.position
