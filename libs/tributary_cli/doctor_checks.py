@@ -13,6 +13,7 @@ from tributary_cli.stack.health import SERVICES, Health, check_health
 from tributary_cli.stack.redis_server import find_redis_server
 from tributary_runtime.errors import TributaryError
 from tributary_runtime.settings import (
+    DurabilityMode,
     WithAttribution,
     WithDedup,
     WithDelivery,
@@ -24,8 +25,11 @@ from tributary_runtime.settings import (
 from tributary_runtime.workspaces_file import InvalidWorkspacesError, parse_workspaces
 from tributary_storage.clickhouse.client import connect as connect_clickhouse
 from tributary_storage.clickhouse.migrate import pending
+from tributary_storage.redis import claim_sizing
 from tributary_storage.redis.client import connect as connect_redis
-from tributary_storage.redis.epoch import Role, require_epoch
+from tributary_storage.redis.durability import Durability
+from tributary_storage.redis.epoch import Role, read_epoch
+from tributary_storage.redis.fill import LogFill
 
 _TIMEOUT_SECONDS = 5.0
 _ROLES: tuple[Role, ...] = ("log", "state", "jobs")
@@ -77,7 +81,7 @@ async def check_redis_roles(environ: Mapping[str, str]) -> list[Check]:
     urls: dict[Role, str] = {role: url for role in _ROLES if (url := environ.get(f"TRIBUTARY_{role.upper()}_URL", ""))}
     checks, epochs = [], set()
     for role, url in urls.items():
-        check, epoch = await _check_redis(role, url)
+        check, epoch = await _check_redis(role, url, _durability_of(environ))
         checks.append(check)
         epochs.add(epoch)
     if len(epochs - {None}) > 1:
@@ -86,17 +90,35 @@ async def check_redis_roles(environ: Mapping[str, str]) -> list[Check]:
     return checks
 
 
-async def _check_redis(role: Role, url: str) -> tuple[Check, str | None]:
+async def _check_redis(role: Role, url: str, mode: DurabilityMode) -> tuple[Check, str | None]:
     """Looks at the Redis of one role, and returns its epoch too, if it has one."""
-    name = f"redis:{role}"
+    name, variable = f"redis:{role}", f"TRIBUTARY_{role.upper()}_URL"
     try:
         async with connect_redis(url, name="doctor", timeout_seconds=_TIMEOUT_SECONDS, connections=1) as client:
-            epoch = await require_epoch(client, role)
+            found = await Durability(client, role, mode).problems()
+            epoch = await read_epoch(client)
+            fill = LogFill(client)
+            await fill.measure()
     except TributaryError as error:
-        return Check(name, False, error.message, f"See TRIBUTARY_{role.upper()}_URL."), None
+        return Check(name, False, error.message, f"See {variable}."), None
     except ValueError as error:
-        return Check(name, False, str(error), f"Correct TRIBUTARY_{role.upper()}_URL."), None
-    return Check(name, True, f"epoch {epoch.epoch_id}, {epoch.shards} shards"), epoch.epoch_id
+        return Check(name, False, str(error), f"Correct {variable}."), None
+    if fill.is_full:
+        found.append(f"The Redis of role {role} is {fill.share:.0%} full: give it more memory (maxmemory).")
+    if found or epoch is None:
+        bad = Check(name, False, "may not keep what it acknowledges", " ".join(found))
+        return bad, epoch.epoch_id if epoch is not None else None
+    said = f"durability {mode.value}, epoch {epoch.epoch_id}, {epoch.shards} shards"
+    if role == "log":
+        claims = claim_sizing.MOST_MEAN * epoch.shards * 2**epoch.claim_bucket_bits
+        said += f", sized for {claims:,} live claims at most"
+    return Check(name, True, said), epoch.epoch_id
+
+
+def _durability_of(environ: Mapping[str, str]) -> DurabilityMode:
+    """Returns the declared mode; what is none of them is said by the check of the settings."""
+    declared = environ.get("TRIBUTARY_DURABILITY", "")
+    return DurabilityMode(declared) if declared in set(DurabilityMode) else DurabilityMode.FSYNC
 
 
 async def check_clickhouse(url: str) -> Check:

@@ -11,7 +11,7 @@ import redis
 from click.testing import CliRunner, Result
 
 from tests.support.ports import free_address
-from tests.support.stores import Stores
+from tests.support.stores import Stores, running_redis
 from tributary_cli.command_line import cli
 
 
@@ -93,6 +93,17 @@ def test_doctor_sends_who_has_not_migrated_to_migrate(environment: dict[str, str
     assert status == 1
     for name in ("redis:log", "clickhouse"):
         assert "tributary migrate" in f"{checks[name]['said']}{checks[name]['next_step']}"
+
+
+def test_doctor_says_which_setting_lets_a_redis_forget(environment: dict[str, str], tmp_path: Path) -> None:
+    with running_redis(tmp_path, {"appendfsync": "everysec"}) as forgetful:
+        lax = {**environment, "TRIBUTARY_STATE_URL": forgetful.url}
+        _migrate(lax)
+        status, checks = _examine(lax)
+        assert status == 1
+        assert "set `appendfsync always`" in str(checks["redis:state"]["next_step"])
+        _, checks = _examine({**lax, "TRIBUTARY_DURABILITY": "none"})
+        assert checks["redis:state"]["is_ok"]
 
 
 def test_doctor_tells_stores_of_two_installations_apart(environment: dict[str, str], stores: Stores) -> None:
