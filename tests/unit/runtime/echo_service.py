@@ -13,6 +13,7 @@ import grpc
 import structlog
 from structlog.contextvars import bind_contextvars
 
+from tests.support.eventually import eventually_async
 from tributary_runtime.authentication import current_caller
 from tributary_runtime.errors import (
     FieldViolation,
@@ -165,8 +166,8 @@ class SlowEchoServicer(EchoServicer):
 
     async def slow(self, request: bytes, _context: Any) -> bytes:
         (self._settings.ingestion_directory / "slow_began").touch()
-        while not (self._settings.ingestion_directory / "let_go").exists():
-            await asyncio.sleep(0.02)
+        let_go = self._settings.ingestion_directory / "let_go"
+        await eventually_async(let_go.exists)
         return request
 
 

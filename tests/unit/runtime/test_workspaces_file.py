@@ -116,7 +116,7 @@ def test_a_bad_file_stops_the_start_with_all_problems(path: Path) -> None:
 
 def test_a_key_that_is_there_twice_is_refused_with_its_line(path: Path) -> None:
     path.write_text("workspaces:\n- id: shop\n  id: blog\n  pepper: {value: salt}\n")
-    with pytest.raises(InvalidWorkspacesError, match="line 3.*the key 'id' is there twice"):
+    with pytest.raises(InvalidWorkspacesError, match=r"line 3.*the key 'id' is there twice"):
         parse_workspaces(path)
 
 

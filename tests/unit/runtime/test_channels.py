@@ -1,0 +1,79 @@
+"""Nobody retries behind the caller's back, and every call carries what it must."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc
+import pytest
+from pydantic import SecretStr
+
+from tests.support.ports import free_port
+from tests.unit.runtime.conftest import INTERNAL_TOKEN, Keys, ServeEcho
+from tests.unit.runtime.echo_service import FAILURES, SERVICE
+from tributary_runtime.channels import open_channel
+from tributary_runtime.errors import TributaryError, UnavailableError
+from tributary_runtime.remote_errors import error_of
+
+
+async def failure_of(call: Any) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as failure:
+        await call
+    return failure.value
+
+
+async def test_a_call_without_a_deadline_gets_one(serve_echo: ServeEcho) -> None:
+    async with serve_echo(deadline_seconds=0.2) as echo:
+        failure = await failure_of(echo.unary("Slow"))
+    assert failure.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_call_with_a_deadline_keeps_it(serve_echo: ServeEcho) -> None:
+    async with serve_echo(deadline_seconds=0.01) as echo:
+        call = asyncio.ensure_future(echo.unary("Slow", b"x", timeout=20))
+        asyncio.get_running_loop().call_later(0.2, echo.servicer.let_go.set)
+        assert await call == b"x"
+
+
+async def test_a_stream_has_no_deadline_of_its_own(serve_echo: ServeEcho) -> None:
+    async with serve_echo(deadline_seconds=0.000_001) as echo:
+        call = echo.channel.unary_stream(f"/{SERVICE}/Count", None, None)(b"2")
+        assert [part async for part in call] == [b"0", b"1"]
+
+
+async def test_what_the_caller_adds_travels_with_the_credentials(serve_echo: ServeEcho, keys: Keys) -> None:
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with serve_echo(api_key=keys.ingest.key) as echo:
+        assert await echo.unary("Internal", metadata=(("traceparent", traceparent),)) == traceparent.encode()
+
+
+async def test_a_failed_call_is_not_sent_again(serve_echo: ServeEcho) -> None:
+    async with serve_echo() as echo:
+        await failure_of(echo.unary("Fail", b"unavailable"))
+        call = asyncio.ensure_future(echo.unary("Slow", timeout=0.2))
+        await failure_of(call)
+    assert echo.servicer.running == 1
+
+
+@pytest.mark.parametrize("name", sorted(FAILURES.keys() - {b"unexpected"}))
+async def test_what_another_service_refused_is_passed_on_as_it_was(serve_echo: ServeEcho, name: bytes) -> None:
+    async with serve_echo() as echo:
+        failure = await failure_of(echo.unary("Fail", name))
+    original = FAILURES[name]
+    passed_on = error_of(failure)
+    assert isinstance(original, TributaryError)
+    assert isinstance(original, type(passed_on))
+    assert passed_on.status() == original.status()
+
+
+async def test_no_answer_means_unknown() -> None:
+    async with open_channel(f"127.0.0.1:{free_port()}", SecretStr("x" * 16)) as channel:
+        failure = await failure_of(channel.unary_unary(f"/{SERVICE}/Echo", None, None)(b""))
+    assert isinstance(error_of(failure), UnavailableError)
+
+
+async def test_a_wrong_token_between_services_is_our_fault_not_the_callers(serve_echo: ServeEcho) -> None:
+    async with serve_echo(token=SecretStr(INTERNAL_TOKEN.get_secret_value() + "x")) as echo:
+        failure = await failure_of(echo.unary("Internal"))
+    assert error_of(failure).code is grpc.StatusCode.INTERNAL
