@@ -1,0 +1,300 @@
+"""A touchpoint -> the channel that gets its credit, with the evidence.
+
+Only direct evidence counts here; what a session hands down is decided later, because late events change sessions.
+The one rule is the order of the questions, first answer wins:
+
+1. does the visitor only return (own site, payment, sign-on, mail or survey page)? Then it is no new touch;
+2. a coupon that belongs to a partner, a click id that proves an ad or an affiliate;
+3. UTM parameters, of the event or of the page;
+4. a click id that proves less (Meta adds `fbclid` to organic links too);
+5. the ad that was named, the mail that was opened, the referrer;
+6. nothing: direct.
+
+Channels are named by the workspace's own rules, then by GA4's default channel group.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from tributary_domain.channel_groups import AI_MEDIUM, DIRECT, default_channel
+from tributary_domain.channel_lists import (
+    IGNORED_REFERRERS,
+    Category,
+    category_of_host,
+    category_of_source,
+    is_within,
+    source_of_host,
+)
+from tributary_domain.channel_rules import ChannelRuleLike, CompiledRules
+from tributary_domain.urls import NO_URL, Url
+
+CHANNEL_RULES_VERSION: Final = 1
+
+VISIT, CLICK, IMPRESSION, ENGAGED_VIEW, OPEN, COUPON = range(1, 7)
+"""As `event.v1.TouchpointKind`."""
+
+NOT_SET: Final = "(not set)"
+
+
+class Ad(NamedTuple):
+    """What the caller says of the ad."""
+
+    destination: str = ""
+    campaign_id: str = ""
+    campaign_name: str = ""
+    keyword: str = ""
+    network: str = ""
+
+
+class Touch(NamedTuple):
+    """What is known of a touchpoint, as plain values."""
+
+    kind: int
+    """As `event.v1.TouchpointKind`."""
+    page: Url = NO_URL
+    referrer: Url = NO_URL
+    utm: Mapping[str, str] = {}
+    """Of the event, by name without "utm_", set ones only; each goes before the page's."""
+    click_ids: Mapping[str, str] = {}
+    """Of the event, by family, set ones only; each goes before the page's."""
+    ad: Ad = Ad()
+    landing: bool | None = None
+    """Whether the caller says that a visit began here."""
+    coupon_code: str = ""
+
+
+class ChannelEvidence(NamedTuple):
+    """How a touchpoint's channel was decided. Fields as in `dedup.v1.ChannelEvidence`, where each is explained."""
+
+    channel: str
+    sub_channel: str
+    source: str
+    medium: str
+    campaign: str
+    term: str
+    content: str
+    campaign_id: str
+    click_ids: tuple[tuple[str, str], ...]
+    """(family, value), those of the event first."""
+    rule: str
+    referrer_host: str
+    referrer_recovered: bool
+    continues_session: bool
+    utm_ignored: bool
+    """Whether there were UTM parameters on a link inside the own site: worth a warning."""
+
+
+class _Family(NamedTuple):
+    """What a click id of a family proves."""
+
+    source: str
+    medium: str
+    category: Category = Category.NONE
+    takes_utm_source: bool = False
+    """Whether UTM names the source better: the partner behind an affiliate network."""
+
+
+_PROOFS: Final[Mapping[str, _Family]] = {
+    "gclid": _Family("google", "cpc", Category.SEARCH),
+    "wbraid": _Family("google", "cpc", Category.SEARCH),
+    "gbraid": _Family("google", "cpc", Category.SEARCH),
+    "msclkid": _Family("bing", "cpc", Category.SEARCH),
+    "dclid": _Family("campaign manager", "display"),
+    "yclid": _Family("yandex", "cpc", Category.SEARCH),
+    "ttclid": _Family("tiktok", "cpc", Category.SOCIAL),
+    "li_fat_id": _Family("linkedin", "cpc", Category.SOCIAL),
+    "twclid": _Family("twitter", "cpc", Category.SOCIAL),
+    "epik": _Family("pinterest", "cpc", Category.SOCIAL),
+    "sc_cid": _Family("snapchat", "cpc", Category.SOCIAL),
+    "rdt_cid": _Family("reddit", "cpc", Category.SOCIAL),
+    "qclid": _Family("quora", "cpc", Category.SOCIAL),
+    "tblci": _Family("taboola", "cpc"),
+    "dicbo": _Family("outbrain", "cpc"),
+    "vmcid": _Family("yahoo dsp", "display"),
+    "irclickid": _Family("impact", "affiliate", takes_utm_source=True),
+    "awc": _Family("awin", "affiliate", takes_utm_source=True),
+    "cjevent": _Family("cj", "affiliate", takes_utm_source=True),
+    "ran_site_id": _Family("rakuten", "affiliate", takes_utm_source=True),
+    "sscid": _Family("shareasale", "affiliate", takes_utm_source=True),
+    "gad_source": _Family("google", "cpc"),
+}
+"""Click ids that only an ad or an affiliate link carries; where there are several, the first here decides."""
+
+_HINTS: Final[Mapping[str, _Family]] = {
+    "fbclid": _Family("facebook", "referral", Category.SOCIAL),
+    "igshid": _Family("instagram", "social", Category.SOCIAL),
+    "srsltid": _Family("google", "organic", Category.SHOPPING),
+    "mc_cid": _Family("mailchimp", "email"),
+    "hsenc": _Family("hubspot", "email"),
+    "kx": _Family("klaviyo", "email"),
+}
+"""Click ids that prove where the link stood, but not that anybody paid."""
+
+_NETWORKS: Final[Mapping[str, tuple[str, Category]]] = {
+    "search": ("cpc", Category.SEARCH),
+    "google_search": ("cpc", Category.SEARCH),
+    "search_partners": ("cpc", Category.SEARCH),
+    "youtube": ("cpc", Category.VIDEO),
+    "video": ("cpc", Category.VIDEO),
+    "display": ("display", Category.NONE),
+    "content": ("display", Category.NONE),
+    "shopping": ("cpc", Category.SHOPPING),
+    "social": ("cpc", Category.SOCIAL),
+}
+"""Network of an ad -> (medium, category), where its destination says it."""
+
+_AD_NETWORK_HOSTS: Final = frozenset({"googlesyndication.com", "doubleclick.net", "2mdn.net"})
+
+
+class ChannelClassifier:
+    """Decides channels for one workspace.
+
+    Args:
+        own_domains: Its own sites, in lower case.
+        ignored_referrers: Beside the shipped list.
+        rules: Its own rules, first match wins; they name the channel once source and medium are known.
+        coupons: Code -> partner.
+    """
+
+    __slots__ = ("_coupons", "_ignored", "_own", "_rules")
+
+    def __init__(
+        self,
+        own_domains: Iterable[str] = (),
+        ignored_referrers: Iterable[str] = (),
+        rules: Sequence[ChannelRuleLike] = (),
+        coupons: Mapping[str, str] | None = None,
+    ) -> None:
+        self._own = frozenset(domain.removeprefix("*.") for domain in own_domains)
+        self._ignored = IGNORED_REFERRERS | {domain.removeprefix("*.") for domain in ignored_referrers}
+        self._rules = CompiledRules(rules)
+        self._coupons = {code.lower(): partner for code, partner in (coupons or {}).items()}
+
+    def classify(self, touch: Touch) -> ChannelEvidence:
+        """Returns the channel of a touchpoint and why."""
+        page, referrer = touch.page, touch.referrer
+        host = referrer.host
+        clicks = {**page.click_ids, **touch.click_ids} if touch.click_ids else page.click_ids
+        utm = {**page.utm, **touch.utm} if touch.utm else page.utm
+        if touch.kind <= VISIT and (host or touch.landing is False):
+            if host and is_within(host, self._ignored) and not is_within(host, self._own):
+                return _continued("ignored_referrer", host, clicks, utm_ignored=False)
+            is_own = bool(host) and self._is_own(host, page.host)
+            if touch.landing is False or (is_own and not touch.landing):
+                return _continued("own_site" if is_own else "no_landing", host, clicks, utm_ignored=bool(utm))
+            if is_own:
+                host = ""
+        source, medium, category, rule = self._trace(touch, host, clicks, utm)
+        ad = touch.ad
+        campaign = utm.get("campaign") or ad.campaign_name
+        if medium == AI_MEDIUM:
+            campaign = campaign or f"({AI_MEDIUM})"
+        channel = default_channel(source, medium, campaign, category)
+        sub_channel = ""
+        if self._rules:
+            named = self._rules.match(source, medium, campaign, host, page.path, clicks)
+            if named is not None:
+                position, channel, sub_channel = named
+                rule = f"workspace:{position}"
+        from_page = bool(page.utm or page.click_ids) and not (touch.utm or touch.click_ids)
+        return ChannelEvidence(
+            channel,
+            sub_channel,
+            source,
+            medium,
+            campaign,
+            utm.get("term") or ad.keyword,
+            utm.get("content", ""),
+            utm.get("id") or ad.campaign_id or clicks.get("gad_campaignid", ""),
+            tuple(clicks.items()),
+            rule,
+            host,
+            from_page and not host and channel != DIRECT and touch.kind <= CLICK,
+            False,
+            False,
+        )
+
+    def _is_own(self, host: str, page_host: str) -> bool:
+        if is_within(host, self._own):
+            return True
+        if not page_host:
+            return False
+        here, there = page_host.removeprefix("www."), host.removeprefix("www.")
+        return here == there or here.endswith(f".{there}") or there.endswith(f".{here}")
+
+    def _trace(
+        self, touch: Touch, host: str, clicks: Mapping[str, str], utm: Mapping[str, str]
+    ) -> tuple[str, str, Category, str]:
+        """Returns (source, medium, category, rule): where the touch came from and what says so."""
+        if touch.coupon_code:
+            partner = self._coupons.get(touch.coupon_code.lower())
+            if partner is not None or touch.kind == COUPON:
+                return partner or NOT_SET, "affiliate", Category.NONE, "coupon"
+        if clicks:
+            for family, proof in _PROOFS.items():
+                if family in clicks:
+                    return _proven(family, proof, touch, host, clicks, utm)
+        if utm and (utm.get("source") or utm.get("medium") or utm.get("campaign") or utm.get("id")):
+            return _by_utm(utm, host)
+        if clicks:
+            for family, hint in _HINTS.items():
+                if family in clicks:
+                    return hint.source, hint.medium, hint.category, f"click_id:{family}"
+        ad = touch.ad
+        if ad.destination:
+            source = ad.destination.lower()
+            medium, category = _NETWORKS.get(ad.network.lower(), ("cpc", category_of_source(source)))
+            return source, medium, category, "ad"
+        if touch.kind == OPEN:
+            return "email", "email", Category.NONE, "open"
+        if host:
+            return _by_referrer(host)
+        return "(direct)", "(none)", Category.NONE, "direct"
+
+
+def _proven(
+    family: str, proof: _Family, touch: Touch, host: str, clicks: Mapping[str, str], utm: Mapping[str, str]
+) -> tuple[str, str, Category, str]:
+    source, medium, category, takes_utm_source = proof
+    if takes_utm_source:
+        source = utm.get("source", "").lower() or source
+    elif source == "google":
+        if touch.ad.network.lower() in _NETWORKS:
+            medium, category = _NETWORKS[touch.ad.network.lower()]
+        elif host and category_of_host(host) is Category.VIDEO:
+            category = Category.VIDEO
+        elif host and is_within(host, _AD_NETWORK_HOSTS):
+            category = Category.NONE
+        elif family == "gad_source" and clicks[family] == "1":
+            category = Category.SEARCH
+    return source, medium, category, f"click_id:{family}"
+
+
+def _by_utm(utm: Mapping[str, str], host: str) -> tuple[str, str, Category, str]:
+    """Source and medium in lower case, as reports add them up; without a source, the referrer is it."""
+    source, medium = utm.get("source", "").strip().lower(), utm.get("medium", "").strip().lower()
+    if source:
+        category = category_of_source(source)
+        if not category and "." in source and category_of_host(source) is Category.AI:
+            category = Category.AI
+    elif host:
+        source, category = source_of_host(host), category_of_host(host)
+    else:
+        source, category = NOT_SET, Category.NONE
+    if not medium:
+        medium = AI_MEDIUM if category is Category.AI else NOT_SET
+    return source, medium, category, "utm"
+
+
+def _by_referrer(host: str) -> tuple[str, str, Category, str]:
+    category = category_of_host(host)
+    source = source_of_host(host)
+    if category is Category.SEARCH:
+        return source, "organic", category, "referrer:search"
+    if category is Category.AI:
+        return source, AI_MEDIUM, category, "referrer:ai"
+    return source, "referral", category, f"referrer:{category}" if category else "referrer"
+
+
+def _continued(rule: str, host: str, clicks: Mapping[str, str], *, utm_ignored: bool) -> ChannelEvidence:
+    return ChannelEvidence("", "", "", "", "", "", "", "", tuple(clicks.items()), rule, host, False, True, utm_ignored)

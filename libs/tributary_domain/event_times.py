@@ -1,0 +1,63 @@
+"""When an event happened: read, corrected by the client's clock, and held against the accept window.
+
+The one rule: each window is shorter than what protects it. An event that is older than the life of its claim could be
+counted twice, so without a business key it may be 28 days old (claims live at least 36), with one 399 (order claims
+live 400). Historical imports go through `backfill`, which looks in the archive first.
+"""
+
+from typing import Final, NamedTuple
+
+from tributary_domain.event_shape import MomentLike
+
+MICROS: Final = 1_000_000
+_DAY: Final = 86_400 * MICROS
+_FIRST_SECOND: Final = -62_135_596_800
+_LAST_SECOND: Final = 253_402_300_799
+"""The years 1 to 9999, as `google.protobuf.Timestamp` has them."""
+
+CLOCK_TOLERANCE_MICROS: Final = 10 * MICROS
+"""A client's clock this close is right: the rest is the way of the call."""
+
+
+class AcceptWindow(NamedTuple):
+    """How old, or how far ahead, an event may be, in microseconds."""
+
+    event_micros: int = 28 * _DAY
+    """Known only by its event id."""
+    order_micros: int = 399 * _DAY
+    """With a business key."""
+    ahead_micros: int = 300 * MICROS
+    """In the future."""
+    backfill_micros: int = 3_653 * _DAY
+    """By backfill: ten years."""
+
+    def holds(self, event_micros: int, now_micros: int, *, has_business_key: bool, backfill: bool) -> bool:
+        """Tells whether an event of this time is taken now; both edges are included."""
+        age = now_micros - event_micros
+        limit = self.order_micros if has_business_key else self.event_micros
+        return -self.ahead_micros <= age <= (self.backfill_micros if backfill else limit)
+
+
+def read_micros(moment: MomentLike) -> int | None:
+    """Returns a time in microseconds since 1970 UTC, truncated; `None` if it is no time."""
+    nanos = moment.nanos
+    if _FIRST_SECOND <= moment.seconds <= _LAST_SECOND and 0 <= nanos < 1_000_000_000:
+        return moment.seconds * MICROS + nanos // 1_000
+    return None
+
+
+def clock_correction(sent_micros: int, receive_micros: int) -> int:
+    """Returns by how many microseconds the client's clock was wrong, to be added to its times.
+
+    Args:
+        sent_micros: The client's clock when it sent.
+        receive_micros: Ours when it came.
+
+    Returns:
+        0 where the difference is within what a call may take.
+
+    >>> clock_correction(13_000_000, 10_000_000), clock_correction(10_800_000_000, 0)
+    (0, -10800000000)
+    """
+    difference = receive_micros - sent_micros
+    return difference if abs(difference) > CLOCK_TOLERANCE_MICROS else 0

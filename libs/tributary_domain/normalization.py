@@ -1,0 +1,79 @@
+"""E-mail, phone and other identifiers -> what is hashed.
+
+The one rule: normalising twice equals once, and two spellings of one identifier give one value. Nothing destination
+specific happens here (what Google or Meta hash is theirs): these values only make identity tokens.
+"""
+
+import re
+from hashlib import sha256
+
+import phonenumbers
+
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
+_HEX_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+_ONLY_ZEROS_OR_DASHES = re.compile(r"[0\-]+")
+
+_NOBODY = """
+-1|null|(null)|<null>|none|(none)|nil|nan|undefined|unknown|anonymous|anon|guest|user|visitor|customer|distinctid|
+distinct_id|id|userid|user_id|not_authenticated|not authenticated|email|true|false|test|n/a|not set|(not set)|
+[object object]|{}|[]|default|void
+"""
+_BLOCKED = frozenset(value.strip() for value in _NOBODY.split("|"))
+"""Values that stand for nobody, in lower case: what Segment and PostHog refuse to link by, and their like."""
+
+_BLOCKED_HASHES = frozenset(sha256(value.encode()).digest() for value in (*_BLOCKED, ""))
+
+
+def is_blocked(value: str, blocked: frozenset[str] = frozenset()) -> bool:
+    """Tells whether an identifier stands for nobody, so that linking by it would make strangers one person.
+
+    Args:
+        value: As sent. Quotes around it, spaces and case do not count; zeros and dashes alone are blocked.
+        blocked: The workspace's own, in lower case.
+
+    >>> is_blocked("anonymous"), is_blocked(" '0' "), is_blocked("0000-0000"), is_blocked("10")
+    (True, True, True, False)
+    """
+    bare = value.strip().strip("\"'").strip().lower()
+    return not bare or bare in _BLOCKED or bare in blocked or _ONLY_ZEROS_OR_DASHES.fullmatch(bare) is not None
+
+
+def is_blocked_hash(digest: bytes) -> bool:
+    """Tells whether a SHA-256 is that of nothing, or of a value that stands for nobody."""
+    return digest in _BLOCKED_HASHES
+
+
+def normalize_email(value: str) -> str | None:
+    """Returns an e-mail address trimmed and in lower case; `None` if it is none.
+
+    Dots and "+tags" stay: whether they matter is the mail provider's secret, and `email_sha256` keeps them too.
+
+    >>> normalize_email("  Ann@Example.COM ")
+    'ann@example.com'
+    """
+    email = value.strip().lower()
+    return email if _EMAIL.fullmatch(email) else None
+
+
+def normalize_phone(value: str, default_region: str | None) -> str | None:
+    """Returns a phone number in E.164, with its "+"; `None` if it cannot be read.
+
+    Args:
+        value: With country code, or of the default region.
+        default_region: ISO 3166-1 alpha-2 of the workspace, or `None`: then only numbers with a country code are read.
+
+    >>> normalize_phone("0171 2345678", "DE"), normalize_phone("+49 (171) 2345678", None)
+    ('+491712345678', '+491712345678')
+    """
+    try:
+        number = phonenumbers.parse(value, default_region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def read_sha256(value: str) -> bytes | None:
+    """Returns the 32 bytes of a SHA-256 in hexadecimal, of either case; `None` if it is none."""
+    return bytes.fromhex(value) if _HEX_SHA256.fullmatch(value) else None

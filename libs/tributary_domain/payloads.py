@@ -1,0 +1,167 @@
+"""The payload digest: whether two events of one id say the same.
+
+It is taken over a listed set of fields *as sent*, never over protobuf bytes (they are not canonical) and never over
+what the door adds. The one rule: it says what happened, not when it was told. No time is part of it, nor the human check
+(its token can be spent only once): a client that retries with `event_time = now()`, the commonest bug of all, must meet
+its own first attempt as a DUPLICATE. As CONFLICT, a flaky network would look like contradicting books.
+
+The digest is keyed, because it is stored beside claims and short payloads could be guessed, and it is versioned: claims
+made under an unknown version compare as equal.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+
+from tributary_domain.event_shape import EventLike, MessageLike
+from tributary_domain.ids import encode_parts
+from tributary_domain.texts import HUMAN_CHECK, Reading
+
+PAYLOAD_DIGEST_VERSION: Final = 1
+PAYLOAD_DIGEST_BYTES: Final = 8
+CONTENT_DIGEST_BYTES: Final = 16
+
+_CONSENT_STATES = (
+    "ad_storage",
+    "analytics_storage",
+    "ad_user_data",
+    "ad_personalization",
+    "sale_or_sharing",
+    "gpc",
+)
+_AMOUNTS = ("goods", "discount", "tax", "shipping", "fees", "gift_card", "cost_of_goods")
+
+Digester = Callable[[EventLike, str | None, Sequence[Reading]], bytes]
+"""(event, kind, its texts) -> digest."""
+
+
+def payload_digester(key: bytes) -> Digester:
+    """Returns the function that makes the payload digests of a workspace.
+
+    Args:
+        key: Secret and never changed: 16 to 64 bytes.
+
+    Returns:
+        A function that returns 8 bytes.
+    """
+    state = blake2b(digest_size=PAYLOAD_DIGEST_BYTES, key=key, person=b"trb payload 1")
+
+    def digest(event: EventLike, kind: str | None, readings: Sequence[Reading]) -> bytes:
+        hashed = state.copy()
+        hashed.update(_encode(event, kind, readings))
+        return hashed.digest()
+
+    return digest
+
+
+def content_digester(key: bytes) -> Digester:
+    """Returns the function that tells events without an id apart: the payload and, other than there, the event time.
+
+    Args:
+        key: As for `payload_digester`.
+
+    Returns:
+        A function that returns 16 bytes, for `ids.derived_event_id`.
+    """
+    state = blake2b(digest_size=CONTENT_DIGEST_BYTES, key=key, person=b"trb content 1")
+
+    def digest(event: EventLike, kind: str | None, readings: Sequence[Reading]) -> bytes:
+        hashed = state.copy()
+        hashed.update(f"{event.event_time.seconds}.{event.event_time.nanos}|".encode())
+        hashed.update(_encode(event, kind, readings))
+        return hashed.digest()
+
+    return digest
+
+
+def _encode(event: EventLike, kind: str | None, readings: Sequence[Reading]) -> bytes:
+    """Writes what an event says, injectively; what is unset and what is empty are one."""
+    chunks = [f"{kind}|{event.origin}|{event.traffic}"]
+    for group, values in readings:
+        if group is not HUMAN_CHECK and any(values):
+            chunks.append(group.path)
+            chunks.extend(values)
+    chunks.append(_numbers(event, kind))
+    text = "\0".join(chunks)
+    # Usually no text holds the separator; each group has a fixed number of texts, so the joined ones are unambiguous.
+    is_plain = text.count("\0") == len(chunks) - 1
+    encoded = text.encode() if is_plain else b"\0\0" + encode_parts(*chunks)
+    return b"\0".join((encoded, *_collections(event, kind)))
+
+
+def _numbers(event: EventLike, kind: str | None) -> str:
+    """Writes what is no text: kinds, states, amounts. Only numbers and our own names, so a separator is unambiguous."""
+    context = event.context
+    parts = [str(context.observed_by)]
+    if event.HasField("consent"):
+        consent = event.consent
+        parts.extend(f"{name}={int(getattr(consent, name))}" for name in _CONSENT_STATES)
+    if kind == "touchpoint":
+        touchpoint = event.touchpoint
+        parts.append(f"kind={touchpoint.kind}")
+        if touchpoint.HasField("landing"):
+            parts.append(f"landing={int(touchpoint.landing)}")
+        parts.extend(_money(touchpoint, "cost"))
+    elif kind == "conversion":
+        conversion = event.conversion
+        parts.append(f"customer={conversion.customer_type},source={conversion.value_source}")
+        parts.extend(_money(conversion, "value"))
+        parts.extend(_amounts(conversion))
+        if conversion.HasField("recurrence"):
+            recurrence = conversion.recurrence
+            parts.append(f"cycle={recurrence.kind},{recurrence.period.seconds},{recurrence.period.nanos}")
+    elif kind == "adjustment":
+        adjustment = event.adjustment
+        parts.append(f"reason={adjustment.reason},target={adjustment.WhichOneof('target')}")
+        parts.extend(_money(adjustment, "amount"))
+        parts.extend(_amounts(adjustment))
+    return ";".join(parts)
+
+
+def _money(message: MessageLike, field: str) -> Iterator[str]:
+    if message.HasField(field):
+        money = getattr(message, field)
+        yield f"{field}={money.amount_micros},{len(money.currency_code)}:{money.currency_code}"
+
+
+def _amounts(message: Any) -> Iterator[str]:
+    if message.HasField("amounts"):
+        amounts = message.amounts
+        for name in _AMOUNTS:
+            field = f"{name}_micros"
+            if amounts.HasField(field):
+                yield f"{name}={getattr(amounts, field)}"
+
+
+def _collections(event: EventLike, kind: str | None) -> Iterator[bytes]:
+    """Writes lists in their order and maps by key, each with its name and length."""
+    if event.HasField("identifiers"):
+        identifiers = event.identifiers
+        if identifiers.device_ids:
+            yield _listed("device_ids", identifiers.device_ids)
+        if identifiers.other_ids:
+            yield _mapped("other_ids", identifiers.other_ids)
+    if event.properties:
+        yield _mapped("properties", event.properties)
+    if kind == "conversion":
+        conversion = event.conversion
+        if conversion.coupon_codes:
+            yield _listed("coupon_codes", conversion.coupon_codes)
+        if conversion.pixel_event_ids:
+            yield _mapped("pixel_event_ids", conversion.pixel_event_ids)
+        yield from map(_item, conversion.items)
+    elif kind == "adjustment":
+        yield from map(_item, event.adjustment.items)
+
+
+def _listed(name: str, values: Sequence[str]) -> bytes:
+    return encode_parts(name, str(len(values)), *values)
+
+
+def _mapped(name: str, values: Any) -> bytes:
+    return encode_parts(name, str(len(values)), *(text for pair in sorted(values.items()) for text in pair))
+
+
+def _item(item: Any) -> bytes:
+    price = str(item.price_micros) if item.HasField("price_micros") else ""
+    return encode_parts("item", item.item_id, item.name, item.category, item.brand, str(item.quantity), price)

@@ -1,0 +1,175 @@
+"""The texts of an event: which there are, how long each may be, and which of them say what the event is.
+
+One table, read by validation (length) and by the payload digest (content), so that a field that is checked is never
+forgotten in the digest. The one rule: the digest is kept with every claim, so a changed group is a new version of it.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter, gt
+from typing import Any, Final, NamedTuple
+
+from tributary_domain.event_shape import EventLike, MessageLike
+from tributary_domain.reasons import Reason, ReasonCode
+
+IDENTIFIER_CHARACTERS: Final = 256
+CLICK_ID_CHARACTERS: Final = 512
+
+
+class TextGroup(NamedTuple):
+    """The texts of one message."""
+
+    path: str
+    """Where the message is in the event: "touchpoint.utm"; empty for the event itself."""
+    names: tuple[str, ...]
+    """The fields, in the order in which they are read."""
+    limits: tuple[int, ...]
+    """The most characters of each."""
+    read: Callable[[Any], tuple[str, ...]]
+    """Reads them all from the message."""
+
+
+class Reading(NamedTuple):
+    """What a group's fields hold in one event."""
+
+    group: TextGroup
+    values: tuple[str, ...]
+
+
+def _group(path: str, **limits: int) -> TextGroup:
+    names = tuple(limits)
+    if len(names) == 1:
+        one = attrgetter(names[0])
+        return TextGroup(path, names, tuple(limits.values()), lambda message: (one(message),))
+    return TextGroup(path, names, tuple(limits.values()), attrgetter(*names))
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+def _alike(path: str, limit: int, names: str) -> TextGroup:
+    return _group(path, **dict.fromkeys(_words(names), limit))
+
+
+EVENT = _group("", session_id=128)
+TOUCHPOINT = _group("touchpoint", interaction_id=128, coupon_code=64, title=256)
+UTM = _alike("touchpoint.utm", 512, "source medium campaign term content id source_platform")
+AD = _group(
+    "touchpoint.ad",
+    destination=64,
+    account_id=512,
+    campaign_id=512,
+    campaign_name=512,
+    adset_id=512,
+    ad_id=512,
+    creative_id=512,
+    keyword=512,
+    match_type=512,
+    network=512,
+    placement=512,
+)
+CONVERSION = _group("conversion", name=64, order_id=128, store=64, pixel_event_id=128)
+RECURRENCE = _group("conversion.recurrence", subscription_id=128, cycle=64)
+LEAD = _group("conversion.lead", lead_id=128, root_order_id=128, stage=64)
+ADJUSTMENT = _group(
+    "adjustment",
+    conversion_name=64,
+    store=64,
+    order_id=128,
+    event_id=128,
+    conversion_id=128,
+    adjustment_id=128,
+    cycle=64,
+)
+CONSENT_CHANGE = _group("consent_change", source=64)
+IDENTIFIERS = _alike(
+    "identifiers", IDENTIFIER_CHARACTERS, "customer_id visitor_id email email_sha256 phone phone_sha256"
+)
+ADDRESS = _alike("identifiers.address", 256, "given_name family_name street city region postal_code country_code")
+CLICK_IDS = _alike(
+    "click_ids",
+    CLICK_ID_CHARACTERS,
+    "gclid gbraid wbraid gad_source gad_campaignid gclsrc dclid srsltid fbclid msclkid ttclid li_fat_id twclid epik "
+    "sc_cid rdt_cid irclickid yclid awc cjevent ran_site_id sscid tblci dicbo qclid vmcid mc_cid hsenc igshid kx",
+)
+BROWSER_IDS = _alike(
+    "browser_ids", 512, "fbp fbc ttp scid rdt_uuid ga_client_id ga_session_id gcl_aw hubspotutk uetvid"
+)
+CONTEXT = _group(
+    "context",
+    client_ip=64,
+    user_agent=1024,
+    page_url=4096,
+    referrer_url=4096,
+    language=35,
+    app_id=128,
+    app_version=64,
+)
+CONSENT = _group("consent", tcf_string=4096, gpp_string=4096, region=16)
+EXPERIMENT = _group("experiment", id=64, arm=64)
+HUMAN_CHECK = _group("human_check", token=4096)
+
+_Parts = tuple[tuple[str, TextGroup, "tuple[tuple[str, TextGroup], ...]"], ...]
+
+_KINDS: Final[dict[str | None, tuple[TextGroup | None, tuple[tuple[str, TextGroup], ...]]]] = {
+    "touchpoint": (TOUCHPOINT, (("utm", UTM), ("ad", AD))),
+    "conversion": (CONVERSION, (("recurrence", RECURRENCE), ("lead", LEAD))),
+    "adjustment": (ADJUSTMENT, ()),
+    "consent_change": (CONSENT_CHANGE, ()),
+}
+"""Kind -> its own texts, and those of its parts."""
+
+_PARTS: Final[_Parts] = (
+    ("identifiers", IDENTIFIERS, (("address", ADDRESS),)),
+    ("click_ids", CLICK_IDS, ()),
+    ("browser_ids", BROWSER_IDS, ()),
+    ("context", CONTEXT, ()),
+    ("consent", CONSENT, ()),
+    ("experiment", EXPERIMENT, ()),
+    ("human_check", HUMAN_CHECK, ()),
+)
+"""The parts that any kind may have."""
+
+
+def read_texts(event: EventLike, kind: str | None) -> list[Reading]:
+    """Reads every text of an event once; what is unset is not visited.
+
+    Args:
+        event: The event.
+        kind: `event.WhichOneof("kind")`.
+
+    Returns:
+        One reading per message that is set, in the order of the tables above.
+    """
+    readings = [Reading(EVENT, EVENT.read(event))]
+    own, parts = _KINDS.get(kind, (None, ()))
+    if own is not None and kind is not None:
+        message = getattr(event, kind)
+        readings.append(Reading(own, own.read(message)))
+        _read_parts(message, parts, readings)
+    has = event.HasField
+    for name, group, parts in _PARTS:
+        if has(name):
+            message = getattr(event, name)
+            readings.append(Reading(group, group.read(message)))
+            if parts:
+                _read_parts(message, parts, readings)
+    return readings
+
+
+def _read_parts(message: MessageLike, parts: tuple[tuple[str, TextGroup], ...], readings: list[Reading]) -> None:
+    for name, group in parts:
+        if message.HasField(name):
+            readings.append(Reading(group, group.read(getattr(message, name))))
+
+
+def too_long(readings: Sequence[Reading]) -> list[Reason]:
+    """Returns a reason per text that is longer than its field allows."""
+    found: list[Reason] = []
+    for group, values in readings:
+        if any(map(gt, map(len, values), group.limits)):
+            for name, value, limit in zip(group.names, values, group.limits, strict=True):
+                if len(value) > limit:
+                    path = f"{group.path}.{name}" if group.path else name
+                    found.append(Reason(ReasonCode.FIELD_TOO_LONG, path, f"Longer than {limit} characters."))
+    return found

@@ -1,0 +1,143 @@
+"""Page and referrer URLs -> host, path, campaign parameters and click ids; and the URL without personal data.
+
+Most events carry a query string, so it is walked once for all three. The one rule: what is personal is cut out before
+anything is stored, and what is cut is never needed to classify.
+"""
+
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+from urllib.parse import unquote_plus
+
+from tributary_domain.texts import CLICK_ID_CHARACTERS
+
+UTM: Final = "utm"
+CLICK: Final = "click"
+PERSONAL: Final = "personal"
+
+_UTM_PARAMETERS = "utm_source utm_medium utm_campaign utm_term utm_content utm_id"
+_CLICK_ID_PARAMETERS = """
+    gclid gbraid wbraid gad_source gad_campaignid gclsrc dclid srsltid fbclid msclkid ttclid li_fat_id twclid epik rdt_cid
+    irclickid yclid awc cjevent sscid tblci dicbo qclid vmcid mc_cid igshid
+"""
+_RENAMED_CLICK_IDS = {
+    "sccid": (CLICK, "sc_cid"),
+    "ransiteid": (CLICK, "ran_site_id"),
+    "_hsenc": (CLICK, "hsenc"),
+    "igsh": (CLICK, "igshid"),
+    "oborigurl": (CLICK, "dicbo"),
+}
+_PERSONAL_PARAMETERS = """
+    mc_eid mkt_tok _kx email e-mail e_mail mail email_address emailaddress useremail user_email phone phone_number tel
+    telephone mobile firstname first_name lastname last_name surname birthdate dob ssn address street token access_token
+    id_token refresh_token auth auth_token authtoken session sessionid session_id jsessionid phpsessid password passwd pwd
+    secret api_key apikey jwt otp vero_id ck_subscriber_id subscriber_id
+"""
+
+
+_PARAMETERS: Final[dict[str, tuple[str, str]]] = {
+    **{name: (UTM, name.removeprefix("utm_")) for name in _UTM_PARAMETERS.split()},
+    **{name: (CLICK, name) for name in _CLICK_ID_PARAMETERS.split()},
+    **_RENAMED_CLICK_IDS,
+    **{name: (PERSONAL, name) for name in _PERSONAL_PARAMETERS.split()},
+}
+"""Parameter, in lower case -> (what it is, its name)."""
+
+_EMAIL = re.compile(r"[^/?#&=\s]+(?:@|%40)[^/?#&=\s@]+\.[A-Za-z]{2,}", re.IGNORECASE)
+
+_KEPT_URL_CHARACTERS: Final = 256
+
+
+class Url(NamedTuple):
+    """A URL that was read."""
+
+    host: str
+    """In lower case, without port and user; empty if there is none."""
+    path: str
+    """With its leading slash; without personal data."""
+    utm: dict[str, str]
+    """Name without "utm_" -> value. Shared: never changed."""
+    click_ids: dict[str, str]
+    """Family, as the field of `event.v1.ClickIds` -> value. Shared: never changed."""
+    cleaned: str
+    """The URL without personal data; the very text that was read if there is none in it."""
+
+
+NO_URL: Final = Url("", "", {}, {}, "")
+
+
+def read_url(url: str) -> Url:
+    """Reads a page URL.
+
+    >>> url = read_url("https://Shop.example/p?utm_source=news&gclid=Cj0&email=a%40b.de#top")
+    >>> url.host, url.path, url.utm, url.click_ids
+    ('shop.example', '/p', {'source': 'news'}, {'gclid': 'Cj0'})
+    >>> url.cleaned
+    'https://Shop.example/p?utm_source=news&gclid=Cj0#top'
+    """
+    if not url:
+        return NO_URL
+    _, separator, rest = url.partition("://")
+    if not separator:
+        rest = url
+    before_fragment, _, _ = rest.partition("#")
+    address, _, query = before_fragment.partition("?")
+    authority, slash, path = address.partition("/")
+    utm: dict[str, str] = {}
+    click_ids: dict[str, str] = {}
+    is_personal = "@" in url or "%40" in url
+    if query:
+        known = _PARAMETERS
+        for pair in query.split("&"):
+            name, _, value = pair.partition("=")
+            found = known.get(name) or known.get(name.lower())
+            if found is None or not value:
+                continue
+            kind, name = found
+            if kind is PERSONAL:
+                is_personal = True
+                continue
+            if "%" in value or "+" in value:
+                value = unquote_plus(value)
+            if kind is UTM:
+                if not is_personal or _EMAIL.search(value) is None:
+                    utm[name] = value[:CLICK_ID_CHARACTERS]
+            elif len(value) <= CLICK_ID_CHARACTERS:
+                click_ids[name] = value
+    host = authority.rpartition("@")[2].partition(":")[0].lower()
+    if is_personal:
+        cleaned = _without_personal_data(url)
+        return Url(host, _EMAIL.sub("-", slash + path), utm, click_ids, cleaned)
+    return Url(host, slash + path, utm, click_ids, url)
+
+
+@lru_cache(8_192)
+def _read_kept(url: str) -> Url:
+    return read_url(url)
+
+
+def read_referrer(url: str) -> Url:
+    """Reads a referrer, of which a few account for most: short ones are remembered."""
+    return _read_kept(url) if len(url) <= _KEPT_URL_CHARACTERS else read_url(url)
+
+
+def _without_personal_data(url: str) -> str:
+    """Cuts user names, personal parameters, and whatever looks like an e-mail address."""
+    rest, hash_sign, fragment = url.partition("#")
+    address, mark, query = rest.partition("?")
+    scheme, separator, address = address.rpartition("://")
+    authority, slash, path = address.partition("/")
+    kept = "&".join(pair for pair in query.split("&") if not _is_personal(pair)) if query else ""
+    if any(_is_personal(pair) for pair in fragment.split("&")):
+        hash_sign = fragment = ""
+    authority = authority.rpartition("@")[2]
+    return (
+        f"{scheme}{separator}{authority}{slash}{_EMAIL.sub('-', path)}{mark if kept else ''}{kept}"
+        f"{hash_sign}{_EMAIL.sub('-', fragment)}"
+    )
+
+
+def _is_personal(pair: str) -> bool:
+    name, _, value = pair.partition("=")
+    kind, _ = _PARAMETERS.get(name.lower(), ("", ""))
+    return bool(kind == PERSONAL and value) or _EMAIL.search(unquote_plus(pair)) is not None

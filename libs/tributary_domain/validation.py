@@ -1,0 +1,318 @@
+"""Tier 1: what is checked of every event at the door, before anything is stored.
+
+Tables of rules, one per kind of event; each rule adds its reasons. The one rule: only what can never be right is
+rejected, with the field and how to mend it, all problems at once. What may be right but is suspicious is quarantined.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from tributary_domain.event_shape import EventLike, MomentLike
+from tributary_domain.event_times import AcceptWindow, read_micros
+from tributary_domain.ids import CONVERSION_PREFIX, RESERVED_EVENT_PREFIXES
+from tributary_domain.money import is_currency
+from tributary_domain.reasons import Reason, ReasonCode
+
+EVENT_ID_CHARACTERS: Final = 128
+MAX_PROPERTIES: Final = 64
+MAX_ITEMS: Final = 200
+MAX_COUPONS: Final = 16
+MAX_PIXEL_EVENT_IDS: Final = 16
+
+_EMAIL_LIKE = re.compile(r"[^\s@/:]+(?:@|%40)[^\s@/]+\.[A-Za-z]{2,}")
+_RETRACTION = 3
+_HUMAN_VERDICT_BOT = 2
+_AMOUNTS = ("goods", "discount", "tax", "shipping", "fees", "gift_card", "cost_of_goods")
+
+
+class Expectations(NamedTuple):
+    """What a workspace expects of its events."""
+
+    window: AcceptWindow = AcceptWindow()
+    """How old they may be."""
+    conversion_names: frozenset[str] = frozenset()
+    """The names it defines; empty: any name is taken."""
+    amounts: Mapping[tuple[str, str], tuple[int, int]] = {}
+    """(conversion name, currency) -> smallest and largest expected amount in micros, both included."""
+
+
+Rule = Callable[[EventLike, Expectations, list[Reason]], None]
+"""Adds what is wrong with an event."""
+
+
+def refuse(event: EventLike, kind: str | None, expected: Expectations, found: list[Reason]) -> None:
+    """Adds every reason why an event can never be right, apart from its texts' length, its time and its identifiers.
+
+    Args:
+        event: The event.
+        kind: `event.WhichOneof("kind")`.
+        expected: What the workspace expects.
+        found: Where the reasons go.
+    """
+    if kind is None:
+        found.append(_KIND_MISSING)
+    event_id = event.event_id
+    if len(event_id) > EVENT_ID_CHARACTERS:
+        message = f"Longer than {EVENT_ID_CHARACTERS} characters."
+        found.append(Reason(ReasonCode.EVENT_ID_TOO_LONG, "event_id", message))
+    elif event_id.startswith(RESERVED_EVENT_PREFIXES):
+        found.append(_EVENT_ID_RESERVED)
+    for rule in _RULES.get(kind, ()):
+        rule(event, expected, found)
+    has = event.HasField
+    for field, rule in _OPTIONAL_PARTS:
+        if has(field):
+            rule(event, expected, found)
+    if event.properties:
+        _check_properties(event, expected, found)
+
+
+def suspect(event: EventLike, kind: str | None, expected: Expectations, found: list[Reason]) -> None:
+    """Adds every reason to quarantine an event, apart from its user agent."""
+    if event.HasField("human_check") and event.human_check.verdict == _HUMAN_VERDICT_BOT:
+        found.append(_HUMAN_CHECK_FAILED)
+    if kind == "conversion" and expected.amounts and event.conversion.HasField("value"):
+        conversion = event.conversion
+        limits = expected.amounts.get((conversion.name, conversion.value.currency_code))
+        if limits is not None and not limits[0] <= conversion.value.amount_micros <= limits[1]:
+            found.append(_AMOUNT_UNEXPECTED)
+
+
+def looks_personal(text: str) -> bool:
+    """Tells whether a text holds what looks like an e-mail address.
+
+    >>> looks_personal("ann@example.com"), looks_personal("sold @ 5.99"), looks_personal("https://x.org/@ann")
+    (True, False, False)
+    """
+    return ("@" in text or "%40" in text) and _EMAIL_LIKE.search(text) is not None
+
+
+def _touchpoint(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
+    touchpoint = event.touchpoint
+    if not touchpoint.kind:
+        _missing("touchpoint.kind", "Say what kind of contact it was.", found)
+    if touchpoint.HasField("cost"):
+        _money(touchpoint.cost, "touchpoint.cost", found)
+    if touchpoint.HasField("utm"):
+        utm = touchpoint.utm
+        for name in ("source", "medium", "campaign", "term", "content", "id"):
+            _not_personal(getattr(utm, name), f"touchpoint.utm.{name}", found)
+    if touchpoint.title:
+        _not_personal(touchpoint.title, "touchpoint.title", found)
+
+
+def _conversion(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
+    conversion = event.conversion
+    name = conversion.name
+    if not name:
+        _missing("conversion.name", "Name the conversion as the workspace does: purchase, lead.", found)
+    elif expected.conversion_names and name not in expected.conversion_names:
+        found.append(_NAME_UNKNOWN)
+    if conversion.HasField("value"):
+        _money(conversion.value, "conversion.value", found)
+    if conversion.HasField("amounts"):
+        _amounts(conversion.amounts, "conversion.amounts", found)
+    if conversion.HasField("recurrence"):
+        _recurrence(conversion.recurrence, found)
+    if conversion.HasField("lead"):
+        _lead(conversion.lead, found)
+    if conversion.coupon_codes:
+        _at_most(MAX_COUPONS, conversion.coupon_codes, "conversion.coupon_codes", found)
+        _members(64, conversion.coupon_codes, "conversion.coupon_codes", found)
+    if conversion.pixel_event_ids:
+        _at_most(MAX_PIXEL_EVENT_IDS, conversion.pixel_event_ids, "conversion.pixel_event_ids", found)
+        _members(128, conversion.pixel_event_ids.values(), "conversion.pixel_event_ids", found)
+        _members(64, conversion.pixel_event_ids.keys(), "conversion.pixel_event_ids", found)
+    if conversion.items:
+        _items(conversion.items, "conversion.items", found)
+
+
+def _recurrence(recurrence: Any, found: list[Reason]) -> None:
+    if not recurrence.subscription_id:
+        _missing("conversion.recurrence.subscription_id", "Say which subscription it is.", found)
+    if not recurrence.cycle:
+        _missing("conversion.recurrence.cycle", "Say which cycle it is: a subscription id is not one order.", found)
+    if not recurrence.kind:
+        _missing("conversion.recurrence.kind", "Say what kind of cycle it is.", found)
+
+
+def _lead(lead: Any, found: list[Reason]) -> None:
+    if not lead.lead_id and not lead.root_order_id:
+        _missing("conversion.lead.lead_id", "Name the lead, or the order id of its first conversion.", found)
+    if not lead.stage:
+        _missing("conversion.lead.stage", "Say which stage the lead reached.", found)
+
+
+def _adjustment(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
+    adjustment = event.adjustment
+    target = adjustment.WhichOneof("target")
+    if target is None or not getattr(adjustment, target):
+        message = "Name the conversion that changes: by order_id, event_id or conversion_id."
+        _missing("adjustment.order_id", message, found)
+    elif target == "order_id" and not adjustment.conversion_name:
+        _missing("adjustment.conversion_name", "An order id is only unique with its conversion's name.", found)
+    elif target == "conversion_id" and not adjustment.conversion_id.startswith(CONVERSION_PREFIX):
+        message = f"A conversion id begins with {CONVERSION_PREFIX}, as Tributary answered it."
+        found.append(Reason(ReasonCode.FIELD_MALFORMED, "adjustment.conversion_id", message))
+    if not adjustment.reason:
+        _missing("adjustment.reason", "Say what changed the value.", found)
+    if adjustment.HasField("amount"):
+        _money(adjustment.amount, "adjustment.amount", found)
+    elif adjustment.reason and adjustment.reason != _RETRACTION:
+        _missing("adjustment.amount", "Only a retraction needs no amount.", found)
+    if adjustment.HasField("amounts"):
+        _amounts(adjustment.amounts, "adjustment.amounts", found)
+    if adjustment.items:
+        _items(adjustment.items, "adjustment.items", found)
+
+
+def _consent_change(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
+    if not event.HasField("consent"):
+        _missing("consent", "Say what the person decided.", found)
+    elif not event.consent.HasField("consent_time"):
+        _missing("consent.consent_time", "Say when the person decided: the newest decision wins.", found)
+
+
+def _consent(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
+    if event.consent.HasField("consent_time"):
+        _time(event.consent.consent_time, "consent.consent_time", found)
+
+
+def _click_ids(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
+    if event.click_ids.HasField("click_time"):
+        _time(event.click_ids.click_time, "click_ids.click_time", found)
+
+
+def _experiment(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
+    if not event.experiment.id:
+        _missing("experiment.id", "Name the experiment.", found)
+    if not event.experiment.arm:
+        _missing("experiment.arm", "Name the arm.", found)
+
+
+def _human_check(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
+    check = event.human_check
+    if check.token and not check.provider:
+        _missing("human_check.provider", "Say who issued the token.", found)
+    if check.HasField("score_percent") and not 0 <= check.score_percent <= 100:
+        message = "A score goes from 0 (bot) to 100 (human)."
+        found.append(Reason(ReasonCode.FIELD_MALFORMED, "human_check.score_percent", message))
+    if check.HasField("check_time"):
+        _time(check.check_time, "human_check.check_time", found)
+
+
+def _check_properties(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
+    properties = event.properties
+    _at_most(MAX_PROPERTIES, properties, "properties", found)
+    for name, value in properties.items():
+        if not 1 <= len(name) <= 64:
+            code = ReasonCode.FIELD_TOO_LONG if name else ReasonCode.FIELD_MALFORMED
+            found.append(Reason(code, "properties", "A property's name has 1 to 64 characters."))
+        elif len(value) > 1024:
+            message = "A property's value has at most 1024 characters."
+            found.append(Reason(ReasonCode.FIELD_TOO_LONG, "properties", message))
+        elif looks_personal(value) or looks_personal(name):
+            found.append(_personal("properties"))
+
+
+_RULES: Final[Mapping[str | None, tuple[Rule, ...]]] = {
+    "touchpoint": (_touchpoint,),
+    "conversion": (_conversion,),
+    "adjustment": (_adjustment,),
+    "consent_change": (_consent_change,),
+}
+"""Kind of event -> its rules."""
+
+_OPTIONAL_PARTS: Final[tuple[tuple[str, Rule], ...]] = (
+    ("consent", _consent),
+    ("click_ids", _click_ids),
+    ("experiment", _experiment),
+    ("human_check", _human_check),
+)
+"""Part that any event may have -> its rule."""
+
+
+def _missing(field: str, message: str, found: list[Reason]) -> None:
+    found.append(Reason(ReasonCode.FIELD_MISSING, field, message))
+
+
+def _personal(field: str) -> Reason:
+    message = "This looks like an e-mail address in the clear: send it as identifiers.email, which is hashed."
+    return Reason(ReasonCode.PERSONAL_DATA_IN_CLEAR, field, message)
+
+
+def _not_personal(text: str, field: str, found: list[Reason]) -> None:
+    if "@" in text and looks_personal(text):
+        found.append(_personal(field))
+
+
+def _money(money: Any, field: str, found: list[Reason]) -> None:
+    if not is_currency(money.currency_code):
+        message = "Use a currency code of ISO 4217 in capitals: EUR."
+        found.append(Reason(ReasonCode.CURRENCY_UNKNOWN, f"{field}.currency_code", message))
+    if money.amount_micros < 0:
+        found.append(_negative(f"{field}.amount_micros"))
+
+
+def _amounts(amounts: Any, field: str, found: list[Reason]) -> None:
+    found.extend(_negative(f"{field}.{name}_micros") for name in _AMOUNTS if getattr(amounts, f"{name}_micros") < 0)
+
+
+def _negative(field: str) -> Reason:
+    message = "An amount is zero or more; money that goes back is an adjustment."
+    return Reason(ReasonCode.AMOUNT_NEGATIVE, field, message)
+
+
+def _time(moment: MomentLike, field: str, found: list[Reason]) -> None:
+    if read_micros(moment) is None:
+        message = "A time is within the years 1 to 9999, its nanoseconds between 0 and 999 999 999."
+        found.append(Reason(ReasonCode.TIME_MALFORMED, field, message))
+
+
+def _at_most(limit: int, values: Any, field: str, found: list[Reason]) -> None:
+    if len(values) > limit:
+        found.append(Reason(ReasonCode.FIELD_TOO_LONG, field, f"More than {limit}."))
+
+
+def _members(limit: int, values: Any, field: str, found: list[Reason]) -> None:
+    if max(map(len, values), default=0) > limit:
+        found.append(Reason(ReasonCode.FIELD_TOO_LONG, field, f"One is longer than {limit} characters."))
+
+
+_ITEM_TEXTS: Final = (("item_id", 128), ("name", 256), ("category", 256), ("brand", 128))
+
+
+def _items(items: Any, field: str, found: list[Reason]) -> None:
+    _at_most(MAX_ITEMS, items, field, found)
+    for position, item in enumerate(items[:MAX_ITEMS]):
+        path = f"{field}[{position}]"
+        if not item.item_id:
+            _missing(f"{path}.item_id", "Name the product.", found)
+        for name, limit in _ITEM_TEXTS:
+            if len(getattr(item, name)) > limit:
+                message = f"Longer than {limit} characters."
+                found.append(Reason(ReasonCode.FIELD_TOO_LONG, f"{path}.{name}", message))
+        if item.quantity < 0:
+            found.append(Reason(ReasonCode.FIELD_MALFORMED, f"{path}.quantity", "A quantity is not negative."))
+        if item.price_micros < 0:
+            found.append(_negative(f"{path}.price_micros"))
+
+
+_KIND_MISSING: Final = Reason(
+    ReasonCode.KIND_MISSING, "kind", "Set one of touchpoint, conversion, adjustment, identify, consent_change."
+)
+_EVENT_ID_RESERVED: Final = Reason(
+    ReasonCode.EVENT_ID_RESERVED, "event_id", 'Ids that begin with "d1:" or "t1:" are Tributary\'s own.'
+)
+_NAME_UNKNOWN: Final = Reason(
+    ReasonCode.CONVERSION_NAME_UNKNOWN,
+    "conversion.name",
+    "The workspace defines its conversion names, and this is none of them: define it in workspaces.yaml.",
+)
+_HUMAN_CHECK_FAILED: Final = Reason(ReasonCode.HUMAN_CHECK_FAILED, "human_check.verdict", "The human check failed.")
+_AMOUNT_UNEXPECTED: Final = Reason(
+    ReasonCode.AMOUNT_UNEXPECTED,
+    "conversion.value.amount_micros",
+    "The amount is outside the range the workspace expects for this conversion; it waits for a release.",
+)
