@@ -6,16 +6,20 @@ another one than a process started with, is not the one whose data was acknowled
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import redis.asyncio
+import structlog
 
 from tributary_domain.shards import MAX_BUCKET_BITS
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError
 from tributary_storage.redis import keys
 from tributary_storage.redis.scripts import Script
+
+log = structlog.get_logger(__name__)
 
 Role = Literal["log", "state", "jobs"]
 """What a Redis is used for; one server may play all."""
@@ -108,6 +112,22 @@ async def require_epoch(client: redis.asyncio.Redis, role: Role) -> Epoch:
         message = f"The Redis of role {role} has no epoch: run `tributary migrate`, or correct its URL."
         raise PreconditionError(message, subject=f"redis:{role}", reason="EPOCH_MISSING")
     return epoch
+
+
+async def wait_for_epoch(client: redis.asyncio.Redis, role: Role) -> Epoch:
+    """Returns the epoch as soon as there is one: a service may start before its Redis, or before `migrate`.
+
+    Says once a minute what it waits for; never raises.
+    """
+    tries = 0
+    while True:
+        try:
+            return await require_epoch(client, role)
+        except (PreconditionError, StorageUnavailableError) as error:
+            if tries % 60 == 0:
+                log.warning("waiting_for_epoch", role=role, reason=error.message)
+        tries += 1
+        await asyncio.sleep(1.0)
 
 
 def _require_like(epoch: Epoch, wanted: Epoch) -> None:

@@ -1,0 +1,127 @@
+"""The durability guard: refuses to acknowledge work through a Redis that may forget it.
+
+The one rule: an acknowledgement is only as good as what Redis is told to do with it, so the settings are read from the
+server itself, again and again, and never assumed. Whose operator declares another mode answers for it (SEMANTICS
+section 3): `fsync` (default), `replicated` (writes wait for replicas), `attested` (a managed Redis that refuses
+CONFIG), `none` (laptops).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import redis.asyncio
+from redis.exceptions import ResponseError
+
+from tributary_runtime.errors import PreconditionError, StorageUnavailableError
+from tributary_runtime.settings import DurabilityMode
+from tributary_storage.redis.epoch import Epoch, Role, read_epoch
+
+_FSYNC: Final = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "no-appendfsync-on-rewrite": "no",
+    "maxmemory-policy": "noeviction",
+}
+_REPLICATED: Final = {"maxmemory-policy": "noeviction"}
+_WANTED: Final = {DurabilityMode.FSYNC: _FSYNC, DurabilityMode.REPLICATED: _REPLICATED}
+
+
+class Durability:
+    """A guard of one Redis that acknowledges work; call it, or ask for its `problems`.
+
+    Args:
+        client: Of the role.
+        role: What it is used for.
+        mode: What makes acknowledged work safe.
+        epoch: The data this process knew at its start; another one is another Redis. None: any will do.
+        replicas: In mode `replicated`: how many must be connected.
+    """
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        role: Role,
+        mode: DurabilityMode,
+        *,
+        epoch: Epoch | None = None,
+        replicas: int = 1,
+    ) -> None:
+        self.name = f"redis:{role}"
+        self._client: Any = client
+        self._role = role
+        self._mode = mode
+        self._epoch = epoch
+        self._replicas = replicas
+
+    async def __call__(self) -> None:
+        """Returns if this Redis keeps what it acknowledges.
+
+        Raises:
+            PreconditionError: It may not; the message says what to do.
+            StorageUnavailableError: It does not answer.
+        """
+        problems = await self.problems()
+        if problems:
+            raise PreconditionError(" ".join(problems), subject=self.name, reason="NOT_DURABLE")
+
+    async def problems(self) -> list[str]:
+        """Returns a sentence per problem that says what to do; none if this Redis keeps what it acknowledges.
+
+        Raises:
+            StorageUnavailableError: It does not answer.
+        """
+        try:
+            found = await self._settings_problems()
+            if self._mode is DurabilityMode.REPLICATED:
+                found += await self._replica_problems()
+        except redis.RedisError as error:
+            message = f"The Redis of role {self._role} does not answer; see that it runs and that its URL is right."
+            raise StorageUnavailableError(message, metadata={"store": self._role}) from error
+        return found + await self._epoch_problems()
+
+    async def _settings_problems(self) -> list[str]:
+        wanted = _WANTED.get(self._mode)
+        if wanted is None:
+            return []
+        problems = []
+        for name, value in wanted.items():
+            try:
+                told = await self._client.config_get(name)
+            except ResponseError:
+                return [
+                    f"The Redis of role {self._role} does not tell its settings (CONFIG): see that it keeps what it "
+                    "acknowledges, then set TRIBUTARY_DURABILITY=attested."
+                ]
+            is_ = _text(told)
+            if is_ != value:
+                problems.append(
+                    f"The Redis of role {self._role} has {name} {is_ or 'unset'}: set `{name} {value}` in its "
+                    "configuration, or declare another TRIBUTARY_DURABILITY."
+                )
+        return problems
+
+    async def _replica_problems(self) -> list[str]:
+        told = await self._client.info("replication")
+        connected = int(told.get("connected_slaves", 0))
+        if connected >= self._replicas:
+            return []
+        return [f"The Redis of role {self._role} has {connected} replicas: connect at least {self._replicas}."]
+
+    async def _epoch_problems(self) -> list[str]:
+        found = await read_epoch(self._client)
+        if found is None:
+            return [f"The Redis of role {self._role} has no epoch: run `tributary migrate`, or correct its URL."]
+        if self._epoch is not None and found != self._epoch:
+            return [
+                f"The Redis of role {self._role} holds other data (epoch {found.epoch_id}) than at the start (epoch "
+                f"{self._epoch.epoch_id}): correct its URL, or restart every service if that is meant."
+            ]
+        return []
+
+
+def _text(told: Any) -> str:
+    """Returns the value of a CONFIG GET of one name."""
+    for value in told.values():
+        return value.decode() if isinstance(value, bytes) else str(value)
+    return ""

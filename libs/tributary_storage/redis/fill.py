@@ -1,0 +1,65 @@
+"""How full the log's Redis is: above a soft limit new events are refused, so that its workers can still drain it.
+
+The one rule: the measure is taken beside the calls, never on their way; it may be a moment old.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import redis.asyncio
+import structlog
+
+log = structlog.get_logger(__name__)
+
+SOFT_LIMIT: Final = 0.85
+"""Of `maxmemory`. Beyond it Redis itself refuses, and refuses workers too."""
+
+CHECK_SECONDS: Final = 0.25
+
+
+class LogFill:
+    """A loop that watches the memory of one Redis. One without `maxmemory` is never full.
+
+    Args:
+        client: Of the role *log*.
+        soft_limit: Share of `maxmemory`.
+    """
+
+    name = "fill"
+
+    def __init__(self, client: redis.asyncio.Redis, soft_limit: float = SOFT_LIMIT) -> None:
+        self._client: Any = client
+        self._soft_limit = soft_limit
+        self.share = 0.0
+        """Of `maxmemory` in use when last measured."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is over its soft limit. Never blocks."""
+        return self.share >= self._soft_limit
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Measures until stopped; keeps the last measure while Redis does not answer."""
+        while not stop.is_set():
+            await self.measure()
+            try:
+                async with asyncio.timeout(CHECK_SECONDS):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+
+    async def measure(self) -> None:
+        """Measures once."""
+        was_full = self.is_full
+        try:
+            told = await self._client.info("memory")
+        except redis.RedisError:
+            return
+        limit = int(told.get("maxmemory", 0))
+        # What replicas and the append-only file buffer does not count against the limit.
+        used = int(told["used_memory"]) - int(told.get("mem_not_counted_for_evict", 0))
+        self.share = used / limit if limit else 0.0
+        if self.is_full != was_full:
+            log.warning("log_fill_changed", is_full=self.is_full, share=round(self.share, 3))

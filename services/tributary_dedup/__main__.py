@@ -1,0 +1,72 @@
+"""Dedup as a process: `python -m tributary_dedup`."""
+
+from __future__ import annotations
+
+import random
+import socket
+from contextlib import AsyncExitStack
+
+from tributary_dedup.admission import Admission
+from tributary_dedup.continuity import Continuity
+from tributary_dedup.recorder import Recorder
+from tributary_dedup.retention import Retention
+from tributary_dedup.servicer import DedupServicer
+from tributary_dedup.settings import DedupSettings
+from tributary_runtime import metrics
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.server import run, serve
+from tributary_runtime.settings import DurabilityMode, load
+from tributary_runtime.worker import Worker
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.recorded_positions import RecordedPositions
+from tributary_storage.clickhouse.writer import EventWriter
+from tributary_storage.redis import keys
+from tributary_storage.redis.claim_layout import Placement
+from tributary_storage.redis.claims import Claims
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.durability import Durability
+from tributary_storage.redis.epoch import wait_for_epoch
+from tributary_storage.redis.event_log import EventLogSource, Pace
+from tributary_storage.redis.fill import LogFill
+from tributary_storage.redis.log_keeping import LogKeeping
+from tributary_storage.redis.sweeper import Sweeper
+
+
+async def main(settings: DedupSettings) -> None:
+    """Builds the service from its parts and serves until SIGTERM."""
+    clock, log_url = SystemClock(), settings.log_url.get_secret_value()
+    replicas = settings.dedup_replicas if settings.durability is DurabilityMode.REPLICATED else 0
+    async with AsyncExitStack() as closing:  # closes in reverse order
+        commits = await closing.enter_async_context(connect(log_url, name="dedup-commits", connections=2))
+        reads = await closing.enter_async_context(connect(log_url, name="dedup-reads"))
+        clickhouse = await closing.enter_async_context(
+            clickhouse_client.connect(settings.clickhouse_url, name="dedup", connections=2)
+        )
+        epoch = await wait_for_epoch(reads, "log")
+        fill, keeping = LogFill(reads), LogKeeping(reads, epoch.shards)
+        admission = Admission(Claims(commits, replicas=replicas), Placement(epoch), fill, clock)
+        pace = Pace(events=settings.dedup_batch_events, linger_seconds=settings.dedup_linger_ms / 1000)
+        consumer = settings.dedup_consumer or socket.gethostname()
+        source = EventLogSource(reads, keys.RECORD_GROUP, consumer, epoch.shards, pace)
+        recorder = Worker(metrics.Group.RECORD, source, Recorder(EventWriter(clickhouse), clock), clock)
+        positions = RecordedPositions(clickhouse)
+        await serve(
+            settings,
+            DedupServicer(admission),
+            loops=[
+                admission,
+                recorder,
+                fill,
+                Retention(keeping, fill, settings.dedup_replay_horizon_seconds),
+                Sweeper(reads, epoch, random.Random()),  # noqa: S311 - where to begin
+            ],
+            guards=[
+                Durability(reads, "log", settings.durability, epoch=epoch, replicas=replicas),
+                Continuity(keeping, positions, is_confirmed=settings.dedup_accept_older_log),
+            ],
+            clock=clock,
+        )
+
+
+if __name__ == "__main__":
+    run(load(DedupSettings), main)

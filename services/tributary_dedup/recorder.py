@@ -1,0 +1,101 @@
+"""Records the event log in ClickHouse: what exists in `events`, what was refused in `refusals`.
+
+The one rule: an entry is acknowledged after ClickHouse has acknowledged its rows. While ClickHouse is down entries wait
+in the log; a row written twice replaces itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from structlog.contextvars import bind_contextvars
+
+from tributary_runtime import metrics
+from tributary_runtime.clock import Clock
+from tributary_runtime.traces import linked_span
+from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
+from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
+
+_LANES = {"live": metrics.Lane.LIVE, "bulk": metrics.Lane.BULK}
+
+
+class Writer(Protocol):
+    """Where rows go."""
+
+    async def write(self, batch: EventBatch) -> None:
+        """Returns when all of the batch is stored; may run twice.
+
+        Raises:
+            StorageUnavailableError: Some of it may be stored; the same is written again.
+        """
+        ...
+
+
+class Recorder:
+    """The handler of group `record`.
+
+    Args:
+        writer: Where rows go.
+        clock: Measures the lag.
+    """
+
+    def __init__(self, writer: Writer, clock: Clock) -> None:
+        self._writer = writer
+        self._clock = clock
+
+    async def handle(self, entries: Sequence[LogEntry]) -> int:
+        """Records a batch; returns how many events it held.
+
+        Raises:
+            StorageUnavailableError: ClickHouse does not answer.
+            PoisonEvent: An event, or an entry, can never be recorded; the worker finds out which.
+        """
+        batch = EventBatch()
+        traceparents: set[str] = set()
+        for entry in entries:
+            place = _place(entry)
+            for event in entry.events():
+                _add(batch, place, event)
+                traceparents.add(event.admission.traceparent)
+            await asyncio.sleep(0)  # callers wait on the same loop
+        with linked_span("record batch", sorted(traceparents), rows=len(batch)):
+            await self._writer.write(batch)
+        now = self._clock.unix_micros()
+        for entry in entries:
+            metrics.RECORDER_LAG.record(max(0.0, (now - entry.accept_micros) / 1e6), lane=_LANES[entry.lane])
+        bind_contextvars(rows=len(batch))
+        return sum(len(entry.mask) for entry in entries)
+
+    def singles(self, entry: LogEntry) -> Sequence[LoggedEvent]:
+        """Takes an entry apart into its events."""
+        return list(entry.events())
+
+    async def handle_single(self, entry: LogEntry, single: LoggedEvent) -> None:
+        """Records one event.
+
+        Raises:
+            StorageUnavailableError: ClickHouse does not answer.
+            PoisonEvent: It can never be recorded.
+        """
+        batch = EventBatch()
+        _add(batch, _place(entry), single)
+        await self._writer.write(batch)
+
+
+def _place(entry: LogEntry) -> LogPlace:
+    return LogPlace.of(entry.shard, entry.lane, entry.entry_id, entry.accept_micros)
+
+
+def _add(batch: EventBatch, place: LogPlace, event: LoggedEvent) -> None:
+    admission = event.admission
+    batch.add(
+        place,
+        event.position,
+        event.letter,
+        admission.workspace,
+        event.admitted,
+        admission.accept_context,
+        admission.traceparent,
+    )
