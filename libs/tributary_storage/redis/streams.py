@@ -101,7 +101,7 @@ class GroupReader:
         return entries
 
     async def take_over(self) -> list[StreamEntry]:
-        """Returns entries that were read and never acknowledged: by this consumer's past life, or long ago by others."""
+        """Returns what was read and never acknowledged: by this consumer's past life, or long ago by others."""
         while self._history:
             entries = await self._past()
             if entries:
@@ -176,7 +176,7 @@ class GroupReader:
         if not whole:
             return []
         command = ("XPENDING", stream, self._group, whole[0][0], whole[-1][0], 2 * _TAKEN_AT_ONCE, self._consumer)
-        pending = await _run(self._client.execute_command(*command))
+        pending = await _run(self._client.execute_command(*command, parse_detail=True))
         deliveries = {one["message_id"]: int(one["times_delivered"]) for one in pending}
         return [
             StreamEntry(stream.decode(), entry_id.decode(), fields, deliveries.get(entry_id, 1))
