@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import grpc.aio
@@ -33,12 +33,12 @@ _SECONDS: Final = 10.0
 class Reports:
     """The query service, with the demo's key and its span of time."""
 
-    def __init__(self, target: str, api_key: str, now: datetime) -> None:
-        """Connects lazily; reports span 60 days back and one day ahead of `now`."""
+    def __init__(self, target: str, api_key: str, *, start_time: datetime, end_time: datetime) -> None:
+        """Connects lazily; every report spans `start_time` to `end_time`."""
         self._channel = grpc.aio.insecure_channel(target)
         self._stub = QueryServiceStub(self._channel)
         self._metadata = (("authorization", f"Bearer {api_key}"),)
-        self._start, self._end = now - timedelta(days=60), now + timedelta(days=1)
+        self._start, self._end = start_time, end_time
 
     async def probes(self) -> int:
         """Returns how many probes a report counts."""

@@ -1,0 +1,127 @@
+"""The running system gives the answers that other packages computed: in order, shuffled, and sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.support import journeys
+from tests.support.eventually import eventually
+from tests.support.stack import KeyedWorkspace, running_stack
+from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.verdict_pb2 import Verdict
+from tributary_cli.demo.reports import Reports
+from tributary_cli.demo.truth import MODELS
+from tributary_cli.demo.warehouse import Warehouse
+from tributary_cli.stack.clickhouse_server import DATABASE
+from tributary_cli.stack.stack import Stack
+from tributary_client import Tributary
+
+pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("vectors")]
+
+_CONVERSIONS = 465
+_SETTINGS = {
+    "own_domains": ["shop.example"],
+    "conversions": [{"name": "purchase", "role": "REVENUE", "primary": True}],
+    "attribution": [{"lookback_days": 30, "touch_grain": "event"}],
+}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, dict[str, KeyedWorkspace]]]:
+    settings = dict.fromkeys(("in-order", "shuffled-and-twice"), _SETTINGS)
+    with running_stack(tmp_path_factory.mktemp("vectors"), settings) as running:
+        yield running
+
+
+def send(stack: Stack, workspace: KeyedWorkspace, events: list[Event]) -> Counter[str]:
+    verdicts: Counter[str] = Counter()
+    with Tributary(stack.addresses["ingestion"], api_key=workspace.api_key) as tributary:
+        for start in range(0, len(events), 500):
+            answer = tributary.ingest(events[start : start + 500], backfill=True)
+            verdicts.update(Verdict.Name(verdict.verdict) for verdict in answer)
+    return verdicts
+
+
+def stored_conversions(stack: Stack, workspace: KeyedWorkspace) -> list[dict[str, Any]]:
+    async def ask() -> list[dict[str, Any]]:
+        warehouse = Warehouse(stack.addresses["clickhouse_http"], DATABASE, workspace.id)
+        try:
+            return await warehouse.rows("SELECT * FROM conversions FINAL WHERE workspace = {workspace:String}")
+        finally:
+            await warehouse.aclose()
+
+    return asyncio.run(ask())
+
+
+def reported(stack: Stack, workspace: KeyedWorkspace) -> dict[str, dict[str, tuple[int, int]]]:
+    async def ask() -> dict[str, dict[str, tuple[int, int]]]:
+        reports = Reports(
+            stack.addresses["query"],
+            workspace.api_key,
+            start_time=datetime(2026, 1, 1, tzinfo=UTC),
+            end_time=datetime(2026, 5, 1, tzinfo=UTC),
+        )
+        try:
+            return await reports.by_channel()
+        finally:
+            await reports.aclose()
+
+    return asyncio.run(ask())
+
+
+def waiting(stack: Stack, workspace: KeyedWorkspace) -> int:
+    async def ask() -> int:
+        start, end = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 5, 1, tzinfo=UTC)
+        reports = Reports(stack.addresses["query"], workspace.api_key, start_time=start, end_time=end)
+        try:
+            return await reports.waiting()
+        finally:
+            await reports.aclose()
+
+    return asyncio.run(ask())
+
+
+@pytest.mark.parametrize("order", ["in-order", "shuffled-and-twice"])
+def test_the_running_system_gives_the_answers_others_computed(
+    running: tuple[Stack, dict[str, KeyedWorkspace]], order: str
+) -> None:
+    stack, workspaces = running
+    workspace = workspaces[order]
+    events = journeys.events()
+    if order == "shuffled-and-twice":
+        twice = [*events, *events]
+        random.Random(7).shuffle(twice)
+        assert send(stack, workspace, twice) == {"VERDICT_ACCEPTED": len(events), "VERDICT_DUPLICATE": len(events)}
+    else:
+        assert send(stack, workspace, events) == {"VERDICT_ACCEPTED": len(events)}
+    eventually(lambda: waiting(stack, workspace) == 0, timeout=60)
+
+    answers = journeys.answers()
+    report = reported(stack, workspace)
+    for model in MODELS:
+        expected = answers.conversions[model]
+        assert report[model].keys() == expected.keys()
+        for channel, conversions in expected.items():
+            assert abs(report[model][channel][0] / 1e6 - conversions) <= _CONVERSIONS * 1e-6, (model, channel)
+    for model, by_channel in answers.value_cents.items():
+        touches = sum(len(row["touch_channels"]) for row in stored_conversions(stack, workspace))
+        for channel, cents in by_channel.items():
+            assert abs(report[model][channel][1] / 10_000 - cents) <= touches, (model, channel)
+
+    rows = {row["order_id"]: row for row in stored_conversions(stack, workspace)}
+    assert len(rows) == _CONVERSIONS
+    for model, by_journey in answers.per_journey_cents.items():
+        for journey, cents in by_journey.items():
+            found = [micros / 10_000 for micros in rows[journey][f"{model}_value_micros"]]
+            assert found == pytest.approx(cents, abs=1e-3), (model, journey)
+    for row in rows.values():
+        for model in MODELS:
+            assert sum(row[f"{model}_credit_micros"]) == 1_000_000
+            assert sum(row[f"{model}_value_micros"]) == row["value_micros"]
