@@ -110,19 +110,23 @@ class ClickHouse:
         self._mine = threading.local()
         self._opened: list[Client] = []
 
-    async def execute(self, statement: str, parameters: Mapping[str, Any] | None = None) -> list[Row]:
+    async def execute(
+        self, statement: str, parameters: Mapping[str, Any] | None = None, *, raw_strings: bool = False
+    ) -> list[Row]:
         """Runs a statement and returns its rows.
 
         Args:
             statement: One statement; with parameters, a literal `%` is doubled.
             parameters: Values for `%(name)s`, escaped by the driver.
+            raw_strings: Whether String columns come as bytes: what is protobuf is no text.
 
         Raises:
             StorageUnavailableError: No answer, or not now. Whether the statement ran is unknown.
             StatementRefusedError: ClickHouse will never run it.
         """
         with span("clickhouse query"):
-            answer: list[Row] = await self._run(lambda client: client.execute(statement, parameters))
+            settings = {"strings_as_bytes": raw_strings}
+            answer: list[Row] = await self._run(lambda client: client.execute(statement, parameters, settings=settings))
             return answer
 
     async def insert(self, table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> int:

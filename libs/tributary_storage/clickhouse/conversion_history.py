@@ -1,0 +1,40 @@
+"""One conversion as ClickHouse knows it: all its revisions, and what was sent of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import Delivery
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.delivery_rows import delivery_of
+from tributary_storage.clickhouse.statements import statement
+
+MAX_REVISIONS: Final = 1000
+"""Revisions of one conversion that are told; the newest, if there are more."""
+
+
+class ConversionHistory:
+    """Reads conversions by id. Every method raises `StorageUnavailableError` if ClickHouse does not answer."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        """Reads through this client."""
+        self._clickhouse = clickhouse
+
+    async def revisions(self, workspace: str, conversion_id: str) -> list[ConversionRevised]:
+        """Returns the revisions, oldest first; none if there is no such conversion."""
+        parameters = {"workspace": workspace, "conversion_id": conversion_id, "limit": MAX_REVISIONS}
+        rows = await self._clickhouse.execute(statement("revisions_of_conversion"), parameters, raw_strings=True)
+        return [ConversionRevised.FromString(row[0]) for row in reversed(rows)]
+
+    async def deliveries(self, workspace: str, conversion_id: str) -> list[Delivery]:
+        """Returns what was sent where, or why not: oldest revision first, each as of its newest attempt."""
+        parameters = {"workspace": workspace, "conversion_id": conversion_id}
+        rows = await self._clickhouse.execute(statement("deliveries_of_conversion"), parameters)
+        return [delivery_of(row) for row in rows]
+
+    async def conversion_of_event(self, workspace: str, event_id: str) -> str:
+        """Returns the id of the conversion that an event observed; empty if there is none."""
+        parameters = {"workspace": workspace, "event_id": event_id}
+        rows = await self._clickhouse.execute(statement("conversion_of_event"), parameters)
+        return str(rows[0][0]) if rows else ""

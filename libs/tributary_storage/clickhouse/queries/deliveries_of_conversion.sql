@@ -1,0 +1,31 @@
+-- What was sent of one conversion, oldest first: per destination and revision its newest attempt.
+SELECT
+    destination_id,
+    conversion_id,
+    revision,
+    attempt,
+    operation,
+    state,
+    outcome,
+    status_code,
+    ineligible_reason,
+    message,
+    visible_id,
+    destination_request_id,
+    click_id_family,
+    consent_basis,
+    currency,
+    value_micros,
+    toUnixTimestamp64Micro(plan_time),
+    toUnixTimestamp64Micro(attempt_time),
+    toUnixTimestamp64Micro(due_time)
+FROM deliveries FINAL
+WHERE workspace = %(workspace)s
+    AND conversion_id = %(conversion_id)s
+ORDER BY
+    revision,
+    destination_id,
+    attempt DESC
+LIMIT 1 BY
+    revision,
+    destination_id

@@ -1,0 +1,17 @@
+-- The deliveries of a workspace by (destination, conversion): how many there are, how many were taken as new more than
+-- once, and how many were shown under more than one visible id.
+SELECT
+    count(),
+    countIf(taken > 1),
+    countIf(visible_ids > 1)
+FROM
+(
+    SELECT
+        countIf(operation = 'CREATE' AND outcome = 'OK') AS taken,
+        uniqExactIf(visible_id, visible_id != '') AS visible_ids
+    FROM deliveries FINAL
+    WHERE workspace = %(workspace)s
+    GROUP BY
+        destination_id,
+        conversion_id
+)
