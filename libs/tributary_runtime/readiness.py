@@ -84,6 +84,12 @@ class Health:
             await context.abort(grpc.StatusCode.NOT_FOUND, "This process serves no such service.")
         return found
 
+    async def List(self, _request: Any, _context: Any) -> health_pb2.HealthListResponse:
+        """Answers for all services at once."""
+        return health_pb2.HealthListResponse(
+            statuses={service: self._status(service) for service in ("", *sorted(self._services))}
+        )
+
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """Answers now and at each change."""
         told = None

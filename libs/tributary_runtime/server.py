@@ -239,7 +239,7 @@ def _signals() -> Any:
 
 
 def _rules_of(servicers: Sequence[Servicer], settings: ServiceSettings) -> dict[str, Access]:
-    rules: dict[str, Access] = {f"/{HEALTH_SERVICE}/{method}": Door.PUBLIC for method in ("Check", "Watch")}
+    rules: dict[str, Access] = {f"/{HEALTH_SERVICE}/{method}": Door.PUBLIC for method in ("Check", "List", "Watch")}
     if settings.reflection:
         rules[f"/{reflection.SERVICE_NAME}/ServerReflectionInfo"] = Door.PUBLIC
     for servicer in servicers:
