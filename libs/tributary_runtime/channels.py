@@ -2,6 +2,10 @@
 
 The one rule: nobody retries behind the caller's back. A call is sent again only where gRPC knows that no server has
 seen it; whether an answer was lost is the caller's to decide (SEMANTICS section 3: the committer counts its re-sends).
+
+A channel watches the health of each replica and sends calls only to ready ones. That is also what makes a replica leave
+without failing a call: gRPC's server cancels what has arrived but is not begun when it is told to stop, so by then
+nobody may be sending.
 """
 
 import json
@@ -15,6 +19,7 @@ from pydantic import SecretStr
 
 from tributary_runtime import traces
 from tributary_runtime.authentication import AUTHORIZATION, INTERNAL_TOKEN
+from tributary_runtime.readiness import READINESS
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Of one message between services; 1000 events of 4 KiB and their neighbours fit."""
@@ -22,8 +27,10 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 DEFAULT_DEADLINE_SECONDS = 10.0
 """Of a unary call that sets none."""
 
+_SERVICE_CONFIG = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": READINESS}}
+
 _OPTIONS: tuple[tuple[str, Any], ...] = (
-    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.service_config_disable_resolution", 1),  # a DNS record must not switch retries on
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),

@@ -87,6 +87,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         self._gate = gate
         self._max_concurrent_calls = max_concurrent_calls
         self._running = 0
+        self.last_arrival_seconds = 0.0
+        """When the last call that was not public came, by the monotonic clock."""
         self._wrapped: dict[str, tuple[_Handler, _Handler]] = {}
         metrics.RPC_METHODS.declare(rules)
 
@@ -102,6 +104,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         access = self._rules.get(method)
         if handler is None or access is Door.PUBLIC:
             return handler
+        self.last_arrival_seconds = self._clock.monotonic_seconds()
         metadata = dict(details.invocation_metadata)
         traceparent = metadata.get(traces.TRACEPARENT)
         if traceparent:

@@ -18,6 +18,9 @@ from tributary_runtime.errors import PreconditionError, TributaryError, Unavaila
 
 log = structlog.get_logger(__name__)
 
+READINESS = "tributary.ready"
+"""Name, in health, of the readiness of a process whatever it serves; our own channels watch it."""
+
 CHECK_SECONDS = 5.0
 """Between checks while everything is fine."""
 
@@ -53,7 +56,7 @@ class Health:
     """The standard health service. `""` is liveness and stays SERVING; the services' names are readiness."""
 
     def __init__(self, services: Sequence[str]) -> None:
-        self._services = frozenset(services)
+        self._services = frozenset((*services, READINESS))
         self._is_ready = False
         self._is_closed = False
         self._changed = asyncio.Condition()

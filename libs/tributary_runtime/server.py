@@ -1,7 +1,7 @@
 """A service: from settings to the last answered call.
 
 The one rule: whoever was let in gets an answer. SIGTERM: health says NOT_SERVING, calls are served for
-`drain_delay_seconds` more, then no new ones are taken and those in flight have `GRACE_SECONDS` to finish; only then do
+`drain_delay_seconds` more and until no new ones come, then those in flight have `GRACE_SECONDS` to finish; only then do
 the loops stop, finish what they read, and acknowledge it. `kill -9` is as safe, only slower.
 
 A loop that fails brings the whole process down, with a line that says which: half a process is worse than none.
@@ -33,6 +33,12 @@ log = structlog.get_logger(__name__)
 
 GRACE_SECONDS = 25.0
 """How long calls in flight may take once no new ones are taken."""
+
+QUIET_SECONDS = 0.1
+"""Without a new call for so long, none is on its way: gRPC would cancel what has arrived but is not begun."""
+
+LONGEST_QUIET_WAIT_SECONDS = 2.0
+"""How long to wait for that where callers do not care about health."""
 
 LOOP_GRACE_SECONDS = 20.0
 """How long a loop may take to finish what it has read."""
@@ -138,7 +144,7 @@ async def serve(
     if started is not None:
         started(port)
     with _signals() as hurry:
-        await _live(settings, server, servicers, readiness, health, loops, hurry)
+        await _live(settings, server, servicers, readiness, health, loops, interceptor, hurry)
 
 
 async def _live(
@@ -148,6 +154,7 @@ async def _live(
     readiness: Readiness,
     health: Health,
     loops: Sequence[Loop],
+    interceptor: CallInterceptor,
     signals: "_Signals",
 ) -> None:
     stop_checking, stop_loops = asyncio.Event(), asyncio.Event()
@@ -161,6 +168,7 @@ async def _live(
             log.info("server_draining", delay_seconds=settings.drain_delay_seconds)
             await readiness.drain()
             await _wait(signals.second, settings.drain_delay_seconds)
+            await _wait_for_quiet(interceptor, signals.second)
             await _stop(server, servicers, health, 0.0 if signals.second.is_set() else GRACE_SECONDS)
             stop_loops.set()
             if running:
@@ -213,6 +221,18 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
     except TimeoutError:
         return
+
+
+async def _wait_for_quiet(interceptor: CallInterceptor, hurry: asyncio.Event) -> None:
+    """Waits until no new calls come, or have not stopped coming for too long."""
+    clock = SystemClock()
+    begin = clock.monotonic_seconds()
+    while not hurry.is_set():
+        now = clock.monotonic_seconds()
+        is_quiet = now - max(begin, interceptor.last_arrival_seconds) >= QUIET_SECONDS
+        if is_quiet or now - begin >= LONGEST_QUIET_WAIT_SECONDS:
+            return
+        await _wait(hurry, QUIET_SECONDS / 4)
 
 
 class _Signals:

@@ -1,0 +1,261 @@
+"""Acknowledge last; bury alone; an outage is no poison; stop when too much dies."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.support.eventually import eventually_async
+from tests.unit.runtime.conftest import LogLines
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.errors import Backpressure, PoisonEvent, StorageUnavailableError
+from tributary_runtime.metrics import Group
+from tributary_runtime.worker import PoisonLimit, TooManyPoisonedError, Worker
+
+
+@dataclass
+class Entry:
+    """Events by name; a name says what happens: `poison…` can never be handled, `bug…` raises something else."""
+
+    number: int
+    events: list[str]
+    deliveries: int = 1
+    accept_micros: int = 0
+
+
+@dataclass
+class Log:
+    """A log in memory: what was not acknowledged is handed out again by `take_over`."""
+
+    entries: list[Entry]
+    unread: list[Entry] = field(init=False)
+    left_behind: list[Entry] = field(default_factory=list)
+    acked: list[int] = field(default_factory=list)
+    dead: list[tuple[int, str | None, str]] = field(default_factory=list)
+    outages: int = 0
+    batch: int = 10
+
+    def __post_init__(self) -> None:
+        self.unread = list(self.entries)
+
+    def _go_out(self) -> None:
+        if self.outages:
+            self.outages -= 1
+            raise StorageUnavailableError("out")
+
+    async def read(self) -> Sequence[Entry]:
+        self._go_out()
+        taken, self.unread = self.unread[: self.batch], self.unread[self.batch :]
+        if not taken:
+            await asyncio.sleep(0.005)
+        return taken
+
+    async def take_over(self) -> Sequence[Entry]:
+        taken, self.left_behind = self.left_behind, []
+        return taken
+
+    async def ack(self, entries: Sequence[Entry]) -> None:
+        self._go_out()
+        self.acked += [entry.number for entry in entries]
+
+    async def dead_letter(self, entry: Entry, single: str | None, reason: str, message: str) -> None:
+        self._go_out()
+        self.dead.append((entry.number, single, reason))
+
+
+class Doer:
+    """Counts what was done; fails as the events are named, a given number of times."""
+
+    def __init__(self, log: Log, *, outages: int = 0, pressure: int = 0) -> None:
+        self.log = log
+        self.done: Counter[str] = Counter()
+        self.batches: list[int] = []
+        self.outages = outages
+        self.pressure = pressure
+        self.acked_before_done = False
+
+    async def handle(self, entries: Sequence[Entry]) -> int:
+        if self.outages:
+            self.outages -= 1
+            raise StorageUnavailableError("the store is out")
+        if self.pressure:
+            self.pressure -= 1
+            raise Backpressure("the store is full", pause_seconds=0.001)
+        self.batches.append(len(entries))
+        for entry in entries:
+            self.acked_before_done |= entry.number in self.log.acked
+            for event in entry.events:
+                self._do(event)
+        return sum(len(entry.events) for entry in entries)
+
+    def singles(self, entry: Entry) -> Sequence[str]:
+        if entry.events == ["unreadable"]:
+            raise ValueError("no protobuf")
+        return entry.events
+
+    async def handle_single(self, entry: Entry, single: str) -> None:
+        self.acked_before_done |= entry.number in self.log.acked
+        self._do(single)
+
+    def _do(self, event: str) -> None:
+        if event.startswith("poison"):
+            raise PoisonEvent("BAD_SHAPE", f"{event} has no shape")
+        if event.startswith(("bug", "unreadable")):
+            raise ZeroDivisionError("oops")
+        self.done[event] += 1
+
+
+async def work(log: Log, doer: Doer, *, entries: int, limit: PoisonLimit | None = None) -> None:
+    """Runs a worker until so many entries are acknowledged."""
+    worker = Worker(
+        Group.RECORD,
+        log,
+        doer,
+        SystemClock(),
+        rng=random.Random(7),
+        poison_limit=limit or PoisonLimit(),
+        take_over_seconds=0.05,
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(worker.run(stop))
+    try:
+        await eventually_async(lambda: running.done() or len(log.acked) >= entries)
+    finally:
+        stop.set()
+        await running
+
+
+def good(count: int, events: int = 3) -> list[Entry]:
+    return [Entry(number, [f"e{number}-{event}" for event in range(events)]) for number in range(count)]
+
+
+async def test_everything_is_done_once_and_acknowledged_last() -> None:
+    log = Log(good(25))
+    doer = Doer(log)
+    await work(log, doer, entries=25)
+    assert set(doer.done.values()) == {1}
+    assert sorted(log.acked) == list(range(25))
+    assert not doer.acked_before_done
+
+
+@pytest.mark.parametrize(
+    ("outages", "pressure"), [pytest.param(3, 0, id="outage"), pytest.param(0, 3, id="backpressure")]
+)
+async def test_what_cannot_be_done_now_is_done_later_and_buried_never(outages: int, pressure: int) -> None:
+    log = Log(good(5))
+    doer = Doer(log, outages=outages, pressure=pressure)
+    await work(log, doer, entries=5)
+    assert (sorted(log.acked), log.dead) == ([0, 1, 2, 3, 4], [])
+    assert set(doer.done.values()) == {1}
+
+
+async def test_an_outage_of_the_log_itself_loses_nothing() -> None:
+    log = Log(good(5), outages=2, batch=1)
+    doer = Doer(log)
+    await work(log, doer, entries=5)
+    assert sorted(log.acked) == [0, 1, 2, 3, 4]
+
+
+async def test_a_lost_acknowledgement_does_not_repeat_the_work() -> None:
+    log = Log(good(1))
+    doer = Doer(log)
+    log.read, read = lambda: _then_out(log, read), log.read  # type: ignore[method-assign]
+    await work(log, doer, entries=1)
+    assert set(doer.done.values()) == {1}
+
+
+async def _then_out(log: Log, read: object) -> Sequence[Entry]:
+    taken = await read()  # type: ignore[operator]
+    if taken:
+        log.outages = 2
+    return taken  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [pytest.param("poison", "BAD_SHAPE", id="poison"), pytest.param("bug", "ZeroDivisionError", id="bug")],
+)
+async def test_a_bad_event_is_buried_alone(name: str, reason: str) -> None:
+    log = Log([*good(4), Entry(4, ["n1", name, "n2"]), Entry(5, ["n3"])])
+    doer = Doer(log)
+    await work(log, doer, entries=6)
+    assert log.dead == [(4, name, reason)]
+    assert doer.done.keys() >= {"n1", "n2", "n3", "e0-0", "e3-2"}
+    assert sorted(log.acked) == list(range(6))
+
+
+async def test_an_entry_that_cannot_be_taken_apart_is_buried_whole() -> None:
+    log = Log([Entry(0, ["unreadable"]), *good(3)[1:]])
+    await work(log, Doer(log), entries=3)
+    assert log.dead == [(0, None, "ValueError")]
+
+
+async def test_an_entry_whose_workers_died_is_handled_event_by_event() -> None:
+    log = Log([])
+    log.left_behind = [Entry(0, ["a", "poison", "b"], deliveries=3), Entry(1, ["c"], deliveries=2)]
+    doer = Doer(log)
+    await work(log, doer, entries=2)
+    assert doer.batches == [1]  # the other one, as a batch
+    assert (log.dead, set(doer.done)) == ([(0, "poison", "BAD_SHAPE")], {"a", "b", "c"})
+
+
+async def test_what_a_dead_worker_left_is_taken_over() -> None:
+    log = Log(good(2))
+    log.left_behind = [Entry(7, ["x"], deliveries=2)]
+    doer = Doer(log)
+    await work(log, doer, entries=3)
+    assert doer.done["x"] == 1
+
+
+async def test_the_worker_stops_before_it_buries_everything(log_lines: LogLines) -> None:
+    log = Log([Entry(number, ["poison"]) for number in range(100)])
+    with pytest.raises(TooManyPoisonedError):
+        await work(log, Doer(log), entries=100, limit=PoisonLimit(window=20, share=0.5))
+    assert len(log.dead) == 10
+    assert len(log.acked) == 10  # the eleventh is still there, for whoever has repaired the cause
+
+
+async def test_a_believable_share_of_poison_does_not_stop_the_worker() -> None:
+    entries = [Entry(number, ["poison" if number % 3 == 0 else f"n{number}"]) for number in range(60)]
+    log = Log(entries)
+    await work(log, Doer(log), entries=60, limit=PoisonLimit(window=20, share=0.5))
+    assert len(log.dead) == 20
+
+
+async def test_what_was_read_when_the_stop_came_is_finished() -> None:
+    log = Log(good(3))
+    doer = Doer(log)
+    stop = asyncio.Event()
+    original = doer.handle
+
+    async def handle(entries: Sequence[Entry]) -> int:
+        stop.set()
+        await asyncio.sleep(0)
+        return await original(entries)
+
+    doer.handle = handle  # type: ignore[method-assign]
+    await Worker(Group.RECORD, log, doer, SystemClock()).run(stop)
+    assert sorted(log.acked) == [0, 1, 2]
+
+
+async def test_a_stop_during_an_outage_leaves_the_batch_to_others() -> None:
+    log = Log(good(3))
+    doer = Doer(log, outages=1_000_000)
+    stop = asyncio.Event()
+    running = asyncio.create_task(Worker(Group.RECORD, log, doer, SystemClock()).run(stop))
+    await eventually_async(lambda: doer.outages < 1_000_000)
+    stop.set()
+    await running
+    assert (log.acked, log.dead) == ([], [])
+
+
+async def test_each_batch_has_one_line(log_lines: LogLines) -> None:
+    log = Log(good(4))
+    await work(log, Doer(log), entries=4)
+    (line,) = [line for line in log_lines if line["event"] == "batch_handled"]
+    assert (line["group"], line["entries"], line["events"], line["outcome"]) == ("record", 4, 12, "handled")
