@@ -140,9 +140,11 @@ class Admission:
             return
         answers = await self._claims.commit(commands)
         for plain_group, answer in zip(plain_groups, answers, strict=False):
-            self._settle_plain(plain_group, answer)
+            _settle_plain(plain_group, answer)
         for order_group, answer in zip(order_groups, answers[len(plain_groups) :], strict=True):
             _settle_ordered(order_group, answer)
+        for call in taken:  # only now: events of one order are decided in the order of the call, whatever their shards
+            self._orders += call.order_parts(self._placement)
         metrics.COMMIT_EVENTS.record(sum(call.size for call in taken))
         metrics.COMMIT_CALLS.record(len(taken))
         metrics.COMMIT_DURATION.record(self._clock.monotonic_seconds() - started)
@@ -159,25 +161,23 @@ class Admission:
                 events += call.size
         return taken
 
-    def _settle_plain(self, parts: Sequence[PlainPart], answer: Decided | Undecided) -> None:
-        if isinstance(answer, Undecided):
-            _log_undecided(parts[0].shard, answer)
-            outcome = outcomes.undecided(answer)
-            for part in parts:
-                positions = part.positions + part.ordered
-                part.call.settle(positions, [outcome] * len(positions))
-            return
-        decided, registered = outcomes.of_plain(answer), outcomes.of_registrations(answer)
-        at = at_registered = 0
+
+def _settle_plain(parts: Sequence[PlainPart], answer: Decided | Undecided) -> None:
+    if isinstance(answer, Undecided):
+        _log_undecided(parts[0].shard, answer)
+        outcome = outcomes.undecided(answer)
         for part in parts:
-            count = len(part.positions)
-            part.call.settle(part.positions, decided[at : at + count])
-            at += count
-            if part.ordered:
-                count = len(part.ordered)
-                found = registered[at_registered : at_registered + count]
-                at_registered += count
-                self._orders += part.call.order_parts(self._placement, part.ordered, found)
+            positions = part.positions + part.ordered
+            part.call.settle(positions, [outcome] * len(positions))
+        return
+    decided, registered = outcomes.of_plain(answer), outcomes.of_registrations(answer)
+    at = at_registered = 0
+    for part in parts:
+        count, count_registered = len(part.positions), len(part.ordered)
+        part.call.settle(part.positions, decided[at : at + count])
+        part.call.register(part.ordered, registered[at_registered : at_registered + count_registered])
+        at += count
+        at_registered += count_registered
 
 
 def _settle_ordered(parts: Sequence[OrderPart], answer: Decided | Undecided) -> None:

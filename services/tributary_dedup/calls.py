@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from operator import itemgetter
 
 from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
 from tributary.event.v1 import verdict_pb2
@@ -46,7 +47,7 @@ class Call:
         done: Set when all have an outcome.
     """
 
-    __slots__ = ("_missing", "_request", "_traceparent", "done", "lane", "outcomes", "size")
+    __slots__ = ("_missing", "_registered", "_request", "_traceparent", "done", "lane", "outcomes", "size")
 
     def __init__(self, request: dedup_service_pb2.AdmitEventsRequest, traceparent: str) -> None:
         self._request = request
@@ -55,6 +56,7 @@ class Call:
         self.size = len(request.claims)
         self.outcomes: list[Outcome | None] = [None] * self.size
         self._missing = self.size
+        self._registered: dict[int, Outcome | None] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -102,18 +104,14 @@ class Call:
             part.payload = self._pack(part.positions)
         return list(parts.values())
 
-    def order_parts(
-        self, placement: Placement, ordered: Sequence[int], found: Sequence[Outcome | None]
-    ) -> list[OrderPart]:
-        """Packs events with an order for step (b), one part per order shard.
+    def register(self, positions: Sequence[int], found: Sequence[Outcome | None]) -> None:
+        """Takes what step (a) found of events with an order, None where it left the decision to step (b)."""
+        self._registered.update(zip(positions, found, strict=True))
 
-        Args:
-            placement: Where claims live.
-            ordered: Positions in the call.
-            found: Per position what step (a) found, None where it left the decision to step (b).
-        """
+    def order_parts(self, placement: Placement) -> list[OrderPart]:
+        """Packs the registered events for step (b), one part per order shard, each in the order of the call."""
         parts: dict[int, OrderPart] = {}
-        for position, before in zip(ordered, found, strict=True):
+        for position, before in sorted(self._registered.items(), key=itemgetter(0)):
             claim = self._request.claims[position]
             order = claim.order_digest
             shard = placement.shard(order)

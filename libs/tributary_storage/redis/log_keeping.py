@@ -99,7 +99,7 @@ class LogKeeping:
         for shard, lane in self._streams:
             stream = keys.event_log(shard, lane)
             if await self._run("EXISTS", stream):
-                told = await self._run("XINFO", "STREAM", stream)
+                told = await self._run("XINFO STREAM", stream)
                 last[shard, lane] = _position(told["last-generated-id"])
             else:
                 last[shard, lane] = START
@@ -128,7 +128,7 @@ class LogKeeping:
     async def _group(self, stream: str, group: str) -> dict[str, Any] | None:
         if not await self._run("EXISTS", stream):
             return None
-        groups = await self._run("XINFO", "GROUPS", stream)
+        groups = await self._run("XINFO GROUPS", stream)
         unknown = [name for found in groups if (name := found["name"].decode()) not in EVENT_LOG_GROUPS]
         if unknown:
             log.warning("unknown_groups_ignored", stream=stream, groups=unknown)

@@ -1,0 +1,126 @@
+"""What ingestion would send to dedup, without ingestion: requests with real digests, and dedup as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis.asyncio
+
+from tests.support.ports import free_port
+from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
+from tributary.event.v1 import verdict_pb2
+from tributary_cli.stack.services import ServiceProcess
+from tributary_domain import ids
+from tributary_storage.clickhouse.migrate import migrate
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.epoch import Epoch, create_epoch
+
+AN_EPOCH = Epoch("an-epoch", shards=4, claim_bucket_bits=6, create_time_micros=1)
+INTERNAL_TOKEN = "internal-token-of-tests"
+EVENT_TIME_SECONDS = 1_700_000_000
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One event as the door passes it on; say only what matters."""
+
+    event_id: str
+    payload: str = "payload"
+    """Stands for all of its content: another text, another digest."""
+    order: str = ""
+    value: int | None = 100
+    rank: int = 1
+    door: verdict_pb2.Verdict.ValueType = verdict_pb2.VERDICT_ACCEPTED
+    version: int = 1
+
+    def claim(self, workspace: str) -> dedup_service_pb2.EventClaim:
+        claim = dedup_service_pb2.EventClaim(
+            event_digest=ids.event_digest(workspace, self.event_id),
+            payload_digest=hashlib.blake2b(self.payload.encode(), digest_size=8).digest(),
+            payload_digest_version=self.version,
+            verdict=self.door,
+        )
+        if self.order:
+            claim.order_digest = ids.order_digest(workspace, "purchase", "", self.order)
+            claim.source_rank = self.rank
+            if self.value is not None:
+                claim.value_digest = ids.value_digest("EUR", self.value)
+        return claim
+
+    def admitted(self) -> bytes:
+        message = admitted_events_pb2.AdmittedEvent(verdict=self.door)
+        message.event.event_id = self.event_id
+        message.event.event_time.seconds = EVENT_TIME_SECONDS
+        if self.order:
+            message.event.conversion.name = "purchase"
+            message.event.conversion.order_id = self.order
+        else:
+            message.event.touchpoint.SetInParent()
+        return message.SerializeToString()
+
+
+def a_request(
+    workspace: str, events: Sequence[Sent], lane: dedup_service_pb2.Lane.ValueType = dedup_service_pb2.LANE_LIVE
+) -> dedup_service_pb2.AdmitEventsRequest:
+    """Returns the request that ingestion would make."""
+    return dedup_service_pb2.AdmitEventsRequest(
+        workspace=workspace,
+        accept_context=admitted_events_pb2.AcceptContext(api_key_id="k1"),
+        claims=[event.claim(workspace) for event in events],
+        events=[event.admitted() for event in events],
+        lane=lane,
+    )
+
+
+async def prepare(redis_url: str, epoch: Epoch = AN_EPOCH) -> None:
+    """Gives a Redis its epoch, as `tributary migrate` would."""
+    async with connect(redis_url, name="tests") as client:
+        await create_epoch({"log": client}, epoch)
+
+
+@contextmanager
+def running_dedup(
+    directory: Path, redis_url: str, clickhouse_url: str, *, settings: dict[str, str] | None = None
+) -> Iterator[ServiceProcess]:
+    """Starts dedup on prepared stores and waits until it is ready."""
+    asyncio.run(prepare(redis_url))
+    asyncio.run(migrate(clickhouse_url))
+    process = dedup_process(directory, redis_url, clickhouse_url, settings=settings)
+    try:
+        process.start()
+        process.wait_until_ready()
+        yield process
+    finally:
+        process.stop()
+
+
+def dedup_process(
+    directory: Path, redis_url: str, clickhouse_url: str, *, settings: dict[str, str] | None = None
+) -> ServiceProcess:
+    """Describes a dedup; nothing runs yet."""
+    environment = {
+        "TRIBUTARY_LOG_URL": redis_url,
+        "TRIBUTARY_CLICKHOUSE_URL": clickhouse_url,
+        "TRIBUTARY_INTERNAL_TOKEN": INTERNAL_TOKEN,
+        "TRIBUTARY_DRAIN_DELAY_SECONDS": "0",
+        "TRIBUTARY_DEDUP_CONSUMER": secrets.token_hex(4),
+        "TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG": "true",  # tests share one ClickHouse among many logs
+        **(settings or {}),
+    }
+    return ServiceProcess("dedup", free_port(), directory / "dedup.log", environment)
+
+
+async def letters_in_log(client: redis.asyncio.Redis, shards: int = AN_EPOCH.shards) -> str:
+    """Returns the masks of all entries of both lanes, one after another."""
+    masks = []
+    for shard in range(shards):
+        for lane in ("live", "bulk"):
+            for _, fields in await client.xrange(f"trb:{{l{shard}}}:log:{lane}"):
+                masks.append(fields[b"mask"].decode())
+    return "".join(masks)
