@@ -28,11 +28,17 @@ _PART_FIELD_BYTES: Final = 8
 _PENDING: Final = b"u"
 
 
+def conversion_key(workspace: str, conversion_id: str) -> str:
+    """Returns what a conversion is kept under: adjustments name ids, and no workspace reaches another's conversions."""
+    return f"{workspace}|{conversion_id}"
+
+
 @dataclass(frozen=True, slots=True)
 class ConversionRecord:
     """A conversion as it was read."""
 
-    conversion_id: str
+    key: str
+    """`conversion_key` of it."""
     parts: Mapping[bytes, bytes]
     """8-byte event hash -> what the event says; every event once."""
     revision: int
@@ -74,28 +80,28 @@ class Conversions:
         """Keeps what events say about conversions, each event once, and reads all that is known of them.
 
         Args:
-            parts: Conversion id -> 8-byte event hash -> what it says; without parts a conversion is only read.
+            parts: Conversion key -> 8-byte event hash -> what it says; without parts a conversion is only read.
             life_seconds: How long a conversion lives after a new part.
 
         Returns:
-            One record per conversion id.
+            One record per conversion key.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
-        ids = list(parts)
-        shards = by_shard((shard_of_key(one, self._shards), at) for at, one in enumerate(ids))
+        names = list(parts)
+        shards = by_shard((shard_of_key(one, self._shards), at) for at, one in enumerate(names))
         calls: list[Call] = []
         for shard, positions in shards.items():
             arguments: list[Argument] = [life_seconds]
             for at in positions:
-                own = parts[ids[at]]
+                own = parts[names[at]]
                 arguments += (len(own), *chain.from_iterable(own.items()))
-            calls.append(([keys.conversion(shard, ids[at]) for at in positions], arguments))
+            calls.append(([keys.conversion(shard, names[at]) for at in positions], arguments))
         records = {}
         for positions, answer in zip(shards.values(), await run(self._client, _OBSERVE, calls), strict=True):
             for at, flat in zip(positions, answer[1:], strict=True):
-                records[ids[at]] = _record(ids[at], flat, answer[0])
+                records[names[at]] = _record(names[at], flat, answer[0])
         return records
 
     async def publish(self, publications: Sequence[Publication]) -> list[bool]:
@@ -107,12 +113,10 @@ class Conversions:
         Raises:
             StorageUnavailableError: The state store did not answer: what was published is unknown; read again.
         """
-        shards = by_shard(
-            (shard_of_key(one.record.conversion_id, self._shards), at) for at, one in enumerate(publications)
-        )
+        shards = by_shard((shard_of_key(one.record.key, self._shards), at) for at, one in enumerate(publications))
         calls: list[Call] = []
         for shard, positions in shards.items():
-            names = [keys.conversion(shard, publications[at].record.conversion_id) for at in positions]
+            names = [keys.conversion(shard, publications[at].record.key) for at in positions]
             arguments: list[Argument] = []
             for at in positions:
                 one = publications[at]
@@ -134,7 +138,7 @@ class Conversions:
         """Appends marked revisions to the conversion log and takes the marks away; for what ClickHouse has.
 
         Args:
-            revisions: (conversion id, revision); of one conversion oldest first. What is not marked is passed over.
+            revisions: (conversion key, revision); of one conversion oldest first. What is not marked is passed over.
 
         Returns:
             How many were appended.
@@ -153,7 +157,7 @@ class Conversions:
         return sum(await run(self._client, _EMIT, calls))
 
 
-def _record(conversion_id: str, flat: Sequence[Any], redis_time_micros: int) -> ConversionRecord:
+def _record(key: str, flat: Sequence[Any], redis_time_micros: int) -> ConversionRecord:
     parts: dict[bytes, bytes] = {}
     pending: dict[int, bytes] = {}
     numbers = {b"r": 0, b"j": 0}
@@ -168,7 +172,7 @@ def _record(conversion_id: str, flat: Sequence[Any], redis_time_micros: int) -> 
         elif name.startswith(_PENDING):
             pending[int(name[1:])] = value
     return ConversionRecord(
-        conversion_id=conversion_id,
+        key=key,
         parts=parts,
         revision=numbers[b"r"],
         journey_version=numbers[b"j"],

@@ -1,0 +1,1 @@
+"""Domain values <-> protobuf messages, in one place each."""

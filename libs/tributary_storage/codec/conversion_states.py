@@ -1,0 +1,214 @@
+"""A conversion as the core sees it -> `ConversionState`, the message that is published, stored and delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from tributary.attribution.v1.conversion_pb2 import (
+    AppliedAdjustment,
+    ConversionState,
+    NotCountedReason,
+    OrderKey,
+    RevisionCause,
+)
+from tributary.attribution.v1.credit_pb2 import (
+    AppliedModel,
+    CreditedTouch,
+    ModelCredit,
+    TouchSource,
+    UnattributedCredit,
+    UnattributedReason,
+)
+from tributary.common.v1.money_pb2 import Money
+from tributary.event.v1.context_pb2 import Observer
+from tributary.event.v1.conversion_pb2 import CustomerType, ValueSource
+from tributary.event.v1.event_pb2 import Event, Origin
+from tributary_domain import conversion as domain
+from tributary_domain.attribution import Attribution
+from tributary_domain.conversion import AdjustmentKind, ConversionStatus
+from tributary_domain.settings import MODELS
+from tributary_storage.clickhouse.names import timestamp
+from tributary_storage.codec.conversion_parts import ConversionPart
+
+CAUSE_OF_ADJUSTMENT: Final = {
+    AdjustmentKind.REFUND: RevisionCause.REVISION_CAUSE_REFUND,
+    AdjustmentKind.CHARGEBACK: RevisionCause.REVISION_CAUSE_CHARGEBACK,
+    AdjustmentKind.REVERSAL: RevisionCause.REVISION_CAUSE_REVERSAL,
+    AdjustmentKind.RESTATEMENT: RevisionCause.REVISION_CAUSE_RESTATEMENT,
+    AdjustmentKind.RETRACTION: RevisionCause.REVISION_CAUSE_RETRACTION,
+}
+
+_NOT_COUNTED: Final = {
+    ConversionStatus.RETRACTED: NotCountedReason.NOT_COUNTED_REASON_RETRACTED,
+    ConversionStatus.UNCOUNTED: NotCountedReason.NOT_COUNTED_REASON_TRAFFIC,
+}
+_ORIGINS: Final = {
+    Observer.OBSERVER_BROWSER: Origin.ORIGIN_WEB,
+    Observer.OBSERVER_FORWARDED: Origin.ORIGIN_WEB,
+    Observer.OBSERVER_APP: Origin.ORIGIN_APP,
+}
+
+
+def event_reference(event_hash: int) -> str:
+    """Returns how a touch names its event where only the hash is kept: `x1:` and 16 hexadecimal digits.
+
+    In ClickHouse: `concat('x1:', leftPad(lower(hex(xxHash64(event_id))), 16, '0'))`.
+
+    >>> event_reference(255)
+    'x1:00000000000000ff'
+    """
+    return f"x1:{event_hash:016x}"
+
+
+def hash_of_reference(reference: str) -> int:
+    """Returns the way back; 0 for a text that is no reference."""
+    return int(reference[3:], 16) if reference.startswith("x1:") else 0
+
+
+def state_message(
+    conversion_id: str,
+    parts: Sequence[ConversionPart],
+    state: domain.ConversionState,
+    attribution: Attribution,
+    source_of: Callable[[int], TouchSource],
+    *,
+    person_id: str,
+    settings_version: str,
+) -> ConversionState:
+    """Writes down what is known of a conversion.
+
+    Args:
+        conversion_id: Its id.
+        parts: All of its parts, in event order.
+        state: What they say together; with at least one observation.
+        attribution: Its credit.
+        source_of: Descriptor -> source of a touch.
+        person_id: Whose it is; empty if nobody's.
+        settings_version: Under which it was credited.
+    """
+    events = {part.event.event_id: part.event for part in parts if part.is_observation}
+    seen = [events[observation.event_id] for observation in state.observations]
+    ranked = _by_rank(state.observations, events)
+    anchor = seen[0]
+    valued = events[state.valued_by.event_id] if state.valued_by else None
+    conversion = anchor.conversion
+    keyed = next((event.conversion for event in seen if event.conversion.order_id), conversion)
+    message = ConversionState(
+        conversion_id=conversion_id,
+        name=conversion.name,
+        order_key=OrderKey(store=keyed.store, order_id=keyed.order_id, cycle=keyed.recurrence.cycle),
+        conversion_time=timestamp(state.conversion_time_micros),
+        first_accept_time=timestamp(min(observation.accept_time_micros for observation in state.observations)),
+        person_id=person_id,
+        value_source=_value_source(state, valued),
+        counted=state.is_counted,
+        not_counted_reason=_NOT_COUNTED.get(state.status, NotCountedReason.NOT_COUNTED_REASON_UNSPECIFIED),
+        retracted=state.status is ConversionStatus.RETRACTED,
+        observation_event_ids=[observation.event_id for observation in state.observations],
+        adjustments=_applied(state),
+        models=_models(attribution),
+        touches=_touches(attribution, source_of, state.conversion_time_micros),
+        origin=next(filter(None, map(_origin, seen)), Origin.ORIGIN_OTHER),
+        customer_type=next(
+            filter(None, (event.conversion.customer_type for event in ranked)), CustomerType.CUSTOMER_TYPE_UNSPECIFIED
+        ),
+        coupon_codes=dict.fromkeys(code for event in seen for code in event.conversion.coupon_codes),
+        settings_version=settings_version,
+        findings=[finding.value for finding in state.findings],
+    )
+    if state.amount_micros is not None:
+        message.value.CopyFrom(Money(currency_code=state.currency_code, amount_micros=state.amount_micros))
+    if state.original_amount_micros is not None:
+        message.original_value.CopyFrom(
+            Money(currency_code=state.currency_code, amount_micros=state.original_amount_micros)
+        )
+    if valued is not None and valued.conversion.HasField("amounts"):
+        message.amounts.CopyFrom(valued.conversion.amounts)
+    for event in ranked:
+        if event.conversion.items and not message.items:
+            message.items.extend(event.conversion.items)
+        if event.conversion.HasField("recurrence") and not message.HasField("recurrence"):
+            message.recurrence.CopyFrom(event.conversion.recurrence)
+        if event.conversion.HasField("lead") and not message.HasField("lead"):
+            message.lead.CopyFrom(event.conversion.lead)
+    for event in seen:
+        if event.HasField("experiment"):
+            message.experiment.CopyFrom(event.experiment)
+            break
+    return message
+
+
+def _by_rank(observations: Iterable[domain.Observation], events: dict[str, Event]) -> list[Event]:
+    """Returns the events whose word counts most first; equals in event order."""
+    ranked = sorted(observations, key=lambda observation: -observation.source_rank)
+    return [events[observation.event_id] for observation in ranked]
+
+
+def _origin(event: Event) -> Origin.ValueType:
+    return event.origin or _ORIGINS.get(event.context.observed_by, Origin.ORIGIN_UNSPECIFIED)
+
+
+def _value_source(state: domain.ConversionState, valued: Event | None) -> ValueSource.ValueType:
+    if any(adjustment.kind is AdjustmentKind.RESTATEMENT for adjustment in state.adjustments):
+        return ValueSource.VALUE_SOURCE_RESTATED
+    if valued is None:
+        return ValueSource.VALUE_SOURCE_UNSPECIFIED
+    return valued.conversion.value_source or ValueSource.VALUE_SOURCE_STATED
+
+
+def _applied(state: domain.ConversionState) -> list[AppliedAdjustment]:
+    """Lists the adjustments, each with what it changed after those before it."""
+    applied = []
+    before = state.original_amount_micros or 0
+    for count, adjustment in enumerate(state.adjustments, 1):
+        after = domain.conversion_state(state.observations, state.adjustments[:count]).amount_micros or 0
+        applied.append(
+            AppliedAdjustment(
+                event_id=adjustment.event_id,
+                adjustment_id=adjustment.adjustment_id,
+                adjustment_time=timestamp(adjustment.event_time_micros),
+                change_micros=after - before,
+                cause=CAUSE_OF_ADJUSTMENT[adjustment.kind],
+            )
+        )
+        before = after
+    return applied
+
+
+def _models(attribution: Attribution) -> list[AppliedModel]:
+    models = []
+    amounts = attribution.unattributed_amounts
+    for index, (model, reason) in enumerate(zip(MODELS, attribution.unattributed, strict=True)):
+        unattributed = UnattributedCredit()
+        if reason is not None:
+            unattributed = UnattributedCredit(
+                credit_micros=attribution.unattributed_credits[index],
+                value_micros=amounts[index],
+                reason=UnattributedReason.Value(f"UNATTRIBUTED_REASON_{reason.name}"),
+            )
+        models.append(AppliedModel(name=model.value, unattributed=unattributed))
+    return models
+
+
+def _touches(
+    attribution: Attribution, source_of: Callable[[int], TouchSource], conversion_time_micros: int
+) -> list[CreditedTouch]:
+    touches = []
+    shares = zip(zip(*attribution.credits, strict=True), zip(*attribution.amounts, strict=True), strict=True)
+    for touch, (credits, amounts) in zip(attribution.touches, shares, strict=True):
+        time, event_hash, kind, descriptor, *_ = touch
+        touches.append(
+            CreditedTouch(
+                event_id=event_reference(event_hash),
+                touch_time=timestamp(time),
+                kind=kind,  # type: ignore[arg-type]  # the numbers are the contract's
+                source=source_of(descriptor),
+                credits=[
+                    ModelCredit(credit_micros=credit, value_micros=amount)
+                    for credit, amount in zip(credits, amounts, strict=True)
+                ],
+                just_after_conversion=time > conversion_time_micros,
+            )
+        )
+    return touches
