@@ -1,8 +1,8 @@
 """User agent -> a human's browser, a bot, or a program's HTTP library.
 
 Two well-kept lists decide together (`is-bot` finds more, `crawler-user-agents` knows names and kinds), and both are
-slow, hundreds of microseconds per text, so answers are kept per user agent. The one rule: the rules ask who *observed* the
-event; only a browser or an app shows the person's own user agent.
+slow, hundreds of microseconds per text, so answers are kept per user agent. The one rule: what matters is who
+*observed* the event; only a browser or an app shows the person's own user agent.
 """
 
 import re

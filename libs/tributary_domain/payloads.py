@@ -1,9 +1,9 @@
 """The payload digest: whether two events of one id say the same.
 
 It is taken over a listed set of fields *as sent*, never over protobuf bytes (they are not canonical) and never over
-what the door adds. The one rule: it says what happened, not when it was told. No time is part of it, nor the human check
-(its token can be spent only once): a client that retries with `event_time = now()`, the commonest bug of all, must meet
-its own first attempt as a DUPLICATE. As CONFLICT, a flaky network would look like contradicting books.
+what the door adds. The one rule: it says what happened, not when it was told. No time is part of it, nor the human
+check (its token can be spent only once): a client that retries with `event_time = now()`, the commonest bug of all,
+must meet its own first attempt as a DUPLICATE. As CONFLICT, a flaky network would look like contradicting books.
 
 The digest is keyed, because it is stored beside claims and short payloads could be guessed, and it is versioned: claims
 made under an unknown version compare as equal.

@@ -17,8 +17,8 @@ PERSONAL: Final = "personal"
 
 _UTM_PARAMETERS = "utm_source utm_medium utm_campaign utm_term utm_content utm_id"
 _CLICK_ID_PARAMETERS = """
-    gclid gbraid wbraid gad_source gad_campaignid gclsrc dclid srsltid fbclid msclkid ttclid li_fat_id twclid epik rdt_cid
-    irclickid yclid awc cjevent sscid tblci dicbo qclid vmcid mc_cid igshid
+    gclid gbraid wbraid gad_source gad_campaignid gclsrc dclid srsltid fbclid msclkid ttclid li_fat_id twclid epik
+    rdt_cid irclickid yclid awc cjevent sscid tblci dicbo qclid vmcid mc_cid igshid
 """
 _RENAMED_CLICK_IDS = {
     "sccid": (CLICK, "sc_cid"),
@@ -30,8 +30,8 @@ _RENAMED_CLICK_IDS = {
 _PERSONAL_PARAMETERS = """
     mc_eid mkt_tok _kx email e-mail e_mail mail email_address emailaddress useremail user_email phone phone_number tel
     telephone mobile firstname first_name lastname last_name surname birthdate dob ssn address street token access_token
-    id_token refresh_token auth auth_token authtoken session sessionid session_id jsessionid phpsessid password passwd pwd
-    secret api_key apikey jwt otp vero_id ck_subscriber_id subscriber_id
+    id_token refresh_token auth auth_token authtoken session sessionid session_id jsessionid phpsessid password passwd
+    pwd secret api_key apikey jwt otp vero_id ck_subscriber_id subscriber_id
 """
 
 

@@ -1,1 +1,1 @@
-"""Placeholder for tributary_ingestion."""
+"""Ingestion: the door. Takes events from backends and answers a verdict per event, at once."""

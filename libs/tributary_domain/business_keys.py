@@ -1,0 +1,95 @@
+"""What makes two events one order or one refund, whatever their event ids: the business key.
+
+The one rule: an order is (workspace, conversion name, store, order id, cycle). A cycle of a subscription and a stage of
+a lead have a key too where no order id is sent, because the business counts them once as well.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from tributary_domain.event_shape import EventLike
+from tributary_domain.ids import adjustment_digest, conversion_id, event_digest, order_digest, value_digest
+
+STAGE: Final = "stage:"
+"""Begins the cycle of a lead's stage; a caller's cycle of the same text would be of a subscription, not of a lead."""
+
+
+class BusinessKey(NamedTuple):
+    """What is claimed beside the event id."""
+
+    order_digest: bytes
+    """16 bytes: of the order, or of the adjustment; empty without a business key."""
+    conversion_id: str
+    """The conversion this event is of, or changes."""
+    value_digest: bytes
+    """3 bytes that equally ranked observers must agree on; empty where nothing was stated."""
+
+
+NO_KEY: Final = BusinessKey(b"", "", b"")
+
+
+def has_business_key(event: EventLike, kind: str | None) -> bool:
+    """Tells whether an event is protected by more than its event id, so that it may be older."""
+    if kind == "conversion":
+        return _order_of(event.conversion) is not None
+    return kind == "adjustment" and bool(event.adjustment.adjustment_id)
+
+
+def business_key(workspace: str, event: EventLike, kind: str | None, own_digest: bytes) -> BusinessKey:
+    """Returns the business key of a conversion or adjustment; `NO_KEY` for any other kind.
+
+    Args:
+        workspace: The credential's.
+        event: The event, known to be valid.
+        kind: `event.WhichOneof("kind")`.
+        own_digest: Its event digest.
+    """
+    if kind == "conversion":
+        return _of_conversion(workspace, event.conversion, own_digest)
+    if kind == "adjustment":
+        return _of_adjustment(workspace, event.adjustment)
+    return NO_KEY
+
+
+def _of_conversion(workspace: str, conversion: Any, own_digest: bytes) -> BusinessKey:
+    order = _order_of(conversion)
+    if order is None:
+        return BusinessKey(b"", conversion_id(own_digest), b"")
+    digest = order_digest(workspace, conversion.name, conversion.store, *order)
+    return BusinessKey(digest, conversion_id(digest), _value(conversion, "value"))
+
+
+def _of_adjustment(workspace: str, adjustment: Any) -> BusinessKey:
+    target = adjustment.WhichOneof("target")
+    if target == "order_id":
+        digest = order_digest(
+            workspace, adjustment.conversion_name, adjustment.store, adjustment.order_id, adjustment.cycle
+        )
+        conversion = conversion_id(digest)
+    elif target == "event_id":
+        conversion = conversion_id(event_digest(workspace, adjustment.event_id))
+    else:
+        conversion = adjustment.conversion_id
+    if not adjustment.adjustment_id:
+        return BusinessKey(b"", conversion, b"")
+    own = adjustment_digest(workspace, conversion, adjustment.adjustment_id)
+    return BusinessKey(own, conversion, _value(adjustment, "amount"))
+
+
+def _order_of(conversion: Any) -> tuple[str, str] | None:
+    """Returns (order id, cycle) of a conversion, or `None` if only its event id names it."""
+    if conversion.HasField("recurrence"):
+        recurrence = conversion.recurrence
+        return conversion.order_id or recurrence.subscription_id, recurrence.cycle
+    if conversion.order_id:
+        return conversion.order_id, ""
+    if conversion.HasField("lead"):
+        lead = conversion.lead
+        return lead.lead_id or lead.root_order_id, f"{STAGE}{lead.stage}"
+    return None
+
+
+def _value(message: Any, field: str) -> bytes:
+    if not message.HasField(field):
+        return b""
+    money = getattr(message, field)
+    return value_digest(money.currency_code, money.amount_micros)

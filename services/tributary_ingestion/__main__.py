@@ -1,0 +1,35 @@
+"""Ingestion as a process: `python -m tributary_ingestion`."""
+
+from contextlib import AsyncExitStack
+
+from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceStub
+from tributary_ingestion.admission import Admission
+from tributary_ingestion.servicer import IngestionServicer
+from tributary_ingestion.settings import IngestionSettings
+from tributary_ingestion.workspace_rules import RulesBook
+from tributary_runtime.authentication import Authenticator
+from tributary_runtime.channels import open_channel
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.server import run, serve
+from tributary_runtime.settings import load
+from tributary_runtime.workspaces_file import WorkspacesFile
+
+
+async def main(settings: IngestionSettings) -> None:
+    """Builds the service from its parts and serves until SIGTERM."""
+    clock = SystemClock()
+    workspaces = WorkspacesFile(settings.workspaces_file)
+    async with AsyncExitStack() as closing:  # closes in reverse order
+        channel = await closing.enter_async_context(open_channel(settings.dedup_target, settings.internal_token))
+        admission = Admission(DedupServiceStub(channel), settings.ingestion_dedup_deadline_seconds)
+        await serve(
+            settings,
+            IngestionServicer(RulesBook(workspaces), admission, clock),
+            loops=[workspaces],
+            authenticator=Authenticator(workspaces, clock),
+            clock=clock,
+        )
+
+
+if __name__ == "__main__":
+    run(load(IngestionSettings), main)

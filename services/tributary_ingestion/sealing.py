@@ -1,0 +1,47 @@
+"""What is personal in an event, taken out before anything is stored.
+
+The one rule: after `strip`, the event names nobody. Identity lives on in keyed tokens, the user agent in what it is,
+the address in a keyed digest; everything else that is personal is gone.
+"""
+
+from tributary.event.v1.event_pb2 import Event
+from tributary_domain.reasons import Reason, ReasonCode
+from tributary_domain.urls import Url
+
+_UNSAFE = frozenset({ReasonCode.PERSONAL_DATA_IN_CLEAR, ReasonCode.FIELD_TOO_LONG})
+
+
+def strip(event: Event, page: Url, referrer: Url) -> None:
+    """Takes everything personal out of an event, in place.
+
+    Args:
+        event: As sent.
+        page: Its page URL, as read.
+        referrer: Its referrer, as read.
+    """
+    event.ClearField("identifiers")
+    if event.HasField("context"):
+        context = event.context
+        context.ClearField("client_ip")
+        context.ClearField("user_agent")
+        if page.cleaned is not context.page_url and page.cleaned != context.page_url:
+            context.page_url = page.cleaned
+        if referrer.cleaned != context.referrer_url:
+            context.referrer_url = referrer.cleaned
+    if event.HasField("click_ids") and event.click_ids.kx:
+        event.click_ids.ClearField("kx")  # Klaviyo's is an e-mail address in disguise
+    if event.HasField("human_check"):
+        event.human_check.ClearField("token")
+
+
+def refused_rest(event: Event, rejections: list[Reason]) -> Event:
+    """Returns what is kept of a stripped event that was refused: all of it, unless just that is what was wrong with it.
+
+    A text that is too long, or holds personal data, is not kept by being refused: id and time remain.
+    """
+    if not any(reason.code in _UNSAFE or reason.code is ReasonCode.EVENT_ID_TOO_LONG for reason in rejections):
+        return event
+    rest = Event(event_id=event.event_id[:128])
+    if event.HasField("event_time"):
+        rest.event_time.CopyFrom(event.event_time)
+    return rest
