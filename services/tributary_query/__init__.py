@@ -1,1 +1,1 @@
-"""Placeholder for tributary_query."""
+"""Query: the one address for reads. Asks ClickHouse itself, and the owners of live state for the rest."""

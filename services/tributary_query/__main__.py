@@ -1,0 +1,66 @@
+"""Query as a process: `python -m tributary_query`."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from tributary.attribution.v1.attribution_service_pb2_grpc import AttributionServiceStub
+from tributary.delivery.v1.delivery_service_pb2_grpc import DeliveryServiceStub
+from tributary_query.conversions import Conversions
+from tributary_query.health import Health
+from tributary_query.integrity import Integrity
+from tributary_query.journeys import Journeys
+from tributary_query.reports import Reports
+from tributary_query.servicer import QueryServicer, UseCases
+from tributary_query.settings import QuerySettings
+from tributary_runtime.authentication import Authenticator
+from tributary_runtime.channels import open_channel
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.server import run, serve
+from tributary_runtime.settings import load
+from tributary_runtime.workspaces_file import WorkspacesFile
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.integrity import StoredIntegrity
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.epoch import wait_for_epoch
+from tributary_storage.redis.progress import Progress
+
+
+async def main(settings: QuerySettings) -> None:
+    """Builds the service from its parts and serves until SIGTERM."""
+    clock, workspaces, token = SystemClock(), WorkspacesFile.load(settings.workspaces_file), settings.internal_token
+    async with AsyncExitStack() as closing:  # closes in reverse order
+        log_store = await closing.enter_async_context(connect(settings.log_url.get_secret_value(), name="query-log"))
+        state_store = await closing.enter_async_context(
+            connect(settings.state_url.get_secret_value(), name="query-state")
+        )
+        clickhouse = await closing.enter_async_context(
+            clickhouse_client.connect(
+                settings.clickhouse_url,
+                name="query",
+                timeout_seconds=settings.query_timeout_seconds,
+                connections=settings.query_connections,
+            )
+        )
+        attribution = await closing.enter_async_context(open_channel(settings.attribution_target, token))
+        delivery = await closing.enter_async_context(open_channel(settings.delivery_target, token))
+        progress = Progress(log_store, state_store, await wait_for_epoch(log_store, "log"))
+        use_cases = UseCases(
+            reports=Reports(clickhouse, progress, clock),
+            conversions=Conversions(ConversionHistory(clickhouse)),
+            journeys=Journeys(AttributionServiceStub(attribution)),
+            health=Health(clickhouse, progress, settings.durability),
+            integrity=Integrity(StoredIntegrity(clickhouse), progress, DeliveryServiceStub(delivery)),
+        )
+        await serve(
+            settings,
+            QueryServicer(workspaces, use_cases),
+            loops=[workspaces],
+            authenticator=Authenticator(workspaces, clock),
+            clock=clock,
+        )
+
+
+if __name__ == "__main__":
+    run(load(QuerySettings), main)

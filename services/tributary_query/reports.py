@@ -1,0 +1,103 @@
+"""Computes reports: reads the request, asks ClickHouse, says how far the numbers can be relied on."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import Protocol
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tributary.query.v1 import report_pb2
+from tributary.query.v1.query_service_pb2 import QueryReportRequest, QueryReportResponse
+from tributary.query.v1.report_pb2 import ReportBasis
+from tributary_query.page_tokens import make_token
+from tributary_query.report_answers import check_addable, report_rows
+from tributary_query.report_requests import read_report_request
+from tributary_runtime.clock import Clock
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.report_query import Basis, ReportQuery
+from tributary_storage.clickhouse.reports import ReportLine, read_report
+
+_DAY_MICROS = 86_400_000_000
+_BASES = {
+    Basis.CONVERSION: report_pb2.TIME_BASIS_CONVERSION,
+    Basis.TOUCHPOINT: report_pb2.TIME_BASIS_TOUCHPOINT,
+    Basis.POSTING: report_pb2.TIME_BASIS_POSTING,
+}
+
+
+class Completeness(Protocol):
+    """Knows how far the numbers are complete."""
+
+    async def complete_through_micros(self) -> int | None:
+        """Returns the moment, microseconds since 1970; None where it is not known. Does not raise."""
+        ...
+
+
+class Reports:
+    """Answers reports.
+
+    Args:
+        clickhouse: Where conversions are.
+        completeness: How far they are complete.
+        clock: Chooses the model where none is named, and what has matured.
+    """
+
+    def __init__(self, clickhouse: ClickHouse, completeness: Completeness, clock: Clock) -> None:
+        self._clickhouse = clickhouse
+        self._completeness = completeness
+        self._clock = clock
+
+    async def query(self, request: QueryReportRequest, workspace: Workspace) -> QueryReportResponse:
+        """Returns one page of a report.
+
+        Raises:
+            InvalidRequestError: It cannot be computed; the violations say what to ask instead.
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        asked = read_report_request(request, workspace, self._clock.now())
+        query = asked.query
+        complete_through = await self._completeness.complete_through_micros()  # before the rows: never too late
+        lines = await read_report(self._clickhouse, query)
+        page = lines[: query.limit - 1]
+        check_addable(page, query, workspace)
+        return QueryReportResponse(
+            rows=report_rows(page, query, workspace),
+            next_page_token=make_token(page[-1].key, asked.fingerprint) if len(lines) > len(page) else "",
+            basis=self._basis(query, workspace, page, complete_through),
+            model=query.model,
+        )
+
+    def _basis(
+        self, query: ReportQuery, workspace: Workspace, lines: list[ReportLine], complete_through: int | None
+    ) -> ReportBasis:
+        basis = ReportBasis(
+            time_basis=_BASES[query.basis],
+            finality=_finality(query, workspace.reporting.books_closed_through),
+            time_zone=query.time_zone,
+            currency_codes=sorted({currency for line in lines for currency in line.currencies}),
+        )
+        if complete_through is not None:
+            known = complete_through if query.as_of_micros is None else min(complete_through, query.as_of_micros)
+            basis.complete_through_time.CopyFrom(_timestamp(known))
+        if query.basis is Basis.TOUCHPOINT:
+            lookback = max(settings.longest_lookback_days for settings in workspace.attribution)
+            now = self._clock.unix_micros() if query.as_of_micros is None else query.as_of_micros
+            basis.mature_through_time.CopyFrom(_timestamp(now - lookback * _DAY_MICROS))
+        return basis
+
+
+def _finality(query: ReportQuery, books_closed_through: date | None) -> report_pb2.Finality.ValueType:
+    """Closed books are final by posting day only: by another clock, a late change still shows on its own day."""
+    if query.basis is Basis.POSTING and books_closed_through is not None:
+        last = date.fromisoformat(query.end_date) - timedelta(days=1)
+        if last <= books_closed_through:
+            return report_pb2.FINALITY_CLOSED
+    return report_pb2.FINALITY_PROVISIONAL
+
+
+def _timestamp(micros: int) -> Timestamp:
+    timestamp = Timestamp()
+    timestamp.FromMicroseconds(micros)
+    return timestamp

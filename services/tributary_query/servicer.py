@@ -1,0 +1,86 @@
+"""`QueryService`: finds the caller's workspace and hands over to the use cases, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import grpc
+
+from tributary.query.v1 import query_service_pb2 as contract
+from tributary.query.v1 import query_service_pb2_grpc
+from tributary_query.conversions import Conversions
+from tributary_query.health import Health
+from tributary_query.integrity import Integrity
+from tributary_query.journeys import Journeys
+from tributary_query.reports import Reports
+from tributary_runtime.authentication import current_caller
+from tributary_runtime.interceptors import Access
+from tributary_runtime.workspaces import Scope, Workspace
+from tributary_runtime.workspaces_file import WorkspacesFile
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What can be asked."""
+
+    reports: Reports
+    conversions: Conversions
+    journeys: Journeys
+    health: Health
+    integrity: Integrity
+
+
+class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
+    """The gRPC face of query.
+
+    Args:
+        workspaces: Whose configuration a caller's is.
+        use_cases: What can be asked.
+    """
+
+    service_name = "tributary.query.v1.QueryService"
+    rules: Mapping[str, Access] = {
+        "QueryReport": Scope.QUERY,
+        "GetConversion": Scope.QUERY,
+        "GetJourney": Scope.QUERY,
+        "GetPipelineHealth": Scope.QUERY,
+        "GetIntegrity": Scope.QUERY,
+    }
+
+    def __init__(self, workspaces: WorkspacesFile, use_cases: UseCases) -> None:
+        self._workspaces = workspaces
+        self._ask = use_cases
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Registers with the server."""
+        query_service_pb2_grpc.add_QueryServiceServicer_to_server(self, server)
+
+    async def QueryReport(self, request: contract.QueryReportRequest, context: object) -> contract.QueryReportResponse:
+        """Computes a report."""
+        return await self._ask.reports.query(request, self._workspace())
+
+    async def GetConversion(
+        self, request: contract.GetConversionRequest, context: object
+    ) -> contract.GetConversionResponse:
+        """Returns a conversion with all its revisions and deliveries."""
+        return await self._ask.conversions.get(request, self._workspace().id)
+
+    async def GetJourney(self, request: contract.GetJourneyRequest, context: object) -> contract.GetJourneyResponse:
+        """Returns a person's journey, live."""
+        return await self._ask.journeys.get(request, self._workspace().id)
+
+    async def GetPipelineHealth(
+        self, request: contract.GetPipelineHealthRequest, context: object
+    ) -> contract.GetPipelineHealthResponse:
+        """Returns latencies, backlogs and success rates."""
+        return await self._ask.health.get(request, self._workspace().id)
+
+    async def GetIntegrity(
+        self, request: contract.GetIntegrityRequest, context: object
+    ) -> contract.GetIntegrityResponse:
+        """Returns the promises as live numbers."""
+        return await self._ask.integrity.get(self._workspace())
+
+    def _workspace(self) -> Workspace:
+        return self._workspaces.get(current_caller().workspace_id)
