@@ -101,7 +101,7 @@ def test_the_running_system_gives_the_answers_others_computed(
         assert send(stack, workspace, twice) == {"VERDICT_ACCEPTED": len(events), "VERDICT_DUPLICATE": len(events)}
     else:
         assert send(stack, workspace, events) == {"VERDICT_ACCEPTED": len(events)}
-    eventually(lambda: waiting(stack, workspace) == 0, timeout=60)
+    eventually(lambda: waiting(stack, workspace) == 0, timeout_seconds=60)
 
     answers = journeys.answers()
     report = reported(stack, workspace)

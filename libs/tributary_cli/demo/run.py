@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -93,7 +94,10 @@ async def run_demo(
         stack = Stack(directory, workspaces=workspace.render(receiver.url), announce=show.announce)
         await asyncio.to_thread(stack.start)
         closing.push_async_callback(asyncio.to_thread, stack.stop)
-        reports = await closing.enter_async_context(aclosing(Reports(stack.addresses["query"], workspace.api_key, now)))
+        past, future = now - timedelta(days=60), now + timedelta(days=1)
+        reports = await closing.enter_async_context(
+            aclosing(Reports(stack.addresses["query"], workspace.api_key, start_time=past, end_time=future))
+        )
         total = len(script.sendings)
 
         def progress(_: int) -> None:
