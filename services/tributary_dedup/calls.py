@@ -25,7 +25,6 @@ from tributary_storage.redis.claim_layout import (
     claim_record,
     home_digest,
     order_record,
-    payload_bits,
 )
 from tributary_storage.redis.keys import Lane
 
@@ -73,7 +72,7 @@ class Call:
             self.done.set_result(None)
 
     def plain_parts(self, placement: Placement) -> list[PlainPart]:
-        """Packs the events for step (a), one part per shard."""
+        """Packs the events for step (a), one part per shard. Hot: every event passes here."""
         parts: dict[int, PlainPart] = {}
         shard_of, key_of = placement.shard, placement.claims_key
         for position, claim in enumerate(self._request.claims):
@@ -83,23 +82,23 @@ class Call:
             if part is None:
                 part = parts[shard] = PlainPart(self, shard)
             letter = _LETTERS[claim.verdict]
+            order = claim.order_digest
             if letter == "R":
                 part.positions.append(position)
-                part.letters.append("R")
+                part.letters.append(letter)
                 part.claims.append(FILLER)
-                continue
-            payload = payload_bits(claim.payload_digest, claim.payload_digest_version)
-            key = key_of(digest, shard)
-            order = claim.order_digest
-            if order:
+            elif order:
+                kind = REGISTER[shard_of(order)]
+                record = claim_record(digest, claim.payload_digest, claim.payload_digest_version, kind)
                 part.ordered.append(position)
-                part.registrations.append(claim_record(digest, payload, REGISTER[shard_of(order)]))
-                part.registration_keys.append(key)
+                part.registrations.append(record)
+                part.registration_keys.append(key_of(digest, shard))
             else:
+                record = claim_record(digest, claim.payload_digest, claim.payload_digest_version, _KINDS[letter])
                 part.positions.append(position)
                 part.letters.append(letter)
-                part.claims.append(claim_record(digest, payload, _KINDS[letter]))
-                part.claim_keys.append(key)
+                part.claims.append(record)
+                part.claim_keys.append(key_of(digest, shard))
         for part in parts.values():
             part.payload = self._pack(part.positions)
         return list(parts.values())
@@ -127,9 +126,9 @@ class Call:
                 continue
             letter = _LETTERS[claim.verdict]
             home = home_digest(claim.event_digest)
-            payload = payload_bits(claim.payload_digest, claim.payload_digest_version)
+            record = claim_record(home, claim.payload_digest, claim.payload_digest_version, _KINDS[letter])
             part.letters.append(letter)
-            part.claims.append(claim_record(home, payload, _KINDS[letter]))
+            part.claims.append(record)
             part.orders.append(order_record(order, claim.source_rank, claim.value_digest))
             part.bucket_keys.append(placement.claims_key(home, shard))
             part.bucket_keys.append(placement.orders_key(order, shard))

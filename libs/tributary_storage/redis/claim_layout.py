@@ -20,6 +20,7 @@ from enum import IntEnum
 from hashlib import blake2b
 from typing import Final
 
+from tributary_domain.shards import CLAIM_BYTES as CLAIM_FIELD_BYTES
 from tributary_domain.shards import bucket_of_digest, claim_field, shard_of_digest
 from tributary_storage.redis import keys
 from tributary_storage.redis.epoch import Epoch
@@ -61,22 +62,18 @@ _VERSIONED: Final = tuple(
 _HOME = blake2b(digest_size=16, person=b"trb order home")
 
 
-def payload_bits(payload_digest: bytes, version: int) -> bytes:
-    """Returns the 3 bytes of a payload digest that a claim keeps."""
-    if not 1 <= version <= 3:
-        return b"\0\0\0"
-    return _VERSIONED[version][payload_digest[0]] + payload_digest[1:3]
-
-
-def claim_record(digest: bytes, payload: bytes, kind: bytes) -> bytes:
+def claim_record(digest: bytes, payload_digest: bytes, version: int, kind: bytes) -> bytes:
     """Returns the 11 bytes by which a script claims an event.
 
     Args:
         digest: 16 bytes of the event.
-        payload: From `payload_bits`.
+        payload_digest: 8 bytes.
+        version: Of the payload digest.
         kind: ACCEPT, QUARANTINE or an element of REGISTER.
     """
-    return claim_field(digest) + payload + kind
+    if 1 <= version <= 3:
+        return digest[:CLAIM_FIELD_BYTES] + _VERSIONED[version][payload_digest[0]] + payload_digest[1:3] + kind
+    return digest[:CLAIM_FIELD_BYTES] + b"\0\0\0" + kind
 
 
 def order_record(digest: bytes, rank: int, value_digest: bytes) -> bytes:
@@ -130,11 +127,13 @@ class Placement:
         epoch: Its constants.
     """
 
-    __slots__ = ("bits", "shards")
+    __slots__ = ("_claims", "_orders", "bits", "shards")
 
     def __init__(self, epoch: Epoch) -> None:
         self.shards = epoch.shards
         self.bits = epoch.claim_bucket_bits
+        self._claims = [keys.claims(shard, 0).removesuffix("0") for shard in range(epoch.shards)]
+        self._orders = [keys.orders(shard, 0).removesuffix("0") for shard in range(epoch.shards)]
 
     def shard(self, digest: bytes) -> int:
         """Returns the log shard of an event or order."""
@@ -142,8 +141,8 @@ class Placement:
 
     def claims_key(self, digest: bytes, shard: int) -> str:
         """Returns the bucket that an event is claimed in, in a shard that is its own or its order's."""
-        return keys.claims(shard, bucket_of_digest(digest, self.bits))
+        return f"{self._claims[shard]}{bucket_of_digest(digest, self.bits):x}"
 
     def orders_key(self, digest: bytes, shard: int) -> str:
         """Returns the bucket that an order is claimed in."""
-        return keys.orders(shard, bucket_of_digest(digest, self.bits))
+        return f"{self._orders[shard]}{bucket_of_digest(digest, self.bits):x}"

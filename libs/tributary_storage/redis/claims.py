@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import redis.asyncio
-from redis.exceptions import NoScriptError
+from hiredis import pack_command
+from redis.exceptions import NoScriptError, ResponseError
 
 from tributary_storage.redis import keys
 from tributary_storage.redis.keys import Lane
@@ -125,7 +126,7 @@ class Claims:
     """
 
     def __init__(self, client: redis.asyncio.Redis, *, replicas: int = 0, replica_timeout_seconds: float = 1.0) -> None:
-        self._client = client
+        self._client: Any = client
         self._replicas = replicas
         self._replica_timeout_millis = int(replica_timeout_seconds * 1000)
 
@@ -155,16 +156,29 @@ class Claims:
         return [_decided(answer) for answer in answers]
 
     async def _send(self, commands: list[list[Argument]]) -> list[Any]:
-        """Returns an answer or an exception per command."""
-        pipeline = self._client.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
+        """Returns an answer or an exception per command.
+
+        Speaks to a connection itself: a redis-py pipeline costs as much per event as all the rest of a commit.
+        """
         if self._replicas:
-            pipeline.execute_command("WAIT", self._replicas, self._replica_timeout_millis)
+            commands = [*commands, ["WAIT", self._replicas, self._replica_timeout_millis]]
+        answers: list[Any] = []
+        pool = self._client.connection_pool
         try:
-            answers: list[Any] = await pipeline.execute(raise_on_error=False)
+            connection = await pool.get_connection()
+            try:
+                await connection.send_packed_command(
+                    [pack_command(cast("tuple[bytes, ...]", tuple(command))) for command in commands]
+                )
+                for _ in commands:
+                    answers.append(await _answer(connection))
+            except BaseException:
+                await connection.disconnect(nowait=True)  # what it still has to say belongs to these commands
+                raise
+            finally:
+                await pool.release(connection)
         except redis.RedisError as error:
-            return [error] * len(commands)
+            answers += [error] * (len(commands) - len(answers))
         if not self._replicas:
             return answers
         reached = answers.pop()
@@ -172,6 +186,14 @@ class Claims:
             return answers
         missed = redis.RedisError(f"{reached} of {self._replicas} replicas have it")
         return [answer if isinstance(answer, Exception) else missed for answer in answers]
+
+
+async def _answer(connection: Any) -> Any:
+    """Returns an answer, or what Redis refused with; raises if the connection is lost."""
+    try:
+        return await connection.read_response(disable_decoding=True)
+    except ResponseError as refusal:
+        return refusal
 
 
 def _decided(answer: Any) -> Decided | Undecided:
