@@ -25,7 +25,7 @@ _DEEPEST = 4
 _CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^\s/@]*:[^\s/@]*@")
 _API_KEY = re.compile(r"\btrb_([a-z0-9-]+)_\w+")
 _SIGNING_SECRET = re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]+")
-_EMAIL = re.compile(r"[^\s@<>\"'(),:;=/]+(?:@|%40)[^\s@<>\"'(),:;=/]+\.[A-Za-z]{2,}")
+_EMAIL = re.compile(r"[^\s@<>\"(),:;=/]+(?:@|%40)[^\s@<>\"'(),:;=/]+\.[A-Za-z]{2,}")
 _PHONE = re.compile(r"(?<![\w.])(?:\+|00)[1-9](?:[ ().-]{0,2}\d){7,14}(?!\w)")
 
 

@@ -5,7 +5,11 @@ The one rule: logs always, traces and metrics only where the standard `OTEL_*` v
 
 import asyncio
 import os
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 
+import structlog
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricReader, PeriodicExportingMetricReader
 
@@ -14,6 +18,8 @@ from tributary_runtime.instruments import bind_all, unbind_all
 from tributary_runtime.logs import configure_logs
 from tributary_runtime.settings import LogLevel
 from tributary_runtime.traces import configure_traces, flush_traces, is_asked_for, resource_of
+
+log = structlog.get_logger(__name__)
 
 FLUSH_SECONDS = 5.0
 """How long a process that stops waits for its last spans and numbers to leave."""
@@ -45,7 +51,7 @@ def configure_metrics(service: str, reader: MetricReader | None = None) -> None:
         if not is_asked_for(os.environ, "METRICS"):
             return
         reader = _reader(os.environ.get("OTEL_METRICS_EXPORTER", "otlp"))
-    _meters = MeterProvider([reader], resource=resource_of(service))
+    _meters = MeterProvider([reader], resource=resource_of(service), shutdown_on_exit=False)
     bind_all(_meters.get_meter("tributary"))
 
 
@@ -59,19 +65,33 @@ def _reader(name: str) -> MetricReader:
     return PeriodicExportingMetricReader(OTLPMetricExporter())
 
 
-def _flush() -> None:
+def _flush_metrics() -> None:
     global _meters
-    flush_traces()
-    if _meters is not None:
-        unbind_all()
-        _meters.shutdown(FLUSH_SECONDS * 1000)
-    _meters = None
+    meters, _meters = _meters, None
+    unbind_all()
+    if meters is not None:
+        meters.shutdown(FLUSH_SECONDS * 1000)
 
 
 async def flush_telemetry() -> None:
     """Sends what was not sent yet; gives up after a few seconds. The last thing a process does."""
     try:
         async with asyncio.timeout(FLUSH_SECONDS):
-            await asyncio.to_thread(_flush)
+            await asyncio.gather(_in_daemon(flush_traces), _in_daemon(_flush_metrics))
     except TimeoutError:
-        return
+        log.warning("telemetry_lost", after_seconds=FLUSH_SECONDS)
+
+
+async def _in_daemon(work: Callable[[], None]) -> None:
+    """Works in a thread that does not keep the process from ending, as one of an executor would."""
+    loop, done = asyncio.get_running_loop(), asyncio.Event()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            with suppress(RuntimeError):  # the loop has not waited
+                loop.call_soon_threadsafe(done.set)
+
+    threading.Thread(target=run, name="telemetry", daemon=True).start()
+    await done.wait()

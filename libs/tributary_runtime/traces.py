@@ -62,7 +62,8 @@ def configure_traces(service: str, exporter: SpanExporter | None = None) -> None
         if not is_asked_for(os.environ, "TRACES"):
             return
         exporter = _exporter(os.environ.get("OTEL_TRACES_EXPORTER", "otlp"))
-    _provider = TracerProvider(resource=resource_of(service))  # sampler and limits from OTEL_* variables
+    # Sampler and limits come from OTEL_* variables; `flush_traces` shuts it down, so that it cannot hang at exit.
+    _provider = TracerProvider(resource=resource_of(service), shutdown_on_exit=False)
     _provider.add_span_processor(BatchSpanProcessor(exporter))
     _tracer = _provider.get_tracer("tributary")
 
@@ -80,9 +81,9 @@ def _exporter(name: str) -> SpanExporter:
 def flush_traces() -> None:
     """Sends what was not sent yet, and stops. May block for seconds: call it off the loop."""
     global _provider, _tracer
-    if _provider is not None:
-        _provider.shutdown()
-    _provider = _tracer = None
+    provider, _provider, _tracer = _provider, None, None
+    if provider is not None:
+        provider.shutdown()
 
 
 def is_tracing() -> bool:

@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,10 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 class EchoProcess:
     """The echo service as a process of its own."""
 
-    def __init__(self, directory: Path, **settings: str) -> None:
+    def __init__(self, directory: Path, environ: Mapping[str, str] | None = None, **settings: str) -> None:
         self.directory = directory
         environ = {
+            **(environ or {}),
             "PATH": os.environ["PATH"],
             "PYTHONPATH": os.getcwd(),
             "TRIBUTARY_LISTEN": "127.0.0.1:0",

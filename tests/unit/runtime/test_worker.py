@@ -17,6 +17,8 @@ from tributary_runtime.errors import Backpressure, PoisonEvent, StorageUnavailab
 from tributary_runtime.metrics import Group
 from tributary_runtime.worker import PoisonLimit, TooManyPoisonedError, Worker
 
+pytestmark = pytest.mark.usefixtures("log_lines")
+
 
 @dataclass
 class Entry:

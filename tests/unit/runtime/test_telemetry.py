@@ -1,0 +1,104 @@
+"""Traces and metrics leave the process where the standard variables ask for it, the last of them at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metrics_service_pb2_grpc
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+
+from tests.unit.runtime.test_server import EchoProcess, ready
+
+
+class Collector:
+    """An OTLP collector that keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.spans: dict[str, set[str]] = {}
+        self.metrics: set[str] = set()
+        self.services: set[str] = set()
+        self._server = grpc.server(ThreadPoolExecutor(2))
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(_Traces(self), self._server)
+        metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(_Metrics(self), self._server)
+        self.endpoint = f"http://127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def stop(self) -> None:
+        self._server.stop(0).wait(5)
+
+    def name(self, resource: Any) -> None:
+        self.services |= {one.value.string_value for one in resource.attributes if one.key == "service.name"}
+
+
+class _Traces(trace_service_pb2_grpc.TraceServiceServicer):
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+
+    def Export(self, request: Any, context: Any) -> Any:
+        for resource in request.resource_spans:
+            self._collector.name(resource.resource)
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    self._collector.spans.setdefault(span.trace_id.hex(), set()).add(span.name)
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+
+class _Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+
+    def Export(self, request: Any, context: Any) -> Any:
+        for resource in request.resource_metrics:
+            self._collector.name(resource.resource)
+            for scope in resource.scope_metrics:
+                self._collector.metrics |= {metric.name for metric in scope.metrics}
+        return metrics_service_pb2.ExportMetricsServiceResponse()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    collector = Collector()
+    yield collector
+    collector.stop()
+
+
+def one_call(directory: Path, **environ: str) -> list[str]:
+    echo = EchoProcess(directory, environ)
+    try:
+        ready(echo)
+        assert echo.channel is not None
+        traceparent = echo.call("Internal").result().decode()
+        echo.stop()
+        assert echo.process.wait(20) == 0
+    finally:
+        echo.close()
+    return [traceparent, *echo.events()]
+
+
+def test_spans_and_numbers_arrive_before_the_process_has_ended(tmp_path: Path, collector: Collector) -> None:
+    traceparent, *_ = one_call(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
+    assert collector.spans == {traceparent[3:35]: {"test.v1.EchoService/Internal"}}
+    assert {"tributary.rpc.duration", "tributary.process.ready"} <= collector.metrics
+    assert collector.services == {"tributary-ingestion"}
+
+
+def test_the_standard_sampler_decides(tmp_path: Path, collector: Collector) -> None:
+    one_call(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, OTEL_TRACES_SAMPLER="always_off")
+    assert collector.spans == {}
+    assert collector.metrics
+
+
+def test_nothing_leaves_where_nothing_asks(tmp_path: Path, collector: Collector) -> None:
+    one_call(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint, OTEL_SDK_DISABLED="true")
+    assert (collector.spans, collector.metrics) == ({}, set())
+
+
+def test_a_collector_that_is_not_there_does_not_keep_the_process(tmp_path: Path, collector: Collector) -> None:
+    collector.stop()
+    events = one_call(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.endpoint)
+    assert "server_stopped" in events
