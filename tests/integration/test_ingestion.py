@@ -1,0 +1,292 @@
+"""The door as a real process, in front of real dedup, Redis and ClickHouse."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+import redis
+from google.rpc import error_details_pb2, status_pb2
+
+from tests.support.door import Door, running_door
+from tests.support.stores import Stores, create_test_epoch, run_apart
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, AdmittedEvents
+from tributary.event.v1 import verdict_pb2
+from tributary.event.v1.event_pb2 import Event
+from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
+
+WORKSPACES = {
+    "shop": {
+        "default_region": "DE",
+        "conversions": [
+            {"name": "purchase", "expected_amounts": [{"currency": "EUR", "minimum": 1, "maximum": 10_000}]},
+            {"name": "lead", "role": "LEAD"},
+        ],
+    },
+    "other": {},
+}
+
+ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
+DUPLICATE = verdict_pb2.VERDICT_DUPLICATE
+CONFLICT = verdict_pb2.VERDICT_CONFLICT
+REJECTED = verdict_pb2.VERDICT_REJECTED
+QUARANTINED = verdict_pb2.VERDICT_QUARANTINED
+VALID = verdict_pb2.VERDICT_VALID
+
+BROWSER = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+)
+
+
+@pytest.fixture(scope="module")
+def redis_url(stores: Stores) -> str:
+    url = stores.empty_redis_url()
+    run_apart(create_test_epoch(url))
+    return url
+
+
+@pytest.fixture(scope="module")
+def door(redis_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    with running_door(tmp_path_factory.mktemp("door"), redis_url, clickhouse_url, WORKSPACES) as running:
+        yield running
+
+
+def a_visit(event_id: str = "", **context: str) -> Event:
+    event = Event(event_id=event_id or str(uuid.uuid4()))
+    event.event_time.FromSeconds(int(time.time()))  # noqa: TID251 - a real service has a real clock
+    event.touchpoint.kind = 1
+    event.identifiers.visitor_id = f"v-{uuid.uuid4()}"
+    for name, value in {"user_agent": BROWSER, "page_url": "https://shop.example/", **context}.items():
+        setattr(event.context, name, value)
+    return event
+
+
+def a_purchase(order_id: str, micros: int = 99_000_000, event_id: str = "") -> Event:
+    event = Event(event_id=event_id or str(uuid.uuid4()))
+    event.event_time.FromSeconds(int(time.time()))  # noqa: TID251
+    event.conversion.name = "purchase"
+    event.conversion.order_id = order_id
+    event.conversion.value.currency_code = "EUR"
+    event.conversion.value.amount_micros = micros
+    event.identifiers.customer_id = f"k-{order_id}"
+    return event
+
+
+def stored(redis_url: str) -> list[AdmittedEvent]:
+    """Everything in the event log, refused events included."""
+    found: list[AdmittedEvent] = []
+    with redis.Redis.from_url(redis_url) as client:
+        for key in client.scan_iter("trb:*:log:*"):
+            for _, fields in client.xrange(key):
+                for admission in AdmittedEvents.FromString(fields[b"payload"]).admissions:
+                    found.extend(AdmittedEvent.FromString(event) for event in admission.events)
+    return found
+
+
+def refused(
+    door: Door, request: IngestEventsRequest | bytes, api_key: str
+) -> tuple[grpc.StatusCode, status_pb2.Status]:
+    with pytest.raises(grpc.RpcError) as caught:
+        door.call(request, api_key)
+    details = dict(caught.value.trailing_metadata()).get("grpc-status-details-bin", b"")
+    return caught.value.code(), status_pb2.Status.FromString(details)
+
+
+def test_an_event_is_accepted_and_sent_again_it_is_a_duplicate_of_the_first(door: Door) -> None:
+    event = a_visit()
+    first, second = door.send(event)[0], door.send(event)[0]
+    assert (first.verdict, second.verdict, second.first_verdict) == (ACCEPTED, DUPLICATE, ACCEPTED)
+    assert abs(second.first_accept_time.seconds - first.first_accept_time.seconds) <= 128
+
+
+def test_a_retry_stamped_with_another_time_is_a_duplicate_and_no_conflict(door: Door) -> None:
+    event = a_visit()
+    door.send(event)
+    event.event_time.seconds -= 60
+    assert door.send(event)[0].verdict == DUPLICATE
+
+
+def test_the_same_id_with_another_payload_is_a_conflict_with_its_reason(door: Door) -> None:
+    event = a_visit()
+    door.send(event)
+    event.touchpoint.title = "another page"
+    verdict = door.send(event)[0]
+    assert verdict.verdict == CONFLICT
+    assert [reason.code for reason in verdict.reasons] == [verdict_pb2.REASON_CODE_PAYLOAD_DIFFERS]
+
+
+def test_one_id_twice_in_a_call_is_accepted_once(door: Door) -> None:
+    event = a_visit()
+    assert sorted(verdict.verdict for verdict in door.send(event, event)) == [ACCEPTED, DUPLICATE]
+
+
+def test_one_id_sent_by_eight_callers_at_once_is_accepted_once(door: Door) -> None:
+    event = a_visit()
+    with ThreadPoolExecutor(8) as pool:
+        verdicts = [verdicts[0].verdict for verdicts in pool.map(lambda _: door.send(event), range(8))]
+    assert verdicts.count(ACCEPTED) == 1
+    assert verdicts.count(DUPLICATE) == 7
+
+
+def test_an_order_seen_under_two_event_ids_is_one_conversion(door: Door) -> None:
+    order = str(uuid.uuid4())
+    first, second = door.send(a_purchase(order))[0], door.send(a_purchase(order))[0]
+    assert (first.verdict, second.verdict) == (ACCEPTED, DUPLICATE)
+    assert first.conversion_id == second.conversion_id
+    assert verdict_pb2.REASON_CODE_MERGED_OBSERVATION in [reason.code for reason in second.reasons]
+
+
+def test_a_malformed_event_is_rejected_with_its_field_while_its_neighbours_are_accepted(door: Door) -> None:
+    bad = a_purchase("o-bad")
+    bad.conversion.value.currency_code = "EURO"
+    verdicts = door.send(a_visit(), bad, a_visit())
+    assert [verdict.verdict for verdict in verdicts] == [ACCEPTED, REJECTED, ACCEPTED]
+    assert verdicts[1].event_id == bad.event_id
+    assert [(reason.code, reason.field) for reason in verdicts[1].reasons] == [
+        (verdict_pb2.REASON_CODE_CURRENCY_UNKNOWN, "conversion.value.currency_code")
+    ]
+
+
+def test_an_event_without_id_is_the_same_event_when_sent_again(door: Door) -> None:
+    event = a_visit()
+    event.event_id = ""
+    first, second = door.send(event)[0], door.send(event)[0]
+    assert first.event_id.startswith("d1:")
+    assert (second.event_id, second.verdict) == (first.event_id, DUPLICATE)
+
+
+@pytest.mark.parametrize(
+    ("event", "code"),
+    [
+        pytest.param(
+            a_visit(user_agent="Googlebot/2.1 (+http://www.google.com/bot.html)"),
+            verdict_pb2.REASON_CODE_BOT_USER_AGENT,
+            id="bot",
+        ),
+        pytest.param(a_visit(user_agent=""), verdict_pb2.REASON_CODE_USER_AGENT_MISSING, id="no user agent"),
+        pytest.param(
+            a_purchase("o-huge", 90_000_000_000), verdict_pb2.REASON_CODE_AMOUNT_UNEXPECTED, id="unexpected amount"
+        ),
+    ],
+)
+def test_what_is_suspicious_is_quarantined(door: Door, event: Event, code: int) -> None:
+    verdict = door.send(event)[0]
+    assert (verdict.verdict, verdict.reasons[0].code) == (QUARANTINED, code)
+
+
+def test_validate_only_stores_nothing(door: Door) -> None:
+    event = a_visit()
+    assert door.send(event, validate_only=True)[0].verdict == VALID
+    assert door.send(event)[0].verdict == ACCEPTED
+
+
+def test_an_old_event_needs_backfill(door: Door) -> None:
+    event = a_visit()
+    event.event_time.seconds -= 60 * 86_400
+    verdict = door.send(event)[0]
+    assert (verdict.verdict, verdict.reasons[0].code) == (REJECTED, verdict_pb2.REASON_CODE_EVENT_TIME_OUT_OF_WINDOW)
+    assert door.send(event, backfill=True)[0].verdict == ACCEPTED
+
+
+def test_backfill_needs_its_own_scope(door: Door) -> None:
+    request = IngestEventsRequest(events=[a_visit()], backfill=True)
+    assert refused(door, request, door.keys["shop/ingest"])[0] is grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize("api_key", [pytest.param("", id="none"), pytest.param("trb_nobody_0", id="unknown")])
+def test_an_unknown_key_is_unauthenticated(door: Door, api_key: str) -> None:
+    assert refused(door, IngestEventsRequest(events=[a_visit()]), api_key)[0] is grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_key_without_the_scope_is_denied(door: Door) -> None:
+    request = IngestEventsRequest(events=[a_visit()])
+    assert refused(door, request, door.keys["shop/query"])[0] is grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="no event"),
+        pytest.param(IngestEventsRequest(events=[Event()] * 1001).SerializeToString(), id="1001 events"),
+        pytest.param(b"\x0a\xff\xff\xff", id="no protobuf"),
+        pytest.param(b"\x0a\x04\x0a\x02\xff\xfe", id="no UTF-8"),
+    ],
+)
+def test_a_request_that_can_never_be_right_is_an_invalid_argument(door: Door, body: bytes) -> None:
+    code, status = refused(door, body, door.keys["shop"])
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert any(detail.Is(error_details_pb2.BadRequest.DESCRIPTOR) for detail in status.details)
+
+
+def test_a_thousand_events_are_answered_in_request_order(door: Door) -> None:
+    events = [a_visit() for _ in range(1000)]
+    verdicts = door.send(*events)
+    assert [verdict.event_id for verdict in verdicts] == [event.event_id for event in events]
+    assert {verdict.verdict for verdict in verdicts} == {ACCEPTED}
+
+
+def test_two_workspaces_never_meet(door: Door) -> None:
+    event = a_visit()
+    assert door.send(event, workspace="shop")[0].verdict == ACCEPTED
+    assert door.send(event, workspace="other")[0].verdict == ACCEPTED
+
+
+def test_what_is_personal_is_not_in_the_event_log(door: Door, redis_url: str) -> None:
+    canary = uuid.uuid4().hex
+    event = a_visit(
+        page_url=f"https://shop.example/{canary}?utm_source=n&mc_eid=secret{canary}&x=ann{canary}%40example.com",
+        referrer_url=f"https://a.example/?token=secret{canary}",
+        client_ip="203.0.113.77",
+        user_agent=f"{BROWSER} canary/{canary}",
+    )
+    event.identifiers.email = f"Ann{canary}@Example.com"
+    event.identifiers.phone = "0171 7654321"
+    event.identifiers.customer_id = f"customer-{canary}"
+    event.identifiers.address.family_name = f"Muster{canary}"
+    bad = a_visit()
+    bad.properties["note"] = f"bob{canary}@example.com"
+    assert [verdict.verdict for verdict in door.send(event, bad)] == [ACCEPTED, REJECTED]
+
+    with redis.Redis.from_url(redis_url) as client:
+        log = b"".join(
+            fields[b"payload"] for key in client.scan_iter("trb:*:log:*") for _, fields in client.xrange(key)
+        )
+    lowered = log.lower()
+    assert canary.encode() in lowered, "the page's own path is kept"
+    for personal in (
+        f"secret{canary}", f"ann{canary}", f"customer-{canary}", f"muster{canary}", f"canary/{canary}", f"bob{canary}",
+        "203.0.113.77", "7654321",
+    ):  # fmt: skip
+        assert personal.encode() not in lowered, personal
+
+
+def test_an_accepted_event_carries_tokens_channel_and_digest(door: Door, redis_url: str) -> None:
+    event = a_visit(page_url="https://shop.example/?gclid=Cj0abc", referrer_url="https://www.google.com/")
+    event.identifiers.email = "ann@example.com"
+    door.send(event)
+    admitted = next(one for one in stored(redis_url) if one.event.event_id == event.event_id)
+    assert [token.partition(":")[0] for token in admitted.identity_tokens] == ["email", "visitor"]
+    assert (admitted.channel_evidence.channel, admitted.channel_evidence.rule) == ("Paid Search", "click_id:gclid")
+    assert admitted.channel_evidence.click_ids[0].value == "Cj0abc"
+    assert len(admitted.payload_digest) == 9
+    assert admitted.source_rank == 1
+
+
+def test_without_dedup_the_door_says_unavailable_with_a_delay_and_recovers(
+    stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    url = stores.empty_redis_url()
+    run_apart(create_test_epoch(url))
+    with running_door(tmp_path_factory.mktemp("door"), url, clickhouse_url, WORKSPACES) as own:
+        event = a_visit()
+        own.dedup.kill()
+        code, status = refused(own, IngestEventsRequest(events=[event]), own.keys["shop"])
+        assert code is grpc.StatusCode.UNAVAILABLE
+        assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
+        own.dedup.start()
+        own.dedup.wait_until_ready(30)
+        assert own.send(event)[0].verdict == ACCEPTED
