@@ -45,7 +45,7 @@ workspaces.yaml, who may call it, and the log whose backlog it works off. `inclu
     "backlog" (dict "redis" "log" "group" "attribute" "streams" (list "trb:{l%d}:log:live" "trb:{l%d}:log:bulk")))
   "delivery" (dict "stores" (list "state" "jobs" "clickhouse") "calls" (list) "workspaces" true "callers" (list "query")
     "backlog" (dict "redis" "state" "group" "deliver" "streams" (list "trb:{c%d}:conversions")))
-  "query" (dict "stores" (list "log" "state" "jobs" "clickhouse") "calls" (list "attribution" "delivery") "workspaces" true "callers" (list))
+  "query" (dict "stores" (list "log" "state" "clickhouse") "calls" (list "attribution" "delivery") "workspaces" true "callers" (list))
 -}}
 {{- index $all . | toYaml -}}
 {{- end -}}
