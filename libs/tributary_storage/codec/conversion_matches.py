@@ -83,10 +83,7 @@ def most_restrictive(events: Iterable[Event]) -> Consent | None:
             result.CopyFrom(said)
             continue
         for purpose in _PURPOSES:
-            states = {getattr(result, purpose), getattr(said, purpose)}
-            strictest = (
-                ConsentState.CONSENT_STATE_DENIED if ConsentState.CONSENT_STATE_DENIED in states else max(states)
-            )
+            strictest = max(getattr(result, purpose), getattr(said, purpose))  # unsaid < granted < denied
             setattr(result, purpose, strictest)
         result.tcf_string = said.tcf_string or result.tcf_string
         result.gpp_string = said.gpp_string or result.gpp_string

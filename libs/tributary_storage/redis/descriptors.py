@@ -49,6 +49,7 @@ class Descriptors:
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
+        self._make_room()
         new: dict[str, dict[bytes, bytes]] = {}
         for (workspace, descriptor), text in texts.items():
             if (workspace, descriptor) not in self._known:
@@ -62,7 +63,7 @@ class Descriptors:
             await pipeline.execute()
         except redis.RedisError as error:
             raise unavailable() from error
-        self._remember(texts)
+        self._known.update(texts)
 
     async def read(self, wanted: Iterable[tuple[str, int]]) -> None:
         """Reads descriptors that this process does not know yet, so that `text` has them.
@@ -70,6 +71,7 @@ class Descriptors:
         Raises:
             StorageUnavailableError: The state store did not answer.
         """
+        self._make_room()
         missing: dict[str, list[int]] = {}
         for workspace, descriptor in set(wanted):
             if descriptor and (workspace, descriptor) not in self._known:
@@ -85,9 +87,9 @@ class Descriptors:
             raise unavailable() from error
         for (workspace, descriptors), texts in zip(missing.items(), answers, strict=True):
             found = zip(descriptors, texts, strict=True)
-            self._remember({(workspace, descriptor): text for descriptor, text in found if text is not None})
+            self._known.update({(workspace, descriptor): text for descriptor, text in found if text is not None})
 
-    def _remember(self, texts: Mapping[tuple[str, int], bytes]) -> None:
-        if len(self._known) + len(texts) > _CACHED:
+    def _make_room(self) -> None:
+        """Forgets all where there is too much; before anything is looked up, so that what is asked for stays."""
+        if len(self._known) > _CACHED:
             self._known.clear()
-        self._known.update(texts)

@@ -1,0 +1,64 @@
+"""Attribution as a process: `python -m tributary_attribution`."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import AsyncExitStack
+
+from tributary_attribution.attributor import Attributor
+from tributary_attribution.journeys import JourneyReader
+from tributary_attribution.retention import Retention
+from tributary_attribution.servicer import AttributionServicer
+from tributary_attribution.settings import AttributionServiceSettings
+from tributary_runtime import metrics
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.server import run, serve
+from tributary_runtime.settings import load
+from tributary_runtime.worker import Worker
+from tributary_runtime.workspaces_file import WorkspacesFile
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.writer import ConversionWriter
+from tributary_storage.redis import keys
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.conversion_log import ConversionLogKeeping
+from tributary_storage.redis.conversions import Conversions
+from tributary_storage.redis.descriptors import Descriptors
+from tributary_storage.redis.durability import Durability
+from tributary_storage.redis.epoch import wait_for_epoch
+from tributary_storage.redis.event_log import EventLogSource, Pace
+from tributary_storage.redis.people import People
+
+
+async def main(settings: AttributionServiceSettings) -> None:
+    """Builds the service from its parts and serves until SIGTERM."""
+    clock, workspaces = SystemClock(), WorkspacesFile.load(settings.workspaces_file)
+    async with AsyncExitStack() as closing:  # closes in reverse order
+        log = await closing.enter_async_context(connect(settings.log_url.get_secret_value(), name="attribution-log"))
+        state = await closing.enter_async_context(
+            connect(settings.state_url.get_secret_value(), name="attribution-state")
+        )
+        clickhouse = await closing.enter_async_context(
+            clickhouse_client.connect(settings.clickhouse_url, name="attribution", connections=2)
+        )
+        log_epoch, epoch = await wait_for_epoch(log, "log"), await wait_for_epoch(state, "state")
+        people, conversions = People(state, epoch.shards), Conversions(state, epoch.shards)
+        descriptors = Descriptors(state)
+        pace = Pace(settings.attribution_batch_events, settings.attribution_linger_ms / 1000)
+        consumer = settings.attribution_consumer or socket.gethostname()
+        source = EventLogSource(log, keys.ATTRIBUTE_GROUP, consumer, log_epoch.shards, pace)
+        attributor = Attributor(people, conversions, descriptors, ConversionWriter(clickhouse), workspaces, clock)
+        await serve(
+            settings,
+            AttributionServicer(JourneyReader(people, conversions, descriptors, workspaces)),
+            loops=[
+                Worker(metrics.Group.ATTRIBUTE, source, attributor, clock),
+                Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),
+                workspaces,
+            ],
+            guards=[Durability(state, "state", settings.durability, epoch=epoch)],
+            clock=clock,
+        )
+
+
+if __name__ == "__main__":
+    run(load(AttributionServiceSettings), main)

@@ -1,0 +1,172 @@
+"""Events as they arrive from the log -> what they add to a journey and to a conversion.
+
+The one rule: only what was admitted is read. A and M count; Q goes into the journey, flagged, and proves neither who a
+person is nor that there was a conversion; D, C and R are somebody else's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.event.v1.consent_pb2 import ConsentState
+from tributary.event.v1.event_pb2 import Event, Traffic
+from tributary_domain.event_order import event_hash
+from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
+from tributary_runtime.errors import PoisonEvent
+from tributary_storage.codec.conversion_parts import pack_part
+from tributary_storage.codec.touch_sources import TouchSources
+from tributary_storage.redis.descriptors import digest_of
+from tributary_storage.redis.journey_layout import (
+    CONSENTED,
+    INTERNAL,
+    event_field,
+    pack_conversion,
+    pack_sighting,
+    pack_touch,
+)
+
+ADMITTED: Final = frozenset("AMQ")
+
+_UNCOUNTED: Final = frozenset({Traffic.TRAFFIC_INTERNAL, Traffic.TRAFFIC_TEST})
+_CONVERSION: Final = int(TouchKind.CONVERSION)
+_NOT_ONE_CLICK: Final = frozenset(
+    {"gbraid", "wbraid", "gad_source", "gad_campaignid", "gclsrc", "srsltid", "mc_cid", "hsenc", "igshid", "kx"}
+)
+"""Click ids that many clicks share, or that follow a person around."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One event, taken apart."""
+
+    workspace: str
+    event_id: str
+    event_hash: int
+    event_time_micros: int
+    accept_time_micros: int
+    traceparent: str
+    tokens: list[str]
+    sightings: list[bytes]
+    """One per token; none if the event is quarantined."""
+    entry: tuple[bytes, bytes] | None
+    """Field and value for the journey."""
+    is_touch: bool
+    conversion_id: str
+    """The conversion it observes or adjusts; empty: none."""
+    part: bytes
+    """What it says about that conversion."""
+
+    @property
+    def is_quarantined(self) -> bool:
+        """Whether it proves nothing."""
+        return not self.sightings
+
+
+class ArrivalReader:
+    """Takes events apart; remembers the texts of the sources it met until they are taken."""
+
+    def __init__(self) -> None:
+        """Has met no source yet."""
+        self._sources = TouchSources()
+        self.new_texts: dict[tuple[str, int], bytes] = {}
+        """(workspace, descriptor) -> text, of every source met since this was last emptied."""
+
+    def read(self, workspace: str, letter: str, content: bytes, accept_time_micros: int, traceparent: str) -> Arrival:
+        """Reads one event.
+
+        Args:
+            workspace: Of the admission.
+            letter: Of the mask; one of `ADMITTED`.
+            content: Serialised `AdmittedEvent`.
+            accept_time_micros: Of the log.
+            traceparent: Of the request that brought it.
+
+        Raises:
+            PoisonEvent: The bytes are no event, or one of another time.
+        """
+        try:
+            admitted = AdmittedEvent.FromString(content)
+        except DecodeError as error:
+            raise PoisonEvent("EVENT_UNREADABLE", "The bytes are no AdmittedEvent.") from error
+        event = admitted.event
+        time = event.event_time
+        micros = time.seconds * 1_000_000 + time.nanos // 1_000
+        if not event.event_id or micros < 0:
+            raise PoisonEvent("EVENT_UNREADABLE", "The event has no id, or is older than 1970.")
+        hashed = event_hash(event.event_id)
+        is_good = letter != "Q"
+        tokens = list(admitted.identity_tokens)
+        flags, stored_flags = _flags(event, is_quarantined=not is_good)
+        session = event_hash(event.session_id) if event.session_id else 0
+        entry: tuple[bytes, bytes] | None = None
+        conversion_id, part = "", b""
+        kind = event.WhichOneof("kind")
+        if kind == "touchpoint":
+            value = self._touch(workspace, admitted, (micros, hashed, flags, session), stored_flags)
+            entry = event_field(hashed), value
+        elif kind == "conversion":
+            name = digest_of(event.conversion.name.encode())
+            touch = JourneyTouch(micros, hashed, _CONVERSION, name, flags, session=session)
+            entry = event_field(hashed), pack_conversion(touch, admitted.conversion_id, stored_flags)
+            conversion_id = admitted.conversion_id
+        elif kind == "adjustment":
+            conversion_id = admitted.conversion_id or event.adjustment.conversion_id
+        if conversion_id and is_good:
+            part = pack_part(admitted, accept_time_micros)
+        return Arrival(
+            workspace=workspace,
+            event_id=event.event_id,
+            event_hash=hashed,
+            event_time_micros=micros,
+            accept_time_micros=accept_time_micros,
+            traceparent=traceparent,
+            tokens=tokens,
+            sightings=[pack_sighting(micros, hashed, position) for position in range(len(tokens))] if is_good else [],
+            entry=entry,
+            is_touch=kind == "touchpoint",
+            conversion_id=conversion_id if is_good else "",
+            part=part,
+        )
+
+    def _touch(
+        self, workspace: str, admitted: AdmittedEvent, place: tuple[int, int, int, int], stored_flags: int
+    ) -> bytes:
+        time, hashed, flags, session = place
+        touchpoint = admitted.event.touchpoint
+        evidence = admitted.channel_evidence
+        ad = touchpoint.ad if touchpoint.HasField("ad") else None
+        descriptor, text = self._sources.describe(evidence, ad)
+        if descriptor:
+            self.new_texts[workspace, descriptor] = text
+        if evidence.continues_session:
+            flags |= NO_TOUCH
+        elif evidence.rule == "direct":
+            flags |= DIRECT
+        click = next((found for found in evidence.click_ids if found.family not in _NOT_ONE_CLICK), None)
+        touch = JourneyTouch(
+            time,
+            hashed,
+            touchpoint.kind,
+            descriptor,
+            flags,
+            0 if click is None else event_hash(f"{click.family}:{click.value}"),
+            event_hash(touchpoint.interaction_id) if touchpoint.interaction_id else 0,
+            session,
+        )
+        return pack_touch(touch, stored_flags)
+
+
+def _flags(event: Event, *, is_quarantined: bool) -> tuple[int, int]:
+    """Returns the flags of the core, and those that are only stored."""
+    flags = QUARANTINED if is_quarantined else 0
+    stored = INTERNAL if event.traffic in _UNCOUNTED else 0
+    said = event.consent.analytics_storage
+    if said == ConsentState.CONSENT_STATE_DENIED:
+        flags |= NO_CONSENT
+    elif said == ConsentState.CONSENT_STATE_GRANTED:
+        stored |= CONSENTED
+    return flags, stored

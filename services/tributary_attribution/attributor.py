@@ -1,0 +1,337 @@
+"""Events -> people, journeys, credit: the handler of group `attribute`.
+
+The order of the steps is the promise. Parts before journeys, so that whoever finds a conversion in a journey finds its
+parts; descriptors before the journeys that refer to them; ClickHouse before the conversion log; acknowledgement last. A
+crash between any two leaves something that the next run of the same events finishes: entries that are known, a journey
+that is frozen, a revision that is marked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from structlog.contextvars import bind_contextvars
+
+from tributary.attribution.v1.conversion_pb2 import RevisionCause
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
+from tributary_attribution.credit_settings import conversion_life_seconds, history_micros, journey_life_seconds
+from tributary_attribution.crediting import CausingEvent, revise
+from tributary_domain.journey import TouchKind
+from tributary_domain.revision import Cause
+from tributary_domain.windows import AFTER_CONVERSION_MICROS
+from tributary_runtime import metrics
+from tributary_runtime.clock import Clock
+from tributary_runtime.errors import Backpressure, PoisonEvent
+from tributary_runtime.traces import linked_span
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.codec.conversion_parts import ConversionPart, unpack_parts
+from tributary_storage.redis.conversions import ConversionRecord, Conversions, Publication, conversion_key
+from tributary_storage.redis.descriptors import Descriptors
+from tributary_storage.redis.journey_layout import Journey, event_field
+from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
+from tributary_storage.redis.people import People, SettledPerson, Sighted, person_key
+
+_ATTEMPTS: Final = 10
+"""How often a conversion that moved is computed again before the batch waits."""
+
+
+class Directory(Protocol):
+    """The workspaces as they are now."""
+
+    def find(self, workspace_id: str) -> Workspace | None:
+        """Returns a workspace, if there is one of this id. Never blocks."""
+        ...
+
+
+class Writer(Protocol):
+    """Where revisions are stored before anybody is told."""
+
+    async def write(self, revisions: Iterable[tuple[ConversionRevised, bytes]]) -> None:
+        """Returns when all are stored; may run twice.
+
+        Raises:
+            StorageUnavailableError: Some may be stored; the same are written again.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Affected:
+    """A conversion that the batch may have changed."""
+
+    workspace: Workspace
+    conversion_id: str
+    record: ConversionRecord | None = None
+    parts: list[ConversionPart] = field(default_factory=list)
+    journey: Journey | None = None
+    has_journey: bool = False
+    """Whether the journey was looked for."""
+    causing: dict[str, CausingEvent] = field(default_factory=dict)
+    known_causes: set[Cause] = field(default_factory=set)
+
+    @property
+    def key(self) -> str:
+        return conversion_key(self.workspace.id, self.conversion_id)
+
+    def take(self, record: ConversionRecord) -> None:
+        """Takes what was read of it."""
+        self.record = record
+        self.parts = unpack_parts(record.parts.values())
+
+    def person_keys(self) -> list[str]:
+        """Returns the person keys of its observations."""
+        tokens = {token: None for part in self.parts if part.is_observation for token in part.admitted.identity_tokens}
+        return [person_key(self.workspace.id, token) for token in tokens]
+
+
+class Attributor:
+    """Credits conversions.
+
+    Args:
+        people: Leads events to journeys.
+        conversions: Keeps parts and published states.
+        descriptors: Keeps the texts of sources.
+        writer: Stores revisions.
+        directory: Knows the workspaces.
+        clock: Measures.
+    """
+
+    def __init__(
+        self,
+        people: People,
+        conversions: Conversions,
+        descriptors: Descriptors,
+        writer: Writer,
+        directory: Directory,
+        clock: Clock,
+    ) -> None:
+        self._people = people
+        self._conversions = conversions
+        self._descriptors = descriptors
+        self._writer = writer
+        self._directory = directory
+        self._clock = clock
+        self._reader = ArrivalReader()
+
+    async def handle(self, entries: Sequence[LogEntry]) -> int:
+        """Credits what a batch of events changes; returns how many events it held.
+
+        Raises:
+            Backpressure: Conversions moved again and again while they were computed.
+            StorageUnavailableError: A store does not answer.
+            PoisonEvent: An event can never be read; the worker finds out which.
+        """
+        arrivals = [
+            self._read(entry, event) for entry in entries for event in entry.events() if event.letter in ADMITTED
+        ]
+        await self._attribute(arrivals)
+        return sum(len(entry.mask) for entry in entries)
+
+    def singles(self, entry: LogEntry) -> Sequence[LoggedEvent]:
+        """Takes an entry apart into the events that concern attribution."""
+        return [event for event in entry.events() if event.letter in ADMITTED]
+
+    async def handle_single(self, entry: LogEntry, single: LoggedEvent) -> None:
+        """Credits what one event changes; raises as `handle` does."""
+        await self._attribute([self._read(entry, single)])
+
+    def _read(self, entry: LogEntry, event: LoggedEvent) -> Arrival:
+        admission = event.admission
+        return self._reader.read(
+            admission.workspace, event.letter, event.admitted, entry.accept_micros, admission.traceparent
+        )
+
+    async def _attribute(self, arrivals: Sequence[Arrival]) -> None:
+        traceparents = dict.fromkeys(arrival.traceparent for arrival in arrivals)
+        with linked_span("attribute batch", traceparents, events=len(arrivals)):
+            workspaces = self._workspaces(arrivals)
+            affected = await self._observe(arrivals, workspaces)
+            people = await self._settle(arrivals, affected, workspaces)
+            for person, events in people:
+                _find_affected(affected, workspaces[person.workspace], person, events)
+            revisions = await self._publish(list(affected.values()))
+            await self._emit(revisions)
+        metrics.ATTRIBUTED_EVENTS.add(len(arrivals))
+        bind_contextvars(conversions=len(affected), revisions=len(revisions))
+
+    def _workspaces(self, arrivals: Sequence[Arrival]) -> dict[str, Workspace]:
+        workspaces = {}
+        for workspace_id in {arrival.workspace for arrival in arrivals}:
+            workspace = self._directory.find(workspace_id)
+            if workspace is None:
+                raise PoisonEvent("WORKSPACE_UNKNOWN", "The event's workspace is not in workspaces.yaml.")
+            workspaces[workspace_id] = workspace
+        return workspaces
+
+    async def _observe(self, arrivals: Sequence[Arrival], workspaces: Mapping[str, Workspace]) -> dict[str, _Affected]:
+        """Writes the parts of conversions and reads all parts of those."""
+        affected: dict[str, _Affected] = {}
+        parts: dict[str, dict[bytes, bytes]] = defaultdict(dict)
+        for arrival in arrivals:
+            if arrival.part:
+                one = _at(affected, workspaces[arrival.workspace], arrival.conversion_id)
+                one.causing[arrival.event_id] = _causing(arrival)
+                parts[one.key][event_field(arrival.event_hash)] = arrival.part
+        if parts:
+            records = await self._conversions.observe(parts, conversion_life_seconds(workspaces.values()))
+            for key, record in records.items():
+                affected[key].take(record)
+        return affected
+
+    async def _settle(
+        self, arrivals: Sequence[Arrival], affected: Mapping[str, _Affected], workspaces: Mapping[str, Workspace]
+    ) -> list[tuple[SettledPerson, list[Arrival]]]:
+        """Brings the events into journeys; returns each person with their events."""
+        texts, self._reader.new_texts = self._reader.new_texts, {}
+        await self._descriptors.write(texts)
+        sighted: list[Sighted] = []
+        origins: list[Arrival | None] = []
+        for arrival in arrivals:
+            if not arrival.tokens:
+                continue
+            together = [[token] for token in arrival.tokens] if arrival.is_quarantined else [arrival.tokens]
+            for tokens in together:
+                sighted.append(Sighted(arrival.workspace, tokens, arrival.entry, arrival.sightings))
+                origins.append(arrival)
+        for one in affected.values():
+            observed = [part for part in one.parts if part.is_observation]
+            if len(observed) > 1:
+                together_tokens = {token: None for part in observed for token in part.admitted.identity_tokens}
+                if len(together_tokens) > 1:
+                    sighted.append(Sighted(one.workspace.id, list(together_tokens), None, ()))
+                    origins.append(None)
+        if not sighted:
+            return []
+        life = journey_life_seconds(workspaces.values())
+        settled = await self._people.settle(sighted, life, AFTER_CONVERSION_MICROS)
+        return [(person, [origin for at in person.events if (origin := origins[at]) is not None]) for person in settled]
+
+    async def _publish(self, affected: Sequence[_Affected]) -> list[tuple[str, ConversionRevised, bytes]]:
+        """Computes and publishes until nothing moves any more; returns all that is not published everywhere yet."""
+        revisions: list[tuple[str, ConversionRevised, bytes]] = []
+        pending = list(affected)
+        for _ in range(_ATTEMPTS):
+            await self._read_missing(pending)
+            pending = [one for one in pending if one.parts]
+            if not pending:
+                return revisions
+            computed = [self._compute(one) for one in pending]
+            answers = await self._conversions.publish([publication for publication, _ in computed])
+            moved = []
+            for one, (publication, revised), holds in zip(pending, computed, answers, strict=True):
+                if not holds:
+                    one.record, one.has_journey = None, False
+                    moved.append(one)
+                    continue
+                for content in publication.record.pending.values():
+                    revisions.append((one.key, ConversionRevised.FromString(content), content))
+                if revised is not None:
+                    revisions.append((one.key, revised, publication.revised))
+            if moved:
+                metrics.PUBLISH_CONFLICTS.add(len(moved))
+            pending = moved
+        raise Backpressure("Conversions moved while they were computed.", pause_seconds=0.2)
+
+    async def _read_missing(self, affected: Sequence[_Affected]) -> None:
+        """Reads what is not known yet of conversions: parts first, then journeys, then the texts of sources."""
+        unread = {one.key: one for one in affected if one.record is None}
+        if unread:
+            records = await self._conversions.observe({key: {} for key in unread}, 0)
+            for key, record in records.items():
+                unread[key].take(record)
+        for one in affected:
+            if not one.has_journey:
+                one.journey = await self._people.find(one.workspace.id, one.person_keys())
+                one.has_journey = True
+        wanted = {
+            (one.workspace.id, entry.descriptor)
+            for one in affected
+            if one.journey is not None
+            for entry in one.journey.entries
+            if entry.descriptor and entry.kind != TouchKind.CONVERSION
+        }
+        await self._descriptors.read(wanted)
+
+    def _compute(self, one: _Affected) -> tuple[Publication, ConversionRevised | None]:
+        record, journey = one.record, one.journey
+        if record is None:
+            raise RuntimeError("a conversion is computed before it is read")
+        texts: dict[int, bytes] = {}
+        if journey is not None:
+            for entry in journey.entries:
+                text = self._descriptors.text(one.workspace.id, entry.descriptor)
+                if text is not None:
+                    texts[entry.descriptor] = text
+        revised = revise(
+            one.workspace,
+            one.conversion_id,
+            record,
+            one.parts,
+            journey,
+            texts,
+            list(one.causing.values()),
+            one.known_causes,
+            journey_life_seconds([one.workspace]),
+        )
+        version = record.journey_version if journey is None else journey.version
+        if revised is None:
+            return Publication(record, version), None
+        return Publication(record, version, revised.revision, revised.SerializeToString(deterministic=True)), revised
+
+    async def _emit(self, revisions: Sequence[tuple[str, ConversionRevised, bytes]]) -> None:
+        """Stores revisions, tells the conversion log, takes their marks away: in this order."""
+        if not revisions:
+            return
+        await self._writer.write([(revised, content) for _, revised, content in revisions])
+        await self._conversions.emit([(key, revised.revision) for key, revised, _ in revisions])
+        now = self._clock.unix_micros()
+        for _, revised, _ in revisions:
+            accepted = revised.cause_accept_time
+            age = (now - accepted.seconds * 1_000_000 - accepted.nanos // 1_000) / 1e6
+            metrics.EVENT_TO_CREDIT.record(max(0.0, age))
+            if not revised.previous_revision:
+                metrics.CONVERSIONS.add(1)
+            for cause in revised.causes:
+                metrics.REVISIONS.add(1, cause=RevisionCause.Name(cause).removeprefix("REVISION_CAUSE_").lower())
+
+
+def _find_affected(
+    affected: dict[str, _Affected], workspace: Workspace, person: SettledPerson, events: Sequence[Arrival]
+) -> None:
+    """Notes which conversions of a person the events may have changed."""
+    journey = person.journey
+    if journey is None:
+        return
+    touches = [event for event in events if event.is_touch]
+    history = history_micros(workspace)
+    for conversion_id, times in journey.conversions.items():
+        key = conversion_key(workspace.id, conversion_id)
+        first, last = min(times) - history, max(times) + AFTER_CONVERSION_MICROS
+        causing = [event for event in touches if first <= event.event_time_micros <= last]
+        if person.why < 2 and not causing and key not in affected:
+            continue
+        one = _at(affected, workspace, conversion_id)
+        one.journey, one.has_journey = journey, True
+        if person.is_merged:
+            one.known_causes.add(Cause.IDENTITY_MERGE)
+            causing = [*causing, *(event for event in events if len(event.tokens) > 1)]
+        elif person.why == 2 and not causing:
+            causing = list(events)
+        for event in causing:
+            one.causing.setdefault(event.event_id, _causing(event))
+
+
+def _at(affected: dict[str, _Affected], workspace: Workspace, conversion_id: str) -> _Affected:
+    key = conversion_key(workspace.id, conversion_id)
+    one = affected.get(key)
+    if one is None:
+        one = affected[key] = _Affected(workspace, conversion_id)
+    return one
+
+
+def _causing(arrival: Arrival) -> CausingEvent:
+    return CausingEvent(arrival.event_id, arrival.accept_time_micros, arrival.traceparent)

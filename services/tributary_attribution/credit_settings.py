@@ -1,0 +1,92 @@
+"""A workspace's declared settings -> what the core credits under, and how long state must live for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Final
+
+from tributary_domain.settings import AttributionModel, AttributionSettings, ImpressionPolicy, TouchGrain
+from tributary_runtime import attribution_settings as declared
+from tributary_runtime.workspaces import Workspace
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_SECONDS: Final = 86_400
+_FIRST_TOUCHES: Final = 50
+
+
+def settings_for(workspace: Workspace, conversion_time_micros: int) -> AttributionSettings:
+    """Returns the settings that a conversion is credited under: those that were effective when it happened."""
+    return core_settings(workspace.attribution_at(_EPOCH + timedelta(microseconds=conversion_time_micros)))
+
+
+def core_settings(settings: declared.AttributionSettings) -> AttributionSettings:
+    """Returns declared settings in the core's words, under the same version."""
+    return _core_settings(settings.version, _Declared(settings))
+
+
+class _Declared:
+    """Hides settings from a cache's key: their version says all."""
+
+    __slots__ = ("settings",)
+
+    def __init__(self, settings: declared.AttributionSettings) -> None:
+        self.settings = settings
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Declared)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@lru_cache(maxsize=1024)
+def _core_settings(version: str, wrapped: _Declared) -> AttributionSettings:
+    settings = wrapped.settings
+    lookbacks = tuple(
+        (AttributionModel(model.value), own.lookback_days)
+        for model, own in settings.models.items()
+        if own.lookback_days is not None and model is not declared.AttributionModel.DATA_DRIVEN
+    )
+    first, middle, last = settings.position_weights
+    return AttributionSettings(
+        lookback_days=settings.lookback_days,
+        model_lookback_days=lookbacks,
+        half_life_hours=settings.half_life_hours,
+        position_weights=(first, middle, last),
+        touch_grain=TouchGrain(settings.touch_grain.value),
+        session_timeout_seconds=settings.session_timeout_minutes * 60,
+        impression_policy=ImpressionPolicy(settings.impression_policy.value),
+        view_window_seconds=settings.impression_window_days * _DAY_SECONDS,
+        impression_cap=settings.impression_cap,
+        direct_channels=frozenset(settings.direct_channels),
+        collapse_repeats=settings.collapse_repeats,
+        path_reset_names=settings.resets_after,
+        touch_cap=settings.touch_cap,
+        touch_cap_first=min(_FIRST_TOUCHES, settings.touch_cap - 1),
+        version=version,
+    )
+
+
+def history_micros(workspace: Workspace) -> int:
+    """Returns how far before a conversion a touch may change its credit, under any of the workspace's settings."""
+    return max(core_settings(settings).history_micros for settings in workspace.attribution)
+
+
+def journey_life_seconds(workspaces: Iterable[Workspace]) -> int:
+    """Returns how long a journey must live after its last event: lookback, accept window and a day."""
+    return _DAY_SECONDS * max(
+        (_lookback_days(workspace) + workspace.accept.event_days + 1 for workspace in workspaces), default=60
+    )
+
+
+def conversion_life_seconds(workspaces: Iterable[Workspace]) -> int:
+    """Returns how long a conversion must live after its last event: likewise, with the window of orders and refunds."""
+    return _DAY_SECONDS * max(
+        (_lookback_days(workspace) + workspace.accept.order_days + 1 for workspace in workspaces), default=430
+    )
+
+
+def _lookback_days(workspace: Workspace) -> int:
+    return max(settings.longest_lookback_days for settings in workspace.attribution)

@@ -1,0 +1,140 @@
+"""A person's journey as it is known now, for those who ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from tributary.attribution.v1 import journey_pb2
+from tributary.attribution.v1.credit_pb2 import TouchSource
+from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_attribution.credit_settings import core_settings, journey_life_seconds
+from tributary_attribution.crediting import complete_since_micros
+from tributary_domain.identifiers import Identification
+from tributary_domain.journey import NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind, in_event_order
+from tributary_domain.sessions import session_ids
+from tributary_domain.settings import SECOND
+from tributary_runtime.errors import NotFoundError
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.names import timestamp
+from tributary_storage.codec.conversion_parts import unpack_parts
+from tributary_storage.codec.touch_sources import SourceTexts
+from tributary_storage.redis.conversions import Conversions, conversion_key
+from tributary_storage.redis.descriptors import Descriptors
+from tributary_storage.redis.journey_layout import Journey
+from tributary_storage.redis.people import People, person_key
+
+
+class Directory(Protocol):
+    """The workspaces as they are now."""
+
+    def get(self, workspace_id: str) -> Workspace:
+        """Returns a workspace.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        ...
+
+
+class JourneyReader:
+    """Reads journeys. Every method may raise `NotFoundError` and `StorageUnavailableError`.
+
+    Args:
+        people: Leads tokens to journeys.
+        conversions: Knows whose a conversion is.
+        descriptors: Keeps the texts of sources.
+        directory: Knows the workspaces.
+    """
+
+    def __init__(
+        self, people: People, conversions: Conversions, descriptors: Descriptors, directory: Directory
+    ) -> None:
+        self._people = people
+        self._conversions = conversions
+        self._descriptors = descriptors
+        self._directory = directory
+
+    async def by_person_id(self, workspace_id: str, person_id: str) -> journey_pb2.Journey:
+        """Returns a journey by a person id; one of before a merge leads to the person it is now."""
+        workspace = self._directory.get(workspace_id)
+        journey = await self._people.find(workspace.id, [person_id])
+        if journey is None or not _belongs_to(journey, workspace):
+            raise _nobody()
+        return await self._message(workspace, journey)
+
+    async def by_identifiers(self, workspace_id: str, identifiers: Identifiers) -> journey_pb2.Journey:
+        """Returns a journey by identifiers, of which one suffices."""
+        workspace = self._directory.get(workspace_id)
+        tokens = _identification(workspace).identify(identifiers).tokens
+        return await self._read(workspace, [person_key(workspace.id, token) for token in tokens])
+
+    async def by_conversion_id(self, workspace_id: str, conversion_id: str) -> journey_pb2.Journey:
+        """Returns the journey that led to a conversion."""
+        workspace = self._directory.get(workspace_id)
+        key = conversion_key(workspace.id, conversion_id)
+        record = (await self._conversions.observe({key: {}}, 0))[key]
+        tokens = [
+            token
+            for part in unpack_parts(record.parts.values())
+            if part.is_observation
+            for token in part.admitted.identity_tokens
+        ]
+        return await self._read(workspace, [person_key(workspace.id, token) for token in tokens])
+
+    async def _read(self, workspace: Workspace, person_keys: Sequence[str]) -> journey_pb2.Journey:
+        journey = await self._people.find(workspace.id, person_keys)
+        if journey is None:
+            raise _nobody()
+        return await self._message(workspace, journey)
+
+    async def _message(self, workspace: Workspace, journey: Journey) -> journey_pb2.Journey:
+        descriptors = {entry.descriptor for entry in journey.entries if entry.kind != TouchKind.CONVERSION}
+        await self._descriptors.read((workspace.id, descriptor) for descriptor in descriptors)
+        texts = {one: text for one in descriptors if (text := self._descriptors.text(workspace.id, one)) is not None}
+        return _message(workspace, journey, SourceTexts(texts))
+
+
+def _belongs_to(journey: Journey, workspace: Workspace) -> bool:
+    """Tells whether a journey is of this workspace: a caller may name the person id of another's person."""
+    return any(person_key(workspace.id, token) == journey.person_key for token in journey.tokens)
+
+
+def _nobody() -> NotFoundError:
+    message = "There is no such person in this workspace, or not any more."
+    return NotFoundError(message, resource_type="person", resource_name="")
+
+
+def _identification(workspace: Workspace) -> Identification:
+    return Identification(
+        workspace.pepper.reveal().encode(),
+        workspace.default_region,
+        frozenset(workspace.identity.blocked_identifiers),
+    )
+
+
+def _message(workspace: Workspace, journey: Journey, source_of: Callable[[int], TouchSource]) -> journey_pb2.Journey:
+    message = journey_pb2.Journey(person_id=journey.person_id, identity_tokens=sorted(journey.tokens))
+    complete_since = complete_since_micros(journey, journey_life_seconds([workspace]))
+    message.complete_since_time.CopyFrom(timestamp(complete_since))
+    entries = in_event_order(journey.entries)
+    timeout = core_settings(workspace.attribution[-1]).session_timeout_seconds * SECOND
+    for entry, session in zip(entries, session_ids(entries, timeout), strict=True):
+        step = message.steps.add(
+            event_time=timestamp(entry.event_time_micros), event_hash=entry.event_hash, session=session
+        )
+        if entry.kind == TouchKind.CONVERSION:
+            step.conversion.conversion_id = journey.conversion_ids[entry.event_hash]
+        else:
+            step.touchpoint.CopyFrom(_touchpoint(entry, source_of))
+    return message
+
+
+def _touchpoint(entry: JourneyTouch, source_of: Callable[[int], TouchSource]) -> journey_pb2.TouchpointStep:
+    return journey_pb2.TouchpointStep(
+        kind=entry.kind,  # type: ignore[arg-type]  # the numbers are the contract's
+        source=source_of(entry.descriptor),
+        quarantined=bool(entry.flags & QUARANTINED),
+        continues_session=bool(entry.flags & NO_TOUCH),
+        consented=not entry.flags & NO_CONSENT,
+    )

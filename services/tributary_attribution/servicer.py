@@ -1,0 +1,60 @@
+"""`AttributionService`: from the contract to the use cases and back, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import grpc
+from structlog.contextvars import bind_contextvars
+
+from tributary.attribution.v1 import attribution_service_pb2, attribution_service_pb2_grpc
+from tributary_attribution.journeys import JourneyReader
+from tributary_runtime.errors import FieldViolation, InvalidRequestError
+from tributary_runtime.interceptors import INTERNAL, Access
+
+MAX_ID_CHARACTERS = 128
+
+
+class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceServicer):
+    """The gRPC face of attribution; for Tributary's own services only.
+
+    Args:
+        journeys: Reads journeys.
+    """
+
+    service_name = "tributary.attribution.v1.AttributionService"
+    rules: Mapping[str, Access] = {"GetJourney": INTERNAL}
+
+    def __init__(self, journeys: JourneyReader) -> None:
+        self._journeys = journeys
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        """Registers with the server."""
+        attribution_service_pb2_grpc.add_AttributionServiceServicer_to_server(self, server)
+
+    async def GetJourney(
+        self, request: attribution_service_pb2.GetJourneyRequest, context: object
+    ) -> attribution_service_pb2.GetJourneyResponse:
+        """Returns a person's journey."""
+        bind_contextvars(workspace=request.workspace)
+        named_by = request.WhichOneof("person")
+        if named_by == "person_id":
+            _check("person_id", request.person_id)
+            journey = await self._journeys.by_person_id(request.workspace, request.person_id)
+        elif named_by == "identifiers":
+            journey = await self._journeys.by_identifiers(request.workspace, request.identifiers)
+        elif named_by == "conversion_id":
+            _check("conversion_id", request.conversion_id)
+            journey = await self._journeys.by_conversion_id(request.workspace, request.conversion_id)
+        else:
+            raise _invalid("person", "Must be set: a person id, identifiers, or a conversion id.")
+        return attribution_service_pb2.GetJourneyResponse(journey=journey)
+
+
+def _check(field: str, value: str) -> None:
+    if not 1 <= len(value) <= MAX_ID_CHARACTERS:
+        raise _invalid(field, f"Must have 1 to {MAX_ID_CHARACTERS} characters.")
+
+
+def _invalid(field: str, description: str) -> InvalidRequestError:
+    return InvalidRequestError("The request names no person.", [FieldViolation(field, description)])

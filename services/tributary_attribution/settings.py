@@ -1,0 +1,28 @@
+"""The settings of attribution."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from tributary_runtime.settings import ServiceSettings, WithClickHouse, WithLogStore, WithStateStore, WithWorkspaces
+
+
+class AttributionServiceSettings(ServiceSettings, WithLogStore, WithStateStore, WithClickHouse, WithWorkspaces):
+    """People, journeys, credit, revisions."""
+
+    service: ClassVar[str] = "attribution"
+
+    attribution_consumer: str = ""
+    """Name of this process in the consumer group; unique among those running, the same after a restart. Empty: the
+    host's."""
+
+    attribution_batch_events: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+    """About how many events are credited at once."""
+
+    attribution_linger_ms: Annotated[int, Field(ge=0, le=5_000)] = 50
+    """How long the attributor waits for more events when it has fewer."""
+
+    attribution_replay_horizon_seconds: Annotated[int, Field(ge=900, le=86_400)] = 3_600
+    """How long revisions are kept in the conversion log after delivery has finished them."""
