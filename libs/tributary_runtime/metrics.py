@@ -79,6 +79,7 @@ class Cause(StrEnum):
     RESTATEMENT = "restatement"
     RETRACTION = "retraction"
     CHARGEBACK = "chargeback"
+    REVERSAL = "reversal"
     STAGE_CHANGE = "stage_change"
     IDENTITY_MERGE = "identity_merge"
     IDENTITY_UNMERGE = "identity_unmerge"

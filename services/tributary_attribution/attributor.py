@@ -38,6 +38,8 @@ from tributary_storage.redis.people import People, SettledPerson, Sighted, perso
 _ATTEMPTS: Final = 10
 """How often a conversion that moved is computed again before the batch waits."""
 
+_CAUSES: Final = {RevisionCause.Value(f"REVISION_CAUSE_{cause.name}"): metrics.Cause(cause.value) for cause in Cause}
+
 
 class Directory(Protocol):
     """The workspaces as they are now."""
@@ -296,7 +298,7 @@ class Attributor:
             if not revised.previous_revision:
                 metrics.CONVERSIONS.add(1)
             for cause in revised.causes:
-                metrics.REVISIONS.add(1, cause=RevisionCause.Name(cause).removeprefix("REVISION_CAUSE_").lower())
+                metrics.REVISIONS.add(1, cause=_CAUSES[cause])
 
 
 def _find_affected(
