@@ -1,0 +1,216 @@
+"""Attribution on real stores, without a door: admitted events in, published conversions out."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis.asyncio
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.dedup.v1.admitted_events_pb2 import Admission, AdmittedEvent, AdmittedEvents
+from tributary.event.v1.adjustment_pb2 import AdjustmentReason
+from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
+from tributary_attribution.attributor import Attributor
+from tributary_attribution.journeys import JourneyReader
+from tributary_domain import ids
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.errors import NotFoundError
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.names import timestamp
+from tributary_storage.clickhouse.writer import ConversionWriter
+from tributary_storage.redis import keys
+from tributary_storage.redis.claims import SCHEMA
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.conversions import Conversions, conversion_key
+from tributary_storage.redis.descriptors import Descriptors
+from tributary_storage.redis.log_entry import LogEntry
+from tributary_storage.redis.people import People
+
+SHARDS = 4
+DAY = 86_400_000_000
+NOON = 1_790_000_000_000_000
+"""When things happen, in microseconds, unless a test says otherwise."""
+
+Admitted = tuple[str, AdmittedEvent]
+"""Letter of the mask, and the event."""
+
+
+@dataclass
+class Events:
+    """Makes admitted events of one workspace; say only what matters."""
+
+    workspace: str
+    _numbers: Iterable[int] = field(default_factory=itertools.count)
+
+    def touch(
+        self,
+        *tokens: str,
+        at: int = NOON - DAY,
+        channel: str = "Paid Search",
+        letter: str = "A",
+        event_id: str = "",
+        **evidence: Any,
+    ) -> Admitted:
+        event = self._event(event_id, at, tokens)
+        event.event.touchpoint.kind = TOUCHPOINT_KIND_VISIT
+        named = evidence.pop("source", channel.lower())
+        is_direct = channel == "Direct"
+        event.channel_evidence.channel = channel
+        event.channel_evidence.source = "(direct)" if is_direct else named
+        event.channel_evidence.medium = "(none)" if is_direct else "cpc"
+        event.channel_evidence.rule = "direct" if is_direct else "utm"
+        for name, value in evidence.items():
+            setattr(event.channel_evidence, name, value)
+        return letter, event
+
+    def order(
+        self,
+        *tokens: str,
+        at: int = NOON,
+        order_id: str = "o-1",
+        micros: int | None = 90_000_000,
+        letter: str = "A",
+        event_id: str = "",
+        rank: int = 2,
+        **own: Any,
+    ) -> Admitted:
+        event = self._event(event_id, at, tokens)
+        conversion = event.event.conversion
+        conversion.name, conversion.order_id = "purchase", order_id
+        if micros is not None:
+            conversion.value.currency_code, conversion.value.amount_micros = "EUR", micros
+        event.conversion_id = self.conversion_id(order_id)
+        event.source_rank = rank
+        for name, value in own.items():
+            setattr(event.event, name, value)
+        return letter, event
+
+    def refund(self, micros: int, *, at: int = NOON + DAY, order_id: str = "o-1", event_id: str = "") -> Admitted:
+        event = self._event(event_id, at, ())
+        adjustment = event.event.adjustment
+        adjustment.conversion_name, adjustment.order_id = "purchase", order_id
+        adjustment.reason = AdjustmentReason.ADJUSTMENT_REASON_REFUND
+        adjustment.amount.currency_code, adjustment.amount.amount_micros = "EUR", micros
+        event.conversion_id = self.conversion_id(order_id)
+        return "A", event
+
+    def identify(self, *tokens: str, at: int = NOON + DAY, event_id: str = "") -> Admitted:
+        event = self._event(event_id, at, tokens)
+        event.event.identify.SetInParent()
+        return "A", event
+
+    def conversion_id(self, order_id: str = "o-1") -> str:
+        return ids.conversion_id(ids.order_digest(self.workspace, "purchase", "", order_id))
+
+    def _event(self, event_id: str, at: int, tokens: Sequence[str]) -> AdmittedEvent:
+        event = AdmittedEvent(identity_tokens=tokens)
+        event.event.event_id = event_id or f"e-{next(iter(self._numbers))}"
+        event.event.event_time.CopyFrom(timestamp(at))
+        return event
+
+
+def entry(workspace: str, events: Sequence[Admitted], accept_micros: int = NOON + 2 * DAY) -> LogEntry:
+    """Returns the log entry of a batch."""
+    admission = Admission(workspace=workspace, events=[event.SerializeToString() for _, event in events])
+    return LogEntry(
+        shard=0,
+        lane="live",
+        entry_id="1-1",
+        schema=SCHEMA,
+        payload=AdmittedEvents(admissions=[admission]).SerializeToString(),
+        mask="".join(letter for letter, _ in events),
+        accept_micros=accept_micros,
+        deliveries=1,
+    )
+
+
+@dataclass
+class Attribution:
+    """A running attribution, seen from all sides."""
+
+    workspace: Workspace
+    attributor: Attributor
+    journeys: JourneyReader
+    state: redis.asyncio.Redis
+    clickhouse: ClickHouse
+    people: People
+    conversions: Conversions
+    descriptors: Descriptors
+
+    async def handle(self, *events: Admitted) -> None:
+        """Handles events as one batch."""
+        await self.attributor.handle([entry(self.workspace.id, events)])
+
+    async def published(self, conversion_id: str) -> ConversionRevised | None:
+        """Returns what is published of a conversion."""
+        key = conversion_key(self.workspace.id, conversion_id)
+        record = (await self.conversions.observe({key: {}}, 0))[key]
+        return ConversionRevised.FromString(record.published) if record.published else None
+
+    async def logged(self) -> list[ConversionRevised]:
+        """Returns the conversion log, oldest first within a shard."""
+        found = []
+        for shard in range(SHARDS):
+            for _, fields in await self.state.xrange(keys.conversion_log(shard)):
+                found.append(ConversionRevised.FromString(fields[b"revised"]))
+        return found
+
+    async def stored(self, columns: str) -> list[tuple[Any, ...]]:
+        """Returns the newest rows of the workspace's conversions."""
+        return await self.clickhouse.execute(
+            f"SELECT {columns} FROM conversions FINAL"  # noqa: S608 - columns of the test
+            " WHERE workspace = %(w)s ORDER BY conversion_time, conversion_id",
+            {"w": self.workspace.id},
+        )
+
+    async def stored_revisions(self, conversion_id: str) -> list[int]:
+        """Returns the revisions of a conversion in ClickHouse, oldest first."""
+        rows = await self.clickhouse.execute(
+            "SELECT DISTINCT revision FROM conversion_revisions FINAL"
+            " WHERE workspace = %(w)s AND conversion_id = %(c)s ORDER BY revision",
+            {"w": self.workspace.id, "c": conversion_id},
+        )
+        return [row[0] for row in rows]
+
+
+@asynccontextmanager
+async def running_attribution(
+    redis_url: str, clickhouse_url: str, workspace_id: str, **settings: Any
+) -> AsyncIterator[Attribution]:
+    """Puts an attribution together as its `__main__` does.
+
+    Args:
+        redis_url: Of the role state.
+        clickhouse_url: Migrated.
+        workspace_id: The one workspace it knows.
+        settings: Whatever else `workspaces.yaml` would say of it.
+    """
+    workspace = Workspace.model_validate({"id": workspace_id, "pepper": {"value": "pepper"}, **settings})
+    async with (
+        connect(redis_url, name="tests") as state,
+        clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse,
+    ):
+        people, conversions, descriptors = People(state, SHARDS), Conversions(state, SHARDS), Descriptors(state)
+
+        class Directory:
+            def find(self, wanted: str) -> Workspace | None:
+                return workspace if wanted == workspace.id else None
+
+            def get(self, wanted: str) -> Workspace:
+                found = self.find(wanted)
+                if found is None:
+                    raise NotFoundError("no such workspace", resource_type="workspace", resource_name=wanted)
+                return found
+
+        directory = Directory()
+        attributor = Attributor(
+            people, conversions, descriptors, ConversionWriter(clickhouse), directory, SystemClock()
+        )
+        journeys = JourneyReader(people, conversions, descriptors, directory)
+        yield Attribution(workspace, attributor, journeys, state, clickhouse, people, conversions, descriptors)
