@@ -1,7 +1,9 @@
 """How a workspace's credit is computed, as `workspaces.yaml` declares it.
 
 The one rule: settings are chosen by conversion time and named by a hash of what they say (SEMANTICS section 10): a
-revision can name the settings it was computed under, and the same words always have the same name.
+revision can name the settings it was computed under, and the same meaning always has the same name. What is hashed is
+only what differs from the defaults, so that a later release can add a setting without renaming the old ones. A default
+therefore never changes: a test holds them.
 """
 
 import hashlib
@@ -9,9 +11,9 @@ import json
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from tributary_runtime.declared import Declared, Name
 
@@ -70,6 +72,11 @@ class ResetPath(Declared):
     reset: Annotated[tuple[Name, ...], Field(min_length=1)]
     """Names of the conversions after which earlier touches earn nothing for later conversions."""
 
+    @field_validator("reset")
+    @classmethod
+    def _sort(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(value)))
+
 
 class AttributionSettings(Declared):
     """How credit is computed for conversions from `effective_from` on, until the next entry."""
@@ -127,6 +134,11 @@ class AttributionSettings(Declared):
     renewal_credit: RenewalCredit = RenewalCredit.FIRST_PAYMENT
     """first_payment | own_path: whose credit a subscription's renewal gets."""
 
+    @field_validator("direct_channels")
+    @classmethod
+    def _sort(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(value)))
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if sum(self.position_weights) == 0:
@@ -136,9 +148,20 @@ class AttributionSettings(Declared):
     @cached_property
     def version(self) -> str:
         """The name of these settings: a hash of what they say, whatever their date or the order of their keys."""
-        content = self.model_dump(mode="json", exclude={"effective_from"})
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return VERSION_PREFIX + hashlib.blake2b(canonical.encode(), digest_size=12).hexdigest()
+        differing = self.model_dump(mode="json", exclude_defaults=True, exclude={"effective_from", "models"})
+        models = {
+            str(model): own.lookback_days
+            for model, own in self.models.items()
+            if own.lookback_days not in (None, self.lookback_days)
+        }
+        if models:
+            differing["models"] = models
+        return VERSION_PREFIX + hashlib.blake2b(_canonical(differing).encode(), digest_size=12).hexdigest()
+
+    @cached_property
+    def content(self) -> str:
+        """All settings but their date, as JSON with sorted keys; kept beside the version for who looks it up."""
+        return _canonical(self.model_dump(mode="json", exclude={"effective_from"}))
 
     def lookback_days_of(self, model: AttributionModel) -> int:
         """Returns the lookback of one model."""
@@ -155,6 +178,10 @@ class AttributionSettings(Declared):
         """Conversion names after which a path starts anew; empty: paths continue."""
         rule = self.path_after_conversion
         return frozenset(rule.reset) if isinstance(rule, ResetPath) else frozenset()
+
+
+def _canonical(content: dict[str, Any]) -> str:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def settings_at(history: tuple[AttributionSettings, ...], conversion_time: datetime) -> AttributionSettings:

@@ -119,7 +119,7 @@ class Readiness:
         self._health = health
         self._failures = 0
         self._is_draining = False
-        self._told: str | None = None
+        self._told: str | None = "not checked"  # the reason last logged; None: that it is ready
         self.closed: TributaryError | None = _not_ready("Not all guards were checked yet.", "start")
         """Why calls are refused; None while they are not."""
         self.opened = asyncio.Event()
@@ -162,9 +162,9 @@ class Readiness:
         self._failures = 0
         self.closed = None
         self.opened.set()
-        if self._told is not None or not self._guards:
+        if self._told is not None:
             log.info("became_ready")
-        self._told = None
+            self._told = None
         await self._tell(is_ready=True)
 
     async def _close(self, guard: str, reason: str, *, refuses_calls: bool) -> None:

@@ -10,7 +10,7 @@ A loop that fails brings the whole process down, with a line that says which: ha
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol, TypeVar, runtime_checkable
 
@@ -139,12 +139,12 @@ async def serve(
             [*(servicer.service_name for servicer in servicers), HEALTH_SERVICE, reflection.SERVICE_NAME], server
         )
     port = _bind(server, settings.listen)
-    await server.start()
-    log.info("server_started", listen=settings.listen, port=port, services=[one.service_name for one in servicers])
-    if started is not None:
-        started(port)
-    with _signals() as hurry:
-        await _live(settings, server, servicers, readiness, health, loops, interceptor, hurry)
+    with _signals() as signals:  # before the first caller can be let in
+        await server.start()
+        log.info("server_started", listen=settings.listen, port=port, services=[one.service_name for one in servicers])
+        if started is not None:
+            started(port)
+        await _live(settings, server, servicers, readiness, health, loops, interceptor, signals)
 
 
 async def _live(
@@ -247,7 +247,7 @@ class _Signals:
 
 
 @contextmanager
-def _signals() -> Any:
+def _signals() -> Iterator[_Signals]:
     signals, loop = _Signals(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signals.arrive)
@@ -298,10 +298,14 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 def run(settings: SettingsT, main: Callable[[SettingsT], Awaitable[None]]) -> NoReturn:
     """Runs a process: telemetry, event loop, `main`, exit status. The last line of a `__main__.py`.
 
-    Exits with 0 when `main` returns, with 1 when it fails, after a line `process_failed` that says why.
+    Exits with 0 when `main` returns, with 1 when it fails, after a line `process_failed` that says why. A signal before
+    `serve` has begun ends it at once: nobody was let in yet.
     """
     configure_telemetry(settings.service, settings.log_level)
-    sys.exit(uvloop.run(_run(settings, main)))
+    try:
+        sys.exit(uvloop.run(_run(settings, main)))
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
 
 
 async def _run(settings: SettingsT, main: Callable[[SettingsT], Awaitable[None]]) -> int:

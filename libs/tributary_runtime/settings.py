@@ -17,6 +17,7 @@ A service composes what it needs:
 """
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
@@ -233,6 +234,12 @@ def _shared_names() -> frozenset[str]:
     return frozenset(name for part in _SHARED for name in part.model_fields)
 
 
+_SERVICE_LINK = re.compile(
+    r".+_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
+"""What Kubernetes puts into the environment for each Service, `TRIBUTARY_QUERY_SERVICE_HOST`; never a setting."""
+
+
 def is_known(variable: str) -> bool:
     """Tells whether some part of Tributary may read this environment variable."""
     name = variable.removeprefix(PREFIX).lower()
@@ -264,7 +271,7 @@ def problems(cls: type[Settings], environ: Mapping[str, str]) -> list[str]:
             found.append(f"{PREFIX}{name.upper()}: {what}{meaning}")
     own = f"{PREFIX}{cls.service.upper()}_"
     for variable in sorted(environ):
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or _SERVICE_LINK.fullmatch(variable):
             continue
         name = variable.removeprefix(PREFIX).lower()
         is_own_unknown = bool(cls.service) and variable.startswith(own) and name not in cls.model_fields

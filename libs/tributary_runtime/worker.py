@@ -6,7 +6,8 @@ with the same entries, late, and in any order.
 What goes wrong, and what is done about it:
 
 * `Backpressure`          what was read stays; a pause with jitter, then the same again
-* `UnavailableError`      an outage is no poison: the same, with growing pauses, never counted
+* an outage               is no poison: the same, with growing pauses, never counted. So is whatever else says that the
+                          event is not to blame: `OUTAGES`
 * anything else           the batch again, each entry alone; an entry that fails alone, event by event; an event that
                           fails alone is a dead letter, alone. An entry that was delivered `max_deliveries` times (its
                           workers died of it) starts there.
@@ -25,9 +26,20 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, get_conte
 
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import Backpressure, PoisonEvent, TributaryError, UnavailableError
+from tributary_runtime.errors import (
+    Backpressure,
+    OverloadedError,
+    PoisonEvent,
+    PreconditionError,
+    RevisionMovedError,
+    TributaryError,
+    UnavailableError,
+)
 
 log = structlog.get_logger(__name__)
+
+OUTAGES = (UnavailableError, OverloadedError, PreconditionError, RevisionMovedError, OSError)
+"""Errors that no event is to blame for; a `TimeoutError` is an `OSError`."""
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
@@ -54,7 +66,7 @@ HandledT = TypeVar("HandledT", bound=Entry, contravariant=True)
 
 
 class Source(Protocol[EntryT, LetterT]):
-    """One consumer of one group of a log. Every method may raise `UnavailableError` and is then called again."""
+    """One consumer of one group of a log. Every method may raise one of `OUTAGES` and is then called again."""
 
     async def read(self) -> Sequence[EntryT]:
         """Returns the next entries, oldest first; waits up to about a second for some, then returns none."""
@@ -86,7 +98,7 @@ class Handler(Protocol[HandledT, SingleT]):
 
         Raises:
             Backpressure: Not now.
-            UnavailableError: Something needed does not answer.
+            UnavailableError: Something needed does not answer; as any of `OUTAGES`.
         """
         ...
 
@@ -267,7 +279,7 @@ class Worker(Generic[EntryT, SingleT]):
                 metrics.BATCHES.add(1, group=self._group, outcome=metrics.BatchOutcome.BACKPRESSURE)
                 log.warning("worker_paused", group=self.name, reason=pressure.message)
                 pause = pressure.pause_seconds * self._rng.uniform(0.5, 1.5)
-            except (UnavailableError, TimeoutError) as outage:
+            except OUTAGES as outage:
                 metrics.BATCHES.add(1, group=self._group, outcome=metrics.BatchOutcome.UNAVAILABLE)
                 failures += 1
                 longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**failures)

@@ -158,7 +158,7 @@ class Door:
 
 
 class SlowEchoServicer(EchoServicer):
-    """Answers slow calls when a file `let_go` appears."""
+    """Answers slow calls when a file `let_go` appears; its method Count never ends by itself."""
 
     def __init__(self, settings: EchoSettings) -> None:
         super().__init__()
@@ -169,6 +169,13 @@ class SlowEchoServicer(EchoServicer):
         let_go = self._settings.ingestion_directory / "let_go"
         await eventually_async(let_go.exists)
         return request
+
+    async def count(self, request: bytes, _context: Any) -> AsyncIterator[bytes]:
+        yield b"for ever"
+        await self.let_go.wait()
+
+    def drain(self) -> None:
+        self.let_go.set()
 
 
 async def main(settings: EchoSettings) -> None:

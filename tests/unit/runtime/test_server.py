@@ -172,6 +172,19 @@ async def test_no_call_of_a_steady_stream_fails_while_one_of_two_replicas_leaves
             echo.close()
 
 
+def test_an_endless_stream_ends_well_when_the_server_drains(start: StartEcho) -> None:
+    echo = ready(start())
+    assert echo.channel is not None
+    stream = echo.channel.unary_stream(f"/{SERVICE}/Count")(b"", metadata=METADATA)
+    assert next(stream) == b"for ever"
+    watch = health_pb2_grpc.HealthStub(echo.channel).Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+    assert next(watch).status == SERVING
+    echo.stop()
+    assert list(stream) == []
+    assert [answer.status for answer in watch] == [NOT_SERVING]
+    assert echo.process.wait(5) == 0
+
+
 def test_loops_stop_last_and_the_process_ends_well(start: StartEcho) -> None:
     echo = ready(start())
     eventually(lambda: echo.has("loop_started"))

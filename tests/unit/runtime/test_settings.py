@@ -95,6 +95,9 @@ def test_a_wrong_environment_ends_the_process_with_status_2(
         pytest.param("TRIBUTARY_DEDUP_TARGET", False, id="shared, named like its own"),
         pytest.param("TRIBUTARY_DEDUP_LINGER_SECONDS", True, id="its own, misspelt"),
         pytest.param("TRIBUTARY_CLICKHOUSE_URI", True, id="nobody's"),
+        pytest.param("TRIBUTARY_DEDUP_SERVICE_HOST", False, id="a Kubernetes Service"),
+        pytest.param("TRIBUTARY_DEDUP_PORT_50051_TCP_ADDR", False, id="its port"),
+        pytest.param("TRIBUTARY_PORT", False, id="a Service of the release's name"),
         pytest.param("OTEL_EXPORTER_OTLP_ENDPOINT", False, id="not ours"),
     ],
 )

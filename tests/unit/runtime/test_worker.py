@@ -13,7 +13,14 @@ import pytest
 from tests.support.eventually import eventually_async
 from tests.unit.runtime.conftest import LogLines
 from tributary_runtime.clock import SystemClock
-from tributary_runtime.errors import Backpressure, PoisonEvent, StorageUnavailableError
+from tributary_runtime.errors import (
+    Backpressure,
+    OverloadedError,
+    PoisonEvent,
+    PreconditionError,
+    RevisionMovedError,
+    StorageUnavailableError,
+)
 from tributary_runtime.metrics import Group
 from tributary_runtime.worker import PoisonLimit, TooManyPoisonedError, Worker
 
@@ -154,6 +161,34 @@ async def test_what_cannot_be_done_now_is_done_later_and_buried_never(outages: i
     await work(log, doer, entries=5)
     assert (sorted(log.acked), log.dead) == ([0, 1, 2, 3, 4], [])
     assert set(doer.done.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    "outage",
+    [
+        StorageUnavailableError("out"),
+        OverloadedError("full"),
+        PreconditionError("run migrate"),
+        RevisionMovedError("read again"),
+        TimeoutError(),
+        ConnectionResetError("reset"),
+    ],
+    ids=lambda outage: type(outage).__name__,
+)
+async def test_an_error_that_no_event_is_to_blame_for_buries_nothing(outage: Exception) -> None:
+    log = Log(good(2))
+    doer = Doer(log)
+    failures = [outage, outage]
+    original = doer.handle
+
+    async def handle(entries: Sequence[Entry]) -> int:
+        if failures:
+            raise failures.pop()
+        return await original(entries)
+
+    doer.handle = handle  # type: ignore[method-assign]
+    await work(log, doer, entries=2)
+    assert (doer.batches, log.dead) == ([2], [])
 
 
 async def test_an_outage_of_the_log_itself_loses_nothing() -> None:

