@@ -231,6 +231,14 @@ def _postings(query: ReportQuery, parameters: dict[str, Any]) -> str:
         "FROM conversion_revisions FINAL",
         _where([*posted, "conversion_revisions.previous_revision > 0"]),
     ]
+    revised = [  # by the primary key: the join alone would read every revision of the workspace
+        "replaced.conversion_id IN",
+        "(",
+        "    SELECT conversion_id",
+        "    FROM conversion_revisions",
+        _indent(_where(posted)),
+        ")",
+    ]
     taken_back = [
         "SELECT",
         "    replaced.* EXCEPT (posting_date),",
@@ -241,19 +249,13 @@ def _postings(query: ReportQuery, parameters: dict[str, Any]) -> str:
         "(",
         _indent("\n".join(successors)),
         ") AS successor ON replaced.conversion_id = successor.conversion_id AND replaced.revision = successor.revision",
-        "WHERE replaced.workspace = %(workspace)s",
+        _where(["replaced.workspace = %(workspace)s", "\n".join(revised)]),
     ]
-    columns = ", ".join(_posted_columns(query))
+    columns = _list(_posted_columns(query))
     both = [
-        f"SELECT {columns} FROM",
-        "(",
-        _indent("\n".join(added)),
-        ")",
+        *("SELECT", columns, "FROM", "(", _indent("\n".join(added)), ")"),
         "UNION ALL",
-        f"SELECT {columns} FROM",
-        "(",
-        _indent("\n".join(taken_back)),
-        ")",
+        *("SELECT", columns, "FROM", "(", _indent("\n".join(taken_back)), ")"),
     ]
     return f"FROM\n(\n{_indent(chr(10).join(both))}\n)"
 

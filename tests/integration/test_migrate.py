@@ -1,0 +1,96 @@
+"""Migrations bring a real ClickHouse to this version, once, and never past a change."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.ports import free_address
+from tests.support.stores import Stores
+from tributary_runtime.errors import StorageUnavailableError
+from tributary_storage.clickhouse.client import ClickHouse, StatementRefusedError, connect
+from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS
+from tributary_storage.clickhouse.delivery_rows import DELIVERY_COLUMNS
+from tributary_storage.clickhouse.event_rows import EVENT_COLUMNS, REFUSAL_COLUMNS
+from tributary_storage.clickhouse.migrate import (
+    MigrationChangedError,
+    migrate,
+    pending,
+    read_migrations,
+    read_views,
+)
+
+COLUMNS = {
+    "events": EVENT_COLUMNS,
+    "refusals": REFUSAL_COLUMNS,
+    "conversion_revisions": REVISION_COLUMNS,
+    "deliveries": DELIVERY_COLUMNS,
+}
+
+
+@pytest.fixture
+def fresh_url(stores: Stores, workspace: str) -> str:
+    """A database that does not exist yet."""
+    return stores.clickhouse_url.replace("/tributary", f"/{workspace.replace('-', '_')}")
+
+
+@pytest.fixture
+async def fresh(fresh_url: str) -> AsyncIterator[ClickHouse]:
+    async with connect(fresh_url, name="tests", connections=1) as clickhouse:
+        yield clickhouse
+
+
+async def test_a_database_that_is_not_there_is_made_with_everything(fresh_url: str, fresh: ClickHouse) -> None:
+    applied = await migrate(fresh_url)
+    assert applied == [str(migration) for migration in read_migrations()]
+    tables = {row[0] for row in await fresh.execute("SHOW TABLES")}
+    assert tables >= {migration.name for migration in read_migrations()} | set(read_views())
+
+
+async def test_a_second_run_applies_nothing(fresh_url: str, fresh: ClickHouse) -> None:
+    await migrate(fresh_url)
+    assert await migrate(fresh_url) == []
+    assert await pending(fresh) == []
+
+
+async def test_a_run_that_was_cut_off_goes_on_where_it_was(fresh_url: str, fresh: ClickHouse) -> None:
+    await migrate(fresh_url)
+    await fresh.execute("DELETE FROM migrations WHERE number > 9 SETTINGS lightweight_deletes_sync = 2")
+    assert await migrate(fresh_url) == [str(migration) for migration in read_migrations()[9:]]
+
+
+async def test_a_migration_that_was_edited_is_refused(fresh_url: str, fresh: ClickHouse) -> None:
+    await migrate(fresh_url)
+    await fresh.execute("INSERT INTO migrations (number, name, checksum) VALUES (1, 'events', 'another')")
+    with pytest.raises(MigrationChangedError, match="0001_events"):
+        await migrate(fresh_url)
+
+
+async def test_a_database_of_a_newer_version_is_refused(fresh_url: str, fresh: ClickHouse) -> None:
+    await migrate(fresh_url)
+    await fresh.execute("INSERT INTO migrations (number, name, checksum) VALUES (9999, 'later', 'x')")
+    with pytest.raises(MigrationChangedError, match="newer version"):
+        await migrate(fresh_url)
+
+
+async def test_a_database_that_was_never_migrated_says_what_to_do(fresh_url: str, stores: Stores) -> None:
+    await migrate(fresh_url)
+    async with connect(fresh_url, name="tests", connections=1) as clickhouse:
+        await clickhouse.execute("DROP TABLE migrations")
+        with pytest.raises(StatementRefusedError, match="tributary migrate") as refused:
+            await pending(clickhouse)
+        assert refused.value.reason == "NOT_MIGRATED"
+
+
+@pytest.mark.parametrize("table", COLUMNS)
+async def test_every_column_that_is_written_exists(table: str, clickhouse_url: str) -> None:
+    async with connect(clickhouse_url, name="tests", connections=1) as clickhouse:
+        found = {row[0]: row[2] for row in await clickhouse.execute(f"DESCRIBE TABLE {table}")}
+    assert set(COLUMNS[table]) <= set(found)
+    assert {name for name in set(found) - set(COLUMNS[table]) if found[name] != "DEFAULT"} == set()
+
+
+async def test_a_clickhouse_that_is_not_there_is_an_outage() -> None:
+    with pytest.raises(StorageUnavailableError):
+        await migrate(f"clickhouse://{free_address()}/tributary")

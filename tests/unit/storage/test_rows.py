@@ -1,0 +1,225 @@
+"""Messages become rows: whole, in the order of their columns, or refused alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.revisions import NOON, Revision, Touch, micros
+from tributary.common.v1.money_pb2 import Money
+from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, AdmittedEvent
+from tributary.delivery.v1 import delivery_pb2
+from tributary.event.v1 import verdict_pb2
+from tributary_runtime.errors import PoisonEvent
+from tributary_storage.clickhouse.conversion_rows import MODELS, REVISION_COLUMNS, revision_row
+from tributary_storage.clickhouse.delivery_rows import DELIVERY_COLUMNS, delivery_of, delivery_row
+from tributary_storage.clickhouse.event_rows import EVENT_COLUMNS, REFUSAL_COLUMNS, EventBatch, LogPlace
+from tributary_storage.clickhouse.names import names_of, numbers_of
+
+PLACE = LogPlace.of(3, "live", b"1764000000000-7", 1_764_000_000_000_123)
+CONTEXT = AcceptContext(api_key_id="key-1", backfill=True)
+
+
+def an_event(event_id: str = "e-1") -> AdmittedEvent:
+    admitted = AdmittedEvent(identity_tokens=["v:token"], payload_digest=b"\x01digest!!")
+    admitted.event.event_id = event_id
+    admitted.event.event_time.FromDatetime(NOON)
+    return admitted
+
+
+def a_touchpoint() -> AdmittedEvent:
+    admitted = an_event()
+    admitted.event.touchpoint.kind = 2
+    admitted.event.touchpoint.ad.destination = "google"
+    admitted.channel_evidence.channel = "Paid Search"
+    admitted.channel_evidence.click_ids.add(family="gclid", value="abc")
+    return admitted
+
+
+def an_order(value: Money | None = None) -> AdmittedEvent:
+    admitted = an_event("o-event")
+    admitted.event.conversion.name = "purchase"
+    admitted.event.conversion.order_id = "o-1"
+    admitted.event.conversion.recurrence.cycle = "2026-11"
+    if value is not None:
+        admitted.event.conversion.value.CopyFrom(value)
+    admitted.conversion_id = "c1:abc"
+    return admitted
+
+
+def add(batch: EventBatch, letter: str, admitted: AdmittedEvent, index: int = 0) -> None:
+    batch.add(PLACE, index, letter, "shop", admitted.SerializeToString(), CONTEXT, "a-traceparent")
+
+
+def event_row(admitted: AdmittedEvent, letter: str = "A") -> dict[str, Any]:
+    batch = EventBatch()
+    add(batch, letter, admitted)
+    return dict(zip(EVENT_COLUMNS, batch.events[0], strict=True))
+
+
+def refusal_row(admitted: AdmittedEvent, letter: str) -> dict[str, Any]:
+    batch = EventBatch()
+    add(batch, letter, admitted)
+    return dict(zip(REFUSAL_COLUMNS, batch.refusals[0], strict=True))
+
+
+def revision(**said: Any) -> dict[str, Any]:
+    return dict(zip(REVISION_COLUMNS, revision_row(*Revision(workspace="shop", **said).packed()), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("letter", "verdict"),
+    [pytest.param("A", "ACCEPTED"), pytest.param("M", "DUPLICATE"), pytest.param("Q", "QUARANTINED")],
+)
+def test_what_exists_is_an_event_with_its_verdict(letter: str, verdict: str) -> None:
+    assert event_row(a_touchpoint(), letter)["verdict"] == verdict
+
+
+def test_a_duplicate_is_no_row() -> None:
+    batch = EventBatch()
+    add(batch, "D", a_touchpoint())
+    assert len(batch) == 0
+
+
+def test_a_touchpoint_keeps_its_evidence_and_place() -> None:
+    row = event_row(a_touchpoint())
+    assert (row["kind"], row["touchpoint_kind"], row["channel"]) == ("touchpoint", "CLICK", "Paid Search")
+    assert (row["click_id_families"], row["click_id_values"]) == (["gclid"], ["abc"])
+    assert (row["log_shard"], row["log_milliseconds"], row["log_sequence"]) == (3, 1_764_000_000_000, 7)
+    assert row["event_time"] == micros(NOON)
+    assert row["accept_time"] == 1_764_000_000_000_123
+    assert row["backfill"] is True
+
+
+def test_the_whole_event_is_kept_with_its_columns() -> None:
+    admitted = an_order()
+    assert AdmittedEvent.FromString(event_row(admitted)["admitted"]) == admitted
+
+
+def test_a_value_that_was_not_stated_is_not_zero() -> None:
+    assert event_row(an_order())["value_micros"] is None
+    assert event_row(an_order(Money(currency_code="EUR")))["value_micros"] == 0
+
+
+def test_an_order_keeps_its_key() -> None:
+    row = event_row(an_order())
+    assert (row["conversion_name"], row["order_id"], row["cycle"]) == ("purchase", "o-1", "2026-11")
+
+
+def test_a_refund_keeps_what_it_refunds() -> None:
+    admitted = an_event()
+    admitted.event.adjustment.conversion_name = "purchase"
+    admitted.event.adjustment.order_id = "o-1"
+    admitted.event.adjustment.adjustment_id = "r-1"
+    admitted.event.adjustment.reason = 1
+    admitted.event.adjustment.amount.amount_micros = 5
+    row = event_row(admitted)
+    assert (row["kind"], row["adjustment_reason"], row["adjustment_id"]) == ("adjustment", "REFUND", "r-1")
+    assert (row["order_id"], row["value_micros"]) == ("o-1", 5)
+
+
+@pytest.mark.parametrize(
+    ("content", "letter", "reason"),
+    [
+        pytest.param(b"\xff\xff", "A", "EVENT_UNREADABLE", id="no message"),
+        pytest.param(an_event("").SerializeToString(), "A", "EVENT_ID_MISSING", id="no id"),
+        pytest.param(an_event().SerializeToString(), "Z", "MASK_UNKNOWN", id="a letter of a later version"),
+    ],
+)
+def test_what_can_be_no_row_is_refused_alone_and_adds_nothing(content: bytes, letter: str, reason: str) -> None:
+    batch = EventBatch()
+    with pytest.raises(PoisonEvent) as refused:
+        batch.add(PLACE, 0, letter, "shop", content, CONTEXT)
+    assert refused.value.reason == reason
+    assert len(batch) == 0
+
+
+def test_a_rejected_event_keeps_its_reasons_with_their_fields() -> None:
+    admitted = an_event()
+    admitted.reasons.add(
+        code=verdict_pb2.REASON_CODE_FIELD_MISSING, field="conversion.name", message="Name the conversion."
+    )
+    row = refusal_row(admitted, "R")
+    assert row["verdict"] == "REJECTED"
+    assert (row["reason_codes"], row["reason_fields"]) == (["FIELD_MISSING"], ["conversion.name"])
+
+
+def test_a_conflict_of_an_event_without_an_order_is_about_its_payload() -> None:
+    assert refusal_row(a_touchpoint(), "C")["reason_codes"] == ["PAYLOAD_DIFFERS"]
+
+
+def test_a_conflict_of_an_order_does_not_guess_what_differs() -> None:
+    assert refusal_row(an_order(), "C")["reason_codes"] == []
+
+
+def test_every_model_gives_each_touch_its_share() -> None:
+    row = revision(touches=(Touch("Email"), Touch("Direct"), Touch("Social")), value_micros=100)
+    assert row["touch_channels"] == ("Email", "Direct", "Social")
+    assert row["linear_credit_micros"] == [333_334, 333_333, 333_333]
+    assert row["time_decay_value_micros"] == [34, 33, 33]
+
+
+def test_what_nobody_earned_is_one_more_element() -> None:
+    row = revision(touches=(), value_micros=100)
+    assert row["touch_channels"] == ("unattributed",)
+    assert row["touch_event_ids"] == ("",)
+    assert row["touch_times"] == (micros(NOON),)
+    assert (row["linear_credit_micros"], row["linear_value_micros"]) == ([1_000_000], [100])
+    assert row["linear_unattributed_reason"] == "NO_TOUCHPOINT"
+
+
+def test_a_model_that_was_not_computed_has_no_credit() -> None:
+    assert revision()["data_driven_credit_micros"] == ()
+
+
+def test_an_uncounted_conversion_needs_no_credit() -> None:
+    row = revision(counted=False)
+    assert all(row[f"{model}_credit_micros"] == () for model in MODELS)
+
+
+def test_a_touch_with_too_few_credits_is_a_bug() -> None:
+    message, content = Revision(workspace="shop").packed()
+    del message.state.touches[0].credits[-1]
+    with pytest.raises(ValueError, match="5 credits for 6 models"):
+        revision_row(message, content)
+
+
+def test_a_model_without_columns_is_a_bug() -> None:
+    with pytest.raises(ValueError, match="no columns"):
+        revision(models=("last_week",))
+
+
+def test_a_delivery_is_the_same_after_it_was_a_row() -> None:
+    delivery = delivery_pb2.Delivery(
+        destination_id="crm",
+        conversion_id="c1:one",
+        revision=5,
+        operation=delivery_pb2.DELIVERY_OPERATION_RESTATE,
+        state=delivery_pb2.DELIVERY_STATE_PENDING,
+        visible_id="o-1",
+        outcome=delivery_pb2.OUTCOME_CLASS_RETRY,
+        attempts=2,
+        value=Money(currency_code="EUR", amount_micros=7),
+        message="503",
+        status_code=503,
+    )
+    delivery.plan_time.FromDatetime(NOON)
+    delivery.attempt_time.FromDatetime(NOON)
+    delivery.due_time.FromDatetime(NOON)
+    row = delivery_row("shop", delivery)
+    assert len(row) == len(DELIVERY_COLUMNS)
+    assert delivery_of(row[1:]) == delivery
+
+
+def test_a_delivery_that_was_not_attempted_has_no_attempt_time() -> None:
+    delivery = delivery_pb2.Delivery(destination_id="crm", state=delivery_pb2.DELIVERY_STATE_INELIGIBLE)
+    delivery.plan_time.FromDatetime(NOON)
+    assert delivery_of(delivery_row("shop", delivery)[1:]) == delivery
+
+
+def test_a_number_of_a_later_contract_keeps_its_number() -> None:
+    enum = delivery_pb2.OutcomeClass.DESCRIPTOR
+    assert names_of(enum)(99) == "99"
+    assert numbers_of(enum)("99") == 99
+    assert names_of(enum)(0) == ""
