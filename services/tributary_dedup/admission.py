@@ -21,7 +21,7 @@ import structlog
 from tributary.dedup.v1 import dedup_service_pb2
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup import outcomes
-from tributary_dedup.calls import Call, OrderPart, PlainPart
+from tributary_dedup.calls import Call, FirstPart, OrderPart
 from tributary_dedup.outcomes import RETRY_DELAY_SECONDS, Outcome
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
@@ -32,7 +32,7 @@ from tributary_storage.redis.keys import LANES, Lane
 
 log = structlog.get_logger(__name__)
 
-PartT = TypeVar("PartT", PlainPart, OrderPart)
+PartT = TypeVar("PartT", FirstPart, OrderPart)
 
 MAX_COMMIT_EVENTS: Final = 2_000
 """Events whose step (a) one commit carries at most (a single call may be larger): bounds how long a script runs."""
@@ -132,16 +132,16 @@ class Admission:
         started = self._clock.monotonic_seconds()
         orders, self._orders = self._orders, []
         taken = self._take()
-        plain = [part for call in taken for part in call.plain_parts(self._placement)]
-        plain_groups, order_groups = _by_stream(plain), _by_stream(orders)
-        commands: list[Admit | AdmitOrders] = [_admit(group) for group in plain_groups]
+        first = [part for call in taken for part in call.first_parts(self._placement)]
+        first_groups, order_groups = _by_stream(first), _by_stream(orders)
+        commands: list[Admit | AdmitOrders] = [_admit(group) for group in first_groups]
         commands += [_admit_orders(group) for group in order_groups]
         if not commands:
             return
         answers = await self._claims.commit(commands)
-        for plain_group, answer in zip(plain_groups, answers, strict=False):
-            _settle_plain(plain_group, answer)
-        for order_group, answer in zip(order_groups, answers[len(plain_groups) :], strict=True):
+        for first_group, answer in zip(first_groups, answers, strict=False):
+            _settle_first(first_group, answer)
+        for order_group, answer in zip(order_groups, answers[len(first_groups) :], strict=True):
             _settle_ordered(order_group, answer)
         for call in taken:  # only now: events of one order are decided in the order of the call, whatever their shards
             self._orders += call.order_parts(self._placement)
@@ -162,32 +162,22 @@ class Admission:
         return taken
 
 
-def _settle_plain(parts: Sequence[PlainPart], answer: Decided | Undecided) -> None:
+def _settle_first(parts: Sequence[FirstPart], answer: Decided | Undecided) -> None:
     if isinstance(answer, Undecided):
-        _log_undecided(parts[0].shard, answer)
-        outcome = outcomes.undecided(answer)
-        for part in parts:
-            positions = part.positions + part.ordered
-            part.call.settle(positions, [outcome] * len(positions))
+        _settle_undecided(parts, answer)
         return
-    decided, registered = outcomes.of_plain(answer), outcomes.of_registrations(answer)
-    at = at_registered = 0
+    found = outcomes.of_step_a(answer)
+    at = 0
     for part in parts:
-        count, count_registered = len(part.positions), len(part.ordered)
-        part.call.settle(part.positions, decided[at : at + count])
-        part.call.register(part.ordered, registered[at_registered : at_registered + count_registered])
-        at += count
-        at_registered += count_registered
+        part.call.settle_first(part.positions, found[at : at + len(part.positions)])
+        at += len(part.positions)
 
 
 def _settle_ordered(parts: Sequence[OrderPart], answer: Decided | Undecided) -> None:
     if isinstance(answer, Undecided):
-        _log_undecided(parts[0].shard, answer)
-        outcome = outcomes.undecided(answer)
-        for part in parts:
-            part.call.settle(part.positions, [outcome] * len(part.positions))
+        _settle_undecided(parts, answer)
         return
-    decided = outcomes.of_ordered(answer, [before for part in parts for before in part.found])
+    decided = outcomes.of_step_b(answer, [before for part in parts for before in part.found])
     at = 0
     for part in parts:
         part.call.settle(part.positions, decided[at : at + len(part.positions)])
@@ -204,16 +194,14 @@ def _by_stream(parts: Sequence[PartT]) -> list[list[PartT]]:
     return list(groups.values())
 
 
-def _admit(parts: Sequence[PlainPart]) -> Admit:
+def _admit(parts: Sequence[FirstPart]) -> Admit:
     return Admit(
         shard=parts[0].shard,
         lane=parts[0].call.lane,
         payload=b"".join([part.payload for part in parts]),
         letters="".join(chain.from_iterable(part.letters for part in parts)).encode(),
         claims=b"".join(chain.from_iterable(part.claims for part in parts)),
-        claim_keys=list(chain.from_iterable(part.claim_keys for part in parts)),
-        registrations=b"".join(chain.from_iterable(part.registrations for part in parts)),
-        registration_keys=list(chain.from_iterable(part.registration_keys for part in parts)),
+        bucket_keys=list(chain.from_iterable(part.bucket_keys for part in parts)),
         runs=_runs(parts),
     )
 
@@ -231,20 +219,23 @@ def _admit_orders(parts: Sequence[OrderPart]) -> AdmitOrders:
     )
 
 
-def _runs(parts: Sequence[PlainPart] | Sequence[OrderPart]) -> list[tuple[str, int]]:
+def _runs(parts: Sequence[FirstPart] | Sequence[OrderPart]) -> list[tuple[str, int]]:
     """Returns (workspace, number of events) in order, neighbours of one workspace together."""
     runs: list[tuple[str, int]] = []
     for part in parts:
         workspace, count = part.call.workspace, len(part.positions)
         if runs and runs[-1][0] == workspace:
             runs[-1] = (workspace, runs[-1][1] + count)
-        elif count:
+        else:
             runs.append((workspace, count))
     return runs
 
 
-def _log_undecided(shard: int, answer: Undecided) -> None:
-    log.warning("commit_failed", shard=shard, is_full=answer.is_full, reason=answer.message)
+def _settle_undecided(parts: Sequence[FirstPart] | Sequence[OrderPart], answer: Undecided) -> None:
+    log.warning("commit_failed", shard=parts[0].shard, is_full=answer.is_full, reason=answer.message)
+    outcome = outcomes.undecided(answer)
+    for part in parts:
+        part.call.settle(part.positions, [outcome] * len(part.positions))
 
 
 def _overloaded() -> OverloadedError:

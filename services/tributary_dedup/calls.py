@@ -34,6 +34,7 @@ _LETTERS = {
     verdict_pb2.VERDICT_REJECTED: "R",
 }
 _KINDS = {"A": ACCEPT, "Q": QUARANTINE}
+_KNOWN = (verdict_pb2.VERDICT_DUPLICATE, verdict_pb2.VERDICT_CONFLICT)
 
 
 class Call:
@@ -44,6 +45,10 @@ class Call:
         size: How many events.
         outcomes: Per event, in order; None while undecided.
         done: Set when all have an outcome.
+
+    Args:
+        request: Checked.
+        traceparent: Of the request; empty if there is none.
     """
 
     __slots__ = ("_missing", "_registered", "_request", "_traceparent", "done", "lane", "outcomes", "size")
@@ -68,44 +73,55 @@ class Call:
         for position, outcome in zip(positions, outcomes, strict=True):
             self.outcomes[position] = outcome
         self._missing -= len(positions)
+        self._finish()
+
+    def _finish(self) -> None:
         if not self._missing and not self.done.done():
             self.done.set_result(None)
 
-    def plain_parts(self, placement: Placement) -> list[PlainPart]:
+    def first_parts(self, placement: Placement) -> list[FirstPart]:
         """Packs the events for step (a), one part per shard. Hot: every event passes here."""
-        parts: dict[int, PlainPart] = {}
+        parts: dict[int, FirstPart] = {}
+        plain: dict[int, list[int]] = {}
         shard_of, key_of = placement.shard, placement.claims_key
         for position, claim in enumerate(self._request.claims):
             digest = claim.event_digest
             shard = shard_of(digest)
             part = parts.get(shard)
             if part is None:
-                part = parts[shard] = PlainPart(self, shard)
+                part = parts[shard] = FirstPart(self, shard)
+                plain[shard] = []
             letter = _LETTERS[claim.verdict]
             order = claim.order_digest
+            part.positions.append(position)
             if letter == "R":
-                part.positions.append(position)
                 part.letters.append(letter)
                 part.claims.append(FILLER)
-            elif order:
+                plain[shard].append(position)
+                continue
+            if order:
                 kind = REGISTER[shard_of(order)]
-                record = claim_record(digest, claim.payload_digest, claim.payload_digest_version, kind)
-                part.ordered.append(position)
-                part.registrations.append(record)
-                part.registration_keys.append(key_of(digest, shard))
+                part.letters.append("o")
             else:
-                record = claim_record(digest, claim.payload_digest, claim.payload_digest_version, _KINDS[letter])
-                part.positions.append(position)
+                kind = _KINDS[letter]
                 part.letters.append(letter)
-                part.claims.append(record)
-                part.claim_keys.append(key_of(digest, shard))
-        for part in parts.values():
-            part.payload = self._pack(part.positions)
+                plain[shard].append(position)
+            part.claims.append(claim_record(digest, claim.payload_digest, claim.payload_digest_version, kind))
+            part.bucket_keys.append(key_of(digest, shard))
+        for shard, part in parts.items():
+            part.payload = self._pack(plain[shard])
         return list(parts.values())
 
-    def register(self, positions: Sequence[int], found: Sequence[Outcome | None]) -> None:
-        """Takes what step (a) found of events with an order, None where it left the decision to step (b)."""
-        self._registered.update(zip(positions, found, strict=True))
+    def settle_first(self, positions: Sequence[int], found: Sequence[Outcome | None]) -> None:
+        """Takes what step (a) decided; what it found of events with an order waits for step (b)."""
+        claims = self._request.claims
+        for position, outcome in zip(positions, found, strict=True):
+            if outcome is None or (outcome.verdict in _KNOWN and claims[position].order_digest):
+                self._registered[position] = outcome
+            else:
+                self.outcomes[position] = outcome
+                self._missing -= 1
+        self._finish()
 
     def order_parts(self, placement: Placement) -> list[OrderPart]:
         """Packs the registered events for step (b), one part per order shard, each in the order of the call."""
@@ -150,21 +166,10 @@ class Call:
         return admitted_events_pb2.AdmittedEvents(admissions=[admission]).SerializeToString()
 
 
-class PlainPart:
+class FirstPart:
     """The events of one call that step (a) sees in one shard."""
 
-    __slots__ = (
-        "call",
-        "claim_keys",
-        "claims",
-        "letters",
-        "ordered",
-        "payload",
-        "positions",
-        "registration_keys",
-        "registrations",
-        "shard",
-    )
+    __slots__ = ("bucket_keys", "call", "claims", "letters", "payload", "positions", "shard")
 
     def __init__(self, call: Call, shard: int) -> None:
         self.call = call
@@ -172,10 +177,7 @@ class PlainPart:
         self.positions: list[int] = []
         self.letters: list[str] = []
         self.claims: list[bytes] = []
-        self.claim_keys: list[str] = []
-        self.ordered: list[int] = []
-        self.registrations: list[bytes] = []
-        self.registration_keys: list[str] = []
+        self.bucket_keys: list[str] = []
         self.payload = b""
 
 

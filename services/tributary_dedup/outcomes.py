@@ -32,7 +32,7 @@ _UNDECIDED: Final = verdict_pb2.VERDICT_UNDECIDED
 _NO_REASON: Final = verdict_pb2.REASON_CODE_UNSPECIFIED
 _MERGED: Final = verdict_pb2.REASON_CODE_MERGED_OBSERVATION
 
-_A, _Q, _R, _D, _C, _M = b"AQRDCM"
+_A, _Q, _R, _D, _M, _REGISTERED = b"AQRDMo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,42 +57,25 @@ def undecided(answer: Undecided) -> Outcome:
     return FULL if answer.is_full else UNREACHABLE
 
 
-def of_plain(answer: Decided) -> list[Outcome]:
-    """Returns an outcome per plain event of `lua/admit.lua`; events alike share one."""
-    now = answer.accept_time_micros
+def of_step_a(answer: Decided) -> list[Outcome | None]:
+    """Returns an outcome per event of `lua/admit.lua`, None where step (b) decides; events alike share one."""
+    now, letters = answer.accept_time_micros, answer.letters
     accepted = Outcome(_ACCEPTED, now)
-    mask, known = answer.mask, answer.known
-    if mask.count(_A) == len(mask):
-        return [accepted] * len(mask)
-    shared = {_A: accepted, _Q: Outcome(_QUARANTINED, now), _R: _REFUSED}
-    outcomes, at = [], 0
-    for letter in mask:
-        outcome = shared.get(letter)
-        if outcome is None:
-            outcome = _of_known(letter == _D, known[at : at + CLAIM_BYTES], now)
-            at += CLAIM_BYTES
-        outcomes.append(outcome)
-    return outcomes
+    if letters.count(_A) == len(letters):
+        return [accepted] * len(letters)
+    shared = {_A: accepted, _Q: Outcome(_QUARANTINED, now), _R: _REFUSED, _REGISTERED: None}
+    found: list[Outcome | None] = []
+    at = 0
+    for letter in letters:
+        if letter in shared:
+            found.append(shared[letter])
+            continue
+        found.append(_of_known(letter in b"Dd", answer.known[at : at + CLAIM_BYTES], now))
+        at += CLAIM_BYTES
+    return found
 
 
-def of_registrations(answer: Decided) -> list[Outcome | None]:
-    """Returns an outcome per registration, None where step (b) decides."""
-    if answer.registered.count(b"O") == len(answer.registered):
-        return [None] * len(answer.registered)
-    known_before = answer.mask.count(_D) + answer.mask.count(_C)
-    outcomes: list[Outcome | None] = []
-    at = known_before * CLAIM_BYTES
-    for letter in answer.registered:
-        if letter in (_D, _C):
-            claim = answer.known[at : at + CLAIM_BYTES]
-            at += CLAIM_BYTES
-            outcomes.append(_of_known(letter == _D, claim, answer.accept_time_micros))
-        else:
-            outcomes.append(None)
-    return outcomes
-
-
-def of_ordered(answer: Decided, found_before: Sequence[Outcome | None]) -> list[Outcome]:
+def of_step_b(answer: Decided, found_before: Sequence[Outcome | None]) -> list[Outcome]:
     """Returns an outcome per event of `lua/admit_orders.lua`.
 
     Args:
@@ -102,7 +85,7 @@ def of_ordered(answer: Decided, found_before: Sequence[Outcome | None]) -> list[
     now, known = answer.accept_time_micros, answer.known
     shared = {_A: Outcome(_ACCEPTED, now), _Q: Outcome(_QUARANTINED, now)}
     outcomes, at = [], 0
-    for letter, before in zip(answer.mask, found_before, strict=True):
+    for letter, before in zip(answer.letters, found_before, strict=True):
         outcome = before or shared.get(letter)
         if outcome is None and letter == _D:
             outcome = _of_known(True, known[at : at + CLAIM_BYTES], now)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +17,15 @@ from tests.support.ports import free_port
 from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
 from tributary.event.v1 import verdict_pb2
 from tributary_cli.stack.services import ServiceProcess
+from tributary_dedup.admission import Admission
 from tributary_domain import ids
+from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse.migrate import migrate
+from tributary_storage.redis.claim_layout import Placement
+from tributary_storage.redis.claims import Claims
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import Epoch, create_epoch
+from tributary_storage.redis.fill import LogFill
 
 AN_EPOCH = Epoch("an-epoch", shards=4, claim_bucket_bits=6, create_time_micros=1)
 INTERNAL_TOKEN = "internal-token-of-tests"
@@ -84,6 +90,23 @@ async def prepare(redis_url: str, epoch: Epoch = AN_EPOCH) -> None:
         await create_epoch({"log": client}, epoch)
 
 
+@asynccontextmanager
+async def running_admission(redis_url: str, epoch: Epoch = AN_EPOCH) -> AsyncIterator[Admission]:
+    """Runs the admission of dedup in this process, on a Redis that it prepares."""
+    await prepare(redis_url, epoch)
+    async with connect(redis_url, name="tests", timeout_seconds=2.0) as client:
+        fill = LogFill(client)
+        await fill.measure()
+        admission = Admission(Claims(client), Placement(epoch), fill, SystemClock())
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(admission.run(stop))
+            try:
+                yield admission
+            finally:
+                stop.set()
+
+
 @contextmanager
 def running_dedup(
     directory: Path, redis_url: str, clickhouse_url: str, *, settings: dict[str, str] | None = None
@@ -116,11 +139,31 @@ def dedup_process(
     return ServiceProcess("dedup", free_port(), directory / "dedup.log", environment)
 
 
-async def letters_in_log(client: redis.asyncio.Redis, shards: int = AN_EPOCH.shards) -> str:
-    """Returns the masks of all entries of both lanes, one after another."""
-    masks = []
-    for shard in range(shards):
-        for lane in ("live", "bulk"):
-            for _, fields in await client.xrange(f"trb:{{l{shard}}}:log:{lane}"):
-                masks.append(fields[b"mask"].decode())
-    return "".join(masks)
+@dataclass(frozen=True)
+class Stored:
+    """What a log holds, counted three independent ways."""
+
+    letters: Counter[str]
+    """Of the masks of all entries."""
+    counted: Counter[str]
+    """By verdict, of all workspaces."""
+    claims: int
+    orders: int
+
+
+async def stored(client: redis.asyncio.Redis) -> Stored:
+    """Counts what a log holds."""
+    letters: Counter[str] = Counter()
+    async for stream in client.scan_iter(match="trb:*:log:*", count=1000):
+        for _, fields in await client.xrange(stream):
+            letters.update(fields[b"mask"].decode())
+    counted: Counter[str] = Counter()
+    async for key in client.scan_iter(match="trb:*:verdicts", count=1000):
+        for field, count in (await client.hgetall(key)).items():
+            counted[field.decode().rpartition("|")[2]] += int(count)
+    sizes = {}
+    for kind in ("claims", "orders"):
+        sizes[kind] = 0
+        async for bucket in client.scan_iter(match=f"trb:*:{kind}:*", count=1000):
+            sizes[kind] += await client.hlen(bucket)
+    return Stored(letters, counted, sizes["claims"], sizes["orders"])

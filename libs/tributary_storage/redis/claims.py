@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import redis.asyncio
 from hiredis import pack_command
@@ -21,38 +21,32 @@ from tributary_storage.redis.scripts import Argument, Script
 SCHEMA: Final = 1
 """Of a stream entry: `schema, payload, mask, accept_time`, payload a serialised `AdmittedEvents`."""
 
+_PACK: Any = pack_command  # its stub knows only commands of one word
 _ADMIT = Script("admit")
 _ADMIT_ORDERS = Script("admit_orders")
 
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """Plain events and registrations of one shard and lane, for `lua/admit.lua`."""
+    """Events of one shard and lane in step (a), for `lua/admit.lua`."""
 
     shard: int
     lane: Lane
     payload: bytes
     """Serialised `AdmittedEvents` of the plain events, in order."""
     letters: bytes
-    """Per plain event what the door decided: A, Q or R."""
+    """Per event A, Q or R as the door decided, or o for one with an order, which is only registered."""
     claims: bytes
-    """Per plain event its claim record (R: a filler)."""
-    claim_keys: Sequence[str]
-    """Per plain event of letter A or Q the bucket of its claim."""
-    registrations: bytes
-    """Per ordered event its claim record."""
-    registration_keys: Sequence[str]
-    """Per ordered event the bucket of its registration."""
+    """Per event its claim record (R: a filler)."""
+    bucket_keys: Sequence[str]
+    """Per event but the rejected the bucket of its claim."""
     runs: Sequence[tuple[str, int]]
-    """(workspace, number of plain events) in order."""
+    """(workspace, number of events) in order."""
 
     def command(self) -> list[Argument]:
         """Returns the call of the script."""
-        log, verdicts = keys.event_log(self.shard, self.lane), keys.verdicts(self.shard)
-        buckets = [*self.claim_keys, *self.registration_keys]
-        runs = [argument for run in self.runs for argument in run]
-        packed = (SCHEMA, self.payload, self.letters, self.claims, self.registrations)
-        return ["EVALSHA", _ADMIT.sha, 2 + len(buckets), log, verdicts, *buckets, *packed, *runs]
+        packed = (SCHEMA, self.payload, self.letters, self.claims)
+        return _command(_ADMIT, self, packed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +70,14 @@ class AdmitOrders:
 
     def command(self) -> list[Argument]:
         """Returns the call of the script."""
-        log, verdicts = keys.event_log(self.shard, self.lane), keys.verdicts(self.shard)
-        runs = [argument for run in self.runs for argument in run]
         packed = (SCHEMA, self.payload, self.letters, self.claims, self.orders)
-        return [
-            "EVALSHA",
-            _ADMIT_ORDERS.sha,
-            2 + len(self.bucket_keys),
-            log,
-            verdicts,
-            *self.bucket_keys,
-            *packed,
-            *runs,
-        ]
+        return _command(_ADMIT_ORDERS, self, packed)
+
+
+def _command(script: Script, of: Admit | AdmitOrders, packed: tuple[Argument, ...]) -> list[Argument]:
+    log, verdicts = keys.event_log(of.shard, of.lane), keys.verdicts(of.shard)
+    runs = [argument for run in of.runs for argument in run]
+    return ["EVALSHA", script.sha, 2 + len(of.bucket_keys), log, verdicts, *of.bucket_keys, *packed, *runs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +86,12 @@ class Decided:
 
     accept_time_micros: int
     """By the log's clock."""
-    mask: bytes
-    """Per event A, Q, R, D, C or M."""
-    registered: bytes
-    """Of `Admit`: per registration O (go on to step b), C or D."""
+    letters: bytes
+    """What became of each event. Plain: A, Q, R, D or C. Ordered, in step (a): o (go on to step b), d or c; in step
+    (b): A, Q, M, D or C."""
     known: bytes
-    """`Admit`: the claim of each C and D, plain events first. `AdmitOrders`: the claim of each D, the order of each M
-    and C, of those that the script itself found."""
+    """`Admit`: the claim of each D, C, d and c, in order. `AdmitOrders`: the claim of each D, the order of each M and
+    C, of those that the script itself found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +155,7 @@ class Claims:
         try:
             connection = await pool.get_connection()
             try:
-                await connection.send_packed_command(
-                    [pack_command(cast("tuple[bytes, ...]", tuple(command))) for command in commands]
-                )
+                await connection.send_packed_command([_PACK(tuple(command)) for command in commands])
                 for _ in commands:
                     answers.append(await _answer(connection))
             except BaseException:
@@ -200,5 +186,4 @@ def _decided(answer: Any) -> Decided | Undecided:
     if isinstance(answer, Exception):
         text = str(answer)
         return Undecided("OOM" in text, f"{type(answer).__name__}: {text}"[:200])
-    registered = answer[2] if len(answer) == 4 else b""
-    return Decided(int(answer[0]), answer[1], registered, answer[-1])
+    return Decided(int(answer[0]), answer[1], answer[2])
