@@ -13,6 +13,9 @@ _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
 _HEX_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _ONLY_ZEROS_OR_DASHES = re.compile(r"[0\-]+")
 
+_SHORTEST_NUMBER = 7
+"""Digits, with the country code: what is shorter is an extension or an emergency call, and nobody's own."""
+
 _NOBODY = """
 -1|null|(null)|<null>|none|(none)|nil|nan|undefined|unknown|anonymous|anon|guest|user|visitor|customer|distinctid|
 distinct_id|id|userid|user_id|not_authenticated|not authenticated|email|true|false|test|n/a|not set|(not set)|
@@ -69,9 +72,10 @@ def normalize_phone(value: str, default_region: str | None) -> str | None:
         number = phonenumbers.parse(value, default_region)
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_possible_number(number):
+    e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if len(e164) <= _SHORTEST_NUMBER or not phonenumbers.is_possible_number(number):
         return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return e164
 
 
 def read_sha256(value: str) -> bytes | None:

@@ -80,12 +80,12 @@ def read_url(url: str) -> Url:
     _, separator, rest = url.partition("://")
     if not separator:
         rest = url
-    before_fragment, _, _ = rest.partition("#")
+    before_fragment, _, fragment = rest.partition("#")
     address, _, query = before_fragment.partition("?")
     authority, slash, path = address.partition("/")
     utm: dict[str, str] = {}
     click_ids: dict[str, str] = {}
-    is_personal = "@" in url or "%40" in url
+    is_personal = "@" in url or "%40" in url or ("=" in fragment and any(map(_is_personal, fragment.split("&"))))
     if query:
         known = _PARAMETERS
         for pair in query.split("&"):

@@ -1,0 +1,272 @@
+"""Channels, held against answers that others computed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tributary_domain.channel import COUPON, IMPRESSION, OPEN, VISIT, Ad, ChannelClassifier, ChannelEvidence, Touch
+from tributary_domain.channel_groups import default_channel
+from tributary_domain.channel_lists import Category, category_of_host, category_of_source
+from tributary_domain.urls import read_referrer, read_url
+from tributary_runtime.conversion_settings import ChannelRule
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "channels.json").read_text())
+
+OURS_DIFFERS = {
+    "checkout.stripe.com": "a return from a checkout is no touch; GA4's list calls it shopping (SEMANTICS section 5)",
+    "shop.app": "as above",
+}
+"""Sources of GA4's list that a referrer is never classified by."""
+
+RENAMED = {"Cross Network": "Cross-network", "Paid Other (now 'Paid Unknown')": "Paid Other"}
+"""PostHog's names -> GA4's."""
+
+
+def classify(
+    page: str = "https://shop.example/",
+    referrer: str = "",
+    kind: int = VISIT,
+    utm: dict[str, str] | None = None,
+    click_ids: dict[str, str] | None = None,
+    classifier: ChannelClassifier | None = None,
+    **more: Any,
+) -> ChannelEvidence:
+    touch = Touch(kind, read_url(page), read_referrer(referrer), utm or {}, click_ids or {}, **more)
+    return (classifier or ChannelClassifier()).classify(touch)
+
+
+def name(case: dict[str, Any]) -> str:
+    return "|".join(str(value) for key, value in case.items() if key not in ("expected", "note"))[:80]
+
+
+GA4_CASES = [
+    case
+    for case in VECTORS["ga4_cases_velir_mit"] + VECTORS["ga4_cases_derived_from_rule_text"]
+    if case.get("agrees_with_rule_text") is not False
+]
+
+
+@pytest.mark.parametrize("case", GA4_CASES, ids=name)
+def test_source_medium_and_campaign_give_the_channel_of_ga4(case: dict[str, Any]) -> None:
+    category = category_of_source(case["source"].lower())
+    assert default_channel(case["source"], case["medium"], case["campaign"], category) == case["expected"]
+
+
+def test_no_vector_was_lost() -> None:
+    assert len(GA4_CASES) == 40
+    assert len(VECTORS["posthog_cases_mit_paraphrased"]["cases"]) == 21
+
+
+@pytest.mark.parametrize("case", VECTORS["posthog_cases_mit_paraphrased"]["cases"], ids=name)
+def test_pages_referrers_and_parameters_give_the_channel_of_posthog(case: dict[str, Any]) -> None:
+    domain = case.get("referring_domain", "").removeprefix("$direct")
+    evidence = classify(
+        case.get("url", "https://shop.example/"),
+        case.get("referrer") or (f"https://{domain}/" if domain else ""),
+        utm={key.removeprefix("utm_"): value for key, value in case.items() if key.startswith("utm_")},
+        click_ids={"gclid": case["gclid"]} if "gclid" in case else {},
+    )
+    assert evidence.channel == RENAMED.get(case["expected"], case["expected"])
+
+
+@pytest.mark.parametrize("source", sorted(VECTORS["ga4_source_categories_velir_mit"]))
+def test_every_source_of_ga4_keeps_its_category(source: str) -> None:
+    assert category_of_source(source) == VECTORS["ga4_source_categories_velir_mit"][source]
+
+
+@pytest.mark.parametrize("host", OURS_DIFFERS)
+def test_a_return_from_a_checkout_is_no_touch_where_ga4_calls_it_shopping(host: str) -> None:
+    assert VECTORS["ga4_source_categories_velir_mit"][host] == "shopping"
+    evidence = classify(referrer=f"https://{host}/pay/1")
+    assert (evidence.continues_session, evidence.rule, evidence.channel) == (True, "ignored_referrer", "")
+
+
+def test_every_search_engine_of_matomo_is_a_search_engine() -> None:
+    listed = VECTORS["matomo_lists_cc0"]["lists"]
+    ai = {host for hosts in listed["AIAssistants"].values() for host in hosts}
+    social = {host for hosts in listed["Socials"].values() for host in hosts}
+    ga4 = VECTORS["ga4_source_categories_velir_mit"]
+    missed = {
+        host
+        for engine in listed["SearchEngines"].values()
+        for definition in engine
+        for host in definition["urls"]
+        if "{}" not in host
+        and "/" not in host
+        and not any(host.removeprefix("www.") == one.removeprefix("www.") for one in ai | social)
+        and host.removeprefix("www.") not in ga4
+        and category_of_host(host) is not Category.SEARCH
+    }
+    assert missed <= {"www.cnn.com", "msnbc.msn.com"}, "news sites with a search box, left out on purpose"
+
+
+@pytest.mark.parametrize("host", VECTORS["ga4_rules"]["additions_2026"]["AI Assistant"]["named_hosts"][:5])
+def test_assistants_are_a_channel_of_their_own(host: str) -> None:
+    evidence = classify(referrer=f"https://{host}/")
+    assert (evidence.channel, evidence.medium, evidence.rule) == ("AI Assistant", "ai-assistant", "referrer:ai")
+
+
+def test_utm_parameters_override_an_assistants_referrer() -> None:
+    evidence = classify("https://shop.example/?utm_source=ads&utm_medium=cpc", "https://chatgpt.com/")
+    assert (evidence.channel, evidence.source) == ("Paid Other", "ads")
+
+
+def test_an_assistant_that_names_itself_by_utm_source_alone_is_recognised() -> None:
+    assert classify("https://shop.example/?utm_source=chatgpt.com").channel == "AI Assistant"
+
+
+@pytest.mark.parametrize(
+    ("parameter", "channel"),
+    [
+        ("gclid", "Paid Search"),
+        ("gbraid", "Paid Search"),
+        ("wbraid", "Paid Search"),
+        ("msclkid", "Paid Search"),
+        ("yclid", "Paid Search"),
+        ("dclid", "Display"),
+        ("ttclid", "Paid Social"),
+        ("li_fat_id", "Paid Social"),
+        ("twclid", "Paid Social"),
+        ("epik", "Paid Social"),
+        ("ScCid", "Paid Social"),
+        ("rdt_cid", "Paid Social"),
+        ("irclickid", "Affiliates"),
+        ("awc", "Affiliates"),
+        ("cjevent", "Affiliates"),
+        ("ranSiteID", "Affiliates"),
+        ("sscid", "Affiliates"),
+        ("tblci", "Paid Other"),
+        ("srsltid", "Organic Shopping"),
+        ("fbclid", "Organic Social"),
+        ("igshid", "Organic Social"),
+        ("mc_cid", "Email"),
+        ("_hsenc", "Email"),
+    ],
+)
+def test_a_click_id_alone_decides(parameter: str, channel: str) -> None:
+    assert classify(f"https://shop.example/?a=1&{parameter}=Ab1").channel == channel
+
+
+def test_fbclid_alone_is_no_proof_of_an_ad_but_utm_beside_it_is() -> None:
+    assert classify("https://shop.example/?fbclid=x").channel == "Organic Social"
+    assert classify("https://shop.example/?fbclid=x&utm_source=facebook&utm_medium=paid").channel == "Paid Social"
+
+
+def test_a_click_id_of_the_event_goes_before_the_page() -> None:
+    evidence = classify("https://shop.example/?gclid=page", click_ids={"gclid": "event"})
+    assert dict(evidence.click_ids) == {"gclid": "event"}
+
+
+def test_case_of_a_click_id_is_kept() -> None:
+    assert dict(classify("https://shop.example/?gclid=AbC-_x").click_ids) == {"gclid": "AbC-_x"}
+
+
+@pytest.mark.parametrize(
+    "referrer",
+    ["https://www.paypal.com/x", "https://acs.arcot.com/", "https://accounts.google.com/o", "https://mail.google.com/"],
+)
+def test_a_visitor_who_only_returns_is_no_new_touch(referrer: str) -> None:
+    evidence = classify("https://shop.example/thanks?gclid=old", referrer)
+    assert (evidence.rule, evidence.continues_session) == ("ignored_referrer", True)
+
+
+def test_a_page_view_within_the_own_site_is_no_new_touch_and_its_utm_is_ignored() -> None:
+    evidence = classify("https://www.shop.example/a?utm_source=banner", "https://shop.example/")
+    assert (evidence.rule, evidence.continues_session, evidence.utm_ignored) == ("own_site", True, True)
+
+
+def test_another_own_domain_is_the_own_site() -> None:
+    classifier = ChannelClassifier(own_domains=["shop-group.example"])
+    assert classify(referrer="https://blog.shop-group.example/", classifier=classifier).rule == "own_site"
+
+
+def test_a_workspace_may_ignore_referrers_of_its_own() -> None:
+    classifier = ChannelClassifier(ignored_referrers=["bank.example"])
+    assert classify(referrer="https://login.bank.example/", classifier=classifier).rule == "ignored_referrer"
+
+
+def test_a_caller_who_says_that_a_visit_began_is_believed() -> None:
+    evidence = classify("https://shop.example/?utm_source=x&utm_medium=email", "https://shop.example/", landing=True)
+    assert (evidence.channel, evidence.continues_session) == ("Email", False)
+
+
+def test_nothing_known_is_direct() -> None:
+    evidence = classify()
+    assert (evidence.channel, evidence.source, evidence.medium, evidence.rule) == (
+        "Direct",
+        "(direct)",
+        "(none)",
+        "direct",
+    )
+
+
+def test_a_lost_referrer_is_recovered_from_the_page_and_marked() -> None:
+    assert classify("https://shop.example/?gclid=x").referrer_recovered
+    assert not classify("https://shop.example/?gclid=x", "https://www.google.com/").referrer_recovered
+    assert not classify().referrer_recovered
+
+
+def test_search_sub_domains_that_are_no_search_are_referrals() -> None:
+    assert classify(referrer="https://docs.google.com/document/1").channel == "Referral"
+
+
+@pytest.mark.parametrize(
+    ("referrer", "source", "channel"),
+    [
+        ("https://www.google.co.uk/", "google", "Organic Search"),
+        ("https://r.search.yahoo.com/", "yahoo", "Organic Search"),
+        ("android-app://com.google.android.googlequicksearchbox/", "google", "Organic Search"),
+        ("https://l.facebook.com/", "facebook.com", "Organic Social"),
+        ("https://t.co/x", "t.co", "Organic Social"),
+        ("https://blog.example.org/post", "blog.example.org", "Referral"),
+    ],
+)
+def test_a_referrer_names_source_and_channel(referrer: str, source: str, channel: str) -> None:
+    evidence = classify(referrer=referrer)
+    assert (evidence.source, evidence.channel) == (source, channel)
+
+
+def test_workspace_rules_come_before_the_built_in_ones() -> None:
+    rules = [
+        ChannelRule(channel="Partners", sub_channel="gold", source="*.partner.example"),
+        ChannelRule(channel="Brand Search", campaign="brand*", click_id="gclid"),
+    ]
+    classifier = ChannelClassifier(rules=rules)
+    by_referrer = classify(referrer="https://www.partner.example/", classifier=classifier)
+    assert by_referrer.channel == "Referral", "the source is partner.example, without its www"
+    by_referrer = classify(referrer="https://eu.partner.example/", classifier=classifier)
+    assert (by_referrer.channel, by_referrer.sub_channel, by_referrer.rule) == ("Partners", "gold", "workspace:0")
+    page = "https://shop.example/?gclid=1&utm_campaign=Brand-DE"
+    assert classify(page, classifier=classifier).rule == "workspace:1"
+
+
+def test_a_coupon_names_its_partner() -> None:
+    classifier = ChannelClassifier(coupons={"ANNA10": "anna"})
+    evidence = classify(kind=COUPON, coupon_code="anna10", classifier=classifier)
+    assert (evidence.channel, evidence.source, evidence.rule) == ("Affiliates", "anna", "coupon")
+
+
+def test_an_opened_mail_is_email() -> None:
+    assert classify("", kind=OPEN).channel == "Email"
+
+
+def test_an_impression_is_named_by_its_ad() -> None:
+    evidence = classify("", kind=IMPRESSION, ad=Ad("google", network="youtube", campaign_name="spring"))
+    assert (evidence.channel, evidence.campaign, evidence.rule) == ("Paid Video", "spring", "ad")
+
+
+def test_campaign_details_are_kept() -> None:
+    evidence = classify(
+        "https://shop.example/?utm_source=N&utm_medium=Email&utm_campaign=May%20Sale&utm_id=7&utm_term=t"
+    )
+    assert (evidence.source, evidence.medium, evidence.campaign, evidence.campaign_id, evidence.term) == (
+        "n",
+        "email",
+        "May Sale",
+        "7",
+        "t",
+    )

@@ -1,0 +1,125 @@
+"""Two spellings of one identifier are one; values that stand for nobody are nobody."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_domain.identifiers import Identification, Identity
+from tributary_domain.normalization import is_blocked, normalize_email, normalize_phone, read_sha256
+from tributary_domain.reasons import ReasonCode
+
+PEERS = json.loads((Path(__file__).parents[2] / "vectors" / "sessions_and_identity.json").read_text())
+
+
+def identify(**fields: object) -> Identity:
+    return Identification(b"pepper", "DE").identify(Identifiers(**fields))  # type: ignore[arg-type]
+
+
+def sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "value", [*PEERS["identity_posthog"]["illegal_ci"], *PEERS["identity_posthog"]["illegal_cs"], "", " ", '"null"']
+)
+def test_what_posthog_refuses_to_link_by_is_blocked(value: str) -> None:
+    assert is_blocked(value)
+
+
+@pytest.mark.parametrize("value", ["-1", "null", "anonymous", "0", "000", "0000-0000", "---", "GUEST", " 'None' "])
+def test_what_segment_blocks_is_blocked(value: str) -> None:
+    assert is_blocked(value)
+
+
+@pytest.mark.parametrize("value", ["10", "k-1", "ann", "nobody@example.com", "007x"])
+def test_what_may_be_somebody_is_not_blocked(value: str) -> None:
+    assert not is_blocked(value)
+
+
+@pytest.mark.parametrize("value", ["Ann@Example.com", " ann@example.com\n"])
+def test_an_e_mail_is_normalised_once_and_for_all(value: str) -> None:
+    email = normalize_email(value)
+    assert email == "ann@example.com"
+    assert normalize_email(email) == email
+
+
+@pytest.mark.parametrize("value", ["ann", "ann@", "@example.com", "a b@example.com", ""])
+def test_what_is_no_e_mail_is_none(value: str) -> None:
+    assert normalize_email(value) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "region"),
+    [
+        ("+49 171 2345678", None),
+        ("0171/2345678", "DE"),
+        ("+49 (0)171 2345678", None),
+        ("0049 171 2345678", "DE"),
+        ("01712345678", "DE"),
+    ],
+)
+def test_spellings_of_a_phone_number_are_one(value: str, region: str | None) -> None:
+    assert normalize_phone(value, region) == "+491712345678"
+
+
+@pytest.mark.parametrize(("value", "region"), [("0171 2345678", None), ("12", "DE"), ("call me", "DE"), ("", "DE")])
+def test_a_number_that_cannot_be_read_is_none(value: str, region: str | None) -> None:
+    assert normalize_phone(value, region) is None
+
+
+def test_an_address_and_its_hash_are_one_token() -> None:
+    plain, hashed = identify(email=" Ann@Example.com"), identify(email_sha256=sha256("ann@example.com").upper())
+    assert plain.tokens == hashed.tokens
+    assert identify(email="ann@example.com", email_sha256=sha256("ann@example.com")).tokens == plain.tokens
+
+
+def test_a_phone_number_and_its_hash_are_one_token() -> None:
+    assert identify(phone="0171 2345678").tokens == identify(phone_sha256=sha256("+491712345678")).tokens
+
+
+def test_tokens_come_most_telling_first() -> None:
+    identity = identify(
+        customer_id="k",
+        visitor_id="v",
+        device_ids=["D"],
+        email="a@b.de",
+        phone="0171 2345678",
+        other_ids={"loyalty": "1"},
+    )
+    kinds = [token.partition(":")[0] for token in identity.tokens]
+    assert kinds == ["customer", "email", "phone", "visitor", "device", "other"]
+
+
+def test_two_workspaces_share_no_token() -> None:
+    identifiers = Identifiers(customer_id="k")
+    mine, theirs = (Identification(pepper, None).identify(identifiers).tokens for pepper in (b"mine", b"theirs"))
+    assert mine != theirs
+
+
+def test_other_ids_of_two_kinds_are_two_people() -> None:
+    assert identify(other_ids={"loyalty": "1"}).tokens != identify(other_ids={"household": "1"}).tokens
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"customer_id": "anonymous"}, ReasonCode.IDENTIFIER_BLOCKED),
+        ({"email_sha256": sha256("")}, ReasonCode.IDENTIFIER_BLOCKED),
+        ({"email": "nonsense"}, ReasonCode.EMAIL_UNREADABLE),
+        ({"phone": "call me"}, ReasonCode.PHONE_UNREADABLE),
+    ],
+)
+def test_what_names_nobody_is_ignored_with_a_warning(fields: dict[str, str], code: ReasonCode) -> None:
+    identity = identify(**fields)
+    assert identity.tokens == []
+    assert [warning.code for warning in identity.warnings] == [code]
+
+
+def test_a_malformed_hash_is_rejected() -> None:
+    assert read_sha256("xyz") is None
+    assert [reason.code for reason in identify(email_sha256="xyz").rejections] == [ReasonCode.HASH_MALFORMED]

@@ -1,0 +1,281 @@
+"""Tier 1: each reason, with its field; and what is right stays right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.verdict_pb2 import ReasonCode as WireCode
+from tributary_domain import texts
+from tributary_domain.event_times import AcceptWindow, clock_correction, read_micros
+from tributary_domain.reasons import ReasonCode
+from tributary_domain.validation import Expectations, looks_personal, refuse, suspect
+
+DAY = 86_400 * 10**6
+
+
+def a_visit() -> Event:
+    event = Event(event_id="e-1")
+    event.event_time.seconds = 1_795_000_000
+    event.touchpoint.kind = 1
+    event.identifiers.visitor_id = "v-1"
+    return event
+
+
+def a_purchase() -> Event:
+    event = Event(event_id="e-1")
+    event.event_time.seconds = 1_795_000_000
+    event.conversion.name = "purchase"
+    event.conversion.order_id = "o-1"
+    event.conversion.value.currency_code = "EUR"
+    event.conversion.value.amount_micros = 10_000_000
+    return event
+
+
+def a_refund() -> Event:
+    event = Event(event_id="e-1")
+    event.adjustment.conversion_name = "purchase"
+    event.adjustment.order_id = "o-1"
+    event.adjustment.reason = 1
+    event.adjustment.amount.currency_code = "EUR"
+    event.adjustment.amount.amount_micros = 5_000_000
+    return event
+
+
+def a_consent_change() -> Event:
+    event = Event(event_id="e-1")
+    event.consent_change.SetInParent()
+    event.consent.ad_storage = 2
+    event.consent.consent_time.seconds = 1_795_000_000
+    return event
+
+
+def problems(event: Event, expected: Expectations | None = None) -> list[tuple[str, str]]:
+    """Returns (code, field) of every reason to reject, texts' lengths included."""
+    kind = event.WhichOneof("kind")
+    found = texts.too_long(texts.read_texts(event, kind))
+    refuse(event, kind, expected or Expectations(), found)
+    return [(reason.code.value, reason.field) for reason in found]
+
+
+@pytest.mark.parametrize("make", [a_visit, a_purchase, a_refund, a_consent_change])
+def test_what_is_right_has_no_problem(make: Callable[[], Event]) -> None:
+    assert problems(make()) == []
+
+
+def changed(make: Callable[[], Event], **fields: Any) -> Event:
+    """Returns an event with fields set by their path, `__` for the dot; `None` clears."""
+    event = make()
+    for path, value in fields.items():
+        *parents, name = path.split("__")
+        message: Any = event
+        for parent in parents:
+            message = getattr(message, parent)
+        if value is None:
+            message.ClearField(name)
+        else:
+            setattr(message, name, value)
+    return event
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "field"),
+    [
+        (Event(event_id="e"), "KIND_MISSING", "kind"),
+        (changed(a_visit, event_id="x" * 129), "EVENT_ID_TOO_LONG", "event_id"),
+        (changed(a_visit, event_id="d1:x"), "EVENT_ID_RESERVED", "event_id"),
+        (changed(a_visit, event_id="t1:x"), "EVENT_ID_RESERVED", "event_id"),
+        (changed(a_visit, session_id="x" * 129), "FIELD_TOO_LONG", "session_id"),
+        (changed(a_visit, touchpoint__kind=0), "FIELD_MISSING", "touchpoint.kind"),
+        (changed(a_visit, touchpoint__title="x" * 257), "FIELD_TOO_LONG", "touchpoint.title"),
+        (changed(a_visit, touchpoint__utm__source="x" * 513), "FIELD_TOO_LONG", "touchpoint.utm.source"),
+        (changed(a_visit, touchpoint__ad__destination="x" * 65), "FIELD_TOO_LONG", "touchpoint.ad.destination"),
+        (changed(a_visit, touchpoint__utm__term="a@b.de"), "PERSONAL_DATA_IN_CLEAR", "touchpoint.utm.term"),
+        (changed(a_visit, identifiers__visitor_id="x" * 257), "FIELD_TOO_LONG", "identifiers.visitor_id"),
+        (changed(a_visit, click_ids__gclid="x" * 513), "FIELD_TOO_LONG", "click_ids.gclid"),
+        (changed(a_visit, browser_ids__fbp="x" * 513), "FIELD_TOO_LONG", "browser_ids.fbp"),
+        (changed(a_visit, context__user_agent="x" * 1025), "FIELD_TOO_LONG", "context.user_agent"),
+        (changed(a_visit, context__page_url="x" * 4097), "FIELD_TOO_LONG", "context.page_url"),
+        (changed(a_visit, context__language="x" * 36), "FIELD_TOO_LONG", "context.language"),
+        (changed(a_visit, consent__tcf_string="x" * 4097), "FIELD_TOO_LONG", "consent.tcf_string"),
+        (changed(a_visit, experiment__id="x"), "FIELD_MISSING", "experiment.arm"),
+        (changed(a_visit, experiment__arm="x"), "FIELD_MISSING", "experiment.id"),
+        (changed(a_visit, human_check__token="x"), "FIELD_MISSING", "human_check.provider"),
+        (changed(a_visit, human_check__score_percent=101), "FIELD_MALFORMED", "human_check.score_percent"),
+        (changed(a_visit, click_ids__click_time__nanos=-1), "TIME_MALFORMED", "click_ids.click_time"),
+        (changed(a_visit, touchpoint__cost__currency_code="XXY"), "CURRENCY_UNKNOWN", "touchpoint.cost.currency_code"),
+        (changed(a_purchase, conversion__name=""), "FIELD_MISSING", "conversion.name"),
+        (changed(a_purchase, conversion__name="x" * 65), "FIELD_TOO_LONG", "conversion.name"),
+        (changed(a_purchase, conversion__order_id="x" * 129), "FIELD_TOO_LONG", "conversion.order_id"),
+        (changed(a_purchase, conversion__store="x" * 65), "FIELD_TOO_LONG", "conversion.store"),
+        (
+            changed(a_purchase, conversion__value__currency_code="eur"),
+            "CURRENCY_UNKNOWN",
+            "conversion.value.currency_code",
+        ),
+        (changed(a_purchase, conversion__value__amount_micros=-1), "AMOUNT_NEGATIVE", "conversion.value.amount_micros"),
+        (changed(a_purchase, conversion__amounts__tax_micros=-1), "AMOUNT_NEGATIVE", "conversion.amounts.tax_micros"),
+        (
+            changed(a_purchase, conversion__recurrence__subscription_id="s", conversion__recurrence__kind=1),
+            "FIELD_MISSING",
+            "conversion.recurrence.cycle",
+        ),
+        (changed(a_purchase, conversion__lead__stage="won"), "FIELD_MISSING", "conversion.lead.lead_id"),
+        (changed(a_purchase, conversion__lead__lead_id="l"), "FIELD_MISSING", "conversion.lead.stage"),
+        (changed(a_refund, adjustment__order_id=None), "FIELD_MISSING", "adjustment.order_id"),
+        (changed(a_refund, adjustment__conversion_name=""), "FIELD_MISSING", "adjustment.conversion_name"),
+        (changed(a_refund, adjustment__reason=0), "FIELD_MISSING", "adjustment.reason"),
+        (changed(a_refund, adjustment__amount=None), "FIELD_MISSING", "adjustment.amount"),
+        (changed(a_refund, adjustment__amount__amount_micros=-1), "AMOUNT_NEGATIVE", "adjustment.amount.amount_micros"),
+        (changed(a_refund, adjustment__conversion_id="o-1"), "FIELD_MALFORMED", "adjustment.conversion_id"),
+        (changed(a_refund, adjustment__adjustment_id="x" * 129), "FIELD_TOO_LONG", "adjustment.adjustment_id"),
+        (changed(a_consent_change, consent=None), "FIELD_MISSING", "consent"),
+        (changed(a_consent_change, consent__consent_time=None), "FIELD_MISSING", "consent.consent_time"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_can_never_be_right_is_named_with_its_field(event: Event, code: str, field: str) -> None:
+    assert problems(event) == [(code, field)]
+
+
+@pytest.mark.parametrize(
+    ("event", "length"), [(changed(a_visit, session_id="ä" * 128), 128), (changed(a_visit, event_id="x" * 128), 128)]
+)
+def test_a_text_of_exactly_its_limit_is_right_and_characters_are_counted_not_bytes(event: Event, length: int) -> None:
+    assert problems(event) == []
+
+
+def test_lists_have_limits() -> None:
+    event = a_purchase()
+    event.conversion.coupon_codes.extend(["c"] * 17)
+    event.conversion.pixel_event_ids.update({f"d{n}": "x" for n in range(17)})
+    for _ in range(201):
+        event.conversion.items.add(item_id="i")
+    event.properties.update({f"p{n}": "x" for n in range(65)})
+    assert problems(event) == [
+        ("FIELD_TOO_LONG", "conversion.coupon_codes"),
+        ("FIELD_TOO_LONG", "conversion.pixel_event_ids"),
+        ("FIELD_TOO_LONG", "conversion.items"),
+        ("FIELD_TOO_LONG", "properties"),
+    ]
+
+
+def test_every_problem_is_told_at_once() -> None:
+    event = changed(a_purchase, conversion__value__currency_code="?", conversion__value__amount_micros=-1)
+    event.conversion.items.add(quantity=-1)
+    assert [code for code, _ in problems(event)] == [
+        "CURRENCY_UNKNOWN",
+        "AMOUNT_NEGATIVE",
+        "FIELD_MISSING",
+        "FIELD_MALFORMED",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "is_personal"),
+    [("ann@example.com", True), ("to ann%40example.com", True), ("5 @ 3.99", False), ("@ann", False), ("", False)],
+)
+def test_properties_that_look_like_e_mail_addresses_are_refused(value: str, is_personal: bool) -> None:
+    assert looks_personal(value) is is_personal
+    event = a_visit()
+    event.properties["note"] = value
+    assert problems(event) == ([("PERSONAL_DATA_IN_CLEAR", "properties")] if is_personal else [])
+
+
+def test_a_workspace_that_defines_names_knows_no_others() -> None:
+    assert problems(a_purchase(), Expectations(conversion_names=frozenset({"lead"}))) == [
+        ("CONVERSION_NAME_UNKNOWN", "conversion.name")
+    ]
+    assert problems(a_purchase(), Expectations(conversion_names=frozenset({"purchase"}))) == []
+
+
+@pytest.mark.parametrize(
+    ("micros", "codes"), [(1, []), (9, ["AMOUNT_UNEXPECTED"]), (0, ["AMOUNT_UNEXPECTED"]), (5, [])]
+)
+def test_an_amount_outside_the_expected_range_is_suspicious_and_its_edges_are_inside(
+    micros: int, codes: list[str]
+) -> None:
+    event = changed(a_purchase, conversion__value__amount_micros=micros)
+    found: list[Any] = []
+    suspect(event, "conversion", Expectations(amounts={("purchase", "EUR"): (1, 5)}), found)
+    assert [reason.code.value for reason in found] == codes
+
+
+def test_a_failed_human_check_is_suspicious() -> None:
+    found: list[Any] = []
+    suspect(changed(a_visit, human_check__verdict=2), "touchpoint", Expectations(), found)
+    assert [reason.code for reason in found] == [ReasonCode.HUMAN_CHECK_FAILED]
+
+
+@pytest.mark.parametrize(
+    ("age_micros", "has_key", "backfill", "is_held"),
+    [
+        pytest.param(28 * DAY, False, False, True, id="28 days old"),
+        pytest.param(28 * DAY + 1, False, False, False, id="a microsecond older"),
+        pytest.param(28 * DAY + 1, True, False, True, id="with a business key"),
+        pytest.param(399 * DAY, True, False, True, id="399 days old"),
+        pytest.param(399 * DAY + 1, True, False, False, id="a microsecond older, with key"),
+        pytest.param(3_653 * DAY, False, True, True, id="ten years by backfill"),
+        pytest.param(3_653 * DAY + 1, False, True, False, id="older than ten years"),
+        pytest.param(-300 * 10**6, False, False, True, id="five minutes ahead"),
+        pytest.param(-300 * 10**6 - 1, False, True, False, id="further ahead, even by backfill"),
+    ],
+)
+def test_the_accept_window_includes_its_edges(age_micros: int, has_key: bool, backfill: bool, is_held: bool) -> None:
+    now = 1_795_000_000 * 10**6
+    held = AcceptWindow().holds(now - age_micros, now, has_business_key=has_key, backfill=backfill)
+    assert held is is_held
+
+
+@pytest.mark.parametrize(
+    ("sent", "correction"),
+    [(0, 0), (10_000_000, 0), (10_000_001, -10_000_001), (-10_000_000, 0), (3 * 3_600 * 10**6, -3 * 3_600 * 10**6)],
+)
+def test_a_clock_is_corrected_only_beyond_the_tolerance(sent: int, correction: int) -> None:
+    assert clock_correction(sent, 0) == correction
+
+
+@pytest.mark.parametrize(
+    ("seconds", "nanos", "micros"),
+    [
+        (1, 1_999, 1_000_001),
+        (-1, 0, -1_000_000),
+        (253_402_300_799, 999_999_999, 253_402_300_799_999_999),
+        (253_402_300_800, 0, None),
+        (-62_135_596_801, 0, None),
+        (0, -1, None),
+        (0, 1_000_000_000, None),
+    ],
+)
+def test_times_are_truncated_to_microseconds_and_impossible_ones_are_none(
+    seconds: int, nanos: int, micros: int | None
+) -> None:
+    event = Event()
+    event.event_time.seconds, event.event_time.nanos = seconds, nanos
+    assert read_micros(event.event_time) == micros
+
+
+def test_every_code_is_one_of_the_contract() -> None:
+    assert {f"REASON_CODE_{code}" for code in ReasonCode} <= set(WireCode.keys())
+
+
+def test_every_text_of_an_event_has_a_limit() -> None:
+    """Walks the descriptor, so that a field added to the contract without a limit is found."""
+    groups = {group.path: set(group.names) for group in vars(texts).values() if isinstance(group, texts.TextGroup)}
+    unlimited = set()
+
+    def walk(descriptor: Any, path: str) -> None:
+        for field in descriptor.fields:
+            here = f"{path}.{field.name}" if path else field.name
+            if field.is_repeated:
+                continue  # lists and maps: see test_lists_have_limits
+            if field.message_type is not None and field.message_type.full_name.startswith("tributary.event"):
+                walk(field.message_type, here)
+            elif field.type == field.TYPE_STRING and field.name not in groups.get(path, set()):
+                unlimited.add(here)
+
+    walk(Event.DESCRIPTOR, "")
+    assert unlimited == {"event_id"}, "event ids have a rule, and a reason, of their own"
