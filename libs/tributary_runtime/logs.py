@@ -4,6 +4,7 @@ The one rule: the event is a constant snake_case phrase in the past tense (`cred
 of libraries come out the same way, as `library_logged`.
 """
 
+import json
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -46,7 +47,7 @@ def configure_logs(service: str, level: LogLevel = LogLevel.INFO, output: TextIO
     if is_terminal:
         render = [structlog.dev.ConsoleRenderer()]
     else:
-        render = [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer()]
+        render = [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(_to_json)]
 
     def add_service(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         fields["service"] = service
@@ -68,6 +69,13 @@ def configure_logs(service: str, level: LogLevel = LogLevel.INFO, output: TextIO
     )
     logging.basicConfig(handlers=[_ToStructlog()], level=max(_LEVELS[level], logging.WARNING), force=True)
     logging.captureWarnings(capture=True)
+
+
+_encode = json.JSONEncoder(default=str, separators=(",", ":")).encode  # made once: `json.dumps` makes one per line
+
+
+def _to_json(fields: Any, **_options: Any) -> str:
+    return _encode(fields)
 
 
 class _ToStructlog(logging.Handler):

@@ -20,6 +20,7 @@ UNTOUCHED_KEYS = frozenset(["timestamp", "level", "trace_id", "span_id", "method
 """Fields that are ours and cannot hold input; not looked at, to save time."""
 
 MASK = "[masked]"
+_HARMLESS = frozenset((int, float, bool, type(None)))
 _DEEPEST = 4
 
 _CREDENTIALS_IN_URL = re.compile(r"(?<=://)[^\s/@]*:[^\s/@]*@")
@@ -67,8 +68,7 @@ def _redact(value: Any, depth: int) -> Any:
 def redact(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Masks the fields of one log line; a structlog processor, the last before the renderer."""
     for key, value in fields.items():
-        if key in MASKED_KEYS:
-            fields[key] = MASK
-        elif key not in UNTOUCHED_KEYS:
-            fields[key] = _redact(value, 0)
+        if type(value) in _HARMLESS or key in UNTOUCHED_KEYS:
+            continue  # most fields of most lines; the canonical line is on every call's path
+        fields[key] = MASK if key in MASKED_KEYS else _redact(value, 0)
     return fields
