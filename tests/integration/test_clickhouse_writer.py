@@ -12,12 +12,16 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, AdmittedEvent
 from tributary.delivery.v1 import delivery_pb2
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
+from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.clickhouse.client import ClickHouse, StatementRefusedError, connect
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.migrate import migrate
 from tributary_storage.clickhouse.writer import ConversionWriter, DeliveryWriter, EventWriter
+
+TODAY = SystemClock().unix_micros()
+"""A revision's number: the ledger forgets what is older than 400 days."""
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def a_delivery(conversion_id: str = "c1:one", attempts: int = 1) -> delivery_pb2
     delivery = delivery_pb2.Delivery(
         destination_id="crm",
         conversion_id=conversion_id,
-        revision=micros(NOON),
+        revision=TODAY,
         operation=delivery_pb2.DELIVERY_OPERATION_CREATE,
         state=delivery_pb2.DELIVERY_STATE_PENDING,
         outcome=delivery_pb2.OUTCOME_CLASS_RETRY,

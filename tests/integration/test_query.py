@@ -1,0 +1,428 @@
+"""Query as a process: what it answers is what is stored, for the caller's workspace only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+from pydantic import SecretStr
+
+from tests.support.ports import free_address, free_port
+from tests.support.revisions import NOON, Revision, Touch, micros
+from tests.support.stack import KeyedWorkspace, render_workspaces
+from tests.support.stores import Stores, create_test_epoch, run_apart
+from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, AdmittedEvent
+from tributary.delivery.v1 import delivery_pb2
+from tributary.query.v1 import query_service_pb2 as contract
+from tributary.query.v1 import query_service_pb2_grpc, report_pb2
+from tributary.query.v1.health_pb2 import Backlog
+from tributary.query.v1.integrity_pb2 import IntegrityCheck
+from tributary_cli.stack.services import ServiceProcess
+from tributary_domain.ids import conversion_id, event_digest, order_digest
+from tributary_runtime.channels import open_channel
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.errors import InvalidRequestError, TributaryError, UnavailableError
+from tributary_runtime.remote_errors import error_of
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.client import connect as connect_clickhouse
+from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
+from tributary_storage.clickhouse.writer import ConversionWriter, DeliveryWriter, EventWriter
+from tributary_storage.redis import keys
+from tributary_storage.redis.client import connect as connect_redis
+
+if TYPE_CHECKING:
+    Stub = query_service_pb2_grpc.QueryServiceAsyncStub  # the stubs' own name for it; not there when running
+
+TODAY = SystemClock().unix_micros()
+"""A revision's number: the ledger forgets what is older than 400 days."""
+EMAIL, SEARCH = Touch("Email", "t-email"), Touch("Paid Search", "t-search")
+HOOK = {
+    "id": "hook",
+    "type": "webhook",
+    "url": "https://hook.example/",
+    "secret": {"value": "0123456789abcdef01234567"},
+}
+SETTINGS: dict[str, Any] = {
+    "reporting": {"time_zone": "Europe/Berlin"},
+    "conversions": [{"name": "purchase"}, {"name": "lead", "role": "LEAD"}],
+    "destinations": [{**HOOK, "conversions": {"purchase": {}}}],
+}
+
+
+@dataclass
+class Query:
+    """A running query service, with workspaces in stock."""
+
+    process: ServiceProcess
+    log_url: str
+    workspaces: Iterator[KeyedWorkspace]
+
+
+@pytest.fixture(scope="module")
+def query(stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Query]:
+    directory: Path = tmp_path_factory.mktemp("query")
+    log_url = stores.empty_redis_url()
+    run_apart(create_test_epoch(log_url))
+    names = {f"q-{number}-{free_port()}": SETTINGS for number in range(40)}
+    text, keyed = render_workspaces(names)
+    (directory / "workspaces.yaml").write_text(text)
+    environment = {
+        "TRIBUTARY_LOG_URL": log_url,
+        "TRIBUTARY_STATE_URL": log_url,
+        "TRIBUTARY_CLICKHOUSE_URL": clickhouse_url,
+        "TRIBUTARY_WORKSPACES_FILE": str(directory / "workspaces.yaml"),
+        "TRIBUTARY_INTERNAL_TOKEN": "internal-token-of-tests",
+        "TRIBUTARY_ATTRIBUTION_TARGET": free_address(),
+        "TRIBUTARY_DELIVERY_TARGET": free_address(),
+        "TRIBUTARY_DRAIN_DELAY_SECONDS": "0",
+    }
+    process = ServiceProcess("query", free_port(), directory / "query.log", environment)
+    try:
+        process.start()
+        process.wait_until_ready()
+        yield Query(process, log_url, iter(keyed.values()))
+    finally:
+        process.stop()
+
+
+@pytest.fixture
+def owner(query: Query) -> KeyedWorkspace:
+    """A workspace of the test's own, and its key."""
+    return next(query.workspaces)
+
+
+@pytest.fixture
+async def stub(query: Query, owner: KeyedWorkspace) -> AsyncIterator[Stub]:
+    async with open_channel(query.process.address, api_key=SecretStr(owner.api_key)) as channel:
+        yield query_service_pb2_grpc.QueryServiceStub(channel)
+
+
+@pytest.fixture
+async def clickhouse(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
+    async with connect_clickhouse(clickhouse_url, name="tests", connections=2) as opened:
+        yield opened
+
+
+def a_report(
+    change: Callable[[contract.QueryReportRequest], Any] = lambda request: None,
+) -> contract.QueryReportRequest:
+    request = contract.QueryReportRequest(
+        metrics=[report_pb2.METRIC_CONVERSIONS, report_pb2.METRIC_VALUE],
+        dimensions=[report_pb2.DIMENSION_CHANNEL],
+        model="linear",
+    )
+    request.time_range.start_time.FromDatetime(NOON - timedelta(days=5))
+    request.time_range.end_time.FromDatetime(NOON + timedelta(days=5))
+    change(request)
+    return request
+
+
+async def failure(call: Any) -> TributaryError:
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await call
+    return error_of(failed.value)
+
+
+def cells(response: contract.QueryReportResponse) -> list[tuple[Any, ...]]:
+    return [
+        (*row.dimension_values, row.metric_values[0].count_micros, row.metric_values[1].money.units)
+        for row in response.rows
+    ]
+
+
+async def test_a_report_is_what_was_credited(stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse) -> None:
+    await ConversionWriter(clickhouse).write(
+        [
+            Revision(workspace=owner.id, touches=[EMAIL, SEARCH]).packed(),
+            Revision(workspace=owner.id, conversion_id="c1:two", touches=()).packed(),
+        ]
+    )
+    response = await stub.QueryReport(a_report())
+    assert cells(response) == [
+        ("Email", 500_000, 45),
+        ("Paid Search", 500_000, 45),
+        ("unattributed", 1_000_000, 90),
+    ]
+    assert response.model == "linear"
+    assert list(response.basis.currency_codes) == ["EUR"]
+    assert response.basis.time_zone == "Europe/Berlin"
+    assert response.basis.time_basis == report_pb2.TIME_BASIS_CONVERSION
+    assert response.basis.finality == report_pb2.FINALITY_PROVISIONAL
+    assert response.basis.HasField("complete_through_time")
+    assert not response.basis.HasField("spend_through_date")
+
+
+async def test_pages_join_to_the_whole_report(stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse) -> None:
+    touches = [Touch(f"channel {number}") for number in range(5)]
+    await ConversionWriter(clickhouse).write([Revision(workspace=owner.id, touches=touches).packed()])
+    request = a_report(lambda request: setattr(request, "page_size", 2))
+    sizes, found = [], []
+    while True:
+        page = await stub.QueryReport(request)
+        sizes.append(len(page.rows))
+        found += cells(page)
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert sizes == [2, 2, 1]
+    assert found == cells(await stub.QueryReport(a_report()))
+
+
+async def test_currencies_are_never_added(stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse) -> None:
+    await ConversionWriter(clickhouse).write(
+        [
+            Revision(workspace=owner.id).packed(),
+            Revision(workspace=owner.id, conversion_id="c1:two", currency="USD").packed(),
+        ]
+    )
+    error = await failure(stub.QueryReport(a_report()))
+    assert isinstance(error, InvalidRequestError)
+    assert error.violations[0].reason == "CURRENCIES_MIXED"
+    apart = await stub.QueryReport(a_report(lambda request: request.dimensions.append(report_pb2.DIMENSION_CURRENCY)))
+    assert [tuple(row.dimension_values) for row in apart.rows] == [("Paid Search", "EUR"), ("Paid Search", "USD")]
+
+
+async def test_values_of_different_roles_are_never_added(
+    stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    await ConversionWriter(clickhouse).write(
+        [
+            Revision(workspace=owner.id).packed(),
+            Revision(workspace=owner.id, conversion_id="c1:two", name="lead").packed(),
+        ]
+    )
+    error = await failure(stub.QueryReport(a_report()))
+    assert isinstance(error, InvalidRequestError)
+    assert error.violations[0].reason == "ROLES_MIXED"
+
+
+async def test_a_request_that_cannot_be_computed_is_refused_by_field(stub: Stub) -> None:
+    error = await failure(stub.QueryReport(a_report(lambda request: request.metrics.append(report_pb2.METRIC_ROAS))))
+    assert isinstance(error, InvalidRequestError)
+    assert [violation.field for violation in error.violations] == ["metrics[2]"]
+
+
+async def test_what_another_workspace_has_is_not_shown(
+    query: Query, stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    other = next(query.workspaces)
+    await ConversionWriter(clickhouse).write([Revision(workspace=other.id).packed()])
+    assert list((await stub.QueryReport(a_report())).rows) == []
+    error = await failure(stub.GetConversion(contract.GetConversionRequest(conversion_id="c1:one")))
+    assert error.code is grpc.StatusCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [
+        pytest.param(None, grpc.StatusCode.UNAUTHENTICATED, id="no key"),
+        pytest.param("trb_nobody-here_" + "0" * 48, grpc.StatusCode.UNAUTHENTICATED, id="a stranger's key"),
+    ],
+)
+async def test_who_has_no_key_sees_nothing(query: Query, key: str | None, code: grpc.StatusCode) -> None:
+    async with open_channel(query.process.address, api_key=SecretStr(key) if key else None) as channel:
+        stub: Stub = query_service_pb2_grpc.QueryServiceStub(channel)  # type: ignore[assignment]
+        assert (await failure(stub.QueryReport(a_report()))).code is code
+
+
+async def test_a_conversion_is_found_by_id_by_order_and_by_event(
+    stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    order = conversion_id(order_digest(owner.id, "purchase", "", "o-1"))
+    first = Revision(workspace=owner.id, conversion_id=order, order_id="o-1")
+    second = first.then(value_micros=1)
+    await ConversionWriter(clickhouse).write([first.packed(), second.packed()])
+    delivery = delivery_pb2.Delivery(
+        destination_id="hook", conversion_id=order, revision=TODAY, attempts=1, outcome=1, state=2
+    )
+    delivery.plan_time.FromDatetime(NOON)
+    delivery.attempt_time.FromDatetime(NOON)
+    await DeliveryWriter(clickhouse).write([(owner.id, delivery)])
+    await EventWriter(clickhouse).write(events(owner.id, "A", conversion=order))
+    asked = [
+        contract.GetConversionRequest(conversion_id=order),
+        contract.GetConversionRequest(order=contract.OrderReference(conversion_name="purchase", order_id="o-1")),
+        contract.GetConversionRequest(event_id="e-0"),
+    ]
+    for request in asked:
+        found = await stub.GetConversion(request)
+        assert found.newest == second.message()
+        assert list(found.revisions) == [first.message(), second.message()]
+        assert list(found.deliveries) == [delivery]
+
+
+async def test_a_conversion_without_an_order_is_found_by_its_event(
+    stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    revision = Revision(workspace=owner.id, conversion_id=conversion_id(event_digest(owner.id, "sign-up-7")))
+    await ConversionWriter(clickhouse).write([revision.packed()])
+    found = await stub.GetConversion(contract.GetConversionRequest(event_id="sign-up-7"))
+    assert found.newest == revision.message()
+
+
+@pytest.mark.parametrize(
+    ("request_", "fields"),
+    [
+        pytest.param(contract.GetConversionRequest(), ["conversion"], id="nothing named"),
+        pytest.param(
+            contract.GetConversionRequest(order=contract.OrderReference()),
+            ["order.conversion_name", "order.order_id"],
+            id="an empty order",
+        ),
+    ],
+)
+async def test_a_conversion_must_be_named(
+    stub: Stub, request_: contract.GetConversionRequest, fields: list[str]
+) -> None:
+    error = await failure(stub.GetConversion(request_))
+    assert isinstance(error, InvalidRequestError)
+    assert [violation.field for violation in error.violations] == fields
+
+
+async def test_a_journey_is_unavailable_while_attribution_is(stub: Stub) -> None:
+    error = await failure(stub.GetJourney(contract.GetJourneyRequest(person_id="p1:x")))
+    assert isinstance(error, UnavailableError)
+    assert error.retry_delay_seconds > 0
+
+
+async def test_a_journey_must_be_somebodys(stub: Stub) -> None:
+    assert isinstance(await failure(stub.GetJourney(contract.GetJourneyRequest())), InvalidRequestError)
+
+
+def events(workspace: str, letters: str, conversion: str = "") -> EventBatch:
+    """One entry, accepted a second ago, with an event per letter; conversions where one is named."""
+    batch = EventBatch()
+    for index, letter in enumerate(letters):
+        admitted = AdmittedEvent(conversion_id=conversion)
+        admitted.event.event_id = f"e-{index}"
+        admitted.event.event_time.FromDatetime(NOON)
+        if conversion:
+            admitted.event.conversion.name = "purchase"
+        else:
+            admitted.event.touchpoint.kind = 1
+        place = LogPlace.of(0, "live", "1-0", micros(NOON))
+        batch.add(place, index, letter, workspace, admitted.SerializeToString(), AcceptContext())
+    return batch
+
+
+async def count_verdicts(query: Query, workspace: str, **counts: int) -> None:
+    """Counts as the claim scripts do."""
+    async with connect_redis(query.log_url, name="tests") as client:
+        for shard, (verdict, count) in enumerate(counts.items()):
+            await client.hincrby(keys.verdicts(shard % 4), f"{workspace}|{verdict.upper()}", count)
+
+
+async def test_integrity_compares_what_was_counted_with_what_is_stored(
+    query: Query, stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    conversion = conversion_id(event_digest(owner.id, "e-0"))
+    await EventWriter(clickhouse).write(events(owner.id, "A", conversion=conversion))
+    await ConversionWriter(clickhouse).write([Revision(workspace=owner.id, conversion_id=conversion).packed()])
+    delivery = delivery_pb2.Delivery(destination_id="hook", conversion_id=conversion, revision=TODAY, state=5)
+    delivery.plan_time.FromDatetime(NOON)
+    await DeliveryWriter(clickhouse).write([(owner.id, delivery)])
+    await count_verdicts(query, owner.id, accepted=1, duplicate=3)
+    answer = await stub.GetIntegrity(contract.GetIntegrityRequest())
+    assert [check.name for check in answer.checks if not check.ok] == []
+    assert (answer.verdicts.received, answer.verdicts.accepted, answer.verdicts.duplicate) == (4, 1, 3)
+
+
+async def broken(stub: Stub) -> dict[str, tuple[int, int]]:
+    answer = await stub.GetIntegrity(contract.GetIntegrityRequest())
+    return {check.name: (check.expected, check.actual) for check in answer.checks if not check.ok}
+
+
+async def test_integrity_sees_an_event_that_was_lost(
+    query: Query, stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    await EventWriter(clickhouse).write(events(owner.id, "AACRR"))
+    await count_verdicts(query, owner.id, accepted=3, conflict=1, rejected=2)
+    assert await broken(stub) == {"received_is_sum_of_verdicts": (6, 5), "accepted_events_are_rows": (3, 2)}
+
+
+async def test_integrity_sees_an_order_that_became_two_conversions(
+    stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    twins = [Revision(workspace=owner.id, conversion_id=f"c1:{number}", order_id="o-1") for number in (1, 2)]
+    await ConversionWriter(clickhouse).write([twin.packed() for twin in twins])
+    assert (await broken(stub))["orders_are_conversions"] == (1, 2)
+
+
+async def test_integrity_sees_a_revision_without_its_predecessor(
+    stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    first = Revision(workspace=owner.id)
+    await ConversionWriter(clickhouse).write([first.packed(), first.then().then().packed()])
+    assert (await broken(stub))["revisions_have_predecessors"] == (2, 1)
+
+
+async def test_integrity_sees_a_conversion_that_was_taken_twice(
+    stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    for attempt, visible_id in ((1, "o-1"), (2, "o-2")):
+        delivery = delivery_pb2.Delivery(
+            destination_id="hook", conversion_id="c1:one", revision=TODAY, attempts=attempt, outcome=1, operation=1
+        )
+        delivery.visible_id = visible_id
+        delivery.plan_time.FromDatetime(NOON)
+        await DeliveryWriter(clickhouse).write([(owner.id, delivery)])
+    assert await broken(stub) == {"deliveries_are_taken_once": (0, 1), "visible_ids_never_change": (0, 1)}
+
+
+async def test_integrity_is_not_settled_while_delivery_cannot_be_asked(stub: Stub) -> None:
+    checks: dict[str, IntegrityCheck] = {
+        check.name: check for check in (await stub.GetIntegrity(contract.GetIntegrityRequest())).checks
+    }
+    assert not checks["conversions_are_decided_on"].settled
+    assert checks["accepted_events_are_rows"].settled
+
+
+async def test_health_measures_each_stage(stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse) -> None:
+    await clickhouse.execute(
+        "INSERT INTO deliveries (workspace, destination_id, revision, attempt, outcome, attempt_time)"
+        " SELECT %(workspace)s, 'hook', toUnixTimestamp64Micro(now64(6)), number + 1, ['OK', 'RETRY'][number %% 2 + 1],"
+        " now64(6) FROM numbers(4)",
+        {"workspace": owner.id},
+    )
+    await EventWriter(clickhouse).write(events(owner.id, "AA"))
+    health = (await stub.GetPipelineHealth(contract.GetPipelineHealthRequest())).health
+    counts = {latency.stage: latency.count for latency in health.latencies}
+    assert counts == {"accept_to_record": 2, "accept_to_credit": 0, "credit_to_delivery": 2}
+    assert health.latencies[0].p50.seconds > 0
+    (hook,) = health.destinations
+    assert (hook.destination_id, hook.attempts, hook.success_ratio_micros) == ("hook", 4, 500_000)
+    assert health.durability == "fsync"
+
+
+async def test_health_knows_what_waits(query: Query, stub: Stub) -> None:
+    async with connect_redis(query.log_url, name="tests") as client:
+        stream = keys.event_log(2, "bulk")
+        entry = await client.xadd(stream, {"payload": b"x"})
+        await client.xadd(keys.event_dead_letters(1, "record"), {"payload": b"x"})
+        try:
+            backlogs: dict[str, Backlog] = {
+                backlog.group: backlog
+                for backlog in (await stub.GetPipelineHealth(contract.GetPipelineHealthRequest())).health.backlogs
+            }
+        finally:
+            await client.xdel(stream, entry)
+    assert {group: backlog.entries for group, backlog in backlogs.items()} == {
+        "record": 1,
+        "attribute": 1,
+        "deliver": 0,
+    }
+    assert backlogs["record"].dead_letters == 1
+
+
+@pytest.mark.parametrize("seconds", [-1, 0, 32 * 86_400])
+async def test_a_window_of_nothing_or_too_much_is_refused(stub: Stub, seconds: int) -> None:
+    request = contract.GetPipelineHealthRequest()
+    request.window.seconds = seconds
+    error = await failure(stub.GetPipelineHealth(request))
+    assert isinstance(error, InvalidRequestError)
+    assert [violation.field for violation in error.violations] == ["window"]
