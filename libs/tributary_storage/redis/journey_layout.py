@@ -1,12 +1,12 @@
 """How a journey lies in its Redis hash: at most 64 bytes per field and value, so that the hash stays small-encoded.
 
-| field           | value                                                                                     |
-|-----------------|-------------------------------------------------------------------------------------------|
-| 8 bytes         | an event, by its hash: kind, flags, time, descriptor, click, session, interaction, without |
-|                 | trailing zero bytes; of a conversion: kind, flags, time, name, session, 16 bytes of its id  |
-| identity token  | a sighting: time, hash and position of the earliest event that carried it                 |
-| `m`             | version, create time, newest conversion time, earliest sighting                           |
-| `a`             | alias: the person key this journey has moved to                                           |
+| field           | value                                                                                       |
+|-----------------|---------------------------------------------------------------------------------------------|
+| 8 bytes         | an event, by its hash: kind, flags, time, descriptor, click, session, interaction, without   |
+|                 | trailing zeros after the time; of a conversion: kind, flags, time, name, session, digest     |
+| identity token  | a sighting: time, hash and position of the earliest event that carried it                   |
+| `m`             | version, create time, newest conversion time, earliest sighting                             |
+| `a`             | alias: the person key this journey has moved to                                             |
 
 Numbers are big-endian, so that bytes compare as events are ordered. What a number means never changes.
 """
@@ -30,6 +30,8 @@ ALIAS: Final = b"a"
 META: Final = b"m"
 
 _HASH_BYTES: Final = 8
+_HEAD_BYTES: Final = 10
+"""Kind, flags and time, which the script reads."""
 _TOUCH: Final = Struct(">BBQQQQQ")
 _CONVERSION: Final = Struct(">BBQQQ16s")
 _HASH: Final = Struct(">Q")
@@ -82,7 +84,8 @@ def pack_touch(touch: JourneyTouch, stored_flags: int = 0) -> bytes:
         stored_flags: INTERNAL, CONSENTED.
     """
     time, _, kind, descriptor, flags, click, interaction, session = touch
-    return _TOUCH.pack(kind, flags | stored_flags, time, descriptor, click, session, interaction).rstrip(b"\0")
+    value = _TOUCH.pack(kind, flags | stored_flags, time, descriptor, click, session, interaction)
+    return value[:_HEAD_BYTES] + value[_HEAD_BYTES:].rstrip(b"\0")
 
 
 def pack_conversion(touch: JourneyTouch, conversion_id: str, stored_flags: int = 0) -> bytes:

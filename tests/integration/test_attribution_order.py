@@ -1,0 +1,190 @@
+"""Whatever the order, grouping or repetition in which events arrive, and wherever a run stops: one published state."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, Events, entry, running_attribution
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_storage.redis import keys
+
+
+class Stopped(Exception):
+    """The process died here."""
+
+
+@pytest.fixture
+async def attribution(redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Attribution]:
+    async with running_attribution(redis_url, clickhouse_url, workspace) as running:
+        yield running
+
+
+def a_world(workspace: str) -> list[Admitted]:
+    """Two devices and a customer who turn out to be one, an order seen twice, refunds, late and quarantined touches."""
+    make = Events(workspace)
+    return [
+        make.touch("visitor:a", channel="Paid Search", at=NOON - 9 * DAY),
+        make.touch("visitor:a", channel="Direct", at=NOON - 8 * DAY),
+        make.touch("visitor:b", channel="Email", at=NOON - 5 * DAY),
+        make.touch("visitor:b", channel="Display", at=NOON - 31 * DAY),
+        make.touch("visitor:c", "customer:1", channel="Organic Search", at=NOON - 3 * DAY),
+        make.touch("visitor:c", "visitor:z", channel="Referral", at=NOON - 2 * DAY, letter="Q"),
+        make.order("visitor:a", order_id="o-1", rank=1, micros=95_000_000, event_id="browser"),
+        make.order("customer:1", order_id="o-1", at=NOON + 2_000_000, event_id="backend", letter="M"),
+        make.order("visitor:b", order_id="o-2", at=NOON + DAY, micros=10_000_001, event_id="second"),
+        make.order("visitor:z", order_id="o-3", at=NOON + DAY, micros=None, event_id="third"),
+        make.refund(20_000_000, order_id="o-1", event_id="refund"),
+        make.refund(1, order_id="o-2", at=NOON + 2 * DAY, event_id="tiny-refund"),
+        make.identify("visitor:b", "customer:1", event_id="login"),
+    ]
+
+
+ORDERS = ("o-1", "o-2", "o-3")
+
+
+async def published_states(attribution: Attribution, workspace: str) -> list[bytes]:
+    """Returns what is published, without what tells when it was learned."""
+    states = []
+    for order_id in ORDERS:
+        revised = await attribution.published(Events(workspace).conversion_id(order_id))
+        assert revised is not None
+        revised.state.ClearField("first_accept_time")
+        states.append(revised.state.SerializeToString(deterministic=True))
+        states.append(revised.match.SerializeToString(deterministic=True))
+    return states
+
+
+async def expected(redis_url: str, clickhouse_url: str, workspace: str) -> list[bytes]:
+    async with running_attribution(redis_url, clickhouse_url, workspace) as other:
+        await other.handle(*a_world(workspace))
+        states = await published_states(other, workspace)
+        await other.state.flushdb()
+    return states
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_any_order_grouping_and_repetition_publishes_the_same(
+    attribution: Attribution, redis_url: str, clickhouse_url: str, workspace: str, seed: int
+) -> None:
+    wanted = await expected(redis_url, clickhouse_url, workspace)
+    attribution.descriptors._known.clear()
+    rng = random.Random(seed)
+    world = a_world(workspace) + rng.sample(a_world(workspace), 6)
+    rng.shuffle(world)
+    while world:
+        size = rng.choice([1, 1, 2, 3, 7])
+        await attribution.handle(*world[:size])
+        world = world[size:]
+    assert await published_states(attribution, workspace) == wanted
+    await _ledger_adds_up(attribution)
+
+
+async def _ledger_adds_up(attribution: Attribution) -> None:
+    """Checks that log and ClickHouse hold each revision once, that they form a chain, and that nothing is marked."""
+    logged = await attribution.logged()
+    chains: dict[str, list[ConversionRevised]] = {}
+    for revised in logged:
+        chains.setdefault(revised.state.conversion_id, []).append(revised)
+    for conversion_id, chain in chains.items():
+        numbers = [revised.revision for revised in chain]
+        assert numbers == sorted(set(numbers))
+        assert [revised.previous_revision for revised in chain] == [0, *numbers[:-1]]
+        stored = await attribution.stored_revisions(conversion_id)
+        assert stored[-len(numbers) :] == numbers
+        assert sum(revised.counted_delta for revised in chain) == int(chain[-1].state.counted)
+        value = chain[-1].state.value.amount_micros if chain[-1].state.counted else 0
+        assert sum(revised.value_delta_micros for revised in chain) == value
+        last = await attribution.published(conversion_id)
+        assert last is not None
+        assert last.revision == numbers[-1]
+    for shard in range(SHARDS):
+        async for key in attribution.state.scan_iter(match=keys.conversion(shard, "*")):
+            assert not [name for name in await attribution.state.hkeys(key) if name.startswith(b"u")]
+
+
+STEPS = (
+    ("descriptors", "write"),
+    ("conversions", "observe"),
+    ("conversions", "publish"),
+    ("conversions", "emit"),
+    ("writer", "write"),
+    ("journeys", "resolve"),
+    ("journeys", "freeze"),
+    ("journeys", "apply"),
+    ("journeys", "drain"),
+)
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: ".".join(step))
+async def test_a_crash_at_any_step_loses_and_doubles_nothing(
+    attribution: Attribution,
+    redis_url: str,
+    clickhouse_url: str,
+    workspace: str,
+    step: tuple[str, str],
+    is_done: bool,
+) -> None:
+    wanted = await expected(redis_url, clickhouse_url, workspace)
+    attribution.descriptors._known.clear()
+    world = a_world(workspace)
+    rng = random.Random(str(step))
+    rng.shuffle(world)
+    stops = 0
+    for batch in [world[at : at + 3] for at in range(0, len(world), 3)]:
+        with pytest.MonkeyPatch.context() as patching:
+            _stop_at(patching, attribution, step, is_done)
+            try:
+                await attribution.handle(*batch)
+            except Stopped:
+                stops += 1
+        attribution.descriptors._known.clear()  # the next process knows nothing
+        await attribution.attributor.handle([entry(workspace, batch)])
+    assert stops
+    assert await published_states(attribution, workspace) == wanted
+    await _ledger_adds_up(attribution)
+
+
+def _stop_at(patching: pytest.MonkeyPatch, attribution: Attribution, step: tuple[str, str], is_done: bool) -> None:
+    name, method = step
+    places: dict[str, Any] = {
+        "descriptors": attribution.descriptors,
+        "conversions": attribution.conversions,
+        "writer": attribution.attributor._writer,
+        "journeys": attribution.people._journeys,
+    }
+    place = places[name]
+    original: Callable[..., Awaitable[Any]] = getattr(place, method)
+
+    async def stop(*arguments: Any, **named: Any) -> Any:
+        if is_done:
+            await original(*arguments, **named)
+        raise Stopped
+
+    patching.setattr(place, method, stop)
+
+
+async def test_two_workers_at_once_publish_the_same(
+    attribution: Attribution, redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    wanted = await expected(redis_url, clickhouse_url, workspace)
+    async with running_attribution(redis_url, clickhouse_url, workspace) as other:
+        for seed in range(5):
+            await attribution.state.flushdb()
+            for one in (attribution, other):
+                one.descriptors._known.clear()
+            world = a_world(workspace)
+            random.Random(seed).shuffle(world)
+
+            async def work(worker: Attribution, events: Sequence[Admitted]) -> None:
+                for event in events:
+                    await worker.handle(event)
+
+            await asyncio.gather(work(attribution, world[::2]), work(other, world[1::2]))
+            assert await published_states(attribution, workspace) == wanted
+            await _ledger_adds_up(attribution)
