@@ -30,10 +30,10 @@ amounts = st.one_of(
 @st.composite
 def entries(draw: st.DrawFn) -> JourneyTouch:
     """One entry. Direct entries, and only they, have descriptor 0."""
-    descriptor = draw(st.integers(0, 4))
+    descriptor = draw(st.integers(0, 2))
     flags = DIRECT if descriptor == 0 else 0
-    flags |= draw(st.sampled_from([0, 0, 0, 0, 0, 0, QUARANTINED, NO_TOUCH, NO_CONSENT, QUARANTINED | NO_CONSENT]))
-    kind = draw(st.sampled_from([TouchKind.VISIT, TouchKind.VISIT, *TouchKind]))
+    flags |= draw(st.sampled_from([*[0] * 12, QUARANTINED, NO_TOUCH, NO_CONSENT, QUARANTINED | NO_CONSENT]))
+    kind = draw(st.sampled_from([*[TouchKind.VISIT] * 4, TouchKind.CLICK, *TouchKind]))
     return JourneyTouch(
         draw(times),
         draw(st.integers(1, 2**64 - 1)),
@@ -46,9 +46,33 @@ def entries(draw: st.DrawFn) -> JourneyTouch:
     )
 
 
-def journeys(max_size: int = 12) -> st.SearchStrategy[list[JourneyTouch]]:
-    """A journey in any order; each event once."""
-    return st.lists(entries(), max_size=max_size, unique_by=lambda entry: entry.event_hash)
+_TIMEOUT = 1800 * SECOND
+_GAPS = [0, SECOND, 60 * SECOND, _TIMEOUT - 1, _TIMEOUT, _TIMEOUT, _TIMEOUT + 1, DAY - _TIMEOUT, DAY]
+
+
+@st.composite
+def journeys(draw: st.DrawFn, max_size: int = 12) -> list[JourneyTouch]:
+    """A journey in any order, each event once: anywhere, or close together and up to the conversion."""
+    scattered = draw(st.lists(entries(), max_size=max_size, unique_by=lambda entry: entry.event_hash))
+    if draw(st.booleans()):
+        scattered = [entry._replace(session=0) for entry in scattered]
+    if draw(st.integers(0, 2)) == 0:
+        return scattered
+    time = draw(
+        st.sampled_from(
+            [
+                CONVERSION_TIME,
+                CONVERSION_TIME + 2 * SECOND,
+                CONVERSION_TIME - 7 * DAY,
+                CONVERSION_TIME - 30 * DAY + _TIMEOUT,
+            ]
+        )
+    )
+    close = []
+    for entry in scattered:
+        close.append(entry._replace(event_time_micros=time))
+        time -= draw(st.sampled_from(_GAPS))
+    return close
 
 
 def conversions() -> st.SearchStrategy[CreditableConversion]:
@@ -59,7 +83,7 @@ def conversions() -> st.SearchStrategy[CreditableConversion]:
         event_hash=st.integers(1, 2**64 - 1),
         amount_micros=amounts,
         session=st.sampled_from([0, 0, 5, 6]),
-        path_start=st.one_of(st.none(), st.none(), st.tuples(times, st.integers(1, 2**64 - 1))),
+        path_start=st.one_of(st.none(), st.none(), st.none(), st.tuples(times, st.integers(1, 2**64 - 1))),
     )
 
 
@@ -72,7 +96,7 @@ def settings_of() -> st.SearchStrategy[AttributionSettings]:
         model_lookback_days=lookbacks.map(lambda found: tuple(found.items())),
         half_life_hours=st.sampled_from([1, 24, 168]),
         position_weights=st.tuples(*[st.sampled_from([0, 1, 20, 40])] * 3).filter(any),
-        touch_grain=st.sampled_from(list(TouchGrain)),
+        touch_grain=st.sampled_from([TouchGrain.INTERACTION, TouchGrain.INTERACTION, TouchGrain.EVENT]),
         impression_policy=st.sampled_from(list(ImpressionPolicy)),
         impression_cap=st.sampled_from([1, 20]),
         collapse_repeats=st.booleans(),
