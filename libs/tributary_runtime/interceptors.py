@@ -48,6 +48,9 @@ Access = Scope | Door
 INTERNAL = Door.INTERNAL
 PUBLIC = Door.PUBLIC
 
+MAX_CAUSE = 500
+"""Characters of a cause in the canonical line."""
+
 _FAULTS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
 _DEGRADED = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"})
 _CODES = {code.value[0]: code.name for code in grpc.StatusCode}
@@ -177,11 +180,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
                     raise
                 except Exception as failure:
                     error = _told(failure)
-                    code, fields = error.code.name, {"reason": error.reason}
-                    if error is _UNEXPECTED:
-                        fields["exc_info"] = failure
-                    elif code != "OK":
-                        fields["message"] = error.message
+                    code, fields = error.code.name, _fields_of(error, failure)
                     await context.abort_with_status(rpc_status.to_status(error.status()))
                 finally:
                     self._running -= 1
@@ -209,6 +208,19 @@ def _told(failure: Exception) -> TributaryError:
     if isinstance(failure, grpc.aio.AioRpcError):
         return error_of(failure)
     return _UNEXPECTED
+
+
+def _fields_of(error: TributaryError, failure: Exception) -> dict[str, Any]:
+    """Returns what the canonical line says about a failure, the cause included, which the caller is not told."""
+    fields: dict[str, Any] = {"reason": error.reason}
+    if error is _UNEXPECTED:
+        return {**fields, "exc_info": failure}
+    cause = failure.__cause__ if failure is error else failure
+    if isinstance(cause, grpc.aio.AioRpcError):
+        fields["cause"] = f"{cause.code().name}: {cause.details()}"[:MAX_CAUSE]
+    elif cause is not None:
+        fields["cause"] = f"{type(cause).__name__}: {cause}"[:MAX_CAUSE]
+    return {**fields, "message": error.message}
 
 
 def _code_of(context: Any) -> str:

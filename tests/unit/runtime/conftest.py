@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -130,6 +129,5 @@ def serve_echo(workspaces_file: WorkspacesFile) -> ServeEcho:
         finally:
             servicer.let_go.set()
             await server.stop(grace=5)
-            await asyncio.sleep(0)
 
     return serving

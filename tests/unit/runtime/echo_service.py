@@ -58,6 +58,9 @@ class EchoServicer:
         "Count": INTERNAL,
         "Join": INTERNAL,
         "Chat": INTERNAL,
+        "Endless": INTERNAL,
+        "Write": INTERNAL,
+        "Abort": INTERNAL,
     }
 
     def __init__(self) -> None:
@@ -73,6 +76,8 @@ class EchoServicer:
         return current_traceparent().encode()
 
     async def fail(self, request: bytes, _context: Any) -> bytes:
+        if request == b"caused":
+            raise StorageUnavailableError("Send it again.") from ConnectionResetError("by redis-log-0")
         raise FAILURES[request]
 
     async def fail_later(self, request: bytes, _context: Any) -> AsyncIterator[bytes]:
@@ -92,6 +97,22 @@ class EchoServicer:
         for number in range(int(request)):
             yield str(number).encode()
 
+    async def endless(self, _request: bytes, _context: Any) -> AsyncIterator[bytes]:
+        number = 0
+        try:
+            while True:
+                yield str(number).encode()
+                number += 1
+        finally:
+            self.cancelled += 1
+
+    async def write(self, _request: bytes, context: Any) -> None:
+        await context.write(b"written")
+
+    async def abort(self, _request: bytes, context: Any) -> bytes:
+        await context.abort(grpc.StatusCode.ALREADY_EXISTS, "There is one.")
+        raise AssertionError
+
     async def join(self, requests: AsyncIterator[bytes], _context: Any) -> bytes:
         return b"".join([part async for part in requests])
 
@@ -106,9 +127,12 @@ class EchoServicer:
             "Internal": unary(self.internal),
             "Fail": unary(self.fail),
             "Slow": unary(self.slow),
+            "Abort": unary(self.abort),
             "Forgotten": unary(self.internal),
             "FailLater": grpc.unary_stream_rpc_method_handler(self.fail_later),
             "Count": grpc.unary_stream_rpc_method_handler(self.count),
+            "Endless": grpc.unary_stream_rpc_method_handler(self.endless),
+            "Write": grpc.unary_stream_rpc_method_handler(self.write),
             "Join": grpc.stream_unary_rpc_method_handler(self.join),
             "Chat": grpc.stream_stream_rpc_method_handler(self.chat),
         }

@@ -185,6 +185,13 @@ async def test_the_line_is_as_loud_as_the_code_is_bad(
     assert [line["log_level"] for line in log_lines] == [level]
 
 
+async def test_the_line_names_the_cause_that_the_caller_is_not_told(serve_echo: ServeEcho, log_lines: LogLines) -> None:
+    async with serve_echo() as echo:
+        refusal = await refusal_of(echo.unary("Fail", b"caused"))
+    assert log_lines[0]["cause"] == "ConnectionResetError: by redis-log-0"
+    assert "redis-log-0" not in str(status_of(refusal))
+
+
 async def test_a_caller_that_leaves_stops_the_work(serve_echo: ServeEcho, log_lines: LogLines) -> None:
     async with serve_echo() as echo:
         call = asyncio.ensure_future(echo.unary("Slow"))
@@ -193,6 +200,29 @@ async def test_a_caller_that_leaves_stops_the_work(serve_echo: ServeEcho, log_li
         await eventually_async(lambda: echo.servicer.cancelled == 1)
         await eventually_async(lambda: len(log_lines) == 1)
     assert log_lines[0]["code"] == "CANCELLED"
+
+
+async def test_a_stream_whose_caller_leaves_is_closed_at_once(serve_echo: ServeEcho, log_lines: LogLines) -> None:
+    async with serve_echo() as echo:
+        call = echo.channel.unary_stream(f"/{SERVICE}/Endless", None, None)(b"")
+        assert await call.read() == b"0"
+        call.cancel()
+        await eventually_async(lambda: echo.servicer.cancelled == 1)
+        await eventually_async(lambda: len(log_lines) == 1)
+    assert log_lines[0]["code"] == "CANCELLED"
+
+
+async def test_a_servicer_may_write_its_stream_itself(serve_echo: ServeEcho) -> None:
+    async with serve_echo() as echo:
+        call = echo.channel.unary_stream(f"/{SERVICE}/Write", None, None)(b"")
+        assert [part async for part in call] == [b"written"]
+
+
+async def test_a_code_that_a_servicer_sets_itself_is_logged(serve_echo: ServeEcho, log_lines: LogLines) -> None:
+    async with serve_echo() as echo:
+        refusal = await refusal_of(echo.unary("Abort"))
+    assert refusal.code() is grpc.StatusCode.ALREADY_EXISTS
+    assert log_lines[0]["code"] == "ALREADY_EXISTS"
 
 
 async def test_more_calls_than_allowed_are_refused_at_once_and_only_those(serve_echo: ServeEcho) -> None:

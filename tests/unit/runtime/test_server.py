@@ -21,7 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 from tests.support.eventually import eventually, eventually_async
 from tests.unit.runtime.conftest import INTERNAL_TOKEN
 from tests.unit.runtime.echo_service import SERVICE
-from tributary_runtime.channels import open_channel
+from tributary_runtime.channels import MAX_MESSAGE_BYTES, open_channel
 
 METADATA = (("tributary-internal", INTERNAL_TOKEN.get_secret_value()),)
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -228,6 +228,32 @@ def test_a_taken_port_ends_the_process_with_what_to_do(start: StartEcho) -> None
 def test_wrong_settings_end_the_process_with_status_2(start: StartEcho) -> None:
     echo = start(LOGLEVEL="debug")
     assert echo.process.wait(20) == 2
+
+
+def test_too_much_metadata_is_refused_every_time(start: StartEcho) -> None:
+    """Between two limits gRPC would refuse at random; ours are one."""
+    echo = ready(start())
+    assert echo.channel is not None
+    call = echo.channel.unary_unary(f"/{SERVICE}/Internal")
+    assert call(b"", metadata=(*METADATA, ("x-much", "x" * 7_000))) == b""
+    codes = set()
+    for _ in range(20):
+        with pytest.raises(grpc.RpcError) as refusal:
+            call(b"", metadata=(*METADATA, ("x-much", "x" * 9_000)))
+        codes.add(refusal.value.code())
+    assert codes == {grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+def test_too_large_a_request_is_refused_also_when_it_is_compressed(start: StartEcho) -> None:
+    echo = ready(start())
+    assert echo.channel is not None
+    call = echo.channel.unary_unary(f"/{SERVICE}/Internal")
+    bomb = bytes(MAX_MESSAGE_BYTES + 1)
+    for compression in (grpc.Compression.NoCompression, grpc.Compression.Gzip):
+        with pytest.raises(grpc.RpcError) as refusal:
+            call(bomb, metadata=METADATA, compression=compression)
+        assert refusal.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert call(b"", metadata=METADATA) == b""
 
 
 @pytest.mark.parametrize("is_on", [False, True])
