@@ -187,7 +187,7 @@ class EventLogSource:
         if not whole:
             return []
         command = ("XPENDING", stream, self._group, whole[0][0], whole[-1][0], _MOST_ENTRIES, self._consumer)
-        pending = await self._run(self._client.execute_command(*command))
+        pending = await self._run(self._client.execute_command(*command, parse_detail=True))
         deliveries = {one["message_id"]: int(one["times_delivered"]) for one in pending}
         return [_entry(stream, entry_id, fields, deliveries.get(entry_id, 1)) for entry_id, fields in whole]
 

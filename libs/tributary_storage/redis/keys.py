@@ -19,9 +19,10 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{c3}:dead:<group>`                    | stream | 30 days                    | its group   |
 | state | `trb:{d:<workspace>}:descriptors`          | hash   | for ever                   | attribution |
 | jobs  | `trb:{j:<workspace>:<destination>}:due`    | zset   | until done                 | delivery    |
-| jobs  | `trb:{j:<workspace>:<destination>}:jobs`   | hash   | until done                 | delivery    |
-| jobs  | `trb:{j:<workspace>:<destination>}:sent`   | hash   | resend window              | delivery    |
+| jobs  | `trb:{j:<ws>:<dest>}:job:<conversion id>`  | hash   | until done                 | delivery    |
+| jobs  | `trb:{j:<ws>:<dest>}:sent:<conversion id>` | string | longest correction window  | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:state`  | hash   | for ever                   | delivery    |
+| jobs  | `trb:{j:<workspace>:<destination>}:quota`  | string | a minute                   | delivery    |
 """
 
 from __future__ import annotations
@@ -111,16 +112,21 @@ def due(workspace: str, destination: str) -> str:
     return f"trb:{{j:{workspace}:{destination}}}:due"
 
 
-def jobs(workspace: str, destination: str) -> str:
-    """Returns the jobs of a destination, by conversion."""
-    return f"trb:{{j:{workspace}:{destination}}}:jobs"
+def job(workspace: str, destination: str, conversion_id: str) -> str:
+    """Returns the job that brings a conversion to a destination."""
+    return f"trb:{{j:{workspace}:{destination}}}:job:{conversion_id}"
 
 
-def sent(workspace: str, destination: str) -> str:
-    """Returns what a destination was last sent, by conversion."""
-    return f"trb:{{j:{workspace}:{destination}}}:sent"
+def sent(workspace: str, destination: str, conversion_id: str) -> str:
+    """Returns what a destination last took of a conversion."""
+    return f"trb:{{j:{workspace}:{destination}}}:sent:{conversion_id}"
+
+
+def quota(workspace: str, destination: str) -> str:
+    """Returns the theoretical arrival time of a destination's next call."""
+    return f"trb:{{j:{workspace}:{destination}}}:quota"
 
 
 def destination_state(workspace: str, destination: str) -> str:
-    """Returns a destination's pause, throttle and circuit state."""
+    """Returns a destination's pause, its counts and its last outcome."""
     return f"trb:{{j:{workspace}:{destination}}}:state"

@@ -1,0 +1,28 @@
+-- Plans revisions of conversions for one destination: one job per conversion, which always brings the newest revision.
+-- KEYS    1 due, then per conversion: job, sent; all of one destination
+-- ARGV    1 due time of new jobs in ms, then per conversion: its id, revision, previous revision, plan time in us
+-- Answer  per conversion 1 planned | 0 known already
+-- Cost    three commands per conversion. A second run finds every revision known.
+local due, due_ms = KEYS[1], tonumber(ARGV[1])
+local answers = {}
+for number = 1, (#KEYS - 1) / 2 do
+  local job, sent = KEYS[number * 2], KEYS[number * 2 + 1]
+  local at = (number - 1) * 4 + 2
+  local conversion, revision, previous, plan_us = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local known = redis.call('HGET', job, 'r')
+  local taken = redis.call('GET', sent)
+  if taken then taken = string.match(taken, '^%d+') end
+  local newest = tonumber(known or taken or '0')
+  answers[number] = 0
+  if tonumber(revision) > newest then
+    answers[number] = 1
+    redis.call('HSET', job, 'r', revision)
+    if not known then
+      -- The first revision of all was never sent; of a later one the ledger knows, where `sent` has been forgotten.
+      local first = (not taken and previous == '0') and 1 or 0
+      redis.call('HSET', job, 'p', plan_us, 'a', 0, 't', 0, 'f', first)
+      redis.call('ZADD', due, due_ms, conversion)
+    end
+  end
+end
+return answers

@@ -1,0 +1,88 @@
+"""Delivery as a process: `python -m tributary_delivery`."""
+
+from __future__ import annotations
+
+import random
+import socket
+from contextlib import AsyncExitStack
+
+from tributary_delivery.attempt import AttemptRules
+from tributary_delivery.destinations import DESTINATIONS
+from tributary_delivery.dispatcher import Dispatcher
+from tributary_delivery.lane import LaneRunner, Stores
+from tributary_delivery.newest import NewestRevisions
+from tributary_delivery.planner import Planner
+from tributary_delivery.retention import Retention
+from tributary_delivery.servicer import DeliveryServicer
+from tributary_delivery.settings import DeliverySettings
+from tributary_domain.backoff import Backoff
+from tributary_runtime import metrics
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.destination_settings import WebhookDestination
+from tributary_runtime.server import run, serve
+from tributary_runtime.settings import load
+from tributary_runtime.worker import Worker
+from tributary_runtime.workspaces_file import WorkspacesFile
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.writer import DeliveryWriter
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.conversion_log import ConversionLogKeeping, ConversionLogSource
+from tributary_storage.redis.conversions import Conversions
+from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane
+from tributary_storage.redis.destination_states import DestinationStates
+from tributary_storage.redis.durability import Durability
+from tributary_storage.redis.epoch import wait_for_epoch
+
+
+async def main(settings: DeliverySettings) -> None:
+    """Builds the service from its parts and serves until SIGTERM."""
+    clock, workspaces = SystemClock(), WorkspacesFile.load(settings.workspaces_file)
+    rules = AttemptRules(Backoff(), random.Random(), settings.delivery_horizon_seconds)  # noqa: S311 - jitter
+    async with AsyncExitStack() as closing:  # closes in reverse order
+        state_url, jobs_url = settings.state_url.get_secret_value(), settings.jobs_url.get_secret_value()
+        state_store = await closing.enter_async_context(connect(state_url, name="delivery-state"))
+        jobs_store = await closing.enter_async_context(connect(jobs_url, name="delivery-jobs"))
+        clickhouse = await closing.enter_async_context(
+            clickhouse_client.connect(settings.clickhouse_url, name="delivery")
+        )
+        epoch = await wait_for_epoch(state_store, "state")
+        jobs, states, history = DeliveryJobs(jobs_store), DestinationStates(jobs_store), ConversionHistory(clickhouse)
+        newest = NewestRevisions(Conversions(state_store, epoch.shards), history)
+        stores = Stores(jobs, states, newest, DeliveryWriter(clickhouse), history)
+
+        def make_lane(lane: Lane, destination: WebhookDestination) -> LaneRunner:
+            made = DESTINATIONS[destination.type](destination, call_seconds=settings.delivery_call_seconds)
+            return LaneRunner(
+                *(lane, destination, made, stores, rules, clock),
+                concurrency=settings.delivery_concurrency,
+                lease_seconds=2 * settings.delivery_call_seconds + 30,
+            )
+
+        dispatcher = Dispatcher(workspaces, make_lane)
+        consumer = settings.delivery_consumer or socket.gethostname()
+        source = ConversionLogSource(
+            state_store, consumer, epoch.shards, entries=settings.delivery_batch_revisions, linger_seconds=0.02
+        )
+        await source.create_groups()
+        planner = Planner(workspaces, jobs, DeliveryWriter(clickhouse), clock, dispatcher.wake)
+        keeping = ConversionLogKeeping(state_store, epoch.shards)
+        await serve(
+            settings,
+            DeliveryServicer(workspaces, jobs, states, clock),
+            loops=[
+                workspaces,
+                dispatcher,
+                Worker(metrics.Group.DELIVER, source, planner, clock),
+                Retention(keeping, settings.delivery_replay_horizon_seconds),
+            ],
+            guards=[
+                Durability(state_store, "state", settings.durability, epoch=epoch),
+                Durability(jobs_store, "jobs", settings.durability),
+            ],
+            clock=clock,
+        )
+
+
+if __name__ == "__main__":
+    run(load(DeliverySettings), main)

@@ -1,0 +1,102 @@
+"""One attempt, from the job as it was leased to what becomes of it. Decides everything; keeps nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_DEAD,
+    DELIVERY_STATE_PENDING,
+    OUTCOME_CLASS_CONFIG,
+    OUTCOME_CLASS_PERMANENT,
+    OUTCOME_CLASS_UNKNOWN,
+    Delivery,
+    DeliveryOperation,
+)
+from tributary_delivery.candidates import consent_basis
+from tributary_delivery.destinations.destination import Outcome
+from tributary_domain.backoff import Backoff, Chance, is_over
+from tributary_storage.redis.delivery_jobs import Job, Settled, Settlement, Taken
+
+CONFIG_PAUSE_SECONDS: Final = 600.0
+"""How long a destination is left alone whose configuration is wrong; then it is tried again, somebody may have mended
+it."""
+
+_HOPELESS: Final = frozenset({OUTCOME_CLASS_PERMANENT, OUTCOME_CLASS_UNKNOWN})
+_UNKNOWN_VALUE: Final = -1
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRules:
+    """When to try again, and how long."""
+
+    backoff: Backoff
+    chance: Chance
+    horizon_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What was tried."""
+
+    job: Job
+    revised: ConversionRevised
+    operation: DeliveryOperation.ValueType
+    number: int
+    """From 1."""
+    visible_id: str
+    now_micros: int
+
+
+def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Settled, Delivery]:
+    """Returns what becomes of the job, and the ledger's line."""
+    job, revised = attempt.job, attempt.revised
+    delivery = Delivery(
+        destination_id="",
+        conversion_id=job.conversion_id,
+        revision=revised.revision,
+        operation=attempt.operation,
+        visible_id=attempt.visible_id,
+        outcome=outcome.outcome,
+        attempts=attempt.number,
+        value=revised.state.value if revised.state.value.currency_code else None,
+        message=outcome.message[:1024],
+        destination_request_id=outcome.request_id,
+        consent_basis=consent_basis(revised),
+        status_code=outcome.status_code,
+    )
+    delivery.plan_time.FromMicroseconds(job.plan_micros)
+    delivery.attempt_time.FromMicroseconds(attempt.now_micros)
+    if outcome.is_ok:
+        delivery.state = DELIVERY_STATE_ACCEPTED
+        taken = _taken(attempt)
+        return Settled(job.conversion_id, Settlement.TAKEN, taken.revision, taken=taken), delivery
+    due_micros = attempt.now_micros + round(_pause_seconds(attempt.number, outcome, rules) * 1e6)
+    if outcome.outcome in _HOPELESS or is_over(job.plan_micros / 1e6, due_micros / 1e6, rules.horizon_seconds):
+        delivery.state = DELIVERY_STATE_DEAD
+        return Settled(job.conversion_id, Settlement.GIVEN_UP, revised.revision), delivery
+    delivery.state = DELIVERY_STATE_PENDING
+    delivery.due_time.FromMicroseconds(due_micros)
+    return Settled(job.conversion_id, Settlement.AGAIN, revised.revision, due_millis=due_micros // 1000), delivery
+
+
+def _taken(attempt: Attempt) -> Taken:
+    """Returns what the destination may be relied on to have.
+
+    The creation keeps its message id over all attempts, so an earlier one may have been taken although its reply was
+    lost, and this one ignored as a repeat. Then only what the first carried is certain; the rest goes as a change.
+    """
+    revised, first = attempt.revised, attempt.job.first_tried_revision
+    if attempt.operation == DELIVERY_OPERATION_CREATE and 0 < first < revised.revision:
+        return Taken(first, _UNKNOWN_VALUE, counted=True)
+    return Taken(revised.revision, revised.state.value.amount_micros, revised.state.counted)
+
+
+def _pause_seconds(number: int, outcome: Outcome, rules: AttemptRules) -> float:
+    if outcome.outcome == OUTCOME_CLASS_CONFIG:
+        return CONFIG_PAUSE_SECONDS
+    return outcome.retry_after_seconds + rules.backoff.delay_seconds(number, rules.chance)

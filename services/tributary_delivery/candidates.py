@@ -1,0 +1,98 @@
+"""Decides what, if anything, a destination is sent of a conversion as it is now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tributary.attribution.v1.conversion_pb2 import NOT_COUNTED_REASON_TRAFFIC
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_CREDIT,
+    DELIVERY_OPERATION_RESTATE,
+    DELIVERY_OPERATION_RETRACT,
+    INELIGIBLE_REASON_UNSPECIFIED,
+    DeliveryOperation,
+    IneligibleReason,
+)
+from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
+from tributary_domain.eligibility import Candidate, Terms, why_ineligible
+from tributary_runtime.destination_settings import Pixel, SendScope, WebhookDestination
+from tributary_storage.redis.delivery_jobs import Taken
+
+_REASONS: Final = {name.removeprefix("INELIGIBLE_REASON_"): number for name, number in IneligibleReason.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is to be done."""
+
+    operation: DeliveryOperation.ValueType = DELIVERY_OPERATION_CREATE
+    reason: IneligibleReason.ValueType = INELIGIBLE_REASON_UNSPECIFIED
+    """Why nothing is sent; unspecified where something is."""
+    is_known: bool = False
+    """Whether the destination has this revision, or a newer one, already."""
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether a call is to be made."""
+        return not self.reason and not self.is_known
+
+
+def decide(revised: ConversionRevised, settings: WebhookDestination, taken: Taken | None) -> Decision:
+    """Returns what a destination is sent.
+
+    Args:
+        revised: The newest revision.
+        settings: Of the destination.
+        taken: What the destination last took; None: nothing.
+    """
+    if taken is not None and taken.revision >= revised.revision:
+        return Decision(is_known=True)
+    terms = Terms(needs_pixel_id=settings.pixel is Pixel.SHARED_ID, takes_test_traffic=settings.send_test_traffic)
+    ineligible = why_ineligible(_candidate(revised, settings), terms, was_sent=taken is not None)
+    operation = _operation(revised, taken)
+    return Decision(operation, _REASONS[ineligible.value] if ineligible else INELIGIBLE_REASON_UNSPECIFIED)
+
+
+def consent_basis(revised: ConversionRevised) -> str:
+    """Returns on what consent a conversion is sent, for the ledger."""
+    said = revised.match.consent.ad_user_data
+    return {CONSENT_STATE_GRANTED: "granted", CONSENT_STATE_DENIED: "denied"}.get(said, "not_asked")
+
+
+def _candidate(revised: ConversionRevised, settings: WebhookDestination) -> Candidate:
+    state, match = revised.state, revised.match
+    return Candidate(
+        is_mapped=settings.name_of(state.name) is not None,
+        is_normal_traffic=state.not_counted_reason != NOT_COUNTED_REASON_TRAFFIC,
+        counted=state.counted,
+        value_pending=state.value_pending,
+        # A webhook is the workspace's own system: silence is no refusal there.
+        consent_denied=match.consent.ad_user_data == CONSENT_STATE_DENIED,
+        has_pixel_id=bool(match.pixel_event_id or settings.id in match.pixel_event_ids),
+        in_scope=_in_scope(revised, settings),
+    )
+
+
+def _in_scope(revised: ConversionRevised, settings: WebhookDestination) -> bool:
+    if settings.send_scope is SendScope.CHANNEL_CREDITED:
+        return any(
+            touch.source.channel in settings.channels and any(credit.credit_micros for credit in touch.credits)
+            for touch in revised.state.touches
+        )
+    if settings.send_scope is SendScope.WITH_OWN_CLICK:
+        return any(click.own for click in revised.match.click_ids)
+    return True
+
+
+def _operation(revised: ConversionRevised, taken: Taken | None) -> DeliveryOperation.ValueType:
+    state = revised.state
+    if taken is None:
+        return DELIVERY_OPERATION_CREATE
+    if not state.counted:
+        return DELIVERY_OPERATION_RETRACT
+    if not taken.counted or state.value.amount_micros != taken.value_micros:
+        return DELIVERY_OPERATION_RESTATE
+    return DELIVERY_OPERATION_CREDIT

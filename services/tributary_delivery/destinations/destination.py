@@ -1,0 +1,88 @@
+"""What a destination must be able to do, and what an attempt may come to. What it answered is a value, no exception."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import (
+    OUTCOME_CLASS_CONFIG,
+    OUTCOME_CLASS_OK,
+    OUTCOME_CLASS_PERMANENT,
+    OUTCOME_CLASS_RETRY,
+    OUTCOME_CLASS_THROTTLED,
+    DeliveryOperation,
+    OutcomeClass,
+)
+from tributary_runtime.destination_settings import WebhookDestination
+from tributary_storage.redis.delivery_jobs import Taken
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What one call is about."""
+
+    revised: ConversionRevised
+    """The newest revision."""
+    operation: DeliveryOperation.ValueType
+    taken: Taken | None
+    """What the destination last took; None: nothing."""
+    now_seconds: int
+    """Of this attempt, Unix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an attempt came to."""
+
+    outcome: OutcomeClass.ValueType
+    status_code: int = 0
+    """HTTP status; 0: no answer was received."""
+    message: str = ""
+    """For people: what the destination said. No personal data, no secret."""
+    retry_after_seconds: float = 0.0
+    """For THROTTLED: how long the destination asked to wait."""
+    request_id: str = ""
+    """The destination's own id of the request."""
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether it was taken."""
+        return self.outcome == OUTCOME_CLASS_OK
+
+
+OK = OUTCOME_CLASS_OK
+RETRY = OUTCOME_CLASS_RETRY
+THROTTLED = OUTCOME_CLASS_THROTTLED
+PERMANENT = OUTCOME_CLASS_PERMANENT
+CONFIG = OUTCOME_CLASS_CONFIG
+
+
+class Destination(Protocol):
+    """One destination of one workspace. Used by one lane; calls run concurrently."""
+
+    def visible_id(self, message: Message) -> str:
+        """Returns the id the destination sees: the same on every attempt of one message."""
+        ...
+
+    async def send(self, message: Message) -> Outcome:
+        """Makes one attempt. May run twice with the same message; takes at most the call's time-out; never raises."""
+        ...
+
+    async def aclose(self) -> None:
+        """Closes its connections."""
+        ...
+
+
+class MakeDestination(Protocol):
+    """How a destination is made."""
+
+    def __call__(self, settings: WebhookDestination, *, call_seconds: float) -> Destination:
+        """Makes one; nothing connects.
+
+        Args:
+            settings: What `workspaces.yaml` says of it.
+            call_seconds: How long one call may take.
+        """
+        ...

@@ -1,0 +1,107 @@
+"""The body of a webhook: a conversion with its credit under every model, as JSON below 20 kB.
+
+Grows by fields, never changes the meaning of one. Money and credit are integers in millionths; revisions grow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any, Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tributary.attribution.v1.conversion_pb2 import ConversionState, RevisionCause
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.credit_pb2 import UnattributedReason
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_CREDIT,
+    DELIVERY_OPERATION_RESTATE,
+    DELIVERY_OPERATION_RETRACT,
+    DeliveryOperation,
+)
+
+MOST_BYTES: Final = 20_000
+"""What Standard Webhooks recommends at most."""
+
+UNATTRIBUTED: Final = "unattributed"
+
+_TYPES: Final = {
+    DELIVERY_OPERATION_CREATE: "conversion.created",
+    DELIVERY_OPERATION_RESTATE: "conversion.updated",
+    DELIVERY_OPERATION_RETRACT: "conversion.reversed",
+    DELIVERY_OPERATION_CREDIT: "attribution.updated",
+}
+
+
+def webhook_body(revised: ConversionRevised, operation: DeliveryOperation.ValueType, name: str) -> bytes:
+    """Returns the bytes to be signed and sent.
+
+    Credit is summed per model and source; where even that is too long, per model and channel, and `summary` says so.
+
+    Args:
+        revised: The revision to tell.
+        operation: Chooses the type: conversion.created, .updated, .reversed, or attribution.updated.
+        name: What the destination calls the conversion.
+    """
+    fine = _body(revised, operation, name, by_source=True)
+    return fine if len(fine) < MOST_BYTES else _body(revised, operation, name, by_source=False)
+
+
+def _body(revised: ConversionRevised, operation: DeliveryOperation.ValueType, name: str, *, by_source: bool) -> bytes:
+    state = revised.state
+    data: dict[str, Any] = {
+        "conversion_id": state.conversion_id,
+        "revision": revised.revision,
+        "name": name,
+        "conversion_time": _iso(state.conversion_time),
+        "value": {"currency_code": state.value.currency_code, "amount_micros": state.value.amount_micros},
+        "counted": state.counted,
+        "causes": [RevisionCause.Name(cause).removeprefix("REVISION_CAUSE_") for cause in revised.causes],
+        "settings_version": state.settings_version,
+        "attribution": _credit(state, by_source=by_source),
+    }
+    if state.order_key.order_id:
+        data["order"] = {"order_id": state.order_key.order_id, "store": state.order_key.store}
+        if state.order_key.cycle:
+            data["order"]["cycle"] = state.order_key.cycle
+    if not by_source:
+        data["summary"] = "channel"
+    message = {"type": _TYPES[operation], "timestamp": _iso(revised.publish_time), "data": data}
+    return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _credit(state: ConversionState, *, by_source: bool) -> dict[str, list[dict[str, Any]]]:
+    """Returns model -> credit per source, in order of the first touch; what nobody earned last."""
+    models: dict[str, list[dict[str, Any]]] = {}
+    for place, model in enumerate(state.models):
+        sums: dict[tuple[str, ...], list[int]] = defaultdict(lambda: [0, 0])
+        for touch in state.touches:
+            credit = touch.credits[place]
+            if credit.credit_micros or credit.value_micros:
+                source = touch.source
+                key = (source.channel, source.source, source.medium, source.campaign)[: 4 if by_source else 1]
+                sums[key][0] += credit.credit_micros
+                sums[key][1] += credit.value_micros
+        names = ("channel", "source", "medium", "campaign")
+        rows: list[dict[str, Any]] = [
+            {**dict(zip(names, key, strict=False)), "credit_micros": credit, "value_micros": value}
+            for key, (credit, value) in sums.items()
+        ]
+        rest = model.unattributed
+        if rest.credit_micros:
+            rows.append(
+                {
+                    "channel": UNATTRIBUTED,
+                    "reason": UnattributedReason.Name(rest.reason).removeprefix("UNATTRIBUTED_REASON_"),
+                    "credit_micros": rest.credit_micros,
+                    "value_micros": rest.value_micros,
+                }
+            )
+        models[model.name] = rows
+    return models
+
+
+def _iso(time: Timestamp) -> str:
+    return time.ToJsonString()

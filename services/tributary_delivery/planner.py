@@ -1,0 +1,110 @@
+"""Plans: reads the conversion log, and gives every destination that takes a conversion's name a job for it.
+
+The one rule: a revision is acknowledged when every destination has a job for it or a line in the ledger that says why
+not. Whether a conversion may go is asked when it goes: what holds now may not hold then.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from structlog.contextvars import bind_contextvars
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    INELIGIBLE_REASON_NOT_MAPPED,
+    Delivery,
+)
+from tributary_delivery.ledger import Ledger, ineligible
+from tributary_runtime import metrics
+from tributary_runtime.clock import Clock
+from tributary_runtime.traces import linked_span
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.redis.conversion_log import RevisionEntry
+from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane, PlannedRevision
+
+
+class Workspaces(Protocol):
+    """The workspaces as they are now. Never blocks."""
+
+    def find(self, workspace_id: str) -> Workspace | None:
+        """Returns a workspace; None if it is gone."""
+        ...
+
+
+class Planner:
+    """The handler of group `deliver`.
+
+    Args:
+        workspaces: Whose destinations.
+        jobs: Where jobs are kept.
+        ledger: Where it is written that a destination does not take a name.
+        clock: Tells when a revision was planned.
+        wake: Told which lanes have new jobs.
+    """
+
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        jobs: DeliveryJobs,
+        ledger: Ledger,
+        clock: Clock,
+        wake: Callable[[Lane], None],
+    ) -> None:
+        self._workspaces = workspaces
+        self._jobs = jobs
+        self._ledger = ledger
+        self._clock = clock
+        self._wake = wake
+
+    async def handle(self, entries: Sequence[RevisionEntry]) -> int:
+        """Plans a batch; returns how many revisions it held.
+
+        Raises:
+            StorageUnavailableError: Jobs or ledger do not answer.
+            PoisonEvent: An entry is no revision.
+        """
+        revisions = [entry.revised() for entry in entries]
+        with linked_span("plan deliveries", [revised.traceparent for revised in revisions], revisions=len(revisions)):
+            await self._plan(revisions)
+        return len(revisions)
+
+    def singles(self, entry: RevisionEntry) -> Sequence[ConversionRevised]:
+        """Takes an entry apart: it holds one revision."""
+        return [entry.revised()]
+
+    async def handle_single(self, entry: RevisionEntry, single: ConversionRevised) -> None:
+        """Plans one revision."""
+        await self._plan([single])
+
+    async def _plan(self, revisions: Sequence[ConversionRevised]) -> None:
+        now_micros = self._clock.unix_micros()
+        planned: dict[tuple[Lane, int], list[PlannedRevision]] = defaultdict(list)
+        passed_over: list[tuple[str, Delivery]] = []
+        for revised in revisions:
+            workspace = self._workspaces.find(revised.workspace)
+            for destination in workspace.destinations if workspace else ():
+                if destination.name_of(revised.state.name) is None:
+                    reason = INELIGIBLE_REASON_NOT_MAPPED
+                    line = ineligible(revised, destination.id, DELIVERY_OPERATION_CREATE, reason, now_micros)
+                    passed_over.append((revised.workspace, line))
+                    continue
+                planned[(Lane(revised.workspace, destination.id), destination.hold_seconds)].append(
+                    PlannedRevision(
+                        conversion_id=revised.state.conversion_id,
+                        revision=revised.revision,
+                        previous_revision=revised.previous_revision,
+                        plan_micros=now_micros,
+                    )
+                )
+        if passed_over:
+            metrics.INELIGIBLE.add(len(passed_over))
+            await self._ledger.write(passed_over)
+        new = 0
+        for (lane, hold_seconds), some in planned.items():
+            new += await self._jobs.plan(lane, some, now_micros // 1000 + hold_seconds * 1000)
+            self._wake(lane)
+        bind_contextvars(planned=new, not_mapped=len(passed_over))

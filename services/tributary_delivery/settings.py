@@ -1,0 +1,40 @@
+"""The settings of delivery."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from tributary_runtime.settings import (
+    ServiceSettings,
+    WithClickHouse,
+    WithJobsStore,
+    WithStateStore,
+    WithWorkspaces,
+)
+
+
+class DeliverySettings(ServiceSettings, WithStateStore, WithJobsStore, WithClickHouse, WithWorkspaces):
+    """Planner, lanes, ledger."""
+
+    service: ClassVar[str] = "delivery"
+
+    delivery_consumer: str = ""
+    """Name of this process in the consumer group; unique among those running, the same after a restart. Empty: the
+    host's."""
+
+    delivery_batch_revisions: Annotated[int, Field(ge=1, le=5_000)] = 500
+    """How many revisions the planner reads at once."""
+
+    delivery_replay_horizon_seconds: Annotated[int, Field(ge=900, le=86_400)] = 3_600
+    """How long revisions stay in the conversion log after they were planned."""
+
+    delivery_concurrency: Annotated[int, Field(ge=1, le=256)] = 16
+    """Calls to one destination at once, by this process."""
+
+    delivery_call_seconds: Annotated[float, Field(ge=1, le=60)] = 15.0
+    """How long one call to a destination may take."""
+
+    delivery_horizon_seconds: Annotated[int, Field(ge=60, le=30 * 86_400)] = 72 * 3600
+    """How long after it was planned a delivery is still tried."""
