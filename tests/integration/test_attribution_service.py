@@ -1,0 +1,187 @@
+"""Attribution as a process: from the event log to ClickHouse, the conversion log, and a journey by gRPC."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+
+import grpc
+import pytest
+import redis.asyncio
+import yaml
+from pydantic import SecretStr
+
+from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Events, entry
+from tests.support.eventually import eventually_async
+from tests.support.ports import free_port
+from tributary.attribution.v1.attribution_service_pb2 import GetJourneyRequest, GetJourneyResponse
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_cli.stack.services import ServiceProcess
+from tributary_runtime.channels import open_channel
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.redis import keys
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.epoch import Epoch, create_epoch
+
+METHOD = "/tributary.attribution.v1.AttributionService/GetJourney"
+TOKEN = "internal-token-of-tests"
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with connect(redis_url, name="tests") as opened:
+        await create_epoch({"log": opened, "state": opened}, Epoch("an-epoch", SHARDS, 6, 1))
+        yield opened
+
+
+@pytest.fixture
+async def clickhouse(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
+    async with clickhouse_client.connect(clickhouse_url, name="tests") as opened:
+        yield opened
+
+
+@pytest.fixture
+def process(
+    client: redis.asyncio.Redis, redis_url: str, clickhouse_url: str, workspace: str, tmp_path: Path
+) -> Iterator[ServiceProcess]:
+    file = tmp_path / "workspaces.yaml"
+    file.write_text(yaml.safe_dump({"workspaces": [{"id": workspace, "pepper": {"value": "a pepper"}}]}))
+    environment = {
+        "TRIBUTARY_LOG_URL": redis_url,
+        "TRIBUTARY_STATE_URL": redis_url,
+        "TRIBUTARY_CLICKHOUSE_URL": clickhouse_url,
+        "TRIBUTARY_WORKSPACES_FILE": str(file),
+        "TRIBUTARY_INTERNAL_TOKEN": TOKEN,
+        "TRIBUTARY_DRAIN_DELAY_SECONDS": "0",
+        "TRIBUTARY_ATTRIBUTION_CONSUMER": secrets.token_hex(4),
+    }
+    service = ServiceProcess("attribution", free_port(), tmp_path / "attribution.log", environment)
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+async def append(client: redis.asyncio.Redis, workspace: str, events: Sequence[Admitted], shard: int = 0) -> None:
+    """Appends one entry to the event log, as dedup does."""
+    made = entry(workspace, events)
+    seconds, _ = await client.time()
+    fields = {"schema": made.schema, "payload": made.payload, "mask": made.mask, "accept_time": seconds * 1_000_000}
+    await client.xadd(keys.event_log(shard, "live"), fields)  # type: ignore[arg-type]  # as they are
+
+
+async def get_journey(address: str, request: GetJourneyRequest, token: str = TOKEN) -> GetJourneyResponse:
+    async with open_channel(address, SecretStr(token)) as channel:
+        call = channel.unary_unary(
+            METHOD,
+            request_serializer=GetJourneyRequest.SerializeToString,
+            response_deserializer=GetJourneyResponse.FromString,
+        )
+        answer: GetJourneyResponse = await call(request)
+        return answer
+
+
+async def logged(client: redis.asyncio.Redis) -> list[ConversionRevised]:
+    found = []
+    for shard in range(SHARDS):
+        for _, fields in await client.xrange(keys.conversion_log(shard)):
+            found.append(ConversionRevised.FromString(fields[b"revised"]))
+    return found
+
+
+async def unfinished(client: redis.asyncio.Redis) -> int:
+    """Returns how many entries of the event log group `attribute` has not acknowledged."""
+    count = 0
+    for shard in range(SHARDS):
+        stream = keys.event_log(shard, "live")
+        for group in await client.xinfo_groups(stream):
+            count += group["pending"] + (group.get("lag") or 0)
+    return count
+
+
+async def test_what_the_log_holds_is_credited_and_told(
+    process: ServiceProcess, client: redis.asyncio.Redis, clickhouse: ClickHouse, workspace: str
+) -> None:
+    make = Events(workspace)
+    process.start()
+    process.wait_until_ready()
+    await append(client, workspace, [make.touch("visitor:a", channel="Email"), make.order("visitor:a")])
+    await append(client, workspace, [make.touch("visitor:a", channel="Display", at=NOON - 2 * DAY)], shard=3)
+
+    async def stored() -> bool:
+        rows = await clickhouse.execute(
+            "SELECT touch_channels FROM conversions FINAL WHERE workspace = %(w)s", {"w": workspace}
+        )
+        return rows == [(["Display", "Email"],)]
+
+    await eventually_async(stored)
+    await eventually_async(lambda: _is(unfinished(client), 0))
+    assert {revised.state.conversion_id for revised in await logged(client)} == {make.conversion_id()}
+
+    named = GetJourneyRequest(workspace=workspace, conversion_id=make.conversion_id())
+    journey = (await get_journey(process.address, named)).journey
+    assert [step.touchpoint.source.channel for step in journey.steps] == ["Display", "Email", ""]
+    assert journey.steps[2].conversion.conversion_id == make.conversion_id()
+    by_person = GetJourneyRequest(workspace=workspace, person_id=journey.person_id)
+    assert (await get_journey(process.address, by_person)).journey == journey
+
+
+async def test_what_a_killed_process_had_read_is_credited_by_the_next(
+    process: ServiceProcess, client: redis.asyncio.Redis, workspace: str
+) -> None:
+    make = Events(workspace)
+    process.start()
+    process.wait_until_ready()
+    for number in range(40):
+        order = make.order(f"visitor:{number}", order_id=f"o-{number}")
+        await append(client, workspace, [make.touch(f"visitor:{number}"), order], shard=number % SHARDS)
+        if number in (10, 20, 30):
+            process.kill()
+            process.start()
+    process.wait_until_ready()
+    await eventually_async(lambda: _is(unfinished(client), 0), timeout_seconds=30)
+    revisions = await logged(client)
+    assert len(revisions) == 40
+    assert sum(revised.counted_delta for revised in revisions) == 40
+    assert all(len(revised.state.touches) == 1 for revised in revisions)
+
+
+async def test_an_event_that_cannot_be_read_is_put_aside_alone(
+    process: ServiceProcess, client: redis.asyncio.Redis, workspace: str
+) -> None:
+    make = Events(workspace)
+    _, broken = make.touch("visitor:a")
+    broken.event.event_id = ""
+    await append(client, workspace, [("A", broken), make.order("visitor:a")])
+    process.start()
+    process.wait_until_ready()
+    await eventually_async(lambda: _is(_length(client), 1))
+    await eventually_async(lambda: _is(unfinished(client), 0))
+    assert len(await logged(client)) == 1
+
+
+async def test_a_stranger_and_a_stranger_s_question_are_refused(
+    process: ServiceProcess, client: redis.asyncio.Redis, workspace: str
+) -> None:
+    process.start()
+    process.wait_until_ready()
+    nobody = GetJourneyRequest(workspace=workspace, person_id="p1:nobody")
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await get_journey(process.address, nobody, token="not-the-internal-token")
+    assert refused.value.code() in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+    with pytest.raises(grpc.aio.AioRpcError) as missing:
+        await get_journey(process.address, nobody)
+    assert missing.value.code() == grpc.StatusCode.NOT_FOUND
+    with pytest.raises(grpc.aio.AioRpcError) as invalid:
+        await get_journey(process.address, GetJourneyRequest(workspace=workspace))
+    assert invalid.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def _length(client: redis.asyncio.Redis) -> int:
+    return int(await client.xlen(keys.event_dead_letters(0, keys.ATTRIBUTE_GROUP)))
+
+
+async def _is(counting: object, wanted: int) -> bool:
+    return await counting == wanted  # type: ignore[misc]
