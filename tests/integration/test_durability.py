@@ -1,0 +1,176 @@
+"""The guards refuse a Redis that may forget what was acknowledged through it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+from tests.support.admissions import AN_EPOCH, Sent, a_request, prepare, running_admission
+from tests.support.eventually import eventually_async
+from tests.support.stores import running_redis
+from tributary_cli.stack.redis_server import RedisServer
+from tributary_dedup.continuity import Continuity, Positions
+from tributary_runtime.errors import PreconditionError, StorageUnavailableError
+from tributary_runtime.settings import DurabilityMode
+from tributary_storage.redis.claims import Admit, Claims, Decided, Undecided
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.durability import Durability
+from tributary_storage.redis.log_keeping import LogKeeping
+
+FSYNC = DurabilityMode.FSYNC
+A_CALL = Admit(0, "live", b"", b"", b"", [], runs=[])
+
+
+@pytest.fixture
+async def log(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    await prepare(redis_url)
+    async with connect(redis_url, name="tests") as client:
+        yield client
+
+
+async def test_a_durable_redis_passes(log: redis.asyncio.Redis) -> None:
+    await Durability(log, "log", FSYNC, epoch=AN_EPOCH)()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("appendonly", "no"),
+        ("appendfsync", "everysec"),
+        ("no-appendfsync-on-rewrite", "yes"),
+        ("maxmemory-policy", "allkeys-lru"),
+    ],
+)
+async def test_a_redis_that_may_forget_is_refused_with_the_line_to_write(
+    private_redis: RedisServer, name: str, value: str
+) -> None:
+    await prepare(private_redis.url)
+    async with connect(private_redis.url, name="tests") as client:
+        guard = Durability(client, "log", FSYNC)
+        await guard()
+        await client.config_set(name, value)
+        with pytest.raises(PreconditionError, match=f"`{name} ") as raised:
+            await guard()
+        assert raised.value.subject == "redis:log"
+
+
+async def test_a_redis_that_keeps_its_settings_secret_must_be_attested(tmp_path: Path) -> None:
+    with running_redis(tmp_path, {"rename-command": 'CONFIG ""'}) as server:
+        await prepare(server.url)
+        async with connect(server.url, name="tests") as client:
+            with pytest.raises(PreconditionError, match="TRIBUTARY_DURABILITY=attested"):
+                await Durability(client, "log", FSYNC)()
+            await Durability(client, "log", DurabilityMode.ATTESTED)()
+
+
+async def test_a_laptop_may_declare_that_it_does_not_mind(private_redis: RedisServer) -> None:
+    await prepare(private_redis.url)
+    async with connect(private_redis.url, name="tests") as client:
+        await client.config_set("appendfsync", "no")
+        await Durability(client, "log", DurabilityMode.NONE)()
+
+
+@pytest.mark.parametrize("mode", list(DurabilityMode))
+async def test_without_an_epoch_nothing_is_acknowledged_in_any_mode(redis_url: str, mode: DurabilityMode) -> None:
+    async with connect(redis_url, name="tests") as client:
+        problems = await Durability(client, "log", mode).problems()
+    assert any("tributary migrate" in problem for problem in problems)
+
+
+async def test_another_epoch_than_at_the_start_is_another_redis(log: redis.asyncio.Redis) -> None:
+    guard = Durability(log, "log", FSYNC, epoch=replace(AN_EPOCH, epoch_id="of-yesterday"))
+    with pytest.raises(PreconditionError, match="other data"):
+        await guard()
+
+
+async def test_replicated_needs_replicas(log: redis.asyncio.Redis) -> None:
+    with pytest.raises(PreconditionError, match="0 replicas"):
+        await Durability(log, "log", DurabilityMode.REPLICATED)()
+
+
+async def test_what_no_replica_has_is_not_acknowledged(log: redis.asyncio.Redis) -> None:
+    (answer,) = await Claims(log, replicas=1, replica_timeout_seconds=0.01).commit([A_CALL])
+    assert isinstance(answer, Undecided)
+
+
+async def test_a_replica_that_has_it_makes_it_good(tmp_path: Path) -> None:
+    with running_redis(tmp_path / "primary", {"repl-diskless-sync-delay": "0"}) as primary:
+        await prepare(primary.url)
+        replica = running_redis(tmp_path / "replica", {"replicaof": f"127.0.0.1 {primary.port}"})
+        async with connect(primary.url, name="tests") as client:
+            with replica:
+                guard = Durability(client, "log", DurabilityMode.REPLICATED)
+
+                async def replicated() -> None:
+                    assert await guard.problems() == []
+                    (answer,) = await Claims(client, replicas=1).commit([A_CALL])
+                    assert isinstance(answer, Decided)
+
+                await eventually_async(replicated)
+
+
+async def test_a_redis_that_is_down_cannot_tell(private_redis: RedisServer) -> None:
+    async with connect(private_redis.url, name="tests") as client:
+        private_redis.kill()
+        with pytest.raises(StorageUnavailableError):
+            await Durability(client, "log", FSYNC)()
+
+
+class Recorded:
+    """What ClickHouse would say."""
+
+    def __init__(self, positions: Positions | None) -> None:
+        self.positions = positions
+        self.asked = 0
+
+    async def last_positions(self) -> Positions:
+        self.asked += 1
+        if self.positions is None:
+            raise StorageUnavailableError("ClickHouse did not answer.")
+        return self.positions
+
+
+async def test_a_log_older_than_its_record_must_be_confirmed(log: redis.asyncio.Redis, redis_url: str) -> None:
+    async with running_admission(redis_url) as admission:
+        await admission.admit(a_request("shop", [Sent(f"e-{number}") for number in range(40)]), "")
+    keeping = LogKeeping(log, AN_EPOCH.shards)
+    there = await keeping.last_positions()
+    await Continuity(keeping, Recorded(there), is_confirmed=False)()
+    milliseconds, sequence = there[0, "live"]
+    ahead = Recorded({(0, "live"): (milliseconds, sequence + 1)})
+    with pytest.raises(PreconditionError, match="0/live"):
+        await Continuity(keeping, ahead, is_confirmed=False)()
+    await Continuity(keeping, ahead, is_confirmed=True)()
+
+
+async def test_an_outage_of_clickhouse_leaves_the_question_open(log: redis.asyncio.Redis) -> None:
+    record = Recorded(None)
+    guard = Continuity(LogKeeping(log, AN_EPOCH.shards), record, is_confirmed=False)
+    await guard()
+    record.positions = {(0, "live"): (1, 0)}
+    with pytest.raises(PreconditionError):
+        await guard()
+
+
+async def test_it_is_asked_once_per_run_of_redis(private_redis: RedisServer) -> None:
+    record = Recorded({})
+    async with connect(private_redis.url, name="tests") as client:
+        guard = Continuity(LogKeeping(client, AN_EPOCH.shards), record, is_confirmed=False)
+        await guard()
+        await guard()
+        assert record.asked == 1
+        private_redis.kill()
+        private_redis.start()
+        private_redis.wait_until_ready()
+
+        async def asked_again() -> None:
+            with suppress(StorageUnavailableError):  # the first command finds its connection closed
+                await guard()
+            assert record.asked == 2
+
+        await eventually_async(asked_again)
