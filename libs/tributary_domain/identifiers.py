@@ -4,7 +4,7 @@ The one rule: an identifier that cannot be read, or that stands for nobody, is i
 a good event bad. Whether enough is left is validation's question.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -18,6 +18,7 @@ from tributary_domain.normalization import (
     read_sha256,
 )
 from tributary_domain.reasons import Reason, ReasonCode
+from tributary_domain.texts import IDENTIFIER_CHARACTERS, IDENTIFIERS
 
 CUSTOMER: Final = "customer"
 EMAIL: Final = "email"
@@ -29,7 +30,8 @@ OTHER: Final = "other"
 TOKEN_TYPES: Final = (CUSTOMER, EMAIL, PHONE, VISITOR, DEVICE, OTHER)
 """What a token may begin with; most telling first, which is the order of the tokens of an event."""
 
-_MAX_LISTED = 8
+MAX_LISTED: Final = 8
+"""Device ids, or other ids, of one event."""
 
 
 class Identity(NamedTuple):
@@ -59,78 +61,88 @@ class Identification:
         self._region = default_region
         self._blocked = frozenset(value.strip().lower() for value in blocked)
 
-    def identify(self, identifiers: IdentifiersLike) -> Identity:
-        """Returns the tokens of an event's identifiers."""
-        tokens: list[str] = []
-        warnings: list[Reason] = []
-        rejections: list[Reason] = []
-        make = self._make
-        for kind, field, value in self._plain(identifiers, warnings):
-            if is_blocked(value, self._blocked):
-                warnings.append(_blocked(field))
-                continue
-            tokens.append(make(kind, sha256(value.encode()).digest()))
-        for kind, field, text in (
-            (EMAIL, "email_sha256", identifiers.email_sha256),
-            (PHONE, "phone_sha256", identifiers.phone_sha256),
-        ):
-            if not text:
-                continue
-            digest = read_sha256(text)
-            if digest is None:
-                message = "Send the SHA-256 as 64 hexadecimal digits."
-                rejections.append(Reason(ReasonCode.HASH_MALFORMED, f"identifiers.{field}", message))
-            elif is_blocked_hash(digest):
-                warnings.append(_blocked(field))
-            else:
-                tokens.append(make(kind, digest))
-        if len(tokens) > 1:
-            tokens = sorted(dict.fromkeys(tokens), key=_by_type)
-        return Identity(tokens, warnings, rejections)
+    def identify(self, identifiers: IdentifiersLike, texts: tuple[str, ...] | None = None) -> Identity:
+        """Returns the tokens of an event's identifiers.
 
-    def _plain(self, identifiers: IdentifiersLike, warnings: list[Reason]) -> Iterator[tuple[str, str, str]]:
-        """Yields (type, field, normalised value) of what was sent in the clear."""
-        if value := identifiers.customer_id:
-            yield CUSTOMER, "customer_id", value.strip()
-        if value := identifiers.visitor_id:
-            yield VISITOR, "visitor_id", value.strip()
-        if value := identifiers.email:
-            email = normalize_email(value)
+        Args:
+            identifiers: As sent.
+            texts: Those of the group `texts.IDENTIFIERS`, where they have been read already.
+        """
+        customer, visitor, email, email_sha256, phone, phone_sha256 = texts or IDENTIFIERS.read(identifiers)
+        found = Identity([], [], [])
+        if customer:
+            self._add(CUSTOMER, "customer_id", customer.strip(), found)
+        if email or email_sha256:
+            self._add_email(email, email_sha256, found)
+        if phone or phone_sha256:
+            self._add_phone(phone, phone_sha256, found)
+        if visitor:
+            self._add(VISITOR, "visitor_id", visitor.strip(), found)
+        device_ids, other_ids = identifiers.device_ids, identifiers.other_ids
+        if device_ids:
+            _check_list("device_ids", device_ids, found)
+            for device in device_ids:
+                self._add(DEVICE, "device_ids", device.strip().lower(), found)
+        if other_ids:
+            _check_list("other_ids", other_ids.values(), found)
+            for kind, value in sorted(other_ids.items()):
+                self._add(OTHER, "other_ids", value.strip(), found, kind)
+        return found
+
+    def _add(self, kind: str, field: str, value: str, found: Identity, prefix: str = "") -> None:
+        """Adds the token of a plain value, unless it stands for nobody; `prefix` makes it another kind of value."""
+        if is_blocked(value, self._blocked):
+            found.warnings.append(_blocked(field))
+            return
+        hashed = sha256(encode_parts(prefix, value) if prefix else value.encode()).digest()
+        _add_once(self._make(kind, hashed), found)
+
+    def _add_email(self, plain: str, hashed: str, found: Identity) -> None:
+        if plain:
+            email = normalize_email(plain)
             if email is not None:
-                yield EMAIL, "email", email
+                self._add(EMAIL, "email", email, found)
             else:
-                warnings.append(
-                    Reason(ReasonCode.EMAIL_UNREADABLE, "identifiers.email", "This is no e-mail address; ignored.")
-                )
-        if value := identifiers.phone:
-            phone = normalize_phone(value, self._region)
+                message = "This is no e-mail address; ignored."
+                found.warnings.append(Reason(ReasonCode.EMAIL_UNREADABLE, "identifiers.email", message))
+        if hashed:
+            self._add_hash(EMAIL, "email_sha256", hashed, found)
+
+    def _add_phone(self, plain: str, hashed: str, found: Identity) -> None:
+        if plain:
+            phone = normalize_phone(plain, self._region)
             if phone is not None:
-                yield PHONE, "phone", phone
+                self._add(PHONE, "phone", phone, found)
             else:
                 message = "This number cannot be read; send it with its country code. Ignored."
-                warnings.append(Reason(ReasonCode.PHONE_UNREADABLE, "identifiers.phone", message))
-        for position, value in enumerate(identifiers.device_ids):
-            yield DEVICE, f"device_ids[{position}]", value.strip().lower()
-        for kind, value in sorted(identifiers.other_ids.items()):
-            if is_blocked(value, self._blocked):
-                warnings.append(_blocked("other_ids"))
-            else:
-                yield OTHER, "other_ids", encode_parts(kind, value.strip()).decode()
+                found.warnings.append(Reason(ReasonCode.PHONE_UNREADABLE, "identifiers.phone", message))
+        if hashed:
+            self._add_hash(PHONE, "phone_sha256", hashed, found)
+
+    def _add_hash(self, kind: str, field: str, text: str, found: Identity) -> None:
+        digest = read_sha256(text)
+        if digest is None:
+            message = "Send the SHA-256 as 64 hexadecimal digits."
+            found.rejections.append(Reason(ReasonCode.HASH_MALFORMED, f"identifiers.{field}", message))
+        elif is_blocked_hash(digest):
+            found.warnings.append(_blocked(field))
+        else:
+            _add_once(self._make(kind, digest), found)
 
 
-def too_many(identifiers: IdentifiersLike) -> list[Reason]:
-    """Returns a reason per list of identifiers, or member of one, that is longer than its comment allows."""
-    found: list[Reason] = []
-    for field, values in (("device_ids", identifiers.device_ids), ("other_ids", identifiers.other_ids)):
-        if len(values) > _MAX_LISTED:
-            found.append(
-                Reason(ReasonCode.FIELD_TOO_LONG, f"identifiers.{field}", f"More than {_MAX_LISTED} identifiers.")
-            )
-    return found
+def _add_once(token: str, found: Identity) -> None:
+    if token not in found.tokens:
+        found.tokens.append(token)
 
 
-def _by_type(token: str) -> tuple[int, str]:
-    return TOKEN_TYPES.index(token.partition(":")[0]), token
+def _check_list(field: str, values: Collection[str], found: Identity) -> None:
+    """Rejects a list that is longer, or has a longer member, than the contract allows."""
+    if len(values) > MAX_LISTED:
+        message = f"More than {MAX_LISTED} identifiers."
+        found.rejections.append(Reason(ReasonCode.FIELD_TOO_LONG, f"identifiers.{field}", message))
+    if max(map(len, values)) > IDENTIFIER_CHARACTERS:
+        message = f"One is longer than {IDENTIFIER_CHARACTERS} characters."
+        found.rejections.append(Reason(ReasonCode.FIELD_TOO_LONG, f"identifiers.{field}", message))
 
 
 def _blocked(field: str) -> Reason:

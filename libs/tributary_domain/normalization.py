@@ -37,8 +37,10 @@ def is_blocked(value: str, blocked: frozenset[str] = frozenset()) -> bool:
     >>> is_blocked("anonymous"), is_blocked(" '0' "), is_blocked("0000-0000"), is_blocked("10")
     (True, True, True, False)
     """
-    bare = value.strip().strip("\"'").strip().lower()
-    return not bare or bare in _BLOCKED or bare in blocked or _ONLY_ZEROS_OR_DASHES.fullmatch(bare) is not None
+    bare = value.strip(" \t\r\n\"'").lower()
+    if not bare or bare in _BLOCKED or bare in blocked:
+        return True
+    return bare[0] in "0-" and _ONLY_ZEROS_OR_DASHES.fullmatch(bare) is not None
 
 
 def is_blocked_hash(digest: bytes) -> bool:

@@ -11,27 +11,23 @@ made under an unknown version compare as equal.
 
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any, Final
 
 from tributary_domain.event_shape import EventLike, MessageLike
 from tributary_domain.ids import encode_parts
-from tributary_domain.texts import HUMAN_CHECK, Reading
+from tributary_domain.texts import CONSENT, CONTEXT, HUMAN_CHECK, IDENTIFIERS, RECURRENCE, Readings
 
 PAYLOAD_DIGEST_VERSION: Final = 1
 PAYLOAD_DIGEST_BYTES: Final = 8
 CONTENT_DIGEST_BYTES: Final = 16
 
-_CONSENT_STATES = (
-    "ad_storage",
-    "analytics_storage",
-    "ad_user_data",
-    "ad_personalization",
-    "sale_or_sharing",
-    "gpc",
+_consent_states = attrgetter(
+    "ad_storage", "analytics_storage", "ad_user_data", "ad_personalization", "sale_or_sharing", "gpc"
 )
 _AMOUNTS = ("goods", "discount", "tax", "shipping", "fees", "gift_card", "cost_of_goods")
 
-Digester = Callable[[EventLike, str | None, Sequence[Reading]], bytes]
+Digester = Callable[[EventLike, str | None, Readings], bytes]
 """(event, kind, its texts) -> digest."""
 
 
@@ -46,7 +42,7 @@ def payload_digester(key: bytes) -> Digester:
     """
     state = blake2b(digest_size=PAYLOAD_DIGEST_BYTES, key=key, person=b"trb payload 1")
 
-    def digest(event: EventLike, kind: str | None, readings: Sequence[Reading]) -> bytes:
+    def digest(event: EventLike, kind: str | None, readings: Readings) -> bytes:
         hashed = state.copy()
         hashed.update(_encode(event, kind, readings))
         return hashed.digest()
@@ -65,7 +61,7 @@ def content_digester(key: bytes) -> Digester:
     """
     state = blake2b(digest_size=CONTENT_DIGEST_BYTES, key=key, person=b"trb content 1")
 
-    def digest(event: EventLike, kind: str | None, readings: Sequence[Reading]) -> bytes:
+    def digest(event: EventLike, kind: str | None, readings: Readings) -> bytes:
         hashed = state.copy()
         hashed.update(f"{event.event_time.seconds}.{event.event_time.nanos}|".encode())
         hashed.update(_encode(event, kind, readings))
@@ -74,68 +70,67 @@ def content_digester(key: bytes) -> Digester:
     return digest
 
 
-def _encode(event: EventLike, kind: str | None, readings: Sequence[Reading]) -> bytes:
+def _encode(event: EventLike, kind: str | None, readings: Readings) -> bytes:
     """Writes what an event says, injectively; what is unset and what is empty are one."""
     chunks = [f"{kind}|{event.origin}|{event.traffic}"]
-    for group, values in readings:
-        if group is not HUMAN_CHECK and any(values):
+    for group, values in readings.items():
+        if any(values) and group is not HUMAN_CHECK:
             chunks.append(group.path)
             chunks.extend(values)
-    chunks.append(_numbers(event, kind))
+    chunks.append(_numbers(event, kind, readings))
     text = "\0".join(chunks)
     # Usually no text holds the separator; each group has a fixed number of texts, so the joined ones are unambiguous.
     is_plain = text.count("\0") == len(chunks) - 1
     encoded = text.encode() if is_plain else b"\0\0" + encode_parts(*chunks)
-    return b"\0".join((encoded, *_collections(event, kind)))
+    collections = list(_collections(event, kind, readings))
+    return b"\0".join((encoded, *collections)) if collections else encoded
 
 
-def _numbers(event: EventLike, kind: str | None) -> str:
-    """Writes what is no text: kinds, states, amounts. Only numbers and our own names, so a separator is unambiguous."""
-    context = event.context
-    parts = [str(context.observed_by)]
-    if event.HasField("consent"):
-        consent = event.consent
-        parts.extend(f"{name}={int(getattr(consent, name))}" for name in _CONSENT_STATES)
+def _numbers(event: EventLike, kind: str | None, readings: Readings) -> str:
+    """Writes what is no text: kinds, states, amounts; each with its name, so that none is taken for another."""
+    numbers = f"{event.context.observed_by}" if CONTEXT in readings else "0"
+    if CONSENT in readings:
+        states = _consent_states(event.consent)
+        if any(states):
+            numbers += f";consent={','.join([format(state, 'd') for state in states])}"
     if kind == "touchpoint":
         touchpoint = event.touchpoint
-        parts.append(f"kind={touchpoint.kind}")
+        numbers += f";kind={touchpoint.kind}"
         if touchpoint.HasField("landing"):
-            parts.append(f"landing={int(touchpoint.landing)}")
-        parts.extend(_money(touchpoint, "cost"))
-    elif kind == "conversion":
+            numbers += f";landing={touchpoint.landing:d}"
+        return numbers + _money(touchpoint, "cost")
+    if kind == "conversion":
         conversion = event.conversion
-        parts.append(f"customer={conversion.customer_type},source={conversion.value_source}")
-        parts.extend(_money(conversion, "value"))
-        parts.extend(_amounts(conversion))
-        if conversion.HasField("recurrence"):
+        numbers += f";customer={conversion.customer_type};source={conversion.value_source}"
+        if RECURRENCE in readings:
             recurrence = conversion.recurrence
-            parts.append(f"cycle={recurrence.kind},{recurrence.period.seconds},{recurrence.period.nanos}")
-    elif kind == "adjustment":
+            numbers += f";cycle={recurrence.kind},{recurrence.period.seconds},{recurrence.period.nanos}"
+        return numbers + _money(conversion, "value") + _amounts(conversion)
+    if kind == "adjustment":
         adjustment = event.adjustment
-        parts.append(f"reason={adjustment.reason},target={adjustment.WhichOneof('target')}")
-        parts.extend(_money(adjustment, "amount"))
-        parts.extend(_amounts(adjustment))
-    return ";".join(parts)
+        numbers += f";reason={adjustment.reason};target={adjustment.WhichOneof('target')}"
+        return numbers + _money(adjustment, "amount") + _amounts(adjustment)
+    return numbers
 
 
-def _money(message: MessageLike, field: str) -> Iterator[str]:
-    if message.HasField(field):
-        money = getattr(message, field)
-        yield f"{field}={money.amount_micros},{len(money.currency_code)}:{money.currency_code}"
+def _money(message: MessageLike, field: str) -> str:
+    if not message.HasField(field):
+        return ""
+    money = getattr(message, field)
+    return f";{field}={money.amount_micros},{len(money.currency_code)}:{money.currency_code}"
 
 
-def _amounts(message: Any) -> Iterator[str]:
-    if message.HasField("amounts"):
-        amounts = message.amounts
-        for name in _AMOUNTS:
-            field = f"{name}_micros"
-            if amounts.HasField(field):
-                yield f"{name}={getattr(amounts, field)}"
+def _amounts(message: Any) -> str:
+    if not message.HasField("amounts"):
+        return ""
+    amounts = message.amounts
+    names = (name for name in _AMOUNTS if amounts.HasField(f"{name}_micros"))
+    return "".join([f";{name}={getattr(amounts, f'{name}_micros')}" for name in names])
 
 
-def _collections(event: EventLike, kind: str | None) -> Iterator[bytes]:
+def _collections(event: EventLike, kind: str | None, readings: Readings) -> Iterator[bytes]:
     """Writes lists in their order and maps by key, each with its name and length."""
-    if event.HasField("identifiers"):
+    if IDENTIFIERS in readings:
         identifiers = event.identifiers
         if identifiers.device_ids:
             yield _listed("device_ids", identifiers.device_ids)

@@ -4,19 +4,22 @@ One table, read by validation (length) and by the payload digest (content), so t
 forgotten in the digest. The one rule: the digest is kept with every claim, so a changed group is a new version of it.
 """
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from operator import attrgetter, gt
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
-from tributary_domain.event_shape import EventLike, MessageLike
+from tributary_domain.event_shape import EventLike
 from tributary_domain.reasons import Reason, ReasonCode
 
 IDENTIFIER_CHARACTERS: Final = 256
 CLICK_ID_CHARACTERS: Final = 512
 
 
-class TextGroup(NamedTuple):
-    """The texts of one message."""
+@dataclass(frozen=True, slots=True, eq=False)
+class TextGroup:
+    """The texts of one message. Compared by identity: there is one of each."""
 
     path: str
     """Where the message is in the event: "touchpoint.utm"; empty for the event itself."""
@@ -26,36 +29,40 @@ class TextGroup(NamedTuple):
     """The most characters of each."""
     read: Callable[[Any], tuple[str, ...]]
     """Reads them all from the message."""
+    is_kept: bool
+    """Whether they are stored as they are: then they must not hold an e-mail address."""
+
+    def field(self, position: int) -> str:
+        """Returns the path of one of its fields."""
+        return f"{self.path}.{self.names[position]}" if self.path else self.names[position]
 
 
-class Reading(NamedTuple):
-    """What a group's fields hold in one event."""
-
-    group: TextGroup
-    values: tuple[str, ...]
+Readings = dict[TextGroup, tuple[str, ...]]
+"""What the texts of an event hold, per message that is set, in the order of the tables below."""
 
 
-def _group(path: str, **limits: int) -> TextGroup:
+def _group(path: str, *, is_kept: bool = False, **limits: int) -> TextGroup:
     names = tuple(limits)
     if len(names) == 1:
         one = attrgetter(names[0])
-        return TextGroup(path, names, tuple(limits.values()), lambda message: (one(message),))
-    return TextGroup(path, names, tuple(limits.values()), attrgetter(*names))
+        return TextGroup(path, names, tuple(limits.values()), lambda message: (one(message),), is_kept)
+    return TextGroup(path, names, tuple(limits.values()), attrgetter(*names), is_kept)
 
 
 def _words(text: str) -> list[str]:
     return text.split()
 
 
-def _alike(path: str, limit: int, names: str) -> TextGroup:
-    return _group(path, **dict.fromkeys(_words(names), limit))
+def _alike(path: str, limit: int, names: str, *, is_kept: bool = False) -> TextGroup:
+    return _group(path, is_kept=is_kept, **dict.fromkeys(_words(names), limit))
 
 
 EVENT = _group("", session_id=128)
-TOUCHPOINT = _group("touchpoint", interaction_id=128, coupon_code=64, title=256)
-UTM = _alike("touchpoint.utm", 512, "source medium campaign term content id source_platform")
+TOUCHPOINT = _group("touchpoint", is_kept=True, interaction_id=128, coupon_code=64, title=256)
+UTM = _alike("touchpoint.utm", 512, "source medium campaign term content id source_platform", is_kept=True)
 AD = _group(
     "touchpoint.ad",
+    is_kept=True,
     destination=64,
     account_id=512,
     campaign_id=512,
@@ -109,8 +116,6 @@ CONSENT = _group("consent", tcf_string=4096, gpp_string=4096, region=16)
 EXPERIMENT = _group("experiment", id=64, arm=64)
 HUMAN_CHECK = _group("human_check", token=4096)
 
-_Parts = tuple[tuple[str, TextGroup, "tuple[tuple[str, TextGroup], ...]"], ...]
-
 _KINDS: Final[dict[str | None, tuple[TextGroup | None, tuple[tuple[str, TextGroup], ...]]]] = {
     "touchpoint": (TOUCHPOINT, (("utm", UTM), ("ad", AD))),
     "conversion": (CONVERSION, (("recurrence", RECURRENCE), ("lead", LEAD))),
@@ -119,57 +124,71 @@ _KINDS: Final[dict[str | None, tuple[TextGroup | None, tuple[tuple[str, TextGrou
 }
 """Kind -> its own texts, and those of its parts."""
 
-_PARTS: Final[_Parts] = (
-    ("identifiers", IDENTIFIERS, (("address", ADDRESS),)),
-    ("click_ids", CLICK_IDS, ()),
-    ("browser_ids", BROWSER_IDS, ()),
-    ("context", CONTEXT, ()),
-    ("consent", CONSENT, ()),
-    ("experiment", EXPERIMENT, ()),
-    ("human_check", HUMAN_CHECK, ()),
+_NO_KIND: Final[tuple[None, tuple[tuple[str, TextGroup], ...]]] = (None, ())
+
+_PARTS: Final = (
+    ("identifiers", IDENTIFIERS),
+    ("click_ids", CLICK_IDS),
+    ("browser_ids", BROWSER_IDS),
+    ("context", CONTEXT),
+    ("consent", CONSENT),
+    ("experiment", EXPERIMENT),
+    ("human_check", HUMAN_CHECK),
 )
 """The parts that any kind may have."""
 
 
-def read_texts(event: EventLike, kind: str | None) -> list[Reading]:
+def read_texts(event: EventLike, kind: str | None) -> Readings:
     """Reads every text of an event once; what is unset is not visited.
 
     Args:
         event: The event.
         kind: `event.WhichOneof("kind")`.
-
-    Returns:
-        One reading per message that is set, in the order of the tables above.
     """
-    readings = [Reading(EVENT, EVENT.read(event))]
-    own, parts = _KINDS.get(kind, (None, ()))
+    readings = {EVENT: EVENT.read(event)}
+    own, parts = _KINDS.get(kind, _NO_KIND)
     if own is not None and kind is not None:
         message = getattr(event, kind)
-        readings.append(Reading(own, own.read(message)))
-        _read_parts(message, parts, readings)
+        readings[own] = own.read(message)
+        for name, group in parts:
+            if message.HasField(name):
+                readings[group] = group.read(getattr(message, name))
     has = event.HasField
-    for name, group, parts in _PARTS:
+    for name, group in _PARTS:
         if has(name):
-            message = getattr(event, name)
-            readings.append(Reading(group, group.read(message)))
-            if parts:
-                _read_parts(message, parts, readings)
+            readings[group] = group.read(getattr(event, name))
+    if IDENTIFIERS in readings and event.identifiers.HasField("address"):
+        readings[ADDRESS] = ADDRESS.read(event.identifiers.address)
     return readings
 
 
-def _read_parts(message: MessageLike, parts: tuple[tuple[str, TextGroup], ...], readings: list[Reading]) -> None:
-    for name, group in parts:
-        if message.HasField(name):
-            readings.append(Reading(group, group.read(getattr(message, name))))
-
-
-def too_long(readings: Sequence[Reading]) -> list[Reason]:
-    """Returns a reason per text that is longer than its field allows."""
+def check_texts(readings: Readings) -> list[Reason]:
+    """Returns a reason per text that is longer than its field allows, or that is kept and holds an e-mail address."""
     found: list[Reason] = []
-    for group, values in readings:
+    for group, values in readings.items():
         if any(map(gt, map(len, values), group.limits)):
-            for name, value, limit in zip(group.names, values, group.limits, strict=True):
+            for position, (value, limit) in enumerate(zip(values, group.limits, strict=True)):
                 if len(value) > limit:
-                    path = f"{group.path}.{name}" if group.path else name
-                    found.append(Reason(ReasonCode.FIELD_TOO_LONG, path, f"Longer than {limit} characters."))
+                    message = f"Longer than {limit} characters."
+                    found.append(Reason(ReasonCode.FIELD_TOO_LONG, group.field(position), message))
+        if group.is_kept and "@" in "".join(values):
+            found.extend(personal(group.field(n)) for n, value in enumerate(values) if looks_personal(value))
     return found
+
+
+_EMAIL_LIKE = re.compile(r"[^\s@/:]+(?:@|%40)[^\s@/]+\.[A-Za-z]{2,}")
+
+
+def looks_personal(text: str) -> bool:
+    """Tells whether a text holds what looks like an e-mail address.
+
+    >>> looks_personal("ann@example.com"), looks_personal("sold @ 5.99"), looks_personal("https://x.org/@ann")
+    (True, False, False)
+    """
+    return ("@" in text or "%40" in text) and _EMAIL_LIKE.search(text) is not None
+
+
+def personal(field: str) -> Reason:
+    """Returns why a text that looks like an e-mail address is refused."""
+    message = "This looks like an e-mail address in the clear: send it as identifiers.email, which is hashed."
+    return Reason(ReasonCode.PERSONAL_DATA_IN_CLEAR, field, message)

@@ -60,10 +60,12 @@ class Url(NamedTuple):
     click_ids: dict[str, str]
     """Family, as the field of `event.v1.ClickIds` -> value. Shared: never changed."""
     cleaned: str
-    """The URL without personal data; the very text that was read if there is none in it."""
+    """The URL without personal data."""
+    is_cut: bool
+    """Whether `cleaned` is another text than the one that was read."""
 
 
-NO_URL: Final = Url("", "", {}, {}, "")
+NO_URL: Final = Url("", "", {}, {}, "", False)
 
 
 def read_url(url: str) -> Url:
@@ -107,8 +109,8 @@ def read_url(url: str) -> Url:
     host = authority.rpartition("@")[2].partition(":")[0].lower()
     if is_personal:
         cleaned = _without_personal_data(url)
-        return Url(host, _EMAIL.sub("-", slash + path), utm, click_ids, cleaned)
-    return Url(host, slash + path, utm, click_ids, url)
+        return Url(host, _EMAIL.sub("-", slash + path), utm, click_ids, cleaned, cleaned != url)
+    return Url(host, slash + path, utm, click_ids, url, False)
 
 
 @lru_cache(8_192)

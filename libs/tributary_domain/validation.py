@@ -4,7 +4,6 @@ Tables of rules, one per kind of event; each rule adds its reasons. The one rule
 rejected, with the field and how to mend it, all problems at once. What may be right but is suspicious is quarantined.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -13,6 +12,16 @@ from tributary_domain.event_times import AcceptWindow, read_micros
 from tributary_domain.ids import CONVERSION_PREFIX, RESERVED_EVENT_PREFIXES
 from tributary_domain.money import is_currency
 from tributary_domain.reasons import Reason, ReasonCode
+from tributary_domain.texts import (
+    CLICK_IDS,
+    CONSENT,
+    EXPERIMENT,
+    HUMAN_CHECK,
+    Readings,
+    TextGroup,
+    looks_personal,
+    personal,
+)
 
 EVENT_ID_CHARACTERS: Final = 128
 MAX_PROPERTIES: Final = 64
@@ -20,7 +29,6 @@ MAX_ITEMS: Final = 200
 MAX_COUPONS: Final = 16
 MAX_PIXEL_EVENT_IDS: Final = 16
 
-_EMAIL_LIKE = re.compile(r"[^\s@/:]+(?:@|%40)[^\s@/]+\.[A-Za-z]{2,}")
 _RETRACTION = 3
 _HUMAN_VERDICT_BOT = 2
 _AMOUNTS = ("goods", "discount", "tax", "shipping", "fees", "gift_card", "cost_of_goods")
@@ -41,12 +49,13 @@ Rule = Callable[[EventLike, Expectations, list[Reason]], None]
 """Adds what is wrong with an event."""
 
 
-def refuse(event: EventLike, kind: str | None, expected: Expectations, found: list[Reason]) -> None:
+def refuse(event: EventLike, kind: str | None, readings: Readings, expected: Expectations, found: list[Reason]) -> None:
     """Adds every reason why an event can never be right, apart from its texts' length, its time and its identifiers.
 
     Args:
         event: The event.
         kind: `event.WhichOneof("kind")`.
+        readings: Its texts: they say which parts it has.
         expected: What the workspace expects.
         found: Where the reasons go.
     """
@@ -60,17 +69,18 @@ def refuse(event: EventLike, kind: str | None, expected: Expectations, found: li
         found.append(_EVENT_ID_RESERVED)
     for rule in _RULES.get(kind, ()):
         rule(event, expected, found)
-    has = event.HasField
-    for field, rule in _OPTIONAL_PARTS:
-        if has(field):
+    for group, rule in _OPTIONAL_PARTS:
+        if group in readings:
             rule(event, expected, found)
     if event.properties:
         _check_properties(event, expected, found)
 
 
-def suspect(event: EventLike, kind: str | None, expected: Expectations, found: list[Reason]) -> None:
+def suspect(
+    event: EventLike, kind: str | None, readings: Readings, expected: Expectations, found: list[Reason]
+) -> None:
     """Adds every reason to quarantine an event, apart from its user agent."""
-    if event.HasField("human_check") and event.human_check.verdict == _HUMAN_VERDICT_BOT:
+    if HUMAN_CHECK in readings and event.human_check.verdict == _HUMAN_VERDICT_BOT:
         found.append(_HUMAN_CHECK_FAILED)
     if kind == "conversion" and expected.amounts and event.conversion.HasField("value"):
         conversion = event.conversion
@@ -79,27 +89,12 @@ def suspect(event: EventLike, kind: str | None, expected: Expectations, found: l
             found.append(_AMOUNT_UNEXPECTED)
 
 
-def looks_personal(text: str) -> bool:
-    """Tells whether a text holds what looks like an e-mail address.
-
-    >>> looks_personal("ann@example.com"), looks_personal("sold @ 5.99"), looks_personal("https://x.org/@ann")
-    (True, False, False)
-    """
-    return ("@" in text or "%40" in text) and _EMAIL_LIKE.search(text) is not None
-
-
 def _touchpoint(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
     touchpoint = event.touchpoint
     if not touchpoint.kind:
         _missing("touchpoint.kind", "Say what kind of contact it was.", found)
     if touchpoint.HasField("cost"):
         _money(touchpoint.cost, "touchpoint.cost", found)
-    if touchpoint.HasField("utm"):
-        utm = touchpoint.utm
-        for name in ("source", "medium", "campaign", "term", "content", "id"):
-            _not_personal(getattr(utm, name), f"touchpoint.utm.{name}", found)
-    if touchpoint.title:
-        _not_personal(touchpoint.title, "touchpoint.title", found)
 
 
 def _conversion(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
@@ -213,7 +208,7 @@ def _check_properties(event: EventLike, expected: Expectations, found: list[Reas
             message = "A property's value has at most 1024 characters."
             found.append(Reason(ReasonCode.FIELD_TOO_LONG, "properties", message))
         elif looks_personal(value) or looks_personal(name):
-            found.append(_personal("properties"))
+            found.append(personal("properties"))
 
 
 _RULES: Final[Mapping[str | None, tuple[Rule, ...]]] = {
@@ -224,27 +219,17 @@ _RULES: Final[Mapping[str | None, tuple[Rule, ...]]] = {
 }
 """Kind of event -> its rules."""
 
-_OPTIONAL_PARTS: Final[tuple[tuple[str, Rule], ...]] = (
-    ("consent", _consent),
-    ("click_ids", _click_ids),
-    ("experiment", _experiment),
-    ("human_check", _human_check),
+_OPTIONAL_PARTS: Final[tuple[tuple[TextGroup, Rule], ...]] = (
+    (CONSENT, _consent),
+    (CLICK_IDS, _click_ids),
+    (EXPERIMENT, _experiment),
+    (HUMAN_CHECK, _human_check),
 )
 """Part that any event may have -> its rule."""
 
 
 def _missing(field: str, message: str, found: list[Reason]) -> None:
     found.append(Reason(ReasonCode.FIELD_MISSING, field, message))
-
-
-def _personal(field: str) -> Reason:
-    message = "This looks like an e-mail address in the clear: send it as identifiers.email, which is hashed."
-    return Reason(ReasonCode.PERSONAL_DATA_IN_CLEAR, field, message)
-
-
-def _not_personal(text: str, field: str, found: list[Reason]) -> None:
-    if "@" in text and looks_personal(text):
-        found.append(_personal(field))
 
 
 def _money(money: Any, field: str, found: list[Reason]) -> None:

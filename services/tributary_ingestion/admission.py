@@ -13,6 +13,7 @@ import grpc
 
 from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
 from tributary_domain.channel import CHANNEL_RULES_VERSION
+from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
 from tributary_ingestion.intake import Packed
 from tributary_runtime.errors import InvalidRequestError, PreconditionError, TributaryError, UnavailableError
 from tributary_runtime.remote_errors import error_of
@@ -72,10 +73,29 @@ class Admission:
         request = dedup_service_pb2.AdmitEventsRequest(
             workspace=workspace,
             accept_context=context,
-            claims=[one.claim for one in packed],
             events=[one.admitted for one in packed],
             lane=dedup_service_pb2.LANE_BULK if backfill else dedup_service_pb2.LANE_LIVE,
         )
+        add = request.claims.add
+        for one in packed:
+            key = one.key
+            if key.order_digest:
+                add(
+                    event_digest=one.event_digest,
+                    payload_digest=one.payload_digest,
+                    payload_digest_version=PAYLOAD_DIGEST_VERSION,
+                    verdict=one.verdict,
+                    order_digest=key.order_digest,
+                    value_digest=key.value_digest,
+                    source_rank=one.source_rank,
+                )
+            else:
+                add(
+                    event_digest=one.event_digest,
+                    payload_digest=one.payload_digest,
+                    payload_digest_version=PAYLOAD_DIGEST_VERSION,
+                    verdict=one.verdict,
+                )
         timeout = self._deadline_seconds
         if remaining_seconds is not None:
             timeout = min(timeout, max(remaining_seconds * _MARGIN, 0.001))

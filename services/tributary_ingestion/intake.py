@@ -7,22 +7,21 @@ The one rule: nothing here waits. What an event means is decided by the domain; 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, Visitor
-from tributary.dedup.v1.dedup_service_pb2 import EventClaim
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts, validation
-from tributary_domain.bots import Agent, AgentKind, Observer, judge_user_agent
-from tributary_domain.business_keys import NO_KEY, business_key, has_business_key
-from tributary_domain.channel import ChannelEvidence
+from tributary_domain.bots import AgentKind, Observer, judge_user_agent
+from tributary_domain.business_keys import NO_KEY, BusinessKey, business_key, has_business_key
 from tributary_domain.conversion import SourceRank
 from tributary_domain.event_times import MICROS, clock_correction, read_micros
-from tributary_domain.identifiers import Identity, too_many
+from tributary_domain.identifiers import Identity
 from tributary_domain.ids import derived_event_id, event_digest
 from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.urls import NO_URL, read_referrer, read_url
-from tributary_ingestion import evidence as evidences
+from tributary_ingestion.admitted import join
+from tributary_ingestion.evidence import classify
 from tributary_ingestion.reasons import to_messages
 from tributary_ingestion.sealing import refused_rest, strip
 from tributary_ingestion.workspace_rules import WorkspaceRules
@@ -31,6 +30,8 @@ _ACCEPTED: Final = verdict_pb2.VERDICT_ACCEPTED
 _QUARANTINED: Final = verdict_pb2.VERDICT_QUARANTINED
 _REJECTED: Final = verdict_pb2.VERDICT_REJECTED
 _VERSION_BYTE: Final = bytes([PAYLOAD_DIGEST_VERSION])
+_NO_CONTEXT: Final = ("",) * 7
+FRONT_RANK, BACKEND_RANK = int(SourceRank.FRONT), int(SourceRank.BACKEND)
 _UNUSABLE_ID: Final = frozenset({ReasonCode.EVENT_ID_TOO_LONG, ReasonCode.EVENT_ID_RESERVED})
 
 _NO_IDENTIFIER: Final = Reason(
@@ -67,9 +68,12 @@ class Packed(NamedTuple):
     """ACCEPTED, QUARANTINED or REJECTED, as far as the door can say."""
     reasons: list[Reason]
     """Why, and warnings; those that decided come first."""
-    conversion_id: str
-    """Empty for a touchpoint, and for what is rejected."""
-    claim: EventClaim
+    event_digest: bytes
+    """What is claimed; of a derived id where the caller's cannot be used."""
+    payload_digest: bytes
+    key: BusinessKey
+    """What else is claimed, and the conversion the event is of."""
+    source_rank: int
     admitted: bytes
     """A serialised `AdmittedEvent`."""
 
@@ -90,66 +94,90 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     """Packs one event."""
     kind = event.WhichOneof("kind")
     readings = texts.read_texts(event, kind)
-    rejections = texts.too_long(readings)
-    validation.refuse(event, kind, rules.expected, rejections)
+    rejections = texts.check_texts(readings)
+    validation.refuse(event, kind, readings, rules.expected, rejections)
     correction = _check_times(event, kind, rules, receive_micros, rejections, backfill=backfill)
-    identity = _identify(event, kind, rules, rejections)
+    identity = _identify(event, kind, readings, rules, rejections)
     payload_digest = rules.payload_digest(event, kind, readings)
     event_id = event.event_id or derived_event_id(rules.content_digest(event, kind, readings))
     if rejections:
-        return _refused(event, event_id, rules, payload_digest, kind, readings, rejections)
+        return _refuse(event, kind, readings, rules, payload_digest, rejections)
 
-    context = event.context
-    observer = context.observed_by
     is_touchpoint = kind == "touchpoint"
-    agent, reason = judge_user_agent(context.user_agent, observer, is_touchpoint)
+    client_ip, user_agent, page_url, referrer_url, *_ = readings.get(texts.CONTEXT, _NO_CONTEXT)
+    observer = int(event.context.observed_by)
+    agent, reason = judge_user_agent(user_agent, observer, is_touchpoint)
     suspicions: list[Reason] = []
     warnings = identity.warnings
     if reason is not None:
         (warnings if reason.code is ReasonCode.HTTP_LIBRARY_USER_AGENT else suspicions).append(reason)
-    validation.suspect(event, kind, rules.expected, suspicions)
-    page_url, referrer_url = context.page_url, context.referrer_url
+    validation.suspect(event, kind, readings, rules.expected, suspicions)
     page = read_url(page_url) if page_url else NO_URL
     referrer = read_referrer(referrer_url) if referrer_url else NO_URL
-    evidence = None
-    if is_touchpoint:
-        evidence = evidences.classify(rules.channels, event, page, referrer)
-        if evidence.utm_ignored:
-            warnings.append(_UTM_IGNORED)
+    evidence = classify(rules.channels, event, readings, page, referrer) if is_touchpoint else None
+    if evidence is not None and evidence.utm_ignored:
+        warnings.append(_UTM_IGNORED)
     if correction:
         warnings.append(_CORRECTED)
 
-    address = rules.address_token(context.client_ip) if context.client_ip else ""
     digest = event_digest(rules.workspace_id, event_id)
     key = NO_KEY if is_touchpoint else business_key(rules.workspace_id, event, kind, digest)
     verdict = _QUARANTINED if suspicions else _ACCEPTED
-    reasons = suspicions + warnings if suspicions or warnings else suspicions
-    rank = int(_rank(observer, is_touchpoint=is_touchpoint))
+    reasons = [*suspicions, *warnings]
+    rank = BACKEND_RANK if observer == Observer.BACKEND or not (observer or is_touchpoint) else FRONT_RANK
     if not event.event_id:
         event.event_id = event_id
     _settle_time(event, correction)
-    strip(event, page, referrer)
+    strip(event, readings, page, referrer)
     learned = AdmittedEvent(
         verdict=verdict,
         identity_tokens=identity.tokens,
         payload_digest=_VERSION_BYTE + payload_digest,
-        conversion_id=key.conversion_id,
         source_rank=rank,
+        conversion_id=key.conversion_id,
     )
-    _add_findings(learned, event, reasons, evidence, agent, address, correction)
-    claim = EventClaim(
-        event_digest=digest,
-        payload_digest=payload_digest,
-        payload_digest_version=PAYLOAD_DIGEST_VERSION,
-        verdict=verdict,
+    if reasons:
+        learned.reasons.extend(to_messages(reasons))
+    if agent.name or client_ip:
+        visitor = learned.visitor
+        visitor.address_token = rules.address_token(client_ip) if client_ip else ""
+        visitor.bot_name, visitor.bot_category, visitor.bot = agent.name, agent.category, agent.kind is AgentKind.BOT
+    if key.order_digest and kind == "adjustment":
+        learned.adjustment_key = key.order_digest
+    if correction:
+        learned.clock_correction_micros = correction
+    admitted = join(event, learned, evidence)
+    return Packed(event_id, verdict, reasons, digest, payload_digest, key, rank, admitted)
+
+
+def _refuse(
+    event: Event,
+    kind: str | None,
+    readings: texts.Readings,
+    rules: WorkspaceRules,
+    payload_digest: bytes,
+    rejections: list[Reason],
+) -> Packed:
+    """Packs an event that can never be right: it travels along, to be counted and found again."""
+    derived = derived_event_id(rules.content_digest(event, kind, readings))
+    event_id = event.event_id or derived
+    is_usable = not any(reason.code in _UNUSABLE_ID for reason in rejections)
+    _, _, page_url, referrer_url, *_ = readings.get(texts.CONTEXT, _NO_CONTEXT)
+    strip(event, readings, read_url(page_url), read_url(referrer_url))
+    event.event_id = event_id
+    learned = AdmittedEvent(
+        verdict=_REJECTED, reasons=to_messages(rejections), payload_digest=_VERSION_BYTE + payload_digest
     )
-    if key.order_digest:
-        claim.order_digest = key.order_digest
-        claim.value_digest = key.value_digest
-        claim.source_rank = rank
-        if kind == "adjustment":
-            learned.adjustment_key = key.order_digest
-    return Packed(event_id, verdict, reasons, key.conversion_id, claim, _join(event, learned))
+    return Packed(
+        event_id,
+        _REJECTED,
+        rejections,
+        event_digest(rules.workspace_id, event_id if is_usable else derived),
+        payload_digest,
+        NO_KEY,
+        0,
+        join(refused_rest(event, rejections), learned, None),
+    )
 
 
 def _check_times(
@@ -171,100 +199,27 @@ def _check_times(
         elif not backfill:  # an import says when it was sent then, not now
             correction = clock_correction(sent_micros, receive_micros)
     window = rules.expected.window
-    age = receive_micros - micros - correction
-    if -window.ahead_micros <= age <= window.event_micros:
+    micros += correction
+    if -window.ahead_micros <= receive_micros - micros <= window.event_micros:
         return correction
-    if not window.holds(
-        micros + correction, receive_micros, has_business_key=has_business_key(event, kind), backfill=backfill
-    ):
+    has_key = has_business_key(event, kind)
+    if not window.holds(micros, receive_micros, has_business_key=has_key, backfill=backfill):
         found.append(_OUT_OF_WINDOW)
     return correction
 
 
-def _identify(event: Event, kind: str | None, rules: WorkspaceRules, found: list[Reason]) -> Identity:
+def _identify(
+    event: Event, kind: str | None, readings: texts.Readings, rules: WorkspaceRules, found: list[Reason]
+) -> Identity:
     """Returns whom the event names; adds what is wrong with how it does."""
-    if not event.HasField("identifiers"):
-        identity = Identity([], [], [])
-    else:
-        identifiers = event.identifiers
-        if identifiers.device_ids or identifiers.other_ids:
-            found.extend(too_many(identifiers))
-        identity = rules.identification.identify(identifiers)
-        if identity.rejections:
-            found.extend(identity.rejections)
-    if not identity.tokens and kind != "adjustment" and not identity.rejections:
+    named = readings.get(texts.IDENTIFIERS)
+    identity = Identity([], [], []) if named is None else rules.identification.identify(event.identifiers, named)
+    if identity.rejections:
+        found.extend(identity.rejections)
+    elif not identity.tokens and kind != "adjustment":
         found.append(_NO_IDENTIFIER)
         found.extend(identity.warnings)
     return identity
-
-
-def _refused(
-    event: Event,
-    event_id: str,
-    rules: WorkspaceRules,
-    payload_digest: bytes,
-    kind: str | None,
-    readings: list[texts.Reading],
-    rejections: list[Reason],
-) -> Packed:
-    """Packs an event that can never be right: it travels along, to be counted and found again."""
-    named = event_id
-    if any(reason.code in _UNUSABLE_ID for reason in rejections):
-        named = derived_event_id(rules.content_digest(event, kind, readings))
-    digest = event_digest(rules.workspace_id, named)
-    context = event.context
-    page = read_url(context.page_url) if context.page_url else NO_URL
-    referrer = read_url(context.referrer_url) if context.referrer_url else NO_URL
-    strip(event, page, referrer)
-    if not event.event_id:
-        event.event_id = event_id
-    rest = refused_rest(event, rejections)
-    learned = AdmittedEvent(
-        verdict=_REJECTED,
-        reasons=to_messages(rejections),
-        payload_digest=_VERSION_BYTE + payload_digest,
-    )
-    claim = EventClaim(
-        event_digest=digest,
-        payload_digest=payload_digest,
-        payload_digest_version=PAYLOAD_DIGEST_VERSION,
-        verdict=_REJECTED,
-    )
-    return Packed(event_id, _REJECTED, rejections, "", claim, _join(rest, learned))
-
-
-def _add_findings(
-    learned: AdmittedEvent,
-    event: Event,
-    reasons: list[Reason],
-    evidence: ChannelEvidence | None,
-    agent: Agent,
-    address: str,
-    correction: int,
-) -> None:
-    """Adds what only some events have."""
-    if reasons:
-        learned.reasons.extend(to_messages(reasons))
-    if evidence is not None:
-        learned.channel_evidence.CopyFrom(evidences.to_message(evidence, event))
-    if address or agent.name:
-        learned.visitor.CopyFrom(
-            Visitor(
-                bot=agent.kind is AgentKind.BOT,
-                bot_name=agent.name,
-                bot_category=agent.category,
-                address_token=address,
-            )
-        )
-    if correction:
-        learned.clock_correction_micros = correction
-
-
-def _rank(observer: int, *, is_touchpoint: bool) -> SourceRank:
-    """Returns whose word it is; unset is a browser for a touchpoint, the backend for anything else."""
-    if observer == Observer.BACKEND or (not observer and not is_touchpoint):
-        return SourceRank.BACKEND
-    return SourceRank.FRONT
 
 
 def _settle_time(event: Event, correction: int) -> None:
@@ -275,25 +230,3 @@ def _settle_time(event: Event, correction: int) -> None:
         moment.seconds, moment.nanos = micros // MICROS, micros % MICROS * 1_000
     elif moment.nanos % 1_000:
         moment.nanos -= moment.nanos % 1_000
-
-
-def _join(event: Event, learned: AdmittedEvent) -> bytes:
-    """Returns `learned` with the event in its field 1, without copying the event into it first.
-
-    A message may be written as the concatenation of its parts; setting the field would cost twice as much.
-    """
-    body = event.SerializeToString()
-    return b"\x0a" + _varint(len(body)) + body + learned.SerializeToString()
-
-
-def _varint(number: int) -> bytes:
-    if number < 0x80:
-        return bytes((number,))
-    if number < 0x4000:
-        return bytes((number & 0x7F | 0x80, number >> 7))
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

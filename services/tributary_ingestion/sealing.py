@@ -5,32 +5,34 @@ the address in a keyed digest; everything else that is personal is gone.
 """
 
 from tributary.event.v1.event_pb2 import Event
+from tributary_domain import texts
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.urls import Url
 
 _UNSAFE = frozenset({ReasonCode.PERSONAL_DATA_IN_CLEAR, ReasonCode.FIELD_TOO_LONG})
 
 
-def strip(event: Event, page: Url, referrer: Url) -> None:
+def strip(event: Event, readings: texts.Readings, page: Url, referrer: Url) -> None:
     """Takes everything personal out of an event, in place.
 
     Args:
         event: As sent.
+        readings: Its texts: they say which parts it has.
         page: Its page URL, as read.
         referrer: Its referrer, as read.
     """
     event.ClearField("identifiers")
-    if event.HasField("context"):
+    if texts.CONTEXT in readings:
         context = event.context
         context.ClearField("client_ip")
         context.ClearField("user_agent")
-        if page.cleaned is not context.page_url and page.cleaned != context.page_url:
+        if page.is_cut:
             context.page_url = page.cleaned
-        if referrer.cleaned != context.referrer_url:
+        if referrer.is_cut:
             context.referrer_url = referrer.cleaned
-    if event.HasField("click_ids") and event.click_ids.kx:
+    if texts.CLICK_IDS in readings:
         event.click_ids.ClearField("kx")  # Klaviyo's is an e-mail address in disguise
-    if event.HasField("human_check"):
+    if texts.HUMAN_CHECK in readings:
         event.human_check.ClearField("token")
 
 

@@ -32,7 +32,7 @@ def validated(packed: Sequence[Packed]) -> list[EventVerdict]:
             event_id=one.event_id[:_ECHOED_CHARACTERS],
             verdict=verdict_pb2.VERDICT_VALID if one.verdict == verdict_pb2.VERDICT_ACCEPTED else one.verdict,
             reasons=to_messages(one.reasons),
-            conversion_id=one.conversion_id,
+            conversion_id=one.key.conversion_id,
         )
         for one in packed
     ]
@@ -42,7 +42,7 @@ def _decided(packed: Packed, outcome: AdmitOutcome) -> EventVerdict:
     verdict = EventVerdict(
         event_id=packed.event_id[:_ECHOED_CHARACTERS],
         verdict=outcome.verdict,
-        conversion_id=packed.conversion_id,
+        conversion_id=packed.key.conversion_id,
         first_verdict=outcome.first_verdict,
     )
     if outcome.reason_code:

@@ -12,7 +12,7 @@ from tributary.event.v1.verdict_pb2 import ReasonCode as WireCode
 from tributary_domain import texts
 from tributary_domain.event_times import AcceptWindow, clock_correction, read_micros
 from tributary_domain.reasons import ReasonCode
-from tributary_domain.validation import Expectations, looks_personal, refuse, suspect
+from tributary_domain.validation import Expectations, refuse, suspect
 
 DAY = 86_400 * 10**6
 
@@ -56,8 +56,9 @@ def a_consent_change() -> Event:
 def problems(event: Event, expected: Expectations | None = None) -> list[tuple[str, str]]:
     """Returns (code, field) of every reason to reject, texts' lengths included."""
     kind = event.WhichOneof("kind")
-    found = texts.too_long(texts.read_texts(event, kind))
-    refuse(event, kind, expected or Expectations(), found)
+    readings = texts.read_texts(event, kind)
+    found = texts.check_texts(readings)
+    refuse(event, kind, readings, expected or Expectations(), found)
     return [(reason.code.value, reason.field) for reason in found]
 
 
@@ -179,7 +180,7 @@ def test_every_problem_is_told_at_once() -> None:
     [("ann@example.com", True), ("to ann%40example.com", True), ("5 @ 3.99", False), ("@ann", False), ("", False)],
 )
 def test_properties_that_look_like_e_mail_addresses_are_refused(value: str, is_personal: bool) -> None:
-    assert looks_personal(value) is is_personal
+    assert texts.looks_personal(value) is is_personal
     event = a_visit()
     event.properties["note"] = value
     assert problems(event) == ([("PERSONAL_DATA_IN_CLEAR", "properties")] if is_personal else [])
@@ -200,13 +201,15 @@ def test_an_amount_outside_the_expected_range_is_suspicious_and_its_edges_are_in
 ) -> None:
     event = changed(a_purchase, conversion__value__amount_micros=micros)
     found: list[Any] = []
-    suspect(event, "conversion", Expectations(amounts={("purchase", "EUR"): (1, 5)}), found)
+    expected = Expectations(amounts={("purchase", "EUR"): (1, 5)})
+    suspect(event, "conversion", texts.read_texts(event, "conversion"), expected, found)
     assert [reason.code.value for reason in found] == codes
 
 
 def test_a_failed_human_check_is_suspicious() -> None:
     found: list[Any] = []
-    suspect(changed(a_visit, human_check__verdict=2), "touchpoint", Expectations(), found)
+    event = changed(a_visit, human_check__verdict=2)
+    suspect(event, "touchpoint", texts.read_texts(event, "touchpoint"), Expectations(), found)
     assert [reason.code for reason in found] == [ReasonCode.HUMAN_CHECK_FAILED]
 
 
