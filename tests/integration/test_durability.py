@@ -101,7 +101,7 @@ async def test_what_no_replica_has_is_not_acknowledged(log: redis.asyncio.Redis)
 async def test_a_replica_that_has_it_makes_it_good(tmp_path: Path) -> None:
     with running_redis(tmp_path / "primary", {"repl-diskless-sync-delay": "0"}) as primary:
         await prepare(primary.url)
-        replica = running_redis(tmp_path / "replica", {"replicaof": f"127.0.0.1 {primary.port}"})
+        replica = running_redis(tmp_path / "replica", {"replicaof": f"127.0.0.1 {primary.port}", "appendonly": "no"})
         async with connect(primary.url, name="tests") as client:
             with replica:
                 guard = Durability(client, "log", DurabilityMode.REPLICATED)

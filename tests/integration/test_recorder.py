@@ -1,0 +1,154 @@
+"""The recorder: whatever the log holds is in ClickHouse, once, however often ClickHouse or the recorder dies."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import redis.asyncio
+
+from tests.support.admissions import AN_EPOCH, Sent, a_request, running_admission
+from tests.support.eventually import eventually_async
+from tributary.event.v1 import verdict_pb2
+from tributary_cli.stack.clickhouse_server import ClickHouseServer
+from tributary_dedup.admission import Admission
+from tributary_dedup.recorder import Recorder
+from tributary_runtime import metrics
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.worker import Worker
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.migrate import migrate
+from tributary_storage.clickhouse.recorded_positions import RecordedPositions
+from tributary_storage.clickhouse.writer import EventWriter
+from tributary_storage.redis import keys
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.event_log import EventLogSource, Pace
+from tributary_storage.redis.log_keeping import LogKeeping
+
+REJECTED = verdict_pb2.VERDICT_REJECTED
+ROWS = """
+SELECT event_id, verdict FROM events FINAL WHERE workspace = %(w)s
+UNION ALL SELECT event_id, verdict FROM refusals FINAL WHERE workspace = %(w)s
+"""
+
+
+@pytest.fixture
+async def log(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with connect(redis_url, name="tests") as client:
+        yield client
+
+
+@pytest.fixture
+async def admission(redis_url: str) -> AsyncIterator[Admission]:
+    async with running_admission(redis_url) as running:
+        yield running
+
+
+@asynccontextmanager
+async def recording(log: redis.asyncio.Redis, clickhouse: ClickHouse, consumer: str = "one") -> AsyncIterator[None]:
+    """Runs a recorder beside the test; a crash of it fails the test."""
+    source = EventLogSource(log, keys.RECORD_GROUP, consumer, AN_EPOCH.shards, Pace(idle_seconds=0.2))
+    clock = SystemClock()
+    recorder = Recorder(EventWriter(clickhouse), clock)
+    worker = Worker(metrics.Group.RECORD, source, recorder, clock, take_over_seconds=0.2)
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.run(stop))
+        try:
+            yield
+        finally:
+            stop.set()
+
+
+async def rows(clickhouse: ClickHouse, workspace: str) -> list[tuple[str, str]]:
+    return sorted((str(event), str(verdict)) for event, verdict in await clickhouse.execute(ROWS, {"w": workspace}))
+
+
+async def nothing_is_pending(log: redis.asyncio.Redis) -> None:
+    backlog = await LogKeeping(log, AN_EPOCH.shards).backlog(keys.RECORD_GROUP)
+    assert (backlog.pending, backlog.age_seconds) == (0, 0)
+
+
+async def test_each_event_is_one_row_where_its_verdict_says(
+    admission: Admission, log: redis.asyncio.Redis, clickhouse_url: str, workspace: str
+) -> None:
+    await migrate(clickhouse_url)
+    events = [Sent("a"), Sent("a"), Sent("a", payload="x"), Sent("r", door=REJECTED), Sent("o", order="o")]
+    await admission.admit(a_request(workspace, events), "")
+    await admission.admit(a_request(workspace, [Sent("o2", order="o", rank=2), Sent("a")]), "")
+    expected = [("a", "ACCEPTED"), ("a", "CONFLICT"), ("o", "ACCEPTED"), ("o2", "DUPLICATE"), ("r", "REJECTED")]
+    async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse, recording(log, clickhouse):
+        await eventually_async(lambda: _equal(clickhouse, workspace, expected))
+        await eventually_async(lambda: nothing_is_pending(log))
+
+
+async def _equal(clickhouse: ClickHouse, workspace: str, expected: list[tuple[str, str]]) -> None:
+    assert await rows(clickhouse, workspace) == expected
+
+
+async def test_clickhouse_may_be_down_for_a_while(
+    admission: Admission, log: redis.asyncio.Redis, private_clickhouse: ClickHouseServer, workspace: str
+) -> None:
+    await migrate(private_clickhouse.url)
+    expected = []
+    async with clickhouse_client.connect(private_clickhouse.url, name="tests") as clickhouse:
+        async with recording(log, clickhouse):
+            for number in range(60):
+                if number == 20:
+                    private_clickhouse.kill()
+                if number == 40:
+                    private_clickhouse.start()
+                await admission.admit(a_request(workspace, [Sent(f"e-{number:02}")]), "")
+                expected.append((f"e-{number:02}", "ACCEPTED"))
+            private_clickhouse.wait_until_ready()
+            await eventually_async(lambda: nothing_is_pending(log), timeout_seconds=20)
+        assert await rows(clickhouse, workspace) == expected
+
+
+async def test_what_a_dead_recorder_had_read_is_recorded_by_another(
+    admission: Admission, log: redis.asyncio.Redis, clickhouse_url: str, workspace: str
+) -> None:
+    await migrate(clickhouse_url)
+    await admission.admit(a_request(workspace, [Sent(f"e-{number:02}") for number in range(20)]), "")
+    dead = EventLogSource(log, keys.RECORD_GROUP, "dead", AN_EPOCH.shards)
+    while await dead.read():
+        pass
+    async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse, recording(log, clickhouse):
+        expected = [(f"e-{number:02}", "ACCEPTED") for number in range(20)]
+        await eventually_async(lambda: _equal(clickhouse, workspace, expected))
+        await eventually_async(lambda: nothing_is_pending(log))
+
+
+async def test_an_event_that_can_never_be_a_row_is_buried_alone(
+    admission: Admission, log: redis.asyncio.Redis, clickhouse_url: str, workspace: str
+) -> None:
+    await migrate(clickhouse_url)
+    request = a_request(workspace, [Sent(f"e-{number:02}") for number in range(20)])
+    request.events[7] = b"\xff\xff"
+    await admission.admit(request, "")
+    async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse, recording(log, clickhouse):
+        expected = [(f"e-{number:02}", "ACCEPTED") for number in range(20) if number != 7]
+        await eventually_async(lambda: _equal(clickhouse, workspace, expected))
+        await eventually_async(lambda: nothing_is_pending(log))
+    dead = [await log.xrange(keys.event_dead_letters(shard, keys.RECORD_GROUP)) for shard in range(AN_EPOCH.shards)]
+    ((_, letter),) = [entry for entries in dead for entry in entries]
+    assert (letter[b"payload"], letter[b"reason"]) == (b"\xff\xff", b"EVENT_UNREADABLE")
+
+
+async def test_the_recorded_positions_are_those_of_the_log(
+    admission: Admission, log: redis.asyncio.Redis, private_clickhouse: ClickHouseServer, workspace: str
+) -> None:
+    await migrate(private_clickhouse.url)
+    await admission.admit(a_request(workspace, [Sent(f"e-{number:02}") for number in range(40)]), "")
+    there = {
+        stream: position
+        for stream, position in (await LogKeeping(log, AN_EPOCH.shards).last_positions()).items()
+        if position != (0, 0)
+    }
+    async with clickhouse_client.connect(private_clickhouse.url, name="tests") as clickhouse:
+        async with recording(log, clickhouse):
+            await eventually_async(lambda: nothing_is_pending(log))
+        assert await RecordedPositions(clickhouse).last_positions() == there
