@@ -81,7 +81,7 @@ async def _backlogs(
     try:
         time, *answers = await _send(
             client,
-            [("TIME",), *(("XINFO", "GROUPS", stream) for stream in streams), *(("XLEN", key) for _, key in letters)],
+            [("TIME",), *(("XINFO GROUPS", stream) for stream in streams), *(("XLEN", key) for _, key in letters)],
         )
         _raise_if_error(time)
         now_micros = int(time[0]) * 1_000_000 + int(time[1])
