@@ -10,6 +10,8 @@ import pytest
 
 from tests.support.distribution import ROOT, Environment
 
+pytestmark = pytest.mark.timeout(120)  # the first test installs from the package index
+
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 

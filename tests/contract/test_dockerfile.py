@@ -13,6 +13,8 @@ import pytest
 
 from tests.support.distribution import ROOT, Environment
 
+pytestmark = pytest.mark.timeout(120)  # the first test installs from the package index
+
 DOCKERFILE = (ROOT / "services" / "Dockerfile").read_text()
 SERVICES = sorted(path.name for path in (ROOT / "services").glob("tributary_*"))
 

@@ -37,7 +37,7 @@ class Environment:
 
     def install(self, *requirements: str) -> None:
         """Installs into this environment, from outside of it."""
-        _run(sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", *requirements)
+        _run(sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", "--no-compile", *requirements)
 
     def installed(self) -> set[str]:
         """Names all distributions in this environment."""
