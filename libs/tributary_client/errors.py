@@ -38,6 +38,7 @@ RETRYABLE = frozenset(
         grpc.StatusCode.RESOURCE_EXHAUSTED,
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.ABORTED,
+        grpc.StatusCode.CANCELLED,  # by a server that was stopping: nothing was done
     }
 )
 """What may pass by itself. Safe to repeat, because every event keeps its id."""
