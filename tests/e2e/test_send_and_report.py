@@ -31,7 +31,7 @@ def _visit(event_id: str, visitor: str, minutes_ago: int, page: str) -> dict[str
         "eventTime": _at(minutes_ago),
         "touchpoint": {"kind": "TOUCHPOINT_KIND_VISIT"},
         "identifiers": {"visitorId": visitor},
-        "context": {"pageUrl": page, "userAgent": agent, "observedBy": "OBSERVED_BY_BROWSER"},
+        "context": {"pageUrl": page, "userAgent": agent, "observedBy": "OBSERVER_BROWSER"},
     }
 
 

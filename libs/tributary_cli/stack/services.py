@@ -10,8 +10,8 @@ from tributary_cli.stack.health import Health, check_health
 from tributary_cli.stack.ports import HOST, is_listening
 from tributary_cli.stack.process import ChildProcess
 
-STOP_ORDER = (("ingestion", "query"), ("dedup",), ("attribution",), ("delivery",))
-"""Who asks stops before who answers, and who fills a stream before who drains it."""
+STOP_ORDER = (("ingestion", "query"), ("dedup", "attribution", "delivery"))
+"""Who asks stops before who answers; those of one step stop side by side."""
 
 _PROBE_SECONDS = 1.0
 
