@@ -47,6 +47,21 @@ def test_a_misspelt_trigger_is_noticed() -> None:
         check(scaled, VERSIONS[-1])
 
 
+def test_names_that_look_like_numbers_stay_names() -> None:
+    numbers = {
+        "nameOverride": "1",
+        "image": {"pullSecrets": ["2"]},
+        "redis": {"existingSecret": "3"},
+        "clickhouse": {"existingSecret": "4"},
+        "internalToken": {"existingSecret": "5"},
+        "workspaces": {"existingSecret": "6", "secretFiles": ["7"]},
+        "keda": {"triggerAuthentication": "8"},
+        "defaults": {"serviceAccountName": "9", "priorityClassName": "10", "podLabels": {"x": "11"}},
+    }
+    for manifest in manifests(case("production", numbers), release="12"):
+        check(manifest, VERSIONS[-1])
+
+
 def test_no_two_objects_share_a_name() -> None:
     for name in CASES:
         named = [(found["kind"], found["metadata"]["name"]) for found in manifests(case(name))]
