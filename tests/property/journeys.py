@@ -2,9 +2,9 @@
 
 from hypothesis import strategies as st
 
-from tributary_domain.attribution import CreditableConversion
 from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
 from tributary_domain.settings import DAY, SECOND, AttributionModel, AttributionSettings, ImpressionPolicy, TouchGrain
+from tributary_domain.windows import CreditableConversion
 
 CONVERSION_TIME = 400 * DAY
 """Of every drawn conversion."""

@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 
 from tests.property.journeys import conversions, journeys, settings_of
 from tests.property.parts import adjustments, observations
-from tributary_domain.attribution import CreditableConversion, attribute
+from tributary_domain.attribution import attribute
 from tributary_domain.conversion import Adjustment, Observation, conversion_state
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.settings import AttributionSettings
-from tributary_domain.windows import exclusions
+from tributary_domain.windows import CreditableConversion, exclusions
 
 
 @given(st.data(), journeys(), conversions(), settings_of())

@@ -3,10 +3,10 @@
 from hypothesis import given
 
 from tests.property.journeys import conversions, journeys, settings_of
-from tributary_domain.attribution import WHOLE, CreditableConversion, attribute
+from tributary_domain.attribution import WHOLE, attribute
 from tributary_domain.journey import NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
 from tributary_domain.settings import MODELS, AttributionSettings
-from tributary_domain.windows import AFTER_CONVERSION_MICROS, exclusions
+from tributary_domain.windows import AFTER_CONVERSION_MICROS, CreditableConversion, exclusions
 
 
 @given(journeys(), conversions(), settings_of())

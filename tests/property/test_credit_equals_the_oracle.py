@@ -4,9 +4,10 @@ from hypothesis import given
 
 from tests.property.journeys import conversions, journeys, settings_of
 from tests.support import oracle
-from tributary_domain.attribution import WHOLE, CreditableConversion, attribute
+from tributary_domain.attribution import WHOLE, attribute
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.settings import MODELS, AttributionSettings
+from tributary_domain.windows import CreditableConversion
 
 
 @given(journeys(), conversions(), settings_of())

@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from tests.property.journeys import CONVERSION_TIME, journeys, settings_of
 from tests.property.parts import adjustments
-from tributary_domain.attribution import WHOLE, CreditableConversion, attribute
+from tributary_domain.attribution import WHOLE, attribute
 from tributary_domain.conversion import Adjustment, AdjustmentKind, Observation, conversion_state
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.revision import Change, Snapshot, compare, snapshot
 from tributary_domain.settings import MODELS, AttributionSettings
+from tributary_domain.windows import CreditableConversion
 
 ORDER = Observation(event_time_micros=CONVERSION_TIME, event_id="o-1", amount_micros=40, currency_code="EUR")
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
 
-from tributary_domain.attribution import CreditableConversion
 from tributary_domain.conversion import Adjustment, AdjustmentKind, Observation, Standing
 from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
 from tributary_domain.settings import AttributionSettings, ImpressionPolicy, TouchGrain
+from tributary_domain.windows import CreditableConversion
 
 ON_SITE = {TouchKind.VISIT, TouchKind.CLICK, TouchKind.COUPON, TouchKind.CONVERSION}
 DAY = 24 * 3600 * 1_000_000

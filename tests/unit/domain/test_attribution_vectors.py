@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from tributary_domain.attribution import WHOLE, Attribution, CreditableConversion, attribute, position_weights
+from tributary_domain.attribution import WHOLE, Attribution, attribute, position_weights
 from tributary_domain.journey import DIRECT, JourneyTouch
 from tributary_domain.settings import DAY, HOUR, MODELS, AttributionModel, AttributionSettings, TouchGrain
 from tributary_domain.time_decay import decay_weights
+from tributary_domain.windows import CreditableConversion
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "attribution.json.gz"
 MICROS_PER_CENT = 10_000

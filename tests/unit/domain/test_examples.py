@@ -1,0 +1,12 @@
+import doctest
+import pkgutil
+from importlib import import_module
+
+import pytest
+
+import tributary_domain
+
+
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(tributary_domain.__path__)])
+def test_every_worked_example_in_a_docstring_holds(name: str) -> None:
+    assert doctest.testmod(import_module(f"tributary_domain.{name}")).failed == 0

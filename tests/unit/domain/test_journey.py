@@ -1,0 +1,38 @@
+from tributary_domain.journey import NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind, in_event_order, path_start, since
+
+ORDERED = [JourneyTouch(1, 9), JourneyTouch(2, 3), JourneyTouch(2, 7)]
+
+
+def test_entries_are_ordered_by_time_and_then_hash() -> None:
+    assert in_event_order([ORDERED[2], ORDERED[0], ORDERED[1]]) == ORDERED
+
+
+def test_an_entry_given_twice_is_there_once() -> None:
+    assert in_event_order([*ORDERED, ORDERED[1], ORDERED[1]]) == ORDERED
+
+
+def test_two_touches_of_one_event_are_two() -> None:
+    coupons = [JourneyTouch(1, 9, TouchKind.COUPON, descriptor) for descriptor in (4, 5)]
+    assert in_event_order([*coupons, coupons[0]]) == coupons
+
+
+def test_a_window_holds_what_is_exactly_at_its_older_end() -> None:
+    assert list(since(ORDERED, 2)) == ORDERED[1:]
+    assert list(since(ORDERED, 1)) == ORDERED
+    assert list(since(ORDERED, 3)) == []
+
+
+def test_conversions_and_payment_returns_are_no_touches() -> None:
+    assert JourneyTouch(1, 1).is_touch
+    assert not JourneyTouch(1, 1, flags=NO_TOUCH).is_touch
+    assert not JourneyTouch(1, 1, TouchKind.CONVERSION).is_touch
+
+
+def test_a_path_starts_after_the_last_conversion_that_resets_it() -> None:
+    resets = [JourneyTouch(time, 5, TouchKind.CONVERSION, 40) for time in (1, 3, 9)]
+    other = JourneyTouch(4, 5, TouchKind.CONVERSION, 41)
+    quarantined = JourneyTouch(5, 5, TouchKind.CONVERSION, 40, QUARANTINED)
+    entries = [*resets, other, quarantined, JourneyTouch(6, 1)]
+    assert path_start(entries, (9, 5), {40}) == (3, 5)
+    assert path_start(entries, (1, 5), {40}) is None
+    assert path_start(entries, (9, 5), set()) is None
