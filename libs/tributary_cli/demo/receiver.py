@@ -47,7 +47,7 @@ class Receiver:
         self._key = base64.b64decode(secret.removeprefix("whsec_"))
         self._refuse_every = refuse_every
         self._ids: set[str] = set()
-        self._refused: set[str] = set()
+        self._met: set[str] = set()
         self._lock = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._thread = threading.Thread(target=self._server.serve_forever, name="receiver", daemon=True)
@@ -82,10 +82,11 @@ class Receiver:
             if webhook_id in self._ids:
                 self.received.repeats += 1
                 return 204
-            if webhook_id not in self._refused and len(self._ids) % self._refuse_every == self._refuse_every - 1:
-                self._refused.add(webhook_id)
+            if webhook_id not in self._met and len(self._met) % self._refuse_every == self._refuse_every - 1:
+                self._met.add(webhook_id)
                 self.received.refused_on_purpose += 1
                 return 503
+            self._met.add(webhook_id)
             self._ids.add(webhook_id)
             self._apply(json.loads(body))
             return 204

@@ -58,7 +58,7 @@ def _body(revised: ConversionRevised, operation: DeliveryOperation.ValueType, na
         "conversion_time": _iso(state.conversion_time),
         "value": {"currency_code": state.value.currency_code, "amount_micros": state.value.amount_micros},
         "counted": state.counted,
-        "causes": [RevisionCause.Name(cause).removeprefix("REVISION_CAUSE_") for cause in revised.causes],
+        "causes": [RevisionCause.Name(cause).removeprefix("REVISION_CAUSE_").lower() for cause in revised.causes],
         "settings_version": state.settings_version,
         "attribution": _credit(state, by_source=by_source),
     }
