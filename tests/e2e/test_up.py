@@ -10,13 +10,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tests.support.eventually import eventually
 from tests.support.processes import is_alive
+from tributary_cli.command_line import cli
 from tributary_cli.stack.health import SERVICES, Health, check_health
 
 pytestmark = pytest.mark.timeout(120)
@@ -55,7 +58,53 @@ def _up(directory: Path) -> Iterator[Up]:
             process.kill()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One for the tests that leave it as it was."""
+    with _up(tmp_path_factory.mktemp("up")) as up:
+        yield up
+
+
+def _send(up: Up, file: Path) -> dict[str, int]:
+    target = ["--target", up.said["addresses"]["ingestion"], "--api-key", up.said["api_key"]]
+    result = CliRunner().invoke(cli, ["send", str(file), "--json", *target])
+    verdicts: dict[str, int] = json.loads(result.stdout)["verdicts"]
+    return {verdict: count for verdict, count in verdicts.items() if count}
+
+
+def test_every_service_serves_once_it_is_up(shared: Up) -> None:
+    assert {check_health(shared.said["addresses"][name], name) for name in SERVICES} == {Health.SERVING}
+
+
+def test_a_second_one_on_the_same_directory_is_refused(shared: Up) -> None:
+    command = [sys.executable, "-m", "tributary_cli", "up", "--data", shared.said["directory"]]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert f"(pid {shared.process.pid})" in refused.stderr
+
+
+def test_doctor_finds_it_well_without_being_told_where_it_is(shared: Up) -> None:
+    result = CliRunner().invoke(cli, ["doctor", "--data", shared.said["directory"]])
+    assert "All is well." in result.stdout
+    assert result.exit_code == 0
+
+
+def test_a_service_that_is_killed_is_started_again(shared: Up) -> None:
+    address = shared.said["addresses"]["query"]
+    os.kill(shared.said["pids"]["query"], signal.SIGKILL)
+    eventually(lambda: check_health(address, "query") is not Health.SERVING)
+    eventually(lambda: check_health(address, "query") is Health.SERVING, 60)
+
+
+def test_two_run_side_by_side(shared: Up, tmp_path: Path) -> None:
+    with _up(tmp_path) as other:
+        assert not set(shared.said["addresses"].values()) & set(other.said["addresses"].values())
+        assert {check_health(up.said["addresses"]["ingestion"], "ingestion") for up in (shared, other)} == {
+            Health.SERVING
+        }
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_ends_it_in_order_and_no_process_is_left(tmp_path: Path, number: signal.Signals) -> None:
     with _up(tmp_path) as up:
         assert all(is_alive(pid) for pid in up.pids)
@@ -69,30 +118,14 @@ def test_no_process_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
         eventually(lambda: not any(is_alive(pid) for pid in up.pids))
 
 
-def test_ports_and_api_key_are_the_same_the_next_time(tmp_path: Path) -> None:
-    with _up(tmp_path) as first:
-        first.end(signal.SIGTERM)
-    with _up(tmp_path) as second:
+def test_ports_key_and_events_are_there_the_next_time(tmp_path: Path) -> None:
+    file = tmp_path / "events.jsonl"
+    event = {"eventTime": datetime.now(UTC).isoformat(), "identify": {}, "identifiers": {"visitorId": "v"}}  # noqa: TID251
+    file.write_text(json.dumps(event))
+    with _up(tmp_path / "data") as first:
+        assert _send(first, file) == {"accepted": 1}
+        first.end(signal.SIGHUP)
+    with _up(tmp_path / "data") as second:
         assert second.said["addresses"] == first.said["addresses"]
         assert second.said["api_key"] == first.said["api_key"]
-
-
-def test_two_run_side_by_side_and_none_on_the_directory_of_another(tmp_path: Path) -> None:
-    with _up(tmp_path / "one") as one, _up(tmp_path / "other") as other:
-        assert not set(one.said["addresses"].values()) & set(other.said["addresses"].values())
-        command = [sys.executable, "-m", "tributary_cli", "up", "--data", str(tmp_path / "one")]
-        refused = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert refused.returncode == 1
-        assert f"(pid {one.process.pid})" in refused.stderr
-
-
-def test_a_service_that_is_killed_is_started_again(tmp_path: Path) -> None:
-    with _up(tmp_path) as up:
-        os.kill(up.said["pids"]["query"], signal.SIGKILL)
-        eventually(lambda: check_health(up.said["addresses"]["query"], "query") is not Health.SERVING)
-        eventually(lambda: check_health(up.said["addresses"]["query"], "query") is Health.SERVING, 30)
-
-
-def test_every_service_serves_once_it_is_up(tmp_path: Path) -> None:
-    with _up(tmp_path) as up:
-        assert {check_health(up.said["addresses"][name], name) for name in SERVICES} == {Health.SERVING}
+        assert _send(second, file) == {"duplicate": 1}
