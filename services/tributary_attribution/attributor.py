@@ -19,7 +19,7 @@ from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
 from tributary_attribution.credit_settings import conversion_life_seconds, history_micros, journey_life_seconds
-from tributary_attribution.crediting import CausingEvent, revise
+from tributary_attribution.crediting import CausingEvent, Known, revise
 from tributary_domain.journey import TouchKind
 from tributary_domain.revision import Cause
 from tributary_domain.windows import AFTER_CONVERSION_MICROS
@@ -29,6 +29,7 @@ from tributary_runtime.errors import Backpressure, PoisonEvent
 from tributary_runtime.traces import linked_span
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart, unpack_parts
+from tributary_storage.codec.touch_sources import SourceCache
 from tributary_storage.redis.conversions import ConversionRecord, Conversions, Publication, conversion_key
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.journey_layout import Journey, event_field
@@ -118,6 +119,7 @@ class Attributor:
         self._directory = directory
         self._clock = clock
         self._reader = ArrivalReader()
+        self._sources = SourceCache(descriptors.text)
 
     async def handle(self, entries: Sequence[LogEntry]) -> int:
         """Credits what a batch of events changes; returns how many events it held.
@@ -262,27 +264,21 @@ class Attributor:
         record, journey = one.record, one.journey
         if record is None:
             raise RuntimeError("a conversion is computed before it is read")
-        texts: dict[int, bytes] = {}
-        if journey is not None:
-            for entry in journey.entries:
-                text = self._descriptors.text(one.workspace.id, entry.descriptor)
-                if text is not None:
-                    texts[entry.descriptor] = text
-        revised = revise(
+        known = Known(
             one.workspace,
             one.conversion_id,
             record,
             one.parts,
             journey,
-            texts,
             list(one.causing.values()),
             one.known_causes,
-            journey_life_seconds([one.workspace]),
         )
+        revision = revise(known, self._sources, journey_life_seconds([one.workspace]))
         version = record.journey_version if journey is None else journey.version
-        if revised is None:
+        if revision is None:
             return Publication(record, version), None
-        return Publication(record, version, revised.revision, revised.SerializeToString(deterministic=True)), revised
+        message = revision.message
+        return Publication(record, version, message.revision, revision.content, revision.state), message
 
     async def _emit(self, revisions: Sequence[tuple[str, ConversionRevised, bytes]]) -> None:
         """Stores revisions, tells the conversion log, takes their marks away: in this order."""

@@ -5,27 +5,34 @@ Pure: no store is asked and no clock is read, so what is published depends on wh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+from tributary.attribution.v1.conversion_pb2 import ConversionState
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
 from tributary_attribution.credit_settings import settings_for
-from tributary_domain.attribution import attribute
+from tributary_domain import conversion as domain
+from tributary_domain.attribution import Attribution, attribute
 from tributary_domain.conversion import ConversionStatus, conversion_state
 from tributary_domain.journey import DIRECT, JourneyTouch, path_start
-from tributary_domain.revision import Cause, next_revision
+from tributary_domain.revision import Cause, compare, next_revision
 from tributary_domain.settings import AttributionSettings
 from tributary_domain.windows import CreditableConversion
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_matches import match_of
 from tributary_storage.codec.conversion_parts import ConversionPart
-from tributary_storage.codec.conversion_revisions import change_between, describe_change, touch_of
-from tributary_storage.codec.conversion_states import state_message
-from tributary_storage.codec.touch_sources import SourceTexts, descriptor_of
+from tributary_storage.codec.conversion_revisions import (
+    PublishedConversion,
+    describe_change,
+    facts_digest,
+    snapshot_of,
+)
+from tributary_storage.codec.conversion_states import add_credit, facts_message
 from tributary_storage.redis.conversions import ConversionRecord
 from tributary_storage.redis.descriptors import digest_of
 from tributary_storage.redis.journey_layout import Journey
@@ -45,97 +52,119 @@ class CausingEvent:
     traceparent: str
 
 
-def revise(
-    workspace: Workspace,
-    conversion_id: str,
-    record: ConversionRecord,
-    parts: Sequence[ConversionPart],
-    journey: Journey | None,
-    texts: Mapping[int, bytes],
-    causing: Sequence[CausingEvent],
-    known_causes: Collection[Cause],
-    journey_life_seconds: int,
-) -> ConversionRevised | None:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that is known of a conversion."""
+
+    workspace: Workspace
+    conversion_id: str
+    record: ConversionRecord
+    """What is published, and when that was read."""
+    parts: Sequence[ConversionPart]
+    """In event order."""
+    journey: Journey | None
+    """Of its person; None if it is nobody's, or the journey has expired."""
+    causing: Sequence[CausingEvent]
+    """Events that may have changed it."""
+    known_causes: Collection[Cause]
+    """What a comparison of states cannot see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """What a conversion is from now on."""
+
+    message: ConversionRevised
+    content: bytes
+    """The message, serialised."""
+    state: bytes
+    """The same, without what changed."""
+
+
+def revise(known: Known, source_of: Callable[[str, int], TouchSource], journey_life_seconds: int) -> Revision | None:
     """Says what a conversion is now, if that differs from what is published.
 
     Args:
-        workspace: Whose it is.
-        conversion_id: Its id.
-        record: What is published, and when that was read.
-        parts: Its parts, in event order.
-        journey: Of its person; None if it is nobody's, or the journey has expired.
-        texts: Descriptor -> text, of every descriptor in the journey.
-        causing: Events that may have changed it.
-        known_causes: What a comparison of states cannot see.
+        known: All that is known of it.
+        source_of: (workspace, descriptor) -> source, for every descriptor in the journey.
         journey_life_seconds: How long a journey lives after its last event.
 
     Returns:
         The revision, with its number; None where nothing changed, or only adjustments are known so far.
     """
+    workspace, parts, journey = known.workspace, known.parts, known.journey
     state = conversion_state(
         [part.observation() for part in parts if part.is_observation],
         [part.adjustment() for part in parts if not part.is_observation],
     )
     if state.anchor is None:
         return None
-    published = ConversionRevised.FromString(record.published) if record.published else None
-    settings = settings_for(workspace, state.conversion_time_micros)
-    sources = SourceTexts(_texts_of(published, texts))
-    is_counted_traffic = state.status is not ConversionStatus.UNCOUNTED
-    entries = _entries(journey, settings, sources, sees_internal=not is_counted_traffic)
-    if published is not None and _is_incomplete(journey, settings, state.conversion_time_micros, journey_life_seconds):
-        known = {entry[:2] for entry in entries}
-        entries += [touch for touch in map(touch_of, published.state.touches) if touch[:2] not in known]
-    resetting = {digest_of(name.encode()) for name in settings.path_reset_names}
-    creditable = CreditableConversion(
-        event_time_micros=state.conversion_time_micros,
-        event_hash=state.anchor.event_hash,
-        amount_micros=state.amount_micros or 0,
-        session=state.session,
-        is_anonymous=not state.identifiers,
-        path_start=path_start(entries, state.anchor.order_key, resetting) if resetting else None,
-    )
-    by_id = {part.event.event_id: part for part in parts if part.is_observation}
-    revised = ConversionRevised(
-        workspace=workspace.id,
-        state=state_message(
-            conversion_id,
-            parts,
-            state,
-            attribute(entries, creditable, settings),
-            sources,
-            person_id="" if journey is None else journey.person_id,
-            settings_version=settings.version,
-        ),
-        match=match_of([by_id[observation.event_id] for observation in state.observations]),
-    )
+    time = state.conversion_time_micros
+    published = PublishedConversion(known.record.published) if known.record.published else None
+
+    def source(descriptor: int) -> TouchSource:
+        found = source_of(workspace.id, descriptor)
+        return found if found.rule or published is None else published.sources.get(descriptor, found)
+
+    settings = settings_for(workspace, time)
+    entries = _entries(journey, settings, source, sees_internal=state.status is ConversionStatus.UNCOUNTED)
+    if published is not None and _is_incomplete(journey, settings, time, journey_life_seconds):
+        seen = {entry[:2] for entry in entries}
+        entries += [touch for touch in published.touches if touch[:2] not in seen]
+    attribution = _attribute(entries, state, settings)
+    person_id = "" if journey is None else journey.person_id
     if journey is None and published is not None and state.identifiers:
-        revised.state.person_id = published.state.person_id  # the journey has expired, the person has not
-    change = change_between(published, revised, known_causes)
+        person_id = published.state.person_id  # the journey has expired, the person has not
+    observed = {part.event.event_id: part for part in parts if part.is_observation}
+    match = match_of([observed[observation.event_id] for observation in state.observations])
+    message = facts_message(known.conversion_id, parts, state, person_id=person_id, settings_version=settings.version)
+    facts = ConversionState()
+    facts.CopyFrom(message)
+    new = snapshot_of(message, attribution, facts_digest(facts, match))
+    change = compare(None if published is None else published.snapshot, new, known.known_causes)
     if change is None:
         return None
-    describe_change(published, revised, change)
-    _sign(revised, record, workspace, causing, fallback=parts[0].accept_time_micros)
-    return revised
+    add_credit(message, attribution, source, time)
+    revised = ConversionRevised(workspace=workspace.id, state=message, match=match)
+    _sign(revised, known)
+    kept = revised.SerializeToString(deterministic=True)
+    describe_change(published, revised, change, source)
+    return Revision(revised, revised.SerializeToString(deterministic=True), kept)
 
 
-def _sign(
-    revised: ConversionRevised,
-    record: ConversionRecord,
-    workspace: Workspace,
-    causing: Sequence[CausingEvent],
-    *,
-    fallback: int,
-) -> None:
+def _attribute(
+    entries: Sequence[JourneyTouch], state: domain.ConversionState, settings: AttributionSettings
+) -> Attribution:
+    anchor = state.anchor
+    if anchor is None:
+        raise ValueError("a conversion that nobody observed earns nobody anything")
+    resetting = {digest_of(name.encode()) for name in settings.path_reset_names}
+    return attribute(
+        entries,
+        CreditableConversion(
+            event_time_micros=anchor.event_time_micros,
+            event_hash=anchor.event_hash,
+            amount_micros=state.amount_micros or 0,
+            session=state.session,
+            is_anonymous=not state.identifiers,
+            path_start=path_start(entries, anchor.order_key, resetting) if resetting else None,
+        ),
+        settings,
+    )
+
+
+def _sign(revised: ConversionRevised, known: Known) -> None:
     """Gives a revision its number, its times and what caused it."""
+    record = known.record
     revised.revision = next_revision(record.revision, record.redis_time_micros)
     revised.previous_revision = record.revision
     revised.publish_time.CopyFrom(timestamp(revised.revision))
-    revised.posting_date.CopyFrom(_posting_date(workspace, revised.revision))
-    events = sorted(causing, key=lambda event: (event.accept_time_micros, event.event_id))
+    revised.posting_date.CopyFrom(_posting_date(known.workspace, revised.revision))
+    events = sorted(known.causing, key=lambda event: (event.accept_time_micros, event.event_id))
     revised.causing_event_ids.extend([event.event_id for event in events[:MAX_CAUSING_EVENTS]])
     revised.traceparent = next((event.traceparent for event in events if event.traceparent), "")
-    revised.cause_accept_time.CopyFrom(timestamp(events[0].accept_time_micros if events else fallback))
+    accept_time = events[0].accept_time_micros if events else known.parts[0].accept_time_micros
+    revised.cause_accept_time.CopyFrom(timestamp(accept_time))
 
 
 def _posting_date(workspace: Workspace, publish_micros: int) -> CalendarDate:
@@ -147,15 +176,12 @@ def _posting_date(workspace: Workspace, publish_micros: int) -> CalendarDate:
     return CalendarDate(year=day.year, month=day.month, day=day.day)
 
 
-def _texts_of(published: ConversionRevised | None, texts: Mapping[int, bytes]) -> Mapping[int, bytes]:
-    """Returns the texts of all sources: of the journey, and of what is published."""
-    if published is None:
-        return texts
-    return {**dict(descriptor_of(touch.source) for touch in published.state.touches), **texts}
-
-
 def _entries(
-    journey: Journey | None, settings: AttributionSettings, sources: SourceTexts, *, sees_internal: bool
+    journey: Journey | None,
+    settings: AttributionSettings,
+    source_of: Callable[[int], TouchSource],
+    *,
+    sees_internal: bool,
 ) -> list[JourneyTouch]:
     """Returns the journey as a conversion sees it; internal and test traffic only where it is such traffic itself."""
     if journey is None:
@@ -165,7 +191,7 @@ def _entries(
         entries = [entry for entry in entries if entry.event_hash not in journey.internal]
     if settings.direct_channels != {"Direct"}:
         direct = {
-            entry.descriptor for entry in entries if sources(entry.descriptor).channel in settings.direct_channels
+            entry.descriptor for entry in entries if source_of(entry.descriptor).channel in settings.direct_channels
         }
         entries = [
             entry._replace(flags=entry.flags | DIRECT) if entry.descriptor in direct else entry for entry in entries

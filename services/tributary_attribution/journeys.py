@@ -18,7 +18,7 @@ from tributary_runtime.errors import NotFoundError
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_parts import unpack_parts
-from tributary_storage.codec.touch_sources import SourceTexts
+from tributary_storage.codec.touch_sources import SourceCache
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.journey_layout import Journey
@@ -54,6 +54,7 @@ class JourneyReader:
         self._conversions = conversions
         self._descriptors = descriptors
         self._directory = directory
+        self._sources = SourceCache(descriptors.text)
 
     async def by_person_id(self, workspace_id: str, person_id: str) -> journey_pb2.Journey:
         """Returns a journey by a person id; one of before a merge leads to the person it is now."""
@@ -91,8 +92,7 @@ class JourneyReader:
     async def _message(self, workspace: Workspace, journey: Journey) -> journey_pb2.Journey:
         descriptors = {entry.descriptor for entry in journey.entries if entry.kind != TouchKind.CONVERSION}
         await self._descriptors.read((workspace.id, descriptor) for descriptor in descriptors)
-        texts = {one: text for one in descriptors if (text := self._descriptors.text(workspace.id, one)) is not None}
-        return _message(workspace, journey, SourceTexts(texts))
+        return _message(workspace, journey, lambda descriptor: self._sources(workspace.id, descriptor))
 
 
 def _belongs_to(journey: Journey, workspace: Workspace) -> bool:

@@ -29,7 +29,7 @@ async def _emit(client: redis.asyncio.Redis, conversion_id: str, revision: int) 
     record = (await conversions.observe({conversion_id: {b"12345678": b"part"}}, 60))[conversion_id]
     state = ConversionState(conversion_id=conversion_id)
     revised = ConversionRevised(workspace="w", revision=revision, state=state).SerializeToString()
-    assert await conversions.publish([Publication(record, 1, revision, revised)]) == [True]
+    assert await conversions.publish([Publication(record, 1, revision, revised, revised)]) == [True]
     assert await conversions.emit([(conversion_id, revision)]) == 1
     assert await conversions.emit([(conversion_id, revision)]) == 0
 

@@ -148,10 +148,17 @@ class Attribution:
         await self.attributor.handle([entry(self.workspace.id, events)])
 
     async def published(self, conversion_id: str) -> ConversionRevised | None:
-        """Returns what is published of a conversion."""
+        """Returns the newest revision of a conversion in the log; checks that it is what is published."""
         key = conversion_key(self.workspace.id, conversion_id)
         record = (await self.conversions.observe({key: {}}, 0))[key]
-        return ConversionRevised.FromString(record.published) if record.published else None
+        chain = [revised for revised in await self.logged() if revised.state.conversion_id == conversion_id]
+        if not chain:
+            assert not record.published
+            return None
+        published = ConversionRevised.FromString(record.published)
+        newest = max(chain, key=lambda revised: revised.revision)
+        assert (published.revision, published.state) == (newest.revision, newest.state)
+        return newest
 
     async def logged(self) -> list[ConversionRevised]:
         """Returns the conversion log, oldest first within a shard."""

@@ -7,19 +7,20 @@ what was published before.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
 from tributary.attribution.v1.conversion_pb2 import ConversionState, MatchResolution, RevisionCause
-from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.attribution.v1.credit_pb2 import CreditedTouch, TouchSource, UnattributedReason
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised, CreditDelta
+from tributary.attribution.v1.credit_pb2 import TouchSource, UnattributedReason
 from tributary_domain import attribution as domain
 from tributary_domain.attribution import Attribution
 from tributary_domain.conversion import ConversionStatus
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, JourneyTouch
-from tributary_domain.revision import Cause, Change, Snapshot, compare
+from tributary_domain.revision import Change, Snapshot
 from tributary_storage.clickhouse.names import micros, timestamp
 from tributary_storage.codec.conversion_states import CAUSE_OF_ADJUSTMENT, event_reference, hash_of_reference
 from tributary_storage.codec.touch_sources import descriptor_of
@@ -28,20 +29,57 @@ _KIND_OF_CAUSE: Final = {cause: kind for kind, cause in CAUSE_OF_ADJUSTMENT.item
 _NOT_FACTS: Final = ("touches", "models", "value", "settings_version", "counted", "not_counted_reason", "retracted")
 
 
-def touch_of(touch: CreditedTouch) -> JourneyTouch:
-    """Returns a credited touch as the core knows it, without what only folding needs."""
-    descriptor, _ = descriptor_of(touch.source)
-    flags = DIRECT if touch.source.rule == "direct" else 0
-    return JourneyTouch(micros(touch.touch_time), hash_of_reference(touch.event_id), touch.kind, descriptor, flags)
+class PublishedConversion:
+    """What is published of a conversion now, as far as the next revision must know it.
+
+    Args:
+        content: `ConversionRevised`, with state and match.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        revised = ConversionRevised.FromString(content)
+        self.state = revised.state
+        self.sources: dict[int, TouchSource] = {}
+        """Of its touches, by descriptor."""
+        self.touches: list[JourneyTouch] = []
+        """Its touches as the core knows them, without what only folding needs."""
+        for touch in self.state.touches:
+            descriptor, _ = descriptor_of(touch.source)
+            self.sources[descriptor] = touch.source
+            flags = DIRECT if touch.source.rule == "direct" else 0
+            time, event_hash = micros(touch.touch_time), hash_of_reference(touch.event_id)
+            self.touches.append(JourneyTouch(time, event_hash, touch.kind, descriptor, flags))
+        facts = ConversionState()
+        facts.CopyFrom(self.state)
+        self.snapshot = snapshot_of(self.state, self._attribution(), facts_digest(facts, revised.match))
+
+    def _attribution(self) -> Attribution:
+        state = self.state
+        credits = zip(*([share.credit_micros for share in touch.credits] for touch in state.touches), strict=True)
+        amounts = zip(*([share.value_micros for share in touch.credits] for touch in state.touches), strict=True)
+        return Attribution(
+            touches=tuple(self.touches),
+            credits=tuple(credits) or ((),) * len(state.models),
+            amounts=tuple(amounts) or ((),) * len(state.models),
+            unattributed=tuple(_reason(model.unattributed.reason) for model in state.models),
+            amount_micros=state.value.amount_micros,
+        )
 
 
-def snapshot_of(state: ConversionState, match: MatchResolution) -> Snapshot:
-    """Returns what is compared of a published conversion."""
+def snapshot_of(state: ConversionState, attribution: Attribution, digest: str) -> Snapshot:
+    """Returns what is compared of a conversion.
+
+    Args:
+        state: Its facts; touches and models are not looked at.
+        attribution: Its credit.
+        digest: `facts_digest` of it.
+    """
     if state.counted:
         status = ConversionStatus.COUNTED
     else:
         status = ConversionStatus.RETRACTED if state.retracted else ConversionStatus.UNCOUNTED
     observations = tuple(event_hash(event_id) for event_id in state.observation_event_ids)
+    touches = tuple(JourneyTouch(*touch[:4]) for touch in attribution.touches)
     return Snapshot(
         person_id=state.person_id,
         status=status,
@@ -51,70 +89,60 @@ def snapshot_of(state: ConversionState, match: MatchResolution) -> Snapshot:
         amount_micros=state.value.amount_micros if state.HasField("value") else None,
         observations=observations,
         adjustments=tuple((event_hash(one.event_id), _KIND_OF_CAUSE[one.cause]) for one in state.adjustments),
-        attribution=_attribution(state) if state.counted else None,
-        facts_digest=_facts_digest(state, match),
+        attribution=replace(attribution, touches=touches) if state.counted else None,
+        facts_digest=digest,
         settings_version=state.settings_version,
     )
 
 
-def change_between(
-    displaced: ConversionRevised | None, revised: ConversionRevised, known_causes: Collection[Cause]
-) -> Change | None:
-    """Says what changed; None where nothing did.
+def facts_digest(facts: ConversionState, match: MatchResolution) -> str:
+    """Returns a digest of what is published beside credit and value; `facts` loses those."""
+    for name in _NOT_FACTS:
+        facts.ClearField(name)
+    digest = blake2b(facts.SerializeToString(deterministic=True), digest_size=16)
+    digest.update(match.SerializeToString(deterministic=True))
+    return digest.hexdigest()
+
+
+def describe_change(
+    published: PublishedConversion | None,
+    revised: ConversionRevised,
+    change: Change,
+    source_of: Callable[[int], TouchSource],
+) -> None:
+    """Writes causes and signed differences into a revision.
 
     Args:
-        displaced: What is published now; None if nothing is.
-        revised: What would be, with state and match.
-        known_causes: What the comparison cannot see.
+        published: What it replaces; None for the first.
+        revised: The revision, with its state.
+        change: What changed.
+        source_of: Descriptor -> source of a touch.
     """
-    old = None if displaced is None else snapshot_of(displaced.state, displaced.match)
-    return compare(old, snapshot_of(revised.state, revised.match), known_causes)
-
-
-def describe_change(displaced: ConversionRevised | None, revised: ConversionRevised, change: Change) -> None:
-    """Writes causes and signed differences into a revision."""
     state = revised.state
-    old = ConversionState() if displaced is None else displaced.state
+    old = ConversionState() if published is None else published.state
     revised.causes.extend(RevisionCause.Value(f"REVISION_CAUSE_{cause.name}") for cause in change.causes)
     revised.value_delta_micros = _counted_value(state) - _counted_value(old)
     revised.counted_delta = int(state.counted) - int(old.counted)
     if change.moves:
         revised.replaced_conversion_time.CopyFrom(old.conversion_time)
-    sources = _sources((*old.touches, *state.touches))
+    written: dict[tuple[int, int, int], CreditDelta] = {}
     for delta in change.deltas:
-        if delta.reason:
-            revised.deltas.add(
-                model=delta.model.value, credit_micros=delta.credit_micros, value_micros=delta.amount_micros
-            )
-        else:
-            revised.deltas.add(
-                model=delta.model.value,
-                source=sources[delta.descriptor],
-                touch_event_id=event_reference(delta.touch_hash),
-                touch_time=timestamp(delta.touch_time_micros),
-                credit_micros=delta.credit_micros,
-                value_micros=delta.amount_micros,
-            )
+        key = delta.touch_time_micros, delta.touch_hash, delta.descriptor
+        message = written.get(key)
+        if message is None:
+            message = written[key] = CreditDelta()
+            if not delta.reason:
+                message.source.CopyFrom(source_of(delta.descriptor))
+                message.touch_event_id = event_reference(delta.touch_hash)
+                message.touch_time.CopyFrom(timestamp(delta.touch_time_micros))
+        message.model = delta.model.value
+        message.credit_micros = delta.credit_micros
+        message.value_micros = delta.amount_micros
+        revised.deltas.append(message)
 
 
 def _counted_value(state: ConversionState) -> int:
     return state.value.amount_micros if state.counted else 0
-
-
-def _sources(touches: Iterable[CreditedTouch]) -> dict[int, TouchSource]:
-    return {descriptor_of(touch.source)[0]: touch.source for touch in touches}
-
-
-def _attribution(state: ConversionState) -> Attribution:
-    credits = tuple(zip(*([share.credit_micros for share in touch.credits] for touch in state.touches), strict=True))
-    amounts = tuple(zip(*([share.value_micros for share in touch.credits] for touch in state.touches), strict=True))
-    return Attribution(
-        touches=tuple(map(touch_of, state.touches)),
-        credits=credits or ((),) * len(state.models),
-        amounts=amounts or ((),) * len(state.models),
-        unattributed=tuple(_reason(model.unattributed.reason) for model in state.models),
-        amount_micros=state.value.amount_micros,
-    )
 
 
 def _reason(reason: UnattributedReason.ValueType) -> domain.UnattributedReason | None:
@@ -122,13 +150,3 @@ def _reason(reason: UnattributedReason.ValueType) -> domain.UnattributedReason |
         return None
     name = UnattributedReason.Name(reason).removeprefix("UNATTRIBUTED_REASON_")
     return domain.UnattributedReason[name]
-
-
-def _facts_digest(state: ConversionState, match: MatchResolution) -> str:
-    facts = ConversionState()
-    facts.CopyFrom(state)
-    for name in _NOT_FACTS:
-        facts.ClearField(name)
-    digest = blake2b(facts.SerializeToString(deterministic=True), digest_size=16)
-    digest.update(match.SerializeToString(deterministic=True))
-    return digest.hexdigest()

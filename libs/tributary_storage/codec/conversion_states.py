@@ -14,7 +14,6 @@ from tributary.attribution.v1.conversion_pb2 import (
 )
 from tributary.attribution.v1.credit_pb2 import (
     AppliedModel,
-    CreditedTouch,
     ModelCredit,
     TouchSource,
     UnattributedCredit,
@@ -66,26 +65,22 @@ def hash_of_reference(reference: str) -> int:
     return int(reference[3:], 16) if reference.startswith("x1:") else 0
 
 
-def state_message(
+def facts_message(
     conversion_id: str,
     parts: Sequence[ConversionPart],
     state: domain.ConversionState,
-    attribution: Attribution,
-    source_of: Callable[[int], TouchSource],
     *,
     person_id: str,
     settings_version: str,
 ) -> ConversionState:
-    """Writes down what is known of a conversion.
+    """Writes down what is known of a conversion, but for its credit.
 
     Args:
         conversion_id: Its id.
         parts: All of its parts, in event order.
         state: What they say together; with at least one observation.
-        attribution: Its credit.
-        source_of: Descriptor -> source of a touch.
         person_id: Whose it is; empty if nobody's.
-        settings_version: Under which it was credited.
+        settings_version: Under which it is credited.
     """
     events = {part.event.event_id: part.event for part in parts if part.is_observation}
     seen = [events[observation.event_id] for observation in state.observations]
@@ -107,8 +102,6 @@ def state_message(
         retracted=state.status is ConversionStatus.RETRACTED,
         observation_event_ids=[observation.event_id for observation in state.observations],
         adjustments=_applied(state),
-        models=_models(attribution),
-        touches=_touches(attribution, source_of, state.conversion_time_micros),
         origin=next(filter(None, map(_origin, seen)), Origin.ORIGIN_OTHER),
         customer_type=next(
             filter(None, (event.conversion.customer_type for event in ranked)), CustomerType.CUSTOMER_TYPE_UNSPECIFIED
@@ -137,6 +130,37 @@ def state_message(
             message.experiment.CopyFrom(event.experiment)
             break
     return message
+
+
+def add_credit(
+    message: ConversionState,
+    attribution: Attribution,
+    source_of: Callable[[int], TouchSource],
+    conversion_time_micros: int,
+) -> None:
+    """Adds models and touches to what is known of a conversion.
+
+    Args:
+        message: The conversion.
+        attribution: Its credit.
+        source_of: Descriptor -> source of a touch.
+        conversion_time_micros: When it happened.
+    """
+    message.models.extend(_models(attribution))
+    shares = zip(zip(*attribution.credits, strict=True), zip(*attribution.amounts, strict=True), strict=True)
+    for touch, (credits, amounts) in zip(attribution.touches, shares, strict=True):
+        time, event_hash, kind, descriptor, *_ = touch
+        message.touches.add(
+            event_id=event_reference(event_hash),
+            touch_time=timestamp(time),
+            kind=kind,
+            source=source_of(descriptor),
+            credits=[
+                ModelCredit(credit_micros=credit, value_micros=amount)
+                for credit, amount in zip(credits, amounts, strict=True)
+            ],
+            just_after_conversion=time > conversion_time_micros,
+        )
 
 
 def _by_rank(observations: Iterable[domain.Observation], events: dict[str, Event]) -> list[Event]:
@@ -189,26 +213,3 @@ def _models(attribution: Attribution) -> list[AppliedModel]:
             )
         models.append(AppliedModel(name=model.value, unattributed=unattributed))
     return models
-
-
-def _touches(
-    attribution: Attribution, source_of: Callable[[int], TouchSource], conversion_time_micros: int
-) -> list[CreditedTouch]:
-    touches = []
-    shares = zip(zip(*attribution.credits, strict=True), zip(*attribution.amounts, strict=True), strict=True)
-    for touch, (credits, amounts) in zip(attribution.touches, shares, strict=True):
-        time, event_hash, kind, descriptor, *_ = touch
-        touches.append(
-            CreditedTouch(
-                event_id=event_reference(event_hash),
-                touch_time=timestamp(time),
-                kind=kind,  # type: ignore[arg-type]  # the numbers are the contract's
-                source=source_of(descriptor),
-                credits=[
-                    ModelCredit(credit_micros=credit, value_micros=amount)
-                    for credit, amount in zip(credits, amounts, strict=True)
-                ],
-                just_after_conversion=time > conversion_time_micros,
-            )
-        )
-    return touches

@@ -6,7 +6,7 @@ of it: they are unique, and two clicks of one campaign came from one source.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Final
 
 from tributary.attribution.v1.credit_pb2 import TouchSource
@@ -21,7 +21,6 @@ DIRECT_SOURCE: Final = TouchSource(channel="Direct", source="(direct)", medium="
 DIRECT_TEXT: Final = DIRECT_SOURCE.SerializeToString(deterministic=True)
 
 _CACHED: Final = 50_000
-_Key = tuple[str, str, str, str, str, str, str, str, str, bytes]
 
 
 class TouchSources:
@@ -29,50 +28,38 @@ class TouchSources:
 
     def __init__(self) -> None:
         """Remembers nothing yet."""
-        self._seen: dict[_Key, tuple[int, bytes]] = {}
+        self._seen: dict[tuple[bytes, bytes], tuple[int, bytes]] = {}
 
     def describe(self, evidence: ChannelEvidence, ad: Ad | None) -> tuple[int, bytes]:
         """Returns the descriptor of a touch and the text it stands for.
 
         Args:
-            evidence: How the door decided.
+            evidence: How the door decided; loses its click ids here.
             ad: The ad the caller named, if one.
         """
-        key = (
-            evidence.channel,
-            evidence.sub_channel,
-            evidence.source,
-            evidence.medium,
-            evidence.campaign,
-            evidence.campaign_id,
-            evidence.term,
-            evidence.content,
-            evidence.rule,
-            b"" if ad is None else ad.SerializeToString(deterministic=True),
-        )
+        evidence.ClearField("click_ids")
+        key = evidence.SerializeToString(), b"" if ad is None else ad.SerializeToString()
         found = self._seen.get(key)
         if found is None:
             if len(self._seen) >= _CACHED:
                 self._seen.clear()
-            found = self._seen[key] = _describe(key, ad)
+            found = self._seen[key] = descriptor_of(_source(evidence, ad))
         return found
 
 
-def _describe(key: _Key, ad: Ad | None) -> tuple[int, bytes]:
-    channel, sub_channel, source, medium, campaign, campaign_id, term, content, rule, _ = key
-    message = TouchSource(
-        channel=channel,
-        sub_channel=sub_channel,
-        source=source,
-        medium=medium,
-        campaign=campaign,
-        campaign_id=campaign_id,
-        term=term,
-        content=content,
+def _source(evidence: ChannelEvidence, ad: Ad | None) -> TouchSource:
+    return TouchSource(
+        channel=evidence.channel,
+        sub_channel=evidence.sub_channel,
+        source=evidence.source,
+        medium=evidence.medium,
+        campaign=evidence.campaign,
+        campaign_id=evidence.campaign_id,
+        term=evidence.term,
+        content=evidence.content,
         ad=ad,
-        rule=rule,
+        rule=evidence.rule,
     )
-    return descriptor_of(message)
 
 
 def descriptor_of(source: TouchSource) -> tuple[int, bytes]:
@@ -85,20 +72,27 @@ def descriptor_of(source: TouchSource) -> tuple[int, bytes]:
     return (DIRECT_DESCRIPTOR if text == DIRECT_TEXT else digest_of(text)), text
 
 
-class SourceTexts:
-    """Descriptors -> sources, of one workspace, as far as their texts are known.
+class SourceCache:
+    """Descriptors -> sources, read once each.
 
     Args:
-        texts: Descriptor -> text.
+        text_of: (workspace, descriptor) -> its text, None where it is not known.
     """
 
-    def __init__(self, texts: Mapping[int, bytes]) -> None:
-        self._texts = texts
-        self._read: dict[int, TouchSource] = {DIRECT_DESCRIPTOR: DIRECT_SOURCE}
+    def __init__(self, text_of: Callable[[str, int], bytes | None]) -> None:
+        self._text_of = text_of
+        self._read: dict[tuple[str, int], TouchSource] = {}
 
-    def __call__(self, descriptor: int) -> TouchSource:
-        """Returns the source; an empty one if its text was lost."""
-        source = self._read.get(descriptor)
+    def __call__(self, workspace: str, descriptor: int) -> TouchSource:
+        """Returns the source; an empty one if its text was lost. Not to be changed."""
+        source = self._read.get((workspace, descriptor))
         if source is None:
-            source = self._read[descriptor] = TouchSource.FromString(self._texts.get(descriptor, b""))
+            if descriptor == DIRECT_DESCRIPTOR:
+                return DIRECT_SOURCE
+            text = self._text_of(workspace, descriptor)
+            if text is None:
+                return TouchSource()
+            if len(self._read) >= _CACHED:
+                self._read.clear()
+            source = self._read[workspace, descriptor] = TouchSource.FromString(text)
         return source

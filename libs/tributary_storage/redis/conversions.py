@@ -46,7 +46,7 @@ class ConversionRecord:
     journey_version: int
     """The newest journey that something was computed from."""
     published: bytes
-    """The last published revision, whole; empty: none."""
+    """The last published revision, without what it changed; empty: none."""
     pending: Mapping[int, bytes]
     """Revisions that ClickHouse and the conversion log may lack, oldest first."""
     redis_time_micros: int
@@ -64,6 +64,8 @@ class Publication:
     """Its number; 0: no change, only the journey's version is noted."""
     revised: bytes = field(default=b"", repr=False)
     """The whole revision."""
+    state: bytes = field(default=b"", repr=False)
+    """The same without what it changed: all that the next one must know."""
 
 
 class Conversions:
@@ -125,6 +127,7 @@ class Conversions:
                     len(one.record.parts),
                     one.journey_version,
                     one.revision,
+                    one.state,
                     one.revised,
                 )
             calls.append((names, arguments))

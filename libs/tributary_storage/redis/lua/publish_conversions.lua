@@ -1,13 +1,13 @@
 -- Publishes the new states of conversions, each only if nothing moved since its parts and its journey were read.
 -- KEYS    conversions of one shard
--- ARGV    per conversion {expected last revision, number of parts, journey version, new revision, revision as bytes}
---         new revision 0: no change; what was computed from which journey is noted nevertheless, so that a result
---         from an older journey cannot follow
+-- ARGV    per conversion {expected last revision, number of parts, journey version, new revision, state as bytes, the
+--         same with all that changed}; new revision 0: no change, but from which journey that was computed is noted,
+--         so that a result from an older one cannot follow
 -- Answer  per conversion 1 (published, or no change) or 0 (moved: nothing was written; read again)
 -- Cost    one read and one write per conversion. A second run finds its own revision and answers 0.
 local answers = {}
 for number, conversion in ipairs(KEYS) do
-  local at = 5 * number - 4
+  local at = 6 * number - 5
   local known = redis.call('HMGET', conversion, 'r', 'n', 'j')
   local is_current = (known[1] or '0') == ARGV[at] and (known[2] or '0') == ARGV[at + 1]
     and tonumber(known[3] or '0') <= tonumber(ARGV[at + 2])
@@ -18,7 +18,8 @@ for number, conversion in ipairs(KEYS) do
     if ARGV[at + 3] == '0' then
       if known[3] ~= ARGV[at + 2] then redis.call('HSET', conversion, 'j', ARGV[at + 2]) end
     else
-      redis.call('HSET', conversion, 'r', ARGV[at + 3], 'j', ARGV[at + 2], 's', ARGV[at + 4], 'u' .. ARGV[at + 3], ARGV[at + 4])
+      redis.call('HSET', conversion, 'r', ARGV[at + 3], 'j', ARGV[at + 2], 's', ARGV[at + 4],
+        'u' .. ARGV[at + 3], ARGV[at + 5])
     end
   end
 end
