@@ -200,16 +200,18 @@ def _report_differences(findings: Findings) -> list[str]:
 def _every_change_has_a_cause(findings: Findings, revisions: list[dict[str, Any]]) -> Iterable[Check]:
     yield equal("revisions without a cause", 0, sum(not row["causes"] for row in revisions))
     first: dict[str, list[str]] = {}
-    refunded = set()
+    later: dict[str, set[str]] = {}
     for row in revisions:
-        first.setdefault(row["conversion_id"], row["causes"])
-        if "refund" in row["causes"]:
-            refunded.add(row["conversion_id"])
+        if first.setdefault(row["conversion_id"], row["causes"]) is not row["causes"]:
+            later.setdefault(row["conversion_id"], set()).update(row["causes"])
     yield equal(
         "conversions that begin with cause initial", len(first), sum("initial" in one for one in first.values())
     )
-    true_refunds = sum(conversion.refunded for conversion in findings.truth.values())
-    yield equal("conversions revised by a refund", true_refunds, len(refunded))
+    refunded = sum(conversion.refunded_later for conversion in findings.truth.values())
+    yield equal("conversions revised by a refund", refunded, sum("refund" in causes for causes in later.values()))
+    touched = sum(conversion.touched_late for conversion in findings.truth.values())
+    revised = sum("late_touchpoint" in causes for causes in later.values())
+    yield within("conversions revised by a late touchpoint, at least", touched, len(findings.truth), revised)
     deltas = sum(row["value_delta_micros"] for row in revisions)
     yield equal("deltas sum to the value", sum(one.value_micros for one in findings.truth.values()), deltas)
     counted = sum(row["counted_delta"] for row in revisions)

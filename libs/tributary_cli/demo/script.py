@@ -1,8 +1,8 @@
 """Turns the world into what is sent: every event with the verdict it must get, in two acts.
 
 The first act is the day as it comes: events roughly in time order, with duplicates (some at the same moment over
-another connection), bots, malformed events, refunds that may overtake their orders. The second act comes after every
-conversion was credited: late touchpoints, conflicts, late duplicates.
+another connection), bots, malformed events, refunds that overtake their orders. The second act comes after every conversion
+was credited: refunds, late touchpoints, conflicts, late duplicates.
 """
 
 from __future__ import annotations
@@ -99,7 +99,11 @@ def make_script(seed: int, events: int, now: datetime) -> Script:
                 day.append((visit.time, sending))
         day.extend(_links(person, now))
         for purchase in person.purchases:
-            day.extend(_purchase(rng, person, purchase))
+            day.extend(_purchase(person, purchase))
+            if purchase.refund_overtakes:
+                day.append((purchase.time - timedelta(hours=4), _refund(purchase)))
+            elif purchase.refund_micros:
+                script.second_act.append(_refund(purchase))
     good = [sending for _, sending in day]
     day.extend(_bot(rng, world, index, now) for index in range(round(events * 0.05)))
     day.extend(_malformed(rng, index, now) for index in range(round(events * 0.01)))
@@ -129,7 +133,7 @@ def _links(person: Person, now: datetime) -> Iterator[tuple[datetime, Sending]]:
         yield time, Sending(event, Expected.ACCEPTED)
 
 
-def _purchase(rng: random.Random, person: Person, purchase: Purchase) -> Iterator[tuple[datetime, Sending]]:
+def _purchase(person: Person, purchase: Purchase) -> Iterator[tuple[datetime, Sending]]:
     first = _observation(person, purchase, purchase.event_id, purchase.time, by_backend=purchase.logged_in)
     if purchase.observed_by_backend_too:
         first = _observation(person, purchase, purchase.event_id, purchase.time, by_backend=False)
@@ -139,16 +143,16 @@ def _purchase(rng: random.Random, person: Person, purchase: Purchase) -> Iterato
         second.identifiers.ClearField("visitor_id")
         yield later, Sending(second, Expected.DUPLICATE)
     yield purchase.time, Sending(first, Expected.ACCEPTED)
-    if purchase.refund_micros:
-        event = _event(f"r-{purchase.event_id}", purchase.time + timedelta(minutes=30))
-        refund = event.adjustment
-        refund.conversion_name, refund.order_id = purchase.name, purchase.order_id
-        refund.adjustment_id = f"credit-note-{purchase.order_id}"
-        refund.reason = ADJUSTMENT_REASON_REFUND
-        refund.amount.currency_code, refund.amount.amount_micros = purchase.currency, purchase.refund_micros
-        # One in ten overtakes its order.
-        arrival = purchase.time - timedelta(hours=4) if rng.random() < 0.1 else purchase.time + timedelta(minutes=30)
-        yield arrival, Sending(event, Expected.ACCEPTED)
+
+
+def _refund(purchase: Purchase) -> Sending:
+    event = _event(f"r-{purchase.event_id}", purchase.time + timedelta(minutes=30))
+    refund = event.adjustment
+    refund.conversion_name, refund.order_id = purchase.name, purchase.order_id
+    refund.adjustment_id = f"credit-note-{purchase.order_id}"
+    refund.reason = ADJUSTMENT_REASON_REFUND
+    refund.amount.currency_code, refund.amount.amount_micros = purchase.currency, purchase.refund_micros
+    return Sending(event, Expected.ACCEPTED)
 
 
 def _observation(person: Person, purchase: Purchase, event_id: str, time: datetime, *, by_backend: bool) -> Event:

@@ -46,6 +46,8 @@ class Purchase:
     logged_in: bool
     observed_by_backend_too: bool = False
     refund_micros: int = 0
+    refund_overtakes: bool = False
+    """Whether the refund is sent before the order is."""
 
 
 @dataclass(slots=True)
@@ -124,6 +126,8 @@ def _buy(rng: random.Random, person: Person, now: datetime) -> None:
         is_order = rng.random() < 0.75
         value = rng.randrange(500, 40_000) * 10_000 + rng.randrange(10_000) if is_order else 0
         both = is_order and rng.random() < 0.3
+        # Now and then more is refunded than was paid.
+        refund = rng.randrange(1, value + value // 20) if is_order and rng.random() < 0.38 else 0
         person.purchases.append(
             Purchase(
                 event_id=f"b-{person.number:06d}-{index}",
@@ -135,7 +139,8 @@ def _buy(rng: random.Random, person: Person, now: datetime) -> None:
                 device=rng.randrange(len(person.devices)),
                 logged_in=both or rng.random() < 0.5,
                 observed_by_backend_too=both,
-                refund_micros=rng.randrange(1, value + value // 20) if is_order and rng.random() < 0.38 else 0,
+                refund_micros=refund,
+                refund_overtakes=refund > 0 and rng.random() < 0.1,
             )
         )
     person.visits = [
