@@ -35,6 +35,12 @@ VISIT, CLICK, IMPRESSION, ENGAGED_VIEW, OPEN, COUPON = range(1, 7)
 
 NOT_SET: Final = "(not set)"
 
+KEPT: Final = 16_384
+"""Decisions a workspace keeps: made anew is only what was not seen lately."""
+
+
+UTM_NAMES: Final = ("source", "medium", "campaign", "term", "content", "id")
+
 
 class Ad(NamedTuple):
     """What the caller says of the ad."""
@@ -53,8 +59,8 @@ class Touch(NamedTuple):
     """As `event.v1.TouchpointKind`."""
     page: Url = NO_URL
     referrer: Url = NO_URL
-    utm: Mapping[str, str] = {}
-    """Of the event, by name without "utm_", set ones only; each goes before the page's."""
+    utm: tuple[str, ...] = ()
+    """Of the event, in the order of `UTM_NAMES`; empty if it has none. Each that is set goes before the page's."""
     click_ids: Mapping[str, str] = {}
     """Of the event, by family, set ones only; each goes before the page's."""
     ad: Ad = Ad()
@@ -64,7 +70,10 @@ class Touch(NamedTuple):
 
 
 class ChannelEvidence(NamedTuple):
-    """How a touchpoint's channel was decided. Fields as in `dedup.v1.ChannelEvidence`, where each is explained."""
+    """How a touchpoint's channel was decided: `dedup.v1.ChannelEvidence`, which explains each field.
+
+    But for the click ids: touchpoints alike share one.
+    """
 
     channel: str
     sub_channel: str
@@ -74,14 +83,19 @@ class ChannelEvidence(NamedTuple):
     term: str
     content: str
     campaign_id: str
-    click_ids: tuple[tuple[str, str], ...]
-    """(family, value), those of the event first."""
     rule: str
     referrer_host: str
     referrer_recovered: bool
     continues_session: bool
     utm_ignored: bool
     """Whether there were UTM parameters on a link inside the own site: worth a warning."""
+
+
+def click_ids_of(touch: Touch) -> Mapping[str, str]:
+    """Returns every click id of a touchpoint, family to value; the event's own go before the page's."""
+    if not touch.click_ids:
+        return touch.page.click_ids
+    return {**touch.page.click_ids, **touch.click_ids}
 
 
 class _Family(NamedTuple):
@@ -156,7 +170,7 @@ class ChannelClassifier:
         coupons: Code -> partner.
     """
 
-    __slots__ = ("_coupons", "_ignored", "_own", "_rules")
+    __slots__ = ("_coupons", "_ignored", "_known", "_own", "_rules")
 
     def __init__(
         self,
@@ -168,20 +182,45 @@ class ChannelClassifier:
         self._own = frozenset(domain.removeprefix("*.") for domain in own_domains)
         self._ignored = IGNORED_REFERRERS | {domain.removeprefix("*.") for domain in ignored_referrers}
         self._rules = CompiledRules(rules)
+        self._known: dict[object, ChannelEvidence] = {}
         self._coupons = {code.lower(): partner for code, partner in (coupons or {}).items()}
 
     def classify(self, touch: Touch) -> ChannelEvidence:
         """Returns the channel of a touchpoint and why."""
-        page, referrer = touch.page, touch.referrer
-        host = referrer.host
-        clicks = {**page.click_ids, **touch.click_ids} if touch.click_ids else page.click_ids
-        utm = {**page.utm, **touch.utm} if touch.utm else page.utm
+        page, clicks = touch.page, click_ids_of(touch)
+        # What may decide, and nothing else: a few such keys account for most touchpoints.
+        key = (
+            touch.kind,
+            page.host,
+            page.path if self._rules else "",
+            touch.referrer.host,
+            touch.utm,
+            tuple(page.utm.items()),
+            tuple(clicks),
+            clicks.get("gad_source"),
+            clicks.get("gad_campaignid"),
+            bool(page.click_ids and not touch.click_ids),
+            touch.ad,
+            touch.landing,
+            touch.coupon_code,
+        )
+        evidence = self._known.get(key)
+        if evidence is None:
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            evidence = self._known[key] = self._decide(touch, clicks)
+        return evidence
+
+    def _decide(self, touch: Touch, clicks: Mapping[str, str]) -> ChannelEvidence:
+        page, host = touch.page, touch.referrer.host
+        own_utm = {name: value for name, value in zip(UTM_NAMES, touch.utm, strict=False) if value}
+        utm = {**page.utm, **own_utm}
         if touch.kind <= VISIT and (host or touch.landing is False):
             if host and is_within(host, self._ignored) and not is_within(host, self._own):
-                return _continued("ignored_referrer", host, clicks, utm_ignored=False)
+                return _continued("ignored_referrer", host, utm_ignored=False)
             is_own = bool(host) and self._is_own(host, page.host)
             if touch.landing is False or (is_own and not touch.landing):
-                return _continued("own_site" if is_own else "no_landing", host, clicks, utm_ignored=bool(utm))
+                return _continued("own_site" if is_own else "no_landing", host, utm_ignored=bool(utm))
             if is_own:
                 host = ""
         source, medium, category, rule = self._trace(touch, host, clicks, utm)
@@ -196,7 +235,7 @@ class ChannelClassifier:
             if named is not None:
                 position, channel, sub_channel = named
                 rule = f"workspace:{position}"
-        from_page = bool(page.utm or page.click_ids) and not (touch.utm or touch.click_ids)
+        from_page = bool(page.utm or page.click_ids) and not (own_utm or touch.click_ids)
         return ChannelEvidence(
             channel,
             sub_channel,
@@ -206,7 +245,6 @@ class ChannelClassifier:
             utm.get("term") or ad.keyword,
             utm.get("content", ""),
             utm.get("id") or ad.campaign_id or clicks.get("gad_campaignid", ""),
-            tuple(clicks.items()),
             rule,
             host,
             from_page and not host and channel != DIRECT and touch.kind <= CLICK,
@@ -296,5 +334,5 @@ def _by_referrer(host: str) -> tuple[str, str, Category, str]:
     return source, "referral", category, f"referrer:{category}" if category else "referrer"
 
 
-def _continued(rule: str, host: str, clicks: Mapping[str, str], *, utm_ignored: bool) -> ChannelEvidence:
-    return ChannelEvidence("", "", "", "", "", "", "", "", tuple(clicks.items()), rule, host, False, True, utm_ignored)
+def _continued(rule: str, host: str, *, utm_ignored: bool) -> ChannelEvidence:
+    return ChannelEvidence("", "", "", "", "", "", "", "", rule, host, False, True, utm_ignored)

@@ -9,7 +9,7 @@ The digest is keyed, because it is stored beside claims and short payloads could
 made under an unknown version compare as equal.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Any, Final
@@ -25,6 +25,7 @@ CONTENT_DIGEST_BYTES: Final = 16
 _consent_states = attrgetter(
     "ad_storage", "analytics_storage", "ad_user_data", "ad_personalization", "sale_or_sharing", "gpc"
 )
+"""Five numbers and a truth value, written as Python does: (1, 1, 0, 0, 0, False)."""
 _AMOUNTS = ("goods", "discount", "tax", "shipping", "fees", "gift_card", "cost_of_goods")
 
 Digester = Callable[[EventLike, str | None, Readings], bytes]
@@ -73,17 +74,20 @@ def content_digester(key: bytes) -> Digester:
 def _encode(event: EventLike, kind: str | None, readings: Readings) -> bytes:
     """Writes what an event says, injectively; what is unset and what is empty are one."""
     chunks = [f"{kind}|{event.origin}|{event.traffic}"]
-    for group, values in readings.items():
-        if any(values) and group is not HUMAN_CHECK:
+    breaks = 0
+    for group, (values, joined) in readings.items():
+        if len(joined) >= len(values) and group is not HUMAN_CHECK:  # more than its separators
             chunks.append(group.path)
-            chunks.extend(values)
+            chunks.append(joined)
+            breaks += len(values) + 1
     chunks.append(_numbers(event, kind, readings))
     text = "\0".join(chunks)
-    # Usually no text holds the separator; each group has a fixed number of texts, so the joined ones are unambiguous.
-    is_plain = text.count("\0") == len(chunks) - 1
-    encoded = text.encode() if is_plain else b"\0\0" + encode_parts(*chunks)
-    collections = list(_collections(event, kind, readings))
-    return b"\0".join((encoded, *collections)) if collections else encoded
+    if text.count("\0") != breaks + 1:
+        # A text holds the separator. Otherwise it is unambiguous: each group has a fixed number of texts.
+        said = (part for group, reading in readings.items() for part in (group.path, *reading[0]))
+        text = "\0\0" + encode_parts(chunks[0], chunks[-1], *said).decode()
+    collections = _collections(event, kind, readings)
+    return b"\0".join((text.encode(), *collections)) if collections else text.encode()
 
 
 def _numbers(event: EventLike, kind: str | None, readings: Readings) -> str:
@@ -92,7 +96,7 @@ def _numbers(event: EventLike, kind: str | None, readings: Readings) -> str:
     if CONSENT in readings:
         states = _consent_states(event.consent)
         if any(states):
-            numbers += f";consent={','.join([format(state, 'd') for state in states])}"
+            numbers += f";consent={states}"
     if kind == "touchpoint":
         touchpoint = event.touchpoint
         numbers += f";kind={touchpoint.kind}"
@@ -128,25 +132,27 @@ def _amounts(message: Any) -> str:
     return "".join([f";{name}={getattr(amounts, f'{name}_micros')}" for name in names])
 
 
-def _collections(event: EventLike, kind: str | None, readings: Readings) -> Iterator[bytes]:
+def _collections(event: EventLike, kind: str | None, readings: Readings) -> list[bytes]:
     """Writes lists in their order and maps by key, each with its name and length."""
+    found: list[bytes] = []
     if IDENTIFIERS in readings:
         identifiers = event.identifiers
         if identifiers.device_ids:
-            yield _listed("device_ids", identifiers.device_ids)
+            found.append(_listed("device_ids", identifiers.device_ids))
         if identifiers.other_ids:
-            yield _mapped("other_ids", identifiers.other_ids)
+            found.append(_mapped("other_ids", identifiers.other_ids))
     if event.properties:
-        yield _mapped("properties", event.properties)
+        found.append(_mapped("properties", event.properties))
     if kind == "conversion":
         conversion = event.conversion
         if conversion.coupon_codes:
-            yield _listed("coupon_codes", conversion.coupon_codes)
+            found.append(_listed("coupon_codes", conversion.coupon_codes))
         if conversion.pixel_event_ids:
-            yield _mapped("pixel_event_ids", conversion.pixel_event_ids)
-        yield from map(_item, conversion.items)
+            found.append(_mapped("pixel_event_ids", conversion.pixel_event_ids))
+        found.extend(map(_item, conversion.items))
     elif kind == "adjustment":
-        yield from map(_item, event.adjustment.items)
+        found.extend(map(_item, event.adjustment.items))
+    return found
 
 
 def _listed(name: str, values: Sequence[str]) -> bytes:

@@ -27,6 +27,8 @@ class TextGroup:
     """The fields, in the order in which they are read."""
     limits: tuple[int, ...]
     """The most characters of each."""
+    shortest: int
+    """The smallest of the limits: where all texts together are no longer, none is too long."""
     read: Callable[[Any], tuple[str, ...]]
     """Reads them all from the message."""
     is_kept: bool
@@ -37,16 +39,22 @@ class TextGroup:
         return f"{self.path}.{self.names[position]}" if self.path else self.names[position]
 
 
-Readings = dict[TextGroup, tuple[str, ...]]
+Reading = tuple[tuple[str, ...], str]
+"""What the texts of one message hold, in the order of the group's fields; and all of them joined by NULs."""
+
+
+Readings = dict[TextGroup, Reading]
 """What the texts of an event hold, per message that is set, in the order of the tables below."""
 
 
 def _group(path: str, *, is_kept: bool = False, **limits: int) -> TextGroup:
-    names = tuple(limits)
-    if len(names) == 1:
-        one = attrgetter(names[0])
-        return TextGroup(path, names, tuple(limits.values()), lambda message: (one(message),), is_kept)
-    return TextGroup(path, names, tuple(limits.values()), attrgetter(*names), is_kept)
+    names, most = tuple(limits), tuple(limits.values())
+    read = attrgetter(*names) if len(names) > 1 else _one_text(names[0])
+    return TextGroup(path, names, most, min(most), read, is_kept)
+
+
+def _one_text(name: str) -> Callable[[Any], tuple[str, ...]]:
+    return lambda message: (getattr(message, name),)
 
 
 def _words(text: str) -> list[str]:
@@ -145,33 +153,40 @@ def read_texts(event: EventLike, kind: str | None) -> Readings:
         event: The event.
         kind: `event.WhichOneof("kind")`.
     """
-    readings = {EVENT: EVENT.read(event)}
+    joined_by = "\0".join
+    values = EVENT.read(event)
+    readings: Readings = {EVENT: (values, values[0])}
     own, parts = _KINDS.get(kind, _NO_KIND)
     if own is not None and kind is not None:
         message = getattr(event, kind)
-        readings[own] = own.read(message)
+        values = own.read(message)
+        readings[own] = values, joined_by(values)
+        has = message.HasField
         for name, group in parts:
-            if message.HasField(name):
-                readings[group] = group.read(getattr(message, name))
+            if has(name):
+                values = group.read(getattr(message, name))
+                readings[group] = values, joined_by(values)
     has = event.HasField
     for name, group in _PARTS:
         if has(name):
-            readings[group] = group.read(getattr(event, name))
+            values = group.read(getattr(event, name))
+            readings[group] = values, joined_by(values)
     if IDENTIFIERS in readings and event.identifiers.HasField("address"):
-        readings[ADDRESS] = ADDRESS.read(event.identifiers.address)
+        values = ADDRESS.read(event.identifiers.address)
+        readings[ADDRESS] = values, joined_by(values)
     return readings
 
 
 def check_texts(readings: Readings) -> list[Reason]:
     """Returns a reason per text that is longer than its field allows, or that is kept and holds an e-mail address."""
     found: list[Reason] = []
-    for group, values in readings.items():
-        if any(map(gt, map(len, values), group.limits)):
+    for group, (values, joined) in readings.items():
+        if len(joined) > group.shortest and any(map(gt, map(len, values), group.limits)):
             for position, (value, limit) in enumerate(zip(values, group.limits, strict=True)):
                 if len(value) > limit:
                     message = f"Longer than {limit} characters."
                     found.append(Reason(ReasonCode.FIELD_TOO_LONG, group.field(position), message))
-        if group.is_kept and "@" in "".join(values):
+        if group.is_kept and "@" in joined:
             found.extend(personal(group.field(n)) for n, value in enumerate(values) if looks_personal(value))
     return found
 

@@ -5,6 +5,7 @@ fields would copy both; most evidence, click ids apart, has been written before.
 parses as the `AdmittedEvent` it stands for, which a test shows.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -16,65 +17,68 @@ from tributary_domain.channel import CHANNEL_RULES_VERSION
 _EVENT_TAG: Final = bytes((AdmittedEvent.EVENT_FIELD_NUMBER << 3 | 2,))
 _EVIDENCE_TAG: Final = bytes((AdmittedEvent.CHANNEL_EVIDENCE_FIELD_NUMBER << 3 | 2,))
 _CLICK_ID_TAG: Final = bytes((ChannelEvidence.CLICK_IDS_FIELD_NUMBER << 3 | 2,))
+_NO_CLICKS: Final[Mapping[str, str]] = {}
 
 
-def join(event: Event, learned: AdmittedEvent, evidence: channel.ChannelEvidence | None) -> bytes:
+def join(
+    event: Event,
+    learned: AdmittedEvent,
+    evidence: channel.ChannelEvidence | None = None,
+    click_ids: Mapping[str, str] = _NO_CLICKS,
+) -> bytes:
     """Returns a serialised `AdmittedEvent`.
 
     Args:
         event: As it shall be stored.
         learned: All else but the evidence.
         evidence: A touchpoint's.
+        click_ids: Those of the evidence, family to value.
     """
     body = event.SerializeToString()
-    parts = [_EVENT_TAG, varint(len(body)), body, learned.SerializeToString()]
-    if evidence is not None:
-        written = _without_click_ids(*evidence[:8], *evidence[9:13])
-        if evidence.click_ids:
-            written += _click_ids(event, evidence.click_ids)
-        parts += (_EVIDENCE_TAG, varint(len(written)), written)
-    return b"".join(parts)
+    if evidence is None:
+        return b"".join((_EVENT_TAG, varint(len(body)), body, learned.SerializeToString()))
+    written = _write_evidence(evidence)
+    if click_ids:
+        written += _write_click_ids(event, click_ids)
+    return b"".join(
+        (
+            _EVENT_TAG,
+            varint(len(body)),
+            body,
+            learned.SerializeToString(),
+            _EVIDENCE_TAG,
+            varint(len(written)),
+            written,
+        )
+    )
 
 
 @lru_cache(8_192)
-def _without_click_ids(
-    named: str,
-    sub_channel: str,
-    source: str,
-    medium: str,
-    campaign: str,
-    term: str,
-    content: str,
-    campaign_id: str,
-    rule: str,
-    referrer_host: str,
-    referrer_recovered: bool,
-    continues_session: bool,
-) -> bytes:
-    """Writes evidence but for its click ids: few texts account for most touchpoints."""
+def _write_evidence(evidence: channel.ChannelEvidence) -> bytes:
+    """Writes evidence without click ids: touchpoints alike share it."""
     return ChannelEvidence(
-        channel=named,
-        sub_channel=sub_channel,
-        source=source,
-        medium=medium,
-        campaign=campaign,
-        term=term,
-        content=content,
-        campaign_id=campaign_id,
-        rule=rule,
+        channel=evidence.channel,
+        sub_channel=evidence.sub_channel,
+        source=evidence.source,
+        medium=evidence.medium,
+        campaign=evidence.campaign,
+        term=evidence.term,
+        content=evidence.content,
+        campaign_id=evidence.campaign_id,
+        rule=evidence.rule,
         rules_version=CHANNEL_RULES_VERSION,
-        referrer_host=referrer_host,
-        referrer_recovered=referrer_recovered,
-        continues_session=continues_session,
+        referrer_host=evidence.referrer_host,
+        referrer_recovered=evidence.referrer_recovered,
+        continues_session=evidence.continues_session,
     ).SerializeToString()
 
 
-def _click_ids(event: Event, found: tuple[tuple[str, str], ...]) -> bytes:
+def _write_click_ids(event: Event, click_ids: Mapping[str, str]) -> bytes:
     """Writes click ids; one without a time of its own was clicked when the event happened."""
     has_time = event.HasField("click_ids") and event.click_ids.HasField("click_time")
     click_time = event.click_ids.click_time if has_time else event.event_time
     written = b""
-    for family, value in found:
+    for family, value in click_ids.items():
         if family != "kx":  # an e-mail address in disguise
             click = ClickId(family=family, value=value, click_time=click_time).SerializeToString()
             written += _CLICK_ID_TAG + varint(len(click)) + click

@@ -4,7 +4,7 @@ This is the hot path: it runs for every event, so it reads few fields, each once
 The one rule: nothing here waits. What an event means is decided by the domain; whether it exists, by dedup.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
@@ -13,6 +13,7 @@ from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts, validation
 from tributary_domain.bots import AgentKind, Observer, judge_user_agent
 from tributary_domain.business_keys import NO_KEY, BusinessKey, business_key, has_business_key
+from tributary_domain.channel import click_ids_of
 from tributary_domain.conversion import SourceRank
 from tributary_domain.event_times import MICROS, clock_correction, read_micros
 from tributary_domain.identifiers import Identity
@@ -21,17 +22,18 @@ from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_ingestion.admitted import join
-from tributary_ingestion.evidence import classify
 from tributary_ingestion.reasons import to_messages
 from tributary_ingestion.sealing import refused_rest, strip
+from tributary_ingestion.touches import touch_of
 from tributary_ingestion.workspace_rules import WorkspaceRules
 
 _ACCEPTED: Final = verdict_pb2.VERDICT_ACCEPTED
 _QUARANTINED: Final = verdict_pb2.VERDICT_QUARANTINED
 _REJECTED: Final = verdict_pb2.VERDICT_REJECTED
 _VERSION_BYTE: Final = bytes([PAYLOAD_DIGEST_VERSION])
-_NO_CONTEXT: Final = ("",) * 7
+_NO_CONTEXT: Final[texts.Reading] = (("",) * 7, "")
 FRONT_RANK, BACKEND_RANK = int(SourceRank.FRONT), int(SourceRank.BACKEND)
+_NO_CLICKS: Final[Mapping[str, str]] = {}
 _UNUSABLE_ID: Final = frozenset({ReasonCode.EVENT_ID_TOO_LONG, ReasonCode.EVENT_ID_RESERVED})
 
 _NO_IDENTIFIER: Final = Reason(
@@ -104,7 +106,7 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
         return _refuse(event, kind, readings, rules, payload_digest, rejections)
 
     is_touchpoint = kind == "touchpoint"
-    client_ip, user_agent, page_url, referrer_url, *_ = readings.get(texts.CONTEXT, _NO_CONTEXT)
+    client_ip, user_agent, page_url, referrer_url, *_ = readings.get(texts.CONTEXT, _NO_CONTEXT)[0]
     observer = int(event.context.observed_by)
     agent, reason = judge_user_agent(user_agent, observer, is_touchpoint)
     suspicions: list[Reason] = []
@@ -114,9 +116,12 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     validation.suspect(event, kind, readings, rules.expected, suspicions)
     page = read_url(page_url) if page_url else NO_URL
     referrer = read_referrer(referrer_url) if referrer_url else NO_URL
-    evidence = classify(rules.channels, event, readings, page, referrer) if is_touchpoint else None
-    if evidence is not None and evidence.utm_ignored:
-        warnings.append(_UTM_IGNORED)
+    touch = evidence = None
+    if is_touchpoint:
+        touch = touch_of(event, readings, page, referrer)
+        evidence = rules.channels.classify(touch)
+        if evidence.utm_ignored:
+            warnings.append(_UTM_IGNORED)
     if correction:
         warnings.append(_CORRECTED)
 
@@ -146,7 +151,8 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
         learned.adjustment_key = key.order_digest
     if correction:
         learned.clock_correction_micros = correction
-    admitted = join(event, learned, evidence)
+    clicks = click_ids_of(touch) if touch is not None else _NO_CLICKS
+    admitted = join(event, learned, evidence, clicks)
     return Packed(event_id, verdict, reasons, digest, payload_digest, key, rank, admitted)
 
 
@@ -162,7 +168,7 @@ def _refuse(
     derived = derived_event_id(rules.content_digest(event, kind, readings))
     event_id = event.event_id or derived
     is_usable = not any(reason.code in _UNUSABLE_ID for reason in rejections)
-    _, _, page_url, referrer_url, *_ = readings.get(texts.CONTEXT, _NO_CONTEXT)
+    _, _, page_url, referrer_url, *_ = readings.get(texts.CONTEXT, _NO_CONTEXT)[0]
     strip(event, readings, read_url(page_url), read_url(referrer_url))
     event.event_id = event_id
     learned = AdmittedEvent(
@@ -176,7 +182,7 @@ def _refuse(
         payload_digest,
         NO_KEY,
         0,
-        join(refused_rest(event, rejections), learned, None),
+        join(refused_rest(event, rejections), learned),
     )
 
 
@@ -213,13 +219,17 @@ def _identify(
 ) -> Identity:
     """Returns whom the event names; adds what is wrong with how it does."""
     named = readings.get(texts.IDENTIFIERS)
-    identity = Identity([], [], []) if named is None else rules.identification.identify(event.identifiers, named)
+    identity = _nobody() if named is None else rules.identification.identify(event.identifiers, named[0])
     if identity.rejections:
         found.extend(identity.rejections)
     elif not identity.tokens and kind != "adjustment":
         found.append(_NO_IDENTIFIER)
         found.extend(identity.warnings)
     return identity
+
+
+def _nobody() -> Identity:
+    return Identity([], [], [])
 
 
 def _settle_time(event: Event, correction: int) -> None:

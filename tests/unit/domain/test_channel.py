@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from tributary_domain.channel import COUPON, IMPRESSION, OPEN, VISIT, Ad, ChannelClassifier, ChannelEvidence, Touch
+from tributary_domain.channel import (
+    COUPON,
+    IMPRESSION,
+    OPEN,
+    UTM_NAMES,
+    VISIT,
+    Ad,
+    ChannelClassifier,
+    ChannelEvidence,
+    Touch,
+    click_ids_of,
+)
 from tributary_domain.channel_groups import default_channel
 from tributary_domain.channel_lists import Category, category_of_host, category_of_source
 from tributary_domain.urls import read_referrer, read_url
@@ -35,8 +46,20 @@ def classify(
     classifier: ChannelClassifier | None = None,
     **more: Any,
 ) -> ChannelEvidence:
-    touch = Touch(kind, read_url(page), read_referrer(referrer), utm or {}, click_ids or {}, **more)
+    touch = a_touch(page, referrer, kind, utm, click_ids, **more)
     return (classifier or ChannelClassifier()).classify(touch)
+
+
+def a_touch(
+    page: str = "https://shop.example/",
+    referrer: str = "",
+    kind: int = VISIT,
+    utm: dict[str, str] | None = None,
+    click_ids: dict[str, str] | None = None,
+    **more: Any,
+) -> Touch:
+    own_utm = tuple((utm or {}).get(name, "") for name in UTM_NAMES) if utm else ()
+    return Touch(kind, read_url(page), read_referrer(referrer), own_utm, click_ids or {}, **more)
 
 
 def name(case: dict[str, Any]) -> str:
@@ -157,12 +180,12 @@ def test_fbclid_alone_is_no_proof_of_an_ad_but_utm_beside_it_is() -> None:
 
 
 def test_a_click_id_of_the_event_goes_before_the_page() -> None:
-    evidence = classify("https://shop.example/?gclid=page", click_ids={"gclid": "event"})
-    assert dict(evidence.click_ids) == {"gclid": "event"}
+    touch = a_touch("https://shop.example/?gclid=page&fbclid=f", click_ids={"gclid": "event"})
+    assert click_ids_of(touch) == {"gclid": "event", "fbclid": "f"}
 
 
 def test_case_of_a_click_id_is_kept() -> None:
-    assert dict(classify("https://shop.example/?gclid=AbC-_x").click_ids) == {"gclid": "AbC-_x"}
+    assert click_ids_of(a_touch("https://shop.example/?gclid=AbC-_x")) == {"gclid": "AbC-_x"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,324 @@
+"""One event at the door: what is decided, what is learned, what is left outside."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.event.v1 import verdict_pb2
+from tributary.event.v1.event_pb2 import Event
+from tributary_domain.channel import click_ids_of
+from tributary_domain.ids import conversion_id, event_digest, order_digest
+from tributary_domain.texts import read_texts
+from tributary_domain.urls import read_referrer, read_url
+from tributary_ingestion.admitted import join
+from tributary_ingestion.intake import Packed, take, take_all
+from tributary_ingestion.touches import touch_of
+from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
+from tributary_runtime.workspaces import Workspace
+
+NOW = 1_795_000_000_000_000
+BROWSER = "Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+ACCEPTED, QUARANTINED, REJECTED = (
+    verdict_pb2.VERDICT_ACCEPTED,
+    verdict_pb2.VERDICT_QUARANTINED,
+    verdict_pb2.VERDICT_REJECTED,
+)
+
+
+def rules(**settings: Any) -> WorkspaceRules:
+    workspace = {"id": "shop", "pepper": {"value": "p" * 16}, "default_region": "DE", **settings}
+    return compile_rules(Workspace.model_validate(workspace))
+
+
+def pack(event: Event, own: WorkspaceRules | None = None, *, backfill: bool = False) -> tuple[Packed, AdmittedEvent]:
+    packed = take(event, own or rules(), NOW, backfill=backfill)
+    return packed, AdmittedEvent.FromString(packed.admitted)
+
+
+def codes(packed: Packed) -> list[str]:
+    return [reason.code.value for reason in packed.reasons]
+
+
+def a_visit(**context: str) -> Event:
+    event = Event(event_id="e-1")
+    event.event_time.FromMicroseconds(NOW)
+    event.touchpoint.kind = 1
+    event.identifiers.visitor_id = "v-1"
+    for name, value in {"user_agent": BROWSER, **context}.items():
+        setattr(event.context, name, value)
+    return event
+
+
+def a_purchase(micros: int = 10_000_000) -> Event:
+    event = Event(event_id="e-2")
+    event.event_time.FromMicroseconds(NOW)
+    event.conversion.name = "purchase"
+    event.conversion.order_id = "o-1"
+    event.conversion.value.currency_code = "EUR"
+    event.conversion.value.amount_micros = micros
+    event.identifiers.customer_id = "k-1"
+    return event
+
+
+def a_refund(adjustment_id: str = "") -> Event:
+    event = Event(event_id="e-3")
+    event.event_time.FromMicroseconds(NOW)
+    event.adjustment.conversion_name = "purchase"
+    event.adjustment.order_id = "o-1"
+    event.adjustment.adjustment_id = adjustment_id
+    event.adjustment.reason = 1
+    event.adjustment.amount.currency_code = "EUR"
+    event.adjustment.amount.amount_micros = 1
+    return event
+
+
+def test_a_touchpoint_carries_what_the_door_learned() -> None:
+    packed, admitted = pack(
+        a_visit(page_url="https://shop.example/?gclid=G1&utm_campaign=spring", client_ip="203.0.113.7")
+    )
+    assert (packed.verdict, packed.reasons, packed.key.conversion_id) == (ACCEPTED, [], "")
+    assert packed.event_digest == event_digest("shop", "e-1")
+    evidence = admitted.channel_evidence
+    assert (evidence.channel, evidence.campaign, evidence.rule) == ("Paid Search", "spring", "click_id:gclid")
+    assert [(one.family, one.value, one.click_time.ToMicroseconds()) for one in evidence.click_ids] == [
+        ("gclid", "G1", NOW)
+    ]
+    assert evidence.rules_version == 1
+    assert admitted.identity_tokens[0].startswith("visitor:")
+    assert admitted.payload_digest == b"\x01" + packed.payload_digest
+    assert admitted.source_rank == 1
+    assert len(admitted.visitor.address_token) == 16
+    assert not admitted.visitor.bot
+
+
+def test_a_conversion_claims_its_order_and_speaks_for_the_backend() -> None:
+    packed, admitted = pack(a_purchase())
+    digest = order_digest("shop", "purchase", "", "o-1")
+    assert packed.key.order_digest == digest
+    assert packed.key.conversion_id == conversion_id(digest) == admitted.conversion_id
+    assert (packed.source_rank, admitted.source_rank) == (2, 2)
+    assert not admitted.HasField("channel_evidence")
+
+
+def test_a_conversion_that_a_browser_observed_ranks_below_the_backend() -> None:
+    event = a_purchase()
+    event.context.observed_by = 1
+    assert pack(event)[0].source_rank == 1
+
+
+def test_an_adjustment_names_its_conversion_and_claims_its_number() -> None:
+    packed, admitted = pack(a_refund("refund-1"))
+    assert admitted.conversion_id == conversion_id(order_digest("shop", "purchase", "", "o-1"))
+    assert admitted.adjustment_key == packed.key.order_digest != b""
+    assert pack(a_refund())[1].adjustment_key == b""
+
+
+def test_an_adjustment_needs_no_identifier() -> None:
+    assert pack(a_refund())[0].verdict == ACCEPTED
+
+
+def test_nothing_personal_is_left_in_the_event() -> None:
+    event = a_visit(
+        client_ip="203.0.113.7",
+        page_url="https://shop.example/?email=a%40b.de&x=1",
+        referrer_url="https://mail.example/?token=t",
+    )
+    event.identifiers.email = "a@b.de"
+    event.identifiers.address.city = "Berlin"
+    event.human_check.token = "token"
+    event.human_check.provider = 1
+    event.click_ids.kx = "k"
+    _, admitted = pack(event)
+    kept = admitted.event
+    assert not kept.HasField("identifiers")
+    assert (kept.context.client_ip, kept.context.user_agent) == ("", "")
+    assert kept.context.page_url == "https://shop.example/?x=1"
+    assert kept.context.referrer_url == "https://mail.example/"
+    assert kept.human_check.token == ""
+    assert kept.click_ids.kx == ""
+    assert "kx" not in [one.family for one in admitted.channel_evidence.click_ids]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "field"),
+    [
+        pytest.param(lambda e: e.ClearField("identifiers"), "IDENTIFIER_MISSING", "identifiers", id="nobody"),
+        pytest.param(lambda e: e.ClearField("event_time"), "EVENT_TIME_MISSING", "event_time", id="no time"),
+        pytest.param(lambda e: setattr(e.event_time, "nanos", -1), "TIME_MALFORMED", "event_time", id="bad time"),
+        pytest.param(lambda e: setattr(e.sent_time, "nanos", -1), "TIME_MALFORMED", "sent_time", id="bad sent time"),
+        pytest.param(
+            lambda e: e.event_time.FromMicroseconds(NOW + 301 * 10**6),
+            "EVENT_TIME_OUT_OF_WINDOW",
+            "event_time",
+            id="ahead",
+        ),
+        pytest.param(
+            lambda e: setattr(e.identifiers, "email_sha256", "x"),
+            "HASH_MALFORMED",
+            "identifiers.email_sha256",
+            id="bad hash",
+        ),
+        pytest.param(
+            lambda e: e.identifiers.device_ids.extend(["d"] * 9),
+            "FIELD_TOO_LONG",
+            "identifiers.device_ids",
+            id="nine devices",
+        ),
+        pytest.param(
+            lambda e: e.identifiers.device_ids.append("d" * 257),
+            "FIELD_TOO_LONG",
+            "identifiers.device_ids",
+            id="a long device id",
+        ),
+    ],
+)
+def test_what_can_never_be_right_is_rejected_with_its_field(change: Any, code: str, field: str) -> None:
+    event = a_visit()
+    change(event)
+    packed, admitted = pack(event)
+    assert packed.verdict == admitted.verdict == REJECTED
+    assert [(reason.code.value, reason.field) for reason in packed.reasons] == [(code, field)]
+    assert [reason.field for reason in admitted.reasons] == [field]
+    assert packed.key.order_digest == b""
+
+
+def test_an_identifier_that_stands_for_nobody_is_no_identifier() -> None:
+    event = a_visit()
+    event.identifiers.visitor_id = "undefined"
+    assert codes(pack(event)[0]) == ["IDENTIFIER_MISSING", "IDENTIFIER_BLOCKED"]
+
+
+def test_beside_a_good_identifier_a_blocked_one_is_a_warning() -> None:
+    event = a_visit()
+    event.identifiers.customer_id = "null"
+    packed, admitted = pack(event)
+    assert (packed.verdict, codes(packed)) == (ACCEPTED, ["IDENTIFIER_BLOCKED"])
+    assert len(admitted.identity_tokens) == 1
+
+
+@pytest.mark.parametrize("event_id", ["d1:mine", "x" * 129])
+def test_an_unusable_id_is_counted_under_a_derived_one(event_id: str) -> None:
+    event, twin = a_visit(), a_visit()
+    event.event_id = twin.event_id = event_id
+    packed, admitted = pack(event)
+    assert packed.verdict == REJECTED
+    assert packed.event_digest != event_digest("shop", event_id)
+    assert packed.event_digest == pack(twin)[0].event_digest
+    assert len(admitted.event.event_id) <= 128
+
+
+def test_a_refused_event_keeps_no_personal_data_and_no_endless_text() -> None:
+    event = a_visit()
+    event.properties["note"] = "ann@example.com"
+    assert b"ann@" not in pack(event)[0].admitted
+    event = a_visit()
+    event.touchpoint.title = "x" * 1_000_000
+    assert len(pack(event)[0].admitted) < 1_000
+
+
+def test_an_event_without_id_gets_one_from_its_content() -> None:
+    event, twin, later = a_visit(), a_visit(), a_visit()
+    for one in (event, twin, later):
+        one.event_id = ""
+    later.event_time.nanos += 1_000
+    packed, admitted = pack(event)
+    assert packed.event_id.startswith("d1:")
+    assert admitted.event.event_id == packed.event_id == pack(twin)[0].event_id != pack(later)[0].event_id
+
+
+def test_times_are_truncated_to_microseconds() -> None:
+    event = a_visit()
+    event.event_time.nanos = 1_999
+    assert pack(event)[1].event.event_time.nanos == 1_000
+
+
+def test_a_phone_offline_for_48_hours_with_a_clock_3_hours_fast_gets_its_times_right() -> None:
+    fast = 3 * 3_600 * 10**6
+    happened = NOW - 48 * 3_600 * 10**6
+    event = a_visit()
+    event.event_time.FromMicroseconds(happened + fast)
+    event.sent_time.FromMicroseconds(NOW + fast)
+    packed, admitted = pack(event)
+    assert (packed.verdict, codes(packed)) == (ACCEPTED, ["CLOCK_CORRECTED"])
+    assert admitted.event.event_time.ToMicroseconds() == happened
+    assert admitted.clock_correction_micros == -fast
+
+
+def test_an_old_order_is_taken_for_longer_than_an_old_visit() -> None:
+    visit, purchase = a_visit(), a_purchase()
+    for event in (visit, purchase):
+        event.event_time.FromMicroseconds(NOW - 100 * 86_400 * 10**6)
+    assert codes(pack(visit)[0]) == ["EVENT_TIME_OUT_OF_WINDOW"]
+    assert pack(purchase)[0].verdict == ACCEPTED
+
+
+def test_backfill_lifts_the_window_and_leaves_clocks_alone() -> None:
+    event = a_visit()
+    event.event_time.FromMicroseconds(NOW - 900 * 86_400 * 10**6)
+    event.sent_time.FromMicroseconds(NOW - 900 * 86_400 * 10**6)
+    packed, admitted = pack(event, backfill=True)
+    assert packed.verdict == ACCEPTED
+    assert admitted.clock_correction_micros == 0
+
+
+def test_a_bot_is_quarantined_and_named() -> None:
+    packed, admitted = pack(
+        a_visit(user_agent="Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)")
+    )
+    assert (packed.verdict, codes(packed)) == (QUARANTINED, ["BOT_USER_AGENT"])
+    assert (admitted.visitor.bot, admitted.visitor.bot_name, admitted.visitor.bot_category) == (
+        True,
+        "Googlebot",
+        "search",
+    )
+
+
+def test_an_http_library_is_a_warning() -> None:
+    packed, admitted = pack(a_visit(user_agent="python-requests/2.31"))
+    assert (packed.verdict, codes(packed)) == (ACCEPTED, ["HTTP_LIBRARY_USER_AGENT"])
+    assert (admitted.visitor.bot, admitted.visitor.bot_category) == (False, "library")
+
+
+def test_an_unexpected_amount_is_quarantined() -> None:
+    amounts = [{"currency": "EUR", "minimum": 1, "maximum": 100}]
+    own = rules(conversions=[{"name": "purchase", "expected_amounts": amounts}])
+    assert codes(pack(a_purchase(101 * 10**6), own)[0]) == ["AMOUNT_UNEXPECTED"]
+    assert pack(a_purchase(100 * 10**6), own)[0].verdict == ACCEPTED
+
+
+def test_campaign_parameters_within_the_own_site_are_a_warning() -> None:
+    event = a_visit(page_url="https://shop.example/a?utm_source=banner", referrer_url="https://shop.example/")
+    packed, admitted = pack(event)
+    assert codes(packed) == ["UTM_ON_OWN_SITE"]
+    assert admitted.channel_evidence.continues_session
+
+
+def test_a_retry_has_the_payload_digest_of_the_first_attempt() -> None:
+    first, retry = a_visit(client_ip="203.0.113.7"), a_visit(client_ip="203.0.113.7")
+    retry.event_time.FromMicroseconds(NOW - 1)
+    retry.sent_time.FromMicroseconds(NOW - 1)
+    assert pack(first)[0].payload_digest == pack(retry)[0].payload_digest
+
+
+def test_the_order_of_a_call_is_kept() -> None:
+    events = [a_visit(), a_purchase(), a_refund()]
+    assert [one.event_id for one in take_all(events, rules(), NOW, backfill=False)] == ["e-1", "e-2", "e-3"]
+
+
+def test_what_is_joined_is_the_message_it_stands_for() -> None:
+    event = a_visit(page_url="https://shop.example/?gclid=G1&utm_source=s", referrer_url="https://www.google.com/")
+    readings = read_texts(event, "touchpoint")
+    touch = touch_of(event, readings, read_url(event.context.page_url), read_referrer(event.context.referrer_url))
+    evidence = rules().channels.classify(touch)
+    learned = AdmittedEvent(verdict=ACCEPTED, identity_tokens=["visitor:x"], source_rank=1)
+    joined = AdmittedEvent.FromString(join(event, learned, evidence, click_ids_of(touch)))
+    assert joined.event == event
+    for field in evidence._fields:
+        if field != "utm_ignored":
+            assert getattr(joined.channel_evidence, field) == getattr(evidence, field)
+    joined.ClearField("event")
+    joined.ClearField("channel_evidence")
+    assert joined == learned
