@@ -43,7 +43,7 @@ class MoneyLike(Protocol):
         ...
 
 
-class IdentifiersLike(Protocol):
+class IdentifiersLike(MessageLike, Protocol):
     """An `event.v1.Identifiers`."""
 
     @property
@@ -84,6 +84,11 @@ class IdentifiersLike(Protocol):
     @property
     def other_ids(self) -> Mapping[str, str]:
         """By kind."""
+        ...
+
+    @property
+    def address(self) -> Any:
+        """An `event.v1.PostalAddress`."""
         ...
 
 
