@@ -1,8 +1,8 @@
 """Turns the world into what is sent: every event with the verdict it must get, in two acts.
 
 The first act is the day as it comes: events roughly in time order, with duplicates (some at the same moment over
-another connection), bots, malformed events, refunds that overtake their orders. The second act comes after every conversion
-was credited: refunds, late touchpoints, conflicts, late duplicates.
+another connection), bots, malformed events, refunds that overtake their orders. The second act comes after every
+conversion was credited: refunds, late touchpoints, conflicts, late duplicates.
 """
 
 from __future__ import annotations
