@@ -1,0 +1,57 @@
+"""The stack as tests and the demo use it: any part can be killed and brought back; a bad start leaves nothing."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import is_alive
+from tests.support.stack import running_stack
+from tributary_cli.errors import StackError
+from tributary_cli.stack.health import SERVICES, Health, check_health
+from tributary_cli.stack.stack import Stack
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture(scope="module")
+def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """An installation of these tests' own, because they kill its parts."""
+    with running_stack(tmp_path_factory.mktemp("stack"), {"shop": {}}) as (stack, _):
+        yield stack
+
+
+@pytest.mark.parametrize("part", ["redis", "clickhouse", *SERVICES])
+def test_a_part_that_was_killed_is_brought_back_where_it_was(own_stack: Stack, part: str) -> None:
+    pid = own_stack.processes()[part].pid
+    own_stack.kill(part)
+    assert not is_alive(pid)
+    own_stack.restart(part)
+    assert own_stack.processes()[part].pid != pid
+    assert own_stack.is_running
+
+
+def test_a_service_can_be_restarted_with_another_setting(own_stack: Stack) -> None:
+    own_stack.restart("query", {"TRIBUTARY_REFLECTION": "true"})
+    assert check_health(own_stack.addresses["query"], "query") is Health.SERVING
+
+
+def test_a_wanted_port_that_is_in_use_is_said_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        stack = Stack(tmp_path, ports={"query": port})
+        with pytest.raises(StackError, match=f"Port {port}, wanted for query, is in use"):
+            stack.start()
+    assert not stack.directory.is_locked()
+
+
+def test_a_start_that_fails_leaves_no_process_and_says_why(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, workspaces="workspaces: [{id: shop, colour: blue}]")
+    with pytest.raises(StackError, match="ended with status") as raised:
+        stack.start()
+    assert "unknown key" in raised.value.detail
+    assert not any(process.is_running for process in stack.processes().values())
+    assert not stack.directory.is_locked()
