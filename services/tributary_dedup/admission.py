@@ -84,19 +84,20 @@ class Admission:
         """Returns what became of a caller's events, once all of it is on stable storage.
 
         Args:
-            request: Checked: as many events as claims, digests of the right length.
+            request: As many events as claims.
             traceparent: W3C traceparent of the request; empty if there is none.
 
         Returns:
             One outcome per claim, in order.
 
         Raises:
+            InvalidRequestError: A claim would corrupt others; nothing was done.
             OverloadedError: The log is over its soft limit, or too many events wait; nothing was done.
             StorageUnavailableError: Not one event could be decided; what was done is unknown.
         """
         if self._fill.is_full or self._waiting_events + len(request.claims) > MAX_WAITING_EVENTS:
             raise _overloaded()
-        call = Call(request, traceparent)
+        call = Call(request, traceparent, self._placement)
         self._waiting.append(call)
         self._waiting_events += call.size
         self._wake.set()
@@ -132,7 +133,7 @@ class Admission:
         started = self._clock.monotonic_seconds()
         orders, self._orders = self._orders, []
         taken = self._take()
-        first = [part for call in taken for part in call.first_parts(self._placement)]
+        first = [part for call in taken for part in call.first_parts]
         first_groups, order_groups = _by_stream(first), _by_stream(orders)
         commands: list[Admit | AdmitOrders] = [_admit(group) for group in first_groups]
         commands += [_admit_orders(group) for group in order_groups]
@@ -144,7 +145,7 @@ class Admission:
         for order_group, answer in zip(order_groups, answers[len(first_groups) :], strict=True):
             _settle_ordered(order_group, answer)
         for call in taken:  # only now: events of one order are decided in the order of the call, whatever their shards
-            self._orders += call.order_parts(self._placement)
+            self._orders += call.order_parts()
         metrics.COMMIT_EVENTS.record(sum(call.size for call in taken))
         metrics.COMMIT_CALLS.record(len(taken))
         metrics.COMMIT_DURATION.record(self._clock.monotonic_seconds() - started)

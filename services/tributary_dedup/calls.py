@@ -16,6 +16,8 @@ from operator import itemgetter
 from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup.outcomes import Outcome
+from tributary_domain.ids import DIGEST_BYTES, VALUE_DIGEST_BYTES
+from tributary_runtime.errors import FieldViolation, InvalidRequestError
 from tributary_storage.redis.claim_layout import (
     ACCEPT,
     FILLER,
@@ -27,6 +29,8 @@ from tributary_storage.redis.claim_layout import (
     order_record,
 )
 from tributary_storage.redis.keys import Lane
+
+PAYLOAD_DIGEST_BYTES = 8
 
 _LETTERS = {
     verdict_pb2.VERDICT_ACCEPTED: "A",
@@ -44,20 +48,38 @@ class Call:
         lane: Where they are appended.
         size: How many events.
         outcomes: Per event, in order; None while undecided.
+        first_parts: The events packed for step (a), one part per shard.
         done: Set when all have an outcome.
 
     Args:
-        request: Checked.
+        request: As many events as claims.
         traceparent: Of the request; empty if there is none.
+        placement: Where claims live.
+
+    Raises:
+        InvalidRequestError: A claim would corrupt others.
     """
 
-    __slots__ = ("_missing", "_registered", "_request", "_traceparent", "done", "lane", "outcomes", "size")
+    __slots__ = (
+        "_missing",
+        "_placement",
+        "_registered",
+        "_request",
+        "_traceparent",
+        "done",
+        "first_parts",
+        "lane",
+        "outcomes",
+        "size",
+    )
 
-    def __init__(self, request: dedup_service_pb2.AdmitEventsRequest, traceparent: str) -> None:
+    def __init__(self, request: dedup_service_pb2.AdmitEventsRequest, traceparent: str, placement: Placement) -> None:
         self._request = request
         self._traceparent = traceparent
+        self._placement = placement
         self.lane: Lane = "bulk" if request.lane == dedup_service_pb2.LANE_BULK else "live"
         self.size = len(request.claims)
+        self.first_parts = self._pack_first()
         self.outcomes: list[Outcome | None] = [None] * self.size
         self._missing = self.size
         self._registered: dict[int, Outcome | None] = {}
@@ -79,39 +101,6 @@ class Call:
         if not self._missing and not self.done.done():
             self.done.set_result(None)
 
-    def first_parts(self, placement: Placement) -> list[FirstPart]:
-        """Packs the events for step (a), one part per shard. Hot: every event passes here."""
-        parts: dict[int, FirstPart] = {}
-        plain: dict[int, list[int]] = {}
-        shard_of, key_of = placement.shard, placement.claims_key
-        for position, claim in enumerate(self._request.claims):
-            digest = claim.event_digest
-            shard = shard_of(digest)
-            part = parts.get(shard)
-            if part is None:
-                part = parts[shard] = FirstPart(self, shard)
-                plain[shard] = []
-            letter = _LETTERS[claim.verdict]
-            order = claim.order_digest
-            part.positions.append(position)
-            if letter == "R":
-                part.letters.append(letter)
-                part.claims.append(FILLER)
-                plain[shard].append(position)
-                continue
-            if order:
-                kind = REGISTER[shard_of(order)]
-                part.letters.append("o")
-            else:
-                kind = _KINDS[letter]
-                part.letters.append(letter)
-                plain[shard].append(position)
-            part.claims.append(claim_record(digest, claim.payload_digest, claim.payload_digest_version, kind))
-            part.bucket_keys.append(key_of(digest, shard))
-        for shard, part in parts.items():
-            part.payload = self._pack(plain[shard])
-        return list(parts.values())
-
     def settle_first(self, positions: Sequence[int], found: Sequence[Outcome | None]) -> None:
         """Takes what step (a) decided; what it found of events with an order waits for step (b)."""
         claims = self._request.claims
@@ -123,9 +112,9 @@ class Call:
                 self._missing -= 1
         self._finish()
 
-    def order_parts(self, placement: Placement) -> list[OrderPart]:
+    def order_parts(self) -> list[OrderPart]:
         """Packs the registered events for step (b), one part per order shard, each in the order of the call."""
-        parts: dict[int, OrderPart] = {}
+        placement, parts = self._placement, dict[int, OrderPart]()
         for position, before in sorted(self._registered.items(), key=itemgetter(0)):
             claim = self._request.claims[position]
             order = claim.order_digest
@@ -152,6 +141,38 @@ class Call:
             part.payload = self._pack(part.positions)
         return list(parts.values())
 
+    def _pack_first(self) -> list[FirstPart]:
+        """Packs the events for step (a), one part per shard. Hot: every event passes here."""
+        parts: dict[int, FirstPart] = {}
+        place_of, shard_of = self._placement.claim_place, self._placement.shard
+        for position, claim in enumerate(self._request.claims):
+            digest, payload_digest, order = claim.event_digest, claim.payload_digest, claim.order_digest
+            letter = _LETTERS.get(claim.verdict, "")
+            if len(digest) != DIGEST_BYTES or len(payload_digest) != PAYLOAD_DIGEST_BYTES or not letter or order:
+                _check(position, claim)
+            shard, key = place_of(digest)
+            part = parts.get(shard)
+            if part is None:
+                part = parts[shard] = FirstPart(self, shard)
+            part.positions.append(position)
+            if letter == "R":
+                part.plain.append(position)
+                part.letters.append(letter)
+                part.claims.append(FILLER)
+                continue
+            if order:
+                kind = REGISTER[shard_of(order)]
+                part.letters.append("o")
+            else:
+                kind = _KINDS[letter]
+                part.plain.append(position)
+                part.letters.append(letter)
+            part.claims.append(claim_record(digest, payload_digest, claim.payload_digest_version, kind))
+            part.bucket_keys.append(key)
+        for part in parts.values():
+            part.payload = self._pack(part.plain)
+        return list(parts.values())
+
     def _pack(self, positions: Sequence[int]) -> bytes:
         """Returns a serialised `AdmittedEvents`; several of them written one after another are one, too."""
         if not positions:
@@ -169,12 +190,13 @@ class Call:
 class FirstPart:
     """The events of one call that step (a) sees in one shard."""
 
-    __slots__ = ("bucket_keys", "call", "claims", "letters", "payload", "positions", "shard")
+    __slots__ = ("bucket_keys", "call", "claims", "letters", "payload", "plain", "positions", "shard")
 
     def __init__(self, call: Call, shard: int) -> None:
         self.call = call
         self.shard = shard
         self.positions: list[int] = []
+        self.plain: list[int] = []
         self.letters: list[str] = []
         self.claims: list[bytes] = []
         self.bucket_keys: list[str] = []
@@ -196,3 +218,23 @@ class OrderPart:
         self.orders: list[bytes] = []
         self.bucket_keys: list[str] = []
         self.payload = b""
+
+
+def _check(position: int, claim: dedup_service_pb2.EventClaim) -> None:
+    """Refuses a claim that would corrupt others; ingestion never makes one."""
+    lengths = {
+        "event_digest": (DIGEST_BYTES,),
+        "payload_digest": (PAYLOAD_DIGEST_BYTES,) if claim.verdict != verdict_pb2.VERDICT_REJECTED else (),
+        "order_digest": (0, DIGEST_BYTES),
+        "value_digest": (0, VALUE_DIGEST_BYTES),
+    }
+    for field, allowed in lengths.items():
+        if allowed and len(getattr(claim, field)) not in allowed:
+            raise malformed(f"claims[{position}].{field}", f"Must be {allowed[-1]} bytes.")
+    if claim.verdict not in _LETTERS:
+        raise malformed(f"claims[{position}].verdict", "Must be ACCEPTED, QUARANTINED or REJECTED.")
+
+
+def malformed(field: str, description: str) -> InvalidRequestError:
+    """Returns the error for a request that no version of ingestion makes."""
+    return InvalidRequestError("The request is not one that ingestion makes.", [FieldViolation(field, description)])

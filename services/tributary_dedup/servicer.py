@@ -10,16 +10,13 @@ from structlog.contextvars import bind_contextvars
 from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup.admission import Admission
+from tributary_dedup.calls import malformed
 from tributary_dedup.outcomes import RETRY_DELAY_SECONDS, Outcome
-from tributary_domain.ids import DIGEST_BYTES, VALUE_DIGEST_BYTES
-from tributary_runtime.errors import FieldViolation, InvalidRequestError
 from tributary_runtime.interceptors import INTERNAL, Access
 from tributary_runtime.traces import current_traceparent
 
 MAX_EVENTS = 1000
-PAYLOAD_DIGEST_BYTES = 8
 
-_CLAIMABLE = frozenset({verdict_pb2.VERDICT_ACCEPTED, verdict_pb2.VERDICT_QUARANTINED, verdict_pb2.VERDICT_REJECTED})
 _NAMES = {number: name.removeprefix("VERDICT_").lower() for name, number in verdict_pb2.Verdict.items()}
 
 
@@ -52,29 +49,12 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
 
 
 def _check(request: dedup_service_pb2.AdmitEventsRequest) -> None:
-    """Refuses what would corrupt claims; ingestion never sends it."""
-    claims = request.claims
     if not request.workspace:
-        raise _invalid("workspace", "Must be set.")
-    if not 1 <= len(claims) <= MAX_EVENTS:
-        raise _invalid("claims", f"Must be 1 to {MAX_EVENTS}, one per event.")
-    if len(claims) != len(request.events):
-        raise _invalid("events", "Must be one per claim, in the same order.")
-    for index, claim in enumerate(claims):
-        if len(claim.event_digest) != DIGEST_BYTES:
-            raise _invalid(f"claims[{index}].event_digest", f"Must be {DIGEST_BYTES} bytes.")
-        if claim.verdict not in _CLAIMABLE:
-            raise _invalid(f"claims[{index}].verdict", "Must be ACCEPTED, QUARANTINED or REJECTED.")
-        if len(claim.payload_digest) != PAYLOAD_DIGEST_BYTES and claim.verdict != verdict_pb2.VERDICT_REJECTED:
-            raise _invalid(f"claims[{index}].payload_digest", f"Must be {PAYLOAD_DIGEST_BYTES} bytes.")
-        if len(claim.order_digest) not in (0, DIGEST_BYTES):
-            raise _invalid(f"claims[{index}].order_digest", f"Must be {DIGEST_BYTES} bytes, or empty.")
-        if len(claim.value_digest) not in (0, VALUE_DIGEST_BYTES):
-            raise _invalid(f"claims[{index}].value_digest", f"Must be {VALUE_DIGEST_BYTES} bytes, or empty.")
-
-
-def _invalid(field: str, description: str) -> InvalidRequestError:
-    return InvalidRequestError("The request is not one that ingestion makes.", [FieldViolation(field, description)])
+        raise malformed("workspace", "Must be set.")
+    if not 1 <= len(request.claims) <= MAX_EVENTS:
+        raise malformed("claims", f"Must be 1 to {MAX_EVENTS}, one per event.")
+    if len(request.claims) != len(request.events):
+        raise malformed("events", "Must be one per claim, in the same order.")
 
 
 def _tally(outcomes: Sequence[Outcome]) -> dict[str, int]:

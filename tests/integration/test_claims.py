@@ -145,8 +145,7 @@ async def test_step_a_alone_never_makes_a_retry_a_duplicate(
     admission: Admission, log: redis.asyncio.Redis, workspace: str
 ) -> None:
     """What a crash between the steps leaves behind: a registration and nothing else."""
-    call = Call(a_request(workspace, [BROWSER]), "")
-    (part,) = call.first_parts(Placement(AN_EPOCH))
+    (part,) = Call(a_request(workspace, [BROWSER]), "", Placement(AN_EPOCH)).first_parts
     step_a = Admit(part.shard, "live", b"", b"o", part.claims[0], part.bucket_keys, runs=[(workspace, 1)])
     for _ in range(2):
         (answer,) = await Claims(log).commit([step_a])
@@ -323,7 +322,7 @@ async def test_a_claim_costs_at_most_24_bytes_at_the_volume_its_buckets_are_for(
 def _claims_only(placement: Placement, numbers: range) -> Admit:
     """Returns registrations, which claim without appending."""
     requests = a_request("shop", [Sent(f"e-{number}", order="o") for number in numbers])
-    (part,) = Call(requests, "").first_parts(placement)
+    (part,) = Call(requests, "", placement).first_parts
     letters = b"o" * len(numbers)
     return Admit(0, "live", b"", letters, b"".join(part.claims), part.bucket_keys, runs=[("shop", len(numbers))])
 

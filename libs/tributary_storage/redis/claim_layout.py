@@ -139,8 +139,13 @@ class Placement:
         """Returns the log shard of an event or order."""
         return shard_of_digest(digest, self.shards)
 
+    def claim_place(self, digest: bytes) -> tuple[int, str]:
+        """Returns the shard of an event and the bucket that it is claimed in there."""
+        shard = shard_of_digest(digest, self.shards)
+        return shard, f"{self._claims[shard]}{bucket_of_digest(digest, self.bits):x}"
+
     def claims_key(self, digest: bytes, shard: int) -> str:
-        """Returns the bucket that an event is claimed in, in a shard that is its own or its order's."""
+        """Returns the bucket that an event is claimed in, in a shard that is its order's and not its own."""
         return f"{self._claims[shard]}{bucket_of_digest(digest, self.bits):x}"
 
     def orders_key(self, digest: bytes, shard: int) -> str:

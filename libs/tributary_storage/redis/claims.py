@@ -6,6 +6,7 @@ again and is told DUPLICATE. Fails closed: without an answer nothing is acknowle
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -108,20 +109,29 @@ class Claims:
     """The claim scripts of one Redis in the role *log*.
 
     Args:
-        client: Its timeout bounds a commit.
+        client: Connects.
+        timeout_seconds: How long one commit may take.
         replicas: How many replicas must have what was written before it counts as decided (`WAIT`); 0: none.
         replica_timeout_seconds: How long to wait for them.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, *, replicas: int = 0, replica_timeout_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        *,
+        timeout_seconds: float = 5.0,
+        replicas: int = 0,
+        replica_timeout_seconds: float = 1.0,
+    ) -> None:
         self._client: Any = client
+        self._timeout_seconds = timeout_seconds
         self._replicas = replicas
         self._replica_timeout_millis = int(replica_timeout_seconds * 1000)
 
     async def commit(self, calls: Sequence[Admit | AdmitOrders]) -> list[Decided | Undecided]:
         """Runs each call as one atomic script, all in one round trip.
 
-        May block for the client's timeout; never raises for a Redis that fails. May not be run twice for the same
+        May block for the timeout; never raises for a Redis that fails. May not be run twice for the same
         events without them becoming duplicates of themselves.
 
         Args:
@@ -154,16 +164,18 @@ class Claims:
         pool = self._client.connection_pool
         try:
             connection = await pool.get_connection()
+            connection.socket_timeout = None  # one deadline for all of it instead of a timer per answer
             try:
-                await connection.send_packed_command([_PACK(tuple(command)) for command in commands])
-                for _ in commands:
-                    answers.append(await _answer(connection))
+                async with asyncio.timeout(self._timeout_seconds):
+                    await connection.send_packed_command([_PACK(tuple(command)) for command in commands])
+                    for _ in commands:
+                        answers.append(await _answer(connection))
             except BaseException:
                 await connection.disconnect(nowait=True)  # what it still has to say belongs to these commands
                 raise
             finally:
                 await pool.release(connection)
-        except redis.RedisError as error:
+        except (redis.RedisError, TimeoutError) as error:
             answers += [error] * (len(commands) - len(answers))
         if not self._replicas:
             return answers
