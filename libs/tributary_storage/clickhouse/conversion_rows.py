@@ -81,7 +81,7 @@ def revision_row(revised: ConversionRevised, content: bytes) -> Row:
         *(revised.workspace, state.conversion_id, revised.revision, revised.previous_revision, time),
         micros(revised.replaced_conversion_time) if revised.HasField("replaced_conversion_time") else None,
         *_facts(state),
-        [CAUSES(cause) for cause in revised.causes],
+        [CAUSES[cause] for cause in revised.causes],
         micros(revised.publish_time),
         _posting_date(revised),
         *(revised.value_delta_micros, revised.counted_delta, list(revised.causing_event_ids)),
@@ -95,11 +95,11 @@ def _facts(state: ConversionState) -> Row:
     return (
         *(state.name, order.store, order.order_id, order.cycle, state.person_id, micros(state.first_accept_time)),
         *(state.value.currency_code or state.original_value.currency_code, state.value.amount_micros),
-        *(state.original_value.amount_micros, _VALUE_SOURCES(state.value_source)),
+        *(state.original_value.amount_micros, _VALUE_SOURCES[state.value_source]),
         *(state.reporting_value.currency_code, state.reporting_value.amount_micros),
-        *(state.counted, _NOT_COUNTED(state.not_counted_reason), state.retracted, state.value_pending),
-        *(list(state.observation_event_ids), _ORIGINS(state.origin), _CUSTOMERS(state.customer_type)),
-        *(recurrence.subscription_id, _RECURRENCES(recurrence.kind), lead.lead_id, lead.stage),
+        *(state.counted, _NOT_COUNTED[state.not_counted_reason], state.retracted, state.value_pending),
+        *(list(state.observation_event_ids), _ORIGINS[state.origin], _CUSTOMERS[state.customer_type]),
+        *(recurrence.subscription_id, _RECURRENCES[recurrence.kind], lead.lead_id, lead.stage),
         *(list(state.coupon_codes), state.experiment.id, state.experiment.arm),
         *(list(state.findings), state.settings_version),
     )
@@ -126,7 +126,7 @@ def _credits(state: ConversionState, conversion_micros: int) -> Row:
     for index, model in enumerate(state.models):
         if model.name not in parts:
             raise ValueError(f"the model {model.name!r} has no columns in conversion_revisions")
-        reason = _UNATTRIBUTED_REASONS(nobody[index].reason)
+        reason = _UNATTRIBUTED_REASONS[nobody[index].reason]
         parts[model.name] = (credit[index], value[index], reason)
         version = model.model_version or version
     return (*columns, *(column for model in MODELS for column in parts[model]), version)
@@ -143,7 +143,7 @@ def _touch(touch: CreditedTouch) -> Row:
     source = touch.source
     ad = source.ad
     return (
-        *(touch.event_id, micros(touch.touch_time), _KINDS(touch.kind)),
+        *(touch.event_id, micros(touch.touch_time), _KINDS[touch.kind]),
         *(source.channel, source.sub_channel, source.source, source.medium, source.campaign, source.campaign_id),
         *((ad.destination, ad.account_id, ad.campaign_id) if source.HasField("ad") else _NO_AD),
     )

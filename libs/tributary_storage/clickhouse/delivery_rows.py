@@ -39,8 +39,8 @@ def delivery_row(workspace: str, delivery: Delivery) -> Row:
     plan = micros(delivery.plan_time)
     return (
         *(workspace, delivery.destination_id, delivery.conversion_id, delivery.revision, delivery.attempts),
-        *(_OPERATIONS(delivery.operation), _STATES(delivery.state), _OUTCOMES(delivery.outcome)),
-        *(delivery.status_code, _REASONS(delivery.ineligible_reason), delivery.message),
+        *(_OPERATIONS[delivery.operation], _STATES[delivery.state], _OUTCOMES[delivery.outcome]),
+        *(delivery.status_code, _REASONS[delivery.ineligible_reason], delivery.message),
         *(delivery.visible_id, delivery.destination_request_id, delivery.click_id_family, delivery.consent_basis),
         *(delivery.value.currency_code, delivery.value.amount_micros, plan),
         micros(delivery.attempt_time) if delivery.HasField("attempt_time") else plan,

@@ -171,11 +171,11 @@ def _event_row(
         value = _adjustment(event.adjustment)
     return (
         *(workspace, event_micros, event_id, kind, verdict),
-        [_CODES(reason.code) for reason in message.reasons] if message.reasons else (),
+        [_CODES[reason.code] for reason in message.reasons] if message.reasons else (),
         *(place.accept_time_micros, place.shard, place.lane, place.milliseconds, place.sequence, index),
         *(context.api_key_id, context.backfill, traceparent),
         *(list(message.identity_tokens), event.session_id, message.conversion_id, message.source_rank),
-        *(_ORIGINS(event.origin), _TRAFFIC(event.traffic), message.payload_digest, admitted),
+        *(_ORIGINS[event.origin], _TRAFFIC[event.traffic], message.payload_digest, admitted),
         dict(event.properties) if event.properties else _NO_PROPERTIES,
         *(_visitor(message) if message.HasField("visitor") else _NO_VISITOR),
         *(_context(event) if event.HasField("context") else _NO_CONTEXT),
@@ -197,7 +197,7 @@ def _refusal_row(
 ) -> Row:
     message = _read(admitted)
     event = message.event
-    codes = [_CODES(reason.code) for reason in message.reasons]
+    codes = [_CODES[reason.code] for reason in message.reasons]
     fields = [reason.field for reason in message.reasons]
     texts = [reason.message for reason in message.reasons]
     if letter == "C" and not _has_business_key(message):
@@ -223,12 +223,12 @@ def _visitor(message: AdmittedEvent) -> Row:
 
 def _context(event: Event) -> Row:
     context = event.context
-    return _OBSERVERS(context.observed_by), context.page_url
+    return _OBSERVERS[context.observed_by], context.page_url
 
 
 def _consent(event: Event) -> Row:
     consent = event.consent
-    return _CONSENT(consent.analytics_storage), _CONSENT(consent.ad_user_data), _CONSENT(consent.ad_personalization)
+    return _CONSENT[consent.analytics_storage], _CONSENT[consent.ad_user_data], _CONSENT[consent.ad_personalization]
 
 
 def _evidence(evidence: ChannelEvidence) -> Row:
@@ -250,7 +250,7 @@ def _evidence(evidence: ChannelEvidence) -> Row:
 
 
 def _touchpoint(touchpoint: Touchpoint) -> Row:
-    kind = _KINDS(touchpoint.kind)
+    kind = _KINDS[touchpoint.kind]
     if not touchpoint.HasField("ad"):
         return kind, "", "", "", touchpoint.interaction_id
     ad = touchpoint.ad
@@ -271,5 +271,5 @@ def _adjustment(adjustment: Adjustment) -> Row:
         currency, value_micros = adjustment.amount.currency_code, adjustment.amount.amount_micros
     return (
         *(adjustment.conversion_name, adjustment.order_id, adjustment.store, adjustment.cycle, currency, value_micros),
-        *(_ADJUSTMENTS(adjustment.reason), adjustment.adjustment_id),
+        *(_ADJUSTMENTS[adjustment.reason], adjustment.adjustment_id),
     )

@@ -10,32 +10,29 @@ from google.protobuf.descriptor import EnumDescriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
 
-def names_of(enum: EnumDescriptor, *, prefix: str = "", lower: bool = False) -> Callable[[int], str]:
-    """Returns the function from an enum's numbers to what a column says.
+class Names(dict[int, str]):
+    """An enum's numbers and what a column says for each; a number of a newer contract is said as it is."""
+
+    def __missing__(self, number: int) -> str:
+        return str(number)
+
+
+def names_of(enum: EnumDescriptor, *, prefix: str = "", lower: bool = False) -> Names:
+    """Returns what a column says for each number of an enum.
 
     Args:
         enum: Which enum; 0, the unspecified value, is the empty text.
         prefix: What all names begin with; empty: the enum's own name in upper snake case.
         lower: Whether the column says it in lower case.
-
-    Returns:
-        A function that answers a number of a newer contract with the number itself, as text.
     """
     start = len(prefix or _upper_snake(enum.name) + "_")
     names = {value.number: value.name[start:] if value.number else "" for value in enum.values}
-    if lower:
-        names = {number: name.lower() for number, name in names.items()}
-
-    def name(number: int) -> str:
-        return names[number] if number in names else str(number)
-
-    return name
+    return Names({number: name.lower() if lower else name for number, name in names.items()})
 
 
 def numbers_of(enum: EnumDescriptor, *, lower: bool = False) -> Callable[[str], Any]:
     """Returns the way back: from what a column says to the enum's number; 0 for a name nobody knows."""
-    name = names_of(enum, lower=lower)
-    numbers = {name(value.number): value.number for value in enum.values}
+    numbers = {name: number for number, name in names_of(enum, lower=lower).items()}
 
     @cache
     def number(text: str) -> int:

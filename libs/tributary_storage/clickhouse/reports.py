@@ -7,6 +7,7 @@ takes back the one it replaced. Only names of ours become part of a statement; a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -137,7 +138,15 @@ def _credits(query: ReportQuery, parameters: dict[str, Any]) -> str:
 
 
 def _models(query: ReportQuery, touch: list[tuple[Dimension, str]], parameters: dict[str, Any]) -> str:
-    """One row per conversion and model."""
+    """One row per conversion and model. Several models are read one after the other: a model's columns are its own."""
+    models: Sequence[str] = MODELS if Dimension.MODEL in query.dimensions else (query.model,)
+    for kept in query.filters:
+        if kept.dimension is Dimension.MODEL:
+            models = [model for model in models if (model in kept.values) is not kept.is_excluding] or models[:1]
+    return "\nUNION ALL\n".join(_model(query, model, touch, parameters) for model in models)
+
+
+def _model(query: ReportQuery, model: str, touch: list[tuple[Dimension, str]], parameters: dict[str, Any]) -> str:
     columns = [
         "conversion_id",
         "conversion_time",
@@ -149,45 +158,25 @@ def _models(query: ReportQuery, touch: list[tuple[Dimension, str]], parameters: 
         "touch_event_ids",
         *(["touch_times"] if query.basis is Basis.TOUCHPOINT else []),
         *(column for _, column in touch),
+        f"'{model}' AS model",
+        f"{model}_credit_micros AS model_credit_micros",
+        f"{model}_value_micros AS model_value_micros",
+        f"{model}_unattributed_reason AS model_unattributed_reason",
     ]
-    every = Dimension.MODEL in query.dimensions
-    if every:
-        columns += ["model", "model_credit_micros", "model_value_micros", "model_unattributed_reason"]
-    else:
-        columns += [
-            *(
-                [f"'{query.model}' AS model"]
-                if any(kept.dimension is Dimension.MODEL for kept in query.filters)
-                else []
-            ),
-            f"{query.model}_credit_micros AS model_credit_micros",
-            f"{query.model}_value_micros AS model_value_micros",
-            f"{query.model}_unattributed_reason AS model_unattributed_reason",
-        ]
-    lines = ["SELECT", _list(columns), _source(query, parameters)]
-    if every:
-        parts = [
-            f"[{', '.join(repr(model) for model in MODELS)}] AS model",
-            *(
-                f"[{', '.join(f'{model}_{part}' for model in MODELS)}] AS model_{part}"
-                for part in ("credit_micros", "value_micros", "unattributed_reason")
-            ),
-        ]
-        lines += ["ARRAY JOIN", _list(parts)]
     conditions = ["counted", "notEmpty(model_credit_micros)"]
     if query.not_primary_names:
         parameters["not_primary_names"] = tuple(query.not_primary_names)
         conditions.append("name NOT IN %(not_primary_names)s")
-    return "\n".join([*lines, _where(conditions)])
+    return "\n".join(["SELECT", _list(columns), _source(query, model, parameters), _where(conditions)])
 
 
 _TIME: Final = "fromUnixTimestamp64Micro(%%(%s)s, 'UTC')"
 
 
-def _source(query: ReportQuery, parameters: dict[str, Any]) -> str:
+def _source(query: ReportQuery, model: str, parameters: dict[str, Any]) -> str:
     """The revisions that count."""
     if query.basis is Basis.POSTING:
-        return _postings(query, parameters)
+        return _postings(query, model, parameters)
     parameters["start"], parameters["end"] = query.start_micros, query.end_micros
     conditions = ["workspace = %(workspace)s"]
     if query.basis is Basis.CONVERSION:
@@ -215,7 +204,7 @@ def _source(query: ReportQuery, parameters: dict[str, Any]) -> str:
     return f"FROM\n(\n{_indent(chr(10).join(body))}\n)"
 
 
-def _postings(query: ReportQuery, parameters: dict[str, Any]) -> str:
+def _postings(query: ReportQuery, model: str, parameters: dict[str, Any]) -> str:
     """Each revision once added on its own posting day, and once taken back on that of its successor."""
     parameters["start_date"], parameters["end_date"] = query.start_date, query.end_date
     posted = ["workspace = %(workspace)s", "posting_date >= %(start_date)s", "posting_date < %(end_date)s"]
@@ -251,7 +240,7 @@ def _postings(query: ReportQuery, parameters: dict[str, Any]) -> str:
         ") AS successor ON replaced.conversion_id = successor.conversion_id AND replaced.revision = successor.revision",
         _where(["replaced.workspace = %(workspace)s", "\n".join(revised)]),
     ]
-    columns = _list(_posted_columns(query))
+    columns = _list(_posted_columns(query, model))
     both = [
         *("SELECT", columns, "FROM", "(", _indent("\n".join(added)), ")"),
         "UNION ALL",
@@ -260,14 +249,13 @@ def _postings(query: ReportQuery, parameters: dict[str, Any]) -> str:
     return f"FROM\n(\n{_indent(chr(10).join(both))}\n)"
 
 
-def _posted_columns(query: ReportQuery) -> list[str]:
+def _posted_columns(query: ReportQuery, model: str) -> list[str]:
     used = {*query.dimensions, *(kept.dimension for kept in query.filters)}
-    models = MODELS if Dimension.MODEL in query.dimensions else (query.model,)
     return [
         *("conversion_id", "conversion_time", "posting_date", "sign", "counted", "value_pending", "name", "currency"),
         "touch_event_ids",
         *(column for dimension, column in _TOUCH_COLUMNS.items() if dimension in used),
-        *(f"{model}_{part}" for model in models for part in ("credit_micros", "value_micros", "unattributed_reason")),
+        *(f"{model}_{part}" for part in ("credit_micros", "value_micros", "unattributed_reason")),
     ]
 
 

@@ -32,6 +32,7 @@ FROM
             currency,
             touch_event_ids,
             touch_channels,
+            'linear' AS model,
             linear_credit_micros AS model_credit_micros,
             linear_value_micros AS model_value_micros,
             linear_unattributed_reason AS model_unattributed_reason

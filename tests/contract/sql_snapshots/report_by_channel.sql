@@ -33,6 +33,7 @@ FROM
             currency,
             touch_event_ids,
             touch_channels,
+            'last_non_direct' AS model,
             last_non_direct_credit_micros AS model_credit_micros,
             last_non_direct_value_micros AS model_value_micros,
             last_non_direct_unattributed_reason AS model_unattributed_reason

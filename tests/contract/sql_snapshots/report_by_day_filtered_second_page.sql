@@ -42,6 +42,7 @@ FROM
             currency,
             touch_event_ids,
             touch_channels,
+            'time_decay' AS model,
             time_decay_credit_micros AS model_credit_micros,
             time_decay_value_micros AS model_value_micros,
             time_decay_unattributed_reason AS model_unattributed_reason

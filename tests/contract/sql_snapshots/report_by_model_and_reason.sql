@@ -35,10 +35,10 @@ FROM
             currency,
             touch_event_ids,
             touch_channels,
-            model,
-            model_credit_micros,
-            model_value_micros,
-            model_unattributed_reason
+            'first_touch' AS model,
+            first_touch_credit_micros AS model_credit_micros,
+            first_touch_value_micros AS model_value_micros,
+            first_touch_unattributed_reason AS model_unattributed_reason
         FROM
         (
             SELECT
@@ -50,11 +50,174 @@ FROM
                 AND conversion_time >= fromUnixTimestamp64Micro(%(start)s, 'UTC')
                 AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
         )
-        ARRAY JOIN
-            ['first_touch', 'last_touch', 'last_non_direct', 'linear', 'position_based', 'time_decay', 'data_driven'] AS model,
-            [first_touch_credit_micros, last_touch_credit_micros, last_non_direct_credit_micros, linear_credit_micros, position_based_credit_micros, time_decay_credit_micros, data_driven_credit_micros] AS model_credit_micros,
-            [first_touch_value_micros, last_touch_value_micros, last_non_direct_value_micros, linear_value_micros, position_based_value_micros, time_decay_value_micros, data_driven_value_micros] AS model_value_micros,
-            [first_touch_unattributed_reason, last_touch_unattributed_reason, last_non_direct_unattributed_reason, linear_unattributed_reason, position_based_unattributed_reason, time_decay_unattributed_reason, data_driven_unattributed_reason] AS model_unattributed_reason
+        WHERE
+            counted
+            AND notEmpty(model_credit_micros)
+        UNION ALL
+        SELECT
+            conversion_id,
+            conversion_time,
+            sign,
+            value_pending,
+            name AS conversion_name,
+            currency,
+            touch_event_ids,
+            touch_channels,
+            'last_touch' AS model,
+            last_touch_credit_micros AS model_credit_micros,
+            last_touch_value_micros AS model_value_micros,
+            last_touch_unattributed_reason AS model_unattributed_reason
+        FROM
+        (
+            SELECT
+                *,
+                1 AS sign
+            FROM conversions FINAL
+            WHERE
+                workspace = %(workspace)s
+                AND conversion_time >= fromUnixTimestamp64Micro(%(start)s, 'UTC')
+                AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        )
+        WHERE
+            counted
+            AND notEmpty(model_credit_micros)
+        UNION ALL
+        SELECT
+            conversion_id,
+            conversion_time,
+            sign,
+            value_pending,
+            name AS conversion_name,
+            currency,
+            touch_event_ids,
+            touch_channels,
+            'last_non_direct' AS model,
+            last_non_direct_credit_micros AS model_credit_micros,
+            last_non_direct_value_micros AS model_value_micros,
+            last_non_direct_unattributed_reason AS model_unattributed_reason
+        FROM
+        (
+            SELECT
+                *,
+                1 AS sign
+            FROM conversions FINAL
+            WHERE
+                workspace = %(workspace)s
+                AND conversion_time >= fromUnixTimestamp64Micro(%(start)s, 'UTC')
+                AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        )
+        WHERE
+            counted
+            AND notEmpty(model_credit_micros)
+        UNION ALL
+        SELECT
+            conversion_id,
+            conversion_time,
+            sign,
+            value_pending,
+            name AS conversion_name,
+            currency,
+            touch_event_ids,
+            touch_channels,
+            'linear' AS model,
+            linear_credit_micros AS model_credit_micros,
+            linear_value_micros AS model_value_micros,
+            linear_unattributed_reason AS model_unattributed_reason
+        FROM
+        (
+            SELECT
+                *,
+                1 AS sign
+            FROM conversions FINAL
+            WHERE
+                workspace = %(workspace)s
+                AND conversion_time >= fromUnixTimestamp64Micro(%(start)s, 'UTC')
+                AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        )
+        WHERE
+            counted
+            AND notEmpty(model_credit_micros)
+        UNION ALL
+        SELECT
+            conversion_id,
+            conversion_time,
+            sign,
+            value_pending,
+            name AS conversion_name,
+            currency,
+            touch_event_ids,
+            touch_channels,
+            'position_based' AS model,
+            position_based_credit_micros AS model_credit_micros,
+            position_based_value_micros AS model_value_micros,
+            position_based_unattributed_reason AS model_unattributed_reason
+        FROM
+        (
+            SELECT
+                *,
+                1 AS sign
+            FROM conversions FINAL
+            WHERE
+                workspace = %(workspace)s
+                AND conversion_time >= fromUnixTimestamp64Micro(%(start)s, 'UTC')
+                AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        )
+        WHERE
+            counted
+            AND notEmpty(model_credit_micros)
+        UNION ALL
+        SELECT
+            conversion_id,
+            conversion_time,
+            sign,
+            value_pending,
+            name AS conversion_name,
+            currency,
+            touch_event_ids,
+            touch_channels,
+            'time_decay' AS model,
+            time_decay_credit_micros AS model_credit_micros,
+            time_decay_value_micros AS model_value_micros,
+            time_decay_unattributed_reason AS model_unattributed_reason
+        FROM
+        (
+            SELECT
+                *,
+                1 AS sign
+            FROM conversions FINAL
+            WHERE
+                workspace = %(workspace)s
+                AND conversion_time >= fromUnixTimestamp64Micro(%(start)s, 'UTC')
+                AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        )
+        WHERE
+            counted
+            AND notEmpty(model_credit_micros)
+        UNION ALL
+        SELECT
+            conversion_id,
+            conversion_time,
+            sign,
+            value_pending,
+            name AS conversion_name,
+            currency,
+            touch_event_ids,
+            touch_channels,
+            'data_driven' AS model,
+            data_driven_credit_micros AS model_credit_micros,
+            data_driven_value_micros AS model_value_micros,
+            data_driven_unattributed_reason AS model_unattributed_reason
+        FROM
+        (
+            SELECT
+                *,
+                1 AS sign
+            FROM conversions FINAL
+            WHERE
+                workspace = %(workspace)s
+                AND conversion_time >= fromUnixTimestamp64Micro(%(start)s, 'UTC')
+                AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        )
         WHERE
             counted
             AND notEmpty(model_credit_micros)

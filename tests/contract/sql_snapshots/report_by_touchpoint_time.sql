@@ -38,6 +38,7 @@ FROM
             touch_times,
             touch_sources,
             touch_mediums,
+            'first_touch' AS model,
             first_touch_credit_micros AS model_credit_micros,
             first_touch_value_micros AS model_value_micros,
             first_touch_unattributed_reason AS model_unattributed_reason

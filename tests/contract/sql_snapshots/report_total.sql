@@ -28,6 +28,7 @@ FROM
             name AS conversion_name,
             currency,
             touch_event_ids,
+            'linear' AS model,
             linear_credit_micros AS model_credit_micros,
             linear_value_micros AS model_value_micros,
             linear_unattributed_reason AS model_unattributed_reason
