@@ -11,7 +11,7 @@ from typing import Final
 
 from google.protobuf.message import DecodeError
 
-from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, ChannelEvidence
 from tributary.event.v1.consent_pb2 import ConsentState
 from tributary.event.v1.event_pb2 import Event, Traffic
 from tributary_domain.event_order import event_hash
@@ -32,6 +32,8 @@ from tributary_storage.redis.journey_layout import (
 ADMITTED: Final = frozenset("AMQ")
 
 _UNCOUNTED: Final = frozenset({Traffic.TRAFFIC_INTERNAL, Traffic.TRAFFIC_TEST})
+_DENIED: Final = ConsentState.CONSENT_STATE_DENIED
+_GRANTED: Final = ConsentState.CONSENT_STATE_GRANTED
 _CONVERSION: Final = int(TouchKind.CONVERSION)
 _NOT_ONE_CLICK: Final = frozenset(
     {"gbraid", "wbraid", "gad_source", "gad_campaignid", "gclsrc", "srsltid", "mc_cid", "hsenc", "igshid", "kx"}
@@ -139,6 +141,7 @@ class ArrivalReader:
         touchpoint = admitted.event.touchpoint
         evidence = admitted.channel_evidence
         ad = touchpoint.ad if touchpoint.HasField("ad") else None
+        click = _click(evidence) if evidence.click_ids else 0
         descriptor, text = self._sources.describe(evidence, ad)
         if descriptor:
             self.new_texts[workspace, descriptor] = text
@@ -146,27 +149,35 @@ class ArrivalReader:
             flags |= NO_TOUCH
         elif evidence.rule == "direct":
             flags |= DIRECT
-        click = next((found for found in evidence.click_ids if found.family not in _NOT_ONE_CLICK), None)
         touch = JourneyTouch(
             time,
             hashed,
             touchpoint.kind,
             descriptor,
             flags,
-            0 if click is None else event_hash(f"{click.family}:{click.value}"),
+            click,
             event_hash(touchpoint.interaction_id) if touchpoint.interaction_id else 0,
             session,
         )
         return pack_touch(touch, stored_flags)
 
 
+def _click(evidence: ChannelEvidence) -> int:
+    """Returns the hash of the click id that names one click; 0: none does."""
+    for found in evidence.click_ids:
+        if found.family not in _NOT_ONE_CLICK:
+            return event_hash(f"{found.family}:{found.value}")
+    return 0
+
+
 def _flags(event: Event, *, is_quarantined: bool) -> tuple[int, int]:
     """Returns the flags of the core, and those that are only stored."""
     flags = QUARANTINED if is_quarantined else 0
     stored = INTERNAL if event.traffic in _UNCOUNTED else 0
-    said = event.consent.analytics_storage
-    if said == ConsentState.CONSENT_STATE_DENIED:
-        flags |= NO_CONSENT
-    elif said == ConsentState.CONSENT_STATE_GRANTED:
-        stored |= CONSENTED
+    if event.HasField("consent"):
+        said = event.consent.analytics_storage
+        if said == _DENIED:
+            flags |= NO_CONSENT
+        elif said == _GRANTED:
+            stored |= CONSENTED
     return flags, stored

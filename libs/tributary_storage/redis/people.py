@@ -10,7 +10,7 @@ acknowledged last, is all that is needed to resume; and what arrives in any orde
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -57,17 +57,20 @@ class SettledPerson:
     """Positions in the batch."""
 
 
-@dataclass(slots=True)
 class _Gathering:
     """People who are one, as far as is known."""
 
-    workspace: str
-    tops: set[str] = field(default_factory=set)
-    """Journeys that may be live; the smallest stays."""
-    frozen: dict[str, Mapping[bytes, bytes]] = field(default_factory=dict)
-    """Journeys that moved, with what they held."""
-    keys: set[str] = field(default_factory=set)
-    events: list[int] = field(default_factory=list)
+    __slots__ = ("events", "frozen", "keys", "tops", "workspace")
+
+    def __init__(self, workspace: str, key: str) -> None:
+        self.workspace = workspace
+        self.tops = {key}
+        """Journeys that may be live; the smallest stays."""
+        self.keys = {key}
+        self.frozen: dict[str, Mapping[bytes, bytes]] = {}
+        """Journeys that moved, with what they held."""
+        self.events: list[int] = []
+        """Positions in the batch."""
 
     @property
     def winner(self) -> str:
@@ -211,7 +214,7 @@ class _Gatherings:
     def _at(self, workspace: str, key: str) -> _Gathering:
         gathering = self._of.get(key)
         if gathering is None:
-            gathering = self._of[key] = _Gathering(workspace, tops={key}, keys={key})
+            gathering = self._of[key] = _Gathering(workspace, key)
         return gathering
 
     def _join(self, one: _Gathering, other: _Gathering) -> _Gathering:
