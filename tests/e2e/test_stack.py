@@ -48,10 +48,18 @@ def test_a_wanted_port_that_is_in_use_is_said_before_anything_starts(tmp_path: P
     assert not stack.directory.is_locked()
 
 
-def test_a_start_that_fails_leaves_no_process_and_says_why(tmp_path: Path) -> None:
+def test_workspaces_that_cannot_be_used_are_said_before_anything_starts(tmp_path: Path) -> None:
     stack = Stack(tmp_path, workspaces="workspaces: [{id: shop, colour: blue}]")
-    with pytest.raises(StackError, match="ended with status") as raised:
+    with pytest.raises(StackError, match="cannot be used") as raised:
         stack.start()
-    assert "unknown key" in raised.value.detail
+    assert "workspaces.0.colour: unknown key" in raised.value.detail
+    assert not stack.directory.is_locked()
+
+
+def test_a_start_that_fails_leaves_no_process_and_says_why(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, environment={"TRIBUTARY_COLOUR": "blue"})
+    with pytest.raises(StackError, match="ended with status 2") as raised:
+        stack.start()
+    assert "TRIBUTARY_COLOUR: no setting has this name" in raised.value.detail
     assert not any(process.is_running for process in stack.processes().values())
     assert not stack.directory.is_locked()
