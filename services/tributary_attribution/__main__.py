@@ -19,6 +19,7 @@ from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.redis import keys
+from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversion_log import ConversionLogKeeping
 from tributary_storage.redis.conversions import Conversions
@@ -42,11 +43,13 @@ async def main(settings: AttributionServiceSettings) -> None:
         )
         log_epoch, epoch = await wait_for_epoch(log, "log"), await wait_for_epoch(state, "state")
         people, conversions = People(state, epoch.shards), Conversions(state, epoch.shards)
-        descriptors = Descriptors(state)
+        descriptors, click_ids = Descriptors(state), ClickIds(state, epoch.shards)
         pace = Pace(settings.attribution_batch_events, settings.attribution_linger_ms / 1000)
         consumer = settings.attribution_consumer or socket.gethostname()
         source = EventLogSource(log, keys.ATTRIBUTE_GROUP, consumer, log_epoch.shards, pace)
-        attributor = Attributor(people, conversions, descriptors, ConversionWriter(clickhouse), workspaces, clock)
+        attributor = Attributor(
+            people, conversions, descriptors, click_ids, ConversionWriter(clickhouse), workspaces, clock
+        )
         await serve(
             settings,
             AttributionServicer(JourneyReader(people, conversions, descriptors, workspaces)),

@@ -19,6 +19,7 @@ from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, 
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.codec.conversion_parts import pack_part
 from tributary_storage.codec.touch_sources import TouchSources
+from tributary_storage.redis.click_ids import Click, hash_of_click
 from tributary_storage.redis.descriptors import digest_of
 from tributary_storage.redis.journey_layout import (
     CONSENTED,
@@ -76,6 +77,8 @@ class ArrivalReader:
         self._sources = TouchSources()
         self.new_texts: dict[tuple[str, int], bytes] = {}
         """(workspace, descriptor) -> text, of every source met since this was last emptied."""
+        self.new_clicks: dict[tuple[str, int], Click] = {}
+        """(workspace, number) -> click id, likewise."""
 
     def read(self, workspace: str, letter: str, content: bytes, accept_time_micros: int, traceparent: str) -> Arrival:
         """Reads one event.
@@ -141,7 +144,7 @@ class ArrivalReader:
         touchpoint = admitted.event.touchpoint
         evidence = admitted.channel_evidence
         ad = touchpoint.ad if touchpoint.HasField("ad") else None
-        click = _click(evidence) if evidence.click_ids else 0
+        click = self._click(workspace, evidence) if evidence.click_ids else 0
         descriptor, text = self._sources.describe(evidence, ad)
         if descriptor:
             self.new_texts[workspace, descriptor] = text
@@ -161,13 +164,15 @@ class ArrivalReader:
         )
         return pack_touch(touch, stored_flags)
 
-
-def _click(evidence: ChannelEvidence) -> int:
-    """Returns the hash of the click id that names one click; 0: none does."""
-    for found in evidence.click_ids:
-        if found.family not in _NOT_ONE_CLICK:
-            return event_hash(f"{found.family}:{found.value}")
-    return 0
+    def _click(self, workspace: str, evidence: ChannelEvidence) -> int:
+        """Returns the number of the click id that names one click; 0: none does."""
+        for found in evidence.click_ids:
+            family, value = found.family, found.value
+            if family not in _NOT_ONE_CLICK:
+                number = hash_of_click(family, value)
+                self.new_clicks[workspace, number] = family, value
+                return number
+        return 0
 
 
 def _flags(event: Event, *, is_quarantined: bool) -> tuple[int, int]:

@@ -30,6 +30,7 @@ from tributary_runtime.traces import linked_span
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart, unpack_parts
 from tributary_storage.codec.touch_sources import SourceCache
+from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.conversions import ConversionRecord, Conversions, Publication, conversion_key
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.journey_layout import Journey, event_field
@@ -98,6 +99,7 @@ class Attributor:
         people: Leads events to journeys.
         conversions: Keeps parts and published states.
         descriptors: Keeps the texts of sources.
+        click_ids: Keeps the texts of click ids.
         writer: Stores revisions.
         directory: Knows the workspaces.
         clock: Measures.
@@ -108,6 +110,7 @@ class Attributor:
         people: People,
         conversions: Conversions,
         descriptors: Descriptors,
+        click_ids: ClickIds,
         writer: Writer,
         directory: Directory,
         clock: Clock,
@@ -115,6 +118,7 @@ class Attributor:
         self._people = people
         self._conversions = conversions
         self._descriptors = descriptors
+        self._click_ids = click_ids
         self._writer = writer
         self._directory = directory
         self._clock = clock
@@ -191,7 +195,9 @@ class Attributor:
     ) -> list[tuple[SettledPerson, list[Arrival]]]:
         """Brings the events into journeys; returns each person with their events."""
         texts, self._reader.new_texts = self._reader.new_texts, {}
+        clicks, self._reader.new_clicks = self._reader.new_clicks, {}
         await self._descriptors.write(texts)
+        await self._click_ids.write(clicks)
         sighted: list[Sighted] = []
         origins: list[Arrival | None] = []
         for arrival in arrivals:
@@ -251,14 +257,17 @@ class Attributor:
             if not one.has_journey:
                 one.journey = await self._people.find(one.workspace.id, one.person_keys())
                 one.has_journey = True
-        wanted = {
-            (one.workspace.id, entry.descriptor)
-            for one in affected
-            if one.journey is not None
-            for entry in one.journey.entries
-            if entry.descriptor and entry.kind != TouchKind.CONVERSION
-        }
-        await self._descriptors.read(wanted)
+        sources: set[tuple[str, int]] = set()
+        clicks: set[tuple[str, int]] = set()
+        for one in affected:
+            if one.journey is not None:
+                for entry in one.journey.entries:
+                    if entry.kind != TouchKind.CONVERSION:
+                        sources.add((one.workspace.id, entry.descriptor))
+                        if entry.click:
+                            clicks.add((one.workspace.id, entry.click))
+        await self._descriptors.read(sources)
+        await self._click_ids.read(clicks)
 
     def _compute(self, one: _Affected) -> tuple[Publication, ConversionRevised | None]:
         record, journey = one.record, one.journey
@@ -273,7 +282,7 @@ class Attributor:
             list(one.causing.values()),
             one.known_causes,
         )
-        revision = revise(known, self._sources, journey_life_seconds([one.workspace]))
+        revision = revise(known, self._sources, self._click_ids.get, journey_life_seconds([one.workspace]))
         version = record.journey_version if journey is None else journey.version
         if revision is None:
             return Publication(record, version), None

@@ -18,13 +18,13 @@ from tributary_attribution.credit_settings import settings_for
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute
 from tributary_domain.conversion import ConversionStatus, conversion_state
-from tributary_domain.journey import DIRECT, JourneyTouch, path_start
+from tributary_domain.journey import DIRECT, NO_CONSENT, QUARANTINED, JourneyTouch, path_start
 from tributary_domain.revision import Cause, compare, next_revision
 from tributary_domain.settings import AttributionSettings
 from tributary_domain.windows import CreditableConversion
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
-from tributary_storage.codec.conversion_matches import match_of
+from tributary_storage.codec.conversion_matches import JourneyClick, match_of
 from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.codec.conversion_revisions import (
     PublishedConversion,
@@ -33,6 +33,7 @@ from tributary_storage.codec.conversion_revisions import (
     snapshot_of,
 )
 from tributary_storage.codec.conversion_states import add_credit, facts_message
+from tributary_storage.redis.click_ids import Click
 from tributary_storage.redis.conversions import ConversionRecord
 from tributary_storage.redis.descriptors import digest_of
 from tributary_storage.redis.journey_layout import Journey
@@ -81,12 +82,18 @@ class Revision:
     """The same, without what changed."""
 
 
-def revise(known: Known, source_of: Callable[[str, int], TouchSource], journey_life_seconds: int) -> Revision | None:
+def revise(
+    known: Known,
+    source_of: Callable[[str, int], TouchSource],
+    click_of: Callable[[str, int], Click | None],
+    journey_life_seconds: int,
+) -> Revision | None:
     """Says what a conversion is now, if that differs from what is published.
 
     Args:
         known: All that is known of it.
         source_of: (workspace, descriptor) -> source, for every descriptor in the journey.
+        click_of: (workspace, number) -> click id, for every click in the journey whose text has not expired.
         journey_life_seconds: How long a journey lives after its last event.
 
     Returns:
@@ -108,15 +115,17 @@ def revise(known: Known, source_of: Callable[[str, int], TouchSource], journey_l
 
     settings = settings_for(workspace, time)
     entries = _entries(journey, settings, source, sees_internal=state.status is ConversionStatus.UNCOUNTED)
+    clicks = _clicks(workspace.id, entries, click_of)
     if published is not None and _is_incomplete(journey, settings, time, journey_life_seconds):
         seen = {entry[:2] for entry in entries}
         entries += [touch for touch in published.touches if touch[:2] not in seen]
+        clicks += published.clicks
     attribution = _attribute(entries, state, settings)
     person_id = "" if journey is None else journey.person_id
     if journey is None and published is not None and state.identifiers:
         person_id = published.state.person_id  # the journey has expired, the person has not
     observed = {part.event.event_id: part for part in parts if part.is_observation}
-    match = match_of([observed[observation.event_id] for observation in state.observations])
+    match = match_of([observed[observation.event_id] for observation in state.observations], clicks)
     message = facts_message(known.conversion_id, parts, state, person_id=person_id, settings_version=settings.version)
     facts = ConversionState()
     facts.CopyFrom(message)
@@ -130,6 +139,18 @@ def revise(known: Known, source_of: Callable[[str, int], TouchSource], journey_l
     kept = revised.SerializeToString(deterministic=True)
     describe_change(published, revised, change, source)
     return Revision(revised, revised.SerializeToString(deterministic=True), kept)
+
+
+def _clicks(
+    workspace_id: str, entries: Sequence[JourneyTouch], click_of: Callable[[str, int], Click | None]
+) -> list[JourneyClick]:
+    """Returns the click ids of a journey, each at its first sight."""
+    first: dict[int, int] = {}
+    for entry in entries:
+        if entry.click and not entry.flags & (QUARANTINED | NO_CONSENT):
+            first[entry.click] = min(entry.event_time_micros, first.get(entry.click, entry.event_time_micros))
+    found = ((time, click_of(workspace_id, number)) for number, time in first.items())
+    return [JourneyClick(time, *click) for time, click in found if click is not None]
 
 
 def _attribute(

@@ -9,6 +9,7 @@ import pytest
 from tests.support.attribution import DAY, NOON, Attribution, Events, running_attribution
 from tributary.attribution.v1.conversion_pb2 import NotCountedReason, RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.credit_pb2 import UnattributedReason
 from tributary.event.v1.event_pb2 import Traffic
 
 
@@ -196,3 +197,55 @@ async def test_deltas_add_up_to_the_state(attribution: Attribution, events: Even
         ("linear", "Email"): (500_000, 0),
         ("linear", "Display"): (500_000, 0),
     }
+
+
+async def test_click_ids_are_the_conversion_s_own_else_the_newest_of_the_journey(
+    attribution: Attribution, events: Events
+) -> None:
+    order = events.order("visitor:a")
+    order[1].event.click_ids.fbclid = "own"
+    await attribution.handle(
+        events.touch("visitor:a", at=NOON - 3 * DAY, clicks={"gclid": "older"}),
+        events.touch("visitor:a", at=NOON - 2 * DAY, clicks={"gclid": "newer"}),
+        events.touch("visitor:a", at=NOON - 2 * DAY, clicks={"gclid": "a bot's"}, letter="Q"),
+        events.touch("visitor:a", at=NOON - DAY, clicks={"fbclid": "not the own"}),
+        events.touch("visitor:a", at=NOON + DAY, clicks={"gclid": "after"}),
+        events.touch("visitor:a", at=NOON - 31 * DAY, clicks={"li_fat_id": "too old to be sent"}),
+        events.touch("visitor:a", at=NOON - 80 * DAY, clicks={"msclkid": "old"}),
+        order,
+    )
+    revised = await attribution.published(events.conversion_id())
+    assert revised is not None
+    assert [(click.family, click.value, click.own) for click in revised.match.click_ids] == [
+        ("fbclid", "own", True),
+        ("gclid", "newer", False),
+        ("msclkid", "old", False),
+    ]
+
+
+async def test_a_refund_long_after_the_journey_has_expired_keeps_the_credit(
+    attribution: Attribution, events: Events
+) -> None:
+    await attribution.handle(
+        events.touch("visitor:a", channel="Email", clicks={"gclid": "g"}),
+        events.touch("visitor:a", channel="Direct", at=NOON - DAY // 2),
+        events.order("visitor:a"),
+    )
+    before = await attribution.published(events.conversion_id())
+    async for key in attribution.state.scan_iter(match="*journey*"):
+        await attribution.state.delete(key)
+    await attribution.handle(events.refund(30_000_000, at=NOON + 100 * DAY))
+    revised = await attribution.published(events.conversion_id())
+    assert before is not None
+    assert revised is not None
+    assert causes(revised) == ["refund"]
+    assert linear(revised) == {"Email": 30_000_000, "Direct": 30_000_000}
+    assert (revised.match, revised.state.person_id) == (before.match, before.state.person_id)
+
+
+async def test_of_an_empty_answer_there_is_exactly_one_reason(attribution: Attribution, events: Events) -> None:
+    await attribution.handle(events.order("visitor:a"), events.touch("visitor:a", at=NOON - 31 * DAY))
+    revised = await attribution.published(events.conversion_id())
+    assert revised is not None
+    reasons = {UnattributedReason.Name(model.unattributed.reason) for model in revised.state.models}
+    assert reasons == {"UNATTRIBUTED_REASON_OUTSIDE_WINDOW"}

@@ -26,6 +26,7 @@ from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import SCHEMA
+from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.descriptors import Descriptors
@@ -65,6 +66,8 @@ class Events:
         event.channel_evidence.source = "(direct)" if is_direct else named
         event.channel_evidence.medium = "(none)" if is_direct else "cpc"
         event.channel_evidence.rule = "direct" if is_direct else "utm"
+        for family, value in evidence.pop("clicks", {}).items():
+            event.channel_evidence.click_ids.add(family=family, value=value)
         for name, value in evidence.items():
             setattr(event.channel_evidence, name, value)
         return letter, event
@@ -216,8 +219,9 @@ async def running_attribution(
                 return found
 
         directory = Directory()
+        click_ids = ClickIds(state, SHARDS)
         attributor = Attributor(
-            people, conversions, descriptors, ConversionWriter(clickhouse), directory, SystemClock()
+            people, conversions, descriptors, click_ids, ConversionWriter(clickhouse), directory, SystemClock()
         )
         journeys = JourneyReader(people, conversions, descriptors, directory)
         yield Attribution(workspace, attributor, journeys, state, clickhouse, people, conversions, descriptors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -16,20 +16,36 @@ from tributary_storage.codec.conversion_parts import ConversionPart
 _HINTS: Final = frozenset({"gad_source", "gad_campaignid", "gclsrc", "mc_cid"})
 """Fields of ClickIds that name no click."""
 
+_LONGEST_SEND_WINDOW_DAYS: Final = 90
+_SEND_WINDOW_DAYS: Final = {"li_fat_id": 30}
+"""How old a click may be that is sent to its destination, where that is not the longest."""
+_DAY_MICROS: Final = 86_400_000_000
+
 _PURPOSES: Final = ("ad_storage", "analytics_storage", "ad_user_data", "ad_personalization", "sale_or_sharing")
 
 
-def match_of(parts: Sequence[ConversionPart]) -> MatchResolution:
+class JourneyClick(NamedTuple):
+    """A click id of the person's journey."""
+
+    click_time_micros: int
+    """Of its first sight."""
+    family: str
+    value: str
+
+
+def match_of(parts: Sequence[ConversionPart], clicks: Iterable[JourneyClick] = ()) -> MatchResolution:
     """Resolves the match keys of a conversion.
 
     Args:
         parts: The observations that make its state, in event order.
+        clicks: Of the person's journey up to the conversion; neither quarantined nor without consent.
 
     Returns:
-        Click ids by family, the newest of each; browser ids, the newest of each; pixel ids of the best ranked
-        observation that has them; the most restrictive consent.
+        Click ids by family: the conversion's own, else the newest of the journey inside the family's send window;
+        browser ids, the newest of each; pixel ids of the best ranked observation that has them; the most restrictive
+        consent.
     """
-    clicks: dict[str, tuple[int, str]] = {}
+    own: dict[str, JourneyClick] = {}
     browser_ids: dict[str, str] = {}
     sealed: dict[bytes, None] = {}
     for part in parts:
@@ -38,16 +54,17 @@ def match_of(parts: Sequence[ConversionPart]) -> MatchResolution:
             stated = event.click_ids.HasField("click_time")
             time = micros(event.click_ids.click_time) if stated else part.event_time_micros
             for family, value in _texts(event.click_ids):
-                if family not in _HINTS and time >= clicks.get(family, (0, ""))[0]:
-                    clicks[family] = (time, value)
+                if family not in _HINTS and (family not in own or time >= own[family].click_time_micros):
+                    own[family] = JourneyClick(time, family, value)
         if event.HasField("browser_ids"):
             browser_ids.update(_texts(event.browser_ids))
         if part.admitted.sealed_match_keys:
             sealed[part.admitted.sealed_match_keys] = None
+    resolved = _newest(clicks, parts[0].event_time_micros) | own
     match = MatchResolution(
         click_ids=[
-            ResolvedClickId(family=family, value=value, click_time=_time(time), own=True)
-            for family, (time, value) in sorted(clicks.items())
+            ResolvedClickId(family=family, value=value, click_time=_time(time), own=family in own)
+            for family, (time, _, value) in sorted(resolved.items())
         ],
         browser_ids=browser_ids,
         sealed_match_keys=sealed,
@@ -62,6 +79,17 @@ def match_of(parts: Sequence[ConversionPart]) -> MatchResolution:
     if consent is not None:
         match.consent.CopyFrom(consent)
     return match
+
+
+def _newest(clicks: Iterable[JourneyClick], conversion_time_micros: int) -> dict[str, JourneyClick]:
+    """Returns the newest click id of each family that a destination may still be sent."""
+    newest: dict[str, JourneyClick] = {}
+    for click in clicks:
+        days = _SEND_WINDOW_DAYS.get(click.family, _LONGEST_SEND_WINDOW_DAYS)
+        oldest = conversion_time_micros - days * _DAY_MICROS
+        if oldest <= click.click_time_micros <= conversion_time_micros:
+            newest[click.family] = max(click, newest.get(click.family, click))
+    return newest
 
 
 def most_restrictive(events: Iterable[Event]) -> Consent | None:

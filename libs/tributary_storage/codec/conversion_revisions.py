@@ -22,6 +22,7 @@ from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, JourneyTouch
 from tributary_domain.revision import Change, Snapshot
 from tributary_storage.clickhouse.names import micros, timestamp
+from tributary_storage.codec.conversion_matches import JourneyClick
 from tributary_storage.codec.conversion_states import CAUSE_OF_ADJUSTMENT, event_reference, hash_of_reference
 from tributary_storage.codec.touch_sources import descriptor_of
 
@@ -49,6 +50,12 @@ class PublishedConversion:
             flags = DIRECT if touch.source.rule == "direct" else 0
             time, event_hash = micros(touch.touch_time), hash_of_reference(touch.event_id)
             self.touches.append(JourneyTouch(time, event_hash, touch.kind, descriptor, flags))
+        self.clicks = [
+            JourneyClick(micros(click.click_time), click.family, click.value)
+            for click in revised.match.click_ids
+            if not click.own
+        ]
+        """The click ids it has from its person's journey."""
         facts = ConversionState()
         facts.CopyFrom(self.state)
         self.snapshot = snapshot_of(self.state, self._attribution(), facts_digest(facts, revised.match))

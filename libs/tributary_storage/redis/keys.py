@@ -11,9 +11,8 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | log   | `trb:{l3}:orders:<bucket>`                 | hash   | claims at least 400 days   | dedup       |
 | log   | `trb:{l3}:verdicts`                        | hash   | for ever                   | dedup       |
 | log   | `trb:{l3}:dead:<group>`                    | stream | 30 days                    | its group   |
-| state | `trb:{p3}:identifier:<token>`              | string | as the journey             | attribution |
 | state | `trb:{p3}:journey:<person key>`            | hash   | lookback + accept window   | attribution |
-| state | `trb:{p3}:person:<person id>`              | string | as the journey             | attribution |
+| state | `trb:{p3}:click:<workspace>|<number>`      | string | longest send window        | attribution |
 | state | `trb:{c3}:conversion:<conversion id>`      | hash   | as the journey             | attribution |
 | state | `trb:{c3}:conversions`                     | stream | replay horizon             | attribution |
 | state | `trb:{c3}:dead:<group>`                    | stream | 30 days                    | its group   |
@@ -72,19 +71,17 @@ def event_dead_letters(shard: int, group: str) -> str:
     return f"trb:{{l{shard}}}:dead:{group}"
 
 
-def identifier(shard: int, token: str) -> str:
-    """Returns the key that leads from an identity token (workspace included) to a person key."""
-    return f"trb:{{p{shard}}}:identifier:{token}"
-
-
 def journey(shard: int, person_key: str) -> str:
-    """Returns the journey of one person."""
+    """Returns the journey of one person, or the alias of an identity token that belongs to another's.
+
+    A person key is the person id of an identity token (`ids.person_id`), so tokens need no keys of their own.
+    """
     return f"trb:{{p{shard}}}:journey:{person_key}"
 
 
-def person(shard: int, person_id: str) -> str:
-    """Returns the key that leads from a person id to the person key it is kept under."""
-    return f"trb:{{p{shard}}}:person:{person_id}"
+def click(shard: int, number: str) -> str:
+    """Returns the text of a click id, by its number in journeys (workspace included)."""
+    return f"trb:{{p{shard}}}:click:{number}"
 
 
 def conversion(shard: int, conversion_id: str) -> str:

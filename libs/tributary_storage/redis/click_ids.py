@@ -1,0 +1,100 @@
+"""Click ids: the text behind the 64-bit number by which a journey knows a click.
+
+Content-addressed, so writing one again changes nothing and merging people moves nothing. Kept as long as a destination
+may be sent one; whose text has expired is not sent. Fails closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import redis.asyncio
+
+from tributary_domain.event_order import event_hash
+from tributary_domain.shards import shard_of_key
+from tributary_storage.redis import keys
+from tributary_storage.redis.state_scripts import unavailable
+
+LIFE_SECONDS: Final = 120 * 86_400
+"""The longest send window of any destination, and the time an event may be late."""
+
+_CACHED: Final = 100_000
+
+Click = tuple[str, str]
+"""Family ("gclid") and value."""
+
+
+def hash_of_click(family: str, value: str) -> int:
+    """Returns the number that stands for a click id in a journey."""
+    return event_hash(f"{family}:{value}")
+
+
+class ClickIds:
+    """The click ids in the state store, and what this process has seen of them.
+
+    Args:
+        client: The Redis of role state.
+        shards: Of its epoch.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, shards: int) -> None:
+        self._client = client
+        self._shards = shards
+        self._known: dict[tuple[str, int], Click] = {}
+
+    def get(self, workspace: str, click: int) -> Click | None:
+        """Returns a click id, if this process has written or read it."""
+        return self._known.get((workspace, click))
+
+    async def write(self, clicks: Mapping[tuple[str, int], Click]) -> None:
+        """Keeps click ids that this process does not know yet.
+
+        Args:
+            clicks: (workspace, number) -> click id.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        self._make_room()
+        new = {key: click for key, click in clicks.items() if key not in self._known}
+        if not new:
+            return
+        pipeline = self._client.pipeline(transaction=False)
+        for (workspace, number), (family, value) in new.items():
+            pipeline.set(self._key(workspace, number), f"{family}:{value}".encode(), ex=LIFE_SECONDS)
+        await self._run(pipeline)
+        self._known.update(new)
+
+    async def read(self, wanted: Iterable[tuple[str, int]]) -> None:
+        """Reads click ids that this process does not know yet, so that `get` has them.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        self._make_room()
+        missing = list({key for key in wanted if key not in self._known})
+        if not missing:
+            return
+        pipeline = self._client.pipeline(transaction=False)
+        for workspace, number in missing:
+            pipeline.get(self._key(workspace, number))
+        for key, text in zip(missing, await self._run(pipeline), strict=True):
+            if text is not None:
+                family, _, value = text.decode().partition(":")
+                self._known[key] = (family, value)
+
+    def _key(self, workspace: str, number: int) -> str:
+        name = f"{workspace}|{number:016x}"
+        return keys.click(shard_of_key(name, self._shards), name)
+
+    def _make_room(self) -> None:
+        if len(self._known) > _CACHED:
+            self._known.clear()
+
+    async def _run(self, pipeline: Any) -> list[Any]:
+        try:
+            answers: list[Any] = await pipeline.execute()
+        except redis.RedisError as error:
+            raise unavailable() from error
+        return answers
