@@ -219,6 +219,33 @@ async def test_a_redis_that_is_down_makes_the_call_fail_and_not_hang(
         assert await admit(admission, workspace, Sent("a"), Sent("b")) == [DUPLICATE, ACCEPTED]
 
 
+async def test_a_redis_that_hangs_makes_the_call_fail_in_time(private_redis: RedisServer, workspace: str) -> None:
+    async with running_admission(private_redis.url, timeout_seconds=0.3) as admission:
+        await admit(admission, workspace, Sent("a"))
+        private_redis.pause()
+        try:
+            for _ in range(2):  # on the connection that is open, and on one that has to be opened
+                with pytest.raises(StorageUnavailableError):
+                    await admit(admission, workspace, Sent("b"))
+        finally:
+            private_redis.resume()
+        assert (await admit(admission, workspace, Sent("b")))[0] in (
+            ACCEPTED,
+            DUPLICATE,
+        )  # its answer may have got lost
+
+
+async def test_a_caller_who_has_left_before_the_commit_leaves_no_trace(
+    admission: Admission, log: redis.asyncio.Redis, workspace: str
+) -> None:
+    leaving = [asyncio.create_task(admit(admission, workspace, Sent(f"gone-{number}"))) for number in range(3)]
+    await asyncio.sleep(0)  # they wait; the loop of the admission has not run yet
+    for task in leaving:
+        task.cancel()
+    assert await admit(admission, workspace, Sent("stays")) == [ACCEPTED]
+    assert (await stored(log)).claims == 1
+
+
 async def test_a_full_redis_refuses_before_the_first_write(tmp_path_factory: pytest.TempPathFactory) -> None:
     with running_redis(tmp_path_factory.mktemp("full"), {"maxmemory": "8mb"}) as server:
         async with running_admission(server.url) as admission, connect(server.url, name="tests") as log:

@@ -91,13 +91,15 @@ async def prepare(redis_url: str, epoch: Epoch = AN_EPOCH) -> None:
 
 
 @asynccontextmanager
-async def running_admission(redis_url: str, epoch: Epoch = AN_EPOCH) -> AsyncIterator[Admission]:
+async def running_admission(
+    redis_url: str, epoch: Epoch = AN_EPOCH, *, timeout_seconds: float = 2.0
+) -> AsyncIterator[Admission]:
     """Runs the admission of dedup in this process, on a Redis that it prepares."""
     await prepare(redis_url, epoch)
-    async with connect(redis_url, name="tests", timeout_seconds=2.0) as client:
+    async with connect(redis_url, name="tests", timeout_seconds=timeout_seconds) as client:
         fill = LogFill(client)
         await fill.measure()
-        admission = Admission(Claims(client), Placement(epoch), fill, SystemClock())
+        admission = Admission(Claims(client, timeout_seconds=timeout_seconds), Placement(epoch), fill, SystemClock())
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(admission.run(stop))

@@ -161,20 +161,19 @@ class Claims:
         if self._replicas:
             commands = [*commands, ["WAIT", self._replicas, self._replica_timeout_millis]]
         answers: list[Any] = []
-        pool = self._client.connection_pool
         try:
-            connection = await pool.get_connection()
-            connection.socket_timeout = None  # one deadline for all of it instead of a timer per answer
-            try:
-                async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout(self._timeout_seconds):  # one deadline for all of it, not a timer per answer
+                connection = await self._client.connection_pool.get_connection()
+                connection.socket_timeout = None
+                try:
                     await connection.send_packed_command([_PACK(tuple(command)) for command in commands])
                     for _ in commands:
                         answers.append(await _answer(connection))
-            except BaseException:
-                await connection.disconnect(nowait=True)  # what it still has to say belongs to these commands
-                raise
-            finally:
-                await pool.release(connection)
+                except BaseException:
+                    await connection.disconnect(nowait=True)  # what it still has to say belongs to these commands
+                    raise
+                finally:
+                    await self._client.connection_pool.release(connection)
         except (redis.RedisError, TimeoutError) as error:
             answers += [error] * (len(commands) - len(answers))
         if not self._replicas:
