@@ -15,8 +15,8 @@ from is_bot import Bots
 
 from tributary_domain.reasons import Reason, ReasonCode
 
-USER_AGENTS_KEPT: Final = 65_536
-"""Answers kept: a large shop sees some ten thousand user agents a day."""
+USER_AGENTS_KEPT: Final = 16_384
+"""Answers kept, of at most 1 KiB each: a large shop sees some ten thousand user agents a day."""
 
 
 class Observer(IntEnum):

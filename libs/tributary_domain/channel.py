@@ -35,7 +35,7 @@ VISIT, CLICK, IMPRESSION, ENGAGED_VIEW, OPEN, COUPON = range(1, 7)
 
 NOT_SET: Final = "(not set)"
 
-KEPT: Final = 16_384
+KEPT: Final = 4_096
 """Decisions a workspace keeps: made anew is only what was not seen lately."""
 
 

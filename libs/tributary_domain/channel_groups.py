@@ -61,7 +61,7 @@ _RULES: Final[tuple[tuple[str, Callable[[_Traffic], bool]], ...]] = (
 )
 
 
-@lru_cache(16_384)
+@lru_cache(4_096)
 def default_channel(source: str, medium: str, campaign: str, category: Category) -> str:
     """Returns the channel of some traffic.
 

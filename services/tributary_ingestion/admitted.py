@@ -53,7 +53,7 @@ def join(
     )
 
 
-@lru_cache(8_192)
+@lru_cache(4_096)
 def _write_evidence(evidence: channel.ChannelEvidence) -> bytes:
     """Writes evidence without click ids: touchpoints alike share it."""
     return ChannelEvidence(

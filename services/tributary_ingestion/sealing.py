@@ -22,6 +22,7 @@ def strip(event: Event, readings: texts.Readings, page: Url, referrer: Url) -> N
         referrer: Its referrer, as read.
     """
     event.ClearField("identifiers")
+    event.DiscardUnknownFields()  # who knows what is in them
     if texts.CONTEXT in readings:
         context = event.context
         context.ClearField("client_ip")

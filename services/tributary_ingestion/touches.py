@@ -3,9 +3,11 @@
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.touchpoint_pb2 import Touchpoint
 from tributary_domain import texts
-from tributary_domain.channel import Ad, Touch
+from tributary_domain.channel import CLICK, COUPON, ENGAGED_VIEW, IMPRESSION, OPEN, VISIT, Ad, Touch
 from tributary_domain.urls import Url
 
+_KINDS = frozenset((VISIT, CLICK, IMPRESSION, ENGAGED_VIEW, OPEN, COUPON))
+"""Those known here; any other is treated as a visit."""
 _NO_AD = Ad()
 _NONE: dict[str, str] = {}
 
@@ -16,7 +18,7 @@ def touch_of(event: Event, readings: texts.Readings, page: Url, referrer: Url) -
     utm = readings.get(texts.UTM)
     clicks = readings.get(texts.CLICK_IDS)
     return Touch(
-        touchpoint.kind,
+        touchpoint.kind if touchpoint.kind in _KINDS else VISIT,
         page,
         referrer,
         utm[0] if utm is not None else (),

@@ -322,3 +322,15 @@ def test_what_is_joined_is_the_message_it_stands_for() -> None:
     joined.ClearField("event")
     joined.ClearField("channel_evidence")
     assert joined == learned
+
+
+def test_fields_unknown_here_are_not_stored() -> None:
+    event = a_visit()
+    event.MergeFromString(b"\xfa\x7f\x0eann@example.de")  # field 2047
+    assert b"ann@" not in pack(event)[0].admitted
+
+
+def test_a_kind_of_touchpoint_unknown_here_is_a_visit() -> None:
+    event = a_visit(referrer_url="https://www.paypal.com/")
+    event.touchpoint.kind = 99  # type: ignore[assignment]
+    assert pack(event)[1].channel_evidence.rule == "ignored_referrer"
