@@ -34,3 +34,15 @@ def print_json(value: Any) -> None:
     """Writes one JSON document to standard output; what JSON does not know (a date, a path) as text."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
     sys.stdout.flush()
+
+
+def log_to_stderr() -> None:
+    """Sends the log lines of libraries to standard error, from warnings on: standard output is for results."""
+    import logging
+
+    import structlog
+
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

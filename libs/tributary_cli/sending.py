@@ -114,16 +114,16 @@ class Sender:
                 tally.add_verdict(line.number, verdict)
             progressed(batch[-1].number)
 
-        with ThreadPoolExecutor(self.calls_in_flight, thread_name_prefix="send") as pool:
-            try:
-                for batch in self._batches(lines, tally):
-                    if len(waiting) >= self.calls_in_flight:
-                        count_oldest()
-                    waiting.append((batch, pool.submit(self._send_batch, batch)))
-                while waiting:
+        pool = ThreadPoolExecutor(self.calls_in_flight, thread_name_prefix="send")
+        try:
+            for batch in self._batches(lines, tally):
+                if len(waiting) >= self.calls_in_flight:
                     count_oldest()
-            finally:
-                pool.shutdown(cancel_futures=True)
+                waiting.append((batch, pool.submit(self._send_batch, batch)))
+            while waiting:
+                count_oldest()
+        finally:  # where that is a failure or Ctrl-C, nobody waits for calls in flight; their owner ends them
+            pool.shutdown(wait=not waiting, cancel_futures=True)
         return tally
 
     def _batches(self, lines: Iterable[EventLine | UnreadableLine], tally: Tally) -> Iterator[list[EventLine]]:

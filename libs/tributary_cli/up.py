@@ -14,7 +14,7 @@ import click
 
 from tributary_cli.console import messages, output, print_json
 from tributary_cli.errors import StackError
-from tributary_cli.local import data_option
+from tributary_cli.local import data_option, default_directory
 
 if TYPE_CHECKING:
     from tributary_cli.stack.stack import Stack
@@ -141,4 +141,6 @@ def _present(stack: Stack, as_json: bool) -> None:
     if stack.api_key:
         console.print(f"[bold]API key[/bold]  {stack.api_key}  (workspace {stack.installation.workspace})")
     console.print(f"[bold]Data[/bold]     {stack.directory.path}")
-    console.print("Try `tributary send FILE` and `tributary report` in another terminal. Ctrl-C stops everything.")
+    where = "" if stack.directory.path == default_directory().absolute() else f" --data {stack.directory.path}"
+    console.print(f"Try `tributary send FILE{where}` and `tributary report{where}` in another terminal.", markup=False)
+    console.print("Ctrl-C stops everything.")
