@@ -9,14 +9,18 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import IO
 
 from tributary_cli.errors import StackError
 
 _OWNER_ONLY = 0o600
+_ATTEMPTS = 5
+_PAUSE_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +60,11 @@ class StackDirectory:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _take(file):
                 raise StackError(
                     f"Tributary runs on {self.path} already (pid {self.recall().pid}).",
                     "Stop it, or give this one another directory with --data.",
-                ) from None
+                )
             yield
 
     def is_locked(self) -> bool:
@@ -94,6 +96,18 @@ class StackDirectory:
     def remember(self, installation: Installation) -> None:
         """Replaces what is remembered, as a whole or not at all."""
         write_private(self._memory, json.dumps(asdict(installation), indent=2) + "\n")
+
+
+def _take(file: IO[str]) -> bool:
+    """Takes the lock; whoever only looks at it (`is_locked`) holds it for a moment, a stack for long."""
+    for _ in range(_ATTEMPTS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return True
+    return False
 
 
 def write_private(path: Path, text: str) -> None:
