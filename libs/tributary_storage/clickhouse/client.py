@@ -8,7 +8,6 @@ is `StatementRefusedError`: a bug of ours, which no retry mends. Fails closed: a
 from __future__ import annotations
 
 import asyncio
-import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -188,7 +187,6 @@ class ClickHouse:
                 user=at.user,
                 password=at.password,
                 secure=at.is_secure,
-                ssl_version=ssl.PROTOCOL_TLS_CLIENT if at.is_secure else None,
                 client_name=f"tributary-{self._name}",
                 connect_timeout=min(self._timeout_seconds, 3.0),
                 send_receive_timeout=self._timeout_seconds,
