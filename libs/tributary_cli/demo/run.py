@@ -115,11 +115,12 @@ async def run_demo(
                     await disturbing
                 probing.cancel()
             show.announce("Waiting until everything is credited")
-            await _settle(reports, receiver.received)
+            await _settle(reports, receiver.received, wanted=0)
             show.announce("Second act: late touchpoints, conflicts, late duplicates")
             await sender.send(script.second_act, events_per_second)
         show.announce("Waiting until everything is credited and delivered")
-        await _settle(reports, receiver.received)
+        truth = true_conversions(script.world)
+        await _settle(reports, receiver.received, wanted=len(truth) + len(probes.sent))
         show.announce("Comparing with the truth")
         warehouse = await closing.enter_async_context(
             aclosing(Warehouse(stack.addresses["clickhouse_http"], DATABASE, WORKSPACE))
@@ -127,7 +128,7 @@ async def run_demo(
         findings = Findings(
             script=script,
             tally=tally,
-            truth=true_conversions(script.world),
+            truth=truth,
             probes=probes.sent,
             counters=await reports.counters(),
             report=await reports.by_channel(),
@@ -146,16 +147,16 @@ async def run_demo(
     )
 
 
-async def _settle(reports: Reports, received: Received) -> None:
-    """Returns when nothing waits before a consumer and the receiver has been quiet, or when the time is up.
+async def _settle(reports: Reports, received: Received, *, wanted: int) -> None:
+    """Returns when nothing waits before a consumer, `wanted` conversions were received and the receiver has been quiet.
 
-    Time being up is no error here: the checks will say what is missing.
+    Or when the time is up, which is no error here: the checks will say what is missing.
     """
     deadline = time.monotonic() + _SETTLE_SECONDS
     quiet_since, seen = time.monotonic(), -1
     while time.monotonic() < deadline:
         waiting = await _patiently(reports.waiting)
-        if waiting or received.requests != seen:
+        if waiting or received.requests != seen or len(received.effects) < wanted:
             quiet_since, seen = time.monotonic(), received.requests
         elif time.monotonic() - quiet_since >= _QUIET_SECONDS:
             return
