@@ -106,7 +106,9 @@ def read_url(url: str) -> Url:
                     utm[name] = value[:CLICK_ID_CHARACTERS]
             elif len(value) <= CLICK_ID_CHARACTERS:
                 click_ids[name] = value
-    host = authority.rpartition("@")[2].partition(":")[0].lower()
+    if is_personal:
+        authority = _without_user(authority)
+    host = authority.partition(":")[0].lower()
     if is_personal:
         cleaned = _without_personal_data(url)
         return Url(host, _EMAIL.sub("-", slash + path), utm, click_ids, cleaned, cleaned != url)
@@ -132,11 +134,15 @@ def _without_personal_data(url: str) -> str:
     kept = "&".join(pair for pair in query.split("&") if not _is_personal(pair)) if query else ""
     if any(_is_personal(pair) for pair in fragment.split("&")):
         hash_sign = fragment = ""
-    authority = authority.rpartition("@")[2]
+    authority = _without_user(authority)
     return (
         f"{scheme}{separator}{authority}{slash}{_EMAIL.sub('-', path)}{mark if kept else ''}{kept}"
         f"{hash_sign}{_EMAIL.sub('-', fragment)}"
     )
+
+
+def _without_user(authority: str) -> str:
+    return authority.replace("%40", "@").rpartition("@")[2]
 
 
 def _is_personal(pair: str) -> bool:

@@ -62,6 +62,9 @@ def tell(verdicts: Sequence[EventVerdict]) -> None:
     metrics.REQUEST_EVENTS.record(len(verdicts))
     for number, count in tally.items():
         metrics.EVENTS.add(count, verdict=_NAMES[number])
+    warnings = sum(len(verdict.reasons) for verdict in verdicts if verdict.verdict == verdict_pb2.VERDICT_ACCEPTED)
+    if warnings:
+        metrics.WARNINGS.add(warnings)
     bind_contextvars(events=len(verdicts), **_fields(tally.items()))
 
 
