@@ -41,7 +41,7 @@ def _settings(lookback_days: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, dict[str, KeyedWorkspace]]]:
-    settings = dict.fromkeys(("in-order", "shuffled-and-twice"), _SETTINGS)
+    settings = {**{name: _settings(30) for name in _ORDERS}, _WITHOUT_WINDOW: _settings(365)}
     with running_stack(tmp_path_factory.mktemp("vectors"), settings) as running:
         yield running
 
