@@ -63,6 +63,21 @@ class Writer(Protocol):
         ...
 
 
+class _Stopwatch:
+    """Says how long each step of a batch took."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = clock.monotonic_seconds()
+        self.noted: dict[str, float] = {}
+
+    def note(self, name: str) -> None:
+        """Notes the time since the step before."""
+        now = self._clock.monotonic_seconds()
+        self.noted[name] = round((now - self._last) * 1000, 1)
+        self._last = now
+
+
 @dataclass(slots=True)
 class _Affected:
     """A conversion that the batch may have changed."""
@@ -155,16 +170,21 @@ class Attributor:
 
     async def _attribute(self, arrivals: Sequence[Arrival]) -> None:
         traceparents = dict.fromkeys(arrival.traceparent for arrival in arrivals)
+        took = _Stopwatch(self._clock)
         with linked_span("attribute batch", traceparents, events=len(arrivals)):
             workspaces = self._workspaces(arrivals)
             affected = await self._observe(arrivals, workspaces)
+            took.note("observe_ms")
             people = await self._settle(arrivals, affected, workspaces)
+            took.note("settle_ms")
             for person, events in people:
                 _find_affected(affected, workspaces[person.workspace], person, events)
             revisions = await self._publish(list(affected.values()))
+            took.note("publish_ms")
             await self._emit(revisions)
+            took.note("emit_ms")
         metrics.ATTRIBUTED_EVENTS.add(len(arrivals))
-        bind_contextvars(conversions=len(affected), revisions=len(revisions))
+        bind_contextvars(conversions=len(affected), revisions=len(revisions), **took.noted)
 
     def _workspaces(self, arrivals: Sequence[Arrival]) -> dict[str, Workspace]:
         workspaces = {}
