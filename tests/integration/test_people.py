@@ -1,0 +1,143 @@
+"""People become one in any order, from any number of workers, and stop nowhere in between."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+import redis.asyncio
+
+from tributary_domain.journey import JourneyTouch
+from tributary_storage.redis import keys
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.journey_layout import ALIAS, Journey, event_field, pack_sighting, pack_touch
+from tributary_storage.redis.people import People, Sighted, person_key
+
+SHARDS = 4
+LIFE = 3600
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with connect(redis_url, name="test") as opened:
+        yield opened
+
+
+def sighted(number: int, *tokens: str) -> Sighted:
+    """An event at the time of its number, with these tokens."""
+    touch = JourneyTouch(1_000 + number, number)
+    sightings = [pack_sighting(1_000 + number, number, position) for position in range(len(tokens))]
+    return Sighted("w", tokens, (event_field(number), pack_touch(touch)), sightings)
+
+
+def token(number: int) -> str:
+    return f"visitor:{number:022d}"
+
+
+async def find(people: People, *tokens: str) -> Journey:
+    journey = await people.find("w", [person_key("w", token) for token in tokens])
+    assert journey is not None
+    return journey
+
+
+def components(events: list[Sighted]) -> list[tuple[set[str], set[int]]]:
+    """Returns who is one person, by definition: tokens and events that are connected."""
+    groups: list[tuple[set[str], set[int]]] = []
+    for event in events:
+        assert event.entry is not None
+        joined = ({*event.tokens}, {int.from_bytes(event.entry[0])})
+        apart = []
+        for group in groups:
+            if group[0] & joined[0]:
+                joined = (joined[0] | group[0], joined[1] | group[1])
+            else:
+                apart.append(group)
+        groups = [*apart, joined]
+    return groups
+
+
+async def check(client: redis.asyncio.Redis, events: list[Sighted]) -> None:
+    """Checks that there is one journey per person with all of it, and that everything else points there."""
+    people = People(client, SHARDS)
+    for tokens, numbers in components(events):
+        journeys = {(await find(people, token)).person_key: await find(people, token) for token in tokens}
+        assert len(journeys) == 1
+        [journey] = journeys.values()
+        assert journey.tokens.keys() == tokens
+        assert {entry.event_hash for entry in journey.entries} == numbers
+        first = min(events, key=lambda event: event.sightings[0] if tokens & {*event.tokens} else b"\xff")
+        assert journey.person_id == person_key("w", first.tokens[0])
+    async for key in client.scan_iter(match=keys.journey(0, "*").replace("{p0}", "{p*}")):
+        fields = await client.hgetall(key)
+        assert ALIAS not in fields or len(fields) == 1
+        assert await client.ttl(key) > 0
+
+
+def a_crowd(seed: int) -> list[Sighted]:
+    rng = random.Random(seed)
+    events = []
+    for number in range(1, 60):
+        count = rng.choice([1, 1, 1, 2, 2, 3])
+        events.append(sighted(number, *(token(one) for one in rng.sample(range(40), count))))
+    return events
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_any_order_and_grouping_makes_the_same_people(client: redis.asyncio.Redis, seed: int) -> None:
+    events = a_crowd(seed)
+    rng = random.Random(seed)
+    arrivals = events + rng.sample(events, 20)
+    rng.shuffle(arrivals)
+    while arrivals:
+        size = rng.choice([1, 2, 5, 20])
+        await People(client, SHARDS).settle(arrivals[:size], LIFE, 0)
+        arrivals = arrivals[size:]
+    await check(client, events)
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_many_workers_at_once_make_the_same_people(client: redis.asyncio.Redis, seed: int) -> None:
+    events = a_crowd(seed)
+    shuffled = random.Random(seed).sample(events, len(events))
+
+    async def work(mine: list[Sighted]) -> None:
+        people = People(client, SHARDS)
+        for at in range(0, len(mine), 2):
+            await people.settle(mine[at : at + 2], LIFE, 0)
+
+    await asyncio.gather(*(work(shuffled[start::6]) for start in range(6)))
+    await check(client, events)
+
+
+async def test_a_long_journey_moves_whole(client: redis.asyncio.Redis) -> None:
+    people = People(client, SHARDS)
+    events = [sighted(number, token(number % 2)) for number in range(1, 6_001)]
+    await people.settle(events, LIFE, 0)
+    link = sighted(6_001, token(0), token(1))
+    [person] = await people.settle([link], LIFE, 0)
+    assert person.is_merged
+    await check(client, [*events, link])
+
+
+async def test_versions_grow_over_merges(client: redis.asyncio.Redis) -> None:
+    people = People(client, SHARDS)
+    before = await people.settle([sighted(1, token(0)), sighted(2, token(1))], LIFE, 0)
+    [after] = await people.settle([sighted(3, token(0), token(1))], LIFE, 0)
+    assert after.version > max(person.version for person in before)
+
+
+async def test_the_same_event_again_changes_no_version(client: redis.asyncio.Redis) -> None:
+    people = People(client, SHARDS)
+    [first] = await people.settle([sighted(1, token(0), token(1))], LIFE, 0)
+    [again] = await people.settle([sighted(1, token(0), token(1))], LIFE, 0)
+    assert again.version == first.version
+
+
+async def test_two_workspaces_share_nobody(client: redis.asyncio.Redis) -> None:
+    people = People(client, SHARDS)
+    event = sighted(1, token(0))
+    await people.settle([event, Sighted("other", event.tokens, event.entry, event.sightings)], LIFE, 0)
+    assert person_key("w", token(0)) != person_key("other", token(0))
+    assert await people.find("third", [person_key("third", token(0))]) is None
