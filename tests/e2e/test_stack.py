@@ -50,7 +50,7 @@ def test_a_wanted_port_that_is_in_use_is_said_before_anything_starts(tmp_path: P
 
 def test_workspaces_that_cannot_be_used_are_said_before_anything_starts(tmp_path: Path) -> None:
     stack = Stack(tmp_path, workspaces="workspaces: [{id: shop, colour: blue}]")
-    with pytest.raises(StackError, match="cannot be used") as raised:
+    with pytest.raises(StackError, match=r"workspaces.yaml cannot be used\.\nCorrect it") as raised:
         stack.start()
     assert "workspaces.0.colour: unknown key" in raised.value.detail
     assert not stack.directory.is_locked()

@@ -27,6 +27,7 @@ from tributary_cli.stack.redis_server import RedisServer
 from tributary_cli.stack.services import STOP_ORDER, ServiceProcess
 from tributary_cli.stack.workspaces_file import LOCAL_WORKSPACE, render_local_workspaces
 from tributary_runtime.authentication import new_key
+from tributary_runtime.workspaces_file import InvalidWorkspacesError, parse_workspaces
 
 PARTS = (*SERVICES, "redis", "clickhouse", "clickhouse_http")
 """Everything that listens; the names under which ports are given."""
@@ -197,6 +198,10 @@ class Stack:
             self.installation = replace(
                 self.installation, workspace=LOCAL_WORKSPACE, api_key=key.key.get_secret_value()
             )
+        try:
+            parse_workspaces(file)
+        except InvalidWorkspacesError as error:
+            raise StackError(f"{file} cannot be used.", "Correct it:", "\n".join(error.problems)) from error
 
     def _migrate(self) -> None:
         """Runs the command that a cluster's migration job runs."""
