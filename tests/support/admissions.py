@@ -111,10 +111,15 @@ async def running_admission(
 
 @contextmanager
 def running_dedup(
-    directory: Path, redis_url: str, clickhouse_url: str, *, settings: dict[str, str] | None = None
+    directory: Path,
+    redis_url: str,
+    clickhouse_url: str,
+    *,
+    settings: dict[str, str] | None = None,
+    epoch: Epoch = AN_EPOCH,
 ) -> Iterator[ServiceProcess]:
-    """Starts dedup on prepared stores and waits until it is ready."""
-    asyncio.run(prepare(redis_url))
+    """Starts dedup on stores that it prepares, and waits until it is ready."""
+    asyncio.run(prepare(redis_url, epoch))
     asyncio.run(migrate(clickhouse_url))
     process = dedup_process(directory, redis_url, clickhouse_url, settings=settings)
     try:
