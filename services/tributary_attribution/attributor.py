@@ -8,6 +8,7 @@ that is frozen, a revision that is marked.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -148,9 +149,10 @@ class Attributor:
             StorageUnavailableError: A store does not answer.
             PoisonEvent: An event can never be read; the worker finds out which.
         """
-        arrivals = [
-            self._read(entry, event) for entry in entries for event in entry.events() if event.letter in ADMITTED
-        ]
+        arrivals: list[Arrival] = []
+        for entry in entries:
+            arrivals += [self._read(entry, event) for event in entry.events() if event.letter in ADMITTED]
+            await asyncio.sleep(0)  # callers wait on the same loop
         await self._attribute(arrivals)
         return sum(len(entry.mask) for entry in entries)
 
@@ -249,7 +251,10 @@ class Attributor:
             pending = [one for one in pending if one.parts]
             if not pending:
                 return revisions
-            computed = [self._compute(one) for one in pending]
+            computed = []
+            for one in pending:
+                computed.append(self._compute(one))
+                await asyncio.sleep(0)
             answers = await self._conversions.publish([publication for publication, _ in computed])
             moved = []
             for one, (publication, revised), holds in zip(pending, computed, answers, strict=True):
