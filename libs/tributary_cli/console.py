@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,13 +38,20 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def log_to_stderr() -> None:
+@contextmanager
+def logs_on_stderr() -> Iterator[None]:
     """Sends the log lines of libraries to standard error, from warnings on: standard output is for results."""
     import logging
 
     import structlog
 
+    before = structlog.get_config()
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        cache_logger_on_first_use=False,
     )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from tributary_cli.console import log_to_stderr, output, print_json
+from tributary_cli.console import logs_on_stderr, output, print_json
 from tributary_cli.doctor_checks import (
     Check,
     check_clickhouse,
@@ -38,8 +38,8 @@ def doctor(ctx: click.Context, data: Path, as_json: bool) -> None:
     Looks at the installation that the TRIBUTARY_* variables describe (those of any service will do), else at the local
     one that `tributary up` runs in --data. The exit status is 1 if anything is not as it should be.
     """
-    log_to_stderr()
-    checks = asyncio.run(_examine(data))
+    with logs_on_stderr():
+        checks = asyncio.run(_examine(data))
     is_well = all(check.is_ok for check in checks)
     if as_json:
         print_json({"ok": is_well, "checks": [asdict(check) for check in checks]})

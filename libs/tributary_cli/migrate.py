@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import click
 
-from tributary_cli.console import log_to_stderr, output, print_json
+from tributary_cli.console import logs_on_stderr, output, print_json
 from tributary_cli.errors import CommandError
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import TributaryError
@@ -65,10 +65,10 @@ def migrate(shards: int | None, claims: int | None, as_json: bool) -> None:
     --claims is the number of event ids remembered at once: the events of 36 days, and the conversions with an order id
     twice more. Half to twice of it costs about 20 bytes of Redis memory each.
     """
-    log_to_stderr()
     settings = load(MigrateSettings)
     try:
-        done = asyncio.run(_migrate(settings, shards, claims))
+        with logs_on_stderr():
+            done = asyncio.run(_migrate(settings, shards, claims))
     except TributaryError as error:
         raise CommandError(error.message) from error
     if as_json:
