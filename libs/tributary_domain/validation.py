@@ -89,6 +89,12 @@ def suspect(
             found.append(_AMOUNT_UNEXPECTED)
 
 
+def warn(event: EventLike, kind: str | None, expected: Expectations, found: list[Reason]) -> None:
+    """Adds every reason to look at an event that is taken all the same."""
+    if kind == "conversion" and expected.conversion_names and event.conversion.name not in expected.conversion_names:
+        found.append(_NAME_UNKNOWN)
+
+
 def _touchpoint(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
     touchpoint = event.touchpoint
     if not touchpoint.kind:
@@ -102,8 +108,6 @@ def _conversion(event: EventLike, expected: Expectations, found: list[Reason]) -
     name = conversion.name
     if not name:
         _missing("conversion.name", "Name the conversion as the workspace does: purchase, lead.", found)
-    elif expected.conversion_names and name not in expected.conversion_names:
-        found.append(_NAME_UNKNOWN)
     if conversion.HasField("value"):
         _money(conversion.value, "conversion.value", found)
     if conversion.HasField("amounts"):
@@ -293,7 +297,7 @@ _EVENT_ID_RESERVED: Final = Reason(
 _NAME_UNKNOWN: Final = Reason(
     ReasonCode.CONVERSION_NAME_UNKNOWN,
     "conversion.name",
-    "The workspace defines its conversion names, and this is none of them: define it in workspaces.yaml.",
+    "The workspace defines its conversion names, and this is none of them: it is counted by the defaults.",
 )
 _HUMAN_CHECK_FAILED: Final = Reason(ReasonCode.HUMAN_CHECK_FAILED, "human_check.verdict", "The human check failed.")
 _AMOUNT_UNEXPECTED: Final = Reason(

@@ -114,6 +114,7 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     if reason is not None:
         (warnings if reason.code is ReasonCode.HTTP_LIBRARY_USER_AGENT else suspicions).append(reason)
     validation.suspect(event, kind, readings, rules.expected, suspicions)
+    validation.warn(event, kind, rules.expected, warnings)
     page = read_url(page_url) if page_url else NO_URL
     referrer = read_referrer(referrer_url) if referrer_url else NO_URL
     touch = evidence = None

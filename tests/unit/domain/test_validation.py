@@ -11,8 +11,8 @@ from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.verdict_pb2 import ReasonCode as WireCode
 from tributary_domain import texts
 from tributary_domain.event_times import AcceptWindow, clock_correction, read_micros
-from tributary_domain.reasons import ReasonCode
-from tributary_domain.validation import Expectations, refuse, suspect
+from tributary_domain.reasons import Reason, ReasonCode
+from tributary_domain.validation import Expectations, refuse, suspect, warn
 
 DAY = 86_400 * 10**6
 
@@ -186,11 +186,15 @@ def test_properties_that_look_like_e_mail_addresses_are_refused(value: str, is_p
     assert problems(event) == ([("PERSONAL_DATA_IN_CLEAR", "properties")] if is_personal else [])
 
 
-def test_a_workspace_that_defines_names_knows_no_others() -> None:
-    assert problems(a_purchase(), Expectations(conversion_names=frozenset({"lead"}))) == [
-        ("CONVERSION_NAME_UNKNOWN", "conversion.name")
-    ]
-    assert problems(a_purchase(), Expectations(conversion_names=frozenset({"purchase"}))) == []
+@pytest.mark.parametrize(
+    ("defined", "codes"), [({"lead"}, ["CONVERSION_NAME_UNKNOWN"]), ({"purchase"}, []), (set(), [])]
+)
+def test_a_name_that_the_workspace_does_not_define_is_taken_with_a_warning(defined: set[str], codes: list[str]) -> None:
+    expected = Expectations(conversion_names=frozenset(defined))
+    warnings: list[Reason] = []
+    warn(a_purchase(), "conversion", expected, warnings)
+    assert [reason.code for reason in warnings] == codes
+    assert problems(a_purchase(), expected) == []
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ class CreditDelta(_message.Message):
     model: _builtins.str
     """The model."""
     touch_event_id: _builtins.str
-    """The touch whose credit changed. Empty: what nobody earned."""
+    """The touch whose credit changed, as `CreditedTouch.event_id`. Empty: what nobody earned."""
     credit_micros: _builtins.int
     """New minus old, in millionths of a conversion."""
     value_micros: _builtins.int

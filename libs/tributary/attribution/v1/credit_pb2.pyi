@@ -77,7 +77,9 @@ class CreditedTouch(_message.Message):
     CREDITS_FIELD_NUMBER: _builtins.int
     JUST_AFTER_CONVERSION_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
-    """The event id of the touch: of its first event, where several fold into one."""
+    """The event of the touch: the first, where several fold into one. Journeys keep no texts, so it is named "x1:" and the
+    16 hexadecimal digits of the xxHash64 of its event id; `QueryService` answers the event id itself.
+    """
     kind: _touchpoint_pb2.TouchpointKind.ValueType
     """What kind of contact it was."""
     just_after_conversion: _builtins.bool

@@ -111,13 +111,11 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """REJECTED: the currency is not one of ISO 4217."""
     REASON_CODE_AMOUNT_NEGATIVE: _ReasonCode.ValueType  # 13
     """REJECTED: an amount that may not be negative is."""
-    REASON_CODE_CONVERSION_NAME_UNKNOWN: _ReasonCode.ValueType  # 14
-    """REJECTED: the conversion name is not defined in the workspace."""
-    REASON_CODE_SESSION_ID_MISSING: _ReasonCode.ValueType  # 15
+    REASON_CODE_SESSION_ID_MISSING: _ReasonCode.ValueType  # 14
     """REJECTED: the workspace requires a session id."""
-    REASON_CODE_EVENT_MALFORMED: _ReasonCode.ValueType  # 16
+    REASON_CODE_EVENT_MALFORMED: _ReasonCode.ValueType  # 15
     """REJECTED: the bytes are no event."""
-    REASON_CODE_PERSONAL_DATA_IN_CLEAR: _ReasonCode.ValueType  # 17
+    REASON_CODE_PERSONAL_DATA_IN_CLEAR: _ReasonCode.ValueType  # 16
     """REJECTED: properties or texts hold what looks like personal data in the clear."""
     REASON_CODE_BOT_USER_AGENT: _ReasonCode.ValueType  # 40
     """QUARANTINED: the user agent is a bot's."""
@@ -153,6 +151,10 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """Warning: the client's clock was corrected by `sent_time`."""
     REASON_CODE_UTM_ON_OWN_SITE: _ReasonCode.ValueType  # 105
     """Warning: campaign parameters on a link inside the site were ignored."""
+    REASON_CODE_CONVERSION_NAME_UNKNOWN: _ReasonCode.ValueType  # 106
+    """Warning: the workspace defines its conversion names, and this is none of them. Counted by the defaults: a forgotten
+    definition must not cost a conversion.
+    """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """Why, for programs. Values may be added: treat an unknown one as the verdict alone says."""
@@ -185,13 +187,11 @@ REASON_CODE_CURRENCY_UNKNOWN: ReasonCode.ValueType  # 12
 """REJECTED: the currency is not one of ISO 4217."""
 REASON_CODE_AMOUNT_NEGATIVE: ReasonCode.ValueType  # 13
 """REJECTED: an amount that may not be negative is."""
-REASON_CODE_CONVERSION_NAME_UNKNOWN: ReasonCode.ValueType  # 14
-"""REJECTED: the conversion name is not defined in the workspace."""
-REASON_CODE_SESSION_ID_MISSING: ReasonCode.ValueType  # 15
+REASON_CODE_SESSION_ID_MISSING: ReasonCode.ValueType  # 14
 """REJECTED: the workspace requires a session id."""
-REASON_CODE_EVENT_MALFORMED: ReasonCode.ValueType  # 16
+REASON_CODE_EVENT_MALFORMED: ReasonCode.ValueType  # 15
 """REJECTED: the bytes are no event."""
-REASON_CODE_PERSONAL_DATA_IN_CLEAR: ReasonCode.ValueType  # 17
+REASON_CODE_PERSONAL_DATA_IN_CLEAR: ReasonCode.ValueType  # 16
 """REJECTED: properties or texts hold what looks like personal data in the clear."""
 REASON_CODE_BOT_USER_AGENT: ReasonCode.ValueType  # 40
 """QUARANTINED: the user agent is a bot's."""
@@ -227,6 +227,10 @@ REASON_CODE_CLOCK_CORRECTED: ReasonCode.ValueType  # 104
 """Warning: the client's clock was corrected by `sent_time`."""
 REASON_CODE_UTM_ON_OWN_SITE: ReasonCode.ValueType  # 105
 """Warning: campaign parameters on a link inside the site were ignored."""
+REASON_CODE_CONVERSION_NAME_UNKNOWN: ReasonCode.ValueType  # 106
+"""Warning: the workspace defines its conversion names, and this is none of them. Counted by the defaults: a forgotten
+definition must not cost a conversion.
+"""
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
 @_typing.final
