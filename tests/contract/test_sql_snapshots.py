@@ -22,6 +22,16 @@ QUERIES = {
     "report_by_channel": ReportQuery(
         workspace="shop", metrics=tuple(Metric), dimensions=[Dimension.CHANNEL], model="last_non_direct"
     ),
+    "report_by_model": ReportQuery(
+        workspace="shop",
+        metrics=ADDITIVE,
+        dimensions=[Dimension.CHANNEL, Dimension.MODEL],
+        filters=[
+            Filter(Dimension.MODEL, ("linear", "data_driven")),
+            Filter(Dimension.CHANNEL, ("Direct",), is_excluding=True),
+        ],
+        after=("Email", "linear"),
+    ),
     "report_by_model_and_reason": ReportQuery(
         workspace="shop",
         metrics=ADDITIVE,

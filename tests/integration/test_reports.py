@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -131,6 +132,38 @@ async def test_all_models_stand_side_by_side(world: World) -> None:
     found = await world.report(Dimension.MODEL, Dimension.CHANNEL, model="")
     computed = [model for model in MODELS if model != "data_driven"]
     assert found == {(model, channel): (500_000, 5) for model in computed for channel in ("Direct", "Email")}
+
+
+async def test_one_pass_over_all_models_says_what_each_says_alone(world: World) -> None:
+    first = world.conversion(touches=[SEARCH, EMAIL], value_micros=100)
+    await world.has(
+        *(first, first.then(touches=[EMAIL, DIRECT, SEARCH], value_micros=31, posted=date(2026, 12, 1))),
+        world.conversion(touches=(), value_micros=5),
+        world.conversion(touches=[Touch("Email", before=9 * DAY)], value_micros=7, value_pending=True),
+    )
+    asked: list[dict[str, Any]] = [
+        {},
+        {"as_of_micros": first.number},
+        {"basis": Basis.TOUCHPOINT, "start_micros": micros(NOON - 5 * DAY)},
+        {"basis": Basis.POSTING, "start_date": "2026-11-01", "end_date": "2027-01-01"},
+        {"filters": [Filter(Dimension.CHANNEL, ("Email", "unattributed"))]},
+    ]
+    for said in asked:
+        together = await world.report(Dimension.MODEL, Dimension.DAY, Dimension.CHANNEL, model="", **said)
+        alone = {}
+        for model in MODELS:
+            rows = await world.report(Dimension.DAY, Dimension.CHANNEL, **{**said, "model": model})
+            alone |= {(model, *key): values for key, values in rows.items()}
+        assert together == alone
+        assert len(together) >= 6
+
+
+async def test_a_filter_by_model_keeps_models(world: World) -> None:
+    await world.has(world.conversion(value_micros=10))
+    for names, metrics in itertools.product((("linear",), ("nothing",)), ([Metric.CONVERSIONS], list(ALL))):
+        filters = [Filter(Dimension.MODEL, names)]
+        found = await world.report(Dimension.MODEL, model="", filters=filters, metrics=metrics)
+        assert [key for key, _ in found.items()] == [(name,) for name in names if name in MODELS]
 
 
 async def test_nobody_earned_it_for_a_reason(world: World) -> None:

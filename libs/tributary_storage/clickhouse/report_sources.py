@@ -1,0 +1,177 @@
+"""The parts that statements of reports are made of: which revisions count, how time is cut, how text is laid out.
+
+The one rule: only names of ours become text, a caller's values become parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tributary_storage.clickhouse.report_query import Basis, Dimension, Filter, ReportQuery
+
+LATE_TOUCH_SECONDS: Final = 60
+"""How long after its conversion a touch may be and still earn credit, at most."""
+
+MODEL_PARTS: Final = ("credit_micros", "value_micros", "unattributed_reason")
+"""The columns of a model, behind its name."""
+
+TOUCH_COLUMNS: Final = {
+    Dimension.CHANNEL: "touch_channels",
+    Dimension.SUB_CHANNEL: "touch_sub_channels",
+    Dimension.SOURCE: "touch_sources",
+    Dimension.MEDIUM: "touch_mediums",
+    Dimension.CAMPAIGN: "touch_campaigns",
+    Dimension.AD_DESTINATION: "touch_ad_destinations",
+}
+"""The dimensions that touches have."""
+
+SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
+"""A key never leaves its partition, so FINAL need not look across."""
+
+TIME: Final = "fromUnixTimestamp64Micro(%%(%s)s, 'UTC')"
+
+
+def source(query: ReportQuery, models: Sequence[str], parameters: dict[str, Any]) -> str:
+    """Returns the FROM of the revisions that count, with `sign`: -1 where one is taken back."""
+    if query.basis is Basis.POSTING:
+        return _postings(query, models, parameters)
+    parameters["start"], parameters["end"] = query.start_micros, query.end_micros
+    conditions = ["workspace = %(workspace)s"]
+    if query.basis is Basis.CONVERSION:
+        conditions += [f"conversion_time >= {TIME % 'start'}", f"conversion_time < {TIME % 'end'}"]
+    else:  # a touch earns nothing for a conversion before it; how long after it depends on settings that may change
+        conditions.append(f"conversion_time >= {TIME % 'start'} - INTERVAL {LATE_TOUCH_SECONDS} SECOND")
+    if query.as_of_micros is None:
+        table = "conversions"
+    else:
+        table = "conversion_revisions"
+        parameters["as_of"] = query.as_of_micros
+        newest = [
+            "(conversion_id, revision) IN",
+            "(",
+            "    SELECT",
+            "        conversion_id,",
+            "        max(revision)",
+            "    FROM conversion_revisions",
+            f"    WHERE workspace = %(workspace)s AND publish_time <= {TIME % 'as_of'}",
+            "    GROUP BY conversion_id",
+            ")",
+        ]
+        conditions.append("\n".join(newest))
+    body = ["SELECT", "    *,", "    1 AS sign", f"FROM {table} FINAL", where(conditions)]
+    return f"FROM\n(\n{indented(chr(10).join(body))}\n)"
+
+
+def _postings(query: ReportQuery, models: Sequence[str], parameters: dict[str, Any]) -> str:
+    """Each revision once added on its own posting day, and once taken back on that of its successor."""
+    parameters["start_date"], parameters["end_date"] = query.start_date, query.end_date
+    posted = ["workspace = %(workspace)s", "posting_date >= %(start_date)s", "posting_date < %(end_date)s"]
+    if query.as_of_micros is not None:
+        parameters["as_of"] = query.as_of_micros
+        posted.append(f"publish_time <= {TIME % 'as_of'}")
+    added = ["SELECT", "    *,", "    1 AS sign", "FROM conversion_revisions FINAL", where(posted)]
+    successors = [
+        "SELECT",
+        "    conversion_id,",
+        "    previous_revision AS revision,",
+        "    posting_date",
+        "FROM conversion_revisions FINAL",
+        where([*posted, "conversion_revisions.previous_revision > 0"]),
+    ]
+    revised = [  # by the primary key: the join alone would read every revision of the workspace
+        "replaced.conversion_id IN",
+        "(",
+        "    SELECT conversion_id",
+        "    FROM conversion_revisions",
+        indented(where(posted)),
+        ")",
+    ]
+    taken_back = [
+        "SELECT",
+        "    replaced.* EXCEPT (posting_date),",
+        "    successor.posting_date AS posting_date,",
+        "    -1 AS sign",
+        "FROM conversion_revisions AS replaced FINAL",
+        "INNER JOIN",
+        "(",
+        indented("\n".join(successors)),
+        ") AS successor ON replaced.conversion_id = successor.conversion_id AND replaced.revision = successor.revision",
+        where(["replaced.workspace = %(workspace)s", "\n".join(revised)]),
+    ]
+    columns = listed(_posted_columns(query, models))
+    both = [
+        *("SELECT", columns, "FROM", "(", indented("\n".join(added)), ")"),
+        "UNION ALL",
+        *("SELECT", columns, "FROM", "(", indented("\n".join(taken_back)), ")"),
+    ]
+    return f"FROM\n(\n{indented(chr(10).join(both))}\n)"
+
+
+def _posted_columns(query: ReportQuery, models: Sequence[str]) -> list[str]:
+    used = used_dimensions(query)
+    return [
+        *("conversion_id", "conversion_time", "posting_date", "sign", "counted", "value_pending", "name", "currency"),
+        "touch_event_ids",
+        *(column for dimension, column in TOUCH_COLUMNS.items() if dimension in used),
+        *(f"{model}_{part}" for model in models for part in MODEL_PARTS),
+    ]
+
+
+def used_dimensions(query: ReportQuery) -> set[Dimension]:
+    """Returns what rows are grouped or kept by."""
+    return {*query.dimensions, *(kept.dimension for kept in query.filters)}
+
+
+def primary(query: ReportQuery, parameters: dict[str, Any]) -> list[str]:
+    """Returns the condition that leaves out names that are not primary, if there are any."""
+    if not query.not_primary_names:
+        return []
+    parameters["not_primary_names"] = tuple(query.not_primary_names)
+    return ["name NOT IN %(not_primary_names)s"]
+
+
+def cut_time(dimension: Dimension, query: ReportQuery, parameters: dict[str, Any]) -> str:
+    """Returns DAY or HOUR of a row, on the basis and in the zone asked for."""
+    if query.basis is Basis.POSTING:
+        return "toString(posting_date) AS day"
+    parameters["time_zone"] = query.time_zone
+    time = "touch_time" if query.basis is Basis.TOUCHPOINT else "conversion_time"
+    if dimension is Dimension.DAY:
+        return f"toString(toDate({time}, %(time_zone)s)) AS day"
+    return f"toUnixTimestamp(toStartOfHour(toTimeZone({time}, %(time_zone)s))) AS hour"
+
+
+def keep(kept: Filter, number: int, parameters: dict[str, Any]) -> str:
+    """Returns the condition of a filter."""
+    parameters[f"filter_{number}"] = kept.values
+    return f"{kept.dimension.value} {'NOT IN' if kept.is_excluding else 'IN'} %(filter_{number})s"
+
+
+def after_key(query: ReportQuery, parameters: dict[str, Any]) -> str:
+    """Returns the condition that a later page begins with."""
+    for number, value in enumerate(query.after or ()):
+        parameters[f"after_{number}"] = value
+    names = ", ".join(dimension.value for dimension in query.dimensions)
+    values = ", ".join(f"%(after_{number})s" for number in range(len(query.dimensions)))
+    return f"tuple({names}) > tuple({values})"
+
+
+def listed(lines: Sequence[str]) -> str:
+    """Returns columns, one per line."""
+    return ",\n".join(indented(line) for line in lines)
+
+
+def where(conditions: Sequence[str]) -> str:
+    """Returns a WHERE in which all conditions hold."""
+    return "WHERE\n" + "\n    AND ".join(["    " + _continued(conditions[0]), *map(_continued, conditions[1:])])
+
+
+def _continued(condition: str) -> str:
+    first, *rest = condition.split("\n")
+    return "\n".join([first, *(f"        {line}" for line in rest)])
+
+
+def indented(text: str) -> str:
+    """Returns a text one level deeper."""
+    return "\n".join(f"    {line}" if line else line for line in text.split("\n"))
