@@ -76,7 +76,10 @@ def share_out(total: int, weights: Sequence[int], whole: int) -> list[int]:
     parts = [total * weight // whole for weight in weights]
     left = total - sum(parts)
     if left:
-        lacking = [part * whole - total * weight for part, weight in zip(parts, weights, strict=True)]  # - remainders
-        for index in sorted(range(len(weights)), key=lacking.__getitem__)[:left]:
-            parts[index] += 1
+        lacking = [-(total * weight % whole) for weight in weights]  # the larger the remainder, the smaller
+        if left == 1:
+            parts[lacking.index(min(lacking))] += 1
+        else:
+            for index in sorted(range(len(weights)), key=lacking.__getitem__)[:left]:
+                parts[index] += 1
     return parts

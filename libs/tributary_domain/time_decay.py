@@ -61,10 +61,6 @@ def decay_weights(times_micros: Sequence[int], half_life_micros: int) -> list[in
     """
     newest = times_micros[-1]
     doubled = 2 * half_life_micros
-    weights = []
-    for time in times_micros:
-        exponent = (((newest - time) << 25) + half_life_micros) // doubled
-        halvings = exponent >> 24
-        shift = 62 + halvings if halvings < 63 else 125
-        weights.append(HIGH[(exponent >> 12) & 4095] * LOW[exponent & 4095] >> shift)
-    return weights
+    exponents = [(((newest - time) << 25) + half_life_micros) // doubled for time in times_micros]
+    # A product is below 2^125, so that here, where no shift is too long, the minimum with 63 changes nothing.
+    return [HIGH[(exponent >> 12) & 4095] * LOW[exponent & 4095] >> 62 + (exponent >> 24) for exponent in exponents]

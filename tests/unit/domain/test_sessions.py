@@ -80,3 +80,9 @@ def test_an_open_session_without_a_name_takes_the_first_name() -> None:
 
 def test_a_name_used_again_after_the_timeout_is_a_new_session() -> None:
     assert is_new(at(0, session=11), at(1800, session=11)) == [True]
+
+
+@pytest.mark.parametrize(("gap_seconds", "expected"), [(1799, False), (1800, True)])
+def test_the_timeout_is_the_same_where_sessions_have_names(gap_seconds: float, expected: bool) -> None:
+    assert is_new(at(0, session=11), at(gap_seconds)) == [expected]
+    assert is_new(at(0, session=11), at(gap_seconds, session=11)) == [expected]

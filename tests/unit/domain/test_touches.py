@@ -96,6 +96,11 @@ def test_a_touch_that_began_without_a_source_takes_it_from_its_interaction() -> 
     assert (touch.event_time_micros, touch.descriptor, touch.is_direct) == (0, AD, False)
 
 
+def test_a_touch_that_has_a_source_keeps_it() -> None:
+    (touch,) = fold([at(0, AD, kind=TouchKind.CLICK, click=7), at(SECOND, NEWSLETTER, click=7)], TIMEOUT)
+    assert touch.descriptor == AD
+
+
 def test_a_trace_says_what_was_folded_and_what_was_no_touch() -> None:
     trace: Trace = {}
     repeat, payment = at(MINUTE), at(2 * MINUTE, 9, flags=NO_TOUCH)
