@@ -57,7 +57,6 @@ class Arrival:
     """One per token; none if the event is quarantined."""
     entry: tuple[bytes, bytes] | None
     """Field and value for the journey."""
-    is_touch: bool
     conversion_id: str
     """The conversion it observes or adjusts; empty: none."""
     part: bytes
@@ -132,7 +131,6 @@ class ArrivalReader:
             tokens=tokens,
             sightings=[pack_sighting(micros, hashed, position) for position in range(len(tokens))] if is_good else [],
             entry=entry,
-            is_touch=kind == "touchpoint",
             conversion_id=conversion_id if is_good else "",
             part=part,
         )

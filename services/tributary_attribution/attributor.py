@@ -338,12 +338,12 @@ def _find_affected(
     journey = person.journey
     if journey is None:
         return
-    touches = [event for event in events if event.is_touch]
+    added = [event for event in events if event.entry is not None]
     history = history_micros(workspace)
     for conversion_id, times in journey.conversions.items():
         key = conversion_key(workspace.id, conversion_id)
         first, last = min(times) - history, max(times) + AFTER_CONVERSION_MICROS
-        causing = [event for event in touches if first <= event.event_time_micros <= last]
+        causing = [event for event in added if first <= event.event_time_micros <= last]
         if person.why < 2 and not causing and key not in affected:
             continue
         one = _at(affected, workspace, conversion_id)

@@ -13,6 +13,8 @@ from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_storage.redis import keys
 
+MINUTE = 60_000_000
+
 
 class Stopped(Exception):
     """The process died here."""
@@ -38,13 +40,16 @@ def a_world(workspace: str) -> list[Admitted]:
         make.order("customer:1", order_id="o-1", at=NOON + 2_000_000, event_id="backend", letter="M"),
         make.order("visitor:b", order_id="o-2", at=NOON + DAY, micros=10_000_001, event_id="second"),
         make.order("visitor:z", order_id="o-3", at=NOON + DAY, micros=None, event_id="third"),
+        make.touch("visitor:b", channel="Affiliates", at=NOON + DAY - 60 * MINUTE),
+        make.order("visitor:b", order_id="o-4", at=NOON + DAY - 35 * MINUTE, event_id="keeps the session alive"),
+        make.touch("visitor:b", channel="Direct", at=NOON + DAY - 10 * MINUTE),
         make.refund(20_000_000, order_id="o-1", event_id="refund"),
         make.refund(1, order_id="o-2", at=NOON + 2 * DAY, event_id="tiny-refund"),
         make.identify("visitor:b", "customer:1", event_id="login"),
     ]
 
 
-ORDERS = ("o-1", "o-2", "o-3")
+ORDERS = ("o-1", "o-2", "o-3", "o-4")
 
 
 async def published_states(attribution: Attribution, workspace: str) -> list[bytes]:

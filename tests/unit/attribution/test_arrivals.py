@@ -35,7 +35,6 @@ def test_a_touch_keeps_its_time_kind_and_source() -> None:
     [touch] = journey(arrival).entries
     assert (touch.event_time_micros, touch.event_hash, touch.flags) == (NOON, arrival.event_hash, 0)
     assert ("shop", touch.descriptor) in reader.new_texts
-    assert arrival.is_touch
     assert not arrival.conversion_id
 
 
