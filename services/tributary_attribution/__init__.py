@@ -1,1 +1,1 @@
-"""Placeholder for tributary_attribution."""
+"""People, journeys, credit: from the event log to published conversions."""

@@ -11,16 +11,16 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from structlog.contextvars import bind_contextvars
 
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_attribution.affected import Affected, affected_at, causing_event, find_affected
 from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
-from tributary_attribution.credit_settings import conversion_life_seconds, history_micros, journey_life_seconds
-from tributary_attribution.crediting import CausingEvent, Known, revise
+from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
+from tributary_attribution.crediting import Known, revise
 from tributary_domain.journey import TouchKind
 from tributary_domain.revision import Cause
 from tributary_domain.windows import AFTER_CONVERSION_MICROS
@@ -29,14 +29,13 @@ from tributary_runtime.clock import Clock
 from tributary_runtime.errors import Backpressure, PoisonEvent
 from tributary_runtime.traces import linked_span
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.codec.conversion_parts import ConversionPart, unpack_parts
 from tributary_storage.codec.touch_sources import SourceCache
 from tributary_storage.redis.click_ids import ClickIds
-from tributary_storage.redis.conversions import ConversionRecord, Conversions, Publication, conversion_key
+from tributary_storage.redis.conversions import Conversions, Publication
 from tributary_storage.redis.descriptors import Descriptors
-from tributary_storage.redis.journey_layout import Journey, event_field
+from tributary_storage.redis.journey_layout import event_field
 from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
-from tributary_storage.redis.people import People, SettledPerson, Sighted, person_key
+from tributary_storage.redis.people import People, SettledPerson, Sighted
 
 _ATTEMPTS: Final = 10
 """How often a conversion that moved is computed again before the batch waits."""
@@ -77,35 +76,6 @@ class _Stopwatch:
         now = self._clock.monotonic_seconds()
         self.noted[name] = round((now - self._last) * 1000, 1)
         self._last = now
-
-
-@dataclass(slots=True)
-class _Affected:
-    """A conversion that the batch may have changed."""
-
-    workspace: Workspace
-    conversion_id: str
-    record: ConversionRecord | None = None
-    parts: list[ConversionPart] = field(default_factory=list)
-    journey: Journey | None = None
-    has_journey: bool = False
-    """Whether the journey was looked for."""
-    causing: dict[str, CausingEvent] = field(default_factory=dict)
-    known_causes: set[Cause] = field(default_factory=set)
-
-    @property
-    def key(self) -> str:
-        return conversion_key(self.workspace.id, self.conversion_id)
-
-    def take(self, record: ConversionRecord) -> None:
-        """Takes what was read of it."""
-        self.record = record
-        self.parts = unpack_parts(record.parts.values())
-
-    def person_keys(self) -> list[str]:
-        """Returns the person keys of its observations."""
-        tokens = {token: None for part in self.parts if part.is_observation for token in part.admitted.identity_tokens}
-        return [person_key(self.workspace.id, token) for token in tokens]
 
 
 class Attributor:
@@ -180,7 +150,7 @@ class Attributor:
             people = await self._settle(arrivals, affected, workspaces)
             took.note("settle_ms")
             for person, events in people:
-                _find_affected(affected, workspaces[person.workspace], person, events)
+                find_affected(affected, workspaces[person.workspace], person, events)
             revisions = await self._publish(list(affected.values()))
             took.note("publish_ms")
             await self._emit(revisions)
@@ -197,14 +167,14 @@ class Attributor:
             workspaces[workspace_id] = workspace
         return workspaces
 
-    async def _observe(self, arrivals: Sequence[Arrival], workspaces: Mapping[str, Workspace]) -> dict[str, _Affected]:
+    async def _observe(self, arrivals: Sequence[Arrival], workspaces: Mapping[str, Workspace]) -> dict[str, Affected]:
         """Writes the parts of conversions and reads all parts of those."""
-        affected: dict[str, _Affected] = {}
+        affected: dict[str, Affected] = {}
         parts: dict[str, dict[bytes, bytes]] = defaultdict(dict)
         for arrival in arrivals:
             if arrival.part:
-                one = _at(affected, workspaces[arrival.workspace], arrival.conversion_id)
-                one.causing[arrival.event_id] = _causing(arrival)
+                one = affected_at(affected, workspaces[arrival.workspace], arrival.conversion_id)
+                one.causing[arrival.event_id] = causing_event(arrival)
                 parts[one.key][event_field(arrival.event_hash)] = arrival.part
         if parts:
             records = await self._conversions.observe(parts, conversion_life_seconds(workspaces.values()))
@@ -213,7 +183,7 @@ class Attributor:
         return affected
 
     async def _settle(
-        self, arrivals: Sequence[Arrival], affected: Mapping[str, _Affected], workspaces: Mapping[str, Workspace]
+        self, arrivals: Sequence[Arrival], affected: Mapping[str, Affected], workspaces: Mapping[str, Workspace]
     ) -> list[tuple[SettledPerson, list[Arrival]]]:
         """Brings the events into journeys; returns each person with their events."""
         texts, self._reader.new_texts = self._reader.new_texts, {}
@@ -242,7 +212,7 @@ class Attributor:
         settled = await self._people.settle(sighted, life, AFTER_CONVERSION_MICROS)
         return [(person, [origin for at in person.events if (origin := origins[at]) is not None]) for person in settled]
 
-    async def _publish(self, affected: Sequence[_Affected]) -> list[tuple[str, ConversionRevised, bytes]]:
+    async def _publish(self, affected: Sequence[Affected]) -> list[tuple[str, ConversionRevised, bytes]]:
         """Computes and publishes until nothing moves any more; returns all that is not published everywhere yet."""
         revisions: list[tuple[str, ConversionRevised, bytes]] = []
         pending = list(affected)
@@ -271,7 +241,7 @@ class Attributor:
             pending = moved
         raise Backpressure("Conversions moved while they were computed.", pause_seconds=0.2)
 
-    async def _read_missing(self, affected: Sequence[_Affected]) -> None:
+    async def _read_missing(self, affected: Sequence[Affected]) -> None:
         """Reads what is not known yet of conversions: parts first, then journeys, then the texts of sources."""
         unread = {one.key: one for one in affected if one.record is None}
         if unread:
@@ -294,7 +264,7 @@ class Attributor:
         await self._descriptors.read(sources)
         await self._click_ids.read(clicks)
 
-    def _compute(self, one: _Affected) -> tuple[Publication, ConversionRevised | None]:
+    def _compute(self, one: Affected) -> tuple[Publication, ConversionRevised | None]:
         record, journey = one.record, one.journey
         if record is None:
             raise RuntimeError("a conversion is computed before it is read")
@@ -329,41 +299,3 @@ class Attributor:
                 metrics.CONVERSIONS.add(1)
             for cause in revised.causes:
                 metrics.REVISIONS.add(1, cause=_CAUSES[cause])
-
-
-def _find_affected(
-    affected: dict[str, _Affected], workspace: Workspace, person: SettledPerson, events: Sequence[Arrival]
-) -> None:
-    """Notes which conversions of a person the events may have changed."""
-    journey = person.journey
-    if journey is None:
-        return
-    added = [event for event in events if event.entry is not None]
-    history = history_micros(workspace)
-    for conversion_id, times in journey.conversions.items():
-        key = conversion_key(workspace.id, conversion_id)
-        first, last = min(times) - history, max(times) + AFTER_CONVERSION_MICROS
-        causing = [event for event in added if first <= event.event_time_micros <= last]
-        if person.why < 2 and not causing and key not in affected:
-            continue
-        one = _at(affected, workspace, conversion_id)
-        one.journey, one.has_journey = journey, True
-        if person.is_merged:
-            one.known_causes.add(Cause.IDENTITY_MERGE)
-            causing = [*causing, *(event for event in events if len(event.tokens) > 1)]
-        elif person.why == 2 and not causing:
-            causing = list(events)
-        for event in causing:
-            one.causing.setdefault(event.event_id, _causing(event))
-
-
-def _at(affected: dict[str, _Affected], workspace: Workspace, conversion_id: str) -> _Affected:
-    key = conversion_key(workspace.id, conversion_id)
-    one = affected.get(key)
-    if one is None:
-        one = affected[key] = _Affected(workspace, conversion_id)
-    return one
-
-
-def _causing(arrival: Arrival) -> CausingEvent:
-    return CausingEvent(arrival.event_id, arrival.accept_time_micros, arrival.traceparent)
