@@ -33,7 +33,7 @@ from tributary_storage.codec.touch_sources import SourceCache
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.conversions import Conversions, Publication
 from tributary_storage.redis.descriptors import Descriptors
-from tributary_storage.redis.journey_layout import event_field
+from tributary_storage.redis.journey_layout import Journey, event_field
 from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
 from tributary_storage.redis.people import People, SettledPerson, Sighted
 
@@ -248,10 +248,9 @@ class Attributor:
             records = await self._conversions.observe({key: {} for key in unread}, 0)
             for key, record in records.items():
                 unread[key].take(record)
-        for one in affected:
-            if not one.has_journey:
-                one.journey = await self._people.find(one.workspace.id, one.person_keys())
-                one.has_journey = True
+        lost = [one for one in affected if not one.has_journey]
+        for one, journey in zip(lost, await asyncio.gather(*map(self._find_journey, lost)), strict=True):
+            one.journey, one.has_journey = journey, True
         sources: set[tuple[str, int]] = set()
         clicks: set[tuple[str, int]] = set()
         for one in affected:
@@ -263,6 +262,9 @@ class Attributor:
                             clicks.add((one.workspace.id, entry.click))
         await self._descriptors.read(sources)
         await self._click_ids.read(clicks)
+
+    async def _find_journey(self, one: Affected) -> Journey | None:
+        return await self._people.find(one.workspace.id, one.person_keys())
 
     def _compute(self, one: Affected) -> tuple[Publication, ConversionRevised | None]:
         record, journey = one.record, one.journey
