@@ -11,6 +11,7 @@ from tests.support.revisions import NOON, Revision, Touch, micros
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, AdmittedEvent
 from tributary.delivery.v1 import delivery_pb2
+from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import StorageUnavailableError
@@ -38,7 +39,7 @@ def a_batch(workspace: str, letters: str = "A", entry: str = "1764000000000-0") 
         admitted.event.event_id = f"e-{entry}-{index}"
         admitted.event.event_time.FromDatetime(NOON)
         admitted.event.properties["größe"] = "L"
-        admitted.event.touchpoint.kind = 1
+        admitted.event.touchpoint.kind = TOUCHPOINT_KIND_VISIT
         place = LogPlace.of(1, "live", entry, micros(NOON))
         batch.add(place, index, letter, workspace, admitted.SerializeToString(), AcceptContext(api_key_id="k-1"))
     return batch

@@ -18,6 +18,7 @@ from tests.support.stack import KeyedWorkspace, render_workspaces
 from tests.support.stores import Stores, create_test_epoch, run_apart
 from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, AdmittedEvent
 from tributary.delivery.v1 import delivery_pb2
+from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary.query.v1 import query_service_pb2 as contract
 from tributary.query.v1 import query_service_pb2_grpc, report_pb2
 from tributary.query.v1.health_pb2 import Backlog
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 TODAY = SystemClock().unix_micros()
 """A revision's number: the ledger forgets what is older than 400 days."""
+OK, TAKEN = delivery_pb2.OUTCOME_CLASS_OK, delivery_pb2.DELIVERY_STATE_ACCEPTED
 EMAIL, SEARCH = Touch("Email", "t-email"), Touch("Paid Search", "t-search")
 HOOK = {
     "id": "hook",
@@ -226,7 +228,7 @@ async def test_what_another_workspace_has_is_not_shown(
 )
 async def test_who_has_no_key_sees_nothing(query: Query, key: str | None, code: grpc.StatusCode) -> None:
     async with open_channel(query.process.address, api_key=SecretStr(key) if key else None) as channel:
-        stub: Stub = query_service_pb2_grpc.QueryServiceStub(channel)  # type: ignore[assignment]
+        stub: Stub = query_service_pb2_grpc.QueryServiceStub(channel)
         assert (await failure(stub.QueryReport(a_report()))).code is code
 
 
@@ -238,7 +240,7 @@ async def test_a_conversion_is_found_by_id_by_order_and_by_event(
     second = first.then(value_micros=1)
     await ConversionWriter(clickhouse).write([first.packed(), second.packed()])
     delivery = delivery_pb2.Delivery(
-        destination_id="hook", conversion_id=order, revision=TODAY, attempts=1, outcome=1, state=2
+        destination_id="hook", conversion_id=order, revision=TODAY, attempts=1, outcome=OK, state=TAKEN
     )
     delivery.plan_time.FromDatetime(NOON)
     delivery.attempt_time.FromDatetime(NOON)
@@ -304,7 +306,7 @@ def events(workspace: str, letters: str, conversion: str = "") -> EventBatch:
         if conversion:
             admitted.event.conversion.name = "purchase"
         else:
-            admitted.event.touchpoint.kind = 1
+            admitted.event.touchpoint.kind = TOUCHPOINT_KIND_VISIT
         place = LogPlace.of(0, "live", "1-0", micros(NOON))
         batch.add(place, index, letter, workspace, admitted.SerializeToString(), AcceptContext())
     return batch
@@ -323,7 +325,9 @@ async def test_integrity_compares_what_was_counted_with_what_is_stored(
     conversion = conversion_id(event_digest(owner.id, "e-0"))
     await EventWriter(clickhouse).write(events(owner.id, "A", conversion=conversion))
     await ConversionWriter(clickhouse).write([Revision(workspace=owner.id, conversion_id=conversion).packed()])
-    delivery = delivery_pb2.Delivery(destination_id="hook", conversion_id=conversion, revision=TODAY, state=5)
+    delivery = delivery_pb2.Delivery(
+        destination_id="hook", conversion_id=conversion, revision=TODAY, state=delivery_pb2.DELIVERY_STATE_INELIGIBLE
+    )
     delivery.plan_time.FromDatetime(NOON)
     await DeliveryWriter(clickhouse).write([(owner.id, delivery)])
     await count_verdicts(query, owner.id, accepted=1, duplicate=3)
@@ -366,7 +370,12 @@ async def test_integrity_sees_a_conversion_that_was_taken_twice(
 ) -> None:
     for attempt, visible_id in ((1, "o-1"), (2, "o-2")):
         delivery = delivery_pb2.Delivery(
-            destination_id="hook", conversion_id="c1:one", revision=TODAY, attempts=attempt, outcome=1, operation=1
+            destination_id="hook",
+            conversion_id="c1:one",
+            revision=TODAY,
+            attempts=attempt,
+            outcome=OK,
+            operation=delivery_pb2.DELIVERY_OPERATION_CREATE,
         )
         delivery.visible_id = visible_id
         delivery.plan_time.FromDatetime(NOON)

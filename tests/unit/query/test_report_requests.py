@@ -66,7 +66,9 @@ def test_every_dimension_and_basis_of_the_contract_is_known() -> None:
     [
         pytest.param(lambda request: request.ClearField("metrics"), "metrics", id="no metric"),
         pytest.param(lambda request: request.metrics.append(0), "metrics[1]", id="unspecified metric"),
-        pytest.param(lambda request: request.metrics.append(1), "metrics", id="a metric twice"),
+        pytest.param(
+            lambda request: request.metrics.append(report_pb2.METRIC_CONVERSIONS), "metrics", id="a metric twice"
+        ),
         pytest.param(lambda request: request.dimensions.append(99), "dimensions[0]", id="a dimension of later"),
         pytest.param(lambda request: request.dimensions.extend(range(1, 8)), "dimensions", id="7 dimensions"),
         pytest.param(lambda request: request.ClearField("time_range"), "time_range", id="no time range"),
@@ -87,12 +89,16 @@ def test_every_dimension_and_basis_of_the_contract_is_known() -> None:
         pytest.param(lambda request: setattr(request, "page_size", -1), "page_size", id="a negative page size"),
         pytest.param(lambda request: setattr(request, "page_token", "x"), "page_token", id="no token"),
         pytest.param(
-            lambda request: request.filters.append(DimensionFilter(dimension=7, values=["2026-11-20"])),
+            lambda request: request.filters.append(
+                DimensionFilter(dimension=report_pb2.DIMENSION_DAY, values=["2026-11-20"])
+            ),
             "filters[0].dimension",
             id="a filter by day",
         ),
         pytest.param(
-            lambda request: request.filters.append(DimensionFilter(dimension=1)), "filters[0].values", id="no values"
+            lambda request: request.filters.append(DimensionFilter(dimension=report_pb2.DIMENSION_CHANNEL)),
+            "filters[0].values",
+            id="no values",
         ),
     ],
 )
@@ -101,7 +107,7 @@ def test_what_cannot_be_computed_is_refused_by_field(change: Change, field: str)
 
 
 @pytest.mark.parametrize("metric", [report_pb2.METRIC_COST, report_pb2.METRIC_ROAS, report_pb2.METRIC_CPA])
-def test_cost_that_nobody_imported_is_not_zero(metric: int) -> None:
+def test_cost_that_nobody_imported_is_not_zero(metric: report_pb2.Metric.ValueType) -> None:
     assert refused(lambda request: request.metrics.append(metric)) == [("metrics[1]", "SPEND_NOT_IMPORTED")]
 
 
@@ -150,7 +156,10 @@ def test_a_total_leaves_out_names_that_are_not_primary() -> None:
             lambda request: request.dimensions.append(report_pb2.DIMENSION_CONVERSION_NAME), id="grouped by name"
         ),
         pytest.param(
-            lambda request: request.filters.append(DimensionFilter(dimension=5, values=["scroll"])), id="asked by name"
+            lambda request: request.filters.append(
+                DimensionFilter(dimension=report_pb2.DIMENSION_CONVERSION_NAME, values=["scroll"])
+            ),
+            id="asked by name",
         ),
     ],
 )

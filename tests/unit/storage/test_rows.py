@@ -10,7 +10,7 @@ from tests.support.revisions import NOON, Revision, Touch, micros
 from tributary.common.v1.money_pb2 import Money
 from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, AdmittedEvent
 from tributary.delivery.v1 import delivery_pb2
-from tributary.event.v1 import verdict_pb2
+from tributary.event.v1 import adjustment_pb2, touchpoint_pb2, verdict_pb2
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.clickhouse.conversion_rows import MODELS, REVISION_COLUMNS, revision_row
 from tributary_storage.clickhouse.delivery_rows import DELIVERY_COLUMNS, delivery_of, delivery_row
@@ -30,7 +30,7 @@ def an_event(event_id: str = "e-1") -> AdmittedEvent:
 
 def a_touchpoint() -> AdmittedEvent:
     admitted = an_event()
-    admitted.event.touchpoint.kind = 2
+    admitted.event.touchpoint.kind = touchpoint_pb2.TOUCHPOINT_KIND_CLICK
     admitted.event.touchpoint.ad.destination = "google"
     admitted.channel_evidence.channel = "Paid Search"
     admitted.channel_evidence.click_ids.add(family="gclid", value="abc")
@@ -112,7 +112,7 @@ def test_a_refund_keeps_what_it_refunds() -> None:
     admitted.event.adjustment.conversion_name = "purchase"
     admitted.event.adjustment.order_id = "o-1"
     admitted.event.adjustment.adjustment_id = "r-1"
-    admitted.event.adjustment.reason = 1
+    admitted.event.adjustment.reason = adjustment_pb2.ADJUSTMENT_REASON_REFUND
     admitted.event.adjustment.amount.amount_micros = 5
     row = event_row(admitted)
     assert (row["kind"], row["adjustment_reason"], row["adjustment_id"]) == ("adjustment", "REFUND", "r-1")
