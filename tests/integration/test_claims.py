@@ -276,8 +276,9 @@ async def test_an_admission_over_the_soft_limit_refuses_without_asking_redis(
 ) -> None:
     with running_redis(tmp_path_factory.mktemp("fullish"), {"maxmemory": "20mb"}) as server:
         async with connect(server.url, name="tests") as log:
-            for number in range(180):
-                await log.set(f"ballast:{number}", b"x" * 100_000)
+            await prepare(server.url)
+            await fill_with(log, 100_000)
+            await log.delete("ballast:100000:0")  # over the soft limit, below the hard one
         async with running_admission(server.url) as admission, connect(server.url, name="tests") as log:
             with pytest.raises(OverloadedError):
                 await admit(admission, "shop", Sent("a"))

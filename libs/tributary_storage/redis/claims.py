@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import redis.asyncio
 from hiredis import pack_command
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from tributary_storage.redis import keys
 from tributary_storage.redis.keys import Lane
@@ -196,5 +196,8 @@ async def _answer(connection: Any) -> Any:
 def _decided(answer: Any) -> Decided | Undecided:
     if isinstance(answer, Exception):
         text = str(answer)
-        return Undecided("OOM" in text, f"{type(answer).__name__}: {text}"[:200])
+        # Redis 7 says it as an error of its own; before, it is part of what the script says.
+        return Undecided(
+            isinstance(answer, OutOfMemoryError) or "-OOM" in text, f"{type(answer).__name__}: {text}"[:200]
+        )
     return Decided(int(answer[0]), answer[1], answer[2])
