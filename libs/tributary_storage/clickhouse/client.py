@@ -1,8 +1,9 @@
 """ClickHouse behind an async front: a small thread pool, one connection per thread, never on the loop.
 
 The driver blocks and serves one statement per connection. A connection that failed is thrown away, the next statement
-opens another. An outage is `StorageUnavailableError`: leave the work where it is and try again. What ClickHouse refuses
-is `StatementRefusedError`: a bug of ours, which no retry mends. Fails closed: an insert that returned is stored.
+opens another. An outage is `StorageUnavailableError`: leave the work where it is and try again; so is what an operator
+has to mend (a migration, a password), because the work is not to blame. What ClickHouse refuses is
+`StatementRefusedError`: a bug of ours, or rows that break a promise. Fails closed: an insert that returned is stored.
 """
 
 from __future__ import annotations
@@ -53,9 +54,15 @@ _OUTAGES: Final = frozenset(
 
 _MISSING: Final = frozenset({errors.ErrorCodes.UNKNOWN_TABLE, errors.ErrorCodes.UNKNOWN_DATABASE})
 
+_ACCESS: Final = frozenset({192, 193, 194, 497, 516})
+"""Unknown user, wrong or missing password, access denied, authentication failed; the driver has no names for all."""
+
 
 class StatementRefusedError(TributaryError):
-    """ClickHouse refuses a statement or its rows: a bug, never an outage. The cause says what ClickHouse said."""
+    """ClickHouse refuses a statement or its rows: a bug, never an outage.
+
+    The cause says what ClickHouse said: it may repeat values, so it is for logs and not for callers.
+    """
 
     default_reason = "STATEMENT_REFUSED"
 
@@ -233,5 +240,8 @@ def _translate(error: errors.ServerException) -> TributaryError:
         return StorageUnavailableError("ClickHouse cannot do this now; try again.", metadata=metadata)
     if error.code in _MISSING:
         message = "ClickHouse lacks a table of Tributary's; run `tributary migrate`."
-        return StatementRefusedError(message, reason="NOT_MIGRATED", metadata=metadata)
+        return StorageUnavailableError(message, reason="NOT_MIGRATED", metadata=metadata)
+    if error.code in _ACCESS:
+        message = "ClickHouse lets nobody in by that name and password; see TRIBUTARY_CLICKHOUSE_URL."
+        return StorageUnavailableError(message, reason="ACCESS_REFUSED", metadata=metadata)
     return StatementRefusedError("ClickHouse refused a statement of Tributary's.", metadata=metadata)

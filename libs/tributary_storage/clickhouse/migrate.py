@@ -136,7 +136,7 @@ async def pending(clickhouse: ClickHouse) -> list[Migration]:
 
     Raises:
         MigrationChangedError: One that was applied is another now, or unknown here.
-        StatementRefusedError: The database was never migrated (reason NOT_MIGRATED).
+        StorageUnavailableError: ClickHouse did not answer, or was never migrated (reason NOT_MIGRATED).
     """
     known = {migration.number: migration for migration in read_migrations()}
     applied = await _applied(clickhouse)

@@ -2,7 +2,7 @@
 -- it was not eligible. The sent ledger: what left the house, when, under which visible id, worth what, on which consent.
 -- Written by delivery after each attempt. The same attempt written again replaces itself.
 -- Order: reads want a conversion's deliveries; sums over a destination read them all. A revision's number never changes
--- and is the time it was published, in microseconds, and so chooses the partition. Kept: 400 days.
+-- and is the time it was published, in microseconds, and so chooses the partition. Kept: 400 days, then dropped by the month.
 CREATE TABLE IF NOT EXISTS deliveries /*ON CLUSTER*/
 (
     workspace LowCardinality(String),
@@ -32,3 +32,4 @@ ENGINE = /*Replicated*/ReplacingMergeTree
 PARTITION BY toYYYYMM(fromUnixTimestamp64Micro(toInt64(revision), 'UTC'))
 ORDER BY (workspace, destination_id, conversion_id, revision, attempt)
 TTL toDateTime(fromUnixTimestamp64Micro(toInt64(revision), 'UTC')) + INTERVAL 400 DAY
+SETTINGS ttl_only_drop_parts = 1

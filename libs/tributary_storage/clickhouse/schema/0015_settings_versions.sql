@@ -1,6 +1,6 @@
 -- One row per version of a workspace's attribution settings: what the name on a revision stands for.
--- Order: reads want one version. A version is named by its content: written again, the first time it was effective
--- stays. Not partitioned: a few rows per workspace. Kept: for ever.
+-- Order: reads want one version. A version is named by its content: written again, it replaces itself. Not partitioned:
+-- a few rows per workspace. Kept: for ever.
 CREATE TABLE IF NOT EXISTS settings_versions /*ON CLUSTER*/
 (
     workspace LowCardinality(String),
