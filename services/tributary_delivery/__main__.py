@@ -9,7 +9,8 @@ from contextlib import AsyncExitStack
 from tributary_delivery.attempt import AttemptRules
 from tributary_delivery.destinations import DESTINATIONS
 from tributary_delivery.dispatcher import Dispatcher
-from tributary_delivery.lane import LaneRunner, Stores
+from tributary_delivery.lane import LaneRunner, Pace, Stores
+from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.planner import Planner
 from tributary_delivery.retention import Retention
@@ -49,15 +50,13 @@ async def main(settings: DeliverySettings) -> None:
         epoch = await wait_for_epoch(state_store, "state")
         jobs, states, history = DeliveryJobs(jobs_store), DestinationStates(jobs_store), ConversionHistory(clickhouse)
         newest = NewestRevisions(Conversions(state_store, epoch.shards), history)
-        stores = Stores(jobs, states, newest, DeliveryWriter(clickhouse), history)
+        ledger = LedgerBatches(DeliveryWriter(clickhouse))
+        stores = Stores(jobs, states, newest, ledger, history)
+        pace = Pace(settings.delivery_concurrency, settings.delivery_call_seconds, settings.delivery_margin_seconds)
 
         def make_lane(lane: Lane, destination: WebhookDestination) -> LaneRunner:
             made = DESTINATIONS[destination.type](destination, call_seconds=settings.delivery_call_seconds)
-            return LaneRunner(
-                *(lane, destination, made, stores, rules, clock),
-                concurrency=settings.delivery_concurrency,
-                lease_seconds=2 * settings.delivery_call_seconds + 30,
-            )
+            return LaneRunner(lane, destination, made, stores, rules, clock, pace)
 
         dispatcher = Dispatcher(workspaces, make_lane)
         consumer = settings.delivery_consumer or socket.gethostname()
@@ -65,7 +64,7 @@ async def main(settings: DeliverySettings) -> None:
             state_store, consumer, epoch.shards, entries=settings.delivery_batch_revisions, linger_seconds=0.02
         )
         await source.create_groups()
-        planner = Planner(workspaces, jobs, DeliveryWriter(clickhouse), clock, dispatcher.wake)
+        planner = Planner(workspaces, jobs, ledger, clock, dispatcher.wake)
         keeping = ConversionLogKeeping(state_store, epoch.shards)
         await serve(
             settings,

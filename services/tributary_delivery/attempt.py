@@ -41,15 +41,20 @@ class AttemptRules:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What was tried."""
+    """What is tried."""
 
     job: Job
     revised: ConversionRevised
+    """What is sent."""
     operation: DeliveryOperation.ValueType
-    number: int
-    """From 1."""
-    visible_id: str
-    now_micros: int
+    taken: Taken | None = None
+    """What the destination took before; None: nothing that is certain."""
+    maybe_taken: int = 0
+    """The revision that the creation carried first; 0: this is its first attempt, or no creation."""
+    number: int = 0
+    """Of attempts at this message, from 1."""
+    visible_id: str = ""
+    now_micros: int = 0
 
 
 def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Settled, Delivery]:
@@ -75,22 +80,24 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         delivery.state = DELIVERY_STATE_ACCEPTED
         taken = _taken(attempt)
         return Settled(job.conversion_id, Settlement.TAKEN, taken.revision, taken=taken), delivery
-    due_micros = attempt.now_micros + round(_pause_seconds(attempt.number, outcome, rules) * 1e6)
+    pause = _pause_seconds(attempt.number, outcome, rules)
+    due_micros = attempt.now_micros + round(pause * 1e6)
     if outcome.outcome in _HOPELESS or is_over(job.plan_micros / 1e6, due_micros / 1e6, rules.horizon_seconds):
         delivery.state = DELIVERY_STATE_DEAD
         return Settled(job.conversion_id, Settlement.GIVEN_UP, revised.revision), delivery
     delivery.state = DELIVERY_STATE_PENDING
     delivery.due_time.FromMicroseconds(due_micros)
-    return Settled(job.conversion_id, Settlement.AGAIN, revised.revision, due_millis=due_micros // 1000), delivery
+    return Settled(job.conversion_id, Settlement.AGAIN, revised.revision, delay_seconds=pause), delivery
 
 
 def _taken(attempt: Attempt) -> Taken:
     """Returns what the destination may be relied on to have.
 
-    The creation keeps its message id over all attempts, so an earlier one may have been taken although its reply was
-    lost, and this one ignored as a repeat. Then only what the first carried is certain; the rest goes as a change.
+    Where the first content of a creation could not be found any more, its retry carried newer content; an earlier
+    attempt may have been taken and this one ignored as a repeat, so only what that carried is certain. The rest follows
+    as a change.
     """
-    revised, first = attempt.revised, attempt.job.first_tried_revision
+    revised, first = attempt.revised, attempt.maybe_taken
     if attempt.operation == DELIVERY_OPERATION_CREATE and 0 < first < revised.revision:
         return Taken(first, _UNKNOWN_VALUE, counted=True)
     return Taken(revised.revision, revised.state.value.amount_micros, revised.state.counted)

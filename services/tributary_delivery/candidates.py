@@ -40,19 +40,23 @@ class Decision:
         return not self.reason and not self.is_known
 
 
-def decide(revised: ConversionRevised, settings: WebhookDestination, taken: Taken | None) -> Decision:
+def decide(
+    revised: ConversionRevised, settings: WebhookDestination, taken: Taken | None, *, maybe_taken: bool = False
+) -> Decision:
     """Returns what a destination is sent.
 
     Args:
         revised: The newest revision.
         settings: Of the destination.
-        taken: What the destination last took; None: nothing.
+        taken: What the destination last took; None: nothing that is certain.
+        maybe_taken: Whether its creation was tried and never confirmed. Then it is corrected as if it were there.
     """
     if taken is not None and taken.revision >= revised.revision:
         return Decision(is_known=True)
     terms = Terms(needs_pixel_id=settings.pixel is Pixel.SHARED_ID, takes_test_traffic=settings.send_test_traffic)
-    ineligible = why_ineligible(_candidate(revised, settings), terms, was_sent=taken is not None)
-    operation = _operation(revised, taken)
+    was_sent = taken is not None or maybe_taken
+    ineligible = why_ineligible(_candidate(revised, settings), terms, was_sent=was_sent)
+    operation = _operation(revised, taken, maybe_taken=maybe_taken)
     return Decision(operation, _REASONS[ineligible.value] if ineligible else INELIGIBLE_REASON_UNSPECIFIED)
 
 
@@ -87,12 +91,13 @@ def _in_scope(revised: ConversionRevised, settings: WebhookDestination) -> bool:
     return True
 
 
-def _operation(revised: ConversionRevised, taken: Taken | None) -> DeliveryOperation.ValueType:
+def _operation(revised: ConversionRevised, taken: Taken | None, *, maybe_taken: bool) -> DeliveryOperation.ValueType:
     state = revised.state
     if taken is None:
-        return DELIVERY_OPERATION_CREATE
-    if not state.counted:
+        is_taken_back = not state.counted and state.not_counted_reason != NOT_COUNTED_REASON_TRAFFIC
+        return DELIVERY_OPERATION_RETRACT if maybe_taken and is_taken_back else DELIVERY_OPERATION_CREATE
+    if taken.counted and not state.counted:
         return DELIVERY_OPERATION_RETRACT
-    if not taken.counted or state.value.amount_micros != taken.value_micros:
+    if taken.counted != state.counted or state.value.amount_micros != taken.value_micros:
         return DELIVERY_OPERATION_RESTATE
     return DELIVERY_OPERATION_CREDIT

@@ -1,12 +1,13 @@
 """Runs a lane per destination, as `workspaces.yaml` says now.
 
-New ones start, changed ones start anew, removed ones end; each fails alone.
+New ones start, changed ones start anew once their old life has ended, removed ones end; each fails alone, and none
+waits for another.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -65,34 +66,42 @@ class Dispatcher:
         """Works until stopped; then every lane finishes its calls."""
         try:
             while not stop.is_set():
-                await self._adjust()
+                self._adjust()
                 try:
                     async with asyncio.timeout(_LOOK_SECONDS):
                         await stop.wait()
                 except TimeoutError:
                     pass
         finally:
-            await self._end(list(self._running))
+            await self._end()
 
-    async def _adjust(self) -> None:
+    def _adjust(self) -> None:
         wanted = {
             Lane(workspace.id, destination.id): destination
             for workspace in self._workspaces.current.workspaces
             for destination in workspace.destinations
             if not destination.paused
         }
-        await self._end([lane for lane, one in self._running.items() if wanted.get(lane) != one.runner.settings])
         for lane, one in list(self._running.items()):
-            if one.task.done():  # a bug of ours: said once, and the lane starts anew
-                log.error("lane_failed", destination=lane.destination, exc_info=one.task.exception())
+            if one.task.done():
+                self._look_back(lane, one)
                 del self._running[lane]
+            elif wanted.get(lane) != one.runner.settings:
+                one.stop.set()  # its calls end first; two lives of one lane would each have its own circuit and leases
         for lane, settings in wanted.items():
             if lane not in self._running:
                 ended, runner = asyncio.Event(), self._make_lane(lane, settings)
                 self._running[lane] = _Running(runner, ended, asyncio.create_task(runner.run(ended)))
 
-    async def _end(self, lanes: Iterable[Lane]) -> None:
-        ending = [self._running.pop(lane) for lane in lanes]
-        for one in ending:
+    async def _end(self) -> None:
+        for one in self._running.values():
             one.stop.set()
-        await asyncio.gather(*(one.task for one in ending), return_exceptions=True)
+        await asyncio.gather(*(one.task for one in self._running.values()), return_exceptions=True)
+        for lane, one in self._running.items():
+            self._look_back(lane, one)
+
+    @staticmethod
+    def _look_back(lane: Lane, one: _Running) -> None:
+        """Says it if a lane failed: a bug of ours, or a row that ClickHouse refuses."""
+        if not one.task.cancelled() and (failure := one.task.exception()) is not None:
+            log.error("lane_failed", destination=lane.destination, exc_info=failure)

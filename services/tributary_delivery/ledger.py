@@ -7,6 +7,7 @@ from typing import Protocol
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.common.v1.money_pb2 import Money
 from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_RETRACT,
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_INELIGIBLE,
@@ -50,16 +51,20 @@ class Memory(Protocol):
         ...
 
 
-def taken_long_ago(deliveries: list[Delivery], destination_id: str) -> Taken | None:
-    """Returns what a destination last took, by the ledger; None: nothing."""
-    newest = None
-    for delivery in deliveries:
-        if delivery.destination_id == destination_id and delivery.state == DELIVERY_STATE_ACCEPTED:
-            newest = delivery
-    if newest is None:
-        return None
-    counted = newest.operation != DELIVERY_OPERATION_RETRACT
-    return Taken(newest.revision, newest.value.amount_micros, counted)
+def remembered(deliveries: list[Delivery], destination_id: str) -> tuple[Taken | None, int]:
+    """Returns what a destination last took, by the ledger; and, where nothing, which creation was tried (0: none).
+
+    Args:
+        deliveries: Of one conversion, oldest revision first.
+        destination_id: Which destination.
+    """
+    own = [one for one in deliveries if one.destination_id == destination_id and one.attempts]
+    accepted = [one for one in own if one.state == DELIVERY_STATE_ACCEPTED]
+    if accepted:
+        newest = accepted[-1]
+        counted = newest.operation != DELIVERY_OPERATION_RETRACT
+        return Taken(newest.revision, newest.value.amount_micros, counted), 0
+    return None, next((one.revision for one in own if one.operation == DELIVERY_OPERATION_CREATE), 0)
 
 
 def ineligible(

@@ -100,11 +100,11 @@ class Planner:
                         plan_micros=now_micros,
                     )
                 )
-        if passed_over:
-            metrics.INELIGIBLE.add(len(passed_over))
-            await self._ledger.write(passed_over)
         new = 0
         for (lane, hold_seconds), some in planned.items():
-            new += await self._jobs.plan(lane, some, now_micros // 1000 + hold_seconds * 1000)
+            new += await self._jobs.plan(lane, some, hold_seconds)
             self._wake(lane)
+        if passed_over:  # last: jobs need no ClickHouse
+            metrics.INELIGIBLE.add(len(passed_over))
+            await self._ledger.write(passed_over)
         bind_contextvars(planned=new, not_mapped=len(passed_over))

@@ -74,7 +74,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
 
     async def _status(self, lane: Lane, paused: bool) -> delivery_service_pb2.DestinationStatus:
         state = await self._states.read(lane)
-        pending, _ = await self._jobs.waiting(lane)
+        pending = await self._jobs.waiting(lane)
         paused_now = state.paused_until_millis > self._clock.unix_micros() // 1000
         status = delivery_service_pb2.DestinationStatus(
             paused=paused or paused_now,

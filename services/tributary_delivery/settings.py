@@ -36,5 +36,8 @@ class DeliverySettings(ServiceSettings, WithStateStore, WithJobsStore, WithClick
     delivery_call_seconds: Annotated[float, Field(ge=1, le=60)] = 15.0
     """How long one call to a destination may take."""
 
+    delivery_margin_seconds: Annotated[float, Field(ge=1, le=60)] = 15.0
+    """How much longer than a call a job is one process' own; what a killed one had is tried again after both."""
+
     delivery_horizon_seconds: Annotated[int, Field(ge=60, le=30 * 86_400)] = 72 * 3600
     """How long after it was planned a delivery is still tried."""

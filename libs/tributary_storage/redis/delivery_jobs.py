@@ -4,15 +4,17 @@ A job holds (conversion, revision) only; what is sent is read when it is sent, s
 waits is sent once, as it is then. One job per (conversion, destination): never two calls about one conversion at once,
 never an older revision after a newer one.
 
-A worked example, for destination "crm" and one conversion:
+A creation keeps its message id, and so its content, over all attempts: an earlier one may have been taken although its
+reply was lost. What is newer follows as a change, with an id of its own. Time is Redis' own: replicas need not agree on
+it. A worked example, for destination "crm" and one conversion:
 
-    plan revision 7                job {r 7, a 0, f 1}, due now
-    lease                          due +60 s, for whoever comes if we die
-    begin                          job {a 1, t 7}: revision 7 is being tried
+    plan revision 7                job {r 7, f 1}, due now
+    lease                          due +30 s, for whoever comes if we die
+    begin the creation             job {t 7, a 1, c 7}: 7 is being tried, and may be taken from now on
     plan revision 9 meanwhile      job {r 9}
-    settle: again                  due in 2 s; the retry carries revision 9 under the id of the first attempt, and since
-                                   7 may have arrived under it, only 7 counts as taken ...
-    settle: taken 7                sent "7 ..."; 9 is newer: due now, as a message of its own
+    settle: again                  due in 2 s; the retry carries 7 again
+    settle: taken 7                sent "7 ..."; 9 is newer: due now, a change
+    settle: given up instead       sent "7 -1 1 m": whether it has 7 is not known; 9 is due now, after 7 once more
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ _PLAN: Final = Script("plan_jobs")
 _LEASE: Final = Script("lease_jobs")
 _BEGIN: Final = Script("begin_attempts")
 _SETTLE: Final = Script("settle_jobs")
+_RENEW: Final = Script("renew_leases")
 
 SENT_LIFE_SECONDS: Final = 100 * 86_400
 """How long Redis remembers what a destination took: the longest correction window. Then the sent ledger knows."""
@@ -69,11 +72,11 @@ class Taken:
 
     @classmethod
     def read(cls, text: bytes) -> Taken | None:
-        """Returns what was kept; None where nothing was."""
-        if not text:
+        """Returns what was kept; None where nothing was, or where it is not certain."""
+        words = text.split()
+        if len(words) != 3:
             return None
-        revision, value_micros, counted = text.split()
-        return cls(int(revision), int(value_micros), counted == b"1")
+        return cls(int(words[0]), int(words[1]), words[2] == b"1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +86,37 @@ class Job:
     conversion_id: str
     revision: int
     """The newest one planned; what is sent may be newer still."""
+    tried_revision: int
+    """What the last attempt carried; 0: none was made."""
     attempts: int
-    """How many were made."""
+    """How many were made at that."""
     plan_micros: int
-    first_tried_revision: int
-    """What the first attempt under the present message id carried; 0: none was made."""
+    """When what is tried was planned."""
     never_sent: bool
     """Whether it is known that the destination took nothing of this conversion."""
     taken: Taken | None
     """What the destination last took, as far as Redis remembers."""
+    maybe_taken: int = 0
+    """The revision of a creation that was tried and never confirmed; 0: none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """What there is to do."""
+
+    jobs: Sequence[Job]
+    wait_seconds: float
+    """When to look again if there is nothing; 0: nothing waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What an attempt is about to carry."""
+
+    conversion_id: str
+    revision: int
+    creates: bool
+    """Whether it creates the conversion there."""
 
 
 class Settlement(Enum):
@@ -101,7 +126,7 @@ class Settlement(Enum):
     AGAIN = "again"
     GIVEN_UP = "given_up"
     DROPPED = "dropped"
-    """There was nothing to send."""
+    """There is nothing to send."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +137,7 @@ class Settled:
     what: Settlement
     revision: int
     """What was settled: a newer one planned meanwhile stays to be done."""
-    due_millis: int = 0
+    delay_seconds: float = 0.0
     """For AGAIN."""
     taken: Taken | None = None
     """For TAKEN."""
@@ -125,57 +150,73 @@ class DeliveryJobs:
         """Takes the Redis of role *jobs*."""
         self._client: Any = client
 
-    async def plan(self, lane: Lane, revisions: Sequence[PlannedRevision], due_millis: int) -> int:
+    async def plan(self, lane: Lane, revisions: Sequence[PlannedRevision], hold_seconds: int = 0) -> int:
         """Plans revisions; returns how many were new. May run twice.
+
+        Args:
+            lane: For which destination.
+            revisions: In any order.
+            hold_seconds: How long a conversion waits before it is sent first.
 
         Raises:
             StorageUnavailableError: Some may be planned; plan the same again.
         """
         names: list[Argument] = [keys.due(lane.workspace, lane.destination)]
-        arguments: list[Argument] = [due_millis]
+        arguments: list[Argument] = [hold_seconds * 1000]
         for one in revisions:
             names += self._names(lane, one.conversion_id)
             arguments += (one.conversion_id, one.revision, one.previous_revision, one.plan_micros)
         return sum(await self._run(_PLAN, names, arguments))
 
-    async def lease(self, lane: Lane, now_millis: int, end_millis: int, token: str, most: int) -> list[Job]:
-        """Takes up to `most` due jobs, the longest due first, until `end_millis`.
+    async def lease(self, lane: Lane, token: str, lease_seconds: float, most: int) -> Leased:
+        """Takes up to `most` due jobs, the longest due first; none while the destination is paused.
 
         Raises:
             StorageUnavailableError: Some may be taken; they come back when the lease ends.
         """
         due = keys.due(lane.workspace, lane.destination)
         try:
-            found = await self._client.zrangebyscore(due, "-inf", now_millis, start=0, num=most)
+            found = await self._client.zrange(due, 0, most - 1)
         except redis.RedisError as error:
             raise _unavailable() from error
         if not found:
-            return []
+            return Leased([], 0.0)
         ids = [one.decode() for one in found]
-        names: list[Argument] = [due]
+        names: list[Argument] = [due, keys.destination_state(lane.workspace, lane.destination)]
         for one in ids:
             names += self._names(lane, one)
-        answers = await self._run(_LEASE, names, [now_millis, end_millis, token, *ids])
-        return [_job(one, answer) for one, answer in zip(ids, answers, strict=True) if answer]
+        wait_millis, *answers = await self._run(_LEASE, names, [round(lease_seconds * 1000), token, *ids])
+        jobs = [_job(one, answer) for one, answer in zip(ids, answers, strict=True) if answer]
+        return Leased(jobs, wait_millis / 1000)
 
-    async def begin(self, lane: Lane, token: str, tried: Sequence[tuple[str, int]]) -> list[int]:
-        """Notes that attempts are being made.
-
-        Args:
-            lane: Whose jobs.
-            token: Of the lease.
-            tried: (conversion id, revision) of each.
+    async def begin(self, lane: Lane, token: str, lease_seconds: float, tried: Sequence[Tried]) -> list[int]:
+        """Notes that attempts are being made, and lets the lease begin anew.
 
         Returns:
-            The number of each attempt, from 1; 0 where the lease was lost: make none.
+            The number of each attempt at its revision, from 1; 0 where the lease was lost: make none.
 
         Raises:
             StorageUnavailableError: Unknown; make none.
         """
-        names = [keys.job(lane.workspace, lane.destination, one) for one, _ in tried]
-        return [int(one) for one in await self._run(_BEGIN, names, [token, *(revision for _, revision in tried)])]
+        names: list[Argument] = [keys.due(lane.workspace, lane.destination)]
+        arguments: list[Argument] = [token, round(lease_seconds * 1000)]
+        for one in tried:
+            names.append(keys.job(lane.workspace, lane.destination, one.conversion_id))
+            arguments += (one.conversion_id, one.revision, int(one.creates))
+        return [int(one) for one in await self._run(_BEGIN, names, arguments)]
 
-    async def settle(self, lane: Lane, token: str, now_millis: int, settled: Sequence[Settled]) -> list[bool]:
+    async def renew(self, lane: Lane, token: str, lease_seconds: float, conversion_ids: Sequence[str]) -> int:
+        """Keeps jobs longer whose outcome could not be written yet; returns how many are still ours.
+
+        Raises:
+            StorageUnavailableError: Some may not be kept.
+        """
+        names: list[Argument] = [keys.due(lane.workspace, lane.destination)]
+        names += [keys.job(lane.workspace, lane.destination, one) for one in conversion_ids]
+        arguments: list[Argument] = [token, round(lease_seconds * 1000), *conversion_ids]
+        return int(await self._run(_RENEW, names, arguments))
+
+    async def settle(self, lane: Lane, token: str, settled: Sequence[Settled]) -> list[bool]:
         """Says what became of jobs.
 
         Returns:
@@ -188,35 +229,30 @@ class DeliveryJobs:
             keys.due(lane.workspace, lane.destination),
             keys.destination_state(lane.workspace, lane.destination),
         ]
-        arguments: list[Argument] = [token, SENT_LIFE_SECONDS, now_millis]
+        arguments: list[Argument] = [token, SENT_LIFE_SECONDS]
         for one in settled:
             names += self._names(lane, one.conversion_id)
             remembered = one.taken.written() if one.taken else ""
-            arguments += (one.conversion_id, one.what.value, one.revision, one.due_millis, remembered)
+            delay_millis = round(one.delay_seconds * 1000)
+            arguments += (one.conversion_id, one.what.value, one.revision, delay_millis, remembered)
         return [bool(one) for one in await self._run(_SETTLE, names, arguments)]
 
-    async def waiting(self, lane: Lane) -> tuple[int, float]:
-        """Returns how many jobs wait, and the earliest due time in Unix milliseconds (0: none).
+    async def waiting(self, lane: Lane) -> int:
+        """Returns how many conversions wait, those being sent included.
 
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
-        due = keys.due(lane.workspace, lane.destination)
         try:
-            pipeline = self._client.pipeline(transaction=False)
-            pipeline.zcard(due)
-            pipeline.zrange(due, 0, 0, withscores=True)
-            count, first = await pipeline.execute()
+            return int(await self._client.zcard(keys.due(lane.workspace, lane.destination)))
         except redis.RedisError as error:
             raise _unavailable() from error
-        return int(count), float(first[0][1]) if first else 0.0
 
-    async def _run(self, script: Script, names: Sequence[Argument], arguments: Sequence[Argument]) -> list[Any]:
+    async def _run(self, script: Script, names: Sequence[Argument], arguments: Sequence[Argument]) -> Any:
         try:
-            answer: list[Any] = await script(self._client, names, arguments)
+            return await script(self._client, names, arguments)
         except redis.RedisError as error:
             raise _unavailable() from error
-        return answer
 
     @staticmethod
     def _names(lane: Lane, conversion_id: str) -> tuple[str, str]:
@@ -227,15 +263,18 @@ class DeliveryJobs:
 
 
 def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
-    revision, attempts, plan_micros, first_tried, first, taken = answer
+    revision, attempts, plan_micros, tried, created, first, sent = answer
+    taken = Taken.read(sent)
+    created_before = int(sent.split()[0]) if sent and taken is None else 0
     return Job(
         conversion_id=conversion_id,
         revision=int(revision),
+        tried_revision=int(tried),
         attempts=int(attempts),
         plan_micros=int(plan_micros),
-        first_tried_revision=int(first_tried),
-        never_sent=first == b"1",
-        taken=Taken.read(taken),
+        never_sent=first == b"1" and not sent,
+        taken=taken,
+        maybe_taken=0 if taken else created_before or int(created),
     )
 
 

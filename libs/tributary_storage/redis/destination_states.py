@@ -13,7 +13,8 @@ from tributary_storage.redis.delivery_jobs import Lane
 from tributary_storage.redis.scripts import Script
 
 _TAKE_QUOTA: Final = Script("take_quota")
-_MINUTE_MICROS: Final = 60_000_000
+_WINDOW_MICROS: Final = 61_000_000
+"""A minute, and a second for calls that are not all equally long on their way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,8 @@ class DestinationStates:
     async def take_quota(self, lane: Lane, per_minute: int, wanted: int) -> tuple[int, float]:
         """Takes calls from a destination's quota.
 
-        Burst and rate are chosen so that burst + a minute's rate never exceed `per_minute`: no sliding minute sees
-        more calls than that.
+        A burst, and then one call per interval: burst + window / interval never exceed `per_minute`, so no sliding
+        minute sees more calls than that.
 
         Returns:
             How many may be made now, and in how many seconds the next one could be.
@@ -92,8 +93,7 @@ class DestinationStates:
             StorageUnavailableError: Redis did not answer: make none.
         """
         burst = max(1, per_minute // 4)
-        rate = max(1, per_minute - burst)
-        arguments = [_MINUTE_MICROS // rate + 1, burst, wanted]
+        arguments = [_WINDOW_MICROS // (per_minute - burst + 1) + 1, burst, wanted]
         try:
             granted, wait_micros = await _TAKE_QUOTA(
                 self._client, [keys.quota(lane.workspace, lane.destination)], arguments

@@ -24,7 +24,7 @@ class Message:
     """What one call is about."""
 
     revised: ConversionRevised
-    """The newest revision."""
+    """What is sent."""
     operation: DeliveryOperation.ValueType
     taken: Taken | None
     """What the destination last took; None: nothing."""
@@ -62,12 +62,15 @@ CONFIG = OUTCOME_CLASS_CONFIG
 class Destination(Protocol):
     """One destination of one workspace. Used by one lane; calls run concurrently."""
 
-    def visible_id(self, message: Message) -> str:
-        """Returns the id the destination sees: the same on every attempt of one message."""
+    def visible_id(self, revised: ConversionRevised) -> str:
+        """Returns the id under which the destination knows a conversion: the same for all its revisions."""
         ...
 
     async def send(self, message: Message) -> Outcome:
-        """Makes one attempt. May run twice with the same message; takes at most the call's time-out; never raises."""
+        """Makes one attempt.
+
+        May run twice with the same message; takes at most a second more than the call's time-out; never raises.
+        """
         ...
 
     async def aclose(self) -> None:

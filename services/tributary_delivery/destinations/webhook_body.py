@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState, RevisionCause
+from tributary.attribution.v1.conversion_pb2 import ConversionState, NotCountedReason, RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
 from tributary.delivery.v1.delivery_pb2 import (
@@ -27,6 +27,9 @@ MOST_BYTES: Final = 20_000
 
 UNATTRIBUTED: Final = "unattributed"
 
+_SUMMARIES: Final = ("", "channel", "none")
+"""How coarse credit may become, finest first."""
+
 _TYPES: Final = {
     DELIVERY_OPERATION_CREATE: "conversion.created",
     DELIVERY_OPERATION_RESTATE: "conversion.updated",
@@ -38,18 +41,22 @@ _TYPES: Final = {
 def webhook_body(revised: ConversionRevised, operation: DeliveryOperation.ValueType, name: str) -> bytes:
     """Returns the bytes to be signed and sent.
 
-    Credit is summed per model and source; where even that is too long, per model and channel, and `summary` says so.
+    Credit is summed per model and source; where that is too long, per model and channel, and `summary` says so; where
+    even that is, it is left out.
 
     Args:
         revised: The revision to tell.
         operation: Chooses the type: conversion.created, .updated, .reversed, or attribution.updated.
         name: What the destination calls the conversion.
     """
-    fine = _body(revised, operation, name, by_source=True)
-    return fine if len(fine) < MOST_BYTES else _body(revised, operation, name, by_source=False)
+    for summary in _SUMMARIES:
+        body = _body(revised, operation, name, summary)
+        if len(body) < MOST_BYTES:
+            break
+    return body
 
 
-def _body(revised: ConversionRevised, operation: DeliveryOperation.ValueType, name: str, *, by_source: bool) -> bytes:
+def _body(revised: ConversionRevised, operation: DeliveryOperation.ValueType, name: str, summary: str) -> bytes:
     state = revised.state
     data: dict[str, Any] = {
         "conversion_id": state.conversion_id,
@@ -60,14 +67,16 @@ def _body(revised: ConversionRevised, operation: DeliveryOperation.ValueType, na
         "counted": state.counted,
         "causes": [RevisionCause.Name(cause).removeprefix("REVISION_CAUSE_").lower() for cause in revised.causes],
         "settings_version": state.settings_version,
-        "attribution": _credit(state, by_source=by_source),
+        "attribution": {} if summary == "none" else _credit(state, by_source=not summary),
     }
     if state.order_key.order_id:
         data["order"] = {"order_id": state.order_key.order_id, "store": state.order_key.store}
         if state.order_key.cycle:
             data["order"]["cycle"] = state.order_key.cycle
-    if not by_source:
-        data["summary"] = "channel"
+    if not state.counted:
+        data["not_counted_reason"] = NotCountedReason.Name(state.not_counted_reason).removeprefix("NOT_COUNTED_REASON_")
+    if summary:
+        data["summary"] = summary
     message = {"type": _TYPES[operation], "timestamp": _iso(revised.publish_time), "data": data}
     return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
 

@@ -1,21 +1,27 @@
--- Takes due jobs for a while: nobody else takes them before the lease ends.
--- KEYS    1 due, then per conversion: job, sent; all of one destination
--- ARGV    1 now in ms, 2 end of the lease in ms, 3 token of the lease, 4.. conversion ids
--- Answer  per conversion {revision, attempts, plan time, first tried revision, never sent, sent} | {} somebody else has it
--- Cost    four commands per conversion. A second run with another token takes nothing.
-local due, now, ends, token = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
-local answers = {}
-for number = 1, (#KEYS - 1) / 2 do
-  local job, sent, conversion = KEYS[number * 2], KEYS[number * 2 + 1], ARGV[number + 3]
-  local score = redis.call('ZSCORE', due, conversion)
-  answers[number] = {}
-  if score and tonumber(score) <= now then
-    local fields = redis.call('HMGET', job, 'r', 'a', 'p', 't', 'f')
+-- Takes due jobs for a while: nobody else takes them before the lease ends. Nobody takes any while a pause lasts.
+-- KEYS    1 due, 2 state, then per conversion: job, sent; all of one destination
+-- ARGV    1 length of the lease in ms, 2 token of the lease, 3.. conversion ids
+-- Answer  {ms until the first that is not due yet, or until the pause is over; 0: unknown,
+--         then per conversion {r, a, p, t, c, f, sent} | {} not due}
+-- Cost    five commands per conversion. A second run takes nothing.
+local due, state, lease_ms, token = KEYS[1], KEYS[2], tonumber(ARGV[1]), ARGV[2]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local paused_ms = tonumber(redis.call('HGET', state, 'paused_until') or '0') - now
+local answers = {math.max(0, paused_ms)}
+for number = 1, (#KEYS - 2) / 2 do
+  local job, sent, conversion = KEYS[number * 2 + 1], KEYS[number * 2 + 2], ARGV[number + 2]
+  local score = tonumber(redis.call('ZSCORE', due, conversion) or '0')
+  answers[number + 1] = {}
+  if paused_ms <= 0 and score > now then
+    if answers[1] == 0 or score - now < answers[1] then answers[1] = score - now end
+  elseif paused_ms <= 0 and score > 0 then
+    local fields = redis.call('HMGET', job, 'r', 'a', 'p', 't', 'c', 'f')
     if fields[1] then
-      redis.call('ZADD', due, ends, conversion)
+      redis.call('ZADD', due, now + lease_ms, conversion)
       redis.call('HSET', job, 'l', token)
-      fields[6] = redis.call('GET', sent) or ''
-      answers[number] = fields
+      fields[7] = redis.call('GET', sent) or ''
+      answers[number + 1] = fields
     else
       redis.call('ZREM', due, conversion)
     end

@@ -1,9 +1,14 @@
 -- Plans revisions of conversions for one destination: one job per conversion, which always brings the newest revision.
 -- KEYS    1 due, then per conversion: job, sent; all of one destination
--- ARGV    1 due time of new jobs in ms, then per conversion: its id, revision, previous revision, plan time in us
+-- ARGV    1 how long a first message is held in ms, then per conversion: its id, revision, previous revision, plan time
+--         in us
 -- Answer  per conversion 1 planned | 0 known already
--- Cost    three commands per conversion. A second run finds every revision known.
-local due, due_ms = KEYS[1], tonumber(ARGV[1])
+-- Cost    four commands per conversion. A second run finds every revision known.
+-- Fields  r: newest revision planned, n: when. t: revision being tried, a: its attempts, p: when it was planned.
+--         c: the creation that was tried first, and may have been taken. f: 1 where nothing was ever sent. l: lease.
+local due, hold_ms = KEYS[1], tonumber(ARGV[1])
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local answers = {}
 for number = 1, (#KEYS - 1) / 2 do
   local job, sent = KEYS[number * 2], KEYS[number * 2 + 1]
@@ -12,16 +17,15 @@ for number = 1, (#KEYS - 1) / 2 do
   local known = redis.call('HGET', job, 'r')
   local taken = redis.call('GET', sent)
   if taken then taken = string.match(taken, '^%d+') end
-  local newest = tonumber(known or taken or '0')
   answers[number] = 0
-  if tonumber(revision) > newest then
+  if tonumber(revision) > tonumber(known or taken or '0') then
     answers[number] = 1
-    redis.call('HSET', job, 'r', revision)
+    redis.call('HSET', job, 'r', revision, 'n', plan_us)
     if not known then
       -- The first revision of all was never sent; of a later one the ledger knows, where `sent` has been forgotten.
-      local first = (not taken and previous == '0') and 1 or 0
-      redis.call('HSET', job, 'p', plan_us, 'a', 0, 't', 0, 'f', first)
-      redis.call('ZADD', due, due_ms, conversion)
+      local first = not taken and previous == '0'
+      redis.call('HSET', job, 'p', plan_us, 'a', 0, 't', 0, 'c', 0, 'f', first and 1 or 0)
+      redis.call('ZADD', due, first and now + hold_ms or now, conversion)
     end
   end
 end

@@ -1,28 +1,36 @@
 -- Settles attempts: done, again later, or given up. A lease that was lost settles nothing.
 -- KEYS    1 due, 2 state, then per conversion: job, sent; all of one destination
--- ARGV    1 token, 2 life of `sent` in seconds, 3 now in ms, then per conversion five: its id, what became of it
---         (taken | again | given_up | dropped), the revision, due time in ms, what to remember as sent
+-- ARGV    1 token, 2 life of `sent` in seconds, then per conversion five: its id, what became of it (taken | again |
+--         given_up | dropped), the revision, ms until it is due again, what to remember as sent
 -- Answer  per conversion 1 settled | 0 the lease was lost
--- Cost    at most six commands per conversion. A second run finds the lease gone.
-local due, state, token, life, now = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3]
+-- Cost    at most seven commands per conversion. A second run finds the lease gone.
+local due, state, token, life = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local answers = {}
 for number = 1, (#KEYS - 2) / 2 do
   local job, sent = KEYS[number * 2 + 1], KEYS[number * 2 + 2]
-  local at = (number - 1) * 5 + 4
-  local conversion, what, revision, due_ms, remember = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local fields = redis.call('HMGET', job, 'l', 'r')
+  local at = (number - 1) * 5 + 3
+  local conversion, what, revision, delay_ms, remember = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local fields = redis.call('HMGET', job, 'l', 'r', 'c', 'n', 'f')
   answers[number] = 0
   if fields[1] == token then
     answers[number] = 1
     redis.call('HDEL', job, 'l')
     if what == 'again' then
-      redis.call('ZADD', due, due_ms, conversion)
+      redis.call('ZADD', due, now + tonumber(delay_ms), conversion)
     else
-      if what == 'taken' then redis.call('SET', sent, remember, 'EX', life) end
+      if what == 'taken' then
+        redis.call('SET', sent, remember, 'EX', life)
+      elseif fields[3] ~= '0' then
+        -- A creation was tried, and never heard of: `m`, it may have been taken.
+        redis.call('SET', sent, fields[3] .. ' -1 1 m', 'NX', 'EX', life)
+      end
       if what == 'given_up' then redis.call('HINCRBY', state, 'dead', 1) end
       if tonumber(fields[2]) > tonumber(revision) then
         -- Something newer was planned meanwhile: a message of its own, with attempts of its own.
-        redis.call('HSET', job, 'a', 0, 't', 0, 'f', what == 'dropped' and redis.call('HGET', job, 'f') or 0)
+        local first = what == 'dropped' and fields[5] or 0
+        redis.call('HSET', job, 'a', 0, 't', 0, 'c', 0, 'p', fields[4], 'f', first)
         redis.call('ZADD', due, now, conversion)
       else
         redis.call('DEL', job)

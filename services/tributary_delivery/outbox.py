@@ -1,0 +1,134 @@
+"""Outcomes on their way: into the ledger first, then the jobs are settled.
+
+The one rule: a job is held from its attempt until it is settled. While the ledger is out the lease is renewed, so that
+nobody, this process included, tries again what has only not been written down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from typing import Final
+
+import structlog
+
+from tributary.delivery.v1.delivery_pb2 import Delivery
+from tributary_delivery.ledger import Ledger
+from tributary_runtime.errors import UnavailableError
+from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane, Settled
+from tributary_storage.redis.destination_states import DestinationStates
+
+log = structlog.get_logger(__name__)
+
+_OUTAGE_PAUSE_SECONDS: Final = 1.0
+
+
+class Outbox:
+    """The outcomes of one lane of one process.
+
+    Args:
+        lane: Which.
+        token: Of its leases.
+        lease_seconds: How long a renewed lease lasts.
+        jobs: What is settled.
+        states: Where the last outcome is shown.
+        ledger: What is written first.
+        most: How many outcomes may wait before nothing more should be sent.
+        wake: Told when jobs were settled: some may be due again.
+    """
+
+    def __init__(
+        self,
+        lane: Lane,
+        token: str,
+        lease_seconds: float,
+        jobs: DeliveryJobs,
+        states: DestinationStates,
+        ledger: Ledger,
+        *,
+        most: int,
+        wake: Callable[[], None],
+    ) -> None:
+        self._lane = lane
+        self._token = token
+        self._lease_seconds = lease_seconds
+        self._jobs = jobs
+        self._states = states
+        self._ledger = ledger
+        self._most = most
+        self._wake = wake
+        self._held: set[str] = set()
+        self._waiting: list[tuple[Settled, Delivery | None]] = []
+        self._filled = asyncio.Event()
+        self._is_finishing = False
+
+    @property
+    def held(self) -> Collection[str]:
+        """The conversions that are being sent, or whose outcome is not settled yet."""
+        return self._held
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the ledger does not take outcomes: sending more would only make more of them."""
+        return len(self._waiting) >= self._most
+
+    def hold(self, conversion_id: str) -> None:
+        """Notes that an attempt begins."""
+        self._held.add(conversion_id)
+
+    def release(self, conversion_id: str) -> None:
+        """Notes that none was made, or that its job is no longer ours."""
+        self._held.discard(conversion_id)
+
+    def add(self, settled: Settled, line: Delivery | None) -> None:
+        """Takes an outcome, and the ledger's line for it."""
+        self._held.add(settled.conversion_id)
+        self._waiting.append((settled, line))
+        self._filled.set()
+
+    def finish(self) -> None:
+        """Says that nothing more will come."""
+        self._is_finishing = True
+        self._filled.set()
+
+    async def run(self) -> None:
+        """Writes and settles until finished; through outages, but when finishing leaves the rest to whoever comes.
+
+        Raises:
+            TributaryError: The ledger refuses a line.
+        """
+        while self._waiting or not self._is_finishing:
+            if not self._waiting:
+                self._filled.clear()
+                await self._filled.wait()
+                continue
+            batch = list(self._waiting)
+            try:
+                await self._flush(batch)
+            except UnavailableError as outage:
+                log.warning("ledger_waits", destination=self._lane.destination, reason=str(outage), waiting=len(batch))
+                if self._is_finishing:
+                    return  # the lease ends and somebody tries again, under the same message ids
+                await self._renew(batch)
+                await asyncio.sleep(_OUTAGE_PAUSE_SECONDS)
+                continue
+            del self._waiting[: len(batch)]
+            self._held.difference_update(settled.conversion_id for settled, _ in batch)
+            self._wake()
+
+    async def _flush(self, batch: list[tuple[Settled, Delivery | None]]) -> None:
+        lines = [line for _, line in batch if line is not None]
+        if lines:
+            await self._ledger.write([(self._lane.workspace, line) for line in lines])
+        await self._jobs.settle(self._lane, self._token, [settled for settled, _ in batch])
+        tried = [line for line in lines if line.attempts]
+        if tried:
+            newest = max(tried, key=lambda line: line.attempt_time.ToMicroseconds())
+            await self._states.note(self._lane, newest.outcome, newest.attempt_time.ToMicroseconds())
+
+    async def _renew(self, batch: list[tuple[Settled, Delivery | None]]) -> None:
+        waiting = [settled.conversion_id for settled, _ in batch]
+        try:
+            await self._jobs.renew(self._lane, self._token, self._lease_seconds, waiting)
+        except UnavailableError as outage:
+            log.warning("leases_not_renewed", destination=self._lane.destination, reason=str(outage))

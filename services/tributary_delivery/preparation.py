@@ -1,0 +1,100 @@
+"""Reads what leased jobs are about and decides what each sends: last thing before the attempt is noted.
+
+The one rule: what is sent is what holds now, but for a creation that was tried before. That carries the same content
+again, for its message id is the same, and whoever took it then ignores it now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, Delivery
+from tributary_delivery.attempt import Attempt
+from tributary_delivery.candidates import decide
+from tributary_delivery.ledger import Memory, ineligible, remembered
+from tributary_delivery.newest import NewestRevisions
+from tributary_runtime import metrics
+from tributary_runtime.destination_settings import WebhookDestination
+from tributary_runtime.errors import UnavailableError
+from tributary_storage.redis.delivery_jobs import Job, Lane, Settled, Settlement, Taken
+
+log = structlog.get_logger(__name__)
+
+_POSTPONE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What becomes of leased jobs."""
+
+    ready: list[Attempt] = field(default_factory=list)
+    done: list[tuple[Settled, Delivery | None]] = field(default_factory=list)
+    """Nothing is sent; with the ledger's line if there is something to say."""
+
+
+class Preparation:
+    """Prepares the jobs of one lane.
+
+    Args:
+        lane: Which.
+        settings: Of the destination.
+        newest: Where conversions are read as they are now.
+        memory: What ClickHouse knows of them.
+    """
+
+    def __init__(self, lane: Lane, settings: WebhookDestination, newest: NewestRevisions, memory: Memory) -> None:
+        self._lane = lane
+        self._settings = settings
+        self._newest = newest
+        self._memory = memory
+
+    async def prepare(self, jobs: Sequence[Job]) -> Prepared:
+        """Decides about jobs; one that ClickHouse is needed for while it is out holds no other up.
+
+        Raises:
+            StorageUnavailableError: The conversions cannot be read.
+        """
+        newest = await self._newest.read(self._lane.workspace, [job.conversion_id for job in jobs])
+        prepared = Prepared()
+        for job in jobs:
+            revised = newest.get(job.conversion_id)
+            if revised is None:
+                # Neither Redis nor ClickHouse knows it: erased, or of an installation that was reset.
+                prepared.done.append((Settled(job.conversion_id, Settlement.DROPPED, job.revision), None))
+                continue
+            try:
+                await self._decide(job, revised, prepared)
+            except UnavailableError as outage:
+                log.warning("delivery_postponed", destination=self._lane.destination, reason=str(outage))
+                again = Settled(job.conversion_id, Settlement.AGAIN, 0, delay_seconds=_POSTPONE_SECONDS)
+                prepared.done.append((again, None))
+        return prepared
+
+    async def _decide(self, job: Job, revised: ConversionRevised, prepared: Prepared) -> None:
+        taken, maybe_taken = await self._taken(job)
+        decision = decide(revised, self._settings, taken, maybe_taken=maybe_taken > 0)
+        if decision.is_sent:
+            if decision.operation == DELIVERY_OPERATION_CREATE and 0 < maybe_taken < revised.revision:
+                revised = await self._as_tried(revised, maybe_taken)
+            prepared.ready.append(Attempt(job, revised, decision.operation, taken, maybe_taken))
+            return
+        line = None
+        if not decision.is_known:
+            metrics.INELIGIBLE.add(1)
+            line = ineligible(revised, self._lane.destination, decision.operation, decision.reason, job.plan_micros)
+        prepared.done.append((Settled(job.conversion_id, Settlement.DROPPED, revised.revision), line))
+
+    async def _taken(self, job: Job) -> tuple[Taken | None, int]:
+        if job.taken is not None or job.maybe_taken or job.never_sent:
+            return job.taken, job.maybe_taken
+        deliveries = await self._memory.deliveries(self._lane.workspace, job.conversion_id)
+        return remembered(deliveries, self._lane.destination)
+
+    async def _as_tried(self, revised: ConversionRevised, revision: int) -> ConversionRevised:
+        """Returns the conversion as it was when its creation was tried first; as it is where that is forgotten."""
+        revisions = await self._memory.revisions(self._lane.workspace, revised.state.conversion_id)
+        return next((one for one in revisions if one.revision == revision), revised)

@@ -1,0 +1,243 @@
+"""The life of a delivery job, step by step, on a real Redis: what two processes may and may not do to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import redis.asyncio
+
+from tests.support.eventually import eventually_async
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.delivery_jobs import (
+    DeliveryJobs,
+    Job,
+    Lane,
+    PlannedRevision,
+    Settled,
+    Settlement,
+    Taken,
+    Tried,
+)
+from tributary_storage.redis.destination_states import DestinationStates
+
+LANE = Lane("shop", "crm")
+LEASE = 30.0
+SOON = 0.02
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with connect(redis_url, name="test") as opened:
+        yield opened
+
+
+@pytest.fixture
+def jobs(client: redis.asyncio.Redis) -> DeliveryJobs:
+    return DeliveryJobs(client)
+
+
+async def plan(jobs: DeliveryJobs, revision: int, previous: int = 0, at: int = 0, hold_seconds: int = 0) -> int:
+    return await jobs.plan(LANE, [PlannedRevision("c1:a", revision, previous, at or revision)], hold_seconds)
+
+
+async def lease(jobs: DeliveryJobs, owner: str = "one", seconds: float = LEASE) -> Job | None:
+    leased = await jobs.lease(LANE, owner, seconds, 10)
+    return leased.jobs[0] if leased.jobs else None
+
+
+async def is_leased(jobs: DeliveryJobs, owner: str) -> bool:
+    return await lease(jobs, owner) is not None
+
+
+async def begin(jobs: DeliveryJobs, revision: int, owner: str = "one", *, creates: bool = True) -> int:
+    return (await jobs.begin(LANE, owner, LEASE, [Tried("c1:a", revision, creates)]))[0]
+
+
+async def settle(jobs: DeliveryJobs, what: Settlement, revision: int, owner: str = "one", delay: float = 0.0) -> bool:
+    taken = Taken(revision, 90, counted=True) if what is Settlement.TAKEN else None
+    return (await jobs.settle(LANE, owner, [Settled("c1:a", what, revision, delay, taken)]))[0]
+
+
+async def take(jobs: DeliveryJobs, revision: int) -> None:
+    assert await lease(jobs) is not None
+    assert await begin(jobs, revision) == 1
+    assert await settle(jobs, Settlement.TAKEN, revision)
+
+
+async def test_a_job_is_leased_by_one_process_at_a_time(jobs: DeliveryJobs) -> None:
+    assert await plan(jobs, 7) == 1
+    job = await lease(jobs)
+    assert job is not None
+    assert (job.revision, job.attempts, job.never_sent, job.taken, job.maybe_taken) == (7, 0, True, None, 0)
+    assert await lease(jobs, "two") is None
+    assert await begin(jobs, 7, "two") == 0
+    assert not await settle(jobs, Settlement.TAKEN, 7, "two")
+    assert await begin(jobs, 7) == 1
+
+
+async def test_a_lease_that_ended_is_anothers_and_the_first_can_do_nothing_more(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7)
+    assert await lease(jobs, "one", SOON) is not None
+    await eventually_async(lambda: is_leased(jobs, "two"))
+    assert await begin(jobs, 7, "one") == 0
+    assert not await settle(jobs, Settlement.TAKEN, 7, "one")
+    assert await jobs.renew(LANE, "one", LEASE, ["c1:a"]) == 0
+    assert await begin(jobs, 7, "two") == 1
+    assert await settle(jobs, Settlement.TAKEN, 7, "two")
+
+
+async def test_beginning_lets_the_lease_begin_anew(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7)
+    await lease(jobs, "one", 0.5)
+    assert await begin(jobs, 7) == 1
+    leased = await jobs.lease(LANE, "two", LEASE, 10)
+    assert leased.wait_seconds > LEASE - 5
+
+
+async def test_a_renewed_lease_keeps_others_away(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7)
+    await lease(jobs, "one", SOON)
+    assert await jobs.renew(LANE, "one", LEASE, ["c1:a"]) == 1
+    assert (await jobs.lease(LANE, "two", LEASE, 10)).wait_seconds > 1
+
+
+async def test_what_was_taken_is_not_planned_again_by_a_repeated_entry(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7)
+    await take(jobs, 7)
+    assert await plan(jobs, 7) == 0
+    assert await plan(jobs, 6) == 0
+    assert await jobs.waiting(LANE) == 0
+
+
+async def test_a_newer_revision_planned_during_an_attempt_becomes_a_message_of_its_own(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7, at=70)
+    await lease(jobs)
+    await begin(jobs, 7)
+    assert await plan(jobs, 9, previous=7, at=90) == 1
+    assert await settle(jobs, Settlement.TAKEN, 7)
+    job = await lease(jobs)
+    assert job is not None
+    assert (job.revision, job.attempts, job.tried_revision, job.plan_micros) == (9, 0, 0, 90)
+    assert job.taken == Taken(7, 90, counted=True)
+    assert not job.never_sent
+
+
+async def test_an_older_revision_does_not_replace_a_newer_one(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 9, previous=7)
+    assert await plan(jobs, 7) == 0
+    job = await lease(jobs)
+    assert job is not None
+    assert job.revision == 9
+    assert not job.never_sent, "revision 7 may have been sent: only the ledger knows"
+
+
+async def test_a_retry_knows_which_creation_may_have_been_taken(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7)
+    await lease(jobs)
+    await begin(jobs, 7)
+    await settle(jobs, Settlement.AGAIN, 7)
+    job = await lease(jobs)
+    assert job is not None
+    assert (job.maybe_taken, job.tried_revision, job.attempts, job.never_sent) == (7, 7, 1, True)
+    assert await begin(jobs, 7) == 2
+
+
+async def test_attempts_are_counted_per_revision(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7, at=70)
+    await take(jobs, 7)
+    await plan(jobs, 9, previous=7, at=90)
+    await lease(jobs)
+    assert await begin(jobs, 9, creates=False) == 1
+    await settle(jobs, Settlement.AGAIN, 9)
+    await plan(jobs, 11, previous=9, at=110)
+    await lease(jobs)
+    assert await begin(jobs, 11, creates=False) == 1
+    await settle(jobs, Settlement.AGAIN, 11)
+    job = await lease(jobs)
+    assert job is not None
+    assert (job.tried_revision, job.plan_micros) == (11, 110)
+
+
+async def test_a_creation_given_up_is_remembered_as_maybe_taken(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7)
+    await lease(jobs)
+    await begin(jobs, 7)
+    await settle(jobs, Settlement.GIVEN_UP, 7)
+    assert await jobs.waiting(LANE) == 0
+    assert await plan(jobs, 7) == 0, "a repeated entry does not begin it again"
+    assert await plan(jobs, 9, previous=7) == 1
+    job = await lease(jobs)
+    assert job is not None
+    assert (job.taken, job.maybe_taken, job.never_sent) == (None, 7, False)
+
+
+async def test_what_was_taken_stays_known_when_a_later_change_is_given_up(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7)
+    await take(jobs, 7)
+    await plan(jobs, 9, previous=7)
+    await lease(jobs)
+    await begin(jobs, 9, creates=False)
+    await settle(jobs, Settlement.GIVEN_UP, 9)
+    await plan(jobs, 11, previous=9)
+    job = await lease(jobs)
+    assert job is not None
+    assert (job.taken, job.maybe_taken) == (Taken(7, 90, counted=True), 0)
+
+
+async def test_given_up_deliveries_are_counted_once(client: redis.asyncio.Redis, jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7)
+    await lease(jobs)
+    await begin(jobs, 7)
+    assert await settle(jobs, Settlement.GIVEN_UP, 7)
+    assert not await settle(jobs, Settlement.GIVEN_UP, 7)
+    assert (await DestinationStates(client).read(LANE)).dead == 1
+
+
+async def test_what_was_dropped_unsent_is_never_sent_still_when_something_newer_waits(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7)
+    await lease(jobs)
+    await plan(jobs, 9, previous=7)
+    await settle(jobs, Settlement.DROPPED, 7)
+    job = await lease(jobs)
+    assert job is not None
+    assert (job.revision, job.never_sent, job.maybe_taken) == (9, True, 0)
+
+
+async def test_a_job_is_due_after_its_delay_and_tells_when(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7)
+    await lease(jobs)
+    await settle(jobs, Settlement.AGAIN, 0, delay=40.0)
+    leased = await jobs.lease(LANE, "one", LEASE, 10)
+    assert leased.jobs == []
+    assert 39 < leased.wait_seconds <= 40
+
+
+async def test_only_a_first_message_is_held(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7, hold_seconds=60)
+    assert await lease(jobs) is None
+    await jobs.plan(LANE, [PlannedRevision("c1:b", 9, 7, 1)], 60)
+    leased = await jobs.lease(LANE, "one", LEASE, 10)
+    assert [job.conversion_id for job in leased.jobs] == ["c1:b"]
+
+
+async def test_nobody_leases_while_the_destination_is_paused(client: redis.asyncio.Redis, jobs: DeliveryJobs) -> None:
+    states = DestinationStates(client)
+    await plan(jobs, 7)
+    seconds, micros = await client.time()
+    now_millis = seconds * 1000 + micros // 1000
+    await states.pause(LANE, now_millis + 60_000, "Its certificate is refused.")
+    leased = await jobs.lease(LANE, "one", LEASE, 10)
+    assert leased.jobs == []
+    assert 55 < leased.wait_seconds <= 60
+    await states.pause(LANE, 0, "")
+    assert await lease(jobs) is not None
+
+
+async def test_destinations_share_nothing(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7)
+    other = Lane("shop", "erp")
+    assert (await jobs.lease(other, "one", LEASE, 10)).jobs == []
+    assert await jobs.plan(other, [PlannedRevision("c1:a", 7, 0, 1)]) == 1
+    await take(jobs, 7)
+    assert await jobs.waiting(other) == 1

@@ -1,0 +1,204 @@
+"""Delivery on real stores: conversions as attribution publishes them, lanes in this process, delivery as a process."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import redis.asyncio
+import yaml
+
+from tests.support.destinations import SECRET
+from tests.support.ports import free_port
+from tests.support.revisions import Revision
+from tests.support.stores import create_test_epoch
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import Delivery
+from tributary_cli.stack.services import ServiceProcess
+from tributary_delivery.attempt import AttemptRules
+from tributary_delivery.destinations.webhook import Webhook
+from tributary_delivery.lane import LaneRunner, Pace, Stores
+from tributary_delivery.ledger_batches import LedgerBatches
+from tributary_delivery.newest import NewestRevisions
+from tributary_domain.backoff import Backoff
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.destination_settings import WebhookDestination
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.writer import ConversionWriter, DeliveryWriter
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.conversions import Conversions, Publication, conversion_key
+from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane, PlannedRevision
+from tributary_storage.redis.destination_states import DestinationStates
+
+SHARDS = 4
+INTERNAL_TOKEN = "internal-token-of-tests"
+PACE = Pace(concurrency=16, call_seconds=2.0, margin_seconds=2.0)
+
+
+def a_destination(url: str = "http://127.0.0.1:1/hook", destination_id: str = "crm", **own: Any) -> WebhookDestination:
+    """Returns a webhook destination as `workspaces.yaml` would declare it, for loopback."""
+    return WebhookDestination.model_validate(declared(url, destination_id, **own))
+
+
+def declared(url: str, destination_id: str = "crm", **own: Any) -> dict[str, Any]:
+    """Returns what the file says of a webhook."""
+    return {
+        "id": destination_id,
+        "type": "webhook",
+        "url": url,
+        "secret": {"value": SECRET},
+        "conversions": {"purchase": {}},
+        "allow_private_addresses": True,
+        "quota": {"requests_per_minute": 1_000_000},
+        **own,
+    }
+
+
+@dataclass
+class Publisher:
+    """Publishes revisions where attribution would."""
+
+    client: redis.asyncio.Redis
+    clickhouse: ClickHouse
+    _records: dict[str, int] = field(default_factory=dict)
+
+    async def publish(self, revision: Revision, *, stored: bool = True, traceparent: str = "") -> ConversionRevised:
+        """Publishes to Redis; to ClickHouse and the conversion log too if `stored`."""
+        conversions = Conversions(self.client, SHARDS)
+        message = revision.message()
+        message.traceparent = traceparent
+        content, key = message.SerializeToString(), conversion_key(message.workspace, message.state.conversion_id)
+        record = (await conversions.observe({key: {b"12345678": b"part"}}, 3600))[key]
+        assert await conversions.publish([Publication(record, 1, message.revision, content, content)]) == [True]
+        if stored:
+            await self.store(message)
+        return message
+
+    async def store(self, message: ConversionRevised) -> None:
+        """Brings what was published to ClickHouse and the conversion log."""
+        await ConversionWriter(self.clickhouse).write([(message, message.SerializeToString())])
+        key = conversion_key(message.workspace, message.state.conversion_id)
+        await Conversions(self.client, SHARDS).emit([(key, message.revision)])
+
+
+@dataclass
+class Rig:
+    """Stores, jobs, and lanes in this process."""
+
+    publisher: Publisher
+    stores: Stores
+    redis: redis.asyncio.Redis
+    clickhouse: ClickHouse
+
+    async def plan(self, lane: Lane, message: ConversionRevised, hold_seconds: int = 0) -> int:
+        """Plans a revision as the planner would."""
+        planned = PlannedRevision(
+            message.state.conversion_id, message.revision, message.previous_revision, SystemClock().unix_micros()
+        )
+        return await self.stores.jobs.plan(lane, [planned], hold_seconds)
+
+    async def deliveries(self, lane: Lane, conversion_id: str) -> list[Delivery]:
+        """Returns what the ledger says of a conversion at a destination."""
+        found = await self.stores.memory.deliveries(lane.workspace, conversion_id)
+        return [one for one in found if one.destination_id == lane.destination]
+
+    @asynccontextmanager
+    async def running_lane(
+        self,
+        lane: Lane,
+        settings: WebhookDestination,
+        *,
+        stores: Stores | None = None,
+        backoff: Backoff | None = None,
+        horizon_seconds: float = 3600.0,
+        pace: Pace = PACE,
+    ) -> AsyncIterator[LaneRunner]:
+        """Runs a lane; retries come soon."""
+        rules = AttemptRules(backoff or Backoff(0.02, 0.1), random.Random(7), horizon_seconds)
+        webhook = Webhook(settings, call_seconds=pace.call_seconds)
+        runner = LaneRunner(lane, settings, webhook, stores or self.stores, rules, SystemClock(), pace)
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(runner.run(stop))
+            try:
+                yield runner
+            finally:
+                stop.set()
+
+
+@asynccontextmanager
+async def a_rig(redis_url: str, clickhouse_url: str) -> AsyncIterator[Rig]:
+    """Opens the stores; both are migrated."""
+    async with AsyncExitStack() as closing:
+        client = await closing.enter_async_context(connect(redis_url, name="test"))
+        clickhouse = await closing.enter_async_context(clickhouse_client.connect(clickhouse_url, name="test"))
+        history = ConversionHistory(clickhouse)
+        stores = Stores(
+            DeliveryJobs(client),
+            DestinationStates(client),
+            NewestRevisions(Conversions(client, SHARDS), history),
+            LedgerBatches(DeliveryWriter(clickhouse)),
+            history,
+        )
+        yield Rig(Publisher(client, clickhouse), stores, client, clickhouse)
+
+
+def delivery_process(
+    directory: Path,
+    redis_url: str,
+    clickhouse_url: str,
+    workspaces: dict[str, list[dict[str, Any]]],
+    settings: dict[str, str] | None = None,
+) -> ServiceProcess:
+    """Describes a delivery; nothing runs yet.
+
+    Args:
+        directory: For its files.
+        redis_url: State and jobs.
+        clickhouse_url: Migrated.
+        workspaces: Destinations by workspace, as `declared` makes them.
+        settings: Environment that shall differ.
+    """
+    entries = [
+        {"id": one, "pepper": {"value": secrets.token_hex(16)}, "destinations": destinations}
+        for one, destinations in workspaces.items()
+    ]
+    file = directory / "workspaces.yaml"
+    file.write_text(yaml.safe_dump({"workspaces": entries}))
+    environment = {
+        "TRIBUTARY_STATE_URL": redis_url,
+        "TRIBUTARY_JOBS_URL": redis_url,
+        "TRIBUTARY_CLICKHOUSE_URL": clickhouse_url,
+        "TRIBUTARY_WORKSPACES_FILE": str(file),
+        "TRIBUTARY_INTERNAL_TOKEN": INTERNAL_TOKEN,
+        "TRIBUTARY_DRAIN_DELAY_SECONDS": "0",
+        "TRIBUTARY_DELIVERY_CONSUMER": "one",
+        "TRIBUTARY_DELIVERY_CALL_SECONDS": "1",
+        "TRIBUTARY_DELIVERY_MARGIN_SECONDS": "1",
+        **(settings or {}),
+    }
+    return ServiceProcess("delivery", free_port(), directory / "delivery.log", environment)
+
+
+@contextmanager
+def running(process: ServiceProcess) -> Iterator[ServiceProcess]:
+    """Runs a process until the end of the block."""
+    try:
+        process.start()
+        process.wait_until_ready()
+        yield process
+    finally:
+        process.stop()
+
+
+async def prepare(redis_url: str) -> None:
+    """Gives a Redis of the test's own its epoch."""
+    await create_test_epoch(redis_url, SHARDS)
