@@ -12,6 +12,7 @@ from typing import Protocol
 
 from structlog.contextvars import bind_contextvars
 
+from tributary.dedup.v1.admitted_events_pb2 import AcceptContext
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.traces import linked_span
@@ -56,9 +57,11 @@ class Recorder:
         traceparents: set[str] = set()
         for entry in entries:
             place = _place(entry)
-            for event in entry.events():
-                _add(batch, place, event)
-                traceparents.add(event.admission.traceparent)
+            for first, admission in entry.admissions():
+                of = admission.workspace, admission.accept_context, admission.traceparent
+                traceparents.add(admission.traceparent)
+                for position, admitted in enumerate(admission.events, first):
+                    _add(batch, place, position, entry.mask[position], admitted, of)
             await asyncio.sleep(0)  # callers wait on the same loop
         with linked_span("record batch", sorted(traceparents), rows=len(batch)):
             await self._writer.write(batch)
@@ -79,8 +82,9 @@ class Recorder:
             StorageUnavailableError: ClickHouse does not answer.
             PoisonEvent: It can never be recorded.
         """
-        batch = EventBatch()
-        _add(batch, _place(entry), single)
+        batch, admission = EventBatch(), single.admission
+        of = admission.workspace, admission.accept_context, admission.traceparent
+        _add(batch, _place(entry), single.position, single.letter, single.admitted, of)
         await self._writer.write(batch)
 
 
@@ -88,14 +92,8 @@ def _place(entry: LogEntry) -> LogPlace:
     return LogPlace.of(entry.shard, entry.lane, entry.entry_id, entry.accept_micros)
 
 
-def _add(batch: EventBatch, place: LogPlace, event: LoggedEvent) -> None:
-    admission = event.admission
-    batch.add(
-        place,
-        event.position,
-        event.letter,
-        admission.workspace,
-        event.admitted,
-        admission.accept_context,
-        admission.traceparent,
-    )
+def _add(
+    batch: EventBatch, place: LogPlace, position: int, letter: str, admitted: bytes, of: tuple[str, AcceptContext, str]
+) -> None:
+    workspace, context, traceparent = of
+    batch.add(place, position, letter, workspace, admitted, context, traceparent)

@@ -191,20 +191,6 @@ async def test_an_entry_that_cannot_be_taken_apart_is_kept_whole(
     assert fields[b"payload"] == b"\xff"
 
 
-@pytest.mark.parametrize(
-    ("entry", "reason"),
-    [
-        (LogEntry(0, "live", "1-0", 2, b"", "", 1, 1), "SCHEMA_UNKNOWN"),
-        (LogEntry(0, "live", "1-0", 1, b"\xff", "", 1, 1), "ENTRY_UNREADABLE"),
-        (LogEntry(0, "live", "1-0", 1, b"", "A", 1, 1), "MASK_MISMATCH"),
-    ],
-)
-def test_an_entry_of_another_version_or_damaged_is_poison(entry: LogEntry, reason: str) -> None:
-    with pytest.raises(PoisonEvent) as raised:
-        entry.admissions()
-    assert raised.value.reason == reason
-
-
 async def test_a_small_batch_waits_for_more(admission: Admission, log: redis.asyncio.Redis, workspace: str) -> None:
     source = a_source(log, pace=Pace(linger_seconds=0.001))
     await admit(admission, workspace, 10)
