@@ -21,12 +21,14 @@ from tributary_domain.conversion import ConversionStatus
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, JourneyTouch
 from tributary_domain.revision import Change, Snapshot
+from tributary_domain.settings import MODELS
 from tributary_storage.clickhouse.names import micros, timestamp
 from tributary_storage.codec.conversion_matches import JourneyClick
 from tributary_storage.codec.conversion_states import CAUSE_OF_ADJUSTMENT, event_reference, hash_of_reference
 from tributary_storage.codec.touch_sources import descriptor_of
 
 _KIND_OF_CAUSE: Final = {cause: kind for kind, cause in CAUSE_OF_ADJUSTMENT.items()}
+_MODELS: Final = tuple(model.value for model in MODELS)
 _NOT_FACTS: Final = ("touches", "models", "value", "settings_version", "counted", "not_counted_reason", "retracted")
 
 
@@ -133,6 +135,7 @@ def describe_change(
     if change.moves:
         revised.replaced_conversion_time.CopyFrom(old.conversion_time)
     written: dict[tuple[int, int, int], CreditDelta] = {}
+    append = revised.deltas.append
     for delta in change.deltas:
         key = delta.touch_time_micros, delta.touch_hash, delta.descriptor
         message = written.get(key)
@@ -142,10 +145,10 @@ def describe_change(
                 message.source.CopyFrom(source_of(delta.descriptor))
                 message.touch_event_id = event_reference(delta.touch_hash)
                 message.touch_time.CopyFrom(timestamp(delta.touch_time_micros))
-        message.model = delta.model.value
+        message.model = _MODELS[delta.model_index]
         message.credit_micros = delta.credit_micros
         message.value_micros = delta.amount_micros
-        revised.deltas.append(message)
+        append(message)
 
 
 def _counted_value(state: ConversionState) -> int:

@@ -14,7 +14,6 @@ from tributary.attribution.v1.conversion_pb2 import (
 )
 from tributary.attribution.v1.credit_pb2 import (
     AppliedModel,
-    ModelCredit,
     TouchSource,
     UnattributedCredit,
     UnattributedReason,
@@ -148,19 +147,21 @@ def add_credit(
     """
     message.models.extend(_models(attribution))
     shares = zip(zip(*attribution.credits, strict=True), zip(*attribution.amounts, strict=True), strict=True)
-    for touch, (credits, amounts) in zip(attribution.touches, shares, strict=True):
-        time, event_hash, kind, descriptor, *_ = touch
-        message.touches.add(
-            event_id=event_reference(event_hash),
-            touch_time=timestamp(time),
-            kind=kind,
-            source=source_of(descriptor),
-            credits=[
-                ModelCredit(credit_micros=credit, value_micros=amount)
-                for credit, amount in zip(credits, amounts, strict=True)
-            ],
-            just_after_conversion=time > conversion_time_micros,
-        )
+    for (time, event_hash, kind, descriptor, *_), (credits, amounts) in zip(attribution.touches, shares, strict=True):
+        touch = message.touches.add()  # filled in place: this is most of what a conversion costs
+        touch.event_id = event_reference(event_hash)
+        touch.touch_time.seconds, micros = divmod(time, 1_000_000)
+        touch.touch_time.nanos = micros * 1_000
+        touch.kind = kind  # type: ignore[assignment]  # the numbers are the contract's
+        touch.source.CopyFrom(source_of(descriptor))
+        touch.just_after_conversion = time > conversion_time_micros
+        add = touch.credits.add
+        for credit, amount in zip(credits, amounts, strict=True):
+            share = add()
+            if credit:
+                share.credit_micros = credit
+            if amount:
+                share.value_micros = amount
 
 
 def _by_rank(observations: Iterable[domain.Observation], events: dict[str, Event]) -> list[Event]:
