@@ -20,6 +20,7 @@ from tributary_runtime.settings import DurabilityMode
 from tributary_storage.redis.claims import Admit, Claims, Decided, Undecided
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.durability import Durability
+from tributary_storage.redis.fill import LogFill
 from tributary_storage.redis.log_keeping import LogKeeping
 
 FSYNC = DurabilityMode.FSYNC
@@ -174,3 +175,10 @@ async def test_it_is_asked_once_per_run_of_redis(private_redis: RedisServer) -> 
             assert record.asked == 2
 
         await eventually_async(asked_again)
+
+
+async def test_a_redis_without_a_limit_is_held_against_the_machine(log: redis.asyncio.Redis) -> None:
+    fill = LogFill(log)
+    await fill.measure()
+    assert 0 < fill.share < 0.5
+    assert not fill.is_full

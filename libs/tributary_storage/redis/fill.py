@@ -14,17 +14,17 @@ import structlog
 log = structlog.get_logger(__name__)
 
 SOFT_LIMIT: Final = 0.85
-"""Of `maxmemory`. Beyond it Redis itself refuses, and refuses workers too."""
+"""Of the memory it may use. At all of it Redis itself refuses, workers too."""
 
 CHECK_SECONDS: Final = 0.25
 
 
 class LogFill:
-    """A loop that watches the memory of one Redis. One without `maxmemory` is never full.
+    """A loop that watches the memory of one Redis, held against `maxmemory` or else against the machine's.
 
     Args:
         client: Of the role *log*.
-        soft_limit: Share of `maxmemory`.
+        soft_limit: Share of that memory from which on it counts as full.
     """
 
     name = "fill"
@@ -33,7 +33,7 @@ class LogFill:
         self._client: Any = client
         self._soft_limit = soft_limit
         self.share = 0.0
-        """Of `maxmemory` in use when last measured."""
+        """Of the memory it may use, when last measured."""
 
     @property
     def is_full(self) -> bool:
@@ -57,7 +57,7 @@ class LogFill:
             told = await self._client.info("memory")
         except redis.RedisError:
             return
-        limit = int(told.get("maxmemory", 0))
+        limit = int(told.get("maxmemory", 0)) or int(told.get("total_system_memory", 0))
         # What replicas and the append-only file buffer does not count against the limit.
         used = int(told["used_memory"]) - int(told.get("mem_not_counted_for_evict", 0))
         self.share = used / limit if limit else 0.0
