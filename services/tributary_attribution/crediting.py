@@ -138,6 +138,7 @@ def revise(
     _sign(revised, known)
     kept = revised.SerializeToString(deterministic=True)
     describe_change(published, revised, change, source)
+    kept += ConversionRevised(causes=revised.causes).SerializeToString()  # destinations are told why
     return Revision(revised, revised.SerializeToString(deterministic=True), kept)
 
 
