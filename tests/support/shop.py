@@ -1,0 +1,263 @@
+"""A shop that uses a running installation as its customers do: sends events, asks what became of them.
+
+Builders make valid events; say only what matters. Times are given as how long ago.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import grpc
+import xxhash
+
+from tests.support.eventually import eventually
+from tests.support.inbox import Inbox, Webhook
+from tests.support.stack import KeyedWorkspace
+from tributary.attribution.v1.conversion_pb2 import ConversionState, RevisionCause
+from tributary.attribution.v1.credit_pb2 import UnattributedReason
+from tributary.attribution.v1.journey_pb2 import Journey
+from tributary.event.v1.adjustment_pb2 import ADJUSTMENT_REASON_REFUND, AdjustmentReason
+from tributary.event.v1.context_pb2 import OBSERVER_BACKEND, OBSERVER_BROWSER, Observer
+from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
+from tributary.event.v1.verdict_pb2 import EventVerdict, ReasonCode, Verdict
+from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
+from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
+from tributary.query.v1.query_service_pb2 import (
+    GetConversionRequest,
+    GetConversionResponse,
+    GetIntegrityRequest,
+    GetJourneyRequest,
+)
+from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
+
+T = TypeVar("T")
+
+NOW = datetime.now(UTC)  # noqa: TID251 - events must lie within the accept window
+EURO = 1_000_000
+MICRO = timedelta(microseconds=1)
+CALL_SECONDS = 10.0
+WAIT_SECONDS = 25.0
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
+BOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+PAID = "https://shop.example/?utm_source=google&utm_medium=cpc"
+MAIL = "https://shop.example/?utm_source=newsletter&utm_medium=email"
+
+_numbers = itertools.count()
+
+
+def an_event(ago: timedelta, event_id: str = "", **identifiers: str) -> Event:
+    """Returns an event without a kind."""
+    event = Event(event_id=event_id or f"e-{next(_numbers)}")
+    event.event_time.FromDatetime(NOW - ago)
+    for name, value in identifiers.items():
+        setattr(event.identifiers, name, value)
+    return event
+
+
+def a_visit(ago: timedelta, page: str = PAID, *, agent: str = BROWSER, event_id: str = "", **identifiers: str) -> Event:
+    """Returns a visit that a browser observed."""
+    event = an_event(ago, event_id, **identifiers)
+    event.touchpoint.kind = TOUCHPOINT_KIND_VISIT
+    event.context.observed_by = OBSERVER_BROWSER
+    event.context.page_url, event.context.user_agent = page, agent
+    return event
+
+
+def an_order(
+    order_id: str,
+    micros: int | None = 100 * EURO,
+    *,
+    ago: timedelta = timedelta(hours=1),
+    by: Observer.ValueType = OBSERVER_BACKEND,
+    currency: str = "EUR",
+    store: str = "",
+    name: str = "purchase",
+    event_id: str = "",
+    **identifiers: str,
+) -> Event:
+    """Returns an order of a customer nobody else is, unless identifiers say who."""
+    event = an_event(ago, event_id, **(identifiers or {"customer_id": f"c-{next(_numbers)}"}))
+    event.conversion.name, event.conversion.order_id, event.conversion.store = name, order_id, store
+    if micros is not None:
+        event.conversion.value.currency_code, event.conversion.value.amount_micros = currency, micros
+    event.context.observed_by = by
+    if by == OBSERVER_BROWSER:
+        event.context.user_agent = BROWSER
+    return event
+
+
+def an_adjustment(
+    order_id: str,
+    micros: int | None,
+    *,
+    ago: timedelta = timedelta(minutes=30),
+    reason: AdjustmentReason.ValueType = ADJUSTMENT_REASON_REFUND,
+    currency: str = "EUR",
+    adjustment_id: str = "",
+    event_id: str = "",
+) -> Event:
+    """Returns an adjustment of a purchase; a refund unless said otherwise."""
+    event = an_event(ago, event_id)
+    adjustment = event.adjustment
+    adjustment.conversion_name, adjustment.order_id, adjustment.reason = "purchase", order_id, reason
+    adjustment.adjustment_id = adjustment_id
+    if micros is not None:
+        adjustment.amount.currency_code, adjustment.amount.amount_micros = currency, micros
+    return event
+
+
+def a_login(ago: timedelta, **identifiers: str) -> Event:
+    """Returns the fact that identifiers are one person."""
+    event = an_event(ago, **identifiers)
+    event.identify.SetInParent()
+    return event
+
+
+def named(verdict: EventVerdict) -> str:
+    """Returns a verdict's short name."""
+    return Verdict.Name(verdict.verdict).removeprefix("VERDICT_")
+
+
+def reasons(verdict: EventVerdict) -> list[tuple[str, str]]:
+    """Returns (code, field) of a verdict's reasons."""
+    return [(ReasonCode.Name(reason.code).removeprefix("REASON_CODE_"), reason.field) for reason in verdict.reasons]
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A workspace of a running installation, and how it is called."""
+
+    workspace: KeyedWorkspace
+    ingestion: IngestionServiceStub
+    query: QueryServiceStub
+    inbox: Inbox
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.workspace.api_key}"),)
+
+    def send(self, *events: Event, **options: bool) -> list[EventVerdict]:
+        """Sends events in one call."""
+        request = IngestEventsRequest(events=events, **options)
+        answer = self.ingestion.IngestEvents(request, timeout=CALL_SECONDS, metadata=self.metadata)
+        return list(answer.verdicts)
+
+    def accept(self, *events: Event, **options: bool) -> list[EventVerdict]:
+        """Sends events in one call, all of which must be new."""
+        verdicts = self.send(*events, **options)
+        assert [named(verdict) for verdict in verdicts] == ["ACCEPTED"] * len(events), verdicts
+        return verdicts
+
+    def find(self, **by: Any) -> GetConversionResponse:
+        """Returns a conversion; raises `grpc.RpcError`."""
+        answer: GetConversionResponse = self.query.GetConversion(
+            GetConversionRequest(**by), timeout=CALL_SECONDS, metadata=self.metadata
+        )
+        return answer
+
+    def order(
+        self, order_id: str, *, store: str = "", name: str = "purchase", cycle: str = ""
+    ) -> GetConversionResponse:
+        """Returns an order; one that is not there yet is an AssertionError, for `eventually`."""
+        by = {"conversion_name": name, "store": store, "order_id": order_id, "cycle": cycle}
+        return self._found(order=by)
+
+    def conversion_of_event(self, event_id: str) -> GetConversionResponse:
+        """As `order`, by an event."""
+        return self._found(event_id=event_id)
+
+    def _found(self, **by: Any) -> GetConversionResponse:
+        try:
+            return self.find(**by)
+        except grpc.RpcError as error:
+            assert code_of(error) is not grpc.StatusCode.NOT_FOUND, f"not there yet: {by}"
+            raise
+
+    def wait(self, check: Callable[[], T]) -> T:
+        """Waits until something holds."""
+        return eventually(check, WAIT_SECONDS)
+
+    def wait_for_value(self, order_id: str, micros: int, **order: str) -> GetConversionResponse:
+        """Waits until an order is worth this much."""
+
+        def holds() -> GetConversionResponse:
+            found = self.order(order_id, **order)
+            assert found.newest.state.value.amount_micros == micros, found.newest.state
+            return found
+
+        return self.wait(holds)
+
+    def wait_until_settled(self) -> None:
+        """Returns when nothing that was accepted before is on its way any more."""
+
+        def settled() -> None:
+            answer = self.query.GetIntegrity(GetIntegrityRequest(), timeout=CALL_SECONDS, metadata=self.metadata)
+            assert all(check.settled for check in answer.checks)
+            assert [check.name for check in answer.checks if not check.ok] == []
+
+        self.wait(settled)
+
+    def journey(self, **person: Any) -> Journey:
+        """Returns a journey; raises `grpc.RpcError`."""
+        request = GetJourneyRequest(**person)
+        answer = self.query.GetJourney(request, timeout=CALL_SECONDS, metadata=self.metadata)
+        journey: Journey = answer.journey
+        return journey
+
+    def wait_for_webhooks(self, conversion_id: str, revision: int) -> list[Webhook]:
+        """Waits until the newest webhook of a conversion tells this revision; returns all of it."""
+
+        def arrived() -> list[Webhook]:
+            webhooks = self.inbox.of(conversion_id)
+            assert webhooks and int(webhooks[-1].data["revision"]) == revision, webhooks
+            return webhooks
+
+        return self.wait(arrived)
+
+
+@contextmanager
+def open_shop(addresses: dict[str, str], workspace: KeyedWorkspace, inbox: Inbox) -> Iterator[Shop]:
+    """Connects to ingestion and query in the name of a workspace."""
+    with grpc.insecure_channel(addresses["ingestion"]) as door, grpc.insecure_channel(addresses["query"]) as reads:
+        yield Shop(workspace, IngestionServiceStub(door), QueryServiceStub(reads), inbox)
+
+
+def code_of(error: grpc.RpcError) -> grpc.StatusCode:
+    """Returns the code of a failed call, which the stubs do not say it has."""
+    code: grpc.StatusCode = error.code()  # type: ignore[attr-defined]
+    return code
+
+
+def touch(event_id: str) -> str:
+    """Returns how a touch names its event: journeys keep a hash of the id only."""
+    return f"x1:{xxhash.xxh64_hexdigest(event_id.encode())}"
+
+
+def credit(state: ConversionState, model: str) -> dict[str, tuple[int, int]]:
+    """Returns `touch(event id)` -> (credit, value), in micros; what nobody earned under its reason."""
+    place = [applied.name for applied in state.models].index(model)
+    shares = {
+        touch.event_id: (touch.credits[place].credit_micros, touch.credits[place].value_micros)
+        for touch in state.touches
+        if touch.credits[place].credit_micros or touch.credits[place].value_micros
+    }
+    rest = state.models[place].unattributed
+    if rest.credit_micros or rest.value_micros:
+        reason = UnattributedReason.Name(rest.reason).removeprefix("UNATTRIBUTED_REASON_")
+        shares[reason] = rest.credit_micros, rest.value_micros
+    return shares
+
+
+def causes(found: GetConversionResponse) -> list[str]:
+    """Returns every cause of every revision, oldest first."""
+    return [
+        RevisionCause.Name(cause).removeprefix("REVISION_CAUSE_")
+        for revised in found.revisions
+        for cause in revised.causes
+    ]
