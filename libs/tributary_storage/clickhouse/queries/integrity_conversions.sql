@@ -1,5 +1,5 @@
--- The conversions of a workspace, and what in them does not add up: per model of each counted one, credit to 1 000 000 and
--- money to the value. FINAL: the newest revision counts.
+-- The conversions of a workspace, and what in them does not add up: per model of each counted one, credit to 1 000 000
+-- and money to the value. FINAL: the newest revision counts.
 SELECT
     count(),
     uniqExact(conversion_id),

@@ -1,5 +1,5 @@
--- The events of a workspace as rows, by verdict. FINAL: a row written again is one event. The ids are counted apart from
--- the keys: the same id under two times would be two rows.
+-- The events of a workspace as rows, by verdict. FINAL: a row written again is one event. The ids are counted apart
+-- from the keys: the same id under two times would be two rows.
 SELECT
     countIf(verdict = 'ACCEPTED'),
     countIf(verdict = 'QUARANTINED'),

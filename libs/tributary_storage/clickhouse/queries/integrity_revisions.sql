@@ -11,7 +11,12 @@ FROM
         conversion_id,
         revision,
         previous_revision,
-        lagInFrame(revision) OVER (PARTITION BY conversion_id ORDER BY revision ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) = previous_revision AS has_previous
+        lagInFrame(revision) OVER
+        (
+            PARTITION BY conversion_id
+            ORDER BY revision
+            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+        ) = previous_revision AS has_previous
     FROM conversion_revisions FINAL
     WHERE workspace = %(workspace)s
 )

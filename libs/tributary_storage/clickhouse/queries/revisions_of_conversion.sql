@@ -1,4 +1,5 @@
--- The newest revisions of one conversion, newest first, as they were published. FINAL: a row may have been written twice.
+-- The newest revisions of one conversion, newest first, as they were published. FINAL: a row may have been written
+-- twice.
 SELECT revised
 FROM conversion_revisions FINAL
 WHERE workspace = %(workspace)s

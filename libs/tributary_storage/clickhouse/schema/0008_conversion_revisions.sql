@@ -1,6 +1,6 @@
--- One row per (workspace, conversion, revision): everything a conversion ever was, with cause and posting day. `revised`
--- is the whole message (tributary.attribution.v1.ConversionRevised), deltas and match keys included; the other columns
--- are what is asked for. Written by attribution, before the revision goes to the conversion log.
+-- One row per (workspace, conversion, revision): everything a conversion ever was, with cause and posting day.
+-- `revised` is the whole message (tributary.attribution.v1.ConversionRevised), deltas and match keys included; the
+-- other columns are what is asked for. Written by attribution, before the revision goes to the conversion log.
 -- Touches and credits are arrays of one length. Where a model leaves something to nobody, all have one more element:
 -- event id '', channel 'unattributed', the conversion's own time. A conversion that is not counted may have none.
 -- Order: reads want one conversion, in order. A revision never changes: a row written again replaces itself. Its number
@@ -88,19 +88,26 @@ CREATE TABLE IF NOT EXISTS conversion_revisions /*ON CLUSTER*/
     INDEX by_posting_date posting_date TYPE minmax GRANULARITY 1,
     INDEX by_record_time record_time TYPE minmax GRANULARITY 1,
     CONSTRAINT first_touch_adds_up CHECK NOT counted
-        OR (arraySum(first_touch_credit_micros) = 1000000 AND arraySum(first_touch_value_micros) = value_micros),
+        OR (arraySum(first_touch_credit_micros) = 1000000
+            AND arraySum(first_touch_value_micros) = value_micros),
     CONSTRAINT last_touch_adds_up CHECK NOT counted
-        OR (arraySum(last_touch_credit_micros) = 1000000 AND arraySum(last_touch_value_micros) = value_micros),
+        OR (arraySum(last_touch_credit_micros) = 1000000
+            AND arraySum(last_touch_value_micros) = value_micros),
     CONSTRAINT last_non_direct_adds_up CHECK NOT counted
-        OR (arraySum(last_non_direct_credit_micros) = 1000000 AND arraySum(last_non_direct_value_micros) = value_micros),
+        OR (arraySum(last_non_direct_credit_micros) = 1000000
+            AND arraySum(last_non_direct_value_micros) = value_micros),
     CONSTRAINT linear_adds_up CHECK NOT counted
-        OR (arraySum(linear_credit_micros) = 1000000 AND arraySum(linear_value_micros) = value_micros),
+        OR (arraySum(linear_credit_micros) = 1000000
+            AND arraySum(linear_value_micros) = value_micros),
     CONSTRAINT position_based_adds_up CHECK NOT counted
-        OR (arraySum(position_based_credit_micros) = 1000000 AND arraySum(position_based_value_micros) = value_micros),
+        OR (arraySum(position_based_credit_micros) = 1000000
+            AND arraySum(position_based_value_micros) = value_micros),
     CONSTRAINT time_decay_adds_up CHECK NOT counted
-        OR (arraySum(time_decay_credit_micros) = 1000000 AND arraySum(time_decay_value_micros) = value_micros),
+        OR (arraySum(time_decay_credit_micros) = 1000000
+            AND arraySum(time_decay_value_micros) = value_micros),
     CONSTRAINT data_driven_adds_up CHECK empty(data_driven_credit_micros) OR NOT counted
-        OR (arraySum(data_driven_credit_micros) = 1000000 AND arraySum(data_driven_value_micros) = value_micros),
+        OR (arraySum(data_driven_credit_micros) = 1000000
+            AND arraySum(data_driven_value_micros) = value_micros),
     CONSTRAINT touches_are_whole CHECK length(touch_event_ids) = length(touch_times)
         AND length(touch_event_ids) = length(touch_channels)
         AND length(touch_event_ids) = length(linear_credit_micros)

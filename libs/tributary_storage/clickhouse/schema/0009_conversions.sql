@@ -1,5 +1,5 @@
--- One row per (workspace, conversion): its newest revision, touches and credits in arrays, so that a touch that drops out
--- leaves no orphan. Filled by `conversions_feed`. Replaced by the higher `revision`; all revisions stay in
+-- One row per (workspace, conversion): its newest revision, touches and credits in arrays, so that a touch that drops
+-- out leaves no orphan. Filled by `conversions_feed`. Replaced by the higher `revision`; all revisions stay in
 -- `conversion_revisions`, where the arrays are explained. Read with FINAL. Kept: 10 years.
 -- Order: reports read one workspace and a span of time. Should a conversion's own time be corrected, its old row gets a
 -- tombstone (`is_deleted`), because a row of another key or partition would stay beside the new one for ever.
@@ -77,19 +77,26 @@ CREATE TABLE IF NOT EXISTS conversions /*ON CLUSTER*/
     data_driven_model_version LowCardinality(String),
     INDEX by_conversion_id conversion_id TYPE bloom_filter(0.01) GRANULARITY 1,
     CONSTRAINT first_touch_adds_up CHECK NOT counted
-        OR (arraySum(first_touch_credit_micros) = 1000000 AND arraySum(first_touch_value_micros) = value_micros),
+        OR (arraySum(first_touch_credit_micros) = 1000000
+            AND arraySum(first_touch_value_micros) = value_micros),
     CONSTRAINT last_touch_adds_up CHECK NOT counted
-        OR (arraySum(last_touch_credit_micros) = 1000000 AND arraySum(last_touch_value_micros) = value_micros),
+        OR (arraySum(last_touch_credit_micros) = 1000000
+            AND arraySum(last_touch_value_micros) = value_micros),
     CONSTRAINT last_non_direct_adds_up CHECK NOT counted
-        OR (arraySum(last_non_direct_credit_micros) = 1000000 AND arraySum(last_non_direct_value_micros) = value_micros),
+        OR (arraySum(last_non_direct_credit_micros) = 1000000
+            AND arraySum(last_non_direct_value_micros) = value_micros),
     CONSTRAINT linear_adds_up CHECK NOT counted
-        OR (arraySum(linear_credit_micros) = 1000000 AND arraySum(linear_value_micros) = value_micros),
+        OR (arraySum(linear_credit_micros) = 1000000
+            AND arraySum(linear_value_micros) = value_micros),
     CONSTRAINT position_based_adds_up CHECK NOT counted
-        OR (arraySum(position_based_credit_micros) = 1000000 AND arraySum(position_based_value_micros) = value_micros),
+        OR (arraySum(position_based_credit_micros) = 1000000
+            AND arraySum(position_based_value_micros) = value_micros),
     CONSTRAINT time_decay_adds_up CHECK NOT counted
-        OR (arraySum(time_decay_credit_micros) = 1000000 AND arraySum(time_decay_value_micros) = value_micros),
+        OR (arraySum(time_decay_credit_micros) = 1000000
+            AND arraySum(time_decay_value_micros) = value_micros),
     CONSTRAINT data_driven_adds_up CHECK empty(data_driven_credit_micros) OR NOT counted
-        OR (arraySum(data_driven_credit_micros) = 1000000 AND arraySum(data_driven_value_micros) = value_micros),
+        OR (arraySum(data_driven_credit_micros) = 1000000
+            AND arraySum(data_driven_value_micros) = value_micros),
     CONSTRAINT touches_are_whole CHECK length(touch_event_ids) = length(touch_times)
         AND length(touch_event_ids) = length(touch_channels)
         AND length(touch_event_ids) = length(linear_credit_micros)

@@ -1,5 +1,5 @@
--- Fills `conversions` with every revision; a corrected time also buries the row under the old one. One insert fills both
--- tables, so that they cannot disagree.
+-- Fills `conversions` with every revision; a corrected time also buries the row under the old one. One insert fills
+-- both tables, so that they cannot disagree.
 CREATE MATERIALIZED VIEW IF NOT EXISTS conversions_feed /*ON CLUSTER*/ TO conversions AS
 SELECT
     workspace,

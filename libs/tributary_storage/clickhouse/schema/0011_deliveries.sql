@@ -1,8 +1,9 @@
 -- One row per attempt to send one revision of one conversion to one destination; attempt 0 where none was made because
--- it was not eligible. The sent ledger: what left the house, when, under which visible id, worth what, on which consent.
--- Written by delivery after each attempt. The same attempt written again replaces itself.
+-- it was not eligible. The sent ledger: what left the house, when, under which visible id, worth what, on which
+-- consent. Written by delivery after each attempt. The same attempt written again replaces itself.
 -- Order: reads want a conversion's deliveries; sums over a destination read them all. A revision's number never changes
--- and is the time it was published, in microseconds, and so chooses the partition. Kept: 400 days, then dropped by the month.
+-- and is the time it was published, in microseconds, and so chooses the partition. Kept: 400 days, then dropped by the
+-- month.
 CREATE TABLE IF NOT EXISTS deliveries /*ON CLUSTER*/
 (
     workspace LowCardinality(String),

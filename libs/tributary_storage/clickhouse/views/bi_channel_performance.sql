@@ -48,11 +48,33 @@ FROM
             model_value_micros
         FROM conversions FINAL
         ARRAY JOIN
-            ['first_touch', 'last_touch', 'last_non_direct', 'linear', 'position_based', 'time_decay', 'data_driven'] AS model,
-            [first_touch_credit_micros, last_touch_credit_micros, last_non_direct_credit_micros, linear_credit_micros,
-                position_based_credit_micros, time_decay_credit_micros, data_driven_credit_micros] AS model_credit_micros,
-            [first_touch_value_micros, last_touch_value_micros, last_non_direct_value_micros, linear_value_micros,
-                position_based_value_micros, time_decay_value_micros, data_driven_value_micros] AS model_value_micros
+            [
+                'first_touch',
+                'last_touch',
+                'last_non_direct',
+                'linear',
+                'position_based',
+                'time_decay',
+                'data_driven'
+            ] AS model,
+            [
+                first_touch_credit_micros,
+                last_touch_credit_micros,
+                last_non_direct_credit_micros,
+                linear_credit_micros,
+                position_based_credit_micros,
+                time_decay_credit_micros,
+                data_driven_credit_micros
+            ] AS model_credit_micros,
+            [
+                first_touch_value_micros,
+                last_touch_value_micros,
+                last_non_direct_value_micros,
+                linear_value_micros,
+                position_based_value_micros,
+                time_decay_value_micros,
+                data_driven_value_micros
+            ] AS model_value_micros
         WHERE counted AND notEmpty(model_credit_micros)
     )
     ARRAY JOIN
