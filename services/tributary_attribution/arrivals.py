@@ -6,8 +6,7 @@ person is nor that there was a conversion; D, C and R are somebody else's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -42,8 +41,7 @@ _NOT_ONE_CLICK: Final = frozenset(
 """Click ids that many clicks share, or that follow a person around."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One event, taken apart."""
 
     workspace: str

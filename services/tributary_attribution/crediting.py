@@ -28,6 +28,7 @@ from tributary_storage.codec.conversion_matches import JourneyClick, match_of
 from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.codec.conversion_revisions import (
     PublishedConversion,
+    add_deltas,
     describe_change,
     facts_digest,
     snapshot_of,
@@ -79,7 +80,7 @@ class Revision:
     content: bytes
     """The message, serialised."""
     state: bytes
-    """The same, without what changed."""
+    """The same, without the differences of credit."""
 
 
 def revise(
@@ -136,9 +137,9 @@ def revise(
     add_credit(message, attribution, source, time)
     revised = ConversionRevised(workspace=workspace.id, state=message, match=match)
     _sign(revised, known)
+    describe_change(published, revised, change)
     kept = revised.SerializeToString(deterministic=True)
-    describe_change(published, revised, change, source)
-    kept += ConversionRevised(causes=revised.causes).SerializeToString()  # destinations are told why
+    add_deltas(revised, change, source)
     return Revision(revised, revised.SerializeToString(deterministic=True), kept)
 
 

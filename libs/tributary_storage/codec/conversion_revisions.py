@@ -113,19 +113,13 @@ def facts_digest(facts: ConversionState, match: MatchResolution) -> str:
     return digest.hexdigest()
 
 
-def describe_change(
-    published: PublishedConversion | None,
-    revised: ConversionRevised,
-    change: Change,
-    source_of: Callable[[int], TouchSource],
-) -> None:
-    """Writes causes and signed differences into a revision.
+def describe_change(published: PublishedConversion | None, revised: ConversionRevised, change: Change) -> None:
+    """Writes into a revision why it is one and how value and count changed.
 
     Args:
         published: What it replaces; None for the first.
         revised: The revision, with its state.
         change: What changed.
-        source_of: Descriptor -> source of a touch.
     """
     state = revised.state
     old = ConversionState() if published is None else published.state
@@ -134,6 +128,16 @@ def describe_change(
     revised.counted_delta = int(state.counted) - int(old.counted)
     if change.moves:
         revised.replaced_conversion_time.CopyFrom(old.conversion_time)
+
+
+def add_deltas(revised: ConversionRevised, change: Change, source_of: Callable[[int], TouchSource]) -> None:
+    """Writes into a revision how the credit of each touch changed.
+
+    Args:
+        revised: The revision.
+        change: What changed.
+        source_of: Descriptor -> source of a touch.
+    """
     written: dict[tuple[int, int, int], CreditDelta] = {}
     append = revised.deltas.append
     for delta in change.deltas:

@@ -46,7 +46,7 @@ class ConversionRecord:
     journey_version: int
     """The newest journey that something was computed from."""
     published: bytes
-    """The last published revision, without what it changed; empty: none."""
+    """The last published revision, without the differences of credit; empty: none."""
     pending: Mapping[int, bytes]
     """Revisions that ClickHouse and the conversion log may lack, oldest first."""
     redis_time_micros: int
@@ -65,7 +65,7 @@ class Publication:
     revised: bytes = field(default=b"", repr=False)
     """The whole revision."""
     state: bytes = field(default=b"", repr=False)
-    """The same without what it changed: all that the next one must know."""
+    """The same without the differences of credit: all that the next one, and a destination, must know."""
 
 
 class Conversions:

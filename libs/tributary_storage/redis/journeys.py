@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import redis.asyncio
 
@@ -37,8 +37,7 @@ class Place:
     """Whether what it held is there."""
 
 
-@dataclass(frozen=True, slots=True)
-class JourneyChange:
+class JourneyChange(NamedTuple):
     """What is added to one journey."""
 
     person_key: str
@@ -52,8 +51,7 @@ class JourneyChange:
     """The newest create time of those journeys."""
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedJourney:
+class AppliedJourney(NamedTuple):
     """A journey that took a change."""
 
     version: int
@@ -63,8 +61,7 @@ class AppliedJourney:
     """The whole journey; None where `why` is 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class MovedJourney:
+class MovedJourney(NamedTuple):
     """A journey that has moved and took nothing."""
 
     alias: str

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import redis.asyncio
 
@@ -27,8 +27,7 @@ person_key = lru_cache(maxsize=1 << 17)(person_id)
 """(workspace, identity token) -> the person key the token has by itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sighted:
+class Sighted(NamedTuple):
     """What one event says about people."""
 
     workspace: str
@@ -74,7 +73,7 @@ class _Gathering:
 
     @property
     def winner(self) -> str:
-        return min(self.tops)
+        return next(iter(self.tops)) if len(self.tops) == 1 else min(self.tops)
 
 
 class People:
@@ -117,7 +116,8 @@ class People:
                     moved.append(gathering)
                 else:
                     settled[gathering.winner] = _settled(gathering, answer)
-                    drains.extend(_drains(gathering))
+                    if gathering.frozen:
+                        drains.extend(_drains(gathering))
             pending = gatherings.still(moved)
         else:
             raise RuntimeError("people do not settle: the aliases make a circle")
