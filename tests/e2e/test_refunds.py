@@ -10,16 +10,16 @@ from itertools import zip_longest
 import pytest
 
 from tests.support.shop import EURO, Shop, a_visit, an_adjustment, an_order, causes, credit, named, reasons, touch
-from tributary.event.v1.adjustment_pb2 import (
-    ADJUSTMENT_REASON_CHARGEBACK as CHARGEBACK,
-    ADJUSTMENT_REASON_REFUND as REFUND,
-    ADJUSTMENT_REASON_RESTATEMENT as RESTATEMENT,
-    ADJUSTMENT_REASON_RETRACTION as RETRACTION,
-    ADJUSTMENT_REASON_REVERSAL as REVERSAL,
-)
+from tributary.event.v1 import adjustment_pb2
 from tributary.event.v1.event_pb2 import Event
 
 pytestmark = pytest.mark.timeout(120)
+
+REFUND = adjustment_pb2.ADJUSTMENT_REASON_REFUND
+RESTATEMENT = adjustment_pb2.ADJUSTMENT_REASON_RESTATEMENT
+RETRACTION = adjustment_pb2.ADJUSTMENT_REASON_RETRACTION
+CHARGEBACK = adjustment_pb2.ADJUSTMENT_REASON_CHARGEBACK
+REVERSAL = adjustment_pb2.ADJUSTMENT_REASON_REVERSAL
 
 Step = tuple[int, int | None]
 """Reason, and euros."""
