@@ -31,9 +31,11 @@ async def main(settings: QuerySettings) -> None:
     """Builds the service from its parts and serves until SIGTERM."""
     clock, workspaces, token = SystemClock(), WorkspacesFile.load(settings.workspaces_file), settings.internal_token
     async with AsyncExitStack() as closing:  # closes in reverse order
-        log_store = await closing.enter_async_context(connect(settings.log_url.get_secret_value(), name="query-log"))
+        log_store = await closing.enter_async_context(
+            connect(settings.log_url.get_secret_value(), name="query-log", timeout_seconds=2.0)
+        )
         state_store = await closing.enter_async_context(
-            connect(settings.state_url.get_secret_value(), name="query-state")
+            connect(settings.state_url.get_secret_value(), name="query-state", timeout_seconds=2.0)
         )
         clickhouse = await closing.enter_async_context(
             clickhouse_client.connect(

@@ -383,6 +383,24 @@ async def test_integrity_sees_a_conversion_that_was_taken_twice(
     assert await broken(stub) == {"deliveries_are_taken_once": (0, 1), "visible_ids_never_change": (0, 1)}
 
 
+async def test_integrity_sees_a_conversion_that_no_destination_decided_on(
+    stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    started = SystemClock().now()
+    revisions = [
+        Revision(workspace=owner.id, conversion_id=f"c1:{number}", published=started + timedelta(seconds=number))
+        for number in range(4)
+    ]
+    await ConversionWriter(clickhouse).write([revision.packed() for revision in revisions])
+    for revision in (revisions[1], revisions[3]):  # the destination was added after the first one
+        delivery = delivery_pb2.Delivery(
+            destination_id="hook", conversion_id=revision.conversion_id, revision=revision.number, state=TAKEN
+        )
+        delivery.plan_time.FromDatetime(started)
+        await DeliveryWriter(clickhouse).write([(owner.id, delivery)])
+    assert (await broken(stub))["conversions_are_decided_on"] == (3, 2)
+
+
 async def test_integrity_is_not_settled_while_delivery_cannot_be_asked(stub: Stub) -> None:
     checks: dict[str, IntegrityCheck] = {
         check.name: check for check in (await stub.GetIntegrity(contract.GetIntegrityRequest())).checks

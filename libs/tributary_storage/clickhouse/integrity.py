@@ -95,7 +95,10 @@ class StoredIntegrity:
         return StoredDeliveries(*await self._row("integrity_deliveries", workspace))
 
     async def decided(self, workspace: str, destination_id: str, names: Sequence[str]) -> tuple[int, int]:
-        """Returns how many counted conversions of these names there are, and how many the destination decided on."""
+        """Returns how many counted conversions of these names there are, and how many the destination decided on.
+
+        Of those published since its first decision; while there is none, of the last hour's.
+        """
         if not names:
             return 0, 0
         parameters = {"workspace": workspace, "destination_id": destination_id, "names": tuple(names)}
