@@ -82,11 +82,11 @@ class Publisher:
             await self.store(message)
         return message
 
-    async def store(self, message: ConversionRevised) -> None:
-        """Brings what was published to ClickHouse and the conversion log."""
-        await ConversionWriter(self.clickhouse).write([(message, message.SerializeToString())])
-        key = conversion_key(message.workspace, message.state.conversion_id)
-        await Conversions(self.client, SHARDS).emit([(key, message.revision)])
+    async def store(self, *messages: ConversionRevised) -> None:
+        """Brings what was published to ClickHouse, in one insert, and to the conversion log."""
+        await ConversionWriter(self.clickhouse).write([(one, one.SerializeToString()) for one in messages])
+        names = [(conversion_key(one.workspace, one.state.conversion_id), one.revision) for one in messages]
+        await Conversions(self.client, SHARDS).emit(names)
 
 
 @dataclass

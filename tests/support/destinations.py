@@ -101,10 +101,12 @@ class Endpoint:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answers one connection until it ends."""
         self.connections += 1
-        with suppress(OSError, asyncio.IncompleteReadError):
-            while await self._answer(reader, writer):
-                pass
-        writer.close()
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                while await self._answer(reader, writer):
+                    pass
+        finally:
+            writer.close()
         with suppress(OSError):
             await writer.wait_closed()
 
@@ -174,3 +176,4 @@ async def running_endpoint(tls: ssl.SSLContext | None = None, port: int = 0) -> 
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # for transports to close
