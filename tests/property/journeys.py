@@ -16,6 +16,9 @@ _NEAR_EDGES = [
     for micros in (-1, 0, 1)
 ]
 
+hashes = st.integers(100, 2**64 - 1)
+"""Of events: apart from the small numbers that stand for sessions and ids, as 64-bit hashes are."""
+
 times = st.one_of(
     st.sampled_from(_NEAR_EDGES),
     st.integers(CONVERSION_TIME - 33 * DAY, CONVERSION_TIME + 3 * SECOND),
@@ -36,7 +39,7 @@ def entries(draw: st.DrawFn) -> JourneyTouch:
     kind = draw(st.sampled_from([*[TouchKind.VISIT] * 4, TouchKind.CLICK, *TouchKind]))
     return JourneyTouch(
         draw(times),
-        draw(st.integers(1, 2**64 - 1)),
+        draw(hashes),
         int(kind),
         descriptor,
         flags,
@@ -80,10 +83,10 @@ def conversions() -> st.SearchStrategy[CreditableConversion]:
     return st.builds(
         CreditableConversion,
         event_time_micros=st.just(CONVERSION_TIME),
-        event_hash=st.integers(1, 2**64 - 1),
+        event_hash=hashes,
         amount_micros=amounts,
         session=st.sampled_from([0, 0, 5, 6]),
-        path_start=st.one_of(st.none(), st.none(), st.none(), st.tuples(times, st.integers(1, 2**64 - 1))),
+        path_start=st.one_of(st.none(), st.none(), st.none(), st.tuples(times, hashes)),
     )
 
 
