@@ -77,7 +77,6 @@ async def test_any_order_grouping_and_repetition_publishes_the_same(
     attribution: Attribution, redis_url: str, clickhouse_url: str, workspace: str, seed: int
 ) -> None:
     wanted = await expected(redis_url, clickhouse_url, workspace)
-    attribution.descriptors._known.clear()
     rng = random.Random(seed)
     world = a_world(workspace) + rng.sample(a_world(workspace), 6)
     rng.shuffle(world)
@@ -136,7 +135,6 @@ async def test_a_crash_at_any_step_loses_and_doubles_nothing(
     is_done: bool,
 ) -> None:
     wanted = await expected(redis_url, clickhouse_url, workspace)
-    attribution.descriptors._known.clear()
     world = a_world(workspace)
     rng = random.Random(str(step))
     rng.shuffle(world)
@@ -148,8 +146,8 @@ async def test_a_crash_at_any_step_loses_and_doubles_nothing(
                 await attribution.handle(*batch)
             except Stopped:
                 stops += 1
-        attribution.descriptors._known.clear()  # the next process knows nothing
-        await attribution.attributor.handle([entry(workspace, batch)])
+        async with running_attribution(redis_url, clickhouse_url, workspace) as next_life:
+            await next_life.attributor.handle([entry(workspace, batch)])
     assert stops
     assert await published_states(attribution, workspace) == wanted
     await _ledger_adds_up(attribution)
@@ -174,22 +172,19 @@ def _stop_at(patching: pytest.MonkeyPatch, attribution: Attribution, step: tuple
     patching.setattr(place, method, stop)
 
 
+@pytest.mark.parametrize("seed", range(5))
 async def test_two_workers_at_once_publish_the_same(
-    attribution: Attribution, redis_url: str, clickhouse_url: str, workspace: str
+    attribution: Attribution, redis_url: str, clickhouse_url: str, workspace: str, seed: int
 ) -> None:
     wanted = await expected(redis_url, clickhouse_url, workspace)
+    world = a_world(workspace)
+    random.Random(seed).shuffle(world)
+
+    async def work(worker: Attribution, events: Sequence[Admitted]) -> None:
+        for event in events:
+            await worker.handle(event)
+
     async with running_attribution(redis_url, clickhouse_url, workspace) as other:
-        for seed in range(5):
-            await attribution.state.flushdb()
-            for one in (attribution, other):
-                one.descriptors._known.clear()
-            world = a_world(workspace)
-            random.Random(seed).shuffle(world)
-
-            async def work(worker: Attribution, events: Sequence[Admitted]) -> None:
-                for event in events:
-                    await worker.handle(event)
-
-            await asyncio.gather(work(attribution, world[::2]), work(other, world[1::2]))
-            assert await published_states(attribution, workspace) == wanted
-            await _ledger_adds_up(attribution)
+        await asyncio.gather(work(attribution, world[::2]), work(other, world[1::2]))
+    assert await published_states(attribution, workspace) == wanted
+    await _ledger_adds_up(attribution)

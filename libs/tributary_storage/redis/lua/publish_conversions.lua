@@ -1,8 +1,8 @@
 -- Publishes the new states of conversions, each only if nothing moved since its parts and its journey were read.
 -- KEYS    conversions of one shard
 -- ARGV    per conversion {expected last revision, number of parts, journey version, new revision, revision as bytes
---         without differences of credit, the same with them}; new revision 0: no change, but from which journey that was computed is noted,
---         so that a result from an older one cannot follow
+--         without differences of credit, the same with them}
+--         new revision 0: no change, but the journey's version is noted, so that a result from an older one is refused
 -- Answer  per conversion 1 (published, or no change) or 0 (moved: nothing was written; read again)
 -- Cost    one read and one write per conversion. A second run finds its own revision and answers 0.
 local answers = {}
