@@ -13,6 +13,7 @@ from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
 from structlog.contextvars import bind_contextvars
@@ -26,7 +27,13 @@ from tributary_runtime.authentication import (
     set_caller,
 )
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import OverloadedError, PermissionDeniedError, TributaryError, UnauthenticatedError
+from tributary_runtime.errors import (
+    InvalidRequestError,
+    OverloadedError,
+    PermissionDeniedError,
+    TributaryError,
+    UnauthenticatedError,
+)
 from tributary_runtime.remote_errors import error_of
 from tributary_runtime.workspaces import Scope
 
@@ -152,7 +159,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         inner: Any = _behavior_of(handler)
         if handler.response_streaming and isasyncgenfunction(inner):
             inner = _writing(inner)
-        return _handler_like(handler, self._around(method, inner))
+        parses = handler.request_deserializer is not None and not handler.request_streaming
+        if parses:
+            inner = _reading(inner, handler.request_deserializer)
+        return _handler_like(handler, self._around(method, inner), reads=not parses)
 
     def _around(self, method: str, inner: _Behavior) -> _Behavior:
         """Wraps the behaviour of one method."""
@@ -244,6 +254,20 @@ def _writing(generator: Callable[[Any, Any], AsyncIterator[Any]]) -> _Behavior:
                 await context.write(response)
 
     return write
+
+
+def _reading(inner: _Behavior, parse: Callable[[bytes], Any]) -> _Behavior:
+    """Parses the request here and not in gRPC, which answers UNKNOWN, without details, to bytes that are none."""
+
+    async def read(body: bytes, context: Any) -> Any:
+        try:
+            request = parse(body)
+        except DecodeError as error:
+            message = "The bytes are no request of this method: not protobuf, or a text that is not UTF-8."
+            raise InvalidRequestError(message, reason="REQUEST_MALFORMED") from error
+        return await inner(request, context)
+
+    return read
 
 
 def _handler_like(handler: _Handler, behavior: _Behavior, *, reads: bool = True) -> _Handler:
