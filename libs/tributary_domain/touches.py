@@ -40,8 +40,9 @@ def fold(entries: Sequence[JourneyTouch], timeout_micros: int, trace: Trace | No
     touches: list[JourneyTouch] = []
     visited: set[int] = set()  # touches whose visit was seen
     by_id: dict[int, tuple[int, int]] = {}  # click id, ~interaction -> touch, and the session it was last seen in
-    by_source: dict[tuple[int, int], int] = {}  # session, descriptor (or -kind, id where off site) -> touch
-    by_session: dict[int, int] = {}  # session -> its first touch
+    by_source: dict[tuple[int, int], int] = {}  # session, descriptor -> its oldest touch; off site -kind, id -> touch
+    by_session: dict[int, int] = {}  # session -> its oldest touch
+    sessions_of: dict[int, list[int]] = {}  # touch -> the sessions it was seen in
     for entry, session in zip(entries, session_ids(entries, timeout_micros), strict=True):
         _, _, kind, descriptor, flags, click, interaction, _ = entry
         if flags & NO_TOUCH or kind == _CONVERSION:
@@ -59,9 +60,15 @@ def fold(entries: Sequence[JourneyTouch], timeout_micros: int, trace: Trace | No
                     seen = by_id.get(~interaction)
                 if seen is not None and (seen[1] == session or (kind == _VISIT and seen[0] not in visited)):
                     index = seen[0]
-                    touches[index] = _with_source(touches[index], entry)
-                    by_source.setdefault((session, touches[index][3]), index)
-                    by_session.setdefault(session, index)
+                    by_session[session] = min(index, by_session.get(session, index))
+                    told = [session]
+                    if touches[index][4] & DIRECT and not flags & DIRECT:
+                        touches[index] = touches[index]._replace(descriptor=descriptor, flags=flags)
+                        told = [session, *sessions_of[index]]
+                    for key in [(told_session, touches[index][3]) for told_session in told]:
+                        by_source[key] = min(index, by_source.get(key, index))
+                    if sessions_of[index][-1] != session:
+                        sessions_of[index].append(session)
                 elif seen is not None:  # an old click id: a direct return
                     descriptor, flags = DIRECT_DESCRIPTOR, flags | DIRECT
                     touch = entry._replace(descriptor=descriptor, flags=flags)
@@ -75,6 +82,7 @@ def fold(entries: Sequence[JourneyTouch], timeout_micros: int, trace: Trace | No
             if interaction:
                 by_id[~interaction] = place, session
             if index is None:
+                sessions_of[place] = [session]
                 by_source[(session, descriptor)] = place
                 by_session.setdefault(session, place)
         if index is None:
@@ -91,13 +99,6 @@ def _seen_off_site(entry: JourneyTouch, by_source: dict[tuple[int, int], int], p
         return None
     found = by_source.setdefault((-entry.kind, identity), place)
     return found if found < place else None
-
-
-def _with_source(first: JourneyTouch, later: JourneyTouch) -> JourneyTouch:
-    """Gives a touch that began without a source the source of a later event of the same interaction."""
-    if not first.flags & DIRECT or later.flags & DIRECT:
-        return first
-    return first._replace(descriptor=later.descriptor, flags=first.flags & ~DIRECT)
 
 
 def touch_events(entries: Sequence[JourneyTouch], trace: Trace | None = None) -> list[JourneyTouch]:

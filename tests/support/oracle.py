@@ -4,7 +4,7 @@ Only the shapes of input are the core's. Where the two disagree, one of them has
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
 
@@ -24,6 +24,7 @@ class Touch:
     events: list[JourneyTouch]
     source: int
     is_direct: bool
+    sessions: set[int] = field(default_factory=set)
 
     @property
     def time(self) -> int:
@@ -74,7 +75,7 @@ def touches_of(events: Sequence[JourneyTouch], settings: AttributionSettings) ->
     for event, session in zip(events, sessions, strict=True):
         if event.flags & NO_TOUCH or event.kind == TouchKind.CONVERSION:
             continue
-        fresh = Touch([event], event.descriptor, bool(event.flags & DIRECT))
+        fresh = Touch([event], event.descriptor, bool(event.flags & DIRECT), {session})
         if settings.touch_grain is TouchGrain.EVENT:
             touches.append(fresh)
             continue
@@ -99,7 +100,7 @@ def touches_of(events: Sequence[JourneyTouch], settings: AttributionSettings) ->
                 else:
                     fresh.is_direct, fresh.source = True, 0
             if mine is None:
-                here = [touch for _, other, touch in seen if other == session]  # in the order they came to it
+                here = [touch for touch in touches if session in touch.sessions]  # the oldest first
                 if fresh.is_direct and here:
                     mine = here[0]
                 else:
@@ -109,6 +110,7 @@ def touches_of(events: Sequence[JourneyTouch], settings: AttributionSettings) ->
             mine = fresh
         else:
             mine.events.append(event)
+            mine.sessions.add(session)
         seen.append((event, session, mine))
     return touches
 

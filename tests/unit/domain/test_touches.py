@@ -106,3 +106,18 @@ def test_a_trace_says_what_was_folded_and_what_was_no_touch() -> None:
     repeat, payment = at(MINUTE), at(2 * MINUTE, 9, flags=NO_TOUCH)
     fold([at(0), repeat, payment], TIMEOUT, trace)
     assert trace == {repeat: Exclusion.FOLDED, payment: Exclusion.NOT_A_TOUCH}
+
+
+def test_a_source_found_later_holds_in_the_session_the_touch_began_in() -> None:
+    phone, laptop = 5, 6
+    entries = [
+        direct(0, kind=TouchKind.CLICK, click=7, session=phone),
+        at(MINUTE, AD, click=7, session=laptop),
+        at(2 * MINUTE, AD, session=phone),
+    ]
+    assert starts(*entries) == [0]
+
+
+def test_ten_thousand_events_of_one_interaction_fold_in_linear_time() -> None:
+    entries = [at(second * SECOND, click=7) for second in range(10_000)]
+    assert starts(*entries) == [0]
