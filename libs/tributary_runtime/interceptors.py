@@ -159,10 +159,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         inner: Any = _behavior_of(handler)
         if handler.response_streaming and isasyncgenfunction(inner):
             inner = _writing(inner)
-        parses = handler.request_deserializer is not None and not handler.request_streaming
-        if parses:
-            inner = _reading(inner, handler.request_deserializer)
-        return _handler_like(handler, self._around(method, inner), reads=not parses)
+        parse = None if handler.request_streaming else handler.request_deserializer
+        if parse is not None:
+            inner = _reading(inner, parse)
+        return _handler_like(handler, self._around(method, inner), reads=parse is None)
 
     def _around(self, method: str, inner: _Behavior) -> _Behavior:
         """Wraps the behaviour of one method."""
