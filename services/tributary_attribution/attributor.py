@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from structlog.contextvars import bind_contextvars
 
@@ -145,7 +145,7 @@ class Attributor:
         took = _Stopwatch(self._clock)
         with linked_span("attribute batch", traceparents, events=len(arrivals)):
             workspaces = self._workspaces(arrivals)
-            affected = await self._observe(arrivals, workspaces)
+            affected, _, _ = await _together(self._observe(arrivals, workspaces), *self._keep_texts())
             took.note("observe_ms")
             people = await self._settle(arrivals, affected, workspaces)
             took.note("settle_ms")
@@ -182,14 +182,16 @@ class Attributor:
                 affected[key].take(record)
         return affected
 
+    def _keep_texts(self) -> tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]]:
+        """Returns the writing of the texts that journeys are about to refer to."""
+        texts, self._reader.new_texts = self._reader.new_texts, {}
+        clicks, self._reader.new_clicks = self._reader.new_clicks, {}
+        return self._descriptors.write(texts), self._click_ids.write(clicks)
+
     async def _settle(
         self, arrivals: Sequence[Arrival], affected: Mapping[str, Affected], workspaces: Mapping[str, Workspace]
     ) -> list[tuple[SettledPerson, list[Arrival]]]:
         """Brings the events into journeys; returns each person with their events."""
-        texts, self._reader.new_texts = self._reader.new_texts, {}
-        clicks, self._reader.new_clicks = self._reader.new_clicks, {}
-        await self._descriptors.write(texts)
-        await self._click_ids.write(clicks)
         sighted: list[Sighted] = []
         origins: list[Arrival | None] = []
         for arrival in arrivals:
@@ -249,7 +251,7 @@ class Attributor:
             for key, record in records.items():
                 unread[key].take(record)
         lost = [one for one in affected if not one.has_journey]
-        for one, journey in zip(lost, await asyncio.gather(*map(self._find_journey, lost)), strict=True):
+        for one, journey in zip(lost, await _together(*map(self._find_journey, lost)), strict=True):
             one.journey, one.has_journey = journey, True
         sources: set[tuple[str, int]] = set()
         clicks: set[tuple[str, int]] = set()
@@ -301,3 +303,12 @@ class Attributor:
                 metrics.CONVERSIONS.add(1)
             for cause in revised.causes:
                 metrics.REVISIONS.add(1, cause=_CAUSES[cause])
+
+
+async def _together(*steps: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Runs steps side by side; when all have ended, returns their answers, or raises what the first that failed raised."""
+    answers = await asyncio.gather(*steps, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers
