@@ -108,4 +108,7 @@ def is_public(address: Address) -> bool:
 
 
 def _look_up(host: str, port: int) -> Iterable[tuple[Any, ...]]:
-    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:  # a part of the name is too long
+        raise OSError("no name of a host") from error
