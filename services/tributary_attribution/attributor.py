@@ -306,7 +306,7 @@ class Attributor:
 
 
 async def _together(*steps: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Runs steps side by side; when all have ended, returns their answers, or raises what the first that failed raised."""
+    """Runs steps side by side; when all have ended, returns their answers, or raises what the first to fail raised."""
     answers = await asyncio.gather(*steps, return_exceptions=True)
     for answer in answers:
         if isinstance(answer, BaseException):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from pathlib import Path
 
 import grpc
@@ -17,6 +17,7 @@ from tests.support.eventually import eventually_async
 from tests.support.ports import free_port
 from tributary.attribution.v1.attribution_service_pb2 import GetJourneyRequest, GetJourneyResponse
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_cli.stack.redis_server import RedisServer
 from tributary_cli.stack.services import ServiceProcess
 from tributary_runtime.channels import open_channel
 from tributary_storage.clickhouse import client as clickhouse_client
@@ -46,7 +47,18 @@ async def clickhouse(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
 def process(
     client: redis.asyncio.Redis, redis_url: str, clickhouse_url: str, workspace: str, tmp_path: Path
 ) -> Iterator[ServiceProcess]:
-    file = tmp_path / "workspaces.yaml"
+    service = described(redis_url, clickhouse_url, workspace, tmp_path)
+    try:
+        yield service
+    finally:
+        service.stop()
+
+
+def described(
+    redis_url: str, clickhouse_url: str, workspace: str, directory: Path, batch_events: int = 1_000
+) -> ServiceProcess:
+    """Returns an attribution that knows one workspace; nothing runs yet."""
+    file = directory / "workspaces.yaml"
     file.write_text(yaml.safe_dump({"workspaces": [{"id": workspace, "pepper": {"value": "a pepper"}}]}))
     environment = {
         "TRIBUTARY_LOG_URL": redis_url,
@@ -56,12 +68,9 @@ def process(
         "TRIBUTARY_INTERNAL_TOKEN": TOKEN,
         "TRIBUTARY_DRAIN_DELAY_SECONDS": "0",
         "TRIBUTARY_ATTRIBUTION_CONSUMER": secrets.token_hex(4),
+        "TRIBUTARY_ATTRIBUTION_BATCH_EVENTS": str(batch_events),
     }
-    service = ServiceProcess("attribution", free_port(), tmp_path / "attribution.log", environment)
-    try:
-        yield service
-    finally:
-        service.stop()
+    return ServiceProcess("attribution", free_port(), directory / "attribution.log", environment)
 
 
 async def append(client: redis.asyncio.Redis, workspace: str, events: Sequence[Admitted], shard: int = 0) -> None:
@@ -148,6 +157,33 @@ async def test_what_a_killed_process_had_read_is_credited_by_the_next(
     assert all(len(revised.state.touches) == 1 for revised in revisions)
 
 
+async def test_redis_may_be_killed_while_credit_is_published(
+    private_redis: RedisServer, clickhouse_url: str, workspace: str, tmp_path: Path
+) -> None:
+    make = Events(workspace)
+    async with connect(private_redis.url, name="tests") as client:
+        await create_epoch({"log": client, "state": client}, Epoch("an-epoch", SHARDS, 6, 1))
+        for number in range(60):
+            order = make.order(f"visitor:{number}", order_id=f"o-{number}")
+            await append(client, workspace, [make.touch(f"visitor:{number}"), order], shard=number % SHARDS)
+    service = described(private_redis.url, clickhouse_url, workspace, tmp_path, batch_events=2)
+    try:
+        service.start()
+        for credited in (5, 15, 30):
+            async with connect(private_redis.url, name="tests") as client:
+                await eventually_async(lambda: _reaches(logged(client), credited), 30)  # noqa: B023 - awaited here
+            private_redis.kill()
+            private_redis.start()
+            private_redis.wait_until_ready()
+        async with connect(private_redis.url, name="tests") as client:
+            await eventually_async(lambda: _is(unfinished(client), 0), 30)
+            revisions = await logged(client)
+    finally:
+        service.stop()
+    assert len(revisions) == 60
+    assert {revised.state.conversion_id for revised in revisions} == {make.conversion_id(f"o-{n}") for n in range(60)}
+
+
 async def test_an_event_that_cannot_be_read_is_put_aside_alone(
     process: ServiceProcess, client: redis.asyncio.Redis, workspace: str
 ) -> None:
@@ -185,3 +221,7 @@ async def _length(client: redis.asyncio.Redis) -> int:
 
 async def _is(counting: object, wanted: int) -> bool:
     return await counting == wanted  # type: ignore[misc]
+
+
+async def _reaches(revisions: Awaitable[list[ConversionRevised]], wanted: int) -> bool:
+    return len(await revisions) >= wanted
