@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags, Tracer
 from opentelemetry.util.types import AttributeValue
+from structlog.contextvars import bind_contextvars
 
 TRACEPARENT = "traceparent"
 """Metadata key, and field of an admission (W3C Trace Context)."""
@@ -148,7 +149,7 @@ def linked_span(name: str, traceparents: Iterable[str], **attributes: AttributeV
     """Works within the span of a worker that serves several calls at once.
 
     If all calls belong to one span, the work is its child: the trace is one. Else the work is a trace of its own,
-    linked to each of them.
+    linked to each of them. The line that is written of the batch once the span has ended names it too.
 
     Args:
         name: `attribute batch`; no ids.
@@ -158,6 +159,7 @@ def linked_span(name: str, traceparents: Iterable[str], **attributes: AttributeV
     distinct = dict.fromkeys(traceparent for traceparent in traceparents if traceparent)
     if _tracer is None:
         token = _passing.set(next(iter(distinct)) if len(distinct) == 1 else "")
+        _name_in_log()
         try:
             yield trace.INVALID_SPAN
         finally:
@@ -167,7 +169,14 @@ def linked_span(name: str, traceparents: Iterable[str], **attributes: AttributeV
     links = [Link(context) for context in contexts[:MAX_LINKS]]
     parent = _parent(next(iter(distinct))) if len(contexts) == 1 == len(distinct) else Context()
     with _tracer.start_as_current_span(name, parent, SpanKind.CONSUMER, attributes=attributes, links=links) as started:
+        _name_in_log()
         yield started
+
+
+def _name_in_log() -> None:
+    trace_id, span_id = trace_ids()
+    if trace_id:
+        bind_contextvars(trace_id=trace_id, span_id=span_id)
 
 
 def _parent(traceparent: str) -> Context | None:

@@ -38,6 +38,13 @@ class Keys:
     other: NewKey
 
 
+@pytest.fixture(autouse=True)
+def no_log_fields() -> Iterator[None]:
+    """What one test adds to the lines of its context ends with it."""
+    yield
+    structlog.contextvars.clear_contextvars()
+
+
 @pytest.fixture
 def keys() -> Keys:
     return Keys(new_key(), new_key("analysts"), new_key(), new_key())

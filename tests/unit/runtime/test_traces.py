@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from structlog.contextvars import get_contextvars
 
 from tests.unit.runtime.conftest import ServeEcho
 from tributary_runtime import traces
@@ -128,3 +129,16 @@ async def test_a_call_made_within_a_span_is_its_child(serve_echo: ServeEcho, spa
     assert server.parent is not None
     assert outer.context is not None
     assert server.parent.span_id == outer.context.span_id
+
+
+@pytest.mark.parametrize("is_traced", [False, True])
+def test_the_line_of_a_batch_names_its_trace_after_the_span_has_ended(
+    request: pytest.FixtureRequest, is_traced: bool
+) -> None:
+    if is_traced:
+        request.getfixturevalue("spans")
+    with linked_span("record batch", [ONE, ONE]):
+        pass
+    fields = get_contextvars()
+    assert fields["trace_id"] == ONE[3:35]
+    assert (fields["span_id"] == ONE[36:52]) is not is_traced
