@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date
 
 import pytest
 
+from tests.support.collector import Collector, running_collector
 from tests.support.inbox import Inbox, running_inbox
 from tests.support.shop import Shop, open_shop
 from tests.support.stack import KeyedWorkspace, running_stack
 from tributary_cli.stack.stack import Stack
+from tributary_runtime.authentication import new_key
+from tributary_runtime.workspaces import Scope
 
-STOCK = 120
+STOCK = 160
 """How many stories there may be."""
+
+
+@dataclass(frozen=True)
+class Street:
+    """The installation, and what is in stock. Nobody kills parts of it."""
+
+    stack: Stack
+    stock: Iterator[KeyedWorkspace]
+    keys: Mapping[str, str]
+    """Keys of one more workspace: one per scope, named after it, and one that has expired."""
 
 
 @pytest.fixture(scope="session")
@@ -24,20 +39,37 @@ def inbox() -> Iterator[Inbox]:
 
 
 @pytest.fixture(scope="session")
-def street(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[tuple[Stack, Iterator[KeyedWorkspace]]]:
-    """The installation and the workspaces in stock. Nobody kills parts of it."""
+def street(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[Street]:
+    """Where all shops are."""
     own = {"destinations": [inbox.destination("purchase", "signup")], "own_domains": ["shop.example"]}
-    settings = {f"shop-{number}": own for number in range(STOCK)}
+    made = {scope.value: new_key() for scope in Scope}
+    locked = [{"id": key.id, "sha256": key.sha256, "scopes": [scope]} for scope, key in made.items()]
+    made["expired"] = old = new_key()
+    locked.append({"id": old.id, "sha256": old.sha256, "expires_on": date(2020, 1, 1), "scopes": list(made)[:-1]})
+    settings = {f"shop-{number}": own for number in range(STOCK)} | {"locked": {"api_keys": locked}}
+    keys = {name: key.key.get_secret_value() for name, key in made.items()}
     with running_stack(tmp_path_factory.mktemp("street"), settings) as (stack, keyed):
-        yield stack, iter(keyed.values())
+        del keyed["locked"]
+        yield Street(stack, iter(keyed.values()), keys)
+
+
+@pytest.fixture
+def street_stack(street: Street) -> Stack:
+    """The processes of the installation."""
+    return street.stack
+
+
+@pytest.fixture
+def keys(street: Street) -> Mapping[str, str]:
+    """As `Street.keys`."""
+    return street.keys
 
 
 @pytest.fixture(scope="session")
-def take_shop(street: tuple[Stack, Iterator[KeyedWorkspace]], inbox: Inbox) -> Iterator[Callable[[], Shop]]:
+def take_shop(street: Street, inbox: Inbox) -> Iterator[Callable[[], Shop]]:
     """Returns, each time, a workspace that nobody else uses."""
-    stack, stock = street
     with ExitStack() as closing:
-        yield lambda: closing.enter_context(open_shop(stack.addresses, next(stock), inbox))
+        yield lambda: closing.enter_context(open_shop(street.stack.addresses, next(street.stock), inbox))
 
 
 @pytest.fixture
@@ -50,3 +82,25 @@ def shop(take_shop: Callable[[], Shop]) -> Shop:
 def other_shop(take_shop: Callable[[], Shop]) -> Shop:
     """A second workspace of the same installation."""
     return take_shop()
+
+
+@dataclass(frozen=True)
+class Observed:
+    """An installation whose signals are collected. Nobody kills parts of it."""
+
+    stack: Stack
+    collector: Collector
+    workspaces: Mapping[str, KeyedWorkspace]
+    inbox: Inbox
+
+
+@pytest.fixture(scope="session")
+def observed(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[Observed]:
+    """An installation that the standard `OTEL_*` variables make send its traces and metrics."""
+    own = {"destinations": [inbox.destination("purchase")], "own_domains": ["shop.example"], "default_region": "DE"}
+    settings = {"traced": own, "personal": own}
+    with (
+        running_collector() as collector,
+        running_stack(tmp_path_factory.mktemp("observed"), settings, collector.environment) as (stack, keyed),
+    ):
+        yield Observed(stack, collector, keyed, inbox)
