@@ -160,8 +160,10 @@ async def running_endpoint(tls: ssl.SSLContext | None = None, port: int = 0) -> 
     """Runs an endpoint on 127.0.0.1."""
     endpoint = Endpoint()
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         task = asyncio.create_task(endpoint.serve(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -176,4 +178,6 @@ async def running_endpoint(tls: ssl.SSLContext | None = None, port: int = 0) -> 
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # for transports to close
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.01)  # for transports to close

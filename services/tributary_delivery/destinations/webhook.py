@@ -31,7 +31,10 @@ _MOST_RETRY_AFTER_SECONDS: Final = 24 * 3600.0
 _MOST_ANSWER_BYTES: Final = 16_384
 _ANSWER_SECONDS: Final = 0.5
 _CONNECTIONS: Final = httpx.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=15.0)
-_PASSING_TLS_ERRORS: Final = (ssl.SSLEOFError, ssl.SSLSyscallError, ssl.SSLZeroReturnError)
+_PASSING_TLS_ERRORS: Final = (
+    *(ssl.SSLEOFError, ssl.SSLSyscallError, ssl.SSLZeroReturnError),
+    *(ssl.SSLWantReadError, ssl.SSLWantWriteError),
+)
 
 
 class Webhook:
@@ -77,7 +80,8 @@ class Webhook:
         )
         self._client = httpx.AsyncClient(
             verify=tls or ssl.create_default_context(),
-            timeout=call_seconds,
+            # A handshake that the whole call's time-out cancels would leave its socket to the garbage collector.
+            timeout=httpx.Timeout(call_seconds, connect=call_seconds / 3),
             limits=_CONNECTIONS,
             follow_redirects=False,
             trust_env=False,  # a proxy of the environment would connect past the address check
@@ -167,8 +171,8 @@ async def _finish(answer: httpx.Response) -> None:
 
 
 def is_tls_refusal(error: BaseException) -> bool:
-    """Tells whether a connection failed for what TLS found, and will again: not for a line that broke."""
-    seen: BaseException | None = error
+    """Tells whether a connection failed for what TLS found, and will again: not for a line that broke or was slow."""
+    seen: BaseException | None = error if isinstance(error, httpx.ConnectError) else None
     while seen is not None:
         if isinstance(seen, ssl.SSLError):
             return not isinstance(seen, _PASSING_TLS_ERRORS)
