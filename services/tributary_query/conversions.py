@@ -6,6 +6,7 @@ import asyncio
 
 from tributary.query.v1.query_service_pb2 import GetConversionRequest, GetConversionResponse, OrderReference
 from tributary_domain.ids import conversion_id, event_digest, order_digest
+from tributary_query.touch_ids import name_touches
 from tributary_query.violations import Violations
 from tributary_runtime.errors import NotFoundError
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -35,6 +36,7 @@ class Conversions:
         )
         if not revisions:
             raise _not_found(found)
+        await name_touches(revisions, workspace, self._history)
         return GetConversionResponse(newest=revisions[-1], revisions=revisions, deliveries=deliveries)
 
     async def _find(self, request: GetConversionRequest, workspace: str) -> str:

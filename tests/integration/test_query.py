@@ -24,6 +24,7 @@ from tributary.query.v1 import query_service_pb2_grpc, report_pb2
 from tributary.query.v1.health_pb2 import Backlog
 from tributary.query.v1.integrity_pb2 import IntegrityCheck
 from tributary_cli.stack.services import ServiceProcess
+from tributary_domain.event_order import event_hash
 from tributary_domain.ids import conversion_id, event_digest, order_digest
 from tributary_runtime.channels import open_channel
 from tributary_runtime.clock import SystemClock
@@ -33,6 +34,7 @@ from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.client import connect as connect_clickhouse
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.writer import ConversionWriter, DeliveryWriter, EventWriter
+from tributary_storage.codec.conversion_states import event_reference
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect as connect_redis
 
@@ -453,3 +455,24 @@ async def test_a_window_of_nothing_or_too_much_is_refused(stub: Stub, seconds: i
     error = await failure(stub.GetPipelineHealth(request))
     assert isinstance(error, InvalidRequestError)
     assert [violation.field for violation in error.violations] == ["window"]
+
+
+async def test_touches_are_named_by_their_event_ids_where_journeys_keep_only_hashes(
+    stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    revision = Revision(
+        workspace=owner.id,
+        conversion_id=conversion_id(event_digest(owner.id, "order")),
+        touches=[
+            Touch("Email", event_reference(event_hash("e-0")), before=timedelta(0)),
+            Touch("Email", event_reference(event_hash("never recorded")), before=timedelta(0)),
+        ],
+    )
+    await ConversionWriter(clickhouse).write([revision.packed()])
+    await EventWriter(clickhouse).write(events(owner.id, "A"))
+
+    found = await stub.GetConversion(contract.GetConversionRequest(conversion_id=revision.conversion_id))
+
+    references = ["e-0", event_reference(event_hash("never recorded"))]
+    assert [touch.event_id for touch in found.newest.state.touches] == references
+    assert [touch.event_id for touch in found.revisions[0].state.touches] == references

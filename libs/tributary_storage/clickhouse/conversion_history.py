@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -32,6 +33,20 @@ class ConversionHistory:
         parameters = {"workspace": workspace, "conversion_id": conversion_id}
         rows = await self._clickhouse.execute(statement("deliveries_of_conversion"), parameters)
         return [delivery_of(row) for row in rows]
+
+    async def event_ids(self, workspace: str, touches: Collection[tuple[int, int]]) -> dict[int, str]:
+        """Returns event ids by their hash, of those that ClickHouse has already.
+
+        Args:
+            workspace: Whose.
+            touches: (event time in microseconds, hash of the event id) of each.
+        """
+        if not touches:
+            return {}
+        times, hashes = zip(*touches, strict=True)
+        parameters = {"workspace": workspace, "times": sorted(set(times)), "hashes": sorted(set(hashes))}
+        rows = await self._clickhouse.execute(statement("event_ids_of_touches"), parameters)
+        return {int(event_hash): str(event_id) for event_hash, event_id in rows}
 
     async def conversion_of_event(self, workspace: str, event_id: str) -> str:
         """Returns the id of the conversion that an event observed; empty if there is none."""
