@@ -137,14 +137,21 @@ def snapshot(
     )
 
 
-def compare(displaced: Snapshot | None, new: Snapshot, known_causes: Collection[Cause] = ()) -> Change | None:
+def compare(
+    displaced: Snapshot | None,
+    new: Snapshot,
+    known_causes: Collection[Cause] = (),
+    arrived: Collection[int] = (),
+) -> Change | None:
     """Says what changed and why.
 
     Args:
         displaced: What the publish replaced; None for the first.
         new: What it published.
-        known_causes: What the caller did that a comparison cannot see, such as people that were split or a consent
-            that was withdrawn. They take the place of late_touchpoint and of the other guesses from changed credit.
+        known_causes: What the caller did that a comparison cannot see, such as people that were merged or split, or a
+            consent that was withdrawn. They take the place of the guesses from changed credit.
+        arrived: Hashes of the events that made the caller look again. A touch among them that joined is a late
+            touchpoint; one that came with another person's journey is not.
 
     Returns:
         The change; None where both are the same, whatever `known_causes` says.
@@ -152,7 +159,9 @@ def compare(displaced: Snapshot | None, new: Snapshot, known_causes: Collection[
     if displaced == new:
         return None
     deltas = _deltas(displaced, new)
-    causes = {Cause.INITIAL} if displaced is None else _causes(displaced, new, frozenset(known_causes), bool(deltas))
+    causes = (
+        {Cause.INITIAL} if displaced is None else _causes(displaced, new, frozenset(known_causes), frozenset(arrived))
+    )
     return Change(
         causes=tuple(cause for cause in Cause if cause in causes),
         deltas=deltas,
@@ -170,7 +179,7 @@ def next_revision(last: int, redis_time_micros: int) -> int:
     return max(last + 1, redis_time_micros)
 
 
-def _causes(old: Snapshot, new: Snapshot, known: frozenset[Cause], has_deltas: bool) -> set[Cause]:
+def _causes(old: Snapshot, new: Snapshot, known: frozenset[Cause], arrived: frozenset[int]) -> set[Cause]:
     """Returns why a conversion that was published before changed."""
     causes = set(known)
     if old.observations != new.observations:
@@ -179,20 +188,24 @@ def _causes(old: Snapshot, new: Snapshot, known: frozenset[Cause], has_deltas: b
         causes.add(_ADJUSTED_BY[kind])
     if old.status is ConversionStatus.QUARANTINED and new.is_counted:
         causes.add(Cause.QUARANTINE_RELEASE)
-    if old.person_id != new.person_id and not known & {Cause.IDENTITY_UNMERGE, Cause.ERASURE}:
-        causes.add(Cause.IDENTITY_MERGE)
-    if old.settings_version != new.settings_version and has_deltas:
-        causes.add(Cause.SETTINGS_CHANGE)
     before, after = _touches(old), _touches(new)
     same = before.keys() & after.keys()
-    is_reclassified = any(before[key] != after[key] for key in same)
-    if is_reclassified:
+    if any(before[key] != after[key] for key in same):
         causes.add(Cause.RECLASSIFICATION)
-    joined = old.attribution is not None and new.attribution is not None and before.keys() != after.keys()
-    if joined and not causes - {Cause.OBSERVATION_MERGED, *_ADJUSTED_BY.values()}:
+    if old.settings_version != new.settings_version and _deltas(old, new):
+        causes.add(Cause.SETTINGS_CHANGE)
+    both = old.attribution is not None and new.attribution is not None
+    joined = {key[1] for key in after.keys() - before.keys()} if both else set()
+    # A person's id changes with their first identifier, so a late event may change it; another journey's touches prove
+    # that two became one, should a crash have come between the merge and this.
+    if old.person_id != new.person_id and joined - arrived and not known & {Cause.IDENTITY_UNMERGE, Cause.ERASURE}:
+        causes.add(Cause.IDENTITY_MERGE)
+    explained = bool(causes - {Cause.OBSERVATION_MERGED, *_ADJUSTED_BY.values()})
+    if joined & arrived or (both and before.keys() != after.keys() and not explained):
         causes.add(Cause.LATE_TOUCHPOINT)
     if not causes:
-        causes.add(Cause.LATE_TOUCHPOINT if _reasons(old) != _reasons(new) else Cause.RECONCILIATION)
+        moved = _reasons(old) != _reasons(new) or old.person_id != new.person_id
+        causes.add(Cause.LATE_TOUCHPOINT if moved else Cause.RECONCILIATION)
     return causes
 
 

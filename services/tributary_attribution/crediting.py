@@ -18,6 +18,7 @@ from tributary_attribution.credit_settings import settings_for
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute
 from tributary_domain.conversion import ConversionStatus, conversion_state
+from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, NO_CONSENT, QUARANTINED, JourneyTouch, path_start
 from tributary_domain.revision import Cause, compare, next_revision
 from tributary_domain.settings import AttributionSettings
@@ -131,7 +132,8 @@ def revise(
     facts = ConversionState()
     facts.CopyFrom(message)
     new = snapshot_of(message, attribution, facts_digest(facts, match))
-    change = compare(None if published is None else published.snapshot, new, known.known_causes)
+    arrived = {event_hash(event.event_id) for event in known.causing}
+    change = compare(None if published is None else published.snapshot, new, known.known_causes, arrived)
     if change is None:
         return None
     add_credit(message, attribution, source, time)

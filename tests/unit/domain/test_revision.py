@@ -188,3 +188,16 @@ def test_an_earlier_observation_moves_the_conversion(observation: Observation, m
 @pytest.mark.parametrize(("last", "time", "expected"), [(0, 500, 500), (500, 500, 501), (900, 500, 901)])
 def test_a_revision_is_the_time_but_always_above_the_last(last: int, time: int, expected: int) -> None:
     assert next_revision(last, time) == expected
+
+
+def test_a_late_touchpoint_that_gives_its_person_another_id_is_no_merge() -> None:
+    before, after = published((AD,)), published((AD, NEWSLETTER), person_id="p-2")
+    found = compare(before, after, arrived=[NEWSLETTER.event_hash])
+    assert found is not None
+    assert found.causes == (Cause.LATE_TOUCHPOINT,)
+
+
+def test_a_merge_and_a_late_touchpoint_at_once_are_both_named() -> None:
+    found = compare(published((AD,)), published((AD, NEWSLETTER)), [Cause.IDENTITY_MERGE], [NEWSLETTER.event_hash])
+    assert found is not None
+    assert found.causes == (Cause.LATE_TOUCHPOINT, Cause.IDENTITY_MERGE)
