@@ -1,0 +1,93 @@
+"""What becomes of a job after an attempt, and what the ledger says."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.revisions import Revision
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_RETRACT,
+    DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_DEAD,
+    DELIVERY_STATE_PENDING,
+    OUTCOME_CLASS_UNKNOWN,
+)
+from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, settle
+from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, RETRY, THROTTLED, Outcome
+from tributary_domain.backoff import Backoff
+from tributary_storage.redis.delivery_jobs import Job, Settlement, Taken
+
+NOW = 2_000_000_000_000_000
+HOUR = 3600.0
+
+
+class Most:
+    def uniform(self, a: float, b: float, /) -> float:
+        return b
+
+
+RULES = AttemptRules(Backoff(2.0, 3600.0), Most(), 72 * HOUR)
+
+
+def an_attempt(*, age_seconds: float = 0.0, number: int = 1, **own: object) -> Attempt:
+    plan_micros = NOW - round(age_seconds * 1e6)
+    job = Job("c1:one", 5, 0, number - 1, plan_micros, never_sent=True, taken=None)
+    revised = Revision(workspace="shop").message()
+    given = {"operation": DELIVERY_OPERATION_CREATE, "revised": revised, "now_micros": NOW, **own}
+    return Attempt(job, number=number, visible_id="c1:one:crm", **given)  # type: ignore[arg-type]
+
+
+def test_a_success_remembers_what_was_taken() -> None:
+    settled, line = settle(an_attempt(), Outcome(OK, 204), RULES)
+    revision = Revision(workspace="shop").number
+    assert (settled.what, settled.taken) == (Settlement.TAKEN, Taken(revision, 90_000_000, counted=True))
+    assert (line.state, line.revision, line.status_code) == (DELIVERY_STATE_ACCEPTED, revision, 204)
+    assert not line.HasField("due_time")
+
+
+def test_a_retraction_that_was_taken_is_remembered_as_not_counted() -> None:
+    revised = Revision(workspace="shop", counted=False).message()
+    settled, _ = settle(an_attempt(operation=DELIVERY_OPERATION_RETRACT, revised=revised), Outcome(OK), RULES)
+    assert settled.taken is not None
+    assert not settled.taken.counted
+
+
+def test_of_a_creation_with_newer_content_only_the_first_is_certain() -> None:
+    settled, _ = settle(an_attempt(maybe_taken=7), Outcome(OK), RULES)
+    assert settled.taken == Taken(7, -1, counted=True)
+    assert settled.revision == 7, "what is newer stays to be done"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "number", "delay"),
+    [
+        pytest.param(Outcome(RETRY), 1, 2.0, id="first retry"),
+        pytest.param(Outcome(RETRY), 4, 16.0, id="fourth retry"),
+        pytest.param(Outcome(RETRY), 60, HOUR, id="sixtieth retry"),
+        pytest.param(Outcome(THROTTLED, retry_after_seconds=30.0), 1, 32.0, id="asked to wait"),
+        pytest.param(Outcome(CONFIG), 9, CONFIG_PAUSE_SECONDS, id="configuration"),
+    ],
+)
+def test_what_may_yet_succeed_is_tried_again(outcome: Outcome, number: int, delay: float) -> None:
+    settled, line = settle(an_attempt(number=number), outcome, RULES)
+    assert (settled.what, settled.delay_seconds) == (Settlement.AGAIN, delay)
+    assert (line.state, line.attempts) == (DELIVERY_STATE_PENDING, number)
+    assert line.due_time.ToMicroseconds() == NOW + round(delay * 1e6)
+
+
+@pytest.mark.parametrize("outcome", [PERMANENT, OUTCOME_CLASS_UNKNOWN])
+def test_what_cannot_succeed_is_given_up_at_once(outcome: int) -> None:
+    settled, line = settle(an_attempt(), Outcome(outcome), RULES)  # type: ignore[arg-type]
+    assert (settled.what, line.state) == (Settlement.GIVEN_UP, DELIVERY_STATE_DEAD)
+
+
+@pytest.mark.parametrize(("age_seconds", "is_dead"), [(72 * HOUR - 3, False), (72 * HOUR - 1, True)])
+def test_nothing_is_tried_past_the_horizon(age_seconds: float, *, is_dead: bool) -> None:
+    settled, _ = settle(an_attempt(age_seconds=age_seconds), Outcome(RETRY), RULES)
+    assert (settled.what is Settlement.GIVEN_UP) == is_dead
+
+
+def test_a_long_message_is_cut() -> None:
+    _, line = settle(an_attempt(), Outcome(RETRY, message="x" * 5000), RULES)
+    assert len(line.message) == 1024

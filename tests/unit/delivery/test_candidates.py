@@ -1,0 +1,131 @@
+"""What a destination is sent of a conversion, by what it has and by what holds now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.delivery import a_destination
+from tests.support.revisions import Revision
+from tributary.attribution.v1.conversion_pb2 import NOT_COUNTED_REASON_TRAFFIC
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_CREDIT,
+    DELIVERY_OPERATION_RESTATE,
+    DELIVERY_OPERATION_RETRACT,
+    INELIGIBLE_REASON_NO_CONSENT,
+    INELIGIBLE_REASON_NO_PIXEL_ID,
+    INELIGIBLE_REASON_NOT_COUNTED,
+    INELIGIBLE_REASON_NOT_MAPPED,
+    INELIGIBLE_REASON_OUT_OF_SCOPE,
+    INELIGIBLE_REASON_TRAFFIC,
+    INELIGIBLE_REASON_UNSPECIFIED,
+    INELIGIBLE_REASON_VALUE_PENDING,
+)
+from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
+from tributary_delivery.candidates import consent_basis, decide
+from tributary_storage.redis.delivery_jobs import Taken
+
+FULL = 90_000_000
+BEFORE = Taken(1, FULL, counted=True)
+TAKEN_BACK = Taken(1, FULL, counted=False)
+
+
+def revised(*, denied: bool = False, traffic: bool = False, pixel: str = "", **own: Any) -> ConversionRevised:
+    message = Revision(workspace="shop", **({"counted": False} if traffic else {}), **own).message()
+    message.match.pixel_event_id = pixel
+    if denied:
+        message.match.consent.ad_user_data = CONSENT_STATE_DENIED
+    if traffic:
+        message.state.not_counted_reason = NOT_COUNTED_REASON_TRAFFIC
+    return message
+
+
+@pytest.mark.parametrize(
+    ("taken", "own", "operation"),
+    [
+        pytest.param(None, {}, DELIVERY_OPERATION_CREATE, id="new"),
+        pytest.param(BEFORE, {"value_micros": 1}, DELIVERY_OPERATION_RESTATE, id="another value"),
+        pytest.param(BEFORE, {}, DELIVERY_OPERATION_CREDIT, id="other credit only"),
+        pytest.param(BEFORE, {"counted": False}, DELIVERY_OPERATION_RETRACT, id="no longer counted"),
+        pytest.param(TAKEN_BACK, {}, DELIVERY_OPERATION_RESTATE, id="counted again"),
+        pytest.param(TAKEN_BACK, {"counted": False}, DELIVERY_OPERATION_CREDIT, id="taken back already"),
+        pytest.param(Taken(1, -1, counted=True), {}, DELIVERY_OPERATION_RESTATE, id="value unknown"),
+    ],
+)
+def test_the_operation_follows_from_what_was_taken(taken: Taken | None, own: dict[str, Any], operation: int) -> None:
+    decision = decide(revised(**own), a_destination(), taken)
+    assert decision.is_sent
+    assert decision.operation == operation
+
+
+def test_what_may_have_been_taken_is_created_again_or_taken_back() -> None:
+    assert decide(revised(), a_destination(), None, maybe_taken=True).operation == DELIVERY_OPERATION_CREATE
+    back = decide(revised(counted=False), a_destination(), None, maybe_taken=True)
+    assert back.is_sent
+    assert back.operation == DELIVERY_OPERATION_RETRACT
+
+
+def test_what_it_has_already_is_not_sent() -> None:
+    message = revised()
+    decision = decide(message, a_destination(), Taken(message.revision, FULL, counted=True))
+    assert decision.is_known
+    assert not decision.is_sent
+
+
+@pytest.mark.parametrize(
+    ("message", "settings", "reason"),
+    [
+        pytest.param({"name": "lead"}, {}, INELIGIBLE_REASON_NOT_MAPPED, id="another name"),
+        pytest.param({"denied": True}, {}, INELIGIBLE_REASON_NO_CONSENT, id="denied"),
+        pytest.param({"counted": False}, {}, INELIGIBLE_REASON_NOT_COUNTED, id="retracted before"),
+        pytest.param({"traffic": True}, {}, INELIGIBLE_REASON_TRAFFIC, id="test traffic"),
+        pytest.param({"value_pending": True}, {}, INELIGIBLE_REASON_VALUE_PENDING, id="strange value"),
+        pytest.param({}, {"pixel": "shared_id"}, INELIGIBLE_REASON_NO_PIXEL_ID, id="no shared id"),
+        pytest.param({}, {"send_scope": "with_own_click"}, INELIGIBLE_REASON_OUT_OF_SCOPE, id="no click of its own"),
+        pytest.param(
+            {},
+            {"send_scope": "channel_credited", "channels": ["Email"]},
+            INELIGIBLE_REASON_OUT_OF_SCOPE,
+            id="another channel's",
+        ),
+        pytest.param({"pixel": "p-1"}, {"pixel": "shared_id"}, INELIGIBLE_REASON_UNSPECIFIED, id="a shared id"),
+        pytest.param({"traffic": True}, {"send_test_traffic": True}, INELIGIBLE_REASON_UNSPECIFIED, id="tests wanted"),
+        pytest.param(
+            {},
+            {"send_scope": "channel_credited", "channels": ["Paid Search"]},
+            INELIGIBLE_REASON_UNSPECIFIED,
+            id="its channel's",
+        ),
+    ],
+)
+def test_every_reason_has_its_case(message: dict[str, Any], settings: dict[str, Any], reason: int) -> None:
+    decision = decide(revised(**message), a_destination(**settings), None)
+    assert decision.reason == reason
+    assert decision.is_sent == (reason == INELIGIBLE_REASON_UNSPECIFIED)
+
+
+def test_a_correction_goes_out_where_a_first_message_would_not() -> None:
+    assert decide(revised(value_pending=True), a_destination(), BEFORE).is_sent
+    assert decide(revised(counted=False), a_destination(), BEFORE).is_sent
+
+
+def test_nothing_is_sent_against_a_persons_will_not_even_a_correction() -> None:
+    assert decide(revised(denied=True), a_destination(), BEFORE).reason == INELIGIBLE_REASON_NO_CONSENT
+
+
+def test_a_change_of_test_traffic_is_no_retraction() -> None:
+    settings = a_destination(send_test_traffic=True)
+    assert decide(revised(traffic=True), settings, TAKEN_BACK).operation == DELIVERY_OPERATION_CREDIT
+    maybe = decide(revised(traffic=True), settings, None, maybe_taken=True)
+    assert maybe.operation == DELIVERY_OPERATION_CREATE
+
+
+def test_silence_is_not_refusal_and_the_ledger_says_which() -> None:
+    granted = revised()
+    granted.match.consent.ad_user_data = CONSENT_STATE_GRANTED
+    bases = [consent_basis(one) for one in (revised(), granted, revised(denied=True))]
+    assert bases == ["not_asked", "granted", "denied"]
+    assert decide(revised(), a_destination(), None).is_sent

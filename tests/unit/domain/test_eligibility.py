@@ -1,0 +1,60 @@
+"""Every conversion that is not sent has exactly one reason: the first of the funnel."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from tributary_domain.eligibility import Candidate, Ineligible, Terms, why_ineligible
+
+FINE = Candidate(
+    is_mapped=True,
+    is_normal_traffic=True,
+    counted=True,
+    value_pending=False,
+    consent_denied=False,
+    has_pixel_id=True,
+    in_scope=True,
+)
+STRICT = Terms(needs_pixel_id=True)
+FAULTS = {
+    Ineligible.NOT_MAPPED: {"is_mapped": False},
+    Ineligible.NO_CONSENT: {"consent_denied": True},
+    Ineligible.TRAFFIC: {"is_normal_traffic": False},
+    Ineligible.NOT_COUNTED: {"counted": False},
+    Ineligible.VALUE_PENDING: {"value_pending": True},
+    Ineligible.NO_PIXEL_ID: {"has_pixel_id": False},
+    Ineligible.OUT_OF_SCOPE: {"in_scope": False},
+}
+"""In the order of the funnel."""
+
+
+def test_what_has_no_fault_is_sent() -> None:
+    assert why_ineligible(FINE, STRICT, was_sent=False) is None
+
+
+@pytest.mark.parametrize("count", range(1, len(FAULTS) + 1))
+def test_of_several_faults_the_first_of_the_funnel_is_the_reason(count: int) -> None:
+    order = list(FAULTS)
+    for faults in itertools.combinations(order, count):
+        candidate = FINE
+        for fault in faults:
+            candidate = replace(candidate, **FAULTS[fault])
+        assert why_ineligible(candidate, STRICT, was_sent=False) is faults[0]
+
+
+@pytest.mark.parametrize("fault", list(FAULTS))
+def test_a_correction_is_held_back_only_without_mapping_or_consent(fault: Ineligible) -> None:
+    reason = why_ineligible(replace(FINE, **FAULTS[fault]), STRICT, was_sent=True)
+    assert reason is (fault if fault in (Ineligible.NOT_MAPPED, Ineligible.NO_CONSENT) else None)
+
+
+def test_test_traffic_goes_where_it_is_wanted_though_it_never_counts() -> None:
+    test = replace(FINE, is_normal_traffic=False, counted=False)
+    assert why_ineligible(test, Terms(takes_test_traffic=True), was_sent=False) is None
+
+
+def test_a_tag_of_the_destinations_own_makes_the_shared_id_needed() -> None:
+    assert why_ineligible(replace(FINE, has_pixel_id=False), Terms(), was_sent=False) is None
