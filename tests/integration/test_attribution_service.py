@@ -101,12 +101,15 @@ async def logged(client: redis.asyncio.Redis) -> list[ConversionRevised]:
 
 
 async def unfinished(client: redis.asyncio.Redis) -> int:
-    """Returns how many entries of the event log group `attribute` has not acknowledged."""
+    """Returns how many entries of the event log group `attribute` has read and not acknowledged, or not even read."""
     count = 0
     for shard in range(SHARDS):
         stream = keys.event_log(shard, "live")
-        for group in await client.xinfo_groups(stream):
-            count += group["pending"] + (group.get("lag") or 0)
+        if not await client.exists(stream):
+            continue
+        groups = await client.xinfo_groups(stream)
+        read = groups[0]["last-delivered-id"] if groups else b"0-0"
+        count += len(await client.xrange(stream, min=b"(" + read)) + sum(group["pending"] for group in groups)
     return count
 
 
