@@ -186,12 +186,13 @@ def check_texts(readings: Readings) -> list[Reason]:
                 if len(value) > limit:
                     message = f"Longer than {limit} characters."
                     found.append(Reason(ReasonCode.FIELD_TOO_LONG, group.field(position), message))
-        if group.is_kept and "@" in joined:
+        if group.is_kept and ("@" in joined or "40" in joined):
             found.extend(personal(group.field(n)) for n, value in enumerate(values) if looks_personal(value))
     return found
 
 
-_EMAIL_LIKE = re.compile(r"[^\s@/:]+(?:@|%40)[^\s@/]+\.[A-Za-z]{2,}")
+_EMAIL_LIKE = re.compile(r"[^\s@/:]+(?:@|%(?:25)*40)[^\s@/]+\.[A-Za-z]{2,}")
+"""Encoded however often."""
 
 
 def looks_personal(text: str) -> bool:
@@ -199,8 +200,10 @@ def looks_personal(text: str) -> bool:
 
     >>> looks_personal("ann@example.com"), looks_personal("sold @ 5.99"), looks_personal("https://x.org/@ann")
     (True, False, False)
+    >>> looks_personal("next=ann%2540example.com")
+    True
     """
-    return ("@" in text or "%40" in text) and _EMAIL_LIKE.search(text) is not None
+    return ("@" in text or "40" in text) and _EMAIL_LIKE.search(text) is not None
 
 
 def personal(field: str) -> Reason:

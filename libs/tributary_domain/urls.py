@@ -43,7 +43,8 @@ _PARAMETERS: Final[dict[str, tuple[str, str]]] = {
 }
 """Parameter, in lower case -> (what it is, its name)."""
 
-_EMAIL = re.compile(r"[^/?#&=\s]+(?:@|%40)[^/?#&=\s@]+\.[A-Za-z]{2,}", re.IGNORECASE)
+_EMAIL = re.compile(r"[^/?#&=\s]+(?:@|%(?:25)*40)[^/?#&=\s@]+\.[A-Za-z]{2,}", re.IGNORECASE)
+"""Encoded however often: a link within a link is."""
 
 _KEPT_URL_CHARACTERS: Final = 256
 
@@ -87,7 +88,9 @@ def read_url(url: str) -> Url:
     authority, slash, path = address.partition("/")
     utm: dict[str, str] = {}
     click_ids: dict[str, str] = {}
-    is_personal = "@" in url or "%40" in url or ("=" in fragment and any(map(_is_personal, fragment.split("&"))))
+    is_personal = "@" in url or "%40" in url or "2540" in url
+    if not is_personal and "=" in fragment:
+        is_personal = any(map(_is_personal, fragment.split("&")))
     if query:
         known = _PARAMETERS
         for pair in query.split("&"):

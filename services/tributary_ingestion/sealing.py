@@ -9,6 +9,10 @@ from tributary_domain import texts
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.urls import Url
 
+_AMOUNTS = {"touchpoint": "cost", "conversion": "value", "adjustment": "amount"}
+"""Kind -> its field of money."""
+_CODE_CHARACTERS = 5
+"""Of what may still be a misspelt currency."""
 _UNSAFE = frozenset({ReasonCode.PERSONAL_DATA_IN_CLEAR, ReasonCode.FIELD_TOO_LONG})
 
 
@@ -40,11 +44,22 @@ def strip(event: Event, readings: texts.Readings, page: Url, referrer: Url) -> N
 def refused_rest(event: Event, rejections: list[Reason]) -> Event:
     """Returns what is kept of a stripped event that was refused: all of it, unless just that is what was wrong with it.
 
-    A text that is too long, or holds personal data, is not kept by being refused: id and time remain.
+    A text that is too long, or holds personal data, is not kept by being refused: id and time remain. What was sent as
+    a currency but looks like none is not kept either.
     """
+    if any(reason.code is ReasonCode.CURRENCY_UNKNOWN for reason in rejections):
+        _forget_currency(event)
     if not any(reason.code in _UNSAFE or reason.code is ReasonCode.EVENT_ID_TOO_LONG for reason in rejections):
         return event
     rest = Event(event_id=event.event_id[:128])
     if event.HasField("event_time"):
         rest.event_time.CopyFrom(event.event_time)
     return rest
+
+
+def _forget_currency(event: Event) -> None:
+    kind = event.WhichOneof("kind")
+    if kind in _AMOUNTS:
+        money = getattr(getattr(event, kind), _AMOUNTS[kind])
+        if len(money.currency_code) > _CODE_CHARACTERS:
+            money.currency_code = ""

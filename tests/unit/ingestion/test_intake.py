@@ -215,6 +215,9 @@ def test_a_refused_event_keeps_no_personal_data_and_no_endless_text() -> None:
     event.properties["note"] = "ann@example.com"
     assert b"ann@" not in pack(event)[0].admitted
     event = a_visit()
+    event.touchpoint.cost.currency_code = "ann@example.com"
+    assert b"ann@" not in pack(event)[0].admitted
+    event = a_visit()
     event.touchpoint.title = "x" * 1_000_000
     assert len(pack(event)[0].admitted) < 1_000
 
