@@ -1,0 +1,261 @@
+"""Personal data is hashed at the door: what was sent in the clear is nowhere afterwards, whatever the verdict."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote
+
+import grpc
+import pytest
+import redis
+from google.protobuf.message import Message
+
+from tests.e2e.conftest import Observed
+from tests.support.eventually import eventually
+from tests.support.shop import (
+    BOT,
+    BROWSER,
+    CALL_SECONDS,
+    EURO,
+    Shop,
+    a_visit,
+    an_adjustment,
+    an_order,
+    named,
+    open_shop,
+)
+from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.verdict_pb2 import EventVerdict
+from tributary.query.v1.query_service_pb2 import GetJourneyRequest
+
+pytestmark = pytest.mark.timeout(120)
+
+EMAIL = "Mark.Edmark@post.example"
+PHONE = "+49 30 90182077"
+PHONE_DIGITS = "493090182077"
+CLIENT_IP = "203.0.113.77"
+AGENT = BROWSER.replace("X11", "QqzMark7")
+ADDRESS = "Markedstreet 7"
+
+_EMAIL_HASH = hashlib.sha256(EMAIL.lower().encode())
+_PHONE_HASH = hashlib.sha256(f"+{PHONE_DIGITS}".encode())
+MARKS = {
+    "e-mail": b"edmark",
+    "phone": b"90182077",
+    "phone-as-written": b"30 90182077",
+    "client-ip": CLIENT_IP.encode(),
+    "user-agent": b"qqzmark7",
+    "postal-address": b"markedstreet",
+    "sha256-of-the-e-mail": _EMAIL_HASH.hexdigest().encode(),
+    "sha256-of-the-phone": _PHONE_HASH.hexdigest().encode(),
+    "sha256-of-the-e-mail-in-bytes": _EMAIL_HASH.digest(),
+    "sha256-of-the-phone-in-bytes": _PHONE_HASH.digest(),
+}
+"""What must be nowhere, in whatever case."""
+
+PAGES = [
+    f"https://shop.example/?utm_source=news&utm_medium=email&email={EMAIL}",
+    f"https://shop.example/?gclid=g-1&e={quote(EMAIL, safe='')}",
+    f"https://shop.example/?contact={quote(quote(EMAIL, safe=''), safe='')}",
+    f"https://shop.example/thanks/{EMAIL}/?utm_source=news",
+    f"https://shop.example/?next=https%3A%2F%2Fshop.example%2F%3Fmail%3D{quote(EMAIL, safe='')}",
+    f"https://shop.example/?phone={quote(PHONE)}&tel={PHONE_DIGITS}",
+    f"https://shop.example/#{EMAIL}",
+    f"https://{EMAIL}:secret@shop.example/",
+    f"https://shop.example/?utm_content={EMAIL}",
+    f"https://shop.example/?_kx={EMAIL}",
+]
+
+
+def _marked(event: Event) -> Event:
+    """Puts personal data wherever an event has a place for it."""
+    event.identifiers.email, event.identifiers.phone = EMAIL, PHONE
+    event.identifiers.address.street = ADDRESS
+    event.context.client_ip, event.context.user_agent = CLIENT_IP, AGENT
+    event.click_ids.kx = EMAIL
+    event.context.referrer_url = f"https://mail.example/?to={EMAIL}"
+    return event
+
+
+def _kinds() -> dict[str, list[Event]]:
+    """Returns events by the verdict they must get."""
+    order = _marked(an_order("p-1", visitor_id="v-1", event_id="p-1"))
+    conflicting = _marked(an_order("p-1", 7 * EURO, visitor_id="v-1"))
+    repeated = Event()
+    repeated.CopyFrom(order)
+    repeated.identifiers.phone = "+49 30 90182078"
+    bot = _marked(a_visit(timedelta(hours=2), visitor_id="v-1"))
+    bot.context.user_agent = f"{AGENT} {BOT}"
+    refund = _marked(an_adjustment("p-1", EURO))
+    return {
+        "ACCEPTED": [
+            order,
+            refund,
+            *(_marked(a_visit(timedelta(hours=3 + place), page)) for place, page in enumerate(PAGES)),
+        ],
+        "CONFLICT": [conflicting, repeated],
+        "QUARANTINED": [bot],
+        "REJECTED": _rejected(),
+    }
+
+
+def _rejected() -> list[Event]:
+    events = []
+    for change in (
+        lambda event: event.conversion.value.__setattr__("currency_code", EMAIL),
+        lambda event: event.conversion.value.__setattr__("amount_micros", -1),
+        lambda event: event.ClearField("conversion"),
+        lambda event: event.ClearField("event_time"),
+        lambda event: event.conversion.__setattr__("name", ""),
+        lambda event: event.identifiers.__setattr__("email_sha256", EMAIL),
+        lambda event: event.identifiers.__setattr__("email", EMAIL * 30),
+        lambda event: event.identifiers.__setattr__("customer_id", EMAIL * 30),
+        lambda event: event.context.__setattr__("user_agent", AGENT * 30),
+        lambda event: event.context.__setattr__("page_url", PAGES[0] * 100),
+        lambda event: event.properties.__setitem__("contact", EMAIL),
+        lambda event: event.properties.__setitem__(EMAIL, "contact"),
+        lambda event: event.experiment.__setattr__("arm", "a"),
+    ):
+        event = _marked(an_order("p-2", visitor_id="v-2"))
+        event.conversion.items.add(item_id="i", name="n")
+        change(event)
+        events.append(event)
+    for field in ("title", "interaction_id"):
+        visit = _marked(a_visit(timedelta(hours=1), visitor_id="v-2"))
+        setattr(visit.touchpoint, field, EMAIL)
+        events.append(visit)
+    visit = _marked(a_visit(timedelta(hours=1), visitor_id="v-2"))
+    visit.touchpoint.utm.content = EMAIL
+    return [*events, visit]
+
+
+@pytest.fixture(scope="module")
+def replies(observed: Observed) -> Iterator[list[Message]]:
+    """Sends everything, asks for what came of it, and waits until it is everywhere; returns every reply."""
+    workspace = observed.workspaces["personal"]
+    with open_shop(observed.stack.addresses, workspace, observed.inbox) as shop:
+        verdicts: list[EventVerdict] = []
+        for verdict, events in _kinds().items():
+            for event in events:
+                (one,) = shop.send(event)
+                assert named(one) == verdict, (one, event.context.page_url)
+                verdicts.append(one)
+        shop.wait_until_settled()
+        found = shop.order("p-1")
+        shop.wait_for_webhooks(found.newest.state.conversion_id, found.newest.revision)
+        journey = shop.query.GetJourney(
+            GetJourneyRequest(identifiers={"email": EMAIL}), timeout=CALL_SECONDS, metadata=shop.metadata
+        )
+        assert len(journey.journey.steps) >= len(PAGES)
+        _ask_for_nobody(shop)
+        _wait_for_spans(observed)
+        yield [*verdicts, found, journey]
+
+
+def _ask_for_nobody(shop: Shop) -> None:
+    """Makes calls that fail, with personal data in them."""
+    for identifiers in ({"email": f"other.{EMAIL}"}, {"phone": "+49 30 90182079", "email": EMAIL[:4]}):
+        with pytest.raises(grpc.RpcError):
+            shop.journey(identifiers=identifiers)
+
+
+def _wait_for_spans(observed: Observed) -> None:
+    services = {"ingestion", "dedup", "attribution", "delivery", "query"}
+    eventually(lambda: services <= {span.service for span in list(observed.collector.spans)}, 20)
+
+
+def _found(text: bytes) -> list[str]:
+    lowered = text.lower()
+    return [name for name, mark in MARKS.items() if mark in lowered or mark in text]
+
+
+def test_the_search_would_find_it() -> None:
+    sent = b"".join(event.SerializeToString() for events in _kinds().values() for event in events)
+    sent += (_EMAIL_HASH.hexdigest() + _PHONE_HASH.hexdigest()).encode() + _EMAIL_HASH.digest() + _PHONE_HASH.digest()
+    assert _found(sent) == list(MARKS)
+
+
+def test_no_key_and_no_value_in_redis_names_anybody(replies: list[Message], observed: Observed) -> None:
+    port = observed.stack.installation.ports["redis"]
+    with redis.Redis(port=port) as client:
+        keys = list(client.scan_iter(count=1000))
+        assert len(keys) > 20
+        for key in keys:
+            assert _found(key) == [], key
+            assert _found(_content(client, key)) == [], key
+
+
+def _content(client: redis.Redis, key: bytes) -> bytes:
+    kind = client.type(key)
+    readers = {
+        b"string": lambda: client.get(key),
+        b"hash": lambda: client.hgetall(key),
+        b"stream": lambda: client.xrange(key),
+        b"zset": lambda: client.zrange(key, 0, -1),
+        b"set": lambda: client.smembers(key),
+        b"list": lambda: client.lrange(key, 0, -1),
+    }
+    return b"\n".join(_leaves(readers[kind]()))
+
+
+def _leaves(value: object) -> Iterator[bytes]:
+    if isinstance(value, bytes):
+        yield value
+    elif isinstance(value, dict):
+        for pair in value.items():
+            yield from _leaves(pair)
+    elif isinstance(value, list | tuple | set):
+        for member in value:
+            yield from _leaves(member)
+
+
+def test_nothing_redis_ever_wrote_to_disk_names_anybody(replies: list[Message], observed: Observed) -> None:
+    files = [file for file in observed.stack.directory.redis.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) > 10_000
+    for file in files:
+        assert _found(file.read_bytes()) == [], file
+
+
+def test_no_column_in_clickhouse_names_anybody(replies: list[Message], observed: Observed) -> None:
+    clickhouse = observed.stack.clickhouse
+    tables = clickhouse.execute(
+        "SELECT name FROM system.tables WHERE database = 'tributary' AND engine LIKE '%MergeTree' FORMAT TSV"
+    ).split()
+    assert len(tables) > 5
+    for table in tables:
+        columns = json.loads(
+            clickhouse.execute(
+                "SELECT groupArray(name) AS names FROM system.columns"  # noqa: S608 - names of our own
+                f" WHERE database = 'tributary' AND table = '{table}' AND type LIKE '%String%' FORMAT JSONEachRow"
+            )
+        )["names"]
+        for column in columns:
+            marked = " OR ".join(
+                f"position({text}, unhex('{mark.hex()}')) > 0"
+                for mark in MARKS.values()
+                for text in (f"toString({column})", f"lower(toString({column}))")
+            )
+            query = f"SELECT count() FROM {table} WHERE {marked} FORMAT TSV"  # noqa: S608 - names of our own
+            assert clickhouse.execute(query).strip() == "0", (table, column)
+
+
+def test_no_log_names_anybody(replies: list[Message], observed: Observed) -> None:
+    logs = [file for file in Path(observed.stack.directory.path).rglob("*.log") if file.stat().st_size]
+    assert len(logs) >= 5
+    for file in logs:
+        assert _found(file.read_bytes()) == [], file
+
+
+def test_no_span_and_no_metric_names_anybody(replies: list[Message], observed: Observed) -> None:
+    assert [name for body in observed.collector.bodies for name in _found(body)] == []
+
+
+def test_no_reply_and_no_webhook_names_anybody(replies: list[Message], observed: Observed) -> None:
+    for reply in replies:
+        assert _found(reply.SerializeToString()) == [], reply
+    for webhook in observed.inbox.webhooks:
+        assert _found(webhook.body + repr(webhook.headers).encode()) == []
