@@ -84,6 +84,11 @@ class Reports:
         )
         return sum(int(backlog.entries) for backlog in answer.health.backlogs)
 
+    async def is_settled(self) -> bool:
+        """Returns whether nothing is on its way any more, deliveries included."""
+        answer = await self._stub.GetIntegrity(GetIntegrityRequest(), metadata=self._metadata, timeout=_SECONDS)
+        return all(check.settled for check in answer.checks)
+
     async def aclose(self) -> None:
         """Closes the connection."""
         await self._channel.close(None)

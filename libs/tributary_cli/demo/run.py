@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import grpc
 import httpx
@@ -30,6 +30,9 @@ from tributary_runtime.clock import SystemClock
 _SETTLE_SECONDS: Final = 90
 _QUIET_SECONDS: Final = 1.5
 _LOOK_SECONDS: Final = 0.1
+
+
+AnswerT = TypeVar("AnswerT")
 
 
 class Show(Protocol):
@@ -158,12 +161,12 @@ async def _settle(reports: Reports, received: Received, *, wanted: int) -> None:
         waiting = await _patiently(reports.waiting)
         if waiting or received.requests != seen or len(received.effects) < wanted:
             quiet_since, seen = time.monotonic(), received.requests
-        elif time.monotonic() - quiet_since >= _QUIET_SECONDS:
+        elif time.monotonic() - quiet_since >= _QUIET_SECONDS and (not wanted or await _patiently(reports.is_settled)):
             return
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _patiently(ask: Callable[[], Awaitable[int]]) -> int:
+async def _patiently(ask: Callable[[], Awaitable[AnswerT]]) -> AnswerT:
     """Asks until there is an answer: the query service, or what it asks, may be down for a moment."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while True:
