@@ -1,5 +1,6 @@
 -- The deliveries of a workspace by (destination, conversion): how many there are, how many were taken as new more than
--- once, and how many were shown under more than one visible id.
+-- once, and how many were shown under more than one visible id. The same id taken by two attempts is once in effect: the
+-- first one's outcome was written, and its process died before it could settle the job.
 SELECT
     count(),
     countIf(taken > 1),
@@ -7,7 +8,7 @@ SELECT
 FROM
 (
     SELECT
-        countIf(operation = 'CREATE' AND outcome = 'OK') AS taken,
+        uniqExactIf(visible_id, operation = 'CREATE' AND outcome = 'OK') AS taken,
         uniqExactIf(visible_id, visible_id != '') AS visible_ids
     FROM deliveries FINAL
     WHERE workspace = %(workspace)s
