@@ -35,7 +35,7 @@ from tributary_storage.redis.conversions import Conversions, Publication
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.journey_layout import Journey, event_field
 from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
-from tributary_storage.redis.people import People, SettledPerson, Sighted
+from tributary_storage.redis.people import Lives, People, SettledPerson, Sighted
 
 _ATTEMPTS: Final = 10
 """How often a conversion that moved is computed again before the batch waits."""
@@ -210,8 +210,9 @@ class Attributor:
                     origins.append(None)
         if not sighted:
             return []
-        life = journey_life_seconds(workspaces.values())
-        settled = await self._people.settle(sighted, life, AFTER_CONVERSION_MICROS)
+        known = workspaces.values()
+        lives = Lives(journey_life_seconds(known), conversion_life_seconds(known))
+        settled = await self._people.settle(sighted, lives, AFTER_CONVERSION_MICROS)
         return [(person, [origin for at in person.events if (origin := origins[at]) is not None]) for person in settled]
 
     async def _publish(self, affected: Sequence[Affected]) -> list[tuple[str, ConversionRevised, bytes]]:

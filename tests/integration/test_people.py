@@ -13,10 +13,10 @@ from tributary_domain.journey import JourneyTouch
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.journey_layout import ALIAS, Journey, event_field, pack_sighting, pack_touch
-from tributary_storage.redis.people import People, Sighted, person_key
+from tributary_storage.redis.people import Lives, People, Sighted, person_key
 
 SHARDS = 4
-LIFE = 3600
+LIVES = Lives(journey_seconds=3600, alias_seconds=7200)
 
 
 @pytest.fixture
@@ -72,7 +72,8 @@ async def check(client: redis.asyncio.Redis, events: list[Sighted]) -> None:
     async for key in client.scan_iter(match=keys.journey(0, "*").replace("{p0}", "{p*}")):
         fields = await client.hgetall(key)
         assert ALIAS not in fields or len(fields) == 1
-        assert await client.ttl(key) > 0
+        life = LIVES.alias_seconds if ALIAS in fields else LIVES.journey_seconds
+        assert life - 60 < await client.ttl(key) <= life
 
 
 def a_crowd(seed: int) -> list[Sighted]:
@@ -92,7 +93,7 @@ async def test_any_order_and_grouping_makes_the_same_people(client: redis.asynci
     rng.shuffle(arrivals)
     while arrivals:
         size = rng.choice([1, 2, 5, 20])
-        await People(client, SHARDS).settle(arrivals[:size], LIFE, 0)
+        await People(client, SHARDS).settle(arrivals[:size], LIVES, 0)
         arrivals = arrivals[size:]
     await check(client, events)
 
@@ -105,7 +106,7 @@ async def test_many_workers_at_once_make_the_same_people(client: redis.asyncio.R
     async def work(mine: list[Sighted]) -> None:
         people = People(client, SHARDS)
         for at in range(0, len(mine), 2):
-            await people.settle(mine[at : at + 2], LIFE, 0)
+            await people.settle(mine[at : at + 2], LIVES, 0)
 
     await asyncio.gather(*(work(shuffled[start::6]) for start in range(6)))
     await check(client, events)
@@ -114,30 +115,40 @@ async def test_many_workers_at_once_make_the_same_people(client: redis.asyncio.R
 async def test_a_long_journey_moves_whole(client: redis.asyncio.Redis) -> None:
     people = People(client, SHARDS)
     events = [sighted(number, token(number % 2)) for number in range(1, 6_001)]
-    await people.settle(events, LIFE, 0)
+    await people.settle(events, LIVES, 0)
     link = sighted(6_001, token(0), token(1))
-    [person] = await people.settle([link], LIFE, 0)
+    [person] = await people.settle([link], LIVES, 0)
     assert person.is_merged
     await check(client, [*events, link])
 
 
 async def test_versions_grow_over_merges(client: redis.asyncio.Redis) -> None:
     people = People(client, SHARDS)
-    before = await people.settle([sighted(1, token(0)), sighted(2, token(1))], LIFE, 0)
-    [after] = await people.settle([sighted(3, token(0), token(1))], LIFE, 0)
+    before = await people.settle([sighted(1, token(0)), sighted(2, token(1))], LIVES, 0)
+    [after] = await people.settle([sighted(3, token(0), token(1))], LIVES, 0)
     assert after.version > max(person.version for person in before)
 
 
 async def test_the_same_event_again_changes_no_version(client: redis.asyncio.Redis) -> None:
     people = People(client, SHARDS)
-    [first] = await people.settle([sighted(1, token(0), token(1))], LIFE, 0)
-    [again] = await people.settle([sighted(1, token(0), token(1))], LIFE, 0)
+    [first] = await people.settle([sighted(1, token(0), token(1))], LIVES, 0)
+    [again] = await people.settle([sighted(1, token(0), token(1))], LIVES, 0)
     assert again.version == first.version
 
 
 async def test_two_workspaces_share_nobody(client: redis.asyncio.Redis) -> None:
     people = People(client, SHARDS)
     event = sighted(1, token(0))
-    await people.settle([event, Sighted("other", event.tokens, event.entry, event.sightings)], LIFE, 0)
+    await people.settle([event, Sighted("other", event.tokens, event.entry, event.sightings)], LIVES, 0)
     assert person_key("w", token(0)) != person_key("other", token(0))
     assert await people.find("third", [person_key("third", token(0))]) is None
+
+
+async def test_a_customer_who_logged_in_long_ago_is_still_who_visited_yesterday(client: redis.asyncio.Redis) -> None:
+    people = People(client, SHARDS)
+    await people.settle([sighted(1, token(0), token(1))], LIVES, 0)
+    [journey] = [key async for key in client.scan_iter(match="*journey*") if not await client.hexists(key, ALIAS)]
+    await client.delete(journey)  # its life is shorter
+    await people.settle([sighted(2, token(0))], LIVES, 0)
+    await people.settle([sighted(3, token(1))], LIVES, 0)
+    assert {entry.event_hash for entry in (await find(people, token(0))).entries} == {2, 3}

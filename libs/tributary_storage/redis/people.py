@@ -39,6 +39,15 @@ class Sighted(NamedTuple):
     """One per token; empty if the event is quarantined and proves nothing."""
 
 
+class Lives(NamedTuple):
+    """How long state lives after the last event that used it."""
+
+    journey_seconds: int
+    alias_seconds: int
+    """Of identity tokens that are another person's: longer, because an order may name a customer who logged in long
+    ago, and it is his journey of yesterday that led to it."""
+
+
 @dataclass(slots=True)
 class SettledPerson:
     """A person as the batch left it."""
@@ -83,12 +92,12 @@ class People:
         """Takes the Redis of role state and the shard count of its epoch."""
         self._journeys = Journeys(client, shards)
 
-    async def settle(self, events: Sequence[Sighted], life_seconds: int, slack_micros: int) -> list[SettledPerson]:
+    async def settle(self, events: Sequence[Sighted], lives: Lives, slack_micros: int) -> list[SettledPerson]:
         """Brings events into the journeys of their people, uniting people whom an event shows to be one.
 
         Args:
             events: In any order; each with at least one token.
-            life_seconds: How long a journey lives after this.
+            lives: How long state lives after this.
             slack_micros: How long after a conversion a touch may still count for it.
 
         Returns:
@@ -98,17 +107,17 @@ class People:
             StorageUnavailableError: The state store did not answer. Run the same again.
         """
         gatherings = _Gatherings(events)
-        await self._look_up(gatherings, gatherings.keys, life_seconds)
+        await self._look_up(gatherings, gatherings.keys, lives.alias_seconds)
         pending = gatherings.all()
         settled: dict[str, SettledPerson] = {}
         drains: list[tuple[str, str, bool]] = []
         for _ in range(_ROUNDS):
             if not pending:
                 break
-            await self._freeze(gatherings, life_seconds)
+            await self._freeze(gatherings, lives.alias_seconds)
             pending = gatherings.still(pending)
             changes = [_change(gathering, events) for gathering in pending]
-            answers = await self._journeys.apply(changes, life_seconds, slack_micros)
+            answers = await self._journeys.apply(changes, lives.journey_seconds, slack_micros)
             moved: list[_Gathering] = []
             for gathering, answer in zip(pending, answers, strict=True):
                 if isinstance(answer, MovedJourney):
@@ -121,7 +130,7 @@ class People:
             pending = gatherings.still(moved)
         else:
             raise RuntimeError("people do not settle: the aliases make a circle")
-        await self._journeys.drain(drains, life_seconds)
+        await self._journeys.drain(drains, lives.alias_seconds)
         return [settled[gathering.winner] for gathering in gatherings.all()]
 
     async def find(self, workspace: str, person_keys: Iterable[str]) -> Journey | None:
