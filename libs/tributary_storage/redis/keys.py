@@ -11,7 +11,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | log   | `trb:{l3}:orders:<bucket>`                 | hash   | claims at least 400 days   | dedup       |
 | log   | `trb:{l3}:verdicts`                        | hash   | for ever                   | dedup       |
 | log   | `trb:{l3}:dead:<group>`                    | stream | 30 days                    | its group   |
-| state | `trb:{p3}:journey:<person key>`            | hash   | see `people.Lives`          | attribution |
+| state | `trb:{p3}:journey:<person key>`            | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:click:<workspace>|<number>`      | string | longest send window        | attribution |
 | state | `trb:{c3}:conversion:<ws>|<conversion id>` | hash   | lookback + order window    | attribution |
 | state | `trb:{c3}:conversions`                     | stream | replay horizon             | attribution |
