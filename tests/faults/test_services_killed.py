@@ -19,8 +19,9 @@ def killing(*names: str):  # type: ignore[no-untyped-def]
 
     async def disturb(stack: Stack) -> None:
         for name in names:
-            await asyncio.sleep(1.0)  # traffic, not a wait for something
+            await asyncio.sleep(0.7)  # traffic, not a wait for something
             await asyncio.to_thread(stack.kill, name)
+            await asyncio.sleep(0.7)
             await asyncio.to_thread(stack.restart, name)
 
     return disturb
@@ -32,7 +33,7 @@ async def test_a_demo_in_which_everything_is_killed_once_ends_with_every_promise
     tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     result = await run_demo(
-        tmp_path / "stack", events=2_500, seed=3, events_per_second=120, show=Quiet(), disturb=killing(*names)
+        tmp_path / "stack", events=3_000, seed=3, events_per_second=250, show=Quiet(), disturb=killing(*names)
     )
 
     assert [check for check in result.checks if not check.ok] == []

@@ -27,6 +27,9 @@ from tributary_cli.stack.clickhouse_server import DATABASE
 from tributary_cli.stack.stack import Stack
 from tributary_runtime.clock import SystemClock
 
+_ENVIRONMENT: Final = {"TRIBUTARY_DELIVERY_CALL_SECONDS": "3"}
+"""The receiver is on this machine; and what a killed delivery has leased waits no longer than it must."""
+
 _SETTLE_SECONDS: Final = 90
 _QUIET_SECONDS: Final = 1.5
 _LOOK_SECONDS: Final = 0.1
@@ -94,7 +97,12 @@ async def run_demo(
     tally = Tally()
     async with AsyncExitStack() as closing:
         receiver = closing.enter_context(Receiver(workspace.webhook_secret))
-        stack = Stack(directory, workspaces=workspace.render(receiver.url), announce=show.announce)
+        stack = Stack(
+            directory,
+            workspaces=workspace.render(receiver.url),
+            environment=_ENVIRONMENT,
+            announce=show.announce,
+        )
         await asyncio.to_thread(stack.start)
         closing.push_async_callback(asyncio.to_thread, stack.stop)
         past, future = now - timedelta(days=60), now + timedelta(days=1)

@@ -34,8 +34,9 @@ class TrueConversion:
     shares: dict[str, tuple[Fraction, ...]]
     """Model -> share per touch; none where there is no touch."""
     touched_late: bool
+    refunded: bool
     refunded_later: bool
-    """Whether a refund came after it was credited."""
+    """Whether the refund certainly came after it was credited."""
     merged: bool
 
 
@@ -73,6 +74,7 @@ def _true_conversion(person: Person, purchase: Purchase) -> TrueConversion:
         touches=tuple(visit.channel for visit in touches),
         shares={model: _shares(model, touches, purchase) for model in MODELS},
         touched_late=any(visit.late for visit in touches),
+        refunded=purchase.refund_micros > 0,
         refunded_later=purchase.refund_micros > 0 and not purchase.refund_overtakes,
         merged=purchase.observed_by_backend_too,
     )
