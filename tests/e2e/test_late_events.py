@@ -21,7 +21,6 @@ from tests.support.shop import (
     credit,
     named,
     reasons,
-    touch,
 )
 from tributary.attribution.v1.conversion_pb2 import ConversionState
 
@@ -83,7 +82,7 @@ def test_a_touch_counts_from_the_start_of_the_window_to_the_conversion(edges: Sh
     state = edges.order(name).newest.state
     _check_sums(state)
     for model in MODELS:
-        assert credit(state, model) == {reason or touch(f"t-{name}"): (WHOLE, 100 * EURO)}
+        assert credit(state, model) == {reason or f"t-{name}": (WHOLE, 100 * EURO)}
 
 
 @pytest.mark.parametrize(
@@ -100,15 +99,15 @@ def test_a_touch_that_comes_late_revises_the_conversion_it_led_to(shop: Shop, so
     who = {"visitor_id": "v"}
     shop.accept(a_visit(on_time, MAIL, event_id="on-time", **who), an_order("o", ago=sold, **who), backfill=backfill)
     before = _settled_state(shop)
-    assert credit(before, "linear") == {touch("on-time"): (WHOLE, 100 * EURO)}
+    assert credit(before, "linear") == {"on-time": (WHOLE, 100 * EURO)}
 
     shop.accept(a_visit(late, PAID, event_id="late", **who), backfill=backfill)
     state = _settled_state(shop)
-    assert credit(state, "first_touch") == {touch("late"): (WHOLE, 100 * EURO)}
-    assert credit(state, "last_touch") == {touch("on-time"): (WHOLE, 100 * EURO)}
+    assert credit(state, "first_touch") == {"late": (WHOLE, 100 * EURO)}
+    assert credit(state, "last_touch") == {"on-time": (WHOLE, 100 * EURO)}
     assert credit(state, "linear") == {
-        touch("late"): (500_000, 50 * EURO),
-        touch("on-time"): (500_000, 50 * EURO),
+        "late": (500_000, 50 * EURO),
+        "on-time": (500_000, 50 * EURO),
     }
     found = shop.order("o")
     assert causes(found) == ["INITIAL", "LATE_TOUCHPOINT"]
@@ -145,12 +144,12 @@ def test_touches_at_the_same_moment_are_ordered_by_the_hash_of_their_ids(shop: S
     first, middle, last = sorted(
         ["one", "two", "three"], key=lambda event_id: xxhash.xxh64_intdigest(event_id.encode())
     )
-    assert set(credit(state, "first_touch")) == {touch(first)}
-    assert set(credit(state, "last_touch")) == {touch(last)}
+    assert set(credit(state, "first_touch")) == {first}
+    assert set(credit(state, "last_touch")) == {last}
     assert credit(state, "position_based") == {
-        touch(first): (400_000, 40 * EURO),
-        touch(middle): (200_000, 20 * EURO),
-        touch(last): (400_000, 40 * EURO),
+        first: (400_000, 40 * EURO),
+        middle: (200_000, 20 * EURO),
+        last: (400_000, 40 * EURO),
     }
 
 
@@ -191,7 +190,7 @@ def test_an_amount_is_split_to_the_last_micro(amounts: Shop, name: str) -> None:
     state = found.newest.state
     _check_sums(state)
     assert (state.value.currency_code, state.value.amount_micros) == (currency, micros)
-    ids = [touch(event_id) for *_, event_id in _three_touches(name)]
+    ids = [event_id for *_, event_id in _three_touches(name)]
     shares = dict(zip(ids, zip([333_334, 333_333, 333_333], split, strict=True), strict=True))
     assert credit(state, "linear") == shares
     assert credit(state, "last_touch") == {ids[2]: (WHOLE, micros)}
@@ -203,7 +202,7 @@ def test_an_amount_is_split_to_the_last_micro(amounts: Shop, name: str) -> None:
 def test_a_conversion_without_value_has_credit_and_no_money(shop: Shop) -> None:
     shop.accept(a_visit(timedelta(hours=3), visitor_id="v", event_id="t"), an_order("o", None, visitor_id="v"))
     state = _settled_state(shop)
-    assert credit(state, "linear") == {touch("t"): (WHOLE, 0)}
+    assert credit(state, "linear") == {"t": (WHOLE, 0)}
     assert state.value.currency_code == ""
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.support.shop import EURO, Shop, a_visit, an_order, causes, credit, named, reasons, touch
+from tests.support.shop import EURO, Shop, a_visit, an_order, causes, credit, named, reasons
 from tributary.event.v1.context_pb2 import OBSERVER_BACKEND, OBSERVER_BROWSER
 from tributary.event.v1.event_pb2 import Event
 
@@ -42,7 +42,7 @@ def test_browser_and_backend_make_one_conversion_with_the_backends_value(shop: S
         found = shop.order("1001")
         state = found.newest.state
         assert list(state.observation_event_ids) == ["from-browser", "from-backend"]  # in event order
-        assert credit(state, "last_touch") == {touch("touch"): (1_000_000, 100 * EURO)}
+        assert credit(state, "last_touch") == {"touch": (1_000_000, 100 * EURO)}
         assert causes(found)[0] == "INITIAL"
         assert "OBSERVATION_MERGED" in causes(found)
 

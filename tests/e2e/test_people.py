@@ -19,13 +19,12 @@ from tests.support.shop import (
     causes,
     code_of,
     credit,
-    touch,
 )
 from tributary.event.v1.event_pb2 import Event
 
 pytestmark = pytest.mark.timeout(120)
 
-WHOLE = {touch("on-laptop"): (500_000, 50 * EURO), touch("on-phone"): (500_000, 50 * EURO)}
+WHOLE = {"on-laptop": (500_000, 50 * EURO), "on-phone": (500_000, 50 * EURO)}
 
 
 def _visits() -> list[Event]:
@@ -57,7 +56,7 @@ def test_devices_linked_before_the_conversion_share_its_credit_at_once(shop: Sho
 def test_devices_linked_when_the_conversion_is_known_revise_it(shop: Shop, ago: timedelta) -> None:
     shop.accept(*_visits(), _order())
     shop.wait_until_settled()
-    assert credit(shop.order("o").newest.state, "linear") == {touch("on-laptop"): (1_000_000, 100 * EURO)}
+    assert credit(shop.order("o").newest.state, "linear") == {"on-laptop": (1_000_000, 100 * EURO)}
     shop.accept(*_logins(ago))
     shop.wait_until_settled()
     found = shop.order("o")
@@ -104,7 +103,7 @@ def test_a_plain_address_and_its_hash_are_one_person(shop: Shop) -> None:
         an_order("o", email_sha256=hashed.upper()),
     )
     shop.wait_until_settled()
-    assert credit(shop.order("o").newest.state, "linear") == {touch("t"): (1_000_000, 100 * EURO)}
+    assert credit(shop.order("o").newest.state, "linear") == {"t": (1_000_000, 100 * EURO)}
     assert shop.journey(identifiers={"email": "anna@shop.example"}).person_id == shop.order("o").newest.state.person_id
 
 
@@ -127,4 +126,4 @@ def test_a_quarantined_event_links_nobody(shop: Shop) -> None:
     shop.send(bot)
     shop.accept(a_login(timedelta(hours=5), visitor_id="laptop", customer_id="anna"))
     shop.wait_until_settled()
-    assert credit(shop.order("o").newest.state, "linear") == {touch("on-laptop"): (1_000_000, 100 * EURO)}
+    assert credit(shop.order("o").newest.state, "linear") == {"on-laptop": (1_000_000, 100 * EURO)}

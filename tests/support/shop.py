@@ -13,7 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import grpc
-import xxhash
 
 from tests.support.eventually import eventually
 from tests.support.inbox import Inbox, Webhook
@@ -235,13 +234,8 @@ def code_of(error: grpc.RpcError) -> grpc.StatusCode:
     return code
 
 
-def touch(event_id: str) -> str:
-    """Returns how a touch names its event: journeys keep a hash of the id only."""
-    return f"x1:{xxhash.xxh64_hexdigest(event_id.encode())}"
-
-
 def credit(state: ConversionState, model: str) -> dict[str, tuple[int, int]]:
-    """Returns `touch(event id)` -> (credit, value), in micros; what nobody earned under its reason."""
+    """Returns touch event id -> (credit, value), in micros; what nobody earned under its reason."""
     place = [applied.name for applied in state.models].index(model)
     shares = {
         touch.event_id: (touch.credits[place].credit_micros, touch.credits[place].value_micros)
