@@ -6,6 +6,8 @@ import random
 import socket
 from contextlib import AsyncExitStack
 
+import httpx
+
 from tributary_delivery.attempt import AttemptRules
 from tributary_delivery.destinations import DESTINATIONS
 from tributary_delivery.dispatcher import Dispatcher
@@ -40,6 +42,7 @@ async def main(settings: DeliverySettings) -> None:
     """Builds the service from its parts and serves until SIGTERM."""
     clock, workspaces = SystemClock(), WorkspacesFile.load(settings.workspaces_file)
     rules = AttemptRules(Backoff(), random.Random(), settings.delivery_horizon_seconds)  # noqa: S311 - jitter
+    tls = httpx.create_ssl_context()
     async with AsyncExitStack() as closing:  # closes in reverse order
         state_url, jobs_url = settings.state_url.get_secret_value(), settings.jobs_url.get_secret_value()
         state_store = await closing.enter_async_context(connect(state_url, name="delivery-state"))
@@ -55,7 +58,7 @@ async def main(settings: DeliverySettings) -> None:
         pace = Pace(settings.delivery_concurrency, settings.delivery_call_seconds, settings.delivery_margin_seconds)
 
         def make_lane(lane: Lane, destination: WebhookDestination) -> LaneRunner:
-            made = DESTINATIONS[destination.type](destination, call_seconds=settings.delivery_call_seconds)
+            made = DESTINATIONS[destination.type](destination, call_seconds=settings.delivery_call_seconds, tls=tls)
             return LaneRunner(lane, destination, made, stores, rules, clock, pace)
 
         dispatcher = Dispatcher(workspaces, make_lane)

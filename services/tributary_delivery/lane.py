@@ -114,6 +114,7 @@ class LaneRunner:
         self._outbox = Outbox(*ours, stores.jobs, stores.states, stores.ledger, most=most, wake=self.wake)
         self._in_flight: set[asyncio.Task[None]] = set()
         self._quota_free_seconds = 0.0
+        self._quota_room = pace.concurrency
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -154,7 +155,8 @@ class LaneRunner:
         if not room or self._outbox.is_stuck or quota_seconds > 0:
             await self._pause(max(quota_seconds, self._circuit.wait_seconds) or _LOOK_SECONDS)
             return
-        leased = await self._jobs.lease(self._lane, self._token, self._pace.lease_seconds, room)
+        most = min(room, self._quota_room)
+        leased = await self._jobs.lease(self._lane, self._token, self._pace.lease_seconds, most)
         # What is ours still, and came due because its outcome could not be written: leased anew, but not sent again.
         jobs = [job for job in leased.jobs if job.conversion_id not in self._outbox.held]
         if not leased.jobs:
@@ -197,7 +199,9 @@ class LaneRunner:
             return []
         per_minute = self.settings.quota.requests_per_minute
         granted, wait_seconds = await self._states.take_quota(self._lane, per_minute, len(ready))
+        self._quota_room = min(self._pace.concurrency, 2 * self._quota_room)
         if granted < len(ready):
+            self._quota_room = max(1, granted)  # what cannot be sent need not be leased and read
             self._quota_free_seconds = self._clock.monotonic_seconds() + wait_seconds
             await self._give_back([one.job.conversion_id for one in ready[granted:]], wait_seconds)
         return ready[:granted]

@@ -323,6 +323,21 @@ async def test_a_quota_holds_calls_back(rig: Rig, endpoint: Endpoint, lane: Lane
     assert len(endpoint.calls) == 5, "a quarter at once"
 
 
+async def test_replicas_keep_one_quota_together(rig: Rig, endpoint: Endpoint, lane: Lane) -> None:
+    for number in range(60):
+        message = await rig.publisher.publish(a_revision(lane, conversion_id=f"c1:{number}"), stored=False)
+        await rig.plan(lane, message)
+    settings = a_destination(endpoint.url, quota={"requests_per_minute": 120})
+    async with rig.running_lane(lane, settings), rig.running_lane(lane, settings), rig.running_lane(lane, settings):
+        await eventually_async(lambda: len(endpoint.calls) >= 34)
+    times = [call.at_seconds for call in endpoint.calls]
+    burst, per_second = 30, 91 / 61
+    for count, moment in enumerate(times, 1):
+        assert count <= burst + 1 + (moment - times[0] + 0.5) * per_second
+    assert endpoint.most_at_once == 1
+    assert len(endpoint.effects) == len(endpoint.calls)
+
+
 async def _waiting(rig: Rig, lane: Lane, count: int) -> bool:
     return await rig.stores.jobs.waiting(lane) == count
 

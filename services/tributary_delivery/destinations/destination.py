@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -81,11 +82,14 @@ class Destination(Protocol):
 class MakeDestination(Protocol):
     """How a destination is made."""
 
-    def __call__(self, settings: WebhookDestination, *, call_seconds: float) -> Destination:
+    def __call__(
+        self, settings: WebhookDestination, *, call_seconds: float, tls: ssl.SSLContext | None = None
+    ) -> Destination:
         """Makes one; nothing connects.
 
         Args:
             settings: What `workspaces.yaml` says of it.
             call_seconds: How long one call may take.
+            tls: How certificates are checked; made once for many destinations, it is slow to make.
         """
         ...

@@ -79,7 +79,7 @@ class Webhook:
             self._host, self._port, clock or SystemClock(), allow_private=allow_private, lookup=lookup
         )
         self._client = httpx.AsyncClient(
-            verify=tls or ssl.create_default_context(),
+            verify=tls or httpx.create_ssl_context(),
             # A handshake that the whole call's time-out cancels would leave its socket to the garbage collector.
             timeout=httpx.Timeout(call_seconds, connect=call_seconds / 3),
             limits=_CONNECTIONS,
