@@ -6,6 +6,7 @@ again, for its message id is the same, and whoever took it then ignores it now.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -60,19 +61,25 @@ class Preparation:
         """
         newest = await self._newest.read(self._lane.workspace, [job.conversion_id for job in jobs])
         prepared = Prepared()
+        known = []
         for job in jobs:
             revised = newest.get(job.conversion_id)
-            if revised is None:
-                # Neither Redis nor ClickHouse knows it: erased, or of an installation that was reset.
-                prepared.done.append((Settled(job.conversion_id, Settlement.DROPPED, job.revision), None))
+            if revised is not None:
+                known.append(self._decide_or_postpone(job, revised, prepared))
                 continue
-            try:
-                await self._decide(job, revised, prepared)
-            except UnavailableError as outage:
-                log.warning("delivery_postponed", destination=self._lane.destination, reason=str(outage))
-                again = Settled(job.conversion_id, Settlement.AGAIN, 0, delay_seconds=_POSTPONE_SECONDS)
-                prepared.done.append((again, None))
+            # Neither Redis nor ClickHouse knows it: erased, or of an installation that was reset.
+            log.warning("delivery_dropped", destination=self._lane.destination, conversion_id=job.conversion_id)
+            prepared.done.append((Settled(job.conversion_id, Settlement.DROPPED, job.revision), None))
+        await asyncio.gather(*known)
         return prepared
+
+    async def _decide_or_postpone(self, job: Job, revised: ConversionRevised, prepared: Prepared) -> None:
+        try:
+            await self._decide(job, revised, prepared)
+        except UnavailableError as outage:
+            log.warning("delivery_postponed", destination=self._lane.destination, reason=str(outage))
+            again = Settled(job.conversion_id, Settlement.AGAIN, 0, delay_seconds=_POSTPONE_SECONDS)
+            prepared.done.append((again, None))
 
     async def _decide(self, job: Job, revised: ConversionRevised, prepared: Prepared) -> None:
         taken, maybe_taken = await self._taken(job)

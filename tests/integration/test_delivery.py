@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.support.delivery import Rig, a_destination, a_rig
+from tests.support.delivery import Rig, a_destination, a_rig, prepare
 from tests.support.destinations import LOST, Answer, Endpoint, running_endpoint
 from tests.support.eventually import eventually_async
 from tests.support.revisions import Revision
@@ -22,10 +23,14 @@ from tributary.delivery.v1.delivery_pb2 import (
     Delivery,
 )
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
+from tributary_cli.stack.redis_server import RedisServer
+from tributary_delivery.destinations.destination import Message, Outcome
 from tributary_delivery.lane import Pace
 from tributary_delivery.ledger import Ledger
+from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.traces import parse_traceparent
+from tributary_storage.redis import keys
 from tributary_storage.redis.delivery_jobs import Lane, Settled, Settlement
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -350,3 +355,68 @@ async def test_what_is_pending_says_when_it_is_tried_next(rig: Rig, endpoint: En
     [delivery] = await rig.deliveries(lane, C)
     assert delivery.state == DELIVERY_STATE_PENDING
     assert delivery.due_time.ToSeconds() - delivery.attempt_time.ToSeconds() >= 600
+
+
+class Broken:
+    """A destination with a bug."""
+
+    def visible_id(self, revised: ConversionRevised) -> str:
+        return revised.state.conversion_id
+
+    async def send(self, message: Message) -> Outcome:
+        raise KeyError("a secret that no message may hold")
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_a_bug_of_ours_is_written_down_and_not_tried_for_ever(rig: Rig, lane: Lane) -> None:
+    await rig.plan(lane, await rig.publisher.publish(a_revision(lane)))
+    async with rig.running_lane(lane, a_destination(), destination=Broken(), horizon_seconds=0.05):
+        await eventually_async(idle(rig, lane))
+    [delivery] = await rig.deliveries(lane, C)
+    assert delivery.state == DELIVERY_STATE_DEAD
+    assert delivery.message == "Tributary failed: KeyError; its log says where."
+
+
+@dataclass
+class Jumping(SystemClock):
+    """The clock of a process that stands still for ten seconds again and again."""
+
+    seconds: float = 0.0
+
+    def monotonic_seconds(self) -> float:
+        self.seconds += 10.0
+        return self.seconds
+
+
+async def test_a_process_that_stood_still_too_long_before_the_call_does_not_make_it(
+    rig: Rig, endpoint: Endpoint, lane: Lane
+) -> None:
+    await rig.plan(lane, await rig.publisher.publish(a_revision(lane)))
+    async with rig.running_lane(lane, a_destination(endpoint.url), clock=Jumping(), pace=Pace(4, 0.2, 0.2)):
+        await eventually_async(lambda: _was_begun(rig, lane))
+    assert endpoint.calls == []
+    async with rig.running_lane(lane, a_destination(endpoint.url)):
+        await eventually_async(idle(rig, lane))
+    assert endpoint.created == {C: 1}
+
+
+async def _was_begun(rig: Rig, lane: Lane) -> bool:
+    return int(await rig.redis.hget(keys.job(lane.workspace, lane.destination, C), "a") or 0) > 1
+
+
+async def test_an_outage_of_the_jobs_store_is_waited_out(
+    rig: Rig, endpoint: Endpoint, lane: Lane, private_redis: RedisServer, clickhouse_url: str
+) -> None:
+    await prepare(private_redis.url)
+    async with a_rig(private_redis.url, clickhouse_url) as own:
+        await own.plan(lane, await own.publisher.publish(a_revision(lane)))
+        async with own.running_lane(lane, a_destination(endpoint.url)):
+            await eventually_async(lambda: endpoint.calls)
+            private_redis.kill()
+            private_redis.start()
+            await asyncio.to_thread(private_redis.wait_until_ready)
+            second = a_revision(lane, conversion_id="c1:two")
+            await own.plan(lane, await own.publisher.publish(second))
+            await eventually_async(lambda: len(endpoint.created) == 2, timeout_seconds=20)

@@ -22,12 +22,13 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import Delivery
 from tributary_cli.stack.services import ServiceProcess
 from tributary_delivery.attempt import AttemptRules
+from tributary_delivery.destinations import Destination
 from tributary_delivery.destinations.webhook import Webhook
 from tributary_delivery.lane import LaneRunner, Pace, Stores
 from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.newest import NewestRevisions
 from tributary_domain.backoff import Backoff
-from tributary_runtime.clock import SystemClock
+from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.destination_settings import WebhookDestination
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
@@ -120,11 +121,13 @@ class Rig:
         backoff: Backoff | None = None,
         horizon_seconds: float = 3600.0,
         pace: Pace = PACE,
+        destination: Destination | None = None,
+        clock: Clock | None = None,
     ) -> AsyncIterator[LaneRunner]:
         """Runs a lane; retries come soon."""
         rules = AttemptRules(backoff or Backoff(0.02, 0.1), random.Random(7), horizon_seconds)
-        webhook = Webhook(settings, call_seconds=pace.call_seconds)
-        runner = LaneRunner(lane, settings, webhook, stores or self.stores, rules, SystemClock(), pace)
+        called = destination or Webhook(settings, call_seconds=pace.call_seconds)
+        runner = LaneRunner(lane, settings, called, stores or self.stores, rules, clock or SystemClock(), pace)
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(runner.run(stop))
