@@ -420,3 +420,56 @@ async def test_an_outage_of_the_jobs_store_is_waited_out(
             second = a_revision(lane, conversion_id="c1:two")
             await own.plan(lane, await own.publisher.publish(second))
             await eventually_async(lambda: len(endpoint.created) == 2, timeout_seconds=20)
+
+
+async def _forget(rig: Rig) -> None:
+    """Lets the state store forget all conversions, as it does when their time is over."""
+    await rig.redis.delete(*[key async for key in rig.redis.scan_iter(match="trb:*:conversion:*")])
+
+
+async def test_a_conversion_that_redis_has_forgotten_is_sent_as_clickhouse_knows_it(
+    rig: Rig, endpoint: Endpoint, lane: Lane
+) -> None:
+    first = a_revision(lane)
+    await rig.publisher.publish(first)
+    await rig.plan(lane, await rig.publisher.publish(first.then(value_micros=7_000_000)))
+    await _forget(rig)
+    async with rig.running_lane(lane, a_destination(endpoint.url)):
+        await eventually_async(idle(rig, lane))
+    assert [call.data["value"]["amount_micros"] for call in endpoint.calls] == [7_000_000]
+
+
+async def test_a_conversion_that_nobody_knows_any_more_is_let_go(rig: Rig, endpoint: Endpoint, lane: Lane) -> None:
+    await rig.plan(lane, await rig.publisher.publish(a_revision(lane), stored=False))
+    await _forget(rig)
+    async with rig.running_lane(lane, a_destination(endpoint.url)):
+        await eventually_async(idle(rig, lane))
+    assert endpoint.calls == []
+
+
+@dataclass
+class Absent:
+    """A memory that cannot be asked now."""
+
+    asked: int = 0
+
+    async def deliveries(self, workspace: str, conversion_id: str) -> list[Delivery]:
+        self.asked += 1
+        raise StorageUnavailableError("ClickHouse did not answer.")
+
+    async def revisions(self, workspace: str, conversion_id: str) -> list[ConversionRevised]:
+        raise StorageUnavailableError("ClickHouse did not answer.")
+
+
+async def test_who_needs_the_ledgers_memory_waits_for_it_and_holds_nobody_up(
+    rig: Rig, endpoint: Endpoint, lane: Lane
+) -> None:
+    memory = Absent()
+    later = a_revision(lane, conversion_id="c1:old").then(value_micros=1_000_000)
+    await rig.plan(lane, await rig.publisher.publish(later))
+    await rig.plan(lane, await rig.publisher.publish(a_revision(lane)))
+    async with rig.running_lane(lane, a_destination(endpoint.url), stores=replace(rig.stores, memory=memory)):
+        await eventually_async(lambda: _waiting(rig, lane, 1))
+    assert endpoint.created == {C: 1}
+    assert memory.asked == 1
+    assert await rig.deliveries(lane, "c1:old") == []
