@@ -210,6 +210,23 @@ async def test_an_outage_is_told_as_one(private_redis: RedisServer) -> None:
 # -- keeping and trimming ---------------------------------------------------------------------------------------------
 
 
+async def test_what_an_answer_held_that_never_came_is_read_as_soon_as_redis_is_back(
+    private_redis: RedisServer, workspace: str
+) -> None:
+    async with connect(private_redis.url, name="tests") as client:
+        source, gone = a_source(client), a_source(client)
+        assert not await source.take_over()
+        async with running_admission(private_redis.url) as admission:
+            await admit(admission, workspace, 5)
+        assert await read_all(gone), "as far as Redis knows, the consumer has them"
+        private_redis.kill()
+        with pytest.raises(StorageUnavailableError):
+            await source.read()
+        private_redis.start()
+        private_redis.wait_until_ready()
+        assert event_ids(await read_all(source)) == [f"e{number:02}" for number in range(5)]
+
+
 async def finish(log: redis.asyncio.Redis, group: str) -> None:
     source = a_source(log, group=group)
     await source.ack(await read_all(source))

@@ -78,7 +78,25 @@ class EventLogSource:
         self._reading = _Reading(history=dict.fromkeys(self._all, "0"))
 
     async def read(self) -> Sequence[LogEntry]:
-        """Returns the next entries, oldest first within a shard and lane; waits up to a second, then returns none."""
+        """Returns the next entries, oldest first within a shard and lane; waits up to a second, then returns none.
+
+        A call that fails may have read entries nobody saw, which are this consumer's from then on: the next call looks
+        for them first.
+        """
+        try:
+            return await self._read_own() or await self._read_next()
+        except StorageUnavailableError:
+            self._reading.history = dict.fromkeys(self._all, "0")
+            raise
+
+    async def _read_own(self) -> list[LogEntry]:
+        while self._reading.history:
+            entries = await self._read_history()
+            if entries:
+                return entries
+        return []
+
+    async def _read_next(self) -> list[LogEntry]:
         entries = await self._read_new(self._streams["live"], block=False)
         if not entries:
             entries = await self._read_new(self._all, block=True)
@@ -90,11 +108,11 @@ class EventLogSource:
 
     async def take_over(self) -> Sequence[LogEntry]:
         """Returns entries read and never acknowledged: by this consumer's past life, or long ago by others."""
-        while self._reading.history:
-            entries = await self._read_history()
-            if entries:
-                return entries
-        return await self._claim_abandoned()
+        try:
+            return await self._read_own() or await self._claim_abandoned()
+        except StorageUnavailableError:
+            self._reading.history = dict.fromkeys(self._all, "0")
+            raise
 
     async def ack(self, entries: Sequence[LogEntry]) -> None:
         """Marks entries as done."""

@@ -93,7 +93,18 @@ class GroupReader:
         self._searched: dict[bytes, bytes] = {}
 
     async def read(self) -> list[StreamEntry]:
-        """Returns the next entries, oldest first within a stream; waits up to a second, then returns none."""
+        """Returns the next entries, oldest first within a stream; waits up to a second, then returns none.
+
+        A call that fails may have read entries nobody saw, which are this consumer's from then on: the next call looks
+        for them first.
+        """
+        try:
+            return await self._own() or await self._next()
+        except StorageUnavailableError:
+            self._history = dict.fromkeys(self._streams, b"0")
+            raise
+
+    async def _next(self) -> list[StreamEntry]:
         entries = await self._new(block=True)
         if entries and self._linger_seconds and len(entries) < self._entries:
             await asyncio.sleep(self._linger_seconds)
@@ -102,11 +113,18 @@ class GroupReader:
 
     async def take_over(self) -> list[StreamEntry]:
         """Returns what was read and never acknowledged: by this consumer's past life, or long ago by others."""
+        try:
+            return await self._own() or await self._abandoned()
+        except StorageUnavailableError:
+            self._history = dict.fromkeys(self._streams, b"0")
+            raise
+
+    async def _own(self) -> list[StreamEntry]:
         while self._history:
             entries = await self._past()
             if entries:
                 return entries
-        return await self._abandoned()
+        return []
 
     async def ack(self, entries: Sequence[StreamEntry]) -> None:
         """Marks entries as done. May run twice."""
