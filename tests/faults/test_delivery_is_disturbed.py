@@ -60,7 +60,7 @@ async def run_and_die(rig: Rig, lane: Lane, endpoint: Endpoint, chance: random.R
             await life
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_the_receiver_knows_every_conversion_as_it_is(rig: Rig, workspace: str, seed: int) -> None:
     chance = random.Random(seed)
     lane, lives, stop = Lane(workspace, "crm"), histories(workspace, chance), asyncio.Event()
