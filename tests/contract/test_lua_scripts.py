@@ -17,7 +17,7 @@ _PLACEHOLDER = re.compile(r"<[^>]*>")
 
 EXAMPLES = {
     **dict.fromkeys(("shard", "bucket"), 3),
-    **{"lane": "live", "group": "record", "workspace": "shop", "destination": "crm", "conversion_id": "c1:a"},
+    **{"lane": "live", "group": "record", "workspace": "shop", "destination": "crm", "conversion_id": "shop|c1:a"},
 }
 """What the functions of `keys` are called with; any text for what is not listed."""
 
