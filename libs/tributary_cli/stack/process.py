@@ -79,6 +79,11 @@ class ChildProcess:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def exit_status(self) -> int | None:
+        """How the last start ended, negative if by a signal; None while it runs, or if it was never started."""
+        return None if self._process is None else self._process.poll()
+
     def start(self) -> None:
         """Starts the process and returns at once; `wait_until_ready` says when it can be used.
 
