@@ -8,6 +8,7 @@ from typing import Final
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_RETRACT,
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
     DELIVERY_STATE_PENDING,
@@ -100,7 +101,9 @@ def _taken(attempt: Attempt) -> Taken:
     revised, first = attempt.revised, attempt.maybe_taken
     if attempt.operation == DELIVERY_OPERATION_CREATE and 0 < first < revised.revision:
         return Taken(first, _UNKNOWN_VALUE, counted=True)
-    return Taken(revised.revision, revised.state.value.amount_micros, revised.state.counted)
+    # Taken back without a creation that is certain: should it count again, it is created first.
+    unsure = first if attempt.operation == DELIVERY_OPERATION_RETRACT else 0
+    return Taken(revised.revision, revised.state.value.amount_micros, revised.state.counted, unsure)
 
 
 def _pause_seconds(number: int, outcome: Outcome, rules: AttemptRules) -> float:

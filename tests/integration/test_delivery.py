@@ -157,6 +157,23 @@ async def test_what_may_have_been_taken_is_taken_back_when_it_no_longer_counts(
     assert list(endpoint.effects.values())[-1].data["counted"] is False
 
 
+async def test_what_was_taken_back_without_a_creation_is_created_when_it_counts_again(
+    rig: Rig, endpoint: Endpoint, lane: Lane
+) -> None:
+    endpoint.answers.append(Answer(503))
+    first = a_revision(lane)
+    second = first.then(counted=False)
+    await rig.plan(lane, await rig.publisher.publish(first))
+    async with rig.running_lane(lane, a_destination(endpoint.url)) as runner:
+        await eventually_async(lambda: endpoint.calls)
+        for revision in (second, second.then(counted=True, value_micros=3_000_000)):
+            await rig.plan(lane, await rig.publisher.publish(revision))
+            runner.wake()
+            await eventually_async(idle(rig, lane))
+    assert endpoint.types(C)[-2:] == ["created", "updated"]
+    assert list(endpoint.effects.values())[-1].data["value"]["amount_micros"] == 3_000_000
+
+
 async def test_what_was_retracted_before_it_was_sent_is_never_sent(rig: Rig, endpoint: Endpoint, lane: Lane) -> None:
     first = a_revision(lane)
     for revision in (first, first.then(counted=False)):

@@ -14,7 +14,7 @@ it. A worked example, for destination "crm" and one conversion:
     plan revision 9 meanwhile      job {r 9}
     settle: again                  due in 2 s; the retry carries 7 again
     settle: taken 7                sent "7 ..."; 9 is newer: due now, a change
-    settle: given up instead       sent "7 -1 1 m": whether it has 7 is not known; 9 is due now, after 7 once more
+    settle: given up instead       sent "7 -1 1 m7": whether it has 7 is not known; 9 is due now, after 7 once more
 """
 
 from __future__ import annotations
@@ -66,8 +66,13 @@ class Taken:
     value_micros: int
     counted: bool
 
+    maybe_created: int = 0
+    """For what was taken back: the revision of a creation that was tried and never confirmed. 0: it was."""
+
     def written(self) -> str:
         """Returns it as it is kept."""
+        if self.maybe_created:
+            return f"{self.revision} -1 1 m{self.maybe_created}"
         return f"{self.revision} {self.value_micros} {int(self.counted)}"
 
     @classmethod
@@ -265,7 +270,7 @@ class DeliveryJobs:
 def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
     revision, attempts, plan_micros, tried, created, first, sent = answer
     taken = Taken.read(sent)
-    created_before = int(sent.split()[0]) if sent and taken is None else 0
+    created_before = int(sent.split()[3][1:]) if sent and taken is None else 0
     return Job(
         conversion_id=conversion_id,
         revision=int(revision),

@@ -24,7 +24,7 @@ for number = 1, (#KEYS - 2) / 2 do
         redis.call('SET', sent, remember, 'EX', life)
       elseif fields[3] ~= '0' then
         -- A creation was tried, and never heard of: `m`, it may have been taken.
-        redis.call('SET', sent, fields[3] .. ' -1 1 m', 'NX', 'EX', life)
+        redis.call('SET', sent, fields[3] .. ' -1 1 m' .. fields[3], 'NX', 'EX', life)
       end
       if what == 'given_up' then redis.call('HINCRBY', state, 'dead', 1) end
       if tonumber(fields[2]) > tonumber(revision) then
