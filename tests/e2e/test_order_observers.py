@@ -126,10 +126,12 @@ def test_an_event_id_sent_again_with_another_order_id_is_a_conflict(shop: Shop) 
 
 
 def test_an_event_sent_again_with_another_time_is_a_duplicate(shop: Shop) -> None:
-    shop.accept(_of_backend())
+    (first,) = shop.accept(_of_backend())
     again = _of_backend()
     again.event_time.seconds += 60
     (verdict,) = shop.send(again)
     assert (named(verdict), reasons(verdict)) == ("DUPLICATE", [])
+    assert (verdict.first_verdict, verdict.conversion_id) == (first.verdict, first.conversion_id)
+    assert abs(verdict.first_accept_time.seconds - first.first_accept_time.seconds) <= 128
     shop.wait_until_settled()
     assert len(shop.order("1001").revisions) == 1
