@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -57,8 +58,20 @@ async def _examine(data: Path) -> list[Check]:
         said = f"no TRIBUTARY_*_URL is set, and no local installation runs in {data}"
         found = Check("installation", False, said, "Start one with `tributary up`, or set the variables of yours.")
         return [found, *check_local_parts()]
-    os.environ.update(settings_of(installation, StackDirectory(data)))  # pydantic reads settings nowhere else
-    return [*check_local_parts(), *await _examine_installation(os.environ)]
+    with _environment(settings_of(installation, StackDirectory(data))):
+        return [*check_local_parts(), *await _examine_installation(os.environ)]
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets environment variables for a while: pydantic reads settings nowhere else."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 async def _examine_installation(environ: Mapping[str, str]) -> list[Check]:

@@ -151,4 +151,7 @@ def _without_user(authority: str) -> str:
 def _is_personal(pair: str) -> bool:
     name, _, value = pair.partition("=")
     kind, _ = _PARAMETERS.get(name.lower(), ("", ""))
-    return bool(kind == PERSONAL and value) or _EMAIL.search(unquote_plus(pair)) is not None
+    if kind == PERSONAL and value:
+        return True
+    # As it stands too: a "+" that is meant, as in ann+shop@example.com, is a blank only to whoever decodes it.
+    return _EMAIL.search(pair) is not None or _EMAIL.search(unquote_plus(pair)) is not None

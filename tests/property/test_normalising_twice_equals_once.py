@@ -52,3 +52,7 @@ def test_a_url(url: str) -> None:
 def test_no_e_mail_address_is_left_in_a_url(email: str, template: str) -> None:
     for written in (email, email.replace("@", "%40")):
         assert not looks_personal(read_url(template.format(written)).cleaned)
+
+
+def test_an_address_with_a_plus_is_cut_though_decoding_makes_it_a_blank() -> None:
+    assert not looks_personal(read_url("https://a.example/?x=+@0.aa").cleaned)

@@ -108,7 +108,11 @@ class Receiver:
 
             def do_POST(self) -> None:
                 """Answers one request."""
-                body = self.rfile.read(int(self.headers.get("content-length", "0")))
+                length = int(self.headers.get("content-length", "0"))
+                body = self.rfile.read(length)
+                if len(body) < length:  # the sender died while it sent: no message, and nobody to answer
+                    self.close_connection = True
+                    return
                 headers = [self.headers.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature")]
                 self.send_response(receiver.take(headers[0], headers[1], headers[2], body))
                 self.send_header("content-length", "0")
