@@ -96,7 +96,6 @@ ADJUSTMENT = _group(
     adjustment_id=128,
     cycle=64,
 )
-CONSENT_CHANGE = _group("consent_change", source=64)
 IDENTIFIERS = _alike(
     "identifiers", IDENTIFIER_CHARACTERS, "customer_id visitor_id email email_sha256 phone phone_sha256"
 )
@@ -120,7 +119,7 @@ CONTEXT = _group(
     app_id=128,
     app_version=64,
 )
-CONSENT = _group("consent", tcf_string=4096, gpp_string=4096, region=16)
+CONSENT = _group("consent", tcf_string=4096, gpp_string=4096, region=16, source=64)
 EXPERIMENT = _group("experiment", id=64, arm=64)
 HUMAN_CHECK = _group("human_check", token=4096)
 
@@ -128,7 +127,6 @@ _KINDS: Final[dict[str | None, tuple[TextGroup | None, tuple[tuple[str, TextGrou
     "touchpoint": (TOUCHPOINT, (("utm", UTM), ("ad", AD))),
     "conversion": (CONVERSION, (("recurrence", RECURRENCE), ("lead", LEAD))),
     "adjustment": (ADJUSTMENT, ()),
-    "consent_change": (CONSENT_CHANGE, ()),
 }
 """Kind -> its own texts, and those of its parts."""
 

@@ -418,10 +418,26 @@ async def test_health_measures_each_stage(stub: Stub, owner: KeyedWorkspace, cli
         " now64(6) FROM numbers(4)",
         {"workspace": owner.id},
     )
+    published = Revision(workspace=owner.id).message()
+    published.publish_time.GetCurrentTime()
+    published.cause_accept_time.FromMicroseconds(published.publish_time.ToMicroseconds() - 3_000_000)
+    published.revision = published.publish_time.ToMicroseconds()
+    await ConversionWriter(clickhouse).write([(published, published.SerializeToString())])
+    await clickhouse.execute(
+        "INSERT INTO deliveries (workspace, destination_id, conversion_id, revision, attempt, outcome, attempt_time)"
+        " VALUES (%(workspace)s, 'hook', %(conversion)s, %(revision)s, 1, 'OK', now64(6))",
+        {
+            "workspace": owner.id,
+            "conversion": published.state.conversion_id,
+            "revision": published.revision,
+        },
+    )
     await EventWriter(clickhouse).write(events(owner.id, "AA"))
     health = (await stub.GetPipelineHealth(contract.GetPipelineHealthRequest())).health
     counts = {latency.stage: latency.count for latency in health.latencies}
-    assert counts == {"accept_to_record": 2, "accept_to_credit": 0, "credit_to_delivery": 2}
+    expected = {"accept_to_record": 2, "accept_to_credit": 1, "credit_to_delivery": 3, "accept_to_delivery": 1}
+    assert counts == expected
+    assert health.latencies[3].p50.seconds == 3
     assert health.latencies[0].p50.seconds > 0
     (hook,) = health.destinations
     assert (hook.destination_id, hook.attempts, hook.success_ratio_micros) == ("hook", 4, 500_000)

@@ -19,7 +19,8 @@ Row = tuple[Any, ...]
 DELIVERY_COLUMNS: Final = (
     *("workspace", "destination_id", "conversion_id", "revision", "attempt"),
     *("operation", "state", "outcome", "status_code", "ineligible_reason", "message"),
-    *("visible_id", "destination_request_id", "click_id_family", "consent_basis", "currency", "value_micros"),
+    *("visible_id", "destination_request_id", "click_id_family", "click_id", "identifier_digests"),
+    *("sent_conversion_time", "consent_basis", "currency", "value_micros"),
     *("plan_time", "attempt_time", "due_time"),
 )
 
@@ -41,7 +42,10 @@ def delivery_row(workspace: str, delivery: Delivery) -> Row:
         *(workspace, delivery.destination_id, delivery.conversion_id, delivery.revision, delivery.attempts),
         *(_OPERATIONS[delivery.operation], _STATES[delivery.state], _OUTCOMES[delivery.outcome]),
         *(delivery.status_code, _REASONS[delivery.ineligible_reason], delivery.message),
-        *(delivery.visible_id, delivery.destination_request_id, delivery.click_id_family, delivery.consent_basis),
+        *(delivery.visible_id, delivery.destination_request_id, delivery.click_id_family, delivery.click_id),
+        dict(delivery.identifier_digests),
+        micros(delivery.sent_conversion_time) if delivery.HasField("sent_conversion_time") else None,
+        delivery.consent_basis,
         *(delivery.value.currency_code, delivery.value.amount_micros, plan),
         micros(delivery.attempt_time) if delivery.HasField("attempt_time") else plan,
         micros(delivery.due_time) if delivery.HasField("due_time") else None,
@@ -55,8 +59,8 @@ def delivery_of(row: Row) -> Delivery:
         row: The columns of `DELIVERY_COLUMNS` without the workspace; times in microseconds.
     """
     destination_id, conversion_id, revision, attempt, operation, state, outcome, status_code, *rest = row
-    reason, message, visible_id, request_id, click_id_family, consent_basis, currency, value_micros, *times = rest
-    plan, attempted, due = times
+    reason, message, visible_id, request_id, click_id_family, click_id, digests, *rest = rest
+    sent_time, consent_basis, currency, value_micros, plan, attempted, due = rest
     return Delivery(
         destination_id=destination_id,
         conversion_id=conversion_id,
@@ -74,6 +78,9 @@ def delivery_of(row: Row) -> Delivery:
         message=message,
         destination_request_id=request_id,
         click_id_family=click_id_family,
+        click_id=click_id,
+        identifier_digests=digests,
+        sent_conversion_time=None if sent_time is None else timestamp(sent_time),
         consent_basis=consent_basis,
         status_code=status_code,
     )

@@ -8,8 +8,8 @@ from typing import Final
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
 
-STAGES: Final = ("accept_to_record", "accept_to_credit", "credit_to_delivery")
-"""The stages, in the order of an event's way."""
+STAGES: Final = ("accept_to_record", "accept_to_credit", "credit_to_delivery", "accept_to_delivery")
+"""The stages, in the order of an event's way; the last is end to end."""
 
 
 @dataclass(frozen=True, slots=True)

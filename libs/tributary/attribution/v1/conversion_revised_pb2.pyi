@@ -45,6 +45,7 @@ class ConversionRevised(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     CAUSE_ACCEPT_TIME_FIELD_NUMBER: _builtins.int
     REPLACED_CONVERSION_TIME_FIELD_NUMBER: _builtins.int
+    REPORTING_VALUE_DELTA_MICROS_FIELD_NUMBER: _builtins.int
     workspace: _builtins.str
     """The workspace."""
     revision: _builtins.int
@@ -57,6 +58,8 @@ class ConversionRevised(_message.Message):
     """How the count changed: 1, 0 or -1."""
     traceparent: _builtins.str
     """W3C `traceparent` of the request whose event caused it."""
+    reporting_value_delta_micros: _builtins.int
+    """How the value in the reporting currency changed, signed micros."""
     @_builtins.property
     def state(self) -> _conversion_pb2.ConversionState:
         """The new state."""
@@ -111,10 +114,11 @@ class ConversionRevised(_message.Message):
         traceparent: _builtins.str = ...,
         cause_accept_time: _timestamp_pb2.Timestamp | None = ...,
         replaced_conversion_time: _timestamp_pb2.Timestamp | None = ...,
+        reporting_value_delta_micros: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cause_accept_time", b"cause_accept_time", "match", b"match", "posting_date", b"posting_date", "publish_time", b"publish_time", "replaced_conversion_time", b"replaced_conversion_time", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause_accept_time", b"cause_accept_time", "causes", b"causes", "causing_event_ids", b"causing_event_ids", "counted_delta", b"counted_delta", "deltas", b"deltas", "match", b"match", "posting_date", b"posting_date", "previous_revision", b"previous_revision", "publish_time", b"publish_time", "replaced_conversion_time", b"replaced_conversion_time", "revision", b"revision", "state", b"state", "traceparent", b"traceparent", "value_delta_micros", b"value_delta_micros", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause_accept_time", b"cause_accept_time", "causes", b"causes", "causing_event_ids", b"causing_event_ids", "counted_delta", b"counted_delta", "deltas", b"deltas", "match", b"match", "posting_date", b"posting_date", "previous_revision", b"previous_revision", "publish_time", b"publish_time", "replaced_conversion_time", b"replaced_conversion_time", "reporting_value_delta_micros", b"reporting_value_delta_micros", "revision", b"revision", "state", b"state", "traceparent", b"traceparent", "value_delta_micros", b"value_delta_micros", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -132,6 +136,7 @@ class CreditDelta(_message.Message):
     TOUCH_TIME_FIELD_NUMBER: _builtins.int
     CREDIT_MICROS_FIELD_NUMBER: _builtins.int
     VALUE_MICROS_FIELD_NUMBER: _builtins.int
+    REPORTING_VALUE_MICROS_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """The model."""
     touch_event_id: _builtins.str
@@ -140,6 +145,8 @@ class CreditDelta(_message.Message):
     """New minus old, in millionths of a conversion."""
     value_micros: _builtins.int
     """New minus old, in micros of the conversion's currency."""
+    reporting_value_micros: _builtins.int
+    """New minus old, in micros of the reporting currency."""
     @_builtins.property
     def source(self) -> _credit_pb2.TouchSource:
         """The source. Unset: what nobody earned."""
@@ -157,10 +164,11 @@ class CreditDelta(_message.Message):
         touch_time: _timestamp_pb2.Timestamp | None = ...,
         credit_micros: _builtins.int = ...,
         value_micros: _builtins.int = ...,
+        reporting_value_micros: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "touch_time", b"touch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_micros", b"credit_micros", "model", b"model", "source", b"source", "touch_event_id", b"touch_event_id", "touch_time", b"touch_time", "value_micros", b"value_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_micros", b"credit_micros", "model", b"model", "reporting_value_micros", b"reporting_value_micros", "source", b"source", "touch_event_id", b"touch_event_id", "touch_time", b"touch_time", "value_micros", b"value_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

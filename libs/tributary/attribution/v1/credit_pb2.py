@@ -27,23 +27,23 @@ from tributary.dedup.v1 import admitted_events_pb2 as tributary_dot_dedup_dot_v1
 from tributary.event.v1 import touchpoint_pb2 as tributary_dot_event_dot_v1_dot_touchpoint__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tributary/attribution/v1/credit.proto\x12\x18tributary.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(tributary/dedup/v1/admitted_events.proto\x1a#tributary/event/v1/touchpoint.proto\"\x91\x02\n\rCreditedTouch\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12.\n\ntouch_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\".tributary.event.v1.TouchpointKind\x12\x35\n\x06source\x18\x04 \x01(\x0b\x32%.tributary.attribution.v1.TouchSource\x12\x36\n\x07\x63redits\x18\x05 \x03(\x0b\x32%.tributary.attribution.v1.ModelCredit\x12\x1d\n\x15just_after_conversion\x18\x06 \x01(\x08\"\xfb\x01\n\x0bTouchSource\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x13\n\x0bsub_channel\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0e\n\x06medium\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61mpaign\x18\x05 \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x06 \x01(\t\x12\x0c\n\x04term\x18\x07 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x08 \x01(\t\x12\"\n\x02\x61\x64\x18\t \x01(\x0b\x32\x16.tributary.event.v1.Ad\x12.\n\tclick_ids\x18\n \x03(\x0b\x32\x1b.tributary.dedup.v1.ClickId\x12\x0c\n\x04rule\x18\x0b \x01(\t\":\n\x0bModelCredit\x12\x15\n\rcredit_micros\x18\x01 \x01(\x05\x12\x14\n\x0cvalue_micros\x18\x02 \x01(\x03\"\x7f\n\x12UnattributedCredit\x12\x15\n\rcredit_micros\x18\x01 \x01(\x05\x12\x14\n\x0cvalue_micros\x18\x02 \x01(\x03\x12<\n\x06reason\x18\x03 \x01(\x0e\x32,.tributary.attribution.v1.UnattributedReason\"w\n\x0c\x41ppliedModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x42\n\x0cunattributed\x18\x03 \x01(\x0b\x32,.tributary.attribution.v1.UnattributedCredit*\xa6\x02\n\x12UnattributedReason\x12#\n\x1fUNATTRIBUTED_REASON_UNSPECIFIED\x10\x00\x12%\n!UNATTRIBUTED_REASON_NO_TOUCHPOINT\x10\x01\x12&\n\"UNATTRIBUTED_REASON_OUTSIDE_WINDOW\x10\x02\x12(\n$UNATTRIBUTED_REASON_ONLY_QUARANTINED\x10\x03\x12\"\n\x1eUNATTRIBUTED_REASON_NO_CONSENT\x10\x04\x12+\n\'UNATTRIBUTED_REASON_EXCLUDED_BY_SETTING\x10\x05\x12!\n\x1dUNATTRIBUTED_REASON_ANONYMOUS\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%tributary/attribution/v1/credit.proto\x12\x18tributary.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(tributary/dedup/v1/admitted_events.proto\x1a#tributary/event/v1/touchpoint.proto\"\xaa\x02\n\rCreditedTouch\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12.\n\ntouch_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\".tributary.event.v1.TouchpointKind\x12\x35\n\x06source\x18\x04 \x01(\x0b\x32%.tributary.attribution.v1.TouchSource\x12\x36\n\x07\x63redits\x18\x05 \x03(\x0b\x32%.tributary.attribution.v1.ModelCredit\x12\x1d\n\x15just_after_conversion\x18\x06 \x01(\x08\x12\x17\n\x0fspend_join_step\x18\x07 \x01(\t\"\xfb\x01\n\x0bTouchSource\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x13\n\x0bsub_channel\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0e\n\x06medium\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61mpaign\x18\x05 \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x06 \x01(\t\x12\x0c\n\x04term\x18\x07 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x08 \x01(\t\x12\"\n\x02\x61\x64\x18\t \x01(\x0b\x32\x16.tributary.event.v1.Ad\x12.\n\tclick_ids\x18\n \x03(\x0b\x32\x1b.tributary.dedup.v1.ClickId\x12\x0c\n\x04rule\x18\x0b \x01(\t\"Z\n\x0bModelCredit\x12\x15\n\rcredit_micros\x18\x01 \x01(\x05\x12\x14\n\x0cvalue_micros\x18\x02 \x01(\x03\x12\x1e\n\x16reporting_value_micros\x18\x03 \x01(\x03\"\x9f\x01\n\x12UnattributedCredit\x12\x15\n\rcredit_micros\x18\x01 \x01(\x05\x12\x14\n\x0cvalue_micros\x18\x02 \x01(\x03\x12<\n\x06reason\x18\x03 \x01(\x0e\x32,.tributary.attribution.v1.UnattributedReason\x12\x1e\n\x16reporting_value_micros\x18\x04 \x01(\x03\"w\n\x0c\x41ppliedModel\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x42\n\x0cunattributed\x18\x03 \x01(\x0b\x32,.tributary.attribution.v1.UnattributedCredit*\xa6\x02\n\x12UnattributedReason\x12#\n\x1fUNATTRIBUTED_REASON_UNSPECIFIED\x10\x00\x12%\n!UNATTRIBUTED_REASON_NO_TOUCHPOINT\x10\x01\x12&\n\"UNATTRIBUTED_REASON_OUTSIDE_WINDOW\x10\x02\x12(\n$UNATTRIBUTED_REASON_ONLY_QUARANTINED\x10\x03\x12\"\n\x1eUNATTRIBUTED_REASON_NO_CONSENT\x10\x04\x12+\n\'UNATTRIBUTED_REASON_EXCLUDED_BY_SETTING\x10\x05\x12!\n\x1dUNATTRIBUTED_REASON_ANONYMOUS\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.attribution.v1.credit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_UNATTRIBUTEDREASON']._serialized_start=1020
-  _globals['_UNATTRIBUTEDREASON']._serialized_end=1314
+  _globals['_UNATTRIBUTEDREASON']._serialized_start=1110
+  _globals['_UNATTRIBUTEDREASON']._serialized_end=1404
   _globals['_CREDITEDTOUCH']._serialized_start=180
-  _globals['_CREDITEDTOUCH']._serialized_end=453
-  _globals['_TOUCHSOURCE']._serialized_start=456
-  _globals['_TOUCHSOURCE']._serialized_end=707
-  _globals['_MODELCREDIT']._serialized_start=709
-  _globals['_MODELCREDIT']._serialized_end=767
-  _globals['_UNATTRIBUTEDCREDIT']._serialized_start=769
-  _globals['_UNATTRIBUTEDCREDIT']._serialized_end=896
-  _globals['_APPLIEDMODEL']._serialized_start=898
-  _globals['_APPLIEDMODEL']._serialized_end=1017
+  _globals['_CREDITEDTOUCH']._serialized_end=478
+  _globals['_TOUCHSOURCE']._serialized_start=481
+  _globals['_TOUCHSOURCE']._serialized_end=732
+  _globals['_MODELCREDIT']._serialized_start=734
+  _globals['_MODELCREDIT']._serialized_end=824
+  _globals['_UNATTRIBUTEDCREDIT']._serialized_start=827
+  _globals['_UNATTRIBUTEDCREDIT']._serialized_end=986
+  _globals['_APPLIEDMODEL']._serialized_start=988
+  _globals['_APPLIEDMODEL']._serialized_end=1107
 # @@protoc_insertion_point(module_scope)

@@ -76,6 +76,7 @@ class CreditedTouch(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     CREDITS_FIELD_NUMBER: _builtins.int
     JUST_AFTER_CONVERSION_FIELD_NUMBER: _builtins.int
+    SPEND_JOIN_STEP_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """The event of the touch: the first, where several fold into one. Journeys keep no texts, so it is named "x1:" and the
     16 hexadecimal digits of the xxHash64 of its event id; `QueryService` answers the event id itself.
@@ -84,6 +85,10 @@ class CreditedTouch(_message.Message):
     """What kind of contact it was."""
     just_after_conversion: _builtins.bool
     """Whether it happened up to 2 seconds after its conversion, in the same session, and counts as before it."""
+    spend_join_step: _builtins.str
+    """How its spend is found: "explicit_ids", "gad_campaignid", "utm_id", "mapping", "name". Empty: there is none, or
+    nobody looked.
+    """
     @_builtins.property
     def touch_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -105,10 +110,11 @@ class CreditedTouch(_message.Message):
         source: Global___TouchSource | None = ...,
         credits: _abc.Iterable[Global___ModelCredit] | None = ...,
         just_after_conversion: _builtins.bool = ...,
+        spend_join_step: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "touch_time", b"touch_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "event_id", b"event_id", "just_after_conversion", b"just_after_conversion", "kind", b"kind", "source", b"source", "touch_time", b"touch_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credits", b"credits", "event_id", b"event_id", "just_after_conversion", b"just_after_conversion", "kind", b"kind", "source", b"source", "spend_join_step", b"spend_join_step", "touch_time", b"touch_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -188,19 +194,23 @@ class ModelCredit(_message.Message):
 
     CREDIT_MICROS_FIELD_NUMBER: _builtins.int
     VALUE_MICROS_FIELD_NUMBER: _builtins.int
+    REPORTING_VALUE_MICROS_FIELD_NUMBER: _builtins.int
     credit_micros: _builtins.int
     """The share of the conversion, in millionths."""
     value_micros: _builtins.int
     """The share of the conversion's value, in micros of its currency. Split by the model's weights, to the last micro."""
+    reporting_value_micros: _builtins.int
+    """The share of the value in the reporting currency, split again after conversion. 0 where there is no rate."""
     def __init__(
         self,
         *,
         credit_micros: _builtins.int = ...,
         value_micros: _builtins.int = ...,
+        reporting_value_micros: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_micros", b"credit_micros", "value_micros", b"value_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_micros", b"credit_micros", "reporting_value_micros", b"reporting_value_micros", "value_micros", b"value_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -215,22 +225,26 @@ class UnattributedCredit(_message.Message):
     CREDIT_MICROS_FIELD_NUMBER: _builtins.int
     VALUE_MICROS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    REPORTING_VALUE_MICROS_FIELD_NUMBER: _builtins.int
     credit_micros: _builtins.int
     """The share of the conversion, in millionths: 0 or 1 000 000."""
     value_micros: _builtins.int
     """The share of the value."""
     reason: Global___UnattributedReason.ValueType
     """Why. Unspecified where the share is 0."""
+    reporting_value_micros: _builtins.int
+    """As `ModelCredit.reporting_value_micros`."""
     def __init__(
         self,
         *,
         credit_micros: _builtins.int = ...,
         value_micros: _builtins.int = ...,
         reason: Global___UnattributedReason.ValueType = ...,
+        reporting_value_micros: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_micros", b"credit_micros", "reason", b"reason", "value_micros", b"value_micros"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_micros", b"credit_micros", "reason", b"reason", "reporting_value_micros", b"reporting_value_micros", "value_micros", b"value_micros"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

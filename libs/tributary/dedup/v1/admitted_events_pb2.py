@@ -23,29 +23,30 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tributary.dedup.v1 import decision_pb2 as tributary_dot_dedup_dot_v1_dot_decision__pb2
 from tributary.event.v1 import event_pb2 as tributary_dot_event_dot_v1_dot_event__pb2
 from tributary.event.v1 import verdict_pb2 as tributary_dot_event_dot_v1_dot_verdict__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tributary/dedup/v1/admitted_events.proto\x12\x12tributary.dedup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etributary/event/v1/event.proto\x1a tributary/event/v1/verdict.proto\"C\n\x0e\x41\x64mittedEvents\x12\x31\n\nadmissions\x18\x01 \x03(\x0b\x32\x1d.tributary.dedup.v1.Admission\"~\n\tAdmission\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x13\n\x0btraceparent\x18\x02 \x01(\t\x12\x39\n\x0e\x61\x63\x63\x65pt_context\x18\x03 \x01(\x0b\x32!.tributary.dedup.v1.AcceptContext\x12\x0e\n\x06\x65vents\x18\x04 \x03(\x0c\"\x9b\x01\n\rAcceptContext\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61\x63kfill\x18\x02 \x01(\x08\x12\x1d\n\x15\x63hannel_rules_version\x18\x03 \x01(\x05\x12\x30\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0btraceparent\x18\x05 \x01(\t\"\xb2\x03\n\rAdmittedEvent\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x19.tributary.event.v1.Event\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12+\n\x07reasons\x18\x03 \x03(\x0b\x32\x1a.tributary.event.v1.Reason\x12\x17\n\x0fidentity_tokens\x18\x04 \x03(\t\x12=\n\x10\x63hannel_evidence\x18\x05 \x01(\x0b\x32#.tributary.dedup.v1.ChannelEvidence\x12\x16\n\x0epayload_digest\x18\x06 \x01(\x0c\x12\x15\n\rconversion_id\x18\x07 \x01(\t\x12\x16\n\x0e\x61\x64justment_key\x18\x08 \x01(\x0c\x12\x13\n\x0bsource_rank\x18\t \x01(\x05\x12\x19\n\x11sealed_match_keys\x18\n \x01(\x0c\x12,\n\x07visitor\x18\x0b \x01(\x0b\x32\x1b.tributary.dedup.v1.Visitor\x12\x1f\n\x17\x63lock_correction_micros\x18\x0c \x01(\x03\"\xc0\x02\n\x0f\x43hannelEvidence\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x13\n\x0bsub_channel\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0e\n\x06medium\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61mpaign\x18\x05 \x01(\t\x12\x0c\n\x04term\x18\x06 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x07 \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x08 \x01(\t\x12.\n\tclick_ids\x18\t \x03(\x0b\x32\x1b.tributary.dedup.v1.ClickId\x12\x0c\n\x04rule\x18\n \x01(\t\x12\x15\n\rrules_version\x18\x0b \x01(\x05\x12\x15\n\rreferrer_host\x18\x0c \x01(\t\x12\x1a\n\x12referrer_recovered\x18\r \x01(\x08\x12\x19\n\x11\x63ontinues_session\x18\x0e \x01(\x08\"X\n\x07\x43lickId\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12.\n\nclick_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"U\n\x07Visitor\x12\x0b\n\x03\x62ot\x18\x01 \x01(\x08\x12\x10\n\x08\x62ot_name\x18\x02 \x01(\t\x12\x14\n\x0c\x62ot_category\x18\x03 \x01(\t\x12\x15\n\raddress_token\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(tributary/dedup/v1/admitted_events.proto\x12\x12tributary.dedup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!tributary/dedup/v1/decision.proto\x1a\x1etributary/event/v1/event.proto\x1a tributary/event/v1/verdict.proto\"C\n\x0e\x41\x64mittedEvents\x12\x31\n\nadmissions\x18\x01 \x03(\x0b\x32\x1d.tributary.dedup.v1.Admission\"~\n\tAdmission\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x13\n\x0btraceparent\x18\x02 \x01(\t\x12\x39\n\x0e\x61\x63\x63\x65pt_context\x18\x03 \x01(\x0b\x32!.tributary.dedup.v1.AcceptContext\x12\x0e\n\x06\x65vents\x18\x04 \x03(\x0c\"\x9b\x01\n\rAcceptContext\x12\x12\n\napi_key_id\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61\x63kfill\x18\x02 \x01(\x08\x12\x1d\n\x15\x63hannel_rules_version\x18\x03 \x01(\x05\x12\x30\n\x0creceive_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0btraceparent\x18\x05 \x01(\t\"\xe2\x03\n\rAdmittedEvent\x12(\n\x05\x65vent\x18\x01 \x01(\x0b\x32\x19.tributary.event.v1.Event\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12+\n\x07reasons\x18\x03 \x03(\x0b\x32\x1a.tributary.event.v1.Reason\x12\x17\n\x0fidentity_tokens\x18\x04 \x03(\t\x12=\n\x10\x63hannel_evidence\x18\x05 \x01(\x0b\x32#.tributary.dedup.v1.ChannelEvidence\x12\x16\n\x0epayload_digest\x18\x06 \x01(\x0c\x12\x15\n\rconversion_id\x18\x07 \x01(\t\x12\x16\n\x0e\x61\x64justment_key\x18\x08 \x01(\x0c\x12\x13\n\x0bsource_rank\x18\t \x01(\x05\x12\x19\n\x11sealed_match_keys\x18\n \x01(\x0c\x12,\n\x07visitor\x18\x0b \x01(\x0b\x32\x1b.tributary.dedup.v1.Visitor\x12\x1f\n\x17\x63lock_correction_micros\x18\x0c \x01(\x03\x12.\n\x08\x64\x65\x63ision\x18\r \x01(\x0b\x32\x1c.tributary.dedup.v1.Decision\"\xc0\x02\n\x0f\x43hannelEvidence\x12\x0f\n\x07\x63hannel\x18\x01 \x01(\t\x12\x13\n\x0bsub_channel\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\x0e\n\x06medium\x18\x04 \x01(\t\x12\x10\n\x08\x63\x61mpaign\x18\x05 \x01(\t\x12\x0c\n\x04term\x18\x06 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x07 \x01(\t\x12\x13\n\x0b\x63\x61mpaign_id\x18\x08 \x01(\t\x12.\n\tclick_ids\x18\t \x03(\x0b\x32\x1b.tributary.dedup.v1.ClickId\x12\x0c\n\x04rule\x18\n \x01(\t\x12\x15\n\rrules_version\x18\x0b \x01(\x05\x12\x15\n\rreferrer_host\x18\x0c \x01(\t\x12\x1a\n\x12referrer_recovered\x18\r \x01(\x08\x12\x19\n\x11\x63ontinues_session\x18\x0e \x01(\x08\"X\n\x07\x43lickId\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12.\n\nclick_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"U\n\x07Visitor\x12\x0b\n\x03\x62ot\x18\x01 \x01(\x08\x12\x10\n\x08\x62ot_name\x18\x02 \x01(\t\x12\x14\n\x0c\x62ot_category\x18\x03 \x01(\t\x12\x15\n\raddress_token\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.dedup.v1.admitted_events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ADMITTEDEVENTS']._serialized_start=163
-  _globals['_ADMITTEDEVENTS']._serialized_end=230
-  _globals['_ADMISSION']._serialized_start=232
-  _globals['_ADMISSION']._serialized_end=358
-  _globals['_ACCEPTCONTEXT']._serialized_start=361
-  _globals['_ACCEPTCONTEXT']._serialized_end=516
-  _globals['_ADMITTEDEVENT']._serialized_start=519
-  _globals['_ADMITTEDEVENT']._serialized_end=953
-  _globals['_CHANNELEVIDENCE']._serialized_start=956
-  _globals['_CHANNELEVIDENCE']._serialized_end=1276
-  _globals['_CLICKID']._serialized_start=1278
-  _globals['_CLICKID']._serialized_end=1366
-  _globals['_VISITOR']._serialized_start=1368
-  _globals['_VISITOR']._serialized_end=1453
+  _globals['_ADMITTEDEVENTS']._serialized_start=198
+  _globals['_ADMITTEDEVENTS']._serialized_end=265
+  _globals['_ADMISSION']._serialized_start=267
+  _globals['_ADMISSION']._serialized_end=393
+  _globals['_ACCEPTCONTEXT']._serialized_start=396
+  _globals['_ACCEPTCONTEXT']._serialized_end=551
+  _globals['_ADMITTEDEVENT']._serialized_start=554
+  _globals['_ADMITTEDEVENT']._serialized_end=1036
+  _globals['_CHANNELEVIDENCE']._serialized_start=1039
+  _globals['_CHANNELEVIDENCE']._serialized_end=1359
+  _globals['_CLICKID']._serialized_start=1361
+  _globals['_CLICKID']._serialized_end=1449
+  _globals['_VISITOR']._serialized_start=1451
+  _globals['_VISITOR']._serialized_end=1536
 # @@protoc_insertion_point(module_scope)

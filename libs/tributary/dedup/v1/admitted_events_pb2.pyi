@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from tributary.dedup.v1 import decision_pb2 as _decision_pb2
 from tributary.event.v1 import event_pb2 as _event_pb2
 from tributary.event.v1 import verdict_pb2 as _verdict_pb2
 import builtins as _builtins
@@ -144,6 +145,7 @@ class AdmittedEvent(_message.Message):
     SEALED_MATCH_KEYS_FIELD_NUMBER: _builtins.int
     VISITOR_FIELD_NUMBER: _builtins.int
     CLOCK_CORRECTION_MICROS_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
     verdict: _verdict_pb2.Verdict.ValueType
     """What the door decided: ACCEPTED, QUARANTINED or REJECTED."""
     payload_digest: _builtins.bytes
@@ -180,6 +182,10 @@ class AdmittedEvent(_message.Message):
     def visitor(self) -> Global___Visitor:
         """What the user agent and address are."""
 
+    @_builtins.property
+    def decision(self) -> _decision_pb2.Decision:
+        """A decision about earlier events. Never from a caller; `event` has no kind then."""
+
     def __init__(
         self,
         *,
@@ -195,10 +201,11 @@ class AdmittedEvent(_message.Message):
         sealed_match_keys: _builtins.bytes = ...,
         visitor: Global___Visitor | None = ...,
         clock_correction_micros: _builtins.int = ...,
+        decision: _decision_pb2.Decision | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["channel_evidence", b"channel_evidence", "event", b"event", "visitor", b"visitor"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["channel_evidence", b"channel_evidence", "decision", b"decision", "event", b"event", "visitor", b"visitor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "event", b"event", "identity_tokens", b"identity_tokens", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "source_rank", b"source_rank", "verdict", b"verdict", "visitor", b"visitor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "decision", b"decision", "event", b"event", "identity_tokens", b"identity_tokens", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "source_rank", b"source_rank", "verdict", b"verdict", "visitor", b"visitor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tributary.common.v1 import money_pb2 as _money_pb2
 import builtins as _builtins
@@ -201,6 +203,26 @@ class Delivery(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class IdentifierDigestsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     DESTINATION_ID_FIELD_NUMBER: _builtins.int
     CONVERSION_ID_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
@@ -219,6 +241,9 @@ class Delivery(_message.Message):
     CLICK_ID_FAMILY_FIELD_NUMBER: _builtins.int
     CONSENT_BASIS_FIELD_NUMBER: _builtins.int
     STATUS_CODE_FIELD_NUMBER: _builtins.int
+    CLICK_ID_FIELD_NUMBER: _builtins.int
+    IDENTIFIER_DIGESTS_FIELD_NUMBER: _builtins.int
+    SENT_CONVERSION_TIME_FIELD_NUMBER: _builtins.int
     destination_id: _builtins.str
     """The destination's id in the workspace."""
     conversion_id: _builtins.str
@@ -247,6 +272,8 @@ class Delivery(_message.Message):
     """On what consent it was sent."""
     status_code: _builtins.int
     """HTTP or gRPC status of the last attempt. 0: none was received."""
+    click_id: _builtins.str
+    """The click id that was sent, pinned at first send: a correction must name the same. Empty: none."""
     @_builtins.property
     def plan_time(self) -> _timestamp_pb2.Timestamp:
         """When it was planned."""
@@ -262,6 +289,16 @@ class Delivery(_message.Message):
     @_builtins.property
     def value(self) -> _money_pb2.Money:
         """The value that was sent."""
+
+    @_builtins.property
+    def identifier_digests(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What the person was recognised by, as it was sent, by the destination's own name of the field: hashes only. A
+        correction repeats the same.
+        """
+
+    @_builtins.property
+    def sent_conversion_time(self) -> _timestamp_pb2.Timestamp:
+        """The conversion's time as it was sent, to the destination's precision."""
 
     def __init__(
         self,
@@ -284,10 +321,13 @@ class Delivery(_message.Message):
         click_id_family: _builtins.str = ...,
         consent_basis: _builtins.str = ...,
         status_code: _builtins.int = ...,
+        click_id: _builtins.str = ...,
+        identifier_digests: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        sent_conversion_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "due_time", b"due_time", "plan_time", b"plan_time", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "due_time", b"due_time", "plan_time", b"plan_time", "sent_conversion_time", b"sent_conversion_time", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "attempts", b"attempts", "click_id_family", b"click_id_family", "consent_basis", b"consent_basis", "conversion_id", b"conversion_id", "destination_id", b"destination_id", "destination_request_id", b"destination_request_id", "due_time", b"due_time", "ineligible_reason", b"ineligible_reason", "message", b"message", "operation", b"operation", "outcome", b"outcome", "plan_time", b"plan_time", "revision", b"revision", "state", b"state", "status_code", b"status_code", "value", b"value", "visible_id", b"visible_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "attempts", b"attempts", "click_id", b"click_id", "click_id_family", b"click_id_family", "consent_basis", b"consent_basis", "conversion_id", b"conversion_id", "destination_id", b"destination_id", "destination_request_id", b"destination_request_id", "due_time", b"due_time", "identifier_digests", b"identifier_digests", "ineligible_reason", b"ineligible_reason", "message", b"message", "operation", b"operation", "outcome", b"outcome", "plan_time", b"plan_time", "revision", b"revision", "sent_conversion_time", b"sent_conversion_time", "state", b"state", "status_code", b"status_code", "value", b"value", "visible_id", b"visible_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

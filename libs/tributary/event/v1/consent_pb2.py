@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tributary/event/v1/consent.proto\x12\x12tributary.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa4\x03\n\x07\x43onsent\x12\x34\n\nad_storage\x18\x01 \x01(\x0e\x32 .tributary.event.v1.ConsentState\x12;\n\x11\x61nalytics_storage\x18\x02 \x01(\x0e\x32 .tributary.event.v1.ConsentState\x12\x36\n\x0c\x61\x64_user_data\x18\x03 \x01(\x0e\x32 .tributary.event.v1.ConsentState\x12<\n\x12\x61\x64_personalization\x18\x04 \x01(\x0e\x32 .tributary.event.v1.ConsentState\x12\x39\n\x0fsale_or_sharing\x18\x05 \x01(\x0e\x32 .tributary.event.v1.ConsentState\x12\x12\n\ntcf_string\x18\x06 \x01(\t\x12\x12\n\ngpp_string\x18\x07 \x01(\t\x12\x0b\n\x03gpc\x18\x08 \x01(\x08\x12\x30\n\x0c\x63onsent_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06region\x18\n \x01(\t*b\n\x0c\x43onsentState\x12\x1d\n\x19\x43ONSENT_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONSENT_STATE_GRANTED\x10\x01\x12\x18\n\x14\x43ONSENT_STATE_DENIED\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tributary/event/v1/consent.proto\x12\x12tributary.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x03\n\x07\x43onsent\x12\x34\n\nad_storage\x18\x01 \x01(\x0e\x32 .tributary.event.v1.ConsentState\x12;\n\x11\x61nalytics_storage\x18\x02 \x01(\x0e\x32 .tributary.event.v1.ConsentState\x12\x36\n\x0c\x61\x64_user_data\x18\x03 \x01(\x0e\x32 .tributary.event.v1.ConsentState\x12<\n\x12\x61\x64_personalization\x18\x04 \x01(\x0e\x32 .tributary.event.v1.ConsentState\x12\x39\n\x0fsale_or_sharing\x18\x05 \x01(\x0e\x32 .tributary.event.v1.ConsentState\x12\x12\n\ntcf_string\x18\x06 \x01(\t\x12\x12\n\ngpp_string\x18\x07 \x01(\t\x12\x0b\n\x03gpc\x18\x08 \x01(\x08\x12\x30\n\x0c\x63onsent_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06region\x18\n \x01(\t\x12\x0e\n\x06source\x18\x0b \x01(\t*b\n\x0c\x43onsentState\x12\x1d\n\x19\x43ONSENT_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43ONSENT_STATE_GRANTED\x10\x01\x12\x18\n\x14\x43ONSENT_STATE_DENIED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.event.v1.consent_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONSENTSTATE']._serialized_start=512
-  _globals['_CONSENTSTATE']._serialized_end=610
+  _globals['_CONSENTSTATE']._serialized_start=528
+  _globals['_CONSENTSTATE']._serialized_end=626
   _globals['_CONSENT']._serialized_start=90
-  _globals['_CONSENT']._serialized_end=510
+  _globals['_CONSENT']._serialized_end=526
 # @@protoc_insertion_point(module_scope)

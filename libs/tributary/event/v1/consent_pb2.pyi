@@ -58,6 +58,7 @@ class Consent(_message.Message):
     GPC_FIELD_NUMBER: _builtins.int
     CONSENT_TIME_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     ad_storage: Global___ConsentState.ValueType
     """Storing ad cookies."""
     analytics_storage: Global___ConsentState.ValueType
@@ -76,6 +77,8 @@ class Consent(_message.Message):
     """Global Privacy Control: the browser sent `Sec-GPC: 1`."""
     region: _builtins.str
     """ISO 3166 region of the person: "DE", "US-CA". Chooses the default where nothing was said."""
+    source: _builtins.str
+    """Who says so: "cmp", "preference_centre", "support". At most 64 characters."""
     @_builtins.property
     def consent_time(self) -> _timestamp_pb2.Timestamp:
         """When the person decided. The newest decision wins; a later grant never upgrades what was collected without it."""
@@ -93,10 +96,11 @@ class Consent(_message.Message):
         gpc: _builtins.bool = ...,
         consent_time: _timestamp_pb2.Timestamp | None = ...,
         region: _builtins.str = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["consent_time", b"consent_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ad_personalization", b"ad_personalization", "ad_storage", b"ad_storage", "ad_user_data", b"ad_user_data", "analytics_storage", b"analytics_storage", "consent_time", b"consent_time", "gpc", b"gpc", "gpp_string", b"gpp_string", "region", b"region", "sale_or_sharing", b"sale_or_sharing", "tcf_string", b"tcf_string"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ad_personalization", b"ad_personalization", "ad_storage", b"ad_storage", "ad_user_data", b"ad_user_data", "analytics_storage", b"analytics_storage", "consent_time", b"consent_time", "gpc", b"gpc", "gpp_string", b"gpp_string", "region", b"region", "sale_or_sharing", b"sale_or_sharing", "source", b"source", "tcf_string", b"tcf_string"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -32,7 +32,7 @@ from tributary.event.v1 import identifiers_pb2 as tributary_dot_event_dot_v1_dot
 from tributary.event.v1 import touchpoint_pb2 as tributary_dot_event_dot_v1_dot_touchpoint__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etributary/event/v1/event.proto\x12\x12tributary.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tributary/event/v1/adjustment.proto\x1a\"tributary/event/v1/click_ids.proto\x1a tributary/event/v1/consent.proto\x1a tributary/event/v1/context.proto\x1a#tributary/event/v1/conversion.proto\x1a$tributary/event/v1/identifiers.proto\x1a#tributary/event/v1/touchpoint.proto\"\xd2\x07\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tsent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\ntouchpoint\x18\x04 \x01(\x0b\x32\x1e.tributary.event.v1.TouchpointH\x00\x12\x34\n\nconversion\x18\x05 \x01(\x0b\x32\x1e.tributary.event.v1.ConversionH\x00\x12\x34\n\nadjustment\x18\x06 \x01(\x0b\x32\x1e.tributary.event.v1.AdjustmentH\x00\x12\x30\n\x08identify\x18\x07 \x01(\x0b\x32\x1c.tributary.event.v1.IdentifyH\x00\x12;\n\x0e\x63onsent_change\x18\x08 \x01(\x0b\x32!.tributary.event.v1.ConsentChangeH\x00\x12\x34\n\x0bidentifiers\x18\t \x01(\x0b\x32\x1f.tributary.event.v1.Identifiers\x12/\n\tclick_ids\x18\n \x01(\x0b\x32\x1c.tributary.event.v1.ClickIds\x12\x33\n\x0b\x62rowser_ids\x18\x0b \x01(\x0b\x32\x1e.tributary.event.v1.BrowserIds\x12\x12\n\nsession_id\x18\x0c \x01(\t\x12,\n\x07\x63ontext\x18\r \x01(\x0b\x32\x1b.tributary.event.v1.Context\x12,\n\x07\x63onsent\x18\x0e \x01(\x0b\x32\x1b.tributary.event.v1.Consent\x12\x33\n\x0bhuman_check\x18\x0f \x01(\x0b\x32\x1e.tributary.event.v1.HumanCheck\x12=\n\nproperties\x18\x10 \x03(\x0b\x32).tributary.event.v1.Event.PropertiesEntry\x12*\n\x06origin\x18\x11 \x01(\x0e\x32\x1a.tributary.event.v1.Origin\x12,\n\x07traffic\x18\x12 \x01(\x0e\x32\x1b.tributary.event.v1.Traffic\x12\x32\n\nexperiment\x18\x13 \x01(\x0b\x32\x1e.tributary.event.v1.Experiment\x1a\x31\n\x0fPropertiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04kind\"\n\n\x08Identify\"\x1f\n\rConsentChange\x12\x0e\n\x06source\x18\x01 \x01(\t\"%\n\nExperiment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t*\xac\x01\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x0e\n\nORIGIN_WEB\x10\x01\x12\x0e\n\nORIGIN_APP\x10\x02\x12\x10\n\x0cORIGIN_STORE\x10\x03\x12\x10\n\x0cORIGIN_PHONE\x10\x04\x12\x12\n\x0eORIGIN_MESSAGE\x10\x05\x12\x10\n\x0cORIGIN_EMAIL\x10\x06\x12\x0e\n\nORIGIN_CRM\x10\x07\x12\x10\n\x0cORIGIN_OTHER\x10\x08*^\n\x07Traffic\x12\x17\n\x13TRAFFIC_UNSPECIFIED\x10\x00\x12\x12\n\x0eTRAFFIC_NORMAL\x10\x01\x12\x14\n\x10TRAFFIC_INTERNAL\x10\x02\x12\x10\n\x0cTRAFFIC_TEST\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etributary/event/v1/event.proto\x12\x12tributary.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tributary/event/v1/adjustment.proto\x1a\"tributary/event/v1/click_ids.proto\x1a tributary/event/v1/consent.proto\x1a tributary/event/v1/context.proto\x1a#tributary/event/v1/conversion.proto\x1a$tributary/event/v1/identifiers.proto\x1a#tributary/event/v1/touchpoint.proto\"\xd2\x07\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12.\n\nevent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tsent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\ntouchpoint\x18\x04 \x01(\x0b\x32\x1e.tributary.event.v1.TouchpointH\x00\x12\x34\n\nconversion\x18\x05 \x01(\x0b\x32\x1e.tributary.event.v1.ConversionH\x00\x12\x34\n\nadjustment\x18\x06 \x01(\x0b\x32\x1e.tributary.event.v1.AdjustmentH\x00\x12\x30\n\x08identify\x18\x07 \x01(\x0b\x32\x1c.tributary.event.v1.IdentifyH\x00\x12;\n\x0e\x63onsent_change\x18\x08 \x01(\x0b\x32!.tributary.event.v1.ConsentChangeH\x00\x12\x34\n\x0bidentifiers\x18\t \x01(\x0b\x32\x1f.tributary.event.v1.Identifiers\x12/\n\tclick_ids\x18\n \x01(\x0b\x32\x1c.tributary.event.v1.ClickIds\x12\x33\n\x0b\x62rowser_ids\x18\x0b \x01(\x0b\x32\x1e.tributary.event.v1.BrowserIds\x12\x12\n\nsession_id\x18\x0c \x01(\t\x12,\n\x07\x63ontext\x18\r \x01(\x0b\x32\x1b.tributary.event.v1.Context\x12,\n\x07\x63onsent\x18\x0e \x01(\x0b\x32\x1b.tributary.event.v1.Consent\x12\x33\n\x0bhuman_check\x18\x0f \x01(\x0b\x32\x1e.tributary.event.v1.HumanCheck\x12=\n\nproperties\x18\x10 \x03(\x0b\x32).tributary.event.v1.Event.PropertiesEntry\x12*\n\x06origin\x18\x11 \x01(\x0e\x32\x1a.tributary.event.v1.Origin\x12,\n\x07traffic\x18\x12 \x01(\x0e\x32\x1b.tributary.event.v1.Traffic\x12\x32\n\nexperiment\x18\x13 \x01(\x0b\x32\x1e.tributary.event.v1.Experiment\x1a\x31\n\x0fPropertiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x06\n\x04kind\"\n\n\x08Identify\"\x0f\n\rConsentChange\"%\n\nExperiment\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0b\n\x03\x61rm\x18\x02 \x01(\t*\xac\x01\n\x06Origin\x12\x16\n\x12ORIGIN_UNSPECIFIED\x10\x00\x12\x0e\n\nORIGIN_WEB\x10\x01\x12\x0e\n\nORIGIN_APP\x10\x02\x12\x10\n\x0cORIGIN_STORE\x10\x03\x12\x10\n\x0cORIGIN_PHONE\x10\x04\x12\x12\n\x0eORIGIN_MESSAGE\x10\x05\x12\x10\n\x0cORIGIN_EMAIL\x10\x06\x12\x0e\n\nORIGIN_CRM\x10\x07\x12\x10\n\x0cORIGIN_OTHER\x10\x08*^\n\x07Traffic\x12\x17\n\x13TRAFFIC_UNSPECIFIED\x10\x00\x12\x12\n\x0eTRAFFIC_NORMAL\x10\x01\x12\x14\n\x10TRAFFIC_INTERNAL\x10\x02\x12\x10\n\x0cTRAFFIC_TEST\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,10 +41,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENT_PROPERTIESENTRY']._loaded_options = None
   _globals['_EVENT_PROPERTIESENTRY']._serialized_options = b'8\001'
-  _globals['_ORIGIN']._serialized_start=1406
-  _globals['_ORIGIN']._serialized_end=1578
-  _globals['_TRAFFIC']._serialized_start=1580
-  _globals['_TRAFFIC']._serialized_end=1674
+  _globals['_ORIGIN']._serialized_start=1390
+  _globals['_ORIGIN']._serialized_end=1562
+  _globals['_TRAFFIC']._serialized_start=1564
+  _globals['_TRAFFIC']._serialized_end=1658
   _globals['_EVENT']._serialized_start=341
   _globals['_EVENT']._serialized_end=1319
   _globals['_EVENT_PROPERTIESENTRY']._serialized_start=1262
@@ -52,7 +52,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IDENTIFY']._serialized_start=1321
   _globals['_IDENTIFY']._serialized_end=1331
   _globals['_CONSENTCHANGE']._serialized_start=1333
-  _globals['_CONSENTCHANGE']._serialized_end=1364
-  _globals['_EXPERIMENT']._serialized_start=1366
-  _globals['_EXPERIMENT']._serialized_end=1403
+  _globals['_CONSENTCHANGE']._serialized_end=1348
+  _globals['_EXPERIMENT']._serialized_start=1350
+  _globals['_EXPERIMENT']._serialized_end=1387
 # @@protoc_insertion_point(module_scope)

@@ -278,21 +278,16 @@ Global___Identify: _TypeAlias = Identify  # noqa: Y015
 
 @_typing.final
 class ConsentChange(_message.Message):
-    """A person's decision about consent. The state is `Event.consent`, whose `consent_time` is required here."""
+    """A person's decision about consent: `Event.consent`, whose `consent_time` is required here."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SOURCE_FIELD_NUMBER: _builtins.int
-    source: _builtins.str
-    """Optional. Where the decision was made: "cmp", "preference_centre", "support". At most 64 characters."""
     def __init__(
         self,
-        *,
-        source: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -82,7 +82,7 @@ class StageLatency(_message.Message):
     P95_FIELD_NUMBER: _builtins.int
     P99_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """The stage: "accept_to_record", "accept_to_credit", "credit_to_delivery"."""
+    """The stage: "accept_to_record", "accept_to_credit", "credit_to_delivery"; "accept_to_delivery" is end to end."""
     count: _builtins.int
     """How many were measured."""
     @_builtins.property

@@ -273,12 +273,17 @@ class ReportBasis(_message.Message):
     MATURE_THROUGH_TIME_FIELD_NUMBER: _builtins.int
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     CURRENCY_CODES_FIELD_NUMBER: _builtins.int
+    OPEN_SHARE_MICROS_FIELD_NUMBER: _builtins.int
     time_basis: Global___TimeBasis.ValueType
     """The clock the rows are cut by."""
     finality: Global___Finality.ValueType
     """Whether the numbers can still change."""
     time_zone: _builtins.str
     """The time zone days and hours are cut in, an IANA name."""
+    open_share_micros: _builtins.int
+    """With TOUCHPOINT: the share of the touchpoints in the report that have not seen their whole lookback window yet, in
+    millionths.
+    """
     @_builtins.property
     def complete_through_time(self) -> _timestamp_pb2.Timestamp:
         """Every event accepted before this moment is in the numbers."""
@@ -305,10 +310,11 @@ class ReportBasis(_message.Message):
         mature_through_time: _timestamp_pb2.Timestamp | None = ...,
         time_zone: _builtins.str = ...,
         currency_codes: _abc.Iterable[_builtins.str] | None = ...,
+        open_share_micros: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["complete_through_time", b"complete_through_time", "mature_through_time", b"mature_through_time", "spend_through_date", b"spend_through_date"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_through_time", b"complete_through_time", "currency_codes", b"currency_codes", "finality", b"finality", "mature_through_time", b"mature_through_time", "spend_through_date", b"spend_through_date", "time_basis", b"time_basis", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_through_time", b"complete_through_time", "currency_codes", b"currency_codes", "finality", b"finality", "mature_through_time", b"mature_through_time", "open_share_micros", b"open_share_micros", "spend_through_date", b"spend_through_date", "time_basis", b"time_basis", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

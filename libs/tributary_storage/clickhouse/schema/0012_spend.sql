@@ -1,8 +1,8 @@
--- One row per line of an imported slice of spend (destination, account, days, level). A later slice of the same extent
--- takes the place of the earlier one by `slice_version`, as a whole: lines it lacks are gone. Earlier slices stay, for
--- "as of". Written by the imports of ingestion.
+-- One row per line of an imported slice of spend (destination, account, days, level). A line counts where its slice is the
+-- newest of its account and day, by `spend_slices`: so a slice replaces others as a whole, whatever their extent, and a
+-- campaign that was renamed leaves no ghost. Earlier slices stay, for "as of". Written by the imports of ingestion.
 -- Order: reads want one workspace and a span of days. A line's day never changes, and so its partition; the same slice
--- written again replaces itself. Kept: 10 years.
+-- written again replaces itself. Kept: for ever.
 CREATE TABLE IF NOT EXISTS spend /*ON CLUSTER*/
 (
     workspace LowCardinality(String),
@@ -35,4 +35,4 @@ CREATE TABLE IF NOT EXISTS spend /*ON CLUSTER*/
 )
 ENGINE = /*Replicated*/ReplacingMergeTree
 PARTITION BY toYYYYMM(date)
-ORDER BY (workspace, date, destination, account_id, level, slice_start_date, slice_end_date, slice_version, line)
+ORDER BY (workspace, date, destination, account_id, slice_version, line)
