@@ -440,7 +440,7 @@ async def test_health_measures_each_stage(stub: Stub, owner: KeyedWorkspace, cli
     assert health.latencies[3].p50.seconds == 3
     assert health.latencies[0].p50.seconds > 0
     (hook,) = health.destinations
-    assert (hook.destination_id, hook.attempts, hook.success_ratio_micros) == ("hook", 4, 500_000)
+    assert (hook.destination_id, hook.attempts, hook.success_ratio_micros) == ("hook", 5, 600_000)
     assert health.durability == "fsync"
 
 
