@@ -30,7 +30,7 @@ NO_KEY: Final = BusinessKey(b"", "", b"")
 def has_business_key(event: EventLike, kind: str | None) -> bool:
     """Tells whether an event is protected by more than its event id, so that it may be older."""
     if kind == "conversion":
-        return _order_of(event.conversion) is not None
+        return order_of(event.conversion) is not None
     return kind == "adjustment" and bool(event.adjustment.adjustment_id)
 
 
@@ -51,7 +51,7 @@ def business_key(workspace: str, event: EventLike, kind: str | None, own_digest:
 
 
 def _of_conversion(workspace: str, conversion: Any, own_digest: bytes) -> BusinessKey:
-    order = _order_of(conversion)
+    order = order_of(conversion)
     if order is None:
         return BusinessKey(b"", conversion_id(own_digest), b"")
     digest = order_digest(workspace, conversion.name, conversion.store, *order)
@@ -75,8 +75,8 @@ def _of_adjustment(workspace: str, adjustment: Any) -> BusinessKey:
     return BusinessKey(own, conversion, _value(adjustment, "amount"))
 
 
-def _order_of(conversion: Any) -> tuple[str, str] | None:
-    """Returns (order id, cycle) of a conversion, or `None` if only its event id names it."""
+def order_of(conversion: Any) -> tuple[str, str] | None:
+    """Returns what stands for the order id and the cycle of a conversion, or `None` if only its event id names it."""
     if conversion.HasField("recurrence"):
         recurrence = conversion.recurrence
         return conversion.order_id or recurrence.subscription_id, recurrence.cycle

@@ -2,7 +2,8 @@
 
 The one rule: each window is shorter than what protects it. An event that is older than the life of its claim could be
 counted twice, so without a business key it may be 28 days old (claims live at least 36), with one 399 (order claims
-live 400). Historical imports go through `backfill`, which looks in the archive first.
+live 400). `backfill` lifts the window for historical imports: there the importer answers for not sending twice what the
+claims have forgotten.
 """
 
 from typing import Final, NamedTuple

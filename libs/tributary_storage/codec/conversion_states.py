@@ -24,6 +24,7 @@ from tributary.event.v1.conversion_pb2 import CustomerType, ValueSource
 from tributary.event.v1.event_pb2 import Event, Origin
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution
+from tributary_domain.business_keys import order_of
 from tributary_domain.conversion import AdjustmentKind, ConversionStatus
 from tributary_domain.settings import MODELS
 from tributary_storage.clickhouse.names import timestamp
@@ -87,11 +88,11 @@ def facts_message(
     anchor = seen[0]
     valued = events[state.valued_by.event_id] if state.valued_by else None
     conversion = anchor.conversion
-    keyed = next((event.conversion for event in seen if event.conversion.order_id), conversion)
+    order_id, cycle = next(filter(None, (order_of(event.conversion) for event in seen)), ("", ""))
     message = ConversionState(
         conversion_id=conversion_id,
         name=conversion.name,
-        order_key=OrderKey(store=keyed.store, order_id=keyed.order_id, cycle=keyed.recurrence.cycle),
+        order_key=OrderKey(store=conversion.store, order_id=order_id, cycle=cycle),
         conversion_time=timestamp(state.conversion_time_micros),
         first_accept_time=timestamp(min(observation.accept_time_micros for observation in state.observations)),
         person_id=person_id,

@@ -344,7 +344,7 @@ Global___ConversionState: _TypeAlias = ConversionState  # noqa: Y015
 
 @_typing.final
 class OrderKey(_message.Message):
-    """What makes an order one. (workspace, name, store, order id, cycle)."""
+    """What makes an order one: (workspace, name, store, order id, cycle). All observations of a conversion share it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -354,9 +354,9 @@ class OrderKey(_message.Message):
     store: _builtins.str
     """The shop."""
     order_id: _builtins.str
-    """The order number."""
+    """The order number; where none was sent, the subscription or the lead that stands for it."""
     cycle: _builtins.str
-    """The subscription's cycle."""
+    """The subscription's cycle, or "stage:" and the lead's stage."""
     def __init__(
         self,
         *,

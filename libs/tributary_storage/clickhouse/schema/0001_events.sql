@@ -2,7 +2,8 @@
 -- stored (tributary.dedup.v1.AdmittedEvent), so that rules can be applied again and journeys rebuilt; the other columns
 -- are what is asked for. Written by the recorder of dedup. A row written again replaces itself.
 -- Order: reads want one workspace and a span of time. An event's workspace, time and id never change, and so never its
--- partition; a correction is another event. Kept: 14 months where they name a person, see retention.
+-- partition; a correction is another event. Kept: for ever;
+-- what names a person is meant for 14 months.
 CREATE TABLE IF NOT EXISTS events /*ON CLUSTER*/
 (
     workspace LowCardinality(String),

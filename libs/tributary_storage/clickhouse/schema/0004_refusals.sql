@@ -2,7 +2,7 @@
 -- refused twice is two rows: each was received and answered. Written by the recorder of dedup.
 -- Order: reads want one workspace and a span of time. An event id may be missing or repeat, so the key is the place in
 -- the event log, which never changes: a row written again replaces itself. Partitioned by the time of that place, not
--- by the event's own, which may be absurd. Kept: 14 months.
+-- by the event's own, which may be absurd. Kept: for ever; meant for 14 months.
 CREATE TABLE IF NOT EXISTS refusals /*ON CLUSTER*/
 (
     workspace LowCardinality(String),

@@ -4,7 +4,7 @@
 -- Touches and credits are arrays of one length. Where a model leaves something to nobody, all have one more element:
 -- event id '', channel 'unattributed', the conversion's own time. A conversion that is not counted may have none.
 -- Order: reads want one conversion, in order. A revision never changes: a row written again replaces itself. Its number
--- is the time it was published, in microseconds, and so chooses the partition. Kept: 10 years.
+-- is the time it was published, in microseconds, and so chooses the partition. Kept: for ever.
 CREATE TABLE IF NOT EXISTS conversion_revisions /*ON CLUSTER*/
 (
     workspace LowCardinality(String),

@@ -1,6 +1,6 @@
 -- One row per (workspace, conversion): its newest revision, touches and credits in arrays, so that a touch that drops
 -- out leaves no orphan. Filled by `conversions_feed`. Replaced by the higher `revision`; all revisions stay in
--- `conversion_revisions`, where the arrays are explained. Read with FINAL. Kept: 10 years.
+-- `conversion_revisions`, where the arrays are explained. Read with FINAL. Kept: for ever.
 -- Order: reports read one workspace and a span of time. Should a conversion's own time be corrected, its old row gets a
 -- tombstone (`is_deleted`), because a row of another key or partition would stay beside the new one for ever.
 CREATE TABLE IF NOT EXISTS conversions /*ON CLUSTER*/

@@ -1,7 +1,7 @@
 -- One row per state of a deal of a CRM. Written by the imports of ingestion; the newest `modify_time` counts, the
 -- others stay for "as of". Deals that Tributary itself made are marked by `created_by` and are never evidence.
 -- Order: reads want one workspace's deals of one system. A state of a deal never changes: the same one written again
--- replaces itself, and its time chooses the partition. Kept: 10 years.
+-- replaces itself, and its time chooses the partition. Kept: for ever.
 CREATE TABLE IF NOT EXISTS deals /*ON CLUSTER*/
 (
     workspace LowCardinality(String),

@@ -1,7 +1,7 @@
 -- One row per statement of a rate of a civil day. The newest `publish_time` counts; the others stay, because
 -- conversions were pinned to them. Written by the imports of ingestion.
 -- Order: reads want the rates of one workspace and day. A statement never changes: the same one written again replaces
--- itself, and the day chooses the partition. Kept: 10 years.
+-- itself, and the day chooses the partition. Kept: for ever.
 CREATE TABLE IF NOT EXISTS exchange_rates /*ON CLUSTER*/
 (
     workspace LowCardinality(String),
