@@ -21,7 +21,7 @@ class TouchKind(IntEnum):
     CLICK = 2
     """A click recorded where it was made (redirect, ad network), before the visit it causes."""
     IMPRESSION = 3
-    """An ad was seen; earns only as `ImpressionPolicy` says."""
+    """An ad was seen; earns only as `ImpressionPolicy` says, as do the next two."""
     ENGAGED_VIEW = 4
     """An ad was watched or interacted with, without a click."""
     OPEN = 5
@@ -34,6 +34,9 @@ class TouchKind(IntEnum):
 
 ON_SITE_KINDS: Final = frozenset({TouchKind.VISIT, TouchKind.CLICK, TouchKind.COUPON, TouchKind.CONVERSION})
 """Kinds that begin and continue a session; the others happen elsewhere."""
+
+SEEN_KINDS: Final = frozenset({TouchKind.IMPRESSION, TouchKind.ENGAGED_VIEW, TouchKind.OPEN})
+"""Kinds where something was seen and nothing was clicked: they earn only as `ImpressionPolicy` says."""
 
 DIRECT: Final = 1
 """Flag: a direct visit, without evidence of a source."""
@@ -96,7 +99,7 @@ class Exclusion(StrEnum):
     BEFORE_PATH_RESET = "before_path_reset"
     """An earlier conversion ended the path."""
     IMPRESSION_IGNORED = "impression_ignored"
-    """The impression policy, for this conversion."""
+    """The impression policy, for this conversion: also of engaged views and opens."""
     OUTSIDE_VIEW_WINDOW = "outside_view_window"
     FOLDED = "folded"
     """Part of an interaction whose touch is its first event."""

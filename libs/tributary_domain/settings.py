@@ -38,6 +38,8 @@ class AttributionModel(StrEnum):
 MODELS: Final = tuple(AttributionModel)
 """The order of every per-model tuple."""
 
+_LATE_TOUCH_SECONDS: Final = 2
+
 
 class TouchGrain(StrEnum):
     """What one touch is."""
@@ -49,12 +51,12 @@ class TouchGrain(StrEnum):
 
 
 class ImpressionPolicy(StrEnum):
-    """Whether an ad that was seen but not clicked may earn credit."""
+    """Whether what was seen and not clicked may earn credit: an ad, an engaged view, an opened message."""
 
     IGNORE = "ignore"
     """Never."""
     ONLY_WITHOUT_CLICK = "only_without_click"
-    """Where the window holds no touch but impressions and direct visits."""
+    """Where the window holds no touch but such and direct visits."""
     FULL = "full"
     """Beside the others, inside the view window."""
 
@@ -85,6 +87,9 @@ class AttributionSettings:
     """How far before the conversion an impression may lie."""
     impression_cap: int = 20
     """The newest impressions that can earn credit; they never push out a click."""
+    late_touch_seconds: int = _LATE_TOUCH_SECONDS
+    """A touch of the same session up to this much after its conversion counts as before it: the browser's and the
+    backend's clock, and the order in which they send, are not that exact."""
     direct_channels: frozenset[str] = frozenset({"Direct"})
     """Channels whose touches are direct for last_non_direct (the worker sets the flag of a touch from it)."""
     collapse_repeats: bool = False
@@ -111,6 +116,9 @@ class AttributionSettings:
             raise ValueError(message)
         if not 1 <= self.touch_cap_first < self.touch_cap or self.impression_cap < 0 or self.view_window_seconds < 0:
             message = "Caps and the view window must be positive, and touch_cap_first below touch_cap."
+            raise ValueError(message)
+        if self.late_touch_seconds < 0:
+            message = "late_touch_seconds must not be negative."
             raise ValueError(message)
         groups: dict[int, list[int]] = {}
         for index, model in enumerate(MODELS):
@@ -144,6 +152,8 @@ class AttributionSettings:
             sorted(self.path_reset_names),
             self.touch_cap,
             self.touch_cap_first,
+            # Only where it differs, so that what was stored before it could be set keeps its name.
+            *([self.late_touch_seconds] if self.late_touch_seconds != _LATE_TOUCH_SECONDS else []),
         )
         return "s1:" + hashlib.blake2b(repr(content).encode(), digest_size=8).hexdigest()
 

@@ -11,6 +11,7 @@ from tributary_domain.journey import (
     DIRECT,
     DIRECT_DESCRIPTOR,
     NO_TOUCH,
+    SEEN_KINDS,
     Exclusion,
     JourneyTouch,
     TouchKind,
@@ -23,7 +24,6 @@ Trace = dict[JourneyTouch, Exclusion]
 
 _VISIT = int(TouchKind.VISIT)
 _CONVERSION = int(TouchKind.CONVERSION)
-_IMPRESSION = int(TouchKind.IMPRESSION)
 
 
 def fold(entries: Sequence[JourneyTouch], timeout_micros: int, trace: Trace | None = None) -> list[JourneyTouch]:
@@ -132,12 +132,12 @@ def limited(
 def _with_impressions(
     touches: Sequence[JourneyTouch], conversion_time: int, settings: AttributionSettings, trace: Trace | None
 ) -> Sequence[JourneyTouch]:
-    """Keeps the impressions that the policy, the view window and their own cap allow."""
-    impressions = [touch for touch in touches if touch.kind == _IMPRESSION]
+    """Keeps the impressions, engaged views and opens that the policy, the view window and their own cap allow."""
+    impressions = [touch for touch in touches if touch.kind in SEEN_KINDS]
     if not impressions:
         return touches
     dropped: Trace = {}
-    has_click = any(touch.kind != _IMPRESSION and not touch.is_direct for touch in touches)
+    has_click = any(touch.kind not in SEEN_KINDS and not touch.is_direct for touch in touches)
     if settings.impression_policy is ImpressionPolicy.ONLY_WITHOUT_CLICK and has_click:
         dropped = dict.fromkeys(impressions, Exclusion.IMPRESSION_IGNORED)
     else:
@@ -165,10 +165,10 @@ def _collapsed(touches: Sequence[JourneyTouch], trace: Trace | None) -> Sequence
 def _capped(
     touches: Sequence[JourneyTouch], settings: AttributionSettings, trace: Trace | None
 ) -> Sequence[JourneyTouch]:
-    """Keeps the first k and the last N - k of more than N; impressions take no place, they have their own cap."""
+    """Keeps the first k and the last N - k of more than N; what was only seen takes no place, it has its own cap."""
     if len(touches) <= settings.touch_cap:
         return touches
-    counted = [touch for touch in touches if touch.kind != _IMPRESSION]
+    counted = [touch for touch in touches if touch.kind not in SEEN_KINDS]
     last = settings.touch_cap - settings.touch_cap_first
     dropped = (
         set(counted[settings.touch_cap_first : len(counted) - last]) if len(counted) > settings.touch_cap else set()

@@ -11,6 +11,7 @@ from tributary_domain.event_order import OrderKey
 from tributary_domain.journey import (
     NO_CONSENT,
     QUARANTINED,
+    SEEN_KINDS,
     Exclusion,
     JourneyTouch,
     TouchKind,
@@ -21,12 +22,8 @@ from tributary_domain.sessions import session_ids
 from tributary_domain.settings import SECOND, AttributionSettings, ImpressionPolicy, TouchGrain
 from tributary_domain.touches import Trace, fold, limited, touch_events
 
-AFTER_CONVERSION_MICROS: Final = 2 * SECOND
-"""A touch of the same session up to this much after its conversion counts as before it: the browser's and the
-backend's clock, and the order in which they send, are not that exact."""
-
 _BARRED: Final = QUARANTINED | NO_CONSENT
-_IMPRESSION: Final = int(TouchKind.IMPRESSION)
+_NO_KINDS: Final[frozenset[TouchKind]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,12 +110,12 @@ def _eligible(
     """Returns the entries that may count, in event order, with a day before the longest window."""
     time = conversion.event_time_micros
     oldest = time - settings.history_micros
-    newest = time + AFTER_CONVERSION_MICROS
-    ignored_kind = _IMPRESSION if settings.impression_policy is ImpressionPolicy.IGNORE else 0
+    newest = time + settings.late_touch_seconds * SECOND
+    ignored_kinds = SEEN_KINDS if settings.impression_policy is ImpressionPolicy.IGNORE else _NO_KINDS
     eligible = [
         entry
         for entry in ordered
-        if oldest <= entry[0] <= newest and not entry[4] & _BARRED and entry[2] != ignored_kind
+        if oldest <= entry[0] <= newest and not entry[4] & _BARRED and entry[2] not in ignored_kinds
     ]
     if trace is not None:
         kept = set(eligible)

@@ -43,7 +43,7 @@ class TouchGrain(StrEnum):
 
 
 class ImpressionPolicy(StrEnum):
-    """Whether an ad that was only seen earns credit."""
+    """Whether what was only seen (an ad, an engaged view, an opened message) earns credit."""
 
     IGNORE = "ignore"
     ONLY_WITHOUT_CLICK = "only_without_click"
@@ -108,7 +108,8 @@ class AttributionSettings(Declared):
     """Inactivity after which a new session starts; a gap of exactly this long starts one."""
 
     impression_policy: ImpressionPolicy = ImpressionPolicy.IGNORE
-    """ignore | only_without_click | full: whether an ad that was only seen earns credit."""
+    """ignore | only_without_click | full: whether what was only seen (an ad, an engaged view, an opened message) earns
+    credit."""
 
     impression_window_days: Annotated[int, Field(ge=1, le=90)] = 1
     """Days before the conversion in which an impression may earn credit."""

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from tributary_attribution.arrivals import Arrival
-from tributary_attribution.credit_settings import history_micros
+from tributary_attribution.credit_settings import history_micros, slack_micros
 from tributary_attribution.crediting import CausingEvent
 from tributary_domain.revision import Cause
-from tributary_domain.windows import AFTER_CONVERSION_MICROS
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart, unpack_parts
 from tributary_storage.redis.conversions import ConversionRecord, conversion_key
@@ -55,10 +54,10 @@ def find_affected(
     if journey is None:
         return
     added = [event for event in events if event.entry is not None]
-    history = history_micros(workspace)
+    history, slack = history_micros(workspace), slack_micros(workspace)
     for conversion_id, times in journey.conversions.items():
         key = conversion_key(workspace.id, conversion_id)
-        first, last = min(times) - history, max(times) + AFTER_CONVERSION_MICROS
+        first, last = min(times) - history, max(times) + slack
         causing = [event for event in added if first <= event.event_time_micros <= last]
         if person.why < 2 and not causing and key not in affected:
             continue

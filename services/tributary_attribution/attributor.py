@@ -19,11 +19,10 @@ from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected, affected_at, causing_event, find_affected
 from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
-from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
+from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds, slack_micros
 from tributary_attribution.crediting import Known, revise
 from tributary_domain.journey import TouchKind
 from tributary_domain.revision import Cause
-from tributary_domain.windows import AFTER_CONVERSION_MICROS
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import Backpressure, PoisonEvent
@@ -212,7 +211,7 @@ class Attributor:
             return []
         known = workspaces.values()
         lives = Lives(journey_life_seconds(known), conversion_life_seconds(known))
-        settled = await self._people.settle(sighted, lives, AFTER_CONVERSION_MICROS)
+        settled = await self._people.settle(sighted, lives, max(map(slack_micros, known)))
         return [(person, [origin for at in person.events if (origin := origins[at]) is not None]) for person in settled]
 
     async def _publish(self, affected: Sequence[Affected]) -> list[tuple[str, ConversionRevised, bytes]]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from tributary_domain.settings import AttributionModel, AttributionSettings, ImpressionPolicy, TouchGrain
+from tributary_domain.settings import SECOND, AttributionModel, AttributionSettings, ImpressionPolicy, TouchGrain
 from tributary_runtime import attribution_settings as declared
 from tributary_runtime.workspaces import Workspace
 
@@ -60,6 +60,7 @@ def _core_settings(version: str, wrapped: _Declared) -> AttributionSettings:
         impression_policy=ImpressionPolicy(settings.impression_policy.value),
         view_window_seconds=settings.impression_window_days * _DAY_SECONDS,
         impression_cap=settings.impression_cap,
+        late_touch_seconds=settings.late_touch_seconds,
         direct_channels=frozenset(settings.direct_channels),
         collapse_repeats=settings.collapse_repeats,
         path_reset_names=settings.resets_after,
@@ -72,6 +73,11 @@ def _core_settings(version: str, wrapped: _Declared) -> AttributionSettings:
 def history_micros(workspace: Workspace) -> int:
     """Returns how far before a conversion a touch may change its credit, under any of the workspace's settings."""
     return max(core_settings(settings).history_micros for settings in workspace.attribution)
+
+
+def slack_micros(workspace: Workspace) -> int:
+    """Returns how long after a conversion a touch may still change its credit, under any of its settings."""
+    return SECOND * max(settings.late_touch_seconds for settings in workspace.attribution)
 
 
 def journey_life_seconds(workspaces: Iterable[Workspace]) -> int:

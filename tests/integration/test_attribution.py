@@ -88,6 +88,19 @@ async def test_both_ends_of_the_window_are_inside(attribution: Attribution, even
     assert linear(revised) == {"Email": 45_000_000, "Display": 45_000_000}
 
 
+async def test_how_late_a_touch_may_be_is_a_setting(
+    redis_url: str, clickhouse_url: str, workspace: str, events: Events
+) -> None:
+    allowed = [{"late_touch_seconds": 30}]
+    async with running_attribution(redis_url, clickhouse_url, workspace, attribution=allowed) as attribution:
+        await attribution.handle(events.order("visitor:a"))
+        await attribution.handle(events.touch("visitor:a", at=NOON + 30_000_001, channel="Display"))
+        await attribution.handle(events.touch("visitor:a", at=NOON + 30_000_000, channel="Email"))
+        revised = await attribution.published(events.conversion_id())
+    assert revised is not None
+    assert linear(revised) == {"Email": 90_000_000}
+
+
 @pytest.mark.parametrize("is_refund_first", [False, True])
 async def test_a_refund_counts_whether_it_comes_before_or_after(
     attribution: Attribution, events: Events, is_refund_first: bool

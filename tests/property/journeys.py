@@ -102,6 +102,7 @@ def settings_of() -> st.SearchStrategy[AttributionSettings]:
         touch_grain=st.sampled_from([TouchGrain.INTERACTION, TouchGrain.INTERACTION, TouchGrain.EVENT]),
         impression_policy=st.sampled_from(list(ImpressionPolicy)),
         impression_cap=st.sampled_from([1, 20]),
+        late_touch_seconds=st.sampled_from([2, 2, 0, 1, 60]),
         collapse_repeats=st.booleans(),
         touch_cap=st.sampled_from([500, 500, 4]),
         touch_cap_first=st.sampled_from([1, 2]),

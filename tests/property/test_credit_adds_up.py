@@ -5,8 +5,8 @@ from hypothesis import given
 from tests.property.journeys import conversions, journeys, settings_of
 from tributary_domain.attribution import WHOLE, attribute
 from tributary_domain.journey import NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
-from tributary_domain.settings import MODELS, AttributionSettings
-from tributary_domain.windows import AFTER_CONVERSION_MICROS, CreditableConversion, exclusions
+from tributary_domain.settings import MODELS, SECOND, AttributionSettings
+from tributary_domain.windows import CreditableConversion, exclusions
 
 
 @given(journeys(), conversions(), settings_of())
@@ -27,7 +27,7 @@ def test_outside_the_window_earns_nothing(
     entries: list[JourneyTouch], conversion: CreditableConversion, settings: AttributionSettings
 ) -> None:
     attribution = attribute(entries, conversion, settings)
-    newest = conversion.event_time_micros + AFTER_CONVERSION_MICROS
+    newest = conversion.event_time_micros + settings.late_touch_seconds * SECOND
     for lookback, models in settings.windows:
         oldest = conversion.event_time_micros - lookback
         for place, touch in enumerate(attribution.touches):

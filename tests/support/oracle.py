@@ -14,6 +14,7 @@ from tributary_domain.settings import AttributionSettings, ImpressionPolicy, Tou
 from tributary_domain.windows import CreditableConversion
 
 ON_SITE = {TouchKind.VISIT, TouchKind.CLICK, TouchKind.COUPON, TouchKind.CONVERSION}
+ONLY_SEEN = {TouchKind.IMPRESSION, TouchKind.ENGAGED_VIEW, TouchKind.OPEN}
 DAY = 24 * 3600 * 1_000_000
 
 
@@ -138,8 +139,8 @@ def windows(
     journey = [e for e in journey if not e.flags & (QUARANTINED | NO_CONSENT)]
     journey = [e for e in journey if e.event_time_micros >= now - max(lookback.values()) - DAY]
     if settings.impression_policy is ImpressionPolicy.IGNORE:
-        journey = [e for e in journey if e.kind != TouchKind.IMPRESSION]
-    soon = [e for e in journey if e.event_time_micros <= now + 2_000_000]
+        journey = [e for e in journey if e.kind not in ONLY_SEEN]
+    soon = [e for e in journey if e.event_time_micros <= now + settings.late_touch_seconds * 1_000_000]
     itself = JourneyTouch(now, conversion.event_hash, TouchKind.CONVERSION, session=conversion.session)
     with_itself = sorted([*soon, itself])
     sessions = sessions_of(with_itself, settings.session_timeout_seconds * 1_000_000)
@@ -161,7 +162,7 @@ def windows(
 
 def limited(window: list[Touch], now: int, settings: AttributionSettings) -> list[Touch]:
     """Impression policy, repeats and caps."""
-    impressions = [touch for touch in window if touch.events[0].kind == TouchKind.IMPRESSION]
+    impressions = [touch for touch in window if touch.events[0].kind in ONLY_SEEN]
     clicks = [touch for touch in window if touch not in impressions and not touch.is_direct]
     if settings.impression_policy is ImpressionPolicy.ONLY_WITHOUT_CLICK and clicks:
         window = [touch for touch in window if touch not in impressions]
@@ -171,7 +172,7 @@ def limited(window: list[Touch], now: int, settings: AttributionSettings) -> lis
         window = [touch for touch in window if touch not in impressions or touch in seen]
     if settings.collapse_repeats:
         window = [t for i, t in enumerate(window) if i == 0 or window[i - 1].source != t.source]
-    others = [touch for touch in window if touch.events[0].kind != TouchKind.IMPRESSION]
+    others = [touch for touch in window if touch.events[0].kind not in ONLY_SEEN]
     if len(others) > settings.touch_cap:
         first = others[: settings.touch_cap_first]
         last = others[-(settings.touch_cap - settings.touch_cap_first) :]

@@ -10,6 +10,7 @@ from tributary_attribution.credit_settings import (
     history_micros,
     journey_life_seconds,
     settings_for,
+    slack_micros,
 )
 from tributary_domain.settings import DAY, AttributionModel, ImpressionPolicy, TouchGrain
 from tributary_runtime.workspaces import Workspace
@@ -33,6 +34,7 @@ def test_every_declared_word_reaches_the_core() -> None:
                 "impression_window_days": 2,
                 "impression_cap": 3,
                 "touch_cap": 20,
+                "late_touch_seconds": 9,
                 "direct_channels": ["Direct", "Email"],
                 "collapse_repeats": True,
                 "path_after_conversion": {"reset": ["purchase"]},
@@ -49,6 +51,7 @@ def test_every_declared_word_reaches_the_core() -> None:
     assert (core.view_window_seconds, core.impression_cap) == (172_800, 3)
     assert (core.touch_cap, core.touch_cap_first) == (20, 19)
     assert core.direct_channels == {"Direct", "Email"}
+    assert core.late_touch_seconds == 9
     assert core.collapse_repeats
     assert core.path_reset_names == {"purchase"}
     assert core.version == declared.version
@@ -60,6 +63,11 @@ def test_the_conversion_s_time_chooses_the_settings() -> None:
     assert settings_for(shop, DAY - 1).lookback_days == 30
     assert settings_for(shop, DAY).lookback_days == 7
     assert history_micros(shop) == 31 * DAY
+
+
+def test_the_slack_of_a_workspace_is_the_largest_of_its_history() -> None:
+    later = {"effective_from": "1970-01-02T00:00:00Z", "late_touch_seconds": 1}
+    assert slack_micros(workspace(attribution=[{"late_touch_seconds": 30}, later])) == 30_000_000
 
 
 def test_state_outlives_what_may_still_come() -> None:

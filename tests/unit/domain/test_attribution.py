@@ -147,7 +147,8 @@ def test_a_conversion_without_value_shares_credit_and_no_money() -> None:
     ],
 )
 def test_the_window_is_closed_at_both_ends(before: int, is_inside: bool) -> None:
-    attribution = credit(touch(before, kind=TouchKind.OPEN))
+    everything = {"impression_policy": ImpressionPolicy.FULL, "view_window_seconds": 90 * 86_400}
+    attribution = credit(touch(before, kind=TouchKind.OPEN), **everything)
     assert bool(attribution.touches) is is_inside
 
 
@@ -194,6 +195,7 @@ def test_a_model_whose_own_window_is_empty_is_unattributed_alone() -> None:
 
 
 IMPRESSION = touch(HOUR, kind=TouchKind.IMPRESSION)
+SEEN = [TouchKind.IMPRESSION, TouchKind.ENGAGED_VIEW, TouchKind.OPEN]
 
 
 @pytest.mark.parametrize(
@@ -214,6 +216,8 @@ IMPRESSION = touch(HOUR, kind=TouchKind.IMPRESSION)
             [touch(HOUR, flags=NO_CONSENT), touch(DAY, flags=QUARANTINED)], {}, "no_consent", id="consent is nearer"
         ),
         pytest.param([IMPRESSION], {}, "excluded_by_setting", id="only an impression"),
+        pytest.param([touch(HOUR, kind=TouchKind.ENGAGED_VIEW)], {}, "excluded_by_setting", id="only an engaged view"),
+        pytest.param([touch(HOUR, kind=TouchKind.OPEN)], {}, "excluded_by_setting", id="only an opened message"),
         pytest.param([touch(HOUR)], {"path_start": (NOW - 1, 0)}, "excluded_by_setting", id="before a path reset"),
         pytest.param(
             [IMPRESSION, touch(DAY, flags=NO_CONSENT), touch(40 * DAY)], {}, "excluded_by_setting", id="several"
@@ -262,14 +266,16 @@ def test_more_touches_than_the_cap_keep_the_first_and_the_last() -> None:
     assert [used.descriptor for used in attribution.touches] == [10, 3, 2, 1]
 
 
-def test_impressions_never_push_out_a_click() -> None:
+@pytest.mark.parametrize("kind", SEEN, ids=lambda kind: kind.name)
+def test_what_was_only_seen_never_pushes_out_a_click(kind: TouchKind) -> None:
     clicks = [touch(day * DAY, day) for day in (10, 9, 8, 7)]
-    views = [touch(minute * 60 * SECOND, 90, kind=TouchKind.IMPRESSION) for minute in range(1, 31)]
+    views = [touch(minute * 60 * SECOND, 90, kind=kind) for minute in range(1, 31)]
     attribution = credit(*clicks, *views, touch_cap=4, touch_cap_first=1, impression_policy=ImpressionPolicy.FULL)
     assert [used.descriptor for used in attribution.touches[:4]] == [10, 9, 8, 7]
     assert len(attribution.touches) == 4 + 20
 
 
+@pytest.mark.parametrize("kind", SEEN, ids=lambda kind: kind.name)
 @pytest.mark.parametrize(
     ("policy", "others", "counts"),
     [
@@ -279,16 +285,24 @@ def test_impressions_never_push_out_a_click() -> None:
         pytest.param(ImpressionPolicy.FULL, [touch(DAY, SHOP)], True, id="full"),
     ],
 )
-def test_an_impression_earns_as_the_policy_says(
-    policy: ImpressionPolicy, others: list[JourneyTouch], counts: bool
+def test_what_was_only_seen_earns_as_the_policy_says(
+    policy: ImpressionPolicy, others: list[JourneyTouch], counts: bool, kind: TouchKind
 ) -> None:
-    attribution = credit(IMPRESSION, *others, impression_policy=policy)
-    assert (IMPRESSION in attribution.touches) is counts
+    seen = touch(HOUR, kind=kind)
+    attribution = credit(seen, *others, impression_policy=policy)
+    assert (seen in attribution.touches) is counts
 
 
+@pytest.mark.parametrize("kind", SEEN, ids=lambda kind: kind.name)
+def test_what_was_only_seen_is_no_click_that_keeps_the_others_out(kind: TouchKind) -> None:
+    both = [touch(HOUR, kind=kind), touch(2 * HOUR, SHOP, kind=TouchKind.IMPRESSION)]
+    assert len(credit(*both, impression_policy=ImpressionPolicy.ONLY_WITHOUT_CLICK).touches) == 2
+
+
+@pytest.mark.parametrize("kind", SEEN, ids=lambda kind: kind.name)
 @pytest.mark.parametrize(("before", "counts"), [(DAY, True), (DAY + 1, False)])
-def test_the_view_window_is_closed_at_its_older_end(before: int, counts: bool) -> None:
-    seen = touch(before, kind=TouchKind.IMPRESSION)
+def test_the_view_window_is_closed_at_its_older_end(before: int, counts: bool, kind: TouchKind) -> None:
+    seen = touch(before, kind=kind)
     assert bool(credit(seen, impression_policy=ImpressionPolicy.FULL).touches) is counts
 
 

@@ -37,6 +37,10 @@ def test_the_default_version_stays_what_stored_revisions_name() -> None:
     assert AttributionSettings().version == "s1:ca9b6ed0bcaba95d"
 
 
+def test_other_seconds_for_late_touches_are_another_version() -> None:
+    assert AttributionSettings(late_touch_seconds=3).version != AttributionSettings().version
+
+
 def test_models_that_look_back_alike_share_a_window() -> None:
     settings = AttributionSettings(model_lookback_days=((AttributionModel.FIRST_TOUCH, 365),))
     first = MODELS.index(AttributionModel.FIRST_TOUCH)
@@ -57,6 +61,7 @@ def test_models_that_look_back_alike_share_a_window() -> None:
         {"touch_cap": 50, "touch_cap_first": 50},
         {"touch_cap_first": 0},
         {"impression_cap": -1},
+        {"late_touch_seconds": -1},
         {"view_window_seconds": -1},
     ],
     ids=str,

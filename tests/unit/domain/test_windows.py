@@ -34,6 +34,8 @@ def entry(before: int, **given: Any) -> JourneyTouch:
         pytest.param(entry(30 * DAY + 1), "outside_window", id="a little too old"),
         pytest.param(entry(99 * DAY), "outside_window", id="much too old"),
         pytest.param(entry(HOUR, kind=TouchKind.IMPRESSION), "impression_ignored", id="impression"),
+        pytest.param(entry(HOUR, kind=TouchKind.ENGAGED_VIEW), "impression_ignored", id="engaged view"),
+        pytest.param(entry(HOUR, kind=TouchKind.OPEN), "impression_ignored", id="opened message"),
     ],
 )
 def test_an_entry_that_earned_nothing_has_its_reason(given: JourneyTouch, reason: str) -> None:
@@ -47,6 +49,18 @@ def test_an_event_of_an_interaction_names_the_fold() -> None:
 def test_an_old_impression_is_outside_the_view_window() -> None:
     seen = entry(DAY + 1, kind=TouchKind.IMPRESSION)
     assert why(seen, impression_policy=ImpressionPolicy.FULL) == "outside_view_window"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "reason"),
+    [
+        pytest.param(0, "after_conversion", id="no slack"),
+        pytest.param(4, "after_conversion", id="too little slack"),
+        pytest.param(5, "used", id="both ends are inside"),
+    ],
+)
+def test_how_late_a_touch_may_be_is_a_setting(seconds: int, reason: str) -> None:
+    assert why(entry(-5 * SECOND), conversion={"session": 8}, late_touch_seconds=seconds) == reason
 
 
 def test_a_repeat_that_collapsed_says_so() -> None:
