@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from tributary_runtime.errors import UnavailableError
+from tributary_runtime.errors import TributaryError
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +41,8 @@ class Retention:
         while not stop.is_set():
             try:
                 removed = await self._keeping.trim(self._horizon_seconds)
-            except UnavailableError as outage:
-                log.warning("trim_failed", reason=outage.message)
+            except TributaryError as failure:
+                log.warning("trim_failed", reason=failure.message)
             else:
                 if removed:
                     log.info("log_trimmed", entries=removed)

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from tributary_runtime.errors import UnavailableError
+from tributary_runtime.errors import TributaryError
 from tributary_storage.redis.conversion_log import ConversionLogKeeping
 
 log = structlog.get_logger(__name__)
@@ -34,8 +34,8 @@ class Retention:
         while not stop.is_set():
             try:
                 await self._keeping.trim(self._horizon_seconds)
-            except UnavailableError as outage:
-                log.warning("trim_postponed", reason=str(outage))
+            except TributaryError as failure:
+                log.warning("trim_postponed", reason=str(failure))
             try:
                 async with asyncio.timeout(_TRIM_SECONDS):
                     await stop.wait()

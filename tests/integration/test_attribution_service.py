@@ -19,12 +19,14 @@ from tributary.attribution.v1.attribution_service_pb2 import GetJourneyRequest, 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_cli.stack.services import ServiceProcess
+from tributary_domain.shards import shard_of_key
 from tributary_runtime.channels import open_channel
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import Epoch, create_epoch
+from tributary_storage.redis.people import person_key
 
 METHOD = "/tributary.attribution.v1.AttributionService/GetJourney"
 TOKEN = "internal-token-of-tests"
@@ -199,6 +201,21 @@ async def test_an_event_that_cannot_be_read_is_put_aside_alone(
     await eventually_async(lambda: _is(_length(client), 1))
     await eventually_async(lambda: _is(unfinished(client), 0))
     assert len(await logged(client)) == 1
+
+
+async def test_an_event_that_redis_refuses_for_good_is_put_aside_and_stops_nobody(
+    process: ServiceProcess, client: redis.asyncio.Redis, workspace: str
+) -> None:
+    make = Events(workspace)
+    broken = person_key(workspace, "visitor:broken")
+    await client.set(keys.journey(shard_of_key(broken, SHARDS), broken), "no journey")
+    await append(client, workspace, [make.touch("visitor:broken"), make.touch("visitor:a"), make.order("visitor:a")])
+    process.start()
+    process.wait_until_ready()
+    await eventually_async(lambda: _is(_length(client), 1))
+    await eventually_async(lambda: _is(unfinished(client), 0))
+    [revised] = await logged(client)
+    assert len(revised.state.touches) == 1
 
 
 async def test_a_stranger_and_a_stranger_s_question_are_refused(

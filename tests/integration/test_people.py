@@ -12,11 +12,21 @@ import redis.asyncio
 from tributary_domain.journey import JourneyTouch
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.journey_layout import ALIAS, Journey, event_field, pack_sighting, pack_touch
+from tributary_storage.redis.journey_layout import (
+    ALIAS,
+    META,
+    Journey,
+    event_field,
+    pack_conversion,
+    pack_sighting,
+    pack_touch,
+)
+from tributary_storage.redis.journeys import AppliedJourney, JourneyChange, Journeys
 from tributary_storage.redis.people import Lives, People, Sighted, person_key
 
 SHARDS = 4
 LIVES = Lives(journey_seconds=3600, alias_seconds=7200)
+AN_ORDER = (event_field(1), pack_conversion(JourneyTouch(1_500, 1), f"c1:{1:032x}"))
 
 
 @pytest.fixture
@@ -152,3 +162,55 @@ async def test_a_customer_who_logged_in_long_ago_is_still_who_visited_yesterday(
     await people.settle([sighted(2, token(0))], LIVES, 0)
     await people.settle([sighted(3, token(1))], LIVES, 0)
     assert {entry.event_hash for entry in (await find(people, token(0))).entries} == {2, 3}
+
+
+async def test_one_person_may_have_many_tokens_in_one_batch(client: redis.asyncio.Redis) -> None:
+    events = [sighted(n, token(0), *(token(20 * n + one) for one in range(1, 20))) for n in range(1, 201)]
+    people = People(client, SHARDS)
+    [person] = await people.settle(events, LIVES, 0)
+    await people.settle(events, LIVES, 0)
+    journey = await find(people, token(1_234))
+    assert len(person.events) == len(journey.entries) == 200
+    assert journey.tokens.keys() == {one for event in events for one in event.tokens}
+
+
+async def test_a_person_with_many_tokens_becomes_another_and_goes_on(client: redis.asyncio.Redis) -> None:
+    tokens = sorted(map(token, range(5_000)), key=lambda one: person_key("w", one))
+    smallest, *others = tokens
+    events = [sighted(1 + at, others[0], *others[at : at + 10]) for at in range(1, len(others), 10)]
+    people = People(client, SHARDS)
+    for start in range(0, len(events), 100):
+        await people.settle(events[start : start + 100], LIVES, 0)
+    events.append(sighted(9_000, others[-1], smallest))
+    await people.settle(events[-1:], LIVES, 0)
+    events.append(sighted(9_001, others[17]))
+    await people.settle(events[-1:], LIVES, 0)
+    journey = await find(people, others[3])
+    assert journey.person_key == person_key("w", smallest)
+    assert journey.tokens.keys() == set(tokens)
+    assert len(journey.entries) == len(events)
+
+
+async def test_what_a_crash_between_the_parts_of_a_large_change_left_is_finished(client: redis.asyncio.Redis) -> None:
+    events = [sighted(number, token(number)) for number in range(2, 3_000)]
+    entries = dict([AN_ORDER, *(event.entry for event in events if event.entry is not None)])
+    sightings = {event.tokens[0].encode(): event.sightings[0] for event in events}
+    journeys = Journeys(client, SHARDS)
+    for crashed_after in (1000, 2000):
+        begun = JourneyChange("a-person", dict(list(entries.items())[:crashed_after]), {})
+        await journeys.apply([begun], 3600, 0)
+    for _ in range(2):
+        [applied] = await journeys.apply([JourneyChange("a-person", entries, sightings)], 3600, 0)
+        assert isinstance(applied, AppliedJourney)
+        assert applied.why == 2
+        assert applied.fields is not None
+        assert applied.fields.keys() == {*entries, *sightings, META}
+
+
+async def test_a_conversion_among_many_events_is_answered_with_the_whole_journey(client: redis.asyncio.Redis) -> None:
+    events = [sighted(number, token(1)) for number in range(2, 2_500)]
+    entries = dict([AN_ORDER, *(event.entry for event in events if event.entry is not None)])
+    [applied] = await Journeys(client, SHARDS).apply([JourneyChange("a-person", entries, {})], 3600, 0)
+    assert isinstance(applied, AppliedJourney)
+    assert applied.fields is not None
+    assert entries.items() <= applied.fields.items()

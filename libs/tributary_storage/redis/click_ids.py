@@ -14,7 +14,7 @@ import redis.asyncio
 from tributary_domain.event_order import event_hash
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
-from tributary_storage.redis.state_scripts import unavailable
+from tributary_storage.redis.state_scripts import failed
 
 LIFE_SECONDS: Final = 120 * 86_400
 """The longest send window of any destination, and the time an event may be late."""
@@ -96,5 +96,5 @@ class ClickIds:
         try:
             answers: list[Any] = await pipeline.execute()
         except redis.RedisError as error:
-            raise unavailable() from error
+            raise failed(error) from error
         return answers

@@ -20,7 +20,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.redis import keys
 from tributary_storage.redis.keys import CONVERSION_LOG_GROUPS, DELIVER_GROUP
-from tributary_storage.redis.state_scripts import unavailable
+from tributary_storage.redis.state_scripts import failed
 from tributary_storage.redis.streams import GroupReader, StreamBacklog, StreamEntry, StreamKeeping
 
 DEAD_LETTER_LIFE_MILLIS: Final = 30 * 86_400_000
@@ -147,7 +147,7 @@ class ConversionLogSource:
             oldest = max(0, int(dead_id.partition(b"-")[0]) - DEAD_LETTER_LIFE_MILLIS)
             await self._client.execute_command("XTRIM", stream, "MINID", "~", oldest)
         except redis.RedisError as error:
-            raise unavailable() from error
+            raise failed(error) from error
 
 
 class ConversionLogKeeping:

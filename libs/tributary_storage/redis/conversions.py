@@ -8,7 +8,7 @@ stays marked until ClickHouse and the conversion log have it, so a crash between
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final
@@ -18,12 +18,13 @@ import redis.asyncio
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
 from tributary_storage.redis.scripts import Argument, Script
-from tributary_storage.redis.state_scripts import Call, by_shard, run
+from tributary_storage.redis.state_scripts import Piece, in_calls, run
 
 _OBSERVE: Final = Script("observe_conversions")
 _PUBLISH: Final = Script("publish_conversions")
 _EMIT: Final = Script("emit_revisions")
 
+_PARTS_AT_ONCE: Final = 1000
 _PART_FIELD_BYTES: Final = 8
 _PENDING: Final = b"u"
 
@@ -92,18 +93,18 @@ class Conversions:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
         names = list(parts)
-        shards = by_shard((shard_of_key(one, self._shards), at) for at, one in enumerate(names))
-        calls: list[Call] = []
-        for shard, positions in shards.items():
-            arguments: list[Argument] = [life_seconds]
-            for at in positions:
-                own = parts[names[at]]
-                arguments += (len(own), *chain.from_iterable(own.items()))
-            calls.append(([keys.conversion(shard, names[at]) for at in positions], arguments))
+        owners: list[str] = []
+        pieces: list[Piece] = []
+        for name in names:
+            for some in _some_at_once(parts[name]):
+                pieces.append(self._piece(name, (len(some), *chain.from_iterable(some))))
+                owners.append(name)
+        calls, positions = in_calls(pieces, (life_seconds,))
         records = {}
-        for positions, answer in zip(shards.values(), await run(self._client, _OBSERVE, calls), strict=True):
-            for at, flat in zip(positions, answer[1:], strict=True):
-                records[names[at]] = _record(names[at], flat, answer[0])
+        for own, answer in zip(positions, await run(self._client, _OBSERVE, calls), strict=True):
+            for position, flat in zip(own, answer[1:], strict=True):
+                name = owners[position]
+                records[name] = _record(name, flat, answer[0])  # the last one read it after all was written
         return records
 
     async def publish(self, publications: Sequence[Publication]) -> list[bool]:
@@ -115,25 +116,14 @@ class Conversions:
         Raises:
             StorageUnavailableError: The state store did not answer: what was published is unknown; read again.
         """
-        shards = by_shard((shard_of_key(one.record.key, self._shards), at) for at, one in enumerate(publications))
-        calls: list[Call] = []
-        for shard, positions in shards.items():
-            names = [keys.conversion(shard, publications[at].record.key) for at in positions]
-            arguments: list[Argument] = []
-            for at in positions:
-                one = publications[at]
-                arguments += (
-                    one.record.revision,
-                    len(one.record.parts),
-                    one.journey_version,
-                    one.revision,
-                    one.state,
-                    one.revised,
-                )
-            calls.append((names, arguments))
+        pieces = []
+        for one in publications:
+            known = (one.record.revision, len(one.record.parts), one.journey_version)
+            pieces.append(self._piece(one.record.key, (*known, one.revision, one.state, one.revised)))
+        calls, positions = in_calls(pieces)
         answers = [False] * len(publications)
-        for positions, answer in zip(shards.values(), await run(self._client, _PUBLISH, calls), strict=True):
-            for at, holds in zip(positions, answer, strict=True):
+        for own, answer in zip(positions, await run(self._client, _PUBLISH, calls), strict=True):
+            for at, holds in zip(own, answer, strict=True):
                 answers[at] = bool(holds)
         return answers
 
@@ -149,15 +139,21 @@ class Conversions:
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
-        shards = by_shard((shard_of_key(one, self._shards), at) for at, (one, _) in enumerate(revisions))
-        calls: list[Call] = [
-            (
-                [keys.conversion_log(shard), *(keys.conversion(shard, revisions[at][0]) for at in positions)],
-                [revisions[at][1] for at in positions],
-            )
-            for shard, positions in shards.items()
-        ]
+        pieces = [self._piece(key, (revision,)) for key, revision in revisions]
+        calls, _ = in_calls(pieces, first_key=keys.conversion_log)
         return sum(await run(self._client, _EMIT, calls))
+
+    def _piece(self, key: str, arguments: Sequence[Argument]) -> Piece:
+        shard = shard_of_key(key, self._shards)
+        return Piece(shard, keys.conversion(shard, key), arguments)
+
+
+def _some_at_once(parts: Mapping[bytes, bytes]) -> Iterator[Sequence[tuple[bytes, bytes]]]:
+    """Yields parts, some at once; none, once, if there are none."""
+    own = list(parts.items())
+    yield own[:_PARTS_AT_ONCE]
+    for start in range(_PARTS_AT_ONCE, len(own), _PARTS_AT_ONCE):
+        yield own[start : start + _PARTS_AT_ONCE]
 
 
 def _record(key: str, flat: Sequence[Any], redis_time_micros: int) -> ConversionRecord:

@@ -26,8 +26,9 @@ from typing import Any, Final
 
 import redis.asyncio
 
-from tributary_runtime.errors import StorageUnavailableError
+from tributary_runtime.errors import TributaryError
 from tributary_storage.redis import keys
+from tributary_storage.redis.refusals import translate
 from tributary_storage.redis.scripts import Argument, Script
 
 _PLAN: Final = Script("plan_jobs")
@@ -183,7 +184,7 @@ class DeliveryJobs:
         try:
             found = await self._client.zrange(due, 0, most - 1)
         except redis.RedisError as error:
-            raise _unavailable() from error
+            raise _failed(error) from error
         if not found:
             return Leased([], 0.0)
         ids = [one.decode() for one in found]
@@ -251,13 +252,13 @@ class DeliveryJobs:
         try:
             return int(await self._client.zcard(keys.due(lane.workspace, lane.destination)))
         except redis.RedisError as error:
-            raise _unavailable() from error
+            raise _failed(error) from error
 
     async def _run(self, script: Script, names: Sequence[Argument], arguments: Sequence[Argument]) -> Any:
         try:
             return await script(self._client, names, arguments)
         except redis.RedisError as error:
-            raise _unavailable() from error
+            raise _failed(error) from error
 
     @staticmethod
     def _names(lane: Lane, conversion_id: str) -> tuple[str, str]:
@@ -283,6 +284,6 @@ def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
     )
 
 
-def _unavailable() -> StorageUnavailableError:
+def _failed(error: redis.RedisError) -> TributaryError:
     message = "The store of delivery jobs did not answer; what was planned stays and is tried again."
-    return StorageUnavailableError(message, metadata={"store": "jobs"})
+    return translate(error, "jobs", message)

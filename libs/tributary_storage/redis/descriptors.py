@@ -13,7 +13,7 @@ from typing import Final
 import redis.asyncio
 
 from tributary_storage.redis import keys
-from tributary_storage.redis.state_scripts import unavailable
+from tributary_storage.redis.state_scripts import failed
 
 _CACHED: Final = 100_000
 """Descriptors a process remembers at most."""
@@ -62,7 +62,7 @@ class Descriptors:
                 pipeline.hset(keys.descriptors(workspace), mapping=mapping)  # type: ignore[arg-type]  # bytes are fine
             await pipeline.execute()
         except redis.RedisError as error:
-            raise unavailable() from error
+            raise failed(error) from error
         self._known.update(texts)
 
     async def read(self, wanted: Iterable[tuple[str, int]]) -> None:
@@ -84,7 +84,7 @@ class Descriptors:
                 pipeline.hmget(keys.descriptors(workspace), [descriptor.to_bytes(8) for descriptor in descriptors])
             answers = await pipeline.execute()
         except redis.RedisError as error:
-            raise unavailable() from error
+            raise failed(error) from error
         for (workspace, descriptors), texts in zip(missing.items(), answers, strict=True):
             found = zip(descriptors, texts, strict=True)
             self._known.update({(workspace, descriptor): text for descriptor, text in found if text is not None})

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import redis.asyncio
 
-from tributary_runtime.errors import StorageUnavailableError
+from tributary_runtime.errors import TributaryError
 from tributary_storage.redis import keys
 from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.refusals import translate
 from tributary_storage.redis.scripts import Script
 
 _TAKE_QUOTA: Final = Script("take_quota")
@@ -47,7 +48,7 @@ class DestinationStates:
         try:
             fields = await self._client.hgetall(keys.destination_state(lane.workspace, lane.destination))
         except redis.RedisError as error:
-            raise _unavailable() from error
+            raise _failed(error) from error
         return DestinationState(
             paused_until_millis=int(fields.get(b"paused_until", 0)),
             pause_reason=fields.get(b"pause_reason", b"").decode(),
@@ -66,7 +67,7 @@ class DestinationStates:
         try:
             await self._client.hset(keys.destination_state(lane.workspace, lane.destination), mapping=fields)
         except redis.RedisError as error:
-            raise _unavailable() from error
+            raise _failed(error) from error
 
     async def pause(self, lane: Lane, until_millis: int, reason: str) -> None:
         """Lets nobody call a destination before `until_millis`; 0 ends a pause.
@@ -78,7 +79,7 @@ class DestinationStates:
         try:
             await self._client.hset(keys.destination_state(lane.workspace, lane.destination), mapping=fields)
         except redis.RedisError as error:
-            raise _unavailable() from error
+            raise _failed(error) from error
 
     async def take_quota(self, lane: Lane, per_minute: int, wanted: int) -> tuple[int, float]:
         """Takes calls from a destination's quota.
@@ -99,10 +100,10 @@ class DestinationStates:
                 self._client, [keys.quota(lane.workspace, lane.destination)], arguments
             )
         except redis.RedisError as error:
-            raise _unavailable() from error
+            raise _failed(error) from error
         return int(granted), int(wait_micros) / 1e6
 
 
-def _unavailable() -> StorageUnavailableError:
+def _failed(error: redis.RedisError) -> TributaryError:
     message = "The store of delivery jobs did not answer; nothing is sent until it does."
-    return StorageUnavailableError(message, metadata={"store": "jobs"})
+    return translate(error, "jobs", message)

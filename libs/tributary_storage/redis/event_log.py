@@ -18,10 +18,11 @@ import redis.asyncio
 import structlog
 from redis.exceptions import ResponseError
 
-from tributary_runtime.errors import StorageUnavailableError
+from tributary_runtime.errors import StorageUnavailableError, TributaryError
 from tributary_storage.redis import keys
 from tributary_storage.redis.keys import LANES, Lane
 from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
+from tributary_storage.redis.refusals import translate
 
 log = structlog.get_logger(__name__)
 
@@ -151,9 +152,9 @@ class EventLogSource:
                 await self._client.execute_command("XGROUP", "CREATE", stream, self._group, "0", "MKSTREAM")
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
-                    raise _unavailable() from error
+                    raise _failed(error) from error
             except redis.RedisError as error:
-                raise _unavailable() from error
+                raise _failed(error) from error
 
     async def _read_new(self, streams: Sequence[bytes], *, block: bool) -> list[LogEntry]:
         blocking = ("BLOCK", _BLOCK_MILLIS) if block else ()
@@ -215,9 +216,9 @@ class EventLogSource:
             return await self._client.execute_command(*command)
         except ResponseError as error:
             if "NOGROUP" not in str(error):
-                raise _unavailable() from error
+                raise _failed(error) from error
         except redis.RedisError as error:
-            raise _unavailable() from error
+            raise _failed(error) from error
         await self.create_groups()
         return await self._run(self._client.execute_command(*command))
 
@@ -225,7 +226,7 @@ class EventLogSource:
         try:
             return await waiting
         except redis.RedisError as error:
-            raise _unavailable() from error
+            raise _failed(error) from error
 
     def _learn(self, entries: Sequence[LogEntry]) -> None:
         """Adapts how many entries to ask for to how many events one holds."""
@@ -265,5 +266,5 @@ def _entry(stream: bytes, entry_id: bytes, fields: Mapping[bytes, bytes], delive
     )
 
 
-def _unavailable() -> StorageUnavailableError:
-    return StorageUnavailableError("The event log did not answer.", metadata={"store": "log"})
+def _failed(error: redis.RedisError) -> TributaryError:
+    return translate(error, "log", "The event log did not answer.")

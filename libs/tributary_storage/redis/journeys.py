@@ -16,15 +16,18 @@ import redis.asyncio
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
 from tributary_storage.redis.scripts import Argument, Script
-from tributary_storage.redis.state_scripts import by_shard, run, unavailable
+from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
 
 _RESOLVE: Final = Script("resolve_people")
 _FREEZE: Final = Script("freeze_journeys")
 _APPLY: Final = Script("apply_journeys")
 _DRAIN: Final = Script("drain_journeys")
 
-_FIELDS_PER_CALL: Final = 1000
+_FIELDS_PER_PART: Final = 1000
 """Lua passes at most some 8 000 values to one command."""
+
+_ANSWER_ALL: Final = -1
+"""A floor that moves nothing: answers the whole journey if it has a conversion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,23 +138,18 @@ class Journeys:
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
+        owners: list[int] = []
+        pieces: list[Piece] = []
+        for at, change in enumerate(changes):
+            shard = shard_of_key(change.person_key, self._shards)
+            for part in _parts(change):
+                pieces.append(Piece(shard, keys.journey(shard, change.person_key), part))
+                owners.append(at)
+        calls, positions = in_calls(pieces, (life_seconds, slack_micros))
         answers: list[Any] = [None] * len(changes)
-        shards = by_shard((shard_of_key(change.person_key, self._shards), at) for at, change in enumerate(changes))
-        plan: list[int] = []
-        calls: list[tuple[Sequence[Argument], Sequence[Argument]]] = []
-        for shard, positions in shards.items():
-            names: list[Argument] = []
-            arguments: list[Argument] = [life_seconds, slack_micros]
-            size = 0
-            for at in positions:
-                for part in _parts(changes[at]):
-                    names.append(keys.journey(shard, changes[at].person_key))
-                    arguments += part
-                    plan.append(at)
-                    size += 1
-            calls.append((names, arguments))
-        for at, answer in zip(plan, chain.from_iterable(await run(self._client, _APPLY, calls)), strict=True):
-            answers[at] = answer
+        for own, answer in zip(positions, await run(self._client, _APPLY, calls), strict=True):
+            for position, each in zip(own, answer, strict=True):
+                answers[owners[position]] = each  # of several parts the last answers
         return [_applied(answer) for answer in answers]
 
     async def read(self, person_key: str) -> dict[bytes, bytes]:
@@ -164,7 +162,7 @@ class Journeys:
         try:
             fields: dict[bytes, bytes] = await self._client.hgetall(name)  # type: ignore[assignment]  # bytes, not text
         except redis.RedisError as error:
-            raise unavailable() from error
+            raise failed(error) from error
         return fields
 
     async def _each(
@@ -175,35 +173,39 @@ class Journeys:
         arguments_of: Any = None,
     ) -> dict[str, Any]:
         """Runs a script that takes one key per journey; returns its answer per journey."""
-        shards = by_shard((shard_of_key(key, self._shards), at) for at, key in enumerate(person_keys))
-        calls = []
-        for shard, positions in shards.items():
-            names = [keys.journey(shard, person_keys[at]) for at in positions]
-            arguments: list[Argument] = [life_seconds]
-            if arguments_of is not None:
-                for at in positions:
-                    arguments += arguments_of(person_keys[at])
-            calls.append((names, arguments))
+        pieces: list[Piece] = []
+        for key in person_keys:
+            shard = shard_of_key(key, self._shards)
+            pieces.append(Piece(shard, keys.journey(shard, key), () if arguments_of is None else arguments_of(key)))
+        calls, positions = in_calls(pieces, (life_seconds,))
         found: dict[str, Any] = {}
-        for positions, answer in zip(shards.values(), await run(self._client, script, calls), strict=True):
+        for own, answer in zip(positions, await run(self._client, script, calls), strict=True):
             if isinstance(answer, list):
-                found.update((person_keys[at], each) for at, each in zip(positions, answer, strict=True))
+                found.update((person_keys[at], each) for at, each in zip(own, answer, strict=True))
         return found
 
 
 def _parts(change: JourneyChange) -> Iterator[list[Argument]]:
-    """Yields the arguments of a change, in parts where it is large; tokens, which say that all is there, last."""
-    entries = list(change.entries.items())
-    while len(entries) > _FIELDS_PER_CALL:
-        part, entries = entries[:_FIELDS_PER_CALL], entries[_FIELDS_PER_CALL:]
-        yield [0, 0, len(part), 0, *chain.from_iterable(part)]
+    """Yields the arguments of a change, in parts where it is large, entries first.
+
+    Every part may be the last that happens before a crash: the next run finds what is there, adds the rest, and is
+    answered the whole journey. Only the last part says how new the journey is and answers: after all that was added.
+    """
+    entries, sightings = list(change.entries.items()), list(change.sightings.items())
+    floor = change.floor
+    while len(entries) + len(sightings) > _FIELDS_PER_PART:
+        some, entries = entries[:_FIELDS_PER_PART], entries[_FIELDS_PER_PART:]
+        room = _FIELDS_PER_PART - len(some)
+        others, sightings = sightings[:room], sightings[room:]
+        yield [0, 0, len(some), len(others), *chain.from_iterable(some), *chain.from_iterable(others)]
+        floor = change.floor or _ANSWER_ALL
     yield [
-        change.floor,
+        floor,
         change.create_time_micros,
         len(entries),
-        len(change.sightings),
+        len(sightings),
         *chain.from_iterable(entries),
-        *chain.from_iterable(change.sightings.items()),
+        *chain.from_iterable(sightings),
     ]
 
 

@@ -1,32 +1,77 @@
 """Runs a script of the state role for many keys at once: one call per shard, all in one round trip.
 
-All keys of a call carry the hash tag of its shard, so that it runs on Redis Cluster as on one node. Fails closed: what
-Redis refuses or does not answer is `StorageUnavailableError`, because none of it is an event's fault. Speaks to a
+All keys of a call carry the hash tag of its shard, so that it runs on Redis Cluster as on one node. A call has a
+bounded number of arguments, whatever a batch holds: Redis serves nobody else while a script runs. Fails closed: what
+Redis does not answer is `StorageUnavailableError`, what it refuses for good `CommandRefusedError`. Speaks to a
 connection itself: a redis-py pipeline would cost more per event than all that the scripts do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, NamedTuple
 
 import redis.asyncio
 from hiredis import pack_command
 from redis.exceptions import NoScriptError, ResponseError
 
-from tributary_runtime.errors import StorageUnavailableError
+from tributary_runtime.errors import TributaryError
+from tributary_storage.redis.refusals import is_outage, translate
 from tributary_storage.redis.scripts import Argument, Script
 
 Call = tuple[Sequence[Argument], Sequence[Argument]]
 """Keys and arguments."""
 
 _PACK: Final[Any] = pack_command  # its stub knows only commands of one word
-_SILENT: Final = "The state store did not answer, or refused; what was read stays unacknowledged and is tried again."
+_SILENT: Final = "The state store did not answer; what was read stays unacknowledged and is tried again."
+
+_ARGUMENTS_PER_CALL: Final = 10_000
+"""Arguments of one call, about; a single piece with more goes alone."""
 
 
-def unavailable() -> StorageUnavailableError:
-    """Returns the error for a state store that does not answer."""
-    return StorageUnavailableError(_SILENT, metadata={"store": "state"})
+class Piece(NamedTuple):
+    """What a script shall do with one key."""
+
+    shard: int
+    name: str
+    """The key."""
+    arguments: Sequence[Argument] = ()
+
+
+def failed(error: redis.RedisError) -> TributaryError:
+    """Returns what is raised where the state store fails."""
+    return translate(error, "state", _SILENT)
+
+
+def in_calls(
+    pieces: Iterable[Piece], head: Sequence[Argument] = (), first_key: Callable[[int], str] | None = None
+) -> tuple[list[Call], list[list[int]]]:
+    """Packs pieces into calls of one shard and a bounded size each. Pieces of one shard keep their order.
+
+    A crash may come between any two calls, of one shard too: what must come last has to be the last piece.
+
+    Args:
+        pieces: In the order in which they shall happen.
+        head: Arguments before those of the pieces, in every call.
+        first_key: Shard -> a key before those of the pieces, in every call.
+
+    Returns:
+        The calls, and for each the positions of its pieces.
+    """
+    calls: list[tuple[list[Argument], list[Argument]]] = []
+    positions: list[list[int]] = []
+    open_calls: dict[int, int] = {}
+    for position, (shard, name, arguments) in enumerate(pieces):
+        at = open_calls.get(shard)
+        if at is None or len(calls[at][0]) + len(calls[at][1]) + len(arguments) >= _ARGUMENTS_PER_CALL:
+            at = open_calls[shard] = len(calls)
+            calls.append(([] if first_key is None else [first_key(shard)], list(head)))
+            positions.append([])
+        names, values = calls[at]
+        names.append(name)
+        values.extend(arguments)
+        positions[at].append(position)
+    return list(calls), positions
 
 
 async def run(client: redis.asyncio.Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
@@ -36,6 +81,7 @@ async def run(client: redis.asyncio.Redis, script: Script, calls: Sequence[Call]
 
     Raises:
         StorageUnavailableError: A call failed; others may have had their effect.
+        CommandRefusedError: Redis will never run a call; others may have had their effect.
     """
     if not calls:
         return []
@@ -48,10 +94,11 @@ async def run(client: redis.asyncio.Redis, script: Script, calls: Sequence[Call]
             for at, answer in zip(missing, again, strict=True):
                 answers[at] = answer
     except redis.RedisError as error:
-        raise unavailable() from error
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise unavailable() from answer
+        raise failed(error) from error
+    refusals = [answer for answer in answers if isinstance(answer, redis.RedisError)]
+    if refusals:
+        worst = next(filter(is_outage, refusals), refusals[0])  # after an outage nothing can be said of the others
+        raise failed(worst) from worst
     return answers
 
 
@@ -74,15 +121,3 @@ async def _send(client: redis.asyncio.Redis, script: Script, calls: Sequence[Cal
         raise
     finally:
         await pool.release(connection)
-
-
-def by_shard(numbered: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
-    """Groups positions by shard; positions keep their order.
-
-    Args:
-        numbered: (shard, position) pairs.
-    """
-    groups: dict[int, list[int]] = {}
-    for shard, position in numbered:
-        groups.setdefault(shard, []).append(position)
-    return groups

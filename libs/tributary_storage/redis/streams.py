@@ -16,7 +16,8 @@ import redis.asyncio
 import structlog
 from redis.exceptions import ResponseError
 
-from tributary_runtime.errors import StorageUnavailableError
+from tributary_runtime.errors import StorageUnavailableError, TributaryError
+from tributary_storage.redis.refusals import translate
 
 log = structlog.get_logger(__name__)
 
@@ -143,9 +144,9 @@ class GroupReader:
                 await self._client.execute_command("XGROUP", "CREATE", stream, self._group, "0", "MKSTREAM")
             except ResponseError as error:
                 if "BUSYGROUP" not in str(error):
-                    raise _unavailable() from error
+                    raise _failed(error) from error
             except redis.RedisError as error:
-                raise _unavailable() from error
+                raise _failed(error) from error
 
     async def _new(self, *, block: bool) -> list[StreamEntry]:
         each = max(1, self._entries // len(self._streams))
@@ -207,9 +208,9 @@ class GroupReader:
             return await self._client.execute_command(*command)
         except ResponseError as error:
             if "NOGROUP" not in str(error):
-                raise _unavailable() from error
+                raise _failed(error) from error
         except redis.RedisError as error:
-            raise _unavailable() from error
+            raise _failed(error) from error
         await self.create_groups()
         return await _run(self._client.execute_command(*command))
 
@@ -289,7 +290,7 @@ async def _run(waiting: Any) -> Any:
     try:
         return await waiting
     except redis.RedisError as error:
-        raise _unavailable() from error
+        raise _failed(error) from error
 
 
 def _pairs(answer: Any) -> list[tuple[bytes, list[tuple[bytes, Any]]]]:
@@ -306,5 +307,5 @@ def _position(entry_id: bytes) -> Position:
     return int(milliseconds), int(sequence or 0)
 
 
-def _unavailable() -> StorageUnavailableError:
-    return StorageUnavailableError("A log did not answer.", metadata={"store": "log"})
+def _failed(error: redis.RedisError) -> TributaryError:
+    return translate(error, "log", "A log did not answer.")

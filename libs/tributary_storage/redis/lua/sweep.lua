@@ -16,6 +16,8 @@ for _, bucket in ipairs(KEYS) do
     -- The last part of the circle is the near future: a clock was set back.
     if age > life and age < span - 1024 then past[#past + 1] = pairs_in_it[at] end
   end
-  if #past > 0 then removed = removed + redis.call('HDEL', bucket, unpack(past)) end
+  for at = 1, #past, 1000 do -- Lua passes at most some 8 000 values to one command
+    removed = removed + redis.call('HDEL', bucket, unpack(past, at, math.min(at + 999, #past)))
+  end
 end
 return removed
