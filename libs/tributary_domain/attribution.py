@@ -8,7 +8,7 @@ Inside are tuples and tables instead of objects: this runs for every conversion 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
@@ -67,7 +67,10 @@ class Attribution:
 
 
 def attribute(
-    entries: Iterable[JourneyTouch], conversion: CreditableConversion, settings: AttributionSettings
+    entries: Iterable[JourneyTouch],
+    conversion: CreditableConversion,
+    settings: AttributionSettings,
+    settled: Sequence[JourneyTouch] = (),
 ) -> Attribution:
     """Shares a conversion among the touches of its window, under every model.
 
@@ -76,12 +79,13 @@ def attribute(
             `settings.history_micros` before the conversion. What came later may be in it.
         conversion: The conversion.
         settings: What was effective at its time (`settings.settings_at`).
+        settled: Touches of before that the journey has forgotten (`windows.shared_touches`).
 
     Returns:
         Its credit. The same set of entries gives the same credit.
     """
     ordered = in_event_order(entries)
-    windows = shared_touches(ordered, conversion, settings)
+    windows = shared_touches(ordered, conversion, settings, settled=settled)
     if len(windows) == 1:
         touches = tuple(windows[0])
         every = _every_model(touches, conversion.amount_micros, settings)
@@ -135,6 +139,48 @@ def _reason(
     ):
         return UnattributedReason.OUTSIDE_WINDOW
     return UnattributedReason.ANONYMOUS if conversion.is_anonymous else UnattributedReason.NO_TOUCHPOINT
+
+
+def kept(published: Attribution, computed: Attribution, *, is_anonymous: bool, is_moved: bool) -> Attribution:
+    """Returns the credit of a conversion whose journey is not whole any more: what is forgotten takes nothing away.
+
+    Where nothing but forgetting lies between the two, credits and reasons stay as published, and the new amount is
+    split by the weights behind them. Those are exact for every model that gives all to one touch, and for linear,
+    position_based and time_decay as long as today's settings give the published credits: then `computed`, which knew
+    the touches and their times, has split the amount already. Else (settings of the past were edited, or the window of
+    a model was capped) the published credits are the weights: the parts still add up to the amount, each within a
+    millionth of it of what the true weights would give.
+
+    Args:
+        published: As it was published.
+        computed: The same touches (as `settled`, or in the journey) with what is new, and the amount now.
+        is_anonymous: Whether nothing links the conversion to a person now.
+        is_moved: Whether its place in event order changed, or a path reset came between.
+    """
+    if len(published.unattributed) != len(MODELS):
+        return computed
+    unattributed = tuple(
+        before if now is UnattributedReason.NO_TOUCHPOINT and _outlives(before, is_anonymous=is_anonymous) else now
+        for before, now in zip(published.unattributed, computed.unattributed, strict=True)
+    )
+    known = {touch[:2] for touch in published.touches}
+    if not known or is_moved or any(touch[:2] not in known for touch in computed.touches):
+        return replace(computed, unattributed=unattributed)
+    same = [touch[:2] for touch in computed.touches] == [touch[:2] for touch in published.touches]
+    amounts = []
+    for model, credits in enumerate(published.credits):
+        if published.unattributed[model] is not None:
+            amounts.append((0,) * len(credits))
+        elif same and computed.credits[model] == credits:
+            amounts.append(computed.amounts[model])
+        else:
+            amounts.append(tuple(split_exactly(computed.amount_micros, credits)))
+    return replace(published, amounts=tuple(amounts), amount_micros=computed.amount_micros)
+
+
+def _outlives(reason: UnattributedReason | None, *, is_anonymous: bool) -> bool:
+    """Tells whether a published reason says more than that nothing is known."""
+    return reason is not None and (reason is not UnattributedReason.ANONYMOUS or is_anonymous)
 
 
 Shares = tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]

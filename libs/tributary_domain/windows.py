@@ -73,6 +73,7 @@ def shared_touches(
     conversion: CreditableConversion,
     settings: AttributionSettings,
     trace: Trace | None = None,
+    settled: Sequence[JourneyTouch] = (),
 ) -> list[Sequence[JourneyTouch]]:
     """Returns the touches that share the conversion, per window of `settings.windows`.
 
@@ -81,6 +82,8 @@ def shared_touches(
         conversion: The conversion.
         settings: Windows, grain, policies.
         trace: Receives each entry that was left out, with its reason; one that is older than its window is not in it.
+        settled: Touches that earlier entries were folded into and that the journey has forgotten. They stay touches of
+            their own: what folding looks at (session, click, interaction) was forgotten too.
     """
     time = conversion.event_time_micros
     eligible = _eligible(ordered, conversion, settings, trace)
@@ -88,6 +91,8 @@ def shared_touches(
         touches = fold(eligible, settings.session_timeout_seconds * SECOND, trace)
     else:
         touches = touch_events(eligible, trace)
+    if settled:
+        touches = in_event_order([*touches, *(touch for touch in settled if _may_count(touch, time, settings))])
     if conversion.path_start is not None:
         touches = _after_reset(touches, conversion.path_start, trace)
     traces: list[Trace | None] = [None if trace is None else {} for _ in settings.windows]
@@ -109,9 +114,7 @@ def _eligible(
 ) -> Sequence[JourneyTouch]:
     """Returns the entries that may count, in event order, with a day before the longest window."""
     time = conversion.event_time_micros
-    oldest = time - settings.history_micros
-    newest = time + settings.late_touch_seconds * SECOND
-    ignored_kinds = SEEN_KINDS if settings.impression_policy is ImpressionPolicy.IGNORE else _NO_KINDS
+    oldest, newest, ignored_kinds = _bounds(time, settings)
     eligible = [
         entry
         for entry in ordered
@@ -123,6 +126,18 @@ def _eligible(
     if eligible and eligible[-1][0] > time:
         eligible = _before_or_with(eligible, conversion, settings, trace)
     return eligible
+
+
+def _bounds(time: int, settings: AttributionSettings) -> tuple[int, int, frozenset[TouchKind]]:
+    """Returns the oldest and the newest time of what may count, and the kinds that do not."""
+    ignored_kinds = SEEN_KINDS if settings.impression_policy is ImpressionPolicy.IGNORE else _NO_KINDS
+    return time - settings.history_micros, time + settings.late_touch_seconds * SECOND, ignored_kinds
+
+
+def _may_count(touch: JourneyTouch, time: int, settings: AttributionSettings) -> bool:
+    """Tells whether a touch that counted once may count still."""
+    oldest, newest, ignored_kinds = _bounds(time, settings)
+    return oldest <= touch.event_time_micros <= newest and touch.kind not in ignored_kinds
 
 
 def _barred_because(entry: JourneyTouch, oldest: int, newest: int) -> Exclusion:

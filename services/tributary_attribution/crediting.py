@@ -16,10 +16,10 @@ from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
 from tributary_attribution.credit_settings import settings_for
 from tributary_domain import conversion as domain
-from tributary_domain.attribution import Attribution, attribute
+from tributary_domain.attribution import Attribution, attribute, kept
 from tributary_domain.conversion import ConversionStatus, conversion_state
 from tributary_domain.event_order import event_hash
-from tributary_domain.journey import DIRECT, NO_CONSENT, QUARANTINED, JourneyTouch, path_start
+from tributary_domain.journey import DIRECT, NO_CONSENT, QUARANTINED, JourneyTouch, TouchKind, path_start
 from tributary_domain.revision import Cause, compare, next_revision
 from tributary_domain.settings import AttributionSettings
 from tributary_domain.windows import CreditableConversion
@@ -86,7 +86,7 @@ class Revision:
 
 def revise(
     known: Known,
-    source_of: Callable[[str, int], TouchSource],
+    source_of: Callable[[str, int], TouchSource | None],
     click_of: Callable[[str, int], Click | None],
     journey_life_seconds: int,
 ) -> Revision | None:
@@ -94,7 +94,7 @@ def revise(
 
     Args:
         known: All that is known of it.
-        source_of: (workspace, descriptor) -> source, for every descriptor in the journey.
+        source_of: (workspace, descriptor) -> source, for every descriptor in the journey; None for others.
         click_of: (workspace, number) -> click id, for every click in the journey whose text has not expired.
         journey_life_seconds: How long a journey lives after its last event.
 
@@ -113,16 +113,25 @@ def revise(
 
     def source(descriptor: int) -> TouchSource:
         found = source_of(workspace.id, descriptor)
-        return found if found.rule or published is None else published.sources.get(descriptor, found)
+        if found is None and published is not None:
+            found = published.sources.get(descriptor)
+        if found is None:  # fails closed: a touch without a source would be published under an empty channel
+            raise RuntimeError("a touch is credited before its source is read")
+        return found
 
     settings = settings_for(workspace, time)
     entries = _entries(journey, settings, source, sees_internal=state.status is ConversionStatus.UNCOUNTED)
     clicks = _clicks(workspace.id, entries, click_of)
-    if published is not None and _is_incomplete(journey, settings, time, journey_life_seconds):
-        seen = {entry[:2] for entry in entries}
-        entries += [touch for touch in published.touches if touch[:2] not in seen]
-        clicks += published.clicks
-    attribution = _attribute(entries, state, settings)
+    conversion = _creditable(entries, state, settings)
+    if published is None:
+        attribution = attribute(entries, conversion, settings)
+    else:
+        forgotten = _forgotten(published, journey)
+        if forgotten or _is_incomplete(journey, settings, time, journey_life_seconds):
+            known_clicks = {click[1:] for click in clicks}
+            clicks += [click for click in published.clicks if click[1:] not in known_clicks]
+        computed = attribute(entries, conversion, settings, _as_direct(forgotten, settings, source))
+        attribution = _keep(published, computed, conversion, has_forgotten=bool(forgotten))
     person_id = "" if journey is None else journey.person_id
     if journey is None and published is not None and state.identifiers:
         person_id = published.state.person_id  # the journey has expired, the person has not
@@ -140,9 +149,9 @@ def revise(
     revised = ConversionRevised(workspace=workspace.id, state=message, match=match)
     _sign(revised, known)
     describe_change(published, revised, change)
-    kept = revised.SerializeToString(deterministic=True)
+    state_content = revised.SerializeToString(deterministic=True)
     add_deltas(revised, change, source)
-    return Revision(revised, revised.SerializeToString(deterministic=True), kept)
+    return Revision(revised, revised.SerializeToString(deterministic=True), state_content)
 
 
 def _clicks(
@@ -157,24 +166,43 @@ def _clicks(
     return [JourneyClick(time, *click) for time, click in found if click is not None]
 
 
-def _attribute(
-    entries: Sequence[JourneyTouch], state: domain.ConversionState, settings: AttributionSettings
+def _forgotten(published: PublishedConversion, journey: Journey | None) -> list[JourneyTouch]:
+    """Returns the published touches that Redis has forgotten: nothing else takes an event out of a journey.
+
+    They lack what folding looks at, so they are never folded again: each stays a touch of its own. Not exact: an event
+    that is delivered again alone, after the first event of its touch was forgotten, counts as a touch beside it.
+    """
+    held = () if journey is None else {entry[:2] for entry in journey.entries}
+    return [touch for touch in published.touches if touch[:2] not in held]
+
+
+def _keep(
+    published: PublishedConversion, computed: Attribution, conversion: CreditableConversion, *, has_forgotten: bool
 ) -> Attribution:
+    """Returns the credit of a conversion that was published before, whatever of its journey is forgotten."""
+    if published.touches and not has_forgotten:
+        return computed  # all that earned is still there
+    before, start = published.snapshot, conversion.path_start
+    place = conversion.event_time_micros, conversion.event_hash
+    is_moved = (before.conversion_time_micros, before.event_hash) != place
+    is_reset = start is not None and any(touch[:2] <= start for touch in published.touches)
+    return kept(published.attribution, computed, is_anonymous=conversion.is_anonymous, is_moved=is_moved or is_reset)
+
+
+def _creditable(
+    entries: Sequence[JourneyTouch], state: domain.ConversionState, settings: AttributionSettings
+) -> CreditableConversion:
     anchor = state.anchor
     if anchor is None:
         raise ValueError("a conversion that nobody observed earns nobody anything")
     resetting = {digest_of(name.encode()) for name in settings.path_reset_names}
-    return attribute(
-        entries,
-        CreditableConversion(
-            event_time_micros=anchor.event_time_micros,
-            event_hash=anchor.event_hash,
-            amount_micros=state.amount_micros or 0,
-            session=state.session,
-            is_anonymous=not state.identifiers,
-            path_start=path_start(entries, anchor.order_key, resetting) if resetting else None,
-        ),
-        settings,
+    return CreditableConversion(
+        event_time_micros=anchor.event_time_micros,
+        event_hash=anchor.event_hash,
+        amount_micros=state.amount_micros or 0,
+        session=state.session,
+        is_anonymous=not state.identifiers,
+        path_start=path_start(entries, anchor.order_key, resetting) if resetting else None,
     )
 
 
@@ -214,14 +242,23 @@ def _entries(
     entries = list(journey.entries)
     if journey.internal and not sees_internal:
         entries = [entry for entry in entries if entry.event_hash not in journey.internal]
-    if settings.direct_channels != {"Direct"}:
-        direct = {
-            entry.descriptor for entry in entries if source_of(entry.descriptor).channel in settings.direct_channels
-        }
-        entries = [
-            entry._replace(flags=entry.flags | DIRECT) if entry.descriptor in direct else entry for entry in entries
-        ]
-    return entries
+    return _as_direct(entries, settings, source_of)
+
+
+def _as_direct(
+    entries: list[JourneyTouch], settings: AttributionSettings, source_of: Callable[[int], TouchSource]
+) -> list[JourneyTouch]:
+    """Marks the touches of channels that last_non_direct passes over."""
+    if settings.direct_channels == {"Direct"}:
+        return entries
+    touches = {entry.descriptor for entry in entries if entry.kind != TouchKind.CONVERSION}
+    direct = {descriptor for descriptor in touches if source_of(descriptor).channel in settings.direct_channels}
+    return [
+        entry._replace(flags=entry.flags | DIRECT)
+        if entry.descriptor in direct and entry.kind != TouchKind.CONVERSION
+        else entry
+        for entry in entries
+    ]
 
 
 def _is_incomplete(

@@ -60,7 +60,9 @@ class PublishedConversion:
         """The click ids it has from its person's journey."""
         facts = ConversionState()
         facts.CopyFrom(self.state)
-        self.snapshot = snapshot_of(self.state, self._attribution(), facts_digest(facts, revised.match))
+        self.attribution = self._attribution()
+        """Its credit, also where it is not counted."""
+        self.snapshot = snapshot_of(self.state, self.attribution, facts_digest(facts, revised.match))
 
     def _attribution(self) -> Attribution:
         state = self.state

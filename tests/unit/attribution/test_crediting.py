@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from struct import pack
 from typing import Any
 
 import pytest
 
 from tests.support.attribution import DAY, NOON, Admitted, Events
+from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
 from tributary_attribution.arrivals import ArrivalReader
@@ -17,7 +20,7 @@ from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import unpack_parts
 from tributary_storage.codec.touch_sources import SourceCache
 from tributary_storage.redis.conversions import ConversionRecord
-from tributary_storage.redis.journey_layout import Journey, unpack_journey
+from tributary_storage.redis.journey_layout import META, Journey, unpack_journey
 
 EVENTS = Events("shop")
 LIFE_SECONDS = 59 * 86_400
@@ -44,7 +47,7 @@ class World:
                 self.parts[arrival.event_hash.to_bytes(8)] = arrival.part
             for token, sighting in zip(arrival.tokens, arrival.sightings, strict=bool(arrival.sightings)):
                 self.fields[token.encode()] = min(sighting, self.fields.get(token.encode(), sighting))
-        self.source_of = SourceCache(lambda workspace, descriptor: reader.new_texts.get((workspace, descriptor)))
+        self.source_of = SourceCache().reading(reader.new_texts)
 
     def journey(self) -> Journey:
         return unpack_journey("shop", "p1:x", self.fields)
@@ -184,3 +187,116 @@ def test_a_journey_that_redis_has_forgotten_takes_no_credit_away() -> None:
     later = refund.revise(first, journey=False)
     assert later is not None
     assert [touch.source.channel for touch in later.message.state.touches] == ["Email"]
+
+
+def forgotten(world: World, *later: Admitted, settings: Workspace | None = None) -> World:
+    """Returns what is known after the journey expired: all parts, but a new journey, of what came since."""
+    after = World(*later, settings=settings)
+    after.fields[META] = pack(">QQQQQB", 1, NOON + 70 * DAY, NOON, 0, 0, 0)
+    after.parts = {**world.parts, **after.parts}
+    return after
+
+
+def in_session(session_id: str, touch: Admitted) -> Admitted:
+    touch[1].event.session_id = session_id
+    return touch
+
+
+def three_tabs() -> list[Admitted]:
+    """Three touches, of which two are apart only by the caller's session ids; then an order that 3 does not divide."""
+    return [
+        in_session("one", EVENTS.touch("visitor:a", at=NOON - 3_600_000_000, channel="Email")),
+        in_session("two", EVENTS.touch("visitor:a", at=NOON - 3_500_000_000, channel="Email")),
+        EVENTS.touch("visitor:a", at=NOON - DAY, channel="Direct"),
+        EVENTS.order("visitor:a", micros=90_000_001),
+    ]
+
+
+def credits_of(revised: ConversionRevised) -> list[tuple[str, list[int]]]:
+    return [(touch.event_id, [share.credit_micros for share in touch.credits]) for touch in revised.state.touches]
+
+
+def values_of(revised: ConversionRevised) -> list[tuple[str, list[int]]]:
+    return [(touch.event_id, [share.value_micros for share in touch.credits]) for touch in revised.state.touches]
+
+
+def revised_by(world: World, first: Revision | None, *, journey: bool = True) -> ConversionRevised:
+    revision = world.revise(first, journey=journey)
+    assert revision is not None
+    return revision.message
+
+
+def causes_of(revised: ConversionRevised) -> Sequence[str]:
+    return [RevisionCause.Name(cause).removeprefix("REVISION_CAUSE_").lower() for cause in revised.causes]
+
+
+@pytest.mark.parametrize("journey", [pytest.param(False, id="expired"), pytest.param(True, id="begun anew")])
+@pytest.mark.parametrize("lookback", [30, 7], ids="lookback of first_touch {}".format)
+def test_a_refund_after_the_journey_has_expired_splits_as_one_before(journey: bool, lookback: int) -> None:
+    shop = workspace(attribution=[{"models": {"first_touch": {"lookback_days": lookback}}}])
+    events, refund = three_tabs(), EVENTS.refund(20_000_000)
+    world = World(*events, settings=shop)
+    first = world.revise()
+    assert first is not None
+    assert len(first.message.state.touches) == 3
+    wanted = revised_by(World(*events, refund, settings=shop), first)
+    later = revised_by(forgotten(world, *[events[-1]] * journey, refund, settings=shop), first, journey=journey)
+    assert credits_of(later) == credits_of(wanted) == credits_of(first.message)
+    assert values_of(later) == values_of(wanted)
+    assert later.deltas == wanted.deltas
+    assert causes_of(later) == ["refund"]
+
+
+def test_after_settings_of_the_past_were_edited_the_published_credits_are_the_weights() -> None:
+    events = three_tabs()
+    world = World(*events)
+    first = world.revise()
+    edited = workspace(attribution=[{"position_weights": [1, 1, 1], "half_life_hours": 1}])
+    later = revised_by(forgotten(world, EVENTS.refund(20_000_000), settings=edited), first, journey=False)
+    assert first is not None
+    assert credits_of(later) == credits_of(first.message)
+    for model in range(len(later.state.models)):
+        assert sum(values[model] for _, values in values_of(later)) == 70_000_001
+    for (_, credits), (_, values) in zip(credits_of(later), values_of(later), strict=True):
+        assert all(abs(value - 70.000001 * credit) <= 71 for credit, value in zip(credits, values, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("touch", "reason"),
+    [
+        pytest.param(EVENTS.touch("visitor:a", at=NOON - 31 * DAY), "OUTSIDE_WINDOW", id="outside the window"),
+        pytest.param(EVENTS.touch("visitor:a", letter="Q"), "ONLY_QUARANTINED", id="quarantined"),
+    ],
+)
+@pytest.mark.parametrize("journey", [False, True])
+def test_why_nobody_earned_a_conversion_outlives_the_journey(touch: Admitted, reason: str, journey: bool) -> None:
+    order = EVENTS.order("visitor:a")
+    world = World(touch, order)
+    first = world.revise()
+    later = revised_by(forgotten(world, *[order] * journey, EVENTS.refund(20_000_000)), first, journey=journey)
+    reasons = {UnattributedReason.Name(model.unattributed.reason) for model in later.state.models}
+    assert reasons == {f"UNATTRIBUTED_REASON_{reason}"}
+    assert {delta.credit_micros for delta in later.deltas} == {0}
+    assert {delta.value_micros for delta in later.deltas} == {-20_000_000}
+    again = forgotten(world, order).revise(first, journey=journey)
+    assert again is None
+
+
+def test_a_conversion_that_is_linked_to_a_person_is_not_anonymous_any_more() -> None:
+    anonymous = EVENTS.order()
+    world = World(anonymous)
+    first = world.revise()
+    linked = EVENTS.order("visitor:a", at=NOON + 1, letter="M")
+    later = revised_by(forgotten(world, linked), first)
+    reasons = {UnattributedReason.Name(model.unattributed.reason) for model in later.state.models}
+    assert reasons == {"UNATTRIBUTED_REASON_NO_TOUCHPOINT"}
+
+
+def test_a_late_touch_joins_those_that_redis_has_forgotten() -> None:
+    world = World(*three_tabs())
+    first = world.revise()
+    late = EVENTS.touch("visitor:a", at=NOON - 2 * DAY, channel="Display")
+    later = revised_by(forgotten(world, late), first)
+    channels = [touch.source.channel for touch in later.state.touches]
+    assert channels == ["Display", "Direct", "Email", "Email"]
+    assert {credits[3] for _, credits in credits_of(later)} == {250_000}
