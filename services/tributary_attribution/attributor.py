@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from structlog.contextvars import bind_contextvars
 
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary_attribution.affected import Affected, affected_at, causing_event, find_affected
 from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds, slack_micros
@@ -25,11 +26,11 @@ from tributary_domain.journey import TouchKind
 from tributary_domain.revision import Cause
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import Backpressure, PoisonEvent
+from tributary_runtime.errors import Backpressure, PoisonEvent, StorageUnavailableError
 from tributary_runtime.traces import linked_span
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.touch_sources import SourceCache
-from tributary_storage.redis.click_ids import ClickIds
+from tributary_storage.redis.click_ids import Click, ClickIds
 from tributary_storage.redis.conversions import Conversions, Publication
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.journey_layout import Journey, event_field
@@ -38,6 +39,9 @@ from tributary_storage.redis.people import Lives, People, SettledPerson, Sighted
 
 _ATTEMPTS: Final = 10
 """How often a conversion that moved is computed again before the batch waits."""
+
+_SourceOf = Callable[[str, int], TouchSource | None]
+_ClickOf = Callable[[str, int], Click | None]
 
 _CAUSES: Final = {RevisionCause.Value(f"REVISION_CAUSE_{cause.name}"): metrics.Cause(cause.value) for cause in Cause}
 
@@ -108,7 +112,7 @@ class Attributor:
         self._directory = directory
         self._clock = clock
         self._reader = ArrivalReader()
-        self._sources = SourceCache(descriptors.text)
+        self._sources = SourceCache()
 
     async def handle(self, entries: Sequence[LogEntry]) -> int:
         """Credits what a batch of events changes; returns how many events it held.
@@ -219,13 +223,13 @@ class Attributor:
         revisions: list[tuple[str, ConversionRevised, bytes]] = []
         pending = list(affected)
         for _ in range(_ATTEMPTS):
-            await self._read_missing(pending)
+            source_of, click_of = await self._read_missing(pending)
             pending = [one for one in pending if one.parts]
             if not pending:
                 return revisions
             computed = []
             for one in pending:
-                computed.append(self._compute(one))
+                computed.append(_compute(one, source_of, click_of))
                 await asyncio.sleep(0)
             answers = await self._conversions.publish([publication for publication, _ in computed])
             moved = []
@@ -243,8 +247,15 @@ class Attributor:
             pending = moved
         raise Backpressure("Conversions moved while they were computed.", pause_seconds=0.2)
 
-    async def _read_missing(self, affected: Sequence[Affected]) -> None:
-        """Reads what is not known yet of conversions: parts first, then journeys, then the texts of sources."""
+    async def _read_missing(self, affected: Sequence[Affected]) -> tuple[_SourceOf, _ClickOf]:
+        """Reads what is not known yet of conversions: parts first, then journeys, then the texts of sources and clicks.
+
+        Returns:
+            The texts, held for the batch.
+
+        Raises:
+            StorageUnavailableError: A store does not answer, or a source has lost its text.
+        """
         unread = {one.key: one for one in affected if one.record is None}
         if unread:
             records = await self._conversions.observe({key: {} for key in unread}, 0)
@@ -262,31 +273,15 @@ class Attributor:
                         sources.add((one.workspace.id, entry.descriptor))
                         if entry.click:
                             clicks.add((one.workspace.id, entry.click))
-        await self._descriptors.read(sources)
-        await self._click_ids.read(clicks)
+        texts = await self._descriptors.read(sources)
+        if any(place[1] and place not in texts for place in sources):
+            message = "The state store has lost texts of sources that journeys refer to; restore it."
+            raise StorageUnavailableError(message, metadata={"store": "state"})
+        found = await self._click_ids.read(clicks)
+        return self._sources.reading(texts), lambda workspace, number: found.get((workspace, number))
 
     async def _find_journey(self, one: Affected) -> Journey | None:
         return await self._people.find(one.workspace.id, one.person_keys())
-
-    def _compute(self, one: Affected) -> tuple[Publication, ConversionRevised | None]:
-        record, journey = one.record, one.journey
-        if record is None:
-            raise RuntimeError("a conversion is computed before it is read")
-        known = Known(
-            one.workspace,
-            one.conversion_id,
-            record,
-            one.parts,
-            journey,
-            list(one.causing.values()),
-            one.known_causes,
-        )
-        revision = revise(known, self._sources, self._click_ids.get, journey_life_seconds([one.workspace]))
-        version = record.journey_version if journey is None else journey.version
-        if revision is None:
-            return Publication(record, version), None
-        message = revision.message
-        return Publication(record, version, message.revision, revision.content, revision.state), message
 
     async def _emit(self, revisions: Sequence[tuple[str, ConversionRevised, bytes]]) -> None:
         """Stores revisions, tells the conversion log, takes their marks away: in this order."""
@@ -303,6 +298,20 @@ class Attributor:
                 metrics.CONVERSIONS.add(1)
             for cause in revised.causes:
                 metrics.REVISIONS.add(1, cause=_CAUSES[cause])
+
+
+def _compute(one: Affected, source_of: _SourceOf, click_of: _ClickOf) -> tuple[Publication, ConversionRevised | None]:
+    record, journey = one.record, one.journey
+    if record is None:
+        raise RuntimeError("a conversion is computed before it is read")
+    causing = list(one.causing.values())
+    known = Known(one.workspace, one.conversion_id, record, one.parts, journey, causing, one.known_causes)
+    revision = revise(known, source_of, click_of, journey_life_seconds([one.workspace]))
+    version = record.journey_version if journey is None else journey.version
+    if revision is None:
+        return Publication(record, version), None
+    message = revision.message
+    return Publication(record, version, message.revision, revision.content, revision.state), message
 
 
 async def _together(*steps: Coroutine[Any, Any, Any]) -> list[Any]:

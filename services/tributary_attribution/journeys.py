@@ -54,7 +54,7 @@ class JourneyReader:
         self._conversions = conversions
         self._descriptors = descriptors
         self._directory = directory
-        self._sources = SourceCache(descriptors.text)
+        self._sources = SourceCache()
 
     async def by_person_id(self, workspace_id: str, person_id: str) -> journey_pb2.Journey:
         """Returns a journey by a person id; one of before a merge leads to the person it is now."""
@@ -91,8 +91,9 @@ class JourneyReader:
 
     async def _message(self, workspace: Workspace, journey: Journey) -> journey_pb2.Journey:
         descriptors = {entry.descriptor for entry in journey.entries if entry.kind != TouchKind.CONVERSION}
-        await self._descriptors.read((workspace.id, descriptor) for descriptor in descriptors)
-        return _message(workspace, journey, lambda descriptor: self._sources(workspace.id, descriptor))
+        texts = await self._descriptors.read((workspace.id, descriptor) for descriptor in descriptors)
+        source_of = self._sources.reading(texts)
+        return _message(workspace, journey, lambda descriptor: source_of(workspace.id, descriptor))
 
 
 def _belongs_to(journey: Journey, workspace: Workspace) -> bool:
@@ -113,7 +114,9 @@ def _identification(workspace: Workspace) -> Identification:
     )
 
 
-def _message(workspace: Workspace, journey: Journey, source_of: Callable[[int], TouchSource]) -> journey_pb2.Journey:
+def _message(
+    workspace: Workspace, journey: Journey, source_of: Callable[[int], TouchSource | None]
+) -> journey_pb2.Journey:
     message = journey_pb2.Journey(person_id=journey.person_id, identity_tokens=sorted(journey.tokens))
     complete_since = complete_since_micros(journey, journey_life_seconds([workspace]))
     message.complete_since_time.CopyFrom(timestamp(complete_since))
@@ -130,10 +133,10 @@ def _message(workspace: Workspace, journey: Journey, source_of: Callable[[int], 
     return message
 
 
-def _touchpoint(entry: JourneyTouch, source_of: Callable[[int], TouchSource]) -> journey_pb2.TouchpointStep:
+def _touchpoint(entry: JourneyTouch, source_of: Callable[[int], TouchSource | None]) -> journey_pb2.TouchpointStep:
     return journey_pb2.TouchpointStep(
         kind=entry.kind,  # type: ignore[arg-type]  # the numbers are the contract's
-        source=source_of(entry.descriptor),
+        source=source_of(entry.descriptor),  # unset if its text was lost
         quarantined=bool(entry.flags & QUARANTINED),
         continues_session=bool(entry.flags & NO_TOUCH),
         consented=not entry.flags & NO_CONSENT,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
@@ -11,6 +11,9 @@ from tributary.attribution.v1.conversion_pb2 import NotCountedReason, RevisionCa
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
 from tributary.event.v1.event_pb2 import Traffic
+from tributary_runtime.errors import StorageUnavailableError
+from tributary_storage.redis import keys
+from tributary_storage.redis.descriptors import Descriptors
 
 
 @pytest.fixture
@@ -254,6 +257,42 @@ async def test_a_refund_long_after_the_journey_has_expired_keeps_the_credit(
     assert causes(revised) == ["refund"]
     assert linear(revised) == {"Email": 30_000_000, "Direct": 30_000_000}
     assert (revised.match, revised.state.person_id) == (before.match, before.state.person_id)
+
+
+class Crowded(Descriptors):
+    """Whose cache another reader empties as soon as something was read."""
+
+    async def read(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], bytes]:
+        texts = await super().read(wanted)
+        await super().read(())
+        return texts
+
+
+async def test_a_reader_that_empties_the_cache_takes_no_source_from_a_batch(
+    monkeypatch: pytest.MonkeyPatch, redis_url: str, clickhouse_url: str, workspace: str, events: Events
+) -> None:
+    monkeypatch.setattr("tributary_storage.redis.descriptors._CACHED", 0)
+    monkeypatch.setattr("tributary_storage.redis.click_ids._CACHED", 0)
+    async with running_attribution(redis_url, clickhouse_url, workspace, descriptors_as=Crowded) as attribution:
+        await attribution.handle(events.touch("visitor:a", channel="Email", clicks={"gclid": "g"}))
+        await attribution.handle(events.order("visitor:a"))
+        revised = await attribution.published(events.conversion_id())
+        assert revised is not None
+        assert linear(revised) == {"Email": 90_000_000}
+        assert [click.value for click in revised.match.click_ids] == ["g"]
+        journey = await attribution.journeys.by_conversion_id(workspace, events.conversion_id())
+        assert journey.steps[0].touchpoint.source.channel == "Email"
+
+
+async def test_a_source_whose_text_is_lost_is_not_published_empty(
+    attribution: Attribution, redis_url: str, clickhouse_url: str, workspace: str, events: Events
+) -> None:
+    await attribution.handle(events.touch("visitor:a", channel="Email"))
+    await attribution.state.delete(keys.descriptors(workspace))
+    async with running_attribution(redis_url, clickhouse_url, workspace) as another:
+        with pytest.raises(StorageUnavailableError):
+            await another.handle(events.order("visitor:a"))
+        assert await another.published(events.conversion_id()) is None
 
 
 async def test_of_an_empty_answer_there_is_exactly_one_reason(attribution: Attribution, events: Events) -> None:

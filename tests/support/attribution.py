@@ -191,7 +191,12 @@ class Attribution:
 
 @asynccontextmanager
 async def running_attribution(
-    redis_url: str, clickhouse_url: str, workspace_id: str, **settings: Any
+    redis_url: str,
+    clickhouse_url: str,
+    workspace_id: str,
+    *,
+    descriptors_as: type[Descriptors] = Descriptors,
+    **settings: Any,
 ) -> AsyncIterator[Attribution]:
     """Puts an attribution together as its `__main__` does.
 
@@ -199,6 +204,7 @@ async def running_attribution(
         redis_url: Of the role state.
         clickhouse_url: Migrated.
         workspace_id: The one workspace it knows.
+        descriptors_as: What keeps the texts of sources.
         settings: Whatever else `workspaces.yaml` would say of it.
     """
     workspace = Workspace.model_validate({"id": workspace_id, "pepper": {"value": "pepper"}, **settings})
@@ -206,7 +212,7 @@ async def running_attribution(
         connect(redis_url, name="tests") as state,
         clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse,
     ):
-        people, conversions, descriptors = People(state, SHARDS), Conversions(state, SHARDS), Descriptors(state)
+        people, conversions, descriptors = People(state, SHARDS), Conversions(state, SHARDS), descriptors_as(state)
 
         class Directory:
             def find(self, wanted: str) -> Workspace | None:

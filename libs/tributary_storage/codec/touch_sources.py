@@ -6,7 +6,7 @@ of it: they are unique, and two clicks of one campaign came from one source.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from tributary.attribution.v1.credit_pb2 import TouchSource
@@ -73,26 +73,29 @@ def descriptor_of(source: TouchSource) -> tuple[int, bytes]:
 
 
 class SourceCache:
-    """Descriptors -> sources, read once each.
+    """Texts of sources -> sources, each parsed once. Only speed: what it forgets is parsed again."""
 
-    Args:
-        text_of: (workspace, descriptor) -> its text, None where it is not known.
-    """
+    def __init__(self) -> None:
+        """Remembers nothing yet."""
+        self._parsed: dict[bytes, TouchSource] = {}
 
-    def __init__(self, text_of: Callable[[str, int], bytes | None]) -> None:
-        self._text_of = text_of
-        self._read: dict[tuple[str, int], TouchSource] = {}
+    def reading(self, texts: Mapping[tuple[str, int], bytes]) -> Callable[[str, int], TouchSource | None]:
+        """Returns what leads from (workspace, descriptor) to a source, not to be changed; None: not among the texts.
 
-    def __call__(self, workspace: str, descriptor: int) -> TouchSource:
-        """Returns the source; an empty one if its text was lost. Not to be changed."""
-        source = self._read.get((workspace, descriptor))
+        Args:
+            texts: (workspace, descriptor) -> text, of a batch; as `Descriptors.read` answers.
+        """
+        sources = {place: self._parse(text) for place, text in texts.items()}
+
+        def source_of(workspace: str, descriptor: int) -> TouchSource | None:
+            return DIRECT_SOURCE if descriptor == DIRECT_DESCRIPTOR else sources.get((workspace, descriptor))
+
+        return source_of
+
+    def _parse(self, text: bytes) -> TouchSource:
+        source = self._parsed.get(text)
         if source is None:
-            if descriptor == DIRECT_DESCRIPTOR:
-                return DIRECT_SOURCE
-            text = self._text_of(workspace, descriptor)
-            if text is None:
-                return TouchSource()
-            if len(self._read) >= _CACHED:
-                self._read.clear()
-            source = self._read[workspace, descriptor] = TouchSource.FromString(text)
+            if len(self._parsed) >= _CACHED:
+                self._parsed.clear()
+            source = self._parsed[text] = TouchSource.FromString(text)
         return source

@@ -43,10 +43,6 @@ class ClickIds:
         self._shards = shards
         self._known: dict[tuple[str, int], Click] = {}
 
-    def get(self, workspace: str, click: int) -> Click | None:
-        """Returns a click id, if this process has written or read it."""
-        return self._known.get((workspace, click))
-
     async def write(self, clicks: Mapping[tuple[str, int], Click]) -> None:
         """Keeps click ids that this process does not know yet.
 
@@ -66,23 +62,33 @@ class ClickIds:
         await self._run(pipeline)
         self._known.update(new)
 
-    async def read(self, wanted: Iterable[tuple[str, int]]) -> None:
-        """Reads click ids that this process does not know yet, so that `get` has them.
+    async def read(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Click]:
+        """Reads click ids; asks only for those that this process does not know yet.
+
+        Args:
+            wanted: (workspace, number) of each.
+
+        Returns:
+            (workspace, number) -> click id, the caller's own, because others may make room at any time; without those
+            that have expired.
 
         Raises:
             StorageUnavailableError: The state store did not answer.
         """
         self._make_room()
-        missing = list({key for key in wanted if key not in self._known})
+        places = set(wanted)
+        clicks = {place: click for place in places if (click := self._known.get(place)) is not None}
+        missing = list(places - clicks.keys())
         if not missing:
-            return
+            return clicks
         pipeline = self._client.pipeline(transaction=False)
         for workspace, number in missing:
             pipeline.get(self._key(workspace, number))
         for key, text in zip(missing, await self._run(pipeline), strict=True):
             if text is not None:
                 family, _, value = text.decode().partition(":")
-                self._known[key] = (family, value)
+                clicks[key] = self._known[key] = (family, value)
+        return clicks
 
     def _key(self, workspace: str, number: int) -> str:
         name = f"{workspace}|{number:016x}"

@@ -32,14 +32,6 @@ class Descriptors:
         self._client = client
         self._known: dict[tuple[str, int], bytes] = {}
 
-    def is_known(self, workspace: str, descriptor: int) -> bool:
-        """Tells whether this process has written or read a descriptor."""
-        return (workspace, descriptor) in self._known
-
-    def text(self, workspace: str, descriptor: int) -> bytes | None:
-        """Returns a descriptor's text, if this process has written or read it."""
-        return self._known.get((workspace, descriptor))
-
     async def write(self, texts: Mapping[tuple[str, int], bytes]) -> None:
         """Keeps descriptors that this process does not know yet.
 
@@ -65,19 +57,30 @@ class Descriptors:
             raise failed(error) from error
         self._known.update(texts)
 
-    async def read(self, wanted: Iterable[tuple[str, int]]) -> None:
-        """Reads descriptors that this process does not know yet, so that `text` has them.
+    async def read(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], bytes]:
+        """Reads descriptors; asks only for those that this process does not know yet.
+
+        Args:
+            wanted: (workspace, descriptor) of each; 0, a direct touch, has no text.
+
+        Returns:
+            (workspace, descriptor) -> text, the caller's own, because others may make room at any time; without those
+            that the store has lost.
 
         Raises:
             StorageUnavailableError: The state store did not answer.
         """
         self._make_room()
+        texts: dict[tuple[str, int], bytes] = {}
         missing: dict[str, list[int]] = {}
-        for workspace, descriptor in set(wanted):
-            if descriptor and (workspace, descriptor) not in self._known:
-                missing.setdefault(workspace, []).append(descriptor)
+        for place in {place for place in wanted if place[1]}:
+            text = self._known.get(place)
+            if text is None:
+                missing.setdefault(place[0], []).append(place[1])
+            else:
+                texts[place] = text
         if not missing:
-            return
+            return texts
         try:
             pipeline = self._client.pipeline(transaction=False)
             for workspace, descriptors in missing.items():
@@ -85,11 +88,14 @@ class Descriptors:
             answers = await pipeline.execute()
         except redis.RedisError as error:
             raise failed(error) from error
-        for (workspace, descriptors), texts in zip(missing.items(), answers, strict=True):
-            found = zip(descriptors, texts, strict=True)
-            self._known.update({(workspace, descriptor): text for descriptor, text in found if text is not None})
+        for (workspace, descriptors), answer in zip(missing.items(), answers, strict=True):
+            found = zip(descriptors, answer, strict=True)
+            read = {(workspace, descriptor): text for descriptor, text in found if text is not None}
+            texts |= read
+            self._known |= read
+        return texts
 
     def _make_room(self) -> None:
-        """Forgets all where there is too much; before anything is looked up, so that what is asked for stays."""
+        """Forgets all where there is too much."""
         if len(self._known) > _CACHED:
             self._known.clear()
