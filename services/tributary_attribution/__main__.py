@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.journeys import JourneyReader
+from tributary_attribution.restoration import Restoration
 from tributary_attribution.retention import Retention
 from tributary_attribution.servicer import AttributionServicer
 from tributary_attribution.settings import AttributionServiceSettings
@@ -17,6 +18,7 @@ from tributary_runtime.settings import load
 from tributary_runtime.worker import Worker
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.click_ids import ClickIds
@@ -47,9 +49,9 @@ async def main(settings: AttributionServiceSettings) -> None:
         pace = Pace(settings.attribution_batch_events, settings.attribution_linger_ms / 1000)
         consumer = settings.attribution_consumer or socket.gethostname()
         source = EventLogSource(log, keys.ATTRIBUTE_GROUP, consumer, log_epoch.shards, pace)
-        attributor = Attributor(
-            people, conversions, descriptors, click_ids, ConversionWriter(clickhouse), workspaces, clock
-        )
+        restoration = Restoration(ConversionHistory(clickhouse), conversions, epoch.create_time_micros)
+        writer = ConversionWriter(clickhouse)
+        attributor = Attributor(people, conversions, descriptors, click_ids, writer, restoration, workspaces, clock)
         await serve(
             settings,
             AttributionServicer(JourneyReader(people, conversions, descriptors, workspaces)),

@@ -59,6 +59,8 @@ class Arrival(NamedTuple):
     """The conversion it observes or adjusts; empty: none."""
     part: bytes
     """What it says about that conversion."""
+    is_backfill: bool = False
+    """Whether its accept window was lifted."""
 
     @property
     def is_quarantined(self) -> bool:
@@ -77,7 +79,16 @@ class ArrivalReader:
         self.new_clicks: dict[tuple[str, int], Click] = {}
         """(workspace, number) -> click id, likewise."""
 
-    def read(self, workspace: str, letter: str, content: bytes, accept_time_micros: int, traceparent: str) -> Arrival:
+    def read(
+        self,
+        workspace: str,
+        letter: str,
+        content: bytes,
+        accept_time_micros: int,
+        traceparent: str,
+        *,
+        is_backfill: bool = False,
+    ) -> Arrival:
         """Reads one event.
 
         Args:
@@ -86,6 +97,7 @@ class ArrivalReader:
             content: Serialised `AdmittedEvent`.
             accept_time_micros: Of the log.
             traceparent: Of the request that brought it.
+            is_backfill: Whether the accept window was lifted for it.
 
         Raises:
             PoisonEvent: The bytes are no event, or one of another time.
@@ -131,6 +143,7 @@ class ArrivalReader:
             entry=entry,
             conversion_id=conversion_id if is_good else "",
             part=part,
+            is_backfill=is_backfill,
         )
 
     def _touch(

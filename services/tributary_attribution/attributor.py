@@ -22,6 +22,7 @@ from tributary_attribution.affected import Affected, affected_at, causing_event,
 from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds, slack_micros
 from tributary_attribution.crediting import Known, revise
+from tributary_attribution.restoration import Restoration
 from tributary_domain.journey import TouchKind
 from tributary_domain.revision import Cause
 from tributary_runtime import metrics
@@ -90,6 +91,7 @@ class Attributor:
         descriptors: Keeps the texts of sources.
         click_ids: Keeps the texts of click ids.
         writer: Stores revisions.
+        restoration: Restores what Redis has lost of conversions.
         directory: Knows the workspaces.
         clock: Measures.
     """
@@ -101,6 +103,7 @@ class Attributor:
         descriptors: Descriptors,
         click_ids: ClickIds,
         writer: Writer,
+        restoration: Restoration,
         directory: Directory,
         clock: Clock,
     ) -> None:
@@ -109,6 +112,7 @@ class Attributor:
         self._descriptors = descriptors
         self._click_ids = click_ids
         self._writer = writer
+        self._restoration = restoration
         self._directory = directory
         self._clock = clock
         self._reader = ArrivalReader()
@@ -140,7 +144,12 @@ class Attributor:
     def _read(self, entry: LogEntry, event: LoggedEvent) -> Arrival:
         admission = event.admission
         return self._reader.read(
-            admission.workspace, event.letter, event.admitted, entry.accept_micros, admission.traceparent
+            admission.workspace,
+            event.letter,
+            event.admitted,
+            entry.accept_micros,
+            admission.traceparent,
+            is_backfill=admission.accept_context.backfill,
         )
 
     async def _attribute(self, arrivals: Sequence[Arrival]) -> None:
@@ -178,6 +187,7 @@ class Attributor:
             if arrival.part:
                 one = affected_at(affected, workspaces[arrival.workspace], arrival.conversion_id)
                 one.causing[arrival.event_id] = causing_event(arrival)
+                one.is_backfill = one.is_backfill or arrival.is_backfill
                 parts[one.key][event_field(arrival.event_hash)] = arrival.part
         if parts:
             records = await self._conversions.observe(parts, conversion_life_seconds(workspaces.values()))
@@ -261,6 +271,7 @@ class Attributor:
             records = await self._conversions.observe({key: {} for key in unread}, 0)
             for key, record in records.items():
                 unread[key].take(record)
+        await self._restoration.restore(affected)
         lost = [one for one in affected if not one.has_journey]
         for one, journey in zip(lost, await _together(*map(self._find_journey, lost)), strict=True):
             one.journey, one.has_journey = journey, True

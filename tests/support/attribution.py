@@ -16,14 +16,17 @@ from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.journeys import JourneyReader
+from tributary_attribution.restoration import Restoration
 from tributary_domain import ids
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import NotFoundError
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.names import timestamp
-from tributary_storage.clickhouse.writer import ConversionWriter
+from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import SCHEMA
 from tributary_storage.redis.click_ids import ClickIds
@@ -118,9 +121,12 @@ class Events:
         return event
 
 
-def entry(workspace: str, events: Sequence[Admitted], accept_micros: int = NOON + 2 * DAY) -> LogEntry:
+def entry(
+    workspace: str, events: Sequence[Admitted], accept_micros: int = NOON + 2 * DAY, *, backfill: bool = False
+) -> LogEntry:
     """Returns the log entry of a batch."""
     admission = Admission(workspace=workspace, events=[event.SerializeToString() for _, event in events])
+    admission.accept_context.backfill = backfill
     return LogEntry(
         shard=0,
         lane="live",
@@ -146,9 +152,23 @@ class Attribution:
     conversions: Conversions
     descriptors: Descriptors
 
-    async def handle(self, *events: Admitted) -> None:
+    async def handle(self, *events: Admitted, backfill: bool = False) -> None:
         """Handles events as one batch."""
-        await self.attributor.handle([entry(self.workspace.id, events)])
+        await self.attributor.handle([entry(self.workspace.id, events, backfill=backfill)])
+
+    async def record(self, *events: Admitted) -> None:
+        """Records events in ClickHouse, as dedup does."""
+        batch, batched = EventBatch(), entry(self.workspace.id, events)
+        place = LogPlace.of(batched.shard, batched.lane, batched.entry_id, batched.accept_micros)
+        for position, letter, admission, admitted in batched.events():
+            batch.add(place, position, letter, admission.workspace, admitted, admission.accept_context)
+        await EventWriter(self.clickhouse).write(batch)
+
+    async def lose_state(self) -> None:
+        """Loses what the state store knows of people, journeys and conversions."""
+        for what in ("journey", "identifier", "conversion"):
+            async for key in self.state.scan_iter(match=f"trb:*:{what}:*"):
+                await self.state.delete(key)
 
     async def published(self, conversion_id: str) -> ConversionRevised | None:
         """Returns the newest revision of a conversion in the log; checks that it is what is published."""
@@ -196,6 +216,7 @@ async def running_attribution(
     workspace_id: str,
     *,
     descriptors_as: type[Descriptors] = Descriptors,
+    epoch_micros: int = 0,
     **settings: Any,
 ) -> AsyncIterator[Attribution]:
     """Puts an attribution together as its `__main__` does.
@@ -205,6 +226,7 @@ async def running_attribution(
         clickhouse_url: Migrated.
         workspace_id: The one workspace it knows.
         descriptors_as: What keeps the texts of sources.
+        epoch_micros: When the state store was created.
         settings: Whatever else `workspaces.yaml` would say of it.
     """
     workspace = Workspace.model_validate({"id": workspace_id, "pepper": {"value": "pepper"}, **settings})
@@ -226,8 +248,10 @@ async def running_attribution(
 
         directory = Directory()
         click_ids = ClickIds(state, SHARDS)
+        restoration = Restoration(ConversionHistory(clickhouse), conversions, epoch_micros)
+        writer = ConversionWriter(clickhouse)
         attributor = Attributor(
-            people, conversions, descriptors, click_ids, ConversionWriter(clickhouse), directory, SystemClock()
+            people, conversions, descriptors, click_ids, writer, restoration, directory, SystemClock()
         )
         journeys = JourneyReader(people, conversions, descriptors, directory)
         yield Attribution(workspace, attributor, journeys, state, clickhouse, people, conversions, descriptors)

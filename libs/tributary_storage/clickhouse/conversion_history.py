@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -13,6 +13,9 @@ from tributary_storage.clickhouse.statements import statement
 
 MAX_REVISIONS: Final = 1000
 """Revisions of one conversion that are told; the newest, if there are more."""
+
+_IDS_AT_ONCE: Final = 1000
+"""Conversions of one question: ClickHouse bounds the length of a statement."""
 
 
 class ConversionHistory:
@@ -27,6 +30,28 @@ class ConversionHistory:
         parameters = {"workspace": workspace, "conversion_id": conversion_id, "limit": MAX_REVISIONS}
         rows = await self._clickhouse.execute(statement("revisions_of_conversion"), parameters, raw_strings=True)
         return [ConversionRevised.FromString(row[0]) for row in reversed(rows)]
+
+    async def newest(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, ConversionRevised]:
+        """Returns the newest revision by conversion id; those that were never published are left out."""
+        newest: dict[str, ConversionRevised] = {}
+        for some in _some_at_once(conversion_ids):
+            parameters = {"workspace": workspace, "conversion_ids": some}
+            rows = await self._clickhouse.execute(statement("newest_revisions"), parameters, raw_strings=True)
+            newest |= {row[0].decode(): ConversionRevised.FromString(row[1]) for row in rows}
+        return newest
+
+    async def events_of(self, workspace: str, conversion_ids: Collection[str]) -> list[tuple[int, bytes]]:
+        """Returns what observed or adjusted conversions, in event order, without what is quarantined.
+
+        Returns:
+            (accept time in microseconds, serialised `AdmittedEvent`) of each event that was recorded.
+        """
+        found: list[tuple[int, bytes]] = []
+        for some in _some_at_once(conversion_ids):
+            parameters = {"workspace": workspace, "conversion_ids": some}
+            rows = await self._clickhouse.execute(statement("events_of_conversions"), parameters, raw_strings=True)
+            found += [(int(accept_time), admitted) for accept_time, admitted in rows]
+        return found
 
     async def deliveries(self, workspace: str, conversion_id: str) -> list[Delivery]:
         """Returns what was sent where, or why not: oldest revision first, each as of its newest attempt."""
@@ -53,3 +78,10 @@ class ConversionHistory:
         parameters = {"workspace": workspace, "event_id": event_id}
         rows = await self._clickhouse.execute(statement("conversion_of_event"), parameters)
         return str(rows[0][0]) if rows else ""
+
+
+def _some_at_once(conversion_ids: Collection[str]) -> Iterator[list[str]]:
+    """Yields ids, as many at once as a statement takes."""
+    ids = list(conversion_ids)
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        yield ids[start : start + _IDS_AT_ONCE]

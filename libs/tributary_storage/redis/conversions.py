@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import redis.asyncio
 
@@ -23,6 +23,7 @@ from tributary_storage.redis.state_scripts import Piece, in_calls, run
 _OBSERVE: Final = Script("observe_conversions")
 _PUBLISH: Final = Script("publish_conversions")
 _EMIT: Final = Script("emit_revisions")
+_RESTORE: Final = Script("restore_conversions")
 
 _PARTS_AT_ONCE: Final = 1000
 _PART_FIELD_BYTES: Final = 8
@@ -67,6 +68,17 @@ class Publication:
     """The whole revision."""
     state: bytes = field(default=b"", repr=False)
     """The same without the differences of credit: all that the next one, and a destination, must know."""
+
+
+class LostConversion(NamedTuple):
+    """What another store knows of a conversion."""
+
+    revision: int
+    """The last published one."""
+    state: bytes
+    """It, without the differences of credit."""
+    parts: Mapping[bytes, bytes]
+    """8-byte event hash -> what the event says."""
 
 
 class Conversions:
@@ -142,6 +154,26 @@ class Conversions:
         pieces = [self._piece(key, (revision,)) for key, revision in revisions]
         calls, _ = in_calls(pieces, first_key=keys.conversion_log)
         return sum(await run(self._client, _EMIT, calls))
+
+    async def restore(self, lost: Mapping[str, LostConversion], life_seconds: int) -> int:
+        """Gives conversions back what was lost of them; what is here, or was published since, stays.
+
+        Args:
+            lost: Conversion key -> what another store knows.
+            life_seconds: How long they live after this.
+
+        Returns:
+            How many had lost what was published.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        pieces = [
+            self._piece(key, (one.revision, one.state, len(one.parts), *chain.from_iterable(one.parts.items())))
+            for key, one in lost.items()
+        ]
+        calls, _ = in_calls(pieces, (life_seconds,))
+        return sum(await run(self._client, _RESTORE, calls))
 
     def _piece(self, key: str, arguments: Sequence[Argument]) -> Piece:
         shard = shard_of_key(key, self._shards)
