@@ -1,8 +1,9 @@
 """Whether a process may work: its guards, its health, its drain.
 
 The one rule: a process that must not acknowledge says so to the probe *and* to the caller. A guard that refuses (a
-Redis that may forget) closes both at once; a guard that cannot tell (a Redis that does not answer) takes the process
-out of the load balancer after a few tries, while calls go on to find out for themselves.
+Redis that may forget) closes both at once, and they stay closed until all guards pass; a guard that cannot tell (a
+Redis that does not answer) takes the process out of the load balancer after a few tries, while calls that were not
+refused before go on to find out for themselves.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ TRIES = 3
 
 
 class Guard(Protocol):
-    """One condition that must hold while the process works. Runs again and again, never twice at once."""
+    """One condition that must hold while the process works. Runs again and again, may run twice at once."""
 
     @property
     def name(self) -> str:
@@ -153,7 +154,8 @@ class Readiness:
                 self._failures += 1
                 if self._failures >= TRIES or not self.opened.is_set():
                     reason = str(failure) or "The guard did not answer in time."
-                    await self._close(guard.name, reason, refuses_calls=not self.opened.is_set())
+                    # What was refused stays refused: that nobody can tell now is no proof that it was mended.
+                    await self._close(guard.name, reason, refuses_calls=self.closed is not None)
                 return False
         await self._open()
         return True

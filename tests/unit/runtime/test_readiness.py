@@ -85,6 +85,22 @@ async def test_a_guard_that_cannot_tell_closes_the_probe_only_and_after_some_tri
     assert readiness.closed is None
 
 
+async def test_what_was_refused_stays_refused_while_nobody_can_tell(
+    readiness: Readiness, store: Store, health: Health
+) -> None:
+    await readiness.check()
+    store.failure = REFUSAL
+    await readiness.check()
+    store.failure = OUTAGE
+    for _ in range(TRIES):
+        await readiness.check()
+        assert readiness.closed is not None
+    assert not is_serving(health)
+    store.failure = None
+    await readiness.check()
+    assert readiness.closed is None
+
+
 async def test_a_guard_that_cannot_tell_at_the_start_keeps_the_process_closed(
     readiness: Readiness, store: Store
 ) -> None:
