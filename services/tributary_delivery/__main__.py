@@ -15,7 +15,6 @@ from tributary_delivery.lane import LaneRunner, Pace, Stores
 from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.planner import Planner
-from tributary_delivery.retention import Retention
 from tributary_delivery.servicer import DeliveryServicer
 from tributary_delivery.settings import DeliverySettings
 from tributary_domain.backoff import Backoff
@@ -30,7 +29,7 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.writer import DeliveryWriter
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.conversion_log import ConversionLogKeeping, ConversionLogSource
+from tributary_storage.redis.conversion_log import ConversionLogSource
 from tributary_storage.redis.conversions import Conversions
 from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane
 from tributary_storage.redis.destination_states import DestinationStates
@@ -50,7 +49,7 @@ async def main(settings: DeliverySettings) -> None:
         clickhouse = await closing.enter_async_context(
             clickhouse_client.connect(settings.clickhouse_url, name="delivery")
         )
-        epoch = await wait_for_epoch(state_store, "state")
+        epoch, jobs_epoch = await wait_for_epoch(state_store, "state"), await wait_for_epoch(jobs_store, "jobs")
         jobs, states, history = DeliveryJobs(jobs_store), DestinationStates(jobs_store), ConversionHistory(clickhouse)
         newest = NewestRevisions(Conversions(state_store, epoch.shards), history)
         ledger = LedgerBatches(DeliveryWriter(clickhouse))
@@ -68,7 +67,6 @@ async def main(settings: DeliverySettings) -> None:
         )
         await source.create_groups()
         planner = Planner(workspaces, jobs, ledger, clock, dispatcher.wake)
-        keeping = ConversionLogKeeping(state_store, epoch.shards)
         await serve(
             settings,
             DeliveryServicer(workspaces, jobs, states, clock),
@@ -76,11 +74,10 @@ async def main(settings: DeliverySettings) -> None:
                 workspaces,
                 dispatcher,
                 Worker(metrics.Group.DELIVER, source, planner, clock),
-                Retention(keeping, settings.delivery_replay_horizon_seconds),
             ],
             guards=[
                 Durability(state_store, "state", settings.durability, epoch=epoch),
-                Durability(jobs_store, "jobs", settings.durability),
+                Durability(jobs_store, "jobs", settings.durability, epoch=jobs_epoch),
             ],
             clock=clock,
         )

@@ -17,6 +17,7 @@ from tests.support.destinations import Answer, Endpoint, running_endpoint
 from tests.support.eventually import eventually_async
 from tests.support.ports import free_port
 from tests.support.revisions import Revision
+from tests.support.stores import Stores, create_test_epoch
 from tributary.delivery.v1 import delivery_service_pb2_grpc
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
@@ -27,6 +28,8 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary.delivery.v1.delivery_service_pb2 import DestinationStatus, ListDestinationsRequest
 from tributary_cli.stack.services import ServiceProcess
 from tributary_runtime.channels import open_channel
+from tributary_storage.redis import keys
+from tributary_storage.redis.client import connect
 from tributary_storage.redis.delivery_jobs import Lane
 
 
@@ -162,6 +165,29 @@ def _declare(directory: Path, *declarations: dict[str, Any]) -> None:
     content = yaml.safe_load(file.read_text())
     content["workspaces"][0]["destinations"] = list(declarations)
     file.write_text(yaml.safe_dump(content))
+
+
+async def test_another_redis_of_the_jobs_is_noticed(
+    rig: Rig, endpoint: Endpoint, migrated_redis_url: str, stores: Stores, workspace: str, tmp_path: Path
+) -> None:
+    jobs_url = stores.empty_redis_url()
+    await create_test_epoch(jobs_url)
+    settings = {"TRIBUTARY_JOBS_URL": jobs_url}
+    process = delivery_process(
+        tmp_path, migrated_redis_url, stores.clickhouse_url, {workspace: [declared(endpoint.url)]}, settings
+    )
+    with running(process):
+        async with connect(jobs_url, name="tests") as jobs:
+            await jobs.hset(keys.EPOCH, "epoch_id", "of-another-installation")
+
+        async def is_closed() -> bool:
+            try:
+                await destinations(process, workspace)
+            except grpc.aio.AioRpcError as refusal:
+                return "holds other data" in (refusal.details() or "")
+            return False
+
+        await eventually_async(is_closed, timeout_seconds=20)
 
 
 async def test_a_stop_finishes_the_calls_under_way_and_leaves_nothing_to_repeat(
