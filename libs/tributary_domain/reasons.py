@@ -4,11 +4,11 @@ The one rule: a message says how to mend it and never repeats a value, which may
 """
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class ReasonCode(StrEnum):
-    """The codes that the door gives; `REASON_CODE_<name>` in `event.v1.ReasonCode`, where each is explained."""
+    """The codes that the door gives and why events conflict; `REASON_CODE_<name>` in `event.v1.ReasonCode`, where each is explained."""
 
     KIND_MISSING = "KIND_MISSING"
     EVENT_ID_TOO_LONG = "EVENT_ID_TOO_LONG"
@@ -30,6 +30,9 @@ class ReasonCode(StrEnum):
     HUMAN_CHECK_FAILED = "HUMAN_CHECK_FAILED"
     AMOUNT_UNEXPECTED = "AMOUNT_UNEXPECTED"
 
+    PAYLOAD_DIFFERS = "PAYLOAD_DIFFERS"
+    ORDER_VALUE_DIFFERS = "ORDER_VALUE_DIFFERS"
+
     IDENTIFIER_BLOCKED = "IDENTIFIER_BLOCKED"
     PHONE_UNREADABLE = "PHONE_UNREADABLE"
     EMAIL_UNREADABLE = "EMAIL_UNREADABLE"
@@ -48,3 +51,32 @@ class Reason(NamedTuple):
     """Path into the event: `conversion.value.currency_code`; empty where no one field is to blame."""
     message: str
     """For people."""
+
+
+def payload_differs() -> Reason:
+    """Returns why an event conflicts whose id is known with another payload."""
+    return _PAYLOAD_DIFFERS
+
+
+def order_value_differs(kind: str | None) -> Reason:
+    """Returns why an event conflicts whose order, or adjustment, is known with another value of the same rank.
+
+    Args:
+        kind: `event.WhichOneof("kind")`.
+    """
+    return _AMOUNT_DIFFERS if kind == "adjustment" else _VALUE_DIFFERS
+
+
+_PAYLOAD_DIFFERS: Final = Reason(
+    ReasonCode.PAYLOAD_DIFFERS, "event_id", "This event id is known with another payload; use an id per event."
+)
+_VALUE_DIFFERS: Final = Reason(
+    ReasonCode.ORDER_VALUE_DIFFERS,
+    "conversion.value",
+    "An equally ranked source stated another value for this order; send the change as an adjustment.",
+)
+_AMOUNT_DIFFERS: Final = Reason(
+    ReasonCode.ORDER_VALUE_DIFFERS,
+    "adjustment.amount",
+    "An equally ranked source stated another amount for this adjustment; use an adjustment_id per adjustment.",
+)

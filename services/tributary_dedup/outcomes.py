@@ -95,7 +95,7 @@ def of_step_b(answer: Decided, found_before: Sequence[Outcome | None]) -> list[O
             at += ORDER_BYTES
             if letter == _M:
                 outcome = Outcome(_DUPLICATE, first, _ACCEPTED, _MERGED)
-            else:
+            else:  # V; what step (a) found to be a C has its outcome
                 outcome = Outcome(_CONFLICT, first, reason=verdict_pb2.REASON_CODE_ORDER_VALUE_DIFFERS)
         outcomes.append(outcome)
     return outcomes

@@ -42,8 +42,7 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
     ) -> dedup_service_pb2.AdmitEventsResponse:
         """Claims and appends the events of one caller."""
         _check(request)
-        traceparent = current_traceparent() or request.accept_context.traceparent
-        outcomes = await self._admission.admit(request, traceparent)
+        outcomes = await self._admission.admit(request, current_traceparent())
         bind_contextvars(workspace=request.workspace, events=len(outcomes), **_tally(outcomes))
         return _response(outcomes)
 

@@ -17,7 +17,6 @@ from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
 from tributary_ingestion.intake import Packed
 from tributary_runtime.errors import InvalidRequestError, PreconditionError, TributaryError, UnavailableError
 from tributary_runtime.remote_errors import error_of
-from tributary_runtime.traces import current_traceparent
 
 if TYPE_CHECKING:  # exists for type checkers only
     from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceAsyncStub
@@ -62,12 +61,10 @@ class Admission:
             UnavailableError: Dedup does not answer, or refuses because it might forget.
             OverloadedError: The event log is full.
         """
-        traceparent = current_traceparent()
         context = admitted_events_pb2.AcceptContext(
             api_key_id=api_key_id,
             backfill=backfill,
             channel_rules_version=CHANNEL_RULES_VERSION,
-            traceparent=traceparent,
         )
         context.receive_time.FromMicroseconds(receive_micros)
         request = dedup_service_pb2.AdmitEventsRequest(

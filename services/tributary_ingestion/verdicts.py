@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from structlog.contextvars import bind_contextvars
 
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.dedup.v1.dedup_service_pb2 import AdmitOutcome
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.verdict_pb2 import EventVerdict
@@ -46,7 +47,7 @@ def _decided(packed: Packed, outcome: AdmitOutcome) -> EventVerdict:
         first_verdict=outcome.first_verdict,
     )
     if outcome.reason_code:
-        verdict.reasons.append(dedup_reason(outcome.reason_code))
+        verdict.reasons.append(_reason(packed, outcome.reason_code))
     if packed.reasons:
         verdict.reasons.extend(to_messages(packed.reasons))
     if outcome.HasField("first_accept_time"):
@@ -54,6 +55,12 @@ def _decided(packed: Packed, outcome: AdmitOutcome) -> EventVerdict:
     if outcome.HasField("retry_delay"):
         verdict.retry_delay.CopyFrom(outcome.retry_delay)
     return verdict
+
+
+def _reason(packed: Packed, code: verdict_pb2.ReasonCode.ValueType) -> verdict_pb2.Reason:
+    if code != verdict_pb2.REASON_CODE_ORDER_VALUE_DIFFERS:
+        return dedup_reason(code)
+    return dedup_reason(code, AdmittedEvent.FromString(packed.admitted).event.WhichOneof("kind"))  # rare: read again
 
 
 def tell(verdicts: Sequence[EventVerdict]) -> None:

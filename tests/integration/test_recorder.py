@@ -33,6 +33,7 @@ ROWS = """
 SELECT event_id, verdict FROM events FINAL WHERE workspace = %(w)s
 UNION ALL SELECT event_id, verdict FROM refusals FINAL WHERE workspace = %(w)s
 """
+REASONS = "SELECT event_id, reason_codes, reason_fields FROM refusals FINAL WHERE workspace = %(w)s ORDER BY event_id"
 
 
 @pytest.fixture
@@ -87,6 +88,24 @@ async def test_each_event_is_one_row_where_its_verdict_says(
 
 async def _equal(clickhouse: ClickHouse, workspace: str, expected: list[tuple[str, str]]) -> None:
     assert await rows(clickhouse, workspace) == expected
+
+
+async def test_a_conflict_is_recorded_with_what_differs(
+    admission: Admission, log: redis.asyncio.Redis, clickhouse_url: str, workspace: str
+) -> None:
+    await migrate(clickhouse_url)
+    events = [Sent("a", order="o"), Sent("b", order="o", value=7), Sent("a", order="o", payload="other"), Sent("c")]
+    await admission.admit(a_request(workspace, [*events, Sent("c", payload="other")]), "")
+    async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse, recording(log, clickhouse):
+
+        async def is_recorded() -> None:
+            assert await clickhouse.execute(REASONS, {"w": workspace}) == [
+                ("a", ["PAYLOAD_DIFFERS"], ["event_id"]),
+                ("b", ["ORDER_VALUE_DIFFERS"], ["conversion.value"]),
+                ("c", ["PAYLOAD_DIFFERS"], ["event_id"]),
+            ]
+
+        await eventually_async(is_recorded)
 
 
 async def test_clickhouse_may_be_down_for_a_while(

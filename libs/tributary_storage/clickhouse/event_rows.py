@@ -6,6 +6,7 @@ event passes here once, so rows are tuples, built from parts that are shared whe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -18,6 +19,7 @@ from tributary.event.v1.conversion_pb2 import Conversion
 from tributary.event.v1.event_pb2 import Event, Origin, Traffic
 from tributary.event.v1.touchpoint_pb2 import Touchpoint, TouchpointKind
 from tributary.event.v1.verdict_pb2 import ReasonCode
+from tributary_domain.reasons import Reason, order_value_differs, payload_differs
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.clickhouse.names import names_of
 
@@ -26,8 +28,14 @@ Row = tuple[Any, ...]
 KEPT: Final = {"A": "ACCEPTED", "M": "DUPLICATE", "Q": "QUARANTINED"}
 """Mask letter to the verdict of a row of `events`."""
 
-REFUSED: Final = {"C": "CONFLICT", "R": "REJECTED"}
+REFUSED: Final = {"C": "CONFLICT", "V": "CONFLICT", "R": "REJECTED"}
 """Mask letter to the verdict of a row of `refusals`."""
+
+_CONFLICTS: Final[dict[str, Callable[[str | None], Reason]]] = {
+    "C": lambda _kind: payload_differs(),
+    "V": order_value_differs,
+}
+"""Mask letter and kind of event to what differs."""
 
 EVENT_COLUMNS: Final = (
     *("workspace", "event_time", "event_id", "kind", "verdict", "reason_codes"),
@@ -197,23 +205,20 @@ def _refusal_row(
 ) -> Row:
     message = _read(admitted)
     event = message.event
+    kind = event.WhichOneof("kind")
     codes = [_CODES[reason.code] for reason in message.reasons]
     fields = [reason.field for reason in message.reasons]
     texts = [reason.message for reason in message.reasons]
-    if letter == "C" and not _has_business_key(message):
-        codes.append("PAYLOAD_DIFFERS")  # with a business key, the order's value may be what differs
-        fields.append("")
-        texts.append("")
+    if letter in _CONFLICTS:  # the claim script found it, so the door could not say it
+        code, field, text = _CONFLICTS[letter](kind)
+        codes.insert(0, code.value)
+        fields.insert(0, field)
+        texts.insert(0, text)
     return (
         *(workspace, place.accept_time_micros, place.shard, place.lane, place.milliseconds, place.sequence, index),
-        *(REFUSED[letter], codes, fields, texts, event.event_id, event.WhichOneof("kind") or ""),
+        *(REFUSED[letter], codes, fields, texts, event.event_id, kind or ""),
         *(message.conversion_id, message.payload_digest, context.api_key_id, traceparent, admitted),
     )
-
-
-def _has_business_key(message: AdmittedEvent) -> bool:
-    event = message.event
-    return bool(message.adjustment_key or (event.HasField("conversion") and event.conversion.order_id))
 
 
 def _visitor(message: AdmittedEvent) -> Row:

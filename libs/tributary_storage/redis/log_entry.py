@@ -30,7 +30,7 @@ class LogEntry:
     """Serialised `AdmittedEvents`."""
     mask: str
     """One letter per event over all admissions: A accepted, M merged observation, Q quarantined, D duplicate,
-    C conflict, R rejected."""
+    C conflict of the payload, V conflict of the order's value, R rejected."""
     accept_micros: int
     """By the log's clock, microseconds since 1970."""
     deliveries: int

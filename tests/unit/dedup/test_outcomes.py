@@ -62,7 +62,7 @@ def test_known_claims_are_read_in_order() -> None:
 
 def test_what_step_a_found_stands_and_what_step_b_found_is_read_in_order() -> None:
     before = Outcome(CONFLICT, FIRST, reason=verdict_pb2.REASON_CODE_PAYLOAD_DIFFERS)
-    answer = Decided(NOW, b"ACMDCQ", AN_ORDER + a_claim(Kind.ACCEPTED) + AN_ORDER)
+    answer = Decided(NOW, b"ACMDVQ", AN_ORDER + a_claim(Kind.ACCEPTED) + AN_ORDER)
     assert outcomes.of_step_b(answer, [None, before, None, None, None, None]) == [
         Outcome(ACCEPTED, NOW),
         before,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.dedup.v1.dedup_service_pb2 import AdmitOutcome
 from tributary.event.v1 import verdict_pb2
 from tributary_domain.business_keys import NO_KEY, BusinessKey
@@ -42,6 +43,16 @@ def test_what_dedup_says_comes_before_warnings() -> None:
     )
     verdict = decided([a_packed("a", ACCEPTED, NO_KEY, WARNING)], [outcome])[0]
     assert [reason.field for reason in verdict.reasons] == ["conversion.value", "identifiers.phone"]
+
+
+def test_a_refund_stated_twice_with_two_amounts_is_about_its_amount() -> None:
+    admitted = AdmittedEvent()
+    admitted.event.adjustment.adjustment_id = "r-1"
+    packed = Packed("a", ACCEPTED, [], bytes(16), bytes(8), NO_KEY, 1, admitted.SerializeToString())
+    outcome = AdmitOutcome(
+        verdict=verdict_pb2.VERDICT_CONFLICT, reason_code=verdict_pb2.REASON_CODE_ORDER_VALUE_DIFFERS
+    )
+    assert [reason.field for reason in decided([packed], [outcome])[0].reasons] == ["adjustment.amount"]
 
 
 def test_an_undecided_event_says_when_to_come_back() -> None:

@@ -145,12 +145,48 @@ def test_a_rejected_event_keeps_its_reasons_with_their_fields() -> None:
     assert (row["reason_codes"], row["reason_fields"]) == (["FIELD_MISSING"], ["conversion.name"])
 
 
-def test_a_conflict_of_an_event_without_an_order_is_about_its_payload() -> None:
-    assert refusal_row(a_touchpoint(), "C")["reason_codes"] == ["PAYLOAD_DIFFERS"]
+def a_stage() -> AdmittedEvent:
+    admitted = an_event()
+    admitted.event.conversion.lead.lead_id = "l-1"
+    return admitted
 
 
-def test_a_conflict_of_an_order_does_not_guess_what_differs() -> None:
-    assert refusal_row(an_order(), "C")["reason_codes"] == []
+def a_cycle() -> AdmittedEvent:
+    admitted = an_event()
+    admitted.event.conversion.recurrence.subscription_id = "s-1"
+    return admitted
+
+
+def a_refund() -> AdmittedEvent:
+    admitted = an_event()
+    admitted.event.adjustment.adjustment_id = "r-1"
+    admitted.adjustment_key = bytes(16)
+    return admitted
+
+
+@pytest.mark.parametrize(
+    ("admitted", "letter", "code", "field"),
+    [
+        pytest.param(a_touchpoint(), "C", "PAYLOAD_DIFFERS", "event_id", id="a touchpoint"),
+        pytest.param(an_order(), "C", "PAYLOAD_DIFFERS", "event_id", id="the id of an order's event"),
+        pytest.param(a_stage(), "C", "PAYLOAD_DIFFERS", "event_id", id="the id of a stage's event"),
+        pytest.param(an_order(), "V", "ORDER_VALUE_DIFFERS", "conversion.value", id="an order"),
+        pytest.param(a_stage(), "V", "ORDER_VALUE_DIFFERS", "conversion.value", id="a lead's stage"),
+        pytest.param(a_cycle(), "V", "ORDER_VALUE_DIFFERS", "conversion.value", id="a subscription's cycle"),
+        pytest.param(a_refund(), "V", "ORDER_VALUE_DIFFERS", "adjustment.amount", id="a refund"),
+    ],
+)
+def test_a_conflict_says_what_differs(admitted: AdmittedEvent, letter: str, code: str, field: str) -> None:
+    row = refusal_row(admitted, letter)
+    assert row["verdict"] == "CONFLICT"
+    assert (row["reason_codes"], row["reason_fields"]) == ([code], [field])
+    assert all(row["reason_messages"])
+
+
+def test_what_differs_comes_before_what_the_door_said() -> None:
+    admitted = an_order()
+    admitted.reasons.add(code=verdict_pb2.REASON_CODE_CLOCK_CORRECTED, field="sent_time", message="Corrected.")
+    assert refusal_row(admitted, "V")["reason_codes"] == ["ORDER_VALUE_DIFFERS", "CLOCK_CORRECTED"]
 
 
 def test_every_model_gives_each_touch_its_share() -> None:

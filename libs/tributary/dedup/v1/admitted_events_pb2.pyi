@@ -25,7 +25,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 @_typing.final
 class AdmittedEvents(_message.Message):
     """What one stream entry of the event log carries. The entry's field `mask` has one byte per event over all admissions,
-    in order: A accepted, M merged observation, Q quarantined, D duplicate, C conflict, R rejected. A consumer reads only
+    in order: A accepted, M merged observation, Q quarantined, D duplicate, C conflict (the event id is known with another
+    payload), V conflict (an equally ranked source stated another value for the order), R rejected. A consumer reads only
     the letters it is for.
     """
 
@@ -97,15 +98,12 @@ class AcceptContext(_message.Message):
     BACKFILL_FIELD_NUMBER: _builtins.int
     CHANNEL_RULES_VERSION_FIELD_NUMBER: _builtins.int
     RECEIVE_TIME_FIELD_NUMBER: _builtins.int
-    TRACEPARENT_FIELD_NUMBER: _builtins.int
     api_key_id: _builtins.str
     """The id of the API key, never its secret."""
     backfill: _builtins.bool
     """Whether the accept window was lifted."""
     channel_rules_version: _builtins.int
     """The version of the channel rules that decided."""
-    traceparent: _builtins.str
-    """W3C `traceparent` of the caller's request."""
     @_builtins.property
     def receive_time(self) -> _timestamp_pb2.Timestamp:
         """When the door received the call, by its own clock. For latency only; `accept_time` is the log's."""
@@ -117,11 +115,10 @@ class AcceptContext(_message.Message):
         backfill: _builtins.bool = ...,
         channel_rules_version: _builtins.int = ...,
         receive_time: _timestamp_pb2.Timestamp | None = ...,
-        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key_id", b"api_key_id", "backfill", b"backfill", "channel_rules_version", b"channel_rules_version", "receive_time", b"receive_time", "traceparent", b"traceparent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key_id", b"api_key_id", "backfill", b"backfill", "channel_rules_version", b"channel_rules_version", "receive_time", b"receive_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

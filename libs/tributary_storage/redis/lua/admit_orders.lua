@@ -5,18 +5,18 @@
 --         only, it must not hold an order against a good event), or what step (a) found: C (conflict), D (duplicate),
 --         4 claims: 11 bytes per event as in admit.lua (C, D: fillers), 5 orders: 11 bytes per event: 7 of field, 1 rank
 --         (1 or 2; 0: states no value), 3 of value digest, 6.. workspace, number of its events, ...
--- Answer  {accept time in microseconds, mask: A Q D C or M (a further observation of a known order: counted as
---         DUPLICATE, appended) per event, known: 6-byte claim of each D found here, 10-byte order of each M and each C
---         found here, in order}
+-- Answer  {accept time in microseconds, mask: A Q D C, M (a further observation of a known order: counted as DUPLICATE,
+--         appended) or V (an equal rank stated another value for the order: counted as CONFLICT, appended) per event,
+--         known: 6-byte claim of each D found here, 10-byte order of each M and V, in order}
 -- Cost    two reads and two writes per event, one HINCRBY per workspace and verdict, one XADD. Each event is decided by
---         reads before its own writes. A second run finds each A, M and Q a duplicate of itself; C is appended again.
+--         reads before its own writes. A second run finds each A, M and Q a duplicate of itself; C and V are appended again.
 -- Order   10 bytes: 3 of time in units of 128 s, 1 of ranks that stated a value, 3 + 3 of value digest of rank 1 and 2.
 local event_log, verdicts = KEYS[1], KEYS[2]
 local schema, payload, letters, claims, orders = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local call, sub, byte, char = redis.call, string.sub, string.byte, string.char
 local RECORD, FIELD = 11, 7
 local MERGED = 192
-local NAMES = {A = '|ACCEPTED', Q = '|QUARANTINED', D = '|DUPLICATE', M = '|DUPLICATE', C = '|CONFLICT'}
+local NAMES = {A = '|ACCEPTED', Q = '|QUARANTINED', D = '|DUPLICATE', M = '|DUPLICATE', C = '|CONFLICT', V = '|CONFLICT'}
 
 local now = call('TIME')
 local accept_time = now[1] .. string.format('%06d', now[2])
@@ -59,7 +59,7 @@ local function decide(letter, at)
   end
   known[#known + 1] = order
   local joined = with_statement(order, rank, digest)
-  if not joined then return 'C' end
+  if not joined then return 'V' end
   call('HSET', claim_bucket, field, stamp .. sub(tail, 1, 3) .. char(MERGED))
   if joined ~= order then call('HSET', order_bucket, order_field, joined) end
   return 'M'
