@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 
 class ReasonCode(StrEnum):
-    """The codes that the door gives and why events conflict; `REASON_CODE_<name>` in `event.v1.ReasonCode`, where each is explained."""
+    """The codes that the door gives, and those of a conflict; `REASON_CODE_<name>` in `event.v1.ReasonCode`."""
 
     KIND_MISSING = "KIND_MISSING"
     EVENT_ID_TOO_LONG = "EVENT_ID_TOO_LONG"
