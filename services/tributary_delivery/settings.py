@@ -27,9 +27,6 @@ class DeliverySettings(ServiceSettings, WithStateStore, WithJobsStore, WithClick
     delivery_batch_revisions: Annotated[int, Field(ge=1, le=5_000)] = 500
     """How many revisions the planner reads at once."""
 
-    delivery_replay_horizon_seconds: Annotated[int, Field(ge=900, le=86_400)] = 3_600
-    """How long revisions stay in the conversion log after they were planned."""
-
     delivery_concurrency: Annotated[int, Field(ge=1, le=256)] = 16
     """Calls to one destination at once, by this process."""
 
