@@ -17,6 +17,7 @@ import redis.asyncio
 
 from tests.support.admissions import AN_EPOCH, Sent, Stored, a_request, prepare, running_admission, stored
 from tests.support.eventually import eventually_async
+from tests.support.holding_proxy import holding_proxy
 from tests.support.stores import running_redis
 from tributary.dedup.v1 import dedup_service_pb2
 from tributary.event.v1 import verdict_pb2
@@ -27,7 +28,7 @@ from tributary_domain.ids import event_digest
 from tributary_runtime.errors import OverloadedError, PreconditionError, StorageUnavailableError
 from tributary_storage.redis import keys
 from tributary_storage.redis.claim_layout import Placement
-from tributary_storage.redis.claims import Admit, Claims, Decided
+from tributary_storage.redis.claims import Admit, Claims, Decided, Undecided
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import Epoch, create_epoch, read_epoch
 from tributary_storage.redis.fill import LogFill
@@ -40,7 +41,7 @@ REJECTED = verdict_pb2.VERDICT_REJECTED
 QUARANTINED = verdict_pb2.VERDICT_QUARANTINED
 UNDECIDED = verdict_pb2.VERDICT_UNDECIDED
 MERGED = verdict_pb2.REASON_CODE_MERGED_OBSERVATION
-NAMES = {"A": ACCEPTED, "D": DUPLICATE, "M": DUPLICATE, "C": CONFLICT, "R": REJECTED, "Q": QUARANTINED}
+NAMES = {"A": ACCEPTED, "D": DUPLICATE, "M": DUPLICATE, "C": CONFLICT, "V": CONFLICT, "R": REJECTED, "Q": QUARANTINED}
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def assert_sides_agree(found: Stored) -> None:
     assert counted["ACCEPTED"] == letters["A"]
     assert counted["QUARANTINED"] == letters["Q"]
     assert counted["REJECTED"] == letters["R"]
-    assert counted["CONFLICT"] == letters["C"]
+    assert counted["CONFLICT"] == letters["C"] + letters["V"]
     assert counted["DUPLICATE"] >= letters["D"] + letters["M"]
 
 
@@ -87,8 +88,8 @@ CASES = [
     pytest.param([BACKEND, BROWSER], "AM", id="the browser's observation joins the backend's"),
     pytest.param([BROWSER, BACKEND, BROWSER, BACKEND], "AMDD", id="an observation sent again is a duplicate"),
     pytest.param([BROWSER, Sent("b2", order="o", value=100)], "AM", id="an equal rank that agrees joins"),
-    pytest.param([BROWSER, Sent("b2", order="o", value=7)], "AC", id="an equal rank that differs is a conflict"),
-    pytest.param([BACKEND, BROWSER, Sent("b2", order="o", value=7)], "AMC", id="each rank is held to its own value"),
+    pytest.param([BROWSER, Sent("b2", order="o", value=7)], "AV", id="an equal rank that differs is a conflict"),
+    pytest.param([BACKEND, BROWSER, Sent("b2", order="o", value=7)], "AMV", id="each rank is held to its own value"),
     pytest.param([BROWSER, Sent("b2", order="o", value=None)], "AM", id="who states no value contradicts nobody"),
     pytest.param([Sent("b0", order="o", value=None), BROWSER, BROWSER], "AMD", id="a value may be stated later"),
     pytest.param([BROWSER, Sent("b", order="p", payload="p")], "AC", id="an event id with another order conflicts"),
@@ -239,6 +240,19 @@ async def test_a_redis_that_hangs_makes_the_call_fail_in_time(private_redis: Red
             return False
 
         await eventually_async(answers_again)
+
+
+async def test_a_connection_that_dies_unseen_while_scripts_are_loaded_ends_the_commit_in_time(
+    private_redis: RedisServer,
+) -> None:
+    async with (
+        holding_proxy(private_redis.port, b"SCRIPT") as proxy,
+        connect(f"redis://127.0.0.1:{proxy.port}", name="tests") as client,
+        asyncio.timeout(10),
+    ):
+        (answer,) = await Claims(client, timeout_seconds=0.3).commit([_claims_only(Placement(AN_EPOCH), range(1))])
+        assert proxy.holds.is_set()
+        assert isinstance(answer, Undecided)
 
 
 async def test_a_caller_who_has_left_before_the_commit_leaves_no_trace(

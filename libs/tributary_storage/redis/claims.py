@@ -25,6 +25,7 @@ SCHEMA: Final = 1
 _PACK: Any = pack_command  # its stub knows only commands of one word
 _ADMIT = Script("admit")
 _ADMIT_ORDERS = Script("admit_orders")
+_LOADS: Final[list[list[Argument]]] = [["SCRIPT", "LOAD", script.body] for script in (_ADMIT, _ADMIT_ORDERS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +90,10 @@ class Decided:
     """By the log's clock."""
     letters: bytes
     """What became of each event. Plain: A, Q, R, D or C. Ordered, in step (a): o (go on to step b), d or c; in step
-    (b): A, Q, M, D or C."""
+    (b): A, Q, M, D, C or V."""
     known: bytes
-    """`Admit`: the claim of each D, C, d and c, in order. `AdmitOrders`: the claim of each D, the order of each M and
-    C, of those that the script itself found."""
+    """`Admit`: the claim of each D, C, d and c, in order. `AdmitOrders`: the claim of each D that the script itself
+    found, the order of each M and V, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class Claims:
 
     Args:
         client: Connects.
-        timeout_seconds: How long one commit may take.
+        timeout_seconds: How long one commit may take, with connecting and loading scripts.
         replicas: How many replicas must have what was written before it counts as decided (`WAIT`); 0: none.
         replica_timeout_seconds: How long to wait for them.
     """
@@ -140,20 +141,17 @@ class Claims:
         Returns:
             One answer per call.
         """
-        answers = await self._send([call.command() for call in calls])
+        deadline = asyncio.get_running_loop().time() + self._timeout_seconds
+        answers = await self._send([call.command() for call in calls], deadline)
         missing = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if missing:  # nothing of these ran
-            try:
-                for script in (_ADMIT, _ADMIT_ORDERS):
-                    await self._client.script_load(script.body)
-            except redis.RedisError as error:
-                return [_decided(error if index in missing else answer) for index, answer in enumerate(answers)]
-            again = await self._send([calls[index].command() for index in missing])
-            for index, answer in zip(missing, again, strict=True):
+            again = [calls[index].command() for index in missing]
+            answered = await self._send([*_LOADS, *again], deadline)  # where loading failed, so does the call after it
+            for index, answer in zip(missing, answered[len(_LOADS) :], strict=True):
                 answers[index] = answer
         return [_decided(answer) for answer in answers]
 
-    async def _send(self, commands: list[list[Argument]]) -> list[Any]:
+    async def _send(self, commands: list[list[Argument]], deadline: float) -> list[Any]:
         """Returns an answer or an exception per command.
 
         Speaks to a connection itself: a redis-py pipeline costs as much per event as all the rest of a commit.
@@ -162,7 +160,7 @@ class Claims:
             commands = [*commands, ["WAIT", self._replicas, self._replica_timeout_millis]]
         answers: list[Any] = []
         try:
-            async with asyncio.timeout(self._timeout_seconds):  # one deadline for all of it, not a timer per answer
+            async with asyncio.timeout_at(deadline):  # one deadline for all of it, not a timer per answer
                 connection = await self._client.connection_pool.get_connection()
                 connection.socket_timeout = None
                 try:
