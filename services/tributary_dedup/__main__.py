@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from tributary_dedup.admission import Admission
 from tributary_dedup.continuity import Continuity
+from tributary_dedup.reconnection import Reconnection
 from tributary_dedup.recorder import Recorder
 from tributary_dedup.retention import Retention
 from tributary_dedup.servicer import DedupServicer
@@ -37,19 +38,25 @@ async def main(settings: DedupSettings) -> None:
     clock, log_url = SystemClock(), settings.log_url.get_secret_value()
     replicas = settings.dedup_replicas if settings.durability is DurabilityMode.REPLICATED else 0
     async with AsyncExitStack() as closing:  # closes in reverse order
-        commits = await closing.enter_async_context(connect(log_url, name="dedup-commits", connections=2))
         reads = await closing.enter_async_context(connect(log_url, name="dedup-reads"))
         clickhouse = await closing.enter_async_context(
             clickhouse_client.connect(settings.clickhouse_url, name="dedup", connections=2)
         )
         epoch = await wait_for_epoch(reads, "log")
         fill, keeping = LogFill(reads), LogKeeping(reads, epoch.shards)
+        guards = [
+            Durability(reads, "log", settings.durability, epoch=epoch, replicas=replicas),
+            Continuity(keeping, RecordedPositions(clickhouse), is_confirmed=settings.dedup_accept_older_log),
+        ]
+        confirm = Reconnection(keeping, guards).confirm
+        commits = await closing.enter_async_context(
+            connect(log_url, name="dedup-commits", connections=2, confirm=confirm)
+        )
         admission = Admission(Claims(commits, replicas=replicas), Placement(epoch), fill, clock)
         pace = Pace(events=settings.dedup_batch_events, linger_seconds=settings.dedup_linger_ms / 1000)
         consumer = settings.dedup_consumer or socket.gethostname()
         source = EventLogSource(reads, keys.RECORD_GROUP, consumer, epoch.shards, pace)
         recorder = Worker(metrics.Group.RECORD, source, Recorder(EventWriter(clickhouse), clock), clock)
-        positions = RecordedPositions(clickhouse)
         await serve(
             settings,
             DedupServicer(admission),
@@ -60,10 +67,7 @@ async def main(settings: DedupSettings) -> None:
                 Retention(keeping, fill, settings.dedup_replay_horizon_seconds),
                 Sweeper(reads, epoch, random.Random()),  # noqa: S311 - where to begin
             ],
-            guards=[
-                Durability(reads, "log", settings.durability, epoch=epoch, replicas=replicas),
-                Continuity(keeping, positions, is_confirmed=settings.dedup_accept_older_log),
-            ],
+            guards=guards,
             clock=clock,
         )
 

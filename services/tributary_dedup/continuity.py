@@ -9,6 +9,7 @@ goes on: an outage of ClickHouse must not stop the door.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final, Protocol
 
 import structlog
@@ -22,6 +23,8 @@ Position = tuple[int, int]
 Positions = dict[tuple[int, Lane], Position]
 
 _SHOWN: Final = 3
+_RECORD_SECONDS: Final = 3.0
+"""How long ClickHouse may take; shorter than a commit, which may wait for it on a new connection."""
 
 
 class Log(Protocol):
@@ -72,9 +75,10 @@ class Continuity:
         if run == self._checked_run:
             return
         try:
-            recorded = await self._record.last_positions()
-        except UnavailableError as outage:
-            log.warning("continuity_unknown", reason=outage.message)
+            async with asyncio.timeout(_RECORD_SECONDS):
+                recorded = await self._record.last_positions()
+        except (UnavailableError, TimeoutError) as outage:
+            log.warning("continuity_unknown", reason=str(outage) or "ClickHouse did not answer in time.")
             return
         there = await self._event_log.last_positions()
         behind = sorted(stream for stream, position in recorded.items() if there.get(stream, (0, 0)) < position)

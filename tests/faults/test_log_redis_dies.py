@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import grpc
 import pytest
+from pydantic import SecretStr
 
 from tests.faults.load import Load, findings
-from tests.support.admissions import Sent, a_request, running_admission
+from tests.support.admissions import INTERNAL_TOKEN, Sent, a_request, dedup_process, prepare, running_admission
 from tests.support.eventually import eventually_async
 from tests.support.stores import running_redis
+from tributary.dedup.v1 import dedup_service_pb2_grpc
 from tributary_cli.stack.redis_server import RedisServer
+from tributary_runtime.channels import open_channel
 from tributary_storage.redis.client import connect
+
+if TYPE_CHECKING:
+    Stub = dedup_service_pb2_grpc.DedupServiceAsyncStub  # the stubs' own name for it; not there when running
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -55,6 +63,39 @@ async def test_twenty_deaths_of_redis_lose_nothing(private_redis: RedisServer, w
     load = await load_over_kills(private_redis, workspace, kills=20)
     async with connect(private_redis.url, name="tests") as log:
         assert await findings(load, log) == []
+
+
+async def test_a_redis_that_comes_back_forgetful_acknowledges_nothing_not_even_at_first(
+    private_redis: RedisServer, clickhouse_url: str, workspace: str, tmp_path: Path
+) -> None:
+    await prepare(private_redis.url)
+    dedup = dedup_process(tmp_path, private_redis.url, clickhouse_url)
+    answers: list[int] = []
+
+    async def is_noticed(stub: Stub) -> bool:
+        with suppress(grpc.aio.AioRpcError):
+            answers.extend(one.verdict for one in (await stub.AdmitEvents(request)).outcomes)
+        return "has appendonly no" in dedup.log_file.read_text()
+
+    try:
+        dedup.start()
+        await asyncio.to_thread(dedup.wait_until_ready)
+        async with open_channel(dedup.address, SecretStr(INTERNAL_TOKEN)) as channel:
+            stub: Stub = dedup_service_pb2_grpc.DedupServiceStub(channel)
+            request = a_request(workspace, [Sent("e")])
+            await stub.AdmitEvents(request)
+            private_redis.kill()
+            other = RedisServer(tmp_path / "other", private_redis.port, {"appendonly": "no"})
+            try:
+                other.start()
+                other.wait_until_ready()
+                await prepare(other.url)
+                await eventually_async(lambda: is_noticed(stub), timeout_seconds=30)
+            finally:
+                other.stop()
+    finally:
+        dedup.stop()
+    assert answers == []
 
 
 async def test_the_check_reports_the_loss_when_redis_keeps_nothing(tmp_path: Path, workspace: str) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from tests.support.eventually import eventually_async
 from tests.support.stores import running_redis
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_dedup.continuity import Continuity, Positions
+from tributary_dedup.reconnection import Reconnection
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError
 from tributary_runtime.settings import DurabilityMode
 from tributary_storage.redis.claims import Admit, Claims, Decided, Undecided
@@ -175,6 +177,80 @@ async def test_it_is_asked_once_per_run_of_redis(private_redis: RedisServer) -> 
             assert record.asked == 2
 
         await eventually_async(asked_again)
+
+
+async def test_clickhouse_that_hangs_does_not_hold_up_a_commit(log: redis.asyncio.Redis) -> None:
+    class Hanging(Recorded):
+        async def last_positions(self) -> Positions:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async with asyncio.timeout(4.5):  # a commit has 5 s
+        await Continuity(LogKeeping(log, AN_EPOCH.shards), Hanging(None), is_confirmed=False)()
+
+
+async def test_another_redis_gets_no_commit_before_the_guards_have_passed(
+    private_redis: RedisServer, tmp_path: Path
+) -> None:
+    await prepare(private_redis.url)
+    async with connect(private_redis.url, name="tests-reads") as reads:
+        guard = Durability(reads, "log", FSYNC, epoch=AN_EPOCH)
+        confirm = Reconnection(LogKeeping(reads, AN_EPOCH.shards), [guard]).confirm
+        async with connect(private_redis.url, name="tests-commits", confirm=confirm) as commits:
+            claims = Claims(commits)
+
+            async def is_decided() -> bool:
+                return isinstance((await claims.commit([A_CALL]))[0], Decided)
+
+            assert await is_decided()
+            private_redis.kill()
+            with running_on_port(private_redis.port, tmp_path) as other:
+                for _ in range(5):  # some find their connection closed, some a Redis that is not the one
+                    assert not await is_decided()
+                await prepare(other.url)
+                await eventually_async(is_decided)
+
+
+@contextmanager
+def running_on_port(port: int, directory: Path) -> Iterator[RedisServer]:
+    """Runs an empty Redis where another one was."""
+    server = RedisServer(directory / "other", port)
+    try:
+        server.start()
+        server.wait_until_ready()
+        yield server
+    finally:
+        server.stop()
+
+
+async def test_a_connection_whose_check_was_cut_short_is_checked_again(
+    log: redis.asyncio.Redis, redis_url: str
+) -> None:
+    asked: list[str] = []
+    goes_on = asyncio.Event()
+
+    async def confirm(run: str) -> None:
+        asked.append(run)
+        await goes_on.wait()
+
+    async with connect(redis_url, name="tests-commits", confirm=confirm) as commits:
+        claims = Claims(commits, timeout_seconds=0.2)
+        for _ in range(2):
+            (answer,) = await claims.commit([A_CALL])
+            assert isinstance(answer, Undecided)
+        goes_on.set()
+        for _ in range(2):  # the second goes by the connection of the first, which was asked
+            (answer,) = await Claims(commits).commit([A_CALL])
+            assert isinstance(answer, Decided)
+    assert asked == [await LogKeeping(log, AN_EPOCH.shards).run_id()] * 3
+
+
+async def test_what_the_guards_asked_must_be_what_the_connection_was_made_to(log: redis.asyncio.Redis) -> None:
+    reconnection = Reconnection(LogKeeping(log, AN_EPOCH.shards), [])
+    await reconnection.confirm(await LogKeeping(log, AN_EPOCH.shards).run_id())
+    for other in ("another-run", ""):
+        with pytest.raises(StorageUnavailableError):
+            await reconnection.confirm(other)
 
 
 async def test_a_redis_without_a_limit_is_held_against_the_machine(log: redis.asyncio.Redis) -> None:

@@ -6,12 +6,21 @@ callers decide.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any, Final
 
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+
+from tributary_runtime.errors import TributaryError
+
+Confirm = Callable[[str], Awaitable[None]]
+"""Is told the run id of the server that a new connection was made to; raises `TributaryError` unless it may be used."""
+
+_RUN_ID: Final = re.compile(rb"^run_id:(\w+)", re.MULTILINE)
 
 
 @asynccontextmanager
@@ -21,6 +30,7 @@ async def connect(
     name: str,
     timeout_seconds: float = 5.0,
     connections: int = 16,
+    confirm: Confirm | None = None,
 ) -> AsyncIterator[redis.asyncio.Redis]:
     """Opens a client that waits for a free connection instead of raising, and closes it on exit.
 
@@ -31,6 +41,7 @@ async def connect(
         name: What CLIENT LIST shows, "dedup-log".
         timeout_seconds: How long one command may take, and how long to wait for a free connection.
         connections: How many connections at most.
+        confirm: Asked once per connection, whenever one is made, before its first command.
     """
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
@@ -42,6 +53,7 @@ async def connect(
         client_name=name,
         protocol=2,
         health_check_interval=0,
+        redis_connect_func=None if confirm is None else _greeting(confirm),
     )
     client = redis.asyncio.Redis(connection_pool=pool)
     try:
@@ -49,3 +61,21 @@ async def connect(
     finally:
         await client.aclose()
         await pool.disconnect()
+
+
+def _greeting(confirm: Confirm) -> Callable[[Any], Awaitable[None]]:
+    """Returns what a connection does when it is made: the usual, then it asks whether it may be used."""
+
+    async def greet(connection: Any) -> None:
+        try:
+            await connection.on_connect()
+            await connection.send_command("INFO", "server")
+            run = _RUN_ID.search(await connection.read_response())
+            await confirm(run[1].decode() if run else "")
+        except BaseException as error:
+            await connection.disconnect(nowait=True)  # also when it was cut short: it would count as confirmed
+            if isinstance(error, TributaryError):
+                raise redis.ConnectionError(error.message) from error
+            raise
+
+    return greet
