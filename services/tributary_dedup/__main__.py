@@ -15,6 +15,7 @@ from tributary_dedup.servicer import DedupServicer
 from tributary_dedup.settings import DedupSettings
 from tributary_runtime import metrics
 from tributary_runtime.clock import SystemClock
+from tributary_runtime.readiness import Guard
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import DurabilityMode, load
 from tributary_runtime.worker import Worker
@@ -44,7 +45,7 @@ async def main(settings: DedupSettings) -> None:
         )
         epoch = await wait_for_epoch(reads, "log")
         fill, keeping = LogFill(reads), LogKeeping(reads, epoch.shards)
-        guards = [
+        guards: list[Guard] = [
             Durability(reads, "log", settings.durability, epoch=epoch, replicas=replicas),
             Continuity(keeping, RecordedPositions(clickhouse), is_confirmed=settings.dedup_accept_older_log),
         ]
