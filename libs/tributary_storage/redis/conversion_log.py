@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from typing import Any, Final
+from typing import Final
 
 import redis.asyncio
 from google.protobuf.message import DecodeError
@@ -21,9 +20,10 @@ from tributary_runtime.errors import PoisonEvent
 from tributary_storage.redis import keys
 from tributary_storage.redis.keys import CONVERSION_LOG_GROUPS, DELIVER_GROUP
 from tributary_storage.redis.state_scripts import failed
-from tributary_storage.redis.streams import GroupReader, StreamBacklog, StreamEntry, StreamKeeping
+from tributary_storage.redis.stream_keeping import StreamBacklog, StreamKeeping
+from tributary_storage.redis.streams import GroupReader, Portion, StreamEntry
 
-DEAD_LETTER_LIFE_MILLIS: Final = 30 * 86_400_000
+_TAKEN_OVER: Final = 64
 _STREAM = re.compile(r"trb:\{c(\d+)\}:conversions")
 
 
@@ -98,17 +98,15 @@ class ConversionLogSource:
         idle_seconds: float = 60.0,
         group: str = DELIVER_GROUP,
     ) -> None:
-        self._client: Any = client
         self._group = group
-        self._reader = GroupReader(
-            client,
-            _streams(shards),
-            group,
-            consumer,
-            entries=entries,
+        portion = Portion(
+            size=entries,
+            per_stream=max(1, entries // shards),
+            taken_over=_TAKEN_OVER,
             linger_seconds=linger_seconds,
             idle_seconds=idle_seconds,
         )
+        self._reader = GroupReader(client, _streams(shards), group, consumer, portion, failed)
 
     async def read(self) -> Sequence[RevisionEntry]:
         """Returns the next revisions, oldest first within a shard; waits up to a second, then returns none."""
@@ -120,7 +118,7 @@ class ConversionLogSource:
 
     async def ack(self, entries: Sequence[RevisionEntry]) -> None:
         """Marks revisions as done."""
-        await self._reader.ack([entry.at for entry in entries])
+        await self._reader.ack((entry.at.stream, entry.entry_id) for entry in entries)
 
     async def create_groups(self) -> None:
         """Creates the group on every stream that has it not, from the very beginning. May run twice."""
@@ -136,18 +134,8 @@ class ConversionLogSource:
             "conversion_id": "" if single is None else single.state.conversion_id,
             "revision": 0 if single is None else single.revision,
             "payload": entry.content,
-            "reason": reason,
-            "message": message,
-            "version": version("tributary"),
         }
-        flat = [text for pair in fields.items() for text in pair]
-        stream = keys.conversion_dead_letters(entry.shard, self._group)
-        try:
-            dead_id = await self._client.execute_command("XADD", stream, "*", *flat)
-            oldest = max(0, int(dead_id.partition(b"-")[0]) - DEAD_LETTER_LIFE_MILLIS)
-            await self._client.execute_command("XTRIM", stream, "MINID", "~", oldest)
-        except redis.RedisError as error:
-            raise failed(error) from error
+        await self._reader.dead_letter(keys.conversion_dead_letters(entry.shard, self._group), fields, reason, message)
 
 
 class ConversionLogKeeping:
@@ -159,7 +147,7 @@ class ConversionLogKeeping:
     """
 
     def __init__(self, client: redis.asyncio.Redis, shards: int) -> None:
-        self._keeping = StreamKeeping(client, _streams(shards))
+        self._keeping = StreamKeeping(client, _streams(shards), failed)
 
     async def trim(self, horizon_seconds: float, groups: Sequence[str] = CONVERSION_LOG_GROUPS) -> int:
         """Removes what every group has finished and is older than the horizon; returns how many revisions."""

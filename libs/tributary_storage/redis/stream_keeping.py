@@ -1,0 +1,151 @@
+"""Keeps streams as long as they must be kept and no longer; says how far behind their readers are.
+
+The one rule: a stream is trimmed by MINID, up to what every known group has finished, and never inside the replay
+horizon. A group that does not exist yet holds everything back; one that nobody knows holds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import redis.asyncio
+import structlog
+
+from tributary_runtime.errors import TributaryError
+
+log = structlog.get_logger(__name__)
+
+Position = tuple[int, int]
+"""Milliseconds and sequence of an entry id; ordered like the stream."""
+
+START: Final[Position] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBacklog:
+    """How far a group is behind, over all its streams."""
+
+    pending: int
+    """Entries read and not acknowledged."""
+    unread: int | None
+    """Entries nobody has read yet; None where Redis (before 7) does not tell."""
+    age_seconds: float
+    """Age of the oldest entry that is not finished; 0: everything is."""
+
+
+class StreamKeeping:
+    """What is done to streams from outside of their readers.
+
+    Args:
+        client: Of the streams' role.
+        streams: All of them.
+        failed: Says what is raised instead of an error of Redis.
+        known_groups: Another group is alarmed wherever it is met; None: none is.
+    """
+
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        streams: Sequence[str],
+        failed: Callable[[redis.RedisError], TributaryError],
+        *,
+        known_groups: Collection[str] | None = None,
+    ) -> None:
+        self._client: Any = client
+        self._streams = list(streams)
+        self._failed = failed
+        self._known_groups = known_groups
+
+    async def trim(self, horizon_seconds: float, groups: Sequence[str]) -> int:
+        """Removes what every group has finished and is older than the horizon; returns how many entries.
+
+        May run twice, and in several processes.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        oldest: Position = (await self._time_millis() - int(horizon_seconds * 1000), 0)
+        removed = 0
+        for stream in self._streams:
+            before = min([oldest, *[await self._finished_before(stream, group) for group in groups]])
+            if before > START:
+                removed += int(await self._run("XTRIM", stream, "MINID", "~", f"{before[0]}-{before[1]}"))
+        return removed
+
+    async def backlog(self, group: str) -> StreamBacklog:
+        """Returns how far a group is behind.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        now = await self._time_millis()
+        pending, unread, oldest, tells_unread = 0, 0, now, True
+        for stream in self._streams:
+            found = await self._group(stream, group)
+            pending += 0 if found is None else int(found["pending"])
+            lag = None if found is None else found.get("lag")
+            tells_unread = tells_unread and lag is not None
+            unread += int(lag or 0)
+            before = await self._finished_before(stream, group)
+            first = await self._run("XRANGE", stream, f"{before[0]}-{before[1]}", "+", "COUNT", 1)
+            if first:
+                oldest = min(oldest, _position(first[0][0])[0])
+        return StreamBacklog(pending, unread if tells_unread else None, max(0, now - oldest) / 1000)
+
+    async def last_positions(self) -> dict[str, Position]:
+        """Returns the last id each stream has given out; trimmed entries count.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        last = dict.fromkeys(self._streams, START)
+        for stream in self._streams:
+            if await self._run("EXISTS", stream):
+                last[stream] = _position((await self._run("XINFO STREAM", stream))["last-generated-id"])
+        return last
+
+    async def run_id(self) -> str:
+        """Returns what names this run of the Redis server: another after each restart.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        told = await self._run("INFO", "server")
+        return str(told.get("run_id", ""))
+
+    async def _finished_before(self, stream: str, group: str) -> Position:
+        """Returns the position before which the group has finished everything."""
+        found = await self._group(stream, group)
+        if found is None:
+            return START
+        # In this order: what is delivered in between is beyond `last-delivered-id`.
+        milliseconds, sequence = _position(found["last-delivered-id"])
+        pending = await self._run("XPENDING", stream, group)
+        after_delivered = (milliseconds, sequence + 1)
+        return min(after_delivered, _position(pending["min"])) if pending["pending"] else after_delivered
+
+    async def _group(self, stream: str, group: str) -> dict[str, Any] | None:
+        if not await self._run("EXISTS", stream):
+            return None
+        groups = {found["name"].decode(): found for found in await self._run("XINFO GROUPS", stream)}
+        unknown = [] if self._known_groups is None else [name for name in groups if name not in self._known_groups]
+        if unknown:
+            log.warning("unknown_groups_ignored", stream=stream, groups=unknown)
+        return groups.get(group)
+
+    async def _time_millis(self) -> int:
+        seconds, micros = await self._run("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    async def _run(self, *command: Any) -> Any:
+        try:
+            return await self._client.execute_command(*command)
+        except redis.RedisError as error:
+            raise self._failed(error) from error
+
+
+def _position(entry_id: bytes) -> Position:
+    milliseconds, _, sequence = entry_id.partition(b"-")
+    return int(milliseconds), int(sequence or 0)
