@@ -88,10 +88,11 @@ class AttributionSettings(Declared):
     """Days before the conversion, both ends included, in which a touch may earn credit."""
 
     models: dict[AttributionModel, ModelSettings] = Field(default_factory=dict)
-    """What differs per model, e.g. a lookback of 365 days for first_touch."""
+    """What differs per model, e.g. a lookback of 365 days for first_touch. In this release data_driven is
+    not computed, whatever is said of it."""
 
     primary_model: AttributionModel = AttributionModel.LAST_NON_DIRECT
-    """The model reports show, and destinations are told, unless another is asked for."""
+    """The model reports show unless another is asked for."""
 
     half_life_hours: Annotated[int, Field(ge=1, le=87_600)] = 168
     """time_decay: a touch this long before the conversion weighs half."""
@@ -133,7 +134,8 @@ class AttributionSettings(Declared):
     """continue | {reset: [names]}: whether touches before one conversion may earn credit for the next."""
 
     renewal_credit: RenewalCredit = RenewalCredit.FIRST_PAYMENT
-    """first_payment | own_path: whose credit a subscription's renewal gets."""
+    """first_payment | own_path: whose credit a subscription's renewal gets. No effect in this release: a renewal is
+    attributed like any conversion."""
 
     @field_validator("direct_channels")
     @classmethod

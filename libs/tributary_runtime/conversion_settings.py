@@ -47,7 +47,7 @@ class ObservedBy(StrEnum):
 
 
 class ExpectedAmount(Declared):
-    """The range an amount of one currency is expected in; outside, the event is quarantined (or its value pending)."""
+    """The range an amount of one currency is expected in; outside, the event is quarantined."""
 
     currency: CurrencyCode
     """ISO 4217."""
@@ -78,10 +78,11 @@ class ConversionDefinition(Declared):
     """Whether totals of its role include it."""
 
     counting: Counting = Counting.EVERY
-    """every | once_per_person | once_per_session | once_per_click."""
+    """every | once_per_person | once_per_session | once_per_click. No effect in this release: every one counts."""
 
     value_basis: ValueBasis = ValueBasis.AS_SENT
-    """as_sent | net_of_tax | net_of_tax_and_shipping | margin: which part is credited."""
+    """as_sent | net_of_tax | net_of_tax_and_shipping | margin: which part is credited. No effect in this release: the
+    value is credited as sent."""
 
     source_rank: tuple[ObservedBy, ...] = (
         ObservedBy.BACKEND,
@@ -89,7 +90,8 @@ class ConversionDefinition(Declared):
         ObservedBy.APP,
         ObservedBy.BROWSER,
     )
-    """Whose value, currency and items win where several observed one order, best first."""
+    """Whose value, currency and items win where several observed one order, best first. No effect in this release: the
+    backend's win over all others, which rank alike."""
 
     expected_amounts: tuple[ExpectedAmount, ...] = ()
     """Per currency, at most one range each; a currency without one has no limits."""

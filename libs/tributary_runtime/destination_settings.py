@@ -86,10 +86,10 @@ class WebhookDestination(Declared):
     """all_consented | with_own_click | channel_credited."""
 
     value: SentValue = SentValue.FULL
-    """full | basis | credited: which value is told."""
+    """full | basis | credited: which value is told. No effect in this release: the full value is."""
 
     value_model: AttributionModel | None = None
-    """The model of a credited value; unset: the workspace's primary model."""
+    """The model of a credited value; unset: the workspace's primary model. No effect in this release."""
 
     pixel: Pixel = Pixel.NONE
     """none | shared_id: whether a browser tag tells the destination about the same conversions."""

@@ -15,22 +15,23 @@ class IdentitySettings(Declared):
     """Limits that keep strangers from becoming one person (SEMANTICS section 7)."""
 
     customer_ids_per_person: Annotated[int, Field(ge=1, le=100)] = 1
-    """Customer ids one person may have; a further one starts another person."""
+    """Customer ids one person may have; a further one starts another person. No effect in this release."""
 
     identifiers_per_type: Annotated[int, Field(ge=1, le=1000)] = 5
-    """Identifiers of each other type one person may have."""
+    """Identifiers of each other type one person may have. No effect in this release."""
 
     flagged_cluster_size: Annotated[int, Field(ge=2)] = 50
-    """Identifiers from which a person is shown as suspicious."""
+    """Identifiers from which a person is shown as suspicious. No effect in this release."""
 
     refused_cluster_size: Annotated[int, Field(ge=2)] = 500
-    """Identifiers beyond which a person takes no further one."""
+    """Identifiers beyond which a person takes no further one. No effect in this release."""
 
     shared_device_customers: Annotated[int, Field(ge=1)] = 5
-    """An identifier seen with more customer ids than this stops linking: a kiosk, a family tablet."""
+    """An identifier seen with more customer ids than this stops linking: a kiosk, a family tablet. No effect in this
+    release."""
 
     shared_device_days: Annotated[int, Field(ge=1, le=365)] = 30
-    """The days in which those customer ids are counted."""
+    """The days in which those customer ids are counted. No effect in this release."""
 
     blocked_identifiers: tuple[str, ...] = ()
     """Values that never link anyone, beside the shipped list: test@example.com, 0000."""
@@ -75,13 +76,14 @@ class RetentionSettings(Declared):
     """How long what is kept."""
 
     match_key_days: Annotated[int, Field(ge=1, le=400)] = 100
-    """Sealed match keys: as long as the longest correction window of a destination."""
+    """Sealed match keys: as long as the longest correction window of a destination. No effect in this release: none are
+    made."""
 
     person_event_months: Annotated[int, Field(ge=1, le=120)] = 14
-    """Events that can be tied to a person."""
+    """Events that can be tied to a person. No effect in this release: nothing is deleted from ClickHouse."""
 
     ledger_years: Annotated[int, Field(ge=1, le=30)] = 10
-    """Conversions, revisions, credit, without personal data."""
+    """Conversions, revisions, credit, without personal data. No effect in this release: they are kept for ever."""
 
     erasure: ErasureMode = ErasureMode.SEVER
-    """sever | remove: what erasing a person leaves."""
+    """sever | remove: what erasing a person leaves. No effect in this release: nobody is erased."""

@@ -98,20 +98,21 @@ class Limits(Declared):
     """What one workspace may take of what all share."""
 
     live_events_per_second: Annotated[int, Field(ge=1)] | None = None
-    """Above it, events go to the bulk lane; unset: no limit of its own."""
+    """Above it, events go to the bulk lane; unset: no limit of its own. No effect in this release."""
 
     backlog_percent: Annotated[int, Field(ge=1, le=100)] = 50
-    """Share of the event log's room that its unread events may hold; above it RESOURCE_EXHAUSTED."""
+    """Share of the event log's room that its unread events may hold; above it RESOURCE_EXHAUSTED. No effect in this
+    release: a log that is full refuses every workspace alike."""
 
 
 class DealMatching(Declared):
     """How CRM deals are compared with conversions."""
 
     amount_tolerance_percent: Annotated[int, Field(ge=0, le=100)] = 1
-    """Amounts this close are equal."""
+    """Amounts this close are equal. No effect in this release: deals are not compared."""
 
     date_tolerance_days: Annotated[int, Field(ge=0, le=90)] = 3
-    """Days this close are equal."""
+    """Days this close are equal. No effect in this release: deals are not compared."""
 
 
 class Workspace(Declared):
@@ -127,13 +128,14 @@ class Workspace(Declared):
     """Makes identity tokens of this workspace unguessable. Never change it: every person would become a stranger."""
 
     data_key: SecretReference | None = None
-    """Wraps the keys that seal match keys per person, 32 bytes in base64; unset: match keys are not kept."""
+    """Wraps the keys that seal match keys per person, 32 bytes in base64; unset: match keys are not kept. No effect in
+    this release: they are never kept."""
 
     api_keys: tuple[ApiKey, ...] = ()
     """Who may call in its name."""
 
     default_region: RegionCode | None = None
-    """Where phone numbers without a country code are from, and whose consent default applies."""
+    """Where phone numbers without a country code are from, and whose consent default applies (`consent_defaults`)."""
 
     reporting: Reporting = Reporting()
     """In which money and days the books are kept."""
@@ -166,7 +168,8 @@ class Workspace(Declared):
     """Which identifiers make one person."""
 
     consent_defaults: tuple[ConsentDefault, ...] = ()
-    """What is assumed where nothing was said, per region; without an entry: denied."""
+    """What is assumed where nothing was said, per region; without an entry: denied. No effect in this release: where
+    nothing was said touches earn credit, and a webhook is sent the conversion."""
 
     retention: RetentionSettings = RetentionSettings()
     """How long what is kept."""

@@ -56,6 +56,56 @@ def test_the_example_shows_every_key() -> None:
     assert keys - shown == set()
 
 
+NO_EFFECT = "no effect in this release"
+READERS = [
+    path.read_text()
+    for folder in ("libs", "services")
+    for path in (Path(__file__).parents[3] / folder).glob("tributary_*/**/*.py")
+    if not (path.parent.name == "tributary_runtime" and path.stem.endswith(("_settings", "workspaces")))
+]
+"""Every module but those that declare settings."""
+
+
+def declared_settings() -> dict[str, str]:
+    """Returns every key of the schema that is a setting of its own -> what is said of it."""
+    schema = json.loads(PATH.read_text())
+    return {
+        name: " ".join(about["description"].split())
+        for part in [schema, *schema["$defs"].values()]
+        for name, about in part.get("properties", {}).items()
+        if "description" in about
+    }
+
+
+READ_BY_THE_MODEL = {"effective_from", "maximum", "path_after_conversion"}
+"""Through a method, or under another name."""
+PARTS_OF_THOSE = {"regions", "granted"}
+"""Keys inside a setting that has no effect, which says so for them."""
+SAYS_NO_EFFECT = {name for name, about in declared_settings().items() if NO_EFFECT in about.lower()}
+
+
+def test_settings_without_effect_are_those_we_know() -> None:
+    expected = {"data_key", "counting", "value_basis", "source_rank", "renewal_credit", "value", "value_model"}
+    expected |= {"live_events_per_second", "backlog_percent", "amount_tolerance_percent", "date_tolerance_days"}
+    expected |= {"customer_ids_per_person", "identifiers_per_type", "flagged_cluster_size", "refused_cluster_size"}
+    expected |= {"shared_device_customers", "shared_device_days", "consent_defaults"}
+    expected |= {"match_key_days", "person_event_months", "ledger_years", "erasure"}
+    assert expected == SAYS_NO_EFFECT
+
+
+@pytest.mark.parametrize(
+    "name", sorted(declared_settings().keys() - SAYS_NO_EFFECT - READ_BY_THE_MODEL - PARTS_OF_THOSE)
+)
+def test_a_setting_that_nothing_reads_says_so(name: str) -> None:
+    assert any(re.search(rf"\b{name}\b", text) for text in READERS)
+
+
+@pytest.mark.parametrize("name", sorted(SAYS_NO_EFFECT))
+def test_the_example_says_which_settings_have_no_effect(name: str) -> None:
+    comments = re.sub(r"\n\s*# ", " ", EXAMPLE.read_text())
+    assert re.search(rf"\b{name}\b[^:.]*: {NO_EFFECT}", comments)
+
+
 def test_the_examples_first_settings_are_the_defaults_but_for_the_longer_lookback() -> None:
     (shop, blog) = parse_workspaces(EXAMPLE, resolve_secrets=False).workspaces
     assert shop.attribution[0].model_copy(update={"models": {}}) == blog.attribution[0]
