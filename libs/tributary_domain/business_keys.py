@@ -71,7 +71,7 @@ def _of_adjustment(workspace: str, adjustment: Any) -> BusinessKey:
         conversion = adjustment.conversion_id
     if not adjustment.adjustment_id:
         return BusinessKey(b"", conversion, b"")
-    own = adjustment_digest(workspace, conversion, adjustment.adjustment_id)
+    own = adjustment_digest(workspace, conversion, adjustment.reason, adjustment.adjustment_id)
     return BusinessKey(own, conversion, _value(adjustment, "amount"))
 
 

@@ -83,7 +83,7 @@ def conversion_id(digest: bytes) -> str:
     return CONVERSION_PREFIX + digest.hex()
 
 
-def adjustment_digest(workspace: str, conversion: str, adjustment_id: str) -> bytes:
+def adjustment_digest(workspace: str, conversion: str, reason: int, adjustment_id: str) -> bytes:
     """Returns the 16 bytes that stand for a refund, credit note or dispute, whoever reports it.
 
     The conversion is named by its id and not by the words of the report: the payment provider may know the order
@@ -92,10 +92,12 @@ def adjustment_digest(workspace: str, conversion: str, adjustment_id: str) -> by
     Args:
         workspace: The credential's.
         conversion: The conversion's id.
+        reason: The number of the `event.v1.AdjustmentReason`: a chargeback and its reversal share a dispute number and
+            are two adjustments.
         adjustment_id: The refund, credit note or dispute number.
     """
     state = _ADJUSTMENT.copy()
-    state.update(encode_parts(workspace, conversion, adjustment_id))
+    state.update(encode_parts(workspace, conversion, str(reason), adjustment_id))
     return state.digest()
 
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1 import verdict_pb2
-from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.event_pb2 import TRAFFIC_INTERNAL, TRAFFIC_TEST, Event
 from tributary_domain import texts, validation
 from tributary_domain.bots import AgentKind, Observer, judge_user_agent
 from tributary_domain.business_keys import NO_KEY, BusinessKey, business_key, has_business_key
@@ -30,6 +30,7 @@ from tributary_ingestion.workspace_rules import WorkspaceRules
 _ACCEPTED: Final = verdict_pb2.VERDICT_ACCEPTED
 _QUARANTINED: Final = verdict_pb2.VERDICT_QUARANTINED
 _REJECTED: Final = verdict_pb2.VERDICT_REJECTED
+_NEVER_COUNTED: Final = frozenset({TRAFFIC_INTERNAL, TRAFFIC_TEST})
 _VERSION_BYTE: Final = bytes([PAYLOAD_DIGEST_VERSION])
 _NO_CONTEXT: Final[texts.Reading] = (("",) * 7, "")
 FRONT_RANK, BACKEND_RANK = int(SourceRank.FRONT), int(SourceRank.BACKEND)
@@ -150,6 +151,8 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
         visitor.bot_name, visitor.bot_category, visitor.bot = agent.name, agent.category, agent.kind is AgentKind.BOT
     if key.order_digest and kind == "adjustment":
         learned.adjustment_key = key.order_digest
+    if event.traffic in _NEVER_COUNTED:
+        key = key._replace(order_digest=b"", value_digest=b"")  # known by its event id: it must not hold a real order
     if correction:
         learned.clock_correction_micros = correction
     clicks = click_ids_of(touch) if touch is not None else _NO_CLICKS

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.shop import EURO, Shop, a_visit, an_order, causes, credit, named, reasons
 from tributary.event.v1.context_pb2 import OBSERVER_BACKEND, OBSERVER_BROWSER
-from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.event_pb2 import TRAFFIC_INTERNAL, TRAFFIC_TEST, Event, Traffic
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -135,3 +135,19 @@ def test_an_event_sent_again_with_another_time_is_a_duplicate(shop: Shop) -> Non
     assert abs(verdict.first_accept_time.seconds - first.first_accept_time.seconds) <= 128
     shop.wait_until_settled()
     assert len(shop.order("1001").revisions) == 1
+
+
+@pytest.mark.parametrize("traffic", [TRAFFIC_TEST, TRAFFIC_INTERNAL], ids=["test", "internal"])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_traffic_that_never_counts_holds_no_order_against_a_real_one(
+    shop: Shop, traffic: Traffic.ValueType, backwards: bool
+) -> None:
+    rehearsal = an_order("1001", 10 * EURO, customer_id="c-1", ago=timedelta(hours=2))
+    rehearsal.traffic = traffic
+    both = [rehearsal, an_order("1001", 20 * EURO, customer_id="c-1")]
+    for event in reversed(both) if backwards else both:
+        shop.accept(event)
+    shop.wait_for_value("1001", 20 * EURO)
+    shop.wait_until_settled()
+    state = shop.order("1001").newest.state
+    assert (state.value.amount_micros, state.counted) == (20 * EURO, True)

@@ -176,6 +176,16 @@ def test_a_refund_that_two_systems_report_counts_once(shop: Shop, settled_betwee
     assert [applied.adjustment_id for applied in state.adjustments] == ["re-1"]
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_dispute_and_its_reversal_share_a_number_and_both_count(shop: Shop, backwards: bool) -> None:
+    _sold(shop)
+    lost = an_adjustment("o", 100 * EURO, reason=CHARGEBACK, adjustment_id="d-1", ago=timedelta(minutes=20))
+    won = an_adjustment("o", 60 * EURO, reason=REVERSAL, adjustment_id="d-1", ago=timedelta(minutes=10))
+    for event in (won, lost) if backwards else (lost, won):
+        shop.accept(event)
+    shop.wait_for_value("o", 60 * EURO)
+
+
 def test_two_refunds_of_one_amount_count_twice(shop: Shop) -> None:
     _sold(shop)
     shop.accept(

@@ -18,7 +18,7 @@ def test_an_order_digest_is_the_same_in_every_release() -> None:
 
 
 def test_an_adjustment_digest_is_the_same_in_every_release() -> None:
-    assert ids.adjustment_digest("shop", "c1:00", "refund-1").hex() == "df46ee53ca9d12db12d09c1d06ab4c55"
+    assert ids.adjustment_digest("shop", "c1:00", 1, "refund-1").hex() == "6a3fc4e2eff2f32aca44252d3d8d4a13"
 
 
 def test_leading_zeros_of_an_event_id_count() -> None:

@@ -85,7 +85,9 @@ class Adjustment(_message.Message):
     conversion_id: _builtins.str
     """The conversion id that Tributary answered."""
     adjustment_id: _builtins.str
-    """Optional. The refund, credit note or dispute number, 1-128 characters: reported by two systems it counts once."""
+    """Optional. The refund, credit note or dispute number, 1-128 characters: reported by two systems it counts once. A
+    chargeback and the reversal of it may share one.
+    """
     reason: Global___AdjustmentReason.ValueType
     """Required. What changed."""
     cycle: _builtins.str
