@@ -13,7 +13,7 @@ from tributary_cli.console import output, print_json
 from tributary_cli.local import resolve_api_key, resolve_target
 from tributary_cli.report_rows import read_value, show_value, sum_rows
 from tributary_cli.report_times import Span, read_span, read_zone
-from tributary_cli.rpc import connection_options, explain_call, metadata_of, open_channel
+from tributary_cli.rpc import connection_options, explain_call, metadata_of, open_channel, reasons_of
 from tributary_runtime.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _CALL_SECONDS = 60.0
 _PAGE_ROWS = 1_000
+_APART = {"CURRENCIES_MIXED": "currency", "ROLES_MIXED": "conversion_name"}
+"""What was added that may not be -> the dimension that keeps it apart."""
 
 
 def _names_of(enum: Any, prefix: str) -> list[str]:
@@ -89,10 +91,19 @@ def report(
     _set_filters(request, filters)
     address = resolve_target(target, "query", data)
     key = resolve_api_key(api_key, data)
-    try:
-        answer = _query(request, limit, address, key, tls=tls)
-    except grpc.RpcError as error:
-        raise explain_call(error, address) from error
+    while True:
+        try:
+            answer = _query(request, limit, address, key, tls=tls)
+            break
+        except grpc.RpcError as error:
+            # Who asked for no dimension wants an answer, and gets it by currency or by name where sums would lie.
+            found = [] if dimensions else [_APART[one] for one in reasons_of(error) if one in _APART]
+            apart = [one for one in found if one not in grouping]
+            if not apart:
+                raise explain_call(error, address) from error
+            grouping += apart
+            request.dimensions.extend(report_pb2.Dimension.Value(f"DIMENSION_{one.upper()}") for one in apart)
+            request.page_token = ""
     (_print_document if as_json else _print_table)(answer, grouping, columns)
 
 

@@ -104,3 +104,17 @@ def explain_call(error: grpc.RpcError, target: str) -> CommandError:
             lines = [f"{violation.field}: {violation.description}" for violation in bad.field_violations]
             explained.detail = "\n".join(lines)
     return explained
+
+
+def reasons_of(error: grpc.RpcError) -> list[str]:
+    """Returns the stable reasons of single fields that an error gives, as a stub raises it."""
+    from google.rpc import error_details_pb2
+    from grpc_status import rpc_status
+
+    status = rpc_status.from_call(cast("grpc.Call", error))
+    reasons: list[str] = []
+    for detail in status.details if status is not None else ():
+        bad = error_details_pb2.BadRequest()
+        if detail.Unpack(bad):
+            reasons += [violation.reason for violation in bad.field_violations]
+    return reasons

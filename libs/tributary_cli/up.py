@@ -94,7 +94,7 @@ def keep_running(stack: Stack, warn: Callable[[str], None]) -> None:
                 raise StackError(what, f"Its log is {process.log_file}; it ends with:", process.log_tail())
             recent.append(time.monotonic())
             warn(f"{name} ended unexpectedly; starting it again. Its log is {process.log_file}.")
-            stack.restart(name)
+            stack.start_again(name)
         time.sleep(_LOOK_SECONDS)
 
 

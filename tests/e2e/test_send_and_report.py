@@ -127,3 +127,20 @@ def test_validate_only_stores_nothing(options: dict[str, list[str]], tmp_path: P
     assert json.loads(validated.stdout)["verdicts"]["valid"] == 1
     sent = _send(options, file, "--json")
     assert json.loads(sent.stdout)["verdicts"]["accepted"] == 1
+
+
+def test_a_report_without_wishes_keeps_currencies_apart_instead_of_failing(
+    options: dict[str, list[str]], tmp_path: Path
+) -> None:
+    dollars = _order("c-2", "gina", 5, 20)
+    dollars["conversion"]["value"]["currencyCode"] = "USD"
+    _send(options, _write(tmp_path / "events.jsonl", _order("c-1", "fred", 5, 10), dollars))
+
+    def apart() -> None:
+        rows = _report(options)["rows"]
+        assert {row["currency"]: row["value"]["amount"] for row in rows} == {"EUR": "10.000000", "USD": "20.000000"}
+
+    eventually(apart, 20)
+    chosen = CliRunner().invoke(cli, ["report", "--by", "channel", *options["query"]])
+    assert chosen.exit_code == 1
+    assert "CURRENCY" in chosen.stderr

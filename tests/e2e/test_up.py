@@ -96,6 +96,16 @@ def test_a_service_that_is_killed_is_started_again(shared: Up) -> None:
     eventually(lambda: check_health(address, "query") is Health.SERVING, 60)
 
 
+def test_a_store_that_dies_while_a_service_waits_for_it_is_started_again_too(tmp_path: Path) -> None:
+    with _up(tmp_path) as up:
+        for name in ("attribution", "redis"):  # attribution cannot become ready without Redis
+            os.kill(up.said["pids"][name], signal.SIGKILL)
+        addresses = up.said["addresses"]
+        eventually(lambda: check_health(addresses["attribution"], "attribution") is not Health.SERVING)
+        eventually(lambda: check_health(addresses["attribution"], "attribution") is Health.SERVING, 60)
+        assert up.process.poll() is None
+
+
 def test_two_run_side_by_side(shared: Up, tmp_path: Path) -> None:
     with _up(tmp_path) as other:
         assert not set(shared.said["addresses"].values()) & set(other.said["addresses"].values())

@@ -155,6 +155,12 @@ class Stack:
         process.start()
         process.wait_until_ready(_READY_SECONDS)
 
+    def start_again(self, name: str) -> None:
+        """Starts a part that ended, and does not wait for it: it may wait for another one that ended too."""
+        process = self.processes()[name]
+        process.stop()
+        process.start()
+
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Returns the whole environment of a process that shall use this installation."""
         return environment_of(self.installation, self.directory, extra)
