@@ -123,6 +123,8 @@ class Readiness:
         self._told: str | None = "not checked"  # the reason last logged; None: that it is ready
         self.closed: TributaryError | None = _not_ready("Not all guards were checked yet.", "start")
         """Why calls are refused; None while they are not."""
+        self.leaving: TributaryError | None = None
+        """Why calls are refused for good; None until then."""
         self.opened = asyncio.Event()
         """Set when all guards have passed for the first time."""
 
@@ -140,6 +142,14 @@ class Readiness:
         """Takes the process out of the load balancer for good; calls are still answered."""
         self._is_draining = True
         await self._health.set_ready(is_ready=False)
+
+    def leave(self) -> None:
+        """Refuses calls from now on: somebody else must answer them."""
+        self.leaving = UnavailableError(
+            "This process is leaving; send the same again, it reaches another.",
+            reason="LEAVING",
+            retry_delay_seconds=1,
+        )
 
     async def check(self) -> bool:
         """Checks all guards once; tells whether all passed."""

@@ -1,8 +1,9 @@
 """A service: from settings to the last answered call.
 
 The one rule: whoever was let in gets an answer. SIGTERM: health says NOT_SERVING, calls are served for
-`drain_delay_seconds` more and until no new ones come, then those in flight have `GRACE_SECONDS` to finish; only then do
-the loops stop, finish what they read, and acknowledge it. `kill -9` is as safe, only slower.
+`drain_delay_seconds` more and until no new ones come. Who goes on calling is told UNAVAILABLE, with a delay, until that
+is heard; then those in flight have `GRACE_SECONDS` to finish; only then do the loops stop, finish what they read, and
+acknowledge it. `kill -9` is as safe, only slower.
 
 A loop that fails brings the whole process down, with a line that says which: half a process is worse than none.
 """
@@ -38,7 +39,7 @@ QUIET_SECONDS = 0.1
 """Without a new call for so long, none is on its way: gRPC would cancel what has arrived but is not begun."""
 
 LONGEST_QUIET_WAIT_SECONDS = 2.0
-"""How long to wait for that where callers do not care about health."""
+"""How long to wait for that where callers do not care about health, and again once they are refused."""
 
 LOOP_GRACE_SECONDS = 20.0
 """How long a loop may take to finish what it has read."""
@@ -122,7 +123,7 @@ async def serve(
         authenticator,
         InternalDoor(settings.internal_token),
         clock or SystemClock(),
-        gate=lambda: readiness.closed,
+        gate=lambda: readiness.leaving or readiness.closed,
         max_concurrent_calls=settings.max_concurrent_calls,
     )
     server = grpc.aio.server(
@@ -168,7 +169,9 @@ async def _live(
             log.info("server_draining", delay_seconds=settings.drain_delay_seconds)
             await readiness.drain()
             await _wait(signals.second, settings.drain_delay_seconds)
-            await _wait_for_quiet(interceptor, signals.second)
+            if not await _is_quiet(interceptor, signals.second):
+                readiness.leave()  # who does not care about health is told in words, and comes back elsewhere
+                await _is_quiet(interceptor, signals.second)
             await _stop(server, servicers, health, 0.0 if signals.second.is_set() else GRACE_SECONDS)
             stop_loops.set()
             if running:
@@ -223,16 +226,18 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
         return
 
 
-async def _wait_for_quiet(interceptor: CallInterceptor, hurry: asyncio.Event) -> None:
-    """Waits until no new calls come, or have not stopped coming for too long."""
+async def _is_quiet(interceptor: CallInterceptor, hurry: asyncio.Event) -> bool:
+    """Waits until no new calls come; tells whether that was so before `LONGEST_QUIET_WAIT_SECONDS`."""
     clock = SystemClock()
     begin = clock.monotonic_seconds()
     while not hurry.is_set():
         now = clock.monotonic_seconds()
-        is_quiet = now - max(begin, interceptor.last_arrival_seconds) >= QUIET_SECONDS
-        if is_quiet or now - begin >= LONGEST_QUIET_WAIT_SECONDS:
-            return
+        if now - max(begin, interceptor.last_arrival_seconds) >= QUIET_SECONDS:
+            return True
+        if now - begin >= LONGEST_QUIET_WAIT_SECONDS:
+            return False
         await _wait(hurry, QUIET_SECONDS / 4)
+    return False
 
 
 class _Signals:

@@ -9,9 +9,10 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -170,6 +171,26 @@ async def test_no_call_of_a_steady_stream_fails_while_one_of_two_replicas_leaves
     finally:
         for echo in echoes:
             echo.close()
+
+
+def test_a_caller_that_does_not_watch_health_is_told_to_come_back_and_nothing_is_cancelled(start: StartEcho) -> None:
+    process = start()
+    process.connect()
+    process.call("Internal").result()
+    failed: list[grpc.StatusCode] = []
+    process.stop()
+    while process.process.poll() is None:  # call after call, as a backend does
+        try:
+            process.call("Internal").result(5)
+        except grpc.RpcError as error:
+            call = cast("grpc.Call", error)
+            failed.append(call.code())
+            if "leaving" not in (call.details() or ""):
+                break  # it has left
+            time.sleep(1)  # what RetryInfo asks for
+    assert process.process.wait(30) == 0
+    assert failed, "it was never told"
+    assert set(failed) == {grpc.StatusCode.UNAVAILABLE}
 
 
 def test_an_endless_stream_ends_well_when_the_server_drains(start: StartEcho) -> None:
