@@ -8,7 +8,7 @@ from tests.property.parts import adjustments, observations
 from tributary_domain.attribution import attribute
 from tributary_domain.conversion import Adjustment, Observation, conversion_state
 from tributary_domain.journey import JourneyTouch
-from tributary_domain.settings import AttributionSettings
+from tributary_domain.settings import SECOND, AttributionSettings
 from tributary_domain.windows import CreditableConversion, exclusions
 
 
@@ -37,6 +37,6 @@ def test_a_conversion_is_the_same_for_any_order_and_repetition(
 def test_what_comes_after_a_conversion_changes_nothing(
     entries: list[JourneyTouch], conversion: CreditableConversion, settings: AttributionSettings
 ) -> None:
-    newest = conversion.event_time_micros + 2_000_000
+    newest = conversion.event_time_micros + settings.late_touch_seconds * SECOND
     earlier = [entry for entry in entries if entry.event_time_micros <= newest]
     assert attribute(entries, conversion, settings) == attribute(earlier, conversion, settings)
