@@ -13,6 +13,7 @@
 * WorkerDecision              never on the wire
   x Backpressure              not now: leave unacknowledged, pause
   x PoisonEvent               never: dead letter with payload, reason, version
+  x Unfinished                done, but for some: left for later, or put aside without blame
 
 The one rule: an error carries the decision. The message says what to do, what varies is metadata, and `status` turns
 both into a `google.rpc.Status` with exactly one `ErrorInfo`. Nothing else builds a status.
@@ -20,7 +21,7 @@ both into a `google.rpc.Status` with exactly one `ErrorInfo`. Nothing else build
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import grpc
 from google.protobuf.message import Message
@@ -297,3 +298,31 @@ class PoisonEvent(WorkerDecision):
         super().__init__(message or reason)
         self.reason = reason
         self.message = message or reason
+
+
+class Unfinished(WorkerDecision):
+    """Done and durable, but for some that cannot be handled now, or never, and that nobody is to blame for.
+
+    Args:
+        reason: Stable, UPPER_SNAKE_CASE.
+        message: For the person who looks at the dead letters.
+        events: How many events are done.
+        later: Entries that hold something to be done later: left unacknowledged and handed out again soon.
+        aside: (entry, event) each: become dead letters that do not count as poison.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        events: int = 0,
+        later: Sequence[Any] = (),
+        aside: Sequence[tuple[Any, Any]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.events = events
+        self.later = later
+        self.aside = aside

@@ -172,6 +172,14 @@ class WithWorkspaces(Settings):
     """Path of workspaces.yaml; read again when it changes."""
 
 
+class WithWorkspaceGrace(WithWorkspaces):
+    """Reads what was accepted for workspaces that it may hear of later."""
+
+    workspace_grace_seconds: Annotated[int, Field(ge=0, le=3_600)] = 120
+    """How long after it was accepted an event waits for its workspace to be in workspaces.yaml here too; then it
+    becomes a dead letter."""
+
+
 class WithIngestion(Settings):
     """Calls ingestion."""
 
@@ -221,6 +229,7 @@ _SHARED: tuple[type[Settings], ...] = (
     WithJobsStore,
     WithClickHouse,
     WithWorkspaces,
+    WithWorkspaceGrace,
     WithIngestion,
     WithDedup,
     WithAttribution,

@@ -11,6 +11,8 @@ What goes wrong, and what is done about it:
 * anything else           the batch again, each entry alone; an entry that fails alone, event by event; an event that
                           fails alone is a dead letter, alone. An entry that was delivered `max_deliveries` times (its
                           workers died of it) starts there.
+* `Unfinished`            all is done but some: those become dead letters at once, or their entries stay unacknowledged
+                          and come back soon; neither is poison, and nobody else waits for them
 * too many dead letters   not the events are wrong but we are: the worker stops and says so, before it drains everything
 """
 
@@ -34,6 +36,7 @@ from tributary_runtime.errors import (
     RevisionMovedError,
     TributaryError,
     UnavailableError,
+    Unfinished,
 )
 
 log = structlog.get_logger(__name__)
@@ -80,6 +83,10 @@ class Source(Protocol[EntryT, LetterT]):
         """Marks entries as done. May run twice."""
         ...
 
+    async def postpone(self, entries: Sequence[EntryT]) -> None:
+        """Leaves entries unacknowledged; `take_over` returns them in some seconds, as often delivered as now."""
+        ...
+
     async def dead_letter(self, entry: EntryT, single: LetterT | None, reason: str, message: str) -> None:
         """Keeps an event that can never be handled; `single` is None if the entry cannot even be taken apart.
 
@@ -98,6 +105,7 @@ class Handler(Protocol[HandledT, SingleT]):
 
         Raises:
             Backpressure: Not now.
+            Unfinished: All is done but some of it.
             UnavailableError: Something needed does not answer; as any of `OUTAGES`.
         """
         ...
@@ -212,8 +220,11 @@ class Worker(Generic[EntryT, SingleT]):
 
     async def _handle(self, entries: Sequence[EntryT]) -> None:
         started = self._clock.monotonic_seconds()
+        rest: Unfinished | None = None
         try:
             events = await self._persist(lambda: self._handler.handle(entries))
+        except Unfinished as unfinished:
+            rest, events = unfinished, unfinished.events
         except Exception as failure:
             self._write_line(started, metrics.BatchOutcome.FAILED, 0, failure)
             if len(entries) == 1:
@@ -225,7 +236,8 @@ class Worker(Generic[EntryT, SingleT]):
         if events is None:
             return
         self._recent.extend([False] * min(events, self._limit.window))
-        await self._persist(lambda: self._source.ack(entries))
+        if rest is None or await self._put_aside(rest):
+            await self._leave(entries, () if rest is None else rest.later)
         self._write_line(started, metrics.BatchOutcome.HANDLED, events, None)
 
     async def _handle_apart(self, entry: EntryT) -> None:
@@ -233,24 +245,45 @@ class Worker(Generic[EntryT, SingleT]):
         try:
             singles = list(self._handler.singles(entry))
         except Exception as failure:
-            await self._bury(entry, None, failure)
+            if not await self._bury(entry, None, failure):
+                return
             singles = []
+        later: list[EntryT] = []
         for single in singles:
             try:
-                done = await self._persist(lambda single=single: self._handle_one(entry, single))  # type: ignore[misc]
+                done = await self._does(lambda single=single: self._handler.handle_single(entry, single))  # type: ignore[misc]
+            except Unfinished as rest:
+                done = await self._put_aside(rest)
+                later = [entry] if rest.later else later
             except Exception as failure:
-                await self._bury(entry, single, failure)
-                continue
-            if done is None:
+                done = await self._bury(entry, single, failure)
+            else:
+                self._recent.append(False)
+            if not done:
                 return
-            self._recent.append(False)
-        await self._persist(lambda: self._source.ack([entry]))
+        await self._leave([entry], later)
 
-    async def _handle_one(self, entry: EntryT, single: SingleT) -> bool:
-        await self._handler.handle_single(entry, single)
+    async def _leave(self, entries: Sequence[EntryT], later: Sequence[EntryT]) -> None:
+        """Acknowledges entries but those that are left for later."""
+        left = {id(entry) for entry in later}
+        done = [entry for entry in entries if id(entry) not in left]
+        if done:
+            await self._persist(lambda: self._source.ack(done))
+        if later:
+            log.warning("entries_postponed", group=self.name, entries=len(later))
+            await self._persist(lambda: self._source.postpone(later))
+
+    async def _put_aside(self, rest: Unfinished) -> bool:
+        """Keeps events that nobody is to blame for as dead letters; tells whether all are kept."""
+        for entry, single in rest.aside:
+            if not await self._keep(entry, single, rest.reason, rest.message):
+                return False
+        if rest.aside:
+            log.error("events_put_aside", group=self.name, reason=rest.reason, events=len(rest.aside))
         return True
 
-    async def _bury(self, entry: EntryT, single: SingleT | None, failure: Exception) -> None:
+    async def _bury(self, entry: EntryT, single: SingleT | None, failure: Exception) -> bool:
+        """Keeps an event that fails as a dead letter; tells whether it is kept."""
         self._recent.append(True)
         if sum(self._recent) > self._limit.most:
             message = (
@@ -261,9 +294,23 @@ class Worker(Generic[EntryT, SingleT]):
         poison = failure if isinstance(failure, PoisonEvent) else None
         reason = poison.reason if poison is not None else type(failure).__name__
         message = poison.message if poison is not None else str(failure)
-        await self._persist(lambda: self._source.dead_letter(entry, single, reason, message))
-        metrics.DEAD_LETTERS.add(1, group=self._group)
         log.error("event_buried", reason=reason, message=message, exc_info=None if poison is not None else failure)
+        return await self._keep(entry, single, reason, message)
+
+    async def _keep(self, entry: EntryT, single: SingleT | None, reason: str, message: str) -> bool:
+        """Writes a dead letter; False if the worker was stopped before it was there: then nothing is acknowledged."""
+        is_kept = await self._does(lambda: self._source.dead_letter(entry, single, reason, message))
+        metrics.DEAD_LETTERS.add(int(is_kept), group=self._group)
+        return is_kept
+
+    async def _does(self, step: Callable[[], Awaitable[None]]) -> bool:
+        """Does one step as `_persist`; tells whether it was done."""
+
+        async def done() -> bool:
+            await step()
+            return True
+
+        return await self._persist(done) is not None
 
     async def _persist(self, step: Callable[[], Awaitable["ResultT"]]) -> "ResultT | None":
         """Does one step until it is done, through outages and backpressure.

@@ -6,6 +6,7 @@ ignored until it is right.
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -96,6 +97,7 @@ class WorkspacesFile:
     def __init__(self, path: Path, *, poll_seconds: float = 5.0) -> None:
         self._path = path
         self._poll_seconds = poll_seconds
+        self._reloading = threading.Lock()
         before = _stamp(path)  # if it changes while it is read, it will look different next time
         self.current: Workspaces = parse_workspaces(path)
         self._fingerprint: _Fingerprint = (before, *self._look_at_secrets())
@@ -127,6 +129,14 @@ class WorkspacesFile:
         Returns:
             Whether the workspaces were replaced. A bad file is logged and counted, and the good one stays.
         """
+        with self._reloading:
+            return self._reload_if_changed()
+
+    async def refresh(self) -> None:
+        """Reads the file now, if it looks different: for who meets a workspace that others know already."""
+        await asyncio.to_thread(self.reload_if_changed)
+
+    def _reload_if_changed(self) -> bool:
         before = _stamp(self._path)
         fingerprint = (before, *self._look_at_secrets())
         if fingerprint == self._fingerprint:

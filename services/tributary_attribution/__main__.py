@@ -16,6 +16,7 @@ from tributary_runtime.clock import SystemClock
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import load
 from tributary_runtime.worker import Worker
+from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -50,8 +51,9 @@ async def main(settings: AttributionServiceSettings) -> None:
         consumer = settings.attribution_consumer or socket.gethostname()
         source = EventLogSource(log, keys.ATTRIBUTE_GROUP, consumer, log_epoch.shards, pace)
         restoration = Restoration(ConversionHistory(clickhouse), conversions, epoch.create_time_micros)
+        lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
         writer = ConversionWriter(clickhouse)
-        attributor = Attributor(people, conversions, descriptors, click_ids, writer, restoration, workspaces, clock)
+        attributor = Attributor(people, conversions, descriptors, click_ids, writer, restoration, lookup, clock)
         await serve(
             settings,
             AttributionServicer(JourneyReader(people, conversions, descriptors, workspaces)),

@@ -27,8 +27,9 @@ from tributary_domain.journey import TouchKind
 from tributary_domain.revision import Cause
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import Backpressure, PoisonEvent, StorageUnavailableError
+from tributary_runtime.errors import Backpressure, StorageUnavailableError
 from tributary_runtime.traces import linked_span
+from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.touch_sources import SourceCache
 from tributary_storage.redis.click_ids import Click, ClickIds
@@ -43,16 +44,10 @@ _ATTEMPTS: Final = 10
 
 _SourceOf = Callable[[str, int], TouchSource | None]
 _ClickOf = Callable[[str, int], Click | None]
+_REMEMBERED: Final = 10_000
+"""Entries that wait for workspaces and whose other events are known to be credited; of more, all is done again."""
 
 _CAUSES: Final = {RevisionCause.Value(f"REVISION_CAUSE_{cause.name}"): metrics.Cause(cause.value) for cause in Cause}
-
-
-class Directory(Protocol):
-    """The workspaces as they are now."""
-
-    def find(self, workspace_id: str) -> Workspace | None:
-        """Returns a workspace, if there is one of this id. Never blocks."""
-        ...
 
 
 class Writer(Protocol):
@@ -92,7 +87,7 @@ class Attributor:
         click_ids: Keeps the texts of click ids.
         writer: Stores revisions.
         restoration: Restores what Redis has lost of conversions.
-        directory: Knows the workspaces.
+        lookup: Knows the workspaces.
         clock: Measures.
     """
 
@@ -104,7 +99,7 @@ class Attributor:
         click_ids: ClickIds,
         writer: Writer,
         restoration: Restoration,
-        directory: Directory,
+        lookup: WorkspaceLookup,
         clock: Clock,
     ) -> None:
         self._people = people
@@ -113,8 +108,9 @@ class Attributor:
         self._click_ids = click_ids
         self._writer = writer
         self._restoration = restoration
-        self._directory = directory
+        self._lookup = lookup
         self._clock = clock
+        self._waiting: dict[tuple[int, str, str], frozenset[str]] = {}
         self._reader = ArrivalReader()
         self._sources = SourceCache()
 
@@ -123,23 +119,52 @@ class Attributor:
 
         Raises:
             Backpressure: Conversions moved again and again while they were computed.
+            Unfinished: All is credited but the events of unknown workspaces.
             StorageUnavailableError: A store does not answer.
             PoisonEvent: An event can never be read; the worker finds out which.
         """
+        held = [(entry, self._left_of(entry)) for entry in entries]
+        workspaces = await self._lookup.find({one.admission.workspace for _, events in held for one in events})
         arrivals: list[Arrival] = []
-        for entry in entries:
-            arrivals += [self._read(entry, event) for event in entry.events() if event.letter in ADMITTED]
+        later: dict[tuple[int, str, str], frozenset[str]] = {}
+        aside: list[tuple[LogEntry, LoggedEvent]] = []
+        for entry, events in held:
+            arrivals += [self._read(entry, event) for event in events if event.admission.workspace in workspaces]
+            unknown = [event for event in events if event.admission.workspace not in workspaces]
+            if unknown and self._lookup.waits(entry.accept_micros):
+                later[_place(entry)] = frozenset(event.admission.workspace for event in unknown)
+            else:
+                aside += [(entry, event) for event in unknown]
             await asyncio.sleep(0)  # callers wait on the same loop
-        await self._attribute(arrivals)
+        await self._attribute(arrivals, workspaces)
+        for entry in entries:
+            self._waiting.pop(_place(entry), None)
+        if later or aside:
+            if len(self._waiting) < _REMEMBERED:
+                self._waiting |= later
+            left = [entry for entry in entries if _place(entry) in later]
+            raise self._lookup.unfinished(len(arrivals), later=left, aside=aside)
         return sum(len(entry.mask) for entry in entries)
 
-    def singles(self, entry: LogEntry) -> Sequence[LoggedEvent]:
+    def _left_of(self, entry: LogEntry) -> list[LoggedEvent]:
+        """Returns the events of an entry; of one that waits for workspaces, only theirs: the others are credited."""
+        waiting = self._waiting.get(_place(entry))
+        events = self.singles(entry)
+        return [event for event in events if waiting is None or event.admission.workspace in waiting]
+
+    def singles(self, entry: LogEntry) -> list[LoggedEvent]:
         """Takes an entry apart into the events that concern attribution."""
         return [event for event in entry.events() if event.letter in ADMITTED]
 
     async def handle_single(self, entry: LogEntry, single: LoggedEvent) -> None:
         """Credits what one event changes; raises as `handle` does."""
-        await self._attribute([self._read(entry, single)])
+        workspaces = await self._lookup.find([single.admission.workspace])
+        if workspaces:
+            await self._attribute([self._read(entry, single)], workspaces)
+        elif self._lookup.waits(entry.accept_micros):
+            raise self._lookup.unfinished(later=[entry])
+        else:
+            raise self._lookup.unfinished(aside=[(entry, single)])
 
     def _read(self, entry: LogEntry, event: LoggedEvent) -> Arrival:
         admission = event.admission
@@ -152,11 +177,10 @@ class Attributor:
             is_backfill=admission.accept_context.backfill,
         )
 
-    async def _attribute(self, arrivals: Sequence[Arrival]) -> None:
+    async def _attribute(self, arrivals: Sequence[Arrival], workspaces: Mapping[str, Workspace]) -> None:
         traceparents = dict.fromkeys(arrival.traceparent for arrival in arrivals)
         took = _Stopwatch(self._clock)
         with linked_span("attribute batch", traceparents, events=len(arrivals)):
-            workspaces = self._workspaces(arrivals)
             affected, _, _ = await _together(self._observe(arrivals, workspaces), *self._keep_texts())
             took.note("observe_ms")
             people = await self._settle(arrivals, affected, workspaces)
@@ -169,15 +193,6 @@ class Attributor:
             took.note("emit_ms")
         metrics.ATTRIBUTED_EVENTS.add(len(arrivals))
         bind_contextvars(conversions=len(affected), revisions=len(revisions), **took.noted)
-
-    def _workspaces(self, arrivals: Sequence[Arrival]) -> dict[str, Workspace]:
-        workspaces = {}
-        for workspace_id in {arrival.workspace for arrival in arrivals}:
-            workspace = self._directory.find(workspace_id)
-            if workspace is None:
-                raise PoisonEvent("WORKSPACE_UNKNOWN", "The event's workspace is not in workspaces.yaml.")
-            workspaces[workspace_id] = workspace
-        return workspaces
 
     async def _observe(self, arrivals: Sequence[Arrival], workspaces: Mapping[str, Workspace]) -> dict[str, Affected]:
         """Writes the parts of conversions and reads all parts of those."""
@@ -309,6 +324,10 @@ class Attributor:
                 metrics.CONVERSIONS.add(1)
             for cause in revised.causes:
                 metrics.REVISIONS.add(1, cause=_CAUSES[cause])
+
+
+def _place(entry: LogEntry) -> tuple[int, str, str]:
+    return entry.shard, entry.lane, entry.entry_id
 
 
 def _compute(one: Affected, source_of: _SourceOf, click_of: _ClickOf) -> tuple[Publication, ConversionRevised | None]:

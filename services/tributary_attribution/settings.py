@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from tributary_runtime.settings import ServiceSettings, WithClickHouse, WithLogStore, WithStateStore, WithWorkspaces
+from tributary_runtime.settings import ServiceSettings, WithClickHouse, WithLogStore, WithStateStore, WithWorkspaceGrace
 
 
-class AttributionServiceSettings(ServiceSettings, WithLogStore, WithStateStore, WithClickHouse, WithWorkspaces):
+class AttributionServiceSettings(ServiceSettings, WithLogStore, WithStateStore, WithClickHouse, WithWorkspaceGrace):
     """People, journeys, credit, revisions."""
 
     service: ClassVar[str] = "attribution"

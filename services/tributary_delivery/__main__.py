@@ -24,6 +24,7 @@ from tributary_runtime.destination_settings import WebhookDestination
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import load
 from tributary_runtime.worker import Worker
+from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -66,7 +67,8 @@ async def main(settings: DeliverySettings) -> None:
             state_store, consumer, epoch.shards, entries=settings.delivery_batch_revisions, linger_seconds=0.02
         )
         await source.create_groups()
-        planner = Planner(workspaces, jobs, ledger, clock, dispatcher.wake)
+        lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
+        planner = Planner(lookup, jobs, ledger, clock, dispatcher.wake)
         await serve(
             settings,
             DeliveryServicer(workspaces, jobs, states, clock),

@@ -1,14 +1,14 @@
 """Plans: reads the conversion log, and gives every destination that takes a conversion's name a job for it.
 
 The one rule: a revision is acknowledged when every destination has a job for it or a line in the ledger that says why
-not. Whether a conversion may go is asked when it goes: what holds now may not hold then.
+not; one of a workspace that stays unknown is a dead letter. Whether a conversion may go is asked when it goes: what
+holds now may not hold then.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 from structlog.contextvars import bind_contextvars
 
@@ -21,25 +21,19 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.ledger import Ledger, ineligible
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
+from tributary_runtime.errors import Unfinished
 from tributary_runtime.traces import linked_span
+from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.conversion_log import RevisionEntry
 from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane, PlannedRevision
-
-
-class Workspaces(Protocol):
-    """The workspaces as they are now. Never blocks."""
-
-    def find(self, workspace_id: str) -> Workspace | None:
-        """Returns a workspace; None if it is gone."""
-        ...
 
 
 class Planner:
     """The handler of group `deliver`.
 
     Args:
-        workspaces: Whose destinations.
+        lookup: Knows the workspaces, whose destinations.
         jobs: Where jobs are kept.
         ledger: Where it is written that a destination does not take a name.
         clock: Tells when a revision was planned.
@@ -48,13 +42,13 @@ class Planner:
 
     def __init__(
         self,
-        workspaces: Workspaces,
+        lookup: WorkspaceLookup,
         jobs: DeliveryJobs,
         ledger: Ledger,
         clock: Clock,
         wake: Callable[[Lane], None],
     ) -> None:
-        self._workspaces = workspaces
+        self._lookup = lookup
         self._jobs = jobs
         self._ledger = ledger
         self._clock = clock
@@ -64,13 +58,17 @@ class Planner:
         """Plans a batch; returns how many revisions it held.
 
         Raises:
+            Unfinished: All is planned but the revisions of unknown workspaces.
             StorageUnavailableError: Jobs or ledger do not answer.
             PoisonEvent: An entry is no revision.
         """
-        revisions = [entry.revised() for entry in entries]
-        with linked_span("plan deliveries", [revised.traceparent for revised in revisions], revisions=len(revisions)):
-            await self._plan(revisions)
-        return len(revisions)
+        held = [(entry, entry.revised()) for entry in entries]
+        traceparents = [revised.traceparent for _, revised in held]
+        with linked_span("plan deliveries", traceparents, revisions=len(held)):
+            unfinished = await self._plan_known(held)
+        if unfinished is not None:
+            raise unfinished
+        return len(held)
 
     def singles(self, entry: RevisionEntry) -> Sequence[ConversionRevised]:
         """Takes an entry apart: it holds one revision."""
@@ -78,15 +76,33 @@ class Planner:
 
     async def handle_single(self, entry: RevisionEntry, single: ConversionRevised) -> None:
         """Plans one revision."""
-        await self._plan([single])
+        unfinished = await self._plan_known([(entry, single)])
+        if unfinished is not None:
+            raise unfinished
 
-    async def _plan(self, revisions: Sequence[ConversionRevised]) -> None:
+    async def _plan_known(self, held: Sequence[tuple[RevisionEntry, ConversionRevised]]) -> Unfinished | None:
+        """Plans the revisions of workspaces that are known; returns what is to be raised for the others."""
+        workspaces = await self._lookup.find({revised.workspace for _, revised in held})
+        known = [revised for _, revised in held if revised.workspace in workspaces]
+        await self._plan(known, workspaces)
+        if len(known) == len(held):
+            return None
+        later: list[RevisionEntry] = []
+        aside: list[tuple[RevisionEntry, ConversionRevised]] = []
+        for entry, revised in held:
+            if revised.workspace not in workspaces:
+                if self._lookup.waits(entry.accept_micros):
+                    later.append(entry)
+                else:
+                    aside.append((entry, revised))
+        return self._lookup.unfinished(len(known), later=later, aside=aside)
+
+    async def _plan(self, revisions: Sequence[ConversionRevised], workspaces: Mapping[str, Workspace]) -> None:
         now_micros = self._clock.unix_micros()
         planned: dict[tuple[Lane, int], list[PlannedRevision]] = defaultdict(list)
         passed_over: list[tuple[str, Delivery]] = []
         for revised in revisions:
-            workspace = self._workspaces.find(revised.workspace)
-            for destination in workspace.destinations if workspace else ():
+            for destination in workspaces[revised.workspace].destinations:
                 if destination.name_of(revised.state.name) is None:
                     reason = INELIGIBLE_REASON_NOT_MAPPED
                     line = ineligible(revised, destination.id, DELIVERY_OPERATION_CREATE, reason, now_micros)

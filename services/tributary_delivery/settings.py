@@ -11,11 +11,11 @@ from tributary_runtime.settings import (
     WithClickHouse,
     WithJobsStore,
     WithStateStore,
-    WithWorkspaces,
+    WithWorkspaceGrace,
 )
 
 
-class DeliverySettings(ServiceSettings, WithStateStore, WithJobsStore, WithClickHouse, WithWorkspaces):
+class DeliverySettings(ServiceSettings, WithStateStore, WithJobsStore, WithClickHouse, WithWorkspaceGrace):
     """Planner, lanes, ledger."""
 
     service: ClassVar[str] = "delivery"

@@ -92,4 +92,4 @@ def test_a_quota_is_named_where_one_decided() -> None:
 
 def test_worker_decisions_never_go_on_the_wire() -> None:
     assert not issubclass(WorkerDecision, TributaryError)
-    assert public(WorkerDecision) == {"WorkerDecision", "Backpressure", "PoisonEvent"}
+    assert public(WorkerDecision) == {"WorkerDecision", "Backpressure", "PoisonEvent", "Unfinished"}

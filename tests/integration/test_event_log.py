@@ -165,6 +165,23 @@ async def test_a_group_that_was_lost_is_made_again_and_reads_everything(
     assert len(event_ids(await read_all(source))) == 10
 
 
+async def test_what_is_postponed_comes_again_as_often_delivered_as_before(
+    log: redis.asyncio.Redis, admission: Admission, workspace: str
+) -> None:
+    await admission.admit(a_request(workspace, [Sent("e-1")]), "")
+    source = a_source(log, pace=Pace(idle_seconds=0.01))
+    entries = await read_all(source)
+    for _ in range(4):
+        assert [entry.deliveries for entry in entries] == [1]
+        await source.postpone(entries)
+        entries = list(await eventually_async(source.take_over))
+    other = a_source(log, "two", pace=Pace(idle_seconds=6.0))
+    assert not await other.take_over()
+    await a_source(log, pace=Pace(idle_seconds=3600.0)).postpone(entries)
+    assert not await a_source(log, "two", pace=Pace(idle_seconds=3600.0)).take_over()
+    assert len(await eventually_async(a_source(log, "two", pace=Pace(idle_seconds=3594.0)).take_over)) == 1
+
+
 async def test_a_dead_letter_is_kept_with_payload_reason_and_version(
     admission: Admission, log: redis.asyncio.Redis, workspace: str
 ) -> None:

@@ -20,6 +20,7 @@ from tributary_attribution.restoration import Restoration
 from tributary_domain import ids
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import NotFoundError
+from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
@@ -217,6 +218,7 @@ async def running_attribution(
     *,
     descriptors_as: type[Descriptors] = Descriptors,
     epoch_micros: int = 0,
+    lookup: WorkspaceLookup | None = None,
     **settings: Any,
 ) -> AsyncIterator[Attribution]:
     """Puts an attribution together as its `__main__` does.
@@ -227,6 +229,7 @@ async def running_attribution(
         workspace_id: The one workspace it knows.
         descriptors_as: What keeps the texts of sources.
         epoch_micros: When the state store was created.
+        lookup: Knows others instead.
         settings: Whatever else `workspaces.yaml` would say of it.
     """
     workspace = Workspace.model_validate({"id": workspace_id, "pepper": {"value": "pepper"}, **settings})
@@ -240,6 +243,9 @@ async def running_attribution(
             def find(self, wanted: str) -> Workspace | None:
                 return workspace if wanted == workspace.id else None
 
+            async def refresh(self) -> None:
+                pass
+
             def get(self, wanted: str) -> Workspace:
                 found = self.find(wanted)
                 if found is None:
@@ -249,9 +255,8 @@ async def running_attribution(
         directory = Directory()
         click_ids = ClickIds(state, SHARDS)
         restoration = Restoration(ConversionHistory(clickhouse), conversions, epoch_micros)
-        writer = ConversionWriter(clickhouse)
-        attributor = Attributor(
-            people, conversions, descriptors, click_ids, writer, restoration, directory, SystemClock()
-        )
+        writer, clock = ConversionWriter(clickhouse), SystemClock()
+        known = lookup or WorkspaceLookup(directory, clock, 0)
+        attributor = Attributor(people, conversions, descriptors, click_ids, writer, restoration, known, clock)
         journeys = JourneyReader(people, conversions, descriptors, directory)
         yield Attribution(workspace, attributor, journeys, state, clickhouse, people, conversions, descriptors)

@@ -120,6 +120,10 @@ class ConversionLogSource:
         """Marks revisions as done."""
         await self._reader.ack((entry.at.stream, entry.entry_id) for entry in entries)
 
+    async def postpone(self, entries: Sequence[RevisionEntry]) -> None:
+        """Leaves revisions to be taken over in some seconds."""
+        await self._reader.postpone((entry.at.stream, entry.entry_id, entry.deliveries) for entry in entries)
+
     async def create_groups(self) -> None:
         """Creates the group on every stream that has it not, from the very beginning. May run twice."""
         await self._reader.create_groups()

@@ -76,6 +76,12 @@ class EventLogSource:
         """Marks entries as done."""
         await self._reader.ack((keys.event_log(entry.shard, entry.lane), entry.entry_id) for entry in entries)
 
+    async def postpone(self, entries: Sequence[LogEntry]) -> None:
+        """Leaves entries to be taken over in some seconds. May run twice."""
+        await self._reader.postpone(
+            (keys.event_log(entry.shard, entry.lane), entry.entry_id, entry.deliveries) for entry in entries
+        )
+
     async def dead_letter(self, entry: LogEntry, single: LoggedEvent | None, reason: str, message: str) -> None:
         """Keeps an event for 30 days beside the log; the whole entry if `single` is None."""
         fields = {

@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 DEAD_LETTER_LIFE_MILLIS: Final = 30 * 86_400_000
 _MOST_ENTRIES: Final = 256
 _BLOCK_MILLIS: Final = 1_000
+_POSTPONED_MILLIS: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,22 @@ class GroupReader:
         pipeline = self._client.pipeline(transaction=False)
         for stream, ids in by_stream.items():
             pipeline.execute_command("XACK", stream, self._group, *ids)
+        await self._answer(pipeline.execute())
+
+    async def postpone(self, entries: Iterable[tuple[str, str, int]]) -> None:
+        """Leaves entries as if they were read long ago: whoever comes first takes them over in 5 seconds.
+
+        The delivery that ends with it does not count: nothing is wrong with the entry. May run twice.
+
+        Args:
+            entries: Stream, id, and how often it was delivered, this time included.
+        """
+        idle_millis = max(0, int(self._portion.idle_seconds * 1000) - _POSTPONED_MILLIS)
+        pipeline = self._client.pipeline(transaction=False)
+        for stream, entry_id, deliveries in entries:
+            command = ("XCLAIM", stream, self._group, self._consumer, 0, entry_id, "IDLE", idle_millis)
+            counted = ("RETRYCOUNT", max(0, deliveries - 1), "JUSTID")
+            pipeline.execute_command(*command, *counted, parse_justid=True)
         await self._answer(pipeline.execute())
 
     async def dead_letter(self, stream: str, fields: Mapping[str, Any], reason: str, message: str) -> None:

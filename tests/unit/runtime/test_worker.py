@@ -20,6 +20,7 @@ from tributary_runtime.errors import (
     PreconditionError,
     RevisionMovedError,
     StorageUnavailableError,
+    Unfinished,
 )
 from tributary_runtime.metrics import Group
 from tributary_runtime.worker import PoisonLimit, TooManyPoisonedError, Worker
@@ -29,7 +30,10 @@ pytestmark = pytest.mark.usefixtures("log_lines")
 
 @dataclass
 class Entry:
-    """Events by name; a name says what happens: `poison…` can never be handled, `bug…` raises something else."""
+    """Events by name; a name says what happens: `poison…` can never be handled, `bug…` raises something else.
+
+    `strange…` cannot be handled before strangers are known, and is put aside without blame once that is hopeless.
+    """
 
     number: int
     events: list[str]
@@ -44,10 +48,12 @@ class Log:
     entries: list[Entry]
     unread: list[Entry] = field(init=False)
     left_behind: list[Entry] = field(default_factory=list)
+    later: list[Entry] = field(default_factory=list)
     acked: list[int] = field(default_factory=list)
     dead: list[tuple[int, str | None, str]] = field(default_factory=list)
     outages: int = 0
     batch: int = 10
+    postponed: int = 0
 
     def __post_init__(self) -> None:
         self.unread = list(self.entries)
@@ -62,6 +68,7 @@ class Log:
         taken, self.unread = self.unread[: self.batch], self.unread[self.batch :]
         if not taken:
             await asyncio.sleep(0.005)
+            self.left_behind, self.later = [*self.left_behind, *self.later], []
         return taken
 
     async def take_over(self) -> Sequence[Entry]:
@@ -71,6 +78,11 @@ class Log:
     async def ack(self, entries: Sequence[Entry]) -> None:
         self._go_out()
         self.acked += [entry.number for entry in entries]
+
+    async def postpone(self, entries: Sequence[Entry]) -> None:
+        self._go_out()
+        self.postponed += 1
+        self.later += entries
 
     async def dead_letter(self, entry: Entry, single: str | None, reason: str, message: str) -> None:
         self._go_out()
@@ -87,6 +99,8 @@ class Doer:
         self.outages = outages
         self.pressure = pressure
         self.acked_before_done = False
+        self.knows_strangers = False
+        self.is_hopeless = False
 
     async def handle(self, entries: Sequence[Entry]) -> int:
         if self.outages:
@@ -99,8 +113,21 @@ class Doer:
         for entry in entries:
             self.acked_before_done |= entry.number in self.log.acked
             for event in entry.events:
-                self._do(event)
+                if not self._is_strange(event):
+                    self._do(event)
+        strange = [(entry, event) for entry in entries for event in entry.events if self._is_strange(event)]
+        if strange:
+            raise self._unfinished(strange)
         return sum(len(entry.events) for entry in entries)
+
+    def _is_strange(self, event: str) -> bool:
+        return event.startswith("strange") and not self.knows_strangers
+
+    def _unfinished(self, strange: list[tuple[Entry, str]]) -> Unfinished:
+        later = list({entry.number: entry for entry, _ in strange}.values())
+        if self.is_hopeless:
+            return Unfinished("STRANGE", "nobody knows it", aside=strange)
+        return Unfinished("STRANGE", "nobody knows it", later=later)
 
     def singles(self, entry: Entry) -> Sequence[str]:
         if entry.events == ["unreadable"]:
@@ -109,6 +136,8 @@ class Doer:
 
     async def handle_single(self, entry: Entry, single: str) -> None:
         self.acked_before_done |= entry.number in self.log.acked
+        if self._is_strange(single):
+            raise self._unfinished([(entry, single)])
         self._do(single)
 
     def _do(self, event: str) -> None:
@@ -262,6 +291,51 @@ async def test_a_believable_share_of_poison_does_not_stop_the_worker() -> None:
     log = Log(entries)
     await work(log, Doer(log), entries=60, limit=PoisonLimit(window=20, share=0.5))
     assert len(log.dead) == 20
+
+
+@pytest.mark.parametrize("deliveries", [pytest.param(1, id="in a batch"), pytest.param(3, id="event by event")])
+async def test_what_cannot_be_done_yet_waits_alone(deliveries: int) -> None:
+    log = Log([*good(3), Entry(3, ["n1", "strange", "n2"], deliveries)])
+    doer = Doer(log)
+    worker = Worker(Group.RECORD, log, doer, SystemClock(), take_over_seconds=0.01)
+    stop = asyncio.Event()
+    running = asyncio.create_task(worker.run(stop))
+    await eventually_async(lambda: log.postponed > 2)
+    assert (sorted(log.acked), log.dead) == ([0, 1, 2], [])
+    assert doer.done.keys() >= {"e0-0", "n1", "n2"}
+    doer.knows_strangers = True
+    await eventually_async(lambda: len(log.acked) == 4)
+    stop.set()
+    await running
+    assert (doer.done["strange"], log.dead) == (1, [])
+
+
+@pytest.mark.parametrize("deliveries", [pytest.param(1, id="in a batch"), pytest.param(3, id="event by event")])
+async def test_what_nobody_is_to_blame_for_is_put_aside_and_stops_no_worker(deliveries: int) -> None:
+    log = Log([Entry(number, ["strange-1", f"n{number}", "strange-2"], deliveries) for number in range(50)])
+    doer = Doer(log)
+    doer.is_hopeless = True
+    await work(log, doer, entries=50, limit=PoisonLimit(window=20, share=0.1))
+    assert sorted(log.dead) == [(n, f"strange-{k}", "STRANGE") for n in range(50) for k in (1, 2)]
+    assert len(doer.done) == 50
+
+
+async def test_a_stop_before_a_dead_letter_is_kept_acknowledges_nothing() -> None:
+    log = Log([Entry(0, ["poison"])])
+    worker = Worker(Group.RECORD, log, Doer(log), SystemClock())
+    stop = asyncio.Event()
+    refused = asyncio.Event()
+
+    async def dead_letter(entry: Entry, single: str | None, reason: str, message: str) -> None:
+        refused.set()
+        raise StorageUnavailableError("out")
+
+    log.dead_letter = dead_letter  # type: ignore[method-assign]
+    running = asyncio.create_task(worker.run(stop))
+    await refused.wait()
+    stop.set()
+    await running
+    assert (log.acked, log.dead) == ([], [])
 
 
 async def test_what_was_read_when_the_stop_came_is_finished() -> None:
