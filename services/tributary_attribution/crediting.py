@@ -20,7 +20,7 @@ from tributary_domain.attribution import Attribution, attribute, kept
 from tributary_domain.conversion import ConversionStatus, conversion_state
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, NO_CONSENT, QUARANTINED, JourneyTouch, TouchKind, path_start
-from tributary_domain.revision import Cause, compare, next_revision
+from tributary_domain.revision import Cause, Change, compare, next_revision
 from tributary_domain.settings import AttributionSettings
 from tributary_domain.windows import CreditableConversion
 from tributary_runtime.workspaces import Workspace
@@ -143,15 +143,24 @@ def revise(
     new = snapshot_of(message, attribution, facts_digest(facts, match))
     arrived = {event_hash(event.event_id) for event in known.causing}
     change = compare(None if published is None else published.snapshot, new, known.known_causes, arrived)
-    if change is None:
+    if change is None and (published is None or state.is_counted):
         return None
     add_credit(message, attribution, source, time)
+    if change is None:
+        # What is not counted moves no total, but what is shown of it must not hang on the order of arrivals.
+        if published is None or _has_same_credit(message, published.state):
+            return None
+        change = Change(causes=(Cause.LATE_TOUCHPOINT,), deltas=(), moves=False)
     revised = ConversionRevised(workspace=workspace.id, state=message, match=match)
     _sign(revised, known)
     describe_change(published, revised, change)
     state_content = revised.SerializeToString(deterministic=True)
     add_deltas(revised, change, source)
     return Revision(revised, revised.SerializeToString(deterministic=True), state_content)
+
+
+def _has_same_credit(one: ConversionState, other: ConversionState) -> bool:
+    return one.touches == other.touches and one.models == other.models
 
 
 def _clicks(

@@ -98,6 +98,13 @@ class Events:
             setattr(event.event, name, value)
         return letter, event
 
+    def retraction(self, *, at: int = NOON + DAY, order_id: str = "o-1") -> Admitted:
+        """Returns a retraction of an order."""
+        letter, event = self.refund(0, at=at, order_id=order_id, event_id="retraction")
+        event.event.adjustment.reason = AdjustmentReason.ADJUSTMENT_REASON_RETRACTION
+        event.event.adjustment.ClearField("amount")
+        return letter, event
+
     def refund(self, micros: int, *, at: int = NOON + DAY, order_id: str = "o-1", event_id: str = "") -> Admitted:
         event = self._event(event_id, at, ())
         adjustment = event.event.adjustment

@@ -300,3 +300,19 @@ def test_a_late_touch_joins_those_that_redis_has_forgotten() -> None:
     channels = [touch.source.channel for touch in later.state.touches]
     assert channels == ["Display", "Direct", "Email", "Email"]
     assert {credits[3] for _, credits in credits_of(later)} == {250_000}
+
+
+def test_what_is_shown_of_a_retracted_conversion_does_not_hang_on_the_order_of_arrivals() -> None:
+    order, retraction = EVENTS.order("visitor:a"), EVENTS.retraction()
+    late = EVENTS.touch("visitor:a", channel="Email")
+    at_once = World(late, order, retraction).published().state
+    first = World(order, retraction).revise()
+    assert first is not None
+    then = World(late, order, retraction).revise(first)
+    assert then is not None
+    assert not then.message.state.counted
+    assert then.message.state.touches == at_once.touches
+    assert then.message.state.models == at_once.models
+    assert list(then.message.causes) == [RevisionCause.REVISION_CAUSE_LATE_TOUCHPOINT]
+    assert not then.message.deltas
+    assert World(late, order, retraction).revise(then) is None
