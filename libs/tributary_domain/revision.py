@@ -41,13 +41,14 @@ class Cause(StrEnum):
     OPERATOR = "operator"
 
 
-_ADJUSTED_BY: Final = {
+ADJUSTED_BY: Final = {
     AdjustmentKind.REFUND: Cause.REFUND,
     AdjustmentKind.CHARGEBACK: Cause.CHARGEBACK,
     AdjustmentKind.REVERSAL: Cause.REVERSAL,
     AdjustmentKind.RESTATEMENT: Cause.RESTATEMENT,
     AdjustmentKind.RETRACTION: Cause.RETRACTION,
 }
+"""What an adjustment of each kind is as a cause."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,7 @@ def compare(
     new: Snapshot,
     known_causes: Collection[Cause] = (),
     arrived: Collection[int] = (),
+    otherwise: Cause = Cause.RECONCILIATION,
 ) -> Change | None:
     """Says what changed and why.
 
@@ -152,6 +154,7 @@ def compare(
             consent that was withdrawn. They take the place of the guesses from changed credit.
         arrived: Hashes of the events that made the caller look again. A touch among them that joined is a late
             touchpoint; one that came with another person's journey is not.
+        otherwise: The cause where nothing that is compared tells it: an adjustment that was found wanting, say.
 
     Returns:
         The change; None where both are the same, whatever `known_causes` says.
@@ -160,7 +163,9 @@ def compare(
         return None
     deltas = _deltas(displaced, new)
     causes = (
-        {Cause.INITIAL} if displaced is None else _causes(displaced, new, frozenset(known_causes), frozenset(arrived))
+        {Cause.INITIAL}
+        if displaced is None
+        else _causes(displaced, new, frozenset(known_causes), frozenset(arrived), otherwise)
     )
     return Change(
         causes=tuple(cause for cause in Cause if cause in causes),
@@ -179,13 +184,15 @@ def next_revision(last: int, redis_time_micros: int) -> int:
     return max(last + 1, redis_time_micros)
 
 
-def _causes(old: Snapshot, new: Snapshot, known: frozenset[Cause], arrived: frozenset[int]) -> set[Cause]:
+def _causes(
+    old: Snapshot, new: Snapshot, known: frozenset[Cause], arrived: frozenset[int], otherwise: Cause
+) -> set[Cause]:
     """Returns why a conversion that was published before changed."""
     causes = set(known)
     if old.observations != new.observations:
         causes.add(Cause.OBSERVATION_MERGED)
     for _, kind in set(old.adjustments) ^ set(new.adjustments):
-        causes.add(_ADJUSTED_BY[kind])
+        causes.add(ADJUSTED_BY[kind])
     if old.status is ConversionStatus.QUARANTINED and new.is_counted:
         causes.add(Cause.QUARANTINE_RELEASE)
     before, after = _touches(old), _touches(new)
@@ -200,12 +207,12 @@ def _causes(old: Snapshot, new: Snapshot, known: frozenset[Cause], arrived: froz
     # that two became one, should a crash have come between the merge and this.
     if old.person_id != new.person_id and joined - arrived and not known & {Cause.IDENTITY_UNMERGE, Cause.ERASURE}:
         causes.add(Cause.IDENTITY_MERGE)
-    explained = bool(causes - {Cause.OBSERVATION_MERGED, *_ADJUSTED_BY.values()})
+    explained = bool(causes - {Cause.OBSERVATION_MERGED, *ADJUSTED_BY.values()})
     if joined & arrived or (both and before.keys() != after.keys() and not explained):
         causes.add(Cause.LATE_TOUCHPOINT)
     if not causes:
         moved = _reasons(old) != _reasons(new) or old.person_id != new.person_id
-        causes.add(Cause.LATE_TOUCHPOINT if moved else Cause.RECONCILIATION)
+        causes.add(Cause.LATE_TOUCHPOINT if moved else otherwise)
     return causes
 
 

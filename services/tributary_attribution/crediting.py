@@ -20,7 +20,7 @@ from tributary_domain.attribution import Attribution, attribute, kept
 from tributary_domain.conversion import ConversionStatus, conversion_state
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, NO_CONSENT, QUARANTINED, JourneyTouch, TouchKind, path_start
-from tributary_domain.revision import Cause, Change, compare, next_revision
+from tributary_domain.revision import ADJUSTED_BY, Cause, Change, compare, next_revision
 from tributary_domain.settings import AttributionSettings
 from tributary_domain.windows import CreditableConversion
 from tributary_runtime.workspaces import Workspace
@@ -142,7 +142,8 @@ def revise(
     facts.CopyFrom(message)
     new = snapshot_of(message, attribution, facts_digest(facts, match))
     arrived = {event_hash(event.event_id) for event in known.causing}
-    change = compare(None if published is None else published.snapshot, new, known.known_causes, arrived)
+    displaced = None if published is None else published.snapshot
+    change = compare(displaced, new, known.known_causes, arrived, _adjusting_cause(known))
     if change is None and (published is None or state.is_counted):
         return None
     add_credit(message, attribution, source, time)
@@ -157,6 +158,13 @@ def revise(
     state_content = revised.SerializeToString(deterministic=True)
     add_deltas(revised, change, source)
     return Revision(revised, revised.SerializeToString(deterministic=True), state_content)
+
+
+def _adjusting_cause(known: Known) -> Cause:
+    """Returns what an adjustment that arrived is as a cause, also where it changes no value, such as a foreign one."""
+    arrived = {event.event_id for event in known.causing}
+    adjusting = (part for part in known.parts if not part.is_observation and part.event.event_id in arrived)
+    return next((ADJUSTED_BY[part.adjustment().kind] for part in adjusting), Cause.RECONCILIATION)
 
 
 def _has_same_credit(one: ConversionState, other: ConversionState) -> bool:

@@ -215,6 +215,7 @@ def test_a_refund_in_another_currency_changes_no_value_and_is_a_finding(shop: Sh
         assert (state.value.currency_code, state.value.amount_micros) == ("EUR", 100 * EURO)
 
     shop.wait(found_out)
+    assert causes(shop.order("o")) == ["INITIAL", "REFUND"]
 
 
 @pytest.mark.parametrize("target", ["event_id", "conversion_id"])
