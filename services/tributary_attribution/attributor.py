@@ -27,7 +27,7 @@ from tributary_domain.journey import TouchKind
 from tributary_domain.revision import Cause
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import Backpressure, StorageUnavailableError
+from tributary_runtime.errors import Backpressure, PoisonEvent
 from tributary_runtime.traces import linked_span
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace
@@ -279,7 +279,8 @@ class Attributor:
             The texts, held for the batch.
 
         Raises:
-            StorageUnavailableError: A store does not answer, or a source has lost its text.
+            StorageUnavailableError: A store does not answer.
+            PoisonEvent: A source has lost its text: nothing may be published without it.
         """
         unread = {one.key: one for one in affected if one.record is None}
         if unread:
@@ -301,8 +302,8 @@ class Attributor:
                             clicks.add((one.workspace.id, entry.click))
         texts = await self._descriptors.read(sources)
         if any(place[1] and place not in texts for place in sources):
-            message = "The state store has lost texts of sources that journeys refer to; restore it."
-            raise StorageUnavailableError(message, metadata={"store": "state"})
+            # No outage: it would hold up every other workspace for ever. The worker finds the events it concerns.
+            raise PoisonEvent("SOURCE_TEXT_LOST", "The state store has lost the text of a source that a journey has.")
         found = await self._click_ids.read(clicks)
         return self._sources.reading(texts), lambda workspace, number: found.get((workspace, number))
 

@@ -11,7 +11,7 @@ from tributary.attribution.v1.conversion_pb2 import NotCountedReason, RevisionCa
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
 from tributary.event.v1.event_pb2 import Traffic
-from tributary_runtime.errors import StorageUnavailableError
+from tributary_runtime.errors import PoisonEvent
 from tributary_storage.redis import keys
 from tributary_storage.redis.descriptors import Descriptors
 
@@ -290,7 +290,7 @@ async def test_a_source_whose_text_is_lost_is_not_published_empty(
     await attribution.handle(events.touch("visitor:a", channel="Email"))
     await attribution.state.delete(keys.descriptors(workspace))
     async with running_attribution(redis_url, clickhouse_url, workspace) as another:
-        with pytest.raises(StorageUnavailableError):
+        with pytest.raises(PoisonEvent):
             await another.handle(events.order("visitor:a"))
         assert await another.published(events.conversion_id()) is None
 
