@@ -181,7 +181,12 @@ def _cut_off(stack: Stack) -> list[str]:
         if '"rpc_handled"' in line and not ('"OK"' in line or '"NOT_FOUND"' in line)
     ]
     never_reached = "connections to all backends failing"
-    return [line.get("cause", line["code"]) for line in lines if never_reached not in line.get("cause", "")]
+    return [
+        line.get("cause", line["code"])
+        for line in lines
+        # Who goes on calling a process that leaves is told so, at once: nothing was begun.
+        if never_reached not in line.get("cause", "") and line.get("reason") != "LEAVING"
+    ]
 
 
 def _wait_for_calls(load: Load) -> None:
