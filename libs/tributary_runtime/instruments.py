@@ -3,6 +3,7 @@
 The one rule: an instrument that nobody exports costs one comparison. `bind` connects all of them to a meter, once.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from enum import Enum
 
@@ -35,7 +36,7 @@ AttributeSet = type[Enum] | DeclaredSet
 AttributeValue = Enum | str
 
 
-class Instrument:
+class Instrument(ABC):
     """One named measurement.
 
     Args:
@@ -71,13 +72,13 @@ class Instrument:
                 self._known[key] = labels
         return labels
 
+    @abstractmethod
     def bind(self, meter: otel.Meter) -> None:
         """Connects the instrument to what exports it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unbind(self) -> None:
         """Makes the instrument free again."""
-        raise NotImplementedError
 
 
 def _text(values: AttributeSet, value: AttributeValue) -> str:

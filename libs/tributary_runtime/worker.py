@@ -20,7 +20,6 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 import structlog
@@ -34,10 +33,10 @@ from tributary_runtime.errors import (
     PoisonEvent,
     PreconditionError,
     RevisionMovedError,
-    TributaryError,
     UnavailableError,
     Unfinished,
 )
+from tributary_runtime.poison_limit import PoisonLimit, TooManyPoisonedError
 
 log = structlog.get_logger(__name__)
 
@@ -121,25 +120,6 @@ class Handler(Protocol[HandledT, SingleT]):
             PoisonEvent: It can never be handled. So does any exception but those of `handle`.
         """
         ...
-
-
-class TooManyPoisonedError(TributaryError):
-    """So many events fail that the fault must be ours; somebody must look before more is put aside."""
-
-    default_reason = "TOO_MANY_POISONED"
-
-
-@dataclass(frozen=True, slots=True)
-class PoisonLimit:
-    """How many dead letters are believable: at most `share` of the last `window` events."""
-
-    window: int = 200
-    share: float = 0.5
-
-    @property
-    def most(self) -> int:
-        """Dead letters among the last `window` events at which the worker still goes on."""
-        return int(self.window * self.share)
 
 
 class Worker(Generic[EntryT, SingleT]):

@@ -23,6 +23,7 @@ from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds, slack_micros
 from tributary_attribution.crediting import Known, revise
 from tributary_attribution.restoration import Restoration
+from tributary_attribution.stopwatch import Stopwatch
 from tributary_domain.journey import TouchKind
 from tributary_domain.revision import Cause
 from tributary_runtime import metrics
@@ -60,21 +61,6 @@ class Writer(Protocol):
             StorageUnavailableError: Some may be stored; the same are written again.
         """
         ...
-
-
-class _Stopwatch:
-    """Says how long each step of a batch took."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._last = clock.monotonic_seconds()
-        self.noted: dict[str, float] = {}
-
-    def note(self, name: str) -> None:
-        """Notes the time since the step before."""
-        now = self._clock.monotonic_seconds()
-        self.noted[name] = round((now - self._last) * 1000, 1)
-        self._last = now
 
 
 class Attributor:
@@ -179,7 +165,7 @@ class Attributor:
 
     async def _attribute(self, arrivals: Sequence[Arrival], workspaces: Mapping[str, Workspace]) -> None:
         traceparents = dict.fromkeys(arrival.traceparent for arrival in arrivals)
-        took = _Stopwatch(self._clock)
+        took = Stopwatch(self._clock)
         with linked_span("attribute batch", traceparents, events=len(arrivals)):
             affected, _, _ = await _together(self._observe(arrivals, workspaces), *self._keep_texts())
             took.note("observe_ms")

@@ -22,7 +22,8 @@ from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.planner import Planner
 from tributary_runtime import metrics
 from tributary_runtime.clock import SystemClock
-from tributary_runtime.worker import PoisonLimit, Worker
+from tributary_runtime.poison_limit import PoisonLimit
+from tributary_runtime.worker import Worker
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client

@@ -23,7 +23,8 @@ from tributary_runtime.errors import (
     Unfinished,
 )
 from tributary_runtime.metrics import Group
-from tributary_runtime.worker import PoisonLimit, TooManyPoisonedError, Worker
+from tributary_runtime.poison_limit import PoisonLimit, TooManyPoisonedError
+from tributary_runtime.worker import Worker
 
 pytestmark = pytest.mark.usefixtures("log_lines")
 
