@@ -33,10 +33,12 @@ class AttributionModel(StrEnum):
     """Set shares to the oldest and the newest touch, the rest equally to those between."""
     TIME_DECAY = "time_decay"
     """Half as much per half life of age."""
+    DATA_DRIVEN = "data_driven"
+    """As much as removing the touch's channel would lose. Not computed in this release."""
 
 
-MODELS: Final = tuple(AttributionModel)
-"""The order of every per-model tuple."""
+MODELS: Final = tuple(model for model in AttributionModel if model is not AttributionModel.DATA_DRIVEN)
+"""What is computed of every conversion, and the order of every per-model tuple."""
 
 _LATE_TOUCH_SECONDS: Final = 2
 

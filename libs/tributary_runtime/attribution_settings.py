@@ -15,39 +15,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
+from tributary_domain.settings import AttributionModel, ImpressionPolicy, TouchGrain
 from tributary_runtime.declared import Declared, Name
 
 VERSION_PREFIX = "a1:"
 """Of a settings version; the digit changes if what is hashed, or how, ever changes."""
-
-
-class AttributionModel(StrEnum):
-    """How credit is shared among the touches of a conversion's window; all are computed for every conversion."""
-
-    FIRST_TOUCH = "first_touch"
-    LAST_TOUCH = "last_touch"
-    LAST_NON_DIRECT = "last_non_direct"
-    LINEAR = "linear"
-    POSITION_BASED = "position_based"
-    TIME_DECAY = "time_decay"
-    DATA_DRIVEN = "data_driven"
-
-
-class TouchGrain(StrEnum):
-    """What counts as one touch."""
-
-    INTERACTION = "interaction"
-    """Events fold: a click and the visit it caused are one touch."""
-    EVENT = "event"
-    """Every touchpoint event is a touch of its own."""
-
-
-class ImpressionPolicy(StrEnum):
-    """Whether what was only seen (an ad, an engaged view, an opened message) earns credit."""
-
-    IGNORE = "ignore"
-    ONLY_WITHOUT_CLICK = "only_without_click"
-    FULL = "full"
 
 
 class RenewalCredit(StrEnum):
@@ -120,6 +92,9 @@ class AttributionSettings(Declared):
 
     touch_cap: Annotated[int, Field(ge=2, le=10_000)] = 500
     """Touches of a window considered at most: the first ones and the last ones."""
+
+    touch_cap_first: Annotated[int, Field(ge=1, le=9_999)] = 50
+    """How many of these are first ones, as far as `touch_cap` leaves room for one last touch."""
 
     late_touch_seconds: Annotated[int, Field(ge=0, le=60)] = 2
     """A touch up to this long after its conversion, in the same session, counts as before it."""

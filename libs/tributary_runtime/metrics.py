@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import grpc
 
+from tributary_domain.revision import Cause
 from tributary_runtime.instruments import DeclaredSet, counter, gauge, histogram
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -67,32 +68,6 @@ class DestinationType(StrEnum):
     """What kind of destination was called."""
 
     WEBHOOK = "webhook"
-
-
-class Cause(StrEnum):
-    """Why a conversion was revised (SEMANTICS section 9); an open enum in the contract, closed here."""
-
-    INITIAL = "initial"
-    LATE_TOUCHPOINT = "late_touchpoint"
-    OBSERVATION_MERGED = "observation_merged"
-    REFUND = "refund"
-    RESTATEMENT = "restatement"
-    RETRACTION = "retraction"
-    CHARGEBACK = "chargeback"
-    REVERSAL = "reversal"
-    STAGE_CHANGE = "stage_change"
-    IDENTITY_MERGE = "identity_merge"
-    IDENTITY_UNMERGE = "identity_unmerge"
-    QUARANTINE_RELEASE = "quarantine_release"
-    VALIDATION_REJECT = "validation_reject"
-    CONSENT_WITHDRAWN = "consent_withdrawn"
-    ERASURE = "erasure"
-    SETTINGS_CHANGE = "settings_change"
-    RECLASSIFICATION = "reclassification"
-    MODEL_CHANGE = "model_change"
-    EXCHANGE_RATE = "exchange_rate"
-    RECONCILIATION = "reconciliation"
-    OPERATOR = "operator"
 
 
 class Table(StrEnum):

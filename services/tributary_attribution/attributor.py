@@ -48,7 +48,7 @@ _ClickOf = Callable[[str, int], Click | None]
 _REMEMBERED: Final = 10_000
 """Entries that wait for workspaces and whose other events are known to be credited; of more, all is done again."""
 
-_CAUSES: Final = {RevisionCause.Value(f"REVISION_CAUSE_{cause.name}"): metrics.Cause(cause.value) for cause in Cause}
+_CAUSES: Final = {RevisionCause.Value(f"REVISION_CAUSE_{cause.name}"): cause for cause in Cause}
 
 
 class Writer(Protocol):

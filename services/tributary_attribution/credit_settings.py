@@ -7,13 +7,12 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from tributary_domain.settings import SECOND, AttributionModel, AttributionSettings, ImpressionPolicy, TouchGrain
+from tributary_domain.settings import MODELS, SECOND, AttributionSettings
 from tributary_runtime import attribution_settings as declared
 from tributary_runtime.workspaces import Workspace
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_SECONDS: Final = 86_400
-_FIRST_TOUCHES: Final = 50
 
 
 def settings_for(workspace: Workspace, conversion_time_micros: int) -> AttributionSettings:
@@ -45,9 +44,9 @@ class _Declared:
 def _core_settings(version: str, wrapped: _Declared) -> AttributionSettings:
     settings = wrapped.settings
     lookbacks = tuple(
-        (AttributionModel(model.value), own.lookback_days)
+        (model, own.lookback_days)
         for model, own in settings.models.items()
-        if own.lookback_days is not None and model is not declared.AttributionModel.DATA_DRIVEN
+        if own.lookback_days is not None and model in MODELS
     )
     first, middle, last = settings.position_weights
     return AttributionSettings(
@@ -55,9 +54,9 @@ def _core_settings(version: str, wrapped: _Declared) -> AttributionSettings:
         model_lookback_days=lookbacks,
         half_life_hours=settings.half_life_hours,
         position_weights=(first, middle, last),
-        touch_grain=TouchGrain(settings.touch_grain.value),
+        touch_grain=settings.touch_grain,
         session_timeout_seconds=settings.session_timeout_minutes * 60,
-        impression_policy=ImpressionPolicy(settings.impression_policy.value),
+        impression_policy=settings.impression_policy,
         view_window_seconds=settings.impression_window_days * _DAY_SECONDS,
         impression_cap=settings.impression_cap,
         late_touch_seconds=settings.late_touch_seconds,
@@ -65,7 +64,7 @@ def _core_settings(version: str, wrapped: _Declared) -> AttributionSettings:
         collapse_repeats=settings.collapse_repeats,
         path_reset_names=settings.resets_after,
         touch_cap=settings.touch_cap,
-        touch_cap_first=min(_FIRST_TOUCHES, settings.touch_cap - 1),
+        touch_cap_first=min(settings.touch_cap_first, settings.touch_cap - 1),
         version=version,
     )
 

@@ -13,9 +13,9 @@ from zoneinfo import ZoneInfo
 
 from tributary.query.v1 import report_pb2
 from tributary.query.v1.query_service_pb2 import QueryReportRequest
+from tributary_domain.settings import AttributionModel
 from tributary_query.page_tokens import fingerprint, read_token
 from tributary_query.violations import Violations
-from tributary_runtime.attribution_settings import AttributionModel
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.conversion_rows import MODELS
 from tributary_storage.clickhouse.report_query import (

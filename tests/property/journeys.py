@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
-from tributary_domain.settings import DAY, SECOND, AttributionModel, AttributionSettings, ImpressionPolicy, TouchGrain
+from tributary_domain.settings import DAY, MODELS, SECOND, AttributionSettings, ImpressionPolicy, TouchGrain
 from tributary_domain.windows import CreditableConversion
 
 CONVERSION_TIME = 400 * DAY
@@ -92,7 +92,7 @@ def conversions() -> st.SearchStrategy[CreditableConversion]:
 
 def settings_of() -> st.SearchStrategy[AttributionSettings]:
     """Settings with everything that can be set."""
-    lookbacks = st.dictionaries(st.sampled_from(list(AttributionModel)), st.sampled_from([1, 7, 30]), max_size=3)
+    lookbacks = st.dictionaries(st.sampled_from(MODELS), st.sampled_from([1, 7, 30]), max_size=3)
     return st.builds(
         AttributionSettings,
         lookback_days=st.sampled_from([1, 7, 30]),
