@@ -7,6 +7,7 @@ state is a pure function of the *set* of parts: they are ordered by event order,
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 from tributary_domain.event_order import OrderKey, event_hash
 
@@ -70,6 +71,13 @@ class ConversionFinding(StrEnum):
     """Two systems report one adjustment with different amounts; the earliest counts."""
     ADJUSTED_WITHOUT_VALUE = "adjusted_without_value"
     """An amount was subtracted or given back, and no source states a value."""
+
+
+class DefaultValue(NamedTuple):
+    """What a conversion is worth whose sources state no value."""
+
+    amount_micros: int
+    currency_code: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,11 +164,11 @@ class ConversionState:
     anchor: Observation | None
     """The earliest observation in event order: conversion time, and the place in the journey. None: UNOBSERVED."""
     valued_by: Observation | None
-    """The observation whose value and currency count. None: no source states a value."""
+    """The observation whose value and currency count. None: no source states a value, so the default counts."""
     currency_code: str
     """Empty where no value is known."""
     original_amount_micros: int | None
-    """What `valued_by` states. None: no source states a value."""
+    """What `valued_by` states, else the default. None: neither is there."""
     amount_micros: int | None
     """The value now: 0 where retracted. None: no value is known."""
     observations: tuple[Observation, ...]
@@ -184,6 +192,11 @@ class ConversionState:
         return self.status is ConversionStatus.COUNTED
 
     @property
+    def is_default_valued(self) -> bool:
+        """Whether the default stands for a value that no source states."""
+        return self.valued_by is None and self.original_amount_micros is not None
+
+    @property
     def conversion_time_micros(self) -> int:
         """Event time of the earliest observation; 0 while unobserved."""
         return self.anchor.event_time_micros if self.anchor else 0
@@ -194,12 +207,17 @@ class ConversionState:
         return self.amount_micros or 0 if self.is_counted else 0
 
 
-def conversion_state(observations: Iterable[Observation], adjustments: Iterable[Adjustment] = ()) -> ConversionState:
+def conversion_state(
+    observations: Iterable[Observation],
+    adjustments: Iterable[Adjustment] = (),
+    default: DefaultValue | None = None,
+) -> ConversionState:
     """Says what the parts of one conversion mean together.
 
     Args:
         observations: In any order, with any repeats.
         adjustments: In any order, with any repeats; may come before their conversion, in time too.
+        default: What it is worth where no source states a value. None: such a conversion has no value, which is not 0.
 
     Returns:
         The state; the same for the same set of parts.
@@ -207,7 +225,9 @@ def conversion_state(observations: Iterable[Observation], adjustments: Iterable[
     status, seen = _seen(observations)
     findings: set[ConversionFinding] = set()
     valued_by = _valued_by(seen, findings)
-    currency = valued_by.currency_code if valued_by else ""
+    original, currency = (None, "") if default is None or not seen else default
+    if valued_by:
+        original, currency = valued_by.amount_micros, valued_by.currency_code
     applied = _each_once(adjustments, findings)
     if not currency:
         currency = next((a.currency_code for a in reversed(applied) if a.kind is AdjustmentKind.RESTATEMENT), "")
@@ -216,7 +236,6 @@ def conversion_state(observations: Iterable[Observation], adjustments: Iterable[
         if len(same) < len(applied):
             findings.add(ConversionFinding.CURRENCY_MISMATCH)
         applied = same
-    original = valued_by.amount_micros if valued_by else None
     amount, changes, is_retracted = _adjusted(original, applied, findings)
     if status is ConversionStatus.COUNTED and is_retracted:
         status = ConversionStatus.RETRACTED

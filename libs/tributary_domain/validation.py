@@ -43,6 +43,8 @@ class Expectations(NamedTuple):
     """The names it defines; empty: any name is taken."""
     amounts: Mapping[tuple[str, str], tuple[int, int]] = {}
     """(conversion name, currency) -> smallest and largest expected amount in micros, both included."""
+    kinds_with_session: frozenset[str | None] = frozenset()
+    """Kinds of event that need a session id."""
 
 
 Rule = Callable[[EventLike, Expectations, list[Reason]], None]
@@ -67,6 +69,8 @@ def refuse(event: EventLike, kind: str | None, readings: Readings, expected: Exp
         found.append(Reason(ReasonCode.EVENT_ID_TOO_LONG, "event_id", message))
     elif event_id.startswith(RESERVED_EVENT_PREFIXES):
         found.append(_EVENT_ID_RESERVED)
+    if kind in expected.kinds_with_session and not event.session_id:
+        found.append(_SESSION_ID_MISSING)
     for rule in _RULES.get(kind, ()):
         rule(event, expected, found)
     for group, rule in _OPTIONAL_PARTS:
@@ -293,6 +297,11 @@ _KIND_MISSING: Final = Reason(
 )
 _EVENT_ID_RESERVED: Final = Reason(
     ReasonCode.EVENT_ID_RESERVED, "event_id", 'Ids that begin with "d1:" or "t1:" are Tributary\'s own.'
+)
+_SESSION_ID_MISSING: Final = Reason(
+    ReasonCode.SESSION_ID_MISSING,
+    "session_id",
+    "The workspace requires a session id on events of this kind: send the one the visit has.",
 )
 _NAME_UNKNOWN: Final = Reason(
     ReasonCode.CONVERSION_NAME_UNKNOWN,

@@ -8,7 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from tributary_runtime.declared import AmountMicros, CurrencyCode, Declared, Name
+from tributary_runtime.declared import AmountMicros, CurrencyCode, Declared, Name, Pattern
+from tributary_runtime.door_settings import OwnVelocityLimits
 
 
 class Role(StrEnum):
@@ -65,6 +66,16 @@ class ExpectedAmount(Declared):
         return self
 
 
+class DefaultValue(Declared):
+    """What a conversion is worth that comes without a value."""
+
+    currency: CurrencyCode
+    """ISO 4217."""
+
+    amount_micros: AmountMicros = Field(alias="amount", ge=0)
+    """The amount; 0 says that it is worth nothing, which is not the same as not known."""
+
+
 class ConversionDefinition(Declared):
     """How conversions of one name are counted and valued."""
 
@@ -84,6 +95,10 @@ class ConversionDefinition(Declared):
     """as_sent | net_of_tax | net_of_tax_and_shipping | margin: which part is credited. No effect in this release: the
     value is credited as sent."""
 
+    default_value: DefaultValue | None = None
+    """Credited where no source states a value, and shown as `value_source` DEFAULT; pinned when the conversion is first
+    published, so that a change here never rewrites the past. Unset: such a conversion has no value, which is not 0."""
+
     source_rank: tuple[ObservedBy, ...] = (
         ObservedBy.BACKEND,
         ObservedBy.FORWARDED,
@@ -95,6 +110,9 @@ class ConversionDefinition(Declared):
 
     expected_amounts: tuple[ExpectedAmount, ...] = ()
     """Per currency, at most one range each; a currency without one has no limits."""
+
+    velocity: OwnVelocityLimits = OwnVelocityLimits()
+    """What differs from the workspace's limits on bursts. No effect in this release: none is looked for."""
 
     def expected_amount(self, currency: str) -> ExpectedAmount | None:
         """Returns the range expected in a currency, if one is declared."""
@@ -108,10 +126,6 @@ class ConversionDefinition(Declared):
         if len(set(self.source_rank)) != len(self.source_rank):
             raise ValueError("source_rank names a source twice")
         return self
-
-
-Pattern = Annotated[str, Field(min_length=1, max_length=256)]
-"""Compared without regard to case; `*` stands for any text."""
 
 
 class ChannelRule(Declared):

@@ -53,6 +53,9 @@ Slug = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 """A conversion name, or another short text."""
 
+Pattern = Annotated[str, Field(min_length=1, max_length=256)]
+"""Compared without regard to case; `*` stands for any text."""
+
 Domain = Annotated[str, Field(pattern=r"^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)+$", max_length=253)]
 """A host name in lower case, with its sub-domains; no scheme, no path."""
 

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from tributary_runtime.attribution_settings import AttributionModel
+from tributary_domain.settings import AttributionModel
+from tributary_runtime.conversion_settings import ValueBasis
 from tributary_runtime.declared import Declared, Name, Slug
 from tributary_runtime.secret_references import SecretReference
 
@@ -43,6 +44,10 @@ class ConversionMapping(Declared):
 
     name: Name | None = None
     """The destination's own name or action id for it; unset: as ours."""
+
+    renewals: bool = False
+    """Whether later payments of a subscription are sent too. No effect in this release: they are, like any
+    conversion."""
 
 
 class Quota(Declared):
@@ -87,6 +92,10 @@ class WebhookDestination(Declared):
 
     value: SentValue = SentValue.FULL
     """full | basis | credited: which value is told. No effect in this release: the full value is."""
+
+    value_basis: ValueBasis | None = None
+    """The part of a basis value; unset: as the conversion's name is credited. No effect in this release: the value is
+    told as sent."""
 
     value_model: AttributionModel | None = None
     """The model of a credited value; unset: the workspace's primary model. No effect in this release."""

@@ -75,6 +75,10 @@ class ErasureMode(StrEnum):
 class RetentionSettings(Declared):
     """How long what is kept."""
 
+    journey_days: Annotated[int, Field(ge=1, le=4048)] | None = None
+    """How long a person's journey stays in Redis after its last event, where memory is too short for the lookback, the
+    accept window and a day; unset: as long as these. No effect in this release: it stays as long as these."""
+
     match_key_days: Annotated[int, Field(ge=1, le=400)] = 100
     """Sealed match keys: as long as the longest correction window of a destination. No effect in this release: none are
     made."""

@@ -15,9 +15,11 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from tributary_runtime.attribution_settings import AttributionSettings, settings_at
+from tributary_runtime.comparison_settings import DealMatching, FindingDelays, SpendJoin
 from tributary_runtime.conversion_settings import ChannelRule, ConversionDefinition
 from tributary_runtime.declared import CurrencyCode, Declared, Domain, Name, RegionCode, Slug
 from tributary_runtime.destination_settings import Destination
+from tributary_runtime.door_settings import BotAddresses, HumanCheckProvider, KindWithSession, VelocityLimits
 from tributary_runtime.privacy_settings import ConsentDefault, IdentitySettings, RetentionSettings
 from tributary_runtime.secret_references import SecretReference
 
@@ -49,6 +51,13 @@ class ApiKey(Declared):
 
     expires_on: date | None = None
     """Last day, in UTC, on which the key is valid; unset: for ever."""
+
+    events_per_second: Annotated[int, Field(ge=1)] | None = None
+    """Events it may send, over all replicas, with a second's burst; above it RESOURCE_EXHAUSTED. Unset: no limit of its
+    own. No effect in this release: a key sends as fast as it can."""
+
+    bytes_per_second: Annotated[int, Field(ge=1024)] | None = None
+    """Likewise, bytes of requests. No effect in this release: a key sends as fast as it can."""
 
 
 class Reporting(Declared):
@@ -100,19 +109,13 @@ class Limits(Declared):
     live_events_per_second: Annotated[int, Field(ge=1)] | None = None
     """Above it, events go to the bulk lane; unset: no limit of its own. No effect in this release."""
 
+    live_percent: Annotated[int, Field(ge=1, le=100)] = 25
+    """Share of the live lane's backlog that its unread events may be while others wait too; above it, events go to the
+    bulk lane. No effect in this release: only backfill goes there."""
+
     backlog_percent: Annotated[int, Field(ge=1, le=100)] = 50
     """Share of the event log's room that its unread events may hold; above it RESOURCE_EXHAUSTED. No effect in this
     release: a log that is full refuses every workspace alike."""
-
-
-class DealMatching(Declared):
-    """How CRM deals are compared with conversions."""
-
-    amount_tolerance_percent: Annotated[int, Field(ge=0, le=100)] = 1
-    """Amounts this close are equal. No effect in this release: deals are not compared."""
-
-    date_tolerance_days: Annotated[int, Field(ge=0, le=90)] = 3
-    """Days this close are equal. No effect in this release: deals are not compared."""
 
 
 class Workspace(Declared):
@@ -131,6 +134,10 @@ class Workspace(Declared):
     """Wraps the keys that seal match keys per person, 32 bytes in base64; unset: match keys are not kept. No effect in
     this release: they are never kept."""
 
+    previous_data_keys: tuple[SecretReference, ...] = ()
+    """Still unwrap what they wrapped, while a new `data_key` wraps: keep each for the life of match keys. No effect in
+    this release: nothing is wrapped."""
+
     api_keys: tuple[ApiKey, ...] = ()
     """Who may call in its name."""
 
@@ -145,6 +152,19 @@ class Workspace(Declared):
 
     limits: Limits = Limits()
     """What it may take of what all share."""
+
+    session_id_required: tuple[KindWithSession, ...] = ()
+    """touchpoint, conversion: kinds of event that are REJECTED without a session id, whoever observed them."""
+
+    velocity: VelocityLimits = VelocityLimits()
+    """From how many conversions on they are a burst, and quarantined. No effect in this release: none is."""
+
+    human_checks: tuple[HumanCheckProvider, ...] = ()
+    """Who verifies human-check tokens. No effect in this release: a token counts as unknown, a verdict that the caller
+    sends counts."""
+
+    bot_addresses: BotAddresses = BotAddresses()
+    """Client addresses that belong to no browser. No effect in this release: no address is suspicious."""
 
     own_domains: tuple[Domain, ...] = ()
     """Its own sites, with their sub-domains: a referrer among them is no new touch."""
@@ -174,8 +194,14 @@ class Workspace(Declared):
     retention: RetentionSettings = RetentionSettings()
     """How long what is kept."""
 
+    spend: SpendJoin = SpendJoin()
+    """How imported spend finds its touches. No effect in this release: no spend is imported."""
+
     deals: DealMatching = DealMatching()
     """How CRM deals are compared with conversions."""
+
+    findings: FindingDelays = FindingDelays()
+    """After how long something that waits is a finding."""
 
     destinations: tuple[Destination, ...] = ()
     """Where its conversions are sent."""
@@ -184,6 +210,7 @@ class Workspace(Declared):
     def _check(self) -> Self:
         _refuse_twins("destinations", [destination.id for destination in self.destinations])
         _refuse_twins("conversions", [definition.name for definition in self.conversions])
+        _refuse_twins("human_checks", [provider.type.value for provider in self.human_checks])
         starts = [settings.effective_from for settings in self.attribution]
         later = [start for start in starts[1:] if start is not None]
         if len(later) < len(starts) - 1:

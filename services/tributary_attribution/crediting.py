@@ -14,6 +14,7 @@ from tributary.attribution.v1.conversion_pb2 import ConversionState
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
+from tributary.event.v1.conversion_pb2 import ValueSource
 from tributary_attribution.credit_settings import settings_for
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute, kept
@@ -42,6 +43,8 @@ from tributary_storage.redis.journey_layout import Journey
 
 MAX_CAUSING_EVENTS: Final = 16
 
+_MAY_BE_DEFAULT: Final = (ValueSource.VALUE_SOURCE_DEFAULT, ValueSource.VALUE_SOURCE_RESTATED)
+"""What a value may be called whose first was the default."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD_MICROS: Final = 5 * 60 * 1_000_000
 
@@ -102,14 +105,15 @@ def revise(
         The revision, with its number; None where nothing changed, or only adjustments are known so far.
     """
     workspace, parts, journey = known.workspace, known.parts, known.journey
+    published = PublishedConversion(known.record.published) if known.record.published else None
     state = conversion_state(
         [part.observation() for part in parts if part.is_observation],
         [part.adjustment() for part in parts if not part.is_observation],
+        _default_value(known, published),
     )
     if state.anchor is None:
         return None
     time = state.conversion_time_micros
-    published = PublishedConversion(known.record.published) if known.record.published else None
 
     def source(descriptor: int) -> TouchSource:
         found = source_of(workspace.id, descriptor)
@@ -158,6 +162,18 @@ def revise(
     state_content = revised.SerializeToString(deterministic=True)
     add_deltas(revised, change, source)
     return Revision(revised, revised.SerializeToString(deterministic=True), state_content)
+
+
+def _default_value(known: Known, published: PublishedConversion | None) -> domain.DefaultValue | None:
+    """Returns what the conversion is worth where no source states a value: pinned when it is first published."""
+    if published is not None:
+        before = published.state
+        if before.value_source not in _MAY_BE_DEFAULT or not before.HasField("original_value"):
+            return None
+        return domain.DefaultValue(before.original_value.amount_micros, before.original_value.currency_code)
+    name = next((part.event.conversion.name for part in known.parts if part.is_observation), "")
+    declared = known.workspace.conversion(name).default_value
+    return None if declared is None else domain.DefaultValue(declared.amount_micros, declared.currency)
 
 
 def _adjusting_cause(known: Known) -> Cause:

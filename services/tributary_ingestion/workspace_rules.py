@@ -83,6 +83,7 @@ def compile_rules(workspace: Workspace) -> WorkspaceRules:
             ),
             frozenset(definition.name for definition in workspace.conversions),
             amounts,
+            frozenset(kind.value for kind in workspace.session_id_required),
         ),
         payload_digester(_key(pepper, b"trb payload key")),
         content_digester(_key(pepper, b"trb content key")),

@@ -8,6 +8,7 @@ from tributary_domain.conversion import (
     Adjustment,
     ConversionFinding,
     ConversionStatus,
+    DefaultValue,
     Observation,
     Standing,
     conversion_state,
@@ -24,6 +25,19 @@ def test_the_value_is_what_the_oracle_says(seen: list[Observation], adjusted: li
         assert (state.status is ConversionStatus.RETRACTED) == is_retracted
     else:
         assert state.status is ConversionStatus.UNOBSERVED
+
+
+@given(observations(), adjustments())
+def test_the_default_is_worth_as_much_as_the_word_of_a_source_below_all_others(
+    seen: list[Observation], adjusted: list[Adjustment]
+) -> None:
+    seen = [part for part in seen if part.standing is Standing.GOOD]
+    if not seen:
+        return
+    lowest = Observation(event_id="lowest", event_time_micros=0, source_rank=-1, amount_micros=7, currency_code="EUR")
+    state = conversion_state(seen, adjusted, DefaultValue(7, "EUR"))
+    assert state.amount_micros == value_after([*seen, lowest], adjusted)[0]
+    assert (state.original_amount_micros or 0) + sum(state.changes_micros) == (state.amount_micros or 0)
 
 
 @given(observations(), adjustments())

@@ -178,6 +178,8 @@ def _origin(event: Event) -> Origin.ValueType:
 def _value_source(state: domain.ConversionState, valued: Event | None) -> ValueSource.ValueType:
     if any(adjustment.kind is AdjustmentKind.RESTATEMENT for adjustment in state.adjustments):
         return ValueSource.VALUE_SOURCE_RESTATED
+    if state.is_default_valued:
+        return ValueSource.VALUE_SOURCE_DEFAULT
     if valued is None:
         return ValueSource.VALUE_SOURCE_UNSPECIFIED
     return valued.conversion.value_source or ValueSource.VALUE_SOURCE_STATED
@@ -185,21 +187,16 @@ def _value_source(state: domain.ConversionState, valued: Event | None) -> ValueS
 
 def _applied(state: domain.ConversionState) -> list[AppliedAdjustment]:
     """Lists the adjustments, each with what it changed after those before it."""
-    applied = []
-    before = state.original_amount_micros or 0
-    for count, adjustment in enumerate(state.adjustments, 1):
-        after = domain.conversion_state(state.observations, state.adjustments[:count]).amount_micros or 0
-        applied.append(
-            AppliedAdjustment(
-                event_id=adjustment.event_id,
-                adjustment_id=adjustment.adjustment_id,
-                adjustment_time=timestamp(adjustment.event_time_micros),
-                change_micros=after - before,
-                cause=CAUSE_OF_ADJUSTMENT[adjustment.kind],
-            )
+    return [
+        AppliedAdjustment(
+            event_id=adjustment.event_id,
+            adjustment_id=adjustment.adjustment_id,
+            adjustment_time=timestamp(adjustment.event_time_micros),
+            change_micros=change,
+            cause=CAUSE_OF_ADJUSTMENT[adjustment.kind],
         )
-        before = after
-    return applied
+        for adjustment, change in zip(state.adjustments, state.changes_micros, strict=True)
+    ]
 
 
 def _models(attribution: Attribution) -> list[AppliedModel]:

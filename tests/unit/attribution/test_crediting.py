@@ -13,6 +13,7 @@ from tests.support.attribution import DAY, NOON, Admitted, Events
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
+from tributary.event.v1.conversion_pb2 import ValueSource
 from tributary_attribution.arrivals import ArrivalReader
 from tributary_attribution.crediting import CausingEvent, Known, Revision, revise
 from tributary_domain.ids import person_id
@@ -104,6 +105,49 @@ def test_new_settings_that_change_no_credit_are_no_revision() -> None:
     events = (EVENTS.touch("visitor:a", channel="Email"), EVENTS.order("visitor:a"))
     first = World(*events).revise()
     assert World(*events, settings=workspace(attribution=[{"lookback_days": 31}])).revise(first) is None
+
+
+def worth(amount: int) -> Workspace:
+    return workspace(conversions=[{"name": "purchase", "default_value": {"currency": "EUR", "amount": amount}}])
+
+
+def test_a_conversion_without_a_value_gets_its_name_s_default() -> None:
+    touch, order = EVENTS.touch("visitor:a", channel="Email"), EVENTS.order("visitor:a", micros=None)
+    state = World(touch, order, settings=worth(20)).published().state
+    assert state.value_source == ValueSource.VALUE_SOURCE_DEFAULT
+    assert (state.value.currency_code, state.value.amount_micros) == ("EUR", 20_000_000)
+    assert state.original_value == state.value
+    assert [share.value_micros for share in state.touches[0].credits] == [20_000_000] * len(state.models)
+
+
+def test_without_a_default_it_has_no_value() -> None:
+    state = World(EVENTS.order("visitor:a", micros=None)).published().state
+    assert (state.HasField("value"), state.value_source) == (False, ValueSource.VALUE_SOURCE_UNSPECIFIED)
+
+
+def test_a_default_is_pinned_when_it_is_first_published() -> None:
+    order = EVENTS.order("visitor:a", micros=None)
+    first = World(order, settings=worth(20)).revise()
+    late = World(order, EVENTS.touch("visitor:a"), settings=worth(99)).revise(first)
+    assert late is not None
+    assert (late.message.state.value.amount_micros, late.message.value_delta_micros) == (20_000_000, 0)
+    absent = World(order).revise()
+    later = World(order, EVENTS.touch("visitor:a"), settings=worth(99)).revise(absent)
+    assert later is not None
+    assert not later.message.state.HasField("value")
+
+
+def test_a_refund_takes_from_a_default_and_a_stated_value_takes_its_place() -> None:
+    order, refund = EVENTS.order("visitor:a", micros=None), EVENTS.refund(5_000_000)
+    first = World(order, settings=worth(20)).revise()
+    refunded = World(order, refund, settings=worth(20)).revise(first)
+    assert refunded is not None
+    assert refunded.message.state.value.amount_micros == 15_000_000
+    assert [one.change_micros for one in refunded.message.state.adjustments] == [-5_000_000]
+    stated = World(order, refund, EVENTS.order("visitor:a", micros=30_000_000), settings=worth(20)).revise(refunded)
+    assert stated is not None
+    assert stated.message.state.value.amount_micros == 25_000_000
+    assert stated.message.state.value_source == ValueSource.VALUE_SOURCE_STATED
 
 
 def test_what_is_kept_lacks_only_the_differences_of_credit() -> None:

@@ -9,6 +9,7 @@ from tributary_domain.conversion import (
     ConversionFinding,
     ConversionState,
     ConversionStatus,
+    DefaultValue,
     Observation,
     SourceRank,
     Standing,
@@ -58,6 +59,32 @@ def test_a_backend_without_a_value_leaves_the_browsers_word() -> None:
 def test_no_value_is_not_zero() -> None:
     assert conversion_state([seen(amount=None)]).amount_micros is None
     assert conversion_state([seen(amount=0)]).amount_micros == 0
+
+
+WORTH_20 = DefaultValue(20, "CHF")
+
+
+def test_the_default_stands_for_a_value_that_no_source_states() -> None:
+    state = conversion_state([seen(amount=None, currency_code="")], [], WORTH_20)
+    assert (state.original_amount_micros, state.amount_micros, state.currency_code) == (20, 20, "CHF")
+    assert state.is_default_valued
+
+
+@pytest.mark.parametrize("stated", [0, 100])
+def test_a_stated_value_needs_no_default(stated: int) -> None:
+    state = conversion_state([seen(amount=stated), seen("other", 11, None)], [], WORTH_20)
+    assert (state.amount_micros, state.currency_code, state.is_default_valued) == (stated, "EUR", False)
+
+
+def test_a_refund_takes_from_the_default_and_a_foreign_one_does_not() -> None:
+    no_value = [seen(amount=None, currency_code="")]
+    assert conversion_state(no_value, [adjusted(REFUND, 5, currency_code="CHF")], WORTH_20).amount_micros == 15
+    foreign = conversion_state(no_value, [adjusted(REFUND, 5, currency_code="EUR")], WORTH_20)
+    assert (foreign.amount_micros, foreign.findings) == (20, (ConversionFinding.CURRENCY_MISMATCH,))
+
+
+def test_what_nobody_observed_has_no_default() -> None:
+    assert conversion_state([], [adjusted(REFUND, 5)], WORTH_20).amount_micros is None
 
 
 def test_of_equally_ranked_values_the_earliest_counts_and_the_conflict_is_found() -> None:

@@ -265,6 +265,17 @@ def test_times_are_truncated_to_microseconds_and_impossible_ones_are_none(
     assert read_micros(event.event_time) == micros
 
 
+@pytest.mark.parametrize(
+    ("make", "is_refused"),
+    [pytest.param(a_visit, True, id="a kind that needs one"), pytest.param(a_purchase, False, id="another kind")],
+)
+def test_a_session_id_is_required_of_the_kinds_the_workspace_names(make: Callable[[], Event], is_refused: bool) -> None:
+    expected = Expectations(kinds_with_session=frozenset({"touchpoint"}))
+    assert problems(make(), expected) == ([("SESSION_ID_MISSING", "session_id")] if is_refused else [])
+    assert problems(changed(make, session_id="s-1"), expected) == []
+    assert problems(make()) == []
+
+
 def test_every_code_is_one_of_the_contract() -> None:
     assert {f"REASON_CODE_{code}" for code in ReasonCode} <= set(WireCode.keys())
 

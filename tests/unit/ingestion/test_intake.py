@@ -292,6 +292,16 @@ def test_an_unexpected_amount_is_quarantined() -> None:
     assert pack(a_purchase(100 * 10**6), own)[0].verdict == ACCEPTED
 
 
+def test_a_visit_without_session_is_rejected_where_the_workspace_requires_one() -> None:
+    own = rules(session_id_required=["touchpoint"])
+    packed, _ = pack(a_visit(), own)
+    assert (packed.verdict, codes(packed)) == (REJECTED, ["SESSION_ID_MISSING"])
+    assert pack(a_purchase(), own)[0].verdict == ACCEPTED
+    visit = a_visit()
+    visit.session_id = "s-1"
+    assert pack(visit, own)[0].verdict == ACCEPTED
+
+
 def test_campaign_parameters_within_the_own_site_are_a_warning() -> None:
     event = a_visit(page_url="https://shop.example/a?utm_source=banner", referrer_url="https://shop.example/")
     packed, admitted = pack(event)

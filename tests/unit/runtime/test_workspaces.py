@@ -14,7 +14,8 @@ import yaml
 from pydantic import ValidationError
 
 import tributary_runtime
-from tributary_runtime.attribution_settings import AttributionModel, AttributionSettings
+from tributary_domain.settings import AttributionModel
+from tributary_runtime.attribution_settings import AttributionSettings
 from tributary_runtime.conversion_settings import Counting, Role
 from tributary_runtime.declared import describe_problems
 from tributary_runtime.workspaces import Workspaces
@@ -80,6 +81,10 @@ def declared_settings() -> dict[str, str]:
 READ_BY_THE_MODEL = {"effective_from", "maximum", "path_after_conversion"}
 """Through a method, or under another name."""
 PARTS_OF_THOSE = {"regions", "granted"}
+PARTS_OF_THOSE |= {"at_most", "window_hours", "identifier", "address", "click_id"}
+PARTS_OF_THOSE |= {"endpoint", "minimum_score_percent", "timeout_milliseconds"}
+PARTS_OF_THOSE |= {"files", "exempt_files", "exempt_networks"}
+PARTS_OF_THOSE |= {"mappings", "source_destinations", "account_id", "campaign_id", "valid_from", "valid_through"}
 """Keys inside a setting that has no effect, which says so for them."""
 SAYS_NO_EFFECT = {name for name, about in declared_settings().items() if NO_EFFECT in about.lower()}
 
@@ -89,6 +94,9 @@ def test_settings_without_effect_are_those_we_know() -> None:
     expected |= {"live_events_per_second", "backlog_percent", "amount_tolerance_percent", "date_tolerance_days"}
     expected |= {"customer_ids_per_person", "identifiers_per_type", "flagged_cluster_size", "refused_cluster_size"}
     expected |= {"shared_device_customers", "shared_device_days", "consent_defaults"}
+    expected |= {"previous_data_keys", "events_per_second", "bytes_per_second", "live_percent"}
+    expected |= {"velocity", "human_checks", "bot_addresses", "spend", "due_days", "own_creators"}
+    expected |= {"pending_value_hours", "unmatched_adjustment_days", "renewals", "journey_days"}
     expected |= {"match_key_days", "person_event_months", "ledger_years", "erasure"}
     assert expected == SAYS_NO_EFFECT
 
@@ -262,6 +270,7 @@ def test_a_default_never_changes() -> None:
         "renewal_credit": "first_payment",
         "session_timeout_minutes": 30,
         "touch_cap": 500,
+        "touch_cap_first": 50,
         "touch_grain": "interaction",
     }
 
@@ -311,6 +320,45 @@ def test_a_models_own_lookback_counts_for_it_alone() -> None:
     assert settings.lookback_days_of(AttributionModel.FIRST_TOUCH) == 365
     assert settings.lookback_days_of(AttributionModel.LINEAR) == 30
     assert settings.longest_lookback_days == 365
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        pytest.param(
+            {"human_checks": [{"type": "hcaptcha", "secret": {"value": "s"}}] * 2},
+            "workspaces.0: human_checks: hcaptcha is there more than once",
+            id="two providers of one type",
+        ),
+        pytest.param(
+            {"human_checks": [{"type": "hcaptcha", "secret": {"value": "s"}, "endpoint": "http://x.example"}]},
+            "workspaces.0.human_checks.0: endpoint must begin with https:// and name a host, without user or password",
+            id="tokens in the clear",
+        ),
+        pytest.param(
+            {"spend": {"mappings": [{"destination": "a", "account_id": "b", "campaign_id": "c"}]}},
+            "workspaces.0.spend.mappings.0: a spend mapping needs at least one of source, medium, campaign",
+            id="a mapping of everything",
+        ),
+        pytest.param(
+            {"conversions": [{"name": "lead", "default_value": {"currency": "EUR", "amount": -1}}]},
+            "workspaces.0.conversions.0.default_value.amount: Input should be greater than or equal to 0",
+            id="a negative default",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(more: dict[str, Any], problem: str) -> None:
+    assert problem in problems_of(**more)
+
+
+def test_the_limits_on_bursts_are_those_of_the_documents() -> None:
+    (shop,) = workspaces().workspaces
+    limits = shop.velocity
+    assert [(one.at_most, one.window_hours) for one in (limits.identifier, limits.address, limits.click_id)] == [
+        (5, 1),
+        (20, 1),
+        (3, 24),
+    ]
 
 
 def destination(**more: Any) -> dict[str, Any]:
