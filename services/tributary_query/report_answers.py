@@ -1,7 +1,8 @@
 """Writes the answer to a report.
 
 The one rule: amounts of different currencies, and values of conversions of different roles, are never added: a row that
-would have to is refused with what to ask instead (SEMANTICS section 12).
+would have to is refused with what to ask instead (SEMANTICS section 12). A value that nobody knows is not 0: it is left
+out.
 """
 
 from __future__ import annotations
@@ -85,6 +86,8 @@ def _metric(metric: Metric, value: int, line: ReportLine, workspace: Workspace) 
     if metric is Metric.CONVERSIONS:
         return MetricValue(count_micros=value)
     if metric is Metric.VALUE:
+        if not line.currencies and line.names:
+            return MetricValue()  # there are conversions, and no source stated what any of them is worth
         currency = line.currencies[0] if line.currencies else workspace.reporting.currency
         return MetricValue(money=money_total(currency, value))
     return MetricValue(count=value)

@@ -191,6 +191,23 @@ async def test_currencies_are_never_added(stub: Stub, owner: KeyedWorkspace, cli
     assert [tuple(row.dimension_values) for row in apart.rows] == [("Paid Search", "EUR"), ("Paid Search", "USD")]
 
 
+async def test_a_conversion_without_a_value_is_no_money_line(
+    stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    await ConversionWriter(clickhouse).write(
+        [
+            Revision(workspace=owner.id, value_micros=None).packed(),
+            Revision(workspace=owner.id, conversion_id="c1:two", touches=[EMAIL]).packed(),
+        ]
+    )
+    response = await stub.QueryReport(a_report())
+    found = {row.dimension_values[0]: row.metric_values[1].WhichOneof("value") for row in response.rows}
+    assert found == {"Email": "money", "Paid Search": None}
+    assert list(response.basis.currency_codes) == ["EUR"]
+    apart = await stub.QueryReport(a_report(lambda request: request.dimensions.append(report_pb2.DIMENSION_CURRENCY)))
+    assert [tuple(row.dimension_values) for row in apart.rows] == [("Email", "EUR"), ("Paid Search", "")]
+
+
 async def test_values_of_different_roles_are_never_added(
     stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
 ) -> None:

@@ -310,6 +310,17 @@ async def test_another_workspace_sees_nothing(world: World) -> None:
     assert await world.report(workspace="another") == {}
 
 
+async def test_conversions_without_a_value_are_a_line_without_a_currency(world: World) -> None:
+    await world.has(world.conversion(value_micros=None), world.conversion(value_micros=100))
+    assert await world.report(Dimension.CURRENCY) == {("",): (1_000_000, 0), ("EUR",): (1_000_000, 100)}
+    rows = await world.clickhouse.execute(
+        "SELECT currency, value IS NULL FROM bi_channel_performance"
+        " WHERE workspace = %(workspace)s AND model = 'linear' ORDER BY currency",
+        {"workspace": world.workspace},
+    )
+    assert rows == [("", 1), ("EUR", 0)]
+
+
 async def test_the_view_for_bi_says_the_same(world: World) -> None:
     first = world.conversion(touches=[SEARCH], value_micros=1_500_000)
     await world.has(first, first.then(touches=[EMAIL, DIRECT]))

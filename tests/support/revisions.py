@@ -41,7 +41,7 @@ class Revision:
     name: str = "purchase"
     time: datetime = NOON
     replaced_time: datetime | None = None
-    value_micros: int = 90_000_000
+    value_micros: int | None = 90_000_000
     currency: str = "EUR"
     touches: Sequence[Touch] = (Touch("Paid Search", "t-1"),)
     counted: bool = True
@@ -81,8 +81,9 @@ class Revision:
         state.order_key.order_id, state.value_pending = self.order_id, self.value_pending
         state.conversion_time.FromDatetime(self.time)
         state.first_accept_time.FromDatetime(self.time)
-        state.value.currency_code = state.original_value.currency_code = self.currency
-        state.value.amount_micros = state.original_value.amount_micros = self.value_micros
+        if self.value_micros is not None:
+            state.value.currency_code = state.original_value.currency_code = self.currency
+            state.value.amount_micros = state.original_value.amount_micros = self.value_micros
         if self.counted:
             self._share(revised)
         return revised
@@ -98,12 +99,12 @@ class Revision:
             applied = state.models.add(name=model)
             if not self.touches:
                 applied.unattributed.credit_micros = 1_000_000
-                applied.unattributed.value_micros = self.value_micros
+                applied.unattributed.value_micros = self.value_micros or 0
                 applied.unattributed.reason = UNATTRIBUTED_REASON_NO_TOUCHPOINT
         if not self.touches:
             return
         weights = [touch.weight for touch in self.touches]
-        shares = zip(split_exactly(1_000_000, weights), split_exactly(self.value_micros, weights), strict=True)
+        shares = zip(split_exactly(1_000_000, weights), split_exactly(self.value_micros or 0, weights), strict=True)
         for number, (touch, (credit, value)) in enumerate(zip(self.touches, shares, strict=True)):
             credited = state.touches.add(event_id=touch.event_id or f"{self.conversion_id}-t{number}")
             credited.touch_time.FromDatetime(self.time - touch.before)

@@ -17,6 +17,7 @@ from tributary_cli.demo.truth import MODELS, UNATTRIBUTED, TrueConversion, chann
 from tributary_cli.demo.warehouse import Warehouse
 
 _MICROS: Final = 1_000_000
+_NO_VALUE: Final = {"amount_micros": 0}
 _FIXED_POINT: Final = 1e-7
 """How far time decay's fixed point (24 fraction bits) may be from the true power, as a share of the value."""
 
@@ -227,7 +228,7 @@ def _delivered_once(findings: Findings, conversions: list[dict[str, Any]]) -> It
     yield equal("conversions created twice at the receiver", 0, sum(count > 1 for count in received.effects.values()))
     yield equal("bad signatures", 0, received.bad_signatures)
     stale = sum(
-        int(received.newest[conversion_id]["value"]["amount_micros"]) != row["value_micros"]
+        int((received.newest[conversion_id]["value"] or _NO_VALUE)["amount_micros"]) != row["value_micros"]
         for conversion_id, row in must.items()
         if conversion_id in received.newest
     )

@@ -63,7 +63,7 @@ def _body(revised: ConversionRevised, operation: DeliveryOperation.ValueType, na
         "revision": revised.revision,
         "name": name,
         "conversion_time": _iso(state.conversion_time),
-        "value": {"currency_code": state.value.currency_code, "amount_micros": state.value.amount_micros},
+        "value": _value(state),
         "counted": state.counted,
         "causes": [RevisionCause.Name(cause).removeprefix("REVISION_CAUSE_").lower() for cause in revised.causes],
         "settings_version": state.settings_version,
@@ -79,6 +79,13 @@ def _body(revised: ConversionRevised, operation: DeliveryOperation.ValueType, na
         data["summary"] = summary
     message = {"type": _TYPES[operation], "timestamp": _iso(revised.publish_time), "data": data}
     return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _value(state: ConversionState) -> dict[str, Any] | None:
+    """Returns the value now; None where none is known, which is not 0."""
+    if not state.HasField("value"):
+        return None
+    return {"currency_code": state.value.currency_code, "amount_micros": state.value.amount_micros}
 
 
 def _credit(state: ConversionState, *, by_source: bool) -> dict[str, list[dict[str, Any]]]:

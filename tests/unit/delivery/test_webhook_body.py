@@ -43,6 +43,11 @@ def test_it_is_the_conversion_as_the_destination_calls_it() -> None:
     assert "summary" not in data
 
 
+def test_a_value_that_nobody_knows_is_not_zero() -> None:
+    assert told(Revision(workspace="shop", value_micros=None))["data"]["value"] is None
+    assert told(Revision(workspace="shop", value_micros=0))["data"]["value"]["amount_micros"] == 0
+
+
 def test_equal_sources_are_one_line_and_every_model_adds_up() -> None:
     touches = (
         Touch("Paid Search", source="google"),

@@ -52,6 +52,13 @@ def test_a_total_of_nothing_is_a_row_of_zeros() -> None:
     assert (row.metric_values[0].money.currency_code, row.metric_values[0].money.units) == ("CHF", 0)
 
 
+def test_a_value_that_no_source_stated_is_left_out() -> None:
+    (row,) = report_rows([a_line(value=0)], VALUE, WORKSPACE)
+    assert row.metric_values[0].WhichOneof("value") is None
+    (row,) = report_rows([a_line("EUR", value=0)], VALUE, WORKSPACE)
+    assert row.metric_values[0].money.currency_code == "EUR"
+
+
 def test_groups_of_nothing_are_no_rows() -> None:
     query = ReportQuery(workspace="shop", metrics=[Metric.VALUE], model="linear", dimensions=[Dimension.CHANNEL])
     assert report_rows([], query, WORKSPACE) == []

@@ -33,7 +33,9 @@ class _MetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Metric.ValueTy
     METRIC_CONVERSIONS: _Metric.ValueType  # 1
     """Credited conversions, in millionths. Over all rows of a model they sum to the conversions."""
     METRIC_VALUE: _Metric.ValueType  # 2
-    """Credited value. Needs the dimension CURRENCY, or one currency in the rows."""
+    """Credited value. Needs the dimension CURRENCY, or one currency in the rows. Unset where no conversion of the row has
+    a value; where some have one, the sum of these.
+    """
     METRIC_CONVERSIONS_ASSISTED: _Metric.ValueType  # 3
     """Conversions in which the row took part with any credit: each counted once per row, not additive."""
     METRIC_TOUCHPOINTS: _Metric.ValueType  # 4
@@ -53,7 +55,9 @@ METRIC_UNSPECIFIED: Metric.ValueType  # 0
 METRIC_CONVERSIONS: Metric.ValueType  # 1
 """Credited conversions, in millionths. Over all rows of a model they sum to the conversions."""
 METRIC_VALUE: Metric.ValueType  # 2
-"""Credited value. Needs the dimension CURRENCY, or one currency in the rows."""
+"""Credited value. Needs the dimension CURRENCY, or one currency in the rows. Unset where no conversion of the row has
+a value; where some have one, the sum of these.
+"""
 METRIC_CONVERSIONS_ASSISTED: Metric.ValueType  # 3
 """Conversions in which the row took part with any credit: each counted once per row, not additive."""
 METRIC_TOUCHPOINTS: Metric.ValueType  # 4
@@ -85,7 +89,7 @@ class _DimensionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dimension.V
     DIMENSION_CONVERSION_NAME: _Dimension.ValueType  # 5
     """The conversion's name."""
     DIMENSION_CURRENCY: _Dimension.ValueType  # 6
-    """The currency of the value."""
+    """The currency of the value; empty for conversions that have none."""
     DIMENSION_DAY: _Dimension.ValueType  # 7
     """The day in the request's time zone, on the request's time basis."""
     DIMENSION_HOUR: _Dimension.ValueType  # 8
@@ -115,7 +119,7 @@ DIMENSION_CAMPAIGN: Dimension.ValueType  # 4
 DIMENSION_CONVERSION_NAME: Dimension.ValueType  # 5
 """The conversion's name."""
 DIMENSION_CURRENCY: Dimension.ValueType  # 6
-"""The currency of the value."""
+"""The currency of the value; empty for conversions that have none."""
 DIMENSION_DAY: Dimension.ValueType  # 7
 """The day in the request's time zone, on the request's time basis."""
 DIMENSION_HOUR: Dimension.ValueType  # 8

@@ -1,6 +1,7 @@
 -- One row per workspace, day (UTC, of the conversion), conversion name, currency, model and where the touch came from:
 -- credited conversions and value, exact under revisions. What nobody earned is the channel 'unattributed'. Filter by
--- workspace, day and model; never add rows of two currencies, or of two models.
+-- workspace, day and model; never add rows of two currencies, or of two models. Conversions that have no value have no
+-- currency either: their value is NULL, not 0.
 CREATE OR REPLACE VIEW bi_channel_performance /*ON CLUSTER*/ AS
 SELECT
     workspace,
@@ -14,7 +15,7 @@ SELECT
     medium,
     campaign,
     toDecimal128(sum(toInt128(credit_micros)), 6) / 1000000 AS conversions,
-    toDecimal128(sum(toInt128(value_micros)), 6) / 1000000 AS value
+    if(currency = '', NULL, toDecimal128(sum(toInt128(value_micros)), 6) / 1000000) AS value
 FROM
 (
     SELECT
