@@ -82,6 +82,19 @@ async def test_the_same_event_refused_in_two_calls_is_two_refusals(clickhouse: C
     assert await count(clickhouse, "refusals", workspace) == 2
 
 
+async def test_a_batch_of_ten_years_is_one_write(clickhouse: ClickHouse, workspace: str) -> None:
+    batch = EventBatch()
+    for month in range(121):
+        admitted = AdmittedEvent(identity_tokens=["v:anna"])
+        admitted.event.event_id = f"e-{month}"
+        admitted.event.event_time.FromDatetime(NOON - timedelta(days=30.4 * month))
+        admitted.event.touchpoint.kind = TOUCHPOINT_KIND_VISIT
+        place = LogPlace.of(1, "bulk", "1764000000000-0", micros(NOON))
+        batch.add(place, month, "A", workspace, admitted.SerializeToString(), AcceptContext(backfill=True))
+    await EventWriter(clickhouse).write(batch)
+    assert await count(clickhouse, "events", workspace) == 121
+
+
 async def test_an_event_comes_back_as_it_went_in(clickhouse: ClickHouse, workspace: str) -> None:
     await EventWriter(clickhouse).write(a_batch(workspace))
     ((kept, time, properties),) = await clickhouse.execute(

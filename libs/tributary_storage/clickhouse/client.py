@@ -107,6 +107,8 @@ class Address:
 _INSERT_SETTINGS: Final = {
     # Statistics of every column of every small part cost a quarter of an insert; merges make them all the same.
     "materialize_statistics_on_insert": 0,
+    # A backfill may bring more months at once than the default of 100: refused, it would hold up everybody for ever.
+    "max_partitions_per_insert_block": 0,
 }
 
 
