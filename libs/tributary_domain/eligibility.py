@@ -29,6 +29,8 @@ class Candidate:
     is_mapped: bool
     """Whether the destination takes this conversion name."""
     is_normal_traffic: bool
+    is_test_traffic: bool
+    """Whether it is a test; neither normal nor a test is internal."""
     counted: bool
     value_pending: bool
     consent_denied: bool
@@ -62,7 +64,7 @@ def why_ineligible(candidate: Candidate, terms: Terms, *, was_sent: bool) -> Ine
         return Ineligible.NO_CONSENT
     if was_sent:
         return None
-    if not candidate.is_normal_traffic and not terms.takes_test_traffic:
+    if not candidate.is_normal_traffic and not (candidate.is_test_traffic and terms.takes_test_traffic):
         return Ineligible.TRAFFIC
     if not candidate.counted and candidate.is_normal_traffic:
         return Ineligible.NOT_COUNTED

@@ -17,6 +17,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     IneligibleReason,
 )
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
+from tributary.event.v1.event_pb2 import TRAFFIC_TEST
 from tributary_domain.eligibility import Candidate, Terms, why_ineligible
 from tributary_runtime.destination_settings import Pixel, SendScope, WebhookDestination
 from tributary_storage.redis.delivery_jobs import Taken
@@ -71,6 +72,7 @@ def _candidate(revised: ConversionRevised, settings: WebhookDestination) -> Cand
     return Candidate(
         is_mapped=settings.name_of(state.name) is not None,
         is_normal_traffic=state.not_counted_reason != NOT_COUNTED_REASON_TRAFFIC,
+        is_test_traffic=state.traffic == TRAFFIC_TEST,
         counted=state.counted,
         value_pending=state.value_pending,
         # A webhook is the workspace's own system: silence is no refusal there.

@@ -21,7 +21,7 @@ from tributary.attribution.v1.credit_pb2 import (
 from tributary.common.v1.money_pb2 import Money
 from tributary.event.v1.context_pb2 import Observer
 from tributary.event.v1.conversion_pb2 import CustomerType, ValueSource
-from tributary.event.v1.event_pb2 import Event, Origin
+from tributary.event.v1.event_pb2 import Event, Origin, Traffic
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution
 from tributary_domain.business_keys import order_of
@@ -99,6 +99,7 @@ def facts_message(
         value_source=_value_source(state, valued),
         counted=state.is_counted,
         not_counted_reason=_NOT_COUNTED.get(state.status, NotCountedReason.NOT_COUNTED_REASON_UNSPECIFIED),
+        traffic=_traffic(state, seen),
         retracted=state.status is ConversionStatus.RETRACTED,
         observation_event_ids=[observation.event_id for observation in state.observations],
         adjustments=_applied(state),
@@ -173,6 +174,14 @@ def _by_rank(observations: Iterable[domain.Observation], events: dict[str, Event
 
 def _origin(event: Event) -> Origin.ValueType:
     return event.origin or _ORIGINS.get(event.context.observed_by, Origin.ORIGIN_UNSPECIFIED)
+
+
+def _traffic(state: domain.ConversionState, seen: Sequence[Event]) -> Traffic.ValueType:
+    """Returns what keeps it from being counted; internal traffic wins, because nobody may be sent it."""
+    if state.status is not ConversionStatus.UNCOUNTED:
+        return Traffic.TRAFFIC_UNSPECIFIED
+    is_internal = any(event.traffic == Traffic.TRAFFIC_INTERNAL for event in seen)
+    return Traffic.TRAFFIC_INTERNAL if is_internal else Traffic.TRAFFIC_TEST
 
 
 def _value_source(state: domain.ConversionState, valued: Event | None) -> ValueSource.ValueType:

@@ -14,6 +14,7 @@ from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
 from tributary.event.v1.conversion_pb2 import ValueSource
+from tributary.event.v1.event_pb2 import Traffic
 from tributary_attribution.arrivals import ArrivalReader
 from tributary_attribution.crediting import CausingEvent, Known, Revision, revise
 from tributary_domain.ids import person_id
@@ -213,6 +214,22 @@ def test_internal_touches_are_out_of_sight_of_what_is_counted() -> None:
     touch[1].event.traffic = 2
     assert not World(touch, EVENTS.order("visitor:a")).published().state.touches
     assert len(World(touch, EVENTS.order("visitor:a", traffic=3)).published().state.touches) == 1
+
+
+@pytest.mark.parametrize(
+    ("observed", "traffic"),
+    [
+        pytest.param([Traffic.TRAFFIC_TEST], Traffic.TRAFFIC_TEST, id="a test"),
+        pytest.param([Traffic.TRAFFIC_INTERNAL], Traffic.TRAFFIC_INTERNAL, id="internal"),
+        pytest.param([Traffic.TRAFFIC_TEST, Traffic.TRAFFIC_INTERNAL], Traffic.TRAFFIC_INTERNAL, id="both"),
+        pytest.param([Traffic.TRAFFIC_TEST, Traffic.TRAFFIC_NORMAL], Traffic.TRAFFIC_UNSPECIFIED, id="a real one too"),
+    ],
+)
+def test_what_is_not_counted_says_whose_traffic_it_is(
+    observed: list[Traffic.ValueType], traffic: Traffic.ValueType
+) -> None:
+    orders = [EVENTS.order("visitor:a", event_id=f"o-{each}", traffic=each) for each in observed]
+    assert World(*orders).published().state.traffic == traffic
 
 
 def test_settings_are_those_of_the_conversion_s_time() -> None:

@@ -25,6 +25,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     INELIGIBLE_REASON_VALUE_PENDING,
 )
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
+from tributary.event.v1.event_pb2 import TRAFFIC_INTERNAL, TRAFFIC_TEST, Traffic
 from tributary_delivery.candidates import consent_basis, decide
 from tributary_storage.redis.delivery_jobs import Taken
 
@@ -33,13 +34,15 @@ BEFORE = Taken(1, FULL, counted=True)
 TAKEN_BACK = Taken(1, FULL, counted=False)
 
 
-def revised(*, denied: bool = False, traffic: bool = False, pixel: str = "", **own: Any) -> ConversionRevised:
+def revised(
+    *, denied: bool = False, traffic: Traffic.ValueType | None = None, pixel: str = "", **own: Any
+) -> ConversionRevised:
     message = Revision(workspace="shop", **({"counted": False} if traffic else {}), **own).message()
     message.match.pixel_event_id = pixel
     if denied:
         message.match.consent.ad_user_data = CONSENT_STATE_DENIED
     if traffic:
-        message.state.not_counted_reason = NOT_COUNTED_REASON_TRAFFIC
+        message.state.not_counted_reason, message.state.traffic = NOT_COUNTED_REASON_TRAFFIC, traffic
     return message
 
 
@@ -81,7 +84,10 @@ def test_what_it_has_already_is_not_sent() -> None:
         pytest.param({"name": "lead"}, {}, INELIGIBLE_REASON_NOT_MAPPED, id="another name"),
         pytest.param({"denied": True}, {}, INELIGIBLE_REASON_NO_CONSENT, id="denied"),
         pytest.param({"counted": False}, {}, INELIGIBLE_REASON_NOT_COUNTED, id="retracted before"),
-        pytest.param({"traffic": True}, {}, INELIGIBLE_REASON_TRAFFIC, id="test traffic"),
+        pytest.param({"traffic": TRAFFIC_TEST}, {}, INELIGIBLE_REASON_TRAFFIC, id="test traffic"),
+        pytest.param(
+            {"traffic": TRAFFIC_INTERNAL}, {"send_test_traffic": True}, INELIGIBLE_REASON_TRAFFIC, id="internal traffic"
+        ),
         pytest.param({"value_pending": True}, {}, INELIGIBLE_REASON_VALUE_PENDING, id="strange value"),
         pytest.param({}, {"pixel": "shared_id"}, INELIGIBLE_REASON_NO_PIXEL_ID, id="no shared id"),
         pytest.param({}, {"send_scope": "with_own_click"}, INELIGIBLE_REASON_OUT_OF_SCOPE, id="no click of its own"),
@@ -92,7 +98,9 @@ def test_what_it_has_already_is_not_sent() -> None:
             id="another channel's",
         ),
         pytest.param({"pixel": "p-1"}, {"pixel": "shared_id"}, INELIGIBLE_REASON_UNSPECIFIED, id="a shared id"),
-        pytest.param({"traffic": True}, {"send_test_traffic": True}, INELIGIBLE_REASON_UNSPECIFIED, id="tests wanted"),
+        pytest.param(
+            {"traffic": TRAFFIC_TEST}, {"send_test_traffic": True}, INELIGIBLE_REASON_UNSPECIFIED, id="tests wanted"
+        ),
         pytest.param(
             {},
             {"send_scope": "channel_credited", "channels": ["Paid Search"]},
@@ -118,8 +126,8 @@ def test_nothing_is_sent_against_a_persons_will_not_even_a_correction() -> None:
 
 def test_a_change_of_test_traffic_is_no_retraction() -> None:
     settings = a_destination(send_test_traffic=True)
-    assert decide(revised(traffic=True), settings, TAKEN_BACK).operation == DELIVERY_OPERATION_CREDIT
-    maybe = decide(revised(traffic=True), settings, None, maybe_taken=True)
+    assert decide(revised(traffic=TRAFFIC_TEST), settings, TAKEN_BACK).operation == DELIVERY_OPERATION_CREDIT
+    maybe = decide(revised(traffic=TRAFFIC_TEST), settings, None, maybe_taken=True)
     assert maybe.operation == DELIVERY_OPERATION_CREATE
 
 

@@ -12,6 +12,7 @@ from tributary_domain.eligibility import Candidate, Ineligible, Terms, why_ineli
 FINE = Candidate(
     is_mapped=True,
     is_normal_traffic=True,
+    is_test_traffic=False,
     counted=True,
     value_pending=False,
     consent_denied=False,
@@ -52,8 +53,14 @@ def test_a_correction_is_held_back_only_without_mapping_or_consent(fault: Inelig
 
 
 def test_test_traffic_goes_where_it_is_wanted_though_it_never_counts() -> None:
-    test = replace(FINE, is_normal_traffic=False, counted=False)
+    test = replace(FINE, is_normal_traffic=False, is_test_traffic=True, counted=False)
     assert why_ineligible(test, Terms(takes_test_traffic=True), was_sent=False) is None
+    assert why_ineligible(test, Terms(), was_sent=False) is Ineligible.TRAFFIC
+
+
+def test_internal_traffic_goes_nowhere_not_even_where_tests_are_wanted() -> None:
+    internal = replace(FINE, is_normal_traffic=False, counted=False)
+    assert why_ineligible(internal, Terms(takes_test_traffic=True), was_sent=False) is Ineligible.TRAFFIC
 
 
 def test_a_tag_of_the_destinations_own_makes_the_shared_id_needed() -> None:
