@@ -104,7 +104,7 @@ class WebhookDestination(Declared):
     """none | shared_id: whether a browser tag tells the destination about the same conversions."""
 
     channels: tuple[Name, ...] = ()
-    """The channels that are this destination's own, for with_own_click and channel_credited."""
+    """The channels that are this destination's own, for channel_credited."""
 
     send_test_traffic: bool = False
     """Whether events marked TEST are sent, marked as such."""

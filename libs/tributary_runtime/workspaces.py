@@ -176,7 +176,8 @@ class Workspace(Declared):
     """Before the built-in rules, first match wins."""
 
     coupons: dict[Name, Name] = Field(default_factory=dict)
-    """Coupon code to partner: such a conversion gets a COUPON touch of the partner."""
+    """Coupon code to partner: a touchpoint with the code is the partner's. The codes of a conversion make no touch of
+    their own in this release."""
 
     conversions: tuple[ConversionDefinition, ...] = ()
     """How conversions are counted and valued, one entry per name."""
