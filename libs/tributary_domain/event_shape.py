@@ -29,20 +29,6 @@ class MomentLike(Protocol):
         ...
 
 
-class MoneyLike(Protocol):
-    """A `common.v1.Money`."""
-
-    @property
-    def currency_code(self) -> str:
-        """ISO 4217."""
-        ...
-
-    @property
-    def amount_micros(self) -> int:
-        """Millionths of the currency's unit."""
-        ...
-
-
 class IdentifiersLike(MessageLike, Protocol):
     """An `event.v1.Identifiers`."""
 

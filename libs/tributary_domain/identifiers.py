@@ -20,15 +20,13 @@ from tributary_domain.normalization import (
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.texts import IDENTIFIER_CHARACTERS, IDENTIFIERS
 
+# What a token may begin with; most telling first, which is the order of the tokens of an event.
 CUSTOMER: Final = "customer"
 EMAIL: Final = "email"
 PHONE: Final = "phone"
 VISITOR: Final = "visitor"
 DEVICE: Final = "device"
 OTHER: Final = "other"
-
-TOKEN_TYPES: Final = (CUSTOMER, EMAIL, PHONE, VISITOR, DEVICE, OTHER)
-"""What a token may begin with; most telling first, which is the order of the tokens of an event."""
 
 MAX_LISTED: Final = 8
 """Device ids, or other ids, of one event."""

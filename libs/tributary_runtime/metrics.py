@@ -180,4 +180,3 @@ CREDIT_TO_DELIVERY = histogram(
     destination=DestinationType,
 )
 INELIGIBLE = counter("tributary.delivery.ineligible", "{conversion}", "Conversions a destination does not get.")
-JOBS_DUE = gauge("tributary.delivery.jobs_due", "{job}", "Jobs whose time has come.")

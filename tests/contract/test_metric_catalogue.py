@@ -42,6 +42,12 @@ def test_attributes_are_closed(instrument: Instrument) -> None:
         assert isinstance(values, DeclaredSet) or issubclass(values, Enum)
 
 
+@pytest.mark.parametrize("name", INSTRUMENTS)
+def test_every_instrument_is_used(name: str) -> None:
+    code = (path for folder in ("libs", "services") for path in (ROOT / folder).rglob("*.py"))
+    assert any(f"metrics.{name}." in path.read_text(encoding="utf-8") for path in code)
+
+
 def test_no_instrument_is_made_outside_of_the_catalogue() -> None:
     makers = re.compile(r"create_(counter|histogram|gauge|up_down_counter)|= (counter|histogram|gauge)\(")
     homes = {"metrics.py", "instruments.py"}

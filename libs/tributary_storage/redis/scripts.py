@@ -38,31 +38,3 @@ class Script:
         except NoScriptError:
             await client.script_load(self.body)
             return await client.evalsha(self.sha, len(keys), *keys, *arguments)
-
-    async def call_many(
-        self, client: redis.asyncio.Redis, calls: Sequence[tuple[Sequence[Argument], Sequence[Argument]]]
-    ) -> list[Any]:
-        """Runs the script once per (keys, arguments), in one round trip, and returns the answers in order.
-
-        Calls that met a Redis without the script are run again; the others are not. On a cluster the pipeline is split
-        by slot. An answer may be an exception of `redis`: one failed call does not hide its neighbours' answers.
-        """
-        answers = await self._pipeline(client, calls)
-        missing = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-        if missing:
-            await client.script_load(self.body)
-            again = await self._pipeline(client, [calls[index] for index in missing])
-            for index, answer in zip(missing, again, strict=True):
-                answers[index] = answer
-        return answers
-
-    async def _pipeline(
-        self, client: redis.asyncio.Redis, calls: Sequence[tuple[Sequence[Argument], Sequence[Argument]]]
-    ) -> list[Any]:
-        if not calls:
-            return []
-        pipeline = client.pipeline(transaction=False)
-        for keys, arguments in calls:
-            pipeline.execute_command("EVALSHA", self.sha, len(keys), *keys, *arguments)
-        answers: list[Any] = await pipeline.execute(raise_on_error=False)
-        return answers
