@@ -5,15 +5,14 @@ are one interceptor, because a unary call costs 130 microseconds in all and each
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, nullcontext
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
+from contextvars import ContextVar
 from enum import Enum
 from inspect import isasyncgenfunction
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeVar, cast
 
 import grpc
-import structlog
-from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 from opentelemetry.trace import SpanKind
 from structlog.contextvars import bind_contextvars
@@ -26,18 +25,25 @@ from tributary_runtime.authentication import (
     InternalDoor,
     set_caller,
 )
+from tributary_runtime.call_lines import NOTHING, fields_of, told, write_line
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import (
-    InvalidRequestError,
     OverloadedError,
     PermissionDeniedError,
     TributaryError,
     UnauthenticatedError,
 )
-from tributary_runtime.remote_errors import error_of
+from tributary_runtime.rpc_handlers import (
+    Behavior,
+    Handler,
+    behavior_of,
+    code_of,
+    handler_like,
+    is_stream,
+    reading,
+    writing,
+)
 from tributary_runtime.workspaces import Scope
-
-log = structlog.get_logger(__name__)
 
 
 class Door(Enum):
@@ -55,17 +61,8 @@ Access = Scope | Door
 INTERNAL = Door.INTERNAL
 PUBLIC = Door.PUBLIC
 
-MAX_CAUSE = 500
-"""Characters of a cause in the canonical line."""
-
-_FAULTS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS"})
-_DEGRADED = frozenset({"UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"})
-_CODES = {code.value[0]: code.name for code in grpc.StatusCode}
-_UNEXPECTED = TributaryError("Something went wrong on our side; the log has the details. Send the same again.")
-
-_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Gate = Callable[[], TributaryError | None]
-_Behavior = Callable[[Any, Any], Awaitable[Any]]
+_Answer = TypeVar("_Answer")
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # generic in its stubs only
@@ -77,8 +74,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         internal_door: Knows the token of the services.
         clock: Measures.
         gate: Says why nothing can be done now, or None; asked before each call that is not public.
-        max_concurrent_calls: Further ones are refused at once: queueing them would only make them time out. Public
-            calls do not count, so that an overloaded process stays alive to its probe.
+        max_concurrent_calls: Further ones are refused at once: queueing them would only make them time out. Parts of
+            streams are calls; streams themselves have the same limit, beside. Public calls do not count, so that an
+            overloaded process stays alive to its probe.
     """
 
     def __init__(
@@ -97,16 +95,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         self._gate = gate
         self._max_concurrent_calls = max_concurrent_calls
         self._running = 0
+        self._streams = 0
         self.last_arrival_seconds = 0.0
         """When the last call that was not public came, by the monotonic clock."""
-        self._wrapped: dict[str, tuple[_Handler, _Handler]] = {}
+        self._wrapped: dict[str, tuple[Handler, Handler]] = {}
         metrics.RPC_METHODS.declare(rules)
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[_Handler]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler:
+    ) -> Handler:
         """Returns the handler of a call, wrapped; runs in the call's own task and context."""
         details: Any = handler_call_details
         handler = await continuation(details)
@@ -120,7 +119,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         if traceparent:
             traces.pass_on(str(traceparent))
         try:
-            self._admit(access, metadata)
+            self.admit(access, metadata)
+            if is_stream(handler):
+                self._check_streams()
+                _parts.set(Parts(self, method, access, metadata))
         except TributaryError as error:
             return self._refusing(method, handler, error)
         known = self._wrapped.get(method)
@@ -128,8 +130,14 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
             known = self._wrapped[method] = (handler, self._wrap(method, handler))
         return known[1]
 
-    def _admit(self, access: Access | None, metadata: Mapping[str, Any]) -> None:
-        """Lets a caller in, or raises why not. Reading the request comes after it."""
+    def admit(self, access: Access | None, metadata: Mapping[str, Any], *, itself: int = 0) -> None:
+        """Lets a caller in, or raises why not. Reading the request comes after it.
+
+        Args:
+            access: What the method asks for.
+            metadata: What the caller shows.
+            itself: 1 if this very call is counted already.
+        """
         if isinstance(access, Scope):
             if self._authenticator is None:
                 raise UnauthenticatedError("This server knows no API keys.")
@@ -144,142 +152,183 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         closed = self._gate()
         if closed is not None:
             raise closed
-        if self._running >= self._max_concurrent_calls:
+        if self._running - itself >= self._max_concurrent_calls:
             raise OverloadedError("Too many calls at once; send the same again.", reason="TOO_MANY_CALLS")
 
-    def _refusing(self, method: str, handler: _Handler, error: TributaryError) -> _Handler:
+    def _check_streams(self) -> None:
+        if self._streams >= self._max_concurrent_calls:
+            raise OverloadedError("Too many streams at once; open it again.", reason="TOO_MANY_STREAMS")
+
+    def _refusing(self, method: str, handler: Handler, error: TributaryError) -> Handler:
         """Returns a handler that reads nothing and answers with the error."""
 
         async def refuse(_request: Any, _context: Any) -> NoReturn:
             raise error
 
-        return _handler_like(handler, self._around(method, refuse), reads=False)
+        return handler_like(handler, self._around(method, refuse), reads=False)
 
-    def _wrap(self, method: str, handler: _Handler) -> _Handler:
-        inner: Any = _behavior_of(handler)
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        inner: Any = behavior_of(handler)
         if handler.response_streaming and isasyncgenfunction(inner):
-            inner = _writing(inner)
+            inner = writing(inner)
         parse = None if handler.request_streaming else handler.request_deserializer
         if parse is not None:
-            inner = _reading(inner, parse)
-        return _handler_like(handler, self._around(method, inner), reads=parse is None)
+            inner = reading(inner, parse)
+        around = self._around_stream if is_stream(handler) else self._around
+        return handler_like(handler, around(method, inner), reads=parse is None)
 
-    def _around(self, method: str, inner: _Behavior) -> _Behavior:
+    def _around(self, method: str, inner: Behavior) -> Behavior:
         """Wraps the behaviour of one method."""
-        service, _, name = method[1:].partition("/")
-        span_attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
-        clock = self._clock
+        named = _Named(method)
 
         async def handle(request: Any, context: Any) -> Any:
-            started = clock.monotonic_seconds()
-            self._running += 1
-            spanning = (
-                traces.span(method[1:], SpanKind.SERVER, **span_attributes) if traces.is_tracing() else nullcontext()
+            response, error = await self.account(
+                named, lambda: inner(request, context), lambda: code_of(context), NOTHING
             )
-            with spanning as span:
-                code, fields = "OK", _NOTHING
-                try:
-                    response = await inner(request, context)
-                    code = _code_of(context)
-                    return response
-                except asyncio.CancelledError:
-                    code = "CANCELLED"
-                    raise
-                except grpc.aio.AbortError:
-                    code = _code_of(context)
-                    raise
-                except Exception as failure:
-                    error = _told(failure)
-                    code, fields = error.code.name, _fields_of(error, failure)
-                    await context.abort_with_status(rpc_status.to_status(error.status()))
-                finally:
-                    self._running -= 1
-                    seconds = clock.monotonic_seconds() - started
-                    metrics.RPC_DURATION.record(seconds, method=method, code=code)
-                    if span is not None:
-                        span.set_attribute("rpc.grpc.status_code", code)
-                    _write_line(name, code, seconds, fields)
+            if error is not None:
+                await context.abort_with_status(rpc_status.to_status(error.status()))
+            return response
+
+        return handle
+
+    async def account(
+        self,
+        method: "_Named",
+        work: Callable[[], Awaitable[_Answer]],
+        find_code: Callable[[], str],
+        about: Mapping[str, Any],
+    ) -> tuple[_Answer | None, TributaryError | None]:
+        """Does the work of a call: counted, traced, measured, and written down; returns what to answer or the error."""
+        started = self._clock.monotonic_seconds()
+        self._running += 1
+        spanning = (
+            traces.span(method.path, SpanKind.SERVER, **method.span_attributes)
+            if traces.is_tracing()
+            else nullcontext()
+        )
+        with spanning as span:
+            code, fields = "OK", NOTHING
+            try:
+                response = await work()
+                code = find_code()
+                return response, None
+            except asyncio.CancelledError:
+                code = "CANCELLED"
+                raise
+            except grpc.aio.AbortError:
+                code = find_code()
+                raise
+            except Exception as failure:
+                error = told(failure)
+                code, fields = error.code.name, fields_of(error, failure)
+                return None, error
+            finally:
+                self._running -= 1
+                seconds = self._clock.monotonic_seconds() - started
+                metrics.RPC_DURATION.record(seconds, method=method.full, code=code)
+                if span is not None:
+                    span.set_attribute("rpc.grpc.status_code", code)
+                write_line("rpc_handled", method.name, code, seconds, {**about, **fields})
+
+    def _around_stream(self, method: str, inner: Behavior) -> Behavior:
+        """Wraps a method of which both sides are streams: its parts are accounted for, and of itself only the end."""
+        named = _Named(method)
+
+        async def handle(requests: Any, context: Any) -> None:
+            started, parts = self._clock.monotonic_seconds(), current_parts()
+            self._streams += 1
+            metrics.RPC_STREAMS.set(self._streams)
+            code, fields, error = "OK", NOTHING, None
+            try:
+                await inner(requests, context)
+            except asyncio.CancelledError:
+                code = "CANCELLED"
+                raise
+            except Exception as failure:
+                error = told(failure)
+                code, fields = error.code.name, fields_of(error, failure)
+            finally:
+                self._streams -= 1
+                metrics.RPC_STREAMS.set(self._streams)
+                seconds = self._clock.monotonic_seconds() - started
+                write_line("stream_ended", named.name, code, seconds, {"parts": parts.count, **fields})
+            if error is not None:
+                await context.abort_with_status(rpc_status.to_status(error.status()))
 
         return handle
 
 
-_NOTHING: dict[str, Any] = {}
+class _Named:
+    """A method by its names."""
+
+    __slots__ = ("full", "name", "path", "span_attributes")
+
+    def __init__(self, full: str) -> None:
+        self.full = full
+        self.path = full[1:]
+        service, _, self.name = self.path.partition("/")
+        self.span_attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": self.name}
 
 
-def _write_line(method: str, code: str, seconds: float, fields: dict[str, Any]) -> None:
-    write = log.error if code in _FAULTS else log.warning if code in _DEGRADED else log.info
-    write("rpc_handled", method=method, code=code, duration_ms=round(seconds * 1000, 3), **fields)
+class Parts:
+    """What the stream being handled is made of.
+
+    The one rule: a part is accounted for as a call is. It is let in by the credential the stream was opened with, which
+    is looked at anew; it counts towards the limit of calls at once; it has its own span, duration, and line.
+    """
+
+    __slots__ = ("_access", "_interceptor", "_metadata", "_method", "count")
+
+    def __init__(
+        self, interceptor: CallInterceptor, method: str, access: Access | None, metadata: Mapping[str, Any]
+    ) -> None:
+        self._interceptor = interceptor
+        self._method = _Named(method)
+        self._access = access
+        self._metadata = metadata
+        self.count = 0
+        """How many there were."""
+
+    async def handle(
+        self, work: Callable[[], Awaitable[_Answer]], traceparent: str = "", **about: Any
+    ) -> _Answer | TributaryError:
+        """Does the work of one part; runs in a task of its own.
+
+        Args:
+            work: Runs once the part is let in; may raise what a call may.
+            traceparent: Of the part; empty: that of the stream.
+            about: For the line: which part it is.
+
+        Returns:
+            What the work did, or the error to tell the caller about this part.
+
+        Raises:
+            UnauthenticatedError: The credential is not good any more: the stream must end.
+            PermissionDeniedError: Likewise, for this method.
+        """
+        self.count += 1
+        if traceparent:
+            traces.pass_on(traceparent)
+        unwelcome: TributaryError | None = None
+
+        async def let_in_and_work() -> _Answer:
+            nonlocal unwelcome
+            try:
+                self._interceptor.admit(self._access, self._metadata, itself=1)
+            except (UnauthenticatedError, PermissionDeniedError) as error:
+                unwelcome = error
+                raise
+            return await work()
+
+        response, error = await self._interceptor.account(self._method, let_in_and_work, lambda: "OK", about)
+        if unwelcome is not None:
+            raise unwelcome
+        return cast("_Answer", response) if error is None else error
 
 
-def _told(failure: Exception) -> TributaryError:
-    """Returns what the caller is told about a failure."""
-    if isinstance(failure, TributaryError):
-        return failure
-    if isinstance(failure, grpc.aio.AioRpcError):
-        return error_of(failure)
-    return _UNEXPECTED
+_parts: ContextVar[Parts] = ContextVar("parts")
 
 
-def _fields_of(error: TributaryError, failure: Exception) -> dict[str, Any]:
-    """Returns what the canonical line says about a failure, the cause included, which the caller is not told."""
-    fields: dict[str, Any] = {"reason": error.reason}
-    if error is _UNEXPECTED:
-        return {**fields, "exc_info": failure}
-    cause = failure.__cause__ if failure is error else failure
-    if isinstance(cause, grpc.aio.AioRpcError):
-        fields["cause"] = f"{cause.code().name}: {cause.details()}"[:MAX_CAUSE]
-    elif cause is not None:
-        fields["cause"] = f"{type(cause).__name__}: {cause}"[:MAX_CAUSE]
-    return {**fields, "message": error.message}
-
-
-def _code_of(context: Any) -> str:
-    code = context.code()
-    return code.name if isinstance(code, grpc.StatusCode) else _CODES.get(code or 0, "UNKNOWN")
-
-
-def _behavior_of(handler: _Handler) -> Any:
-    if handler.request_streaming:
-        return handler.stream_stream if handler.response_streaming else handler.stream_unary
-    return handler.unary_stream if handler.response_streaming else handler.unary_unary
-
-
-def _writing(generator: Callable[[Any, Any], AsyncIterator[Any]]) -> _Behavior:
-    """Turns a generator of responses into a coroutine that writes them, which ends at once when it is cancelled."""
-
-    async def write(request: Any, context: Any) -> None:
-        responses: Any = generator(request, context)
-        async with aclosing(responses):
-            async for response in responses:
-                await context.write(response)
-
-    return write
-
-
-def _reading(inner: _Behavior, parse: Callable[[bytes], Any]) -> _Behavior:
-    """Parses the request here and not in gRPC, which answers UNKNOWN, without details, to bytes that are none."""
-
-    async def read(body: bytes, context: Any) -> Any:
-        try:
-            request = parse(body)
-        except DecodeError as error:
-            message = "The bytes are no request of this method: not protobuf, or a text that is not UTF-8."
-            raise InvalidRequestError(message, reason="REQUEST_MALFORMED") from error
-        return await inner(request, context)
-
-    return read
-
-
-def _handler_like(handler: _Handler, behavior: _Behavior, *, reads: bool = True) -> _Handler:
-    if handler.request_streaming:
-        make: Any = (
-            grpc.stream_stream_rpc_method_handler
-            if handler.response_streaming
-            else grpc.stream_unary_rpc_method_handler
-        )
-    else:
-        make = (
-            grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler
-        )
-    made: _Handler = make(behavior, handler.request_deserializer if reads else None, handler.response_serializer)
-    return made
+def current_parts() -> Parts:
+    """Returns the parts of the stream being handled; for methods of which both sides are streams."""
+    return _parts.get()

@@ -111,6 +111,7 @@ RPC_DURATION = histogram(
     method=RPC_METHODS,
     code=RPC_CODES,
 )
+RPC_STREAMS = gauge("tributary.rpc.streams", "{stream}", "Streams of batches that are open.")
 WORKSPACES_RELOADS = counter(
     "tributary.workspaces.reloads", "{reload}", "Changes of workspaces.yaml taken or refused.", outcome=ReloadOutcome
 )

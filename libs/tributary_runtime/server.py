@@ -1,9 +1,10 @@
 """A service: from settings to the last answered call.
 
 The one rule: whoever was let in gets an answer. SIGTERM: health says NOT_SERVING, calls are served for
-`drain_delay_seconds` more and until no new ones come. Who goes on calling is told UNAVAILABLE, with a delay, until that
-is heard; then those in flight have `GRACE_SECONDS` to finish; only then do the loops stop, finish what they read, and
-acknowledge it. `kill -9` is as safe, only slower.
+`drain_delay_seconds` more; then streams are told to end, once what they have begun is answered, and calls are served
+until no new ones come. Who goes on calling is told UNAVAILABLE, with a delay, until that is heard; then those in flight
+have `GRACE_SECONDS` to finish; only then do the loops stop, finish what they read, and acknowledge it. `kill -9` is as
+safe, only slower.
 
 A loop that fails brings the whole process down, with a line that says which: half a process is worse than none.
 """
@@ -67,10 +68,10 @@ class Servicer(Protocol):
 
 @runtime_checkable
 class Drains(Protocol):
-    """A servicer with streams that never end by themselves."""
+    """A servicer with streams that do not end by themselves."""
 
     def drain(self) -> None:
-        """Ends them soon; called once, when no new calls are taken."""
+        """Ends them soon, and those that still come; called when load balancers have had their time, maybe twice."""
         ...
 
 
@@ -169,6 +170,7 @@ async def _live(
             log.info("server_draining", delay_seconds=settings.drain_delay_seconds)
             await readiness.drain()
             await _wait(signals.second, settings.drain_delay_seconds)
+            _drain(servicers)  # whose callers come back elsewhere, while calls are still answered
             if not await _is_quiet(interceptor, signals.second):
                 readiness.leave()  # who does not care about health is told in words, and comes back elsewhere
                 await _is_quiet(interceptor, signals.second)
@@ -188,10 +190,14 @@ async def _live(
 
 async def _stop(server: grpc.aio.Server, servicers: Sequence[Servicer], health: Health, grace: float) -> None:
     await health.close()
+    _drain(servicers)
+    await server.stop(grace)
+
+
+def _drain(servicers: Sequence[Servicer]) -> None:
     for servicer in servicers:
         if isinstance(servicer, Drains):
             servicer.drain()
-    await server.stop(grace)
 
 
 async def _run_loop(loop: Loop, opened: asyncio.Event, stop: asyncio.Event) -> None:

@@ -13,6 +13,7 @@ from tributary_runtime.channels import open_channel
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import load
+from tributary_runtime.streams import StreamLimits
 from tributary_runtime.workspaces_file import WorkspacesFile
 
 
@@ -27,7 +28,12 @@ async def main(settings: IngestionSettings) -> None:
         admission = Admission(DedupServiceStub(channel), settings.ingestion_dedup_deadline_seconds)
         await serve(
             settings,
-            IngestionServicer(RulesBook(workspaces), admission, clock),
+            IngestionServicer(
+                RulesBook(workspaces),
+                admission,
+                clock,
+                StreamLimits(settings.ingestion_stream_batches, life_seconds=settings.ingestion_stream_seconds),
+            ),
             loops=[workspaces],
             authenticator=Authenticator(workspaces, clock),
             clock=clock,

@@ -1,22 +1,39 @@
 """`IngestionService`: from the contract to the use cases and back, nothing else."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
 
-from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest, IngestEventsResponse
+from tributary.common.v1.status_pb2 import Status
+from tributary.event.v1.verdict_pb2 import EventVerdict
+from tributary.ingestion.v1.ingestion_service_pb2 import (
+    IngestEventsRequest,
+    IngestEventsResponse,
+    StreamEventsRequest,
+    StreamEventsResponse,
+)
 from tributary_ingestion import intake, verdicts
 from tributary_ingestion.admission import Admission
 from tributary_ingestion.workspace_rules import RulesBook
 from tributary_runtime.authentication import current_caller
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import FieldViolation, InvalidRequestError
-from tributary_runtime.interceptors import Access
+from tributary_runtime.errors import FieldViolation, InvalidRequestError, TributaryError
+from tributary_runtime.interceptors import Access, current_parts
+from tributary_runtime.streams import BatchStreams, StreamLimits
 from tributary_runtime.workspaces import Scope
 
 MAX_EVENTS = 1000
+
+_Request = TypeVar("_Request", IngestEventsRequest, StreamEventsRequest)
+
+
+_Batch = IngestEventsRequest | StreamEventsRequest
+"""What both methods take: events, and how to take them."""
+
+
+_LIMITS: Final = StreamLimits()
 
 
 class IngestionServicer:
@@ -26,32 +43,68 @@ class IngestionServicer:
         rules: Of every workspace.
         admission: The way to dedup.
         clock: When calls come.
+        stream_limits: Of `StreamEvents`.
     """
 
     service_name = "tributary.ingestion.v1.IngestionService"
-    rules: Mapping[str, Access] = {"IngestEvents": Scope.INGEST}
+    rules: Mapping[str, Access] = {"IngestEvents": Scope.INGEST, "StreamEvents": Scope.INGEST}
 
-    def __init__(self, rules: RulesBook, admission: Admission, clock: Clock) -> None:
+    def __init__(
+        self, rules: RulesBook, admission: Admission, clock: Clock, stream_limits: StreamLimits = _LIMITS
+    ) -> None:
         self._rules = rules
         self._admission = admission
         self._clock = clock
+        self._streams = BatchStreams(stream_limits)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers with the server.
 
         Requests are parsed here and not by gRPC, which answers INTERNAL to bytes that are no request.
         """
-        handler = grpc.unary_unary_rpc_method_handler(
-            self.ingest_events, response_serializer=IngestEventsResponse.SerializeToString
-        )
-        server.add_generic_rpc_handlers(
-            (grpc.method_handlers_generic_handler(self.service_name, {"IngestEvents": handler}),)
-        )
+        handlers = {
+            "IngestEvents": grpc.unary_unary_rpc_method_handler(
+                self.ingest_events, response_serializer=IngestEventsResponse.SerializeToString
+            ),
+            "StreamEvents": grpc.stream_stream_rpc_method_handler(
+                self.stream_events, response_serializer=StreamEventsResponse.SerializeToString
+            ),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(self.service_name, handlers),))
+
+    def drain(self) -> None:
+        """Sends the callers of streams elsewhere, once what they have begun is answered."""
+        self._streams.drain()
 
     async def ingest_events(self, body: bytes, context: Any) -> IngestEventsResponse:
         """Takes 1-1000 events and answers a verdict for each."""
         receive_micros = self._clock.unix_micros()
-        request = _parse(body)
+        request = _parse(IngestEventsRequest, body)
+        return IngestEventsResponse(verdicts=await self._take(request, receive_micros, context.time_remaining()))
+
+    async def stream_events(self, _requests: Any, context: Any) -> None:
+        """Takes batches of 1-1000 events and answers each."""
+        await self._streams.serve(context, self._answer)
+
+    async def _answer(self, body: bytes) -> StreamEventsResponse:
+        """Returns the answer to one batch of a stream."""
+        receive_micros = self._clock.unix_micros()
+        request = _parse(StreamEventsRequest, body)  # what is none has no number either: this ends the stream
+        number = request.batch_number
+        answer = await current_parts().handle(
+            lambda: self._take(request, receive_micros, None), request.traceparent, batch=number
+        )
+        if isinstance(answer, TributaryError):
+            return StreamEventsResponse(
+                batch_number=number, error=Status.FromString(answer.status().SerializeToString())
+            )
+        return StreamEventsResponse(batch_number=number, verdicts=answer)
+
+    async def _take(
+        self, request: _Batch, receive_micros: int, remaining_seconds: float | None
+    ) -> Sequence[EventVerdict]:
+        """Returns a verdict per event, in order."""
+        _check(request)
         caller = current_caller()
         if request.backfill:
             caller.require(Scope.BACKFILL)
@@ -67,20 +120,25 @@ class IngestionServicer:
                 packed,
                 receive_micros,
                 backfill=request.backfill,
-                remaining_seconds=context.time_remaining(),
+                remaining_seconds=remaining_seconds,
             )
             answers = verdicts.decided(packed, outcomes)
         verdicts.tell(answers)
-        return IngestEventsResponse(verdicts=answers)
+        return answers
 
 
-def _parse(body: bytes) -> IngestEventsRequest:
+def _parse(kind: type[_Request], body: bytes) -> _Request:
     try:
-        request = IngestEventsRequest.FromString(body)
+        return kind.FromString(body)
     except DecodeError as error:
-        message = "The request is no IngestEventsRequest: not protobuf, or a text that is not UTF-8."
+        message = f"The request is no {kind.DESCRIPTOR.name}: not protobuf, or a text that is not UTF-8."
         raise InvalidRequestError(message, reason="REQUEST_MALFORMED") from error
+
+
+def _check(request: _Batch) -> None:
     if not 1 <= len(request.events) <= MAX_EVENTS:
-        description = f"Send 1 to {MAX_EVENTS} events per call."
+        description = f"Send 1 to {MAX_EVENTS} events at a time."
         raise InvalidRequestError(description, [FieldViolation("events", description, "EVENTS_OUT_OF_RANGE")])
-    return request
+    if isinstance(request, StreamEventsRequest) and request.batch_number < 1:
+        description = "Number your batches from 1."
+        raise InvalidRequestError(description, [FieldViolation("batch_number", description, "BATCH_NUMBER_MISSING")])

@@ -14,3 +14,10 @@ class IngestionSettings(ServiceSettings, WithWorkspaces, WithDedup):
 
     ingestion_dedup_deadline_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How long dedup may take over one call; less if the caller waits less."""
+
+    ingestion_stream_batches: Annotated[int, Field(ge=1, le=1024)] = 8
+    """Batches of one stream that are worked on at once; further ones are not read."""
+
+    ingestion_stream_seconds: Annotated[float, Field(gt=0, le=50)] = 45.0
+    """Life of a stream; then its caller opens another, which spreads load over new replicas. At most 50: a connection
+    that is told to go lets streams finish for 60 seconds, and cuts them off then."""

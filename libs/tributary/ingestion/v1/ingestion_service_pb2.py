@@ -22,21 +22,26 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from tributary.common.v1 import status_pb2 as tributary_dot_common_dot_v1_dot_status__pb2
 from tributary.event.v1 import event_pb2 as tributary_dot_event_dot_v1_dot_event__pb2
 from tributary.event.v1 import verdict_pb2 as tributary_dot_event_dot_v1_dot_verdict__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.tributary/ingestion/v1/ingestion_service.proto\x12\x16tributary.ingestion.v1\x1a\x1etributary/event/v1/event.proto\x1a tributary/event/v1/verdict.proto\"i\n\x13IngestEventsRequest\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.tributary.event.v1.Event\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x10\n\x08\x62\x61\x63kfill\x18\x03 \x01(\x08\"J\n\x14IngestEventsResponse\x12\x32\n\x08verdicts\x18\x01 \x03(\x0b\x32 .tributary.event.v1.EventVerdict2}\n\x10IngestionService\x12i\n\x0cIngestEvents\x12+.tributary.ingestion.v1.IngestEventsRequest\x1a,.tributary.ingestion.v1.IngestEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.tributary/ingestion/v1/ingestion_service.proto\x12\x16tributary.ingestion.v1\x1a tributary/common/v1/status.proto\x1a\x1etributary/event/v1/event.proto\x1a tributary/event/v1/verdict.proto\"i\n\x13IngestEventsRequest\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.tributary.event.v1.Event\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x10\n\x08\x62\x61\x63kfill\x18\x03 \x01(\x08\"J\n\x14IngestEventsResponse\x12\x32\n\x08verdicts\x18\x01 \x03(\x0b\x32 .tributary.event.v1.EventVerdict\"\x94\x01\n\x13StreamEventsRequest\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\x03\x12)\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x19.tributary.event.v1.Event\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x10\n\x08\x62\x61\x63kfill\x18\x04 \x01(\x08\x12\x13\n\x0btraceparent\x18\x05 \x01(\t\"\x8c\x01\n\x14StreamEventsResponse\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\x03\x12\x32\n\x08verdicts\x18\x02 \x03(\x0b\x32 .tributary.event.v1.EventVerdict\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1b.tributary.common.v1.Status2\xec\x01\n\x10IngestionService\x12i\n\x0cIngestEvents\x12+.tributary.ingestion.v1.IngestEventsRequest\x1a,.tributary.ingestion.v1.IngestEventsResponse\x12m\n\x0cStreamEvents\x12+.tributary.ingestion.v1.StreamEventsRequest\x1a,.tributary.ingestion.v1.StreamEventsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.ingestion.v1.ingestion_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INGESTEVENTSREQUEST']._serialized_start=140
-  _globals['_INGESTEVENTSREQUEST']._serialized_end=245
-  _globals['_INGESTEVENTSRESPONSE']._serialized_start=247
-  _globals['_INGESTEVENTSRESPONSE']._serialized_end=321
-  _globals['_INGESTIONSERVICE']._serialized_start=323
-  _globals['_INGESTIONSERVICE']._serialized_end=448
+  _globals['_INGESTEVENTSREQUEST']._serialized_start=174
+  _globals['_INGESTEVENTSREQUEST']._serialized_end=279
+  _globals['_INGESTEVENTSRESPONSE']._serialized_start=281
+  _globals['_INGESTEVENTSRESPONSE']._serialized_end=355
+  _globals['_STREAMEVENTSREQUEST']._serialized_start=358
+  _globals['_STREAMEVENTSREQUEST']._serialized_end=506
+  _globals['_STREAMEVENTSRESPONSE']._serialized_start=509
+  _globals['_STREAMEVENTSRESPONSE']._serialized_end=649
+  _globals['_INGESTIONSERVICE']._serialized_start=652
+  _globals['_INGESTIONSERVICE']._serialized_end=888
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from tributary.common.v1 import status_pb2 as _status_pb2
 from tributary.event.v1 import event_pb2 as _event_pb2
 from tributary.event.v1 import verdict_pb2 as _verdict_pb2
 import builtins as _builtins
@@ -77,3 +78,81 @@ class IngestEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IngestEventsResponse: _TypeAlias = IngestEventsResponse  # noqa: Y015
+
+@_typing.final
+class StreamEventsRequest(_message.Message):
+    """A batch of events to take."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BATCH_NUMBER_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    BACKFILL_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    batch_number: _builtins.int
+    """Required. The caller's number of this batch, 1 or more. Never interpreted, only answered: choose it so that you know
+    which batch it was, for example by counting.
+    """
+    validate_only: _builtins.bool
+    """Optional. As in `IngestEventsRequest`, for this batch."""
+    backfill: _builtins.bool
+    """Optional. As in `IngestEventsRequest`, for this batch. Needs the scope `backfill`."""
+    traceparent: _builtins.str
+    """Optional. The W3C traceparent this batch belongs to. Empty: that of the stream's metadata."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
+        """Required. 1-1000 events. Their order has no meaning but for the answer."""
+
+    def __init__(
+        self,
+        *,
+        batch_number: _builtins.int = ...,
+        events: _abc.Iterable[_event_pb2.Event] | None = ...,
+        validate_only: _builtins.bool = ...,
+        backfill: _builtins.bool = ...,
+        traceparent: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "batch_number", b"batch_number", "events", b"events", "traceparent", b"traceparent", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamEventsRequest: _TypeAlias = StreamEventsRequest  # noqa: Y015
+
+@_typing.final
+class StreamEventsResponse(_message.Message):
+    """What became of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BATCH_NUMBER_FIELD_NUMBER: _builtins.int
+    VERDICTS_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    batch_number: _builtins.int
+    """`StreamEventsRequest.batch_number`."""
+    @_builtins.property
+    def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[_verdict_pb2.EventVerdict]:
+        """One per event, in request order. Empty if `error` is set."""
+
+    @_builtins.property
+    def error(self) -> _status_pb2.Status:
+        """Set if the batch failed as a whole, as a call of `IngestEvents` would have: nothing is known of its events. With
+        UNAVAILABLE or RESOURCE_EXHAUSTED, send it again after `RetryInfo.retry_delay`.
+        """
+
+    def __init__(
+        self,
+        *,
+        batch_number: _builtins.int = ...,
+        verdicts: _abc.Iterable[_verdict_pb2.EventVerdict] | None = ...,
+        error: _status_pb2.Status | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_number", b"batch_number", "error", b"error", "verdicts", b"verdicts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamEventsResponse: _TypeAlias = StreamEventsResponse  # noqa: Y015

@@ -41,6 +41,11 @@ class IngestionServiceStub:
                 request_serializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.IngestEventsRequest.SerializeToString,
                 response_deserializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.IngestEventsResponse.FromString,
                 _registered_method=True)
+        self.StreamEvents = channel.stream_stream(
+                '/tributary.ingestion.v1.IngestionService/StreamEvents',
+                request_serializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamEventsRequest.SerializeToString,
+                response_deserializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamEventsResponse.FromString,
+                _registered_method=True)
 
 
 class IngestionServiceServicer:
@@ -60,6 +65,29 @@ class IngestionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamEvents(self, request_iterator, context):
+        """Takes batches of events for as long as the caller has some, and answers each. A batch means what a call of
+        `IngestEvents` means, and fails as such a call does, alone: its answer carries the error and the stream goes on.
+
+        Several batches of a stream are worked on at once, 8 unless the installation says otherwise; further ones are not
+        read until an answer has left, so a caller that sends faster than we store is slowed down by HTTP/2. Answers come
+        when they are ready, in any order: `batch_number` says to which batch.
+
+        A batch without an answer when the stream ends may or may not have been taken: open a new stream and send it again,
+        with the same event ids. What was taken is DUPLICATE then, and nothing is counted twice. Several streams of one
+        caller may overlap.
+
+        OK: the caller has ended its side, and every batch has its answer. UNAVAILABLE: open a new stream after
+        `RetryInfo.retry_delay`; ErrorInfo says why: LEAVING (this process stops) or STREAM_AGED (a stream lives 45 seconds
+        unless the installation says otherwise, so that load spreads over new replicas); before either, what was being worked
+        on is finished and answered. UNAUTHENTICATED, PERMISSION_DENIED: the API key is not, or no longer, good for this.
+        INVALID_ARGUMENT: the bytes of a message were no request, so that nobody knows which batch it was; the batches before
+        it have their answers. RESOURCE_EXHAUSTED: a message was larger than 16 MiB, or there are too many streams.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -67,6 +95,11 @@ def add_IngestionServiceServicer_to_server(servicer, server):
                     servicer.IngestEvents,
                     request_deserializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.IngestEventsRequest.FromString,
                     response_serializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.IngestEventsResponse.SerializeToString,
+            ),
+            'StreamEvents': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamEvents,
+                    request_deserializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamEventsRequest.FromString,
+                    response_serializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -98,6 +131,33 @@ class IngestionService:
             '/tributary.ingestion.v1.IngestionService/IngestEvents',
             tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.IngestEventsRequest.SerializeToString,
             tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.IngestEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamEvents(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/tributary.ingestion.v1.IngestionService/StreamEvents',
+            tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamEventsRequest.SerializeToString,
+            tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

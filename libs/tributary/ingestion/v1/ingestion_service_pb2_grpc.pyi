@@ -43,6 +43,25 @@ class IngestionServiceStub:
     the key lacks the scope `ingest`, or `backfill` where that is set. RESOURCE_EXHAUSTED, UNAVAILABLE: send again after
     `RetryInfo.retry_delay`.
     """
+    StreamEvents: _grpc.StreamStreamMultiCallable[_ingestion_service_pb2.StreamEventsRequest, _ingestion_service_pb2.StreamEventsResponse]
+    """Takes batches of events for as long as the caller has some, and answers each. A batch means what a call of
+    `IngestEvents` means, and fails as such a call does, alone: its answer carries the error and the stream goes on.
+
+    Several batches of a stream are worked on at once, 8 unless the installation says otherwise; further ones are not
+    read until an answer has left, so a caller that sends faster than we store is slowed down by HTTP/2. Answers come
+    when they are ready, in any order: `batch_number` says to which batch.
+
+    A batch without an answer when the stream ends may or may not have been taken: open a new stream and send it again,
+    with the same event ids. What was taken is DUPLICATE then, and nothing is counted twice. Several streams of one
+    caller may overlap.
+
+    OK: the caller has ended its side, and every batch has its answer. UNAVAILABLE: open a new stream after
+    `RetryInfo.retry_delay`; ErrorInfo says why: LEAVING (this process stops) or STREAM_AGED (a stream lives 45 seconds
+    unless the installation says otherwise, so that load spreads over new replicas); before either, what was being worked
+    on is finished and answered. UNAUTHENTICATED, PERMISSION_DENIED: the API key is not, or no longer, good for this.
+    INVALID_ARGUMENT: the bytes of a message were no request, so that nobody knows which batch it was; the batches before
+    it have their answers. RESOURCE_EXHAUSTED: a message was larger than 16 MiB, or there are too many streams.
+    """
 
 @_typing.type_check_only
 class IngestionServiceAsyncStub(IngestionServiceStub):
@@ -58,6 +77,25 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
     INVALID_ARGUMENT: no event, or more than 1000. UNAUTHENTICATED: no API key, or an unknown one. PERMISSION_DENIED:
     the key lacks the scope `ingest`, or `backfill` where that is set. RESOURCE_EXHAUSTED, UNAVAILABLE: send again after
     `RetryInfo.retry_delay`.
+    """
+    StreamEvents: _aio.StreamStreamMultiCallable[_ingestion_service_pb2.StreamEventsRequest, _ingestion_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
+    """Takes batches of events for as long as the caller has some, and answers each. A batch means what a call of
+    `IngestEvents` means, and fails as such a call does, alone: its answer carries the error and the stream goes on.
+
+    Several batches of a stream are worked on at once, 8 unless the installation says otherwise; further ones are not
+    read until an answer has left, so a caller that sends faster than we store is slowed down by HTTP/2. Answers come
+    when they are ready, in any order: `batch_number` says to which batch.
+
+    A batch without an answer when the stream ends may or may not have been taken: open a new stream and send it again,
+    with the same event ids. What was taken is DUPLICATE then, and nothing is counted twice. Several streams of one
+    caller may overlap.
+
+    OK: the caller has ended its side, and every batch has its answer. UNAVAILABLE: open a new stream after
+    `RetryInfo.retry_delay`; ErrorInfo says why: LEAVING (this process stops) or STREAM_AGED (a stream lives 45 seconds
+    unless the installation says otherwise, so that load spreads over new replicas); before either, what was being worked
+    on is finished and answered. UNAUTHENTICATED, PERMISSION_DENIED: the API key is not, or no longer, good for this.
+    INVALID_ARGUMENT: the bytes of a message were no request, so that nobody knows which batch it was; the batches before
+    it have their answers. RESOURCE_EXHAUSTED: a message was larger than 16 MiB, or there are too many streams.
     """
 
 class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -77,6 +115,31 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT: no event, or more than 1000. UNAUTHENTICATED: no API key, or an unknown one. PERMISSION_DENIED:
         the key lacks the scope `ingest`, or `backfill` where that is set. RESOURCE_EXHAUSTED, UNAVAILABLE: send again after
         `RetryInfo.retry_delay`.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamEvents(
+        self,
+        request_iterator: _MaybeAsyncIterator[_ingestion_service_pb2.StreamEventsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_ingestion_service_pb2.StreamEventsResponse], _abc.AsyncIterator[_ingestion_service_pb2.StreamEventsResponse]]:
+        """Takes batches of events for as long as the caller has some, and answers each. A batch means what a call of
+        `IngestEvents` means, and fails as such a call does, alone: its answer carries the error and the stream goes on.
+
+        Several batches of a stream are worked on at once, 8 unless the installation says otherwise; further ones are not
+        read until an answer has left, so a caller that sends faster than we store is slowed down by HTTP/2. Answers come
+        when they are ready, in any order: `batch_number` says to which batch.
+
+        A batch without an answer when the stream ends may or may not have been taken: open a new stream and send it again,
+        with the same event ids. What was taken is DUPLICATE then, and nothing is counted twice. Several streams of one
+        caller may overlap.
+
+        OK: the caller has ended its side, and every batch has its answer. UNAVAILABLE: open a new stream after
+        `RetryInfo.retry_delay`; ErrorInfo says why: LEAVING (this process stops) or STREAM_AGED (a stream lives 45 seconds
+        unless the installation says otherwise, so that load spreads over new replicas); before either, what was being worked
+        on is finished and answered. UNAUTHENTICATED, PERMISSION_DENIED: the API key is not, or no longer, good for this.
+        INVALID_ARGUMENT: the bytes of a message were no request, so that nobody knows which batch it was; the batches before
+        it have their answers. RESOURCE_EXHAUSTED: a message was larger than 16 MiB, or there are too many streams.
         """
 
 def add_IngestionServiceServicer_to_server(servicer: IngestionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
