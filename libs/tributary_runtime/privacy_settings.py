@@ -80,8 +80,8 @@ class RetentionSettings(Declared):
     accept window and a day; unset: as long as these. No effect in this release: it stays as long as these."""
 
     match_key_days: Annotated[int, Field(ge=1, le=400)] = 100
-    """Sealed match keys: as long as the longest correction window of a destination. No effect in this release: none are
-    made."""
+    """Sealed match keys, from the last time their person was seen: as long as the longest correction window of a
+    destination."""
 
     person_event_months: Annotated[int, Field(ge=1, le=120)] = 14
     """Events that can be tied to a person. No effect in this release: nothing is deleted from ClickHouse."""

@@ -5,14 +5,16 @@ never changes; `workspaces_file.py` replaces it as a whole. `workspaces.schema.j
 `workspaces.example.yaml` to a person; tests keep the three together.
 """
 
+import base64
+import binascii
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Annotated, Any, Final, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from tributary_runtime.attribution_settings import AttributionSettings, settings_at
 from tributary_runtime.comparison_settings import DealMatching, FindingDelays, SpendJoin
@@ -22,6 +24,8 @@ from tributary_runtime.destination_settings import Destination
 from tributary_runtime.door_settings import BotAddresses, HumanCheckProvider, KindWithSession, VelocityLimits
 from tributary_runtime.privacy_settings import ConsentDefault, IdentitySettings, RetentionSettings
 from tributary_runtime.secret_references import SecretReference
+
+_DATA_KEY_BYTES: Final = 32
 
 
 class Scope(StrEnum):
@@ -131,12 +135,11 @@ class Workspace(Declared):
     """Makes identity tokens of this workspace unguessable. Never change it: every person would become a stranger."""
 
     data_key: SecretReference | None = None
-    """Wraps the keys that seal match keys per person, 32 bytes in base64; unset: match keys are not kept. No effect in
-    this release: they are never kept."""
+    """Wraps the keys that seal match keys per person, 32 bytes in base64 (`openssl rand -base64 32`); unset: match keys
+    are not kept. To change it, list the old one under `previous_data_keys`."""
 
     previous_data_keys: tuple[SecretReference, ...] = ()
-    """Still unwrap what they wrapped, while a new `data_key` wraps: keep each for the life of match keys. No effect in
-    this release: nothing is wrapped."""
+    """Still unwrap what they wrapped, while a new `data_key` wraps: keep each for the life of match keys."""
 
     api_keys: tuple[ApiKey, ...] = ()
     """Who may call in its name."""
@@ -219,6 +222,27 @@ class Workspace(Declared):
         if any(first is not None and first >= second for first, second in zip(starts, later, strict=False)):
             raise ValueError("attribution: effective_from must grow from entry to entry")
         return self
+
+    @cached_property
+    def wrapping_keys(self) -> tuple[bytes, ...]:
+        """The 32 bytes of `data_key`, then of those before it; empty where match keys are not kept."""
+        if self.data_key is None:
+            return ()
+        return tuple(base64.b64decode(key.reveal()) for key in (self.data_key, *self.previous_data_keys))
+
+    @field_validator("data_key", "previous_data_keys")
+    @classmethod
+    def _check_data_keys(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.context and info.context.get("resolve_secrets") is False:
+            return value
+        for key in value if isinstance(value, tuple) else filter(None, (value,)):
+            try:
+                size = len(base64.b64decode(key.reveal(), validate=True))
+            except binascii.Error:
+                size = 0
+            if size != _DATA_KEY_BYTES:
+                raise ValueError(f"must be {_DATA_KEY_BYTES} bytes in base64, as `openssl rand -base64 32` makes them")
+        return value
 
     @property
     def title(self) -> str:

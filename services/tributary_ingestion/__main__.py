@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceStub
 from tributary_ingestion.admission import Admission
+from tributary_ingestion.match_keys import Sealing
 from tributary_ingestion.servicer import IngestionServicer
 from tributary_ingestion.settings import IngestionSettings
 from tributary_ingestion.workspace_rules import RulesBook
@@ -15,6 +16,8 @@ from tributary_runtime.server import run, serve
 from tributary_runtime.settings import load
 from tributary_runtime.streams import StreamLimits
 from tributary_runtime.workspaces_file import WorkspacesFile
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.data_keys import LazyDataKeys
 
 
 async def main(settings: IngestionSettings) -> None:
@@ -25,11 +28,16 @@ async def main(settings: IngestionSettings) -> None:
         channel = await closing.enter_async_context(open_channel(settings.dedup_target, settings.internal_token))
         gc.freeze()  # what is there now stays: looking through it again and again costs a tenth of the hot path
         gc.set_threshold(20_000, 20, 50)
+        state = await closing.enter_async_context(
+            connect(settings.state_url.get_secret_value(), name="ingestion-state", timeout_seconds=2.0)
+        )
+        sealing = Sealing(LazyDataKeys(state).open, clock)
         admission = Admission(DedupServiceStub(channel), settings.ingestion_dedup_deadline_seconds)
         await serve(
             settings,
             IngestionServicer(
                 RulesBook(workspaces),
+                sealing,
                 admission,
                 clock,
                 StreamLimits(settings.ingestion_stream_batches, life_seconds=settings.ingestion_stream_seconds),

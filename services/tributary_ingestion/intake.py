@@ -22,6 +22,7 @@ from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_ingestion.admitted import join
+from tributary_ingestion.match_keys import PlainMatchKeys, match_keys_of
 from tributary_ingestion.reasons import to_messages
 from tributary_ingestion.sealing import refused_rest, strip
 from tributary_ingestion.touches import touch_of
@@ -78,7 +79,9 @@ class Packed(NamedTuple):
     """What else is claimed, and the conversion the event is of."""
     source_rank: int
     admitted: bytes
-    """A serialised `AdmittedEvent`."""
+    """A serialised `AdmittedEvent`, without its sealed match keys."""
+    match_keys: PlainMatchKeys | None = None
+    """What is still to be sealed."""
 
 
 def take_all(events: Iterable[Event], rules: WorkspaceRules, receive_micros: int, *, backfill: bool) -> list[Packed]:
@@ -135,6 +138,9 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     if not event.event_id:
         event.event_id = event_id
     _settle_time(event, correction)
+    match_keys = None
+    if rules.wrapping_keys and identity.tokens:
+        match_keys = match_keys_of(event, readings, rules.workspace_id, identity.tokens[0])
     strip(event, readings, page, referrer)
     learned = AdmittedEvent(
         verdict=verdict,
@@ -157,7 +163,7 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
         learned.clock_correction_micros = correction
     clicks = click_ids_of(touch) if touch is not None else _NO_CLICKS
     admitted = join(event, learned, evidence, clicks)
-    return Packed(event_id, verdict, reasons, digest, payload_digest, key, rank, admitted)
+    return Packed(event_id, verdict, reasons, digest, payload_digest, key, rank, admitted, match_keys)
 
 
 def _refuse(

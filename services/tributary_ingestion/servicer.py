@@ -16,6 +16,7 @@ from tributary.ingestion.v1.ingestion_service_pb2 import (
 )
 from tributary_ingestion import intake, verdicts
 from tributary_ingestion.admission import Admission
+from tributary_ingestion.match_keys import Sealing
 from tributary_ingestion.workspace_rules import RulesBook
 from tributary_runtime.authentication import current_caller
 from tributary_runtime.clock import Clock
@@ -41,6 +42,7 @@ class IngestionServicer:
 
     Args:
         rules: Of every workspace.
+        sealing: Seals match keys.
         admission: The way to dedup.
         clock: When calls come.
         stream_limits: Of `StreamEvents`.
@@ -50,9 +52,15 @@ class IngestionServicer:
     rules: Mapping[str, Access] = {"IngestEvents": Scope.INGEST, "StreamEvents": Scope.INGEST}
 
     def __init__(
-        self, rules: RulesBook, admission: Admission, clock: Clock, stream_limits: StreamLimits = _LIMITS
+        self,
+        rules: RulesBook,
+        sealing: Sealing,
+        admission: Admission,
+        clock: Clock,
+        stream_limits: StreamLimits = _LIMITS,
     ) -> None:
         self._rules = rules
+        self._sealing = sealing
         self._admission = admission
         self._clock = clock
         self._streams = BatchStreams(stream_limits)
@@ -108,16 +116,15 @@ class IngestionServicer:
         caller = current_caller()
         if request.backfill:
             caller.require(Scope.BACKFILL)
-        packed = intake.take_all(
-            request.events, self._rules.of(caller.workspace_id), receive_micros, backfill=request.backfill
-        )
+        rules = self._rules.of(caller.workspace_id)
+        packed = intake.take_all(request.events, rules, receive_micros, backfill=request.backfill)
         if request.validate_only:
             answers = verdicts.validated(packed)
         else:
             outcomes = await self._admission.admit(
                 caller.workspace_id,
                 caller.key_id,
-                packed,
+                await self._sealing.seal(packed, rules),
                 receive_micros,
                 backfill=request.backfill,
                 remaining_seconds=remaining_seconds,

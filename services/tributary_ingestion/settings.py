@@ -4,10 +4,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from tributary_runtime.settings import ServiceSettings, WithDedup, WithWorkspaces
+from tributary_runtime.settings import ServiceSettings, WithDedup, WithStateStore, WithWorkspaces
 
 
-class IngestionSettings(ServiceSettings, WithWorkspaces, WithDedup):
+class IngestionSettings(ServiceSettings, WithWorkspaces, WithDedup, WithStateStore):
     """The door."""
 
     service: ClassVar[str] = "ingestion"

@@ -29,6 +29,10 @@ class WorkspaceRules:
     expected: Expectations
     payload_digest: Digester
     content_digest: Digester
+    wrapping_keys: tuple[bytes, ...]
+    """The first wraps the data keys that seal match keys, all unwrap them; empty: none are kept."""
+    match_key_seconds: int
+    """How long a data key is kept after its person was seen last."""
     address_token: Callable[[str], str]
     """Client address -> 16 hexadecimal digits, keyed: for velocity rules, without the address."""
 
@@ -87,6 +91,8 @@ def compile_rules(workspace: Workspace) -> WorkspaceRules:
         ),
         payload_digester(_key(pepper, b"trb payload key")),
         content_digester(_key(pepper, b"trb content key")),
+        workspace.wrapping_keys,
+        workspace.retention.match_key_days * 86_400,
         _address_tokens(_key(pepper, b"trb address key")),
     )
 

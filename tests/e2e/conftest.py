@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ class Street:
     stock: Iterator[KeyedWorkspace]
     keys: Mapping[str, str]
     """Keys of one more workspace: one per scope, named after it, and one that has expired."""
+
+
+PERSONAL_DATA_KEY = base64.b64encode(bytes(range(32))).decode()
+"""Of the workspace "personal"."""
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +103,7 @@ class Observed:
 def observed(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[Observed]:
     """An installation that the standard `OTEL_*` variables make send its traces and metrics."""
     own = {"destinations": [inbox.destination("purchase")], "own_domains": ["shop.example"], "default_region": "DE"}
-    settings = {"traced": own, "personal": own}
+    settings = {"traced": own, "personal": {**own, "data_key": {"value": PERSONAL_DATA_KEY}}}
     with (
         running_collector() as collector,
         running_stack(tmp_path_factory.mktemp("observed"), settings, collector.environment) as (stack, keyed),

@@ -28,9 +28,12 @@ from tests.support.shop import (
     named,
     open_shop,
 )
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.verdict_pb2 import EventVerdict
 from tributary.query.v1.query_service_pb2 import GetJourneyRequest
+from tributary_domain.sealing import DataKey, SealError, name_of, wrap
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -259,3 +262,28 @@ def test_no_reply_and_no_webhook_names_anybody(replies: list[Message], observed:
         assert _found(reply.SerializeToString()) == [], reply
     for webhook in observed.inbox.webhooks:
         assert _found(webhook.body + repr(webhook.headers).encode()) == []
+
+
+def _sealed(observed: Observed) -> bytes:
+    """Returns what was sealed of the accepted order, from the raw event in ClickHouse."""
+    (row,) = observed.stack.clickhouse.execute(
+        "SELECT hex(admitted) FROM events FINAL WHERE workspace = 'personal' AND event_id = 'p-1' FORMAT TSV"
+    ).split()
+    return AdmittedEvent.FromString(bytes.fromhex(row)).sealed_match_keys
+
+
+def test_match_keys_are_kept_sealed_and_go_with_the_persons_key(replies: list[Message], observed: Observed) -> None:
+    sealed = _sealed(observed)
+    name = name_of(sealed)
+    with redis.Redis(port=observed.stack.installation.ports["redis"]) as client:
+        (key,) = client.scan_iter(match=f"*data-key:personal|{name.hex()}", count=10_000)
+        wrapped = client.get(key)
+        assert isinstance(wrapped, bytes)
+        plain = MatchKeys.FromString(DataKey("personal", name, wrapped, [bytes(range(32))]).open(sealed))
+        assert (plain.identifiers.email, plain.identifiers.phone) == (EMAIL, PHONE)
+        assert plain.identifiers.address.street == ADDRESS
+        assert 0 < client.ttl(key) <= 100 * 86_400
+        client.delete(key)
+    fresh = wrap(b"n" * 32, bytes(range(32)))  # what the next event of the same person would be sealed under
+    with pytest.raises(SealError):
+        DataKey("personal", name, fresh, [bytes(range(32))]).open(sealed)

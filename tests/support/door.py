@@ -65,6 +65,7 @@ def running_door(
     dedup_port, ingestion_port = free_port(), free_port()
     environment = {
         "TRIBUTARY_LOG_URL": redis_url,
+        "TRIBUTARY_STATE_URL": redis_url,
         "TRIBUTARY_CLICKHOUSE_URL": clickhouse_url,
         "TRIBUTARY_WORKSPACES_FILE": str(file),
         "TRIBUTARY_DEDUP_TARGET": f"127.0.0.1:{dedup_port}",

@@ -38,6 +38,7 @@ class DemoWorkspace:
             "id": WORKSPACE,
             "name": "Demo shop",
             "pepper": {"value": secrets.token_hex(32)},
+            "data_key": {"value": base64.b64encode(secrets.token_bytes(32)).decode()},
             "api_keys": [
                 {"id": self.key_id, "sha256": self.key_sha256, "scopes": ["ingest", "backfill", "query", "admin"]}
             ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
 
 import yaml
@@ -24,6 +25,7 @@ def render_local_workspaces(key: NewKey) -> str:
         "id": LOCAL_WORKSPACE,
         "name": "Local",
         "pepper": {"value": secrets.token_hex(32)},
+        "data_key": {"value": base64.b64encode(secrets.token_bytes(32)).decode()},
         "api_keys": [{"id": key.id, "sha256": key.sha256, "scopes": [scope.value for scope in Scope]}],
     }
     return _HEADER + yaml.safe_dump({"workspaces": [workspace]}, sort_keys=False)

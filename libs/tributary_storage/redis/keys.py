@@ -13,6 +13,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | log   | `trb:{l3}:dead:<group>`                    | stream | 30 days                    | its group   |
 | state | `trb:{p3}:journey:<person key>`            | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:click:<workspace>|<number>`      | string | longest send window        | attribution |
+| state | `trb:{p3}:data-key:<workspace>|<name>`     | string | life of match keys         | ingestion   |
 | state | `trb:{c3}:conversion:<ws>|<conversion id>` | hash   | lookback + order window    | attribution |
 | state | `trb:{c3}:conversions`                     | stream | replay horizon             | attribution |
 | state | `trb:{c3}:dead:<group>`                    | stream | 30 days                    | its group   |
@@ -82,6 +83,11 @@ def journey(shard: int, person_key: str) -> str:
 def click(shard: int, number: str) -> str:
     """Returns the text of a click id, by its number in journeys (workspace included)."""
     return f"trb:{{p{shard}}}:click:{number}"
+
+
+def data_key(shard: int, name: str) -> str:
+    """Returns the wrapped key that seals the match keys of one identity token (workspace included in the name)."""
+    return f"trb:{{p{shard}}}:data-key:{name}"
 
 
 def conversion(shard: int, conversion_id: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain.channel import click_ids_of
@@ -347,3 +348,54 @@ def test_a_kind_of_touchpoint_unknown_here_is_a_visit() -> None:
     event = a_visit(referrer_url="https://www.paypal.com/")
     event.touchpoint.kind = 99  # type: ignore[assignment]
     assert pack(event)[1].channel_evidence.rule == "ignored_referrer"
+
+
+DATA_KEY = {"value": "a" * 43 + "="}
+
+
+def match_keys(event: Event, **settings: Any) -> MatchKeys | None:
+    packed, _ = pack(event, rules(**{"data_key": DATA_KEY, **settings}))
+    return None if packed.match_keys is None else MatchKeys.FromString(packed.match_keys.plain)
+
+
+def test_match_keys_of_an_order_are_what_its_caller_sent() -> None:
+    order = a_purchase()
+    order.identifiers.email, order.identifiers.customer_id = "Ann@Example.com ", "c-1"
+    order.identifiers.address.city = "Graz"
+    found = match_keys(order)
+    assert found is not None
+    assert (found.identifiers.email, found.identifiers.customer_id) == ("Ann@Example.com ", "c-1")
+    assert found.identifiers.address.city == "Graz"
+    assert pack(order, rules(data_key=DATA_KEY))[1].event.HasField("identifiers") is False
+
+
+@pytest.mark.parametrize(
+    ("observer", "kept"),
+    [
+        pytest.param(0, ("203.0.113.9", BROWSER), id="a touchpoint's, unless said otherwise, are the browser's"),
+        pytest.param(1, ("203.0.113.9", BROWSER), id="browser"),
+        pytest.param(3, ("203.0.113.9", BROWSER), id="forwarded"),
+        pytest.param(4, None, id="a backend's address and agent are not the person's"),
+    ],
+)
+def test_address_and_agent_are_kept_where_they_are_the_persons(observer: int, kept: tuple[str, str] | None) -> None:
+    visit = a_visit(client_ip="203.0.113.9")
+    visit.context.observed_by = observer
+    found = match_keys(visit)
+    assert (None if found is None else (found.client_ip, found.user_agent)) == kept
+
+
+def test_nothing_is_gathered_where_the_workspace_has_no_data_key() -> None:
+    order = a_purchase()
+    order.identifiers.email = "ann@example.com"
+    assert pack(order)[0].match_keys is None
+
+
+def test_match_keys_of_one_person_have_the_key_of_the_most_telling_identifier() -> None:
+    visit, order = a_visit(client_ip="203.0.113.9"), a_purchase()
+    for event in (visit, order):
+        event.identifiers.visitor_id = "v-1"
+        event.identifiers.customer_id = "c-1"
+    own = rules(data_key=DATA_KEY)
+    names = {packed.match_keys.name for event in (visit, order) if (packed := pack(event, own)[0]).match_keys}
+    assert len(names) == 1

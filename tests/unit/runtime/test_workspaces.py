@@ -90,14 +90,14 @@ SAYS_NO_EFFECT = {name for name, about in declared_settings().items() if NO_EFFE
 
 
 def test_settings_without_effect_are_those_we_know() -> None:
-    expected = {"data_key", "counting", "value_basis", "source_rank", "renewal_credit", "value", "value_model"}
+    expected = {"counting", "value_basis", "source_rank", "renewal_credit", "value", "value_model"}
     expected |= {"live_events_per_second", "backlog_percent", "amount_tolerance_percent", "date_tolerance_days"}
     expected |= {"customer_ids_per_person", "identifiers_per_type", "flagged_cluster_size", "refused_cluster_size"}
     expected |= {"shared_device_customers", "shared_device_days", "consent_defaults"}
-    expected |= {"previous_data_keys", "events_per_second", "bytes_per_second", "live_percent"}
+    expected |= {"events_per_second", "bytes_per_second", "live_percent"}
     expected |= {"velocity", "human_checks", "bot_addresses", "spend", "due_days", "own_creators"}
     expected |= {"pending_value_hours", "unmatched_adjustment_days", "renewals", "journey_days"}
-    expected |= {"match_key_days", "person_event_months", "ledger_years", "erasure"}
+    expected |= {"person_event_months", "ledger_years", "erasure"}
     assert expected == SAYS_NO_EFFECT
 
 

@@ -1,0 +1,127 @@
+"""Data keys: what match keys are sealed under, one per identity token, wrapped by the workspace's own.
+
+Destroying one is what erases a person's match keys everywhere. A key that nobody has sealed with for its life is gone,
+and with it the possibility to read what it sealed. About 150 bytes per person. Fails closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import redis.asyncio
+
+from tributary_domain.shards import shard_of_key
+from tributary_storage.redis import keys
+from tributary_storage.redis.epoch import require_epoch
+from tributary_storage.redis.scripts import Script
+from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
+
+_OBTAIN: Final = Script("obtain_data_keys")
+_REWRAP: Final = Script("rewrap_data_keys")
+
+Name = tuple[str, bytes]
+"""Workspace id, and the data key's name (`sealing.key_name`)."""
+
+
+class DataKeys:
+    """The wrapped data keys in the state store.
+
+    Args:
+        client: The Redis of role state.
+        shards: Of its epoch.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, shards: int) -> None:
+        self._client = client
+        self._shards = shards
+
+    async def obtain(self, candidates: Mapping[Name, bytes], life_seconds: int) -> dict[Name, bytes]:
+        """Returns the stored key of each name; a candidate is stored where there is none. Renews their lives.
+
+        Args:
+            candidates: A new wrapped data key per name.
+            life_seconds: How long they are kept from now on.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        names = list(candidates)
+        pieces = [self._piece(name, candidates[name]) for name in names]
+        calls, positions = in_calls(pieces, head=[life_seconds])
+        found: dict[Name, bytes] = {}
+        for of_call, answers in zip(positions, await run(self._client, _OBTAIN, calls), strict=True):
+            for position, wrapped in zip(of_call, answers, strict=True):
+                found[names[position]] = wrapped
+        return found
+
+    async def rewrap(self, changes: Mapping[Name, tuple[bytes, bytes]]) -> None:
+        """Replaces wrapped keys by the same keys wrapped otherwise, where nobody changed them since they were read.
+
+        Args:
+            changes: Per name as it was read, and as it shall be stored.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        calls, _ = in_calls(self._piece(name, *change) for name, change in changes.items())
+        await run(self._client, _REWRAP, calls)
+
+    async def read(self, names: Sequence[Name]) -> dict[Name, bytes]:
+        """Returns the stored keys of some names, without those that are gone. Renews nothing.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for name in names:
+            pipeline.get(self._piece(name).name)
+        try:
+            answers = await pipeline.execute() if names else []
+        except redis.RedisError as error:
+            raise failed(error) from error
+        return {name: wrapped for name, wrapped in zip(names, answers, strict=True) if wrapped is not None}
+
+    async def destroy(self, names: Sequence[Name]) -> int:
+        """Destroys the keys of some names: what they sealed is unreadable from now on. Returns how many there were.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; some may be gone.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for name in names:
+            pipeline.delete(self._piece(name).name)
+        try:
+            return sum(await pipeline.execute()) if names else 0
+        except redis.RedisError as error:
+            raise failed(error) from error
+
+    def _piece(self, name: Name, *arguments: bytes) -> Piece:
+        workspace, digest = name
+        text = f"{workspace}|{digest.hex()}"
+        shard = shard_of_key(text, self._shards)
+        return Piece(shard, keys.data_key(shard, text), arguments)
+
+
+class LazyDataKeys:
+    """The store of data keys, found when first asked for: who seals nothing needs no state store.
+
+    Args:
+        client: The Redis of role state.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+        self._opened: DataKeys | None = None
+
+    async def open(self) -> DataKeys:
+        """Returns the store.
+
+        Raises:
+            StorageUnavailableError: The state store does not answer.
+            PreconditionError: It was never migrated.
+        """
+        if self._opened is None:
+            epoch = await require_epoch(self._client, "state")
+            self._opened = DataKeys(self._client, epoch.shards)
+        return self._opened

@@ -1,0 +1,147 @@
+"""What a destination can recognise a person by: gathered before the event is stripped, sealed before it is stored.
+
+The one rule: it leaves this process only under the data key of the event's first identity token. Without that key,
+because the state store does not answer, nothing is accepted: an order without its match keys could never be recognised,
+and nobody would know.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.dedup.v1.match_keys_pb2 import MatchKeys
+from tributary.event.v1.context_pb2 import OBSERVER_BACKEND, OBSERVER_BROWSER, OBSERVER_UNSPECIFIED
+from tributary.event.v1.event_pb2 import Event
+from tributary_domain import texts
+from tributary_domain.sealing import KEY_BYTES, NONCE_BYTES, DataKey, SealError, key_name, wrap
+from tributary_ingestion.admitted import varint
+from tributary_runtime.clock import Clock
+from tributary_runtime.errors import PreconditionError
+
+if TYPE_CHECKING:  # intake makes what is sealed here
+    from tributary_ingestion.intake import Packed
+    from tributary_ingestion.workspace_rules import WorkspaceRules
+    from tributary_storage.redis.data_keys import DataKeys
+
+_TAG: Final = bytes((AdmittedEvent.SEALED_MATCH_KEYS_FIELD_NUMBER << 3 | 2,))
+_TELLING: Final = frozenset(("customer_id", "email", "email_sha256", "phone", "phone_sha256"))
+_TELLING_AT: Final = tuple(at for at, name in enumerate(texts.IDENTIFIERS.names) if name in _TELLING)
+
+_GENERATION_SECONDS: Final = 1_800
+"""How long a data key is used without asking the store; at most twice as long. A key that was destroyed meanwhile seals
+what nobody can read."""
+_GENERATION_KEYS: Final = 100_000
+
+
+class PlainMatchKeys(NamedTuple):
+    """What is to be sealed, and under which key."""
+
+    name: bytes
+    """Of the data key."""
+    plain: bytes
+    """A serialised `MatchKeys`."""
+
+
+def match_keys_of(event: Event, readings: texts.Readings, workspace: str, identity_token: str) -> PlainMatchKeys | None:
+    """Returns what is to be sealed of an event that has not been stripped; None if nothing in it tells who it was.
+
+    Args:
+        event: As sent.
+        readings: Its texts.
+        workspace: Whose event it is.
+        identity_token: Its most telling one.
+    """
+    named = readings.get(texts.IDENTIFIERS)
+    context = readings.get(texts.CONTEXT)
+    client_ip = user_agent = ""
+    observer = event.context.observed_by if context is not None else OBSERVER_UNSPECIFIED
+    if observer == OBSERVER_UNSPECIFIED:
+        observer = OBSERVER_BROWSER if event.HasField("touchpoint") else OBSERVER_BACKEND
+    if context is not None and observer != OBSERVER_BACKEND:
+        client_ip, user_agent = context[0][:2]
+    is_named = texts.ADDRESS in readings or (named is not None and any(named[0][at] for at in _TELLING_AT))
+    if not (is_named or client_ip or user_agent):
+        return None
+    keys = MatchKeys(client_ip=client_ip, user_agent=user_agent, observed_by=observer)
+    if named is not None:
+        keys.identifiers.CopyFrom(event.identifiers)
+        keys.identifiers.DiscardUnknownFields()
+    return PlainMatchKeys(key_name(workspace, identity_token), keys.SerializeToString())
+
+
+class Sealing:
+    """Seals the match keys of packed events.
+
+    Args:
+        data_keys: Returns the store of data keys; raises `StorageUnavailableError` while there is none.
+        clock: Ages what is cached.
+    """
+
+    def __init__(self, data_keys: Callable[[], Awaitable["DataKeys"]], clock: Clock) -> None:
+        self._data_keys = data_keys
+        self._clock = clock
+        self._born = clock.monotonic_seconds()
+        self._young: dict[tuple[str, bytes], DataKey] = {}
+        self._old: dict[tuple[str, bytes], DataKey] = {}
+
+    async def seal(self, packed: Sequence["Packed"], rules: "WorkspaceRules") -> Sequence["Packed"]:
+        """Returns the events with what was to be sealed as part of `admitted`; asks the store only for new people.
+
+        Raises:
+            StorageUnavailableError: A data key is not known here and the state store does not answer.
+        """
+        names = {one.match_keys.name for one in packed if one.match_keys is not None}
+        if not names:
+            return packed
+        keys = await self._keys(names, rules)
+        nonces = memoryview(os.urandom(NONCE_BYTES * len(packed)))
+        sealed: list[Packed] = []
+        for at, one in enumerate(packed):
+            if one.match_keys is None:
+                sealed.append(one)
+                continue
+            nonce = bytes(nonces[at * NONCE_BYTES : (at + 1) * NONCE_BYTES])
+            field = keys[one.match_keys.name].seal(one.match_keys.plain, nonce)
+            admitted = b"".join((one.admitted, _TAG, varint(len(field)), field))
+            sealed.append(one._replace(admitted=admitted, match_keys=None))
+        return sealed
+
+    async def _keys(self, names: Iterable[bytes], rules: "WorkspaceRules") -> dict[bytes, DataKey]:
+        self._age()
+        workspace, young, old = rules.workspace_id, self._young, self._old
+        found: dict[bytes, DataKey] = {}
+        missing: dict[tuple[str, bytes], bytes] = {}
+        for name in names:
+            key = young.get((workspace, name)) or old.get((workspace, name))
+            if key is not None:
+                found[name] = key
+            else:
+                missing[workspace, name] = wrap(os.urandom(KEY_BYTES), rules.wrapping_keys[0])
+        if missing:
+            store = await self._data_keys()
+            stored = await store.obtain(missing, rules.match_key_seconds)
+            for (_, name), wrapped in stored.items():
+                found[name] = self._young[workspace, name] = _data_key(name, wrapped, rules)
+            stale = {
+                place: (wrapped, renewed) for place, wrapped in stored.items() if (renewed := found[place[1]].rewrapped)
+            }
+            await store.rewrap(stale)
+        return found
+
+    def _age(self) -> None:
+        now = self._clock.monotonic_seconds()
+        if now - self._born > _GENERATION_SECONDS or len(self._young) > _GENERATION_KEYS:
+            self._old = self._young if now - self._born <= 2 * _GENERATION_SECONDS else {}
+            self._young, self._born = {}, now
+
+
+def _data_key(name: bytes, wrapped: bytes, rules: "WorkspaceRules") -> DataKey:
+    try:
+        return DataKey(rules.workspace_id, name, wrapped, rules.wrapping_keys)
+    except SealError as error:
+        message = (
+            f"data_key of workspace {rules.workspace_id} is not the one that earlier match keys were sealed under; "
+            "list that one under previous_data_keys."
+        )
+        raise PreconditionError(message, subject="data_key", reason="DATA_KEY_CHANGED") from error

@@ -1,0 +1,146 @@
+"""Data keys are made once, live on while their person is seen, and are gone for good when destroyed."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+from tests.support.stores import create_test_epoch, running_redis
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.dedup.v1.match_keys_pb2 import MatchKeys
+from tributary.event.v1.event_pb2 import Event
+from tributary_domain.sealing import DataKey, SealError, key_name, name_of
+from tributary_ingestion.intake import Packed, take_all
+from tributary_ingestion.match_keys import Sealing
+from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.errors import PreconditionError, StorageUnavailableError
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.data_keys import DataKeys, LazyDataKeys
+
+KEY = bytes(range(32))
+NAMES = [("shop", key_name("shop", f"visitor:{number}")) for number in range(50)]
+NOW = 1_795_000_000_000_000
+
+
+@pytest.fixture
+async def client(migrated_redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with connect(migrated_redis_url, name="test") as opened:
+        yield opened
+
+
+@pytest.fixture
+def store(client: redis.asyncio.Redis) -> DataKeys:
+    return DataKeys(client, 4)
+
+
+def rules(key: bytes = KEY, *previous: bytes) -> WorkspaceRules:
+    first, *rest = ({"value": base64.b64encode(one).decode()} for one in (key, *previous))
+    workspace = {"id": "shop", "pepper": {"value": "p" * 16}, "data_key": first, "previous_data_keys": rest}
+    return compile_rules(Workspace.model_validate(workspace))
+
+
+def orders(*emails: str) -> list[Packed]:
+    events = []
+    for email in emails:
+        event = Event()
+        event.event_time.FromMicroseconds(NOW)
+        event.conversion.name = "purchase"
+        event.identifiers.email = email
+        events.append(event)
+    return take_all(events, rules(), NOW, backfill=False)
+
+
+def sealed(packed: Sequence[Packed]) -> list[bytes]:
+    return [AdmittedEvent.FromString(one.admitted).sealed_match_keys for one in packed]
+
+
+async def test_of_two_that_make_a_key_at_once_both_get_the_same(store: DataKeys) -> None:
+    first, second = await asyncio.gather(
+        store.obtain(dict.fromkeys(NAMES, b"1"), 60), store.obtain(dict.fromkeys(NAMES, b"2"), 60)
+    )
+    assert first == second == await store.read(NAMES)
+
+
+async def test_a_key_lives_on_from_the_last_time_it_was_obtained(store: DataKeys, client: redis.asyncio.Redis) -> None:
+    await store.obtain({NAMES[0]: b"1"}, 60)
+    await store.obtain({NAMES[0]: b"2"}, 6_000)
+    (key,) = [key async for key in client.scan_iter("*data-key*")]
+    assert 60 < await client.ttl(key) <= 6_000
+
+
+async def test_a_destroyed_key_is_gone_and_the_next_is_another(store: DataKeys) -> None:
+    await store.obtain({NAMES[0]: b"1", NAMES[1]: b"1"}, 60)
+    assert await store.destroy(NAMES[:1]) == 1
+    assert await store.read(NAMES[:2]) == {NAMES[1]: b"1"}
+    assert await store.obtain({NAMES[0]: b"2"}, 60) == {NAMES[0]: b"2"}
+
+
+async def test_sealed_events_are_read_with_the_stored_keys_by_whoever_has_the_workspaces(
+    store: DataKeys, client: redis.asyncio.Redis
+) -> None:
+    sealing = Sealing(LazyDataKeys(client).open, SystemClock())
+    emails = ["ann@example.com", "bob@example.com", "ann@example.com"]
+    fields = sealed(await sealing.seal(orders(*emails), rules()))
+    wrapped = await store.read([("shop", name_of(field)) for field in fields])
+    assert len(wrapped) == 2
+    for email, field in zip(emails, fields, strict=True):
+        name = name_of(field)
+        plain = DataKey("shop", name, wrapped["shop", name], [KEY]).open(field)
+        assert MatchKeys.FromString(plain).identifiers.email == email
+
+
+async def test_after_destruction_what_was_sealed_is_read_by_nobody(
+    store: DataKeys, client: redis.asyncio.Redis
+) -> None:
+    (field,) = sealed(await Sealing(LazyDataKeys(client).open, SystemClock()).seal(orders("ann@example.com"), rules()))
+    name = ("shop", name_of(field))
+    await store.destroy([name])
+    (later,) = sealed(await Sealing(LazyDataKeys(client).open, SystemClock()).seal(orders("ann@example.com"), rules()))
+    fresh = DataKey("shop", name_of(later), (await store.read([name]))[name], [KEY])
+    assert MatchKeys.FromString(fresh.open(later)).identifiers.email == "ann@example.com"
+    with pytest.raises(SealError):
+        fresh.open(field)
+
+
+async def test_a_changed_workspace_key_is_told_and_seals_nothing(client: redis.asyncio.Redis) -> None:
+    await Sealing(LazyDataKeys(client).open, SystemClock()).seal(orders("ann@example.com"), rules())
+    with pytest.raises(PreconditionError, match="data_key of workspace shop"):
+        await Sealing(LazyDataKeys(client).open, SystemClock()).seal(orders("ann@example.com"), rules(bytes(32)))
+
+
+async def test_after_the_workspace_key_was_changed_people_move_to_the_new_one(
+    store: DataKeys, client: redis.asyncio.Redis
+) -> None:
+    (before,) = sealed(await Sealing(LazyDataKeys(client).open, SystemClock()).seal(orders("ann@example.com"), rules()))
+    renewed = rules(bytes(32), KEY)
+    await Sealing(LazyDataKeys(client).open, SystemClock()).seal(orders("ann@example.com"), renewed)
+    name = ("shop", name_of(before))
+    stored = (await store.read([name]))[name]
+    assert DataKey("shop", name[1], stored, [bytes(32)]).open(before)
+
+
+async def test_a_key_that_was_replaced_meanwhile_is_not_rewrapped(store: DataKeys) -> None:
+    await store.obtain({NAMES[0]: b"1"}, 60)
+    await store.rewrap({NAMES[0]: (b"0", b"2")})
+    assert await store.read(NAMES[:1]) == {NAMES[0]: b"1"}
+
+
+async def test_without_the_store_nobody_new_is_sealed_and_nothing_is_accepted(tmp_path: Path) -> None:
+    with ExitStack() as running:
+        server = running.enter_context(running_redis(tmp_path))
+        async with connect(server.url, name="test") as client:
+            await create_test_epoch(server.url)
+            sealing = Sealing(LazyDataKeys(client).open, SystemClock())
+            await sealing.seal(orders("ann@example.com"), rules())
+            running.close()
+            assert all(sealed(await sealing.seal(orders("ann@example.com"), rules())))
+            with pytest.raises(StorageUnavailableError):
+                await sealing.seal(orders("bob@example.com"), rules())
