@@ -61,38 +61,7 @@ class Admission:
             UnavailableError: Dedup does not answer, or refuses because it might forget.
             OverloadedError: The event log is full.
         """
-        context = admitted_events_pb2.AcceptContext(
-            api_key_id=api_key_id,
-            backfill=backfill,
-            channel_rules_version=CHANNEL_RULES_VERSION,
-        )
-        context.receive_time.FromMicroseconds(receive_micros)
-        request = dedup_service_pb2.AdmitEventsRequest(
-            workspace=workspace,
-            accept_context=context,
-            events=[one.admitted for one in packed],
-            lane=dedup_service_pb2.LANE_BULK if backfill else dedup_service_pb2.LANE_LIVE,
-        )
-        add = request.claims.add
-        for one in packed:
-            key = one.key
-            if key.order_digest:
-                add(
-                    event_digest=one.event_digest,
-                    payload_digest=one.payload_digest,
-                    payload_digest_version=PAYLOAD_DIGEST_VERSION,
-                    verdict=one.verdict,
-                    order_digest=key.order_digest,
-                    value_digest=key.value_digest,
-                    source_rank=one.source_rank,
-                )
-            else:
-                add(
-                    event_digest=one.event_digest,
-                    payload_digest=one.payload_digest,
-                    payload_digest_version=PAYLOAD_DIGEST_VERSION,
-                    verdict=one.verdict,
-                )
+        request = to_request(workspace, api_key_id, packed, receive_micros, backfill=backfill)
         timeout = self._deadline_seconds
         if remaining_seconds is not None:
             timeout = min(timeout, max(remaining_seconds * _MARGIN, 0.001))
@@ -101,6 +70,45 @@ class Admission:
         except grpc.aio.AioRpcError as failure:
             raise _told(error_of(failure)) from failure
         return response.outcomes
+
+
+def to_request(
+    workspace: str, api_key_id: str, packed: Sequence[Packed], receive_micros: int, *, backfill: bool
+) -> dedup_service_pb2.AdmitEventsRequest:
+    """Returns what dedup is asked; see `Admission.admit`."""
+    context = admitted_events_pb2.AcceptContext(
+        api_key_id=api_key_id,
+        backfill=backfill,
+        channel_rules_version=CHANNEL_RULES_VERSION,
+    )
+    context.receive_time.FromMicroseconds(receive_micros)
+    request = dedup_service_pb2.AdmitEventsRequest(
+        workspace=workspace,
+        accept_context=context,
+        events=[one.admitted for one in packed],
+        lane=dedup_service_pb2.LANE_BULK if backfill else dedup_service_pb2.LANE_LIVE,
+    )
+    add = request.claims.add
+    for one in packed:
+        key = one.key
+        if key.order_digest:
+            add(
+                event_digest=one.event_digest,
+                payload_digest=one.payload_digest,
+                payload_digest_version=PAYLOAD_DIGEST_VERSION,
+                verdict=one.verdict,
+                order_digest=key.order_digest,
+                value_digest=key.value_digest,
+                source_rank=one.source_rank,
+            )
+        else:
+            add(
+                event_digest=one.event_digest,
+                payload_digest=one.payload_digest,
+                payload_digest_version=PAYLOAD_DIGEST_VERSION,
+                verdict=one.verdict,
+            )
+    return request
 
 
 def _told(error: TributaryError) -> TributaryError:
