@@ -47,7 +47,8 @@ class Agent(NamedTuple):
     name: str
     """As it calls itself: "Googlebot"; empty for a human."""
     category: str
-    """"search", "ai", "monitor", "library" and the like; "other" for a bot of no known kind; empty for a human."""
+    """"search", "ai", "monitor", "scraper" and the like; "other" for a bot of no known kind; "library" for a program;
+    empty for a human."""
 
 
 _HUMAN: Final = Agent(AgentKind.HUMAN, "", "")
@@ -57,7 +58,7 @@ _CATEGORIES: Final = {
     "search-engine": "search",
     "monitoring": "monitor",
     "social-preview": "preview",
-    "http-library": "library",
+    "http-library": "scraper",
     "feed-reader": "feed",
     "browser-automation": "automation",
     "advertising": "advertising",
@@ -71,12 +72,27 @@ _CATEGORIES: Final = {
 _IN_APP_BROWSERS: Final = frozenset({"Viber"})
 """Patterns of crawler-user-agents that also match the app's built-in browser, which a human holds."""
 
+_HUMAN_APPS: Final = re.compile(r"\bbaiduboxapp\b|^Avant Browser/")
+"""What is-bot takes for a bot: an app's built-in browser, and a browser that names its home page."""
+
 _LIBRARY = re.compile(
-    r"^(?:python-requests|python-urllib|python-httpx|aiohttp|httpx|okhttp|go-http-client|java[/-]|apache-httpclient|"
-    r"axios|node-fetch|undici|guzzle|php/|ruby|faraday|rest-client|dart/|libwww-perl|reqwest|curl|wget|grpc-|"
-    r"postmanruntime|resttemplate|ktor)",
-    re.IGNORECASE,
+    r"""^(?:
+    python(?:-(?:requests|urllib3?|httpx|httplib2)/|/\d)|python-urllib|aiohttp|httpx|pycurl/|grequests/|boto3/|
+    okhttp|java(?:[/-]|$)|apache-http(?:async)?client|ahc/|jersey/|google-http-java-client|
+    resttemplate|reactornetty|unirest-java|vert\.x-webclient|ktor|akka-http|dispatch/|
+    go-http-client|go-resty|go\ http\ package|go\ 1\.1\ package\ http|fasthttp|
+    axios|node-fetch|node-superagent|node-urllib|undici|needle/|got[/\ (]|request\.js|electron-fetch|
+    guzzle|php-curl-class|symfony|pear\ httprequest|http_request2|zend|drupal|
+    ruby|faraday|rest-client|http\.rb/|httpclient/|typhoeus|
+    dart/|hackney/|reqwest|ureq/|libwww-perl|http-tiny/|restsharp|cpp-httplib|libcurl|curl(?:[/\ ]|$)|wget[/\ ]|grpc-|
+    postmanruntime|httpie/
+    )""",
+    re.IGNORECASE | re.VERBOSE,
 )
+"""How the HTTP libraries of backends begin their user agents. A framework for crawling (Scrapy, colly) is none."""
+
+_CONTACT = re.compile(r"\+https?://(?!github\.com/)")
+"""Who gives an address for complaints crawls, whatever library it uses."""
 
 _CRAWLERS: Final = tuple(
     (re.compile(entry["pattern"]), _CATEGORIES.get(next(iter(entry.get("tags", ())), ""), "other"))
@@ -98,16 +114,22 @@ def classify_user_agent(user_agent: str) -> Agent:
     Agent(kind=<AgentKind.BOT: 'bot'>, name='Googlebot', category='search')
     """
     found = _LIBRARY.match(user_agent)
-    if found is not None:
-        return Agent(AgentKind.LIBRARY, found[0].strip(" /-"), "library")
+    if found is not None and _CONTACT.search(user_agent) is None:
+        return Agent(AgentKind.LIBRARY, found[0].strip(" /-("), "library")
     if any(chunk.search(user_agent) for chunk in _ANY_CRAWLER):
         for pattern, category in _CRAWLERS:
             found = pattern.search(user_agent)
             if found is not None:
-                kind = AgentKind.LIBRARY if category == "library" else AgentKind.BOT
-                return Agent(kind, _tidy(found[0]), category)
+                return Agent(AgentKind.BOT, _tidy(found[0]), category)
     name = _BOTS.find(user_agent)
-    return Agent(AgentKind.BOT, _tidy(name), "other") if name is not None else _HUMAN
+    if name is None or _HUMAN_APPS.search(user_agent) is not None:
+        return _HUMAN
+    return Agent(AgentKind.BOT, _tidy(name) or _product(user_agent), "other")
+
+
+def _product(user_agent: str) -> str:
+    """Returns the first word, for a bot that was recognised by what is no name."""
+    return _tidy(user_agent.partition("/")[0].partition(" ")[0])
 
 
 def _tidy(name: str) -> str:

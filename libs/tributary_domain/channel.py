@@ -3,10 +3,11 @@
 Only direct evidence counts here; what a session hands down is decided later, because late events change sessions.
 The one rule is the order of the questions, first answer wins:
 
-1. does the visitor only return (own site, payment, sign-on, mail or survey page)? Then it is no new touch;
+1. does the visitor only return (own site, payment, sign-on, mail or survey page)? Then it is no new touch, unless the
+   page itself proves a new one: a campaign's parameters beside a mailbox, an ad's click id beside the same site;
 2. a coupon that belongs to a partner, a click id that proves an ad or an affiliate;
 3. UTM parameters, of the event or of the page;
-4. a click id that proves less (Meta adds `fbclid` to organic links too);
+4. a click id that proves less (Meta adds `fbclid` to organic links too), a parameter that only mails carry;
 5. the ad that was named, the mail that was opened, the referrer;
 6. nothing: direct.
 
@@ -19,6 +20,7 @@ from typing import Final, NamedTuple
 from tributary_domain.channel_groups import AI_MEDIUM, DIRECT, default_channel
 from tributary_domain.channel_lists import (
     IGNORED_REFERRERS,
+    MAIL_REFERRERS,
     Category,
     category_of_host,
     category_of_source,
@@ -28,7 +30,8 @@ from tributary_domain.channel_lists import (
 from tributary_domain.channel_rules import ChannelRuleLike, CompiledRules
 from tributary_domain.urls import NO_URL, Url
 
-CHANNEL_RULES_VERSION: Final = 1
+CHANNEL_RULES_VERSION: Final = 2
+"""Grows with every change of a rule or a list, so that it can be seen by which touches were classified."""
 
 VISIT, CLICK, IMPRESSION, ENGAGED_VIEW, OPEN, COUPON = range(1, 7)
 """As `event.v1.TouchpointKind`."""
@@ -144,6 +147,9 @@ _HINTS: Final[Mapping[str, _Family]] = {
 }
 """Click ids that prove where the link stood, but not that anybody paid."""
 
+_PROOF_IDS: Final = frozenset(_PROOFS) - {"gad_source"}
+_MAIL_IDS: Final = frozenset({"mc_cid", "hsenc", "kx"})
+
 _NETWORKS: Final[Mapping[str, tuple[str, Category]]] = {
     "search": ("cpc", Category.SEARCH),
     "google_search": ("cpc", Category.SEARCH),
@@ -192,6 +198,7 @@ class ChannelClassifier:
         key = (
             touch.kind,
             page.host,
+            page.mailer,
             page.path if self._rules else "",
             touch.referrer.host,
             touch.utm,
@@ -217,9 +224,14 @@ class ChannelClassifier:
         utm = {**page.utm, **own_utm}
         if touch.kind <= VISIT and (host or touch.landing is False):
             if host and is_within(host, self._ignored) and not is_within(host, self._own):
-                return _continued("ignored_referrer", host, utm_ignored=False)
-            is_own = bool(host) and self._is_own(host, page.host)
-            if touch.landing is False or (is_own and not touch.landing):
+                if not (is_within(host, MAIL_REFERRERS) and _is_campaign(utm, clicks)):
+                    return _continued("ignored_referrer", host, utm_ignored=False)
+                host = ""
+            is_declared = bool(host) and is_within(host, self._own)
+            is_own = is_declared or (bool(host) and _is_same_site(host, page.host))
+            if touch.landing is False or (
+                is_own and not touch.landing and (is_declared or _PROOF_IDS.isdisjoint(clicks))
+            ):
                 return _continued("own_site" if is_own else "no_landing", host, utm_ignored=bool(utm))
             if is_own:
                 host = ""
@@ -235,7 +247,7 @@ class ChannelClassifier:
             if named is not None:
                 position, channel, sub_channel = named
                 rule = f"workspace:{position}"
-        from_page = bool(page.utm or page.click_ids) and not (own_utm or touch.click_ids)
+        from_page = bool(page.utm or page.click_ids or page.mailer) and not (own_utm or touch.click_ids)
         return ChannelEvidence(
             channel,
             sub_channel,
@@ -251,14 +263,6 @@ class ChannelClassifier:
             False,
             False,
         )
-
-    def _is_own(self, host: str, page_host: str) -> bool:
-        if is_within(host, self._own):
-            return True
-        if not page_host:
-            return False
-        here, there = page_host.removeprefix("www."), host.removeprefix("www.")
-        return here == there or here.endswith(f".{there}") or there.endswith(f".{here}")
 
     def _trace(
         self, touch: Touch, host: str, clicks: Mapping[str, str], utm: Mapping[str, str]
@@ -278,6 +282,8 @@ class ChannelClassifier:
             for family, hint in _HINTS.items():
                 if family in clicks:
                     return hint.source, hint.medium, hint.category, f"click_id:{family}"
+        if touch.page.mailer:
+            return touch.page.mailer, "email", Category.NONE, "mail_parameter"
         ad = touch.ad
         if ad.destination:
             source = ad.destination.lower()
@@ -288,6 +294,18 @@ class ChannelClassifier:
         if host:
             return _by_referrer(host)
         return "(direct)", "(none)", Category.NONE, "direct"
+
+
+def _is_same_site(host: str, page_host: str) -> bool:
+    if not page_host:
+        return False
+    here, there = page_host.removeprefix("www."), host.removeprefix("www.")
+    return here == there or here.endswith(f".{there}") or there.endswith(f".{here}")
+
+
+def _is_campaign(utm: Mapping[str, str], clicks: Mapping[str, str]) -> bool:
+    """Tells whether a page opened from a mailbox was linked in a campaign's mail; an ad's click id is an old one."""
+    return bool(utm) or not _MAIL_IDS.isdisjoint(clicks)
 
 
 def _proven(

@@ -56,10 +56,13 @@ SOURCE_CATEGORIES: Final = _sources()
 
 _HOSTS, _STEMS = _referrers()
 
-IGNORED_REFERRERS: Final = frozenset(
-    host for group in _read("ignored_referrers.json")["hosts"].values() for host in group
-)
+_IGNORED: Final[Mapping[str, list[str]]] = _read("ignored_referrers.json")["hosts"]
+
+IGNORED_REFERRERS: Final = frozenset(host for group in _IGNORED.values() for host in group)
 """Payment, 3-D Secure, sign-on, mail and survey pages: a visitor only returns from there."""
+
+MAIL_REFERRERS: Final = frozenset(_IGNORED["mail"])
+"""Of these, mailboxes: from there a visitor returns to confirm an address, or comes by a link of a campaign."""
 
 
 def is_within(host: str, domains: Iterable[str] | frozenset[str]) -> bool:

@@ -4,11 +4,11 @@ Most events carry a query string, so it is walked once for all three. The one ru
 anything is stored, and what is cut is never needed to classify.
 """
 
-import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 
+from tributary_domain.personal import IN_URL, holds_address, may_hold_address
 from tributary_domain.texts import CLICK_ID_CHARACTERS
 
 UTM: Final = "utm"
@@ -35,6 +35,9 @@ _PERSONAL_PARAMETERS = """
 """
 
 
+_MAILERS: Final = {"mc_eid": "mailchimp", "mkt_tok": "marketo", "_kx": "klaviyo", "vero_id": "vero"}
+"""Personal parameter that only the links of a mailing carry -> who sends it. It is cut out; where it is from stays."""
+
 _PARAMETERS: Final[dict[str, tuple[str, str]]] = {
     **{name: (UTM, name.removeprefix("utm_")) for name in _UTM_PARAMETERS.split()},
     **{name: (CLICK, name) for name in _CLICK_ID_PARAMETERS.split()},
@@ -42,9 +45,6 @@ _PARAMETERS: Final[dict[str, tuple[str, str]]] = {
     **{name: (PERSONAL, name) for name in _PERSONAL_PARAMETERS.split()},
 }
 """Parameter, in lower case -> (what it is, its name)."""
-
-_EMAIL = re.compile(r"[^/?#&=\s]+(?:@|%(?:25)*40)[^/?#&=\s@]+\.[A-Za-z]{2,}", re.IGNORECASE)
-"""Encoded however often: a link within a link is."""
 
 _KEPT_URL_CHARACTERS: Final = 256
 
@@ -64,6 +64,8 @@ class Url(NamedTuple):
     """The URL without personal data."""
     is_cut: bool
     """Whether `cleaned` is another text than the one that was read."""
+    mailer: str = ""
+    """Who sent the mail whose link this is, where a personal parameter says so; empty otherwise."""
 
 
 NO_URL: Final = Url("", "", {}, {}, "", False)
@@ -80,6 +82,7 @@ def read_url(url: str) -> Url:
     """
     if not url:
         return NO_URL
+    is_personal = may_hold_address(url)
     _, separator, rest = url.partition("://")
     if not separator:
         rest = url
@@ -88,34 +91,49 @@ def read_url(url: str) -> Url:
     authority, slash, path = address.partition("/")
     utm: dict[str, str] = {}
     click_ids: dict[str, str] = {}
-    is_personal = "@" in url or "%40" in url or "2540" in url
+    mailer = ""
     if not is_personal and "=" in fragment:
         is_personal = any(map(_is_personal, fragment.split("&")))
     if query:
         known = _PARAMETERS
         for pair in query.split("&"):
             name, _, value = pair.partition("=")
-            found = known.get(name) or known.get(name.lower())
+            found = known.get(name) or known.get(_plain_name(name))
             if found is None or not value:
                 continue
             kind, name = found
             if kind is PERSONAL:
                 is_personal = True
+                mailer = mailer or _MAILERS.get(name, "")
                 continue
             if "%" in value or "+" in value:
                 value = unquote_plus(value)
+            if is_personal and holds_address(value):
+                continue
             if kind is UTM:
-                if not is_personal or _EMAIL.search(value) is None:
-                    utm[name] = value[:CLICK_ID_CHARACTERS]
+                utm[name] = value[:CLICK_ID_CHARACTERS]
             elif len(value) <= CLICK_ID_CHARACTERS:
                 click_ids[name] = value
     if is_personal:
         authority = _without_user(authority)
-    host = authority.partition(":")[0].lower()
+    host = _host(authority)
     if is_personal:
         cleaned = _without_personal_data(url)
-        return Url(host, _EMAIL.sub("-", slash + path), utm, click_ids, cleaned, cleaned != url)
+        return Url(host, IN_URL.sub("-", slash + path), utm, click_ids, cleaned, cleaned != url, mailer)
     return Url(host, slash + path, utm, click_ids, url, False)
+
+
+def _plain_name(name: str) -> str:
+    """Returns the name of a parameter as the tables have it: in lower case, and decoded where it was encoded."""
+    return (unquote_plus(name) if "%" in name else name).lower()
+
+
+def _host(authority: str) -> str:
+    """Returns the host without its port, in lower case and without the dot of the root."""
+    host = authority.lower()
+    if ":" in host:
+        host = host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
+    return host.rstrip(".")
 
 
 @lru_cache(8_192)
@@ -139,8 +157,8 @@ def _without_personal_data(url: str) -> str:
         hash_sign = fragment = ""
     authority = _without_user(authority)
     return (
-        f"{scheme}{separator}{authority}{slash}{_EMAIL.sub('-', path)}{mark if kept else ''}{kept}"
-        f"{hash_sign}{_EMAIL.sub('-', fragment)}"
+        f"{scheme}{separator}{authority}{slash}{IN_URL.sub('-', path)}{mark if kept else ''}{kept}"
+        f"{hash_sign}{IN_URL.sub('-', fragment)}"
     )
 
 
@@ -150,8 +168,8 @@ def _without_user(authority: str) -> str:
 
 def _is_personal(pair: str) -> bool:
     name, _, value = pair.partition("=")
-    kind, _ = _PARAMETERS.get(name.lower(), ("", ""))
+    kind, _ = _PARAMETERS.get(_plain_name(name), ("", ""))
     if kind == PERSONAL and value:
         return True
     # As it stands too: a "+" that is meant, as in ann+shop@example.com, is a blank only to whoever decodes it.
-    return _EMAIL.search(pair) is not None or _EMAIL.search(unquote_plus(pair)) is not None
+    return holds_address(pair) or ("%" in pair and holds_address(unquote_plus(pair)))

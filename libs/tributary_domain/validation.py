@@ -11,6 +11,7 @@ from tributary_domain.event_shape import EventLike, MomentLike
 from tributary_domain.event_times import AcceptWindow, read_micros
 from tributary_domain.ids import CONVERSION_PREFIX, RESERVED_EVENT_PREFIXES
 from tributary_domain.money import is_currency
+from tributary_domain.personal import holds_address
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.texts import (
     CLICK_IDS,
@@ -19,7 +20,6 @@ from tributary_domain.texts import (
     HUMAN_CHECK,
     Readings,
     TextGroup,
-    looks_personal,
     personal,
 )
 
@@ -215,7 +215,7 @@ def _check_properties(event: EventLike, expected: Expectations, found: list[Reas
         elif len(value) > 1024:
             message = "A property's value has at most 1024 characters."
             found.append(Reason(ReasonCode.FIELD_TOO_LONG, "properties", message))
-        elif looks_personal(value) or looks_personal(name):
+        elif holds_address(value) or holds_address(name):
             found.append(personal("properties"))
 
 

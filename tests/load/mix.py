@@ -1,8 +1,8 @@
 """The mix of DESIGN section 12: what the events of a benchmark are.
 
-600-byte events: 90 % touchpoints with page URL, referrer, UTM and one of 2 000 user agents; 8 % conversions with customer
-id, hashed e-mail and order id; 2 % others. 10 % are sent again, 5 % carry a raw e-mail address and phone number. The one
-rule: the same seed gives the same bytes.
+600-byte events: 90 % touchpoints with page URL, referrer, UTM and one of 2 000 user agents; 8 % conversions with
+customer id, hashed e-mail and order id; 2 % others. 10 % are sent again, 5 % carry a raw e-mail address and phone
+number. The one rule: the same seed gives the same bytes.
 """
 
 from __future__ import annotations

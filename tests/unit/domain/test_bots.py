@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tributary_domain.bots import AgentKind, Observer, classify_user_agent, judge_user_agent
+from tributary_domain.bots import USER_AGENTS_KEPT, AgentKind, Observer, classify_user_agent, judge_user_agent
 from tributary_domain.reasons import ReasonCode
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "user_agents.json").read_text())
@@ -15,25 +16,58 @@ GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.
 BROWSER = "Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 
 
-def share(label: str, *kinds: AgentKind) -> float:
-    agents = [classify_user_agent(case["ua"]) for case in VECTORS[label]]
-    return sum(agent.kind in kinds for agent in agents) / len(agents)
+HELD_OUT = json.loads((Path(__file__).parents[2] / "vectors" / "user_agents_held_out.json").read_text())
+
+SEEN = {label: [case["ua"] for case in VECTORS[label]] for label in ("bots", "humans", "ai_crawlers")}
 
 
-def test_every_bot_of_the_vectors_is_told_from_a_human() -> None:
-    assert share("bots", AgentKind.BOT, AgentKind.LIBRARY) == 1.0
+def kinds(agents: list[str]) -> Counter[AgentKind]:
+    return Counter(classify_user_agent(agent).kind for agent in agents)
 
 
-def test_programs_among_the_bots_are_few() -> None:
-    assert share("bots", AgentKind.LIBRARY) <= 0.06
+@pytest.mark.parametrize(
+    "agents",
+    [
+        pytest.param(SEEN["bots"], id="of the vectors"),
+        pytest.param(SEEN["ai_crawlers"], id="AI crawlers of the vectors"),
+        pytest.param(HELD_OUT["bots"], id="of a list not looked at before"),
+    ],
+)
+def test_at_least_99_in_100_bots_are_bots_apart_from_the_http_libraries_among_them(agents: list[str]) -> None:
+    found = kinds(agents)
+    assert found[AgentKind.BOT] >= 0.99 * (len(agents) - found[AgentKind.LIBRARY])
+    assert found[AgentKind.LIBRARY] <= 0.03 * len(agents)
 
 
-def test_at_most_six_in_a_thousand_browsers_are_called_bots() -> None:
-    assert share("humans", AgentKind.BOT, AgentKind.LIBRARY) <= 0.006
+@pytest.mark.parametrize(
+    "agents",
+    [
+        pytest.param(SEEN["humans"], id="of the vectors"),
+        pytest.param(HELD_OUT["humans"], id="of lists not looked at before"),
+    ],
+)
+def test_at_most_1_in_100_browsers_is_called_a_bot_or_a_library(agents: list[str]) -> None:
+    assert len(agents) == 500
+    assert kinds(agents)[AgentKind.HUMAN] >= 0.99 * len(agents)
 
 
-def test_every_ai_crawler_is_a_bot() -> None:
-    assert share("ai_crawlers", AgentKind.BOT) == 1.0
+def test_a_library_is_a_warning_unless_it_crawls() -> None:
+    found = kinds(HELD_OUT["libraries"])
+    assert found[AgentKind.LIBRARY] >= 0.9 * len(HELD_OUT["libraries"])
+    assert found[AgentKind.HUMAN] == 0
+    for crawls in ("Scrapy/1.0.3 (+http://scrapy.org)", "Python-urllib/2.7 (+http://ella.juls.savba.sk/aranea_about)"):
+        assert classify_user_agent(crawls).kind is AgentKind.BOT
+
+
+def test_every_bot_has_a_name_and_a_category() -> None:
+    for agent in SEEN["bots"] + HELD_OUT["bots"]:
+        found = classify_user_agent(agent)
+        assert found.name
+        assert found.category
+
+
+def test_answers_are_kept_for_a_bounded_number_of_user_agents() -> None:
+    assert classify_user_agent.cache_info().maxsize == USER_AGENTS_KEPT
 
 
 @pytest.mark.parametrize(

@@ -197,6 +197,39 @@ def test_a_visitor_who_only_returns_is_no_new_touch(referrer: str) -> None:
     assert (evidence.rule, evidence.continues_session) == ("ignored_referrer", True)
 
 
+@pytest.mark.parametrize(
+    ("page", "channel", "rule"),
+    [
+        ("https://shop.example/?utm_source=news&utm_medium=email", "Email", "utm"),
+        ("https://shop.example/?mc_cid=7&mc_eid=8", "Email", "click_id:mc_cid"),
+        ("https://shop.example/?gclid=old", "", "ignored_referrer"),
+        ("https://shop.example/confirm?code=1", "", "ignored_referrer"),
+    ],
+)
+def test_a_newsletter_opened_in_a_mailbox_is_a_touch_and_a_confirmation_is_none(
+    page: str, channel: str, rule: str
+) -> None:
+    evidence = classify(page, "https://mail.google.com/mail/u/0/")
+    assert (evidence.channel, evidence.rule, evidence.continues_session) == (channel, rule, not channel)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "source"), [("mkt_tok", "marketo"), ("mc_eid", "mailchimp"), ("_kx", "klaviyo"), ("vero_id", "vero")]
+)
+def test_a_parameter_that_only_mails_carry_is_email_and_not_direct(parameter: str, source: str) -> None:
+    evidence = classify(f"https://shop.example/?{parameter}=secret")
+    assert (evidence.channel, evidence.source, evidence.rule) == ("Email", source, "mail_parameter")
+    assert evidence.referrer_recovered
+
+
+def test_an_ads_click_id_is_stronger_than_a_referrer_that_is_only_the_same_site() -> None:
+    page = "https://shop.example/?gclid=1&utm_source=x"
+    assert classify(page, "https://www.shop.example/").rule == "click_id:gclid"
+    assert classify("https://shop.example/?fbclid=1", "https://shop.example/").rule == "own_site"
+    declared = ChannelClassifier(own_domains=["shop.example"])
+    assert classify(page, "https://www.shop.example/", classifier=declared).rule == "own_site"
+
+
 def test_a_page_view_within_the_own_site_is_no_new_touch_and_its_utm_is_ignored() -> None:
     evidence = classify("https://www.shop.example/a?utm_source=banner", "https://shop.example/")
     assert (evidence.rule, evidence.continues_session, evidence.utm_ignored) == ("own_site", True, True)

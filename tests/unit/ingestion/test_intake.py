@@ -10,7 +10,7 @@ from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
-from tributary_domain.channel import click_ids_of
+from tributary_domain.channel import CHANNEL_RULES_VERSION, click_ids_of
 from tributary_domain.ids import conversion_id, event_digest, order_digest
 from tributary_domain.texts import read_texts
 from tributary_domain.urls import read_referrer, read_url
@@ -87,7 +87,7 @@ def test_a_touchpoint_carries_what_the_door_learned() -> None:
     assert [(one.family, one.value, one.click_time.ToMicroseconds()) for one in evidence.click_ids] == [
         ("gclid", "G1", NOW)
     ]
-    assert evidence.rules_version == 1
+    assert evidence.rules_version == CHANNEL_RULES_VERSION
     assert admitted.identity_tokens[0].startswith("visitor:")
     assert admitted.payload_digest == b"\x01" + packed.payload_digest
     assert admitted.source_rank == 1

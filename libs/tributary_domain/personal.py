@@ -1,0 +1,73 @@
+r"""What looks like an e-mail address in a text that is no place for one, however it is spelt.
+
+An `@` may be percent-encoded (once for every link within a link), written as a character reference, or be the
+full-width one; the domain may be an international one, plain, encoded, or in punycode. The one rule: the patterns cost
+linear time, whatever the text, and are only asked where a cheap test has found what every address has.
+"""
+
+import re
+from typing import Final
+
+_TWICE: Final = "%(?:25)*"
+"""A percent sign, encoded however often."""
+
+_AT: Final = (
+    rf"(?:[@\uFF20\uFE6B]|{_TWICE}(?:u00)?40|{_TWICE}EF{_TWICE}BC{_TWICE}A0|&(?:amp;)*(?:#0*64|#x0*40|commat);|\\u0040)"
+)
+_DOT: Final = rf"(?:[.\u3002\uFF0E]|{_TWICE}2E|{_TWICE}E3{_TWICE}80{_TWICE}82)"
+_LETTER: Final = rf"(?:[^\W\d_]|{_TWICE}[C-F][0-9A-F])"
+"""A letter, or the first byte of one that is encoded."""
+
+_DOMAIN_CHARACTERS: Final = 253
+
+IN_TEXT: Final = re.compile(
+    rf"[^\s@/:]{_AT}[^\s@/]{{1,{_DOMAIN_CHARACTERS}}}?{_DOT}{_LETTER}(?:{_TWICE}[89AB][0-9A-F])*{_LETTER}",
+    re.IGNORECASE,
+)
+"""Finds one in a text; "sold @ 5.99" and "https://x.org/@ann" are none."""
+
+WHOLE: Final = re.compile(
+    rf"(?<![^\s<>()\[\],;:\"'=/])[^\s<>()\[\],;:\"'=/]+?{_AT}[^\s@/]{{1,{_DOMAIN_CHARACTERS}}}?{_DOT}"
+    rf"{_LETTER}(?:{_TWICE}[89AB][0-9A-F])*{_LETTER}[^\s,;<>()\[\]\"'/]*",
+    re.IGNORECASE,
+)
+"""The whole of one, to be cut out of a text."""
+
+IN_URL: Final = re.compile(
+    rf"(?<![^/?#&=\s])[^/?#&=\s]+?{_AT}[^/?#&=\s@]{{1,{_DOMAIN_CHARACTERS}}}?{_DOT}"
+    rf"{_LETTER}(?:{_TWICE}[89AB][0-9A-F])*{_LETTER}[^/?#&=\s]*",
+    re.IGNORECASE,
+)
+"""The whole part of a URL that holds one: of its path, or a value of its query."""
+
+
+def may_hold_address(text: str) -> bool:
+    """Tells whether a text has what every spelling of an `@` has; false for nearly all texts, and quick."""
+    if "@" in text or "40" in text:
+        return True
+    if "64;" in text or "commat;" in text:
+        return True
+    if "%" in text and ("64%" in text or "commat%" in text or "A0" in text.upper()):
+        return True
+    return not text.isascii() and ("\uff20" in text or "\ufe6b" in text)
+
+
+def holds_address(text: str) -> bool:
+    """Tells whether a text holds what looks like an e-mail address.
+
+    >>> holds_address("ann@example.com"), holds_address("sold @ 5.99"), holds_address("https://x.org/@ann")
+    (True, False, False)
+    >>> holds_address("next=ann%2540example.com"), holds_address("ann&#64;example%2Ecom"), holds_address("ann@почта.рф")
+    (True, True, True)
+    """
+    return may_hold_address(text) and IN_TEXT.search(text) is not None
+
+
+def without_addresses(text: str) -> str:
+    """Cuts e-mail addresses out of a text that is for people.
+
+    >>> without_addresses("Engraving: for ann@example.com, with love")
+    'Engraving: for -, with love'
+    """
+    cut = WHOLE.sub("-", text)
+    return "-" if holds_address(cut) else cut
