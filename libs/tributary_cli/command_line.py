@@ -15,6 +15,7 @@ import click
 from tributary_cli.errors import CommandError
 
 _COMMANDS = {
+    "classify": ("tributary_cli.classify", "Say which channel visits are, why, and which are bots."),
     "demo": ("tributary_cli.demo.command", "Show everything with realistic traffic and prove the numbers."),
     "doctor": ("tributary_cli.doctor", "Say what is reachable, what is misconfigured, and what to do."),
     "keys": ("tributary_cli.keys", "Make API keys."),

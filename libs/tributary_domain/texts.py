@@ -34,6 +34,10 @@ class TextGroup:
     is_kept: bool
     """Whether they are stored as they are: then they must not hold an e-mail address."""
 
+    def limit(self, name: str) -> int:
+        """Returns the most characters of one of its fields."""
+        return self.limits[self.names.index(name)]
+
     def field(self, position: int) -> str:
         """Returns the path of one of its fields."""
         return f"{self.path}.{self.names[position]}" if self.path else self.names[position]

@@ -13,6 +13,7 @@ from tributary_domain.event_times import MICROS, AcceptWindow
 from tributary_domain.identifiers import Identification
 from tributary_domain.payloads import Digester, content_digester, payload_digester
 from tributary_domain.validation import Expectations
+from tributary_runtime.workspace_channels import channels_of
 from tributary_runtime.workspaces import Workspace
 from tributary_runtime.workspaces_file import WorkspacesFile
 
@@ -75,9 +76,7 @@ def compile_rules(workspace: Workspace) -> WorkspaceRules:
     return WorkspaceRules(
         workspace.id,
         Identification(pepper, workspace.default_region, frozenset(workspace.identity.blocked_identifiers)),
-        ChannelClassifier(
-            workspace.own_domains, workspace.ignored_referrers, workspace.channel_rules, workspace.coupons
-        ),
+        channels_of(workspace),
         Expectations(
             AcceptWindow(
                 accept.event_days * _DAY,

@@ -1,0 +1,83 @@
+"""`tributary classify`: says of visits, one per line, which channel they are and why, and whether a bot made them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tributary_cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from tributary_runtime.workspaces import Workspace
+
+
+@click.command()
+@click.option(
+    "--workspaces-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="TRIBUTARY_WORKSPACES_FILE",
+    show_envvar=True,
+    help="workspaces.yaml, for a workspace's own domains, rules and address lists.",
+)
+@click.option("--workspace", metavar="ID", help="Which workspace of the file; unset: the only one.")
+@click.option("--details", is_flag=True, help="Say more: warnings, what was recovered, what the user agent is.")
+@click.pass_context
+def classify(ctx: click.Context, workspaces_file: Path | None, workspace: str | None, details: bool) -> None:
+    """Classify visits from standard input, by the rules of the door.
+
+    One JSON object per line, with any of user_agent, client_ip, page_url, referrer_url, utm_source, utm_medium and
+    utm_campaign; other fields are passed over. Each is answered at once by a line with channel, source, medium,
+    campaign, click_ids, bot, bot_name and rule: the rule that decided. What is empty is null; a visit that is no new
+    touch (a return from a payment page, a step inside the own site) has no channel. A line that cannot be read is
+    answered by an object with `error`, and the exit status is then 1.
+    """
+    from tributary_cli.visit_lines import BadLineError, read_lines, read_visit  # heavy: `--help` does without
+    from tributary_cli.visit_lines import classify as classify_visit
+    from tributary_domain.channel import ChannelClassifier
+    from tributary_runtime.workspace_channels import channels_of
+
+    declared = _find(workspaces_file, workspace)
+    channels = channels_of(declared) if declared is not None else ChannelClassifier()
+    bad = 0
+    for number, line in enumerate(read_lines(sys.stdin.buffer), start=1):
+        if not line.strip():
+            continue
+        try:
+            answer = classify_visit(read_visit(line), channels, lambda _: "", details=details)
+        except BadLineError as error:
+            bad += 1
+            answer = {"line": number, "field": error.field or None, "error": str(error)}
+        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
+        sys.stdout.flush()  # who asks line by line is answered line by line
+    if bad:
+        click.echo(f"{bad} lines could not be read.", err=True)
+        ctx.exit(1)
+
+
+def _find(file: Path | None, workspace_id: str | None) -> Workspace | None:
+    if file is None:
+        if workspace_id is None:
+            return None
+        message = f"The rules of workspace {workspace_id} are in no file."
+        raise CommandError(message, "Name the file: --workspaces-file workspaces.yaml.")
+    from tributary_runtime.workspaces_file import InvalidWorkspacesError, parse_workspaces
+
+    try:
+        workspaces = parse_workspaces(file, resolve_secrets=False)
+    except InvalidWorkspacesError as error:
+        message = f"{file} cannot be used."
+        raise CommandError(message, "Mend what is wrong with it.", "\n".join(error.problems)) from error
+    if workspace_id is not None:
+        found = workspaces.by_id.get(workspace_id)
+        if found is None:
+            message = f"{file} has no workspace {workspace_id}."
+            raise CommandError(message, f"It has: {', '.join(workspaces.by_id) or 'none'}.")
+        return found
+    if len(workspaces.workspaces) != 1:
+        message = f"{file} has {len(workspaces.workspaces)} workspaces."
+        raise CommandError(message, "Say which one: --workspace ID.")
+    return workspaces.workspaces[0]

@@ -1,0 +1,126 @@
+"""JSON Lines of visits: what is known of each -> its channel, and whether a bot made it.
+
+The rules are the door's own. A line that is no visit is said with its number and never stops the others; nothing is
+kept of a line once it is answered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO, Final
+
+from tributary_domain.bots import AgentKind, Observer, judge_user_agent
+from tributary_domain.channel import CHANNEL_RULES_VERSION, VISIT, ChannelClassifier, Touch, click_ids_of
+from tributary_domain.texts import CLICK_ID_CHARACTERS, CONTEXT
+from tributary_domain.urls import read_referrer, read_url
+
+MAX_LINE_BYTES: Final = 65_536
+
+FIELDS: Final = {
+    **{name: CONTEXT.limit(name) for name in ("user_agent", "client_ip", "page_url", "referrer_url")},
+    **dict.fromkeys(("utm_source", "utm_medium", "utm_campaign"), CLICK_ID_CHARACTERS),
+}
+"""What a line may have -> its most characters."""
+
+AddressBook = Callable[[str], str]
+"""Address -> the list it is on; empty for none."""
+
+
+class BadLineError(ValueError):
+    """A line is no visit.
+
+    Args:
+        message: What is wrong with it.
+        field: The field to blame; empty if the line is no JSON object at all.
+    """
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def read_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Yields the lines of a file as they come; of one that is too long only its beginning."""
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        yield line
+        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE_BYTES + 1)
+
+
+def read_visit(line: bytes) -> dict[str, str]:
+    """Reads what is known of a visit; what is null is left out, and so is what is none of `FIELDS`.
+
+    Raises:
+        BadLineError: It is no JSON object, or a field is no text or is too long.
+    """
+    if len(line) > MAX_LINE_BYTES:
+        message = f"is longer than {MAX_LINE_BYTES} bytes"
+        raise BadLineError(message)
+    try:
+        said: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        message = "is no JSON"
+        raise BadLineError(message) from None
+    if not isinstance(said, dict):
+        message = "is no JSON object"
+        raise BadLineError(message)
+    visit = {name: said[name] for name in FIELDS if said.get(name) is not None}
+    for name, value in visit.items():
+        if not isinstance(value, str):
+            message = "is no text"
+            raise BadLineError(message, name)
+        if len(value) > FIELDS[name]:
+            message = f"is longer than {FIELDS[name]} characters"
+            raise BadLineError(message, name)
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            message = "is no Unicode text"
+            raise BadLineError(message, name)
+    return visit
+
+
+def classify(
+    visit: dict[str, str], channels: ChannelClassifier, listed: AddressBook, *, details: bool
+) -> dict[str, Any]:
+    """Returns what is decided of a visit, as the door would; what is empty is `None`.
+
+    Args:
+        visit: As `read_visit` returns it.
+        channels: Of the workspace.
+        listed: On which list an address is.
+        details: Whether to add what a marketer rarely asks for.
+    """
+    utm = tuple(visit.get(f"utm_{name}", "") for name in ("source", "medium", "campaign"))
+    page, referrer = read_url(visit.get("page_url", "")), read_referrer(visit.get("referrer_url", ""))
+    touch = Touch(VISIT, page, referrer, utm if any(utm) else ())
+    evidence = channels.classify(touch)
+    user_agent = visit.get("user_agent", "")
+    agent, reason = judge_user_agent(user_agent, Observer.BROWSER, is_touchpoint=bool(user_agent))
+    address_list = listed(visit.get("client_ip", ""))
+    is_bot = agent.kind is AgentKind.BOT or bool(address_list)
+    answer: dict[str, Any] = {
+        "channel": evidence.channel or None,
+        "source": evidence.source or None,
+        "medium": evidence.medium or None,
+        "campaign": evidence.campaign or None,
+        "click_ids": dict(click_ids_of(touch)) or None,
+        "bot": is_bot,
+        "bot_name": ((agent.name if agent.kind is AgentKind.BOT else "") or address_list or None) if is_bot else None,
+        "rule": evidence.rule,
+    }
+    if details:
+        answer |= {
+            "sub_channel": evidence.sub_channel or None,
+            "campaign_id": evidence.campaign_id or None,
+            "referrer_host": evidence.referrer_host or None,
+            "referrer_recovered": evidence.referrer_recovered,
+            "continues_session": evidence.continues_session,
+            "agent_kind": agent.kind.value if user_agent else None,
+            "agent_category": agent.category or None,
+            "address_list": address_list or None,
+            "warnings": [reason.code.value] if reason is not None and not is_bot else [],
+            "rules_version": CHANNEL_RULES_VERSION,
+        }
+        if evidence.utm_ignored:
+            answer["warnings"].append("UTM_ON_OWN_SITE")
+    return answer
