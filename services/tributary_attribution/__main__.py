@@ -31,20 +31,23 @@ from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
 from tributary_storage.redis.event_log import EventLogSource, Pace
 from tributary_storage.redis.people import People
+from tributary_storage.redis.reconnection import Reconnection
 
 
 async def main(settings: AttributionServiceSettings) -> None:
     """Builds the service from its parts and serves until SIGTERM."""
     clock, workspaces = SystemClock(), WorkspacesFile.load(settings.workspaces_file)
+    log_url, state_url = settings.log_url.get_secret_value(), settings.state_url.get_secret_value()
     async with AsyncExitStack() as closing:  # closes in reverse order
-        log = await closing.enter_async_context(connect(settings.log_url.get_secret_value(), name="attribution-log"))
-        state = await closing.enter_async_context(
-            connect(settings.state_url.get_secret_value(), name="attribution-state")
-        )
+        log = await closing.enter_async_context(connect(log_url, name="attribution-log"))
+        checks = await closing.enter_async_context(connect(state_url, name="attribution-checks"))
         clickhouse = await closing.enter_async_context(
             clickhouse_client.connect(settings.clickhouse_url, name="attribution", connections=2)
         )
-        log_epoch, epoch = await wait_for_epoch(log, "log"), await wait_for_epoch(state, "state")
+        log_epoch, epoch = await wait_for_epoch(log, "log"), await wait_for_epoch(checks, "state")
+        guard = Durability(checks, "state", settings.durability, epoch=epoch)
+        confirm = Reconnection(checks, [guard]).confirm
+        state = await closing.enter_async_context(connect(state_url, name="attribution-state", confirm=confirm))
         people, conversions = People(state, epoch.shards), Conversions(state, epoch.shards)
         descriptors, click_ids = Descriptors(state), ClickIds(state, epoch.shards)
         pace = Pace(settings.attribution_batch_events, settings.attribution_linger_ms / 1000)
@@ -62,7 +65,7 @@ async def main(settings: AttributionServiceSettings) -> None:
                 Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),
                 workspaces,
             ],
-            guards=[Durability(state, "state", settings.durability, epoch=epoch)],
+            guards=[guard],
             clock=clock,
         )
 

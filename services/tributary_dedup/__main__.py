@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 
 from tributary_dedup.admission import Admission
 from tributary_dedup.continuity import Continuity
-from tributary_dedup.reconnection import Reconnection
 from tributary_dedup.recorder import Recorder
 from tributary_dedup.retention import Retention
 from tributary_dedup.servicer import DedupServicer
@@ -31,6 +30,7 @@ from tributary_storage.redis.epoch import wait_for_epoch
 from tributary_storage.redis.event_log import EventLogSource, Pace
 from tributary_storage.redis.fill import LogFill
 from tributary_storage.redis.log_keeping import LogKeeping
+from tributary_storage.redis.reconnection import Reconnection
 from tributary_storage.redis.sweeper import Sweeper
 
 
@@ -49,7 +49,7 @@ async def main(settings: DedupSettings) -> None:
             Durability(reads, "log", settings.durability, epoch=epoch, replicas=replicas),
             Continuity(keeping, RecordedPositions(clickhouse), is_confirmed=settings.dedup_accept_older_log),
         ]
-        confirm = Reconnection(keeping, guards).confirm
+        confirm = Reconnection(reads, guards).confirm
         commits = await closing.enter_async_context(
             connect(log_url, name="dedup-commits", connections=2, confirm=confirm)
         )

@@ -36,6 +36,7 @@ from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
+from tributary_storage.redis.reconnection import Reconnection
 
 
 async def main(settings: DeliverySettings) -> None:
@@ -46,11 +47,14 @@ async def main(settings: DeliverySettings) -> None:
     async with AsyncExitStack() as closing:  # closes in reverse order
         state_url, jobs_url = settings.state_url.get_secret_value(), settings.jobs_url.get_secret_value()
         state_store = await closing.enter_async_context(connect(state_url, name="delivery-state"))
-        jobs_store = await closing.enter_async_context(connect(jobs_url, name="delivery-jobs"))
+        checks = await closing.enter_async_context(connect(jobs_url, name="delivery-checks"))
         clickhouse = await closing.enter_async_context(
             clickhouse_client.connect(settings.clickhouse_url, name="delivery")
         )
-        epoch, jobs_epoch = await wait_for_epoch(state_store, "state"), await wait_for_epoch(jobs_store, "jobs")
+        epoch, jobs_epoch = await wait_for_epoch(state_store, "state"), await wait_for_epoch(checks, "jobs")
+        jobs_guard = Durability(checks, "jobs", settings.durability, epoch=jobs_epoch)
+        confirm = Reconnection(checks, [jobs_guard]).confirm
+        jobs_store = await closing.enter_async_context(connect(jobs_url, name="delivery-jobs", confirm=confirm))
         jobs, states, history = DeliveryJobs(jobs_store), DestinationStates(jobs_store), ConversionHistory(clickhouse)
         newest = NewestRevisions(Conversions(state_store, epoch.shards), history)
         ledger = LedgerBatches(DeliveryWriter(clickhouse))
@@ -79,7 +83,7 @@ async def main(settings: DeliverySettings) -> None:
             ],
             guards=[
                 Durability(state_store, "state", settings.durability, epoch=epoch),
-                Durability(jobs_store, "jobs", settings.durability, epoch=jobs_epoch),
+                jobs_guard,
             ],
             clock=clock,
         )

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Events, entry
 from tests.support.eventually import eventually_async
 from tests.support.ports import free_port
+from tests.support.stores import running_redis_at
 from tributary.attribution.v1.attribution_service_pb2 import GetJourneyRequest, GetJourneyResponse
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_cli.stack.redis_server import RedisServer
@@ -57,14 +58,19 @@ def process(
 
 
 def described(
-    redis_url: str, clickhouse_url: str, workspace: str, directory: Path, batch_events: int = 1_000
+    redis_url: str,
+    clickhouse_url: str,
+    workspace: str,
+    directory: Path,
+    batch_events: int = 1_000,
+    state_url: str | None = None,
 ) -> ServiceProcess:
     """Returns an attribution that knows one workspace; nothing runs yet."""
     file = directory / "workspaces.yaml"
     file.write_text(yaml.safe_dump({"workspaces": [{"id": workspace, "pepper": {"value": "a pepper"}}]}))
     environment = {
         "TRIBUTARY_LOG_URL": redis_url,
-        "TRIBUTARY_STATE_URL": redis_url,
+        "TRIBUTARY_STATE_URL": state_url or redis_url,
         "TRIBUTARY_CLICKHOUSE_URL": clickhouse_url,
         "TRIBUTARY_WORKSPACES_FILE": str(file),
         "TRIBUTARY_INTERNAL_TOKEN": TOKEN,
@@ -245,3 +251,34 @@ async def _is(counting: object, wanted: int) -> bool:
 
 async def _reaches(revisions: Awaitable[list[ConversionRevised]], wanted: int) -> bool:
     return len(await revisions) >= wanted
+
+
+async def test_another_state_store_is_not_worked_on_before_the_guard_has_passed(
+    client: redis.asyncio.Redis,
+    redis_url: str,
+    clickhouse_url: str,
+    private_redis: RedisServer,
+    workspace: str,
+    tmp_path: Path,
+) -> None:
+    make, epoch = Events(workspace), Epoch("an-epoch", SHARDS, 6, 1)
+    async with connect(private_redis.url, name="tests") as state:
+        await create_epoch({"state": state}, epoch)
+    process = described(redis_url, clickhouse_url, workspace, tmp_path, state_url=private_redis.url)
+    try:
+        process.start()
+        process.wait_until_ready()
+        await append(client, workspace, [make.touch("visitor:a"), make.order("visitor:a")])
+        await eventually_async(lambda: _is(unfinished(client), 0))
+        private_redis.kill()
+        with running_redis_at(private_redis.port, tmp_path / "other") as other:
+            async with connect(other.url, name="tests") as state:
+                await append(client, workspace, [make.touch("visitor:b"), make.order("visitor:b", order_id="o-2")])
+                log = tmp_path / "attribution.log"
+                await eventually_async(lambda: "has no epoch" in log.read_text(), timeout_seconds=20)
+                assert await unfinished(client) == 1
+                assert await state.dbsize() == 0
+                await create_epoch({"state": state}, epoch)
+                await eventually_async(lambda: _is(unfinished(client), 0), timeout_seconds=20)
+    finally:
+        process.stop()

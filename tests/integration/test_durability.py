@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +13,9 @@ import redis.asyncio
 
 from tests.support.admissions import AN_EPOCH, Sent, a_request, prepare, running_admission
 from tests.support.eventually import eventually_async
-from tests.support.stores import running_redis
+from tests.support.stores import running_redis, running_redis_at
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_dedup.continuity import Continuity, Positions
-from tributary_dedup.reconnection import Reconnection
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError
 from tributary_runtime.settings import DurabilityMode
 from tributary_storage.redis.claims import Admit, Claims, Decided, Undecided
@@ -24,6 +23,7 @@ from tributary_storage.redis.client import connect
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.fill import LogFill
 from tributary_storage.redis.log_keeping import LogKeeping
+from tributary_storage.redis.reconnection import Reconnection
 
 FSYNC = DurabilityMode.FSYNC
 A_CALL = Admit(0, "live", b"", b"", b"", [], runs=[])
@@ -195,7 +195,7 @@ async def test_another_redis_gets_no_commit_before_the_guards_have_passed(
     await prepare(private_redis.url)
     async with connect(private_redis.url, name="tests-reads") as reads:
         guard = Durability(reads, "log", FSYNC, epoch=AN_EPOCH)
-        confirm = Reconnection(LogKeeping(reads, AN_EPOCH.shards), [guard]).confirm
+        confirm = Reconnection(reads, [guard]).confirm
         async with connect(private_redis.url, name="tests-commits", confirm=confirm) as commits:
             claims = Claims(commits)
 
@@ -204,23 +204,11 @@ async def test_another_redis_gets_no_commit_before_the_guards_have_passed(
 
             assert await is_decided()
             private_redis.kill()
-            with running_on_port(private_redis.port, tmp_path) as other:
+            with running_redis_at(private_redis.port, tmp_path / "other") as other:
                 for _ in range(5):  # some find their connection closed, some a Redis that is not the one
                     assert not await is_decided()
                 await prepare(other.url)
                 await eventually_async(is_decided)
-
-
-@contextmanager
-def running_on_port(port: int, directory: Path) -> Iterator[RedisServer]:
-    """Runs an empty Redis where another one was."""
-    server = RedisServer(directory / "other", port)
-    try:
-        server.start()
-        server.wait_until_ready()
-        yield server
-    finally:
-        server.stop()
 
 
 async def test_a_connection_whose_check_was_cut_short_is_checked_again(
@@ -246,7 +234,7 @@ async def test_a_connection_whose_check_was_cut_short_is_checked_again(
 
 
 async def test_what_the_guards_asked_must_be_what_the_connection_was_made_to(log: redis.asyncio.Redis) -> None:
-    reconnection = Reconnection(LogKeeping(log, AN_EPOCH.shards), [])
+    reconnection = Reconnection(log, [])
     await reconnection.confirm(await LogKeeping(log, AN_EPOCH.shards).run_id())
     for other in ("another-run", ""):
         with pytest.raises(StorageUnavailableError):

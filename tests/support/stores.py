@@ -62,6 +62,14 @@ def running_redis(directory: Path, settings: Mapping[str, str] | None = None) ->
 
 
 @contextmanager
+def running_redis_at(port: int, directory: Path) -> Iterator[RedisServer]:
+    """Starts an empty Redis where another one was."""
+    server = RedisServer(directory, port)
+    with _running(server):
+        yield server
+
+
+@contextmanager
 def running_clickhouse(directory: Path) -> Iterator[ClickHouseServer]:
     """Starts a ClickHouse of its own."""
     server = ClickHouseServer(directory, free_port(), free_port())

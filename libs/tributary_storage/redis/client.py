@@ -79,3 +79,13 @@ def _greeting(confirm: Confirm) -> Callable[[Any], Awaitable[None]]:
             raise
 
     return greet
+
+
+async def read_run_id(client: redis.asyncio.Redis) -> str:
+    """Returns what names this run of the server, another after each restart; empty if it does not say.
+
+    Raises:
+        redis.RedisError: It did not answer.
+    """
+    told: Any = await client.info("server")
+    return str(told.get("run_id", ""))

@@ -14,6 +14,7 @@ import redis.asyncio
 import structlog
 
 from tributary_runtime.errors import TributaryError
+from tributary_storage.redis.client import read_run_id
 
 log = structlog.get_logger(__name__)
 
@@ -112,8 +113,10 @@ class StreamKeeping:
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
-        told = await self._run("INFO", "server")
-        return str(told.get("run_id", ""))
+        try:
+            return await read_run_id(self._client)
+        except redis.RedisError as error:
+            raise self._failed(error) from error
 
     async def _finished_before(self, stream: str, group: str) -> Position:
         """Returns the position before which the group has finished everything."""
