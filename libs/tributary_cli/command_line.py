@@ -19,6 +19,7 @@ _COMMANDS = {
     "demo": ("tributary_cli.demo.command", "Show everything with realistic traffic and prove the numbers."),
     "doctor": ("tributary_cli.doctor", "Say what is reachable, what is misconfigured, and what to do."),
     "keys": ("tributary_cli.keys", "Make API keys."),
+    "lookup": ("tributary_cli.lookup", "Say what became of event ids."),
     "migrate": ("tributary_cli.migrate", "Prepare Redis and ClickHouse for this version."),
     "report": ("tributary_cli.report", "Show conversions and their credit."),
     "send": ("tributary_cli.send", "Send events from a file."),

@@ -7,7 +7,9 @@ import socket
 from contextlib import AsyncExitStack
 
 from tributary_dedup.admission import Admission
+from tributary_dedup.backfill import Backfill
 from tributary_dedup.continuity import Continuity
+from tributary_dedup.lookup import Lookup
 from tributary_dedup.recorder import Recorder
 from tributary_dedup.retention import Retention
 from tributary_dedup.servicer import DedupServicer
@@ -19,10 +21,12 @@ from tributary_runtime.server import run, serve
 from tributary_runtime.settings import DurabilityMode, load
 from tributary_runtime.worker import Worker
 from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.recorded_events import RecordedEvents
 from tributary_storage.clickhouse.recorded_positions import RecordedPositions
 from tributary_storage.clickhouse.writer import EventWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.claim_layout import Placement
+from tributary_storage.redis.claim_lookup import ClaimLookup
 from tributary_storage.redis.claims import Claims
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.durability import Durability
@@ -41,7 +45,7 @@ async def main(settings: DedupSettings) -> None:
     async with AsyncExitStack() as closing:  # closes in reverse order
         reads = await closing.enter_async_context(connect(log_url, name="dedup-reads"))
         clickhouse = await closing.enter_async_context(
-            clickhouse_client.connect(settings.clickhouse_url, name="dedup", connections=2)
+            clickhouse_client.connect(settings.clickhouse_url, name="dedup", connections=4)
         )
         epoch = await wait_for_epoch(reads, "log")
         fill, keeping = LogFill(reads), LogKeeping(reads, epoch.shards)
@@ -53,14 +57,16 @@ async def main(settings: DedupSettings) -> None:
         commits = await closing.enter_async_context(
             connect(log_url, name="dedup-commits", connections=2, confirm=confirm)
         )
-        admission = Admission(Claims(commits, replicas=replicas), Placement(epoch), fill, clock)
+        placement, recorded = Placement(epoch), RecordedEvents(clickhouse)
+        claimed = ClaimLookup(reads, placement)
+        admission = Admission(Claims(commits, replicas=replicas), placement, fill, clock)
         pace = Pace(events=settings.dedup_batch_events, linger_seconds=settings.dedup_linger_ms / 1000)
         consumer = settings.dedup_consumer or socket.gethostname()
         source = EventLogSource(reads, keys.RECORD_GROUP, consumer, epoch.shards, pace)
         recorder = Worker(metrics.Group.RECORD, source, Recorder(EventWriter(clickhouse), clock), clock)
         await serve(
             settings,
-            DedupServicer(admission),
+            DedupServicer(admission, Backfill(admission, claimed, recorded), Lookup(claimed, recorded)),
             loops=[
                 admission,
                 recorder,

@@ -10,7 +10,9 @@ from structlog.contextvars import bind_contextvars
 from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup.admission import Admission
+from tributary_dedup.backfill import Backfill
 from tributary_dedup.calls import malformed
+from tributary_dedup.lookup import MAX_IDS, Lookup
 from tributary_dedup.outcomes import RETRY_DELAY_SECONDS, Outcome
 from tributary_runtime.interceptors import INTERNAL, Access
 from tributary_runtime.traces import current_traceparent
@@ -25,13 +27,17 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
 
     Args:
         admission: Decides on events.
+        backfill: Decides on events of any age.
+        lookup: Says what became of events.
     """
 
     service_name = "tributary.dedup.v1.DedupService"
-    rules: Mapping[str, Access] = {"AdmitEvents": INTERNAL}
+    rules: Mapping[str, Access] = {"AdmitEvents": INTERNAL, "LookupEvents": INTERNAL}
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, backfill: Backfill, lookup: Lookup) -> None:
         self._admission = admission
+        self._backfill = backfill
+        self._lookup = lookup
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers with the server."""
@@ -42,9 +48,22 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
     ) -> dedup_service_pb2.AdmitEventsResponse:
         """Claims and appends the events of one caller."""
         _check(request)
-        outcomes = await self._admission.admit(request, current_traceparent())
+        admitting = self._backfill if request.accept_context.backfill else self._admission
+        outcomes = await admitting.admit(request, current_traceparent())
         bind_contextvars(workspace=request.workspace, events=len(outcomes), **_tally(outcomes))
         return _response(outcomes)
+
+    async def LookupEvents(
+        self, request: dedup_service_pb2.LookupEventsRequest, context: object
+    ) -> dedup_service_pb2.LookupEventsResponse:
+        """Says what became of event ids."""
+        if not request.workspace:
+            raise malformed("workspace", "Must be set.")
+        if not 1 <= len(request.event_ids) <= MAX_IDS:
+            raise malformed("event_ids", f"Must be 1 to {MAX_IDS}.")
+        bind_contextvars(workspace=request.workspace, ids=len(request.event_ids))
+        fates = await self._lookup.find(request.workspace, request.event_ids)
+        return dedup_service_pb2.LookupEventsResponse(fates=fates)
 
 
 def _check(request: dedup_service_pb2.AdmitEventsRequest) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 
 from tributary.attribution.v1.attribution_service_pb2_grpc import AttributionServiceStub
+from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceStub
 from tributary.delivery.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from tributary_query.conversions import Conversions
+from tributary_query.events import Events
 from tributary_query.health import Health
 from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
@@ -22,6 +24,7 @@ from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.integrity import StoredIntegrity
+from tributary_storage.clickhouse.refused_events import RefusedEvents
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import wait_for_epoch
 from tributary_storage.redis.progress import Progress
@@ -46,6 +49,7 @@ async def main(settings: QuerySettings) -> None:
             )
         )
         attribution = await closing.enter_async_context(open_channel(settings.attribution_target, token))
+        dedup = await closing.enter_async_context(open_channel(settings.dedup_target, token))
         delivery = await closing.enter_async_context(open_channel(settings.delivery_target, token))
         progress = Progress(log_store, state_store, await wait_for_epoch(log_store, "log"))
         use_cases = UseCases(
@@ -54,6 +58,7 @@ async def main(settings: QuerySettings) -> None:
             journeys=Journeys(AttributionServiceStub(attribution)),
             health=Health(clickhouse, progress, settings.durability),
             integrity=Integrity(StoredIntegrity(clickhouse), progress, DeliveryServiceStub(delivery)),
+            events=Events(DedupServiceStub(dedup), RefusedEvents(clickhouse), clock),
         )
         await serve(
             settings,

@@ -1,4 +1,4 @@
-"""Page tokens of reports: where the next page begins, bound to the request it belongs to."""
+"""Page tokens: where the next page begins, bound to the request it belongs to."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ import binascii
 import json
 from hashlib import blake2b
 
-from tributary.query.v1.query_service_pb2 import QueryReportRequest
+from google.protobuf.message import Message
+
 from tributary_storage.clickhouse.report_query import Key
 
 _VERSION = 1
 
 
-def fingerprint(workspace: str, request: QueryReportRequest) -> str:
+def fingerprint(workspace: str, request: Message) -> str:
     """Returns what must be the same on every page: the request, but for its size and place."""
-    same = QueryReportRequest()
+    same = type(request)()
     same.CopyFrom(request)
     same.ClearField("page_token")
     same.ClearField("page_size")

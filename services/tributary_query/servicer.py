@@ -10,6 +10,7 @@ import grpc
 from tributary.query.v1 import query_service_pb2 as contract
 from tributary.query.v1 import query_service_pb2_grpc
 from tributary_query.conversions import Conversions
+from tributary_query.events import Events
 from tributary_query.health import Health
 from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
@@ -29,6 +30,7 @@ class UseCases:
     journeys: Journeys
     health: Health
     integrity: Integrity
+    events: Events
 
 
 class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
@@ -46,6 +48,9 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
         "GetJourney": Scope.QUERY,
         "GetPipelineHealth": Scope.QUERY,
         "GetIntegrity": Scope.QUERY,
+        "LookupEvents": Scope.QUERY,
+        "ListRefusals": Scope.QUERY,
+        "ListQuarantinedEvents": Scope.QUERY,
     }
 
     def __init__(self, workspaces: WorkspacesFile, use_cases: UseCases) -> None:
@@ -81,6 +86,24 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
     ) -> contract.GetIntegrityResponse:
         """Returns the promises as live numbers."""
         return await self._ask.integrity.get(self._workspace())
+
+    async def LookupEvents(
+        self, request: contract.LookupEventsRequest, context: object
+    ) -> contract.LookupEventsResponse:
+        """Says what became of event ids."""
+        return await self._ask.events.lookup(request, self._workspace().id)
+
+    async def ListRefusals(
+        self, request: contract.ListRefusalsRequest, context: object
+    ) -> contract.ListRefusalsResponse:
+        """Lists events that were refused."""
+        return await self._ask.events.refusals(request, self._workspace().id)
+
+    async def ListQuarantinedEvents(
+        self, request: contract.ListQuarantinedEventsRequest, context: object
+    ) -> contract.ListQuarantinedEventsResponse:
+        """Lists events that are quarantined."""
+        return await self._ask.events.quarantined(request, self._workspace().id)
 
     def _workspace(self) -> Workspace:
         return self._workspaces.get(current_caller().workspace_id)

@@ -10,6 +10,7 @@ from tributary_runtime.settings import (
     ServiceSettings,
     WithAttribution,
     WithClickHouse,
+    WithDedup,
     WithDelivery,
     WithLogStore,
     WithStateStore,
@@ -18,7 +19,14 @@ from tributary_runtime.settings import (
 
 
 class QuerySettings(
-    ServiceSettings, WithLogStore, WithStateStore, WithClickHouse, WithWorkspaces, WithAttribution, WithDelivery
+    ServiceSettings,
+    WithLogStore,
+    WithStateStore,
+    WithClickHouse,
+    WithWorkspaces,
+    WithAttribution,
+    WithDedup,
+    WithDelivery,
 ):
     """Reports, health, integrity; journeys by way of attribution."""
 

@@ -35,7 +35,7 @@ def test_the_doors_are_open_to_the_clients_and_the_rest_to_each_other() -> None:
     assert callers() == {
         "ingestion": {"client", "test"},
         "query": {"client", "test"},
-        "dedup": {"ingestion", "test"},
+        "dedup": {"ingestion", "query", "test"},
         "attribution": {"query", "test"},
         "delivery": {"query", "test"},
     }
@@ -45,7 +45,7 @@ def test_without_clients_the_doors_are_open_to_the_cluster() -> None:
     allowed = callers({"networkPolicy": {"clients": []}})
     assert allowed["ingestion"] is None
     assert allowed["query"] is None
-    assert allowed["dedup"] == {"ingestion", "test"}
+    assert allowed["dedup"] == {"ingestion", "query", "test"}
 
 
 @pytest.mark.parametrize("service", ["attribution", "dedup", "delivery", "ingestion", "query"])

@@ -45,7 +45,8 @@ async def test_a_database_that_is_not_there_is_made_with_everything(fresh_url: s
     applied = await migrate(fresh_url)
     assert applied == [str(migration) for migration in read_migrations()]
     tables = {row[0] for row in await fresh.execute("SHOW TABLES")}
-    assert tables >= {migration.name for migration in read_migrations()} | set(read_views())
+    made = {migration.name for migration in read_migrations()}
+    assert tables >= {name for name in made if not name.endswith("_before")} | set(read_views())
 
 
 async def test_a_second_run_applies_nothing(fresh_url: str, fresh: ClickHouse) -> None:

@@ -82,6 +82,7 @@ def query(stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPath
         "TRIBUTARY_WORKSPACES_FILE": str(directory / "workspaces.yaml"),
         "TRIBUTARY_INTERNAL_TOKEN": "internal-token-of-tests",
         "TRIBUTARY_ATTRIBUTION_TARGET": free_address(),
+        "TRIBUTARY_DEDUP_TARGET": free_address(),
         "TRIBUTARY_DELIVERY_TARGET": free_address(),
         "TRIBUTARY_DRAIN_DELAY_SECONDS": "0",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import random
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -26,6 +27,7 @@ from tributary_storage.redis.claims import Claims
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import Epoch, create_epoch
 from tributary_storage.redis.fill import LogFill
+from tributary_storage.redis.sweeper import Sweeper
 
 AN_EPOCH = Epoch("an-epoch", shards=4, claim_bucket_bits=6, create_time_micros=1)
 INTERNAL_TOKEN = "internal-token-of-tests"
@@ -59,27 +61,40 @@ class Sent:
                 claim.value_digest = ids.value_digest("EUR", self.value)
         return claim
 
-    def admitted(self) -> bytes:
-        message = admitted_events_pb2.AdmittedEvent(verdict=self.door)
+    def admitted(self, workspace: str) -> bytes:
+        claim = self.claim(workspace)
+        message = admitted_events_pb2.AdmittedEvent(
+            verdict=self.door,
+            payload_digest=bytes([self.version]) + claim.payload_digest,
+            conversion_id=ids.conversion_id(claim.order_digest) if self.order else "",
+            source_rank=self.rank,
+        )
         message.event.event_id = self.event_id
         message.event.event_time.seconds = EVENT_TIME_SECONDS
         if self.order:
             message.event.conversion.name = "purchase"
             message.event.conversion.order_id = self.order
+            if self.value is not None:
+                message.event.conversion.value.currency_code = "EUR"
+                message.event.conversion.value.amount_micros = self.value
         else:
             message.event.touchpoint.SetInParent()
         return message.SerializeToString()
 
 
 def a_request(
-    workspace: str, events: Sequence[Sent], lane: dedup_service_pb2.Lane.ValueType = dedup_service_pb2.LANE_LIVE
+    workspace: str,
+    events: Sequence[Sent],
+    lane: dedup_service_pb2.Lane.ValueType = dedup_service_pb2.LANE_LIVE,
+    *,
+    backfill: bool = False,
 ) -> dedup_service_pb2.AdmitEventsRequest:
     """Returns the request that ingestion would make."""
     return dedup_service_pb2.AdmitEventsRequest(
         workspace=workspace,
-        accept_context=admitted_events_pb2.AcceptContext(api_key_id="k1"),
+        accept_context=admitted_events_pb2.AcceptContext(api_key_id="k1", backfill=backfill),
         claims=[event.claim(workspace) for event in events],
-        events=[event.admitted() for event in events],
+        events=[event.admitted(workspace) for event in events],
         lane=lane,
     )
 
@@ -174,3 +189,19 @@ async def stored(client: redis.asyncio.Redis) -> Stored:
         async for bucket in client.scan_iter(match=f"trb:*:{kind}:*", count=1000):
             sizes[kind] += await client.hlen(bucket)
     return Stored(letters, counted, sizes["claims"], sizes["orders"])
+
+
+async def age_claims(client: redis.asyncio.Redis, days: int) -> None:
+    """Lets orders have been made that many days earlier than they were, and claims by 40 at most."""
+    for pattern, time_bytes, most in (("trb:*:claims:*", 2, 40), ("trb:*:orders:*", 3, days)):
+        units = min(days, most) * 86_400 // 128
+        async for bucket in client.scan_iter(match=pattern, count=1000):
+            for field, value in (await client.hgetall(bucket)).items():
+                made = (int.from_bytes(value[:time_bytes]) - units) % 256**time_bytes
+                await client.hset(bucket, field, made.to_bytes(time_bytes) + value[time_bytes:])
+
+
+async def sweep_all(client: redis.asyncio.Redis, epoch: Epoch = AN_EPOCH) -> int:
+    """Lets the sweeper make one pass; returns how many claims and orders it removed."""
+    sweeper = Sweeper(client, epoch, random.Random(1))
+    return sum([await sweeper.sweep_next() for _ in range(sweeper.steps)])

@@ -40,12 +40,12 @@ workspaces.yaml, who may call it, and the log whose backlog it works off. `inclu
 {{- define "tributary.design" -}}
 {{- $all := dict
   "ingestion" (dict "stores" (list "state") "calls" (list "dedup") "workspaces" true "callers" (list))
-  "dedup" (dict "stores" (list "log" "clickhouse") "calls" (list) "workspaces" false "callers" (list "ingestion"))
+  "dedup" (dict "stores" (list "log" "clickhouse") "calls" (list) "workspaces" false "callers" (list "ingestion" "query"))
   "attribution" (dict "stores" (list "log" "state" "clickhouse") "calls" (list) "workspaces" true "callers" (list "query")
     "backlog" (dict "redis" "log" "group" "attribute" "streams" (list "trb:{l%d}:log:live" "trb:{l%d}:log:bulk")))
   "delivery" (dict "stores" (list "state" "jobs" "clickhouse") "calls" (list) "workspaces" true "callers" (list "query")
     "backlog" (dict "redis" "state" "group" "deliver" "streams" (list "trb:{c%d}:conversions")))
-  "query" (dict "stores" (list "log" "state" "clickhouse") "calls" (list "attribution" "delivery") "workspaces" true "callers" (list))
+  "query" (dict "stores" (list "log" "state" "clickhouse") "calls" (list "attribution" "dedup" "delivery") "workspaces" true "callers" (list))
 -}}
 {{- index $all . | toYaml -}}
 {{- end -}}

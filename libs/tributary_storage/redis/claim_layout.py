@@ -16,10 +16,12 @@ CONFLICT because we changed what we hash.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum
 from hashlib import blake2b
 from typing import Final
 
+from tributary_domain.ids import VALUE_DIGEST_BYTES
 from tributary_domain.shards import CLAIM_BYTES as CLAIM_FIELD_BYTES
 from tributary_domain.shards import bucket_of_digest, claim_field, shard_of_digest
 from tributary_storage.redis import keys
@@ -52,6 +54,7 @@ class Kind(IntEnum):
 
 ACCEPT: Final = bytes([Kind.ACCEPTED << 6])
 QUARANTINE: Final = bytes([Kind.QUARANTINED << 6])
+MERGE: Final = bytes([Kind.MERGED << 6])
 REGISTER: Final = tuple(bytes([Kind.REGISTERED << 6 | shard]) for shard in range(64))
 """Kind byte of a registration, by home shard."""
 
@@ -81,6 +84,17 @@ def order_record(digest: bytes, rank: int, value_digest: bytes) -> bytes:
     if not value_digest:
         return claim_field(digest) + b"\0\0\0\0"
     return claim_field(digest) + (b"\2" if rank == 2 else b"\1") + value_digest
+
+
+def order_rest(values: Mapping[int, bytes]) -> bytes:
+    """Returns what follows the time in the value of an order.
+
+    Args:
+        values: Rank, 1 or 2, to the 3 bytes of the value it stated; ranks that stated none are left out.
+    """
+    nothing = bytes(VALUE_DIGEST_BYTES)
+    ranks = sum(rank for rank in (1, 2) if rank in values)
+    return bytes([ranks]) + values.get(1, nothing) + values.get(2, nothing)
 
 
 def home_digest(event_digest: bytes) -> bytes:

@@ -17,13 +17,18 @@ def test_migrations_are_numbered_from_one_without_gaps() -> None:
     assert [migration.number for migration in read_migrations()] == list(range(1, len(read_migrations()) + 1))
 
 
-@pytest.mark.parametrize(("name", "statement"), STATEMENTS)
+COPIES = [one for one in STATEMENTS if "\nINSERT INTO" in one.values[1]]
+"""Fill a table with what was there before it."""
+MAKERS = [one for one in STATEMENTS if one not in COPIES]
+
+
+@pytest.mark.parametrize(("name", "statement"), MAKERS)
 def test_a_statement_says_what_it_makes(name: str, statement: str) -> None:
     assert statement.startswith("-- ")
     assert f" {name.partition('_')[2] if name[0].isdigit() else name} " in statement.replace("\n", " ")
 
 
-@pytest.mark.parametrize(("name", "statement"), STATEMENTS)
+@pytest.mark.parametrize(("name", "statement"), MAKERS)
 def test_on_a_cluster_everything_is_made_everywhere_and_tables_are_replicated(name: str, statement: str) -> None:
     clustered = for_cluster(statement, "main")
     assert clustered.count("ON CLUSTER 'main'") == 1
@@ -32,9 +37,17 @@ def test_on_a_cluster_everything_is_made_everywhere_and_tables_are_replicated(na
         assert "ENGINE = Replicated" in clustered
 
 
-@pytest.mark.parametrize(("name", "statement"), STATEMENTS)
+@pytest.mark.parametrize(("name", "statement"), MAKERS)
 def test_a_statement_can_be_repeated(name: str, statement: str) -> None:
     assert "IF NOT EXISTS" in statement or "CREATE OR REPLACE" in statement
+
+
+@pytest.mark.parametrize(("name", "statement"), COPIES)
+def test_a_copy_can_be_repeated_because_its_table_replaces(name: str, statement: str) -> None:
+    table = name.partition("_")[2].removesuffix("_before")
+    maker = next(one.values[1] for one in MAKERS if str(one.values[0]).partition("_")[2] == table)
+    assert f"INSERT INTO {table}\n" in statement
+    assert "ReplacingMergeTree\n" in maker
 
 
 @pytest.mark.parametrize(("name", "statement"), [one for one in STATEMENTS if "ENGINE" in one.values[1]])

@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tributary.dedup.v1 import admitted_events_pb2 as _admitted_events_pb2
+from tributary.dedup.v1 import event_fate_pb2 as _event_fate_pb2
 from tributary.event.v1 import verdict_pb2 as _verdict_pb2
 import builtins as _builtins
 import sys
@@ -202,3 +203,55 @@ class AdmitOutcome(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AdmitOutcome: _TypeAlias = AdmitOutcome  # noqa: Y015
+
+@_typing.final
+class LookupEventsRequest(_message.Message):
+    """Ids to look up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_FIELD_NUMBER: _builtins.int
+    EVENT_IDS_FIELD_NUMBER: _builtins.int
+    workspace: _builtins.str
+    """Required. The workspace of the credential."""
+    @_builtins.property
+    def event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Required. 1-1000 event ids."""
+
+    def __init__(
+        self,
+        *,
+        workspace: _builtins.str = ...,
+        event_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_ids", b"event_ids", "workspace", b"workspace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookupEventsRequest: _TypeAlias = LookupEventsRequest  # noqa: Y015
+
+@_typing.final
+class LookupEventsResponse(_message.Message):
+    """What became of the ids."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fates(self) -> _containers.RepeatedCompositeFieldContainer[_event_fate_pb2.EventFate]:
+        """One per id, in request order."""
+
+    def __init__(
+        self,
+        *,
+        fates: _abc.Iterable[_event_fate_pb2.EventFate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fates", b"fates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookupEventsResponse: _TypeAlias = LookupEventsResponse  # noqa: Y015

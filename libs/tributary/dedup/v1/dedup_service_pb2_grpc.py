@@ -41,6 +41,11 @@ class DedupServiceStub:
                 request_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.AdmitEventsRequest.SerializeToString,
                 response_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.AdmitEventsResponse.FromString,
                 _registered_method=True)
+        self.LookupEvents = channel.unary_unary(
+                '/tributary.dedup.v1.DedupService/LookupEvents',
+                request_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsRequest.SerializeToString,
+                response_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsResponse.FromString,
+                _registered_method=True)
 
 
 class DedupServiceServicer:
@@ -59,6 +64,15 @@ class DedupServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LookupEvents(self, request, context):
+        """Says what became of event ids. Asks the claims, then ClickHouse for what claims do not say or no longer hold.
+
+        UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DedupServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -66,6 +80,11 @@ def add_DedupServiceServicer_to_server(servicer, server):
                     servicer.AdmitEvents,
                     request_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.AdmitEventsRequest.FromString,
                     response_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.AdmitEventsResponse.SerializeToString,
+            ),
+            'LookupEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.LookupEvents,
+                    request_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsRequest.FromString,
+                    response_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -97,6 +116,33 @@ class DedupService:
             '/tributary.dedup.v1.DedupService/AdmitEvents',
             tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.AdmitEventsRequest.SerializeToString,
             tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.AdmitEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LookupEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.dedup.v1.DedupService/LookupEvents',
+            tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsRequest.SerializeToString,
+            tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,11 @@ class DedupServiceStub:
     UNAVAILABLE: the event log did not answer. RESOURCE_EXHAUSTED: it is over its soft limit. FAILED_PRECONDITION: it
     may forget what it acknowledges, and refuses.
     """
+    LookupEvents: _grpc.UnaryUnaryMultiCallable[_dedup_service_pb2.LookupEventsRequest, _dedup_service_pb2.LookupEventsResponse]
+    """Says what became of event ids. Asks the claims, then ClickHouse for what claims do not say or no longer hold.
+
+    UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
+    """
 
 @_typing.type_check_only
 class DedupServiceAsyncStub(DedupServiceStub):
@@ -56,6 +61,11 @@ class DedupServiceAsyncStub(DedupServiceStub):
 
     UNAVAILABLE: the event log did not answer. RESOURCE_EXHAUSTED: it is over its soft limit. FAILED_PRECONDITION: it
     may forget what it acknowledges, and refuses.
+    """
+    LookupEvents: _aio.UnaryUnaryMultiCallable[_dedup_service_pb2.LookupEventsRequest, _dedup_service_pb2.LookupEventsResponse]  # type: ignore[assignment]
+    """Says what became of event ids. Asks the claims, then ClickHouse for what claims do not say or no longer hold.
+
+    UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
     """
 
 class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -74,6 +84,17 @@ class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
 
         UNAVAILABLE: the event log did not answer. RESOURCE_EXHAUSTED: it is over its soft limit. FAILED_PRECONDITION: it
         may forget what it acknowledges, and refuses.
+        """
+
+    @_abc_1.abstractmethod
+    def LookupEvents(
+        self,
+        request: _dedup_service_pb2.LookupEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dedup_service_pb2.LookupEventsResponse, _abc.Awaitable[_dedup_service_pb2.LookupEventsResponse]]:
+        """Says what became of event ids. Asks the claims, then ClickHouse for what claims do not say or no longer hold.
+
+        UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
         """
 
 def add_DedupServiceServicer_to_server(servicer: DedupServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -27,44 +27,59 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tributary.attribution.v1 import conversion_revised_pb2 as tributary_dot_attribution_dot_v1_dot_conversion__revised__pb2
 from tributary.attribution.v1 import journey_pb2 as tributary_dot_attribution_dot_v1_dot_journey__pb2
 from tributary.common.v1 import time_range_pb2 as tributary_dot_common_dot_v1_dot_time__range__pb2
+from tributary.dedup.v1 import event_fate_pb2 as tributary_dot_dedup_dot_v1_dot_event__fate__pb2
 from tributary.delivery.v1 import delivery_pb2 as tributary_dot_delivery_dot_v1_dot_delivery__pb2
 from tributary.event.v1 import identifiers_pb2 as tributary_dot_event_dot_v1_dot_identifiers__pb2
+from tributary.event.v1 import verdict_pb2 as tributary_dot_event_dot_v1_dot_verdict__pb2
 from tributary.query.v1 import health_pb2 as tributary_dot_query_dot_v1_dot_health__pb2
 from tributary.query.v1 import integrity_pb2 as tributary_dot_query_dot_v1_dot_integrity__pb2
+from tributary.query.v1 import refusal_pb2 as tributary_dot_query_dot_v1_dot_refusal__pb2
 from tributary.query.v1 import report_pb2 as tributary_dot_query_dot_v1_dot_report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/query/v1/query_service.proto\x12\x12tributary.query.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x31tributary/attribution/v1/conversion_revised.proto\x1a&tributary/attribution/v1/journey.proto\x1a$tributary/common/v1/time_range.proto\x1a$tributary/delivery/v1/delivery.proto\x1a$tributary/event/v1/identifiers.proto\x1a\x1ftributary/query/v1/health.proto\x1a\"tributary/query/v1/integrity.proto\x1a\x1ftributary/query/v1/report.proto\"\x8a\x03\n\x12QueryReportRequest\x12+\n\x07metrics\x18\x01 \x03(\x0e\x32\x1a.tributary.query.v1.Metric\x12\x31\n\ndimensions\x18\x02 \x03(\x0e\x32\x1d.tributary.query.v1.Dimension\x12\r\n\x05model\x18\x03 \x01(\t\x12\x32\n\ntime_range\x18\x04 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x34\n\x07\x66ilters\x18\x05 \x03(\x0b\x32#.tributary.query.v1.DimensionFilter\x12\x31\n\ntime_basis\x18\x06 \x01(\x0e\x32\x1d.tributary.query.v1.TimeBasis\x12\x11\n\ttime_zone\x18\x07 \x01(\t\x12.\n\nas_of_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\t\"d\n\x0f\x44imensionFilter\x12\x30\n\tdimension\x18\x01 \x01(\x0e\x32\x1d.tributary.query.v1.Dimension\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x0f\n\x07\x65xclude\x18\x03 \x01(\x08\"\x9a\x01\n\x13QueryReportResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.tributary.query.v1.ReportRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\x05\x62\x61sis\x18\x03 \x01(\x0b\x32\x1f.tributary.query.v1.ReportBasis\x12\r\n\x05model\x18\x04 \x01(\t\"\x86\x01\n\x14GetConversionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x42\x0c\n\nconversion\"Y\n\x0eOrderReference\x12\x17\n\x0f\x63onversion_name\x18\x01 \x01(\t\x12\r\n\x05store\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\r\n\x05\x63ycle\x18\x04 \x01(\t\"\xc9\x01\n\x15GetConversionResponse\x12;\n\x06newest\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12>\n\trevisions\x18\x02 \x03(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12\x33\n\ndeliveries\x18\x03 \x03(\x0b\x32\x1f.tributary.delivery.v1.Delivery\"\x83\x01\n\x11GetJourneyRequest\x12\x13\n\tperson_id\x18\x01 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x02 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x12\x17\n\rconversion_id\x18\x03 \x01(\tH\x00\x42\x08\n\x06person\"H\n\x12GetJourneyResponse\x12\x32\n\x07journey\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Journey\"E\n\x18GetPipelineHealthRequest\x12)\n\x06window\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"O\n\x19GetPipelineHealthResponse\x12\x32\n\x06health\x18\x01 \x01(\x0b\x32\".tributary.query.v1.PipelineHealth\"\x15\n\x13GetIntegrityRequest\"\x7f\n\x14GetIntegrityResponse\x12\x32\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\".tributary.query.v1.IntegrityCheck\x12\x33\n\x08verdicts\x18\x02 \x01(\x0b\x32!.tributary.query.v1.VerdictCounts2\x86\x04\n\x0cQueryService\x12^\n\x0bQueryReport\x12&.tributary.query.v1.QueryReportRequest\x1a\'.tributary.query.v1.QueryReportResponse\x12\x64\n\rGetConversion\x12(.tributary.query.v1.GetConversionRequest\x1a).tributary.query.v1.GetConversionResponse\x12[\n\nGetJourney\x12%.tributary.query.v1.GetJourneyRequest\x1a&.tributary.query.v1.GetJourneyResponse\x12p\n\x11GetPipelineHealth\x12,.tributary.query.v1.GetPipelineHealthRequest\x1a-.tributary.query.v1.GetPipelineHealthResponse\x12\x61\n\x0cGetIntegrity\x12\'.tributary.query.v1.GetIntegrityRequest\x1a(.tributary.query.v1.GetIntegrityResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/query/v1/query_service.proto\x12\x12tributary.query.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x31tributary/attribution/v1/conversion_revised.proto\x1a&tributary/attribution/v1/journey.proto\x1a$tributary/common/v1/time_range.proto\x1a#tributary/dedup/v1/event_fate.proto\x1a$tributary/delivery/v1/delivery.proto\x1a$tributary/event/v1/identifiers.proto\x1a tributary/event/v1/verdict.proto\x1a\x1ftributary/query/v1/health.proto\x1a\"tributary/query/v1/integrity.proto\x1a tributary/query/v1/refusal.proto\x1a\x1ftributary/query/v1/report.proto\"\x8a\x03\n\x12QueryReportRequest\x12+\n\x07metrics\x18\x01 \x03(\x0e\x32\x1a.tributary.query.v1.Metric\x12\x31\n\ndimensions\x18\x02 \x03(\x0e\x32\x1d.tributary.query.v1.Dimension\x12\r\n\x05model\x18\x03 \x01(\t\x12\x32\n\ntime_range\x18\x04 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x34\n\x07\x66ilters\x18\x05 \x03(\x0b\x32#.tributary.query.v1.DimensionFilter\x12\x31\n\ntime_basis\x18\x06 \x01(\x0e\x32\x1d.tributary.query.v1.TimeBasis\x12\x11\n\ttime_zone\x18\x07 \x01(\t\x12.\n\nas_of_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\t\"d\n\x0f\x44imensionFilter\x12\x30\n\tdimension\x18\x01 \x01(\x0e\x32\x1d.tributary.query.v1.Dimension\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x0f\n\x07\x65xclude\x18\x03 \x01(\x08\"\x9a\x01\n\x13QueryReportResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.tributary.query.v1.ReportRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\x05\x62\x61sis\x18\x03 \x01(\x0b\x32\x1f.tributary.query.v1.ReportBasis\x12\r\n\x05model\x18\x04 \x01(\t\"\x86\x01\n\x14GetConversionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x42\x0c\n\nconversion\"Y\n\x0eOrderReference\x12\x17\n\x0f\x63onversion_name\x18\x01 \x01(\t\x12\r\n\x05store\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\r\n\x05\x63ycle\x18\x04 \x01(\t\"\xc9\x01\n\x15GetConversionResponse\x12;\n\x06newest\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12>\n\trevisions\x18\x02 \x03(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12\x33\n\ndeliveries\x18\x03 \x03(\x0b\x32\x1f.tributary.delivery.v1.Delivery\"\x83\x01\n\x11GetJourneyRequest\x12\x13\n\tperson_id\x18\x01 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x02 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x12\x17\n\rconversion_id\x18\x03 \x01(\tH\x00\x42\x08\n\x06person\"H\n\x12GetJourneyResponse\x12\x32\n\x07journey\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Journey\"E\n\x18GetPipelineHealthRequest\x12)\n\x06window\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"O\n\x19GetPipelineHealthResponse\x12\x32\n\x06health\x18\x01 \x01(\x0b\x32\".tributary.query.v1.PipelineHealth\"\x15\n\x13GetIntegrityRequest\"\x7f\n\x14GetIntegrityResponse\x12\x32\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\".tributary.query.v1.IntegrityCheck\x12\x33\n\x08verdicts\x18\x02 \x01(\x0b\x32!.tributary.query.v1.VerdictCounts\"(\n\x13LookupEventsRequest\x12\x11\n\tevent_ids\x18\x01 \x03(\t\"D\n\x14LookupEventsResponse\x12,\n\x05\x66\x61tes\x18\x01 \x03(\x0b\x32\x1d.tributary.dedup.v1.EventFate\"\xe7\x01\n\x13ListRefusalsRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x34\n\x0creason_codes\x18\x03 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12,\n\x07verdict\x18\x04 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"^\n\x14ListRefusalsResponse\x12-\n\x08refusals\x18\x01 \x03(\x0b\x32\x1b.tributary.query.v1.Refusal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc2\x01\n\x1cListQuarantinedEventsRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x34\n\x0creason_codes\x18\x03 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"n\n\x1dListQuarantinedEventsResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32$.tributary.query.v1.QuarantinedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xca\x06\n\x0cQueryService\x12^\n\x0bQueryReport\x12&.tributary.query.v1.QueryReportRequest\x1a\'.tributary.query.v1.QueryReportResponse\x12\x64\n\rGetConversion\x12(.tributary.query.v1.GetConversionRequest\x1a).tributary.query.v1.GetConversionResponse\x12[\n\nGetJourney\x12%.tributary.query.v1.GetJourneyRequest\x1a&.tributary.query.v1.GetJourneyResponse\x12p\n\x11GetPipelineHealth\x12,.tributary.query.v1.GetPipelineHealthRequest\x1a-.tributary.query.v1.GetPipelineHealthResponse\x12\x61\n\x0cGetIntegrity\x12\'.tributary.query.v1.GetIntegrityRequest\x1a(.tributary.query.v1.GetIntegrityResponse\x12\x61\n\x0cLookupEvents\x12\'.tributary.query.v1.LookupEventsRequest\x1a(.tributary.query.v1.LookupEventsResponse\x12\x61\n\x0cListRefusals\x12\'.tributary.query.v1.ListRefusalsRequest\x1a(.tributary.query.v1.ListRefusalsResponse\x12|\n\x15ListQuarantinedEvents\x12\x30.tributary.query.v1.ListQuarantinedEventsRequest\x1a\x31.tributary.query.v1.ListQuarantinedEventsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.query.v1.query_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUERYREPORTREQUEST']._serialized_start=435
-  _globals['_QUERYREPORTREQUEST']._serialized_end=829
-  _globals['_DIMENSIONFILTER']._serialized_start=831
-  _globals['_DIMENSIONFILTER']._serialized_end=931
-  _globals['_QUERYREPORTRESPONSE']._serialized_start=934
-  _globals['_QUERYREPORTRESPONSE']._serialized_end=1088
-  _globals['_GETCONVERSIONREQUEST']._serialized_start=1091
-  _globals['_GETCONVERSIONREQUEST']._serialized_end=1225
-  _globals['_ORDERREFERENCE']._serialized_start=1227
-  _globals['_ORDERREFERENCE']._serialized_end=1316
-  _globals['_GETCONVERSIONRESPONSE']._serialized_start=1319
-  _globals['_GETCONVERSIONRESPONSE']._serialized_end=1520
-  _globals['_GETJOURNEYREQUEST']._serialized_start=1523
-  _globals['_GETJOURNEYREQUEST']._serialized_end=1654
-  _globals['_GETJOURNEYRESPONSE']._serialized_start=1656
-  _globals['_GETJOURNEYRESPONSE']._serialized_end=1728
-  _globals['_GETPIPELINEHEALTHREQUEST']._serialized_start=1730
-  _globals['_GETPIPELINEHEALTHREQUEST']._serialized_end=1799
-  _globals['_GETPIPELINEHEALTHRESPONSE']._serialized_start=1801
-  _globals['_GETPIPELINEHEALTHRESPONSE']._serialized_end=1880
-  _globals['_GETINTEGRITYREQUEST']._serialized_start=1882
-  _globals['_GETINTEGRITYREQUEST']._serialized_end=1903
-  _globals['_GETINTEGRITYRESPONSE']._serialized_start=1905
-  _globals['_GETINTEGRITYRESPONSE']._serialized_end=2032
-  _globals['_QUERYSERVICE']._serialized_start=2035
-  _globals['_QUERYSERVICE']._serialized_end=2553
+  _globals['_QUERYREPORTREQUEST']._serialized_start=540
+  _globals['_QUERYREPORTREQUEST']._serialized_end=934
+  _globals['_DIMENSIONFILTER']._serialized_start=936
+  _globals['_DIMENSIONFILTER']._serialized_end=1036
+  _globals['_QUERYREPORTRESPONSE']._serialized_start=1039
+  _globals['_QUERYREPORTRESPONSE']._serialized_end=1193
+  _globals['_GETCONVERSIONREQUEST']._serialized_start=1196
+  _globals['_GETCONVERSIONREQUEST']._serialized_end=1330
+  _globals['_ORDERREFERENCE']._serialized_start=1332
+  _globals['_ORDERREFERENCE']._serialized_end=1421
+  _globals['_GETCONVERSIONRESPONSE']._serialized_start=1424
+  _globals['_GETCONVERSIONRESPONSE']._serialized_end=1625
+  _globals['_GETJOURNEYREQUEST']._serialized_start=1628
+  _globals['_GETJOURNEYREQUEST']._serialized_end=1759
+  _globals['_GETJOURNEYRESPONSE']._serialized_start=1761
+  _globals['_GETJOURNEYRESPONSE']._serialized_end=1833
+  _globals['_GETPIPELINEHEALTHREQUEST']._serialized_start=1835
+  _globals['_GETPIPELINEHEALTHREQUEST']._serialized_end=1904
+  _globals['_GETPIPELINEHEALTHRESPONSE']._serialized_start=1906
+  _globals['_GETPIPELINEHEALTHRESPONSE']._serialized_end=1985
+  _globals['_GETINTEGRITYREQUEST']._serialized_start=1987
+  _globals['_GETINTEGRITYREQUEST']._serialized_end=2008
+  _globals['_GETINTEGRITYRESPONSE']._serialized_start=2010
+  _globals['_GETINTEGRITYRESPONSE']._serialized_end=2137
+  _globals['_LOOKUPEVENTSREQUEST']._serialized_start=2139
+  _globals['_LOOKUPEVENTSREQUEST']._serialized_end=2179
+  _globals['_LOOKUPEVENTSRESPONSE']._serialized_start=2181
+  _globals['_LOOKUPEVENTSRESPONSE']._serialized_end=2249
+  _globals['_LISTREFUSALSREQUEST']._serialized_start=2252
+  _globals['_LISTREFUSALSREQUEST']._serialized_end=2483
+  _globals['_LISTREFUSALSRESPONSE']._serialized_start=2485
+  _globals['_LISTREFUSALSRESPONSE']._serialized_end=2579
+  _globals['_LISTQUARANTINEDEVENTSREQUEST']._serialized_start=2582
+  _globals['_LISTQUARANTINEDEVENTSREQUEST']._serialized_end=2776
+  _globals['_LISTQUARANTINEDEVENTSRESPONSE']._serialized_start=2778
+  _globals['_LISTQUARANTINEDEVENTSRESPONSE']._serialized_end=2888
+  _globals['_QUERYSERVICE']._serialized_start=2891
+  _globals['_QUERYSERVICE']._serialized_end=3733
 # @@protoc_insertion_point(module_scope)

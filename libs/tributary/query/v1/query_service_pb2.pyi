@@ -12,10 +12,13 @@ from google.protobuf.internal import containers as _containers
 from tributary.attribution.v1 import conversion_revised_pb2 as _conversion_revised_pb2
 from tributary.attribution.v1 import journey_pb2 as _journey_pb2
 from tributary.common.v1 import time_range_pb2 as _time_range_pb2
+from tributary.dedup.v1 import event_fate_pb2 as _event_fate_pb2
 from tributary.delivery.v1 import delivery_pb2 as _delivery_pb2
 from tributary.event.v1 import identifiers_pb2 as _identifiers_pb2
+from tributary.event.v1 import verdict_pb2 as _verdict_pb2
 from tributary.query.v1 import health_pb2 as _health_pb2
 from tributary.query.v1 import integrity_pb2 as _integrity_pb2
+from tributary.query.v1 import refusal_pb2 as _refusal_pb2
 from tributary.query.v1 import report_pb2 as _report_pb2
 import builtins as _builtins
 import sys
@@ -422,3 +425,199 @@ class GetIntegrityResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetIntegrityResponse: _TypeAlias = GetIntegrityResponse  # noqa: Y015
+
+@_typing.final
+class LookupEventsRequest(_message.Message):
+    """Ids to look up."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Required. 1-1000 event ids, as sent or as the verdict gave them."""
+
+    def __init__(
+        self,
+        *,
+        event_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_ids", b"event_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookupEventsRequest: _TypeAlias = LookupEventsRequest  # noqa: Y015
+
+@_typing.final
+class LookupEventsResponse(_message.Message):
+    """What became of the ids."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fates(self) -> _containers.RepeatedCompositeFieldContainer[_event_fate_pb2.EventFate]:
+        """One per id, in request order."""
+
+    def __init__(
+        self,
+        *,
+        fates: _abc.Iterable[_event_fate_pb2.EventFate] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fates", b"fates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LookupEventsResponse: _TypeAlias = LookupEventsResponse  # noqa: Y015
+
+@_typing.final
+class ListRefusalsRequest(_message.Message):
+    """Which refusals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_RANGE_FIELD_NUMBER: _builtins.int
+    EVENT_IDS_FIELD_NUMBER: _builtins.int
+    REASON_CODES_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    verdict: _verdict_pb2.Verdict.ValueType
+    """Optional. Only CONFLICT or only REJECTED. Unset: both."""
+    page_size: _builtins.int
+    """Optional. At most this many. 0: 100. More than 1 000: 1 000. Negative: INVALID_ARGUMENT."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; the other fields must be the same."""
+    @_builtins.property
+    def time_range(self) -> _time_range_pb2.TimeRange:
+        """Optional. Half-open, of the time of the refusal. Unset: the last 31 days."""
+
+    @_builtins.property
+    def event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Only of these event ids, at most 1 000."""
+
+    @_builtins.property
+    def reason_codes(self) -> _containers.RepeatedScalarFieldContainer[_verdict_pb2.ReasonCode.ValueType]:
+        """Optional. Only with one of these reasons, at most 100."""
+
+    def __init__(
+        self,
+        *,
+        time_range: _time_range_pb2.TimeRange | None = ...,
+        event_ids: _abc.Iterable[_builtins.str] | None = ...,
+        reason_codes: _abc.Iterable[_verdict_pb2.ReasonCode.ValueType] | None = ...,
+        verdict: _verdict_pb2.Verdict.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_range", b"time_range"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_ids", b"event_ids", "page_size", b"page_size", "page_token", b"page_token", "reason_codes", b"reason_codes", "time_range", b"time_range", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRefusalsRequest: _TypeAlias = ListRefusalsRequest  # noqa: Y015
+
+@_typing.final
+class ListRefusalsResponse(_message.Message):
+    """Refusals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REFUSALS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def refusals(self) -> _containers.RepeatedCompositeFieldContainer[_refusal_pb2.Refusal]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        refusals: _abc.Iterable[_refusal_pb2.Refusal] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "refusals", b"refusals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRefusalsResponse: _TypeAlias = ListRefusalsResponse  # noqa: Y015
+
+@_typing.final
+class ListQuarantinedEventsRequest(_message.Message):
+    """Which quarantined events."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_RANGE_FIELD_NUMBER: _builtins.int
+    EVENT_IDS_FIELD_NUMBER: _builtins.int
+    REASON_CODES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. At most this many. 0: 100. More than 1 000: 1 000. Negative: INVALID_ARGUMENT."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; the other fields must be the same."""
+    @_builtins.property
+    def time_range(self) -> _time_range_pb2.TimeRange:
+        """Optional. Half-open, of the event's time. Unset: the last 31 days."""
+
+    @_builtins.property
+    def event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Only of these event ids, at most 1 000."""
+
+    @_builtins.property
+    def reason_codes(self) -> _containers.RepeatedScalarFieldContainer[_verdict_pb2.ReasonCode.ValueType]:
+        """Optional. Only with one of these reasons, at most 100."""
+
+    def __init__(
+        self,
+        *,
+        time_range: _time_range_pb2.TimeRange | None = ...,
+        event_ids: _abc.Iterable[_builtins.str] | None = ...,
+        reason_codes: _abc.Iterable[_verdict_pb2.ReasonCode.ValueType] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_range", b"time_range"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_ids", b"event_ids", "page_size", b"page_size", "page_token", b"page_token", "reason_codes", b"reason_codes", "time_range", b"time_range"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQuarantinedEventsRequest: _TypeAlias = ListQuarantinedEventsRequest  # noqa: Y015
+
+@_typing.final
+class ListQuarantinedEventsResponse(_message.Message):
+    """Quarantined events."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[_refusal_pb2.QuarantinedEvent]:
+        """Newest event first."""
+
+    def __init__(
+        self,
+        *,
+        events: _abc.Iterable[_refusal_pb2.QuarantinedEvent] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQuarantinedEventsResponse: _TypeAlias = ListQuarantinedEventsResponse  # noqa: Y015

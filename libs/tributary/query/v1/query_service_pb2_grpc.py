@@ -60,6 +60,21 @@ class QueryServiceStub:
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetIntegrityRequest.SerializeToString,
                 response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetIntegrityResponse.FromString,
                 _registered_method=True)
+        self.LookupEvents = channel.unary_unary(
+                '/tributary.query.v1.QueryService/LookupEvents',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.LookupEventsRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.LookupEventsResponse.FromString,
+                _registered_method=True)
+        self.ListRefusals = channel.unary_unary(
+                '/tributary.query.v1.QueryService/ListRefusals',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListRefusalsRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListRefusalsResponse.FromString,
+                _registered_method=True)
+        self.ListQuarantinedEvents = channel.unary_unary(
+                '/tributary.query.v1.QueryService/ListQuarantinedEvents',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsResponse.FromString,
+                _registered_method=True)
 
 
 class QueryServiceServicer:
@@ -107,6 +122,29 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LookupEvents(self, request, context):
+        """Says what became of event ids, also of those accepted a moment ago.
+
+        UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRefusals(self, request, context):
+        """Lists events that were refused, with reasons and what was sent, newest refusal first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQuarantinedEvents(self, request, context):
+        """Lists events that are quarantined, with reasons and what was sent, newest event first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -134,6 +172,21 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.GetIntegrity,
                     request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetIntegrityRequest.FromString,
                     response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetIntegrityResponse.SerializeToString,
+            ),
+            'LookupEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.LookupEvents,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.LookupEventsRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.LookupEventsResponse.SerializeToString,
+            ),
+            'ListRefusals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRefusals,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListRefusalsRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListRefusalsResponse.SerializeToString,
+            ),
+            'ListQuarantinedEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuarantinedEvents,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -272,6 +325,87 @@ class QueryService:
             '/tributary.query.v1.QueryService/GetIntegrity',
             tributary_dot_query_dot_v1_dot_query__service__pb2.GetIntegrityRequest.SerializeToString,
             tributary_dot_query_dot_v1_dot_query__service__pb2.GetIntegrityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LookupEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/LookupEvents',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.LookupEventsRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.LookupEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRefusals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/ListRefusals',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ListRefusalsRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ListRefusalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuarantinedEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/ListQuarantinedEvents',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

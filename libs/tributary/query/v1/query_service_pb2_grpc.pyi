@@ -52,6 +52,15 @@ class QueryServiceStub:
     """Returns latencies, backlogs and success rates."""
     GetIntegrity: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetIntegrityRequest, _query_service_pb2.GetIntegrityResponse]
     """Returns the promises as live numbers, each from two independent sides."""
+    LookupEvents: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.LookupEventsRequest, _query_service_pb2.LookupEventsResponse]
+    """Says what became of event ids, also of those accepted a moment ago.
+
+    UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
+    """
+    ListRefusals: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListRefusalsRequest, _query_service_pb2.ListRefusalsResponse]
+    """Lists events that were refused, with reasons and what was sent, newest refusal first."""
+    ListQuarantinedEvents: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListQuarantinedEventsRequest, _query_service_pb2.ListQuarantinedEventsResponse]
+    """Lists events that are quarantined, with reasons and what was sent, newest event first."""
 
 @_typing.type_check_only
 class QueryServiceAsyncStub(QueryServiceStub):
@@ -77,6 +86,15 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Returns latencies, backlogs and success rates."""
     GetIntegrity: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetIntegrityRequest, _query_service_pb2.GetIntegrityResponse]  # type: ignore[assignment]
     """Returns the promises as live numbers, each from two independent sides."""
+    LookupEvents: _aio.UnaryUnaryMultiCallable[_query_service_pb2.LookupEventsRequest, _query_service_pb2.LookupEventsResponse]  # type: ignore[assignment]
+    """Says what became of event ids, also of those accepted a moment ago.
+
+    UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
+    """
+    ListRefusals: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListRefusalsRequest, _query_service_pb2.ListRefusalsResponse]  # type: ignore[assignment]
+    """Lists events that were refused, with reasons and what was sent, newest refusal first."""
+    ListQuarantinedEvents: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListQuarantinedEventsRequest, _query_service_pb2.ListQuarantinedEventsResponse]  # type: ignore[assignment]
+    """Lists events that are quarantined, with reasons and what was sent, newest event first."""
 
 class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
     """The one address for reads. The workspace is the credential's, whose key needs the scope `query`."""
@@ -129,5 +147,32 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_query_service_pb2.GetIntegrityResponse, _abc.Awaitable[_query_service_pb2.GetIntegrityResponse]]:
         """Returns the promises as live numbers, each from two independent sides."""
+
+    @_abc_1.abstractmethod
+    def LookupEvents(
+        self,
+        request: _query_service_pb2.LookupEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.LookupEventsResponse, _abc.Awaitable[_query_service_pb2.LookupEventsResponse]]:
+        """Says what became of event ids, also of those accepted a moment ago.
+
+        UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRefusals(
+        self,
+        request: _query_service_pb2.ListRefusalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ListRefusalsResponse, _abc.Awaitable[_query_service_pb2.ListRefusalsResponse]]:
+        """Lists events that were refused, with reasons and what was sent, newest refusal first."""
+
+    @_abc_1.abstractmethod
+    def ListQuarantinedEvents(
+        self,
+        request: _query_service_pb2.ListQuarantinedEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ListQuarantinedEventsResponse, _abc.Awaitable[_query_service_pb2.ListQuarantinedEventsResponse]]:
+        """Lists events that are quarantined, with reasons and what was sent, newest event first."""
 
 def add_QueryServiceServicer_to_server(servicer: QueryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

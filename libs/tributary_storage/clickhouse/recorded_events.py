@@ -1,0 +1,156 @@
+"""What was recorded of event ids and orders: for looking them up, and for restoring claims that are past their life.
+
+The one rule: at most a thousand ids per statement, found by the order of a table and not by a scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from tributary.event.v1.adjustment_pb2 import AdjustmentReason
+from tributary_domain.event_order import event_hash
+from tributary_domain.ids import adjustment_digest, conversion_id, value_digest
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.names import numbers_of
+from tributary_storage.clickhouse.statements import statement
+
+_IDS_AT_ONCE: Final = 1000
+_NO_ORDER: Final = frozenset({"INTERNAL", "TEST"})
+_REASON_NUMBER: Final = numbers_of(AdjustmentReason.DESCRIPTOR)
+_CONVERSION_PREFIX: Final = conversion_id(b"")
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """An event that exists, as it was accepted first."""
+
+    event_id: str
+    kind: str
+    verdict: str
+    """ACCEPTED, QUARANTINED, or DUPLICATE for a merged observation."""
+    event_micros: int
+    accept_micros: int
+    reason_codes: tuple[str, ...]
+    conversion_id: str
+    payload_digest: bytes
+    """One byte of version, eight of digest."""
+    traffic: str
+    adjustment_reason: str
+    adjustment_id: str
+
+    def order_digest(self, workspace: str, event_digest: bytes) -> bytes:
+        """Returns what its order or adjustment was claimed under; empty if it was known by its event id alone."""
+        if self.traffic in _NO_ORDER:
+            return b""
+        if self.kind == "adjustment":
+            return _adjustment_key(workspace, self.conversion_id, self.adjustment_reason, self.adjustment_id)
+        if self.kind != "conversion" or self.conversion_id == conversion_id(event_digest):
+            return b""
+        return bytes.fromhex(self.conversion_id.removeprefix(_CONVERSION_PREFIX))
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedOrder:
+    """An order or adjustment that is known, as it was claimed."""
+
+    accept_micros: int
+    """Of its first observation."""
+    values: dict[int, bytes]
+    """Rank of the observer to the digest of the value it stated first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRefusal:
+    """One refusal of an event id."""
+
+    verdict: str
+    refuse_micros: int
+    reasons: tuple[tuple[str, str, str], ...]
+    """Code, field, message."""
+
+
+class RecordedEvents:
+    """Asks ClickHouse. Every method raises `StorageUnavailableError` if it does not answer.
+
+    Args:
+        clickhouse: Where the events are.
+    """
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+
+    async def events(self, workspace: str, event_ids: Collection[str]) -> dict[str, RecordedEvent]:
+        """Returns what was recorded, by event id; ids that were not are left out."""
+        found: dict[str, RecordedEvent] = {}
+        for some in _some_at_once(event_ids):
+            parameters = {"workspace": workspace, "event_ids": some, "hashes": tuple(map(event_hash, some))}
+            for row in await self._clickhouse.execute(statement("recorded_events"), parameters, raw_strings=True):
+                event_id, kind, verdict, event_micros, accept_micros, codes, conversion, traffic, *rest = row
+                reason, adjustment_id, payload_digest = rest
+                event = RecordedEvent(
+                    event_id=event_id.decode(),
+                    kind=kind.decode(),
+                    verdict=verdict.decode(),
+                    event_micros=event_micros,
+                    accept_micros=accept_micros,
+                    reason_codes=tuple(code.decode() for code in codes),
+                    conversion_id=conversion.decode(),
+                    payload_digest=payload_digest,
+                    traffic=traffic.decode(),
+                    adjustment_reason=reason.decode(),
+                    adjustment_id=adjustment_id.decode(),
+                )
+                found.setdefault(event.event_id, event)
+        return found
+
+    async def orders(self, workspace: str, conversion_ids: Collection[str]) -> dict[bytes, RecordedOrder]:
+        """Returns the orders and adjustments of conversions by their digest; those nobody observed are left out."""
+        found: dict[bytes, RecordedOrder] = {}
+        for some in _some_at_once(conversion_ids):
+            parameters = {"workspace": workspace, "conversion_ids": some}
+            for row in await self._clickhouse.execute(statement("recorded_observations"), parameters):
+                conversion, _event_id, kind, accept_micros, rank, currency, value_micros, reason, adjustment_id = row
+                if kind == "adjustment":
+                    digest = _adjustment_key(workspace, conversion, reason, adjustment_id)
+                else:
+                    digest = _digest_of(conversion)
+                if not digest:
+                    continue
+                order = found.setdefault(digest, RecordedOrder(accept_micros, {}))
+                if value_micros is not None:
+                    order.values.setdefault(rank, value_digest(currency, value_micros))
+        return found
+
+    async def refusals(self, workspace: str, event_ids: Collection[str]) -> dict[str, list[RecordedRefusal]]:
+        """Returns the newest ten refusals of each id, newest first; ids that were not refused are left out."""
+        found: dict[str, list[RecordedRefusal]] = {}
+        for some in _some_at_once(event_ids):
+            parameters = {"workspace": workspace, "event_ids": some}
+            for row in await self._clickhouse.execute(statement("recorded_refusals"), parameters):
+                event_id, verdict, refuse_micros, codes, fields, messages = row
+                reasons = tuple(zip(codes, fields, messages, strict=True))
+                found.setdefault(event_id, []).append(RecordedRefusal(verdict, refuse_micros, reasons))
+        return found
+
+
+def _adjustment_key(workspace: str, conversion: str, reason: str, adjustment_id: str) -> bytes:
+    if not adjustment_id:
+        return b""
+    return adjustment_digest(workspace, conversion, _REASON_NUMBER(reason), adjustment_id)
+
+
+def _digest_of(conversion: str) -> bytes:
+    """Returns the digest that a conversion id was made of; empty if it is none of ours."""
+    try:
+        return bytes.fromhex(conversion.removeprefix(_CONVERSION_PREFIX))
+    except ValueError:
+        return b""
+
+
+def _some_at_once(ids: Collection[str]) -> Iterator[tuple[str, ...]]:
+    """Yields ids, as many at once as a statement takes."""
+    whole = tuple(ids)
+    for start in range(0, len(whole), _IDS_AT_ONCE):
+        yield whole[start : start + _IDS_AT_ONCE]

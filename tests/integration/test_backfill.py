@@ -1,0 +1,265 @@
+"""Backfill: what was accepted long ago is known, though its claim is past its life."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+import pytest
+import redis.asyncio
+from pydantic import SecretStr
+
+from tests.support.admissions import (
+    AN_EPOCH,
+    INTERNAL_TOKEN,
+    Sent,
+    a_request,
+    age_claims,
+    dedup_process,
+    prepare,
+    running_dedup,
+    stored,
+    sweep_all,
+)
+from tests.support.eventually import eventually_async
+from tests.support.stores import Stores
+from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
+from tributary.dedup.v1.event_fate_pb2 import EventFate
+from tributary.event.v1 import verdict_pb2
+from tributary_cli.stack.services import ServiceProcess
+from tributary_domain.ids import conversion_id, order_digest
+from tributary_runtime.channels import open_channel
+from tributary_runtime.remote_errors import error_of
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.redis.claim_layout import Kind, Placement
+from tributary_storage.redis.claim_lookup import ClaimLookup, LostClaim
+from tributary_storage.redis.client import connect
+
+if TYPE_CHECKING:
+    Stub = dedup_service_pb2_grpc.DedupServiceAsyncStub  # the stubs' own name for it; not there when running
+
+ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
+DUPLICATE = verdict_pb2.VERDICT_DUPLICATE
+CONFLICT = verdict_pb2.VERDICT_CONFLICT
+REJECTED = verdict_pb2.VERDICT_REJECTED
+QUARANTINED = verdict_pb2.VERDICT_QUARANTINED
+
+FILE = [
+    Sent("plain"),
+    Sent("bot", door=QUARANTINED),
+    Sent("order-browser", order="o-1", rank=1),
+    Sent("order-backend", order="o-1", rank=2, value=90),
+    Sent("order-alone", order="o-2", rank=2),
+    Sent("bot-order", order="o-3", door=QUARANTINED),
+]
+
+
+@pytest.fixture(scope="module")
+def log_url(stores: Stores) -> str:
+    return stores.empty_redis_url()
+
+
+@pytest.fixture(scope="module")
+def dedup(
+    stores: Stores, clickhouse_url: str, log_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServiceProcess]:
+    with running_dedup(tmp_path_factory.mktemp("dedup"), log_url, clickhouse_url) as process:
+        yield process
+
+
+@pytest.fixture
+async def stub(dedup: ServiceProcess) -> AsyncIterator[Stub]:
+    async with open_channel(dedup.address, SecretStr(INTERNAL_TOKEN)) as channel:
+        yield dedup_service_pb2_grpc.DedupServiceStub(channel)
+
+
+@pytest.fixture
+async def log(log_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with connect(log_url, name="tests") as client:
+        yield client
+
+
+async def backfill(stub: Stub, workspace: str, events: Sequence[Sent]) -> list[dedup_service_pb2.AdmitOutcome]:
+    request = a_request(workspace, events, dedup_service_pb2.LANE_BULK, backfill=True)
+    return list((await stub.AdmitEvents(request)).outcomes)
+
+
+def verdicts(outcomes: Sequence[dedup_service_pb2.AdmitOutcome]) -> list[int]:
+    return [outcome.verdict for outcome in outcomes]
+
+
+async def recorded(clickhouse_url: str, workspace: str, count: int) -> None:
+    """Waits until ClickHouse has the events of a workspace."""
+    async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse:
+
+        async def all_there() -> None:
+            statement = "SELECT count() FROM events_by_id FINAL WHERE workspace = %(w)s"
+            assert await clickhouse.execute(statement, {"w": workspace}) == [(count,)]
+
+        await eventually_async(all_there)
+
+
+async def expire(log: redis.asyncio.Redis, days: int) -> None:
+    """Lets time pass and the sweeper do its work."""
+    await age_claims(log, days)
+    assert await sweep_all(log) > 0
+
+
+async def test_a_file_sent_again_after_its_claims_expired_admits_nothing_twice(
+    stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
+) -> None:
+    first = await backfill(stub, workspace, FILE)
+    assert verdicts(first) == [ACCEPTED, QUARANTINED, ACCEPTED, DUPLICATE, ACCEPTED, QUARANTINED]
+    await recorded(clickhouse_url, workspace, len(FILE))
+    await expire(log, 402)
+    before = await stored(log)
+    assert (before.claims, before.orders) == (0, 0)
+
+    again = await backfill(stub, workspace, FILE)
+
+    assert verdicts(again) == [DUPLICATE] * len(FILE)
+    assert [outcome.first_verdict for outcome in again] == [
+        *(ACCEPTED, QUARANTINED, ACCEPTED, ACCEPTED, ACCEPTED, QUARANTINED)
+    ]
+    assert [outcome.first_accept_time for outcome in again] == [first[at].first_accept_time for at in (0, 1, 2)] + [
+        again[3].first_accept_time,  # a merged observation is answered with the order's time at first
+        *(first[at].first_accept_time for at in (4, 5)),
+    ]
+    after = await stored(log)
+    assert after.letters == before.letters  # nothing was appended
+    assert after.counted["DUPLICATE"] == before.counted["DUPLICATE"] + len(FILE)
+
+
+async def test_orders_whose_events_expired_but_not_they_are_still_one_order(
+    stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
+) -> None:
+    await backfill(stub, workspace, [Sent("first", order="o-1")])
+    await recorded(clickhouse_url, workspace, 1)
+    await expire(log, 100)
+    again = await backfill(stub, workspace, [Sent("first", order="o-1"), Sent("other", order="o-1")])
+    assert verdicts(again) == [DUPLICATE, DUPLICATE]
+    assert [outcome.reason_code for outcome in again] == [0, verdict_pb2.REASON_CODE_MERGED_OBSERVATION]
+
+
+async def test_an_expired_order_is_known_under_another_event_id_and_keeps_its_value(
+    stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
+) -> None:
+    first = await backfill(stub, workspace, [Sent("first", order="o-1", rank=1, value=100)])
+    await recorded(clickhouse_url, workspace, 1)
+    await expire(log, 402)
+    events = [
+        Sent("same-value", order="o-1", rank=1, value=100),
+        Sent("backend", order="o-1", rank=2, value=70),
+        Sent("other-value", order="o-1", rank=1, value=7),
+    ]
+    again = await backfill(stub, workspace, events)
+    assert verdicts(again) == [DUPLICATE, DUPLICATE, CONFLICT]
+    assert again[0].first_accept_time == first[0].first_accept_time
+    assert again[2].reason_code == verdict_pb2.REASON_CODE_ORDER_VALUE_DIFFERS
+
+
+async def test_an_expired_id_with_another_payload_is_a_conflict(
+    stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
+) -> None:
+    await backfill(stub, workspace, [Sent("id"), Sent("order-id", order="o-1")])
+    await recorded(clickhouse_url, workspace, 2)
+    await expire(log, 402)
+    events = [Sent("id", payload="another"), Sent("order-id", order="o-1", payload="another"), Sent("new")]
+    assert verdicts(await backfill(stub, workspace, events)) == [CONFLICT, CONFLICT, ACCEPTED]
+
+
+async def test_a_live_event_is_decided_by_claims_alone(
+    stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
+) -> None:
+    """What the accept window keeps out of the live way: without it this would be the harm."""
+    await backfill(stub, workspace, [Sent("id")])
+    await recorded(clickhouse_url, workspace, 1)
+    await expire(log, 402)
+    live = await stub.AdmitEvents(a_request(workspace, [Sent("id")]))
+    assert verdicts(live.outcomes) == [ACCEPTED]
+
+
+async def test_what_a_cut_off_restoration_left_is_completed(
+    stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
+) -> None:
+    await backfill(stub, workspace, [Sent("id", order="o-1")])
+    await recorded(clickhouse_url, workspace, 1)
+    await expire(log, 402)
+    claim = Sent("id", order="o-1").claim(workspace)
+    lookup, placement = ClaimLookup(log, Placement(AN_EPOCH)), Placement(AN_EPOCH)
+    whole = LostClaim(claim.event_digest, claim.payload_digest, 1, Kind.ACCEPTED, claim.order_digest)
+    await lookup.restore([whole], {})
+    home = placement.shard(claim.order_digest)
+    async for bucket in log.scan_iter(match=f"trb:{{l{home}}}:claims:*"):
+        for field, value in (await log.hgetall(bucket)).items():
+            if value[5] >> 6 != Kind.REGISTERED:
+                await log.hdel(bucket, field)
+    assert verdicts(await backfill(stub, workspace, [Sent("id", order="o-1")])) == [DUPLICATE]
+
+
+async def test_without_clickhouse_a_backfill_waits_and_live_events_do_not(
+    workspace: str, redis_url: str, tmp_path: Path
+) -> None:
+    await prepare(redis_url)
+    alone = dedup_process(tmp_path, redis_url, "clickhouse://default@127.0.0.1:9/tributary")
+    try:
+        alone.start()
+        alone.wait_until_ready()
+        async with open_channel(alone.address, SecretStr(INTERNAL_TOKEN)) as channel:
+            stub: Stub = dedup_service_pb2_grpc.DedupServiceStub(channel)
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await backfill(stub, workspace, [Sent("id")])
+            assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert error_of(raised.value).retry_delay_seconds == 5
+            live = await stub.AdmitEvents(a_request(workspace, [Sent("id")]))
+            assert verdicts(live.outcomes) == [ACCEPTED]
+            again = await backfill(stub, workspace, [Sent("id")])  # a claim is enough
+            assert verdicts(again) == [DUPLICATE]
+    finally:
+        alone.stop()
+
+
+async def test_ids_are_looked_up_through_claims_and_then_through_clickhouse(
+    stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
+) -> None:
+    events = [*FILE, Sent("bad", door=REJECTED), Sent("plain", payload="another"), Sent("o", order="o-1", value=7)]
+    sent = list((await stub.AdmitEvents(a_request(workspace, events))).outcomes)
+    assert verdicts(sent)[-3:] == [REJECTED, CONFLICT, CONFLICT]
+    ids = ["plain", "bot", "order-browser", "order-backend", "bad", "o", "nobody", "plain"]
+
+    async def look_up() -> list[EventFate]:
+        request = dedup_service_pb2.LookupEventsRequest(workspace=workspace, event_ids=ids)
+        return list((await stub.LookupEvents(request)).fates)
+
+    at_once = await look_up()
+    assert [fate.event_id for fate in at_once] == ids
+    known = [fate.verdict for fate in at_once][:4]
+    assert known == [ACCEPTED, QUARANTINED, ACCEPTED, DUPLICATE]
+    await recorded(clickhouse_url, workspace, len(FILE))
+    await expire(log, 402)
+
+    async def all_told() -> None:
+        fates = await look_up()
+        told = [fate.verdict for fate in fates]
+        assert told == [ACCEPTED, QUARANTINED, ACCEPTED, DUPLICATE, REJECTED, CONFLICT, 0, ACCEPTED]
+        plain, browser, bad = fates[0], fates[2], fates[4]
+        assert plain.first_accept_time == sent[0].first_accept_time
+        assert not plain.is_time_rounded
+        refusal = plain.refusals[0]
+        assert refusal.reasons[0].code == verdict_pb2.REASON_CODE_PAYLOAD_DIFFERS
+        of_order = conversion_id(order_digest(workspace, "purchase", "", "o-1"))
+        assert browser.conversion_id == of_order
+        assert not bad.HasField("first_accept_time")
+
+    await eventually_async(all_told)
+
+
+async def test_a_thousand_ids_are_looked_up_at_once_and_one_more_is_refused(stub: Stub, workspace: str) -> None:
+    request = dedup_service_pb2.LookupEventsRequest(workspace=workspace, event_ids=[f"e-{n}" for n in range(1000)])
+    assert len((await stub.LookupEvents(request)).fates) == 1000
+    request.event_ids.append("one-more")
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await stub.LookupEvents(request)
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
