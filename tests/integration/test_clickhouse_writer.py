@@ -198,6 +198,19 @@ async def test_attempts_are_rows_and_the_newest_tells_how_it_is(clickhouse: Clic
     assert await ConversionHistory(clickhouse).deliveries(workspace, "c1:one") == [second]
 
 
+async def test_what_was_given_up_and_tried_anew_is_told_by_what_came_last(
+    clickhouse: ClickHouse, workspace: str
+) -> None:
+    writer = DeliveryWriter(clickhouse)
+    given_up = a_delivery(attempts=5)
+    given_up.state = delivery_pb2.DELIVERY_STATE_DEAD
+    await writer.write([(workspace, given_up)])
+    anew = a_delivery(attempts=1)
+    anew.state, anew.outcome = delivery_pb2.DELIVERY_STATE_ACCEPTED, delivery_pb2.OUTCOME_CLASS_OK
+    await writer.write([(workspace, anew)])
+    assert await ConversionHistory(clickhouse).deliveries(workspace, "c1:one") == [anew]
+
+
 async def test_nothing_to_write_asks_nothing(clickhouse: ClickHouse) -> None:
     await EventWriter(clickhouse).write(EventBatch())
     await ConversionWriter(clickhouse).write([])

@@ -1,4 +1,5 @@
--- What was sent of one conversion, oldest first: per destination and revision its newest attempt.
+-- What was sent of one conversion, oldest first: per destination and revision what was written last. That is the newest
+-- attempt, and not always the one of the highest number: what was given up and is tried anew is counted from 1 again.
 SELECT
     destination_id,
     conversion_id,
@@ -28,6 +29,7 @@ WHERE workspace = %(workspace)s
 ORDER BY
     revision,
     destination_id,
+    record_time DESC,
     attempt DESC
 LIMIT 1 BY
     revision,
