@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from tributary_runtime.workspaces_file import InvalidWorkspacesError, parse_work
 from tributary_storage.clickhouse.client import connect as connect_clickhouse
 from tributary_storage.clickhouse.migrate import pending
 from tributary_storage.redis import claim_sizing
+from tributary_storage.redis.claim_buckets import sample_buckets
 from tributary_storage.redis.client import connect as connect_redis
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import Role, read_epoch
@@ -99,19 +101,22 @@ async def _check_redis(role: Role, url: str, mode: DurabilityMode) -> tuple[Chec
             epoch = await read_epoch(client)
             fill = LogFill(client)
             await fill.measure()
+            buckets = await sample_buckets(client, epoch, random.Random()) if epoch and role == "log" else None  # noqa: S311 - which to look at
     except TributaryError as error:
         return Check(name, False, error.message, f"See {variable}."), None
     except ValueError:  # its message may repeat a password
         return Check(name, False, "the URL cannot be read", f"Correct {variable}."), None
     if fill.is_full:
         found.append(f"The Redis of role {role} is {fill.share:.0%} full: give it more memory (maxmemory).")
+    if role == "log" and buckets is not None:
+        found += buckets.problems()
     if found or epoch is None:
         bad = Check(name, False, "may not keep what it acknowledges", " ".join(found))
         return bad, epoch.epoch_id if epoch is not None else None
     said = f"durability {mode.value}, epoch {epoch.epoch_id}, {epoch.shards} shards"
     if role == "log":
         claims = claim_sizing.MOST_MEAN * epoch.shards * 2**epoch.claim_bucket_bits
-        said += f", sized for {claims:,} live claims at most"
+        said += f", sized for {claims:,} live claims at most, largest bucket seen {buckets.largest if buckets else 0}"
     return Check(name, True, said), epoch.epoch_id
 
 

@@ -129,6 +129,14 @@ COMMIT_DURATION = histogram(
     "tributary.admission.commit_duration", "s", "Time of one group commit, fsync included.", SECONDS
 )
 CLAIMS_SWEPT = counter("tributary.admission.claims_swept", "{claim}", "Claims removed past their life.")
+LARGEST_BUCKET = gauge(
+    "tributary.admission.largest_bucket", "{claim}", "Claims in the largest bucket seen in this pass over all of them."
+)
+OUTGROWN_BUCKETS = gauge(
+    "tributary.admission.outgrown_buckets",
+    "{bucket}",
+    "Buckets seen in this pass that lost the small encoding: their claims cost four times the memory for good.",
+)
 RECORDER_LAG = histogram(
     "tributary.recorder.lag", "s", "From accept to recorded in ClickHouse, per entry.", LAG_SECONDS, lane=Lane
 )

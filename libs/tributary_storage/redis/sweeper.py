@@ -1,4 +1,4 @@
-"""Removes claims past their life, slowly, off the path of acknowledgements.
+"""Removes claims past their life, slowly, off the path of acknowledgements; watches that buckets stay small.
 
 The one rule: every bucket is visited long before the time in its claims comes round again (97 days for events), so an
 old claim is never taken for a new one.
@@ -51,6 +51,7 @@ class Sweeper:
         self._buckets = 1 << epoch.claim_bucket_bits
         self._steps_per_shard = -(-self._buckets // BUCKETS_PER_CALL)
         self._step = rng.randrange(self._steps_per_shard * epoch.shards)
+        self._largest = self._outgrown = self._visited = 0
 
     @property
     def steps(self) -> int:
@@ -73,15 +74,29 @@ class Sweeper:
         self._step = (self._step + 1) % self.steps
         first = step * BUCKETS_PER_CALL
         buckets = range(first, min(first + BUCKETS_PER_CALL, self._buckets))
-        removed = 0
+        removed = largest = outgrown = 0
         try:
             for key_of, life, time_bytes in (
                 (keys.claims, CLAIM_LIFE_SECONDS, 2),
                 (keys.orders, ORDER_LIFE_SECONDS, 3),
             ):
                 names = [key_of(shard, bucket) for bucket in buckets]
-                removed += int(await _SWEEP(self._client, names, [life // UNIT_SECONDS, time_bytes]))
+                answer = await _SWEEP(self._client, names, [life // UNIT_SECONDS, time_bytes])
+                removed += int(answer[0])
+                largest, outgrown = max(largest, int(answer[1])), outgrown + int(answer[2])
         except redis.RedisError as error:
             log.warning("sweep_failed", shard=shard, reason=str(error))
         metrics.CLAIMS_SWEPT.add(removed)
+        self._watch(shard, largest, outgrown)
         return removed
+
+    def _watch(self, shard: int, largest: int, outgrown: int) -> None:
+        """Tells how large buckets are: what was found so far, and at the end of a pass what the whole pass found."""
+        self._visited += 1
+        self._largest, self._outgrown = max(self._largest, largest), self._outgrown + outgrown
+        if outgrown:
+            log.warning("claim_buckets_outgrown", shard=shard, buckets=outgrown, largest=largest)
+        metrics.LARGEST_BUCKET.set(self._largest)
+        metrics.OUTGROWN_BUCKETS.set(self._outgrown)
+        if self._visited >= self.steps:
+            self._largest = self._outgrown = self._visited = 0
