@@ -16,6 +16,7 @@ from tributary_cli.errors import CommandError
 
 _COMMANDS = {
     "classify": ("tributary_cli.classify", "Say which channel visits are, why, and which are bots."),
+    "dead-letters": ("tributary_cli.dead_letters", "Look at what no worker could handle, and put it back."),
     "demo": ("tributary_cli.demo.command", "Show everything with realistic traffic and prove the numbers."),
     "doctor": ("tributary_cli.doctor", "Say what is reachable, what is misconfigured, and what to do."),
     "keys": ("tributary_cli.keys", "Make API keys."),
@@ -25,7 +26,7 @@ _COMMANDS = {
     "send": ("tributary_cli.send", "Send events from a file."),
     "up": ("tributary_cli.up", "Run everything on this machine until Ctrl-C."),
 }
-"""Command -> module that has it under the same name, and its line in the help."""
+"""Command -> module that has it under the same name (a dash is an underscore), and its line in the help."""
 
 
 class _Failure(click.ClickException):
@@ -54,7 +55,7 @@ class _Commands(click.Group):
         """Imports one command."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name)
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

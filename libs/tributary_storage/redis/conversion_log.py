@@ -21,7 +21,7 @@ from tributary_storage.redis import keys
 from tributary_storage.redis.keys import CONVERSION_LOG_GROUPS, DELIVER_GROUP
 from tributary_storage.redis.state_scripts import failed
 from tributary_storage.redis.stream_keeping import StreamBacklog, StreamKeeping
-from tributary_storage.redis.streams import GroupReader, Portion, StreamEntry
+from tributary_storage.redis.streams import DEAD_LETTER_LIFE_MILLIS, GroupReader, Portion, StreamEntry
 
 _TAKEN_OVER: Final = 64
 _STREAM = re.compile(r"trb:\{c(\d+)\}:conversions")
@@ -151,10 +151,17 @@ class ConversionLogKeeping:
     """
 
     def __init__(self, client: redis.asyncio.Redis, shards: int) -> None:
+        self._dead_letters = [
+            keys.conversion_dead_letters(shard, group) for group in CONVERSION_LOG_GROUPS for shard in range(shards)
+        ]
         self._keeping = StreamKeeping(client, _streams(shards), failed)
 
     async def trim(self, horizon_seconds: float, groups: Sequence[str] = CONVERSION_LOG_GROUPS) -> int:
-        """Removes what every group has finished and is older than the horizon; returns how many revisions."""
+        """Removes what every group has finished and is older than the horizon; returns how many revisions.
+
+        Dead letters past their life go too.
+        """
+        await self._keeping.trim_older(self._dead_letters, DEAD_LETTER_LIFE_MILLIS / 1000)
         return await self._keeping.trim(horizon_seconds, groups)
 
     async def backlog(self, group: str = DELIVER_GROUP) -> StreamBacklog:

@@ -84,7 +84,7 @@ class EventLogSource:
 
     async def dead_letter(self, entry: LogEntry, single: LoggedEvent | None, reason: str, message: str) -> None:
         """Keeps an event for 30 days beside the log; the whole entry if `single` is None."""
-        fields = {
+        fields: dict[str, bytes | str | int] = {
             "lane": entry.lane,
             "entry": entry.entry_id,
             "position": "" if single is None else single.position,
@@ -93,6 +93,12 @@ class EventLogSource:
             "accept_time": entry.accept_micros,
             "payload": entry.payload if single is None else single.admitted,
         }
+        if single is None:
+            fields |= {"schema": entry.schema, "mask": entry.mask}
+        else:
+            admission = single.admission
+            context = admission.accept_context.SerializeToString()
+            fields |= {"accept_context": context, "traceparent": admission.traceparent}
         await self._reader.dead_letter(keys.event_dead_letters(entry.shard, self._group), fields, reason, message)
 
     async def create_groups(self) -> None:

@@ -7,13 +7,17 @@ holds nothing back, and is alarmed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import redis.asyncio
 
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.redis.event_log import places
-from tributary_storage.redis.keys import EVENT_LOG_GROUPS, Lane
+from tributary_storage.redis.keys import EVENT_LOG_GROUPS, Lane, event_dead_letters
 from tributary_storage.redis.stream_keeping import Position, StreamBacklog, StreamKeeping
+from tributary_storage.redis.streams import DEAD_LETTER_LIFE_MILLIS
+
+DEAD_LETTER_LIFE_SECONDS: Final = DEAD_LETTER_LIFE_MILLIS / 1000
 
 
 class LogKeeping:
@@ -26,16 +30,18 @@ class LogKeeping:
 
     def __init__(self, client: redis.asyncio.Redis, shards: int) -> None:
         self._places = places(shards)
+        self._dead_letters = [event_dead_letters(shard, group) for group in EVENT_LOG_GROUPS for shard in range(shards)]
         self._keeping = StreamKeeping(client, list(self._places), _unavailable, known_groups=EVENT_LOG_GROUPS)
 
     async def trim(self, horizon_seconds: float, groups: Sequence[str] = EVENT_LOG_GROUPS) -> int:
         """Removes what every group has finished and is older than the horizon; returns how many entries.
 
-        May run twice, and in several processes.
+        Dead letters past their life go too. May run twice, and in several processes.
 
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
+        await self._keeping.trim_older(self._dead_letters, DEAD_LETTER_LIFE_SECONDS)
         return await self._keeping.trim(horizon_seconds, groups)
 
     async def backlog(self, group: str) -> StreamBacklog:

@@ -75,6 +75,18 @@ class StreamKeeping:
                 removed += int(await self._run("XTRIM", stream, "MINID", "~", f"{before[0]}-{before[1]}"))
         return removed
 
+    async def trim_older(self, streams: Sequence[str], life_seconds: float) -> int:
+        """Removes what is older than its life from streams that nobody reads as a group; returns how many entries.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        oldest = await self._time_millis() - int(life_seconds * 1000)
+        removed = 0
+        for stream in streams:
+            removed += int(await self._run("XTRIM", stream, "MINID", oldest))
+        return removed
+
     async def backlog(self, group: str) -> StreamBacklog:
         """Returns how far a group is behind.
 

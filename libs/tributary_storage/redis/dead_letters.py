@@ -1,0 +1,169 @@
+"""Dead letters: what no worker could handle, alone, with why; to be looked at and put back.
+
+The one rule: putting back takes away, in one step, so a dead letter is replayed at most once however often it is asked
+for. What is put back goes through every group of its log again: all of them know an event they had before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import redis.asyncio
+
+from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, Admission, AdmittedEvents
+from tributary_runtime.errors import NotFoundError, StorageUnavailableError
+from tributary_storage.redis import keys
+from tributary_storage.redis.claims import SCHEMA
+from tributary_storage.redis.scripts import Argument, Script
+
+_REPLAY = Script("replay_dead_letter")
+_PAGE: Final = 200
+
+GROUPS: Final = (*keys.EVENT_LOG_GROUPS, *keys.CONVERSION_LOG_GROUPS)
+"""Whose dead letters there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One event or revision that could not be handled, or a whole entry that could not be taken apart."""
+
+    group: str
+    shard: int
+    entry_id: str
+    """Of the stream of dead letters."""
+    fields: Mapping[str, bytes]
+
+    @property
+    def letter_id(self) -> str:
+        """Names it: group, shard, id."""
+        return f"{self.group}:{self.shard}:{self.entry_id}"
+
+    @property
+    def dead_micros(self) -> int:
+        """When it was put aside, microseconds since 1970."""
+        return int(self.entry_id.partition("-")[0]) * 1_000
+
+    def text(self, name: str) -> str:
+        """Returns a field as text; empty if there is none."""
+        return self.fields.get(name, b"").decode("utf-8", "replace")
+
+    @property
+    def payload(self) -> bytes:
+        """A serialised `AdmittedEvent` or `ConversionRevised`; of a whole entry, `AdmittedEvents`."""
+        return self.fields.get("payload", b"")
+
+    @property
+    def is_whole_entry(self) -> bool:
+        """Whether it is an entry of the event log that could not even be taken apart."""
+        return self.group in keys.EVENT_LOG_GROUPS and not self.text("position")
+
+
+class DeadLetters:
+    """The dead letters of an installation. Every method may raise `StorageUnavailableError`.
+
+    Args:
+        log: Redis of the role *log*.
+        state: Redis of the role *state*.
+        shards: Of the epoch.
+    """
+
+    def __init__(self, log: redis.asyncio.Redis, state: redis.asyncio.Redis, shards: int) -> None:
+        self._log: Any = log
+        self._state: Any = state
+        self._shards = shards
+
+    async def all(self, groups: Iterable[str] = GROUPS) -> AsyncIterator[DeadLetter]:
+        """Yields dead letters, oldest first within a group and shard; what comes meanwhile may be among them."""
+        for group in groups:
+            for shard in range(self._shards):
+                after = "-"
+                while True:
+                    stream = _dead(group, shard)
+                    found = await self._run(group, "XRANGE", stream, after, "+", "COUNT", _PAGE)
+                    for entry_id, fields in found:
+                        yield _letter(group, shard, entry_id, fields)
+                    if len(found) < _PAGE:
+                        break
+                    after = f"({found[-1][0].decode()}"
+
+    async def get(self, letter_id: str) -> DeadLetter:
+        """Returns one dead letter.
+
+        Raises:
+            NotFoundError: There is none of this id, or no more.
+        """
+        group, shard, entry_id = _place(letter_id, self._shards)
+        found = await self._run(group, "XRANGE", _dead(group, shard), entry_id, entry_id)
+        if not found:
+            raise _unknown(letter_id)
+        return _letter(group, shard, *found[0])
+
+    async def replay(self, letter: DeadLetter) -> bool:
+        """Puts a dead letter back into its log, for every group; False if somebody else did before. May run twice."""
+        target, fields = _entry(letter)
+        arguments: list[Argument] = [letter.entry_id, *[part for pair in fields.items() for part in pair]]
+        try:
+            answer = await _REPLAY(self._of(letter.group), [_dead(letter.group, letter.shard), target], arguments)
+        except redis.RedisError as error:
+            raise _unavailable(letter.group) from error
+        return bool(answer)
+
+    def _of(self, group: str) -> Any:
+        return self._log if group in keys.EVENT_LOG_GROUPS else self._state
+
+    async def _run(self, group: str, *command: Any) -> Any:
+        try:
+            return await self._of(group).execute_command(*command)
+        except redis.RedisError as error:
+            raise _unavailable(group) from error
+
+
+def _dead(group: str, shard: int) -> str:
+    if group in keys.EVENT_LOG_GROUPS:
+        return keys.event_dead_letters(shard, group)
+    return keys.conversion_dead_letters(shard, group)
+
+
+def _entry(letter: DeadLetter) -> tuple[str, dict[str, Argument]]:
+    """Returns the stream a dead letter came from, and the entry that brings it back; live events go first."""
+    if letter.group not in keys.EVENT_LOG_GROUPS:
+        return keys.conversion_log(letter.shard), {"revised": letter.payload}
+    target = keys.event_log(letter.shard, "bulk")
+    accept_time = letter.fields.get("accept_time", b"0")
+    if letter.is_whole_entry:
+        schema, mask = letter.fields.get("schema", b"0"), letter.fields.get("mask", b"")
+        return target, {"schema": schema, "payload": letter.payload, "mask": mask, "accept_time": accept_time}
+    admission = Admission(
+        workspace=letter.text("workspace"),
+        traceparent=letter.text("traceparent"),
+        accept_context=AcceptContext.FromString(letter.fields.get("accept_context", b"")),
+        events=[letter.payload],
+    )
+    payload = AdmittedEvents(admissions=[admission]).SerializeToString()
+    return target, {"schema": SCHEMA, "payload": payload, "mask": letter.text("letter"), "accept_time": accept_time}
+
+
+def _letter(group: str, shard: int, entry_id: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
+    return DeadLetter(group, shard, entry_id.decode(), {name.decode(): value for name, value in fields.items()})
+
+
+def _place(letter_id: str, shards: int) -> tuple[str, int, str]:
+    group, _, rest = letter_id.partition(":")
+    shard, _, entry_id = rest.partition(":")
+    milliseconds, _, sequence = entry_id.partition("-")
+    is_place = group in GROUPS and shard.isdigit() and milliseconds.isdigit() and sequence.isdigit()
+    if not is_place or int(shard) >= shards:
+        raise _unknown(letter_id)
+    return group, int(shard), entry_id
+
+
+def _unknown(letter_id: str) -> NotFoundError:
+    message = "There is no such dead letter: it was replayed, or is older than 30 days."
+    return NotFoundError(message, resource_type="dead_letter", resource_name=letter_id)
+
+
+def _unavailable(group: str) -> StorageUnavailableError:
+    store = "log" if group in keys.EVENT_LOG_GROUPS else "state"
+    return StorageUnavailableError("Redis did not answer.", metadata={"store": store})

@@ -1,0 +1,211 @@
+"""Dead letters: alone, shown with why, put back once, gone after 30 days."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+
+import pytest
+import redis.asyncio
+from click.testing import CliRunner, Result
+
+from tests.support.admissions import AN_EPOCH, Sent, a_request, running_admission
+from tests.support.eventually import eventually_async
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_cli.command_line import cli
+from tributary_dedup.admission import Admission
+from tributary_dedup.recorder import Recorder
+from tributary_runtime import metrics
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.worker import Worker
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.writer import EventWriter
+from tributary_storage.redis import keys
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.conversion_log import ConversionLogKeeping, ConversionLogSource
+from tributary_storage.redis.dead_letters import DeadLetter, DeadLetters
+from tributary_storage.redis.event_log import EventLogSource, Pace
+from tributary_storage.redis.log_entry import LogEntry
+from tributary_storage.redis.log_keeping import LogKeeping
+
+
+@pytest.fixture
+async def log(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with connect(redis_url, name="tests") as client:
+        yield client
+
+
+@pytest.fixture
+async def admission(redis_url: str) -> AsyncIterator[Admission]:
+    async with running_admission(redis_url) as running:
+        yield running
+
+
+@pytest.fixture
+async def clickhouse(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
+    async with clickhouse_client.connect(clickhouse_url, name="tests", connections=2) as opened:
+        yield opened
+
+
+@pytest.fixture
+def letters(log: redis.asyncio.Redis) -> DeadLetters:
+    return DeadLetters(log, log, AN_EPOCH.shards)
+
+
+def a_source(log: redis.asyncio.Redis, consumer: str = "one") -> EventLogSource:
+    return EventLogSource(log, keys.RECORD_GROUP, consumer, AN_EPOCH.shards, Pace(idle_seconds=0.2))
+
+
+async def bury(log: redis.asyncio.Redis, event_id: str, reason: str = "BROKEN") -> None:
+    """Reads what is in the log as the recorder would, and puts one event of it aside; the rest is done."""
+    source = a_source(log)
+    entries: list[LogEntry] = list(await source.read())
+    for entry in entries:
+        for single in entry.events():
+            if event_id.encode() in single.admitted:
+                await source.dead_letter(entry, single, reason, "it broke")
+    await source.ack(entries)
+
+
+async def all_of(letters: DeadLetters) -> list[DeadLetter]:
+    return [letter async for letter in letters.all()]
+
+
+async def record(log: redis.asyncio.Redis, clickhouse: ClickHouse, workspace: str, expected: list[str]) -> None:
+    """Runs the recorder until ClickHouse has the expected events of a workspace, and nothing waits any more."""
+    recorder = Recorder(EventWriter(clickhouse), SystemClock())
+    worker = Worker(metrics.Group.RECORD, a_source(log), recorder, SystemClock(), take_over_seconds=0.2)
+    stop = asyncio.Event()
+
+    async def recorded() -> None:
+        backlog = await LogKeeping(log, AN_EPOCH.shards).backlog(keys.RECORD_GROUP)
+        assert (backlog.pending, backlog.age_seconds) == (0, 0)
+        statement = "SELECT event_id FROM events FINAL WHERE workspace = %(w)s ORDER BY event_id"
+        assert [row[0] for row in await clickhouse.execute(statement, {"w": workspace})] == expected
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(worker.run(stop))
+        try:
+            await eventually_async(recorded)
+        finally:
+            stop.set()
+
+
+async def test_what_was_put_back_is_handled_with_all_that_was_known_of_it(
+    admission: Admission, log: redis.asyncio.Redis, letters: DeadLetters, clickhouse: ClickHouse, workspace: str
+) -> None:
+    await admission.admit(a_request(workspace, [Sent("good"), Sent("broken")]), "00-trace-01")
+    await bury(log, "broken")
+    (letter,) = await all_of(letters)
+    assert (letter.text("workspace"), letter.text("reason"), letter.text("message")) == (
+        workspace,
+        "BROKEN",
+        "it broke",
+    )
+    assert await letters.replay(letter)
+    assert await all_of(letters) == []
+    await record(log, clickhouse, workspace, ["broken"])
+    statement = (
+        "SELECT api_key_id, traceparent, toUnixTimestamp64Micro(accept_time) FROM events WHERE workspace = %(w)s"
+    )
+    (row,) = await clickhouse.execute(statement, {"w": workspace})
+    assert row == ("k1", "00-trace-01", int(letter.text("accept_time")))
+
+
+async def test_a_dead_letter_is_put_back_once_however_often_it_is_asked_for(
+    admission: Admission, log: redis.asyncio.Redis, letters: DeadLetters, workspace: str
+) -> None:
+    await admission.admit(a_request(workspace, [Sent("broken")]), "")
+    await bury(log, "broken")
+    (letter,) = await all_of(letters)
+    answers = await asyncio.gather(*[letters.replay(letter) for _ in range(10)])
+    assert sorted(answers) == [False] * 9 + [True]
+    assert sum([await log.xlen(keys.event_log(shard, "bulk")) for shard in range(AN_EPOCH.shards)]) == 1
+
+
+async def test_what_fails_again_is_a_dead_letter_again(
+    admission: Admission, log: redis.asyncio.Redis, letters: DeadLetters, clickhouse: ClickHouse, workspace: str
+) -> None:
+    request = a_request(workspace, [Sent("good"), Sent("broken")])
+    request.events[1] = b"no event"
+    await admission.admit(request, "")
+    await record(log, clickhouse, workspace, ["good"])
+    (first,) = await all_of(letters)
+    assert first.text("reason") == "EVENT_UNREADABLE"
+    assert await letters.replay(first)
+    await record(log, clickhouse, workspace, ["good"])
+    (again,) = await all_of(letters)
+    assert (again.payload, again.text("reason")) == (first.payload, "EVENT_UNREADABLE")
+    assert again.letter_id != first.letter_id
+
+
+async def test_an_entry_that_could_not_be_taken_apart_is_put_back_whole(
+    admission: Admission, log: redis.asyncio.Redis, letters: DeadLetters, clickhouse: ClickHouse, workspace: str
+) -> None:
+    await admission.admit(a_request(workspace, [Sent("one"), Sent("two"), Sent("one")]), "")
+    source = a_source(log)
+    entries = list(await source.read())
+    for entry in entries:
+        await source.dead_letter(entry, None, "SCHEMA_UNKNOWN", "of another version")
+    await source.ack(entries)
+    found = await all_of(letters)
+    assert all(letter.is_whole_entry for letter in found)
+    assert all([await letters.replay(letter) for letter in found])
+    await record(log, clickhouse, workspace, ["one", "two"])
+
+
+async def test_a_revision_is_put_back_into_the_conversion_log(log: redis.asyncio.Redis, letters: DeadLetters) -> None:
+    revised = ConversionRevised(workspace="shop", revision=7)
+    revised.state.conversion_id = "c1:a"
+    await log.xadd(keys.conversion_log(1), {"revised": revised.SerializeToString()})
+    source = ConversionLogSource(log, "one", AN_EPOCH.shards)
+    (entry,) = await source.read()
+    await source.dead_letter(entry, revised, "BROKEN", "it broke")
+    await source.ack([entry])
+    (letter,) = await all_of(letters)
+    assert (letter.group, letter.text("workspace")) == ("deliver", "shop")
+    assert await letters.replay(letter)
+    (again,) = await source.read()
+    assert again.revised() == revised
+
+
+async def test_dead_letters_are_kept_for_30_days_and_not_longer(log: redis.asyncio.Redis, letters: DeadLetters) -> None:
+    now = int((await log.time())[0])
+    day = 86_400_000
+    for age, key in ((29, keys.event_dead_letters(0, "record")), (29, keys.conversion_dead_letters(0, "deliver"))):
+        await log.xadd(key, {"reason": "OLD"}, id=f"{now * 1000 - 31 * day}-0")
+        await log.xadd(key, {"reason": "YOUNG"}, id=f"{now * 1000 - age * day}-0")
+    await LogKeeping(log, AN_EPOCH.shards).trim(3600)
+    await ConversionLogKeeping(log, AN_EPOCH.shards).trim(3600)
+    assert [letter.text("reason") for letter in await all_of(letters)] == ["YOUNG", "YOUNG"]
+
+
+def run(environment: Mapping[str, str], *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["dead-letters", *arguments], env=environment)
+
+
+async def test_the_command_line_lists_shows_and_puts_back(
+    admission: Admission, log: redis.asyncio.Redis, redis_url: str, workspace: str
+) -> None:
+    environment = {"TRIBUTARY_LOG_URL": redis_url}
+    assert "No dead letters" in (await asyncio.to_thread(run, environment, "list")).output
+    await admission.admit(a_request(workspace, [Sent("broken"), Sent("other")]), "")
+    await bury(log, "broken")
+
+    listed = json.loads((await asyncio.to_thread(run, environment, "list", "--json")).output)
+    assert [(one["workspace"], one["reason"]) for one in listed] == [(workspace, "BROKEN")]
+    for option, value in (("--reason", "OTHER"), ("--workspace", "other"), ("--group", "attribute")):
+        chosen = (await asyncio.to_thread(run, environment, "list", "--json", option, value)).output
+        assert json.loads(chosen) == []
+
+    shown = json.loads((await asyncio.to_thread(run, environment, "show", listed[0]["id"])).output)
+    assert shown["payload"]["event"]["event_id"] == "broken"
+    assert shown["version"]
+
+    assert "1 put back" in (await asyncio.to_thread(run, environment, "replay", "--all", "--reason", "BROKEN")).output
+    again = await asyncio.to_thread(run, environment, "replay", listed[0]["id"])
+    assert again.exit_code == 1
+    assert "no such dead letter" in again.stderr
+    assert (await asyncio.to_thread(run, environment, "replay")).exit_code == 2
