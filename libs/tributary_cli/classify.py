@@ -12,6 +12,7 @@ import click
 from tributary_cli.errors import CommandError
 
 if TYPE_CHECKING:
+    from tributary_domain.addresses import AddressBook
     from tributary_runtime.workspaces import Workspace
 
 
@@ -37,17 +38,19 @@ def classify(ctx: click.Context, workspaces_file: Path | None, workspace: str | 
     """
     from tributary_cli.visit_lines import BadLineError, read_lines, read_visit  # heavy: `--help` does without
     from tributary_cli.visit_lines import classify as classify_visit
+    from tributary_domain.addresses import NO_ADDRESSES
     from tributary_domain.channel import ChannelClassifier
     from tributary_runtime.workspace_channels import channels_of
 
     declared = _find(workspaces_file, workspace)
     channels = channels_of(declared) if declared is not None else ChannelClassifier()
+    addresses = _addresses_of(declared) if declared is not None else NO_ADDRESSES
     bad = 0
     for number, line in enumerate(read_lines(sys.stdin.buffer), start=1):
         if not line.strip():
             continue
         try:
-            answer = classify_visit(read_visit(line), channels, lambda _: "", details=details)
+            answer = classify_visit(read_visit(line), channels, addresses, details=details)
         except BadLineError as error:
             bad += 1
             answer = {"line": number, "field": error.field or None, "error": str(error)}
@@ -56,6 +59,15 @@ def classify(ctx: click.Context, workspaces_file: Path | None, workspace: str | 
     if bad:
         click.echo(f"{bad} lines could not be read.", err=True)
         ctx.exit(1)
+
+
+def _addresses_of(workspace: Workspace) -> AddressBook:
+    from tributary_runtime.address_lists import InvalidAddressListError, read_book
+
+    try:
+        return read_book(workspace.bot_addresses)
+    except InvalidAddressListError as error:
+        raise CommandError(error.message, "Mend the list; the door goes on with what it read before.") from error
 
 
 def _find(file: Path | None, workspace_id: str | None) -> Workspace | None:

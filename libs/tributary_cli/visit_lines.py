@@ -7,9 +7,10 @@ kept of a line once it is answered.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
+from tributary_domain.addresses import AddressBook, read_address
 from tributary_domain.bots import AgentKind, Observer, judge_user_agent
 from tributary_domain.channel import CHANNEL_RULES_VERSION, VISIT, ChannelClassifier, Touch, click_ids_of
 from tributary_domain.texts import CLICK_ID_CHARACTERS, CONTEXT
@@ -22,9 +23,6 @@ FIELDS: Final = {
     **dict.fromkeys(("utm_source", "utm_medium", "utm_campaign"), CLICK_ID_CHARACTERS),
 }
 """What a line may have -> its most characters."""
-
-AddressBook = Callable[[str], str]
-"""Address -> the list it is on; empty for none."""
 
 
 class BadLineError(ValueError):
@@ -80,14 +78,14 @@ def read_visit(line: bytes) -> dict[str, str]:
 
 
 def classify(
-    visit: dict[str, str], channels: ChannelClassifier, listed: AddressBook, *, details: bool
+    visit: dict[str, str], channels: ChannelClassifier, addresses: AddressBook, *, details: bool
 ) -> dict[str, Any]:
     """Returns what is decided of a visit, as the door would; what is empty is `None`.
 
     Args:
         visit: As `read_visit` returns it.
         channels: Of the workspace.
-        listed: On which list an address is.
+        addresses: The workspace's lists of networks.
         details: Whether to add what a marketer rarely asks for.
     """
     utm = tuple(visit.get(f"utm_{name}", "") for name in ("source", "medium", "campaign"))
@@ -96,7 +94,8 @@ def classify(
     evidence = channels.classify(touch)
     user_agent = visit.get("user_agent", "")
     agent, reason = judge_user_agent(user_agent, Observer.BROWSER, is_touchpoint=bool(user_agent))
-    address_list = listed(visit.get("client_ip", ""))
+    address = read_address(visit.get("client_ip", ""))
+    address_list = addresses.find(address) if address is not None else ""
     is_bot = agent.kind is AgentKind.BOT or bool(address_list)
     answer: dict[str, Any] = {
         "channel": evidence.channel or None,

@@ -19,6 +19,10 @@ USER_AGENTS_KEPT: Final = 16_384
 """Answers kept, of at most 1 KiB each: a large shop sees some ten thousand user agents a day."""
 
 
+ADDRESS_CATEGORY: Final = "address"
+"""Category of what only its address gave away; its name is that of the list."""
+
+
 class Observer(IntEnum):
     """Whose address and user agent an event carries, as `event.v1.Observer`."""
 
@@ -136,6 +140,16 @@ def _tidy(name: str) -> str:
     return name.strip(" /;:()[]+,")[:64]
 
 
+def is_persons_own(observer: int, is_touchpoint: bool) -> bool:
+    """Tells whether an event shows the person's own address, user agent and clock: a browser or an app observed it.
+
+    Args:
+        observer: `Context.observed_by`; unspecified is a browser for a touchpoint, a backend for anything else.
+        is_touchpoint: Whether it is a touchpoint.
+    """
+    return observer <= Observer.APP and bool(observer or is_touchpoint)
+
+
 def judge_user_agent(user_agent: str, observer: int, is_touchpoint: bool) -> tuple[Agent, Reason | None]:
     """Returns what showed itself, and why that quarantines the event or is worth a warning.
 
@@ -144,7 +158,7 @@ def judge_user_agent(user_agent: str, observer: int, is_touchpoint: bool) -> tup
         observer: `Context.observed_by`; unspecified is a browser for a touchpoint, a backend for anything else.
         is_touchpoint: Whether it is a touchpoint.
     """
-    if observer > Observer.APP or not (observer or is_touchpoint):
+    if not is_persons_own(observer, is_touchpoint):
         return _HUMAN, None
     if not user_agent:
         return _HUMAN, _MISSING if is_touchpoint else None

@@ -32,6 +32,10 @@ MAX_LISTED: Final = 8
 """Device ids, or other ids, of one event."""
 
 
+KIND_CHARACTERS: Final = 64
+"""Of the kind of another id."""
+
+
 class Identity(NamedTuple):
     """What the identifiers of one event amount to."""
 
@@ -83,6 +87,10 @@ class Identification:
                 self._add(DEVICE, "device_ids", device.strip().lower(), found)
         if other_ids:
             _check_list("other_ids", other_ids.values(), found)
+            if not 1 <= min(map(len, other_ids)) <= max(map(len, other_ids)) <= KIND_CHARACTERS:
+                message = f"A kind of identifier has 1 to {KIND_CHARACTERS} characters."
+                code = ReasonCode.FIELD_TOO_LONG if all(other_ids) else ReasonCode.FIELD_MALFORMED
+                found.rejections.append(Reason(code, "identifiers.other_ids", message))
             for kind, value in sorted(other_ids.items()):
                 self._add(OTHER, "other_ids", value.strip(), found, kind)
         return found

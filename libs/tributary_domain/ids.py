@@ -22,6 +22,8 @@ DERIVED_EVENT_PREFIX: Final = "d1:"
 SYSTEM_EVENT_PREFIX: Final = "t1:"
 CONVERSION_PREFIX: Final = "c1:"
 PERSON_PREFIX: Final = "p1:"
+REDACTED_PREFIX: Final = "x1:"
+"""Of what stands for an id that was somebody's e-mail address."""
 
 RESERVED_EVENT_PREFIXES: Final = (DERIVED_EVENT_PREFIX, SYSTEM_EVENT_PREFIX)
 """Refused from callers: ids that Tributary makes itself."""

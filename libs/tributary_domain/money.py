@@ -4,6 +4,7 @@ A micro is a millionth of the currency's unit, whatever its smallest coin: 1 JPY
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -15,15 +16,42 @@ _BY_EXPONENT: Final = {
     2: "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE "
     "CHF CHW CNY COP COU CRC CUC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD "
     "HNL HRK HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP "
-    "MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR "
-    "SDG SEK SGD SHP SLE SLL SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED "
-    "VES WST XCD XCG YER ZAR ZMW ZWG ZWL",
+    "MRO MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR "
+    "SDG SEK SGD SHP SLE SLL SOS SRD SSP STD STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED "
+    "VEF VES WST XCD XCG YER ZAR ZMW ZWG ZWL",
     3: "BHD IQD JOD KWD LYD OMR TND",
     4: "CLF UYW",
 }
 
 EXPONENTS: Final = MappingProxyType({code: digits for digits, codes in _BY_EXPONENT.items() for code in codes.split()})
 """ISO 4217: currency code -> decimal places of its smallest coin. With codes that expired lately, for old orders."""
+
+
+WITHDRAWN: Final = MappingProxyType(
+    {
+        code: datetime.fromisoformat(f"{day}T00:00:00+00:00")
+        for code, day in (
+            ("ANG", "2025-07-01"),
+            ("BGN", "2026-01-01"),
+            ("CUC", "2021-07-01"),
+            ("HRK", "2023-01-01"),
+            ("MRO", "2018-01-01"),
+            ("SLL", "2024-04-01"),
+            ("STD", "2018-01-01"),
+            ("VEF", "2018-08-20"),
+            ("ZWL", "2024-09-01"),
+        )
+    }
+)
+"""Currency that expired within the ten years of a backfill -> its first day as none."""
+
+_GRACE: Final = timedelta(days=400)
+"""How long its orders may still be refunded in it."""
+
+LAST_MICROS: Final = MappingProxyType(
+    {code: int((day + _GRACE).timestamp()) * MICROS for code, day in WITHDRAWN.items()}
+)
+"""Currency that expired -> until when an event may name it, in microseconds since 1970 UTC."""
 
 
 def is_currency(code: str) -> bool:

@@ -6,6 +6,7 @@ forgotten in the digest. The one rule: the digest is kept with every claim, so a
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from operator import attrgetter, gt
 from typing import Any, Final
 
@@ -15,6 +16,19 @@ from tributary_domain.reasons import Reason, ReasonCode
 
 IDENTIFIER_CHARACTERS: Final = 256
 CLICK_ID_CHARACTERS: Final = 512
+
+
+class Personal(Enum):
+    """What becomes of a text that holds an e-mail address, of the choices that lose nothing."""
+
+    SEALED = "sealed"
+    """It is a place for one, or has rules of its own: taken out before anything is stored."""
+    REFUSED = "refused"
+    """Words for people: the event is REJECTED, to be mended and sent again."""
+    REPLACED = "replaced"
+    """An id: a keyed token stands for it, the same for the same id, so that it counts and matches as before."""
+    CUT = "cut"
+    """Nothing could be done with it: taken out."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,8 +45,8 @@ class TextGroup:
     """The smallest of the limits: where all texts together are no longer, none is too long."""
     read: Callable[[Any], tuple[str, ...]]
     """Reads them all from the message."""
-    is_kept: bool
-    """Whether they are stored as they are: then they must not hold an e-mail address."""
+    personal: Personal
+    """What becomes of an e-mail address in one of them."""
 
     def limit(self, name: str) -> int:
         """Returns the most characters of one of its fields."""
@@ -51,10 +65,10 @@ Readings = dict[TextGroup, Reading]
 """What the texts of an event hold, per message that is set, in the order of the tables below."""
 
 
-def _group(path: str, *, is_kept: bool = False, **limits: int) -> TextGroup:
+def _group(path: str, personal: Personal, **limits: int) -> TextGroup:
     names, most = tuple(limits), tuple(limits.values())
     read = attrgetter(*names) if len(names) > 1 else _one_text(names[0])
-    return TextGroup(path, names, most, min(most), read, is_kept)
+    return TextGroup(path, names, most, min(most), read, personal)
 
 
 def _one_text(name: str) -> Callable[[Any], tuple[str, ...]]:
@@ -65,16 +79,16 @@ def _words(text: str) -> list[str]:
     return text.split()
 
 
-def _alike(path: str, limit: int, names: str, *, is_kept: bool = False) -> TextGroup:
-    return _group(path, is_kept=is_kept, **dict.fromkeys(_words(names), limit))
+def _alike(path: str, limit: int, names: str, personal: Personal) -> TextGroup:
+    return _group(path, personal, **dict.fromkeys(_words(names), limit))
 
 
-EVENT = _group("", session_id=128)
-TOUCHPOINT = _group("touchpoint", is_kept=True, interaction_id=128, coupon_code=64, title=256)
-UTM = _alike("touchpoint.utm", 512, "source medium campaign term content id source_platform", is_kept=True)
+EVENT = _group("", Personal.REPLACED, session_id=128)
+TOUCHPOINT = _group("touchpoint", Personal.REFUSED, interaction_id=128, coupon_code=64, title=256)
+UTM = _alike("touchpoint.utm", 512, "source medium campaign term content id source_platform", Personal.REFUSED)
 AD = _group(
     "touchpoint.ad",
-    is_kept=True,
+    Personal.REFUSED,
     destination=64,
     account_id=512,
     campaign_id=512,
@@ -87,11 +101,12 @@ AD = _group(
     network=512,
     placement=512,
 )
-CONVERSION = _group("conversion", name=64, order_id=128, store=64, pixel_event_id=128)
-RECURRENCE = _group("conversion.recurrence", subscription_id=128, cycle=64)
-LEAD = _group("conversion.lead", lead_id=128, root_order_id=128, stage=64)
+CONVERSION = _group("conversion", Personal.REPLACED, name=64, order_id=128, store=64, pixel_event_id=128)
+RECURRENCE = _group("conversion.recurrence", Personal.REPLACED, subscription_id=128, cycle=64)
+LEAD = _group("conversion.lead", Personal.REPLACED, lead_id=128, root_order_id=128, stage=64)
 ADJUSTMENT = _group(
     "adjustment",
+    Personal.REPLACED,
     conversion_name=64,
     store=64,
     order_id=128,
@@ -101,20 +116,30 @@ ADJUSTMENT = _group(
     cycle=64,
 )
 IDENTIFIERS = _alike(
-    "identifiers", IDENTIFIER_CHARACTERS, "customer_id visitor_id email email_sha256 phone phone_sha256"
+    "identifiers",
+    IDENTIFIER_CHARACTERS,
+    "customer_id visitor_id email email_sha256 phone phone_sha256",
+    Personal.SEALED,
 )
-ADDRESS = _alike("identifiers.address", 256, "given_name family_name street city region postal_code country_code")
+ADDRESS = _alike(
+    "identifiers.address",
+    256,
+    "given_name family_name street city region postal_code country_code",
+    Personal.SEALED,
+)
 CLICK_IDS = _alike(
     "click_ids",
     CLICK_ID_CHARACTERS,
     "gclid gbraid wbraid gad_source gad_campaignid gclsrc dclid srsltid fbclid msclkid ttclid li_fat_id twclid epik "
     "sc_cid rdt_cid irclickid yclid awc cjevent ran_site_id sscid tblci dicbo qclid vmcid mc_cid hsenc igshid kx",
+    Personal.CUT,
 )
 BROWSER_IDS = _alike(
-    "browser_ids", 512, "fbp fbc ttp scid rdt_uuid ga_client_id ga_session_id gcl_aw hubspotutk uetvid"
+    "browser_ids", 512, "fbp fbc ttp scid rdt_uuid ga_client_id ga_session_id gcl_aw hubspotutk uetvid", Personal.CUT
 )
 CONTEXT = _group(
     "context",
+    Personal.SEALED,
     client_ip=64,
     user_agent=1024,
     page_url=4096,
@@ -123,9 +148,9 @@ CONTEXT = _group(
     app_id=128,
     app_version=64,
 )
-CONSENT = _group("consent", tcf_string=4096, gpp_string=4096, region=16, source=64)
-EXPERIMENT = _group("experiment", id=64, arm=64)
-HUMAN_CHECK = _group("human_check", token=4096)
+CONSENT = _group("consent", Personal.CUT, tcf_string=4096, gpp_string=4096, region=16, source=64)
+EXPERIMENT = _group("experiment", Personal.REPLACED, id=64, arm=64)
+HUMAN_CHECK = _group("human_check", Personal.SEALED, token=4096)
 
 _KINDS: Final[dict[str | None, tuple[TextGroup | None, tuple[tuple[str, TextGroup], ...]]]] = {
     "touchpoint": (TOUCHPOINT, (("utm", UTM), ("ad", AD))),
@@ -180,7 +205,7 @@ def read_texts(event: EventLike, kind: str | None) -> Readings:
 
 
 def check_texts(readings: Readings) -> list[Reason]:
-    """Returns a reason per text that is longer than its field allows, or that is kept and holds an e-mail address."""
+    """Returns a reason per text that is longer than its field allows, or that must not hold an e-mail address."""
     found: list[Reason] = []
     for group, (values, joined) in readings.items():
         if len(joined) > group.shortest and any(map(gt, map(len, values), group.limits)):
@@ -188,9 +213,20 @@ def check_texts(readings: Readings) -> list[Reason]:
                 if len(value) > limit:
                     message = f"Longer than {limit} characters."
                     found.append(Reason(ReasonCode.FIELD_TOO_LONG, group.field(position), message))
-        if group.is_kept and may_hold_address(joined):
+        if group.personal is Personal.REFUSED and may_hold_address(joined):
             found.extend(personal(group.field(n)) for n, value in enumerate(values) if holds_address(value))
     return found
+
+
+def personal_texts(readings: Readings) -> list[tuple[TextGroup, int]]:
+    """Returns each text (group, position) that holds an e-mail address and is to be replaced or cut, not refused."""
+    return [
+        (group, position)
+        for group, (values, joined) in readings.items()
+        if (group.personal is Personal.REPLACED or group.personal is Personal.CUT) and may_hold_address(joined)
+        for position, value in enumerate(values)
+        if holds_address(value)
+    ]
 
 
 def personal(field: str) -> Reason:

@@ -7,15 +7,16 @@ rejected, with the field and how to mend it, all problems at once. What may be r
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from tributary_domain.amounts import check_amounts, check_items, check_money
 from tributary_domain.event_shape import EventLike, MomentLike
 from tributary_domain.event_times import AcceptWindow, read_micros
 from tributary_domain.ids import CONVERSION_PREFIX, RESERVED_EVENT_PREFIXES
-from tributary_domain.money import is_currency
 from tributary_domain.personal import holds_address
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.texts import (
     CLICK_IDS,
     CONSENT,
+    CONTEXT,
     EXPERIMENT,
     HUMAN_CHECK,
     Readings,
@@ -25,13 +26,17 @@ from tributary_domain.texts import (
 
 EVENT_ID_CHARACTERS: Final = 128
 MAX_PROPERTIES: Final = 64
-MAX_ITEMS: Final = 200
 MAX_COUPONS: Final = 16
 MAX_PIXEL_EVENT_IDS: Final = 16
 
+MAX_PERIOD_SECONDS: Final = 3_660 * 86_400
+
+_TRAFFIC_KINDS, _OBSERVERS, _CONSENT_STATES, _HUMAN_VERDICTS, _CUSTOMER_TYPES = 3, 4, 2, 3, 2
+"""The highest value of each enum to which none will be added."""
+_PURPOSES: Final = ("ad_storage", "analytics_storage", "ad_user_data", "ad_personalization", "sale_or_sharing")
+
 _RETRACTION = 3
 _HUMAN_VERDICT_BOT = 2
-_AMOUNTS = ("goods", "discount", "tax", "shipping", "fees", "gift_card", "cost_of_goods")
 
 
 class Expectations(NamedTuple):
@@ -71,6 +76,8 @@ def refuse(event: EventLike, kind: str | None, readings: Readings, expected: Exp
         found.append(_EVENT_ID_RESERVED)
     if kind in expected.kinds_with_session and not event.session_id:
         found.append(_SESSION_ID_MISSING)
+    if not 0 <= event.traffic <= _TRAFFIC_KINDS:
+        found.append(_unknown("traffic"))
     for rule in _RULES.get(kind, ()):
         rule(event, expected, found)
     for group, rule in _OPTIONAL_PARTS:
@@ -104,7 +111,7 @@ def _touchpoint(event: EventLike, expected: Expectations, found: list[Reason]) -
     if not touchpoint.kind:
         _missing("touchpoint.kind", "Say what kind of contact it was.", found)
     if touchpoint.HasField("cost"):
-        _money(touchpoint.cost, "touchpoint.cost", found)
+        check_money(event, touchpoint.cost, "touchpoint.cost", found)
 
 
 def _conversion(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
@@ -113,9 +120,9 @@ def _conversion(event: EventLike, expected: Expectations, found: list[Reason]) -
     if not name:
         _missing("conversion.name", "Name the conversion as the workspace does: purchase, lead.", found)
     if conversion.HasField("value"):
-        _money(conversion.value, "conversion.value", found)
+        check_money(event, conversion.value, "conversion.value", found)
     if conversion.HasField("amounts"):
-        _amounts(conversion.amounts, "conversion.amounts", found)
+        check_amounts(conversion.amounts, "conversion.amounts", found)
     if conversion.HasField("recurrence"):
         _recurrence(conversion.recurrence, found)
     if conversion.HasField("lead"):
@@ -127,8 +134,10 @@ def _conversion(event: EventLike, expected: Expectations, found: list[Reason]) -
         _at_most(MAX_PIXEL_EVENT_IDS, conversion.pixel_event_ids, "conversion.pixel_event_ids", found)
         _members(128, conversion.pixel_event_ids.values(), "conversion.pixel_event_ids", found)
         _members(64, conversion.pixel_event_ids.keys(), "conversion.pixel_event_ids", found)
+    if not 0 <= conversion.customer_type <= _CUSTOMER_TYPES:
+        found.append(_unknown("conversion.customer_type"))
     if conversion.items:
-        _items(conversion.items, "conversion.items", found)
+        check_items(conversion.items, "conversion.items", found)
 
 
 def _recurrence(recurrence: Any, found: list[Reason]) -> None:
@@ -138,6 +147,12 @@ def _recurrence(recurrence: Any, found: list[Reason]) -> None:
         _missing("conversion.recurrence.cycle", "Say which cycle it is: a subscription id is not one order.", found)
     if not recurrence.kind:
         _missing("conversion.recurrence.kind", "Say what kind of cycle it is.", found)
+    if recurrence.HasField("period"):
+        period = recurrence.period
+        is_span = 0 <= period.nanos < 1_000_000_000 and 0 <= period.seconds <= MAX_PERIOD_SECONDS
+        if not is_span or not (period.seconds or period.nanos):
+            message = "A cycle lasts longer than nothing, and at most 3660 days."
+            found.append(Reason(ReasonCode.FIELD_MALFORMED, "conversion.recurrence.period", message))
 
 
 def _lead(lead: Any, found: list[Reason]) -> None:
@@ -161,13 +176,13 @@ def _adjustment(event: EventLike, expected: Expectations, found: list[Reason]) -
     if not adjustment.reason:
         _missing("adjustment.reason", "Say what changed the value.", found)
     if adjustment.HasField("amount"):
-        _money(adjustment.amount, "adjustment.amount", found)
+        check_money(event, adjustment.amount, "adjustment.amount", found)
     elif adjustment.reason and adjustment.reason != _RETRACTION:
         _missing("adjustment.amount", "Only a retraction needs no amount.", found)
     if adjustment.HasField("amounts"):
-        _amounts(adjustment.amounts, "adjustment.amounts", found)
+        check_amounts(adjustment.amounts, "adjustment.amounts", found)
     if adjustment.items:
-        _items(adjustment.items, "adjustment.items", found)
+        check_items(adjustment.items, "adjustment.items", found)
 
 
 def _consent_change(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
@@ -177,7 +192,15 @@ def _consent_change(event: EventLike, expected: Expectations, found: list[Reason
         _missing("consent.consent_time", "Say when the person decided: the newest decision wins.", found)
 
 
+def _context(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
+    if not 0 <= event.context.observed_by <= _OBSERVERS:
+        found.append(_unknown("context.observed_by"))
+
+
 def _consent(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
+    for purpose in _PURPOSES:
+        if not 0 <= getattr(event.consent, purpose) <= _CONSENT_STATES:
+            found.append(_unknown(f"consent.{purpose}"))
     if event.consent.HasField("consent_time"):
         _time(event.consent.consent_time, "consent.consent_time", found)
 
@@ -196,6 +219,8 @@ def _experiment(event: EventLike, expected: Expectations, found: list[Reason]) -
 
 def _human_check(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
     check = event.human_check
+    if not 0 <= check.verdict <= _HUMAN_VERDICTS:
+        found.append(_unknown("human_check.verdict"))
     if check.token and not check.provider:
         _missing("human_check.provider", "Say who issued the token.", found)
     if check.HasField("score_percent") and not 0 <= check.score_percent <= 100:
@@ -228,6 +253,7 @@ _RULES: Final[Mapping[str | None, tuple[Rule, ...]]] = {
 """Kind of event -> its rules."""
 
 _OPTIONAL_PARTS: Final[tuple[tuple[TextGroup, Rule], ...]] = (
+    (CONTEXT, _context),
     (CONSENT, _consent),
     (CLICK_IDS, _click_ids),
     (EXPERIMENT, _experiment),
@@ -236,25 +262,13 @@ _OPTIONAL_PARTS: Final[tuple[tuple[TextGroup, Rule], ...]] = (
 """Part that any event may have -> its rule."""
 
 
+def _unknown(field: str) -> Reason:
+    message = "This number is none of the values, and none will be added: send another, or leave it unset."
+    return Reason(ReasonCode.FIELD_MALFORMED, field, message)
+
+
 def _missing(field: str, message: str, found: list[Reason]) -> None:
     found.append(Reason(ReasonCode.FIELD_MISSING, field, message))
-
-
-def _money(money: Any, field: str, found: list[Reason]) -> None:
-    if not is_currency(money.currency_code):
-        message = "Use a currency code of ISO 4217 in capitals: EUR."
-        found.append(Reason(ReasonCode.CURRENCY_UNKNOWN, f"{field}.currency_code", message))
-    if money.amount_micros < 0:
-        found.append(_negative(f"{field}.amount_micros"))
-
-
-def _amounts(amounts: Any, field: str, found: list[Reason]) -> None:
-    found.extend(_negative(f"{field}.{name}_micros") for name in _AMOUNTS if getattr(amounts, f"{name}_micros") < 0)
-
-
-def _negative(field: str) -> Reason:
-    message = "An amount is zero or more; money that goes back is an adjustment."
-    return Reason(ReasonCode.AMOUNT_NEGATIVE, field, message)
 
 
 def _time(moment: MomentLike, field: str, found: list[Reason]) -> None:
@@ -271,25 +285,6 @@ def _at_most(limit: int, values: Any, field: str, found: list[Reason]) -> None:
 def _members(limit: int, values: Any, field: str, found: list[Reason]) -> None:
     if max(map(len, values), default=0) > limit:
         found.append(Reason(ReasonCode.FIELD_TOO_LONG, field, f"One is longer than {limit} characters."))
-
-
-_ITEM_TEXTS: Final = (("item_id", 128), ("name", 256), ("category", 256), ("brand", 128))
-
-
-def _items(items: Any, field: str, found: list[Reason]) -> None:
-    _at_most(MAX_ITEMS, items, field, found)
-    for position, item in enumerate(items[:MAX_ITEMS]):
-        path = f"{field}[{position}]"
-        if not item.item_id:
-            _missing(f"{path}.item_id", "Name the product.", found)
-        for name, limit in _ITEM_TEXTS:
-            if len(getattr(item, name)) > limit:
-                message = f"Longer than {limit} characters."
-                found.append(Reason(ReasonCode.FIELD_TOO_LONG, f"{path}.{name}", message))
-        if item.quantity < 0:
-            found.append(Reason(ReasonCode.FIELD_MALFORMED, f"{path}.quantity", "A quantity is not negative."))
-        if item.price_micros < 0:
-            found.append(_negative(f"{path}.price_micros"))
 
 
 _KIND_MISSING: Final = Reason(

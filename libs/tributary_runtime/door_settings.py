@@ -98,10 +98,12 @@ class BotAddresses(Declared):
     """Client addresses that belong to no browser, such as those of data centres. None are shipped."""
 
     files: tuple[Path, ...] = ()
-    """Lists of networks, one CIDR a line, `#` begins a comment: what comes from them is quarantined."""
+    """Lists of networks, one CIDR a line, `#` begins a comment: what comes from them is quarantined. Read again when
+    one changes; one that cannot be read leaves what was read before."""
 
     exempt_files: tuple[Path, ...] = ()
-    """Lists of networks that people share, in the same form, such as iCloud Private Relay: never suspicious."""
+    """Lists of networks that people share, in the same form, such as iCloud Private Relay: never suspicious. Of a table
+    only the first column counts."""
 
     exempt_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """Further such networks, such as an office."""

@@ -115,6 +115,12 @@ RPC_STREAMS = gauge("tributary.rpc.streams", "{stream}", "Streams of batches tha
 WORKSPACES_RELOADS = counter(
     "tributary.workspaces.reloads", "{reload}", "Changes of workspaces.yaml taken or refused.", outcome=ReloadOutcome
 )
+ADDRESS_LIST_READS = counter(
+    "tributary.ingestion.address_list_reads",
+    "{read}",
+    "Lists of client networks read at start or after a change, taken or refused.",
+    outcome=ReloadOutcome,
+)
 READY = gauge("tributary.process.ready", "1", "1 while every guard passes, 0 while the process refuses work.")
 
 # -- ingestion --------------------------------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ class Workspace(Declared):
     sends counts."""
 
     bot_addresses: BotAddresses = BotAddresses()
-    """Client addresses that belong to no browser. No effect in this release: no address is suspicious."""
+    """Client addresses that belong to no browser: what a browser or an app was seen with from there is quarantined."""
 
     own_domains: tuple[Domain, ...] = ()
     """Its own sites, with their sub-domains: a referrer among them is no new touch."""

@@ -9,6 +9,7 @@ from tributary_ingestion.match_keys import Sealing
 from tributary_ingestion.servicer import IngestionServicer
 from tributary_ingestion.settings import IngestionSettings
 from tributary_ingestion.workspace_rules import RulesBook
+from tributary_runtime.address_lists import AddressLists
 from tributary_runtime.authentication import Authenticator
 from tributary_runtime.channels import open_channel
 from tributary_runtime.clock import SystemClock
@@ -24,6 +25,7 @@ async def main(settings: IngestionSettings) -> None:
     """Builds the service from its parts and serves until SIGTERM."""
     clock = SystemClock()
     workspaces = WorkspacesFile(settings.workspaces_file)
+    addresses = AddressLists(workspaces)
     async with AsyncExitStack() as closing:  # closes in reverse order
         channel = await closing.enter_async_context(open_channel(settings.dedup_target, settings.internal_token))
         gc.freeze()  # what is there now stays: looking through it again and again costs a tenth of the hot path
@@ -36,13 +38,13 @@ async def main(settings: IngestionSettings) -> None:
         await serve(
             settings,
             IngestionServicer(
-                RulesBook(workspaces),
+                RulesBook(workspaces, addresses),
                 sealing,
                 admission,
                 clock,
                 StreamLimits(settings.ingestion_stream_batches, life_seconds=settings.ingestion_stream_seconds),
             ),
-            loops=[workspaces],
+            loops=[workspaces, addresses],
             authenticator=Authenticator(workspaces, clock),
             clock=clock,
         )

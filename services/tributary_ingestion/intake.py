@@ -11,7 +11,14 @@ from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import TRAFFIC_INTERNAL, TRAFFIC_TEST, Event
 from tributary_domain import texts, validation
-from tributary_domain.bots import AgentKind, Observer, judge_user_agent
+from tributary_domain.bots import (
+    ADDRESS_CATEGORY,
+    Agent,
+    AgentKind,
+    Observer,
+    is_persons_own,
+    judge_user_agent,
+)
 from tributary_domain.business_keys import NO_KEY, BusinessKey, business_key, has_business_key
 from tributary_domain.channel import click_ids_of
 from tributary_domain.conversion import SourceRank
@@ -24,6 +31,7 @@ from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_ingestion.admitted import join
 from tributary_ingestion.match_keys import PlainMatchKeys, match_keys_of
 from tributary_ingestion.reasons import to_messages
+from tributary_ingestion.redaction import redact, redacted_url
 from tributary_ingestion.sealing import refused_rest, strip
 from tributary_ingestion.touches import touch_of
 from tributary_ingestion.workspace_rules import WorkspaceRules
@@ -55,6 +63,12 @@ _OUT_OF_WINDOW: Final = Reason(
 )
 _CORRECTED: Final = Reason(
     ReasonCode.CLOCK_CORRECTED, "sent_time", "The client's clock was wrong; event_time was corrected by the difference."
+)
+_ADDRESS_LISTED: Final = Reason(
+    ReasonCode.ADDRESS_LISTED, "context.client_ip", "This address is on a list of those that belong to no browser."
+)
+_ADDRESS_UNREADABLE: Final = Reason(
+    ReasonCode.ADDRESS_UNREADABLE, "context.client_ip", "This is no IPv4 or IPv6 address, without a port; ignored."
 )
 _UTM_IGNORED: Final = Reason(
     ReasonCode.UTM_ON_OWN_SITE,
@@ -110,13 +124,28 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
         return _refuse(event, kind, readings, rules, payload_digest, rejections)
 
     is_touchpoint = kind == "touchpoint"
+    digest = event_digest(rules.workspace_id, event_id)
+    key = NO_KEY if is_touchpoint else business_key(rules.workspace_id, event, kind, digest)
+    warnings = identity.warnings
+    redacted = redact(event, kind, readings, rules.redaction_token)  # after all digests: they are of what was sent
+    if redacted:
+        warnings.extend(redacted)
+        readings = texts.read_texts(event, kind)
     client_ip, user_agent, page_url, referrer_url, *_ = readings.get(texts.CONTEXT, _NO_CONTEXT)[0]
     observer = int(event.context.observed_by)
     agent, reason = judge_user_agent(user_agent, observer, is_touchpoint)
     suspicions: list[Reason] = []
-    warnings = identity.warnings
     if reason is not None:
         (warnings if reason.code is ReasonCode.HTTP_LIBRARY_USER_AGENT else suspicions).append(reason)
+    address_token = ""
+    if client_ip:
+        address_token, address_list = rules.judge_address(client_ip)
+        if not address_token:
+            warnings.append(_ADDRESS_UNREADABLE)
+        elif address_list and is_persons_own(observer, is_touchpoint):
+            suspicions.append(_ADDRESS_LISTED)
+            if agent.kind is not AgentKind.BOT:
+                agent = Agent(AgentKind.BOT, address_list, ADDRESS_CATEGORY)
     validation.suspect(event, kind, readings, rules.expected, suspicions)
     validation.warn(event, kind, rules.expected, warnings)
     page = read_url(page_url) if page_url else NO_URL
@@ -130,8 +159,9 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     if correction:
         warnings.append(_CORRECTED)
 
-    digest = event_digest(rules.workspace_id, event_id)
-    key = NO_KEY if is_touchpoint else business_key(rules.workspace_id, event, kind, digest)
+    if page.is_cut or referrer.is_cut:
+        cut = (redacted_url(page_url, "context.page_url"), redacted_url(referrer_url, "context.referrer_url"))
+        warnings.extend(reason for reason in cut if reason is not None)
     verdict = _QUARANTINED if suspicions else _ACCEPTED
     reasons = [*suspicions, *warnings]
     rank = BACKEND_RANK if observer == Observer.BACKEND or not (observer or is_touchpoint) else FRONT_RANK
@@ -151,9 +181,9 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     )
     if reasons:
         learned.reasons.extend(to_messages(reasons))
-    if agent.name or client_ip:
+    if agent.name or address_token:
         visitor = learned.visitor
-        visitor.address_token = rules.address_token(client_ip) if client_ip else ""
+        visitor.address_token = address_token
         visitor.bot_name, visitor.bot_category, visitor.bot = agent.name, agent.category, agent.kind is AgentKind.BOT
     if key.order_digest and kind == "adjustment":
         learned.adjustment_key = key.order_digest
@@ -181,6 +211,7 @@ def _refuse(
     _, _, page_url, referrer_url, *_ = readings.get(texts.CONTEXT, _NO_CONTEXT)[0]
     strip(event, readings, read_url(page_url), read_url(referrer_url))
     event.event_id = event_id
+    redact(event, kind, readings, rules.redaction_token)
     learned = AdmittedEvent(
         verdict=_REJECTED, reasons=to_messages(rejections), payload_digest=_VERSION_BYTE + payload_digest
     )
@@ -212,7 +243,9 @@ def _check_times(
         sent_micros = read_micros(event.sent_time)
         if sent_micros is None:
             found.append(_BAD_SENT_TIME)
-        elif not backfill:  # an import says when it was sent then, not now
+        elif not backfill and is_persons_own(int(event.context.observed_by), kind == "touchpoint"):
+            # An import says when it was sent then, not now; a server's clock is right, and what its queue held back is
+            # late, not wrong.
             correction = clock_correction(sent_micros, receive_micros)
     window = rules.expected.window
     micros += correction

@@ -6,18 +6,26 @@ all of the old one.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
+from typing import Final
 
+from tributary_domain.addresses import NO_ADDRESSES, AddressBook, read_address
 from tributary_domain.channel import ChannelClassifier
 from tributary_domain.event_times import MICROS, AcceptWindow
 from tributary_domain.identifiers import Identification
+from tributary_domain.ids import REDACTED_PREFIX
 from tributary_domain.payloads import Digester, content_digester, payload_digester
 from tributary_domain.validation import Expectations
+from tributary_runtime.address_lists import AddressLists
 from tributary_runtime.workspace_channels import channels_of
 from tributary_runtime.workspaces import Workspace
 from tributary_runtime.workspaces_file import WorkspacesFile
 
 _DAY = 86_400 * MICROS
+
+ADDRESSES_KEPT: Final = 16_384
+"""Judged addresses kept per workspace: a visit has several events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +42,11 @@ class WorkspaceRules:
     """The first wraps the data keys that seal match keys, all unwrap them; empty: none are kept."""
     match_key_seconds: int
     """How long a data key is kept after its person was seen last."""
-    address_token: Callable[[str], str]
-    """Client address -> 16 hexadecimal digits, keyed: for velocity rules, without the address."""
+    judge_address: Callable[[str], tuple[str, str]]
+    """Client address -> (16 hexadecimal digits, keyed, that stand for it or, of IPv6, its /64; the list it is on). Both
+    are empty for what is no address."""
+    redaction_token: Callable[[str], str]
+    """Id that is somebody's e-mail address -> what stands for it, keyed."""
 
 
 class RulesBook:
@@ -43,11 +54,13 @@ class RulesBook:
 
     Args:
         workspaces: As declared now.
+        addresses: Their lists of networks, as read now.
     """
 
-    def __init__(self, workspaces: WorkspacesFile) -> None:
+    def __init__(self, workspaces: WorkspacesFile, addresses: AddressLists) -> None:
         self._workspaces = workspaces
-        self._made: dict[str, tuple[Workspace, WorkspaceRules]] = {}
+        self._addresses = addresses
+        self._made: dict[str, tuple[Workspace, AddressBook, WorkspaceRules]] = {}
 
     def of(self, workspace_id: str) -> WorkspaceRules:
         """Returns the rules of a workspace.
@@ -56,16 +69,22 @@ class RulesBook:
             NotFoundError: It was removed since the call was authenticated.
         """
         workspace = self._workspaces.get(workspace_id)
+        addresses = self._addresses.of(workspace)
         known = self._made.get(workspace_id)
-        if known is not None and known[0] is workspace:
-            return known[1]
-        rules = compile_rules(workspace)
-        self._made[workspace_id] = (workspace, rules)
+        if known is not None and known[0] is workspace and known[1] is addresses:
+            return known[2]
+        rules = compile_rules(workspace, addresses)
+        self._made[workspace_id] = (workspace, addresses, rules)
         return rules
 
 
-def compile_rules(workspace: Workspace) -> WorkspaceRules:
-    """Makes the rules of one workspace."""
+def compile_rules(workspace: Workspace, addresses: AddressBook = NO_ADDRESSES) -> WorkspaceRules:
+    """Makes the rules of one workspace.
+
+    Args:
+        workspace: As declared.
+        addresses: Its lists of networks.
+    """
     pepper = workspace.pepper.reveal().encode()
     accept = workspace.accept
     amounts = {
@@ -92,7 +111,8 @@ def compile_rules(workspace: Workspace) -> WorkspaceRules:
         content_digester(_key(pepper, b"trb content key")),
         workspace.wrapping_keys,
         workspace.retention.match_key_days * 86_400,
-        _address_tokens(_key(pepper, b"trb address key")),
+        _address_judge(_key(pepper, b"trb address key"), addresses),
+        _redaction_tokens(_key(pepper, b"trb redact key")),
     )
 
 
@@ -101,12 +121,23 @@ def _key(pepper: bytes, purpose: bytes) -> bytes:
     return blake2b(pepper, digest_size=32, person=purpose).digest()
 
 
-def _address_tokens(key: bytes) -> Callable[[str], str]:
+def _address_judge(key: bytes, addresses: AddressBook) -> Callable[[str], tuple[str, str]]:
     state = blake2b(digest_size=8, key=key)
 
-    def token(address: str) -> str:
+    @lru_cache(ADDRESSES_KEPT)
+    def judge(text: str) -> tuple[str, str]:
+        address = read_address(text)
+        if address is None:
+            return "", ""
         hashed = state.copy()
-        hashed.update(address.strip().lower().encode())
-        return hashed.hexdigest()
+        hashed.update(address.coarse.encode())
+        return hashed.hexdigest(), addresses.find(address)
+
+    return judge
+
+
+def _redaction_tokens(key: bytes) -> Callable[[str], str]:
+    def token(text: str) -> str:
+        return REDACTED_PREFIX + blake2b(text.encode(), digest_size=12, key=key).hexdigest()
 
     return token

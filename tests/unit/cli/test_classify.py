@@ -171,3 +171,20 @@ def test_details_say_what_was_recovered_and_what_the_agent_is() -> None:
     (answer,) = answers(run(visit, arguments=("--details",)))
     assert (answer["referrer_recovered"], answer["agent_kind"]) == (True, "library")
     assert answer["warnings"] == ["HTTP_LIBRARY_USER_AGENT"]
+
+
+def test_an_address_on_a_list_is_a_bot_named_after_the_list(tmp_path: Path) -> None:
+    listed, file = tmp_path / "hosting.txt", tmp_path / "workspaces.yaml"
+    listed.write_text("203.0.113.0/24\n")
+    file.write_text(f"workspaces: [{{id: shop, pepper: {{env: NOT_SET_HERE}}, bot_addresses: {{files: [{listed}]}}}}]")
+    visits = ({"client_ip": "203.0.113.7"}, {"client_ip": "198.51.100.7"}, {"client_ip": "none"})
+    found = answers(run(*visits, arguments=("--workspaces-file", str(file))))
+    assert [(answer["bot"], answer["bot_name"]) for answer in found] == [
+        (True, "hosting"),
+        (False, None),
+        (False, None),
+    ]
+    listed.write_text("nonsense\n")
+    result = run({}, arguments=("--workspaces-file", str(file)))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "in line 1" in result.stderr

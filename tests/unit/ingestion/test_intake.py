@@ -10,6 +10,7 @@ from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
+from tributary_domain.addresses import AddressBook, read_network
 from tributary_domain.channel import CHANNEL_RULES_VERSION, click_ids_of
 from tributary_domain.ids import conversion_id, event_digest, order_digest
 from tributary_domain.texts import read_texts
@@ -399,3 +400,186 @@ def test_match_keys_of_one_person_have_the_key_of_the_most_telling_identifier() 
     own = rules(data_key=DATA_KEY)
     names = {packed.match_keys.name for event in (visit, order) if (packed := pack(event, own)[0]).match_keys}
     assert len(names) == 1
+
+
+def test_an_order_number_that_is_an_e_mail_address_counts_as_before_and_is_kept_nowhere() -> None:
+    order, refund, twin = a_purchase(), a_refund("r-1"), a_purchase()
+    for event in (order, twin):
+        event.conversion.order_id = "ann@example.com"
+    refund.adjustment.order_id = "ann@example.com"
+    packed, admitted = pack(order)
+    assert packed.key.order_digest == order_digest("shop", "purchase", "", "ann@example.com")
+    assert pack(refund)[1].conversion_id == admitted.conversion_id
+    assert (packed.verdict, packed.reasons[0].code.value, packed.reasons[0].field) == (
+        ACCEPTED,
+        "PERSONAL_DATA_REDACTED",
+        "conversion.order_id",
+    )
+    kept = admitted.event.conversion.order_id
+    assert kept.startswith("x1:")
+    assert kept == pack(twin)[1].event.conversion.order_id
+    assert b"ann@" not in packed.admitted
+
+
+def _set(path: str) -> Any:
+    def change(event: Event) -> None:
+        *parents, name = path.split(".")
+        message: Any = event
+        for parent in parents:
+            message = getattr(message, parent)
+        setattr(message, name, f"7-{EMAIL}")
+
+    return pytest.param(change, path, id=path)
+
+
+EMAIL = "Ann%40Example.com"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        _set("event_id"),
+        _set("session_id"),
+        _set("conversion.name"),
+        _set("conversion.store"),
+        _set("conversion.pixel_event_id"),
+        _set("conversion.recurrence.subscription_id"),
+        _set("conversion.recurrence.cycle"),
+        _set("conversion.lead.lead_id"),
+        _set("click_ids.gclid"),
+        _set("browser_ids.fbp"),
+        _set("consent.source"),
+        _set("experiment.id"),
+        pytest.param(lambda e: e.conversion.coupon_codes.append(EMAIL), "conversion.coupon_codes", id="a coupon code"),
+        pytest.param(
+            lambda e: e.conversion.pixel_event_ids.update({"meta": EMAIL}),
+            "conversion.pixel_event_ids",
+            id="a pixel id",
+        ),
+        pytest.param(
+            lambda e: e.conversion.pixel_event_ids.update({EMAIL: "x"}), "conversion.pixel_event_ids", id="its name"
+        ),
+        pytest.param(
+            lambda e: e.conversion.items.add(item_id=EMAIL), "conversion.items[0].item_id", id="the id of an item"
+        ),
+        pytest.param(
+            lambda e: e.conversion.items.add(item_id="i", name=f"Mug for {EMAIL}"),
+            "conversion.items[0].name",
+            id="the name of an item",
+        ),
+        pytest.param(
+            lambda e: setattr(e.context, "page_url", f"https://s.example/?who={EMAIL}"), "context.page_url", id="a page"
+        ),
+        pytest.param(
+            lambda e: setattr(e.context, "referrer_url", f"https://s.example/{EMAIL}"),
+            "context.referrer_url",
+            id="a referrer",
+        ),
+    ],
+)
+def test_an_e_mail_address_out_of_place_is_taken_out_and_nothing_is_lost(change: Any, field: str) -> None:
+    event = a_purchase()
+    event.conversion.recurrence.subscription_id = event.conversion.recurrence.cycle = "1"
+    event.conversion.recurrence.kind = 2
+    event.conversion.lead.lead_id = event.conversion.lead.stage = "1"
+    event.experiment.id = event.experiment.arm = "1"
+    change(event)
+    packed, _ = pack(event)
+    assert packed.verdict == ACCEPTED
+    assert [(reason.code.value, reason.field) for reason in packed.reasons] == [("PERSONAL_DATA_REDACTED", field)]
+    assert EMAIL.encode() not in packed.admitted
+    assert b"xample.com" not in packed.admitted
+
+
+def test_an_event_that_is_refused_keeps_no_e_mail_address_in_its_ids_either() -> None:
+    event = a_purchase(-1)
+    event.event_id = event.conversion.order_id = "ann@example.com"
+    packed, admitted = pack(event)
+    assert (packed.verdict, packed.event_id) == (REJECTED, "ann@example.com")
+    assert b"ann@" not in packed.admitted
+    assert admitted.event.event_id.startswith("x1:")
+
+
+def test_a_click_id_that_is_an_e_mail_address_is_no_evidence() -> None:
+    event = a_visit()
+    event.click_ids.gclid = "ann@example.com"
+    packed, admitted = pack(event)
+    assert codes(packed) == ["PERSONAL_DATA_REDACTED"]
+    assert (list(admitted.channel_evidence.click_ids), admitted.channel_evidence.rule) == ([], "direct")
+
+
+@pytest.mark.parametrize(
+    ("observed_by", "kind", "is_corrected"),
+    [
+        pytest.param(0, "visit", True, id="a touchpoint is a browser's"),
+        pytest.param(1, "purchase", True, id="a browser"),
+        pytest.param(2, "purchase", True, id="an app"),
+        pytest.param(3, "visit", False, id="forwarded by a server"),
+        pytest.param(4, "visit", False, id="a backend"),
+        pytest.param(0, "purchase", False, id="a conversion is a backend's"),
+    ],
+)
+def test_only_the_clock_of_a_browser_or_app_is_corrected(observed_by: int, kind: str, is_corrected: bool) -> None:
+    event = a_visit() if kind == "visit" else a_purchase()
+    event.context.observed_by = observed_by  # type: ignore[assignment]
+    hour = 3_600 * 10**6
+    event.event_time.FromMicroseconds(NOW - 2 * hour)
+    event.sent_time.FromMicroseconds(NOW - hour)
+    packed, admitted = pack(event)
+    assert packed.verdict == ACCEPTED
+    assert admitted.event.event_time.ToMicroseconds() == NOW - hour * (1 if is_corrected else 2)
+    assert ("CLOCK_CORRECTED" in codes(packed)) is is_corrected
+
+
+def test_a_corrected_clock_changes_neither_the_claim_nor_the_payload() -> None:
+    right, wrong = a_visit(), a_visit()
+    wrong.event_time.FromMicroseconds(NOW + 3_600 * 10**6)
+    wrong.sent_time.FromMicroseconds(NOW + 3_600 * 10**6)
+    first, second = pack(right)[0], pack(wrong)[0]
+    assert (first.event_digest, first.payload_digest) == (second.event_digest, second.payload_digest)
+
+
+def test_the_window_is_held_against_the_corrected_time() -> None:
+    event = a_visit()
+    year = 366 * 86_400 * 10**6
+    event.event_time.FromMicroseconds(NOW - year)
+    event.sent_time.FromMicroseconds(NOW - year + 10**6)
+    assert pack(event)[0].verdict == ACCEPTED, "a phone whose clock was a year slow"
+    event = a_visit()
+    event.sent_time.FromMicroseconds(NOW - 40 * 86_400 * 10**6)
+    assert codes(pack(event)[0]) == ["EVENT_TIME_OUT_OF_WINDOW"], "corrected by 40 days into the future"
+
+
+@pytest.mark.parametrize(
+    ("observed_by", "kind", "codes_expected"),
+    [
+        (1, "visit", ["ADDRESS_LISTED"]),
+        (0, "visit", ["ADDRESS_LISTED"]),
+        (2, "purchase", ["ADDRESS_LISTED"]),
+        (3, "visit", []),
+        (4, "visit", []),
+        (0, "purchase", []),
+    ],
+)
+def test_a_listed_address_is_suspicious_only_where_a_browser_or_app_was_seen_with_it(
+    observed_by: int, kind: str, codes_expected: list[str]
+) -> None:
+    listed = read_network("203.0.113.0/24")
+    assert listed is not None
+    workspace = Workspace.model_validate({"id": "shop", "pepper": {"value": "p" * 16}})
+    own = compile_rules(workspace, AddressBook([("hosting", [listed])]))
+    event = a_visit(client_ip="203.0.113.7") if kind == "visit" else a_purchase()
+    event.context.client_ip, event.context.observed_by = "203.0.113.7", observed_by  # type: ignore[assignment]
+    packed, admitted = pack(event, own)
+    assert codes(packed) == codes_expected
+    assert packed.verdict == (QUARANTINED if codes_expected else ACCEPTED)
+    assert admitted.visitor.address_token
+    if codes_expected:
+        visitor = admitted.visitor
+        assert (visitor.bot, visitor.bot_name, visitor.bot_category) == (True, "hosting", "address")
+
+
+def test_what_is_no_address_is_a_warning() -> None:
+    packed, admitted = pack(a_visit(client_ip="203.0.113.7:443"))
+    assert (packed.verdict, codes(packed)) == (ACCEPTED, ["ADDRESS_UNREADABLE"])
+    assert not admitted.visitor.address_token

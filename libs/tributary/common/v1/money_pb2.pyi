@@ -28,7 +28,7 @@ class Money(_message.Message):
     """Required. ISO 4217, three upper-case letters: "EUR"."""
     amount_micros: _builtins.int
     """The amount in millionths of the currency's unit: 12.50 EUR is 12 500 000, 100 JPY is 100 000 000. Negative only
-    where the field that holds it says so.
+    where the field that holds it says so. At most 10^12 units.
     """
     def __init__(
         self,

@@ -75,15 +75,15 @@ class Adjustment(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     CYCLE_FIELD_NUMBER: _builtins.int
     conversion_name: _builtins.str
-    """Required with `order_id`. The conversion's name."""
+    """Required with `order_id`. The conversion's name, 1-64 characters."""
     store: _builtins.str
-    """Optional. The shop, as in the conversion."""
+    """Optional. The shop, as in the conversion, at most 64 characters."""
     order_id: _builtins.str
-    """The conversion's order id."""
+    """The conversion's order id, 1-128 characters."""
     event_id: _builtins.str
-    """The event id of a conversion without an order id."""
+    """The event id of a conversion without an order id, 1-128 characters."""
     conversion_id: _builtins.str
-    """The conversion id that Tributary answered."""
+    """The conversion id that Tributary answered, at most 128 characters."""
     adjustment_id: _builtins.str
     """Optional. The refund, credit note or dispute number, 1-128 characters: reported by two systems it counts once. A
     chargeback and the reversal of it may share one.
@@ -91,7 +91,7 @@ class Adjustment(_message.Message):
     reason: Global___AdjustmentReason.ValueType
     """Required. What changed."""
     cycle: _builtins.str
-    """Optional. With a subscription: the cycle it concerns, as in `Recurrence`."""
+    """Optional. With a subscription: the cycle it concerns, as in `Recurrence`, at most 64 characters."""
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Required unless `reason` is RETRACTION. REFUND, CHARGEBACK: what is taken off, positive. REVERSAL: what is put back,

@@ -76,7 +76,9 @@ class Consent(_message.Message):
     gpc: _builtins.bool
     """Global Privacy Control: the browser sent `Sec-GPC: 1`."""
     region: _builtins.str
-    """ISO 3166 region of the person: "DE", "US-CA". Chooses the default where nothing was said."""
+    """ISO 3166 region of the person: "DE", "US-CA". Chooses the default where nothing was said. At most 16
+    characters.
+    """
     source: _builtins.str
     """Who says so: "cmp", "preference_centre", "support". At most 64 characters."""
     @_builtins.property

@@ -127,7 +127,9 @@ class Context(_message.Message):
     observed_by: Global___Observer.ValueType
     """Whose address and user agent these are. Unset: BROWSER for a touchpoint, BACKEND for anything else."""
     client_ip: _builtins.str
-    """The person's address, IPv4 or IPv6. Not the backend's: leave it empty rather than send that."""
+    """The person's address, IPv4 or IPv6. Not the backend's: leave it empty rather than send that. At most 64
+    characters.
+    """
     user_agent: _builtins.str
     """The person's user agent, at most 1 024 characters."""
     page_url: _builtins.str

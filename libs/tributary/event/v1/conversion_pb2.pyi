@@ -161,7 +161,9 @@ class Conversion(_message.Message):
     store: _builtins.str
     """Optional. The shop that gave the order number, at most 64 characters: order numbers repeat between shops."""
     pixel_event_id: _builtins.str
-    """Optional. The id that the destinations' browser tags sent for this conversion, so that they count it once with us."""
+    """Optional. The id that the destinations' browser tags sent for this conversion, so that they count it once with us. At
+    most 128 characters.
+    """
     customer_type: Global___CustomerType.ValueType
     """Optional. Whether the buyer is new. Unset: decided from the person's journey."""
     value_source: Global___ValueSource.ValueType
@@ -176,7 +178,9 @@ class Conversion(_message.Message):
 
     @_builtins.property
     def pixel_event_ids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Optional. The same per destination id, where the tags do not share one. At most 16."""
+        """Optional. The same per destination id, where the tags do not share one. At most 16, of names with at most 64 and
+        values with at most 128 characters.
+        """
 
     @_builtins.property
     def recurrence(self) -> Global___Recurrence:
@@ -188,7 +192,7 @@ class Conversion(_message.Message):
 
     @_builtins.property
     def coupon_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Optional. Coupon codes used, at most 16. A code that belongs to a partner makes a COUPON touch."""
+        """Optional. Coupon codes used, at most 16 of at most 64 characters. A code that belongs to a partner makes a COUPON touch."""
 
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___Item]:
@@ -221,7 +225,9 @@ Global___Conversion: _TypeAlias = Conversion  # noqa: Y015
 
 @_typing.final
 class Amounts(_message.Message):
-    """The parts of a value, each in micros of the value's currency. Unset differs from zero."""
+    """The parts of a value, each in micros of the value's currency, zero or more, at most 10^12 units. Unset differs from
+    zero.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -313,9 +319,9 @@ class Item(_message.Message):
     brand: _builtins.str
     """Optional. The product's brand, at most 128 characters."""
     quantity: _builtins.int
-    """Optional. How many; 0 means 1."""
+    """Optional. How many, at most 10^9; 0 means 1."""
     price_micros: _builtins.int
-    """Optional. The price of one, in micros of the value's currency."""
+    """Optional. The price of one, in micros of the value's currency; zero or more, at most 10^12 units."""
     def __init__(
         self,
         *,
@@ -354,7 +360,7 @@ class Recurrence(_message.Message):
     """Required. What kind of cycle."""
     @_builtins.property
     def period(self) -> _duration_pb2.Duration:
-        """Optional. How long a cycle lasts."""
+        """Optional. How long a cycle lasts: more than nothing, at most 3 660 days."""
 
     def __init__(
         self,
@@ -386,7 +392,7 @@ class LeadStage(_message.Message):
     lead_id: _builtins.str
     """Required unless `root_order_id` is set. The lead, 1-128 characters."""
     root_order_id: _builtins.str
-    """Required unless `lead_id` is set. The order id of the lead's first conversion."""
+    """Required unless `lead_id` is set. The order id of the lead's first conversion, 1-128 characters."""
     stage: _builtins.str
     """Required. The stage: "qualified", "won". "lost" retracts. 1-64 characters."""
     def __init__(

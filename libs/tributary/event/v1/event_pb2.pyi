@@ -168,8 +168,11 @@ class Event(_message.Message):
 
     @_builtins.property
     def sent_time(self) -> _timestamp_pb2.Timestamp:
-        """Optional. The client's clock when it sent the event. Where it differs from ours, `event_time` is corrected by the
-        difference: a phone that was offline for two days with a wrong clock still gets its times right.
+        """Optional. The client's clock when it sent the event: the device's, never a queue's. Where a browser or an app observed
+        the event (`Context.observed_by`) and this differs from our clock by more than 10 seconds, `event_time` is corrected
+        by the difference, before it is held against the accept window: a phone that was offline for two days with a wrong
+        clock still gets its times right. Servers' clocks are right; what they hold back is late, not wrong. No effect on
+        whether an event is known.
         """
 
     @_builtins.property

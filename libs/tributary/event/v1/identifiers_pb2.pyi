@@ -73,7 +73,7 @@ class Identifiers(_message.Message):
 
     @_builtins.property
     def other_ids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Other ids of the advertiser's, by kind ("loyalty", "household"). At most 8."""
+        """Other ids of the advertiser's, by kind ("loyalty", "household"), which has 1-64 characters. At most 8."""
 
     @_builtins.property
     def address(self) -> Global___PostalAddress:
@@ -102,7 +102,7 @@ Global___Identifiers: _TypeAlias = Identifiers  # noqa: Y015
 
 @_typing.final
 class PostalAddress(_message.Message):
-    """Name and address of a person, plain. Sealed at the door, kept nowhere else."""
+    """Name and address of a person, plain. Sealed at the door, kept nowhere else. Each at most 256 characters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

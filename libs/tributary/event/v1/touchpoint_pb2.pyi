@@ -164,7 +164,9 @@ Global___Utm: _TypeAlias = Utm  # noqa: Y015
 
 @_typing.final
 class Ad(_message.Message):
-    """An advertisement. A campaign id is unique only together with destination and account."""
+    """An advertisement. A campaign id is unique only together with destination and account. Each text at most 512
+    characters, where no other limit is given.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -108,7 +108,7 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_FIELD_MALFORMED: _ReasonCode.ValueType  # 11
     """REJECTED: a field's value is none of those allowed."""
     REASON_CODE_CURRENCY_UNKNOWN: _ReasonCode.ValueType  # 12
-    """REJECTED: the currency is not one of ISO 4217."""
+    """REJECTED: the currency is not one of ISO 4217, or was withdrawn more than 400 days before the event."""
     REASON_CODE_AMOUNT_NEGATIVE: _ReasonCode.ValueType  # 13
     """REJECTED: an amount that may not be negative is."""
     REASON_CODE_SESSION_ID_MISSING: _ReasonCode.ValueType  # 14
@@ -117,6 +117,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """REJECTED: the bytes are no event."""
     REASON_CODE_PERSONAL_DATA_IN_CLEAR: _ReasonCode.ValueType  # 16
     """REJECTED: properties or texts hold what looks like personal data in the clear."""
+    REASON_CODE_AMOUNT_TOO_LARGE: _ReasonCode.ValueType  # 17
+    """REJECTED: an amount is larger than 10^12 units of its currency, or a quantity larger than 10^9."""
     REASON_CODE_BOT_USER_AGENT: _ReasonCode.ValueType  # 40
     """QUARANTINED: the user agent is a bot's."""
     REASON_CODE_USER_AGENT_MISSING: _ReasonCode.ValueType  # 41
@@ -155,6 +157,16 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """Warning: the workspace defines its conversion names, and this is none of them. Counted by the defaults: a forgotten
     definition must not cost a conversion.
     """
+    REASON_CODE_PERSONAL_DATA_REDACTED: _ReasonCode.ValueType  # 107
+    """Warning: a text held what looks like an e-mail address. A keyed token stands for an id now, the same for the same id;
+    from anything else the address was cut.
+    """
+    REASON_CODE_ADDRESS_UNREADABLE: _ReasonCode.ValueType  # 108
+    """Warning: the client address is none, and was ignored."""
+    REASON_CODE_HUMAN_CHECK_UNVERIFIED: _ReasonCode.ValueType  # 109
+    """Warning: the human check could not be verified: its provider did not answer, or is not declared. Nobody is guilty of
+    that.
+    """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """Why, for programs. Values may be added: treat an unknown one as the verdict alone says."""
@@ -184,7 +196,7 @@ REASON_CODE_FIELD_TOO_LONG: ReasonCode.ValueType  # 10
 REASON_CODE_FIELD_MALFORMED: ReasonCode.ValueType  # 11
 """REJECTED: a field's value is none of those allowed."""
 REASON_CODE_CURRENCY_UNKNOWN: ReasonCode.ValueType  # 12
-"""REJECTED: the currency is not one of ISO 4217."""
+"""REJECTED: the currency is not one of ISO 4217, or was withdrawn more than 400 days before the event."""
 REASON_CODE_AMOUNT_NEGATIVE: ReasonCode.ValueType  # 13
 """REJECTED: an amount that may not be negative is."""
 REASON_CODE_SESSION_ID_MISSING: ReasonCode.ValueType  # 14
@@ -193,6 +205,8 @@ REASON_CODE_EVENT_MALFORMED: ReasonCode.ValueType  # 15
 """REJECTED: the bytes are no event."""
 REASON_CODE_PERSONAL_DATA_IN_CLEAR: ReasonCode.ValueType  # 16
 """REJECTED: properties or texts hold what looks like personal data in the clear."""
+REASON_CODE_AMOUNT_TOO_LARGE: ReasonCode.ValueType  # 17
+"""REJECTED: an amount is larger than 10^12 units of its currency, or a quantity larger than 10^9."""
 REASON_CODE_BOT_USER_AGENT: ReasonCode.ValueType  # 40
 """QUARANTINED: the user agent is a bot's."""
 REASON_CODE_USER_AGENT_MISSING: ReasonCode.ValueType  # 41
@@ -230,6 +244,16 @@ REASON_CODE_UTM_ON_OWN_SITE: ReasonCode.ValueType  # 105
 REASON_CODE_CONVERSION_NAME_UNKNOWN: ReasonCode.ValueType  # 106
 """Warning: the workspace defines its conversion names, and this is none of them. Counted by the defaults: a forgotten
 definition must not cost a conversion.
+"""
+REASON_CODE_PERSONAL_DATA_REDACTED: ReasonCode.ValueType  # 107
+"""Warning: a text held what looks like an e-mail address. A keyed token stands for an id now, the same for the same id;
+from anything else the address was cut.
+"""
+REASON_CODE_ADDRESS_UNREADABLE: ReasonCode.ValueType  # 108
+"""Warning: the client address is none, and was ignored."""
+REASON_CODE_HUMAN_CHECK_UNVERIFIED: ReasonCode.ValueType  # 109
+"""Warning: the human check could not be verified: its provider did not answer, or is not declared. Nobody is guilty of
+that.
 """
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 

@@ -1,0 +1,94 @@
+"""E-mail addresses where there is no place for them, taken out of an event that is right in all else.
+
+An order whose number is the buyer's e-mail address is an order all the same: refusing it would lose it. The one rule:
+what was an id is still one afterwards, the same for the same id, so that everything counts and matches as before; and
+nothing that decides (digests, claims, keys) is made from what was put in its place.
+"""
+
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Final
+
+from tributary.event.v1.event_pb2 import Event
+from tributary_domain import texts
+from tributary_domain.personal import holds_address, may_hold_address, without_addresses
+from tributary_domain.reasons import Reason, ReasonCode
+
+Token = Callable[[str], str]
+"""Text -> what stands for it: keyed, and the same for the same text."""
+
+_WORDS: Final = ("name", "category", "brand")
+"""Texts of an item that are for people."""
+
+
+def redact(event: Event, kind: str | None, readings: texts.Readings, token: Token) -> list[Reason]:
+    """Replaces or cuts every text of an event that holds an e-mail address and is not refused for it.
+
+    Args:
+        event: As sent; changed in place.
+        kind: `event.WhichOneof("kind")`.
+        readings: Its texts.
+        token: Makes what stands for an id.
+
+    Returns:
+        A warning per field; none if nothing was changed, and then `readings` still holds.
+    """
+    changed: list[str] = []
+    if may_hold_address(event.event_id) and holds_address(event.event_id):
+        event.event_id = token(event.event_id)
+        changed.append("event_id")
+    for group, position in texts.personal_texts(readings):
+        message = attrgetter(group.path)(event) if group.path else event
+        name = group.names[position]
+        value = getattr(message, name)
+        setattr(message, name, token(value) if group.personal is texts.Personal.REPLACED else "")
+        changed.append(group.field(position))
+    if kind == "conversion":
+        _redact_conversion(event.conversion, token, changed)
+    elif kind == "adjustment" and event.adjustment.items:
+        _redact_items(event.adjustment.items, "adjustment.items", token, changed)
+    return [_redacted(field) for field in changed]
+
+
+def redacted_url(url: str, field: str) -> Reason | None:
+    """Returns the warning that an e-mail address was cut out of a URL; `None` where what was cut is another thing."""
+    return _redacted(field) if holds_address(url) else None
+
+
+def _redact_conversion(conversion: Any, token: Token, changed: list[str]) -> None:
+    codes = conversion.coupon_codes
+    if codes and any(map(holds_address, codes)):
+        kept = [token(code) if holds_address(code) else code for code in codes]
+        del codes[:]
+        codes.extend(kept)
+        changed.append("conversion.coupon_codes")
+    ids = conversion.pixel_event_ids
+    if ids:
+        personal = [name for name, value in ids.items() if holds_address(value) or holds_address(name)]
+        for name in personal:
+            value = ids.pop(name)
+            if not holds_address(name):  # a destination of that name there is not
+                ids[name] = token(value)
+        if personal:
+            changed.append("conversion.pixel_event_ids")
+    if conversion.items:
+        _redact_items(conversion.items, "conversion.items", token, changed)
+
+
+def _redact_items(items: Any, field: str, token: Token, changed: list[str]) -> None:
+    for position, item in enumerate(items):
+        said = f"{item.item_id}\n{item.name}\n{item.category}\n{item.brand}"
+        if not may_hold_address(said):
+            continue
+        if holds_address(item.item_id):
+            item.item_id = token(item.item_id)
+            changed.append(f"{field}[{position}].item_id")
+        for name in _WORDS:
+            if holds_address(getattr(item, name)):
+                setattr(item, name, without_addresses(getattr(item, name)))
+                changed.append(f"{field}[{position}].{name}")
+
+
+def _redacted(field: str) -> Reason:
+    message = "This held what looks like an e-mail address, which was taken out: send it as identifiers.email."
+    return Reason(ReasonCode.PERSONAL_DATA_REDACTED, field, message)
