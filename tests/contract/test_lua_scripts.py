@@ -52,8 +52,24 @@ def test_every_key_is_in_the_table() -> None:
         if function.__module__ != keys.__name__ or name.startswith("_"):
             continue
         arguments = [EXAMPLES.get(one, "x|1") for one in inspect.signature(function).parameters]
-        key = re.sub(r"\{([lpc])\d+\}", r"{\g<1>3}", str(function(*arguments)))
+        key = re.sub(r"\{([lpcv])\d+\}", r"{\g<1>3}", str(function(*arguments)))
         assert any(pattern.fullmatch(key) for pattern in patterns), f"{name}: {key}"
+
+
+def test_what_is_reserved_is_not_written() -> None:
+    """A reserved key that something uses belongs in the table of those that exist."""
+    code = "\n".join(
+        path.read_text()
+        for folder in ("libs", "services")
+        for path in (REDIS.parents[2] / folder).glob("tributary_*/**/*.py")
+    )
+    assert keys.RESERVED
+    assert [name for name in keys.RESERVED if re.search(rf"\bkeys\.{name}\b", code)] == []
+
+
+def test_what_is_kept_of_a_person_lives_with_the_journey() -> None:
+    own = [keys.journey, keys.person, keys.consent, keys.erased, keys.data_key]
+    assert {_TAG.search(of(3, "p1:x"))[1] for of in own} == {"p3"}  # type: ignore[index]
 
 
 def test_all_keys_of_a_destination_live_together() -> None:

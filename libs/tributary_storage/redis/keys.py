@@ -17,12 +17,28 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{c3}:conversion:<ws>|<conversion id>` | hash   | lookback + order window    | attribution |
 | state | `trb:{c3}:conversions`                     | stream | replay horizon             | attribution |
 | state | `trb:{c3}:dead:<group>`                    | stream | 30 days                    | its group   |
-| state | `trb:{d:<workspace>}:descriptors`          | hash   | for ever                   | attribution |
+| state | `trb:{p3}:descriptor:<ws>|<descriptor>`    | string | a conversion's, and a day  | attribution |
 | jobs  | `trb:{j:<workspace>:<destination>}:due`    | zset   | until done                 | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:job:<conversion id>`  | hash   | until done                 | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:sent:<conversion id>` | string | longest correction window  | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:state`  | hash   | for ever                   | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:quota`  | string | a minute                   | delivery    |
+
+Reserved: nothing writes these yet. Names and meanings are fixed, so that what will be written needs no move. Consent,
+tombstones and data keys are of one identity token each, under the person key that is made of it, so that people who
+become one move none of them; `person` is united as journeys are.
+
+| role  | key                                        | type   | life                       | owner       |
+|-------|--------------------------------------------|--------|----------------------------|-------------|
+| log   | `trb:{l3}:unread`                          | hash   | for ever                   | dedup       |
+| state | `trb:{p3}:person:<person key>`             | hash   | for ever, until erased     | attribution |
+| state | `trb:{p3}:consent:<person key>`            | hash   | for ever, until erased     | attribution |
+| state | `trb:{p3}:erased:<person key>`             | string | for ever                   | attribution |
+| state | `trb:{p3}:data-key:<person key>`           | string | match key life, see below  | ingestion   |
+| state | `trb:{v3}:velocity:<counted>`              | hash   | its window                 | ingestion   |
+| state | `trb:{v3}:human-check:<workspace>|<digest>` | string | an hour                    | ingestion   |
+| state | `trb:{r:<workspace>}:rate`                 | string | a minute                   | ingestion   |
+| state | `trb:{k:<api key id>}:rate:<unit>`         | string | a minute                   | ingestion   |
 """
 
 from __future__ import annotations
@@ -105,9 +121,9 @@ def conversion_dead_letters(shard: int, group: str) -> str:
     return f"trb:{{c{shard}}}:dead:{group}"
 
 
-def descriptors(workspace: str) -> str:
-    """Returns the content-addressed texts of a workspace's touches."""
-    return f"trb:{{d:{workspace}}}:descriptors"
+def descriptor(shard: int, number: str) -> str:
+    """Returns the text of where touches came from, by its number in journeys (workspace included)."""
+    return f"trb:{{p{shard}}}:descriptor:{number}"
 
 
 def due(workspace: str, destination: str) -> str:
@@ -133,3 +149,75 @@ def quota(workspace: str, destination: str) -> str:
 def destination_state(workspace: str, destination: str) -> str:
     """Returns a destination's pause, its counts and its last outcome."""
     return f"trb:{{j:{workspace}:{destination}}}:state"
+
+
+RESERVED: Final = (
+    *("unread", "person", "consent", "erased", "data_key"),
+    *("velocity", "human_check", "workspace_rate", "api_key_rate"),
+)
+"""The functions below, whose keys nothing writes yet."""
+
+
+def unread(shard: int) -> str:
+    """Returns how many events of the live lane nobody has finished: field workspace.
+
+    What decides, in the script that appends, whether a workspace holds more than its share and goes to the bulk lane.
+    """
+    return f"trb:{{l{shard}}}:unread"
+
+
+def person(shard: int, person_key: str) -> str:
+    """Returns what is kept of a person beside the window of the journey, in the journey's slot.
+
+    Fields: `click:<family>` the newest two click ids with click time and touch; `browser:<name>` the newest browser id
+    with its time; `acquired` the first touch ever, with its descriptor's text; `first:<conversion name>` time and id of
+    the first conversion, which tells new customers from returning ones.
+    """
+    return f"trb:{{p{shard}}}:person:{person_key}"
+
+
+def consent(shard: int, person_key: str) -> str:
+    """Returns the consent ledger of one identity token: field purpose -> state, consent time, source, region.
+
+    Written by attribution, newest consent time wins; read by delivery last before it sends.
+    """
+    return f"trb:{{p{shard}}}:consent:{person_key}"
+
+
+def erased(shard: int, person_key: str) -> str:
+    """Returns the tombstone of an erased identity token: when, and in which mode."""
+    return f"trb:{{p{shard}}}:erased:{person_key}"
+
+
+def data_key(shard: int, person_key: str) -> str:
+    """Returns the key that seals match keys of events that name this identity token first, wrapped by the workspace's.
+
+    Its life is `retention.match_key_days` from its last use. Erasing a person deletes those of all their tokens, and
+    with them everything they sealed becomes unreadable.
+    """
+    return f"trb:{{p{shard}}}:data-key:{person_key}"
+
+
+def velocity(shard: int, counted: str) -> str:
+    """Returns the conversions of one sender in a sliding window: field slice of the window -> how many.
+
+    Args:
+        shard: Of `counted`.
+        counted: `<workspace>|<identifier, address or click_id>|<conversion name>|<token>`; never a value in the clear.
+    """
+    return f"trb:{{v{shard}}}:velocity:{counted}"
+
+
+def human_check(shard: int, digest: str) -> str:
+    """Returns what a provider said of a human-check token, by its digest (workspace included)."""
+    return f"trb:{{v{shard}}}:human-check:{digest}"
+
+
+def workspace_rate(workspace: str) -> str:
+    """Returns the theoretical arrival time of a workspace's next event in the live lane (GCRA, as `quota`)."""
+    return f"trb:{{r:{workspace}}}:rate"
+
+
+def api_key_rate(api_key_id: str, unit: Literal["events", "bytes"]) -> str:
+    """Returns the theoretical arrival time of an API key's next event, or byte (GCRA, as `quota`)."""
+    return f"trb:{{k:{api_key_id}}}:rate:{unit}"
