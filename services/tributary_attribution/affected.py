@@ -42,6 +42,11 @@ class Affected:
         self.record = record
         self.parts = unpack_parts(record.parts.values())
 
+    def window_begin_micros(self) -> int:
+        """Returns from when on a touch may earn credit for it: what is older is only told apart, never shown."""
+        times = [part.event_time_micros for part in self.parts if part.is_observation]
+        return min(times, default=0) - history_micros(self.workspace)
+
     def person_keys(self) -> list[str]:
         """Returns the person keys of its observations."""
         tokens = {token: None for part in self.parts if part.is_observation for token in part.admitted.identity_tokens}

@@ -167,7 +167,7 @@ class Attributor:
         traceparents = dict.fromkeys(arrival.traceparent for arrival in arrivals)
         took = Stopwatch(self._clock)
         with linked_span("attribute batch", traceparents, events=len(arrivals)):
-            affected, _, _ = await _together(self._observe(arrivals, workspaces), *self._keep_texts())
+            affected, _, _ = await _together(self._observe(arrivals, workspaces), *self._keep_texts(workspaces))
             took.note("observe_ms")
             people = await self._settle(arrivals, affected, workspaces)
             took.note("settle_ms")
@@ -196,11 +196,14 @@ class Attributor:
                 affected[key].take(record)
         return affected
 
-    def _keep_texts(self) -> tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]]:
+    def _keep_texts(
+        self, workspaces: Mapping[str, Workspace]
+    ) -> tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]]:
         """Returns the writing of the texts that journeys are about to refer to."""
         texts, self._reader.new_texts = self._reader.new_texts, {}
         clicks, self._reader.new_clicks = self._reader.new_clicks, {}
-        return self._descriptors.write(texts), self._click_ids.write(clicks)
+        life_seconds = conversion_life_seconds(workspaces.values())
+        return self._descriptors.write(texts, life_seconds), self._click_ids.write(clicks)
 
     async def _settle(
         self, arrivals: Sequence[Arrival], affected: Mapping[str, Affected], workspaces: Mapping[str, Workspace]
@@ -266,7 +269,7 @@ class Attributor:
 
         Raises:
             StorageUnavailableError: A store does not answer.
-            PoisonEvent: A source has lost its text: nothing may be published without it.
+            PoisonEvent: A source that may earn credit has lost its text: nothing may be published without it.
         """
         unread = {one.key: one for one in affected if one.record is None}
         if unread:
@@ -278,16 +281,21 @@ class Attributor:
         for one, journey in zip(lost, await _together(*map(self._find_journey, lost)), strict=True):
             one.journey, one.has_journey = journey, True
         sources: set[tuple[str, int]] = set()
+        needed: set[tuple[str, int]] = set()
         clicks: set[tuple[str, int]] = set()
         for one in affected:
             if one.journey is not None:
+                begin_micros = one.window_begin_micros()
                 for entry in one.journey.entries:
                     if entry.kind != TouchKind.CONVERSION:
                         sources.add((one.workspace.id, entry.descriptor))
+                        if entry.event_time_micros >= begin_micros:
+                            needed.add((one.workspace.id, entry.descriptor))
                         if entry.click:
                             clicks.add((one.workspace.id, entry.click))
-        texts = await self._descriptors.read(sources)
-        if any(place[1] and place not in texts for place in sources):
+        life_seconds = conversion_life_seconds(one.workspace for one in affected)
+        texts = await self._descriptors.read(sources, life_seconds)
+        if any(place[1] and place not in texts for place in needed):
             # No outage: it would hold up every other workspace for ever. The worker finds the events it concerns.
             raise PoisonEvent("SOURCE_TEXT_LOST", "The state store has lost the text of a source that a journey has.")
         found = await self._click_ids.read(clicks)

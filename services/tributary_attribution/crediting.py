@@ -97,7 +97,8 @@ def revise(
 
     Args:
         known: All that is known of it.
-        source_of: (workspace, descriptor) -> source, for every descriptor in the journey; None for others.
+        source_of: (workspace, descriptor) -> source, for every descriptor in the journey that may earn credit; None for
+            those it does not know.
         click_of: (workspace, number) -> click id, for every click in the journey whose text has not expired.
         journey_life_seconds: How long a journey lives after its last event.
 
@@ -115,16 +116,20 @@ def revise(
         return None
     time = state.conversion_time_micros
 
-    def source(descriptor: int) -> TouchSource:
+    def known_source(descriptor: int) -> TouchSource | None:
         found = source_of(workspace.id, descriptor)
         if found is None and published is not None:
             found = published.sources.get(descriptor)
+        return found
+
+    def source(descriptor: int) -> TouchSource:
+        found = known_source(descriptor)
         if found is None:  # fails closed: a touch without a source would be published under an empty channel
             raise RuntimeError("a touch is credited before its source is read")
         return found
 
     settings = settings_for(workspace, time)
-    entries = _entries(journey, settings, source, sees_internal=state.status is ConversionStatus.UNCOUNTED)
+    entries = _entries(journey, settings, known_source, sees_internal=state.status is ConversionStatus.UNCOUNTED)
     clicks = _clicks(workspace.id, entries, click_of)
     conversion = _creditable(entries, state, settings)
     if published is None:
@@ -134,7 +139,7 @@ def revise(
         if forgotten or _is_incomplete(journey, settings, time, journey_life_seconds):
             known_clicks = {click[1:] for click in clicks}
             clicks += [click for click in published.clicks if click[1:] not in known_clicks]
-        computed = attribute(entries, conversion, settings, _as_direct(forgotten, settings, source))
+        computed = attribute(entries, conversion, settings, _as_direct(forgotten, settings, known_source))
         attribution = _keep(published, computed, conversion, has_forgotten=bool(forgotten))
     person_id = "" if journey is None else journey.person_id
     if journey is None and published is not None and state.identifiers:
@@ -265,7 +270,7 @@ def _posting_date(workspace: Workspace, publish_micros: int) -> CalendarDate:
 def _entries(
     journey: Journey | None,
     settings: AttributionSettings,
-    source_of: Callable[[int], TouchSource],
+    source_of: Callable[[int], TouchSource | None],
     *,
     sees_internal: bool,
 ) -> list[JourneyTouch]:
@@ -279,13 +284,14 @@ def _entries(
 
 
 def _as_direct(
-    entries: list[JourneyTouch], settings: AttributionSettings, source_of: Callable[[int], TouchSource]
+    entries: list[JourneyTouch], settings: AttributionSettings, source_of: Callable[[int], TouchSource | None]
 ) -> list[JourneyTouch]:
-    """Marks the touches of channels that last_non_direct passes over."""
+    """Marks the touches of channels that last_non_direct passes over; what has lost its source earns nothing anyway."""
     if settings.direct_channels == {"Direct"}:
         return entries
     touches = {entry.descriptor for entry in entries if entry.kind != TouchKind.CONVERSION}
-    direct = {descriptor for descriptor in touches if source_of(descriptor).channel in settings.direct_channels}
+    sources = {descriptor: source_of(descriptor) for descriptor in touches}
+    direct = {at for at, found in sources.items() if found is not None and found.channel in settings.direct_channels}
     return [
         entry._replace(flags=entry.flags | DIRECT)
         if entry.descriptor in direct and entry.kind != TouchKind.CONVERSION

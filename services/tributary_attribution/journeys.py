@@ -8,7 +8,7 @@ from typing import Protocol
 from tributary.attribution.v1 import journey_pb2
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.event.v1.identifiers_pb2 import Identifiers
-from tributary_attribution.credit_settings import core_settings, journey_life_seconds
+from tributary_attribution.credit_settings import conversion_life_seconds, core_settings, journey_life_seconds
 from tributary_attribution.crediting import complete_since_micros
 from tributary_domain.identifiers import Identification
 from tributary_domain.journey import NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind, in_event_order
@@ -91,7 +91,8 @@ class JourneyReader:
 
     async def _message(self, workspace: Workspace, journey: Journey) -> journey_pb2.Journey:
         descriptors = {entry.descriptor for entry in journey.entries if entry.kind != TouchKind.CONVERSION}
-        texts = await self._descriptors.read((workspace.id, descriptor) for descriptor in descriptors)
+        places = ((workspace.id, descriptor) for descriptor in descriptors)
+        texts = await self._descriptors.read(places, conversion_life_seconds([workspace]))
         source_of = self._sources.reading(texts)
         return _message(workspace, journey, lambda descriptor: source_of(workspace.id, descriptor))
 

@@ -12,7 +12,6 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
 from tributary.event.v1.event_pb2 import Traffic
 from tributary_runtime.errors import PoisonEvent
-from tributary_storage.redis import keys
 from tributary_storage.redis.descriptors import Descriptors
 
 
@@ -262,9 +261,9 @@ async def test_a_refund_long_after_the_journey_has_expired_keeps_the_credit(
 class Crowded(Descriptors):
     """Whose cache another reader empties as soon as something was read."""
 
-    async def read(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], bytes]:
-        texts = await super().read(wanted)
-        await super().read(())
+    async def read(self, wanted: Iterable[tuple[str, int]], life_seconds: int) -> dict[tuple[str, int], bytes]:
+        texts = await super().read(wanted, life_seconds)
+        await super().read((), life_seconds)
         return texts
 
 
@@ -288,11 +287,23 @@ async def test_a_source_whose_text_is_lost_is_not_published_empty(
     attribution: Attribution, redis_url: str, clickhouse_url: str, workspace: str, events: Events
 ) -> None:
     await attribution.handle(events.touch("visitor:a", channel="Email"))
-    await attribution.state.delete(keys.descriptors(workspace))
+    await attribution.lose_sources()
     async with running_attribution(redis_url, clickhouse_url, workspace) as another:
         with pytest.raises(PoisonEvent):
             await another.handle(events.order("visitor:a"))
         assert await another.published(events.conversion_id()) is None
+
+
+async def test_a_lost_text_of_a_touch_too_old_to_earn_holds_nothing_up(
+    attribution: Attribution, redis_url: str, clickhouse_url: str, workspace: str, events: Events
+) -> None:
+    await attribution.handle(events.touch("visitor:a", channel="Email", at=NOON - 40 * DAY))
+    await attribution.lose_sources()
+    async with running_attribution(redis_url, clickhouse_url, workspace) as another:
+        await another.handle(events.touch("visitor:a", channel="Organic Search"), events.order("visitor:a"))
+        revised = await another.published(events.conversion_id())
+        assert revised is not None
+        assert linear(revised) == {"Organic Search": 90_000_000}
 
 
 async def test_of_an_empty_answer_there_is_exactly_one_reason(attribution: Attribution, events: Events) -> None:

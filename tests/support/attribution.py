@@ -172,6 +172,11 @@ class Attribution:
             batch.add(place, position, letter, admission.workspace, admitted, admission.accept_context)
         await EventWriter(self.clickhouse).write(batch)
 
+    async def lose_sources(self) -> None:
+        """Loses the texts of where touches came from."""
+        async for key in self.state.scan_iter(match="trb:*:descriptor:*"):
+            await self.state.delete(key)
+
     async def lose_state(self) -> None:
         """Loses what the state store knows of people, journeys and conversions."""
         for what in ("journey", "identifier", "conversion"):
@@ -244,7 +249,9 @@ async def running_attribution(
         connect(redis_url, name="tests") as state,
         clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse,
     ):
-        people, conversions, descriptors = People(state, SHARDS), Conversions(state, SHARDS), descriptors_as(state)
+        clock = SystemClock()
+        people, conversions = People(state, SHARDS), Conversions(state, SHARDS)
+        descriptors = descriptors_as(state, SHARDS, clock)
 
         class Directory:
             def find(self, wanted: str) -> Workspace | None:
@@ -262,7 +269,7 @@ async def running_attribution(
         directory = Directory()
         click_ids = ClickIds(state, SHARDS)
         restoration = Restoration(ConversionHistory(clickhouse), conversions, epoch_micros)
-        writer, clock = ConversionWriter(clickhouse), SystemClock()
+        writer = ConversionWriter(clickhouse)
         known = lookup or WorkspaceLookup(directory, clock, 0)
         attributor = Attributor(people, conversions, descriptors, click_ids, writer, restoration, known, clock)
         journeys = JourneyReader(people, conversions, descriptors, directory)

@@ -1,22 +1,39 @@
 """Descriptors: the texts of where touches came from, kept once per workspace and named by their digest.
 
 Content-addressed, so writing one again changes nothing, and a cache is never stale. Written before a journey refers to
-them; fails closed: without its text a touch would have no channel.
+them; fails closed: without its text a touch would have no channel. Each is a key of its own, spread over the shards,
+and lives from its last use as long as a conversion may still need it; a use renews it, once a day per process.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import redis.asyncio
 
+from tributary_domain.shards import shard_of_key
+from tributary_runtime.clock import Clock
 from tributary_storage.redis import keys
 from tributary_storage.redis.state_scripts import failed
 
+RENEWED_SECONDS: Final = 86_400
+"""How long a process counts on a life that it renewed: so much longer than asked for does a text live."""
+
 _CACHED: Final = 100_000
 """Descriptors a process remembers at most."""
+
+Place = tuple[str, int]
+"""Workspace and descriptor."""
+
+
+class _Known(NamedTuple):
+    """A text that this process has seen."""
+
+    text: bytes
+    renew_at: float
+    """By the monotonic clock: from then on its next use renews its life."""
 
 
 def digest_of(text: bytes) -> int:
@@ -25,77 +42,90 @@ def digest_of(text: bytes) -> int:
 
 
 class Descriptors:
-    """The descriptors in the state store, and what this process has seen of them."""
+    """The descriptors in the state store, and what this process has seen of them.
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
-        """Takes the Redis of role state."""
+    Args:
+        client: The Redis of role state.
+        shards: Of its epoch.
+        clock: Tells when a life is to be renewed.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, shards: int, clock: Clock) -> None:
         self._client = client
-        self._known: dict[tuple[str, int], bytes] = {}
+        self._shards = shards
+        self._clock = clock
+        self._known: dict[Place, _Known] = {}
 
-    async def write(self, texts: Mapping[tuple[str, int], bytes]) -> None:
-        """Keeps descriptors that this process does not know yet.
+    async def write(self, texts: Mapping[Place, bytes], life_seconds: int) -> None:
+        """Keeps descriptors, and renews the life of those that are kept already.
 
         Args:
             texts: (workspace, descriptor) -> text.
+            life_seconds: How long they must be readable from now on.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
         self._make_room()
-        new: dict[str, dict[bytes, bytes]] = {}
-        for (workspace, descriptor), text in texts.items():
-            if (workspace, descriptor) not in self._known:
-                new.setdefault(workspace, {})[descriptor.to_bytes(8)] = text
+        now = self._clock.monotonic_seconds()
+        new = {place: text for place, text in texts.items() if self._fresh(place, now) is None}
         if not new:
             return
-        try:
-            pipeline = self._client.pipeline(transaction=False)
-            for workspace, mapping in new.items():
-                pipeline.hset(keys.descriptors(workspace), mapping=mapping)  # type: ignore[arg-type]  # bytes are fine
-            await pipeline.execute()
-        except redis.RedisError as error:
-            raise failed(error) from error
-        self._known.update(texts)
+        pipeline = self._client.pipeline(transaction=False)
+        for place, text in new.items():
+            pipeline.set(self._key(place), text, ex=life_seconds + RENEWED_SECONDS)
+        await self._run(pipeline)
+        self._remember(new, now)
 
-    async def read(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], bytes]:
-        """Reads descriptors; asks only for those that this process does not know yet.
+    async def read(self, wanted: Iterable[Place], life_seconds: int) -> dict[Place, bytes]:
+        """Reads descriptors and renews their life; asks only for those whose life this process did not renew lately.
 
         Args:
             wanted: (workspace, descriptor) of each; 0, a direct touch, has no text.
+            life_seconds: How long they must be readable from now on.
 
         Returns:
             (workspace, descriptor) -> text, the caller's own, because others may make room at any time; without those
-            that the store has lost.
+            that nobody used for longer than their life, and those that the store has lost.
 
         Raises:
             StorageUnavailableError: The state store did not answer.
         """
         self._make_room()
-        texts: dict[tuple[str, int], bytes] = {}
-        missing: dict[str, list[int]] = {}
-        for place in {place for place in wanted if place[1]}:
-            text = self._known.get(place)
-            if text is None:
-                missing.setdefault(place[0], []).append(place[1])
-            else:
-                texts[place] = text
+        now = self._clock.monotonic_seconds()
+        places = {place for place in wanted if place[1]}
+        texts = {place: text for place in places if (text := self._fresh(place, now)) is not None}
+        missing = list(places - texts.keys())
         if not missing:
             return texts
-        try:
-            pipeline = self._client.pipeline(transaction=False)
-            for workspace, descriptors in missing.items():
-                pipeline.hmget(keys.descriptors(workspace), [descriptor.to_bytes(8) for descriptor in descriptors])
-            answers = await pipeline.execute()
-        except redis.RedisError as error:
-            raise failed(error) from error
-        for (workspace, descriptors), answer in zip(missing.items(), answers, strict=True):
-            found = zip(descriptors, answer, strict=True)
-            read = {(workspace, descriptor): text for descriptor, text in found if text is not None}
-            texts |= read
-            self._known |= read
-        return texts
+        pipeline = self._client.pipeline(transaction=False)
+        for place in missing:
+            pipeline.getex(self._key(place), ex=life_seconds + RENEWED_SECONDS)
+        found = zip(missing, await self._run(pipeline), strict=True)
+        read = {place: text for place, text in found if text is not None}
+        self._remember(read, now)
+        return texts | read
+
+    def _key(self, place: Place) -> str:
+        workspace, descriptor = place
+        name = f"{workspace}|{descriptor:016x}"
+        return keys.descriptor(shard_of_key(name, self._shards), name)
+
+    def _fresh(self, place: Place, now: float) -> bytes | None:
+        known = self._known.get(place)
+        return None if known is None or known.renew_at <= now else known.text
+
+    def _remember(self, texts: Mapping[Place, bytes], now: float) -> None:
+        self._known.update({place: _Known(text, now + RENEWED_SECONDS) for place, text in texts.items()})
 
     def _make_room(self) -> None:
         """Forgets all where there is too much."""
         if len(self._known) > _CACHED:
             self._known.clear()
+
+    async def _run(self, pipeline: Any) -> list[Any]:
+        try:
+            answers: list[Any] = await pipeline.execute()
+        except redis.RedisError as error:
+            raise failed(error) from error
+        return answers
