@@ -32,6 +32,7 @@ from tributary_storage.redis.epoch import wait_for_epoch
 from tributary_storage.redis.event_log import EventLogSource, Pace
 from tributary_storage.redis.people import People
 from tributary_storage.redis.reconnection import Reconnection
+from tributary_storage.redis.stream_consumers import StreamConsumers
 
 
 async def main(settings: AttributionServiceSettings) -> None:
@@ -49,7 +50,7 @@ async def main(settings: AttributionServiceSettings) -> None:
         confirm = Reconnection(checks, [guard]).confirm
         state = await closing.enter_async_context(connect(state_url, name="attribution-state", confirm=confirm))
         people, conversions = People(state, epoch.shards), Conversions(state, epoch.shards)
-        descriptors, click_ids = Descriptors(state), ClickIds(state, epoch.shards)
+        descriptors, click_ids = Descriptors(state, epoch.shards, clock), ClickIds(state, epoch.shards)
         pace = Pace(settings.attribution_batch_events, settings.attribution_linger_ms / 1000)
         consumer = settings.attribution_consumer or socket.gethostname()
         source = EventLogSource(log, keys.ATTRIBUTE_GROUP, consumer, log_epoch.shards, pace)
@@ -63,6 +64,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             loops=[
                 Worker(metrics.Group.ATTRIBUTE, source, attributor, clock),
                 Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),
+                StreamConsumers.of_conversion_log(state, epoch.shards),
                 workspaces,
             ],
             guards=[guard],

@@ -35,6 +35,7 @@ from tributary_storage.redis.event_log import EventLogSource, Pace
 from tributary_storage.redis.fill import LogFill
 from tributary_storage.redis.log_keeping import LogKeeping
 from tributary_storage.redis.reconnection import Reconnection
+from tributary_storage.redis.stream_consumers import StreamConsumers
 from tributary_storage.redis.sweeper import Sweeper
 
 
@@ -72,6 +73,7 @@ async def main(settings: DedupSettings) -> None:
                 recorder,
                 fill,
                 Retention(keeping, fill, settings.dedup_replay_horizon_seconds),
+                StreamConsumers.of_event_log(reads, epoch.shards),
                 Sweeper(reads, epoch, random.Random()),  # noqa: S311 - where to begin
             ],
             guards=guards,

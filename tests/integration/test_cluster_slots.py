@@ -1,0 +1,92 @@
+"""Every script on a Redis in cluster mode: there, Redis itself refuses keys of two slots, and keys that were not named.
+
+One node that owns all slots, so that an ordinary client reaches every key.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+from tests.support.admissions import AN_EPOCH, Sent, a_request, running_admission
+from tests.support.attribution import DAY, NOON, Events, running_attribution
+from tests.support.eventually import eventually_async
+from tests.support.stores import running_redis
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.delivery_jobs import (
+    DeliveryJobs,
+    Lane,
+    PlannedRevision,
+    Settled,
+    Settlement,
+    Taken,
+    Tried,
+)
+from tributary_storage.redis.destination_states import DestinationStates
+from tributary_storage.redis.scripts import Script
+from tributary_storage.redis.stream_consumers import StreamConsumers
+from tributary_storage.redis.sweeper import Sweeper
+
+SCRIPTS = {path.stem for path in Path(__file__).parents[2].glob("libs/tributary_storage/redis/lua/*.lua")}
+
+
+@pytest.fixture
+async def node(tmp_path: Path) -> AsyncIterator[str]:
+    with running_redis(tmp_path / "redis", {"cluster-enabled": "yes", "databases": "1"}) as server:
+        async with connect(server.url, name="tests") as client:
+            for first in range(0, 16384, 4096):
+                await client.execute_command("CLUSTER ADDSLOTS", *range(first, first + 4096))
+
+            async def is_whole() -> bool:
+                return (await client.execute_command("CLUSTER INFO"))["cluster_state"] == "ok"
+
+            await eventually_async(is_whole)
+        yield server.url
+
+
+async def attribute(url: str, clickhouse_url: str, workspace: str) -> None:
+    """Makes people one, credits, refunds, and restores what was lost."""
+    events = Events(workspace)
+    young = NOON + 30 * DAY
+    async with running_attribution(url, clickhouse_url, workspace, epoch_micros=young) as attribution:
+        order = events.order("visitor:a", "customer:1")
+        happened = (events.touch("visitor:a"), events.touch("customer:1", channel="Email"), order)
+        for one in happened:
+            await attribution.handle(one)
+        await attribution.record(*happened)
+        await attribution.lose_state()
+        await attribution.handle(events.refund(10_000_000))
+        revised = await attribution.published(events.conversion_id())
+        assert revised is not None
+        assert revised.state.value.amount_micros == 80_000_000
+
+
+async def deliver(client: redis.asyncio.Redis) -> None:
+    """Takes one job through its life."""
+    jobs, lane = DeliveryJobs(client), Lane("shop", "crm")
+    await jobs.plan(lane, [PlannedRevision("c1:a", 1, 0, 1), PlannedRevision("c1:b", 2, 0, 2)], 0)
+    assert len((await jobs.lease(lane, "one", 30.0, 10)).jobs) == 2
+    assert await jobs.renew(lane, "one", 30.0, ["c1:a", "c1:b"])
+    assert await jobs.begin(lane, "one", 30.0, [Tried("c1:a", 1, creates=True)]) == [1]
+    assert await jobs.settle(lane, "one", [Settled("c1:a", Settlement.TAKEN, 1, 0.0, Taken(1, 90, counted=True))])
+    assert (await DestinationStates(client).take_quota(lane, 600, 3))[0] == 3
+
+
+async def test_every_script_runs_on_redis_cluster(node: str, clickhouse_url: str, workspace: str) -> None:
+    async with running_admission(node) as admission:
+        sent = [Sent("b", order="o", rank=1), Sent("s", order="o", rank=2), *(Sent(str(n)) for n in range(40))]
+        outcomes = await admission.admit(a_request(workspace, sent), "")
+        assert len(outcomes) == 42
+    await attribute(node, clickhouse_url, workspace)
+    async with connect(node, name="tests") as client:
+        sweeper = Sweeper(client, AN_EPOCH, random.Random(1))
+        for _ in range(sweeper.steps):
+            await sweeper.sweep_next()
+        await deliver(client)
+        await StreamConsumers.of_event_log(client, AN_EPOCH.shards).remove_idle()
+        known = [name for name in SCRIPTS if (await client.script_exists(Script(name).sha))[0]]
+    assert set(known) == SCRIPTS
