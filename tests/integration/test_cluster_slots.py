@@ -16,7 +16,12 @@ from tests.support.admissions import AN_EPOCH, Sent, a_request, running_admissio
 from tests.support.attribution import DAY, NOON, Events, running_attribution
 from tests.support.eventually import eventually_async
 from tests.support.stores import running_redis
+from tributary_domain.ids import event_digest, order_digest
+from tributary_storage.redis.claim_layout import Kind, Placement
+from tributary_storage.redis.claim_lookup import ClaimLookup, LostClaim
 from tributary_storage.redis.client import connect
+from tributary_storage.redis.data_keys import DataKeys
+from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.delivery_jobs import (
     DeliveryJobs,
     Lane,
@@ -27,6 +32,7 @@ from tributary_storage.redis.delivery_jobs import (
     Tried,
 )
 from tributary_storage.redis.destination_states import DestinationStates
+from tributary_storage.redis.keys import RECORD_GROUP, event_dead_letters, event_log
 from tributary_storage.redis.scripts import Script
 from tributary_storage.redis.stream_consumers import StreamConsumers
 from tributary_storage.redis.sweeper import Sweeper
@@ -76,6 +82,24 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     assert (await DestinationStates(client).take_quota(lane, 600, 3))[0] == 3
 
 
+async def keep_claims_and_letters(client: redis.asyncio.Redis) -> None:
+    """Restores claims, puts a dead letter back, makes and wraps data keys."""
+    lost = [
+        LostClaim(event_digest("shop", str(number)), b"p" * 8, 1, Kind.ACCEPTED, order_digest("shop", "a", "", "o"))
+        for number in range(20)
+    ]
+    orders = {order_digest("shop", "a", "", str(number)): {1: b"v" * 3} for number in range(20)}
+    assert await ClaimLookup(client, Placement(AN_EPOCH)).restore(lost, orders)
+    letters = DeadLetters(client, client, AN_EPOCH.shards)
+    await client.xadd(event_dead_letters(0, RECORD_GROUP), {"group": RECORD_GROUP, "stream": event_log(0, "live")})
+    assert await letters.replay(await anext(aiter(letters.all())))
+    names = [("shop", f"{number:016d}".encode()) for number in range(20)]
+    data_keys = DataKeys(client, AN_EPOCH.shards)
+    await data_keys.obtain(dict.fromkeys(names, b"one"), 1000)
+    await data_keys.rewrap(dict.fromkeys(names, (b"one", b"two")))
+    assert set((await data_keys.read(names)).values()) == {b"two"}
+
+
 async def test_every_script_runs_on_redis_cluster(node: str, clickhouse_url: str, workspace: str) -> None:
     async with running_admission(node) as admission:
         sent = [Sent("b", order="o", rank=1), Sent("s", order="o", rank=2), *(Sent(str(n)) for n in range(40))]
@@ -87,6 +111,7 @@ async def test_every_script_runs_on_redis_cluster(node: str, clickhouse_url: str
         for _ in range(sweeper.steps):
             await sweeper.sweep_next()
         await deliver(client)
+        await keep_claims_and_letters(client)
         await StreamConsumers.of_event_log(client, AN_EPOCH.shards).remove_idle()
         known = [name for name in SCRIPTS if (await client.script_exists(Script(name).sha))[0]]
     assert set(known) == SCRIPTS

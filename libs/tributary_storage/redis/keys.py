@@ -24,8 +24,8 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | jobs  | `trb:{j:<workspace>:<destination>}:state`  | hash   | for ever                   | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:quota`  | string | a minute                   | delivery    |
 
-Reserved: nothing writes these yet. Names and meanings are fixed, so that what will be written needs no move. Consent,
-tombstones and data keys are of one identity token each, under the person key that is made of it, so that people who
+Reserved: nothing writes these yet. Names and meanings are fixed, so that what will be written needs no move.
+Consent and tombstones are of one identity token each, under the person key that is made of it, so that people who
 become one move none of them; `person` is united as journeys are.
 
 | role  | key                                        | type   | life                       | owner       |
@@ -34,7 +34,6 @@ become one move none of them; `person` is united as journeys are.
 | state | `trb:{p3}:person:<person key>`             | hash   | for ever, until erased     | attribution |
 | state | `trb:{p3}:consent:<person key>`            | hash   | for ever, until erased     | attribution |
 | state | `trb:{p3}:erased:<person key>`             | string | for ever                   | attribution |
-| state | `trb:{p3}:data-key:<person key>`           | string | match key life, see below  | ingestion   |
 | state | `trb:{v3}:velocity:<counted>`              | hash   | its window                 | ingestion   |
 | state | `trb:{v3}:human-check:<workspace>|<digest>` | string | an hour                    | ingestion   |
 | state | `trb:{r:<workspace>}:rate`                 | string | a minute                   | ingestion   |
@@ -152,7 +151,7 @@ def destination_state(workspace: str, destination: str) -> str:
 
 
 RESERVED: Final = (
-    *("unread", "person", "consent", "erased", "data_key"),
+    *("unread", "person", "consent", "erased"),
     *("velocity", "human_check", "workspace_rate", "api_key_rate"),
 )
 """The functions below, whose keys nothing writes yet."""
@@ -187,15 +186,6 @@ def consent(shard: int, person_key: str) -> str:
 def erased(shard: int, person_key: str) -> str:
     """Returns the tombstone of an erased identity token: when, and in which mode."""
     return f"trb:{{p{shard}}}:erased:{person_key}"
-
-
-def data_key(shard: int, person_key: str) -> str:
-    """Returns the key that seals match keys of events that name this identity token first, wrapped by the workspace's.
-
-    Its life is `retention.match_key_days` from its last use. Erasing a person deletes those of all their tokens, and
-    with them everything they sealed becomes unreadable.
-    """
-    return f"trb:{{p{shard}}}:data-key:{person_key}"
 
 
 def velocity(shard: int, counted: str) -> str:
