@@ -78,8 +78,8 @@ async def fill(url: str, number_of_claims: int) -> list[Point]:
     return points
 
 
-def batch(placement: Placement, numbers: Sequence[int]) -> list[Admit]:
-    """Returns a commit of new events, one call per shard, without payload."""
+def batch(placement: Placement, numbers: Sequence[int], payload_bytes: int = 0) -> list[Admit]:
+    """Returns a commit of new events, one call per shard, each event with so many bytes of payload."""
     by_shard: dict[int, list[bytes]] = {}
     for number in numbers:
         digest = event_digest("load", str(number))
@@ -88,7 +88,7 @@ def batch(placement: Placement, numbers: Sequence[int]) -> list[Admit]:
         Admit(
             shard=shard,
             lane="live",
-            payload=b"",
+            payload=bytes(payload_bytes * len(digests)),
             letters=b"A" * len(digests),
             claims=b"".join([claim_record(digest, digest[8:], 1, ACCEPT) for digest in digests]),
             bucket_keys=[placement.claims_key(digest, shard) for digest in digests],

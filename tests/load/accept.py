@@ -1,0 +1,210 @@
+"""What accepting an event costs, durably and deduplicated: ingestion, dedup and Redis together, beside their floor.
+
+Run it from a checkout: `python -m tests.load.accept [--quick] [--curve] [--growth CLAIMS] [--json FILE]`. Events are the
+mix of DESIGN section 12, every acknowledgement is on disk (`appendfsync always`). Per round everything is measured
+once, in turns, and medians are told. The floor of the same minute is a bare gRPC echo of the same bytes plus the bare
+claim script on the same Redis. ClickHouse is down meanwhile, so that the figures are those of accepting alone.
+`--curve` adds what batches and linger do to freshness and cost, `--growth` the cost among so many claims.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.load import echo
+from tests.load.bare_script import run_bare_script
+from tests.load.growth import fill
+from tests.load.linger import curve
+from tests.load.serving import WORKSPACE, Installation, Load, bodies, cpu_seconds, running_installation, send
+
+GOAL_PER_SECOND = {100: 50_000, 1: 4_000}
+GOAL_ACK_MILLIS = 10
+GOAL_GROWTH = 1.1
+LIGHT = 0.1
+"""Share of the capacity at which the acknowledgement is measured."""
+BATCHES = {1: 64, 100: 4, 1000: 2}
+"""Events per call -> calls in flight."""
+WARM = (500, 10_000)
+"""Events sent before anything is measured, one by one and in batches: enough to have seen every user agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured."""
+
+    events: int
+    rounds: int
+
+    def count(self, batch: int) -> int:
+        """Returns the events of one measurement; calls of one event are dear."""
+        return self.events if batch > 1 else self.events // 5
+
+
+class Bench:
+    """One installation and its floors."""
+
+    def __init__(self, installation: Installation, echo_address: str, echo_pid: int) -> None:
+        self._installation = installation
+        self._echo_address, self._echo_pid = echo_address, echo_pid
+        self._key = installation.door.keys[WORKSPACE]
+
+    def accept(self, batch: int, events: int, flight: int, *, apart_seconds: float = 0.0) -> Load:
+        """Sends new events through the door."""
+        requests = bodies(f"{batch}-{time.monotonic_ns()}", events, batch)
+        return asyncio.run(
+            send(
+                self._installation.door.ingestion.address,
+                requests,
+                flight,
+                self._installation.pids,
+                events=len(requests) * batch,
+                api_key=self._key,
+                apart_seconds=apart_seconds,
+            )
+        )
+
+    def floor(self, batch: int, events: int, flight: int) -> float:
+        """Returns the CPU per event of a bare echo and a bare script."""
+        requests = bodies("floor", events, batch)
+        pids = {"echo": self._echo_pid}
+        echoed = asyncio.run(
+            send(
+                self._echo_address, requests, flight, pids, events=len(requests) * batch, method=echo.METHOD, api_key="k"
+            )
+        )
+        redis, before = self._installation.redis, cpu_seconds(self._installation.redis.pid)
+        asyncio.run(run_bare_script(redis.url, self._installation.epoch, events, max(batch, flight)))
+        return echoed.micros() + 1e6 * (cpu_seconds(redis.pid) - before) / events
+
+
+def measure(bench: Bench, size: Size) -> list[dict[str, Any]]:
+    """Returns the figures."""
+    loads: dict[int, list[Load]] = {batch: [] for batch in BATCHES}
+    floors: dict[int, list[float]] = {batch: [] for batch in BATCHES}
+    light: list[Load] = []
+    for batch in (1000, *BATCHES):
+        bench.accept(batch, WARM[batch > 1], BATCHES[batch])
+    for _ in range(size.rounds):
+        for batch, flight in BATCHES.items():
+            loads[batch].append(bench.accept(batch, size.count(batch), flight))
+            floors[batch].append(bench.floor(batch, size.count(batch), flight))
+        capacity = 1e6 / loads[100][-1].micros()
+        light.append(bench.accept(100, size.events // 4, 1, apart_seconds=100 / (LIGHT * capacity)))
+    figures = []
+    for batch in BATCHES:
+        figures += _figures_of(batch, loads[batch], floors[batch])
+    for share in (0.5, 0.99):
+        figures.append(
+            figure(
+                f"ack p{100 * share:.0f}, batch 100 at a tenth of capacity",
+                statistics.median(one.ack_millis(share) for one in light),
+                "ms",
+                GOAL_ACK_MILLIS if share > 0.9 else None,
+            )
+        )
+    return figures
+
+
+def _figures_of(batch: int, loads: list[Load], floors: list[float]) -> list[dict[str, Any]]:
+    together = statistics.median(load.micros() for load in loads)
+    goal = GOAL_PER_SECOND.get(batch)
+    figures = [
+        figure(f"CPU per event, {process}, batch {batch}", statistics.median(load.micros(process) for load in loads), "us")
+        for process in loads[0].cpu
+    ]
+    verdicts: dict[str, int] = {}
+    for load in loads:
+        for name, count in load.verdicts.items():
+            verdicts[name] = verdicts.get(name, 0) + count
+    return [
+        *figures,
+        figure(f"CPU per event, together, batch {batch}", together, "us", goal and 1e6 / goal),
+        figure(f"events per second and core, batch {batch}", 1e6 / together, "1/s", goal, at_least=True),
+        figure(f"floor: echo and script, batch {batch}", statistics.median(floors), "us"),
+        figure(f"over the floor, batch {batch}", together / statistics.median(floors), "x"),
+        figure(f"duplicates, batch {batch}", 100 * verdicts.get("DUPLICATE", 0) / sum(verdicts.values()), "%"),
+        figure(f"undecided, batch {batch}", verdicts.get("UNDECIDED", 0), "events", 0),
+        figure(f"ack p50 under full load, batch {batch}", statistics.median(one.ack_millis(0.5) for one in loads), "ms"),
+        figure(f"ack p99 under full load, batch {batch}", statistics.median(one.ack_millis(0.99) for one in loads), "ms"),
+    ]
+
+
+def grow(fresh: Bench, full: Bench, size: Size) -> list[dict[str, Any]]:
+    """Returns what many claims do to the cost: pairs, in turns."""
+    ratios = []
+    for number in range(max(size.rounds, 5)):
+        pair = [fresh, full] if number % 2 else [full, fresh]
+        costs = {id(bench): bench.accept(100, size.events, BATCHES[100]).micros() for bench in pair}
+        ratios.append(costs[id(full)] / costs[id(fresh)])
+    return [figure("CPU per event, full over fresh", statistics.median(ratios), "x", GOAL_GROWTH)]
+
+
+def figure(name: str, value: float, unit: str, goal: float | None = None, *, at_least: bool = False) -> dict[str, Any]:
+    """Returns one figure in the form of all benchmarks."""
+    ok = None if goal is None else (value >= goal if at_least else value <= goal)
+    return {"name": name, "value": round(value, 2), "unit": unit, "goal": goal, "ok": ok}
+
+
+def machine() -> dict[str, Any]:
+    """Returns where it was measured, and how busy that was."""
+    busy = round(os.getloadavg()[0], 1)
+    return {
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "load": busy,
+    }
+
+
+def write(told: Mapping[str, Any], file: Path | None) -> None:
+    """Prints the figures, and writes them to a file."""
+    for one in told["figures"]:
+        goal = "" if one["goal"] is None else f"  (goal {one['goal']:g}: {'ok' if one['ok'] else 'missed'})"
+        print(f"{one['name']:<52} {one['value']:>10,.2f} {one['unit']}{goal}")
+    if file is not None:
+        file.write_text(json.dumps(told, indent=2) + "\n")
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=40_000, help="per measurement")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="a tenth of it: to see that it runs")
+    parser.add_argument("--curve", action="store_true")
+    parser.add_argument("--growth", type=int, default=0, metavar="CLAIMS")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    size = Size(4_000, 2) if options.quick else Size(options.events, options.rounds)
+    volume = max(options.growth, size.events * (size.rounds + 1) * 8)
+    told = {"machine": machine(), "figures": list[dict[str, Any]]()}
+    with ExitStack() as closing:
+        directory = Path(closing.enter_context(tempfile.TemporaryDirectory()))
+        echo_at = closing.enter_context(echo.running_echo(directory))
+        fresh = closing.enter_context(running_installation(directory / "fresh", volume))
+        bench = Bench(fresh, *echo_at)
+        told["figures"] += measure(bench, size)
+        if options.curve:
+            points = asyncio.run(curve(fresh, quick=options.quick))
+            told["figures"] += [figure(*point) for point in points]
+        if options.growth:
+            full = closing.enter_context(running_installation(directory / "full", volume))
+            asyncio.run(fill(full.redis.url, full.epoch, options.growth))
+            told["figures"] += grow(bench, Bench(full, *echo_at), size)
+    write(told, options.json)
+
+
+if __name__ == "__main__":
+    main()
