@@ -21,7 +21,7 @@ import structlog
 from tributary.dedup.v1 import dedup_service_pb2
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup import outcomes
-from tributary_dedup.calls import Call, FirstPart, OrderPart
+from tributary_dedup.calls import Call, FirstPart, OrderedPart
 from tributary_dedup.outcomes import RETRY_DELAY_SECONDS, Outcome
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
@@ -32,7 +32,7 @@ from tributary_storage.redis.keys import LANES, Lane
 
 log = structlog.get_logger(__name__)
 
-PartT = TypeVar("PartT", FirstPart, OrderPart)
+PartT = TypeVar("PartT", FirstPart, OrderedPart)
 
 MAX_COMMIT_EVENTS: Final = 2_000
 """Events whose step (a) one commit carries at most (a single call may be larger): bounds how long a script runs."""
@@ -77,15 +77,14 @@ class Admission:
         self._clock = clock
         self._waiting: deque[Call] = deque()
         self._waiting_events = 0
-        self._orders: list[OrderPart] = []
+        self._orders: list[OrderedPart] = []
         self._wake = asyncio.Event()
 
-    async def admit(self, request: dedup_service_pb2.AdmitEventsRequest, traceparent: str) -> list[Outcome]:
-        """Returns what became of a caller's events, once all of it is on stable storage.
+    async def admit(self, request: dedup_service_pb2.AdmitEventsRequest) -> list[Outcome]:
+        """Returns what became of the events of one or many callers, once all of it is on stable storage.
 
         Args:
-            request: As many events as claims.
-            traceparent: W3C traceparent of the request; empty if there is none.
+            request: As ingestion makes it.
 
         Returns:
             One outcome per claim, in order.
@@ -95,15 +94,25 @@ class Admission:
             OverloadedError: The log is over its soft limit, or too many events wait; nothing was done.
             StorageUnavailableError: Not one event could be decided; what was done is unknown.
         """
-        if self._fill.is_full or self._waiting_events + len(request.claims) > MAX_WAITING_EVENTS:
+        if self._fill.is_full:
             raise _overloaded()
-        call = Call(request, traceparent, self._placement)
-        self._waiting.append(call)
-        self._waiting_events += call.size
+        calls = [Call(caller, f"callers[{n}]", self._placement) for n, caller in enumerate(request.callers)]
+        events = sum([call.size for call in calls])
+        if self._waiting_events + events > MAX_WAITING_EVENTS:
+            raise _overloaded()
+        self._waiting += calls
+        self._waiting_events += events
         self._wake.set()
-        await call.done
-        decided = [outcome for outcome in call.outcomes if outcome is not None]
-        if all(outcome.verdict == verdict_pb2.VERDICT_UNDECIDED for outcome in decided):
+        try:
+            for call in calls:
+                await call.done
+        finally:
+            for call in calls:
+                call.done.cancel()  # of a caller who has left; without effect on what is done
+        decided = [outcome for call in calls for outcome in call.outcomes if outcome is not None]
+        if decided[0].verdict == verdict_pb2.VERDICT_UNDECIDED and all(
+            outcome.verdict == verdict_pb2.VERDICT_UNDECIDED for outcome in decided
+        ):
             if all(outcome is outcomes.FULL for outcome in decided):
                 raise _overloaded()
             message = "The event log did not answer; send the batch again with the same event ids."
@@ -174,7 +183,7 @@ def _settle_first(parts: Sequence[FirstPart], answer: Decided | Undecided) -> No
         at += len(part.positions)
 
 
-def _settle_ordered(parts: Sequence[OrderPart], answer: Decided | Undecided) -> None:
+def _settle_ordered(parts: Sequence[OrderedPart], answer: Decided | Undecided) -> None:
     if isinstance(answer, Undecided):
         _settle_undecided(parts, answer)
         return
@@ -200,19 +209,19 @@ def _admit(parts: Sequence[FirstPart]) -> Admit:
         shard=parts[0].shard,
         lane=parts[0].call.lane,
         payload=b"".join([part.payload for part in parts]),
-        letters="".join(chain.from_iterable(part.letters for part in parts)).encode(),
+        letters=b"".join([part.letters for part in parts]),
         claims=b"".join(chain.from_iterable(part.claims for part in parts)),
         bucket_keys=list(chain.from_iterable(part.bucket_keys for part in parts)),
         runs=_runs(parts),
     )
 
 
-def _admit_orders(parts: Sequence[OrderPart]) -> AdmitOrders:
+def _admit_orders(parts: Sequence[OrderedPart]) -> AdmitOrders:
     return AdmitOrders(
         shard=parts[0].shard,
         lane=parts[0].call.lane,
         payload=b"".join([part.payload for part in parts]),
-        letters="".join(chain.from_iterable(part.letters for part in parts)).encode(),
+        letters=b"".join([part.letters for part in parts]),
         claims=b"".join(chain.from_iterable(part.claims for part in parts)),
         orders=b"".join(chain.from_iterable(part.orders for part in parts)),
         bucket_keys=list(chain.from_iterable(part.bucket_keys for part in parts)),
@@ -220,7 +229,7 @@ def _admit_orders(parts: Sequence[OrderPart]) -> AdmitOrders:
     )
 
 
-def _runs(parts: Sequence[FirstPart] | Sequence[OrderPart]) -> list[tuple[str, int]]:
+def _runs(parts: Sequence[FirstPart] | Sequence[OrderedPart]) -> list[tuple[str, int]]:
     """Returns (workspace, number of events) in order, neighbours of one workspace together."""
     runs: list[tuple[str, int]] = []
     for part in parts:
@@ -232,7 +241,7 @@ def _runs(parts: Sequence[FirstPart] | Sequence[OrderPart]) -> list[tuple[str, i
     return runs
 
 
-def _settle_undecided(parts: Sequence[FirstPart] | Sequence[OrderPart], answer: Undecided) -> None:
+def _settle_undecided(parts: Sequence[FirstPart] | Sequence[OrderedPart], answer: Undecided) -> None:
     log.warning("commit_failed", shard=parts[0].shard, is_full=answer.is_full, reason=answer.message)
     outcome = outcomes.undecided(answer)
     for part in parts:

@@ -15,11 +15,11 @@ from google.protobuf.message import DecodeError
 from structlog.contextvars import bind_contextvars
 
 from tributary.dedup.v1 import dedup_service_pb2
-from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.dedup.v1.admitted_events_pb2 import Admission, AdmittedEvent
 from tributary.event.v1 import verdict_pb2
-from tributary_dedup.calls import malformed
+from tributary_dedup.calls import Claim, malformed, read_claims
 from tributary_dedup.outcomes import Outcome
-from tributary_domain.ids import DIGEST_BYTES
+from tributary_domain.claim_records import REJECTED, payload_mark
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.clickhouse.recorded_events import RecordedEvent, RecordedOrder
 from tributary_storage.redis.claim_layout import Kind
@@ -34,8 +34,8 @@ _KNOWN: Final = frozenset({verdict_pb2.VERDICT_DUPLICATE, verdict_pb2.VERDICT_CO
 class Admitting(Protocol):
     """What decides."""
 
-    async def admit(self, request: dedup_service_pb2.AdmitEventsRequest, traceparent: str) -> list[Outcome]:
-        """Returns what became of a caller's events, as `Admission.admit`."""
+    async def admit(self, request: dedup_service_pb2.AdmitEventsRequest) -> list[Outcome]:
+        """Returns what became of the events of callers, as `Admission.admit`."""
         ...
 
 
@@ -81,16 +81,23 @@ class Backfill:
         self._claimed = claimed
         self._recorded = recorded
 
-    async def admit(self, request: dedup_service_pb2.AdmitEventsRequest, traceparent: str) -> list[Outcome]:
-        """Returns what became of a caller's events, once all of it is on stable storage.
+    async def admit(self, request: dedup_service_pb2.AdmitEventsRequest) -> list[Outcome]:
+        """Returns what became of the events of callers, once all of it is on stable storage.
 
         Raises:
             InvalidRequestError: A claim would corrupt others; nothing was done.
             StorageUnavailableError: A store did not answer. Nothing was admitted unless `Admission.admit` says so.
             OverloadedError: As for `Admission.admit`.
         """
-        first_times = await self._restore(request)
-        outcomes = await self._admission.admit(request, traceparent)
+        first_times: dict[int, int] = {}
+        before = 0
+        for number, caller in enumerate(request.callers):
+            claims = read_claims(caller, f"callers[{number}]")
+            if is_backfill(caller):
+                restored = await self._restore(caller, claims, f"callers[{number}]")
+                first_times.update({before + at: micros for at, micros in restored.items()})
+            before += len(claims)
+        outcomes = await self._admission.admit(request)
         return [
             replace(outcome, first_accept_micros=first_times[at])
             if at in first_times and outcome.verdict in _KNOWN
@@ -98,27 +105,25 @@ class Backfill:
             for at, outcome in enumerate(outcomes)
         ]
 
-    async def _restore(self, request: dedup_service_pb2.AdmitEventsRequest) -> dict[int, int]:
-        """Writes the claims that the events of a call have lost; returns when those were accepted first, by place."""
-        claims = request.claims
-        asked = [at for at, claim in enumerate(claims) if claim.verdict != verdict_pb2.VERDICT_REJECTED]
-        for at in asked:
-            if len(claims[at].event_digest) != DIGEST_BYTES or len(claims[at].order_digest) not in (0, DIGEST_BYTES):
-                raise malformed(f"claims[{at}]", f"Digests must be {DIGEST_BYTES} bytes.")
+    async def _restore(
+        self, caller: dedup_service_pb2.CallerEvents, claims: Sequence[Claim], path: str
+    ) -> dict[int, int]:
+        """Writes the claims that a caller's events have lost; returns when those were accepted first, by place."""
+        asked = [at for at, claim in enumerate(claims) if claim.decision != REJECTED]
         known = await self._claimed.events([claims[at].event_digest for at in asked])
         # A registration alone may be what a restoration that was cut off has left.
         unknown = [at for at, claim in zip(asked, known, strict=True) if claim is None or claim.kind is Kind.REGISTERED]
-        ordered = [at for at in unknown if claims[at].order_digest]
+        ordered = [at for at in unknown if claims[at].order is not None]
         has_order = await self._claimed.orders([claims[at].order_digest for at in ordered])
         unknown_orders = {at for at, is_claimed in zip(ordered, has_order, strict=True) if not is_claimed}
         if not unknown:
             return {}
-        admitted = {at: _read(request.events[at], at) for at in unknown}
+        admitted = {at: _read(caller.events[claims[at].start : claims[at].end], path) for at in unknown}
         try:
             ids = list({admitted[at].event.event_id for at in unknown})
-            recorded = await self._recorded.events(request.workspace, ids)
+            recorded = await self._recorded.events(caller.workspace, ids)
             conversions = list({admitted[at].conversion_id for at in unknown_orders})
-            orders = await self._recorded.orders(request.workspace, conversions) if conversions else {}
+            orders = await self._recorded.orders(caller.workspace, conversions) if conversions else {}
         except StorageUnavailableError as error:
             message = "Whether these events were sent before cannot be told now; send the same batch again."
             raise StorageUnavailableError(
@@ -134,26 +139,35 @@ class Backfill:
                 times[at] = order.accept_micros
             if event is not None:
                 digest = claims[at].event_digest
-                lost.append(_lost(event, digest, event.order_digest(request.workspace, digest)))
+                lost.append(_lost(event, digest, event.order_digest(caller.workspace, digest)))
                 times[at] = event.accept_micros
         if lost or lost_orders:
-            restored = await self._claimed.restore(lost, lost_orders)
-            bind_contextvars(claims_restored=restored)
+            bind_contextvars(claims_restored=await self._claimed.restore(lost, lost_orders))
         return times
 
 
-def _read(admitted: bytes, at: int) -> AdmittedEvent:
+def is_backfill(caller: dedup_service_pb2.CallerEvents) -> bool:
+    """Tells whether the accept window was lifted for a caller."""
+    return caller.lane == dedup_service_pb2.LANE_BULK and Admission.FromString(caller.admission).accept_context.backfill
+
+
+def _read(framed: bytes, path: str) -> AdmittedEvent:
     try:
+        (admitted,) = Admission.FromString(framed).events
         return AdmittedEvent.FromString(admitted)
-    except DecodeError as error:
-        raise malformed(f"events[{at}]", "Must be an AdmittedEvent.") from error
+    except (DecodeError, ValueError) as error:
+        raise malformed(f"{path}.events", "Must be an AdmittedEvent per claim.") from error
 
 
 def _lost(event: RecordedEvent, digest: bytes, order_digest: bytes) -> LostClaim:
     return LostClaim(
         event_digest=digest,
-        payload_digest=event.payload_digest[1:9].ljust(8, b"\0"),
-        payload_digest_version=event.payload_digest[0] if len(event.payload_digest) == 9 else 0,
+        payload_mark=_mark(event.payload_digest),
         kind=_KINDS[event.verdict],
         order_digest=order_digest,
     )
+
+
+def _mark(recorded: bytes) -> bytes:
+    """Returns the mark of a payload digest as it was recorded: one byte of version, eight of digest."""
+    return payload_mark(recorded[0], recorded[1:]) if len(recorded) == 9 else payload_mark(0, b"")

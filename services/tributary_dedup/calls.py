@@ -1,4 +1,4 @@
-"""One call on its way through the two steps: its events packed per shard, its outcomes as they come in.
+"""One caller's events on their way through the two steps: packed per shard, their outcomes as they come in.
 
 The one rule: the event bytes are passed on as they came; nothing here reads them.
 
@@ -12,12 +12,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from operator import itemgetter
+from struct import Struct
+from typing import Final, NamedTuple
 
-from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
+from tributary.dedup.v1 import dedup_service_pb2
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvents
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup.outcomes import Outcome
-from tributary_domain.ids import DIGEST_BYTES, VALUE_DIGEST_BYTES
+from tributary_domain.claim_records import CLAIM_RECORD, DECISION_AT, NO_ORDER, OrderPart, read_order
+from tributary_domain.shards import MAX_BUCKET_BITS
 from tributary_runtime.errors import FieldViolation, InvalidRequestError
+from tributary_storage.codec.framing import length_tag, varint
 from tributary_storage.redis.claim_layout import (
     ACCEPT,
     FILLER,
@@ -30,21 +35,22 @@ from tributary_storage.redis.claim_layout import (
 )
 from tributary_storage.redis.keys import Lane
 
-PAYLOAD_DIGEST_BYTES = 8
+_DECISIONS: Final = b"AQR"
+_ACCEPTED, _, _REJECTED = _DECISIONS
+_ORDERED: Final = ord("o")
+_KINDS: Final = {_ACCEPTED: ACCEPT, _DECISIONS[1]: QUARANTINE}
+_KNOWN: Final = (verdict_pb2.VERDICT_DUPLICATE, verdict_pb2.VERDICT_CONFLICT)
+_ADMISSION_TAG: Final = length_tag(AdmittedEvents.ADMISSIONS_FIELD_NUMBER)
 
-_LETTERS = {
-    verdict_pb2.VERDICT_ACCEPTED: "A",
-    verdict_pb2.VERDICT_QUARANTINED: "Q",
-    verdict_pb2.VERDICT_REJECTED: "R",
-}
-_KINDS = {"A": ACCEPT, "Q": QUARANTINE}
-_KNOWN = (verdict_pb2.VERDICT_DUPLICATE, verdict_pb2.VERDICT_CONFLICT)
+_READ: Final = Struct(">7sIBI3sBI20s")
+"""A claim record, its digest cut as in `shards`: field, shard, high byte of the bucket, the rest of it."""
 
 
 class Call:
     """One caller's events and what became of them so far.
 
     Attributes:
+        workspace: Of the credential.
         lane: Where they are appended.
         size: How many events.
         outcomes: Per event, in order; None while undecided.
@@ -52,8 +58,8 @@ class Call:
         done: Set when all have an outcome.
 
     Args:
-        request: As many events as claims.
-        traceparent: Of the request; empty if there is none.
+        request: What the caller sent.
+        path: Of it in the request, for errors.
         placement: Where claims live.
 
     Raises:
@@ -61,39 +67,42 @@ class Call:
     """
 
     __slots__ = (
+        "_admission",
+        "_claims",
+        "_events",
         "_missing",
+        "_ordered",
         "_placement",
         "_registered",
         "_request",
-        "_traceparent",
         "done",
         "first_parts",
         "lane",
         "outcomes",
         "size",
+        "workspace",
     )
 
-    def __init__(self, request: dedup_service_pb2.AdmitEventsRequest, traceparent: str, placement: Placement) -> None:
+    def __init__(self, request: dedup_service_pb2.CallerEvents, path: str, placement: Placement) -> None:
         self._request = request
-        self._traceparent = traceparent
+        self._claims, self._events, self._admission = request.claims, request.events, request.admission
+        _check(self._claims, path)
         self._placement = placement
+        self.workspace = request.workspace
         self.lane: Lane = "bulk" if request.lane == dedup_service_pb2.LANE_BULK else "live"
-        self.size = len(request.claims)
-        self.first_parts = self._pack_first()
+        self.size = len(self._claims) // CLAIM_RECORD.size
+        self._ordered: set[int] = set()
+        self.first_parts = self._pack_first(path)
         self.outcomes: list[Outcome | None] = [None] * self.size
         self._missing = self.size
         self._registered: dict[int, Outcome | None] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    @property
-    def workspace(self) -> str:
-        """The workspace of the credential."""
-        return self._request.workspace
-
     def settle(self, positions: Sequence[int], outcomes: Sequence[Outcome]) -> None:
         """Takes the outcomes of some events; wakes the caller with the last."""
+        own = self.outcomes
         for position, outcome in zip(positions, outcomes, strict=True):
-            self.outcomes[position] = outcome
+            own[position] = outcome
         self._missing -= len(positions)
         self._finish()
 
@@ -103,136 +112,175 @@ class Call:
 
     def settle_first(self, positions: Sequence[int], found: Sequence[Outcome | None]) -> None:
         """Takes what step (a) decided; what it found of events with an order waits for step (b)."""
-        claims = self._request.claims
+        own, ordered = self.outcomes, self._ordered
         for position, outcome in zip(positions, found, strict=True):
-            if outcome is None or (outcome.verdict in _KNOWN and claims[position].order_digest):
+            if outcome is None or (position in ordered and outcome.verdict in _KNOWN):
                 self._registered[position] = outcome
             else:
-                self.outcomes[position] = outcome
+                own[position] = outcome
                 self._missing -= 1
         self._finish()
 
-    def order_parts(self) -> list[OrderPart]:
+    def order_parts(self) -> list[OrderedPart]:
         """Packs the registered events for step (b), one part per order shard, each in the order of the call."""
-        placement, parts = self._placement, dict[int, OrderPart]()
+        if not self._registered:
+            return []
+        placement, parts = self._placement, dict[int, OrderedPart]()
+        claims = read_claims(self._request, "")
         for position, before in sorted(self._registered.items(), key=itemgetter(0)):
-            claim = self._request.claims[position]
-            order = claim.order_digest
-            shard = placement.shard(order)
+            claim = claims[position]
+            if claim.order is None:
+                continue
+            shard = placement.shard(claim.order.digest)
             part = parts.get(shard)
             if part is None:
-                part = parts[shard] = OrderPart(self, shard)
+                part = parts[shard] = OrderedPart(self, shard)
             part.positions.append(position)
             part.found.append(before)
+            part.events.append(self._events[claim.start : claim.end])
             if before is not None:
-                part.letters.append("C" if before.verdict == verdict_pb2.VERDICT_CONFLICT else "D")
+                part.letters += b"C" if before.verdict == verdict_pb2.VERDICT_CONFLICT else b"D"
                 part.claims.append(FILLER)
                 part.orders.append(FILLER)
                 continue
-            letter = _LETTERS[claim.verdict]
             home = home_digest(claim.event_digest)
-            record = claim_record(home, claim.payload_digest, claim.payload_digest_version, _KINDS[letter])
-            part.letters.append(letter)
-            part.claims.append(record)
-            part.orders.append(order_record(order, claim.source_rank, claim.value_digest))
+            part.letters += claim.decision
+            part.claims.append(claim_record(home, claim.mark, _KINDS[claim.decision[0]]))
+            part.orders.append(order_record(claim.order))
             part.bucket_keys.append(placement.claims_key(home, shard))
-            part.bucket_keys.append(placement.orders_key(order, shard))
+            part.bucket_keys.append(placement.orders_key(claim.order.digest, shard))
         for part in parts.values():
-            part.payload = self._pack(part.positions)
+            part.payload = self._entry(part.events)
         return list(parts.values())
 
-    def _pack_first(self) -> list[FirstPart]:
+    def _pack_first(self, path: str) -> list[FirstPart]:
         """Packs the events for step (a), one part per shard. Hot: every event passes here."""
         parts: dict[int, FirstPart] = {}
-        place_of, shard_of = self._placement.claim_place, self._placement.shard
-        for position, claim in enumerate(self._request.claims):
-            digest, payload_digest, order = claim.event_digest, claim.payload_digest, claim.order_digest
-            letter = _LETTERS.get(claim.verdict, "")
-            if len(digest) != DIGEST_BYTES or len(payload_digest) != PAYLOAD_DIGEST_BYTES or not letter or order:
-                _check(position, claim)
-            shard, key = place_of(digest)
+        events, shards, prefixes = self._events, self._placement.shards, self._placement.claims_prefixes
+        spare_bits = MAX_BUCKET_BITS - self._placement.bits
+        end = 0
+        for position, record in enumerate(_READ.iter_unpack(self._claims)):
+            field, number, high, low, mark, decision, length, order = record
+            shard = number % shards
             part = parts.get(shard)
             if part is None:
                 part = parts[shard] = FirstPart(self, shard)
+            start, end = end, end + length
             part.positions.append(position)
-            if letter == "R":
-                part.plain.append(position)
-                part.letters.append(letter)
+            if decision == _REJECTED:
+                part.letters.append(_REJECTED)
                 part.claims.append(FILLER)
-                continue
-            if order:
-                kind = REGISTER[shard_of(order)]
-                part.letters.append("o")
+                part.events.append(events[start:end])
             else:
-                kind = _KINDS[letter]
-                part.plain.append(position)
-                part.letters.append(letter)
-            part.claims.append(claim_record(digest, payload_digest, claim.payload_digest_version, kind))
-            part.bucket_keys.append(key)
+                if order == NO_ORDER:
+                    part.letters.append(decision)
+                    part.claims.append(field + mark + _KINDS[decision])
+                    part.events.append(events[start:end])
+                else:
+                    self._ordered.add(position)
+                    part.letters.append(_ORDERED)
+                    part.claims.append(field + mark + REGISTER[self._placement.shard(order)])
+                part.bucket_keys.append(f"{prefixes[shard]}{(high << 32 | low) >> spare_bits:x}")
+        if end != len(events):
+            raise malformed(f"{path}.events", "Must be as long as the claims say.")
         for part in parts.values():
-            part.payload = self._pack(part.plain)
+            part.payload = self._entry(part.events)
         return list(parts.values())
 
-    def _pack(self, positions: Sequence[int]) -> bytes:
+    def _entry(self, events: Sequence[bytes]) -> bytes:
         """Returns a serialised `AdmittedEvents`; several of them written one after another are one, too."""
-        if not positions:
+        if not events:
             return b""
-        request, events = self._request, self._request.events
-        admission = admitted_events_pb2.Admission(
-            workspace=request.workspace,
-            traceparent=self._traceparent,
-            accept_context=request.accept_context,
-            events=events if len(positions) == self.size else [events[position] for position in positions],
-        )
-        return admitted_events_pb2.AdmittedEvents(admissions=[admission]).SerializeToString()
+        body = b"".join((self._admission, *events))
+        return _ADMISSION_TAG + varint(len(body)) + body
 
 
 class FirstPart:
     """The events of one call that step (a) sees in one shard."""
 
-    __slots__ = ("bucket_keys", "call", "claims", "letters", "payload", "plain", "positions", "shard")
+    __slots__ = ("bucket_keys", "call", "claims", "events", "letters", "payload", "positions", "shard")
 
     def __init__(self, call: Call, shard: int) -> None:
         self.call = call
         self.shard = shard
         self.positions: list[int] = []
-        self.plain: list[int] = []
-        self.letters: list[str] = []
+        self.letters = bytearray()
         self.claims: list[bytes] = []
         self.bucket_keys: list[str] = []
+        self.events: list[bytes] = []
         self.payload = b""
 
 
-class OrderPart:
+class OrderedPart:
     """The events of one call that step (b) sees in one shard."""
 
-    __slots__ = ("bucket_keys", "call", "claims", "found", "letters", "orders", "payload", "positions", "shard")
+    __slots__ = (
+        "bucket_keys",
+        "call",
+        "claims",
+        "events",
+        "found",
+        "letters",
+        "orders",
+        "payload",
+        "positions",
+        "shard",
+    )
 
     def __init__(self, call: Call, shard: int) -> None:
         self.call = call
         self.shard = shard
         self.positions: list[int] = []
         self.found: list[Outcome | None] = []
-        self.letters: list[str] = []
+        self.letters = bytearray()
         self.claims: list[bytes] = []
         self.orders: list[bytes] = []
         self.bucket_keys: list[str] = []
+        self.events: list[bytes] = []
         self.payload = b""
 
 
-def _check(position: int, claim: dedup_service_pb2.EventClaim) -> None:
-    """Refuses a claim that would corrupt others; ingestion never makes one."""
-    lengths = {
-        "event_digest": (DIGEST_BYTES,),
-        "payload_digest": (PAYLOAD_DIGEST_BYTES,) if claim.verdict != verdict_pb2.VERDICT_REJECTED else (),
-        "order_digest": (0, DIGEST_BYTES),
-        "value_digest": (0, VALUE_DIGEST_BYTES),
-    }
-    for field, allowed in lengths.items():
-        if allowed and len(getattr(claim, field)) not in allowed:
-            raise malformed(f"claims[{position}].{field}", f"Must be {allowed[-1]} bytes.")
-    if claim.verdict not in _LETTERS:
-        raise malformed(f"claims[{position}].verdict", "Must be ACCEPTED, QUARANTINED or REJECTED.")
+class Claim(NamedTuple):
+    """A claim record, read: for what is rare."""
+
+    event_digest: bytes
+    mark: bytes
+    decision: bytes
+    """A, Q or R."""
+    start: int
+    end: int
+    """Where the event is in the caller's events."""
+    order: OrderPart | None
+
+    @property
+    def order_digest(self) -> bytes:
+        """Of the order; empty if there is none."""
+        return b"" if self.order is None else self.order.digest
+
+
+def read_claims(caller: dedup_service_pb2.CallerEvents, path: str) -> list[Claim]:
+    """Returns the claims of a caller, in order.
+
+    Raises:
+        InvalidRequestError: One of them would corrupt others.
+    """
+    _check(caller.claims, path)
+    claims: list[Claim] = []
+    end = 0
+    for digest, mark, decision, length, order in CLAIM_RECORD.iter_unpack(caller.claims):
+        start, end = end, end + length
+        claims.append(Claim(digest, mark, decision, start, end, None if order == NO_ORDER else read_order(order)))
+    return claims
+
+
+def _check(claims: bytes, path: str) -> None:
+    """Refuses claims that would corrupt others; ingestion never makes them."""
+    if not claims or len(claims) % CLAIM_RECORD.size:
+        raise malformed(f"{path}.claims", f"Must be records of {CLAIM_RECORD.size} bytes.")
+    if claims[DECISION_AT :: CLAIM_RECORD.size].translate(None, _DECISIONS):
+        raise malformed(f"{path}.claims", "What the door decided must be A, Q or R.")
+    if claims[CLAIM_RECORD.size - 1 :: CLAIM_RECORD.size].translate(None, b"\0\1\2"):
+        raise malformed(f"{path}.claims", "A rank must be 0, 1 or 2.")
 
 
 def malformed(field: str, description: str) -> InvalidRequestError:

@@ -44,7 +44,7 @@ async def main(settings: IngestionSettings) -> None:
                 clock,
                 StreamLimits(settings.ingestion_stream_batches, life_seconds=settings.ingestion_stream_seconds),
             ),
-            loops=[workspaces, addresses],
+            loops=[workspaces, admission, addresses],
             authenticator=Authenticator(workspaces, clock),
             clock=clock,
         )

@@ -1,114 +1,205 @@
-"""Asks dedup which of the packed events exist.
+"""Asks dedup which of the packed events exist: many callers in one call.
 
 The one rule: never retried by itself. A reply that was lost turns ACCEPTED into DUPLICATE on the caller's retry, and
 only the caller may choose that. Fails closed: without dedup nothing is accepted.
+
+While `MAX_CALLS_OUT` calls are on their way, whoever comes waits and shares the next: nobody waits for a timer, and
+under load each call serves more callers. Whatever a caller may be refused for alone (its key, its quota) has been
+checked before it comes here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
-from tributary_domain.channel import CHANNEL_RULES_VERSION
-from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
-from tributary_ingestion.intake import Packed
-from tributary_runtime.errors import InvalidRequestError, PreconditionError, TributaryError, UnavailableError
+from tributary.dedup.v1 import dedup_service_pb2
+from tributary.event.v1 import verdict_pb2
+from tributary_domain.claim_records import OUTCOME_RECORD
+from tributary_ingestion.caller_events import CallerEvents, merge
+from tributary_runtime import traces
+from tributary_runtime.errors import (
+    InvalidRequestError,
+    OverloadedError,
+    PreconditionError,
+    StorageUnavailableError,
+    TributaryError,
+    UnavailableError,
+)
 from tributary_runtime.remote_errors import error_of
 
 if TYPE_CHECKING:  # exists for type checkers only
     from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceAsyncStub
 
-_MARGIN = 0.9
+MAX_CALLS_OUT: Final = 2
+"""Calls to dedup at once: one that it commits, and one that it has when that is done."""
+MAX_EVENTS: Final = 1_000
+"""Of one call to dedup."""
+MAX_BYTES: Final = 4 * 1024 * 1024
+"""Of the events of one call to dedup, unless a single caller sends more."""
+
+_MARGIN: Final = 0.9
 """Share of the caller's remaining time that dedup gets, so that our own answer still arrives."""
+_RETRY_DELAY_SECONDS: Final = 1.0
+_UNDECIDED: Final = bytes([verdict_pb2.VERDICT_UNDECIDED])
+_FULL: Final = OUTCOME_RECORD.pack(verdict_pb2.VERDICT_UNDECIDED, verdict_pb2.REASON_CODE_LOG_FULL, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What became of one caller's events."""
+
+    records: bytes
+    """An outcome record per event (`claim_records.OUTCOME_RECORD`), in order."""
+    retry_delay_seconds: float
+    """When to send undecided ones again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A caller."""
+
+    events: CallerEvents
+    outcomes: asyncio.Future[Outcomes]
 
 
 class Admission:
-    """The door's way to dedup.
+    """The door's way to dedup; a loop of the process makes the calls.
 
     Args:
         dedup: Its stub, on a channel that carries the internal token.
         deadline_seconds: How long dedup may take.
     """
 
-    def __init__(self, dedup: DedupServiceAsyncStub, deadline_seconds: float) -> None:
-        self._dedup = dedup
-        self._deadline_seconds = deadline_seconds
+    name = "admission"
 
-    async def admit(
-        self,
-        workspace: str,
-        api_key_id: str,
-        packed: Sequence[Packed],
-        receive_micros: int,
-        *,
-        backfill: bool,
-        remaining_seconds: float | None,
-    ) -> Sequence[dedup_service_pb2.AdmitOutcome]:
-        """Returns an outcome per event, in order.
+    def __init__(self, dedup: DedupServiceAsyncStub, deadline_seconds: float) -> None:
+        self._deadline_seconds = deadline_seconds
+        self._live = _Line(dedup, deadline_seconds)
+        self._backfill = _Line(dedup, deadline_seconds)  # what has to be looked up first keeps nobody else waiting
+
+    async def admit(self, events: CallerEvents, remaining_seconds: float | None) -> Outcomes:
+        """Returns what became of a caller's events.
 
         Args:
-            workspace: The credential's.
-            api_key_id: Which key it was.
-            packed: 1-1000 events.
-            receive_micros: When the call came.
-            backfill: Whether the accept window was lifted; such events take the bulk lane.
+            events: 1-1000.
             remaining_seconds: How long the caller still waits; `None`: for ever.
 
         Raises:
             UnavailableError: Dedup does not answer, or refuses because it might forget.
             OverloadedError: The event log is full.
         """
-        request = to_request(workspace, api_key_id, packed, receive_micros, backfill=backfill)
-        timeout = self._deadline_seconds
-        if remaining_seconds is not None:
-            timeout = min(timeout, max(remaining_seconds * _MARGIN, 0.001))
+        outcomes = (self._backfill if events.sender.backfill else self._live).join(events)
+        if remaining_seconds is None or remaining_seconds * _MARGIN >= self._deadline_seconds:
+            return _told_apart(await outcomes)
         try:
-            response = await self._dedup.AdmitEvents(request, timeout=timeout)
+            async with asyncio.timeout(max(remaining_seconds * _MARGIN, 0.001)):
+                return _told_apart(await outcomes)
+        except TimeoutError as late:
+            message = "A part of Tributary does not answer now; send the same again."
+            raise UnavailableError(message, retry_delay_seconds=_RETRY_DELAY_SECONDS) from late
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Calls dedup for those who wait, until stopped and nobody waits."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._live.run(stop))
+            group.create_task(self._backfill.run(stop))
+
+
+class _Line:
+    """Callers who wait for dedup, and the calls made for them."""
+
+    def __init__(self, dedup: DedupServiceAsyncStub, deadline_seconds: float) -> None:
+        self._dedup = dedup
+        self._deadline_seconds = deadline_seconds
+        self._waiting: deque[_Waiting] = deque()
+        self._wake = asyncio.Event()
+        self._free = asyncio.Semaphore(MAX_CALLS_OUT)
+
+    def join(self, events: CallerEvents) -> asyncio.Future[Outcomes]:
+        """Lets a caller wait; whoever leaves early cancels."""
+        waiting = _Waiting(events, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._wake.set()
+        return waiting.outcomes
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Makes calls until stopped and nobody waits."""
+        async with asyncio.TaskGroup() as group:
+            waking = group.create_task(self._wake_at(stop))
+            while True:
+                await self._wake.wait()
+                if not self._waiting:
+                    if stop.is_set():
+                        break
+                    self._wake.clear()
+                    continue
+                await self._free.acquire()
+                group.create_task(self._ask(self._take()))
+            waking.cancel()
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._wake.set()
+
+    def _take(self) -> list[_Waiting]:
+        """Takes callers up to the size of a call; those who have left are dropped."""
+        taken: list[_Waiting] = []
+        events = size = 0
+        while self._waiting:
+            first = self._waiting[0]
+            if first.outcomes.cancelled():
+                self._waiting.popleft()
+                continue
+            events, size = events + first.events.size, size + len(first.events.events)
+            if taken and (events > MAX_EVENTS or size > MAX_BYTES):
+                break
+            taken.append(self._waiting.popleft())
+        return taken
+
+    async def _ask(self, callers: list[_Waiting]) -> None:
+        try:
+            if callers:
+                await self._ask_for(callers)
         except grpc.aio.AioRpcError as failure:
-            raise _told(error_of(failure)) from failure
-        return response.outcomes
+            for one in callers:
+                if not one.outcomes.done():
+                    error = _told(error_of(failure))
+                    error.__cause__ = failure
+                    one.outcomes.set_exception(error)
+        finally:
+            self._free.release()
+            for one in callers:
+                one.outcomes.cancel()  # only where something else went wrong, which ends the process
+
+    async def _ask_for(self, callers: list[_Waiting]) -> None:
+        request = dedup_service_pb2.AdmitEventsRequest(callers=merge([one.events for one in callers]))
+        traceparents = {one.events.sender.traceparent for one in callers}
+        trace = [(traces.TRACEPARENT, one) for one in traceparents if one and len(traceparents) == 1]
+        response = await self._dedup.AdmitEvents(request, timeout=self._deadline_seconds, metadata=trace)
+        records, delay = response.outcomes, response.retry_delay
+        end = 0
+        for one in callers:
+            start, end = end, end + one.events.size * OUTCOME_RECORD.size
+            if not one.outcomes.done():
+                one.outcomes.set_result(Outcomes(records[start:end], delay.seconds + delay.nanos / 1e9))
 
 
-def to_request(
-    workspace: str, api_key_id: str, packed: Sequence[Packed], receive_micros: int, *, backfill: bool
-) -> dedup_service_pb2.AdmitEventsRequest:
-    """Returns what dedup is asked; see `Admission.admit`."""
-    context = admitted_events_pb2.AcceptContext(
-        api_key_id=api_key_id,
-        backfill=backfill,
-        channel_rules_version=CHANNEL_RULES_VERSION,
-    )
-    context.receive_time.FromMicroseconds(receive_micros)
-    request = dedup_service_pb2.AdmitEventsRequest(
-        workspace=workspace,
-        accept_context=context,
-        events=[one.admitted for one in packed],
-        lane=dedup_service_pb2.LANE_BULK if backfill else dedup_service_pb2.LANE_LIVE,
-    )
-    add = request.claims.add
-    for one in packed:
-        key = one.key
-        if key.order_digest:
-            add(
-                event_digest=one.event_digest,
-                payload_digest=one.payload_digest,
-                payload_digest_version=PAYLOAD_DIGEST_VERSION,
-                verdict=one.verdict,
-                order_digest=key.order_digest,
-                value_digest=key.value_digest,
-                source_rank=one.source_rank,
-            )
-        else:
-            add(
-                event_digest=one.event_digest,
-                payload_digest=one.payload_digest,
-                payload_digest_version=PAYLOAD_DIGEST_VERSION,
-                verdict=one.verdict,
-            )
-    return request
+def _told_apart(outcomes: Outcomes) -> Outcomes:
+    """Raises what dedup would have, had it been asked by this caller alone: all of its events are undecided."""
+    records = outcomes.records
+    if records[:: OUTCOME_RECORD.size].strip(_UNDECIDED):
+        return outcomes
+    seconds = outcomes.retry_delay_seconds
+    if records == _FULL * (len(records) // len(_FULL)):
+        message = "The event log is full for now; send the batch again with the same event ids, later."
+        raise OverloadedError(message, reason="LOG_FULL", retry_delay_seconds=seconds)
+    message = "The event log did not answer; send the batch again with the same event ids."
+    raise StorageUnavailableError(message, metadata={"store": "log"}, retry_delay_seconds=seconds)
 
 
 def _told(error: TributaryError) -> TributaryError:

@@ -13,10 +13,11 @@ from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, ChannelEvidenc
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import channel
 from tributary_domain.channel import CHANNEL_RULES_VERSION
+from tributary_storage.codec.framing import length_tag, varint
 
-_EVENT_TAG: Final = bytes((AdmittedEvent.EVENT_FIELD_NUMBER << 3 | 2,))
-_EVIDENCE_TAG: Final = bytes((AdmittedEvent.CHANNEL_EVIDENCE_FIELD_NUMBER << 3 | 2,))
-_CLICK_ID_TAG: Final = bytes((ChannelEvidence.CLICK_IDS_FIELD_NUMBER << 3 | 2,))
+_EVENT_TAG: Final = length_tag(AdmittedEvent.EVENT_FIELD_NUMBER)
+_EVIDENCE_TAG: Final = length_tag(AdmittedEvent.CHANNEL_EVIDENCE_FIELD_NUMBER)
+_CLICK_ID_TAG: Final = length_tag(ChannelEvidence.CLICK_IDS_FIELD_NUMBER)
 _NO_CLICKS: Final[Mapping[str, str]] = {}
 
 
@@ -83,19 +84,3 @@ def _write_click_ids(event: Event, click_ids: Mapping[str, str]) -> bytes:
             click = ClickId(family=family, value=value, click_time=click_time).SerializeToString()
             written += _CLICK_ID_TAG + varint(len(click)) + click
     return written
-
-
-def varint(number: int) -> bytes:
-    r"""Returns a length as protobuf writes it.
-
-    >>> varint(127), varint(128), varint(300)
-    (b'\x7f', b'\x80\x01', b'\xac\x02')
-    """
-    if number < 0x80:
-        return bytes((number,))
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)

@@ -15,9 +15,9 @@ from tributary.event.v1.context_pb2 import OBSERVER_BACKEND, OBSERVER_BROWSER, O
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts
 from tributary_domain.sealing import KEY_BYTES, NONCE_BYTES, DataKey, SealError, key_name, wrap
-from tributary_ingestion.admitted import varint
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import PreconditionError
+from tributary_storage.codec.framing import varint
 
 if TYPE_CHECKING:  # intake makes what is sealed here
     from tributary_ingestion.intake import Packed

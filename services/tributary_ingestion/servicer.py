@@ -1,13 +1,12 @@
 """`IngestionService`: from the contract to the use cases and back, nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from tributary.common.v1.status_pb2 import Status
-from tributary.event.v1.verdict_pb2 import EventVerdict
 from tributary.ingestion.v1.ingestion_service_pb2 import (
     IngestEventsRequest,
     IngestEventsResponse,
@@ -16,13 +15,16 @@ from tributary.ingestion.v1.ingestion_service_pb2 import (
 )
 from tributary_ingestion import intake, verdicts
 from tributary_ingestion.admission import Admission
+from tributary_ingestion.caller_events import Sender, pack
 from tributary_ingestion.match_keys import Sealing
+from tributary_ingestion.verdicts import Answers
 from tributary_ingestion.workspace_rules import RulesBook
 from tributary_runtime.authentication import current_caller
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import FieldViolation, InvalidRequestError, TributaryError
 from tributary_runtime.interceptors import Access, current_parts
 from tributary_runtime.streams import BatchStreams, StreamLimits
+from tributary_runtime.traces import current_traceparent
 from tributary_runtime.workspaces import Scope
 
 MAX_EVENTS = 1000
@@ -68,15 +70,12 @@ class IngestionServicer:
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers with the server.
 
-        Requests are parsed here and not by gRPC, which answers INTERNAL to bytes that are no request.
+        Requests are parsed here and not by gRPC, which answers INTERNAL to bytes that are no request; answers are bytes
+        already.
         """
         handlers = {
-            "IngestEvents": grpc.unary_unary_rpc_method_handler(
-                self.ingest_events, response_serializer=IngestEventsResponse.SerializeToString
-            ),
-            "StreamEvents": grpc.stream_stream_rpc_method_handler(
-                self.stream_events, response_serializer=StreamEventsResponse.SerializeToString
-            ),
+            "IngestEvents": grpc.unary_unary_rpc_method_handler(self.ingest_events),
+            "StreamEvents": grpc.stream_stream_rpc_method_handler(self.stream_events),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(self.service_name, handlers),))
 
@@ -84,18 +83,19 @@ class IngestionServicer:
         """Sends the callers of streams elsewhere, once what they have begun is answered."""
         self._streams.drain()
 
-    async def ingest_events(self, body: bytes, context: Any) -> IngestEventsResponse:
-        """Takes 1-1000 events and answers a verdict for each."""
+    async def ingest_events(self, body: bytes, context: Any) -> bytes:
+        """Takes 1-1000 events and answers a verdict for each, as a serialised `IngestEventsResponse`."""
         receive_micros = self._clock.unix_micros()
         request = _parse(IngestEventsRequest, body)
-        return IngestEventsResponse(verdicts=await self._take(request, receive_micros, context.time_remaining()))
+        answers = await self._take(request, receive_micros, context.time_remaining())
+        return answers.field(IngestEventsResponse.VERDICTS_FIELD_NUMBER)
 
     async def stream_events(self, _requests: Any, context: Any) -> None:
         """Takes batches of 1-1000 events and answers each."""
         await self._streams.serve(context, self._answer)
 
-    async def _answer(self, body: bytes) -> StreamEventsResponse:
-        """Returns the answer to one batch of a stream."""
+    async def _answer(self, body: bytes) -> bytes:
+        """Returns the answer to one batch of a stream, as a serialised `StreamEventsResponse`."""
         receive_micros = self._clock.unix_micros()
         request = _parse(StreamEventsRequest, body)  # what is none has no number either: this ends the stream
         number = request.batch_number
@@ -103,14 +103,12 @@ class IngestionServicer:
             lambda: self._take(request, receive_micros, None), request.traceparent, batch=number
         )
         if isinstance(answer, TributaryError):
-            return StreamEventsResponse(
-                batch_number=number, error=Status.FromString(answer.status().SerializeToString())
-            )
-        return StreamEventsResponse(batch_number=number, verdicts=answer)
+            error = Status.FromString(answer.status().SerializeToString())
+            return StreamEventsResponse(batch_number=number, error=error).SerializeToString()
+        head = StreamEventsResponse(batch_number=number).SerializeToString()
+        return head + answer.field(StreamEventsResponse.VERDICTS_FIELD_NUMBER)
 
-    async def _take(
-        self, request: _Batch, receive_micros: int, remaining_seconds: float | None
-    ) -> Sequence[EventVerdict]:
+    async def _take(self, request: _Batch, receive_micros: int, remaining_seconds: float | None) -> Answers:
         """Returns a verdict per event, in order."""
         _check(request)
         caller = current_caller()
@@ -121,14 +119,9 @@ class IngestionServicer:
         if request.validate_only:
             answers = verdicts.validated(packed)
         else:
-            outcomes = await self._admission.admit(
-                caller.workspace_id,
-                caller.key_id,
-                await self._sealing.seal(packed, rules),
-                receive_micros,
-                backfill=request.backfill,
-                remaining_seconds=remaining_seconds,
-            )
+            sender = Sender(caller.workspace_id, caller.key_id, request.backfill, current_traceparent())
+            sealed = await self._sealing.seal(packed, rules)
+            outcomes = await self._admission.admit(pack(sender, receive_micros, sealed), remaining_seconds)
             answers = verdicts.decided(packed, outcomes)
         verdicts.tell(answers)
         return answers

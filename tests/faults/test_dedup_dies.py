@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.faults.load import Load, findings
-from tests.support.admissions import INTERNAL_TOKEN, Sent, a_request, dedup_process, prepare, stored
+from tests.support.admissions import INTERNAL_TOKEN, Sent, a_request, dedup_process, prepare, stored, verdicts_of
 from tests.support.eventually import eventually_async
 from tests.support.holding_proxy import holding_proxy
 from tests.support.stores import Stores
@@ -30,7 +30,7 @@ async def send_one(address: str, workspace: str, event: Sent) -> int:
     async with open_channel(address, SecretStr(INTERNAL_TOKEN)) as channel:
         stub = dedup_service_pb2_grpc.DedupServiceStub(channel)
         response = await stub.AdmitEvents(a_request(workspace, [event]))
-        return int(response.outcomes[0].verdict)
+        return response.outcomes[0]
 
 
 async def test_a_retry_after_a_death_between_the_two_steps_is_accepted(
@@ -78,7 +78,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_accepted_twice_when_dedu
             stub = dedup_service_pb2_grpc.DedupServiceStub(channel)
 
             async def send(batch: Sequence[Sent]) -> list[int]:
-                return [outcome.verdict for outcome in (await stub.AdmitEvents(a_request(workspace, batch))).outcomes]
+                return verdicts_of(await stub.AdmitEvents(a_request(workspace, batch)))
 
             load = Load(send, events)
             running = asyncio.create_task(load.run())

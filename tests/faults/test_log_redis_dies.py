@@ -13,7 +13,15 @@ import pytest
 from pydantic import SecretStr
 
 from tests.faults.load import Load, findings
-from tests.support.admissions import INTERNAL_TOKEN, Sent, a_request, dedup_process, prepare, running_admission
+from tests.support.admissions import (
+    INTERNAL_TOKEN,
+    Sent,
+    a_request,
+    dedup_process,
+    prepare,
+    running_admission,
+    verdicts_of,
+)
 from tests.support.eventually import eventually_async
 from tests.support.stores import running_redis
 from tributary.dedup.v1 import dedup_service_pb2_grpc
@@ -36,7 +44,7 @@ async def load_over_kills(server: RedisServer, workspace: str, kills: int) -> Lo
 
         async def send(batch: Sequence[Sent]) -> list[int]:
             replica = replicas[hash(batch[0].event_id) % 2]
-            return [outcome.verdict for outcome in await replica.admit(a_request(workspace, batch), "")]
+            return [outcome.verdict for outcome in await replica.admit(a_request(workspace, batch))]
 
         load = Load(send, EVENTS)
         running = asyncio.create_task(load.run())
@@ -74,7 +82,7 @@ async def test_a_redis_that_comes_back_forgetful_acknowledges_nothing_not_even_a
 
     async def is_noticed(stub: Stub) -> bool:
         with suppress(grpc.aio.AioRpcError):
-            answers.extend(one.verdict for one in (await stub.AdmitEvents(request)).outcomes)
+            answers.extend(verdicts_of(await stub.AdmitEvents(request)))
         return "has appendonly no" in dedup.log_file.read_text()
 
     try:

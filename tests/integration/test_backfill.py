@@ -15,13 +15,16 @@ from tests.support.admissions import (
     AN_EPOCH,
     INTERNAL_TOKEN,
     Sent,
+    Told,
     a_request,
     age_claims,
     dedup_process,
+    outcomes_of,
     prepare,
     running_dedup,
     stored,
     sweep_all,
+    verdicts_of,
 )
 from tests.support.eventually import eventually_async
 from tests.support.stores import Stores
@@ -29,7 +32,8 @@ from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
 from tributary.dedup.v1.event_fate_pb2 import EventFate
 from tributary.event.v1 import verdict_pb2
 from tributary_cli.stack.services import ServiceProcess
-from tributary_domain.ids import conversion_id, order_digest
+from tributary_domain.claim_records import payload_mark
+from tributary_domain.ids import conversion_id, event_digest, order_digest
 from tributary_runtime.channels import open_channel
 from tributary_runtime.remote_errors import error_of
 from tributary_storage.clickhouse import client as clickhouse_client
@@ -81,12 +85,12 @@ async def log(log_url: str) -> AsyncIterator[redis.asyncio.Redis]:
         yield client
 
 
-async def backfill(stub: Stub, workspace: str, events: Sequence[Sent]) -> list[dedup_service_pb2.AdmitOutcome]:
+async def backfill(stub: Stub, workspace: str, events: Sequence[Sent]) -> list[Told]:
     request = a_request(workspace, events, dedup_service_pb2.LANE_BULK, backfill=True)
-    return list((await stub.AdmitEvents(request)).outcomes)
+    return outcomes_of(await stub.AdmitEvents(request))
 
 
-def verdicts(outcomes: Sequence[dedup_service_pb2.AdmitOutcome]) -> list[int]:
+def verdicts(outcomes: Sequence[Told]) -> list[int]:
     return [outcome.verdict for outcome in outcomes]
 
 
@@ -123,9 +127,9 @@ async def test_a_file_sent_again_after_its_claims_expired_admits_nothing_twice(
     assert [outcome.first_verdict for outcome in again] == [
         *(ACCEPTED, QUARANTINED, ACCEPTED, ACCEPTED, ACCEPTED, QUARANTINED)
     ]
-    assert [outcome.first_accept_time for outcome in again] == [first[at].first_accept_time for at in (0, 1, 2)] + [
-        again[3].first_accept_time,  # a merged observation is answered with the order's time at first
-        *(first[at].first_accept_time for at in (4, 5)),
+    assert [outcome.first_accept_micros for outcome in again] == [first[at].first_accept_micros for at in (0, 1, 2)] + [
+        again[3].first_accept_micros,  # a merged observation is answered with the order's time at first
+        *(first[at].first_accept_micros for at in (4, 5)),
     ]
     after = await stored(log)
     assert after.letters == before.letters  # nothing was appended
@@ -140,7 +144,7 @@ async def test_orders_whose_events_expired_but_not_they_are_still_one_order(
     await expire(log, 100)
     again = await backfill(stub, workspace, [Sent("first", order="o-1"), Sent("other", order="o-1")])
     assert verdicts(again) == [DUPLICATE, DUPLICATE]
-    assert [outcome.reason_code for outcome in again] == [0, verdict_pb2.REASON_CODE_MERGED_OBSERVATION]
+    assert [outcome.reason for outcome in again] == [0, verdict_pb2.REASON_CODE_MERGED_OBSERVATION]
 
 
 async def test_an_expired_order_is_known_under_another_event_id_and_keeps_its_value(
@@ -156,8 +160,8 @@ async def test_an_expired_order_is_known_under_another_event_id_and_keeps_its_va
     ]
     again = await backfill(stub, workspace, events)
     assert verdicts(again) == [DUPLICATE, DUPLICATE, CONFLICT]
-    assert again[0].first_accept_time == first[0].first_accept_time
-    assert again[2].reason_code == verdict_pb2.REASON_CODE_ORDER_VALUE_DIFFERS
+    assert again[0].first_accept_micros == first[0].first_accept_micros
+    assert again[2].reason == verdict_pb2.REASON_CODE_ORDER_VALUE_DIFFERS
 
 
 async def test_an_expired_id_with_another_payload_is_a_conflict(
@@ -178,7 +182,7 @@ async def test_a_live_event_is_decided_by_claims_alone(
     await recorded(clickhouse_url, workspace, 1)
     await expire(log, 402)
     live = await stub.AdmitEvents(a_request(workspace, [Sent("id")]))
-    assert verdicts(live.outcomes) == [ACCEPTED]
+    assert verdicts_of(live) == [ACCEPTED]
 
 
 async def test_what_a_cut_off_restoration_left_is_completed(
@@ -187,11 +191,13 @@ async def test_what_a_cut_off_restoration_left_is_completed(
     await backfill(stub, workspace, [Sent("id", order="o-1")])
     await recorded(clickhouse_url, workspace, 1)
     await expire(log, 402)
-    claim = Sent("id", order="o-1").claim(workspace)
+    sent = Sent("id", order="o-1")
     lookup, placement = ClaimLookup(log, Placement(AN_EPOCH)), Placement(AN_EPOCH)
-    whole = LostClaim(claim.event_digest, claim.payload_digest, 1, Kind.ACCEPTED, claim.order_digest)
+    whole = LostClaim(
+        event_digest(workspace, "id"), payload_mark(1, sent.payload_digest), Kind.ACCEPTED, sent.order_digest(workspace)
+    )
     await lookup.restore([whole], {})
-    home = placement.shard(claim.order_digest)
+    home = placement.shard(sent.order_digest(workspace))
     async for bucket in log.scan_iter(match=f"trb:{{l{home}}}:claims:*"):
         for field, value in (await log.hgetall(bucket)).items():
             if value[5] >> 6 != Kind.REGISTERED:
@@ -214,7 +220,7 @@ async def test_without_clickhouse_a_backfill_waits_and_live_events_do_not(
             assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
             assert error_of(raised.value).retry_delay_seconds == 5
             live = await stub.AdmitEvents(a_request(workspace, [Sent("id")]))
-            assert verdicts(live.outcomes) == [ACCEPTED]
+            assert verdicts_of(live) == [ACCEPTED]
             again = await backfill(stub, workspace, [Sent("id")])  # a claim is enough
             assert verdicts(again) == [DUPLICATE]
     finally:
@@ -225,7 +231,7 @@ async def test_ids_are_looked_up_through_claims_and_then_through_clickhouse(
     stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
 ) -> None:
     events = [*FILE, Sent("bad", door=REJECTED), Sent("plain", payload="another"), Sent("o", order="o-1", value=7)]
-    sent = list((await stub.AdmitEvents(a_request(workspace, events))).outcomes)
+    sent = outcomes_of(await stub.AdmitEvents(a_request(workspace, events)))
     assert verdicts(sent)[-3:] == [REJECTED, CONFLICT, CONFLICT]
     ids = ["plain", "bot", "order-browser", "order-backend", "bad", "o", "nobody", "plain"]
 
@@ -245,7 +251,7 @@ async def test_ids_are_looked_up_through_claims_and_then_through_clickhouse(
         told = [fate.verdict for fate in fates]
         assert told == [ACCEPTED, QUARANTINED, ACCEPTED, DUPLICATE, REJECTED, CONFLICT, 0, ACCEPTED]
         plain, browser, bad = fates[0], fates[2], fates[4]
-        assert plain.first_accept_time == sent[0].first_accept_time
+        assert plain.first_accept_time.ToMicroseconds() == sent[0].first_accept_micros
         assert not plain.is_time_rounded
         refusal = plain.refusals[0]
         assert refusal.reasons[0].code == verdict_pb2.REASON_CODE_PAYLOAD_DIFFERS

@@ -57,7 +57,7 @@ async def log(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
 
 async def admit(admission: Admission, workspace: str, *events: Sent) -> list[verdict_pb2.Verdict.ValueType]:
-    return [outcome.verdict for outcome in await admission.admit(a_request(workspace, events), "")]
+    return [outcome.verdict for outcome in await admission.admit(a_request(workspace, events))]
 
 
 def assert_sides_agree(found: Stored) -> None:
@@ -127,15 +127,15 @@ async def test_a_merged_observation_is_told_as_such_the_first_and_every_time(
     admission: Admission, workspace: str
 ) -> None:
     await admit(admission, workspace, BROWSER)
-    first = (await admission.admit(a_request(workspace, [BACKEND]), ""))[0]
-    again = (await admission.admit(a_request(workspace, [BACKEND]), ""))[0]
+    first = (await admission.admit(a_request(workspace, [BACKEND])))[0]
+    again = (await admission.admit(a_request(workspace, [BACKEND])))[0]
     assert [first.reason, again.reason] == [MERGED, MERGED]
     assert [first.first_verdict, again.first_verdict] == [ACCEPTED, ACCEPTED]
 
 
 async def test_a_duplicate_is_told_when_it_was_accepted_first(admission: Admission, workspace: str) -> None:
-    first = (await admission.admit(a_request(workspace, [Sent("a")]), ""))[0]
-    again = (await admission.admit(a_request(workspace, [Sent("a")]), ""))[0]
+    first = (await admission.admit(a_request(workspace, [Sent("a")])))[0]
+    again = (await admission.admit(a_request(workspace, [Sent("a")])))[0]
     assert 0 <= first.first_accept_micros - again.first_accept_micros < 128_000_000
 
 
@@ -148,7 +148,7 @@ async def test_step_a_alone_never_makes_a_retry_a_duplicate(
     admission: Admission, log: redis.asyncio.Redis, workspace: str
 ) -> None:
     """What a crash between the steps leaves behind: a registration and nothing else."""
-    (part,) = Call(a_request(workspace, [BROWSER]), "", Placement(AN_EPOCH)).first_parts
+    (part,) = Call(a_request(workspace, [BROWSER]).callers[0], "", Placement(AN_EPOCH)).first_parts
     step_a = Admit(part.shard, "live", b"", b"o", part.claims[0], part.bucket_keys, runs=[(workspace, 1)])
     for _ in range(2):
         (answer,) = await Claims(log).commit([step_a])
@@ -163,8 +163,8 @@ async def test_bulk_events_meet_the_claims_of_live_ones(
 ) -> None:
     live = a_request(workspace, [Sent("a"), BROWSER])
     bulk = a_request(workspace, [Sent("a"), BROWSER, Sent("c")], dedup_service_pb2.LANE_BULK)
-    await admission.admit(live, "")
-    outcomes = await admission.admit(bulk, "")
+    await admission.admit(live)
+    outcomes = await admission.admit(bulk)
     assert [outcome.verdict for outcome in outcomes] == [DUPLICATE, DUPLICATE, ACCEPTED]
     lengths = [await log.xlen(keys.event_log(shard, "bulk")) for shard in range(AN_EPOCH.shards)]
     assert sum(lengths) == 1
@@ -314,7 +314,7 @@ async def main(url, workspace, seed, ids):
     rng.shuffle(events)
     async with running_admission(url) as admission:
         async def send(batch):
-            for outcome in await admission.admit(a_request(workspace, batch), ""):
+            for outcome in await admission.admit(a_request(workspace, batch)):
                 tally[outcome.verdict] = tally.get(outcome.verdict, 0) + 1
         await asyncio.gather(*[send(events[at:at + 20]) for at in range(0, ids, 20)])
     print(json.dumps(tally))
@@ -370,7 +370,7 @@ async def test_a_claim_costs_at_most_24_bytes_at_the_volume_its_buckets_are_for(
 def _claims_only(placement: Placement, numbers: range) -> Admit:
     """Returns registrations, which claim without appending."""
     requests = a_request("shop", [Sent(f"e-{number}", order="o") for number in numbers])
-    (part,) = Call(requests, "", placement).first_parts
+    (part,) = Call(requests.callers[0], "", placement).first_parts
     letters = b"o" * len(numbers)
     return Admit(0, "live", b"", letters, b"".join(part.claims), part.bucket_keys, runs=[("shop", len(numbers))])
 

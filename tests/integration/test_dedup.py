@@ -11,12 +11,13 @@ import grpc
 import pytest
 from pydantic import SecretStr
 
-from tests.support.admissions import INTERNAL_TOKEN, Sent, a_request, running_dedup
+from tests.support.admissions import INTERNAL_TOKEN, Sent, a_request, running_dedup, verdicts_of
 from tests.support.eventually import eventually_async
 from tests.support.stores import Stores
-from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
+from tributary.dedup.v1 import dedup_service_pb2_grpc
 from tributary.event.v1 import verdict_pb2
 from tributary_cli.stack.services import ServiceProcess
+from tributary_domain.claim_records import CLAIM_RECORD, DECISION_AT, OUTCOME_RECORD
 from tributary_runtime.channels import open_channel
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.redis.client import connect
@@ -49,10 +50,6 @@ async def stub(dedup: ServiceProcess) -> AsyncIterator[Stub]:
         yield dedup_service_pb2_grpc.DedupServiceStub(channel)
 
 
-def verdicts(response: dedup_service_pb2.AdmitEventsResponse) -> list[int]:
-    return [outcome.verdict for outcome in response.outcomes]
-
-
 async def test_each_event_gets_its_verdict_in_request_order(stub: Stub, workspace: str) -> None:
     events = [
         Sent("plain"),
@@ -66,11 +63,11 @@ async def test_each_event_gets_its_verdict_in_request_order(stub: Stub, workspac
         Sent("order-other-value", order="o-1", rank=1, value=7),
     ]
     response = await stub.AdmitEvents(a_request(workspace, events))
-    assert verdicts(response) == [
+    assert verdicts_of(response) == [
         *(ACCEPTED, REJECTED, QUARANTINED, DUPLICATE, CONFLICT),
         *(ACCEPTED, DUPLICATE, DUPLICATE, CONFLICT),
     ]
-    reasons = [outcome.reason_code for outcome in response.outcomes]
+    reasons = [reason for _, reason, *_ in OUTCOME_RECORD.iter_unpack(response.outcomes)]
     assert reasons[4] == verdict_pb2.REASON_CODE_PAYLOAD_DIFFERS
     assert reasons[6] == verdict_pb2.REASON_CODE_MERGED_OBSERVATION
     assert reasons[8] == verdict_pb2.REASON_CODE_ORDER_VALUE_DIFFERS
@@ -114,24 +111,45 @@ async def test_what_was_counted_is_what_was_recorded(
 
 async def test_an_event_sent_by_many_callers_at_once_is_accepted_once(stub: Stub, workspace: str) -> None:
     responses = await asyncio.gather(*[stub.AdmitEvents(a_request(workspace, [Sent("same")])) for _ in range(64)])
-    assert sorted(verdicts(response)[0] for response in responses) == [ACCEPTED] + [DUPLICATE] * 63
+    assert sorted(verdicts_of(response)[0] for response in responses) == [ACCEPTED] + [DUPLICATE] * 63
 
 
 async def test_an_order_sent_by_many_callers_at_once_is_accepted_once(stub: Stub, workspace: str) -> None:
     events = [Sent(f"e-{number}", order="o-1") for number in range(32)]
     responses = await asyncio.gather(*[stub.AdmitEvents(a_request(workspace, [event])) for event in events])
-    assert sorted(verdicts(response)[0] for response in responses) == [ACCEPTED] + [DUPLICATE] * 31
+    assert sorted(verdicts_of(response)[0] for response in responses) == [ACCEPTED] + [DUPLICATE] * 31
 
 
 async def test_a_thousand_events_are_decided_in_one_call(stub: Stub, workspace: str) -> None:
     events = [Sent(f"e-{number}") for number in range(1000)]
     response = await stub.AdmitEvents(a_request(workspace, events))
-    assert verdicts(response) == [ACCEPTED] * 1000
+    assert verdicts_of(response) == [ACCEPTED] * 1000
 
 
-async def test_a_request_that_would_corrupt_claims_is_refused(stub: Stub, workspace: str) -> None:
+async def test_callers_in_one_request_are_answered_in_order(stub: Stub, workspace: str) -> None:
+    request = a_request(workspace, [Sent("one"), Sent("two", order="o")])
+    request.MergeFrom(a_request(f"{workspace}-2", [Sent("one")]))
+    request.MergeFrom(a_request(workspace, [Sent("two", order="o"), Sent("one"), Sent("three")]))
+    response = await stub.AdmitEvents(request)
+    assert verdicts_of(response) == [ACCEPTED, ACCEPTED, ACCEPTED, DUPLICATE, DUPLICATE, ACCEPTED]
+
+
+@pytest.mark.parametrize(
+    ("at", "length", "become"),
+    [
+        pytest.param(0, 1, b"", id="a record too short"),
+        pytest.param(DECISION_AT, 1, b"X", id="no decision of the door"),
+        pytest.param(CLAIM_RECORD.size - 1, 1, b"\3", id="no rank"),
+        pytest.param(20, 4, bytes(4), id="lengths that are not the events'"),
+        pytest.param(0, CLAIM_RECORD.size, b"", id="no event"),
+    ],
+)
+async def test_a_request_that_would_corrupt_claims_is_refused(
+    stub: Stub, workspace: str, at: int, length: int, become: bytes
+) -> None:
     request = a_request(workspace, [Sent("one")])
-    request.claims[0].event_digest = b"short"
+    claims = request.callers[0].claims
+    request.callers[0].claims = claims[:at] + become + claims[at + length :]
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await stub.AdmitEvents(request)
     assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT

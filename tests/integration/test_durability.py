@@ -140,7 +140,7 @@ class Recorded:
 
 async def test_a_log_older_than_its_record_must_be_confirmed(log: redis.asyncio.Redis, redis_url: str) -> None:
     async with running_admission(redis_url) as admission:
-        await admission.admit(a_request("shop", [Sent(f"e-{number}") for number in range(40)]), "")
+        await admission.admit(a_request("shop", [Sent(f"e-{number}") for number in range(40)]))
     keeping = LogKeeping(log, AN_EPOCH.shards)
     there = await keeping.last_positions()
     await Continuity(keeping, Recorded(there), is_confirmed=False)()

@@ -63,7 +63,7 @@ async def admit(admission: Admission, workspace: str, count: int, prefix: str = 
     events = [Sent(f"{prefix}{number:02}") for number in range(count)]
     request = a_request(workspace, events)
     request.lane = dedup_service_pb2.Lane.ValueType(lane)
-    await admission.admit(request, "")
+    await admission.admit(request)
 
 
 async def test_every_event_of_every_shard_is_read_once(
@@ -168,7 +168,7 @@ async def test_a_group_that_was_lost_is_made_again_and_reads_everything(
 async def test_what_is_postponed_comes_again_as_often_delivered_as_before(
     log: redis.asyncio.Redis, admission: Admission, workspace: str
 ) -> None:
-    await admission.admit(a_request(workspace, [Sent("e-1")]), "")
+    await admission.admit(a_request(workspace, [Sent("e-1")]))
     source = a_source(log, pace=Pace(idle_seconds=0.01))
     entries = await read_all(source)
     for _ in range(4):
@@ -256,7 +256,7 @@ async def length(log: redis.asyncio.Redis) -> int:
 async def many_entries(admission: Admission, workspace: str) -> None:
     """Trimming is by whole nodes of a stream: enough entries to fill some."""
     for number in range(450):
-        await admission.admit(a_request(workspace, [Sent(f"n-{number}")]), "")
+        await admission.admit(a_request(workspace, [Sent(f"n-{number}")]))
 
 
 async def test_only_what_every_group_has_finished_is_trimmed(

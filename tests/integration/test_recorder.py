@@ -78,8 +78,8 @@ async def test_each_event_is_one_row_where_its_verdict_says(
 ) -> None:
     await migrate(clickhouse_url)
     events = [Sent("a"), Sent("a"), Sent("a", payload="x"), Sent("r", door=REJECTED), Sent("o", order="o")]
-    await admission.admit(a_request(workspace, events), "")
-    await admission.admit(a_request(workspace, [Sent("o2", order="o", rank=2), Sent("a")]), "")
+    await admission.admit(a_request(workspace, events))
+    await admission.admit(a_request(workspace, [Sent("o2", order="o", rank=2), Sent("a")]))
     expected = [("a", "ACCEPTED"), ("a", "CONFLICT"), ("o", "ACCEPTED"), ("o2", "DUPLICATE"), ("r", "REJECTED")]
     async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse, recording(log, clickhouse):
         await eventually_async(lambda: _equal(clickhouse, workspace, expected))
@@ -95,7 +95,7 @@ async def test_a_conflict_is_recorded_with_what_differs(
 ) -> None:
     await migrate(clickhouse_url)
     events = [Sent("a", order="o"), Sent("b", order="o", value=7), Sent("a", order="o", payload="other"), Sent("c")]
-    await admission.admit(a_request(workspace, [*events, Sent("c", payload="other")]), "")
+    await admission.admit(a_request(workspace, [*events, Sent("c", payload="other")]))
     async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse, recording(log, clickhouse):
 
         async def is_recorded() -> None:
@@ -120,7 +120,7 @@ async def test_clickhouse_may_be_down_for_a_while(
                     private_clickhouse.kill()
                 if number == 40:
                     private_clickhouse.start()
-                await admission.admit(a_request(workspace, [Sent(f"e-{number:02}")]), "")
+                await admission.admit(a_request(workspace, [Sent(f"e-{number:02}")]))
                 expected.append((f"e-{number:02}", "ACCEPTED"))
             private_clickhouse.wait_until_ready()
             await eventually_async(lambda: nothing_is_pending(log), timeout_seconds=20)
@@ -131,7 +131,7 @@ async def test_what_a_dead_recorder_had_read_is_recorded_by_another(
     admission: Admission, log: redis.asyncio.Redis, clickhouse_url: str, workspace: str
 ) -> None:
     await migrate(clickhouse_url)
-    await admission.admit(a_request(workspace, [Sent(f"e-{number:02}") for number in range(20)]), "")
+    await admission.admit(a_request(workspace, [Sent(f"e-{number:02}") for number in range(20)]))
     dead = EventLogSource(log, keys.RECORD_GROUP, "dead", AN_EPOCH.shards)
     while await dead.read():
         pass
@@ -147,7 +147,7 @@ async def test_an_event_that_can_never_be_a_row_is_buried_alone(
     await migrate(clickhouse_url)
     request = a_request(workspace, [Sent(f"e-{number:02}") for number in range(20)])
     request.events[7] = b"\xff\xff"
-    await admission.admit(request, "")
+    await admission.admit(request)
     async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse, recording(log, clickhouse):
         expected = [(f"e-{number:02}", "ACCEPTED") for number in range(20) if number != 7]
         await eventually_async(lambda: _equal(clickhouse, workspace, expected))
@@ -161,7 +161,7 @@ async def test_the_recorded_positions_are_those_of_the_log(
     admission: Admission, log: redis.asyncio.Redis, private_clickhouse: ClickHouseServer, workspace: str
 ) -> None:
     await migrate(private_clickhouse.url)
-    await admission.admit(a_request(workspace, [Sent(f"e-{number:02}") for number in range(40)]), "")
+    await admission.admit(a_request(workspace, [Sent(f"e-{number:02}") for number in range(40)]))
     there = {
         stream: position
         for stream, position in (await LogKeeping(log, AN_EPOCH.shards).last_positions()).items()

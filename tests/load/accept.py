@@ -1,10 +1,11 @@
 """What accepting an event costs, durably and deduplicated: ingestion, dedup and Redis together, beside their floor.
 
-Run it from a checkout: `python -m tests.load.accept [--quick] [--curve] [--growth CLAIMS] [--json FILE]`. Events are the
-mix of DESIGN section 12, every acknowledgement is on disk (`appendfsync always`). Per round everything is measured
+Run it from a checkout: `python -m tests.load.accept [--quick] [--curve] [--growth CLAIMS] [--json FILE]`. Events are
+the mix of DESIGN section 12, every acknowledgement is on disk (`appendfsync always`). Per round everything is measured
 once, in turns, and medians are told. The floor of the same minute is a bare gRPC echo of the same bytes plus the bare
-claim script on the same Redis. ClickHouse is down meanwhile, so that the figures are those of accepting alone.
-`--curve` adds what batches and linger do to freshness and cost, `--growth` the cost among so many claims.
+claim script on the same Redis. ClickHouse is down meanwhile, so that the figures are those of accepting alone; then it
+comes back, and what recording costs dedup is measured while the backlog drains. `--curve` adds what batches and linger
+do to freshness and cost, `--growth` the cost among so many claims.
 """
 
 from __future__ import annotations
@@ -27,7 +28,16 @@ from tests.load import echo
 from tests.load.bare_script import run_bare_script
 from tests.load.growth import fill
 from tests.load.linger import curve
-from tests.load.serving import WORKSPACE, Installation, Load, bodies, cpu_seconds, running_installation, send
+from tests.load.serving import (
+    WORKSPACE,
+    Installation,
+    Load,
+    bodies,
+    cpu_seconds,
+    running_installation,
+    send,
+    wait_until_recorded,
+)
 
 GOAL_PER_SECOND = {100: 50_000, 1: 4_000}
 GOAL_ACK_MILLIS = 10
@@ -53,16 +63,22 @@ class Size:
 
 
 class Bench:
-    """One installation and its floors."""
+    """One installation and its floors.
+
+    Attributes:
+        sent: Events sent so far.
+    """
 
     def __init__(self, installation: Installation, echo_address: str, echo_pid: int) -> None:
         self._installation = installation
         self._echo_address, self._echo_pid = echo_address, echo_pid
         self._key = installation.door.keys[WORKSPACE]
+        self.sent = 0
 
     def accept(self, batch: int, events: int, flight: int, *, apart_seconds: float = 0.0) -> Load:
         """Sends new events through the door."""
         requests = bodies(f"{batch}-{time.monotonic_ns()}", events, batch)
+        self.sent += len(requests) * batch
         return asyncio.run(
             send(
                 self._installation.door.ingestion.address,
@@ -79,11 +95,10 @@ class Bench:
         """Returns the CPU per event of a bare echo and a bare script."""
         requests = bodies("floor", events, batch)
         pids = {"echo": self._echo_pid}
-        echoed = asyncio.run(
-            send(
-                self._echo_address, requests, flight, pids, events=len(requests) * batch, method=echo.METHOD, api_key="k"
-            )
+        echoing = send(
+            self._echo_address, requests, flight, pids, events=len(requests) * batch, method=echo.METHOD, api_key="k"
         )
+        echoed = asyncio.run(echoing)
         redis, before = self._installation.redis, cpu_seconds(self._installation.redis.pid)
         asyncio.run(run_bare_script(redis.url, self._installation.epoch, events, max(batch, flight)))
         return echoed.micros() + 1e6 * (cpu_seconds(redis.pid) - before) / events
@@ -120,10 +135,11 @@ def measure(bench: Bench, size: Size) -> list[dict[str, Any]]:
 def _figures_of(batch: int, loads: list[Load], floors: list[float]) -> list[dict[str, Any]]:
     together = statistics.median(load.micros() for load in loads)
     goal = GOAL_PER_SECOND.get(batch)
-    figures = [
-        figure(f"CPU per event, {process}, batch {batch}", statistics.median(load.micros(process) for load in loads), "us")
-        for process in loads[0].cpu
-    ]
+    figures = []
+    for process in loads[0].cpu:
+        micros = statistics.median(load.micros(process) for load in loads)
+        figures.append(figure(f"CPU per event, {process}, batch {batch}", micros, "us"))
+    acks = {share: statistics.median(load.ack_millis(share) for load in loads) for share in (0.5, 0.99)}
     verdicts: dict[str, int] = {}
     for load in loads:
         for name, count in load.verdicts.items():
@@ -136,9 +152,17 @@ def _figures_of(batch: int, loads: list[Load], floors: list[float]) -> list[dict
         figure(f"over the floor, batch {batch}", together / statistics.median(floors), "x"),
         figure(f"duplicates, batch {batch}", 100 * verdicts.get("DUPLICATE", 0) / sum(verdicts.values()), "%"),
         figure(f"undecided, batch {batch}", verdicts.get("UNDECIDED", 0), "events", 0),
-        figure(f"ack p50 under full load, batch {batch}", statistics.median(one.ack_millis(0.5) for one in loads), "ms"),
-        figure(f"ack p99 under full load, batch {batch}", statistics.median(one.ack_millis(0.99) for one in loads), "ms"),
+        *(figure(f"ack p{100 * share:.0f} under full load, batch {batch}", ack, "ms") for share, ack in acks.items()),
     ]
+
+
+def record(installation: Installation, events: int) -> dict[str, Any]:
+    """Brings ClickHouse back; returns the CPU of dedup per event until the backlog is gone."""
+    before = cpu_seconds(installation.pids["dedup"])
+    installation.clickhouse.start()
+    asyncio.run(wait_until_recorded(installation))
+    micros = 1e6 * (cpu_seconds(installation.pids["dedup"]) - before) / events
+    return figure("recording: CPU per event, dedup", micros, "us")
 
 
 def grow(fresh: Bench, full: Bench, size: Size) -> list[dict[str, Any]]:
@@ -199,6 +223,8 @@ def main() -> None:
         if options.curve:
             points = asyncio.run(curve(fresh, quick=options.quick))
             told["figures"] += [figure(*point) for point in points]
+        if not options.quick:
+            told["figures"].append(record(fresh, bench.sent))
         if options.growth:
             full = closing.enter_context(running_installation(directory / "full", volume))
             asyncio.run(fill(full.redis.url, full.epoch, options.growth))

@@ -90,7 +90,7 @@ def batch(placement: Placement, numbers: Sequence[int], payload_bytes: int = 0) 
             lane="live",
             payload=bytes(payload_bytes * len(digests)),
             letters=b"A" * len(digests),
-            claims=b"".join([claim_record(digest, digest[8:], 1, ACCEPT) for digest in digests]),
+            claims=b"".join([claim_record(digest, digest[8:11], ACCEPT) for digest in digests]),
             bucket_keys=[placement.claims_key(digest, shard) for digest in digests],
             runs=[("load", len(digests))],
         )

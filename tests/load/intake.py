@@ -22,13 +22,17 @@ from tests.load import mix
 from tributary.dedup.v1 import dedup_service_pb2
 from tributary.event.v1 import verdict_pb2
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest, IngestEventsResponse
-from tributary_ingestion import admission, intake, verdicts
+from tributary_domain.claim_records import OUTCOME_RECORD
+from tributary_ingestion import caller_events, intake, verdicts
+from tributary_ingestion.admission import Outcomes
+from tributary_ingestion.caller_events import Sender
 from tributary_ingestion.intake import Packed
 from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
 from tributary_runtime.workspaces import Workspace
 
 NOW = 1_795_000_000_000_000
 BATCH = 100
+SENDER = Sender("load", "key", backfill=False, traceparent="")
 GOAL_MICROS = 12.0
 """Of the 20 that ingestion, dedup and Redis may take together."""
 
@@ -72,12 +76,13 @@ class Stages:
     def whole(self, body: bytes) -> bytes:
         """Parses, packs, asks, answers; the wire is left out."""
         packed = self.take(body)
-        asked = admission.to_request("load", "key", packed, NOW, backfill=False).SerializeToString()
+        events = caller_events.pack(SENDER, NOW, packed)
+        asked = dedup_service_pb2.AdmitEventsRequest(callers=caller_events.merge([events])).SerializeToString()
         del asked
-        outcomes = dedup_service_pb2.AdmitEventsResponse(
-            outcomes=[dedup_service_pb2.AdmitOutcome(verdict=verdict_pb2.VERDICT_ACCEPTED) for _ in packed]
-        ).outcomes
-        return IngestEventsResponse(verdicts=verdicts.decided(packed, outcomes)).SerializeToString()
+        records = OUTCOME_RECORD.pack(verdict_pb2.VERDICT_ACCEPTED, 0, 0, NOW) * len(packed)
+        answers = verdicts.decided(packed, Outcomes(records, 0.0))
+        verdicts.tell(answers)
+        return answers.field(IngestEventsResponse.VERDICTS_FIELD_NUMBER)
 
 
 def measure(stages: Sequence[tuple[str, Callable[[bytes], Any]]], events: int, rounds: int) -> dict[str, float]:

@@ -18,14 +18,18 @@ import grpc
 
 from tests.load import mix
 from tests.support.door import METHOD, Door, running_door
+from tests.support.eventually import eventually_async
 from tests.support.stores import running_stores
 from tributary.event.v1 import verdict_pb2
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest, IngestEventsResponse
+from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_storage.clickhouse.migrate import migrate
+from tributary_storage.redis import keys
 from tributary_storage.redis.claim_sizing import bucket_bits
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import Epoch, create_epoch
+from tributary_storage.redis.log_keeping import LogKeeping
 
 SHARDS = 4
 WORKSPACE = "load"
@@ -45,6 +49,7 @@ class Installation:
 
     door: Door
     redis: RedisServer
+    clickhouse: ClickHouseServer
     epoch: Epoch
 
     @property
@@ -61,13 +66,24 @@ def running_installation(directory: Path, claims: int) -> Iterator[Installation]
         asyncio.run(_prepare(stores.redis.url, stores.clickhouse_url, epoch))
         with running_door(directory, stores.redis.url, stores.clickhouse_url, {WORKSPACE: DECLARED}) as door:
             stores.clickhouse.kill()
-            yield Installation(door, stores.redis, epoch)
+            yield Installation(door, stores.redis, stores.clickhouse, epoch)
 
 
 async def _prepare(redis_url: str, clickhouse_url: str, epoch: Epoch) -> None:
     async with connect(redis_url, name="load") as client:
         await create_epoch({"log": client}, epoch)
     await migrate(clickhouse_url)
+
+
+async def wait_until_recorded(installation: Installation) -> None:
+    """Returns when the recorder has nothing left to do."""
+    async with connect(installation.redis.url, name="load", timeout_seconds=60) as client:
+        keeping = LogKeeping(client, installation.epoch.shards)
+
+        async def is_drained() -> None:
+            assert (await keeping.backlog(keys.RECORD_GROUP)).age_seconds == 0
+
+        await eventually_async(is_drained, timeout_seconds=300)
 
 
 def cpu_seconds(pid: int) -> float:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import redis.asyncio
 
@@ -19,9 +20,10 @@ from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
 from tributary.event.v1 import verdict_pb2
 from tributary_cli.stack.services import ServiceProcess
 from tributary_dedup.admission import Admission
-from tributary_domain import ids
+from tributary_domain import claim_records, ids
 from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse.migrate import migrate
+from tributary_storage.codec.framing import varint
 from tributary_storage.redis.claim_layout import Placement
 from tributary_storage.redis.claims import Claims
 from tributary_storage.redis.client import connect
@@ -32,6 +34,11 @@ from tributary_storage.redis.sweeper import Sweeper
 AN_EPOCH = Epoch("an-epoch", shards=4, claim_bucket_bits=6, create_time_micros=1)
 INTERNAL_TOKEN = "internal-token-of-tests"
 EVENT_TIME_SECONDS = 1_700_000_000
+_DECISIONS = {
+    verdict_pb2.VERDICT_ACCEPTED: claim_records.ACCEPTED,
+    verdict_pb2.VERDICT_QUARANTINED: claim_records.QUARANTINED,
+    verdict_pb2.VERDICT_REJECTED: claim_records.REJECTED,
+}
 
 
 @dataclass(frozen=True)
@@ -47,26 +54,31 @@ class Sent:
     door: verdict_pb2.Verdict.ValueType = verdict_pb2.VERDICT_ACCEPTED
     version: int = 1
 
-    def claim(self, workspace: str) -> dedup_service_pb2.EventClaim:
-        claim = dedup_service_pb2.EventClaim(
-            event_digest=ids.event_digest(workspace, self.event_id),
-            payload_digest=hashlib.blake2b(self.payload.encode(), digest_size=8).digest(),
-            payload_digest_version=self.version,
-            verdict=self.door,
-        )
+    @property
+    def payload_digest(self) -> bytes:
+        return hashlib.blake2b(self.payload.encode(), digest_size=8).digest()
+
+    def order_digest(self, workspace: str) -> bytes:
+        return ids.order_digest(workspace, "purchase", "", self.order) if self.order else b""
+
+    def claim(self, workspace: str, length: int) -> bytes:
+        order = claim_records.NO_ORDER
         if self.order:
-            claim.order_digest = ids.order_digest(workspace, "purchase", "", self.order)
-            claim.source_rank = self.rank
-            if self.value is not None:
-                claim.value_digest = ids.value_digest("EUR", self.value)
-        return claim
+            value_digest = b"" if self.value is None else ids.value_digest("EUR", self.value)
+            order = claim_records.order_part(self.order_digest(workspace), self.rank, value_digest)
+        return claim_records.CLAIM_RECORD.pack(
+            ids.event_digest(workspace, self.event_id),
+            claim_records.payload_mark(self.version, self.payload_digest),
+            _DECISIONS[self.door],
+            length,
+            order,
+        )
 
     def admitted(self, workspace: str) -> bytes:
-        claim = self.claim(workspace)
         message = admitted_events_pb2.AdmittedEvent(
             verdict=self.door,
-            payload_digest=bytes([self.version]) + claim.payload_digest,
-            conversion_id=ids.conversion_id(claim.order_digest) if self.order else "",
+            payload_digest=bytes([self.version]) + self.payload_digest,
+            conversion_id=ids.conversion_id(self.order_digest(workspace)) if self.order else "",
             source_rank=self.rank,
         )
         message.event.event_id = self.event_id
@@ -88,15 +100,48 @@ def a_request(
     lane: dedup_service_pb2.Lane.ValueType = dedup_service_pb2.LANE_LIVE,
     *,
     backfill: bool = False,
+    padding: int = 0,
 ) -> dedup_service_pb2.AdmitEventsRequest:
-    """Returns the request that ingestion would make."""
-    return dedup_service_pb2.AdmitEventsRequest(
-        workspace=workspace,
-        accept_context=admitted_events_pb2.AcceptContext(api_key_id="k1", backfill=backfill),
-        claims=[event.claim(workspace) for event in events],
-        events=[event.admitted(workspace) for event in events],
-        lane=lane,
+    """Returns the request that ingestion would make; `padding` makes each event so much longer."""
+    framed = [
+        admitted_events_pb2.Admission(events=[event.admitted(workspace) + _unknown_field(padding)]).SerializeToString()
+        for event in events
+    ]
+    admission = admitted_events_pb2.Admission(
+        workspace=workspace, accept_context=admitted_events_pb2.AcceptContext(api_key_id="k1", backfill=backfill)
     )
+    caller = dedup_service_pb2.CallerEvents(
+        workspace=workspace,
+        lane=lane,
+        admission=admission.SerializeToString(),
+        claims=b"".join([event.claim(workspace, len(one)) for event, one in zip(events, framed, strict=True)]),
+        events=b"".join(framed),
+    )
+    return dedup_service_pb2.AdmitEventsRequest(callers=[caller])
+
+
+class Told(NamedTuple):
+    """An outcome, as dedup answers it."""
+
+    verdict: int
+    reason: int
+    first_verdict: int
+    first_accept_micros: int
+
+
+def outcomes_of(response: dedup_service_pb2.AdmitEventsResponse) -> list[Told]:
+    """Returns the outcome per event."""
+    return [Told(*record) for record in claim_records.OUTCOME_RECORD.iter_unpack(response.outcomes)]
+
+
+def verdicts_of(response: dedup_service_pb2.AdmitEventsResponse) -> list[int]:
+    """Returns the verdict per event."""
+    return [told.verdict for told in outcomes_of(response)]
+
+
+def _unknown_field(size: int) -> bytes:
+    """Returns a field that nobody knows: parsed and passed over."""
+    return b"\x82\x7d" + varint(size) + bytes(size) if size else b""
 
 
 async def prepare(redis_url: str, epoch: Epoch = AN_EPOCH) -> None:

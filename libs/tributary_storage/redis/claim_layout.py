@@ -21,6 +21,7 @@ from enum import IntEnum
 from hashlib import blake2b
 from typing import Final
 
+from tributary_domain.claim_records import OrderPart
 from tributary_domain.ids import VALUE_DIGEST_BYTES
 from tributary_domain.shards import CLAIM_BYTES as CLAIM_FIELD_BYTES
 from tributary_domain.shards import bucket_of_digest, claim_field, shard_of_digest
@@ -58,32 +59,24 @@ MERGE: Final = bytes([Kind.MERGED << 6])
 REGISTER: Final = tuple(bytes([Kind.REGISTERED << 6 | shard]) for shard in range(64))
 """Kind byte of a registration, by home shard."""
 
-_VERSIONED: Final = tuple(
-    tuple(bytes([(version << 6) | (first >> 2)]) for first in range(256)) if version else (b"\0",) * 256
-    for version in range(4)
-)
+_RANKS: Final = (b"\0", b"\1", b"\2")
 _HOME = blake2b(digest_size=16, person=b"trb order home")
 
 
-def claim_record(digest: bytes, payload_digest: bytes, version: int, kind: bytes) -> bytes:
+def claim_record(digest: bytes, mark: bytes, kind: bytes) -> bytes:
     """Returns the 11 bytes by which a script claims an event.
 
     Args:
-        digest: 16 bytes of the event.
-        payload_digest: 8 bytes.
-        version: Of the payload digest.
+        digest: 16 bytes of the event, or as many of them as make the field.
+        mark: 3 bytes of its payload, from `claim_records.payload_mark`.
         kind: ACCEPT, QUARANTINE or an element of REGISTER.
     """
-    if 1 <= version <= 3:
-        return digest[:CLAIM_FIELD_BYTES] + _VERSIONED[version][payload_digest[0]] + payload_digest[1:3] + kind
-    return digest[:CLAIM_FIELD_BYTES] + b"\0\0\0" + kind
+    return digest[:CLAIM_FIELD_BYTES] + mark + kind
 
 
-def order_record(digest: bytes, rank: int, value_digest: bytes) -> bytes:
-    """Returns the 11 bytes by which a script claims an order; one without a value digest contradicts nobody."""
-    if not value_digest:
-        return claim_field(digest) + b"\0\0\0\0"
-    return claim_field(digest) + (b"\2" if rank == 2 else b"\1") + value_digest
+def order_record(order: OrderPart) -> bytes:
+    """Returns the 11 bytes by which a script claims an order; of rank 0 it contradicts nobody."""
+    return claim_field(order.digest) + _RANKS[order.rank] + order.value_digest
 
 
 def order_rest(values: Mapping[int, bytes]) -> bytes:
@@ -141,27 +134,22 @@ class Placement:
         epoch: Its constants.
     """
 
-    __slots__ = ("_claims", "_orders", "bits", "shards")
+    __slots__ = ("bits", "claims_prefixes", "orders_prefixes", "shards")
 
     def __init__(self, epoch: Epoch) -> None:
         self.shards = epoch.shards
         self.bits = epoch.claim_bucket_bits
-        self._claims = [keys.claims(shard, 0).removesuffix("0") for shard in range(epoch.shards)]
-        self._orders = [keys.orders(shard, 0).removesuffix("0") for shard in range(epoch.shards)]
+        self.claims_prefixes = tuple(keys.claims(shard, 0).removesuffix("0") for shard in range(epoch.shards))
+        self.orders_prefixes = tuple(keys.orders(shard, 0).removesuffix("0") for shard in range(epoch.shards))
 
     def shard(self, digest: bytes) -> int:
         """Returns the log shard of an event or order."""
         return shard_of_digest(digest, self.shards)
 
-    def claim_place(self, digest: bytes) -> tuple[int, str]:
-        """Returns the shard of an event and the bucket that it is claimed in there."""
-        shard = shard_of_digest(digest, self.shards)
-        return shard, f"{self._claims[shard]}{bucket_of_digest(digest, self.bits):x}"
-
     def claims_key(self, digest: bytes, shard: int) -> str:
-        """Returns the bucket that an event is claimed in, in a shard that is its order's and not its own."""
-        return f"{self._claims[shard]}{bucket_of_digest(digest, self.bits):x}"
+        """Returns the bucket that an event is claimed in: in its own shard, or in its order's."""
+        return f"{self.claims_prefixes[shard]}{bucket_of_digest(digest, self.bits):x}"
 
     def orders_key(self, digest: bytes, shard: int) -> str:
         """Returns the bucket that an order is claimed in."""
-        return f"{self._orders[shard]}{bucket_of_digest(digest, self.bits):x}"
+        return f"{self.orders_prefixes[shard]}{bucket_of_digest(digest, self.bits):x}"

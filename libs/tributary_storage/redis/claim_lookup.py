@@ -50,9 +50,8 @@ class LostClaim:
     """A claim to be written again."""
 
     event_digest: bytes
-    payload_digest: bytes
-    """Eight bytes."""
-    payload_digest_version: int
+    payload_mark: bytes
+    """As in its claim record."""
     kind: Kind
     """ACCEPTED, QUARANTINED or MERGED."""
     order_digest: bytes
@@ -77,7 +76,8 @@ class ClaimLookup:
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
-        places = [self._placement.claim_place(digest)[1] for digest in digests]
+        shard = self._placement.shard
+        places = [self._placement.claims_key(digest, shard(digest)) for digest in digests]
         values = await self._read([(place, claim_field(digest)) for place, digest in zip(places, digests, strict=True)])
         now = await self._now_micros()
         found = [
@@ -144,16 +144,16 @@ class ClaimLookup:
 
     def _records(self, event: LostClaim) -> list[tuple[int, str, bytes]]:
         """Returns (shard, bucket, record) of the claims that one event had; the one it is found by comes last."""
-        digest, payload, version = event.event_digest, event.payload_digest, event.payload_digest_version
-        shard, place = self._placement.claim_place(digest)
+        digest, mark, shard = event.event_digest, event.payload_mark, self._placement.shard(event.event_digest)
+        place = self._placement.claims_key(digest, shard)
         kind = _KIND_BYTE[event.kind]
         if not event.order_digest:
-            return [(shard, place, claim_record(digest, payload, version, kind))]
+            return [(shard, place, claim_record(digest, mark, kind))]
         home, home_at = home_digest(digest), self._placement.shard(event.order_digest)
         at_home = self._placement.claims_key(home, home_at)
         return [
-            (home_at, at_home, claim_record(home, payload, version, kind)),
-            (shard, place, claim_record(digest, payload, version, REGISTER[home_at])),
+            (home_at, at_home, claim_record(home, mark, kind)),
+            (shard, place, claim_record(digest, mark, REGISTER[home_at])),
         ]
 
     async def _read(self, where: Sequence[tuple[str, bytes]]) -> list[bytes | None]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from tributary_domain.claim_records import OrderPart
 from tributary_domain.ids import event_digest, order_digest
 from tributary_storage.redis import claim_layout
-from tributary_storage.redis.claim_layout import ACCEPT, QUARANTINE, REGISTER, Kind, Placement
+from tributary_storage.redis.claim_layout import QUARANTINE, REGISTER, Kind, Placement
 from tributary_storage.redis.epoch import Epoch
 
 DIGEST = bytes(range(16))
@@ -14,23 +15,16 @@ UNIT = 128_000_000
 
 
 def test_a_claim_record_is_field_payload_bits_and_kind() -> None:
-    record = claim_layout.claim_record(DIGEST, b"\xff\x01\x02tail!", 1, QUARANTINE)
-    assert record == DIGEST[:7] + bytes([0b01_111111, 1, 2]) + QUARANTINE
+    record = claim_layout.claim_record(DIGEST, b"abc", QUARANTINE)
+    assert record == DIGEST[:7] + b"abc" + QUARANTINE
     assert len(record) == claim_layout.RECORD_BYTES
 
 
-@pytest.mark.parametrize("version", [0, 4, -1, 99])
-def test_a_digest_of_an_unknown_version_says_nothing(version: int) -> None:
-    assert claim_layout.claim_record(DIGEST, b"\xff\x01\x02tail!", version, ACCEPT)[7:10] == b"\0\0\0"
-
-
-def test_an_order_without_a_value_states_none() -> None:
-    assert claim_layout.order_record(DIGEST, 2, b"") == DIGEST[:7] + b"\0\0\0\0"
-
-
-@pytest.mark.parametrize(("rank", "kept"), [(1, 1), (2, 2), (0, 1), (7, 1)])
-def test_whoever_is_no_backend_ranks_as_a_browser(rank: int, kept: int) -> None:
-    assert claim_layout.order_record(DIGEST, rank, b"abc") == DIGEST[:7] + bytes([kept]) + b"abc"
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_an_order_record_is_field_rank_and_value(rank: int) -> None:
+    record = claim_layout.order_record(OrderPart(DIGEST, rank, b"abc"))
+    assert record == DIGEST[:7] + bytes([rank]) + b"abc"
+    assert len(record) == claim_layout.RECORD_BYTES
 
 
 @pytest.mark.parametrize("kind", list(Kind))

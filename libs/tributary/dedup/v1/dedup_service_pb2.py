@@ -23,33 +23,28 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
-from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from tributary.dedup.v1 import admitted_events_pb2 as tributary_dot_dedup_dot_v1_dot_admitted__events__pb2
 from tributary.dedup.v1 import event_fate_pb2 as tributary_dot_dedup_dot_v1_dot_event__fate__pb2
-from tributary.event.v1 import verdict_pb2 as tributary_dot_event_dot_v1_dot_verdict__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/dedup/v1/dedup_service.proto\x12\x12tributary.dedup.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(tributary/dedup/v1/admitted_events.proto\x1a#tributary/dedup/v1/event_fate.proto\x1a tributary/event/v1/verdict.proto\"\xca\x01\n\x12\x41\x64mitEventsRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x39\n\x0e\x61\x63\x63\x65pt_context\x18\x02 \x01(\x0b\x32!.tributary.dedup.v1.AcceptContext\x12.\n\x06\x63laims\x18\x03 \x03(\x0b\x32\x1e.tributary.dedup.v1.EventClaim\x12\x0e\n\x06\x65vents\x18\x04 \x03(\x0c\x12&\n\x04lane\x18\x05 \x01(\x0e\x32\x18.tributary.dedup.v1.Lane\"\xc9\x01\n\nEventClaim\x12\x14\n\x0c\x65vent_digest\x18\x01 \x01(\x0c\x12\x16\n\x0epayload_digest\x18\x02 \x01(\x0c\x12,\n\x07verdict\x18\x03 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12\x14\n\x0corder_digest\x18\x04 \x01(\x0c\x12\x14\n\x0cvalue_digest\x18\x05 \x01(\x0c\x12\x13\n\x0bsource_rank\x18\x06 \x01(\x05\x12\x1e\n\x16payload_digest_version\x18\x07 \x01(\x05\"I\n\x13\x41\x64mitEventsResponse\x12\x32\n\x08outcomes\x18\x01 \x03(\x0b\x32 .tributary.dedup.v1.AdmitOutcome\"\x8c\x02\n\x0c\x41\x64mitOutcome\x12,\n\x07verdict\x18\x01 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12\x35\n\x11\x66irst_accept_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\rfirst_verdict\x18\x03 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12\x33\n\x0breason_code\x18\x04 \x01(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12.\n\x0bretry_delay\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x13LookupEventsRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x11\n\tevent_ids\x18\x02 \x03(\t\"D\n\x14LookupEventsResponse\x12,\n\x05\x66\x61tes\x18\x01 \x03(\x0b\x32\x1d.tributary.dedup.v1.EventFate*:\n\x04Lane\x12\x14\n\x10LANE_UNSPECIFIED\x10\x00\x12\r\n\tLANE_LIVE\x10\x01\x12\r\n\tLANE_BULK\x10\x02\x32\xd1\x01\n\x0c\x44\x65\x64upService\x12^\n\x0b\x41\x64mitEvents\x12&.tributary.dedup.v1.AdmitEventsRequest\x1a\'.tributary.dedup.v1.AdmitEventsResponse\x12\x61\n\x0cLookupEvents\x12\'.tributary.dedup.v1.LookupEventsRequest\x1a(.tributary.dedup.v1.LookupEventsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/dedup/v1/dedup_service.proto\x12\x12tributary.dedup.v1\x1a\x1egoogle/protobuf/duration.proto\x1a#tributary/dedup/v1/event_fate.proto\"G\n\x12\x41\x64mitEventsRequest\x12\x31\n\x07\x63\x61llers\x18\x01 \x03(\x0b\x32 .tributary.dedup.v1.CallerEvents\"|\n\x0c\x43\x61llerEvents\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12&\n\x04lane\x18\x02 \x01(\x0e\x32\x18.tributary.dedup.v1.Lane\x12\x11\n\tadmission\x18\x03 \x01(\x0c\x12\x0e\n\x06\x63laims\x18\x04 \x01(\x0c\x12\x0e\n\x06\x65vents\x18\x05 \x01(\x0c\"W\n\x13\x41\x64mitEventsResponse\x12\x10\n\x08outcomes\x18\x01 \x01(\x0c\x12.\n\x0bretry_delay\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\";\n\x13LookupEventsRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x11\n\tevent_ids\x18\x02 \x03(\t\"D\n\x14LookupEventsResponse\x12,\n\x05\x66\x61tes\x18\x01 \x03(\x0b\x32\x1d.tributary.dedup.v1.EventFate*:\n\x04Lane\x12\x14\n\x10LANE_UNSPECIFIED\x10\x00\x12\r\n\tLANE_LIVE\x10\x01\x12\r\n\tLANE_BULK\x10\x02\x32\xd1\x01\n\x0c\x44\x65\x64upService\x12^\n\x0b\x41\x64mitEvents\x12&.tributary.dedup.v1.AdmitEventsRequest\x1a\'.tributary.dedup.v1.AdmitEventsResponse\x12\x61\n\x0cLookupEvents\x12\'.tributary.dedup.v1.LookupEventsRequest\x1a(.tributary.dedup.v1.LookupEventsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.dedup.v1.dedup_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LANE']._serialized_start=1126
-  _globals['_LANE']._serialized_end=1184
-  _globals['_ADMITEVENTSREQUEST']._serialized_start=241
-  _globals['_ADMITEVENTSREQUEST']._serialized_end=443
-  _globals['_EVENTCLAIM']._serialized_start=446
-  _globals['_EVENTCLAIM']._serialized_end=647
-  _globals['_ADMITEVENTSRESPONSE']._serialized_start=649
-  _globals['_ADMITEVENTSRESPONSE']._serialized_end=722
-  _globals['_ADMITOUTCOME']._serialized_start=725
-  _globals['_ADMITOUTCOME']._serialized_end=993
-  _globals['_LOOKUPEVENTSREQUEST']._serialized_start=995
-  _globals['_LOOKUPEVENTSREQUEST']._serialized_end=1054
-  _globals['_LOOKUPEVENTSRESPONSE']._serialized_start=1056
-  _globals['_LOOKUPEVENTSRESPONSE']._serialized_end=1124
-  _globals['_DEDUPSERVICE']._serialized_start=1187
-  _globals['_DEDUPSERVICE']._serialized_end=1396
+  _globals['_LANE']._serialized_start=550
+  _globals['_LANE']._serialized_end=608
+  _globals['_ADMITEVENTSREQUEST']._serialized_start=131
+  _globals['_ADMITEVENTSREQUEST']._serialized_end=202
+  _globals['_CALLEREVENTS']._serialized_start=204
+  _globals['_CALLEREVENTS']._serialized_end=328
+  _globals['_ADMITEVENTSRESPONSE']._serialized_start=330
+  _globals['_ADMITEVENTSRESPONSE']._serialized_end=417
+  _globals['_LOOKUPEVENTSREQUEST']._serialized_start=419
+  _globals['_LOOKUPEVENTSREQUEST']._serialized_end=478
+  _globals['_LOOKUPEVENTSRESPONSE']._serialized_start=480
+  _globals['_LOOKUPEVENTSRESPONSE']._serialized_end=548
+  _globals['_DEDUPSERVICE']._serialized_start=611
+  _globals['_DEDUPSERVICE']._serialized_end=820
 # @@protoc_insertion_point(module_scope)

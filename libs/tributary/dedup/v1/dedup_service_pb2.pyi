@@ -7,12 +7,9 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
-from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from tributary.dedup.v1 import admitted_events_pb2 as _admitted_events_pb2
 from tributary.dedup.v1 import event_fate_pb2 as _event_fate_pb2
-from tributary.event.v1 import verdict_pb2 as _verdict_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -50,93 +47,79 @@ Global___Lane: _TypeAlias = Lane  # noqa: Y015
 
 @_typing.final
 class AdmitEventsRequest(_message.Message):
-    """Events of one caller, checked by the door."""
+    """Events of callers whose quotas have been checked."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    WORKSPACE_FIELD_NUMBER: _builtins.int
-    ACCEPT_CONTEXT_FIELD_NUMBER: _builtins.int
-    CLAIMS_FIELD_NUMBER: _builtins.int
-    EVENTS_FIELD_NUMBER: _builtins.int
-    LANE_FIELD_NUMBER: _builtins.int
-    workspace: _builtins.str
-    """Required. The workspace of the credential."""
-    lane: Global___Lane.ValueType
-    """Optional. The lane. Unset: LIVE."""
+    CALLERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def accept_context(self) -> _admitted_events_pb2.AcceptContext:
-        """Required. What the door knows about the call."""
-
-    @_builtins.property
-    def claims(self) -> _containers.RepeatedCompositeFieldContainer[Global___EventClaim]:
-        """Required. 1-1000 claims, one per event."""
-
-    @_builtins.property
-    def events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Required. One serialised `AdmittedEvent` per claim, in the same order. Appended as they are, never parsed here."""
+    def callers(self) -> _containers.RepeatedCompositeFieldContainer[Global___CallerEvents]:
+        """Required. Decided in this order; 1-1000 events in all."""
 
     def __init__(
         self,
         *,
-        workspace: _builtins.str = ...,
-        accept_context: _admitted_events_pb2.AcceptContext | None = ...,
-        claims: _abc.Iterable[Global___EventClaim] | None = ...,
-        events: _abc.Iterable[_builtins.bytes] | None = ...,
-        lane: Global___Lane.ValueType = ...,
+        callers: _abc.Iterable[Global___CallerEvents] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_context", b"accept_context"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_context", b"accept_context", "claims", b"claims", "events", b"events", "lane", b"lane", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callers", b"callers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AdmitEventsRequest: _TypeAlias = AdmitEventsRequest  # noqa: Y015
 
 @_typing.final
-class EventClaim(_message.Message):
-    """What is needed to decide on one event without reading it."""
+class CallerEvents(_message.Message):
+    """Events that came with the same credential, checked by the door. Claims are packed and events framed already, so that
+    dedup passes them on without a look at each.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    EVENT_DIGEST_FIELD_NUMBER: _builtins.int
-    PAYLOAD_DIGEST_FIELD_NUMBER: _builtins.int
-    VERDICT_FIELD_NUMBER: _builtins.int
-    ORDER_DIGEST_FIELD_NUMBER: _builtins.int
-    VALUE_DIGEST_FIELD_NUMBER: _builtins.int
-    SOURCE_RANK_FIELD_NUMBER: _builtins.int
-    PAYLOAD_DIGEST_VERSION_FIELD_NUMBER: _builtins.int
-    event_digest: _builtins.bytes
-    """Required. 16 bytes: digest of (workspace, event id). Chooses shard, bucket and claim."""
-    payload_digest: _builtins.bytes
-    """Required. 8 bytes: the payload digest, without its version."""
-    verdict: _verdict_pb2.Verdict.ValueType
-    """Required. What the door decided: ACCEPTED or QUARANTINED to be claimed, REJECTED to be counted and kept."""
-    order_digest: _builtins.bytes
-    """Set for conversions and adjustments with a business key: 16 bytes, digest of the order key or the adjustment key."""
-    value_digest: _builtins.bytes
-    """With `order_digest`: 3 bytes, digest of what an equally ranked source must state alike (value and currency)."""
-    source_rank: _builtins.int
-    """With `order_digest`: the rank of the observer, 1 (browser, app, forwarded) or 2 (backend)."""
-    payload_digest_version: _builtins.int
-    """Version of the payload digest; an unknown one compares as equal."""
+    WORKSPACE_FIELD_NUMBER: _builtins.int
+    LANE_FIELD_NUMBER: _builtins.int
+    ADMISSION_FIELD_NUMBER: _builtins.int
+    CLAIMS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    workspace: _builtins.str
+    """Required. The workspace of the credential."""
+    lane: Global___Lane.ValueType
+    """Optional. The lane. Unset: LIVE."""
+    admission: _builtins.bytes
+    """Required. A serialised `Admission` of this workspace, without its events."""
+    claims: _builtins.bytes
+    """Required. Per event a claim record: what is needed to decide on it without reading it. 44 bytes, numbers big-endian:
+
+     0-15  event digest: digest of (workspace, event id). Chooses shard, bucket and claim.
+    16-18  payload mark: 2 bits version of the payload digest, its first 22 bits. Marks of two versions, or of version
+           0, compare as equal.
+       19  what the door decided: "A" ACCEPTED or "Q" QUARANTINED, to be claimed; "R" REJECTED, to be counted and kept.
+    20-23  how many bytes of `events` it has.
+    24-39  order digest of a conversion or adjustment with a business key; else zeros.
+    40-42  value digest: what an equally ranked source must state alike (value and currency); zeros if none is stated.
+       43  rank of the observer that states the value: 1 (browser, app, forwarded) or 2 (backend); 0: states none.
+    """
+    events: _builtins.bytes
+    """Required. Per claim one `AdmittedEvent` as it stands in a serialised `Admission`: tag, length, bytes. Appended as
+    they are, never parsed here.
+    """
     def __init__(
         self,
         *,
-        event_digest: _builtins.bytes = ...,
-        payload_digest: _builtins.bytes = ...,
-        verdict: _verdict_pb2.Verdict.ValueType = ...,
-        order_digest: _builtins.bytes = ...,
-        value_digest: _builtins.bytes = ...,
-        source_rank: _builtins.int = ...,
-        payload_digest_version: _builtins.int = ...,
+        workspace: _builtins.str = ...,
+        lane: Global___Lane.ValueType = ...,
+        admission: _builtins.bytes = ...,
+        claims: _builtins.bytes = ...,
+        events: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_digest", b"event_digest", "order_digest", b"order_digest", "payload_digest", b"payload_digest", "payload_digest_version", b"payload_digest_version", "source_rank", b"source_rank", "value_digest", b"value_digest", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admission", b"admission", "claims", b"claims", "events", b"events", "lane", b"lane", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___EventClaim: _TypeAlias = EventClaim  # noqa: Y015
+Global___CallerEvents: _TypeAlias = CallerEvents  # noqa: Y015
 
 @_typing.final
 class AdmitEventsResponse(_message.Message):
@@ -145,64 +128,33 @@ class AdmitEventsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     OUTCOMES_FIELD_NUMBER: _builtins.int
+    RETRY_DELAY_FIELD_NUMBER: _builtins.int
+    outcomes: _builtins.bytes
+    """Per claim an outcome record, in request order. 12 bytes, numbers big-endian:
+
+       0  `Verdict`: ACCEPTED, DUPLICATE, CONFLICT, REJECTED, QUARANTINED or UNDECIDED.
+     1-2  `ReasonCode`: MERGED_OBSERVATION, PAYLOAD_DIFFERS, ORDER_VALUE_DIFFERS, LOG_FULL, STORE_UNREACHABLE, or 0.
+       3  for DUPLICATE: the `Verdict` of the first time.
+    4-11  when the event id was accepted first, microseconds since 1970 UTC; to within 128 seconds if the verdict is
+          DUPLICATE; 0: never.
+    """
     @_builtins.property
-    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdmitOutcome]:
-        """One per claim, in request order."""
+    def retry_delay(self) -> _duration_pb2.Duration:
+        """When to send UNDECIDED events again. Unset if there are none."""
 
     def __init__(
         self,
         *,
-        outcomes: _abc.Iterable[Global___AdmitOutcome] | None = ...,
+        outcomes: _builtins.bytes = ...,
+        retry_delay: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["retry_delay", b"retry_delay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes", "retry_delay", b"retry_delay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AdmitEventsResponse: _TypeAlias = AdmitEventsResponse  # noqa: Y015
-
-@_typing.final
-class AdmitOutcome(_message.Message):
-    """What became of one event."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    VERDICT_FIELD_NUMBER: _builtins.int
-    FIRST_ACCEPT_TIME_FIELD_NUMBER: _builtins.int
-    FIRST_VERDICT_FIELD_NUMBER: _builtins.int
-    REASON_CODE_FIELD_NUMBER: _builtins.int
-    RETRY_DELAY_FIELD_NUMBER: _builtins.int
-    verdict: _verdict_pb2.Verdict.ValueType
-    """The decision: ACCEPTED, DUPLICATE, CONFLICT, REJECTED, QUARANTINED or UNDECIDED."""
-    first_verdict: _verdict_pb2.Verdict.ValueType
-    """For DUPLICATE: what was decided the first time."""
-    reason_code: _verdict_pb2.ReasonCode.ValueType
-    """MERGED_OBSERVATION, PAYLOAD_DIFFERS, ORDER_VALUE_DIFFERS, LOG_FULL, STORE_UNREACHABLE, or unspecified."""
-    @_builtins.property
-    def first_accept_time(self) -> _timestamp_pb2.Timestamp:
-        """When the event id was accepted first; to within 128 seconds if `verdict` is DUPLICATE."""
-
-    @_builtins.property
-    def retry_delay(self) -> _duration_pb2.Duration:
-        """For UNDECIDED: when to send this event again."""
-
-    def __init__(
-        self,
-        *,
-        verdict: _verdict_pb2.Verdict.ValueType = ...,
-        first_accept_time: _timestamp_pb2.Timestamp | None = ...,
-        first_verdict: _verdict_pb2.Verdict.ValueType = ...,
-        reason_code: _verdict_pb2.ReasonCode.ValueType = ...,
-        retry_delay: _duration_pb2.Duration | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["first_accept_time", b"first_accept_time", "retry_delay", b"retry_delay"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_accept_time", b"first_accept_time", "first_verdict", b"first_verdict", "reason_code", b"reason_code", "retry_delay", b"retry_delay", "verdict", b"verdict"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___AdmitOutcome: _TypeAlias = AdmitOutcome  # noqa: Y015
 
 @_typing.final
 class LookupEventsRequest(_message.Message):

@@ -54,8 +54,8 @@ class DedupServiceServicer:
     """
 
     def AdmitEvents(self, request, context):
-        """Claims and appends the events of one caller. OK means that every outcome but UNDECIDED is on stable storage. An error
-        means that nothing is known. Never retries by itself: a second call with the same events answers DUPLICATE.
+        """Claims and appends the events of one or many callers. OK means that every outcome but UNDECIDED is on stable storage.
+        An error means that nothing is known. Never retries by itself: a second call with the same events answers DUPLICATE.
 
         UNAVAILABLE: the event log did not answer. RESOURCE_EXHAUSTED: it is over its soft limit. FAILED_PRECONDITION: it
         may forget what it acknowledges, and refuses.

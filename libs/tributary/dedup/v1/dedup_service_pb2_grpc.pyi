@@ -36,8 +36,8 @@ class DedupServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DedupServiceAsyncStub: ...
     AdmitEvents: _grpc.UnaryUnaryMultiCallable[_dedup_service_pb2.AdmitEventsRequest, _dedup_service_pb2.AdmitEventsResponse]
-    """Claims and appends the events of one caller. OK means that every outcome but UNDECIDED is on stable storage. An error
-    means that nothing is known. Never retries by itself: a second call with the same events answers DUPLICATE.
+    """Claims and appends the events of one or many callers. OK means that every outcome but UNDECIDED is on stable storage.
+    An error means that nothing is known. Never retries by itself: a second call with the same events answers DUPLICATE.
 
     UNAVAILABLE: the event log did not answer. RESOURCE_EXHAUSTED: it is over its soft limit. FAILED_PRECONDITION: it
     may forget what it acknowledges, and refuses.
@@ -56,8 +56,8 @@ class DedupServiceAsyncStub(DedupServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     AdmitEvents: _aio.UnaryUnaryMultiCallable[_dedup_service_pb2.AdmitEventsRequest, _dedup_service_pb2.AdmitEventsResponse]  # type: ignore[assignment]
-    """Claims and appends the events of one caller. OK means that every outcome but UNDECIDED is on stable storage. An error
-    means that nothing is known. Never retries by itself: a second call with the same events answers DUPLICATE.
+    """Claims and appends the events of one or many callers. OK means that every outcome but UNDECIDED is on stable storage.
+    An error means that nothing is known. Never retries by itself: a second call with the same events answers DUPLICATE.
 
     UNAVAILABLE: the event log did not answer. RESOURCE_EXHAUSTED: it is over its soft limit. FAILED_PRECONDITION: it
     may forget what it acknowledges, and refuses.
@@ -79,8 +79,8 @@ class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dedup_service_pb2.AdmitEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dedup_service_pb2.AdmitEventsResponse, _abc.Awaitable[_dedup_service_pb2.AdmitEventsResponse]]:
-        """Claims and appends the events of one caller. OK means that every outcome but UNDECIDED is on stable storage. An error
-        means that nothing is known. Never retries by itself: a second call with the same events answers DUPLICATE.
+        """Claims and appends the events of one or many callers. OK means that every outcome but UNDECIDED is on stable storage.
+        An error means that nothing is known. Never retries by itself: a second call with the same events answers DUPLICATE.
 
         UNAVAILABLE: the event log did not answer. RESOURCE_EXHAUSTED: it is over its soft limit. FAILED_PRECONDITION: it
         may forget what it acknowledges, and refuses.

@@ -1,0 +1,108 @@
+"""The packed events of one caller, as bytes that dedup passes on.
+
+The one rule: callers with the same credential, lane and trace are one to dedup and to the log; others never are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
+from tributary.event.v1 import verdict_pb2
+from tributary_domain import claim_records
+from tributary_domain.channel import CHANNEL_RULES_VERSION
+from tributary_domain.claim_records import CLAIM_RECORD, NO_ORDER, order_part, payload_mark
+from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
+from tributary_ingestion.intake import Packed
+from tributary_storage.codec.framing import length_tag, varint
+
+_EVENT_TAG: Final = length_tag(admitted_events_pb2.Admission.EVENTS_FIELD_NUMBER)
+_DECISIONS: Final = {
+    verdict_pb2.VERDICT_ACCEPTED: claim_records.ACCEPTED,
+    verdict_pb2.VERDICT_QUARANTINED: claim_records.QUARANTINED,
+    verdict_pb2.VERDICT_REJECTED: claim_records.REJECTED,
+}
+
+
+class Sender(NamedTuple):
+    """Whose events they are."""
+
+    workspace: str
+    """The credential's."""
+    api_key_id: str
+    """Which key it was."""
+    backfill: bool
+    """Whether the accept window was lifted; such events take the bulk lane."""
+    traceparent: str
+    """Of the call; empty if there is none."""
+
+
+class CallerEvents(NamedTuple):
+    """The events of one caller, packed."""
+
+    sender: Sender
+    receive_micros: int
+    """When the call came."""
+    size: int
+    """How many events."""
+    claims: bytes
+    """A claim record per event."""
+    events: bytes
+    """Framed as in an `Admission`."""
+
+
+def pack(sender: Sender, receive_micros: int, packed: Sequence[Packed]) -> CallerEvents:
+    """Packs the events of one call, in order."""
+    claims, events = [], []
+    record = CLAIM_RECORD.pack
+    for one in packed:
+        admitted, key = one.admitted, one.key
+        head = _EVENT_TAG + varint(len(admitted))
+        events.append(head)
+        events.append(admitted)
+        order = order_part(key.order_digest, one.source_rank, key.value_digest) if key.order_digest else NO_ORDER
+        mark = payload_mark(PAYLOAD_DIGEST_VERSION, one.payload_digest)
+        claims.append(record(one.event_digest, mark, _DECISIONS[one.verdict], len(head) + len(admitted), order))
+    return CallerEvents(sender, receive_micros, len(packed), b"".join(claims), b"".join(events))
+
+
+def merge(callers: Sequence[CallerEvents]) -> list[dedup_service_pb2.CallerEvents]:
+    """Returns what dedup is told, neighbours of one sender as one; the order of the events is kept."""
+    merged: list[dedup_service_pb2.CallerEvents] = []
+    first = 0
+    for end in range(1, len(callers) + 1):
+        if end < len(callers) and callers[end].sender == callers[first].sender:
+            continue
+        alike, sender = callers[first:end], callers[first].sender
+        merged.append(
+            dedup_service_pb2.CallerEvents(
+                workspace=sender.workspace,
+                lane=dedup_service_pb2.LANE_BULK if sender.backfill else dedup_service_pb2.LANE_LIVE,
+                admission=_admission_of(sender, min([one.receive_micros for one in alike])),
+                claims=b"".join([one.claims for one in alike]),
+                events=b"".join([one.events for one in alike]),
+            )
+        )
+        first = end
+    return merged
+
+
+def _admission_of(sender: Sender, receive_micros: int) -> bytes:
+    """Returns a serialised `Admission` without events; of several calls the first is said to be when they came."""
+    context = admitted_events_pb2.AcceptContext()
+    context.receive_time.FromMicroseconds(receive_micros)
+    return _fixed_part(sender) + admitted_events_pb2.Admission(accept_context=context).SerializeToString()
+
+
+@lru_cache(1_024)
+def _fixed_part(sender: Sender) -> bytes:
+    """Returns what the calls of a sender share; `AcceptContext` is merged from both parts when it is read."""
+    return admitted_events_pb2.Admission(
+        workspace=sender.workspace,
+        traceparent=sender.traceparent,
+        accept_context=admitted_events_pb2.AcceptContext(
+            api_key_id=sender.api_key_id, backfill=sender.backfill, channel_rules_version=CHANNEL_RULES_VERSION
+        ),
+    ).SerializeToString()
