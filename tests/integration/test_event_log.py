@@ -61,9 +61,7 @@ def event_ids(entries: Sequence[LogEntry]) -> list[str]:
 
 async def admit(admission: Admission, workspace: str, count: int, prefix: str = "e", lane: int = 0) -> None:
     events = [Sent(f"{prefix}{number:02}") for number in range(count)]
-    request = a_request(workspace, events)
-    request.lane = dedup_service_pb2.Lane.ValueType(lane)
-    await admission.admit(request)
+    await admission.admit(a_request(workspace, events, dedup_service_pb2.Lane.ValueType(lane)))
 
 
 async def test_every_event_of_every_shard_is_read_once(

@@ -145,9 +145,8 @@ async def test_an_event_that_can_never_be_a_row_is_buried_alone(
     admission: Admission, log: redis.asyncio.Redis, clickhouse_url: str, workspace: str
 ) -> None:
     await migrate(clickhouse_url)
-    request = a_request(workspace, [Sent(f"e-{number:02}") for number in range(20)])
-    request.events[7] = b"\xff\xff"
-    await admission.admit(request)
+    events = [Sent(f"e-{number:02}", readable=number != 7) for number in range(20)]
+    await admission.admit(a_request(workspace, events))
     async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse, recording(log, clickhouse):
         expected = [(f"e-{number:02}", "ACCEPTED") for number in range(20) if number != 7]
         await eventually_async(lambda: _equal(clickhouse, workspace, expected))

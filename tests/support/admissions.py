@@ -48,6 +48,8 @@ class Sent:
     event_id: str
     payload: str = "payload"
     """Stands for all of its content: another text, another digest."""
+    readable: bool = True
+    """Whether it parses."""
     order: str = ""
     value: int | None = 100
     rank: int = 1
@@ -75,6 +77,8 @@ class Sent:
         )
 
     def admitted(self, workspace: str) -> bytes:
+        if not self.readable:
+            return b"\xff\xff"
         message = admitted_events_pb2.AdmittedEvent(
             verdict=self.door,
             payload_digest=bytes([self.version]) + self.payload_digest,
