@@ -6,6 +6,7 @@ from tributary.dedup.v1 import dedup_service_pb2
 from tributary.dedup.v1.admitted_events_pb2 import Admission, AdmittedEvents
 from tributary.event.v1 import verdict_pb2
 from tributary_domain.business_keys import NO_KEY, BusinessKey
+from tributary_domain.channel import CHANNEL_RULES_VERSION
 from tributary_domain.claim_records import CLAIM_RECORD, NO_ORDER, payload_mark, read_order
 from tributary_ingestion.caller_events import Sender, merge, pack
 from tributary_ingestion.intake import Packed
@@ -45,7 +46,7 @@ def test_what_is_passed_on_parses_as_the_admission_it_becomes_part_of() -> None:
     assert (admission.workspace, admission.traceparent) == ("shop", "00-a-b-01")
     context = admission.accept_context
     assert (context.api_key_id, context.backfill, context.receive_time.ToMicroseconds()) == ("key-1", True, NOW)
-    assert context.channel_rules_version == 1
+    assert context.channel_rules_version == CHANNEL_RULES_VERSION
     assert list(admission.events) == [b"a" * 300, b"b" * 300]
     assert AdmittedEvents(admissions=[admission]).ByteSize() > 600
 
