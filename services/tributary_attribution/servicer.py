@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import grpc
 from structlog.contextvars import bind_contextvars
 
-from tributary.attribution.v1 import attribution_service_pb2, attribution_service_pb2_grpc
+from tributary.attribution.v1 import attribution_service_pb2, attribution_service_pb2_grpc, journey_pb2
 from tributary_attribution.journeys import JourneyReader
 from tributary_runtime.errors import FieldViolation, InvalidRequestError
 from tributary_runtime.interceptors import INTERNAL, Access
 
-MAX_ID_CHARACTERS = 128
+MAX_ID_CHARACTERS: Final = 128
+MAX_TOKENS: Final = 1000
+DEFAULT_PAGE_SIZE: Final = 1000
+MAX_PAGE_SIZE: Final = 5000
 
 
 class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceServicer):
@@ -35,8 +39,10 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
     async def GetJourney(
         self, request: attribution_service_pb2.GetJourneyRequest, context: object
     ) -> attribution_service_pb2.GetJourneyResponse:
-        """Returns a person's journey."""
+        """Returns a page of a person's journey."""
         bind_contextvars(workspace=request.workspace)
+        if request.page_size < 0:
+            raise _invalid("page_size", "Must not be negative.")
         named_by = request.WhichOneof("person")
         if named_by == "person_id":
             _check("person_id", request.person_id)
@@ -48,7 +54,23 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
             journey = await self._journeys.by_conversion_id(request.workspace, request.conversion_id)
         else:
             raise _invalid("person", "Must be set: a person id, identifiers, or a conversion id.")
-        return attribution_service_pb2.GetJourneyResponse(journey=journey)
+        return page_of(journey, request)
+
+
+def page_of(
+    journey: journey_pb2.Journey, request: attribution_service_pb2.GetJourneyRequest
+) -> attribution_service_pb2.GetJourneyResponse:
+    """Leaves the steps that were asked for."""
+    if request.HasField("after_time"):
+        after = request.after_time.ToMicroseconds(), request.after_hash
+        before = sum((step.event_time.ToMicroseconds(), step.event_hash) <= after for step in journey.steps)
+        del journey.steps[:before]
+    size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+    has_more = len(journey.steps) > size
+    del journey.steps[size:]
+    journey.identity_tokens_omitted = max(0, len(journey.identity_tokens) - MAX_TOKENS)
+    del journey.identity_tokens[MAX_TOKENS:]
+    return attribution_service_pb2.GetJourneyResponse(journey=journey, has_more=has_more)
 
 
 def _check(field: str, value: str) -> None:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Final
 
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.query.v1.query_service_pb2 import GetConversionRequest, GetConversionResponse, OrderReference
 from tributary_domain.ids import conversion_id, event_digest, order_digest
+from tributary_query.bounds import PAGE_BYTES, bound
+from tributary_query.page_tokens import fingerprint, make_token, read_token
 from tributary_query.touch_ids import name_touches
 from tributary_query.violations import Violations
 from tributary_runtime.errors import NotFoundError
-from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.conversion_history import NO_LAST, ConversionHistory
+
+DEFAULT_PAGE_SIZE: Final = 100
+MAX_PAGE_SIZE: Final = 200
 
 
 class Conversions:
@@ -23,21 +31,35 @@ class Conversions:
         self._history = history
 
     async def get(self, request: GetConversionRequest, workspace: str) -> GetConversionResponse:
-        """Returns a conversion with all its revisions and deliveries.
+        """Returns a conversion with a page of its revisions, and what was sent of these.
 
         Raises:
-            InvalidRequestError: It does not say which.
+            InvalidRequestError: It does not say which, or which page.
             NotFoundError: There is no such conversion in the workspace, or not yet.
             StorageUnavailableError: ClickHouse did not answer.
         """
+        mark = fingerprint(workspace, request)
+        after = _after(request, mark)
         found = await self._find(request, workspace)
-        revisions, deliveries = await asyncio.gather(
-            self._history.revisions(workspace, found), self._history.deliveries(workspace, found)
+        size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+        newest, read = await asyncio.gather(
+            self._history.newest(workspace, [found]), self._history.revisions(workspace, found, after, size + 1)
         )
-        if not revisions:
+        if found not in newest:
             raise _not_found(found)
-        await name_touches(revisions, workspace, self._history)
-        return GetConversionResponse(newest=revisions[-1], revisions=revisions, deliveries=deliveries)
+        page = page_of([bound(revised) for revised in read], size)
+        has_more = len(page) < len(read)
+        last = page[-1].revision if has_more else NO_LAST
+        shown = [*page, bound(newest[found])]
+        deliveries, _ = await asyncio.gather(
+            self._history.deliveries(workspace, found, after, last), name_touches(shown, workspace, self._history)
+        )
+        return GetConversionResponse(
+            newest=newest[found],
+            revisions=page,
+            deliveries=deliveries,
+            next_page_token=make_token((last,), mark) if has_more else "",
+        )
 
     async def _find(self, request: GetConversionRequest, workspace: str) -> str:
         wrong = Violations()
@@ -56,6 +78,32 @@ class Conversions:
         wrong.add("conversion", "Name a conversion by its id, its order or the id of an event of it.")
         wrong.raise_if_any()
         raise AssertionError  # unreachable: something was wrong
+
+
+def _after(request: GetConversionRequest, mark: str) -> int:
+    """Returns the revision before the page."""
+    wrong = Violations()
+    after = 0
+    if request.page_size < 0:
+        wrong.add("page_size", f"Must not be negative; 0 means {DEFAULT_PAGE_SIZE}.")
+    if request.page_token:
+        try:
+            (after,) = map(int, read_token(request.page_token, mark))
+        except ValueError as error:
+            wrong.add("page_token", str(error))
+    wrong.raise_if_any()
+    return after
+
+
+def page_of(read: Sequence[ConversionRevised], size: int) -> list[ConversionRevised]:
+    """Returns the first revisions, as many as a page and a message may hold; at least one, if there is one."""
+    room, page = PAGE_BYTES, list[ConversionRevised]()
+    for revised in read[:size]:
+        room -= revised.ByteSize()
+        if page and room < 0:
+            break
+        page.append(revised)
+    return page
 
 
 def _check(order: OrderReference, wrong: Violations) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from tributary.attribution.v1 import attribution_service_pb2 as attribution
 from tributary.query.v1.query_service_pb2 import GetJourneyRequest, GetJourneyResponse
-from tributary_query.violations import refuse
+from tributary_query.page_tokens import fingerprint, make_token, read_token
+from tributary_query.violations import Violations, refuse
 
 if TYPE_CHECKING:  # the asynchronous stub is known to type checkers only
     from tributary.attribution.v1.attribution_service_pb2_grpc import AttributionServiceAsyncStub
@@ -26,10 +27,12 @@ class Journeys:
         """Returns a person's journey, live.
 
         Raises:
-            InvalidRequestError: It does not say whose.
+            InvalidRequestError: It does not say whose, or which page.
             grpc.aio.AioRpcError: What attribution said; the interceptor passes it on.
         """
-        asked = attribution.GetJourneyRequest(workspace=workspace)
+        mark = fingerprint(workspace, request)
+        asked = attribution.GetJourneyRequest(workspace=workspace, page_size=request.page_size)
+        _turn_to(request, mark, asked)
         match request.WhichOneof("person"):
             case "person_id":
                 asked.person_id = request.person_id
@@ -40,4 +43,23 @@ class Journeys:
             case _:
                 raise refuse("person", "Name a person by id, by identifiers, or by a conversion of theirs.")
         answer = await self._attribution.GetJourney(asked)
-        return GetJourneyResponse(journey=answer.journey)
+        token = ""
+        if answer.has_more:
+            last = answer.journey.steps[-1]
+            token = make_token((last.event_time.ToMicroseconds(), last.event_hash), mark)
+        return GetJourneyResponse(journey=answer.journey, next_page_token=token)
+
+
+def _turn_to(request: GetJourneyRequest, mark: str, asked: attribution.GetJourneyRequest) -> None:
+    """Says from where on the page is wanted."""
+    wrong = Violations()
+    if request.page_size < 0:
+        wrong.add("page_size", "Must not be negative; 0 means 1000.")
+    if request.page_token:
+        try:
+            time, event_hash = map(int, read_token(request.page_token, mark))
+            asked.after_time.FromMicroseconds(time)
+            asked.after_hash = event_hash
+        except ValueError as error:
+            wrong.add("page_token", str(error))
+    wrong.raise_if_any()

@@ -278,6 +278,51 @@ async def test_a_conversion_is_found_by_id_by_order_and_by_event(
         assert list(found.deliveries) == [delivery]
 
 
+async def test_pages_of_revisions_join_to_all_of_them_with_what_was_sent(
+    stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    revisions = [Revision(workspace=owner.id, conversion_id="c1:one")]
+    for value in range(4):
+        revisions.append(revisions[-1].then(value_micros=value))
+    await ConversionWriter(clickhouse).write([one.packed() for one in revisions])
+    deliveries = []
+    for one in revisions:
+        sent = delivery_pb2.Delivery(
+            destination_id="hook", conversion_id="c1:one", revision=one.number, attempts=1, outcome=OK, state=TAKEN
+        )
+        sent.plan_time.FromDatetime(NOON)
+        sent.attempt_time.FromDatetime(NOON)
+        deliveries.append(sent)
+    await DeliveryWriter(clickhouse).write([(owner.id, sent) for sent in deliveries])
+    request = contract.GetConversionRequest(conversion_id="c1:one", page_size=2)
+    pages = []
+    while True:
+        pages.append(await stub.GetConversion(request))
+        if not pages[-1].next_page_token:
+            break
+        request.page_token = pages[-1].next_page_token
+    assert [len(page.revisions) for page in pages] == [2, 2, 1]
+    assert all(page.newest == revisions[-1].message() for page in pages)
+    assert [one for page in pages for one in page.revisions] == [one.message() for one in revisions]
+    assert [one for page in pages for one in page.deliveries] == deliveries
+    assert [len(page.deliveries) for page in pages] == [2, 2, 1]
+    other = contract.GetConversionRequest(conversion_id="c1:two", page_token=pages[0].next_page_token)
+    error = await failure(stub.GetConversion(other))
+    assert isinstance(error, InvalidRequestError)
+    assert [violation.field for violation in error.violations] == ["page_token"]
+
+
+@pytest.mark.parametrize("name", ["GetConversion", "GetJourney"])
+async def test_a_page_has_no_negative_size_and_no_made_up_token(stub: Stub, name: str) -> None:
+    request = {
+        "GetConversion": contract.GetConversionRequest(conversion_id="c1:one", page_size=-1, page_token="x"),
+        "GetJourney": contract.GetJourneyRequest(person_id="p1:x", page_size=-1, page_token="x"),
+    }[name]
+    error = await failure(getattr(stub, name)(request))
+    assert isinstance(error, InvalidRequestError)
+    assert [violation.field for violation in error.violations] == ["page_size", "page_token"]
+
+
 async def test_a_conversion_without_an_order_is_found_by_its_event(
     stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
 ) -> None:

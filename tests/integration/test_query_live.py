@@ -153,6 +153,25 @@ async def test_a_journey_comes_from_attribution_with_its_steps(live: Live) -> No
     assert steps == ["Paid Search", "Email", (await live.conversion("o-1")).newest.state.conversion_id]
 
 
+async def test_pages_of_a_journey_join_to_all_of_it(live: Live) -> None:
+    await live.send(*(a_visit(f"v-{n}", 90 - n, SEARCH) for n in range(4)), an_order("b-1", "o-1", 10, BACKEND))
+    await settled(live)
+    person = (await live.conversion("o-1")).newest.state.person_id
+    request = contract.GetJourneyRequest(person_id=person)
+    whole = (await live.query.GetJourney(request)).journey
+    request.page_size = 2
+    sizes, steps = [], []
+    while True:
+        answer = await live.query.GetJourney(request)
+        sizes.append(len(answer.journey.steps))
+        steps += answer.journey.steps
+        if not answer.next_page_token:
+            break
+        request.page_token = answer.next_page_token
+    assert sizes == [2, 2, 1]
+    assert steps == list(whole.steps)
+
+
 async def test_a_stranger_has_no_journey(live: Live) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await live.query.GetJourney(contract.GetJourneyRequest(person_id="p1:nobody"))

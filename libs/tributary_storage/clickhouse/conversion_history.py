@@ -12,7 +12,10 @@ from tributary_storage.clickhouse.delivery_rows import delivery_of
 from tributary_storage.clickhouse.statements import statement
 
 MAX_REVISIONS: Final = 1000
-"""Revisions of one conversion that are told; the newest, if there are more."""
+"""Revisions of one conversion that are read at once."""
+
+NO_LAST: Final = 2**64 - 1
+"""Above every revision."""
 
 _IDS_AT_ONCE: Final = 1000
 """Conversions of one question: ClickHouse bounds the length of a statement."""
@@ -25,11 +28,13 @@ class ConversionHistory:
         """Reads through this client."""
         self._clickhouse = clickhouse
 
-    async def revisions(self, workspace: str, conversion_id: str) -> list[ConversionRevised]:
-        """Returns the revisions, oldest first; none if there is no such conversion."""
-        parameters = {"workspace": workspace, "conversion_id": conversion_id, "limit": MAX_REVISIONS}
+    async def revisions(
+        self, workspace: str, conversion_id: str, after: int = 0, limit: int = MAX_REVISIONS
+    ) -> list[ConversionRevised]:
+        """Returns the revisions above `after`, oldest first; none if there is no such conversion."""
+        parameters = {"workspace": workspace, "conversion_id": conversion_id, "after": after, "limit": limit}
         rows = await self._clickhouse.execute(statement("revisions_of_conversion"), parameters, raw_strings=True)
-        return [ConversionRevised.FromString(row[0]) for row in reversed(rows)]
+        return [ConversionRevised.FromString(row[0]) for row in rows]
 
     async def newest(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, ConversionRevised]:
         """Returns the newest revision by conversion id; those that were never published are left out."""
@@ -53,9 +58,15 @@ class ConversionHistory:
             found += [(int(accept_time), admitted) for accept_time, admitted in rows]
         return found
 
-    async def deliveries(self, workspace: str, conversion_id: str) -> list[Delivery]:
-        """Returns what was sent where, or why not: oldest revision first, each as of its newest attempt."""
-        parameters = {"workspace": workspace, "conversion_id": conversion_id}
+    async def deliveries(
+        self, workspace: str, conversion_id: str, after: int = 0, last: int = NO_LAST
+    ) -> list[Delivery]:
+        """Returns what was sent where, or why not, of the revisions above `after` up to `last`.
+
+        Returns:
+            Oldest revision first, each as of its newest attempt.
+        """
+        parameters = {"workspace": workspace, "conversion_id": conversion_id, "after": after, "last": last}
         rows = await self._clickhouse.execute(statement("deliveries_of_conversion"), parameters)
         return [delivery_of(row) for row in rows]
 

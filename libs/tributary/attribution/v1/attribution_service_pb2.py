@@ -22,21 +22,22 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tributary.attribution.v1 import journey_pb2 as tributary_dot_attribution_dot_v1_dot_journey__pb2
 from tributary.event.v1 import identifiers_pb2 as tributary_dot_event_dot_v1_dot_identifiers__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2tributary/attribution/v1/attribution_service.proto\x12\x18tributary.attribution.v1\x1a&tributary/attribution/v1/journey.proto\x1a$tributary/event/v1/identifiers.proto\"\x96\x01\n\x11GetJourneyRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x13\n\tperson_id\x18\x02 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x03 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x12\x17\n\rconversion_id\x18\x04 \x01(\tH\x00\x42\x08\n\x06person\"H\n\x12GetJourneyResponse\x12\x32\n\x07journey\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Journey2}\n\x12\x41ttributionService\x12g\n\nGetJourney\x12+.tributary.attribution.v1.GetJourneyRequest\x1a,.tributary.attribution.v1.GetJourneyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n2tributary/attribution/v1/attribution_service.proto\x12\x18tributary.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&tributary/attribution/v1/journey.proto\x1a$tributary/event/v1/identifiers.proto\"\xed\x01\n\x11GetJourneyRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x13\n\tperson_id\x18\x02 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x03 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x12\x17\n\rconversion_id\x18\x04 \x01(\tH\x00\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12.\n\nafter_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nafter_hash\x18\x07 \x01(\x06\x42\x08\n\x06person\"Z\n\x12GetJourneyResponse\x12\x32\n\x07journey\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Journey\x12\x10\n\x08has_more\x18\x02 \x01(\x08\x32}\n\x12\x41ttributionService\x12g\n\nGetJourney\x12+.tributary.attribution.v1.GetJourneyRequest\x1a,.tributary.attribution.v1.GetJourneyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.attribution.v1.attribution_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETJOURNEYREQUEST']._serialized_start=159
-  _globals['_GETJOURNEYREQUEST']._serialized_end=309
-  _globals['_GETJOURNEYRESPONSE']._serialized_start=311
-  _globals['_GETJOURNEYRESPONSE']._serialized_end=383
-  _globals['_ATTRIBUTIONSERVICE']._serialized_start=385
-  _globals['_ATTRIBUTIONSERVICE']._serialized_end=510
+  _globals['_GETJOURNEYREQUEST']._serialized_start=192
+  _globals['_GETJOURNEYREQUEST']._serialized_end=429
+  _globals['_GETJOURNEYRESPONSE']._serialized_start=431
+  _globals['_GETJOURNEYRESPONSE']._serialized_end=521
+  _globals['_ATTRIBUTIONSERVICE']._serialized_start=523
+  _globals['_ATTRIBUTIONSERVICE']._serialized_end=648
 # @@protoc_insertion_point(module_scope)

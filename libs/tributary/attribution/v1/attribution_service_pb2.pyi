@@ -5,6 +5,7 @@ isort:skip_file
 
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from tributary.attribution.v1 import journey_pb2 as _journey_pb2
 from tributary.event.v1 import identifiers_pb2 as _identifiers_pb2
 import builtins as _builtins
@@ -28,15 +29,26 @@ class GetJourneyRequest(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     IDENTIFIERS_FIELD_NUMBER: _builtins.int
     CONVERSION_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    AFTER_TIME_FIELD_NUMBER: _builtins.int
+    AFTER_HASH_FIELD_NUMBER: _builtins.int
     workspace: _builtins.str
     """Required. The workspace of the caller's credential."""
     person_id: _builtins.str
     """By person id; ids of merged persons forward."""
     conversion_id: _builtins.str
     """By a conversion of theirs."""
+    page_size: _builtins.int
+    """Optional. At most this many steps. 0: 1 000. More than 5 000: 5 000. Negative: INVALID_ARGUMENT."""
+    after_hash: _builtins.int
+    """Optional. With `after_time`."""
     @_builtins.property
     def identifiers(self) -> _identifiers_pb2.Identifiers:
         """By identifiers, of which one suffices."""
+
+    @_builtins.property
+    def after_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. Only steps after this one, as `JourneyStep.event_time` and `event_hash` name it."""
 
     def __init__(
         self,
@@ -45,10 +57,13 @@ class GetJourneyRequest(_message.Message):
         person_id: _builtins.str = ...,
         identifiers: _identifiers_pb2.Identifiers | None = ...,
         conversion_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        after_time: _timestamp_pb2.Timestamp | None = ...,
+        after_hash: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "identifiers", b"identifiers", "person", b"person", "person_id", b"person_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "conversion_id", b"conversion_id", "identifiers", b"identifiers", "person", b"person", "person_id", b"person_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "identifiers", b"identifiers", "person", b"person", "person_id", b"person_id", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_hash", b"after_hash", "after_time", b"after_time", "conversion_id", b"conversion_id", "identifiers", b"identifiers", "page_size", b"page_size", "person", b"person", "person_id", b"person_id", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_person: _TypeAlias = _typing.Literal["person_id", "identifiers", "conversion_id"]  # noqa: Y015
     _WhichOneofArgType_person: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
@@ -63,18 +78,22 @@ class GetJourneyResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     JOURNEY_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
+    has_more: _builtins.bool
+    """Whether there are steps after these."""
     @_builtins.property
     def journey(self) -> _journey_pb2.Journey:
-        """The journey."""
+        """The journey, with the steps that were asked for."""
 
     def __init__(
         self,
         *,
         journey: _journey_pb2.Journey | None = ...,
+        has_more: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["journey", b"journey"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["journey", b"journey"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_more", b"has_more", "journey", b"journey"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

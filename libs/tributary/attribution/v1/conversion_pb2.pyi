@@ -203,6 +203,9 @@ class ConversionState(_message.Message):
     FINDINGS_FIELD_NUMBER: _builtins.int
     RATE_PICOS_FIELD_NUMBER: _builtins.int
     TRAFFIC_FIELD_NUMBER: _builtins.int
+    OBSERVATIONS_OMITTED_FIELD_NUMBER: _builtins.int
+    ADJUSTMENTS_OMITTED_FIELD_NUMBER: _builtins.int
+    TOUCHES_OMITTED_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """The conversion's id, "c1:..."."""
     name: _builtins.str
@@ -232,6 +235,14 @@ class ConversionState(_message.Message):
     traffic: _event_pb2.Traffic.ValueType
     """Why it is not counted, with NOT_COUNTED_REASON_TRAFFIC: TEST, which a destination's test mode may be sent, or
     INTERNAL, if any observation of it is, which nobody is. Unspecified otherwise.
+    """
+    observations_omitted: _builtins.int
+    """In an answer: how many `observation_event_ids` were left out, because it lists the first 1 000. Else 0."""
+    adjustments_omitted: _builtins.int
+    """In an answer: how many `adjustments` were left out, because it lists the last 1 000. Else 0."""
+    touches_omitted: _builtins.int
+    """In an answer: how many `touches` were left out, because it lists the last 1 000. Where it is not 0, their credits do
+    not sum to the conversion. Else 0.
     """
     @_builtins.property
     def order_key(self) -> Global___OrderKey:
@@ -339,10 +350,13 @@ class ConversionState(_message.Message):
         findings: _abc.Iterable[_builtins.str] | None = ...,
         rate_picos: _builtins.int = ...,
         traffic: _event_pb2.Traffic.ValueType = ...,
+        observations_omitted: _builtins.int = ...,
+        adjustments_omitted: _builtins.int = ...,
+        touches_omitted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "conversion_time", b"conversion_time", "experiment", b"experiment", "first_accept_time", b"first_accept_time", "lead", b"lead", "order_key", b"order_key", "original_value", b"original_value", "rate_date", b"rate_date", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "items", b"items", "lead", b"lead", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "settings_version", b"settings_version", "touches", b"touches", "traffic", b"traffic", "value", b"value", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "adjustments_omitted", b"adjustments_omitted", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "items", b"items", "lead", b"lead", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "observations_omitted", b"observations_omitted", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "settings_version", b"settings_version", "touches", b"touches", "touches_omitted", b"touches_omitted", "traffic", b"traffic", "value", b"value", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

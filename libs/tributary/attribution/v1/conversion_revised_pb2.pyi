@@ -46,6 +46,7 @@ class ConversionRevised(_message.Message):
     CAUSE_ACCEPT_TIME_FIELD_NUMBER: _builtins.int
     REPLACED_CONVERSION_TIME_FIELD_NUMBER: _builtins.int
     REPORTING_VALUE_DELTA_MICROS_FIELD_NUMBER: _builtins.int
+    DELTAS_OMITTED_FIELD_NUMBER: _builtins.int
     workspace: _builtins.str
     """The workspace."""
     revision: _builtins.int
@@ -60,6 +61,8 @@ class ConversionRevised(_message.Message):
     """W3C `traceparent` of the request whose event caused it."""
     reporting_value_delta_micros: _builtins.int
     """How the value in the reporting currency changed, signed micros."""
+    deltas_omitted: _builtins.int
+    """In an answer: how many `deltas` were left out, because it lists the first 7 000. Else 0."""
     @_builtins.property
     def state(self) -> _conversion_pb2.ConversionState:
         """The new state."""
@@ -115,10 +118,11 @@ class ConversionRevised(_message.Message):
         cause_accept_time: _timestamp_pb2.Timestamp | None = ...,
         replaced_conversion_time: _timestamp_pb2.Timestamp | None = ...,
         reporting_value_delta_micros: _builtins.int = ...,
+        deltas_omitted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cause_accept_time", b"cause_accept_time", "match", b"match", "posting_date", b"posting_date", "publish_time", b"publish_time", "replaced_conversion_time", b"replaced_conversion_time", "state", b"state"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause_accept_time", b"cause_accept_time", "causes", b"causes", "causing_event_ids", b"causing_event_ids", "counted_delta", b"counted_delta", "deltas", b"deltas", "match", b"match", "posting_date", b"posting_date", "previous_revision", b"previous_revision", "publish_time", b"publish_time", "replaced_conversion_time", b"replaced_conversion_time", "reporting_value_delta_micros", b"reporting_value_delta_micros", "revision", b"revision", "state", b"state", "traceparent", b"traceparent", "value_delta_micros", b"value_delta_micros", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause_accept_time", b"cause_accept_time", "causes", b"causes", "causing_event_ids", b"causing_event_ids", "counted_delta", b"counted_delta", "deltas", b"deltas", "deltas_omitted", b"deltas_omitted", "match", b"match", "posting_date", b"posting_date", "previous_revision", b"previous_revision", "publish_time", b"publish_time", "replaced_conversion_time", b"replaced_conversion_time", "reporting_value_delta_micros", b"reporting_value_delta_micros", "revision", b"revision", "state", b"state", "traceparent", b"traceparent", "value_delta_micros", b"value_delta_micros", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

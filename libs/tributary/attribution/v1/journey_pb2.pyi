@@ -31,8 +31,11 @@ class Journey(_message.Message):
     IDENTITY_TOKENS_FIELD_NUMBER: _builtins.int
     COMPLETE_SINCE_TIME_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    IDENTITY_TOKENS_OMITTED_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
     """The person."""
+    identity_tokens_omitted: _builtins.int
+    """How many `identity_tokens` were left out, because at most 1 000 are listed."""
     @_builtins.property
     def identity_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The identity tokens known to be this person, as far as they are kept."""
@@ -52,10 +55,11 @@ class Journey(_message.Message):
         identity_tokens: _abc.Iterable[_builtins.str] | None = ...,
         complete_since_time: _timestamp_pb2.Timestamp | None = ...,
         steps: _abc.Iterable[Global___JourneyStep] | None = ...,
+        identity_tokens_omitted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "identity_tokens", b"identity_tokens", "person_id", b"person_id", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "identity_tokens", b"identity_tokens", "identity_tokens_omitted", b"identity_tokens_omitted", "person_id", b"person_id", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -178,10 +178,18 @@ class GetConversionRequest(_message.Message):
     CONVERSION_ID_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     EVENT_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """By its id."""
     event_id: _builtins.str
     """By the event id of an observation of it."""
+    page_size: _builtins.int
+    """Optional. At most this many revisions, fewer where they are large. 0: 100. More than 200: 200. Negative:
+    INVALID_ARGUMENT.
+    """
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; the other fields must be the same."""
     @_builtins.property
     def order(self) -> Global___OrderReference:
         """By its order."""
@@ -192,10 +200,12 @@ class GetConversionRequest(_message.Message):
         conversion_id: _builtins.str = ...,
         order: Global___OrderReference | None = ...,
         event_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "conversion_id", b"conversion_id", "event_id", b"event_id", "order", b"order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "conversion_id", b"conversion_id", "event_id", b"event_id", "order", b"order"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "conversion_id", b"conversion_id", "event_id", b"event_id", "order", b"order", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_conversion: _TypeAlias = _typing.Literal["conversion_id", "order", "event_id"]  # noqa: Y015
     _WhichOneofArgType_conversion: _TypeAlias = _typing.Literal["conversion", b"conversion"]  # noqa: Y015
@@ -246,17 +256,22 @@ class GetConversionResponse(_message.Message):
     NEWEST_FIELD_NUMBER: _builtins.int
     REVISIONS_FIELD_NUMBER: _builtins.int
     DELIVERIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
     @_builtins.property
     def newest(self) -> _conversion_revised_pb2.ConversionRevised:
-        """The newest revision: the state with every model's credit."""
+        """The newest revision, on every page: the state with every model's credit. Long lists in it are cut and count what
+        they leave out, as in all revisions.
+        """
 
     @_builtins.property
     def revisions(self) -> _containers.RepeatedCompositeFieldContainer[_conversion_revised_pb2.ConversionRevised]:
-        """All revisions, oldest first, at most 1 000."""
+        """Revisions, oldest first."""
 
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[_delivery_pb2.Delivery]:
-        """What was sent where, oldest first."""
+        """What was sent of these revisions and where, oldest first."""
 
     def __init__(
         self,
@@ -264,10 +279,11 @@ class GetConversionResponse(_message.Message):
         newest: _conversion_revised_pb2.ConversionRevised | None = ...,
         revisions: _abc.Iterable[_conversion_revised_pb2.ConversionRevised] | None = ...,
         deliveries: _abc.Iterable[_delivery_pb2.Delivery] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["newest", b"newest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "newest", b"newest", "revisions", b"revisions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "newest", b"newest", "next_page_token", b"next_page_token", "revisions", b"revisions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -282,10 +298,16 @@ class GetJourneyRequest(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     IDENTIFIERS_FIELD_NUMBER: _builtins.int
     CONVERSION_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
     """By person id; ids of merged persons forward."""
     conversion_id: _builtins.str
     """By a conversion of theirs."""
+    page_size: _builtins.int
+    """Optional. At most this many steps. 0: 1 000. More than 5 000: 5 000. Negative: INVALID_ARGUMENT."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; the other fields must be the same."""
     @_builtins.property
     def identifiers(self) -> _identifiers_pb2.Identifiers:
         """By identifiers, of which one suffices."""
@@ -296,10 +318,12 @@ class GetJourneyRequest(_message.Message):
         person_id: _builtins.str = ...,
         identifiers: _identifiers_pb2.Identifiers | None = ...,
         conversion_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "identifiers", b"identifiers", "person", b"person", "person_id", b"person_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "identifiers", b"identifiers", "person", b"person", "person_id", b"person_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "identifiers", b"identifiers", "page_size", b"page_size", "page_token", b"page_token", "person", b"person", "person_id", b"person_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_person: _TypeAlias = _typing.Literal["person_id", "identifiers", "conversion_id"]  # noqa: Y015
     _WhichOneofArgType_person: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
@@ -314,18 +338,22 @@ class GetJourneyResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     JOURNEY_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
     @_builtins.property
     def journey(self) -> _journey_pb2.Journey:
-        """The journey."""
+        """The journey, with the steps of this page, oldest first."""
 
     def __init__(
         self,
         *,
         journey: _journey_pb2.Journey | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["journey", b"journey"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["journey", b"journey"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["journey", b"journey", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,6 +26,8 @@ SELECT
 FROM deliveries FINAL
 WHERE workspace = %(workspace)s
     AND conversion_id = %(conversion_id)s
+    AND revision > %(after)s
+    AND revision <= %(last)s
 ORDER BY
     revision,
     destination_id,
