@@ -60,14 +60,14 @@ def send(
     from tributary.event.v1.verdict_pb2 import EventVerdict
     from tributary_cli.event_lines import read_event_lines
     from tributary_cli.sending import Sender
-    from tributary_client import RetryPolicy, Tributary, TributaryClientError
+    from tributary_client import CallError, RetryPolicy, Tributary
 
     address = resolve_target(target, "ingestion", data)
     key = resolve_api_key(api_key, data)
     retry = RetryPolicy(total_seconds=patience, attempt_seconds=_CALL_SECONDS)
     started = time.monotonic()
     with (
-        Tributary(address, api_key=key, credentials=credentials_of(tls=tls), retry=retry) as tributary,
+        Tributary(address, api_key=key, tls=credentials_of(tls=tls), retry=retry) as tributary,
         _progress(file, hide=as_json) as progressed,
     ):
 
@@ -76,7 +76,7 @@ def send(
 
         try:
             tally = Sender(ingest, batch, in_flight).send(read_event_lines(file), progressed)
-        except TributaryClientError as error:
+        except CallError as error:
             raise explain(error.code, str(error), address) from error
     _present(tally, time.monotonic() - started, as_json)
     if not tally.is_all_taken:

@@ -1,9 +1,14 @@
-"""What a call may raise. Verdicts on single events are answers, never errors.
+"""What the client may raise, or hand to a callback. Verdicts on single events are answers, never errors.
 
 * TributaryClientError
-  x InvalidBatchError   the call as a whole is wrong: no event, too many, a message that is too large
-  x NotAllowedError     no API key, an unknown one, or one without the scope
-  x OverdueError        no answer within the time allowed: unknown what became of the events, send them again
+  x CallError             a call failed, and nothing is known of its events unless the class says more
+    + InvalidBatchError   it is wrong as it is: no event, too many, too large; nothing was stored
+    + NotAllowedError     no API key, an unknown one, or one without the scope; nothing was stored
+    + OverdueError        no answer within the time allowed: unknown what became of the events, send them again
+  x EventTooLargeError    one event is larger than a batch may be
+  x BufferFullError       there was no room for the event within the time allowed
+  x ClosedError           the client is closed, or was before the event was decided
+  x SpoolError            the spool's directory cannot be used
 """
 
 from __future__ import annotations
@@ -12,6 +17,10 @@ import grpc
 
 
 class TributaryClientError(Exception):
+    """Anything the client may raise of its own."""
+
+
+class CallError(TributaryClientError):
     """A call failed; nothing is known of its events unless a subclass says more."""
 
     def __init__(self, message: str, *, code: grpc.StatusCode) -> None:
@@ -20,19 +29,35 @@ class TributaryClientError(Exception):
         self.code = code
 
 
-class InvalidBatchError(TributaryClientError):
+class InvalidBatchError(CallError):
     """The call can never succeed as it is; nothing was stored."""
 
 
-class NotAllowedError(TributaryClientError):
+class NotAllowedError(CallError):
     """The API key is missing, unknown, expired, or lacks the scope; nothing was stored."""
 
 
-class OverdueError(TributaryClientError):
-    """The retries are used up; send the same events again later, with the same ids."""
+class OverdueError(CallError):
+    """No answer came, and may never have been made; send the same events again, with the same ids."""
 
 
-RETRYABLE = frozenset(
+class EventTooLargeError(TributaryClientError):
+    """The event is larger than a batch may be (`Batching.bytes`)."""
+
+
+class BufferFullError(TributaryClientError):
+    """What waits to be sent has reached its bound; the event was not taken."""
+
+
+class ClosedError(TributaryClientError):
+    """The client is closed: the event was not taken, or not decided in time. With a spool the latter is kept there."""
+
+
+class SpoolError(TributaryClientError):
+    """The directory of the spool cannot be made, locked or read."""
+
+
+TRANSIENT = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -44,12 +69,13 @@ RETRYABLE = frozenset(
 """What may pass by itself. Safe to repeat, because every event keeps its id."""
 
 
-def from_status(code: grpc.StatusCode, details: str) -> TributaryClientError:
+def from_status(code: grpc.StatusCode, details: str) -> CallError:
     """Returns the error that a gRPC status means."""
     if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
         return NotAllowedError(details, code=code)
-    if code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE):
+    is_too_large = code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in details  # gRPC's own words
+    if is_too_large or code in (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE):
         return InvalidBatchError(details, code=code)
-    if code in RETRYABLE:
-        return OverdueError(f"{details} (retries are used up; send the same events again)", code=code)
-    return TributaryClientError(details, code=code)
+    if code in TRANSIENT:
+        return OverdueError(f"{details} (send the same events again, with the same ids)", code=code)
+    return CallError(details, code=code)

@@ -2,115 +2,97 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from types import TracebackType
-from typing import Self, cast
-
-import grpc
+from typing import Self
 
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.verdict_pb2 import EventVerdict
-from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest, IngestEventsResponse
-from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
-from tributary_client.batch import Batch
-from tributary_client.connection import OPTIONS, metadata
-from tributary_client.errors import RETRYABLE, TributaryClientError, from_status
-from tributary_client.retry import RetryPolicy, retry_after_seconds
+from tributary_client.client import BaseClient
+from tributary_client.entry import Entry
+from tributary_client.event_ids import with_id
+from tributary_client.fields import EventFields
+
+CLOSE_SECONDS = 30.0
+"""How long `close` waits unless told otherwise."""
 
 
-class Tributary:
-    """Sends events and returns their verdicts. Safe to share between threads."""
+class Tributary(BaseClient[str]):
+    """Tracks events in the background, or sends them and returns their verdicts.
 
-    def __init__(
-        self,
-        target: str,
-        *,
-        api_key: str,
-        credentials: grpc.ChannelCredentials | None = None,
-        retry: RetryPolicy | None = None,
-        traceparent: Callable[[], str | None] = lambda: None,
-    ) -> None:
-        """Opens a channel; connects at the first call.
+    with Tributary("ingest.example.com:443", api_key=key, tls=Tls()) as tributary:
+        tributary.track_conversion("purchase", order_id="1001", value="49.90", currency="EUR", customer_id="c-17")
+    """
 
-        Args:
-            target: gRPC target of the ingestion service: "host:port" or "dns:///host:port".
-            api_key: `trb_<id>_<secret>` with the scope `ingest`.
-            credentials: TLS credentials; None sends in the clear, for loopback and service meshes.
-            retry: When to try again.
-            traceparent: Called per attempt; returns the caller's W3C traceparent, if there is one.
-        """
-        self._channel = (
-            grpc.secure_channel(target, credentials, OPTIONS)
-            if credentials is not None
-            else grpc.insecure_channel(target, OPTIONS)
-        )
-        self._stub = IngestionServiceStub(self._channel)
-        self._api_key = api_key
-        self._retry = retry or RetryPolicy()
-        self._traceparent = traceparent
-        self.resent_events = 0
-        """How many events were sent again. After a lost reply one that was ACCEPTED is answered DUPLICATE: a tally of
-        verdicts may be off by at most this."""
+    def track(self, event: Event, *, traceparent: str | None = None) -> str:
+        """Tracks an event made by hand. As `Tracking.track`."""
+        event = with_id(event)
+        self._put_entry(self._entry(event, traceparent, is_stamped=False))
+        return event.event_id
 
     def ingest(
         self, events: Iterable[Event], *, validate_only: bool = False, backfill: bool = False
     ) -> list[EventVerdict]:
-        """Sends 1-1000 events and returns one verdict per event, in order.
+        """Sends 1-1000 events now and returns one verdict per event, in order.
 
         Tries again, with the same ids, what the server could not decide. What is still undecided when the time is up is
-        UNDECIDED in the answer: send it again later.
+        UNDECIDED in the answer: send it again later. Neither buffer nor spool is used.
 
         Raises:
             InvalidBatchError: No event, too many, or a message that is too large.
             NotAllowedError: The API key is missing, unknown, expired, or lacks the scope.
             OverdueError: No answer at all within `RetryPolicy.total_seconds`.
+            ClosedError: The client is closed, or was before the answer came.
         """
-        batch = Batch(events, validate_only=validate_only, backfill=backfill)
-        deadline = time.monotonic() + self._retry.total_seconds
-        attempt = 0
-        while True:
-            attempt += 1
-            resent_before = batch.resent_events
-            request = batch.request()
-            self.resent_events += batch.resent_events - resent_before
-            error, asked_seconds = self._attempt(batch, request)
-            if error is None and not batch.waiting:
-                return batch.verdicts()
-            pause = self._retry.delay_seconds(attempt, asked_seconds)
-            if time.monotonic() + pause >= deadline:
-                if error is None or batch.decided_any:
-                    return batch.verdicts()
-                raise error
-            time.sleep(pause)
+        return self._exchange(events, validate_only=validate_only, backfill=backfill).future.result()
 
-    def _attempt(self, batch: Batch, request: IngestEventsRequest) -> tuple[TributaryClientError | None, float]:
-        """Sends once; returns the retryable error, if any, and the pause the server asked for."""
+    def flush(self, timeout: float = CLOSE_SECONDS) -> bool:
+        """Waits until everything tracked until now is decided or dropped; tells whether it was in time."""
         try:
-            response: IngestEventsResponse = self._stub.IngestEvents(
-                request,
-                timeout=self._retry.attempt_seconds,
-                metadata=metadata(self._api_key, self._traceparent()),
-            )
-        except grpc.RpcError as raised:
-            call = cast("grpc.Call", raised)  # what the stubs do not say: the error is the call
-            error = from_status(call.code(), call.details() or "")
-            if call.code() not in RETRYABLE:
-                raise error from raised
-            return error, retry_after_seconds(tuple(call.trailing_metadata() or ()))
-        batch.take(response)
-        return None, batch.retry_after_seconds
+            self._engine.flush().result(timeout)
+        except FutureTimeoutError:
+            return False
+        return True
 
-    def close(self) -> None:
-        """Closes the channel; calls in flight are cancelled."""
-        self._channel.close()
+    def close(self, timeout: float = CLOSE_SECONDS) -> None:
+        """Takes no more, and waits for what was tracked.
+
+        What is not decided then goes to `on_drop`; with a spool it stays there, for the next process. May be repeated.
+        Not to be called from a callback.
+        """
+        self._engine.close(timeout)
 
     def __enter__(self) -> Self:
-        """Returns itself."""
+        """Opens the spool, if there is one, and returns itself.
+
+        Raises:
+            SpoolError: Its directory cannot be used.
+        """
+        self._engine.open()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Closes the channel."""
+        """Closes the client."""
         self.close()
+
+    def _put(self, event: Event, fields: EventFields) -> str:
+        self._put_entry(self._entry_of(event, fields))
+        return event.event_id
+
+    def _put_entry(self, entry: Entry) -> None:
+        room = self._engine.offer(entry)
+        if room is None:
+            return
+        end_time = self._clock.monotonic() + self._buffering.block_seconds
+        while room is not None:
+            try:
+                room.result(max(0.0, end_time - self._clock.monotonic()) if self._may_wait else 0.0)
+            except FutureTimeoutError:
+                error = self._full(entry)
+                if self._may_wait:
+                    raise error from None
+                return
+            room = self._engine.offer(entry)

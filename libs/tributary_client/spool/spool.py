@@ -1,0 +1,182 @@
+"""The spool of one process: segments in order, the oldest first.
+
+The one rule: it never grows beyond its bound, and what it holds is never taken out to make room.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tributary_client.entry import Entry
+from tributary_client.spool.lane import take_lane
+from tributary_client.spool.segment import RECORD_OVERHEAD, Segment
+
+log = logging.getLogger("tributary_client")
+
+
+@dataclass(frozen=True, slots=True)
+class Spooling:
+    """Where events are kept on disk until they are decided."""
+
+    directory: str | Path
+    """Of this machine, not of a network. Processes may share it: each has a lane of its own in it."""
+    max_bytes: int = 256 * 1024 * 1024
+    """Per process; then `Buffering.when_full` says what happens."""
+    segment_bytes: int = 4 * 1024 * 1024
+    """Size of a file; one is deleted when all its events are decided."""
+    fsync: bool = False
+    """Whether tracking waits until the event would survive a power cut, too: some milliseconds each. Without, it
+    survives any end of the process."""
+
+    def __post_init__(self) -> None:
+        """Refuses a spool that cannot hold two files."""
+        if self.segment_bytes < 1 or self.max_bytes < 2 * self.segment_bytes:
+            raise ValueError("max_bytes must be at least twice segment_bytes")
+
+
+class Spool:
+    """A spool, opened. Used under its owner's lock.
+
+    Args:
+        spooling: Where, and how much.
+        issue: Gives each event that is left from earlier its number in the client's order.
+
+    Raises:
+        SpoolError: The directory cannot be used.
+    """
+
+    def __init__(self, spooling: Spooling, issue: Callable[[], int]) -> None:
+        self._spooling = spooling
+        self._lane = take_lane(Path(spooling.directory))
+        self._segments: dict[int, Segment] = {}
+        self._current: Segment | None = None
+        self._last_number = 0
+        self._lost: list[int] = []
+        self._is_broken = False
+        self.unreadable = 0
+        """Records that were damaged."""
+        for number in self._lane.segments():
+            self._last_number = number
+            self._recover(number, issue)
+
+    @property
+    def bytes(self) -> int:
+        """Its size on disk, marks of decided events apart."""
+        return sum(segment.size for segment in self._segments.values())
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether it holds events that nobody has in memory."""
+        return any(segment.has_unloaded for segment in self._segments.values())
+
+    def fits(self, entry: Entry) -> bool:
+        """Tells whether there is room for an event."""
+        more = len(entry.body) + len(entry.traceparent) + RECORD_OVERHEAD
+        return self.bytes + more <= self._spooling.max_bytes
+
+    def append(self, entry: Entry, *, hold: bool) -> bool:
+        """Keeps an event; tells whether the disk took it.
+
+        Args:
+            entry: The event, with its number.
+            hold: Whether the caller keeps it in memory, too.
+        """
+        try:
+            if self._current is None or self._current.size >= self._spooling.segment_bytes:
+                self._begin_segment()
+            if self._current is not None:
+                self._current.append(entry, hold=hold, fsync=self._spooling.fsync)
+        except OSError as error:
+            if not self._is_broken:
+                log.warning("The spool cannot be written, events are held in memory alone: %s", error)
+            self._is_broken = True
+            return False
+        self._is_broken = False
+        return True
+
+    def load(self, most_events: int, most_bytes: int) -> list[Entry]:
+        """Takes events into memory, the oldest first."""
+        loaded: list[Entry] = []
+        for segment in self._segments.values():
+            while segment.has_unloaded and len(loaded) < most_events and most_bytes > 0:
+                try:
+                    entries, lost = segment.load(most_events - len(loaded), most_bytes)
+                except OSError as error:
+                    log.warning("The spool cannot be read, and is tried again: %s", error)
+                    return loaded
+                loaded += entries
+                most_bytes -= sum(len(entry.body) for entry in entries)
+                self._lost += lost
+                self.unreadable += len(lost)
+        return loaded
+
+    def take_lost(self) -> list[int]:
+        """Returns the numbers of events that cannot be read any more, once."""
+        lost, self._lost = self._lost, []
+        return lost
+
+    def settle(self, entries: Iterable[Entry]) -> None:
+        """Lets go of events that are decided, or given up."""
+        by_segment: defaultdict[int, list[int]] = defaultdict(list)
+        for entry in entries:
+            if entry.place is not None:
+                by_segment[entry.place.segment].append(entry.place.index)
+        for number, indices in by_segment.items():
+            segment = self._segments[number]
+            segment.settle(indices)
+            if segment.is_done and (segment is not self._current or segment.size >= self._spooling.segment_bytes // 4):
+                self._remove(segment)
+
+    def close(self) -> None:
+        """Leaves what is not decided to the next process."""
+        for segment in list(self._segments.values()):
+            if segment.is_done:
+                self._remove(segment)
+            segment.close()
+        self._lane.close()
+
+    def abandon(self) -> None:
+        """Forgets everything, in a forked child: it belongs to the parent."""
+        for segment in self._segments.values():
+            segment.close()
+        self._lane.close()
+
+    def _begin_segment(self) -> None:
+        if self._current is not None and self._current.is_done:
+            self._remove(self._current)
+        self._current = None
+        self._last_number += 1
+        self._current = self._segments[self._last_number] = Segment.create(self._lane.directory, self._last_number)
+
+    def _remove(self, segment: Segment) -> None:
+        del self._segments[segment.number]
+        if segment is self._current:
+            self._current = None
+        try:
+            segment.remove()
+        except OSError as error:  # it will be sent again, and be known
+            log.warning("The spool could not delete a file: %s", error)
+
+    def _recover(self, number: int, issue: Callable[[], int]) -> None:
+        try:
+            segment = Segment.recover(self._lane.directory, number)
+        except OSError as error:
+            log.warning("The spool cannot read a file of it: %s", error)
+            return
+        if segment is None:
+            log.warning("The spool holds a file that is none of its own: %s/%010d.events", self._lane.directory, number)
+            self.unreadable += 1
+            return
+        if segment.is_damaged:
+            log.warning("The spool holds a damaged record: %s/%010d.events", self._lane.directory, number)
+            self.unreadable += 1
+        self._segments[number] = segment
+        if segment.is_done:
+            self._remove(segment)
+            return
+        for index in segment.open_indices():
+            segment.name(index, issue())

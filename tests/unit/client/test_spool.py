@@ -1,0 +1,239 @@
+"""Events on disk until they are decided: bounded, undamaged by a kill, one process per lane."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tributary_client import SpoolError, Spooling
+from tributary_client.entry import Entry
+from tributary_client.spool import Spool
+
+
+def opened(directory: Path, *, segment_bytes: int = 1000, max_bytes: int = 10_000) -> Spool:
+    return Spool(Spooling(directory, max_bytes=max_bytes, segment_bytes=segment_bytes), count(1).__next__)
+
+
+def put(spool: Spool, *bodies: str, hold: bool = True) -> list[Entry]:
+    entries = [Entry(body.encode(), f"tp-{body}", is_stamped=body.startswith("s")) for body in bodies]
+    for number, entry in enumerate(entries):
+        entry.number = number
+        assert spool.append(entry, hold=hold)
+    return entries
+
+
+def loaded(spool: Spool, events: int = 1000, size: int = 1 << 20) -> list[str]:
+    return [entry.body.decode() for entry in spool.load(events, size)]
+
+
+def files(directory: Path, pattern: str = "*.events") -> list[Path]:
+    return sorted(directory.glob(f"lane-*/{pattern}"))
+
+
+def test_what_is_not_decided_is_there_for_the_next_process_as_it_was(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    first, second, third = put(spool, "a", "stamped", "c")
+    spool.settle([first])
+    spool.close()
+    left = opened(tmp_path).load(1000, 1 << 20)
+    assert [(entry.body, entry.traceparent, entry.is_stamped) for entry in left] == [
+        (entry.body, entry.traceparent, entry.is_stamped) for entry in (second, third)
+    ]
+    assert [entry.number for entry in left] == [1, 2], "in the new client's order"
+
+
+def test_what_somebody_holds_in_memory_is_not_loaded(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    put(spool, "a")
+    assert not spool.has_backlog
+    put(spool, "b", "c", hold=False)
+    assert spool.has_backlog
+    assert loaded(spool) == ["b", "c"]
+    assert not spool.has_backlog
+
+
+def test_a_backlog_is_loaded_in_order_a_few_at_a_time_over_many_files(tmp_path: Path) -> None:
+    spool = opened(tmp_path, segment_bytes=100)
+    bodies = [f"event-{number}" for number in range(40)]
+    put(spool, *bodies, hold=False)
+    assert len(files(tmp_path)) > 5
+    got: list[str] = []
+    while spool.has_backlog:
+        batch = loaded(spool, events=3)
+        assert 1 <= len(batch) <= 3
+        got += batch
+    assert got == bodies
+
+
+def test_a_file_goes_when_all_its_events_are_decided(tmp_path: Path) -> None:
+    spool = opened(tmp_path, segment_bytes=100)
+    entries = put(spool, *(f"event-{number}" for number in range(40)))
+    before = len(files(tmp_path))
+    spool.settle(entries[20:])
+    assert 1 < len(files(tmp_path)) < before
+    spool.settle(entries[:20])
+    spool.close()
+    assert files(tmp_path) == []
+    assert files(tmp_path, "*.done") == []
+
+
+def test_a_full_spool_takes_no_more_until_something_is_decided(tmp_path: Path) -> None:
+    spool = opened(tmp_path, segment_bytes=500, max_bytes=1000)
+    entries: list[Entry] = []
+    while spool.fits(Entry(b"x" * 100)):
+        entries += put(spool, "x" * 100)
+        assert len(entries) < 100
+    assert spool.bytes <= 1000
+    spool.settle(entries)
+    assert spool.fits(Entry(b"x" * 100))
+
+
+@pytest.mark.parametrize("cut", [1, 5, 9, 12])
+def test_half_a_record_at_the_end_harms_no_other(tmp_path: Path, cut: int) -> None:
+    spool = opened(tmp_path)
+    put(spool, "a", "b", "c")
+    spool.close()
+    (path,) = files(tmp_path)
+    os.truncate(path, path.stat().st_size - cut)
+    spool = opened(tmp_path)
+    assert loaded(spool) == ["a", "b"]
+    assert spool.unreadable == 1
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    put(spool, "a", "b", "c")
+    spool.close()
+    (path,) = files(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"tp-bb") + 4] ^= 1
+    path.write_bytes(content)
+    spool = opened(tmp_path)
+    assert loaded(spool) == ["a"]
+    assert spool.unreadable == 1
+
+
+def test_what_is_damaged_while_we_run_is_lost_alone_and_said(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    put(spool, "a", "b", "c", hold=False)
+    (path,) = files(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert loaded(spool) == ["a", "b"]
+    assert loaded(spool) == []
+    assert spool.take_lost() == [2]
+    assert (spool.unreadable, spool.has_backlog) == (1, False)
+
+
+def test_damaged_marks_only_cost_a_repetition(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    entries = put(spool, *"abcde")
+    spool.settle(entries[:1])
+    spool.settle(entries[2:4])
+    spool.close()
+    (marks,) = files(tmp_path, "*.done")
+    os.truncate(marks, marks.stat().st_size - 1)
+    assert loaded(opened(tmp_path)) == ["b", "c", "d", "e"]
+
+
+def test_marks_of_another_file_are_not_believed(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    entries = put(spool, "a", "b")
+    spool.settle(entries[:1])
+    spool.close()
+    (marks,) = files(tmp_path, "*.done")
+    content = bytearray(marks.read_bytes())
+    content[10] ^= 1  # within the id
+    marks.write_bytes(content)
+    assert loaded(opened(tmp_path)) == ["a", "b"]
+
+
+def test_a_foreign_file_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "lane-0").mkdir()
+    foreign = tmp_path / "lane-0" / "0000000007.events"
+    foreign.write_bytes(b"something else, of somebody else")
+    spool = opened(tmp_path)
+    assert (loaded(spool), spool.unreadable) == ([], 1)
+    put(spool, "a")
+    spool.close()
+    assert foreign.read_bytes() == b"something else, of somebody else"
+
+
+def test_two_processes_have_a_lane_each(tmp_path: Path) -> None:
+    first, second = opened(tmp_path), opened(tmp_path)
+    put(first, "a")
+    put(second, "b")
+    assert [path.parent.name for path in files(tmp_path)] == ["lane-0", "lane-1"]
+    first.close()
+    second.close()
+
+
+def test_what_dead_processes_left_in_other_lanes_is_taken_over(tmp_path: Path) -> None:
+    spools = [opened(tmp_path) for _ in range(3)]
+    for number, spool in enumerate(spools):
+        entries = put(spool, f"a{number}", f"b{number}")
+        spool.settle(entries[:1])
+    for spool in spools[1:]:
+        spool.close()
+    third = opened(tmp_path)
+    assert sorted(loaded(third)) == ["b1", "b2"], "and nothing of the lane whose process lives"
+    assert [path.parent.name for path in files(tmp_path)] == ["lane-0", "lane-1", "lane-1"]
+    third.close()
+    spools[0].close()
+
+
+DIES = """
+import os, sys
+from itertools import count
+from tributary_client.entry import Entry
+from tributary_client.spool import Spool, Spooling
+spool = Spool(Spooling(sys.argv[1]), count(1).__next__)
+for number in range(100):
+    spool.append(Entry(f"event-{number}".encode()), hold=True)
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_killed_process_leaves_its_events_and_its_lane(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", DIES, str(tmp_path)], check=False)
+    assert done.returncode == -9
+    spool = opened(tmp_path)
+    assert loaded(spool) == [f"event-{number}" for number in range(100)]
+    assert spool.unreadable == 0
+    spool.close()
+    assert [path.parent.name for path in files(tmp_path)] == ["lane-0"]
+
+
+def test_a_disk_that_takes_no_more_is_said_and_costs_nothing_that_was_taken(tmp_path: Path) -> None:
+    spool = opened(tmp_path, segment_bytes=100_000, max_bytes=1_000_000)
+    put(spool, "a")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+    try:
+        assert not spool.append(Entry(b"x" * 5_000), hold=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    put(spool, "b")
+    spool.close()
+    assert loaded(opened(tmp_path)) == ["a", "b"]
+
+
+def test_a_directory_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpoolError, match="file"):
+        opened(tmp_path / "file")
+
+
+def test_a_spool_too_small_for_two_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="twice"):
+        Spooling(tmp_path, max_bytes=10, segment_bytes=6)
