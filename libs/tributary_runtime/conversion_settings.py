@@ -112,7 +112,7 @@ class ConversionDefinition(Declared):
     """Per currency, at most one range each; a currency without one has no limits."""
 
     velocity: OwnVelocityLimits = OwnVelocityLimits()
-    """What differs from the workspace's limits on bursts. No effect in this release: none is looked for."""
+    """What differs from the workspace's limits on bursts."""
 
     def expected_amount(self, currency: str) -> ExpectedAmount | None:
         """Returns the range expected in a currency, if one is declared."""

@@ -96,6 +96,22 @@ class ReloadOutcome(StrEnum):
     REFUSED = "refused"
 
 
+class HumanCheckOutcome(StrEnum):
+    """What a provider said of a human-check token."""
+
+    HUMAN = "human"
+    BOT = "bot"
+    UNKNOWN = "unknown"
+
+
+class VelocityOutcome(StrEnum):
+    """What came of counting one conversion."""
+
+    PASSED = "passed"
+    EXCEEDED = "exceeded"
+    UNANSWERED = "unanswered"
+
+
 RPC_METHODS = DeclaredSet("rpc_methods")
 """Full method names; filled from the servicers' rules at start."""
 
@@ -127,6 +143,15 @@ READY = gauge("tributary.process.ready", "1", "1 while every guard passes, 0 whi
 EVENTS = counter("tributary.ingestion.events", "{event}", "Events decided on, by verdict.", verdict=Verdict)
 REQUEST_EVENTS = histogram("tributary.ingestion.request_events", "{event}", "Events in one request.", SIZES)
 WARNINGS = counter("tributary.ingestion.warnings", "{warning}", "Warnings told about events that were accepted.")
+HUMAN_CHECKS = counter(
+    "tributary.ingestion.human_checks", "{token}", "Human-check tokens asked for, by answer.", outcome=HumanCheckOutcome
+)
+VELOCITY_CHECKS = counter(
+    "tributary.ingestion.velocity_checks",
+    "{conversion}",
+    "Conversions held against the limits of their senders; unanswered ones passed.",
+    outcome=VelocityOutcome,
+)
 
 # -- dedup ------------------------------------------------------------------------------------------------------------
 COMMIT_EVENTS = histogram("tributary.admission.commit_events", "{event}", "Events in one group commit.", SIZES)

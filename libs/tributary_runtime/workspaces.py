@@ -160,11 +160,11 @@ class Workspace(Declared):
     """touchpoint, conversion: kinds of event that are REJECTED without a session id, whoever observed them."""
 
     velocity: VelocityLimits = VelocityLimits()
-    """From how many conversions on they are a burst, and quarantined. No effect in this release: none is."""
+    """From how many conversions on they are a burst, and quarantined."""
 
     human_checks: tuple[HumanCheckProvider, ...] = ()
-    """Who verifies human-check tokens. No effect in this release: a token counts as unknown, a verdict that the caller
-    sends counts."""
+    """Who verifies human-check tokens; a token of anybody else counts as unknown. A verdict that the caller sends
+    counts as it is."""
 
     bot_addresses: BotAddresses = BotAddresses()
     """Client addresses that belong to no browser: what a browser or an app was seen with from there is quarantined."""

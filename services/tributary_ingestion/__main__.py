@@ -3,8 +3,12 @@
 import gc
 from contextlib import AsyncExitStack
 
+import httpx
+
 from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceStub
 from tributary_ingestion.admission import Admission
+from tributary_ingestion.fraud import Fraud
+from tributary_ingestion.human_checks import HumanChecks
 from tributary_ingestion.match_keys import Sealing
 from tributary_ingestion.servicer import IngestionServicer
 from tributary_ingestion.settings import IngestionSettings
@@ -19,6 +23,7 @@ from tributary_runtime.streams import StreamLimits
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.data_keys import LazyDataKeys
+from tributary_storage.redis.velocity import Velocity
 
 
 async def main(settings: IngestionSettings) -> None:
@@ -33,12 +38,16 @@ async def main(settings: IngestionSettings) -> None:
         state = await closing.enter_async_context(
             connect(settings.state_url.get_secret_value(), name="ingestion-state", timeout_seconds=2.0)
         )
+        http = await closing.enter_async_context(httpx.AsyncClient(timeout=None))  # noqa: S113 - calls have their own
+        velocity = Velocity(state)
+        fraud = Fraud(velocity, HumanChecks(http, clock), clock, settings.ingestion_velocity_timeout_seconds)
         sealing = Sealing(LazyDataKeys(state).open, clock)
         admission = Admission(DedupServiceStub(channel), settings.ingestion_dedup_deadline_seconds)
         await serve(
             settings,
             IngestionServicer(
                 RulesBook(workspaces, addresses),
+                fraud,
                 sealing,
                 admission,
                 clock,

@@ -4,7 +4,7 @@ This is the hot path: it runs for every event, so it reads few fields, each once
 The one rule: nothing here waits. What an event means is decided by the domain; whether it exists, by dedup.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
@@ -20,20 +20,23 @@ from tributary_domain.bots import (
     judge_user_agent,
 )
 from tributary_domain.business_keys import NO_KEY, BusinessKey, business_key, has_business_key
-from tributary_domain.channel import click_ids_of
+from tributary_domain.channel import VISIT, Touch, click_ids_of
 from tributary_domain.conversion import SourceRank
 from tributary_domain.event_times import MICROS, clock_correction, read_micros
+from tributary_domain.human_check import PROVIDERS
 from tributary_domain.identifiers import Identity
 from tributary_domain.ids import derived_event_id, event_digest
 from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.urls import NO_URL, read_referrer, read_url
+from tributary_domain.velocity import Count
 from tributary_ingestion.admitted import join
+from tributary_ingestion.human_checks import TOKEN_LIFE_MICROS, Token
 from tributary_ingestion.match_keys import PlainMatchKeys, match_keys_of
 from tributary_ingestion.reasons import to_messages
 from tributary_ingestion.redaction import redact, redacted_url
 from tributary_ingestion.sealing import refused_rest, strip
-from tributary_ingestion.touches import touch_of
+from tributary_ingestion.touches import set_click_ids, touch_of
 from tributary_ingestion.workspace_rules import WorkspaceRules
 
 _ACCEPTED: Final = verdict_pb2.VERDICT_ACCEPTED
@@ -96,6 +99,10 @@ class Packed(NamedTuple):
     """A serialised `AdmittedEvent`, without its sealed match keys."""
     match_keys: PlainMatchKeys | None = None
     """What is still to be sealed."""
+    counts: Sequence[Count] = ()
+    """Senders of a conversion that are still to be held against their limits."""
+    token: Token | None = None
+    """A human-check token that is still to be verified."""
 
 
 def take_all(events: Iterable[Event], rules: WorkspaceRules, receive_micros: int, *, backfill: bool) -> list[Packed]:
@@ -171,6 +178,16 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     match_keys = None
     if rules.wrapping_keys and identity.tokens:
         match_keys = match_keys_of(event, readings, rules.workspace_id, identity.tokens[0])
+    counts: Sequence[Count] = ()
+    if kind == "conversion" and not (backfill or suspicions or event.traffic in _NEVER_COUNTED):
+        own_address = address_token if is_persons_own(observer, is_touchpoint) else ""
+        clicks = click_ids_of(Touch(VISIT, page, click_ids=set_click_ids(readings)))
+        member = key.order_digest or digest
+        millis = event.event_time.seconds * 1_000 + event.event_time.nanos // 1_000_000
+        counts = rules.velocity.counts(event.conversion.name, member, millis, identity.tokens, own_address, clicks)
+    token = None
+    if texts.HUMAN_CHECK in readings and readings[texts.HUMAN_CHECK][1] and not (backfill or event.human_check.verdict):
+        token = _token(event, client_ip if is_persons_own(observer, is_touchpoint) else "", receive_micros)
     strip(event, readings, page, referrer)
     learned = AdmittedEvent(
         verdict=verdict,
@@ -193,7 +210,14 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
         learned.clock_correction_micros = correction
     clicks = click_ids_of(touch) if touch is not None else _NO_CLICKS
     admitted = join(event, learned, evidence, clicks)
-    return Packed(event_id, verdict, reasons, digest, payload_digest, key, rank, admitted, match_keys)
+    return Packed(event_id, verdict, reasons, digest, payload_digest, key, rank, admitted, match_keys, counts, token)
+
+
+def _token(event: Event, remote_ip: str, receive_micros: int) -> Token:
+    check = event.human_check
+    provider = PROVIDERS[check.provider] if 0 <= check.provider < len(PROVIDERS) else None
+    event_micros = event.event_time.seconds * MICROS + event.event_time.nanos // 1_000
+    return Token(provider, check.token, remote_ip, receive_micros - event_micros > TOKEN_LIFE_MICROS)
 
 
 def _refuse(

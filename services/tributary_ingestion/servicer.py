@@ -16,6 +16,7 @@ from tributary.ingestion.v1.ingestion_service_pb2 import (
 from tributary_ingestion import intake, verdicts
 from tributary_ingestion.admission import Admission
 from tributary_ingestion.caller_events import Sender, pack
+from tributary_ingestion.fraud import Fraud
 from tributary_ingestion.match_keys import Sealing
 from tributary_ingestion.verdicts import Answers
 from tributary_ingestion.workspace_rules import RulesBook
@@ -44,6 +45,7 @@ class IngestionServicer:
 
     Args:
         rules: Of every workspace.
+        fraud: Asks the counters of bursts and the providers of human checks.
         sealing: Seals match keys.
         admission: The way to dedup.
         clock: When calls come.
@@ -56,12 +58,14 @@ class IngestionServicer:
     def __init__(
         self,
         rules: RulesBook,
+        fraud: Fraud,
         sealing: Sealing,
         admission: Admission,
         clock: Clock,
         stream_limits: StreamLimits = _LIMITS,
     ) -> None:
         self._rules = rules
+        self._fraud = fraud
         self._sealing = sealing
         self._admission = admission
         self._clock = clock
@@ -115,10 +119,13 @@ class IngestionServicer:
         if request.backfill:
             caller.require(Scope.BACKFILL)
         rules = self._rules.of(caller.workspace_id)
-        packed = intake.take_all(request.events, rules, receive_micros, backfill=request.backfill)
+        packed: Sequence[intake.Packed] = intake.take_all(
+            request.events, rules, receive_micros, backfill=request.backfill
+        )
         if request.validate_only:
             answers = verdicts.validated(packed)
         else:
+            packed = await self._fraud.judge(packed, rules)
             sender = Sender(caller.workspace_id, caller.key_id, request.backfill, current_traceparent())
             sealed = await self._sealing.seal(packed, rules)
             outcomes = await self._admission.admit(pack(sender, receive_micros, sealed), remaining_seconds)

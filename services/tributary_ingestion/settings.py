@@ -15,6 +15,9 @@ class IngestionSettings(ServiceSettings, WithWorkspaces, WithDedup, WithStateSto
     ingestion_dedup_deadline_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How long dedup may take over one call; less if the caller waits less."""
 
+    ingestion_velocity_timeout_seconds: Annotated[float, Field(gt=0, le=5)] = 0.25
+    """How long the counters of bursts may take; then conversions pass uncounted."""
+
     ingestion_stream_batches: Annotated[int, Field(ge=1, le=1024)] = 8
     """Batches of one stream that are worked on at once; further ones are not read."""
 

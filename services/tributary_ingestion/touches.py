@@ -16,19 +16,24 @@ def touch_of(event: Event, readings: texts.Readings, page: Url, referrer: Url) -
     """Returns what is known of a touchpoint."""
     touchpoint = event.touchpoint
     utm = readings.get(texts.UTM)
-    clicks = readings.get(texts.CLICK_IDS)
     return Touch(
         touchpoint.kind if touchpoint.kind in _KINDS else VISIT,
         page,
         referrer,
         utm[0] if utm is not None else (),
-        {name: value for name, value in zip(texts.CLICK_IDS.names, clicks[0], strict=True) if value}
-        if clicks is not None
-        else _NONE,
+        set_click_ids(readings),
         _ad(touchpoint) if texts.AD in readings else _NO_AD,
         touchpoint.landing if touchpoint.HasField("landing") else None,
         readings[texts.TOUCHPOINT][0][1],
     )
+
+
+def set_click_ids(readings: texts.Readings) -> dict[str, str]:
+    """Returns the click ids of an event that are set, by family. Shared where there are none: never changed."""
+    clicks = readings.get(texts.CLICK_IDS)
+    if clicks is None:
+        return _NONE
+    return {name: value for name, value in zip(texts.CLICK_IDS.names, clicks[0], strict=True) if value}
 
 
 def _ad(touchpoint: Touchpoint) -> Ad:

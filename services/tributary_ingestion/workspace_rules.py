@@ -4,20 +4,25 @@ The one rule: rules belong to exactly one reading of `workspaces.yaml`; after a 
 all of the old one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
+from tributary_domain import velocity
 from tributary_domain.addresses import NO_ADDRESSES, AddressBook, read_address
 from tributary_domain.channel import ChannelClassifier
 from tributary_domain.event_times import MICROS, AcceptWindow
+from tributary_domain.human_check import ENDPOINTS, Provider
 from tributary_domain.identifiers import Identification
 from tributary_domain.ids import REDACTED_PREFIX
 from tributary_domain.payloads import Digester, content_digester, payload_digester
 from tributary_domain.validation import Expectations
+from tributary_domain.velocity import VelocityRules
+from tributary_ingestion.human_checks import Verifier
 from tributary_runtime.address_lists import AddressLists
+from tributary_runtime.door_settings import VelocityLimit
 from tributary_runtime.workspace_channels import channels_of
 from tributary_runtime.workspaces import Workspace
 from tributary_runtime.workspaces_file import WorkspacesFile
@@ -45,6 +50,8 @@ class WorkspaceRules:
     judge_address: Callable[[str], tuple[str, str]]
     """Client address -> (16 hexadecimal digits, keyed, that stand for it or, of IPv6, its /64; the list it is on). Both
     are empty for what is no address."""
+    velocity: VelocityRules
+    verifiers: Mapping[Provider, Verifier]
     redaction_token: Callable[[str], str]
     """Id that is somebody's e-mail address -> what stands for it, keyed."""
 
@@ -112,6 +119,8 @@ def compile_rules(workspace: Workspace, addresses: AddressBook = NO_ADDRESSES) -
         workspace.wrapping_keys,
         workspace.retention.match_key_days * 86_400,
         _address_judge(_key(pepper, b"trb address key"), addresses),
+        VelocityRules(_key(pepper, b"trb velocity key"), *_velocity_limits(workspace)),
+        _verifiers(workspace),
         _redaction_tokens(_key(pepper, b"trb redact key")),
     )
 
@@ -134,6 +143,40 @@ def _address_judge(key: bytes, addresses: AddressBook) -> Callable[[str], tuple[
         return hashed.hexdigest(), addresses.find(address)
 
     return judge
+
+
+def _velocity_limits(workspace: Workspace) -> tuple[velocity.Limits, dict[str, velocity.Limits]]:
+    """Returns the limits of every name, and those of the names that have their own."""
+    default = workspace.velocity
+    by_name = {}
+    for definition in workspace.conversions:
+        own = definition.velocity
+        if own.identifier or own.address or own.click_id:
+            by_name[definition.name] = velocity.Limits(
+                _limit(own.identifier or default.identifier),
+                _limit(own.address or default.address),
+                _limit(own.click_id or default.click_id),
+            )
+    limits = velocity.Limits(_limit(default.identifier), _limit(default.address), _limit(default.click_id))
+    return limits, by_name
+
+
+def _limit(declared: VelocityLimit) -> velocity.Limit:
+    return velocity.Limit(declared.at_most, declared.window_hours * 3_600_000)
+
+
+def _verifiers(workspace: Workspace) -> dict[Provider, Verifier]:
+    found = {}
+    for declared in workspace.human_checks:
+        provider = Provider(declared.type.value)
+        found[provider] = Verifier(
+            provider,
+            declared.endpoint or ENDPOINTS[provider],
+            declared.secret.reveal(),
+            declared.minimum_score_percent,
+            declared.timeout_milliseconds / 1_000,
+        )
+    return found
 
 
 def _redaction_tokens(key: bytes) -> Callable[[str], str]:

@@ -14,6 +14,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{p3}:journey:<person key>`            | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:click:<workspace>|<number>`      | string | longest send window        | attribution |
 | state | `trb:{p3}:data-key:<workspace>|<name>`     | string | life of match keys         | ingestion   |
+| state | `trb:{p3}:velocity:<digest>`               | zset   | its window                 | ingestion   |
 | state | `trb:{c3}:conversion:<ws>|<conversion id>` | hash   | lookback + order window    | attribution |
 | state | `trb:{c3}:conversions`                     | stream | replay horizon             | attribution |
 | state | `trb:{c3}:dead:<group>`                    | stream | 30 days                    | its group   |
@@ -103,6 +104,11 @@ def click(shard: int, number: str) -> str:
 def data_key(shard: int, name: str) -> str:
     """Returns the wrapped key that seals the match keys of one identity token (workspace included in the name)."""
     return f"trb:{{p{shard}}}:data-key:{name}"
+
+
+def velocity(shard: int, digest: str) -> str:
+    """Returns the counter of one sender's conversions of one name (workspace included in the digest)."""
+    return f"trb:{{p{shard}}}:velocity:{digest}"
 
 
 def conversion(shard: int, conversion_id: str) -> str:

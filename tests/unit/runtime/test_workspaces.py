@@ -81,8 +81,6 @@ def declared_settings() -> dict[str, str]:
 READ_BY_THE_MODEL = {"effective_from", "maximum", "path_after_conversion"}
 """Through a method, or under another name."""
 PARTS_OF_THOSE = {"regions", "granted"}
-PARTS_OF_THOSE |= {"at_most", "window_hours", "identifier", "address", "click_id"}
-PARTS_OF_THOSE |= {"endpoint", "minimum_score_percent", "timeout_milliseconds"}
 PARTS_OF_THOSE |= {"mappings", "source_destinations", "account_id", "campaign_id", "valid_from", "valid_through"}
 """Keys inside a setting that has no effect, which says so for them."""
 SAYS_NO_EFFECT = {name for name, about in declared_settings().items() if NO_EFFECT in about.lower()}
@@ -94,7 +92,7 @@ def test_settings_without_effect_are_those_we_know() -> None:
     expected |= {"customer_ids_per_person", "identifiers_per_type", "flagged_cluster_size", "refused_cluster_size"}
     expected |= {"shared_device_customers", "shared_device_days", "consent_defaults"}
     expected |= {"events_per_second", "bytes_per_second", "live_percent"}
-    expected |= {"velocity", "human_checks", "spend", "due_days", "own_creators"}
+    expected |= {"spend", "due_days", "own_creators"}
     expected |= {"pending_value_hours", "unmatched_adjustment_days", "renewals", "journey_days"}
     expected |= {"person_event_months", "ledger_years", "erasure"}
     assert expected == SAYS_NO_EFFECT

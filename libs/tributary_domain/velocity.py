@@ -1,0 +1,127 @@
+"""Bursts: of whom a conversion is counted, and from how many on it is suspicious.
+
+A conversion counts for each of its identity tokens, for the address that a browser or an app was seen with, and for
+each click id that is unique to one click. The one rule: what is counted is the order, or the event where there is none.
+A retry, or the same order from browser and backend, counts once.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+from tributary_domain.reasons import Reason, ReasonCode
+
+_UNIQUE: Final = (
+    "gclid dclid fbclid msclkid ttclid li_fat_id twclid epik sc_cid rdt_cid irclickid yclid awc cjevent ran_site_id "
+    "sscid tblci dicbo qclid vmcid"
+)
+UNIQUE_CLICK_IDS: Final = frozenset(_UNIQUE.split())
+"""Families whose every click has an id of its own; the others name a campaign, a mail or an aggregate of clicks."""
+
+COUNTER_BYTES: Final = 16
+MEMBER_BYTES: Final = 8
+
+_MESSAGE: Final = "More conversions of this name than the workspace expects of one sender; it waits for a release."
+OF_IDENTIFIER: Final = Reason(ReasonCode.VELOCITY, "identifiers", _MESSAGE)
+OF_ADDRESS: Final = Reason(ReasonCode.VELOCITY, "context.client_ip", _MESSAGE)
+OF_CLICK_ID: Final = Reason(ReasonCode.VELOCITY, "click_ids", _MESSAGE)
+
+
+class Limit(NamedTuple):
+    """How many conversions one sender may have in a sliding window."""
+
+    at_most: int
+    """0: no limit."""
+    window_millis: int
+
+
+class Limits(NamedTuple):
+    """The limits of one conversion name."""
+
+    identifier: Limit = Limit(5, 3_600_000)
+    address: Limit = Limit(20, 3_600_000)
+    click_id: Limit = Limit(3, 86_400_000)
+
+
+class Count(NamedTuple):
+    """One sender of one conversion: to be counted, and held against its limit."""
+
+    counter: bytes
+    """Stands for workspace, conversion name and sender; keyed, so that it tells nobody who it is."""
+    member: bytes
+    """Stands for what is counted once."""
+    limit: Limit
+    happened_millis: int
+    """The windows are of this time: what was held back for hours, and comes at once, is no burst."""
+    reason: Reason
+    """Why the conversion is suspicious beyond it."""
+
+
+class VelocityRules:
+    """The limits of one workspace.
+
+    Args:
+        key: Of the workspace; makes counters unguessable.
+        default: For every name that has none of its own.
+        by_name: Conversion name -> its limits.
+    """
+
+    __slots__ = ("_by_name", "_default", "_state")
+
+    def __init__(self, key: bytes, default: Limits = Limits(), by_name: Mapping[str, Limits] | None = None) -> None:  # noqa: B008 - a tuple
+        self._state = blake2b(digest_size=COUNTER_BYTES, key=key)
+        self._default = default
+        self._by_name = by_name or {}
+
+    def counts(
+        self,
+        name: str,
+        member: bytes,
+        happened_millis: int,
+        tokens: Iterable[str],
+        address_token: str,
+        click_ids: Mapping[str, str],
+    ) -> Sequence[Count]:
+        """Returns what is to be counted of one conversion.
+
+        Args:
+            name: The conversion's name.
+            member: Its order digest, else its event digest.
+            happened_millis: Its event time.
+            tokens: Its identity tokens.
+            address_token: Of the address that a browser or an app was seen with; empty for none.
+            click_ids: Family to value.
+        """
+        limits = self._by_name.get(name, self._default)
+        member = member[:MEMBER_BYTES]
+        found: list[Count] = []
+        if limits.identifier.at_most:
+            counter = self._counters(name, "identifier")
+            found.extend(
+                Count(counter(token), member, limits.identifier, happened_millis, OF_IDENTIFIER) for token in tokens
+            )
+        if address_token and limits.address.at_most:
+            found.append(
+                Count(
+                    self._counters(name, "address")(address_token), member, limits.address, happened_millis, OF_ADDRESS
+                )
+            )
+        if click_ids and limits.click_id.at_most:
+            counter = self._counters(name, "click")
+            found.extend(
+                Count(counter(f"{family}:{value}"), member, limits.click_id, happened_millis, OF_CLICK_ID)
+                for family, value in click_ids.items()
+                if family in UNIQUE_CLICK_IDS
+            )
+        return found
+
+    def _counters(self, name: str, kind: str) -> Callable[[str], bytes]:
+        state = self._state.copy()
+        state.update(f"{len(name)}:{name}{kind}:".encode())
+
+        def counter(sender: str) -> bytes:
+            own = state.copy()
+            own.update(sender.encode())
+            return own.digest()
+
+        return counter

@@ -1,0 +1,24 @@
+-- Counts conversions per sender in sliding windows, and says which would be one too many.
+-- KEYS    one counter per count, a key may come twice; one hash tag
+-- ARGV    per key: what is counted once, the most in a window, its length and when it happened, both in milliseconds
+-- Answer  per key 1 where it would be one too many, which is then not counted, else 0
+-- Cost    O(log size) per key; a counter holds 64 + 16 limits at most. A second run counts nothing again.
+-- Windows are of the time it happened: what was held back for hours and comes at once is no burst. A counter lives as long
+-- as its window from its newest conversion on; a sender of whom more is held loses the oldest.
+local exceeded = {}
+for at, key in ipairs(KEYS) do
+  local member, limit, window = ARGV[4 * at - 3], tonumber(ARGV[4 * at - 2]), tonumber(ARGV[4 * at - 1])
+  local happened = tonumber(ARGV[4 * at])
+  exceeded[at] = 0
+  if not redis.call('ZSCORE', key, member) then
+    local from, to = string.format('(%.0f', happened - window), string.format('(%.0f', happened + window)
+    if redis.call('ZCOUNT', key, from, to) >= limit then
+      exceeded[at] = 1
+    else
+      redis.call('ZADD', key, string.format('%.0f', happened), member)
+      redis.call('ZREMRANGEBYRANK', key, 0, -(65 + 16 * limit))
+      redis.call('PEXPIRE', key, window)
+    end
+  end
+end
+return exceeded

@@ -1,0 +1,154 @@
+"""Verifies human-check tokens with their providers, over HTTP.
+
+The one rule: fails open. A provider that is down, slow, or answers nonsense makes nobody guilty, and holds no call up
+for longer than its time-out; after a few failures in a row it is left alone for a while. A token can be verified once,
+so that what came of one is kept, and asked for once by all who carry it.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+import httpx
+import structlog
+
+from tributary_domain.human_check import Checked, HumanVerdict, Provider, read_answer
+from tributary_runtime import metrics
+from tributary_runtime.clock import Clock
+
+log = structlog.get_logger(__name__)
+
+TOKEN_LIFE_MICROS: Final = 120 * 1_000_000
+"""The shortest life of a provider's tokens: reCAPTCHA's."""
+_KEPT: Final = 20_000
+_KEPT_SECONDS: Final = 600.0
+_FAILURES: Final = 5
+_REST_SECONDS: Final = 10.0
+_ANSWER_BYTES: Final = 65_536
+_AT_ONCE: Final = 64
+_UNKNOWN: Final = Checked(HumanVerdict.UNKNOWN)
+_METRICS: Final = {
+    HumanVerdict.HUMAN: metrics.HumanCheckOutcome.HUMAN,
+    HumanVerdict.BOT: metrics.HumanCheckOutcome.BOT,
+    HumanVerdict.UNKNOWN: metrics.HumanCheckOutcome.UNKNOWN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """Where and how the tokens of one provider are verified."""
+
+    provider: Provider
+    endpoint: str
+    secret: str
+    minimum_score_percent: int = 50
+    timeout_seconds: float = 0.8
+
+
+class Token(NamedTuple):
+    """A token that an event carries."""
+
+    provider: Provider | None
+    """Unset: of no provider known here."""
+    text: str
+    remote_ip: str
+    """The person's; empty where it is not known."""
+    is_late: bool
+    """Whether the event is older than a token lives."""
+
+
+class _Rest:
+    """Leaves a provider alone that has failed several times in a row."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.until = 0.0
+
+
+class HumanChecks:
+    """Verifies tokens.
+
+    Args:
+        http: The client; its time-outs do not matter, ours are shorter.
+        clock: Ages what is kept.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, clock: Clock) -> None:
+        self._http = http
+        self._clock = clock
+        self._kept: dict[bytes, tuple[float, Checked]] = {}
+        self._asked: dict[bytes, asyncio.Task[Checked]] = {}
+        self._rests: dict[tuple[str, str], _Rest] = {}
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def verify(self, tokens: Sequence[Token], verifiers: Mapping[Provider, Verifier]) -> list[Checked]:
+        """Returns what came of each token; takes no longer than the longest time-out of its providers."""
+        return await asyncio.gather(*[self._verify(token, verifiers) for token in tokens])
+
+    async def _verify(self, token: Token, verifiers: Mapping[Provider, Verifier]) -> Checked:
+        verifier = verifiers.get(token.provider) if token.provider is not None else None
+        if verifier is None:
+            return _UNKNOWN
+        name = blake2b(f"{verifier.endpoint} {verifier.secret} {token.text}".encode(), digest_size=16).digest()
+        kept = self._kept.get(name)
+        if kept is not None and self._clock.monotonic_seconds() - kept[0] < _KEPT_SECONDS:
+            return kept[1]
+        asked = self._asked.get(name)
+        if asked is None:
+            asked = self._asked[name] = asyncio.create_task(self._ask(verifier, token, name))
+            asked.add_done_callback(lambda _: self._asked.pop(name, None))
+        # Shielded: another call may wait for the same answer when this one's caller has left.
+        return await asyncio.shield(asked)
+
+    async def _ask(self, verifier: Verifier, token: Token, name: bytes) -> Checked:
+        rest = self._rests.setdefault((verifier.endpoint, verifier.secret), _Rest())
+        checked = _UNKNOWN
+        if self._clock.monotonic_seconds() >= rest.until:
+            checked = await self._post(verifier, token)
+            if checked.verdict is HumanVerdict.UNKNOWN and checked.fault != "late":
+                rest.failures += 1
+                if rest.failures >= _FAILURES:
+                    rest.failures, rest.until = 0, self._clock.monotonic_seconds() + _REST_SECONDS
+                log.warning("human_check_unanswered", provider=verifier.provider.value, fault=checked.fault)
+            else:
+                rest.failures = 0
+        metrics.HUMAN_CHECKS.add(1, outcome=_METRICS[checked.verdict])
+        if checked.verdict is not HumanVerdict.UNKNOWN:
+            if len(self._kept) >= _KEPT:
+                for oldest in list(self._kept)[: _KEPT // 10]:
+                    del self._kept[oldest]
+            self._kept[name] = self._clock.monotonic_seconds(), checked
+        return checked
+
+    async def _post(self, verifier: Verifier, token: Token) -> Checked:
+        form = {"secret": verifier.secret, "response": token.text}
+        if token.remote_ip:
+            form["remoteip"] = token.remote_ip
+        try:
+            async with (
+                asyncio.timeout(verifier.timeout_seconds),
+                self._slots,
+                self._http.stream("POST", verifier.endpoint, data=form, follow_redirects=False) as response,
+            ):
+                body = b""
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > _ANSWER_BYTES:
+                        return Checked(HumanVerdict.UNKNOWN, fault="too_long")
+                if response.status_code != httpx.codes.OK:
+                    return Checked(HumanVerdict.UNKNOWN, fault=f"status_{response.status_code}")
+        except TimeoutError:
+            return Checked(HumanVerdict.UNKNOWN, fault="timeout")
+        except httpx.HTTPError as error:
+            return Checked(HumanVerdict.UNKNOWN, fault=type(error).__name__)
+        return read_answer(verifier.provider, _json(body), verifier.minimum_score_percent, is_late=token.is_late)
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

@@ -1,0 +1,235 @@
+"""Tokens are verified over real HTTP; a provider that is down, slow or wrong makes nobody guilty."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from time import perf_counter
+
+import httpx
+import pytest
+import redis.asyncio
+
+from tests.support.eventually import eventually_async
+from tests.support.human_checks import SECRET, FakeProvider, running_provider
+from tests.support.ports import free_port
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.event.v1 import verdict_pb2
+from tributary.event.v1.event_pb2 import Event
+from tributary_domain.human_check import Checked, HumanVerdict, Provider
+from tributary_ingestion.fraud import Fraud
+from tributary_ingestion.human_checks import HumanChecks, Token, Verifier
+from tributary_ingestion.intake import Packed, take_all
+from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.redis.velocity import Velocity
+
+NOW = 1_795_000_000_000_000
+BROWSER = "Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+HUMAN, BOT, UNKNOWN = HumanVerdict.HUMAN, HumanVerdict.BOT, HumanVerdict.UNKNOWN
+ACCEPTED, QUARANTINED = verdict_pb2.VERDICT_ACCEPTED, verdict_pb2.VERDICT_QUARANTINED
+GRACE_SECONDS = 1.0
+"""What a busy machine may add to a time-out."""
+
+
+@pytest.fixture
+def provider() -> Iterator[FakeProvider]:
+    with running_provider() as running:
+        yield running
+
+
+@pytest.fixture
+async def checks() -> AsyncIterator[HumanChecks]:
+    async with httpx.AsyncClient() as client:
+        yield HumanChecks(client, SystemClock())
+
+
+def verifiers(provider: FakeProvider, **own: float) -> dict[Provider, Verifier]:
+    return {
+        kind: Verifier(kind, provider.endpoint, SECRET, **own)  # type: ignore[arg-type]
+        for kind in Provider
+    }
+
+
+def token(text: str, provider: Provider | None = Provider.TURNSTILE, ip: str = "", *, is_late: bool = False) -> Token:
+    return Token(provider, text, ip, is_late)
+
+
+@pytest.mark.parametrize("kind", list(Provider))
+async def test_a_token_is_verified_as_its_provider_wants_it(
+    kind: Provider, provider: FakeProvider, checks: HumanChecks
+) -> None:
+    found = await checks.verify(
+        [token("good-1", kind, "203.0.113.7"), token("bad", kind), token("good-2", kind)], verifiers(provider)
+    )
+    assert [one.verdict for one in found] == [HUMAN, BOT, HUMAN]
+    assert {"secret": SECRET, "response": "good-1", "remoteip": "203.0.113.7"} in provider.forms
+    assert {"secret": SECRET, "response": "good-2"} in provider.forms
+
+
+async def test_a_token_is_asked_for_once_by_all_who_carry_it(provider: FakeProvider, checks: HumanChecks) -> None:
+    own = verifiers(provider)
+    at_once = await checks.verify([token("good")] * 5, own)
+    later = await checks.verify([token("good")], own)
+    assert [one.verdict for one in at_once + later] == [HUMAN] * 6, "a second question would answer: duplicate"
+    assert len(provider.forms) == 1
+
+
+async def test_a_token_that_another_has_spent_is_refused_unless_it_expired_on_the_way(
+    provider: FakeProvider, checks: HumanChecks
+) -> None:
+    provider.used |= {"good-1", "good-2"}
+    found = await checks.verify([token("good-1"), token("good-2", is_late=True)], verifiers(provider))
+    assert [one.verdict for one in found] == [BOT, UNKNOWN]
+
+
+async def test_a_score_below_the_limit_fails(provider: FakeProvider, checks: HumanChecks) -> None:
+    provider.scores |= {"good-1": 0.3, "good-2": 0.7}
+    own = verifiers(provider, minimum_score_percent=60)
+    found = await checks.verify([token("good-1", Provider.RECAPTCHA), token("good-2", Provider.RECAPTCHA)], own)
+    assert found == [Checked(BOT, 30), Checked(HUMAN, 70)]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(500, b"{}", id="an error"),
+        pytest.param(429, b'{"success": false}', id="too many questions"),
+        pytest.param(302, b"", id="elsewhere"),
+        pytest.param(200, b"<html>maintenance</html>", id="a page"),
+        pytest.param(200, b'{"success": "yes"}', id="another type"),
+        pytest.param(200, b"[" * 60_000, id="nested without end"),
+        pytest.param(200, b'{"success": true, "x": "' + b"x" * 100_000 + b'"}', id="endless"),
+        pytest.param(200, b'{"success": false, "error-codes": ["invalid-input-secret"]}', id="our secret is wrong"),
+    ],
+)
+async def test_an_answer_that_says_nothing_of_the_token_makes_nobody_guilty(
+    status: int, body: bytes, provider: FakeProvider, checks: HumanChecks
+) -> None:
+    provider.raw = status, body
+    (found,) = await checks.verify([token("bad")], verifiers(provider))
+    assert found.verdict is UNKNOWN
+    provider.raw = None
+    (again,) = await checks.verify([token("bad")], verifiers(provider))
+    assert again.verdict is BOT, "what is unknown is not kept"
+
+
+async def test_a_provider_that_is_slow_is_not_waited_for_longer_than_its_time_out(
+    provider: FakeProvider, checks: HumanChecks
+) -> None:
+    provider.release.clear()
+    started = perf_counter()
+    found = await checks.verify([token(f"good-{n}") for n in range(200)], verifiers(provider, timeout_seconds=0.2))
+    assert {one.verdict for one in found} == {UNKNOWN}
+    assert perf_counter() - started < 0.2 + GRACE_SECONDS
+
+
+async def test_a_provider_that_is_down_is_soon_left_alone_and_asked_again_later(
+    provider: FakeProvider, checks: HumanChecks
+) -> None:
+    provider.raw = 503, b""
+    own = verifiers(provider)
+    for number in range(20):
+        assert (await checks.verify([token(f"good-{number}")], own))[0].verdict is UNKNOWN
+    assert len(provider.forms) == 5
+
+
+async def test_nobody_listens(checks: HumanChecks) -> None:
+    nobody = Verifier(Provider.TURNSTILE, f"http://127.0.0.1:{free_port()}/", SECRET)
+    (found,) = await checks.verify([token("good")], {Provider.TURNSTILE: nobody})
+    assert found.verdict is UNKNOWN
+
+
+async def test_a_provider_that_is_not_declared_is_unknown(provider: FakeProvider, checks: HumanChecks) -> None:
+    found = await checks.verify([token("good", None), token("good", Provider.HCAPTCHA)], {})
+    assert [one.verdict for one in found] == [UNKNOWN, UNKNOWN]
+    assert provider.forms == []
+
+
+async def test_one_caller_who_leaves_does_not_take_the_answer_along(
+    provider: FakeProvider, checks: HumanChecks
+) -> None:
+    provider.release.clear()
+    own = verifiers(provider, timeout_seconds=10)
+    leaving = asyncio.create_task(checks.verify([token("good")], own))
+    staying = asyncio.create_task(checks.verify([token("good")], own))
+
+    async def is_asked() -> None:
+        assert provider.forms
+
+    await eventually_async(is_asked)
+    leaving.cancel()
+    provider.release.set()
+    assert (await staying)[0].verdict is HUMAN
+
+
+def rules(provider: FakeProvider) -> WorkspaceRules:
+    declared = compile_rules(Workspace.model_validate({"id": "shop", "pepper": {"value": "p" * 16}}))
+    return WorkspaceRules(
+        **{name: getattr(declared, name) for name in declared.__slots__ if name != "verifiers"},
+        verifiers=verifiers(provider),
+    )
+
+
+def visits(own: WorkspaceRules, *tokens: str, observed_by: int = 1, verdict: int = 0) -> list[Packed]:
+    events = []
+    for number, text in enumerate(tokens):
+        event = Event(event_id=f"e-{number}")
+        event.event_time.FromMicroseconds(NOW)
+        event.touchpoint.kind = 1
+        event.identifiers.visitor_id = "v"
+        event.context.observed_by = observed_by  # type: ignore[assignment]
+        event.context.user_agent, event.context.client_ip = BROWSER, "203.0.113.7"
+        event.human_check.provider, event.human_check.token = 3, text
+        event.human_check.verdict = verdict  # type: ignore[assignment]
+        events.append(event)
+    return take_all(events, own, NOW, backfill=False)
+
+
+@pytest.fixture
+async def fraud(checks: HumanChecks) -> AsyncIterator[Fraud]:
+    async with redis.asyncio.Redis(port=1) as nobody:
+        yield Fraud(Velocity(nobody), checks, SystemClock(), 0.1)
+
+
+async def test_what_came_of_a_check_is_part_of_the_event_and_the_token_is_not(
+    provider: FakeProvider, fraud: Fraud
+) -> None:
+    own = rules(provider)
+    provider.scores["good-2"] = 0.8
+    judged = await fraud.judge(visits(own, "good-1", "bad", "good-2"), own)
+    admitted = [AdmittedEvent.FromString(one.admitted) for one in judged]
+    assert [one.verdict for one in judged] == [one.verdict for one in admitted] == [ACCEPTED, QUARANTINED, ACCEPTED]
+    assert [one.event.human_check.verdict for one in admitted] == [1, 2, 1]
+    assert [one.event.event_id for one in admitted] == ["e-0", "e-1", "e-2"], "the rest is as it was"
+    assert admitted[2].event.human_check.score_percent == 80
+    assert [[reason.code.value for reason in one.reasons] for one in judged] == [[], ["HUMAN_CHECK_FAILED"], []]
+    assert [reason.code for reason in admitted[1].reasons] == [verdict_pb2.REASON_CODE_HUMAN_CHECK_FAILED]
+    assert not any(b"good" in one.admitted or b"bad" in one.admitted for one in judged)
+    assert all(form["remoteip"] == "203.0.113.7" for form in provider.forms)
+
+
+async def test_during_an_outage_events_are_taken_with_a_warning(provider: FakeProvider, fraud: Fraud) -> None:
+    provider.raw = 500, b""
+    own = rules(provider)
+    (judged,) = await fraud.judge(visits(own, "bad"), own)
+    assert (judged.verdict, [reason.code.value for reason in judged.reasons]) == (ACCEPTED, ["HUMAN_CHECK_UNVERIFIED"])
+    assert AdmittedEvent.FromString(judged.admitted).event.human_check.verdict == 3
+
+
+async def test_an_address_that_is_no_persons_own_is_not_told_to_the_provider(
+    provider: FakeProvider, fraud: Fraud
+) -> None:
+    own = rules(provider)
+    await fraud.judge(visits(own, "good", observed_by=4), own)
+    assert provider.forms == [{"secret": SECRET, "response": "good"}]
+
+
+@pytest.mark.parametrize(("verdict", "expected"), [(1, ACCEPTED), (2, QUARANTINED), (3, ACCEPTED)])
+async def test_a_verdict_that_the_caller_has_already_is_taken_and_nobody_is_asked(
+    verdict: int, expected: int, provider: FakeProvider, fraud: Fraud
+) -> None:
+    own = rules(provider)
+    (judged,) = await fraud.judge(visits(own, "good", verdict=verdict), own)
+    assert (judged.verdict, provider.forms) == (expected, [])
