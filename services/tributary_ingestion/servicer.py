@@ -1,6 +1,6 @@
 """`IngestionService`: from the contract to the use cases and back, nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import grpc

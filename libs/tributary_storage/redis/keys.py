@@ -14,7 +14,6 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{p3}:journey:<person key>`            | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:click:<workspace>|<number>`      | string | longest send window        | attribution |
 | state | `trb:{p3}:data-key:<workspace>|<name>`     | string | life of match keys         | ingestion   |
-| state | `trb:{p3}:velocity:<digest>`               | zset   | its window                 | ingestion   |
 | state | `trb:{c3}:conversion:<ws>|<conversion id>` | hash   | lookback + order window    | attribution |
 | state | `trb:{c3}:conversions`                     | stream | replay horizon             | attribution |
 | state | `trb:{c3}:dead:<group>`                    | stream | 30 days                    | its group   |
@@ -35,7 +34,7 @@ become one move none of them; `person` is united as journeys are.
 | state | `trb:{p3}:person:<person key>`             | hash   | for ever, until erased     | attribution |
 | state | `trb:{p3}:consent:<person key>`            | hash   | for ever, until erased     | attribution |
 | state | `trb:{p3}:erased:<person key>`             | string | for ever                   | attribution |
-| state | `trb:{v3}:velocity:<counted>`              | hash   | its window                 | ingestion   |
+| state | `trb:{v3}:velocity:<counted>`              | zset   | its window                 | ingestion   |
 | state | `trb:{v3}:human-check:<workspace>|<digest>` | string | an hour                    | ingestion   |
 | state | `trb:{r:<workspace>}:rate`                 | string | a minute                   | ingestion   |
 | state | `trb:{k:<api key id>}:rate:<unit>`         | string | a minute                   | ingestion   |
@@ -106,11 +105,6 @@ def data_key(shard: int, name: str) -> str:
     return f"trb:{{p{shard}}}:data-key:{name}"
 
 
-def velocity(shard: int, digest: str) -> str:
-    """Returns the counter of one sender's conversions of one name (workspace included in the digest)."""
-    return f"trb:{{p{shard}}}:velocity:{digest}"
-
-
 def conversion(shard: int, conversion_id: str) -> str:
     """Returns the parts, published state and unpublished revisions of one conversion (workspace included in the id)."""
     return f"trb:{{c{shard}}}:conversion:{conversion_id}"
@@ -158,7 +152,7 @@ def destination_state(workspace: str, destination: str) -> str:
 
 RESERVED: Final = (
     *("unread", "person", "consent", "erased"),
-    *("velocity", "human_check", "workspace_rate", "api_key_rate"),
+    *("human_check", "workspace_rate", "api_key_rate"),
 )
 """The functions below, whose keys nothing writes yet."""
 
@@ -195,11 +189,11 @@ def erased(shard: int, person_key: str) -> str:
 
 
 def velocity(shard: int, counted: str) -> str:
-    """Returns the conversions of one sender in a sliding window: field slice of the window -> how many.
+    """Returns the conversions of one sender, each by what counts once, in order of their event time in milliseconds.
 
     Args:
         shard: Of `counted`.
-        counted: `<workspace>|<identifier, address or click_id>|<conversion name>|<token>`; never a value in the clear.
+        counted: A keyed digest of workspace, conversion name and sender (`velocity.Count`); nothing in the clear.
     """
     return f"trb:{{v{shard}}}:velocity:{counted}"
 
