@@ -6,7 +6,7 @@ import itertools
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ class KeyedWorkspace:
 
     id: str
     api_key: str
+    scoped: Mapping[str, str] = field(default_factory=dict)
+    """Scope -> a key with that scope alone."""
 
 
 def render_workspaces(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, dict[str, KeyedWorkspace]]:
@@ -35,11 +37,13 @@ def render_workspaces(settings: Mapping[str, Mapping[str, Any]]) -> tuple[str, d
     """
     entries, keyed = [], {}
     for workspace_id, own in settings.items():
-        key = new_key()
-        keyed[workspace_id] = KeyedWorkspace(workspace_id, key.key.get_secret_value())
+        key, scoped = new_key(), {scope.value: new_key() for scope in Scope}
+        secrets_of = {scope: one.key.get_secret_value() for scope, one in scoped.items()}
+        keyed[workspace_id] = KeyedWorkspace(workspace_id, key.key.get_secret_value(), secrets_of)
         entry = {"id": key.id, "sha256": key.sha256, "scopes": [scope.value for scope in Scope]}
+        of_scope = [{"id": one.id, "sha256": one.sha256, "scopes": [scope]} for scope, one in scoped.items()]
         pepper = {"value": secrets.token_hex(16)}
-        entries.append({"id": workspace_id, "pepper": pepper, "api_keys": [entry], **own})
+        entries.append({"id": workspace_id, "pepper": pepper, "api_keys": [entry, *of_scope], **own})
     return yaml.safe_dump({"workspaces": entries}, sort_keys=False), keyed
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import inspect
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import yaml
 from pydantic import SecretStr
 
 from tests.unit.runtime.conftest import Keys
+from tributary_runtime import authentication
 from tributary_runtime.authentication import Authenticator, Caller, InternalDoor, current_caller, new_key
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import PermissionDeniedError, UnauthenticatedError
@@ -131,3 +135,29 @@ def test_a_stranger_does_not_pass_for_a_service(token: str | bytes) -> None:
 
 def test_the_token_opens_the_internal_door() -> None:
     InternalDoor(SecretStr("a-token-of-the-services")).check("a-token-of-the-services")
+
+
+def test_two_keys_live_at_once_so_that_one_can_replace_the_other(
+    tmp_path: Path, keys: Keys, authenticator: Authenticator
+) -> None:
+    successor, path = new_key(), tmp_path / "workspaces.yaml"
+    content = yaml.safe_load(path.read_text())
+    own = content["workspaces"][0]["api_keys"]
+    own.append({"id": successor.id, "sha256": successor.sha256, "scopes": ["ingest"]})
+    path.write_text(yaml.safe_dump(content))
+    authenticator._workspaces.reload_if_changed()
+    for key in (keys.ingest, successor):
+        assert authenticator.authenticate(bearer(key.key)).workspace_id == "shop"
+    content["workspaces"][0]["api_keys"] = [one for one in own if one["id"] != keys.ingest.id]
+    path.write_text(yaml.safe_dump(content))
+    authenticator._workspaces.reload_if_changed()
+    assert authenticator.authenticate(bearer(successor.key)).workspace_id == "shop"
+    with pytest.raises(UnauthenticatedError):
+        authenticator.authenticate(bearer(keys.ingest.key))
+
+
+def test_secrets_are_compared_in_constant_time_only() -> None:
+    source = inspect.getsource(authentication)
+    assert source.count("hmac.compare_digest(") == 2
+    compared = [ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Compare)]
+    assert [one for one in compared if re.search(r"sha256|given|expected|self._token", one)] == []
