@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from tributary_runtime import traces
 from tributary_runtime.authentication import AUTHORIZATION, INTERNAL_TOKEN
 from tributary_runtime.readiness import READINESS
+from tributary_runtime.tls import IN_THE_CLEAR, Tls
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Of one message between services; 1000 events of 4 KiB and their neighbours fit."""
@@ -53,6 +54,7 @@ async def open_channel(
     *,
     api_key: SecretStr | None = None,
     deadline_seconds: float = DEFAULT_DEADLINE_SECONDS,
+    tls: Tls = IN_THE_CLEAR,
 ) -> AsyncIterator[grpc.aio.Channel]:
     """Opens a channel that balances over all addresses of its target; connects at the first call.
 
@@ -61,13 +63,21 @@ async def open_channel(
         internal_token: Shown as one of Tributary's own services.
         api_key: Shown as a caller from outside.
         deadline_seconds: For unary calls that set no timeout; streams have none of their own.
+        tls: Of this process.
+
+    Raises:
+        OSError: A file of TLS cannot be read.
     """
     credentials: list[tuple[str, str]] = []
     if internal_token is not None:
         credentials.append((INTERNAL_TOKEN, internal_token.get_secret_value()))
     if api_key is not None:
         credentials.append((AUTHORIZATION, f"Bearer {api_key.get_secret_value()}"))
-    channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+    secure = tls.channel_credentials()
+    if secure is None:
+        channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+    else:
+        channel = grpc.aio.secure_channel(target, secure, options=[*_OPTIONS, *tls.channel_options()])
     try:
         yield _CarryingChannel(channel, tuple(credentials), deadline_seconds)
     finally:

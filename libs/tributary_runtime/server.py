@@ -30,6 +30,7 @@ from tributary_runtime.interceptors import Access, CallInterceptor, Door
 from tributary_runtime.readiness import Guard, Health, Readiness
 from tributary_runtime.settings import ServiceSettings, Settings
 from tributary_runtime.telemetry import configure_telemetry, flush_telemetry
+from tributary_runtime.tls import Tls
 
 log = structlog.get_logger(__name__)
 
@@ -127,11 +128,11 @@ async def serve(
         gate=lambda: readiness.leaving or readiness.closed,
         max_concurrent_calls=settings.max_concurrent_calls,
     )
+    most_calls = 2 * settings.max_concurrent_calls + 64  # the interceptor's limit leaves room for probes
     server = grpc.aio.server(
         interceptors=[interceptor],
-        options=_options(max_message_bytes),
-        maximum_concurrent_rpcs=2 * settings.max_concurrent_calls
-        + 64,  # the interceptor's limit leaves room for probes
+        options=_options(max_message_bytes, most_calls),
+        maximum_concurrent_rpcs=most_calls,
     )
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     for servicer in servicers:
@@ -140,13 +141,20 @@ async def serve(
         reflection.enable_server_reflection(
             [*(servicer.service_name for servicer in servicers), HEALTH_SERVICE, reflection.SERVICE_NAME], server
         )
-    port = _bind(server, settings.listen)
+    port = _bind(server, settings.listen, Tls.of(settings).server_credentials())
+    probed = _health_server(health, settings.health_listen)
     with _signals() as signals:  # before the first caller can be let in
         await server.start()
+        if probed is not None:
+            await probed.start()
         log.info("server_started", listen=settings.listen, port=port, services=[one.service_name for one in servicers])
         if started is not None:
             started(port)
-        await _live(settings, server, servicers, readiness, health, loops, interceptor, signals)
+        try:
+            await _live(settings, server, servicers, readiness, health, loops, interceptor, signals)
+        finally:
+            if probed is not None:
+                await probed.stop(1.0)
 
 
 async def _live(
@@ -278,12 +286,13 @@ def _rules_of(servicers: Sequence[Servicer], settings: ServiceSettings) -> dict[
     return rules
 
 
-def _options(max_message_bytes: int) -> list[tuple[str, Any]]:
+def _options(max_message_bytes: int, most_calls: int) -> list[tuple[str, Any]]:
     return [
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_metadata_size", 8 * 1024),
         ("grpc.absolute_max_metadata_size", 8 * 1024),  # between the two, gRPC rejects at random
+        ("grpc.max_concurrent_streams", most_calls),  # of one connection: a proxy may carry the calls of all
         ("grpc.so_reuseport", 0),  # two processes on one port is always a mistake here
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 10_000),
@@ -293,9 +302,19 @@ def _options(max_message_bytes: int) -> list[tuple[str, Any]]:
     ]
 
 
-def _bind(server: grpc.aio.Server, listen: str) -> int:
+def _health_server(health: Health, listen: str | None) -> grpc.aio.Server | None:
+    """Returns a server of health alone, in the clear; None where none is wanted."""
+    if listen is None:
+        return None
+    server = grpc.aio.server(options=_options(4096, 64), maximum_concurrent_rpcs=64)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    _bind(server, listen, None)
+    return server
+
+
+def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> int:
     try:
-        port = server.add_insecure_port(listen)
+        port = server.add_insecure_port(listen) if credentials is None else server.add_secure_port(listen, credentials)
     except RuntimeError as error:
         raise OSError(f"Cannot listen on {listen}; is the port taken? Set TRIBUTARY_LISTEN.") from error
     if port == 0:

@@ -22,9 +22,9 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NoReturn, TypeVar
+from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "TRIBUTARY_"
@@ -108,11 +108,43 @@ class Settings(BaseSettings):
                 raise TypeError(f"{cls.__name__}.{name}: name it {cls.service}_{name}, or declare it in settings.py")
 
 
-class ServiceSettings(Settings):
+class WithTls(Settings):
+    """Speaks TLS where it is told to; see `tls.py`."""
+
+    tls_certificate_file: Path | None = None
+    """Certificate of this process, PEM, with those between it and the root: its server speaks TLS only, its channels
+    show it. Read again when it changes."""
+
+    tls_key_file: Path | None = None
+    """Key of the certificate, PEM."""
+
+    tls_client_ca_file: Path | None = None
+    """Certificates that sign those of callers, PEM: callers must show one (mTLS). Unset: they need none."""
+
+    tls_ca_file: Path | None = None
+    """Certificates that sign those of the servers it calls, PEM: its channels speak TLS only. Unset: in the clear."""
+
+    tls_server_name: str = ""
+    """Name in the certificates of the servers it calls, where that is not the host of the target."""
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
+            raise ValueError("TRIBUTARY_TLS_CERTIFICATE_FILE and TRIBUTARY_TLS_KEY_FILE need each other")
+        if self.tls_client_ca_file is not None and self.tls_certificate_file is None:
+            raise ValueError("TRIBUTARY_TLS_CLIENT_CA_FILE needs TRIBUTARY_TLS_CERTIFICATE_FILE")
+        return self
+
+
+class ServiceSettings(WithTls):
     """What every service has."""
 
     listen: Address = "0.0.0.0:50051"
     """Where gRPC listens, host:port. Port 0 takes a free one, named in the line `server_started`."""
+
+    health_listen: Address | None = None
+    """Where health alone is served too, always in the clear: for probes that know no TLS, as the kubelet's. Unset:
+    nowhere."""
 
     internal_token: Annotated[SecretStr, Field(min_length=16)]
     """Shared by all services: proves that a call between services is one. At least 16 characters."""
@@ -223,6 +255,7 @@ class WithApiKey(Settings):
 
 
 _SHARED: tuple[type[Settings], ...] = (
+    WithTls,
     ServiceSettings,
     WithLogStore,
     WithStateStore,

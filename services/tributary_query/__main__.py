@@ -20,6 +20,7 @@ from tributary_runtime.channels import open_channel
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import load
+from tributary_runtime.tls import Tls
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -32,6 +33,7 @@ from tributary_storage.redis.progress import Progress
 
 async def main(settings: QuerySettings) -> None:
     """Builds the service from its parts and serves until SIGTERM."""
+    tls = Tls.of(settings)
     clock, workspaces, token = SystemClock(), WorkspacesFile.load(settings.workspaces_file), settings.internal_token
     async with AsyncExitStack() as closing:  # closes in reverse order
         log_store = await closing.enter_async_context(
@@ -48,9 +50,9 @@ async def main(settings: QuerySettings) -> None:
                 connections=settings.query_connections,
             )
         )
-        attribution = await closing.enter_async_context(open_channel(settings.attribution_target, token))
-        dedup = await closing.enter_async_context(open_channel(settings.dedup_target, token))
-        delivery = await closing.enter_async_context(open_channel(settings.delivery_target, token))
+        attribution = await closing.enter_async_context(open_channel(settings.attribution_target, token, tls=tls))
+        dedup = await closing.enter_async_context(open_channel(settings.dedup_target, token, tls=tls))
+        delivery = await closing.enter_async_context(open_channel(settings.delivery_target, token, tls=tls))
         progress = Progress(log_store, state_store, await wait_for_epoch(log_store, "log"))
         use_cases = UseCases(
             reports=Reports(clickhouse, progress, clock),

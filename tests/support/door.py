@@ -48,7 +48,13 @@ class Door:
 
 @contextmanager
 def running_door(
-    directory: Path, redis_url: str, clickhouse_url: str, workspaces: Mapping[str, Mapping[str, Any]]
+    directory: Path,
+    redis_url: str,
+    clickhouse_url: str,
+    workspaces: Mapping[str, Mapping[str, Any]],
+    *,
+    settings: Mapping[str, Mapping[str, str]] | None = None,
+    credentials: grpc.ChannelCredentials | None = None,
 ) -> Iterator[Door]:
     """Starts dedup and ingestion.
 
@@ -57,6 +63,8 @@ def running_door(
         redis_url: Migrated, empty.
         clickhouse_url: Migrated.
         workspaces: Per workspace id what the file shall say beside id, pepper and keys.
+        settings: Per service what its environment shall say beside.
+        credentials: Of the channel; None: in the clear.
     """
     text, keys = _render(workspaces)
     directory.mkdir(parents=True, exist_ok=True)
@@ -73,15 +81,22 @@ def running_door(
         "TRIBUTARY_DRAIN_DELAY_SECONDS": "0",
         "TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG": "true",  # ClickHouse is shared, Redis is not
     }
-    dedup = ServiceProcess("dedup", dedup_port, directory / "dedup.log", environment)
-    ingestion = ServiceProcess("ingestion", ingestion_port, directory / "ingestion.log", environment)
+    own = settings or {}
+    dedup = ServiceProcess("dedup", dedup_port, directory / "dedup.log", environment | dict(own.get("dedup", {})))
+    ingestion = ServiceProcess(
+        "ingestion", ingestion_port, directory / "ingestion.log", environment | dict(own.get("ingestion", {}))
+    )
     with ExitStack() as closing:
         for process in (dedup, ingestion):
             closing.callback(process.stop)
             process.start()
         for process in (dedup, ingestion):
             process.wait_until_ready(_READY_SECONDS)
-        channel = closing.enter_context(grpc.insecure_channel(ingestion.address))
+        channel = closing.enter_context(
+            grpc.insecure_channel(ingestion.address)
+            if credentials is None
+            else grpc.secure_channel(ingestion.address, credentials)
+        )
         yield Door(ingestion, dedup, keys, channel)
 
 

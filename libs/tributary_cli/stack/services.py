@@ -30,15 +30,15 @@ class ServiceProcess(ChildProcess):
             service: One of the five.
             port: Where it shall serve.
             log_file: Where its log goes.
-            environment: Its whole environment, but for where it listens.
+            environment: Its whole environment, but for where it listens. Readiness is asked where it serves health
+                alone, if it does.
         """
         self.address = f"{HOST}:{port}"
+        probed = environment.get("TRIBUTARY_HEALTH_LISTEN", self.address)
         super().__init__(
             service,
             [sys.executable, "-m", f"tributary_{service}"],
             log_file=log_file,
-            is_ready=lambda: (
-                is_listening(port) and check_health(self.address, service, _PROBE_SECONDS) is Health.SERVING
-            ),
+            is_ready=lambda: is_listening(port) and check_health(probed, service, _PROBE_SECONDS) is Health.SERVING,
             environment={**environment, "TRIBUTARY_LISTEN": self.address},
         )

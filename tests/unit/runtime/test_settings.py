@@ -123,3 +123,19 @@ def test_a_services_own_setting_must_be_named_after_it() -> None:
 def test_a_service_must_be_one_of_the_five() -> None:
     with pytest.raises(TypeError, match="service must be one of"):
         type("Wrong", (ServiceSettings, WithDedup), {"service": "intake", "__module__": __name__})
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        pytest.param({"CERTIFICATE_FILE": "/a"}, "KEY_FILE", id="a certificate without its key"),
+        pytest.param({"KEY_FILE": "/a"}, "CERTIFICATE_FILE", id="a key without its certificate"),
+        pytest.param({"CLIENT_CA_FILE": "/a"}, "CERTIFICATE_FILE", id="callers' certificates without TLS"),
+    ],
+)
+def test_half_of_tls_is_refused(monkeypatch: pytest.MonkeyPatch, given: dict[str, str], missing: str) -> None:
+    monkeypatch.setenv("TRIBUTARY_INTERNAL_TOKEN", "0123456789abcdef")
+    for name, value in given.items():
+        monkeypatch.setenv(f"TRIBUTARY_TLS_{name}", value)
+    (problem,) = problems(ServiceSettings, os.environ)
+    assert f"TRIBUTARY_TLS_{missing}" in problem
