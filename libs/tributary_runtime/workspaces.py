@@ -58,10 +58,10 @@ class ApiKey(Declared):
 
     events_per_second: Annotated[int, Field(ge=1)] | None = None
     """Events it may send, over all replicas, with a second's burst; above it RESOURCE_EXHAUSTED. Unset: no limit of its
-    own. No effect in this release: a key sends as fast as it can."""
+    own."""
 
     bytes_per_second: Annotated[int, Field(ge=1024)] | None = None
-    """Likewise, bytes of requests. No effect in this release: a key sends as fast as it can."""
+    """Likewise, bytes of requests, after decompression."""
 
 
 class Reporting(Declared):
@@ -111,15 +111,14 @@ class Limits(Declared):
     """What one workspace may take of what all share."""
 
     live_events_per_second: Annotated[int, Field(ge=1)] | None = None
-    """Above it, events go to the bulk lane; unset: no limit of its own. No effect in this release."""
+    """Above it, over all replicas, events go to the bulk lane; unset: no limit of its own."""
 
     live_percent: Annotated[int, Field(ge=1, le=100)] = 25
     """Share of the live lane's backlog that its unread events may be while others wait too; above it, events go to the
-    bulk lane. No effect in this release: only backfill goes there."""
+    bulk lane."""
 
     backlog_percent: Annotated[int, Field(ge=1, le=100)] = 50
-    """Share of the event log's room that its unread events may hold; above it RESOURCE_EXHAUSTED. No effect in this
-    release: a log that is full refuses every workspace alike."""
+    """Share of the event log's room that its unread events may hold; above it RESOURCE_EXHAUSTED."""
 
 
 class Workspace(Declared):

@@ -25,6 +25,7 @@ from tributary_storage.clickhouse.recorded_events import RecordedEvents
 from tributary_storage.clickhouse.recorded_positions import RecordedPositions
 from tributary_storage.clickhouse.writer import EventWriter
 from tributary_storage.redis import keys
+from tributary_storage.redis.backlog_shares import BacklogShares
 from tributary_storage.redis.claim_layout import Placement
 from tributary_storage.redis.claim_lookup import ClaimLookup
 from tributary_storage.redis.claims import Claims
@@ -65,13 +66,15 @@ async def main(settings: DedupSettings) -> None:
         consumer = settings.dedup_consumer or socket.gethostname()
         source = EventLogSource(reads, keys.RECORD_GROUP, consumer, epoch.shards, pace)
         recorder = Worker(metrics.Group.RECORD, source, Recorder(EventWriter(clickhouse), clock), clock)
+        shares = BacklogShares(reads, epoch.shards, fill)
         await serve(
             settings,
-            DedupServicer(admission, Backfill(admission, claimed, recorded), Lookup(claimed, recorded)),
+            DedupServicer(admission, Backfill(admission, claimed, recorded), Lookup(claimed, recorded), shares),
             loops=[
                 admission,
                 recorder,
                 fill,
+                shares,
                 Retention(keeping, fill, settings.dedup_replay_horizon_seconds),
                 StreamConsumers.of_event_log(reads, epoch.shards),
                 Sweeper(reads, epoch, random.Random()),  # noqa: S311 - where to begin

@@ -17,10 +17,15 @@ from tributary_dedup.lookup import MAX_IDS, Lookup
 from tributary_dedup.outcomes import RETRY_DELAY_SECONDS, Outcome
 from tributary_domain.claim_records import CLAIM_RECORD, OUTCOME_RECORD
 from tributary_runtime.interceptors import INTERNAL, Access
+from tributary_storage.redis.backlog_shares import BacklogShares
+from tributary_storage.redis.keys import Lane
 
 MAX_EVENTS = 1000
 
 _NAMES = {number: name.removeprefix("VERDICT_").lower() for name, number in verdict_pb2.Verdict.items()}
+
+
+_NOT_APPENDED = (verdict_pb2.VERDICT_DUPLICATE, verdict_pb2.VERDICT_UNDECIDED)
 
 
 class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
@@ -30,15 +35,17 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
         admission: Decides on events.
         backfill: Decides on events of any age.
         lookup: Says what became of events.
+        shares: Whose unread events the log holds.
     """
 
     service_name = "tributary.dedup.v1.DedupService"
-    rules: Mapping[str, Access] = {"AdmitEvents": INTERNAL, "LookupEvents": INTERNAL}
+    rules: Mapping[str, Access] = {"AdmitEvents": INTERNAL, "LookupEvents": INTERNAL, "GetBacklog": INTERNAL}
 
-    def __init__(self, admission: Admission, backfill: Backfill, lookup: Lookup) -> None:
+    def __init__(self, admission: Admission, backfill: Backfill, lookup: Lookup, shares: BacklogShares) -> None:
         self._admission = admission
         self._backfill = backfill
         self._lookup = lookup
+        self._shares = shares
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers with the server."""
@@ -51,6 +58,7 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
         _check(request)
         is_backfill = any(backfill.is_backfill(caller) for caller in request.callers)
         response = _response(await (self._backfill if is_backfill else self._admission).admit(request))
+        self._count(request, response.outcomes)
         bind_contextvars(callers=len(request.callers), **_tally(response.outcomes))
         return response
 
@@ -65,6 +73,30 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
         bind_contextvars(workspace=request.workspace, ids=len(request.event_ids))
         fates = await self._lookup.find(request.workspace, request.event_ids)
         return dedup_service_pb2.LookupEventsResponse(fates=fates)
+
+    async def GetBacklog(
+        self, request: dedup_service_pb2.GetBacklogRequest, context: object
+    ) -> dedup_service_pb2.GetBacklogResponse:
+        """Says whose unread events the event log holds."""
+        shares = self._shares.current
+        live, bulk = shares.unread_bytes.get("live", {}), shares.unread_bytes.get("bulk", {})
+        answer = dedup_service_pb2.GetBacklogResponse(room_bytes=shares.room_bytes)
+        answer.live_age.FromMicroseconds(int(shares.age_seconds.get("live", 0.0) * 1e6))
+        for workspace in sorted({*live, *bulk}):
+            answer.workspaces.add(
+                workspace=workspace, live_bytes=live.get(workspace, 0), bulk_bytes=bulk.get(workspace, 0)
+            )
+        return answer
+
+    def _count(self, request: dedup_service_pb2.AdmitEventsRequest, outcomes: bytes) -> None:
+        """Counts what was appended for each workspace; what only was a duplicate was not."""
+        verdicts, end = outcomes[:: OUTCOME_RECORD.size], 0
+        for caller in request.callers:
+            start, end = end, end + len(caller.claims) // CLAIM_RECORD.size
+            appended = end - start - sum(verdicts.count(verdict, start, end) for verdict in _NOT_APPENDED)
+            if appended:
+                lane: Lane = "bulk" if caller.lane == dedup_service_pb2.LANE_BULK else "live"
+                self._shares.count(caller.workspace, lane, len(caller.events) * appended // (end - start))
 
 
 def _check(request: dedup_service_pb2.AdmitEventsRequest) -> None:

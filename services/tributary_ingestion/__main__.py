@@ -10,8 +10,10 @@ from tributary_ingestion.admission import Admission
 from tributary_ingestion.fraud import Fraud
 from tributary_ingestion.human_checks import HumanChecks
 from tributary_ingestion.match_keys import Sealing
+from tributary_ingestion.quotas import BacklogWatch, Quotas
 from tributary_ingestion.servicer import IngestionServicer
 from tributary_ingestion.settings import IngestionSettings
+from tributary_ingestion.turns import Turns
 from tributary_ingestion.workspace_rules import RulesBook
 from tributary_runtime.address_lists import AddressLists
 from tributary_runtime.authentication import Authenticator
@@ -20,9 +22,11 @@ from tributary_runtime.clock import SystemClock
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import load
 from tributary_runtime.streams import StreamLimits
+from tributary_runtime.tls import Tls
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.data_keys import LazyDataKeys
+from tributary_storage.redis.rates import SharedRates
 from tributary_storage.redis.velocity import Velocity
 
 
@@ -32,7 +36,9 @@ async def main(settings: IngestionSettings) -> None:
     workspaces = WorkspacesFile(settings.workspaces_file)
     addresses = AddressLists(workspaces)
     async with AsyncExitStack() as closing:  # closes in reverse order
-        channel = await closing.enter_async_context(open_channel(settings.dedup_target, settings.internal_token))
+        channel = await closing.enter_async_context(
+            open_channel(settings.dedup_target, settings.internal_token, tls=Tls.of(settings))
+        )
         gc.freeze()  # what is there now stays: looking through it again and again costs a tenth of the hot path
         gc.set_threshold(20_000, 20, 50)
         state = await closing.enter_async_context(
@@ -42,7 +48,9 @@ async def main(settings: IngestionSettings) -> None:
         velocity = Velocity(state)
         fraud = Fraud(velocity, HumanChecks(http, clock), clock, settings.ingestion_velocity_timeout_seconds)
         sealing = Sealing(LazyDataKeys(state).open, clock)
-        admission = Admission(DedupServiceStub(channel), settings.ingestion_dedup_deadline_seconds)
+        dedup = DedupServiceStub(channel)
+        admission = Admission(dedup, settings.ingestion_dedup_deadline_seconds)
+        backlog = BacklogWatch(dedup, clock)
         await serve(
             settings,
             IngestionServicer(
@@ -50,10 +58,12 @@ async def main(settings: IngestionSettings) -> None:
                 fraud,
                 sealing,
                 admission,
+                Quotas(workspaces, SharedRates(state, clock), backlog),
+                Turns(settings.max_concurrent_calls),
                 clock,
                 StreamLimits(settings.ingestion_stream_batches, life_seconds=settings.ingestion_stream_seconds),
             ),
-            loops=[workspaces, admission, addresses],
+            loops=[workspaces, admission, addresses, backlog],
             authenticator=Authenticator(workspaces, clock),
             clock=clock,
         )

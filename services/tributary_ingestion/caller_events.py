@@ -34,9 +34,11 @@ class Sender(NamedTuple):
     api_key_id: str
     """Which key it was."""
     backfill: bool
-    """Whether the accept window was lifted; such events take the bulk lane."""
+    """Whether the accept window was lifted."""
     traceparent: str
     """Of the call; empty if there is none."""
+    bulk: bool = False
+    """Whether they take the bulk lane: a backfill always, and what exceeds the workspace's share of the live one."""
 
 
 class CallerEvents(NamedTuple):
@@ -79,7 +81,7 @@ def merge(callers: Sequence[CallerEvents]) -> list[dedup_service_pb2.CallerEvent
         merged.append(
             dedup_service_pb2.CallerEvents(
                 workspace=sender.workspace,
-                lane=dedup_service_pb2.LANE_BULK if sender.backfill else dedup_service_pb2.LANE_LIVE,
+                lane=dedup_service_pb2.LANE_BULK if sender.bulk or sender.backfill else dedup_service_pb2.LANE_LIVE,
                 admission=_admission_of(sender, min([one.receive_micros for one in alike])),
                 claims=b"".join([one.claims for one in alike]),
                 events=b"".join([one.events for one in alike]),

@@ -18,6 +18,8 @@ from tributary_ingestion.admission import Admission
 from tributary_ingestion.caller_events import Sender, pack
 from tributary_ingestion.fraud import Fraud
 from tributary_ingestion.match_keys import Sealing
+from tributary_ingestion.quotas import Quotas
+from tributary_ingestion.turns import Turns
 from tributary_ingestion.verdicts import Answers
 from tributary_ingestion.workspace_rules import RulesBook
 from tributary_runtime.authentication import current_caller
@@ -48,6 +50,8 @@ class IngestionServicer:
         fraud: Asks the counters of bursts and the providers of human checks.
         sealing: Seals match keys.
         admission: The way to dedup.
+        quotas: What keys and workspaces may take.
+        turns: Whose call is next.
         clock: When calls come.
         stream_limits: Of `StreamEvents`.
     """
@@ -61,6 +65,8 @@ class IngestionServicer:
         fraud: Fraud,
         sealing: Sealing,
         admission: Admission,
+        quotas: Quotas,
+        turns: Turns,
         clock: Clock,
         stream_limits: StreamLimits = _LIMITS,
     ) -> None:
@@ -68,6 +74,8 @@ class IngestionServicer:
         self._fraud = fraud
         self._sealing = sealing
         self._admission = admission
+        self._quotas = quotas
+        self._turns = turns
         self._clock = clock
         self._streams = BatchStreams(stream_limits)
 
@@ -118,17 +126,23 @@ class IngestionServicer:
         caller = current_caller()
         if request.backfill:
             caller.require(Scope.BACKFILL)
-        rules = self._rules.of(caller.workspace_id)
-        packed: Sequence[intake.Packed] = intake.take_all(
-            request.events, rules, receive_micros, backfill=request.backfill
-        )
+        await self._quotas.check_key(caller, len(request.events), request.ByteSize)
+        is_bulk = request.backfill or await self._quotas.is_bulk(caller, len(request.events))
+        if request.backfill:
+            self._quotas.check_room(caller.workspace_id)
+        rules, size = self._rules.of(caller.workspace_id), len(request.events)
+        async with self._turns.turn(caller.workspace_id, size):
+            packed: Sequence[intake.Packed] = intake.take_all(
+                request.events, rules, receive_micros, backfill=request.backfill
+            )
         if request.validate_only:
             answers = verdicts.validated(packed)
         else:
-            packed = await self._fraud.judge(packed, rules)
-            sender = Sender(caller.workspace_id, caller.key_id, request.backfill, current_traceparent())
+            packed = await self._fraud.judge(packed, rules)  # may wait for others, so it keeps nobody from a turn
+            sender = Sender(caller.workspace_id, caller.key_id, request.backfill, current_traceparent(), is_bulk)
             sealed = await self._sealing.seal(packed, rules)
-            outcomes = await self._admission.admit(pack(sender, receive_micros, sealed), remaining_seconds)
+            async with self._turns.turn(caller.workspace_id, size):
+                outcomes = await self._admission.admit(pack(sender, receive_micros, sealed), remaining_seconds)
             answers = verdicts.decided(packed, outcomes)
         verdicts.tell(answers)
         return answers

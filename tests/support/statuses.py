@@ -20,17 +20,25 @@ class Failure:
     """Of RetryInfo; None without one."""
     violations: list[tuple[str, str]]
     """(field, reason) of BadRequest."""
+    quotas: list[str]
+    """Subjects of QuotaFailure."""
+
+    @property
+    def reason(self) -> str:
+        """The stable reason."""
+        return self.infos[0].reason
 
 
 def failure_of(error: grpc.RpcError) -> Failure:
     """Reads a failed call."""
     status = rpc_status.from_call(error)
-    infos, retry_seconds, violations = [], None, []
+    infos, retry_seconds, violations, quotas = [], None, [], []
     for detail in status.details if status is not None else ():
-        info, retry, bad = (
+        info, retry, bad, quota = (
             error_details_pb2.ErrorInfo(),
             error_details_pb2.RetryInfo(),
             error_details_pb2.BadRequest(),
+            error_details_pb2.QuotaFailure(),
         )
         if detail.Unpack(info):
             infos.append(info)
@@ -38,5 +46,7 @@ def failure_of(error: grpc.RpcError) -> Failure:
             retry_seconds = retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9
         elif detail.Unpack(bad):
             violations = [(violation.field, violation.reason) for violation in bad.field_violations]
+        elif detail.Unpack(quota):
+            quotas = [violation.subject for violation in quota.violations]
     call: grpc.Call = error  # type: ignore[assignment]  # what the stubs do not say: the error is the call
-    return Failure(call.code().name, call.details() or "", infos, retry_seconds, violations)
+    return Failure(call.code().name, call.details() or "", infos, retry_seconds, violations, quotas)

@@ -74,6 +74,38 @@ async def conversion_log_backlogs(client: redis.asyncio.Redis, shards: int) -> l
     return await _backlogs(client, "state", streams, dead)
 
 
+async def oldest_unfinished_micros(client: redis.asyncio.Redis, shards: int, lane: keys.Lane) -> int | None:
+    """Returns when the oldest entry of a lane was appended that some group has not finished; None: nothing waits.
+
+    Reads no more than one entry per stream and group, and none where Redis tells that nothing is unread.
+
+    Raises:
+        redis.RedisError: Redis did not answer.
+    """
+    streams = [keys.event_log(shard, lane) for shard in range(shards)]
+    answers = await _send(client, [("XINFO GROUPS", stream) for stream in streams])
+    commands: list[tuple[Any, ...]] = []
+    for stream, answer in zip(streams, answers, strict=True):
+        groups = _by_name(answer)
+        for group in keys.EVENT_LOG_GROUPS:
+            found = groups.get(group)
+            if found is None:
+                commands.append(("XRANGE", stream, "-", "+", "COUNT", 1))
+                continue
+            if found["pending"]:
+                commands.append(("XPENDING", stream, group))
+            if found.get("lag") != 0:
+                commands.append(("XRANGE", stream, f"({found['last-delivered-id'].decode()}", "+", "COUNT", 1))
+    oldest: list[int] = []
+    for answer in await _send(client, commands) if commands else []:
+        _raise_if_error(answer)
+        if isinstance(answer, dict):
+            oldest += [_micros(answer["min"])] if answer["pending"] else []
+        else:
+            oldest += [_micros(answer[0][0])] if answer else []
+    return min(oldest, default=None)
+
+
 async def _backlogs(
     client: redis.asyncio.Redis, role: str, streams: Sequence[str], dead: dict[str, list[str]]
 ) -> list[GroupBacklog]:

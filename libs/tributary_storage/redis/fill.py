@@ -34,6 +34,11 @@ class LogFill:
         self._soft_limit = soft_limit
         self.share = 0.0
         """Of the memory it may use, when last measured."""
+        self._used_bytes = self._limit_bytes = 0
+
+    def room_bytes(self, unread_bytes: int) -> int:
+        """Returns how much may be unread before the log is full, if so much is unread now."""
+        return max(0, int(self._limit_bytes * self._soft_limit) - self._used_bytes + unread_bytes)
 
     @property
     def is_full(self) -> bool:
@@ -60,6 +65,7 @@ class LogFill:
         limit = int(told.get("maxmemory", 0)) or int(told.get("total_system_memory", 0))
         # What replicas and the append-only file buffer does not count against the limit.
         used = int(told["used_memory"]) - int(told.get("mem_not_counted_for_evict", 0))
+        self._used_bytes, self._limit_bytes = used, limit
         self.share = used / limit if limit else 0.0
         if self.is_full != was_full:
             log.warning("log_fill_changed", is_full=self.is_full, share=round(self.share, 3))

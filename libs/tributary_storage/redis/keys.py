@@ -11,6 +11,8 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | log   | `trb:{l3}:orders:<bucket>`                 | hash   | claims at least 400 days   | dedup       |
 | log   | `trb:{l3}:verdicts`                        | hash   | for ever                   | dedup       |
 | log   | `trb:{l3}:dead:<group>`                    | stream | 30 days                    | its group   |
+| log   | `trb:{backlog}:<slot>`                     | hash   | a day                      | dedup       |
+| state | `trb:{r:<name>}:rate`                      | string | seconds                    | ingestion   |
 | state | `trb:{p3}:journey:<person key>`            | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:click:<workspace>|<number>`      | string | longest send window        | attribution |
 | state | `trb:{p3}:data-key:<workspace>|<name>`     | string | life of match keys         | ingestion   |
@@ -85,6 +87,16 @@ def verdicts(shard: int) -> str:
 def event_dead_letters(shard: int, group: str) -> str:
     """Returns the stream of events that `group` could not handle."""
     return f"trb:{{l{shard}}}:dead:{group}"
+
+
+def backlog_slot(slot: int) -> str:
+    """Returns what was appended in ten seconds: field `<workspace>|<lane>` -> bytes."""
+    return f"trb:{{backlog}}:{slot}"
+
+
+def rate(name: str) -> str:
+    """Returns the theoretical arrival time of what a rate counts next."""
+    return f"trb:{{r:{name}}}:rate"
 
 
 def journey(shard: int, person_key: str) -> str:

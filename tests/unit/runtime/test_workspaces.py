@@ -88,10 +88,9 @@ SAYS_NO_EFFECT = {name for name, about in declared_settings().items() if NO_EFFE
 
 def test_settings_without_effect_are_those_we_know() -> None:
     expected = {"counting", "value_basis", "source_rank", "renewal_credit", "value", "value_model"}
-    expected |= {"live_events_per_second", "backlog_percent", "amount_tolerance_percent", "date_tolerance_days"}
+    expected |= {"amount_tolerance_percent", "date_tolerance_days"}
     expected |= {"customer_ids_per_person", "identifiers_per_type", "flagged_cluster_size", "refused_cluster_size"}
     expected |= {"shared_device_customers", "shared_device_days", "consent_defaults"}
-    expected |= {"events_per_second", "bytes_per_second", "live_percent"}
     expected |= {"spend", "due_days", "own_creators"}
     expected |= {"pending_value_hours", "unmatched_adjustment_days", "renewals", "journey_days"}
     expected |= {"person_event_months", "ledger_years", "erasure"}

@@ -207,3 +207,84 @@ class LookupEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LookupEventsResponse: _TypeAlias = LookupEventsResponse  # noqa: Y015
+
+@_typing.final
+class GetBacklogRequest(_message.Message):
+    """Nothing to say: it is of all workspaces."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBacklogRequest: _TypeAlias = GetBacklogRequest  # noqa: Y015
+
+@_typing.final
+class GetBacklogResponse(_message.Message):
+    """Whose unread events the event log holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACES_FIELD_NUMBER: _builtins.int
+    LIVE_AGE_FIELD_NUMBER: _builtins.int
+    ROOM_BYTES_FIELD_NUMBER: _builtins.int
+    room_bytes: _builtins.int
+    """How many bytes may be unread before the log is full, those that are unread now included."""
+    @_builtins.property
+    def workspaces(self) -> _containers.RepeatedCompositeFieldContainer[Global___WorkspaceBacklog]:
+        """Those that have any."""
+
+    @_builtins.property
+    def live_age(self) -> _duration_pb2.Duration:
+        """Age of the oldest entry of the live lane that some group has not finished. 0: none waits."""
+
+    def __init__(
+        self,
+        *,
+        workspaces: _abc.Iterable[Global___WorkspaceBacklog] | None = ...,
+        live_age: _duration_pb2.Duration | None = ...,
+        room_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["live_age", b"live_age"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["live_age", b"live_age", "room_bytes", b"room_bytes", "workspaces", b"workspaces"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetBacklogResponse: _TypeAlias = GetBacklogResponse  # noqa: Y015
+
+@_typing.final
+class WorkspaceBacklog(_message.Message):
+    """What the event log holds unread of one workspace, about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_FIELD_NUMBER: _builtins.int
+    LIVE_BYTES_FIELD_NUMBER: _builtins.int
+    BULK_BYTES_FIELD_NUMBER: _builtins.int
+    workspace: _builtins.str
+    """The workspace."""
+    live_bytes: _builtins.int
+    """In the live lane."""
+    bulk_bytes: _builtins.int
+    """In the bulk lane."""
+    def __init__(
+        self,
+        *,
+        workspace: _builtins.str = ...,
+        live_bytes: _builtins.int = ...,
+        bulk_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bulk_bytes", b"bulk_bytes", "live_bytes", b"live_bytes", "workspace", b"workspace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkspaceBacklog: _TypeAlias = WorkspaceBacklog  # noqa: Y015

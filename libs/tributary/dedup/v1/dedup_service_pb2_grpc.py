@@ -46,6 +46,11 @@ class DedupServiceStub:
                 request_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsRequest.SerializeToString,
                 response_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsResponse.FromString,
                 _registered_method=True)
+        self.GetBacklog = channel.unary_unary(
+                '/tributary.dedup.v1.DedupService/GetBacklog',
+                request_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.GetBacklogRequest.SerializeToString,
+                response_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.GetBacklogResponse.FromString,
+                _registered_method=True)
 
 
 class DedupServiceServicer:
@@ -73,6 +78,13 @@ class DedupServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetBacklog(self, request, context):
+        """Says whose unread events the event log holds, as of a second ago: what fair shares are decided by.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DedupServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -85,6 +97,11 @@ def add_DedupServiceServicer_to_server(servicer, server):
                     servicer.LookupEvents,
                     request_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsRequest.FromString,
                     response_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsResponse.SerializeToString,
+            ),
+            'GetBacklog': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetBacklog,
+                    request_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.GetBacklogRequest.FromString,
+                    response_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.GetBacklogResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -143,6 +160,33 @@ class DedupService:
             '/tributary.dedup.v1.DedupService/LookupEvents',
             tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsRequest.SerializeToString,
             tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetBacklog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.dedup.v1.DedupService/GetBacklog',
+            tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.GetBacklogRequest.SerializeToString,
+            tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.GetBacklogResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,8 @@ class DedupServiceStub:
 
     UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
     """
+    GetBacklog: _grpc.UnaryUnaryMultiCallable[_dedup_service_pb2.GetBacklogRequest, _dedup_service_pb2.GetBacklogResponse]
+    """Says whose unread events the event log holds, as of a second ago: what fair shares are decided by."""
 
 @_typing.type_check_only
 class DedupServiceAsyncStub(DedupServiceStub):
@@ -67,6 +69,8 @@ class DedupServiceAsyncStub(DedupServiceStub):
 
     UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
     """
+    GetBacklog: _aio.UnaryUnaryMultiCallable[_dedup_service_pb2.GetBacklogRequest, _dedup_service_pb2.GetBacklogResponse]  # type: ignore[assignment]
+    """Says whose unread events the event log holds, as of a second ago: what fair shares are decided by."""
 
 class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
     """Decides which events exist: claims their ids, appends them to the event log, answers when that is on stable storage.
@@ -96,5 +100,13 @@ class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
 
         UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
         """
+
+    @_abc_1.abstractmethod
+    def GetBacklog(
+        self,
+        request: _dedup_service_pb2.GetBacklogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dedup_service_pb2.GetBacklogResponse, _abc.Awaitable[_dedup_service_pb2.GetBacklogResponse]]:
+        """Says whose unread events the event log holds, as of a second ago: what fair shares are decided by."""
 
 def add_DedupServiceServicer_to_server(servicer: DedupServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

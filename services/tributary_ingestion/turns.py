@@ -1,0 +1,138 @@
+"""Turns at the door: however many calls one workspace makes, another's call waits for few of them.
+
+The one rule: while several workspaces have calls here, each has few events being worked on, and its other calls wait in
+a line of its own. One alone has as many as keep dedup busy. What waits is bounded: beyond its part of the calls that
+are served at once a workspace is told to come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Final
+
+from tributary_runtime.errors import OverloadedError
+
+EVENTS_ALONE: Final = 3_000
+"""Events of the only workspace with calls here that are worked on at once, or one call."""
+EVENTS_AMONG_OTHERS: Final = 300
+"""Likewise, of each of several workspaces: some milliseconds of work that another's call may find before it."""
+CALLS_SHARE: Final = 0.5
+"""Part of the calls at once that one workspace may have here, waiting ones included."""
+
+_RETRY_DELAY_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True)
+class _Line:
+    """The calls of one workspace."""
+
+    events: int = 0
+    """Being worked on."""
+    calls: int = 0
+    """Being worked on, or waiting."""
+    waiting: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
+
+
+class Turns:
+    """Lets calls in.
+
+    Args:
+        max_calls: Calls of all workspaces that are served at once.
+    """
+
+    def __init__(self, max_calls: int) -> None:
+        self._most = max(1, int(max_calls * CALLS_SHARE))
+        self._lines: dict[str, _Line] = {}
+
+    def turn(self, workspace: str, events: int) -> _Turn:
+        """Returns a turn to be entered: `async with turns.turn("shop", 100): ...`."""
+        return _Turn(self, workspace, events)
+
+    async def enter(self, workspace: str, events: int) -> None:
+        """Waits for the turn of a call; `leave` ends it.
+
+        Args:
+            workspace: Whose call it is.
+            events: How many it brings.
+
+        Raises:
+            OverloadedError: Too many calls of the workspace are here. There is nothing to leave then, nor if the
+                caller goes while it waits.
+        """
+        line = self._lines.get(workspace)
+        if line is None:
+            line = self._lines[workspace] = _Line()
+        if line.calls >= self._most:
+            raise OverloadedError(
+                "Too many calls of this workspace at once; send the same again.",
+                quota_subject=f"workspace:{workspace}",
+                retry_delay_seconds=_RETRY_DELAY_SECONDS,
+                reason="TOO_MANY_CALLS",
+            )
+        line.calls += 1
+        if not line.waiting and self._has_room(line, events):
+            line.events += events
+            return
+        try:
+            await self._wait(line, events)
+        except BaseException:
+            self._go(workspace, line)
+            raise
+
+    def leave(self, workspace: str, events: int) -> None:
+        """Ends the turn of a call that `enter` let in."""
+        line = self._lines[workspace]
+        line.events -= events
+        self._let_in(line)
+        self._go(workspace, line)
+
+    def _go(self, workspace: str, line: _Line) -> None:
+        line.calls -= 1
+        if not line.calls:
+            del self._lines[workspace]
+            if len(self._lines) == 1:  # the last one has the door for itself now
+                self._let_in(next(iter(self._lines.values())))
+
+    async def _wait(self, line: _Line, events: int) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line.waiting.append((events, turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # let in at the very moment the caller left
+                line.events -= events
+            else:
+                line.waiting.remove((events, turn))
+            self._let_in(line)
+            raise
+
+    def _let_in(self, line: _Line) -> None:
+        """Lets in who waits, as far as there is room."""
+        while line.waiting and self._has_room(line, line.waiting[0][0]):
+            events, turn = line.waiting.popleft()
+            if not turn.done():
+                line.events += events
+                turn.set_result(None)
+
+    def _has_room(self, line: _Line, events: int) -> bool:
+        most = EVENTS_AMONG_OTHERS if len(self._lines) > 1 else EVENTS_ALONE
+        return not line.events or line.events + events <= most
+
+
+class _Turn:
+    """A turn, from `enter` to `leave`; a class, because a generator costs more than the rest of it."""
+
+    __slots__ = ("_events", "_turns", "_workspace")
+
+    def __init__(self, turns: Turns, workspace: str, events: int) -> None:
+        self._turns = turns
+        self._workspace = workspace
+        self._events = events
+
+    async def __aenter__(self) -> None:
+        await self._turns.enter(self._workspace, self._events)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turns.leave(self._workspace, self._events)

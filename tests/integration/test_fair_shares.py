@@ -1,0 +1,152 @@
+"""Fair shares at the door: who takes too much is told so, alone, or waits behind, alone."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import redis
+
+from tests.support.door import Door, running_door
+from tests.support.eventually import eventually
+from tests.support.statuses import Failure, failure_of
+from tests.support.stores import create_test_epoch, run_apart, running_redis
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvents
+from tributary.event.v1 import verdict_pb2
+from tributary.event.v1.context_pb2 import OBSERVER_BACKEND
+from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
+from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
+from tributary_runtime.authentication import NewKey, new_key
+from tributary_runtime.clock import SystemClock
+from tributary_storage.redis import keys
+
+ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
+SLOW, FAST = new_key(), new_key()
+
+
+def a_key(key: NewKey, **limits: int) -> dict[str, Any]:
+    return {"id": key.id, "sha256": key.sha256, "scopes": ["ingest"], **limits}
+
+
+WORKSPACES: Mapping[str, Mapping[str, Any]] = {
+    "limited": {"api_keys": [a_key(SLOW, events_per_second=50), a_key(FAST, bytes_per_second=20_000)]},
+    "bursty": {"limits": {"live_events_per_second": 20}},
+    "flood": {"limits": {"live_percent": 30, "backlog_percent": 10}},
+    "quiet": {},
+}
+
+
+@pytest.fixture(scope="module")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A small log of the module's own, whose events nobody but the recorder reads: all of them wait."""
+    with running_redis(tmp_path_factory.mktemp("redis"), {"maxmemory": "64mb"}) as server:
+        run_apart(create_test_epoch(f"{server.url}/0"))
+        yield f"{server.url}/0"
+
+
+@pytest.fixture(scope="module")
+def door(redis_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    directory: Path = tmp_path_factory.mktemp("door")
+    with running_door(directory, redis_url, clickhouse_url, WORKSPACES) as running:
+        yield running
+
+
+def visits(count: int, size: int = 0) -> list[Event]:
+    events = []
+    for _ in range(count):
+        event = Event(event_id=secrets.token_hex(8))
+        event.event_time.FromMicroseconds(SystemClock().unix_micros())
+        event.identifiers.visitor_id = "anna"
+        event.touchpoint.kind = TOUCHPOINT_KIND_VISIT
+        event.context.observed_by = OBSERVER_BACKEND
+        event.properties["note"] = "x" * size
+        events.append(event)
+    return events
+
+
+def refused(door: Door, events: list[Event], api_key: str) -> Failure | None:
+    try:
+        door.call(IngestEventsRequest(events=events), api_key)
+    except grpc.RpcError as error:
+        return failure_of(error)
+    return None
+
+
+def lanes(redis_url: str) -> dict[str, Counter[str]]:
+    """Returns per lane how many events the log holds of each workspace."""
+    found: dict[str, Counter[str]] = {}
+    with redis.Redis.from_url(redis_url) as client:
+        for lane in keys.LANES:
+            counts = found[lane] = Counter[str]()
+            for shard in range(4):
+                for _, fields in client.xrange(keys.event_log(shard, lane)):
+                    for admission in AdmittedEvents.FromString(fields[b"payload"]).admissions:
+                        counts[admission.workspace] += len(admission.events)
+    return found
+
+
+@pytest.mark.parametrize(("key", "size"), [pytest.param(SLOW, 0, id="events"), pytest.param(FAST, 200, id="bytes")])
+def test_a_key_over_its_rate_is_told_when_to_come_back_and_another_is_not(door: Door, key: NewKey, size: int) -> None:
+    other = FAST if key is SLOW else SLOW
+
+    def over() -> Failure:
+        failure = refused(door, visits(40, size), key.key.get_secret_value())
+        assert failure is not None
+        return failure
+
+    failure = eventually(over)
+    assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "KEY_RATE_EXCEEDED")
+    assert failure.quotas == [f"key:{key.id}"]
+    assert failure.retry_seconds is not None
+    assert 0 < failure.retry_seconds < 5
+    eventually(lambda: refused(door, visits(1), other.key.get_secret_value()) is None)
+    eventually(lambda: refused(door, visits(1), key.key.get_secret_value()) is None)  # it may come back
+
+
+def test_what_exceeds_a_workspaces_live_rate_goes_on_in_the_bulk_lane(door: Door, redis_url: str) -> None:
+    for _ in range(10):
+        assert {verdict.verdict for verdict in door.send(*visits(20), workspace="bursty")} == {ACCEPTED}
+    found = lanes(redis_url)
+    assert found["live"]["bursty"] + found["bulk"]["bursty"] == 200
+    assert 20 <= found["live"]["bursty"] <= 100
+    assert found["bulk"]["bursty"] >= 100
+
+
+def test_a_workspace_beyond_its_share_of_the_live_lane_goes_on_in_bulk_and_others_stay_live(
+    door: Door, redis_url: str
+) -> None:
+    door.send(*visits(5), workspace="quiet")
+
+    def moved() -> None:
+        door.send(*visits(50), workspace="flood")
+        assert lanes(redis_url)["bulk"]["flood"] > 0
+
+    eventually(moved, timeout_seconds=20)
+    before = lanes(redis_url)
+    door.send(*visits(5), workspace="quiet")
+    door.send(*visits(50), workspace="flood")
+    after = lanes(redis_url)
+    assert after["live"]["quiet"] == before["live"]["quiet"] + 5
+    assert after["live"]["flood"] == before["live"]["flood"]
+
+
+def test_a_workspace_that_holds_its_share_of_the_room_is_refused_and_others_are_not(door: Door) -> None:
+    def over() -> Failure:
+        failure = refused(door, visits(200, 500), door.keys["flood"])
+        assert failure is not None
+        return failure
+
+    failure = eventually(over, timeout_seconds=40)
+    assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "BACKLOG_SHARE_EXCEEDED")
+    assert failure.quotas == ["workspace:flood"]
+    assert failure.retry_seconds == 2
+    with pytest.raises(grpc.RpcError) as raised:
+        door.send(*visits(1), workspace="flood", backfill=True)
+    assert failure_of(raised.value).reason == "BACKLOG_SHARE_EXCEEDED"
+    assert {verdict.verdict for verdict in door.send(*visits(20), workspace="quiet")} == {ACCEPTED}

@@ -1,0 +1,68 @@
+"""Rates over all replicas: kept together, told when to come back, never in the way without Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import redis.asyncio
+
+from tests.support.eventually import eventually_async
+from tests.support.ports import free_port
+from tributary_runtime.clock import SystemClock
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.rates import LEASE_SECONDS, SharedRates
+
+
+@pytest.fixture
+async def state(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    async with connect(redis_url, name="tests") as client:
+        yield client
+
+
+async def test_replicas_keep_a_rate_together(state: redis.asyncio.Redis) -> None:
+    clock, per_second = SystemClock(), 10_000
+    replicas = [SharedRates(state, clock) for _ in range(2)]
+    started, taken, refusals = clock.monotonic_seconds(), 0, 0
+    while clock.monotonic_seconds() - started < 1.0:
+        for rates in replicas:
+            if await rates.take("key:k:events", per_second, 100):
+                refusals += 1
+            else:
+                taken += 100
+    seconds = clock.monotonic_seconds() - started
+    most = per_second * (1 + seconds + 2 * LEASE_SECONDS) + 200
+    assert refusals > 0
+    assert per_second * 1.5 <= taken <= most
+
+
+async def test_a_request_larger_than_the_rate_is_possible_and_the_next_waits_for_it(state: redis.asyncio.Redis) -> None:
+    rates = SharedRates(state, SystemClock())
+    assert await rates.take("key:k:events", 100, 1000) == 0
+    assert await rates.take("key:k:events", 100, 1) == pytest.approx(9, abs=0.5)
+
+
+async def test_after_what_was_told_there_is_some_again(state: redis.asyncio.Redis) -> None:
+    rates = SharedRates(state, SystemClock())
+    while not await rates.take("key:k:events", 50, 10):
+        pass
+    wait = await rates.take("key:k:events", 50, 10)
+    assert 0 < wait <= 1
+
+    async def some() -> bool:
+        return await rates.take("key:k:events", 50, 10) == 0
+
+    await eventually_async(some, timeout_seconds=wait + 2)
+
+
+async def test_rates_do_not_mix(state: redis.asyncio.Redis) -> None:
+    rates = SharedRates(state, SystemClock())
+    await rates.take("key:a:events", 10, 1000)
+    assert await rates.take("key:a:events", 10, 1) > 0
+    assert await rates.take("key:b:events", 10, 1) == 0
+
+
+async def test_without_redis_nobody_is_refused() -> None:
+    async with connect(f"redis://127.0.0.1:{free_port()}/0", name="tests", timeout_seconds=0.2) as nowhere:
+        rates = SharedRates(nowhere, SystemClock())
+        assert [await rates.take("key:k:events", 1, 1000) for _ in range(3)] == [0, 0, 0]

@@ -1,0 +1,108 @@
+"""Turns: one alone has the door, among others each has a little of it, and nobody waits for another's line."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tributary_ingestion.turns import EVENTS_ALONE, EVENTS_AMONG_OTHERS, Turns
+from tributary_runtime.errors import OverloadedError
+
+
+async def entered(turns: Turns, workspace: str, events: int) -> asyncio.Task[None]:
+    """Starts a call and lets it come as far as it can."""
+    task = asyncio.ensure_future(turns.enter(workspace, events))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return task
+
+
+async def test_one_workspace_alone_keeps_dedup_busy() -> None:
+    turns = Turns(100)
+    calls = [await entered(turns, "shop", 100) for _ in range(EVENTS_ALONE // 100 + 1)]
+    assert [call.done() for call in calls] == [True] * (EVENTS_ALONE // 100) + [False]
+    turns.leave("shop", 100)
+    await calls[-1]
+
+
+async def test_among_others_a_workspace_has_few_events_and_the_others_wait_in_its_own_line() -> None:
+    turns = Turns(100)
+    await turns.enter("quiet", 1)
+    flood = [await entered(turns, "flood", 100) for _ in range(20)]
+    assert sum(call.done() for call in flood) == EVENTS_AMONG_OTHERS // 100
+    await asyncio.wait_for(turns.enter("quiet", 100), 1)
+    await asyncio.wait_for(turns.enter("third", 100), 1)
+    assert sum(call.done() for call in flood) == EVENTS_AMONG_OTHERS // 100
+    for call in flood:
+        call.cancel()
+
+
+async def test_a_call_larger_than_all_that_is_allowed_gets_its_turn_alone() -> None:
+    turns = Turns(100)
+    await turns.enter("quiet", 1)
+    await turns.enter("flood", EVENTS_AMONG_OTHERS * 3)
+    second = await entered(turns, "flood", 1)
+    assert not second.done()
+    turns.leave("flood", EVENTS_AMONG_OTHERS * 3)
+    await second
+
+
+async def test_calls_of_a_workspace_are_served_in_order() -> None:
+    turns, order = Turns(100), list[int]()
+    await turns.enter("flood", EVENTS_ALONE)
+
+    async def call(number: int) -> None:
+        await turns.enter("flood", 10)
+        order.append(number)
+        turns.leave("flood", 10)
+
+    calls = [asyncio.ensure_future(call(number)) for number in range(5)]
+    await asyncio.sleep(0)
+    turns.leave("flood", EVENTS_ALONE)
+    await asyncio.gather(*calls)
+    assert order == [0, 1, 2, 3, 4]
+
+
+async def test_who_is_left_alone_has_the_door_again() -> None:
+    turns = Turns(100)
+    await turns.enter("quiet", 1)
+    flood = [await entered(turns, "flood", 100) for _ in range(10)]
+    turns.leave("quiet", 1)
+    await asyncio.wait_for(asyncio.gather(*flood), 1)
+
+
+async def test_who_leaves_while_waiting_gives_up_the_turn() -> None:
+    turns = Turns(100)
+    await turns.enter("shop", EVENTS_ALONE)
+    gone, patient = await entered(turns, "shop", 10), await entered(turns, "shop", 10)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    turns.leave("shop", EVENTS_ALONE)
+    await patient
+    turns.leave("shop", 10)
+    await asyncio.wait_for(turns.enter("shop", EVENTS_ALONE), 1)  # nothing is left behind
+
+
+async def test_who_leaves_at_the_moment_of_its_turn_passes_it_on() -> None:
+    turns = Turns(100)
+    await turns.enter("shop", EVENTS_ALONE)
+    gone, patient = await entered(turns, "shop", EVENTS_ALONE), await entered(turns, "shop", EVENTS_ALONE)
+    turns.leave("shop", EVENTS_ALONE)  # the turn is given, the task has not run yet
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    await asyncio.wait_for(patient, 1)
+
+
+async def test_a_workspace_has_at_most_half_of_the_calls_here() -> None:
+    turns = Turns(10)
+    flood = [await entered(turns, "flood", EVENTS_ALONE) for _ in range(5)]
+    with pytest.raises(OverloadedError) as refused:
+        await turns.enter("flood", 1)
+    assert (refused.value.reason, refused.value.quota_subject) == ("TOO_MANY_CALLS", "workspace:flood")
+    assert refused.value.retry_delay_seconds
+    await asyncio.wait_for(turns.enter("quiet", 1), 1)
+    for call in flood:
+        call.cancel()
