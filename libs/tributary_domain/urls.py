@@ -66,9 +66,12 @@ class Url(NamedTuple):
     """Whether `cleaned` is another text than the one that was read."""
     mailer: str = ""
     """Who sent the mail whose link this is, where a personal parameter says so; empty otherwise."""
+    campaign: str = ""
+    """`utm` as one text: URLs with the same text have the same parameters."""
 
 
-NO_URL: Final = Url("", "", {}, {}, "", False)
+_NOTHING: Final[dict[str, str]] = {}
+NO_URL: Final = Url("", "", _NOTHING, _NOTHING, "", False)
 
 
 def read_url(url: str) -> Url:
@@ -82,6 +85,55 @@ def read_url(url: str) -> Url:
     """
     if not url:
         return NO_URL
+    if "#" in url or may_hold_address(url):
+        return _read_carefully(url)
+    address, _, query = url.partition("?")
+    _, separator, rest = address.partition("://")
+    authority, slash, path = (rest if separator else address).partition("/")
+    if not query:
+        return Url(_host(authority), slash + path, _NOTHING, _NOTHING, url, False)
+    campaign: list[str] = []
+    click_ids: dict[str, str] = {}
+    known = _PARAMETERS
+    for pair in query.split("&"):
+        name, _, value = pair.partition("=")
+        found = known.get(name) or _find(name)
+        if found is None or not value:
+            continue
+        kind, family = found
+        if kind is UTM:
+            campaign.append(pair)
+        elif kind is PERSONAL:
+            return _read_carefully(url)
+        else:
+            if "%" in value or "+" in value:
+                value = unquote_plus(value)
+            if len(value) <= CLICK_ID_CHARACTERS:
+                click_ids[family] = value
+    said = "&".join(campaign)
+    return Url(_host(authority), slash + path, _read_campaign(said), click_ids, url, False, "", said)
+
+
+@lru_cache(8_192)
+def _read_campaign(said: str) -> dict[str, str]:
+    """Reads campaign parameters, of which a few combinations account for most: they are remembered."""
+    utm: dict[str, str] = {}
+    for pair in said.split("&") if said else ():
+        name, _, value = pair.partition("=")
+        found = _PARAMETERS.get(name) or _find(name)
+        if found is not None:
+            utm[found[1]] = unquote_plus(value)[:CLICK_ID_CHARACTERS]
+    return utm
+
+
+@lru_cache(4_096)
+def _find(name: str) -> tuple[str, str] | None:
+    """Returns what a parameter is whose name is not written as the table has it."""
+    return _PARAMETERS.get(_plain_name(name))
+
+
+def _read_carefully(url: str) -> Url:
+    """Reads a URL that may hold personal data, or has a fragment."""
     is_personal = may_hold_address(url)
     _, separator, rest = url.partition("://")
     if not separator:
@@ -98,7 +150,7 @@ def read_url(url: str) -> Url:
         known = _PARAMETERS
         for pair in query.split("&"):
             name, _, value = pair.partition("=")
-            found = known.get(name) or known.get(_plain_name(name))
+            found = known.get(name) or _find(name)
             if found is None or not value:
                 continue
             kind, name = found
@@ -119,8 +171,9 @@ def read_url(url: str) -> Url:
     host = _host(authority)
     if is_personal:
         cleaned = _without_personal_data(url)
-        return Url(host, IN_URL.sub("-", slash + path), utm, click_ids, cleaned, cleaned != url, mailer)
-    return Url(host, slash + path, utm, click_ids, url, False)
+        path = IN_URL.sub("-", slash + path)
+        return Url(host, path, utm, click_ids, cleaned, cleaned != url, mailer, repr(utm))
+    return Url(host, slash + path, utm, click_ids, url, False, "", repr(utm) if utm else "")
 
 
 def _plain_name(name: str) -> str:
@@ -128,6 +181,7 @@ def _plain_name(name: str) -> str:
     return (unquote_plus(name) if "%" in name else name).lower()
 
 
+@lru_cache(8_192)
 def _host(authority: str) -> str:
     """Returns the host without its port, in lower case and without the dot of the root."""
     host = authority.lower()
