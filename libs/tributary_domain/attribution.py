@@ -27,9 +27,9 @@ class UnattributedReason(StrEnum):
     """Why no touch earned a conversion. Not Direct: that needs a direct visit that was observed."""
 
     NO_TOUCHPOINT = "no_touchpoint"
-    """The person has no touch before the conversion."""
+    """The person has no touch before the conversion. What comes after it is no reason and never revises it."""
     OUTSIDE_WINDOW = "outside_window"
-    """All touches are older than the window."""
+    """The person has touches before the conversion, and all are older than the window."""
     ONLY_QUARANTINED = "only_quarantined"
     """The touches of the window all wait for a release."""
     NO_CONSENT = "no_consent"

@@ -56,16 +56,20 @@ class Affected:
 def find_affected(
     affected: dict[str, Affected], workspace: Workspace, person: SettledPerson, events: Sequence[Arrival]
 ) -> None:
-    """Notes which conversions of a person the events may have changed."""
+    """Notes which conversions of a person the events may have changed.
+
+    All that are not before an event: however old a touch is, it may tell why nobody earned a conversion, and its click
+    id may be what a destination recognises the person by, which looks back further than credit does.
+    """
     journey = person.journey
     if journey is None:
         return
     added = [event for event in events if event.entry is not None]
-    history, slack = history_micros(workspace), slack_micros(workspace)
+    slack = slack_micros(workspace)
     for conversion_id, times in journey.conversions.items():
         key = conversion_key(workspace.id, conversion_id)
-        first, last = min(times) - history, max(times) + slack
-        causing = [event for event in added if first <= event.event_time_micros <= last]
+        last = max(times) + slack
+        causing = [event for event in added if event.event_time_micros <= last]
         if person.why < 2 and not causing and key not in affected:
             continue
         one = affected_at(affected, workspace, conversion_id)

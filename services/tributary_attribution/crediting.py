@@ -152,7 +152,7 @@ def revise(
     new = snapshot_of(message, attribution, facts_digest(facts, match))
     arrived = {event_hash(event.event_id) for event in known.causing}
     displaced = None if published is None else published.snapshot
-    change = compare(displaced, new, known.known_causes, arrived, _adjusting_cause(known))
+    change = compare(displaced, new, known.known_causes, arrived, _quiet_cause(known))
     if change is None and (published is None or state.is_counted):
         return None
     add_credit(message, attribution, source, time)
@@ -181,11 +181,16 @@ def _default_value(known: Known, published: PublishedConversion | None) -> domai
     return None if declared is None else domain.DefaultValue(declared.amount_micros, declared.currency)
 
 
-def _adjusting_cause(known: Known) -> Cause:
-    """Returns what an adjustment that arrived is as a cause, also where it changes no value, such as a foreign one."""
+def _quiet_cause(known: Known) -> Cause:
+    """Returns the cause of what is no change of value, touches or observations.
+
+    It is an adjustment that arrived and changed no value, such as a foreign one; else the arrival of an event of the
+    journey, which brought a click id.
+    """
     arrived = {event.event_id for event in known.causing}
     adjusting = (part for part in known.parts if not part.is_observation and part.event.event_id in arrived)
-    return next((ADJUSTED_BY[part.adjustment().kind] for part in adjusting), Cause.RECONCILIATION)
+    otherwise = Cause.LATE_TOUCHPOINT if arrived else Cause.RECONCILIATION
+    return next((ADJUSTED_BY[part.adjustment().kind] for part in adjusting), otherwise)
 
 
 def _has_same_credit(one: ConversionState, other: ConversionState) -> bool:

@@ -306,6 +306,40 @@ async def test_a_lost_text_of_a_touch_too_old_to_earn_holds_nothing_up(
         assert linear(revised) == {"Organic Search": 90_000_000}
 
 
+@pytest.mark.parametrize("is_touch_first", [True, False], ids=["touch first", "conversion first"])
+@pytest.mark.parametrize(
+    ("at", "letter", "reason"),
+    [
+        pytest.param(NOON - 45 * DAY, "A", "OUTSIDE_WINDOW", id="before the window"),
+        pytest.param(NOON - 45 * DAY, "Q", "OUTSIDE_WINDOW", id="quarantined, before the window"),
+        pytest.param(NOON - DAY, "Q", "ONLY_QUARANTINED", id="quarantined, in the window"),
+        pytest.param(NOON + DAY, "A", "NO_TOUCHPOINT", id="after the conversion"),
+    ],
+)
+async def test_the_reason_of_an_empty_answer_hangs_on_no_order_of_arrival(
+    attribution: Attribution, events: Events, is_touch_first: bool, at: int, letter: str, reason: str
+) -> None:
+    arrivals = [events.touch("visitor:a", at=at, letter=letter), events.order("visitor:a")]
+    for event in arrivals if is_touch_first else reversed(arrivals):
+        await attribution.handle(event)
+    revised = await attribution.published(events.conversion_id())
+    assert revised is not None
+    reasons = {UnattributedReason.Name(model.unattributed.reason) for model in revised.state.models}
+    assert reasons == {f"UNATTRIBUTED_REASON_{reason}"}
+
+
+async def test_a_click_id_older_than_the_lookback_is_matched_though_it_comes_late(
+    attribution: Attribution, events: Events
+) -> None:
+    await attribution.handle(events.order("visitor:a"))
+    await attribution.handle(events.touch("visitor:a", at=NOON - 45 * DAY, clicks={"gclid": "old"}))
+    await attribution.handle(events.touch("visitor:a", at=NOON - 40 * DAY, clicks={"gclid": "less old"}))
+    revised = await attribution.published(events.conversion_id())
+    assert revised is not None
+    assert [(one.family, one.value) for one in revised.match.click_ids] == [("gclid", "less old")]
+    assert causes(revised) == ["late_touchpoint"]
+
+
 async def test_of_an_empty_answer_there_is_exactly_one_reason(attribution: Attribution, events: Events) -> None:
     await attribution.handle(events.order("visitor:a"), events.touch("visitor:a", at=NOON - 31 * DAY))
     revised = await attribution.published(events.conversion_id())

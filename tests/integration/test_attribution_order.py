@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, Events, entry, running_attribution
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_storage.clickhouse.names import micros
 from tributary_storage.redis import keys
 
 MINUTE = 60_000_000
@@ -68,10 +69,14 @@ async def expected(redis_url: str, clickhouse_url: str, workspace: str) -> list[
     async with running_attribution(redis_url, clickhouse_url, workspace) as other:
         await other.handle(*a_world(workspace))
         states = await published_states(other, workspace)
-        await other.state.flushdb()
-        forget = "ALTER TABLE conversion_revisions DELETE WHERE workspace = %(w)s SETTINGS mutations_sync = 2"
-        await other.clickhouse.execute(forget, {"w": workspace})  # else it would be restored
+        await _forget_all(other, workspace)
     return states
+
+
+async def _forget_all(attribution: Attribution, workspace: str) -> None:
+    await attribution.state.flushdb()
+    forget = "ALTER TABLE conversion_revisions DELETE WHERE workspace = %(w)s SETTINGS mutations_sync = 2"
+    await attribution.clickhouse.execute(forget, {"w": workspace})  # else it would be restored
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -88,6 +93,46 @@ async def test_any_order_grouping_and_repetition_publishes_the_same(
         world = world[size:]
     assert await published_states(attribution, workspace) == wanted
     await _ledger_adds_up(attribution)
+
+
+def a_random_world(workspace: str, seed: int) -> list[Admitted]:
+    """Two people over 200 days: touches in and far before every window, some after all; click ids, orders, a login."""
+    rng = random.Random(seed)
+    make = Events(workspace)
+    world = []
+    for number in range(24):
+        at = NOON - rng.choice((2, 20, 45, 85, 120)) * DAY + rng.randrange(DAY)
+        clicks = {rng.choice(("gclid", "fbclid")): f"click-{rng.randrange(6)}"} if rng.random() < 0.5 else {}
+        letter = rng.choice("AAAAQ")
+        visitor = rng.choice(("visitor:a", "visitor:b", "visitor:c"))
+        also = ("customer:1",) if rng.random() < 0.1 else ()
+        channel = rng.choice(("Direct", "Email", "Display"))
+        event_id = f"touch-{number}"
+        world.append(
+            make.touch(visitor, *also, at=at, channel=channel, letter=letter, event_id=event_id, clicks=clicks)
+        )
+    for order_id in ORDERS:
+        at = NOON - rng.choice((0, 3, 35, 70)) * DAY + rng.randrange(DAY)
+        visitor = rng.choice(("visitor:a", "visitor:b", "visitor:c"))
+        world.append(make.order(visitor, order_id=order_id, at=at, event_id=order_id))
+    return world
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_newest_first_and_at_random_publish_what_event_order_publishes(
+    attribution: Attribution, redis_url: str, clickhouse_url: str, workspace: str, seed: int
+) -> None:
+    found = []
+    rng = random.Random(seed)
+    world = sorted(a_random_world(workspace, seed), key=lambda admitted: micros(admitted[1].event.event_time))
+    for order in (world, world[::-1], rng.sample(world, len(world))):
+        async with running_attribution(redis_url, clickhouse_url, workspace) as other:
+            for event in order:
+                await other.handle(event, backfill=True)
+            found.append(await published_states(other, workspace))
+        await _forget_all(attribution, workspace)
+    assert found[1] == found[0]
+    assert found[2] == found[0]
 
 
 async def _ledger_adds_up(attribution: Attribution) -> None:

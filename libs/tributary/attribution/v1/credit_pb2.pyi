@@ -31,9 +31,9 @@ class _UnattributedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Un
     UNATTRIBUTED_REASON_UNSPECIFIED: _UnattributedReason.ValueType  # 0
     """Somebody earned it."""
     UNATTRIBUTED_REASON_NO_TOUCHPOINT: _UnattributedReason.ValueType  # 1
-    """The person has no touchpoint."""
+    """The person has no touchpoint before the conversion. One after it is no reason, and never revises the conversion."""
     UNATTRIBUTED_REASON_OUTSIDE_WINDOW: _UnattributedReason.ValueType  # 2
-    """All touchpoints are outside the lookback window."""
+    """The person has touchpoints before the conversion, and all are older than the lookback window."""
     UNATTRIBUTED_REASON_ONLY_QUARANTINED: _UnattributedReason.ValueType  # 3
     """All touchpoints in the window are quarantined."""
     UNATTRIBUTED_REASON_NO_CONSENT: _UnattributedReason.ValueType  # 4
@@ -51,9 +51,9 @@ class UnattributedReason(_UnattributedReason, metaclass=_UnattributedReasonEnumT
 UNATTRIBUTED_REASON_UNSPECIFIED: UnattributedReason.ValueType  # 0
 """Somebody earned it."""
 UNATTRIBUTED_REASON_NO_TOUCHPOINT: UnattributedReason.ValueType  # 1
-"""The person has no touchpoint."""
+"""The person has no touchpoint before the conversion. One after it is no reason, and never revises the conversion."""
 UNATTRIBUTED_REASON_OUTSIDE_WINDOW: UnattributedReason.ValueType  # 2
-"""All touchpoints are outside the lookback window."""
+"""The person has touchpoints before the conversion, and all are older than the lookback window."""
 UNATTRIBUTED_REASON_ONLY_QUARANTINED: UnattributedReason.ValueType  # 3
 """All touchpoints in the window are quarantined."""
 UNATTRIBUTED_REASON_NO_CONSENT: UnattributedReason.ValueType  # 4
