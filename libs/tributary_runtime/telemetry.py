@@ -16,6 +16,7 @@ from opentelemetry.sdk.metrics.export import ConsoleMetricExporter, MetricReader
 import tributary_runtime.metrics  # noqa: F401 - declares the catalogue
 from tributary_runtime.instruments import bind_all, unbind_all
 from tributary_runtime.logs import configure_logs
+from tributary_runtime.otlp import metric_exporter, otlp_protocol
 from tributary_runtime.settings import LogLevel
 from tributary_runtime.traces import configure_traces, flush_traces, is_asked_for, resource_of
 
@@ -60,9 +61,7 @@ def _reader(name: str) -> MetricReader:
         return PeriodicExportingMetricReader(ConsoleMetricExporter())
     if name != "otlp":
         raise ValueError(f"OTEL_METRICS_EXPORTER is {name!r}; otlp, console and none are supported.")
-    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
-
-    return PeriodicExportingMetricReader(OTLPMetricExporter())
+    return PeriodicExportingMetricReader(metric_exporter(otlp_protocol(os.environ, "METRICS")))
 
 
 def _flush_metrics() -> None:

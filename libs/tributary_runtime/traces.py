@@ -18,6 +18,8 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanK
 from opentelemetry.util.types import AttributeValue
 from structlog.contextvars import bind_contextvars
 
+from tributary_runtime.otlp import otlp_protocol, span_exporter
+
 TRACEPARENT = "traceparent"
 """Metadata key, and field of an admission (W3C Trace Context)."""
 
@@ -74,9 +76,7 @@ def _exporter(name: str) -> SpanExporter:
         return ConsoleSpanExporter()
     if name != "otlp":
         raise ValueError(f"OTEL_TRACES_EXPORTER is {name!r}; otlp, console and none are supported.")
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter  # 0.1 s: only who exports pays
-
-    return OTLPSpanExporter()
+    return span_exporter(otlp_protocol(os.environ, "TRACES"))
 
 
 def flush_traces() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2, metric
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from tests.unit.runtime.test_server import EchoProcess, ready
+from tributary_runtime.otlp import otlp_protocol
 
 
 class Collector:
@@ -33,6 +37,48 @@ class Collector:
 
     def name(self, resource: Any) -> None:
         self.services |= {one.value.string_value for one in resource.attributes if one.key == "service.name"}
+
+
+class HttpCollector:
+    """The same over HTTP, as `http/protobuf` speaks it."""
+
+    def __init__(self) -> None:
+        self.paths: set[str] = set()
+        self.spans: set[str] = set()
+        self.metrics: set[str] = set()
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                collector.take(self.path, self.headers["Content-Type"], body)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def take(self, path: str, content_type: str, body: bytes) -> None:
+        assert content_type == "application/x-protobuf"
+        self.paths.add(path)
+        if path == "/v1/traces":
+            spans = trace_service_pb2.ExportTraceServiceRequest.FromString(body).resource_spans
+            self.spans |= {span.name for one in spans for scope in one.scope_spans for span in scope.spans}
+        else:
+            metrics = metrics_service_pb2.ExportMetricsServiceRequest.FromString(body).resource_metrics
+            self.metrics |= {metric.name for one in metrics for scope in one.scope_metrics for metric in scope.metrics}
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join(5)
+        self._server.server_close()
 
 
 class _Traces(trace_service_pb2_grpc.TraceServiceServicer):
@@ -67,6 +113,13 @@ def collector() -> Iterator[Collector]:
     collector.stop()
 
 
+@pytest.fixture
+def http_collector() -> Iterator[HttpCollector]:
+    collector = HttpCollector()
+    yield collector
+    collector.stop()
+
+
 def one_call(directory: Path, **environ: str) -> list[str]:
     echo = EchoProcess(directory, environ)
     try:
@@ -85,6 +138,40 @@ def test_spans_and_numbers_arrive_before_the_process_has_ended(tmp_path: Path, c
     assert collector.spans == {traceparent[3:35]: {"test.v1.EchoService/Internal"}}
     assert {"tributary.rpc.duration", "tributary.process.ready"} <= collector.metrics
     assert collector.services == {"tributary-ingestion"}
+
+
+def test_spans_and_numbers_go_over_http_where_that_is_the_protocol(
+    tmp_path: Path, http_collector: HttpCollector
+) -> None:
+    one_call(
+        tmp_path,
+        OTEL_EXPORTER_OTLP_ENDPOINT=http_collector.endpoint,
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+    )
+    assert http_collector.paths == {"/v1/traces", "/v1/metrics"}
+    assert http_collector.spans == {"test.v1.EchoService/Internal"}
+    assert {"tributary.rpc.duration", "tributary.process.ready"} <= http_collector.metrics
+
+
+def test_a_signal_has_a_protocol_and_an_endpoint_of_its_own(
+    tmp_path: Path, collector: Collector, http_collector: HttpCollector
+) -> None:
+    one_call(
+        tmp_path,
+        OTEL_EXPORTER_OTLP_ENDPOINT=http_collector.endpoint,
+        OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
+        OTEL_EXPORTER_OTLP_METRICS_PROTOCOL="grpc",
+        OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=collector.endpoint,
+    )
+    assert http_collector.paths == {"/v1/traces"}
+    assert {"tributary.rpc.duration", "tributary.process.ready"} <= collector.metrics
+    assert collector.spans == {}
+
+
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"])
+def test_a_protocol_that_cannot_be_spoken_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is 'http/json'; grpc and http/protobuf are supported"):
+        otlp_protocol({name: "http/json"}, "TRACES")
 
 
 def test_the_standard_sampler_decides(tmp_path: Path, collector: Collector) -> None:
