@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState
+from tributary.attribution.v1.conversion_pb2 import ConversionRole, ConversionState
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
@@ -147,6 +147,9 @@ def revise(
     observed = {part.event.event_id: part for part in parts if part.is_observation}
     match = match_of([observed[observation.event_id] for observation in state.observations], clicks)
     message = facts_message(known.conversion_id, parts, state, person_id=person_id, settings_version=settings.version)
+    definition = workspace.conversion(message.name)
+    message.role = ConversionRole.Value(f"CONVERSION_ROLE_{definition.role.value}")
+    message.secondary = not definition.primary
     facts = ConversionState()
     facts.CopyFrom(message)
     new = snapshot_of(message, attribution, facts_digest(facts, match))

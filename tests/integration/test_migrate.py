@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.support.ports import free_address
+from tests.support.revisions import Revision
 from tests.support.stores import Stores
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.clickhouse.client import ClickHouse, connect
-from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS
+from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS, revision_row
 from tributary_storage.clickhouse.delivery_rows import DELIVERY_COLUMNS
 from tributary_storage.clickhouse.event_rows import EVENT_COLUMNS, REFUSAL_COLUMNS
 from tributary_storage.clickhouse.migrate import (
@@ -45,8 +46,19 @@ async def test_a_database_that_is_not_there_is_made_with_everything(fresh_url: s
     applied = await migrate(fresh_url)
     assert applied == [str(migration) for migration in read_migrations()]
     tables = {row[0] for row in await fresh.execute("SHOW TABLES")}
-    made = {migration.name for migration in read_migrations()}
+    made = {migration.name.removesuffix("_details") for migration in read_migrations()}
     assert tables >= {name for name in made if not name.endswith("_before")} | set(read_views())
+
+
+async def test_what_was_stored_before_a_column_was_added_has_its_default(fresh_url: str, fresh: ClickHouse) -> None:
+    await migrate(fresh_url)
+    added = [name for name in REVISION_COLUMNS if name in ("role", "touch_details", "reporting_credit_micros")]
+    old = [name for name in REVISION_COLUMNS if name not in added]
+    message, content = Revision(workspace="shop").packed()
+    row = dict(zip(REVISION_COLUMNS, revision_row(message, content), strict=True))
+    await fresh.insert("conversion_revisions", old, [[row[name]] for name in old])
+    found = await fresh.execute("SELECT role, reporting_credit_micros, touch_details FROM conversions FINAL")
+    assert found == [("", {}, [])]
 
 
 async def test_a_second_run_applies_nothing(fresh_url: str, fresh: ClickHouse) -> None:

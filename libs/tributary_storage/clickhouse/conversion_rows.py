@@ -10,12 +10,18 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any, Final
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState, NotCountedReason, RevisionCause
+from tributary.attribution.v1.conversion_pb2 import (
+    ConversionRole,
+    ConversionState,
+    NotCountedReason,
+    RevisionCause,
+)
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import CreditedTouch, UnattributedReason
 from tributary.event.v1.conversion_pb2 import CustomerType, RecurrenceKind, ValueSource
-from tributary.event.v1.event_pb2 import Origin
+from tributary.event.v1.event_pb2 import Origin, Traffic
 from tributary.event.v1.touchpoint_pb2 import TouchpointKind
+from tributary_storage.clickhouse.event_details import AD_DETAILS, SOURCE_DETAILS, ad_details, amounts_map
 from tributary_storage.clickhouse.names import micros, names_of
 
 Row = tuple[Any, ...]
@@ -49,7 +55,12 @@ REVISION_COLUMNS: Final = (
     *("touch_ad_destinations", "touch_ad_account_ids", "touch_ad_campaign_ids"),
     *(f"{model}_{part}" for model in MODELS for part in ("credit_micros", "value_micros", "unattributed_reason")),
     "data_driven_model_version",
+    *("role", "is_primary", "traffic", "amounts_micros", "rate_picos", "rate_date"),
+    *("reporting_credit_micros", "touch_details"),
 )
+
+TOUCH_DETAILS: Final = (*AD_DETAILS, *SOURCE_DETAILS, "spend_join_step", "just_after_conversion")
+"""Every key of `touch_details`; what is not known of a touch has none."""
 
 CAUSES: Final = names_of(RevisionCause.DESCRIPTOR, lower=True)
 _VALUE_SOURCES: Final = names_of(ValueSource.DESCRIPTOR)
@@ -57,11 +68,14 @@ _NOT_COUNTED: Final = names_of(NotCountedReason.DESCRIPTOR)
 _ORIGINS: Final = names_of(Origin.DESCRIPTOR)
 _CUSTOMERS: Final = names_of(CustomerType.DESCRIPTOR)
 _RECURRENCES: Final = names_of(RecurrenceKind.DESCRIPTOR)
+_ROLES: Final = names_of(ConversionRole.DESCRIPTOR)
+_TRAFFIC: Final = names_of(Traffic.DESCRIPTOR)
 _KINDS: Final = names_of(TouchpointKind.DESCRIPTOR)
 _UNATTRIBUTED_REASONS: Final = names_of(UnattributedReason.DESCRIPTOR)
 
 _NO_MODEL: Final[Row] = ((), (), "")
 _NO_AD: Final[Row] = ("", "", "")
+_NO_DETAILS: Final[dict[str, str]] = {}
 _EPOCH: Final = date(1970, 1, 1)
 
 
@@ -87,6 +101,7 @@ def revision_row(revised: ConversionRevised, content: bytes) -> Row:
         *(revised.value_delta_micros, revised.counted_delta, list(revised.causing_event_ids)),
         *(micros(revised.cause_accept_time), revised.traceparent, content),
         *_credits(state, time),
+        *_rest(state),
     )
 
 
@@ -103,6 +118,47 @@ def _facts(state: ConversionState) -> Row:
         *(list(state.coupon_codes), state.experiment.id, state.experiment.arm),
         *(list(state.findings), state.settings_version),
     )
+
+
+def _rest(state: ConversionState) -> Row:
+    """Returns the columns that were added later."""
+    day = state.rate_date
+    details = [_details(touch) for touch in state.touches]
+    if any(model.unattributed.credit_micros or model.unattributed.value_micros for model in state.models):
+        details.append(_NO_DETAILS)
+    return (
+        *(_ROLES[state.role], not state.secondary, _TRAFFIC[state.traffic]),
+        amounts_map(state.amounts) if state.HasField("amounts") else {},
+        *(state.rate_picos, date(day.year, day.month, day.day) if state.HasField("rate_date") else _EPOCH),
+        _reporting_credits(state) if state.HasField("reporting_value") else {},
+        details,
+    )
+
+
+def _details(touch: CreditedTouch) -> dict[str, str]:
+    source = touch.source
+    found = ad_details(source.ad) if source.HasField("ad") else {}
+    if source.term:
+        found["term"] = source.term
+    if source.content:
+        found["content"] = source.content
+    if touch.spend_join_step:
+        found["spend_join_step"] = touch.spend_join_step
+    if touch.just_after_conversion:
+        found["just_after_conversion"] = "1"
+    return found
+
+
+def _reporting_credits(state: ConversionState) -> dict[str, list[int]]:
+    """Returns each model's shares in the reporting currency, as long as its others."""
+    has_rest = any(model.unattributed.credit_micros or model.unattributed.value_micros for model in state.models)
+    return {
+        model.name: [
+            *(touch.credits[index].reporting_value_micros for touch in state.touches),
+            *([model.unattributed.reporting_value_micros] if has_rest else []),
+        ]
+        for index, model in enumerate(state.models)
+    }
 
 
 def _credits(state: ConversionState, conversion_micros: int) -> Row:

@@ -21,6 +21,7 @@ from tributary.event.v1.touchpoint_pb2 import Touchpoint, TouchpointKind
 from tributary.event.v1.verdict_pb2 import ReasonCode
 from tributary_domain.reasons import Reason, order_value_differs, payload_differs
 from tributary_runtime.errors import PoisonEvent
+from tributary_storage.clickhouse.event_details import event_details
 from tributary_storage.clickhouse.names import names_of
 
 Row = tuple[Any, ...]
@@ -51,6 +52,7 @@ EVENT_COLUMNS: Final = (
     *("touchpoint_kind", "ad_destination", "ad_account_id", "ad_campaign_id", "interaction_id"),
     *("conversion_name", "order_id", "store", "cycle", "currency", "value_micros"),
     *("adjustment_reason", "adjustment_id"),
+    "details",
 )
 
 REFUSAL_COLUMNS: Final = (
@@ -191,6 +193,7 @@ def _event_row(
         *(_evidence(message.channel_evidence) if message.HasField("channel_evidence") else _NO_EVIDENCE),
         *touchpoint,
         *value,
+        event_details(message, kind),
     )
 
 

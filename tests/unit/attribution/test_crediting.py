@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.attribution import DAY, NOON, Admitted, Events
-from tributary.attribution.v1.conversion_pb2 import RevisionCause
+from tributary.attribution.v1.conversion_pb2 import ConversionRole, RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
 from tributary.event.v1.conversion_pb2 import ValueSource
@@ -106,6 +106,18 @@ def test_new_settings_that_change_no_credit_are_no_revision() -> None:
     events = (EVENTS.touch("visitor:a", channel="Email"), EVENTS.order("visitor:a"))
     first = World(*events).revise()
     assert World(*events, settings=workspace(attribution=[{"lookback_days": 31}])).revise(first) is None
+
+
+def test_another_role_is_kept_with_the_next_revision_and_is_none_by_itself() -> None:
+    order = EVENTS.order("visitor:a")
+    first = World(order).revise()
+    assert first is not None
+    assert first.message.state.role == ConversionRole.CONVERSION_ROLE_REVENUE
+    lead = workspace(conversions=[{"name": "purchase", "role": "LEAD", "primary": False}])
+    assert World(order, settings=lead).revise(first) is None
+    later = World(order, EVENTS.touch("visitor:a"), settings=lead).revise(first)
+    assert later is not None
+    assert (later.message.state.role, later.message.state.secondary) == (ConversionRole.CONVERSION_ROLE_LEAD, True)
 
 
 def worth(amount: int) -> Workspace:

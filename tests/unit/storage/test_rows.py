@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
+from google.protobuf.message import Message
 
 from tests.support.revisions import NOON, Revision, Touch, micros
+from tributary.attribution.v1.conversion_pb2 import ConversionRole
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.common.v1.money_pb2 import Money
 from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, AdmittedEvent
 from tributary.delivery.v1 import delivery_pb2
 from tributary.event.v1 import adjustment_pb2, touchpoint_pb2, verdict_pb2
 from tributary_runtime.errors import PoisonEvent
-from tributary_storage.clickhouse.conversion_rows import MODELS, REVISION_COLUMNS, revision_row
+from tributary_storage.clickhouse.conversion_rows import MODELS, REVISION_COLUMNS, TOUCH_DETAILS, revision_row
 from tributary_storage.clickhouse.delivery_rows import DELIVERY_COLUMNS, delivery_of, delivery_row
+from tributary_storage.clickhouse.event_details import EVENT_DETAILS
 from tributary_storage.clickhouse.event_rows import EVENT_COLUMNS, REFUSAL_COLUMNS, EventBatch, LogPlace
 from tributary_storage.clickhouse.names import names_of, numbers_of
 
@@ -95,6 +100,65 @@ def test_a_touchpoint_keeps_its_evidence_and_place() -> None:
 def test_the_whole_event_is_kept_with_its_columns() -> None:
     admitted = an_order()
     assert AdmittedEvent.FromString(event_row(admitted)["admitted"]) == admitted
+
+
+def test_what_few_events_say_has_a_key_only_where_it_was_said() -> None:
+    assert event_row(a_touchpoint())["details"] == {}
+    admitted = a_touchpoint()
+    admitted.event.touchpoint.ad.adset_id, admitted.event.touchpoint.ad.keyword = "s-1", "shoes"
+    admitted.channel_evidence.content = "red"
+    assert event_row(admitted)["details"] == {"adset_id": "s-1", "keyword": "shoes", "content": "red"}
+
+
+def test_an_order_keeps_its_parts_and_codes() -> None:
+    admitted = an_order()
+    admitted.event.conversion.amounts.tax_micros = 0
+    admitted.event.conversion.amounts.goods_micros = 7
+    admitted.event.conversion.coupon_codes.append("ANNA10")
+    admitted.event.conversion.recurrence.subscription_id = "s-1"
+    row = event_row(admitted)
+    assert row["details"] == {
+        "subscription_id": "s-1",
+        "amount_goods_micros": "7",
+        "amount_tax_micros": "0",
+        "coupon_codes": "ANNA10",
+    }
+
+
+def test_clocks_are_kept_as_they_were() -> None:
+    admitted = a_touchpoint()
+    admitted.event.sent_time.FromMicroseconds(5)
+    admitted.clock_correction_micros = -3
+    assert event_row(admitted)["details"] == {"sent_time_micros": "5", "clock_correction_micros": "-3"}
+
+
+def fill(message: Message) -> None:
+    """Sets every field of a message that is no list."""
+    for field in message.DESCRIPTOR.fields:
+        if field.is_repeated:
+            continue
+        if field.message_type is not None:
+            fill(getattr(message, field.name))
+        else:
+            value: Any = {str: "x", bytes: b"x", bool: True, int: 1}[type(field.default_value)]
+            setattr(message, field.name, value)
+
+
+def test_the_keys_of_details_are_the_names_that_never_change() -> None:
+    said: set[str] = set()
+    for kind in ("touchpoint", "conversion", "adjustment"):
+        admitted = an_event()
+        fill(admitted.channel_evidence)
+        fill(admitted.visitor)
+        admitted.event.sent_time.seconds, admitted.clock_correction_micros = 1, 1
+        for part in ("experiment", "consent", "human_check", kind):
+            fill(getattr(admitted.event, part))
+        if kind == "conversion":
+            admitted.event.conversion.coupon_codes.append("ANNA10")
+        if kind == "adjustment":
+            admitted.event.adjustment.event_id = "e-2"
+        said |= event_row(admitted)["details"].keys()
+    assert said == set(EVENT_DETAILS)
 
 
 def test_a_value_that_was_not_stated_is_not_zero() -> None:
@@ -194,6 +258,56 @@ def test_every_model_gives_each_touch_its_share() -> None:
     assert row["touch_channels"] == ("Email", "Direct", "Social")
     assert row["linear_credit_micros"] == [333_334, 333_333, 333_333]
     assert row["time_decay_value_micros"] == [34, 33, 33]
+
+
+def credited() -> ConversionRevised:
+    message = Revision(workspace="shop", touches=(Touch("Email"), Touch("Direct"))).message()
+    state = message.state
+    ad = state.touches[0].source.ad
+    ad.adset_id, ad.ad_id, ad.placement = "set", "ad", "feed"
+    state.touches[0].spend_join_step = "utm_id"
+    state.touches[1].just_after_conversion = True
+    return message
+
+
+def row_of(message: ConversionRevised) -> dict[str, Any]:
+    return dict(zip(REVISION_COLUMNS, revision_row(message, message.SerializeToString()), strict=True))
+
+
+def test_what_is_known_of_an_ad_is_kept_with_its_touch() -> None:
+    first, second = row_of(credited())["touch_details"]
+    assert first == {"adset_id": "set", "ad_id": "ad", "placement": "feed", "spend_join_step": "utm_id"}
+    assert second == {"just_after_conversion": "1"}
+    assert set(first) | set(second) <= set(TOUCH_DETAILS)
+
+
+def test_details_are_as_many_as_touches_with_what_nobody_earned() -> None:
+    row = revision(touches=(), value_micros=100)
+    assert row["touch_details"] == [{}]
+
+
+def test_the_reporting_currency_is_kept_per_model_and_touch_with_its_rate() -> None:
+    message = credited()
+    assert (row_of(message)["reporting_credit_micros"], row_of(message)["rate_date"]) == ({}, date(1970, 1, 1))
+    state = message.state
+    state.reporting_value.currency_code, state.reporting_value.amount_micros = "USD", 3
+    state.rate_picos = 5
+    state.rate_date.year, state.rate_date.month, state.rate_date.day = 2026, 11, 20
+    for touch, share in zip(state.touches, (2, 1), strict=True):
+        for credit in touch.credits:
+            credit.reporting_value_micros = share
+    row = row_of(message)
+    assert row["reporting_credit_micros"] == {model.name: [2, 1] for model in state.models}
+    assert (row["rate_picos"], row["rate_date"]) == (5, date(2026, 11, 20))
+
+
+def test_what_its_name_stood_for_is_kept() -> None:
+    assert (revision()["role"], revision()["is_primary"]) == ("", True)
+    message = credited()
+    message.state.role, message.state.secondary = ConversionRole.CONVERSION_ROLE_LEAD, True
+    message.state.amounts.tax_micros = 4
+    row = row_of(message)
+    assert (row["role"], row["is_primary"], row["amounts_micros"]) == ("LEAD", False, {"tax": 4})
 
 
 def test_what_nobody_earned_is_one_more_element() -> None:

@@ -26,6 +26,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ConversionRole:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConversionRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConversionRole.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONVERSION_ROLE_UNSPECIFIED: _ConversionRole.ValueType  # 0
+    """Not said: a revision of before it was kept."""
+    CONVERSION_ROLE_REVENUE: _ConversionRole.ValueType  # 1
+    """Money."""
+    CONVERSION_ROLE_LEAD: _ConversionRole.ValueType  # 2
+    """A prospect."""
+    CONVERSION_ROLE_MICRO: _ConversionRole.ValueType  # 3
+    """A step on the way."""
+
+class ConversionRole(_ConversionRole, metaclass=_ConversionRoleEnumTypeWrapper):
+    """What a conversion's name stands for. Values of different roles are never added. Values may be added."""
+
+CONVERSION_ROLE_UNSPECIFIED: ConversionRole.ValueType  # 0
+"""Not said: a revision of before it was kept."""
+CONVERSION_ROLE_REVENUE: ConversionRole.ValueType  # 1
+"""Money."""
+CONVERSION_ROLE_LEAD: ConversionRole.ValueType  # 2
+"""A prospect."""
+CONVERSION_ROLE_MICRO: ConversionRole.ValueType  # 3
+"""A step on the way."""
+Global___ConversionRole: _TypeAlias = ConversionRole  # noqa: Y015
+
 class _RevisionCause:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -206,6 +234,8 @@ class ConversionState(_message.Message):
     OBSERVATIONS_OMITTED_FIELD_NUMBER: _builtins.int
     ADJUSTMENTS_OMITTED_FIELD_NUMBER: _builtins.int
     TOUCHES_OMITTED_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    SECONDARY_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """The conversion's id, "c1:..."."""
     name: _builtins.str
@@ -244,6 +274,10 @@ class ConversionState(_message.Message):
     """In an answer: how many `touches` were left out, because it lists the last 1 000. Where it is not 0, their credits do
     not sum to the conversion. Else 0.
     """
+    role: Global___ConversionRole.ValueType
+    """What its name stood for in the workspace when this revision was published."""
+    secondary: _builtins.bool
+    """Whether totals of its role left its name out then."""
     @_builtins.property
     def order_key(self) -> Global___OrderKey:
         """The order it is. Empty where it is known by an event id only."""
@@ -353,10 +387,12 @@ class ConversionState(_message.Message):
         observations_omitted: _builtins.int = ...,
         adjustments_omitted: _builtins.int = ...,
         touches_omitted: _builtins.int = ...,
+        role: Global___ConversionRole.ValueType = ...,
+        secondary: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "conversion_time", b"conversion_time", "experiment", b"experiment", "first_accept_time", b"first_accept_time", "lead", b"lead", "order_key", b"order_key", "original_value", b"original_value", "rate_date", b"rate_date", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "adjustments_omitted", b"adjustments_omitted", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "items", b"items", "lead", b"lead", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "observations_omitted", b"observations_omitted", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "settings_version", b"settings_version", "touches", b"touches", "touches_omitted", b"touches_omitted", "traffic", b"traffic", "value", b"value", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "adjustments_omitted", b"adjustments_omitted", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "items", b"items", "lead", b"lead", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "observations_omitted", b"observations_omitted", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "role", b"role", "secondary", b"secondary", "settings_version", b"settings_version", "touches", b"touches", "touches_omitted", b"touches_omitted", "traffic", b"traffic", "value", b"value", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
