@@ -5,6 +5,7 @@ a good event bad. Whether enough is left is validation's question.
 """
 
 from collections.abc import Callable, Collection
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -27,6 +28,9 @@ PHONE: Final = "phone"
 VISITOR: Final = "visitor"
 DEVICE: Final = "device"
 OTHER: Final = "other"
+
+VISITORS_KEPT: Final = 32_768
+"""Tokens of visitor ids that a workspace keeps: a visit has several events. Nothing that names a person is kept."""
 
 MAX_LISTED: Final = 8
 """Device ids, or other ids, of one event."""
@@ -56,12 +60,13 @@ class Identification:
         blocked: Further values that stand for nobody.
     """
 
-    __slots__ = ("_blocked", "_make", "_region")
+    __slots__ = ("_blocked", "_make", "_region", "_visitor_token")
 
     def __init__(self, pepper: bytes, default_region: str | None, blocked: frozenset[str] = frozenset()) -> None:
         self._make: Callable[[str, bytes], str] = token_maker(pepper)
         self._region = default_region
         self._blocked = frozenset(value.strip().lower() for value in blocked)
+        self._visitor_token = lru_cache(VISITORS_KEPT)(self._make_visitor_token)
 
     def identify(self, identifiers: IdentifiersLike, texts: tuple[str, ...] | None = None) -> Identity:
         """Returns the tokens of an event's identifiers.
@@ -79,7 +84,11 @@ class Identification:
         if phone or phone_sha256:
             self._add_phone(phone, phone_sha256, found)
         if visitor:
-            self._add(VISITOR, "visitor_id", visitor.strip(), found)
+            token = self._visitor_token(visitor)
+            if token:
+                _add_once(token, found)
+            else:
+                found.warnings.append(_blocked("visitor_id"))
         device_ids, other_ids = identifiers.device_ids, identifiers.other_ids
         if device_ids:
             _check_list("device_ids", device_ids, found)
@@ -94,6 +103,11 @@ class Identification:
             for kind, value in sorted(other_ids.items()):
                 self._add(OTHER, "other_ids", value.strip(), found, kind)
         return found
+
+    def _make_visitor_token(self, visitor: str) -> str:
+        """Returns the token of a visitor id; empty if it stands for nobody."""
+        value = visitor.strip()
+        return "" if is_blocked(value, self._blocked) else self._make(VISITOR, sha256(value.encode()).digest())
 
     def _add(self, kind: str, field: str, value: str, found: Identity, prefix: str = "") -> None:
         """Adds the token of a plain value, unless it stands for nobody; `prefix` makes it another kind of value."""

@@ -41,20 +41,21 @@ IN_URL: Final = re.compile(
 """The whole part of a URL that holds one: of its path, or a value of its query."""
 
 
+_ENCODED: Final = re.compile(
+    r"%(?:25)*(?:40|[uU]0040|[eE][fF]|23(?:0*64|[xX]0*40)|26(?:#|[cC]ommat|[aA]mp|%(?:25)*23(?:0*64|[xX]0*40)))"
+)
+"""What every percent-encoded spelling of an `@` begins with."""
+
+
 def may_hold_address(text: str) -> bool:
     """Tells whether a text has what every spelling of an `@` has; false for nearly all texts, and quick."""
     if "@" in text or "\\" in text:
         return True
-    if "%" in text and ("%40" in text or "2540" in text or "u0040" in text or "64%" in text or _has_rare(text)):
+    if "%" in text and _ENCODED.search(text) is not None:
         return True
-    if ";" in text and ("64;" in text or "40;" in text or "commat;" in text):
+    if ";" in text and "&" in text and ("64;" in text or "40;" in text or "commat;" in text):
         return True
     return not text.isascii() and ("\uff20" in text or "\ufe6b" in text)
-
-
-def _has_rare(text: str) -> bool:
-    """Tells whether a text with a percent sign may hold an encoded full-width `@`, or the name of one."""
-    return "commat%" in text or "40%3" in text or ("BC%" in text.upper() and "A0" in text.upper())
 
 
 def holds_address(text: str) -> bool:

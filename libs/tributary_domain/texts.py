@@ -204,8 +204,13 @@ def read_texts(event: EventLike, kind: str | None) -> Readings:
     return readings
 
 
-def check_texts(readings: Readings) -> list[Reason]:
-    """Returns a reason per text that is longer than its field allows, or that must not hold an e-mail address."""
+def check_texts(readings: Readings, *, may_be_personal: bool = True) -> list[Reason]:
+    """Returns a reason per text that is longer than its field allows, or that must not hold an e-mail address.
+
+    Args:
+        readings: The texts.
+        may_be_personal: False where it is known that none of them holds an e-mail address.
+    """
     found: list[Reason] = []
     for group, (values, joined) in readings.items():
         if len(joined) > group.shortest and any(map(gt, map(len, values), group.limits)):
@@ -213,7 +218,7 @@ def check_texts(readings: Readings) -> list[Reason]:
                 if len(value) > limit:
                     message = f"Longer than {limit} characters."
                     found.append(Reason(ReasonCode.FIELD_TOO_LONG, group.field(position), message))
-        if group.personal is Personal.REFUSED and may_hold_address(joined):
+        if may_be_personal and group.personal is Personal.REFUSED and may_hold_address(joined):
             found.extend(personal(group.field(n)) for n, value in enumerate(values) if holds_address(value))
     return found
 

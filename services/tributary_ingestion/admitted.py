@@ -5,25 +5,33 @@ fields would copy both; most evidence, click ids apart, has been written before.
 parses as the `AdmittedEvent` it stands for, which a test shows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
-from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, ChannelEvidence, ClickId
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, ChannelEvidence, ClickId, Visitor
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import channel
 from tributary_domain.channel import CHANNEL_RULES_VERSION
 from tributary_storage.codec.framing import length_tag, varint
 
 _EVENT_TAG: Final = length_tag(AdmittedEvent.EVENT_FIELD_NUMBER)
+_TOKEN_TAG: Final = length_tag(AdmittedEvent.IDENTITY_TOKENS_FIELD_NUMBER)
 _EVIDENCE_TAG: Final = length_tag(AdmittedEvent.CHANNEL_EVIDENCE_FIELD_NUMBER)
+_DIGEST_TAG: Final = length_tag(AdmittedEvent.PAYLOAD_DIGEST_FIELD_NUMBER)
+_CONVERSION_TAG: Final = length_tag(AdmittedEvent.CONVERSION_ID_FIELD_NUMBER)
+_VISITOR_TAG: Final = length_tag(AdmittedEvent.VISITOR_FIELD_NUMBER)
+_ADDRESS_TAG: Final = length_tag(Visitor.ADDRESS_TOKEN_FIELD_NUMBER)
 _CLICK_ID_TAG: Final = length_tag(ChannelEvidence.CLICK_IDS_FIELD_NUMBER)
+_VALUE_TAG: Final = length_tag(ClickId.VALUE_FIELD_NUMBER)
+_CLICK_TIME_TAG: Final = length_tag(ClickId.CLICK_TIME_FIELD_NUMBER)
 _NO_CLICKS: Final[Mapping[str, str]] = {}
+_EVIDENCE_KEPT: Final = 8_192
 
 
 def join(
     event: Event,
-    learned: AdmittedEvent,
+    learned: bytes,
     evidence: channel.ChannelEvidence | None = None,
     click_ids: Mapping[str, str] = _NO_CLICKS,
 ) -> bytes:
@@ -31,30 +39,70 @@ def join(
 
     Args:
         event: As it shall be stored.
-        learned: All else but the evidence.
+        learned: All else but the evidence, serialised.
         evidence: A touchpoint's.
         click_ids: Those of the evidence, family to value.
     """
     body = event.SerializeToString()
     if evidence is None:
-        return b"".join((_EVENT_TAG, varint(len(body)), body, learned.SerializeToString()))
-    written = _write_evidence(evidence)
+        return b"".join((_EVENT_TAG, varint(len(body)), body, learned))
+    written = _evidence_bytes(evidence)
     if click_ids:
         written += _write_click_ids(event, click_ids)
-    return b"".join(
-        (
-            _EVENT_TAG,
-            varint(len(body)),
-            body,
-            learned.SerializeToString(),
-            _EVIDENCE_TAG,
-            varint(len(written)),
-            written,
-        )
-    )
+    return b"".join((_EVENT_TAG, varint(len(body)), body, learned, _EVIDENCE_TAG, varint(len(written)), written))
 
 
-@lru_cache(4_096)
+def write_learned(
+    verdict: int,
+    identity_tokens: Sequence[str],
+    payload_digest: bytes,
+    source_rank: int,
+    conversion_id: str = "",
+    address_token: str = "",
+) -> bytes:
+    """Returns what every event is learned of, serialised; what few have is added as a message of its own.
+
+    Args:
+        verdict: The number of the `event.v1.Verdict`.
+        identity_tokens: Most telling first.
+        payload_digest: With its version.
+        source_rank: The observer's.
+        conversion_id: Of a conversion, or what an adjustment names.
+        address_token: Of the client address.
+    """
+    parts = [_fixed(verdict, source_rank), _DIGEST_TAG, varint(len(payload_digest)), payload_digest]
+    for token in identity_tokens:
+        written = token.encode()
+        parts += (_TOKEN_TAG, varint(len(written)), written)
+    if conversion_id:
+        written = conversion_id.encode()
+        parts += (_CONVERSION_TAG, varint(len(written)), written)
+    if address_token:
+        written = address_token.encode()
+        parts += (_VISITOR_TAG, varint(len(written) + 2), _ADDRESS_TAG, varint(len(written)), written)
+    return b"".join(parts)
+
+
+@lru_cache(64)
+def _fixed(verdict: int, source_rank: int) -> bytes:
+    return AdmittedEvent(verdict=verdict, source_rank=source_rank).SerializeToString()  # type: ignore[arg-type]
+
+
+_evidence_kept: dict[int, tuple[channel.ChannelEvidence, bytes]] = {}
+"""By the evidence's identity: touchpoints alike share one object, and comparing two costs more than writing one."""
+
+
+def _evidence_bytes(evidence: channel.ChannelEvidence) -> bytes:
+    kept = _evidence_kept.get(id(evidence))
+    if kept is not None and kept[0] is evidence:
+        return kept[1]
+    if len(_evidence_kept) >= _EVIDENCE_KEPT:
+        _evidence_kept.clear()
+    written = _write_evidence(evidence)
+    _evidence_kept[id(evidence)] = evidence, written
+    return written
+
+
 def _write_evidence(evidence: channel.ChannelEvidence) -> bytes:
     """Writes evidence without click ids: touchpoints alike share it."""
     return ChannelEvidence(
@@ -76,11 +124,20 @@ def _write_evidence(evidence: channel.ChannelEvidence) -> bytes:
 
 def _write_click_ids(event: Event, click_ids: Mapping[str, str]) -> bytes:
     """Writes click ids; one without a time of its own was clicked when the event happened."""
-    has_time = event.HasField("click_ids") and event.click_ids.HasField("click_time")
-    click_time = event.click_ids.click_time if has_time else event.event_time
+    own = event.click_ids if event.HasField("click_ids") else None
+    click_time = own.click_time if own is not None and own.HasField("click_time") else event.event_time
+    moment = click_time.SerializeToString()
+    ending = _CLICK_TIME_TAG + varint(len(moment)) + moment
     written = b""
     for family, value in click_ids.items():
         if family != "kx":  # an e-mail address in disguise
-            click = ClickId(family=family, value=value, click_time=click_time).SerializeToString()
+            text = value.encode()
+            click = b"".join((_beginning(family), varint(len(text)), text, ending))
             written += _CLICK_ID_TAG + varint(len(click)) + click
     return written
+
+
+@lru_cache(64)
+def _beginning(family: str) -> bytes:
+    """Returns the family of a click id, and the tag of its value."""
+    return ClickId(family=family).SerializeToString() + _VALUE_TAG

@@ -25,12 +25,13 @@ from tributary_domain.conversion import SourceRank
 from tributary_domain.event_times import MICROS, clock_correction, read_micros
 from tributary_domain.human_check import PROVIDERS
 from tributary_domain.identifiers import Identity
-from tributary_domain.ids import derived_event_id, event_digest
+from tributary_domain.ids import derived_event_id
 from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
+from tributary_domain.personal import may_hold_address
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_domain.velocity import Count
-from tributary_ingestion.admitted import join
+from tributary_ingestion.admitted import join, write_learned
 from tributary_ingestion.human_checks import TOKEN_LIFE_MICROS, Token
 from tributary_ingestion.match_keys import PlainMatchKeys, match_keys_of
 from tributary_ingestion.reasons import to_messages
@@ -47,6 +48,9 @@ _VERSION_BYTE: Final = bytes([PAYLOAD_DIGEST_VERSION])
 _NO_CONTEXT: Final[texts.Reading] = (("",) * 7, "")
 FRONT_RANK, BACKEND_RANK = int(SourceRank.FRONT), int(SourceRank.BACKEND)
 _NO_CLICKS: Final[Mapping[str, str]] = {}
+SEALED: Final = texts.Personal.SEALED
+_WITH_COLLECTIONS: Final = frozenset({"conversion", "adjustment"})
+"""Kinds with lists and maps of texts, which are not among the readings."""
 _UNUSABLE_ID: Final = frozenset({ReasonCode.EVENT_ID_TOO_LONG, ReasonCode.EVENT_ID_RESERVED})
 
 _NO_IDENTIFIER: Final = Reason(
@@ -121,23 +125,28 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     """Packs one event."""
     kind = event.WhichOneof("kind")
     readings = texts.read_texts(event, kind)
-    rejections = texts.check_texts(readings)
+    event_id = event.event_id
+    # Looked through once, all together: hardly any event has what an e-mail address has in all its spellings.
+    said = [joined for group, (_, joined) in readings.items() if group.personal is not SEALED]
+    may_be_personal = may_hold_address("\0".join([event_id, *said]))
+    rejections = texts.check_texts(readings, may_be_personal=may_be_personal)
     validation.refuse(event, kind, readings, rules.expected, rejections)
     correction = _check_times(event, kind, rules, receive_micros, rejections, backfill=backfill)
     identity = _identify(event, kind, readings, rules, rejections)
     payload_digest = rules.payload_digest(event, kind, readings)
-    event_id = event.event_id or derived_event_id(rules.content_digest(event, kind, readings))
     if rejections:
         return _refuse(event, kind, readings, rules, payload_digest, rejections)
+    event_id = event_id or derived_event_id(rules.content_digest(event, kind, readings))
 
     is_touchpoint = kind == "touchpoint"
-    digest = event_digest(rules.workspace_id, event_id)
+    digest = rules.event_digest(event_id)
     key = NO_KEY if is_touchpoint else business_key(rules.workspace_id, event, kind, digest)
     warnings = identity.warnings
-    redacted = redact(event, kind, readings, rules.redaction_token)  # after all digests: they are of what was sent
-    if redacted:
-        warnings.extend(redacted)
-        readings = texts.read_texts(event, kind)
+    if may_be_personal or kind in _WITH_COLLECTIONS:
+        redacted = redact(event, kind, readings, rules.redaction_token)  # after all digests: they are of what was sent
+        if redacted:
+            warnings.extend(redacted)
+            readings = texts.read_texts(event, kind)
     client_ip, user_agent, page_url, referrer_url, *_ = readings.get(texts.CONTEXT, _NO_CONTEXT)[0]
     observer = int(event.context.observed_by)
     agent, reason = judge_user_agent(user_agent, observer, is_touchpoint)
@@ -189,28 +198,28 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     if texts.HUMAN_CHECK in readings and readings[texts.HUMAN_CHECK][1] and not (backfill or event.human_check.verdict):
         token = _token(event, client_ip if is_persons_own(observer, is_touchpoint) else "", receive_micros)
     strip(event, readings, page, referrer)
-    learned = AdmittedEvent(
-        verdict=verdict,
-        identity_tokens=identity.tokens,
-        payload_digest=_VERSION_BYTE + payload_digest,
-        source_rank=rank,
-        conversion_id=key.conversion_id,
+    learned = write_learned(
+        verdict, identity.tokens, _VERSION_BYTE + payload_digest, rank, key.conversion_id, address_token
     )
-    if reasons:
-        learned.reasons.extend(to_messages(reasons))
-    if agent.name or address_token:
-        visitor = learned.visitor
-        visitor.address_token = address_token
-        visitor.bot_name, visitor.bot_category, visitor.bot = agent.name, agent.category, agent.kind is AgentKind.BOT
-    if key.order_digest and kind == "adjustment":
-        learned.adjustment_key = key.order_digest
+    adjustment_key = key.order_digest if kind == "adjustment" else b""
+    if reasons or agent.name or correction or adjustment_key:
+        learned += _write_rest(reasons, agent, correction, adjustment_key)
     if event.traffic in _NEVER_COUNTED:
         key = key._replace(order_digest=b"", value_digest=b"")  # known by its event id: it must not hold a real order
-    if correction:
-        learned.clock_correction_micros = correction
     clicks = click_ids_of(touch) if touch is not None else _NO_CLICKS
     admitted = join(event, learned, evidence, clicks)
     return Packed(event_id, verdict, reasons, digest, payload_digest, key, rank, admitted, match_keys, counts, token)
+
+
+def _write_rest(reasons: list[Reason], agent: Agent, correction: int, adjustment_key: bytes) -> bytes:
+    """Writes what few events have; it is merged with the rest when the event is read."""
+    rest = AdmittedEvent(
+        reasons=to_messages(reasons), clock_correction_micros=correction, adjustment_key=adjustment_key
+    )
+    if agent.name:
+        visitor = rest.visitor
+        visitor.bot_name, visitor.bot_category, visitor.bot = agent.name, agent.category, agent.kind is AgentKind.BOT
+    return rest.SerializeToString()
 
 
 def _token(event: Event, remote_ip: str, receive_micros: int) -> Token:
@@ -243,11 +252,11 @@ def _refuse(
         event_id,
         _REJECTED,
         rejections,
-        event_digest(rules.workspace_id, event_id if is_usable else derived),
+        rules.event_digest(event_id if is_usable else derived),
         payload_digest,
         NO_KEY,
         0,
-        join(refused_rest(event, rejections), learned),
+        join(refused_rest(event, rejections), learned.SerializeToString()),
     )
 
 

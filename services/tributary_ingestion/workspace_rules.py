@@ -16,7 +16,7 @@ from tributary_domain.channel import ChannelClassifier
 from tributary_domain.event_times import MICROS, AcceptWindow
 from tributary_domain.human_check import ENDPOINTS, Provider
 from tributary_domain.identifiers import Identification
-from tributary_domain.ids import REDACTED_PREFIX
+from tributary_domain.ids import REDACTED_PREFIX, event_digester
 from tributary_domain.payloads import Digester, content_digester, payload_digester
 from tributary_domain.validation import Expectations
 from tributary_domain.velocity import VelocityRules
@@ -41,6 +41,8 @@ class WorkspaceRules:
     identification: Identification
     channels: ChannelClassifier
     expected: Expectations
+    event_digest: Callable[[str], bytes]
+    """Event id -> what is claimed."""
     payload_digest: Digester
     content_digest: Digester
     wrapping_keys: tuple[bytes, ...]
@@ -114,6 +116,7 @@ def compile_rules(workspace: Workspace, addresses: AddressBook = NO_ADDRESSES) -
             amounts,
             frozenset(kind.value for kind in workspace.session_id_required),
         ),
+        event_digester(workspace.id),
         payload_digester(_key(pepper, b"trb payload key")),
         content_digester(_key(pepper, b"trb content key")),
         workspace.wrapping_keys,

@@ -329,7 +329,7 @@ def test_what_is_joined_is_the_message_it_stands_for() -> None:
     touch = touch_of(event, readings, read_url(event.context.page_url), read_referrer(event.context.referrer_url))
     evidence = rules().channels.classify(touch)
     learned = AdmittedEvent(verdict=ACCEPTED, identity_tokens=["visitor:x"], source_rank=1)
-    joined = AdmittedEvent.FromString(join(event, learned, evidence, click_ids_of(touch)))
+    joined = AdmittedEvent.FromString(join(event, learned.SerializeToString(), evidence, click_ids_of(touch)))
     assert joined.event == event
     for field in evidence._fields:
         if field != "utm_ignored":
