@@ -108,7 +108,7 @@ class LaneRunner:
         self._token = secrets.token_hex(8)
         self._type = metrics.DestinationType(settings.type)
         self._circuit = Circuit(clock)
-        self._preparation = Preparation(lane, settings, stores.newest, stores.memory)
+        self._preparation = Preparation(lane, settings, stores.newest, stores.memory, stores.ledger)
         most = _OUTCOMES_PER_CALL * pace.concurrency
         ours = (lane, self._token, pace.lease_seconds)
         self._outbox = Outbox(*ours, stores.jobs, stores.states, stores.ledger, most=most, wake=self.wake)

@@ -11,6 +11,8 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_RETRACT,
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_INELIGIBLE,
+    DELIVERY_STATE_PENDING,
+    DELIVERY_STATE_SUPERSEDED,
     Delivery,
     DeliveryOperation,
     IneligibleReason,
@@ -87,6 +89,25 @@ def ineligible(
     )
     delivery.plan_time.FromMicroseconds(plan_micros)
     return delivery
+
+
+def superseded(deliveries: list[Delivery], destination_id: str, revision: int) -> list[Delivery]:
+    """Returns the ledger's line for a revision that waits for another attempt and gets none; none if it waits for none.
+
+    Args:
+        deliveries: Of one conversion.
+        destination_id: Which destination.
+        revision: What was attempted last; a newer one takes its place.
+    """
+    lines = []
+    for one in deliveries:
+        if (one.destination_id, one.revision, one.state) == (destination_id, revision, DELIVERY_STATE_PENDING):
+            line = Delivery()
+            line.CopyFrom(one)
+            line.state = DELIVERY_STATE_SUPERSEDED
+            line.ClearField("due_time")
+            lines.append(line)
+    return lines
 
 
 def _value(revised: ConversionRevised) -> Money | None:

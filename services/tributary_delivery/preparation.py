@@ -1,7 +1,8 @@
 """Reads what leased jobs are about and decides what each sends: last thing before the attempt is noted.
 
 The one rule: what is sent is what holds now, but for a creation that was tried before. That carries the same content
-again, for its message id is the same, and whoever took it then ignores it now.
+again, for its message id is the same, and whoever took it then ignores it now. A revision that was tried and is not
+sent again is closed in the ledger before anything newer is sent: after that nobody knows of it any more.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, Delivery
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.candidates import decide
-from tributary_delivery.ledger import Memory, ineligible, remembered
+from tributary_delivery.ledger import Ledger, Memory, ineligible, remembered, superseded
 from tributary_delivery.newest import NewestRevisions
 from tributary_runtime import metrics
 from tributary_runtime.destination_settings import WebhookDestination
@@ -45,13 +46,17 @@ class Preparation:
         settings: Of the destination.
         newest: Where conversions are read as they are now.
         memory: What ClickHouse knows of them.
+        ledger: Where it is written that a newer revision took the place of one that was tried.
     """
 
-    def __init__(self, lane: Lane, settings: WebhookDestination, newest: NewestRevisions, memory: Memory) -> None:
+    def __init__(
+        self, lane: Lane, settings: WebhookDestination, newest: NewestRevisions, memory: Memory, ledger: Ledger
+    ) -> None:
         self._lane = lane
         self._settings = settings
         self._newest = newest
         self._memory = memory
+        self._ledger = ledger
 
     async def prepare(self, jobs: Sequence[Job]) -> Prepared:
         """Decides about jobs; one that ClickHouse is needed for while it is out holds no other up.
@@ -87,13 +92,24 @@ class Preparation:
         if decision.is_sent:
             if decision.operation == DELIVERY_OPERATION_CREATE and 0 < maybe_taken < revised.revision:
                 revised = await self._as_tried(revised, maybe_taken)
+            await self._supersede(job, revised)
             prepared.ready.append(Attempt(job, revised, decision.operation, taken, maybe_taken))
             return
         line = None
         if not decision.is_known:
             metrics.INELIGIBLE.add(1)
             line = ineligible(revised, self._lane.destination, decision.operation, decision.reason, job.plan_micros)
+        await self._supersede(job, revised)
         prepared.done.append((Settled(job.conversion_id, Settlement.DROPPED, revised.revision), line))
+
+    async def _supersede(self, job: Job, revised: ConversionRevised) -> None:
+        """Writes what became of the revision that was tried last, where it is not what is dealt with now."""
+        if not job.tried_revision or job.tried_revision == revised.revision:
+            return
+        deliveries = await self._memory.deliveries(self._lane.workspace, job.conversion_id)
+        lines = superseded(deliveries, self._lane.destination, job.tried_revision)
+        if lines:
+            await self._ledger.write([(self._lane.workspace, line) for line in lines])
 
     async def _taken(self, job: Job) -> tuple[Taken | None, int]:
         if job.taken is not None or job.maybe_taken or job.never_sent:

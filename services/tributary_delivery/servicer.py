@@ -74,7 +74,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
 
     async def _status(self, lane: Lane, paused: bool) -> delivery_service_pb2.DestinationStatus:
         state = await self._states.read(lane)
-        pending = await self._jobs.waiting(lane)
+        pending, oldest = await self._jobs.waiting(lane), await self._jobs.oldest_plan_micros(lane)
         paused_now = state.paused_until_millis > self._clock.unix_micros() // 1000
         status = delivery_service_pb2.DestinationStatus(
             paused=paused or paused_now,
@@ -83,6 +83,8 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
             dead=state.dead,
             last_outcome=state.last_outcome,  # type: ignore[arg-type] # kept as its number
         )
+        if oldest:
+            status.oldest_plan_time.FromMicroseconds(oldest)
         if state.last_attempt_micros:
             status.last_attempt_time.FromMicroseconds(state.last_attempt_micros)
         return status

@@ -18,9 +18,11 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_DEAD,
     DELIVERY_STATE_INELIGIBLE,
     DELIVERY_STATE_PENDING,
+    DELIVERY_STATE_SUPERSEDED,
     INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NOT_COUNTED,
     Delivery,
+    DeliveryState,
 )
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
 from tributary_cli.stack.redis_server import RedisServer
@@ -120,6 +122,38 @@ async def test_what_changed_while_it_waited_is_sent_once_as_it_is_now(rig: Rig, 
     [call] = endpoint.calls
     assert call.message["type"] == "conversion.created"
     assert call.data["value"]["amount_micros"] == 1_000_000
+
+
+async def test_a_change_that_failed_and_that_a_newer_one_replaced_is_closed_in_the_ledger(
+    rig: Rig, endpoint: Endpoint, lane: Lane
+) -> None:
+    first = a_revision(lane)
+    second = first.then(value_micros=50_000_000)
+    third = second.then(value_micros=40_000_000)
+    async with rig.running_lane(lane, a_destination(endpoint.url)) as runner:
+        await rig.plan(lane, await rig.publisher.publish(first))
+        runner.wake()
+        await eventually_async(idle(rig, lane))
+        endpoint.usual = Answer(503)
+        await rig.plan(lane, await rig.publisher.publish(second))
+        runner.wake()
+        await eventually_async(lambda: _has(rig, lane, second.number, DELIVERY_STATE_PENDING))
+        await rig.plan(lane, await rig.publisher.publish(third))
+        endpoint.usual = Answer()
+        await eventually_async(idle(rig, lane))
+    deliveries = {one.revision: one for one in await rig.deliveries(lane, C)}
+    assert {number: one.state for number, one in deliveries.items()} == {
+        first.number: DELIVERY_STATE_ACCEPTED,
+        second.number: DELIVERY_STATE_SUPERSEDED,
+        third.number: DELIVERY_STATE_ACCEPTED,
+    }
+    replaced = deliveries[second.number]
+    assert (replaced.status_code, replaced.HasField("due_time")) == (503, False)
+    assert replaced.attempts >= 1
+
+
+async def _has(rig: Rig, lane: Lane, revision: int, state: DeliveryState.ValueType) -> bool:
+    return any((one.revision, one.state) == (revision, state) for one in await rig.deliveries(lane, C))
 
 
 async def test_a_lost_reply_and_newer_content_end_as_one_creation_and_one_change(

@@ -123,6 +123,19 @@ async def test_a_newer_revision_planned_during_an_attempt_becomes_a_message_of_i
     assert not job.never_sent
 
 
+async def test_what_waits_longest_tells_since_when(jobs: DeliveryJobs) -> None:
+    assert await jobs.oldest_plan_micros(LANE) == 0
+    await plan(jobs, 7, at=70)
+    await lease(jobs)
+    await begin(jobs, 7)
+    await plan(jobs, 9, previous=7, at=90)
+    assert await jobs.oldest_plan_micros(LANE) == 70
+    await settle(jobs, Settlement.TAKEN, 7)
+    assert await jobs.oldest_plan_micros(LANE) == 90
+    await take(jobs, 9)
+    assert await jobs.oldest_plan_micros(LANE) == 0
+
+
 async def test_an_older_revision_does_not_replace_a_newer_one(jobs: DeliveryJobs) -> None:
     await plan(jobs, 9, previous=7)
     assert await plan(jobs, 7) == 0

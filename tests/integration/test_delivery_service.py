@@ -90,6 +90,8 @@ async def test_what_was_published_reaches_every_destination_and_each_says_how_it
             assert (closed.paused, closed.pending) == (True, 2)
             assert closed.pause_reason == "The destination is gone (410)."
             assert (held.paused, held.pending) == (True, 2)
+            assert held.oldest_plan_time.ToMicroseconds() > 0
+            assert not erp.HasField("oldest_plan_time")
             assert (leads.pending, leads.last_outcome) == (0, 0)
             with pytest.raises(grpc.aio.AioRpcError) as refusal:
                 await destinations(process, "no-such-workspace")

@@ -167,7 +167,7 @@ class DeliveryJobs:
         Raises:
             StorageUnavailableError: Some may be planned; plan the same again.
         """
-        names: list[Argument] = [keys.due(lane.workspace, lane.destination)]
+        names = self._queues(lane)
         arguments: list[Argument] = [hold_seconds * 1000]
         for one in revisions:
             names += self._names(lane, one.conversion_id)
@@ -188,7 +188,11 @@ class DeliveryJobs:
         if not found:
             return Leased([], 0.0)
         ids = [one.decode() for one in found]
-        names: list[Argument] = [due, keys.destination_state(lane.workspace, lane.destination)]
+        names: list[Argument] = [
+            due,
+            keys.destination_state(lane.workspace, lane.destination),
+            keys.planned(lane.workspace, lane.destination),
+        ]
         for one in ids:
             names += self._names(lane, one)
         wait_millis, *answers = await self._run(_LEASE, names, [round(lease_seconds * 1000), token, *ids])
@@ -204,7 +208,7 @@ class DeliveryJobs:
         Raises:
             StorageUnavailableError: Unknown; make none.
         """
-        names: list[Argument] = [keys.due(lane.workspace, lane.destination)]
+        names = self._queues(lane)
         arguments: list[Argument] = [token, round(lease_seconds * 1000)]
         for one in tried:
             names.append(keys.job(lane.workspace, lane.destination, one.conversion_id))
@@ -234,6 +238,7 @@ class DeliveryJobs:
         names: list[Argument] = [
             keys.due(lane.workspace, lane.destination),
             keys.destination_state(lane.workspace, lane.destination),
+            keys.planned(lane.workspace, lane.destination),
         ]
         arguments: list[Argument] = [token, SENT_LIFE_SECONDS]
         for one in settled:
@@ -254,11 +259,27 @@ class DeliveryJobs:
         except redis.RedisError as error:
             raise _failed(error) from error
 
+    async def oldest_plan_micros(self, lane: Lane) -> int:
+        """Returns when what waits longest was planned; 0: nothing waits.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        try:
+            oldest = await self._client.zrange(keys.planned(lane.workspace, lane.destination), 0, 0, withscores=True)
+        except redis.RedisError as error:
+            raise _failed(error) from error
+        return int(oldest[0][1]) if oldest else 0
+
     async def _run(self, script: Script, names: Sequence[Argument], arguments: Sequence[Argument]) -> Any:
         try:
             return await script(self._client, names, arguments)
         except redis.RedisError as error:
             raise _failed(error) from error
+
+    @staticmethod
+    def _queues(lane: Lane) -> list[Argument]:
+        return [keys.due(lane.workspace, lane.destination), keys.planned(lane.workspace, lane.destination)]
 
     @staticmethod
     def _names(lane: Lane, conversion_id: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{c3}:dead:<group>`                    | stream | 30 days                    | its group   |
 | state | `trb:{p3}:descriptor:<ws>|<descriptor>`    | string | a conversion's, and a day  | attribution |
 | jobs  | `trb:{j:<workspace>:<destination>}:due`    | zset   | until done                 | delivery    |
+| jobs  | `trb:{j:<workspace>:<destination>}:planned`| zset   | until done                 | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:job:<conversion id>`  | hash   | until done                 | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:sent:<conversion id>` | string | longest correction window  | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:state`  | hash   | for ever                   | delivery    |
@@ -140,6 +141,11 @@ def descriptor(shard: int, number: str) -> str:
 def due(workspace: str, destination: str) -> str:
     """Returns the conversions that wait for a destination, by due time."""
     return f"trb:{{j:{workspace}:{destination}}}:due"
+
+
+def planned(workspace: str, destination: str) -> str:
+    """Returns the conversions that wait for a destination, by when what waits was planned."""
+    return f"trb:{{j:{workspace}:{destination}}}:planned"
 
 
 def job(workspace: str, destination: str, conversion_id: str) -> str:

@@ -74,7 +74,7 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION: _DeliveryState.ValueType  # 6
     """A correction that the destination has no way to take."""
     DELIVERY_STATE_SUPERSEDED: _DeliveryState.ValueType  # 7
-    """A newer revision was sent instead."""
+    """It was attempted without success, and a newer revision takes its place: this one is not attempted again."""
 
 class DeliveryState(_DeliveryState, metaclass=_DeliveryStateEnumTypeWrapper):
     """How far a delivery is. Values may be added."""
@@ -94,7 +94,7 @@ DELIVERY_STATE_INELIGIBLE: DeliveryState.ValueType  # 5
 DELIVERY_STATE_UNDELIVERABLE_CORRECTION: DeliveryState.ValueType  # 6
 """A correction that the destination has no way to take."""
 DELIVERY_STATE_SUPERSEDED: DeliveryState.ValueType  # 7
-"""A newer revision was sent instead."""
+"""It was attempted without success, and a newer revision takes its place: this one is not attempted again."""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
 
 class _OutcomeClass:

@@ -1,16 +1,16 @@
 -- Notes, before the call, that attempts are made: whatever becomes of the reply, it is known that one was made. The
 -- lease begins anew, so that it covers the call however long its preparation took.
--- KEYS    1 due, then one job per conversion; all of one destination
+-- KEYS    1 due, 2 planned, then one job per conversion; all of one destination
 -- ARGV    1 token, 2 length of the lease in ms, then per conversion three: its id, the revision tried, 1 if it is the
 --         creation
 -- Answer  per conversion the number of the attempt at this revision, from 1 | 0 the lease was lost
--- Cost    at most five commands per conversion. A second run counts another attempt.
-local due, token, lease_ms = KEYS[1], ARGV[1], tonumber(ARGV[2])
+-- Cost    at most six commands per conversion. A second run counts another attempt.
+local due, planned, token, lease_ms = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2])
 local clock = redis.call('TIME')
 local ends = clock[1] * 1000 + math.floor(clock[2] / 1000) + lease_ms
 local answers = {}
-for number = 1, #KEYS - 1 do
-  local job, at = KEYS[number + 1], number * 3
+for number = 1, #KEYS - 2 do
+  local job, at = KEYS[number + 2], number * 3
   local conversion, revision, creates = ARGV[at], ARGV[at + 1], ARGV[at + 2] == '1'
   local fields = redis.call('HMGET', job, 'l', 't', 'c', 'n')
   answers[number] = 0
@@ -18,7 +18,10 @@ for number = 1, #KEYS - 1 do
     if fields[2] ~= revision then
       redis.call('HSET', job, 't', revision, 'a', 0)
       -- Another message than the one tried before: it has the time of its own plan.
-      if fields[2] ~= '0' then redis.call('HSET', job, 'p', fields[4]) end
+      if fields[2] ~= '0' then
+        redis.call('HSET', job, 'p', fields[4])
+        redis.call('ZADD', planned, fields[4], conversion)
+      end
     end
     if creates and fields[3] == '0' then redis.call('HSET', job, 'c', revision) end
     answers[number] = redis.call('HINCRBY', job, 'a', 1)

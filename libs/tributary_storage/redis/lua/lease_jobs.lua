@@ -1,16 +1,16 @@
 -- Takes due jobs for a while: nobody else takes them before the lease ends. Nobody takes any while a pause lasts.
--- KEYS    1 due, 2 state, then per conversion: job, sent; all of one destination
+-- KEYS    1 due, 2 state, 3 planned, then per conversion: job, sent; all of one destination
 -- ARGV    1 length of the lease in ms, 2 token of the lease, 3.. conversion ids
 -- Answer  {ms until the first that is not due yet, or until the pause is over; 0: unknown,
 --         then per conversion {r, a, p, t, c, f, sent} | {} not due}
 -- Cost    five commands per conversion. A second run takes nothing.
-local due, state, lease_ms, token = KEYS[1], KEYS[2], tonumber(ARGV[1]), ARGV[2]
+local due, state, planned, lease_ms, token = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1]), ARGV[2]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local paused_ms = tonumber(redis.call('HGET', state, 'paused_until') or '0') - now
 local answers = {math.max(0, paused_ms)}
-for number = 1, (#KEYS - 2) / 2 do
-  local job, sent, conversion = KEYS[number * 2 + 1], KEYS[number * 2 + 2], ARGV[number + 2]
+for number = 1, (#KEYS - 3) / 2 do
+  local job, sent, conversion = KEYS[number * 2 + 2], KEYS[number * 2 + 3], ARGV[number + 2]
   local score = tonumber(redis.call('ZSCORE', due, conversion) or '0')
   answers[number + 1] = {}
   if paused_ms <= 0 and score > now then
@@ -24,6 +24,7 @@ for number = 1, (#KEYS - 2) / 2 do
       answers[number + 1] = fields
     else
       redis.call('ZREM', due, conversion)
+      redis.call('ZREM', planned, conversion)
     end
   end
 end

@@ -1,17 +1,17 @@
 -- Plans revisions of conversions for one destination: one job per conversion, which always brings the newest revision.
--- KEYS    1 due, then per conversion: job, sent; all of one destination
+-- KEYS    1 due, 2 planned, then per conversion: job, sent; all of one destination
 -- ARGV    1 how long a first message is held in ms, then per conversion: its id, revision, previous revision, plan time
 --         in us
 -- Answer  per conversion 1 planned | 0 known already
--- Cost    four commands per conversion. A second run finds every revision known.
+-- Cost    five commands per conversion. A second run finds every revision known.
 -- Fields  r: newest revision planned, n: when. t: revision being tried, a: its attempts, p: when it was planned.
 --         c: the creation that was tried first, and may have been taken. f: 1 where nothing was ever sent. l: lease.
-local due, hold_ms = KEYS[1], tonumber(ARGV[1])
+local due, planned, hold_ms = KEYS[1], KEYS[2], tonumber(ARGV[1])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local answers = {}
-for number = 1, (#KEYS - 1) / 2 do
-  local job, sent = KEYS[number * 2], KEYS[number * 2 + 1]
+for number = 1, (#KEYS - 2) / 2 do
+  local job, sent = KEYS[number * 2 + 1], KEYS[number * 2 + 2]
   local at = (number - 1) * 4 + 2
   local conversion, revision, previous, plan_us = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local known = redis.call('HGET', job, 'r')
@@ -26,6 +26,7 @@ for number = 1, (#KEYS - 1) / 2 do
       local first = not taken and previous == '0'
       redis.call('HSET', job, 'p', plan_us, 'a', 0, 't', 0, 'c', 0, 'f', first and 1 or 0)
       redis.call('ZADD', due, first and now + hold_ms or now, conversion)
+      redis.call('ZADD', planned, plan_us, conversion)
     end
   end
 end

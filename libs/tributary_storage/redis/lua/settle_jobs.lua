@@ -1,15 +1,15 @@
 -- Settles attempts: done, again later, or given up. A lease that was lost settles nothing.
--- KEYS    1 due, 2 state, then per conversion: job, sent; all of one destination
+-- KEYS    1 due, 2 state, 3 planned, then per conversion: job, sent; all of one destination
 -- ARGV    1 token, 2 life of `sent` in seconds, then per conversion five: its id, what became of it (taken | again |
 --         given_up | dropped), the revision, ms until it is due again, what to remember as sent
 -- Answer  per conversion 1 settled | 0 the lease was lost
--- Cost    at most seven commands per conversion. A second run finds the lease gone.
-local due, state, token, life = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+-- Cost    at most eight commands per conversion. A second run finds the lease gone.
+local due, state, planned, token, life = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local answers = {}
-for number = 1, (#KEYS - 2) / 2 do
-  local job, sent = KEYS[number * 2 + 1], KEYS[number * 2 + 2]
+for number = 1, (#KEYS - 3) / 2 do
+  local job, sent = KEYS[number * 2 + 2], KEYS[number * 2 + 3]
   local at = (number - 1) * 5 + 3
   local conversion, what, revision, delay_ms, remember = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local fields = redis.call('HMGET', job, 'l', 'r', 'c', 'n', 'f')
@@ -32,9 +32,11 @@ for number = 1, (#KEYS - 2) / 2 do
         local first = what == 'dropped' and fields[5] or 0
         redis.call('HSET', job, 'a', 0, 't', 0, 'c', 0, 'p', fields[4], 'f', first)
         redis.call('ZADD', due, now, conversion)
+        redis.call('ZADD', planned, fields[4], conversion)
       else
         redis.call('DEL', job)
         redis.call('ZREM', due, conversion)
+        redis.call('ZREM', planned, conversion)
       end
     end
   end
