@@ -340,6 +340,17 @@ async def test_a_click_id_older_than_the_lookback_is_matched_though_it_comes_lat
     assert causes(revised) == ["late_touchpoint"]
 
 
+async def test_a_default_value_is_credited_and_stored_as_one(
+    redis_url: str, clickhouse_url: str, workspace: str, events: Events
+) -> None:
+    worth = [{"name": "purchase", "role": "LEAD", "default_value": {"currency": "EUR", "amount": 20}}]
+    async with running_attribution(redis_url, clickhouse_url, workspace, conversions=worth) as attribution:
+        await attribution.handle(events.touch("visitor:a", channel="Email"), events.order("visitor:a", micros=None))
+        columns = "currency, value_micros, original_value_micros, value_source, role, linear_value_micros"
+        expected = ("EUR", 20_000_000, 20_000_000, "DEFAULT", "LEAD", [20_000_000])
+        assert await attribution.stored(columns) == [expected]
+
+
 async def test_of_an_empty_answer_there_is_exactly_one_reason(attribution: Attribution, events: Events) -> None:
     await attribution.handle(events.order("visitor:a"), events.touch("visitor:a", at=NOON - 31 * DAY))
     revised = await attribution.published(events.conversion_id())

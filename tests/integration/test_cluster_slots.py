@@ -85,7 +85,7 @@ async def deliver(client: redis.asyncio.Redis) -> None:
 async def keep_claims_and_letters(client: redis.asyncio.Redis) -> None:
     """Restores claims, puts a dead letter back, makes and wraps data keys."""
     lost = [
-        LostClaim(event_digest("shop", str(number)), b"p" * 8, 1, Kind.ACCEPTED, order_digest("shop", "a", "", "o"))
+        LostClaim(event_digest("shop", str(number)), b"ppp", Kind.ACCEPTED, order_digest("shop", "a", "", "o"))
         for number in range(20)
     ]
     orders = {order_digest("shop", "a", "", str(number)): {1: b"v" * 3} for number in range(20)}
@@ -103,7 +103,7 @@ async def keep_claims_and_letters(client: redis.asyncio.Redis) -> None:
 async def test_every_script_runs_on_redis_cluster(node: str, clickhouse_url: str, workspace: str) -> None:
     async with running_admission(node) as admission:
         sent = [Sent("b", order="o", rank=1), Sent("s", order="o", rank=2), *(Sent(str(n)) for n in range(40))]
-        outcomes = await admission.admit(a_request(workspace, sent), "")
+        outcomes = await admission.admit(a_request(workspace, sent))
         assert len(outcomes) == 42
     await attribute(node, clickhouse_url, workspace)
     async with connect(node, name="tests") as client:
