@@ -17,6 +17,9 @@ from tests.support.attribution import DAY, NOON, Events, running_attribution
 from tests.support.eventually import eventually_async
 from tests.support.stores import running_redis
 from tributary_domain.ids import event_digest, order_digest
+from tributary_domain.reasons import Reason, ReasonCode
+from tributary_domain.velocity import Count, Limit
+from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.claim_layout import Kind, Placement
 from tributary_storage.redis.claim_lookup import ClaimLookup, LostClaim
 from tributary_storage.redis.client import connect
@@ -33,9 +36,11 @@ from tributary_storage.redis.delivery_jobs import (
 )
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.keys import RECORD_GROUP, event_dead_letters, event_log
+from tributary_storage.redis.rates import SharedRates
 from tributary_storage.redis.scripts import Script
 from tributary_storage.redis.stream_consumers import StreamConsumers
 from tributary_storage.redis.sweeper import Sweeper
+from tributary_storage.redis.velocity import Velocity
 
 SCRIPTS = {path.stem for path in Path(__file__).parents[2].glob("libs/tributary_storage/redis/lua/*.lua")}
 
@@ -100,6 +105,14 @@ async def keep_claims_and_letters(client: redis.asyncio.Redis) -> None:
     assert set((await data_keys.read(names)).values()) == {b"two"}
 
 
+async def count_at_the_door(client: redis.asyncio.Redis) -> None:
+    """Counts conversions of many senders, and takes from a rate."""
+    reason = Reason(ReasonCode.VELOCITY, "", "Too many.")
+    counts = [Count(bytes([number] * 16), b"m", Limit(1, 1000), 1, reason) for number in range(20)]
+    assert await Velocity(client).exceeded(counts) == [False] * 20
+    assert await SharedRates(client, SystemClock()).take("key:k1:events", 10, 1) == 0
+
+
 async def test_every_script_runs_on_redis_cluster(node: str, clickhouse_url: str, workspace: str) -> None:
     async with running_admission(node) as admission:
         sent = [Sent("b", order="o", rank=1), Sent("s", order="o", rank=2), *(Sent(str(n)) for n in range(40))]
@@ -112,6 +125,7 @@ async def test_every_script_runs_on_redis_cluster(node: str, clickhouse_url: str
             await sweeper.sweep_next()
         await deliver(client)
         await keep_claims_and_letters(client)
+        await count_at_the_door(client)
         await StreamConsumers.of_event_log(client, AN_EPOCH.shards).remove_idle()
         known = [name for name in SCRIPTS if (await client.script_exists(Script(name).sha))[0]]
     assert set(known) == SCRIPTS

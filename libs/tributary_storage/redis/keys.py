@@ -13,6 +13,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | log   | `trb:{l3}:dead:<group>`                    | stream | 30 days                    | its group   |
 | log   | `trb:{backlog}:<slot>`                     | hash   | a day                      | dedup       |
 | state | `trb:{r:<name>}:rate`                      | string | seconds                    | ingestion   |
+| state | `trb:{v3}:velocity:<counted>`              | zset   | its window                 | ingestion   |
 | state | `trb:{p3}:journey:<person key>`            | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:click:<workspace>|<number>`      | string | longest send window        | attribution |
 | state | `trb:{p3}:data-key:<workspace>|<name>`     | string | life of match keys         | ingestion   |
@@ -33,14 +34,10 @@ become one move none of them; `person` is united as journeys are.
 
 | role  | key                                        | type   | life                       | owner       |
 |-------|--------------------------------------------|--------|----------------------------|-------------|
-| log   | `trb:{l3}:unread`                          | hash   | for ever                   | dedup       |
 | state | `trb:{p3}:person:<person key>`             | hash   | for ever, until erased     | attribution |
 | state | `trb:{p3}:consent:<person key>`            | hash   | for ever, until erased     | attribution |
 | state | `trb:{p3}:erased:<person key>`             | string | for ever                   | attribution |
-| state | `trb:{v3}:velocity:<counted>`              | zset   | its window                 | ingestion   |
 | state | `trb:{v3}:human-check:<workspace>|<digest>` | string | an hour                    | ingestion   |
-| state | `trb:{r:<workspace>}:rate`                 | string | a minute                   | ingestion   |
-| state | `trb:{k:<api key id>}:rate:<unit>`         | string | a minute                   | ingestion   |
 """
 
 from __future__ import annotations
@@ -98,6 +95,16 @@ def backlog_slot(slot: int) -> str:
 def rate(name: str) -> str:
     """Returns the theoretical arrival time of what a rate counts next."""
     return f"trb:{{r:{name}}}:rate"
+
+
+def velocity(shard: int, counted: str) -> str:
+    """Returns the conversions of one sender, each by what counts once, in order of their event time in milliseconds.
+
+    Args:
+        shard: Of `counted`.
+        counted: A keyed digest of workspace, conversion name and sender (`velocity.Count`); nothing in the clear.
+    """
+    return f"trb:{{v{shard}}}:velocity:{counted}"
 
 
 def journey(shard: int, person_key: str) -> str:
@@ -168,19 +175,8 @@ def destination_state(workspace: str, destination: str) -> str:
     return f"trb:{{j:{workspace}:{destination}}}:state"
 
 
-RESERVED: Final = (
-    *("unread", "person", "consent", "erased"),
-    *("human_check", "workspace_rate", "api_key_rate"),
-)
+RESERVED: Final = ("person", "consent", "erased", "human_check")
 """The functions below, whose keys nothing writes yet."""
-
-
-def unread(shard: int) -> str:
-    """Returns how many events of the live lane nobody has finished: field workspace.
-
-    What decides, in the script that appends, whether a workspace holds more than its share and goes to the bulk lane.
-    """
-    return f"trb:{{l{shard}}}:unread"
 
 
 def person(shard: int, person_key: str) -> str:
@@ -206,26 +202,6 @@ def erased(shard: int, person_key: str) -> str:
     return f"trb:{{p{shard}}}:erased:{person_key}"
 
 
-def velocity(shard: int, counted: str) -> str:
-    """Returns the conversions of one sender, each by what counts once, in order of their event time in milliseconds.
-
-    Args:
-        shard: Of `counted`.
-        counted: A keyed digest of workspace, conversion name and sender (`velocity.Count`); nothing in the clear.
-    """
-    return f"trb:{{v{shard}}}:velocity:{counted}"
-
-
 def human_check(shard: int, digest: str) -> str:
     """Returns what a provider said of a human-check token, by its digest (workspace included)."""
     return f"trb:{{v{shard}}}:human-check:{digest}"
-
-
-def workspace_rate(workspace: str) -> str:
-    """Returns the theoretical arrival time of a workspace's next event in the live lane (GCRA, as `quota`)."""
-    return f"trb:{{r:{workspace}}}:rate"
-
-
-def api_key_rate(api_key_id: str, unit: Literal["events", "bytes"]) -> str:
-    """Returns the theoretical arrival time of an API key's next event, or byte (GCRA, as `quota`)."""
-    return f"trb:{{k:{api_key_id}}}:rate:{unit}"
