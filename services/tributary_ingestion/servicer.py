@@ -130,20 +130,23 @@ class IngestionServicer:
         is_bulk = request.backfill or await self._quotas.is_bulk(caller, len(request.events))
         if request.backfill:
             self._quotas.check_room(caller.workspace_id)
-        rules, size = self._rules.of(caller.workspace_id), len(request.events)
-        async with self._turns.turn(caller.workspace_id, size):
+        rules = self._rules.of(caller.workspace_id)
+        async with self._turns.turn(caller.workspace_id, len(request.events)) as turn:
             packed: Sequence[intake.Packed] = intake.take_all(
                 request.events, rules, receive_micros, backfill=request.backfill
             )
-        if request.validate_only:
-            answers = verdicts.validated(packed)
-        else:
-            packed = await self._fraud.judge(packed, rules)  # may wait for others, so it keeps nobody from a turn
-            sender = Sender(caller.workspace_id, caller.key_id, request.backfill, current_traceparent(), is_bulk)
-            sealed = await self._sealing.seal(packed, rules)
-            async with self._turns.turn(caller.workspace_id, size):
+            if request.validate_only:
+                answers = verdicts.validated(packed)
+            else:
+                if any(one.token is not None for one in packed):  # a provider is slow: nobody shall wait for it
+                    async with turn.pause():
+                        packed = await self._fraud.judge(packed, rules)
+                else:
+                    packed = await self._fraud.judge(packed, rules)
+                sender = Sender(caller.workspace_id, caller.key_id, request.backfill, current_traceparent(), is_bulk)
+                sealed = await self._sealing.seal(packed, rules)
                 outcomes = await self._admission.admit(pack(sender, receive_micros, sealed), remaining_seconds)
-            answers = verdicts.decided(packed, outcomes)
+                answers = verdicts.decided(packed, outcomes)
         verdicts.tell(answers)
         return answers
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -124,15 +126,31 @@ class Turns:
 class _Turn:
     """A turn, from `enter` to `leave`; a class, because a generator costs more than the rest of it."""
 
-    __slots__ = ("_events", "_turns", "_workspace")
+    __slots__ = ("_events", "_is_in", "_turns", "_workspace")
 
     def __init__(self, turns: Turns, workspace: str, events: int) -> None:
         self._turns = turns
         self._workspace = workspace
         self._events = events
+        self._is_in = False
 
-    async def __aenter__(self) -> None:
+    async def __aenter__(self) -> _Turn:
         await self._turns.enter(self._workspace, self._events)
+        self._is_in = True
+        return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._is_in:
+            self._leave()
+
+    @asynccontextmanager
+    async def pause(self) -> AsyncIterator[None]:
+        """Leaves the turn to others for a while, and waits for another one."""
+        self._leave()
+        yield
+        await self._turns.enter(self._workspace, self._events)
+        self._is_in = True
+
+    def _leave(self) -> None:
+        self._is_in = False
         self._turns.leave(self._workspace, self._events)

@@ -106,3 +106,22 @@ async def test_a_workspace_has_at_most_half_of_the_calls_here() -> None:
     await asyncio.wait_for(turns.enter("quiet", 1), 1)
     for call in flood:
         call.cancel()
+
+
+async def test_who_waits_for_somebody_else_keeps_nobody_from_a_turn() -> None:
+    turns = Turns(100)
+    async with turns.turn("shop", EVENTS_ALONE) as turn:
+        second = await entered(turns, "shop", 10)
+        assert not second.done()
+        async with turn.pause():
+            await second
+            turns.leave("shop", 10)
+    await asyncio.wait_for(turns.enter("shop", EVENTS_ALONE), 1)
+
+
+async def test_a_failure_during_a_pause_leaves_nothing_behind() -> None:
+    turns = Turns(100)
+    with pytest.raises(ValueError, match="provider"):
+        async with turns.turn("shop", EVENTS_ALONE) as turn, turn.pause():
+            raise ValueError("provider")
+    await asyncio.wait_for(turns.enter("shop", EVENTS_ALONE), 1)
