@@ -59,7 +59,7 @@ async def main(settings: IngestionSettings) -> None:
                 sealing,
                 admission,
                 Quotas(workspaces, SharedRates(state, clock), backlog),
-                Turns(settings.max_concurrent_calls),
+                Turns(settings.max_concurrent_calls, clock),
                 clock,
                 StreamLimits(settings.ingestion_stream_batches, life_seconds=settings.ingestion_stream_seconds),
             ),

@@ -1,7 +1,7 @@
 """Turns at the door: however many calls one workspace makes, another's call waits for few of them.
 
-The one rule: while several workspaces have calls here, each has few events being worked on, and its other calls wait in
-a line of its own. One alone has as many as keep dedup busy. What waits is bounded: beyond its part of the calls that
+The one rule: while several workspaces call, each has few events being worked on, and its other calls wait in a line of
+its own. One alone has as many as keep dedup busy. What waits is bounded: beyond its part of the calls that
 are served at once a workspace is told to come back.
 """
 
@@ -14,12 +14,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from tributary_runtime.clock import Clock
 from tributary_runtime.errors import OverloadedError
 
 EVENTS_ALONE: Final = 3_000
-"""Events of the only workspace with calls here that are worked on at once, or one call."""
-EVENTS_AMONG_OTHERS: Final = 300
+"""Events of the only workspace that calls which are worked on at once, or one call."""
+EVENTS_AMONG_OTHERS: Final = 200
 """Likewise, of each of several workspaces: some milliseconds of work that another's call may find before it."""
+SHARED_SECONDS: Final = 2.0
+"""So long after a call of another workspace the door counts as shared: its next call shall find few events before it,
+too."""
 CALLS_SHARE: Final = 0.5
 """Part of the calls at once that one workspace may have here, waiting ones included."""
 
@@ -42,11 +46,15 @@ class Turns:
 
     Args:
         max_calls: Calls of all workspaces that are served at once.
+        clock: Tells how long ago another workspace called.
     """
 
-    def __init__(self, max_calls: int) -> None:
+    def __init__(self, max_calls: int, clock: Clock) -> None:
         self._most = max(1, int(max_calls * CALLS_SHARE))
+        self._clock = clock
         self._lines: dict[str, _Line] = {}
+        self._last = ""
+        self._shared_until = 0.0
 
     def turn(self, workspace: str, events: int) -> _Turn:
         """Returns a turn to be entered: `async with turns.turn("shop", 100): ...`."""
@@ -63,6 +71,10 @@ class Turns:
             OverloadedError: Too many calls of the workspace are here. There is nothing to leave then, nor if the
                 caller goes while it waits.
         """
+        if workspace != self._last:
+            if self._last:
+                self._shared_until = self._clock.monotonic_seconds() + SHARED_SECONDS
+            self._last = workspace
         line = self._lines.get(workspace)
         if line is None:
             line = self._lines[workspace] = _Line()
@@ -94,8 +106,6 @@ class Turns:
         line.calls -= 1
         if not line.calls:
             del self._lines[workspace]
-            if len(self._lines) == 1:  # the last one has the door for itself now
-                self._let_in(next(iter(self._lines.values())))
 
     async def _wait(self, line: _Line, events: int) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -119,8 +129,10 @@ class Turns:
                 turn.set_result(None)
 
     def _has_room(self, line: _Line, events: int) -> bool:
-        most = EVENTS_AMONG_OTHERS if len(self._lines) > 1 else EVENTS_ALONE
-        return not line.events or line.events + events <= most
+        if not line.events:
+            return True
+        is_shared = len(self._lines) > 1 or self._clock.monotonic_seconds() < self._shared_until
+        return line.events + events <= (EVENTS_AMONG_OTHERS if is_shared else EVENTS_ALONE)
 
 
 class _Turn:

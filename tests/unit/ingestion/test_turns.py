@@ -3,11 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
-from tributary_ingestion.turns import EVENTS_ALONE, EVENTS_AMONG_OTHERS, Turns
+from tributary_ingestion.turns import EVENTS_ALONE, EVENTS_AMONG_OTHERS, SHARED_SECONDS, Turns
 from tributary_runtime.errors import OverloadedError
+
+
+class Hand:
+    """A clock that is moved by hand."""
+
+    seconds = 1.0
+
+    def monotonic_seconds(self) -> float:
+        return self.seconds
+
+    def unix_micros(self) -> int:
+        return int(self.seconds * 1e6)
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.seconds, UTC)
+
+
+def a_door(max_calls: int = 100, clock: Hand | None = None) -> Turns:
+    return Turns(max_calls, clock or Hand())
 
 
 async def entered(turns: Turns, workspace: str, events: int) -> asyncio.Task[None]:
@@ -19,7 +39,7 @@ async def entered(turns: Turns, workspace: str, events: int) -> asyncio.Task[Non
 
 
 async def test_one_workspace_alone_keeps_dedup_busy() -> None:
-    turns = Turns(100)
+    turns = a_door()
     calls = [await entered(turns, "shop", 100) for _ in range(EVENTS_ALONE // 100 + 1)]
     assert [call.done() for call in calls] == [True] * (EVENTS_ALONE // 100) + [False]
     turns.leave("shop", 100)
@@ -27,7 +47,7 @@ async def test_one_workspace_alone_keeps_dedup_busy() -> None:
 
 
 async def test_among_others_a_workspace_has_few_events_and_the_others_wait_in_its_own_line() -> None:
-    turns = Turns(100)
+    turns = a_door()
     await turns.enter("quiet", 1)
     flood = [await entered(turns, "flood", 100) for _ in range(20)]
     assert sum(call.done() for call in flood) == EVENTS_AMONG_OTHERS // 100
@@ -39,7 +59,7 @@ async def test_among_others_a_workspace_has_few_events_and_the_others_wait_in_it
 
 
 async def test_a_call_larger_than_all_that_is_allowed_gets_its_turn_alone() -> None:
-    turns = Turns(100)
+    turns = a_door()
     await turns.enter("quiet", 1)
     await turns.enter("flood", EVENTS_AMONG_OTHERS * 3)
     second = await entered(turns, "flood", 1)
@@ -49,7 +69,7 @@ async def test_a_call_larger_than_all_that_is_allowed_gets_its_turn_alone() -> N
 
 
 async def test_calls_of_a_workspace_are_served_in_order() -> None:
-    turns, order = Turns(100), list[int]()
+    turns, order = a_door(), list[int]()
     await turns.enter("flood", EVENTS_ALONE)
 
     async def call(number: int) -> None:
@@ -64,16 +84,20 @@ async def test_calls_of_a_workspace_are_served_in_order() -> None:
     assert order == [0, 1, 2, 3, 4]
 
 
-async def test_who_is_left_alone_has_the_door_again() -> None:
-    turns = Turns(100)
+async def test_a_door_that_another_workspace_just_used_is_kept_ready_for_its_next_call() -> None:
+    clock = Hand()
+    turns = a_door(clock=clock)
     await turns.enter("quiet", 1)
-    flood = [await entered(turns, "flood", 100) for _ in range(10)]
     turns.leave("quiet", 1)
+    flood = [await entered(turns, "flood", 100) for _ in range(10)]
+    assert sum(call.done() for call in flood) == EVENTS_AMONG_OTHERS // 100
+    clock.seconds += SHARED_SECONDS  # nobody else called since
+    turns.leave("flood", 100)
     await asyncio.wait_for(asyncio.gather(*flood), 1)
 
 
 async def test_who_leaves_while_waiting_gives_up_the_turn() -> None:
-    turns = Turns(100)
+    turns = a_door()
     await turns.enter("shop", EVENTS_ALONE)
     gone, patient = await entered(turns, "shop", 10), await entered(turns, "shop", 10)
     gone.cancel()
@@ -86,7 +110,7 @@ async def test_who_leaves_while_waiting_gives_up_the_turn() -> None:
 
 
 async def test_who_leaves_at_the_moment_of_its_turn_passes_it_on() -> None:
-    turns = Turns(100)
+    turns = a_door()
     await turns.enter("shop", EVENTS_ALONE)
     gone, patient = await entered(turns, "shop", EVENTS_ALONE), await entered(turns, "shop", EVENTS_ALONE)
     turns.leave("shop", EVENTS_ALONE)  # the turn is given, the task has not run yet
@@ -97,7 +121,7 @@ async def test_who_leaves_at_the_moment_of_its_turn_passes_it_on() -> None:
 
 
 async def test_a_workspace_has_at_most_half_of_the_calls_here() -> None:
-    turns = Turns(10)
+    turns = a_door(10)
     flood = [await entered(turns, "flood", EVENTS_ALONE) for _ in range(5)]
     with pytest.raises(OverloadedError) as refused:
         await turns.enter("flood", 1)
@@ -109,7 +133,7 @@ async def test_a_workspace_has_at_most_half_of_the_calls_here() -> None:
 
 
 async def test_who_waits_for_somebody_else_keeps_nobody_from_a_turn() -> None:
-    turns = Turns(100)
+    turns = a_door()
     async with turns.turn("shop", EVENTS_ALONE) as turn:
         second = await entered(turns, "shop", 10)
         assert not second.done()
@@ -120,7 +144,7 @@ async def test_who_waits_for_somebody_else_keeps_nobody_from_a_turn() -> None:
 
 
 async def test_a_failure_during_a_pause_leaves_nothing_behind() -> None:
-    turns = Turns(100)
+    turns = a_door()
     with pytest.raises(ValueError, match="provider"):
         async with turns.turn("shop", EVENTS_ALONE) as turn, turn.pause():
             raise ValueError("provider")
