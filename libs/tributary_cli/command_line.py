@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from importlib.util import find_spec
+from keyword import iskeyword
 from typing import Any
 
 import click
@@ -19,6 +20,7 @@ _COMMANDS = {
     "dead-letters": ("tributary_cli.dead_letters", "Look at what no worker could handle, and put it back."),
     "demo": ("tributary_cli.demo.command", "Show everything with realistic traffic and prove the numbers."),
     "doctor": ("tributary_cli.doctor", "Say what is reachable, what is misconfigured, and what to do."),
+    "import": ("tributary_cli.imports", "Import spend, deals or exchange rates from a file."),
     "keys": ("tributary_cli.keys", "Make API keys."),
     "lookup": ("tributary_cli.lookup", "Say what became of event ids."),
     "migrate": ("tributary_cli.migrate", "Prepare Redis and ClickHouse for this version."),
@@ -26,7 +28,12 @@ _COMMANDS = {
     "send": ("tributary_cli.send", "Send events from a file."),
     "up": ("tributary_cli.up", "Run everything on this machine until Ctrl-C."),
 }
-"""Command -> module that has it under the same name (a dash is an underscore), and its line in the help."""
+"""Command -> module that has it, and its line in the help. Its name there: a dash is an underscore, a word of Python's
+ends with one."""
+
+
+def _name_of(command: str) -> str:
+    return f"{command}_" if iskeyword(command) else command.replace("-", "_")
 
 
 class _Failure(click.ClickException):
@@ -55,7 +62,7 @@ class _Commands(click.Group):
         """Imports one command."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), cmd_name.replace("-", "_"))
+        command: click.Command = getattr(import_module(_COMMANDS[cmd_name][0]), _name_of(cmd_name))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

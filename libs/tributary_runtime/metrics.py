@@ -78,6 +78,10 @@ class Table(StrEnum):
     CONVERSIONS = "conversions"
     CONVERSION_REVISIONS = "conversion_revisions"
     DELIVERIES = "deliveries"
+    SPEND = "spend"
+    SPEND_SLICES = "spend_slices"
+    DEALS = "deals"
+    EXCHANGE_RATES = "exchange_rates"
 
 
 class BatchOutcome(StrEnum):

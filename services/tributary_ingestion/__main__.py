@@ -9,6 +9,8 @@ from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceStub
 from tributary_ingestion.admission import Admission
 from tributary_ingestion.fraud import Fraud
 from tributary_ingestion.human_checks import HumanChecks
+from tributary_ingestion.import_methods import ImportMethods
+from tributary_ingestion.imports import Importing
 from tributary_ingestion.match_keys import Sealing
 from tributary_ingestion.quotas import BacklogWatch, Quotas
 from tributary_ingestion.servicer import IngestionServicer
@@ -24,6 +26,8 @@ from tributary_runtime.settings import load
 from tributary_runtime.streams import StreamLimits
 from tributary_runtime.tls import Tls
 from tributary_runtime.workspaces_file import WorkspacesFile
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.imports import Imports
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.data_keys import LazyDataKeys
 from tributary_storage.redis.rates import SharedRates
@@ -47,19 +51,24 @@ async def main(settings: IngestionSettings) -> None:
         http = await closing.enter_async_context(httpx.AsyncClient(timeout=None))  # noqa: S113 - calls have their own
         velocity = Velocity(state)
         fraud = Fraud(velocity, HumanChecks(http, clock), clock, settings.ingestion_velocity_timeout_seconds)
+        clickhouse = await closing.enter_async_context(
+            clickhouse_client.connect(settings.clickhouse_url, name="ingestion", connections=2)
+        )
         sealing = Sealing(LazyDataKeys(state).open, clock)
         dedup = DedupServiceStub(channel)
         admission = Admission(dedup, settings.ingestion_dedup_deadline_seconds)
         backlog = BacklogWatch(dedup, clock)
+        rules = RulesBook(workspaces, addresses)
         await serve(
             settings,
             IngestionServicer(
-                RulesBook(workspaces, addresses),
+                rules,
                 fraud,
                 sealing,
                 admission,
                 Quotas(workspaces, SharedRates(state, clock), backlog),
                 Turns(settings.max_concurrent_calls, clock),
+                ImportMethods(rules, Importing(Imports(clickhouse)), clock),
                 clock,
                 StreamLimits(settings.ingestion_stream_batches, life_seconds=settings.ingestion_stream_seconds),
             ),

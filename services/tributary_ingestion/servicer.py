@@ -1,10 +1,9 @@
 """`IngestionService`: from the contract to the use cases and back, nothing else."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from tributary.common.v1.status_pb2 import Status
 from tributary.ingestion.v1.ingestion_service_pb2 import (
@@ -17,8 +16,10 @@ from tributary_ingestion import intake, verdicts
 from tributary_ingestion.admission import Admission
 from tributary_ingestion.caller_events import Sender, pack
 from tributary_ingestion.fraud import Fraud
+from tributary_ingestion.import_methods import ImportMethods
 from tributary_ingestion.match_keys import Sealing
 from tributary_ingestion.quotas import Quotas
+from tributary_ingestion.requests import parse
 from tributary_ingestion.turns import Turns
 from tributary_ingestion.verdicts import Answers
 from tributary_ingestion.workspace_rules import RulesBook
@@ -31,9 +32,6 @@ from tributary_runtime.traces import current_traceparent
 from tributary_runtime.workspaces import Scope
 
 MAX_EVENTS = 1000
-
-_Request = TypeVar("_Request", IngestEventsRequest, StreamEventsRequest)
-
 
 _Batch = IngestEventsRequest | StreamEventsRequest
 """What both methods take: events, and how to take them."""
@@ -52,12 +50,17 @@ class IngestionServicer:
         admission: The way to dedup.
         quotas: What keys and workspaces may take.
         turns: Whose call is next.
+        imports: The methods that are not about events.
         clock: When calls come.
         stream_limits: Of `StreamEvents`.
     """
 
     service_name = "tributary.ingestion.v1.IngestionService"
-    rules: Mapping[str, Access] = {"IngestEvents": Scope.INGEST, "StreamEvents": Scope.INGEST}
+    rules: Mapping[str, Access] = {
+        "IngestEvents": Scope.INGEST,
+        "StreamEvents": Scope.INGEST,
+        **ImportMethods.rules,
+    }
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class IngestionServicer:
         admission: Admission,
         quotas: Quotas,
         turns: Turns,
+        imports: ImportMethods,
         clock: Clock,
         stream_limits: StreamLimits = _LIMITS,
     ) -> None:
@@ -76,6 +80,7 @@ class IngestionServicer:
         self._admission = admission
         self._quotas = quotas
         self._turns = turns
+        self._imports = imports
         self._clock = clock
         self._streams = BatchStreams(stream_limits)
 
@@ -88,6 +93,7 @@ class IngestionServicer:
         handlers = {
             "IngestEvents": grpc.unary_unary_rpc_method_handler(self.ingest_events),
             "StreamEvents": grpc.stream_stream_rpc_method_handler(self.stream_events),
+            **self._imports.handlers(),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(self.service_name, handlers),))
 
@@ -98,7 +104,7 @@ class IngestionServicer:
     async def ingest_events(self, body: bytes, context: Any) -> bytes:
         """Takes 1-1000 events and answers a verdict for each, as a serialised `IngestEventsResponse`."""
         receive_micros = self._clock.unix_micros()
-        request = _parse(IngestEventsRequest, body)
+        request = parse(IngestEventsRequest, body)
         answers = await self._take(request, receive_micros, context.time_remaining())
         return answers.field(IngestEventsResponse.VERDICTS_FIELD_NUMBER)
 
@@ -109,7 +115,7 @@ class IngestionServicer:
     async def _answer(self, body: bytes) -> bytes:
         """Returns the answer to one batch of a stream, as a serialised `StreamEventsResponse`."""
         receive_micros = self._clock.unix_micros()
-        request = _parse(StreamEventsRequest, body)  # what is none has no number either: this ends the stream
+        request = parse(StreamEventsRequest, body)  # what is none has no number either: this ends the stream
         number = request.batch_number
         answer = await current_parts().handle(
             lambda: self._take(request, receive_micros, None), request.traceparent, batch=number
@@ -149,14 +155,6 @@ class IngestionServicer:
                 answers = verdicts.decided(packed, outcomes)
         verdicts.tell(answers)
         return answers
-
-
-def _parse(kind: type[_Request], body: bytes) -> _Request:
-    try:
-        return kind.FromString(body)
-    except DecodeError as error:
-        message = f"The request is no {kind.DESCRIPTOR.name}: not protobuf, or a text that is not UTF-8."
-        raise InvalidRequestError(message, reason="REQUEST_MALFORMED") from error
 
 
 def _check(request: _Batch) -> None:

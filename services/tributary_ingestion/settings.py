@@ -4,10 +4,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from tributary_runtime.settings import ServiceSettings, WithDedup, WithStateStore, WithWorkspaces
+from tributary_runtime.settings import ServiceSettings, WithClickHouse, WithDedup, WithStateStore, WithWorkspaces
 
 
-class IngestionSettings(ServiceSettings, WithWorkspaces, WithDedup, WithStateStore):
+class IngestionSettings(ServiceSettings, WithWorkspaces, WithDedup, WithStateStore, WithClickHouse):
     """The door."""
 
     service: ClassVar[str] = "ingestion"

@@ -39,7 +39,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 workspaces.yaml, who may call it, and the log whose backlog it works off. `include "tributary.design" "ingestion" | fromYaml` */}}
 {{- define "tributary.design" -}}
 {{- $all := dict
-  "ingestion" (dict "stores" (list "state") "calls" (list "dedup") "workspaces" true "callers" (list))
+  "ingestion" (dict "stores" (list "state" "clickhouse") "calls" (list "dedup") "workspaces" true "callers" (list))
   "dedup" (dict "stores" (list "log" "clickhouse") "calls" (list) "workspaces" false "callers" (list "ingestion" "query"))
   "attribution" (dict "stores" (list "log" "state" "clickhouse") "calls" (list) "workspaces" true "callers" (list "query")
     "backlog" (dict "redis" "log" "group" "attribute" "streams" (list "trb:{l%d}:log:live" "trb:{l%d}:log:bulk")))

@@ -135,6 +135,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """CONFLICT: the event id is known with another payload."""
     REASON_CODE_ORDER_VALUE_DIFFERS: _ReasonCode.ValueType  # 61
     """CONFLICT: an equally ranked source states another value for the order."""
+    REASON_CODE_STATEMENT_DIFFERS: _ReasonCode.ValueType  # 62
+    """CONFLICT, of an import: another statement of the same time is known."""
     REASON_CODE_MERGED_OBSERVATION: _ReasonCode.ValueType  # 70
     """DUPLICATE: a further observation of a known order, merged into it."""
     REASON_CODE_LOG_FULL: _ReasonCode.ValueType  # 80
@@ -223,6 +225,8 @@ REASON_CODE_PAYLOAD_DIFFERS: ReasonCode.ValueType  # 60
 """CONFLICT: the event id is known with another payload."""
 REASON_CODE_ORDER_VALUE_DIFFERS: ReasonCode.ValueType  # 61
 """CONFLICT: an equally ranked source states another value for the order."""
+REASON_CODE_STATEMENT_DIFFERS: ReasonCode.ValueType  # 62
+"""CONFLICT, of an import: another statement of the same time is known."""
 REASON_CODE_MERGED_OBSERVATION: ReasonCode.ValueType  # 70
 """DUPLICATE: a further observation of a known order, merged into it."""
 REASON_CODE_LOG_FULL: ReasonCode.ValueType  # 80

@@ -10,6 +10,10 @@ from google.protobuf.internal import containers as _containers
 from tributary.common.v1 import status_pb2 as _status_pb2
 from tributary.event.v1 import event_pb2 as _event_pb2
 from tributary.event.v1 import verdict_pb2 as _verdict_pb2
+from tributary.ingestion.v1 import deal_pb2 as _deal_pb2
+from tributary.ingestion.v1 import exchange_rate_pb2 as _exchange_rate_pb2
+from tributary.ingestion.v1 import import_result_pb2 as _import_result_pb2
+from tributary.ingestion.v1 import spend_pb2 as _spend_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -156,3 +160,159 @@ class StreamEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamEventsResponse: _TypeAlias = StreamEventsResponse  # noqa: Y015
+
+@_typing.final
+class ImportSpendRequest(_message.Message):
+    """Slices of spend to take."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SLICES_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Optional. Answers VALID instead of STORED, and stores nothing."""
+    @_builtins.property
+    def slices(self) -> _containers.RepeatedCompositeFieldContainer[_spend_pb2.SpendSlice]:
+        """Required. 1-100 slices, at most 10 000 rows in all."""
+
+    def __init__(
+        self,
+        *,
+        slices: _abc.Iterable[_spend_pb2.SpendSlice] | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["slices", b"slices", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportSpendRequest: _TypeAlias = ImportSpendRequest  # noqa: Y015
+
+@_typing.final
+class ImportSpendResponse(_message.Message):
+    """What became of the slices."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[_import_result_pb2.ImportResult]:
+        """One per slice, in request order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[_import_result_pb2.ImportResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportSpendResponse: _TypeAlias = ImportSpendResponse  # noqa: Y015
+
+@_typing.final
+class ImportDealsRequest(_message.Message):
+    """States of deals to take."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEALS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Optional. Answers VALID instead of STORED, and stores nothing."""
+    @_builtins.property
+    def deals(self) -> _containers.RepeatedCompositeFieldContainer[_deal_pb2.Deal]:
+        """Required. 1-1000 states."""
+
+    def __init__(
+        self,
+        *,
+        deals: _abc.Iterable[_deal_pb2.Deal] | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deals", b"deals", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportDealsRequest: _TypeAlias = ImportDealsRequest  # noqa: Y015
+
+@_typing.final
+class ImportDealsResponse(_message.Message):
+    """What became of the states."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[_import_result_pb2.ImportResult]:
+        """One per state, in request order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[_import_result_pb2.ImportResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportDealsResponse: _TypeAlias = ImportDealsResponse  # noqa: Y015
+
+@_typing.final
+class ImportExchangeRatesRequest(_message.Message):
+    """Exchange rates to take."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATES_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    validate_only: _builtins.bool
+    """Optional. Answers VALID instead of STORED, and stores nothing."""
+    @_builtins.property
+    def rates(self) -> _containers.RepeatedCompositeFieldContainer[_exchange_rate_pb2.ExchangeRate]:
+        """Required. 1-1000 rates."""
+
+    def __init__(
+        self,
+        *,
+        rates: _abc.Iterable[_exchange_rate_pb2.ExchangeRate] | None = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rates", b"rates", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportExchangeRatesRequest: _TypeAlias = ImportExchangeRatesRequest  # noqa: Y015
+
+@_typing.final
+class ImportExchangeRatesResponse(_message.Message):
+    """What became of the rates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[_import_result_pb2.ImportResult]:
+        """One per rate, in request order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[_import_result_pb2.ImportResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportExchangeRatesResponse: _TypeAlias = ImportExchangeRatesResponse  # noqa: Y015

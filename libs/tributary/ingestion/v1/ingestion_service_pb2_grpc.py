@@ -46,6 +46,21 @@ class IngestionServiceStub:
                 request_serializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamEventsRequest.SerializeToString,
                 response_deserializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamEventsResponse.FromString,
                 _registered_method=True)
+        self.ImportSpend = channel.unary_unary(
+                '/tributary.ingestion.v1.IngestionService/ImportSpend',
+                request_serializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportSpendRequest.SerializeToString,
+                response_deserializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportSpendResponse.FromString,
+                _registered_method=True)
+        self.ImportDeals = channel.unary_unary(
+                '/tributary.ingestion.v1.IngestionService/ImportDeals',
+                request_serializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportDealsRequest.SerializeToString,
+                response_deserializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportDealsResponse.FromString,
+                _registered_method=True)
+        self.ImportExchangeRates = channel.unary_unary(
+                '/tributary.ingestion.v1.IngestionService/ImportExchangeRates',
+                request_serializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportExchangeRatesRequest.SerializeToString,
+                response_deserializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportExchangeRatesResponse.FromString,
+                _registered_method=True)
 
 
 class IngestionServiceServicer:
@@ -88,6 +103,32 @@ class IngestionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportSpend(self, request, context):
+        """Takes what destinations report as spent. Each slice replaces what was known of its account and days as a whole. OK
+        means that every slice has its outcome, and that what is STORED or OUTDATED is on stable storage. An error means that
+        nothing is known: send the same slices again, which is safe.
+
+        INVALID_ARGUMENT: no slice, more than 100, or more than 10 000 rows in all. UNAUTHENTICATED, PERMISSION_DENIED: as
+        IngestEvents. UNAVAILABLE: ClickHouse does not answer; send again after `RetryInfo.retry_delay`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportDeals(self, request, context):
+        """Takes states of a CRM's deals, 1-1000. Means and fails as `ImportSpend` does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportExchangeRates(self, request, context):
+        """Takes exchange rates, 1-1000. Means and fails as `ImportSpend` does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IngestionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -100,6 +141,21 @@ def add_IngestionServiceServicer_to_server(servicer, server):
                     servicer.StreamEvents,
                     request_deserializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamEventsRequest.FromString,
                     response_serializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamEventsResponse.SerializeToString,
+            ),
+            'ImportSpend': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportSpend,
+                    request_deserializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportSpendRequest.FromString,
+                    response_serializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportSpendResponse.SerializeToString,
+            ),
+            'ImportDeals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportDeals,
+                    request_deserializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportDealsRequest.FromString,
+                    response_serializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportDealsResponse.SerializeToString,
+            ),
+            'ImportExchangeRates': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportExchangeRates,
+                    request_deserializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportExchangeRatesRequest.FromString,
+                    response_serializer=tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportExchangeRatesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -158,6 +214,87 @@ class IngestionService:
             '/tributary.ingestion.v1.IngestionService/StreamEvents',
             tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamEventsRequest.SerializeToString,
             tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.StreamEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportSpend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.ingestion.v1.IngestionService/ImportSpend',
+            tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportSpendRequest.SerializeToString,
+            tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportSpendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportDeals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.ingestion.v1.IngestionService/ImportDeals',
+            tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportDealsRequest.SerializeToString,
+            tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportDealsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportExchangeRates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.ingestion.v1.IngestionService/ImportExchangeRates',
+            tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportExchangeRatesRequest.SerializeToString,
+            tributary_dot_ingestion_dot_v1_dot_ingestion__service__pb2.ImportExchangeRatesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -62,6 +62,18 @@ class IngestionServiceStub:
     INVALID_ARGUMENT: the bytes of a message were no request, so that nobody knows which batch it was; the batches before
     it have their answers. RESOURCE_EXHAUSTED: a message was larger than 16 MiB, or there are too many streams.
     """
+    ImportSpend: _grpc.UnaryUnaryMultiCallable[_ingestion_service_pb2.ImportSpendRequest, _ingestion_service_pb2.ImportSpendResponse]
+    """Takes what destinations report as spent. Each slice replaces what was known of its account and days as a whole. OK
+    means that every slice has its outcome, and that what is STORED or OUTDATED is on stable storage. An error means that
+    nothing is known: send the same slices again, which is safe.
+
+    INVALID_ARGUMENT: no slice, more than 100, or more than 10 000 rows in all. UNAUTHENTICATED, PERMISSION_DENIED: as
+    IngestEvents. UNAVAILABLE: ClickHouse does not answer; send again after `RetryInfo.retry_delay`.
+    """
+    ImportDeals: _grpc.UnaryUnaryMultiCallable[_ingestion_service_pb2.ImportDealsRequest, _ingestion_service_pb2.ImportDealsResponse]
+    """Takes states of a CRM's deals, 1-1000. Means and fails as `ImportSpend` does."""
+    ImportExchangeRates: _grpc.UnaryUnaryMultiCallable[_ingestion_service_pb2.ImportExchangeRatesRequest, _ingestion_service_pb2.ImportExchangeRatesResponse]
+    """Takes exchange rates, 1-1000. Means and fails as `ImportSpend` does."""
 
 @_typing.type_check_only
 class IngestionServiceAsyncStub(IngestionServiceStub):
@@ -97,6 +109,18 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
     INVALID_ARGUMENT: the bytes of a message were no request, so that nobody knows which batch it was; the batches before
     it have their answers. RESOURCE_EXHAUSTED: a message was larger than 16 MiB, or there are too many streams.
     """
+    ImportSpend: _aio.UnaryUnaryMultiCallable[_ingestion_service_pb2.ImportSpendRequest, _ingestion_service_pb2.ImportSpendResponse]  # type: ignore[assignment]
+    """Takes what destinations report as spent. Each slice replaces what was known of its account and days as a whole. OK
+    means that every slice has its outcome, and that what is STORED or OUTDATED is on stable storage. An error means that
+    nothing is known: send the same slices again, which is safe.
+
+    INVALID_ARGUMENT: no slice, more than 100, or more than 10 000 rows in all. UNAUTHENTICATED, PERMISSION_DENIED: as
+    IngestEvents. UNAVAILABLE: ClickHouse does not answer; send again after `RetryInfo.retry_delay`.
+    """
+    ImportDeals: _aio.UnaryUnaryMultiCallable[_ingestion_service_pb2.ImportDealsRequest, _ingestion_service_pb2.ImportDealsResponse]  # type: ignore[assignment]
+    """Takes states of a CRM's deals, 1-1000. Means and fails as `ImportSpend` does."""
+    ImportExchangeRates: _aio.UnaryUnaryMultiCallable[_ingestion_service_pb2.ImportExchangeRatesRequest, _ingestion_service_pb2.ImportExchangeRatesResponse]  # type: ignore[assignment]
+    """Takes exchange rates, 1-1000. Means and fails as `ImportSpend` does."""
 
 class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
     """The door: takes events from backends and answers a verdict per event, at once. The workspace is the credential's:
@@ -141,5 +165,35 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT: the bytes of a message were no request, so that nobody knows which batch it was; the batches before
         it have their answers. RESOURCE_EXHAUSTED: a message was larger than 16 MiB, or there are too many streams.
         """
+
+    @_abc_1.abstractmethod
+    def ImportSpend(
+        self,
+        request: _ingestion_service_pb2.ImportSpendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingestion_service_pb2.ImportSpendResponse, _abc.Awaitable[_ingestion_service_pb2.ImportSpendResponse]]:
+        """Takes what destinations report as spent. Each slice replaces what was known of its account and days as a whole. OK
+        means that every slice has its outcome, and that what is STORED or OUTDATED is on stable storage. An error means that
+        nothing is known: send the same slices again, which is safe.
+
+        INVALID_ARGUMENT: no slice, more than 100, or more than 10 000 rows in all. UNAUTHENTICATED, PERMISSION_DENIED: as
+        IngestEvents. UNAVAILABLE: ClickHouse does not answer; send again after `RetryInfo.retry_delay`.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportDeals(
+        self,
+        request: _ingestion_service_pb2.ImportDealsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingestion_service_pb2.ImportDealsResponse, _abc.Awaitable[_ingestion_service_pb2.ImportDealsResponse]]:
+        """Takes states of a CRM's deals, 1-1000. Means and fails as `ImportSpend` does."""
+
+    @_abc_1.abstractmethod
+    def ImportExchangeRates(
+        self,
+        request: _ingestion_service_pb2.ImportExchangeRatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ingestion_service_pb2.ImportExchangeRatesResponse, _abc.Awaitable[_ingestion_service_pb2.ImportExchangeRatesResponse]]:
+        """Takes exchange rates, 1-1000. Means and fails as `ImportSpend` does."""
 
 def add_IngestionServiceServicer_to_server(servicer: IngestionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -36,3 +36,4 @@ CREATE TABLE IF NOT EXISTS spend /*ON CLUSTER*/
 ENGINE = /*Replicated*/ReplacingMergeTree
 PARTITION BY toYYYYMM(date)
 ORDER BY (workspace, date, destination, account_id, slice_version, line)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1 -- nothing else remembers an import that was acknowledged

@@ -25,3 +25,4 @@ CREATE TABLE IF NOT EXISTS deals /*ON CLUSTER*/
 ENGINE = /*Replicated*/ReplacingMergeTree
 PARTITION BY toYYYYMM(modify_time)
 ORDER BY (workspace, system, deal_id, modify_time)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1 -- nothing else remembers an import that was acknowledged

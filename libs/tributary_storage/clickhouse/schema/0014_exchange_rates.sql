@@ -17,3 +17,4 @@ CREATE TABLE IF NOT EXISTS exchange_rates /*ON CLUSTER*/
 ENGINE = /*Replicated*/ReplacingMergeTree
 PARTITION BY toYYYYMM(date)
 ORDER BY (workspace, date, base_currency, quote_currency, publish_time)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1 -- nothing else remembers an import that was acknowledged

@@ -12,9 +12,11 @@ CREATE TABLE IF NOT EXISTS spend_slices /*ON CLUSTER*/
     slice_start_date Date32,
     slice_end_date Date32 COMMENT 'included',
     lines UInt32 COMMENT 'of this day',
+    content_digest String COMMENT 'of the whole slice, 16 bytes: tells a repetition from a contradiction',
     import_time DateTime64(6, 'UTC') DEFAULT now64(6, 'UTC'),
     CONSTRAINT day_is_in_slice CHECK date BETWEEN slice_start_date AND slice_end_date
 )
 ENGINE = /*Replicated*/ReplacingMergeTree
 PARTITION BY toYYYYMM(date)
 ORDER BY (workspace, date, destination, account_id, slice_version)
+SETTINGS fsync_after_insert = 1, fsync_part_directory = 1 -- nothing else remembers an import that was acknowledged

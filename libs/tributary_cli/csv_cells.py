@@ -1,0 +1,152 @@
+"""CSV files of people and of exports: lines by column name, cells as exact values.
+
+The one rule: a cell is read exactly or refused with its line and column; nothing is rounded and nothing guessed.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, TextIO
+
+from tributary_cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from tributary.common.v1.calendar_date_pb2 import CalendarDate
+
+MICROS = 6
+PICOS = 12
+
+
+class CellError(ValueError):
+    """A cell that cannot be read."""
+
+    def __init__(self, column: str, message: str) -> None:
+        super().__init__(message)
+        self.column = column
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a file."""
+
+    number: int
+    """Its line in the file, from 1; the header is line 1."""
+    cells: Mapping[str, str]
+    """Column to text, without surrounding blanks; columns that the file lacks have what the command line says."""
+
+    def text(self, column: str) -> str:
+        """Returns a text; empty if there is none."""
+        return self.cells.get(column, "")
+
+    def choice(self, column: str, numbers: Mapping[str, int]) -> Any:
+        """Returns the number of a word; of the empty text if that has one.
+
+        Raises:
+            CellError: The word is none of these.
+        """
+        word = self.text(column).upper()
+        if word not in numbers:
+            raise CellError(column, f"must be one of {', '.join(name for name in numbers if name)}")
+        return numbers[word]
+
+    def whole(self, column: str) -> int:
+        """Returns a whole number; 0 for an empty cell.
+
+        Raises:
+            CellError: It is none.
+        """
+        text = self.text(column)
+        if text and not text.isdecimal():
+            raise CellError(column, "must be a whole number")
+        return int(text[:20]) if text else 0
+
+    def scaled(self, column: str, digits: int) -> int:
+        """Returns a decimal number times 10^digits; 0 for an empty cell.
+
+        Raises:
+            CellError: It is none, or has more decimals than that.
+        """
+        text = self.text(column) or "0"
+        try:
+            value = Decimal(text)
+        except InvalidOperation:
+            value = Decimal("NaN")
+        if not value.is_finite() or len(text) > 40 or abs(value.adjusted()) > 30:
+            raise CellError(column, "must be a decimal number with a point, without thousands separators")
+        scaled = value.scaleb(digits)
+        if scaled != scaled.to_integral_value():
+            raise CellError(column, f"has more than {digits} decimals")
+        return int(scaled)
+
+    def day(self, column: str) -> CalendarDate:
+        """Returns a day written YYYY-MM-DD.
+
+        Raises:
+            CellError: It is none.
+        """
+        from tributary.common.v1.calendar_date_pb2 import CalendarDate
+
+        try:
+            day = date.fromisoformat(self.text(column))
+        except ValueError:
+            raise CellError(column, "must be a day, YYYY-MM-DD") from None
+        return CalendarDate(year=day.year, month=day.month, day=day.day)
+
+    def time(self, column: str) -> Timestamp:
+        """Returns a time in ISO 8601; one without a zone is UTC.
+
+        Raises:
+            CellError: It is none.
+        """
+        from google.protobuf.timestamp_pb2 import Timestamp
+
+        try:
+            moment = datetime.fromisoformat(self.text(column))
+        except ValueError:
+            raise CellError(column, "must be a time, such as 2026-11-25T12:00:00Z") from None
+        found = Timestamp()
+        found.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        return found
+
+
+def read_lines(
+    file: TextIO, columns: frozenset[str], given: Mapping[str, str], required: frozenset[str]
+) -> Iterator[Line]:
+    """Yields the lines of a file with a header, in order; empty lines are passed over.
+
+    Args:
+        file: Opened with `newline=""`.
+        columns: All that have a meaning.
+        given: What the command line says for columns that the file lacks, or leaves empty.
+        required: Columns that must be in the file or given.
+
+    Raises:
+        CommandError: The header lacks a column, or has one that means nothing: a misspelt one would be lost silently.
+    """
+    reader = csv.reader(file)
+    header = [name.strip().lower() for name in next(reader, [])]
+    unknown = [name for name in header if name not in columns]
+    missing = sorted(required - set(header) - given.keys())
+    if unknown or missing or len(set(header)) < len(header):
+        problem = (
+            f"The file has no column {', '.join(missing)}."
+            if missing
+            else f"Nobody knows the column {', '.join(map(repr, unknown))}."
+            if unknown
+            else "A column is there twice."
+        )
+        raise CommandError(problem, f"Columns are: {', '.join(sorted(columns))}.")
+    for cells in reader:
+        if any(cells):
+            texts = (cell.strip() for cell in cells)
+            found = {name: text for name, text in zip(header, texts, strict=False) if text}
+            if len(cells) > len(header):
+                found[""] = "too many"
+            yield Line(reader.line_num, {**given, **found})

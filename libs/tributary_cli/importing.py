@@ -1,0 +1,116 @@
+"""Sends what `tributary import` read, a bounded call at a time, and keeps what became of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import grpc
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from tributary.ingestion.v1.import_result_pb2 import ImportOutcome
+from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
+from tributary_cli.console import messages, output, print_json
+from tributary_cli.import_lines import ROWS_PER_SLICE, Problem, Statement
+from tributary_cli.rpc import explain_call, metadata_of
+
+_CALL_SECONDS = 60.0
+_SHOWN_PROBLEMS = 20
+_STATEMENTS_PER_CALL = 500
+_SLICES_PER_CALL = 100
+_ROW = re.compile(r"rows\[(\d+)\]\.")
+_ORDER = ("stored", "outdated", "duplicate", "conflict", "rejected", "valid")
+_BAD = frozenset({"conflict", "rejected"})
+
+
+class Importer:
+    """Sends statements in calls of a bounded size, and keeps what became of them.
+
+    Args:
+        method: Of `IngestionService`.
+        request: Makes a request of some statements.
+        validate_only: Whether nothing is to be stored.
+    """
+
+    def __init__(self, method: str, request: Callable[[list[Any]], Any], *, validate_only: bool) -> None:
+        self.problems: list[Problem] = []
+        self._method = method
+        self._request = request
+        self._validate_only = validate_only
+        self._outcomes: Counter[str] = Counter()
+        self._lines = 0
+
+    def run(self, found: Iterable[Statement | Problem], channel: Any, api_key: str, *, hide: bool) -> None:
+        """Sends everything; shows how far it is."""
+        call = getattr(IngestionServiceStub(channel), self._method)
+        console = messages()
+        columns = (SpinnerColumn(), TextColumn("Importing {task.fields[lines]:,} lines"), TimeElapsedColumn())
+        with Progress(*columns, console=console, disable=hide or not console.is_terminal) as bar:
+            task = bar.add_task("import", total=None, lines=0)
+            for some in _some_at_once(self._without_problems(found)):
+                self._send(some, call, api_key)
+                bar.update(task, lines=self._lines)
+
+    def _without_problems(self, found: Iterable[Statement | Problem]) -> Iterator[Statement]:
+        for one in found:
+            if isinstance(one, Problem):
+                self.problems.append(one)
+            else:
+                yield one
+
+    def _send(self, some: list[Statement], call: Any, api_key: str) -> None:
+        request = self._request([statement.message for statement in some])
+        request.validate_only = self._validate_only
+        try:
+            results = call(request, timeout=_CALL_SECONDS, metadata=metadata_of(api_key)).results
+        except grpc.RpcError as error:
+            raise explain_call(error, "ingestion") from error
+        for statement, result in zip(some, results, strict=True):
+            outcome = ImportOutcome.Name(result.outcome).removeprefix("IMPORT_OUTCOME_").lower()
+            self._outcomes[outcome] += 1
+            self._lines += len(statement.lines)
+            if outcome in _BAD:
+                self.problems += (_problem(statement, reason) for reason in result.reasons)
+
+    def present(self, *, as_json: bool) -> None:
+        """Writes what became of the file."""
+        outcomes = {name: self._outcomes[name] for name in _ORDER}
+        if as_json:
+            problems = [{"line": one.line, "column": one.column, "message": one.message} for one in self.problems]
+            print_json({"lines": self._lines, "outcomes": outcomes, "problems": problems})
+            return
+        say = messages()
+        for problem in self.problems[:_SHOWN_PROBLEMS]:
+            place = ": ".join(part for part in (f"line {problem.line}" if problem.line else "", problem.column) if part)
+            say.print(f"{place}: {problem.message}" if place else problem.message, markup=False, style="yellow")
+        if len(self.problems) > _SHOWN_PROBLEMS:
+            say.print(f"... and {len(self.problems) - _SHOWN_PROBLEMS} more; --json lists them.")
+        counted = ", ".join(f"{count:,} {name}" for name, count in outcomes.items() if count) or "nothing taken"
+        output().print(f"{self._lines:,} lines: {counted}")
+
+
+def _some_at_once(statements: Iterable[Statement]) -> Iterator[list[Statement]]:
+    """Yields statements, as many at once as one call takes."""
+    some: list[Statement] = []
+    rows = 0
+    for statement in statements:
+        is_slice = hasattr(statement.message, "rows")
+        most = _SLICES_PER_CALL if is_slice else _STATEMENTS_PER_CALL
+        if some and (len(some) == most or (is_slice and rows + len(statement.lines) > ROWS_PER_SLICE)):
+            yield some
+            some, rows = [], 0
+        some.append(statement)
+        rows += len(statement.lines)
+    if some:
+        yield some
+
+
+def _problem(statement: Statement, reason: Any) -> Problem:
+    """Returns a reason of the service with the line of the file that it is about."""
+    row = _ROW.match(reason.field)
+    if row is not None:
+        return Problem(statement.lines[int(row[1])], reason.field[row.end() :], reason.message)
+    line = statement.lines[0] if len(statement.lines) == 1 else 0
+    return Problem(line, reason.field, reason.message)

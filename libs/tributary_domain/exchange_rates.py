@@ -1,0 +1,35 @@
+"""What is checked of an exchange rate before conversions are pinned to it.
+
+The one rule: a rate is of one civil day of the books; a later statement corrects it, an earlier one never does.
+"""
+
+from typing import Any, Final
+
+from tributary_domain.import_checks import check_currency, check_day, check_statement_time, check_text
+from tributary_domain.reasons import Reason, ReasonCode
+
+PICOS: Final = 10**12
+_MAX_RATE_PICOS: Final = 9 * 10**18
+"""9 000 000 units: the most that 64 bits hold of picos, and more than any pair of currencies has."""
+
+
+def check_rate(rate: Any, now_micros: int) -> list[Reason]:
+    """Returns every reason why a rate can never be right.
+
+    Args:
+        rate: An `ingestion.v1.ExchangeRate`.
+        now_micros: Our clock.
+    """
+    found: list[Reason] = []
+    check_day(rate, "date", found)
+    check_currency(rate.base_currency_code, "base_currency_code", found)
+    check_currency(rate.quote_currency_code, "quote_currency_code", found)
+    if rate.base_currency_code == rate.quote_currency_code:
+        found.append(Reason(ReasonCode.FIELD_MALFORMED, "quote_currency_code", "Another currency than the base."))
+    if not 0 < rate.rate_picos <= _MAX_RATE_PICOS:
+        message = "Units of the quote currency per unit of the base, times 10^12: positive, at most 9 * 10^18."
+        found.append(Reason(ReasonCode.FIELD_MALFORMED, "rate_picos", message))
+    check_text(rate.source, "source", 64, found, required=True)
+    published = rate.publish_time if rate.HasField("publish_time") else None
+    check_statement_time(published, "publish_time", now_micros, found)
+    return found

@@ -1,0 +1,101 @@
+"""Stores what is imported: slices of spend, states of deals, exchange rates.
+
+The one rule: read before written. What is known already is not written again, because the time at which a row was
+written says since when it is known. Two callers that import the same at once both write it, which changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
+from tributary.ingestion.v1.spend_pb2 import SpendSlice
+from tributary_runtime import metrics
+from tributary_storage.clickhouse import import_rows
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.names import micros
+from tributary_storage.clickhouse.statements import statement
+
+Subject = tuple[Any, ...]
+"""What statements are of: (destination, account, day), (system, deal), (day, base, quote)."""
+
+
+class Known(NamedTuple):
+    """What is known of one subject."""
+
+    newest_micros: int
+    """When its newest statement was made; 0: there is none."""
+    contents: dict[int, Hashable]
+    """What was stated at the times asked for."""
+
+
+class Imports:
+    """Asks and writes ClickHouse. Every method raises `StorageUnavailableError` if it does not answer.
+
+    Args:
+        clickhouse: Where they are kept.
+    """
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+
+    async def known_spend(self, workspace: str, slices: Sequence[SpendSlice]) -> dict[Subject, Known]:
+        """Returns what is known of the days of some slices; a content is the digest of a slice."""
+        days = [day for spend in slices for day in import_rows.days_of(spend)]
+        parameters = {
+            "workspace": workspace,
+            "accounts": tuple({(spend.destination, spend.account_id) for spend in slices}),
+            "versions": tuple({micros(spend.reported_at_time) for spend in slices}),
+            "first": min(days),
+            "last": max(days),
+        }
+        rows = await self._clickhouse.execute(statement("known_spend_slices"), parameters)
+        return {
+            tuple(subject): Known(newest, {version: bytes.fromhex(digest) for version, digest in known})
+            for *subject, newest, known in rows
+        }
+
+    async def known_deals(
+        self, workspace: str, deals: Iterable[tuple[str, str]], times: Iterable[int]
+    ) -> dict[Subject, Known]:
+        """Returns what is known of some deals at some times; a content is a row of `DEAL_STATE_COLUMNS`."""
+        parameters = {"workspace": workspace, "deals": tuple(set(deals)), "times": tuple(set(times))}
+        return _read(await self._clickhouse.execute(statement("known_deals"), parameters))
+
+    async def known_rates(self, workspace: str, rates: Sequence[ExchangeRate]) -> dict[Subject, Known]:
+        """Returns what is known of some rates; a content is (rate, source)."""
+        parameters = {
+            "workspace": workspace,
+            "rates": tuple({import_rows.rate_key(rate) for rate in rates}),
+            "times": tuple({micros(rate.publish_time) for rate in rates}),
+        }
+        return _read(await self._clickhouse.execute(statement("known_exchange_rates"), parameters))
+
+    async def write_spend(self, workspace: str, slices: Sequence[SpendSlice]) -> None:
+        """Stores slices: first their lines, which nobody reads before their days say so."""
+        lines = [row for spend in slices for row in import_rows.spend_rows(workspace, spend)]
+        days = [row for spend in slices for row in import_rows.slice_rows(workspace, spend)]
+        await self._insert(metrics.Table.SPEND, import_rows.SPEND_COLUMNS, lines)
+        await self._insert(metrics.Table.SPEND_SLICES, import_rows.SLICE_COLUMNS, days)
+
+    async def write_deals(self, rows: Sequence[import_rows.Row]) -> None:
+        """Stores states of deals, each a row of `DEAL_COLUMNS`."""
+        await self._insert(metrics.Table.DEALS, import_rows.DEAL_COLUMNS, rows)
+
+    async def write_rates(self, workspace: str, rates: Sequence[ExchangeRate]) -> None:
+        """Stores exchange rates."""
+        rows = [
+            (workspace, *import_rows.rate_key(rate), micros(rate.publish_time), rate.rate_picos, rate.source)
+            for rate in rates
+        ]
+        await self._insert(metrics.Table.EXCHANGE_RATES, import_rows.RATE_COLUMNS, rows)
+
+    async def _insert(self, table: metrics.Table, columns: Sequence[str], rows: Sequence[import_rows.Row]) -> None:
+        if rows:
+            written = await self._clickhouse.insert(table.value, columns, list(zip(*rows, strict=True)))
+            metrics.WRITTEN_ROWS.add(written, table=table)
+
+
+def _read(rows: Iterable[Sequence[Any]]) -> dict[Subject, Known]:
+    return {tuple(subject): Known(newest, dict(known)) for *subject, newest, known in rows}

@@ -1,0 +1,306 @@
+"""Imports through the real door: safe to repeat, the newest counts, contradictions are told, what was known stays."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from click.testing import CliRunner
+
+from tests.support.door import Door, running_door
+from tests.support.stores import Stores, create_test_epoch, run_apart
+from tributary.common.v1.calendar_date_pb2 import CalendarDate
+from tributary.ingestion.v1.deal_pb2 import Deal
+from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
+from tributary.ingestion.v1.import_result_pb2 import ImportOutcome
+from tributary.ingestion.v1.ingestion_service_pb2 import (
+    ImportDealsRequest,
+    ImportExchangeRatesRequest,
+    ImportSpendRequest,
+)
+from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
+from tributary.ingestion.v1.spend_pb2 import SpendRow, SpendSlice
+from tributary_cli.command_line import cli
+
+NOVEMBER = 1_793_491_200
+"""2026-11-01."""
+accounts = (f"account-{number}" for number in itertools.count())
+
+
+@pytest.fixture(scope="module")
+def door(stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    redis_url = stores.empty_redis_url()
+    run_apart(create_test_epoch(redis_url))
+    with running_door(tmp_path_factory.mktemp("imports"), redis_url, clickhouse_url, {"shop": {}, "other": {}}) as door:
+        yield door
+
+
+def day(number: int, month: int = 11) -> CalendarDate:
+    return CalendarDate(year=2026, month=month, day=number)
+
+
+def a_slice(
+    account: str, reported_at: int, *rows: SpendRow, start: int = 1, end: int = 3, month: int = 11
+) -> SpendSlice:
+    spend = SpendSlice(
+        destination="google",
+        account_id=account,
+        start_date=day(start, month),
+        end_date=day(end),
+        level=2,
+        account_time_zone="Europe/Berlin",
+        currency_code="EUR",
+        rows=rows,
+    )
+    spend.reported_at_time.FromSeconds(NOVEMBER + reported_at)
+    return spend
+
+
+def a_row(number: int, cost: int, campaign: str = "c-1", **more: Any) -> SpendRow:
+    return SpendRow(date=day(number), campaign_id=campaign, kind=1, cost_micros=cost, **more)
+
+
+def call(door: Door, method: str, request: Any, workspace: str = "shop") -> list[str]:
+    metadata = [("authorization", f"Bearer {door.keys[workspace]}")]
+    answer = getattr(IngestionServiceStub(door.channel), method)(request, timeout=20, metadata=metadata)
+    return [ImportOutcome.Name(result.outcome).removeprefix("IMPORT_OUTCOME_") for result in answer.results]
+
+
+def spend(door: Door, *slices: SpendSlice, **more: Any) -> list[str]:
+    return call(door, "ImportSpend", ImportSpendRequest(slices=slices, **more))
+
+
+def costs(stores: Stores, account: str) -> dict[tuple[str, str], int]:
+    """Returns what counts now: the lines of each day's newest slice."""
+    rows = stores.clickhouse.execute(
+        "SELECT toString(date), campaign_id, sum(cost_micros) FROM (SELECT * FROM spend FINAL) AS lines"  # noqa: S608
+        " INNER JOIN (SELECT workspace, date, destination, account_id, max(slice_version) AS slice_version"
+        " FROM spend_slices GROUP BY workspace, date, destination, account_id) AS newest"
+        " USING (workspace, date, destination, account_id, slice_version)"
+        f" WHERE workspace = 'shop' AND account_id = '{account}' GROUP BY date, campaign_id FORMAT TSV"
+    )
+    return {(date[-2:], campaign): int(cost) for date, campaign, cost in (row.split("\t") for row in rows.splitlines())}
+
+
+def test_a_slice_replaces_what_was_known_of_its_days_whatever_its_campaigns_are_called(
+    door: Door, stores: Stores
+) -> None:
+    account = next(accounts)
+    assert spend(door, a_slice(account, 1, a_row(1, 10), a_row(2, 20, "old"), a_row(3, 30))) == ["STORED"]
+    assert spend(door, a_slice(account, 2, a_row(2, 25, "new"), start=2, end=2)) == ["STORED"]
+    assert costs(stores, account) == {("01", "c-1"): 10, ("02", "new"): 25, ("03", "c-1"): 30}
+    assert spend(door, a_slice(account, 3, start=3, end=3)) == ["STORED"]
+    assert costs(stores, account) == {("01", "c-1"): 10, ("02", "new"): 25}
+
+
+def test_an_older_report_never_replaces_a_newer_one(door: Door, stores: Stores) -> None:
+    account = next(accounts)
+    assert spend(door, a_slice(account, 9, a_row(1, 90)), a_slice(account, 5, a_row(1, 50))) == ["STORED", "OUTDATED"]
+    assert costs(stores, account) == {("01", "c-1"): 90}
+
+
+def test_the_same_again_is_known_and_another_of_its_time_is_a_contradiction(door: Door, stores: Stores) -> None:
+    account = next(accounts)
+    first = a_slice(account, 1, a_row(1, 10), a_row(2, 20))
+    other = a_slice(account, 1, a_row(1, 11))
+    assert spend(door, first, first, other) == ["STORED", "DUPLICATE", "CONFLICT"]
+    assert spend(door, first, other) == ["DUPLICATE", "CONFLICT"]
+    assert costs(stores, account) == {("01", "c-1"): 10, ("02", "c-1"): 20}
+
+
+def test_a_wrong_slice_is_refused_as_a_whole_and_its_neighbours_are_taken(door: Door, stores: Stores) -> None:
+    account = next(accounts)
+    wrong = a_slice(account, 2, a_row(1, 99), a_row(9, 1))
+    assert spend(door, wrong, a_slice(account, 1, a_row(1, 10))) == ["REJECTED", "STORED"]
+    assert costs(stores, account) == {("01", "c-1"): 10}
+
+
+def test_validate_only_stores_nothing(door: Door, stores: Stores) -> None:
+    account = next(accounts)
+    assert spend(door, a_slice(account, 1, a_row(1, 10)), validate_only=True) == ["VALID"]
+    assert costs(stores, account) == {}
+
+
+def test_a_slice_over_months_is_one(door: Door, stores: Stores) -> None:
+    account = next(accounts)
+    assert spend(door, a_slice(account, 1, a_row(1, 10), start=1, end=3, month=8)) == ["STORED"]
+    assert spend(door, a_slice(account, 1, a_row(1, 10), start=1, end=3, month=8)) == ["DUPLICATE"]
+
+
+def test_workspaces_do_not_see_each_others(door: Door) -> None:
+    account = next(accounts)
+    request = ImportSpendRequest(slices=[a_slice(account, 1, a_row(1, 10))])
+    assert call(door, "ImportSpend", request) == call(door, "ImportSpend", request, "other") == ["STORED"]
+
+
+def a_deal(deal_id: str, modified: int, **more: Any) -> Deal:
+    deal = Deal(**{"system": "hubspot", "deal_id": deal_id, "stage": "won", "status": 2, "created_by": "7", **more})
+    deal.modify_time.FromSeconds(NOVEMBER + modified)
+    return deal
+
+
+def deals(door: Door, *found: Deal) -> list[str]:
+    return call(door, "ImportDeals", ImportDealsRequest(deals=found))
+
+
+def test_states_of_deals_stay_and_the_newest_counts(door: Door) -> None:
+    assert deals(door, a_deal("d-1", 5), a_deal("d-1", 3, stage="open", status=1)) == ["STORED", "OUTDATED"]
+    full = {"amount": {"currency_code": "EUR", "amount_micros": 5}, "close_date": day(4), "order_id": "o-1"}
+    assert deals(door, a_deal("d-1", 7, **full)) == ["STORED"]
+    assert deals(door, a_deal("d-1", 7, **full), a_deal("d-1", 3, stage="open", status=1)) == ["DUPLICATE"] * 2
+    assert deals(door, a_deal("d-1", 7, stage="lost", status=3)) == ["CONFLICT"]
+
+
+def test_who_a_deal_is_about_and_who_made_it_are_kept_as_tokens(door: Door, stores: Stores) -> None:
+    email_sha256 = "973dfe463ec85785f5f95af5ba3906eedb2d931c24e69824a89ea65dba4e813b"
+    assert deals(door, a_deal("d-2", 1, contact_email_sha256=email_sha256, created_by="test@example.com")) == ["STORED"]
+    row = stores.clickhouse.execute("SELECT contact_token, created_by FROM deals WHERE deal_id = 'd-2' FORMAT TSV")
+    assert "example" not in row
+    assert email_sha256 not in row
+    assert deals(door, a_deal("d-3", 1, created_by="ann@example.com")) == ["STORED"]
+    (token,) = stores.clickhouse.execute("SELECT created_by FROM deals WHERE deal_id = 'd-3' FORMAT TSV").split()
+    assert token.startswith("email:")
+
+
+def a_rate(number: int, picos: int, published: int, source: str = "ecb") -> ExchangeRate:
+    rate = ExchangeRate(
+        date=day(number), base_currency_code="USD", quote_currency_code="EUR", rate_picos=picos, source=source
+    )
+    rate.publish_time.FromSeconds(NOVEMBER + published)
+    return rate
+
+
+def rates(door: Door, *found: ExchangeRate) -> list[str]:
+    return call(door, "ImportExchangeRates", ImportExchangeRatesRequest(rates=found))
+
+
+def test_a_rate_is_corrected_by_a_later_statement(door: Door) -> None:
+    assert rates(door, a_rate(1, 900, 1), a_rate(1, 910, 2), a_rate(2, 900, 1)) == ["STORED"] * 3
+    assert rates(door, a_rate(1, 900, 1), a_rate(1, 905, 1), a_rate(1, 899, 0)) == ["DUPLICATE", "CONFLICT", "OUTDATED"]
+
+
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        pytest.param("ImportSpend", ImportSpendRequest(), id="no slice"),
+        pytest.param("ImportSpend", ImportSpendRequest(slices=[SpendSlice()] * 101), id="101 slices"),
+        pytest.param(
+            "ImportSpend", ImportSpendRequest(slices=[SpendSlice(rows=[SpendRow()] * 5001)] * 2), id="10002 rows"
+        ),
+        pytest.param("ImportDeals", ImportDealsRequest(), id="no deal"),
+        pytest.param("ImportDeals", ImportDealsRequest(deals=[Deal()] * 1001), id="1001 deals"),
+        pytest.param("ImportExchangeRates", ImportExchangeRatesRequest(), id="no rate"),
+    ],
+)
+def test_too_few_and_too_many_are_refused(door: Door, method: str, request_: Any) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        call(door, method, request_)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_without_a_key_nothing_is_imported(door: Door) -> None:
+    stub = IngestionServiceStub(door.channel)
+    for method, request in (("ImportSpend", ImportSpendRequest()), ("ImportDeals", ImportDealsRequest())):
+        with pytest.raises(grpc.RpcError) as refused:
+            getattr(stub, method)(request, timeout=10)
+        assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+def run(door: Door, kind: str, file: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """Runs `tributary import`; returns its exit status and what it says."""
+    command = ["import", kind, str(file), "--json", "--target", door.ingestion.address, "--api-key", door.keys["shop"]]
+    result = CliRunner().invoke(cli, [*command, *arguments])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+    return result.exit_code, json.loads(result.stdout)
+
+
+def test_a_file_of_spend_is_imported_and_known_when_it_comes_again(door: Door, stores: Stores, tmp_path: Path) -> None:
+    account, file = next(accounts), tmp_path / "spend.csv"
+    file.write_text(
+        "\ufeffDate,campaign_id,cost,clicks,kind\n2026-11-01,c-1,12.34,5,\n\n2026-11-03,c-2,0.000001,,media\n"
+        '2026-11-03,"c,3",-2,,credit\n'
+    )
+    about = ["--destination", "google", "--account", account, "--time-zone", "Europe/Berlin", "--currency", "EUR"]
+    status, said = run(door, "spend", file, *about)
+    assert (status, said["lines"], said["outcomes"]["stored"]) == (0, 3, 1)
+    assert costs(stores, account) == {("01", "c-1"): 12_340_000, ("03", "c-2"): 1, ("03", "c,3"): -2_000_000}
+    status, said = run(door, "spend", file, *about)
+    assert (status, said["outcomes"]["duplicate"]) == (0, 1)
+    cleared = tmp_path / "later.csv"
+    cleared.write_text("date,campaign_id,cost\n2026-11-02,c-1,1\n")
+    assert run(door, "spend", cleared, *about, "--start", "2026-11-01", "--end", "2026-11-03")[0] == 0
+    assert costs(stores, account) == {("02", "c-1"): 1_000_000}
+
+
+def test_each_line_that_is_wrong_is_told_and_keeps_only_its_own_slice_back(
+    door: Door, stores: Stores, tmp_path: Path
+) -> None:
+    good, bad, refused = next(accounts), next(accounts), next(accounts)
+    file = tmp_path / "spend.csv"
+    file.write_text(
+        "destination,account_id,account_time_zone,currency,date,campaign_id,cost\n"
+        f"google,{good},Europe/Berlin,EUR,2026-11-01,c-1,1\n"
+        f"google,{bad},Europe/Berlin,EUR,2026-11-01,c-1,1\n"
+        f'google,{bad},Europe/Berlin,EUR,2026-11-02,c-1,"1,5"\n'
+        f"google,{refused},Europe/Berlin,EUR,2026-11-01,c-1,1\n"
+        f"google,{refused},Europe/Berlin,EUR,2026-11-02,,1\n"
+    )
+    status, said = run(door, "spend", file)
+    assert status == 1
+    assert said["outcomes"]["stored"] == said["outcomes"]["rejected"] == 1
+    assert [(problem["line"], problem["column"]) for problem in said["problems"]] == [
+        (4, "cost"),
+        (0, ""),
+        (6, "campaign_id"),
+    ]
+    assert (costs(stores, good), costs(stores, bad), costs(stores, refused)) == ({("01", "c-1"): 1_000_000}, {}, {})
+
+
+def test_a_file_of_deals_hashes_addresses_before_they_leave(door: Door, tmp_path: Path) -> None:
+    file = tmp_path / "deals.csv"
+    file.write_text(
+        "deal_id,stage,status,created_by,modify_time,amount,currency,contact_email,close_date\n"
+        "f-1,Closed won,won,7,2026-11-02T10:00:00+01:00,1200.50,EUR, Ann@Example.com,2026-11-02\n"
+        "f-2,Open,open,7,2026-11-02,,,,\n"
+        "f-3,Open,maybe,7,2026-11-02,,,,\n"
+    )
+    status, said = run(door, "deals", file, "--system", "hubspot")
+    assert (status, said["outcomes"]["stored"]) == (1, 2)
+    assert [(problem["line"], problem["column"]) for problem in said["problems"]] == [(4, "status")]
+
+
+def test_a_file_of_rates_is_read_exactly(door: Door, stores: Stores, tmp_path: Path) -> None:
+    file = tmp_path / "rates.csv"
+    file.write_text(
+        "date,base_currency,quote_currency,rate\n2026-11-05,GBP,EUR,1.140512345678\n2026-11-05,JPY,EUR,0.00551234567891\n"
+    )
+    status, said = run(door, "rates", file, "--source", "ecb")
+    assert (status, said["outcomes"]["stored"]) == (1, 1)
+    assert [(problem["line"], problem["message"]) for problem in said["problems"]] == [(3, "has more than 12 decimals")]
+    rows = stores.clickhouse.execute("SELECT rate_picos FROM exchange_rates WHERE base_currency = 'GBP' FORMAT TSV")
+    assert rows.split() == ["1140512345678"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("date,cost\n", "has no column account_id", id="a column is missing"),
+        pytest.param("date,cost,spent\n", "has no column", id="and one is misspelt"),
+        pytest.param("", "has no column", id="empty"),
+    ],
+)
+def test_a_header_that_lacks_a_column_is_refused_before_anything_is_sent(
+    door: Door, tmp_path: Path, text: str, said: str
+) -> None:
+    file = tmp_path / "spend.csv"
+    file.write_text(text)
+    command = ["import", "spend", str(file), "--target", door.ingestion.address, "--api-key", door.keys["shop"]]
+    result = CliRunner().invoke(cli, command)
+    assert result.exit_code == 1
+    assert said in result.stderr
+    assert "Columns are: " in result.stderr

@@ -1,0 +1,169 @@
+"""What can never be right is refused with the field to mend; what becomes of an import is a pure rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tributary.ingestion.v1.deal_pb2 import Deal
+from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
+from tributary.ingestion.v1.spend_pb2 import SpendRow, SpendSlice
+from tributary_domain.deals import check_deal
+from tributary_domain.exchange_rates import check_rate
+from tributary_domain.import_outcomes import ImportOutcome, outcome_of
+from tributary_domain.reasons import Reason
+from tributary_domain.spend import MAX_ROWS, check_slice
+
+NOW = 1_795_000_000_000_000
+DAY = {"year": 2026, "month": 11, "day": 2}
+
+
+def a_slice(**row: Any) -> SpendSlice:
+    spend = SpendSlice(
+        destination="google",
+        account_id="123-456",
+        start_date={"year": 2026, "month": 11, "day": 1},
+        end_date={"year": 2026, "month": 11, "day": 7},
+        level=2,
+        account_time_zone="Europe/Berlin",
+        currency_code="EUR",
+        rows=[SpendRow(**{"date": DAY, "campaign_id": "c-1", "kind": 1, "cost_micros": 12_340_000, **row})],
+    )
+    spend.reported_at_time.FromMicroseconds(NOW)
+    return spend
+
+
+def a_deal() -> Deal:
+    deal = Deal(system="hubspot", deal_id="d-1", stage="won", status=2, created_by="sales")
+    deal.modify_time.FromMicroseconds(NOW)
+    return deal
+
+
+def a_rate() -> ExchangeRate:
+    rate = ExchangeRate(date=DAY, base_currency_code="USD", quote_currency_code="EUR", rate_picos=10**12, source="ecb")
+    rate.publish_time.FromMicroseconds(NOW)
+    return rate
+
+
+def of_slice(spend: SpendSlice) -> list[Reason]:
+    return check_slice(spend, NOW, {"Europe/Berlin"}.__contains__)
+
+
+def said(found: list[Reason]) -> list[str]:
+    return [f"{reason.code}:{reason.field}" for reason in found]
+
+
+def test_what_is_right_is_taken() -> None:
+    assert said(of_slice(a_slice())) == said(check_deal(a_deal(), NOW)) == said(check_rate(a_rate(), NOW)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda spend: spend.ClearField("destination"), "FIELD_MISSING:destination"),
+        (lambda spend: spend.ClearField("account_id"), "FIELD_MISSING:account_id"),
+        (lambda spend: spend.ClearField("start_date"), "FIELD_MISSING:start_date"),
+        (lambda spend: setattr(spend.start_date, "day", 31), "FIELD_MALFORMED:start_date"),
+        (lambda spend: setattr(spend.start_date, "year", 1999), "FIELD_MALFORMED:start_date"),
+        (lambda spend: (spend.ClearField("rows"), setattr(spend.end_date, "month", 10)), "FIELD_MALFORMED:end_date"),
+        (lambda spend: setattr(spend.end_date, "year", 2028), "FIELD_MALFORMED:end_date"),
+        (lambda spend: setattr(spend, "level", 0), "FIELD_MALFORMED:level"),
+        (lambda spend: setattr(spend, "level", 3), "FIELD_MISSING:rows[0].adset_id"),
+        (lambda spend: spend.ClearField("reported_at_time"), "FIELD_MISSING:reported_at_time"),
+        (lambda spend: setattr(spend.reported_at_time, "seconds", 4 * 10**9), "FIELD_MALFORMED:reported_at_time"),
+        (lambda spend: setattr(spend.reported_at_time, "nanos", -1), "TIME_MALFORMED:reported_at_time"),
+        (lambda spend: setattr(spend, "account_time_zone", "Berlin"), "FIELD_MALFORMED:account_time_zone"),
+        (lambda spend: setattr(spend, "currency_code", "eur"), "CURRENCY_UNKNOWN:currency_code"),
+        (lambda spend: spend.rows[0].date.Clear(), "FIELD_MALFORMED:rows[0].date"),
+        (lambda spend: setattr(spend.rows[0].date, "day", 8), "FIELD_MALFORMED:rows[0].date"),
+        (lambda spend: setattr(spend.rows[0], "campaign_id", ""), "FIELD_MISSING:rows[0].campaign_id"),
+        (lambda spend: setattr(spend.rows[0], "campaign_name", "n" * 257), "FIELD_TOO_LONG:rows[0].campaign_name"),
+        (
+            lambda spend: setattr(spend.rows[0], "campaign_name", "ann@example.com"),
+            "PERSONAL_DATA_IN_CLEAR:rows[0].campaign_name",
+        ),
+        (lambda spend: setattr(spend.rows[0], "kind", 5), "FIELD_MALFORMED:rows[0].kind"),
+        (lambda spend: setattr(spend.rows[0], "kind", 3), "FIELD_MALFORMED:rows[0].cost_micros"),
+        (lambda spend: setattr(spend.rows[0], "clicks", -1), "FIELD_MALFORMED:rows[0].clicks"),
+        (lambda spend: setattr(spend.rows[0], "cost_micros", 2**62), "AMOUNT_TOO_LARGE:rows[0].cost_micros"),
+        (
+            lambda spend: spend.rows[0].reported_conversions.add(name="Purchase"),
+            "FIELD_MISSING:rows[0].reported_conversions[0].basis",
+        ),
+        (lambda spend: spend.rows.extend([spend.rows[0]] * MAX_ROWS), "FIELD_TOO_LONG:rows"),
+    ],
+)
+def test_a_slice_that_is_wrong_is_refused_with_the_field(change: Callable[[SpendSlice], Any], expected: str) -> None:
+    spend = a_slice()
+    change(spend)
+    assert said(of_slice(spend)) == [expected]
+
+
+def test_a_fee_is_not_negative_a_credit_is_and_media_may_be() -> None:
+    assert said(of_slice(a_slice(kind=2, cost_micros=-1))) == ["AMOUNT_NEGATIVE:rows[0].cost_micros"]
+    assert of_slice(a_slice(kind=3, cost_micros=-1)) == of_slice(a_slice(kind=1, cost_micros=-1)) == []
+
+
+def test_an_empty_slice_clears_its_days() -> None:
+    spend = a_slice()
+    del spend.rows[:]
+    assert of_slice(spend) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda deal: deal.ClearField("system"), "FIELD_MISSING:system"),
+        (lambda deal: deal.ClearField("deal_id"), "FIELD_MISSING:deal_id"),
+        (lambda deal: deal.ClearField("stage"), "FIELD_MISSING:stage"),
+        (lambda deal: deal.ClearField("created_by"), "FIELD_MISSING:created_by"),
+        (lambda deal: setattr(deal, "created_by", "c" * 257), "FIELD_TOO_LONG:created_by"),
+        (lambda deal: setattr(deal, "status", 4), "FIELD_MALFORMED:status"),
+        (lambda deal: setattr(deal.amount, "amount_micros", 1), "CURRENCY_UNKNOWN:amount.currency_code"),
+        (lambda deal: setattr(deal, "contact_email_sha256", "abc"), "HASH_MALFORMED:contact_email_sha256"),
+        (lambda deal: setattr(deal, "contact_id", "ann@example.com"), "PERSONAL_DATA_IN_CLEAR:contact_id"),
+        (lambda deal: setattr(deal.close_date, "year", 2026), "FIELD_MALFORMED:close_date"),
+        (lambda deal: deal.ClearField("modify_time"), "FIELD_MISSING:modify_time"),
+    ],
+)
+def test_a_deal_that_is_wrong_is_refused_with_the_field(change: Callable[[Deal], Any], expected: str) -> None:
+    deal = a_deal()
+    change(deal)
+    assert said(check_deal(deal, NOW)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda rate: rate.ClearField("date"), "FIELD_MISSING:date"),
+        (lambda rate: setattr(rate, "base_currency_code", "DOLLAR"), "CURRENCY_UNKNOWN:base_currency_code"),
+        (lambda rate: setattr(rate, "quote_currency_code", "USD"), "FIELD_MALFORMED:quote_currency_code"),
+        (lambda rate: setattr(rate, "rate_picos", 0), "FIELD_MALFORMED:rate_picos"),
+        (lambda rate: setattr(rate, "rate_picos", -1), "FIELD_MALFORMED:rate_picos"),
+        (lambda rate: rate.ClearField("source"), "FIELD_MISSING:source"),
+        (lambda rate: rate.ClearField("publish_time"), "FIELD_MISSING:publish_time"),
+    ],
+)
+def test_a_rate_that_is_wrong_is_refused_with_the_field(change: Callable[[ExchangeRate], Any], expected: str) -> None:
+    rate = a_rate()
+    change(rate)
+    assert said(check_rate(rate, NOW)) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("known", "newest", "expected"),
+    [
+        pytest.param([{}], [0], ImportOutcome.STORED, id="the first"),
+        pytest.param([{}], [4], ImportOutcome.STORED, id="newer than what is known"),
+        pytest.param([{}, {}], [9, 4], ImportOutcome.STORED, id="the newest of one of its days"),
+        pytest.param([{}, {}], [9, 6], ImportOutcome.OUTDATED, id="older everywhere"),
+        pytest.param([{5: "a"}], [9], ImportOutcome.DUPLICATE, id="again, even if it is outdated"),
+        pytest.param([{5: "a"}, {}], [5, 0], ImportOutcome.STORED, id="again, where the first attempt broke off"),
+        pytest.param([{5: "b"}], [5], ImportOutcome.CONFLICT, id="another of the same time"),
+        pytest.param([{5: "a"}, {5: "b"}], [5, 5], ImportOutcome.CONFLICT, id="another on one of its days"),
+    ],
+)
+def test_what_becomes_of_a_statement(known: list[dict[int, str]], newest: list[int], expected: ImportOutcome) -> None:
+    assert outcome_of(5, "a", known, newest) is expected
