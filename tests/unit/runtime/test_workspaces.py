@@ -347,14 +347,64 @@ def test_what_cannot_be_meant_is_refused(more: dict[str, Any], problem: str) -> 
     assert problem in problems_of(**more)
 
 
-def test_the_limits_on_bursts_are_those_of_the_documents() -> None:
-    (shop,) = workspaces().workspaces
-    limits = shop.velocity
-    assert [(one.at_most, one.window_hours) for one in (limits.identifier, limits.address, limits.click_id)] == [
-        (5, 1),
-        (20, 1),
-        (3, 24),
-    ]
+THE_RULES_SAY = {
+    "accept.event_days": 28,
+    "accept.order_days": 399,
+    "accept.ahead_seconds": 300,
+    "accept.backfill_days": 3653,
+    "attribution.0.touch_grain": "interaction",
+    "attribution.0.impression_policy": "ignore",
+    "attribution.0.impression_window_days": 1,
+    "attribution.0.touch_cap": 500,
+    "attribution.0.late_touch_seconds": 2,
+    "attribution.0.session_timeout_minutes": 30,
+    "attribution.0.half_life_hours": 168,
+    "attribution.0.position_weights": [40, 20, 40],
+    "attribution.0.collapse_repeats": False,
+    "attribution.0.path_after_conversion": "continue",
+    "attribution.0.renewal_credit": "first_payment",
+    "identity.customer_ids_per_person": 1,
+    "identity.identifiers_per_type": 5,
+    "identity.flagged_cluster_size": 50,
+    "identity.refused_cluster_size": 500,
+    "identity.shared_device_customers": 5,
+    "identity.shared_device_days": 30,
+    "velocity.identifier": {"at_most": 5, "window_hours": 1},
+    "velocity.address": {"at_most": 20, "window_hours": 1},
+    "velocity.click_id": {"at_most": 3, "window_hours": 24},
+    "human_checks.0.timeout_milliseconds": 800,
+    "findings.pending_value_hours": 24,
+    "findings.unmatched_adjustment_days": 30,
+    "retention.match_key_days": 100,
+    "retention.person_event_months": 14,
+    "retention.ledger_years": 10,
+    "retention.erasure": "sever",
+    "conversions.0.role": "REVENUE",
+    "conversions.0.primary": True,
+    "conversions.0.counting": "every",
+    "conversions.0.value_basis": "as_sent",
+    "conversions.0.source_rank": ["backend", "forwarded", "app", "browser"],
+    "conversions.0.default_value": None,
+    "destinations.0.pixel": "none",
+    "destinations.0.send_scope": "all_consented",
+    "destinations.0.value": "full",
+    "destinations.0.conversions.purchase.renewals": False,
+}
+"""Setting -> its default by the rules."""
+
+
+@pytest.mark.parametrize("path", THE_RULES_SAY)
+def test_a_default_is_what_the_rules_say(path: str) -> None:
+    hook = {"id": "hook", "type": "webhook", "url": "https://x.example", "secret": {"value": "s" * 24}}
+    (shop,) = workspaces(
+        conversions=[{"name": "purchase"}],
+        destinations=[{**hook, "conversions": {"purchase": {}}}],
+        human_checks=[{"type": "turnstile", "secret": {"value": "s"}}],
+    ).workspaces
+    found: Any = shop.model_dump(mode="json")
+    for step in path.split("."):
+        found = found[int(step)] if step.isdigit() else found[step]
+    assert found == THE_RULES_SAY[path]
 
 
 def destination(**more: Any) -> dict[str, Any]:
