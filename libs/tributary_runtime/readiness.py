@@ -1,9 +1,17 @@
 """Whether a process may work: its guards, its health, its drain.
 
-The one rule: a process that must not acknowledge says so to the probe *and* to the caller. A guard that refuses (a
-Redis that may forget) closes both at once, and they stay closed until all guards pass; a guard that cannot tell (a
-Redis that does not answer) takes the process out of the load balancer after a few tries, while calls that were not
-refused before go on to find out for themselves.
+The one rule: a process that must not acknowledge says so to the probe *and* to the caller, and stops its loops. A guard
+that refuses (a Redis that may forget) closes the gate, and it stays closed until all guards pass; a guard that cannot
+tell (a Redis that does not answer) takes the process out of the load balancer after a few tries, while calls and loops
+that were not refused before go on to find out for themselves.
+
+What loops do while the gate is closed: nothing. The clients of the stores run no command for them, so nothing is read,
+written or acknowledged; a loop sees an outage, pauses, and goes on by itself when the gate opens. What a worker had
+read by then is kept, and done once more before it is acknowledged (`gate`).
+
+The bound: guards are asked every `CHECK_SECONDS`, and before each new connection that carries work. So what is
+acknowledged between a change of the settings of a running Redis and the next check, about a second, is only as safe as
+the new settings make it. A Redis that restarted or was exchanged is met with new connections: there is no such second.
 """
 
 import asyncio
@@ -16,14 +24,15 @@ from grpc_health.v1 import health_pb2
 
 from tributary_runtime import metrics
 from tributary_runtime.errors import PreconditionError, TributaryError, UnavailableError
+from tributary_runtime.gate import Gate, refusal
 
 log = structlog.get_logger(__name__)
 
 READINESS = "tributary.ready"
 """Name, in health, of the readiness of a process whatever it serves; our own channels watch it."""
 
-CHECK_SECONDS = 5.0
-"""Between checks while everything is fine."""
+CHECK_SECONDS = 1.0
+"""Between checks while everything is fine: for how long a Redis that became forgetful is trusted."""
 
 RECHECK_SECONDS = 0.5
 """Between checks while something is not."""
@@ -97,36 +106,44 @@ class Health:
     async def Watch(self, request: Any, context: Any) -> AsyncIterator[health_pb2.HealthCheckResponse]:
         """Answers now and at each change."""
         told = None
-        while not self._is_closed:
+        while True:
             found = self._status(request.service)
             if found.status != told:
                 told = found.status
                 yield found
+                continue
+            if self._is_closed:
+                return
             async with self._changed:
                 if not self._is_closed and self._status(request.service).status == told:
                     await self._changed.wait()
 
 
 class Readiness:
-    """Checks the guards and tells health, the interceptor and the log.
+    """Checks the guards and tells health, the gate and the log.
 
     Args:
         guards: All must pass.
         health: Is told.
+        gate: Is opened and closed.
     """
 
-    def __init__(self, guards: Sequence[Guard], health: Health) -> None:
+    def __init__(self, guards: Sequence[Guard], health: Health, gate: Gate) -> None:
         self._guards = guards
         self._health = health
+        self._gate = gate
         self._failures = 0
         self._is_draining = False
         self._told: str | None = "not checked"  # the reason last logged; None: that it is ready
-        self.closed: TributaryError | None = _not_ready("Not all guards were checked yet.", "start")
-        """Why calls are refused; None while they are not."""
         self.leaving: TributaryError | None = None
         """Why calls are refused for good; None until then."""
         self.opened = asyncio.Event()
         """Set when all guards have passed for the first time."""
+
+    @property
+    def closed(self) -> TributaryError | None:
+        """Why calls are refused; None while they are not."""
+        return self._gate.closed
 
     async def run(self, stop: asyncio.Event) -> None:
         """Checks until stopped."""
@@ -157,45 +174,38 @@ class Readiness:
             try:
                 async with asyncio.timeout(GUARD_TIMEOUT_SECONDS):
                     await guard()
-            except PreconditionError as refusal:
-                await self._close(guard.name, refusal.message, refuses_calls=True)
+            except PreconditionError as refused:
+                await self._close(guard.name, refused.reason, refused.message, refuses_calls=True)
                 return False
             except (TributaryError, TimeoutError) as failure:
                 self._failures += 1
                 if self._failures >= TRIES or not self.opened.is_set():
-                    reason = str(failure) or "The guard did not answer in time."
+                    cause = failure.reason if isinstance(failure, TributaryError) else "NO_ANSWER"
+                    why = str(failure) or "The guard did not answer in time."
                     # What was refused stays refused: that nobody can tell now is no proof that it was mended.
-                    await self._close(guard.name, reason, refuses_calls=self.closed is not None)
+                    await self._close(guard.name, cause, why, refuses_calls=self.closed is not None)
                 return False
         await self._open()
         return True
 
     async def _open(self) -> None:
         self._failures = 0
-        self.closed = None
+        self._gate.open()
         self.opened.set()
         if self._told is not None:
             log.info("became_ready")
             self._told = None
         await self._tell(is_ready=True)
 
-    async def _close(self, guard: str, reason: str, *, refuses_calls: bool) -> None:
-        self.closed = _not_ready(reason, guard) if refuses_calls else None
-        if self._told != reason:
-            log.warning("became_not_ready", guard=guard, reason=reason, refuses_calls=refuses_calls)
-            self._told = reason
+    async def _close(self, guard: str, cause: str, why: str, *, refuses_calls: bool) -> None:
+        if refuses_calls:
+            self._gate.close(why, refusal(guard, cause))
+        if self._told != why:
+            log.warning("became_not_ready", guard=guard, reason=why, refuses_calls=refuses_calls)
+            self._told = why
         await self._tell(is_ready=False)
 
     async def _tell(self, *, is_ready: bool) -> None:
         metrics.READY.set(int(is_ready))
         if not self._is_draining:
             await self._health.set_ready(is_ready)
-
-
-def _not_ready(reason: str, guard: str) -> UnavailableError:
-    return UnavailableError(
-        f"Not ready: {reason} Send the same again.",
-        reason="NOT_READY",
-        metadata={"guard": guard},
-        retry_delay_seconds=2,
-    )

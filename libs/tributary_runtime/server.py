@@ -6,7 +6,10 @@ until no new ones come. Who goes on calling is told UNAVAILABLE, with a delay, u
 have `GRACE_SECONDS` to finish; only then do the loops stop, finish what they read, and acknowledge it. `kill -9` is as
 safe, only slower.
 
-A loop that fails brings the whole process down, with a line that says which: half a process is worse than none.
+A loop that fails brings the whole process down, with a line that says which: half a process is worse than none. It
+says NOT_SERVING at once, takes no more calls, tells all loops to stop, and waits for nobody longer than
+`FAILURE_GRACE_SECONDS`: libraries swallow cancellations, so a task may go on for ever, and then the process ends
+without it (`last_resort`).
 """
 
 import asyncio
@@ -26,7 +29,10 @@ from tributary_runtime.authentication import Authenticator, InternalDoor
 from tributary_runtime.channels import MAX_MESSAGE_BYTES
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.errors import TributaryError
+from tributary_runtime.gate import Gate
 from tributary_runtime.interceptors import Access, CallInterceptor, Door
+from tributary_runtime.last_resort import LastResort, end_within
+from tributary_runtime.loops import CANCEL_SECONDS, Loop, failure_of, finish, run_loop
 from tributary_runtime.readiness import Guard, Health, Readiness
 from tributary_runtime.settings import ServiceSettings, Settings
 from tributary_runtime.telemetry import configure_telemetry, flush_telemetry
@@ -45,6 +51,12 @@ LONGEST_QUIET_WAIT_SECONDS = 2.0
 
 LOOP_GRACE_SECONDS = 20.0
 """How long a loop may take to finish what it has read."""
+
+FAILURE_GRACE_SECONDS = 10.0
+"""How long the others may take to finish once a loop has failed."""
+
+CLOSING_SECONDS = 10.0
+"""How long clients and telemetry may take to close; then the process ends all the same."""
 
 HEALTH_SERVICE = "grpc.health.v1.Health"
 
@@ -76,22 +88,6 @@ class Drains(Protocol):
         ...
 
 
-class Loop(Protocol):
-    """Work that goes on beside the calls."""
-
-    @property
-    def name(self) -> str:
-        """For logs. A class attribute will do."""
-        ...
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set, then finishes what it began and returns.
-
-        Started once, when all guards have passed. Returning earlier, or raising, ends the process.
-        """
-        ...
-
-
 async def serve(
     settings: ServiceSettings,
     *servicers: Servicer,
@@ -100,6 +96,7 @@ async def serve(
     authenticator: Authenticator | None = None,
     clock: Clock | None = None,
     max_message_bytes: int = MAX_MESSAGE_BYTES,
+    gate: Gate | None = None,
     started: Callable[[int], None] | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains and returns.
@@ -112,14 +109,15 @@ async def serve(
         authenticator: Knows API keys; needed where a rule asks for a scope.
         clock: For tests; the system's unless given.
         max_message_bytes: Of one request, after decompression.
+        gate: What the clients of the stores and the workers ask: the guards open and close it.
         started: Is told the port once it listens.
 
     Raises:
-        BaseExceptionGroup: A loop failed.
+        ExceptionGroup: Loops failed.
         OSError: The address is taken.
     """
     health = Health([servicer.service_name for servicer in servicers])
-    readiness = Readiness(guards, health)
+    readiness = Readiness(guards, health, gate or Gate())
     interceptor = CallInterceptor(
         _rules_of(servicers, settings),
         authenticator,
@@ -168,32 +166,51 @@ async def _live(
     signals: "_Signals",
 ) -> None:
     stop_checking, stop_loops = asyncio.Event(), asyncio.Event()
+    checking = asyncio.create_task(readiness.run(stop_checking), name="readiness")
+    running = [asyncio.create_task(run_loop(loop, readiness.opened, stop_loops), name=loop.name) for loop in loops]
+    watched = [checking, *running]
+    life = asyncio.create_task(_drain_when_asked(settings, server, servicers, readiness, health, interceptor, signals))
     try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(readiness.run(stop_checking), name="readiness")
-            running = [
-                group.create_task(_run_loop(loop, readiness.opened, stop_loops), name=loop.name) for loop in loops
-            ]
-            await signals.first.wait()
-            log.info("server_draining", delay_seconds=settings.drain_delay_seconds)
-            await readiness.drain()
-            await _wait(signals.second, settings.drain_delay_seconds)
-            _drain(servicers)  # whose callers come back elsewhere, while calls are still answered
-            if not await _is_quiet(interceptor, signals.second):
-                readiness.leave()  # who does not care about health is told in words, and comes back elsewhere
-                await _is_quiet(interceptor, signals.second)
-            await _stop(server, servicers, health, 0.0 if signals.second.is_set() else GRACE_SECONDS)
+        # the drain is over, or a loop has ended, which none does by itself
+        await asyncio.wait([life, *watched], return_when=asyncio.FIRST_COMPLETED)
+        if life.done() and not life.cancelled() and life.exception() is None:
+            end_within(LOOP_GRACE_SECONDS + CANCEL_SECONDS + CLOSING_SECONDS)
             stop_loops.set()
-            if running:
-                _, late = await asyncio.wait(running, timeout=LOOP_GRACE_SECONDS)
-                for task in late:
-                    log.warning("loop_cancelled", loop=task.get_name(), after_seconds=LOOP_GRACE_SECONDS)
-                    task.cancel()
-            stop_checking.set()
+            await finish(running, LOOP_GRACE_SECONDS)
     finally:
-        await health.set_ready(is_ready=False)
+        end_within(FAILURE_GRACE_SECONDS + 2 * CANCEL_SECONDS + 1.0 + CLOSING_SECONDS)
+        readiness.leave()
+        await readiness.drain()
+        stop_loops.set()
+        stop_checking.set()
+        life.cancel()
         await _stop(server, servicers, health, 1.0)  # nothing is left to stop unless a loop failed
+        await finish([*watched, life], FAILURE_GRACE_SECONDS)
         log.info("server_stopped")
+    failures = [failure for task in (*watched, life) if (failure := failure_of(task)) is not None]
+    if failures:
+        raise ExceptionGroup("Loops failed.", failures)
+
+
+async def _drain_when_asked(
+    settings: ServiceSettings,
+    server: grpc.aio.Server,
+    servicers: Sequence[Servicer],
+    readiness: Readiness,
+    health: Health,
+    interceptor: CallInterceptor,
+    signals: "_Signals",
+) -> None:
+    """Waits for the first signal; returns when nobody is served any more."""
+    await signals.first.wait()
+    log.info("server_draining", delay_seconds=settings.drain_delay_seconds)
+    await readiness.drain()
+    await _wait(signals.second, settings.drain_delay_seconds)
+    _drain(servicers)  # whose callers come back elsewhere, while calls are still answered
+    if not await _is_quiet(interceptor, signals.second):
+        readiness.leave()  # who does not care about health is told in words, and comes back elsewhere
+        await _is_quiet(interceptor, signals.second)
+    await _stop(server, servicers, health, 0.0 if signals.second.is_set() else GRACE_SECONDS)
 
 
 async def _stop(server: grpc.aio.Server, servicers: Sequence[Servicer], health: Health, grace: float) -> None:
@@ -206,30 +223,6 @@ def _drain(servicers: Sequence[Servicer]) -> None:
     for servicer in servicers:
         if isinstance(servicer, Drains):
             servicer.drain()
-
-
-async def _run_loop(loop: Loop, opened: asyncio.Event, stop: asyncio.Event) -> None:
-    """Runs one loop once the process is ready; a loop that ends early has failed."""
-    await _first_of(opened, stop)
-    if stop.is_set():
-        return
-    try:
-        await loop.run(stop)
-    except Exception:
-        log.exception("loop_failed", loop=loop.name)
-        raise
-    if not stop.is_set():
-        log.error("loop_failed", loop=loop.name, reason="ended before it was stopped")
-        raise RuntimeError(f"The loop {loop.name} ended before it was stopped.")
-
-
-async def _first_of(*events: asyncio.Event) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
@@ -339,14 +332,16 @@ def run(settings: SettingsT, main: Callable[[SettingsT], Awaitable[None]]) -> No
 
 
 async def _run(settings: SettingsT, main: Callable[[SettingsT], Awaitable[None]]) -> int:
-    try:
-        await main(settings)
-    except TributaryError as error:
-        log.error("process_failed", reason=error.reason, message=error.message)
-        return 1
-    except Exception:
-        log.exception("process_failed")
-        return 1
-    finally:
-        await flush_telemetry()
-    return 0
+    with LastResort() as last_resort:
+        status = 1
+        try:
+            await main(settings)
+            status = 0
+        except TributaryError as error:
+            log.error("process_failed", reason=error.reason, message=error.message)
+        except Exception:
+            log.exception("process_failed")
+        finally:
+            last_resort.end_within(CLOSING_SECONDS, status)  # tasks and threads may be left that never end
+            await flush_telemetry()
+        return status

@@ -1,7 +1,8 @@
 """A consumer of a log that loses nothing and stops at nothing but too much.
 
 The one rule: acknowledge last. Whatever happens before the acknowledgement happens again, so a handler may run twice
-with the same entries, late, and in any order.
+with the same entries, late, and in any order. If a guard refused a store in between, effects may have gone to what was
+refused: then the batch is handled once more, after the gate has opened, before it is acknowledged.
 
 What goes wrong, and what is done about it:
 
@@ -36,6 +37,7 @@ from tributary_runtime.errors import (
     UnavailableError,
     Unfinished,
 )
+from tributary_runtime.gate import Gate
 from tributary_runtime.poison_limit import PoisonLimit, TooManyPoisonedError
 
 log = structlog.get_logger(__name__)
@@ -134,6 +136,7 @@ class Worker(Generic[EntryT, SingleT]):
         max_deliveries: An entry delivered so often is handled event by event at once.
         poison_limit: When to stop.
         take_over_seconds: How often to look for what others left.
+        gate: Of the process; the clients of `source` and `handler` ask it too.
     """
 
     def __init__(
@@ -147,6 +150,7 @@ class Worker(Generic[EntryT, SingleT]):
         max_deliveries: int = 3,
         poison_limit: PoisonLimit | None = None,
         take_over_seconds: float = 15.0,
+        gate: Gate | None = None,
     ) -> None:
         self.name = str(group.value)
         self._group = group
@@ -158,6 +162,8 @@ class Worker(Generic[EntryT, SingleT]):
         self._limit = poison_limit or PoisonLimit()
         self._recent: deque[bool] = deque(maxlen=self._limit.window)  # True where an event was poison
         self._take_over_seconds = take_over_seconds
+        self._gate = gate or Gate(is_open=True)
+        self._closings = self._gate.closings  # when the handling of what is not acknowledged yet began
         self._stop = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -193,10 +199,17 @@ class Worker(Generic[EntryT, SingleT]):
         metrics.BATCH_ENTRIES.record(len(entries), group=self._group)
         clear_contextvars()
         bind_contextvars(group=self.name, entries=len(entries), lag_ms=round(lag_seconds * 1000, 1))
-        if fresh:
-            await self._handle(fresh)
-        for entry in suspects:
-            await self._handle_apart(entry)
+        while True:
+            self._closings = self._gate.closings
+            try:
+                if fresh:
+                    await self._handle(fresh)
+                for entry in suspects:
+                    await self._handle_apart(entry)
+            except _ClosedMeanwhileError:
+                log.warning("batch_handled_again", group=self.name, entries=len(entries))
+            else:
+                return
 
     async def _handle(self, entries: Sequence[EntryT]) -> None:
         started = self._clock.monotonic_seconds()
@@ -248,10 +261,16 @@ class Worker(Generic[EntryT, SingleT]):
         left = {id(entry) for entry in later}
         done = [entry for entry in entries if id(entry) not in left]
         if done:
-            await self._persist(lambda: self._source.ack(done))
+            await self._persist(lambda: self._ack(done))
         if later:
             log.warning("entries_postponed", group=self.name, entries=len(later))
             await self._persist(lambda: self._source.postpone(later))
+
+    async def _ack(self, entries: Sequence[EntryT]) -> None:
+        """Acknowledges entries; refuses to if the gate was closed since they began to be handled."""
+        if self._gate.closings != self._closings:
+            raise _ClosedMeanwhileError
+        await self._source.ack(entries)
 
     async def _put_aside(self, rest: Unfinished) -> bool:
         """Keeps events that nobody is to blame for as dead letters; tells whether all are kept."""
@@ -333,6 +352,10 @@ class Worker(Generic[EntryT, SingleT]):
         write = log.info if failure is None else log.error
         fields = {"events": events} if "events" not in get_contextvars() else {}
         write("batch_handled", outcome=outcome.value, duration_ms=round(seconds * 1000, 3), exc_info=failure, **fields)
+
+
+class _ClosedMeanwhileError(Exception):
+    """A guard refused a store while a batch was handled: what became of its effects is unknown."""
 
 
 ResultT = TypeVar("ResultT")

@@ -13,6 +13,8 @@ from tributary_attribution.servicer import AttributionServicer
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_runtime import metrics
 from tributary_runtime.clock import SystemClock
+from tributary_runtime.gate import Gate
+from tributary_runtime.readiness import Guard
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import load
 from tributary_runtime.worker import Worker
@@ -37,18 +39,23 @@ from tributary_storage.redis.stream_consumers import StreamConsumers
 
 async def main(settings: AttributionServiceSettings) -> None:
     """Builds the service from its parts and serves until SIGTERM."""
-    clock, workspaces = SystemClock(), WorkspacesFile.load(settings.workspaces_file)
+    clock, gate, workspaces = SystemClock(), Gate(), WorkspacesFile.load(settings.workspaces_file)
     log_url, state_url = settings.log_url.get_secret_value(), settings.state_url.get_secret_value()
     async with AsyncExitStack() as closing:  # closes in reverse order
-        log = await closing.enter_async_context(connect(log_url, name="attribution-log"))
+        log_checks = await closing.enter_async_context(connect(log_url, name="attribution-log-checks"))
         checks = await closing.enter_async_context(connect(state_url, name="attribution-checks"))
         clickhouse = await closing.enter_async_context(
             clickhouse_client.connect(settings.clickhouse_url, name="attribution", connections=2)
         )
-        log_epoch, epoch = await wait_for_epoch(log, "log"), await wait_for_epoch(checks, "state")
-        guard = Durability(checks, "state", settings.durability, epoch=epoch)
-        confirm = Reconnection(checks, [guard]).confirm
-        state = await closing.enter_async_context(connect(state_url, name="attribution-state", confirm=confirm))
+        log_epoch, epoch = await wait_for_epoch(log_checks, "log"), await wait_for_epoch(checks, "state")
+        log_guards: list[Guard] = [Durability(log_checks, "log", settings.durability, epoch=log_epoch)]
+        state_guards: list[Guard] = [Durability(checks, "state", settings.durability, epoch=epoch)]
+        confirm = Reconnection(log_checks, log_guards).confirm
+        log = await closing.enter_async_context(connect(log_url, name="attribution-log", confirm=confirm, gate=gate))
+        confirm = Reconnection(checks, state_guards).confirm
+        state = await closing.enter_async_context(
+            connect(state_url, name="attribution-state", confirm=confirm, gate=gate)
+        )
         people, conversions = People(state, epoch.shards), Conversions(state, epoch.shards)
         descriptors, click_ids = Descriptors(state, epoch.shards, clock), ClickIds(state, epoch.shards)
         pace = Pace(settings.attribution_batch_events, settings.attribution_linger_ms / 1000)
@@ -62,13 +69,14 @@ async def main(settings: AttributionServiceSettings) -> None:
             settings,
             AttributionServicer(JourneyReader(people, conversions, descriptors, workspaces)),
             loops=[
-                Worker(metrics.Group.ATTRIBUTE, source, attributor, clock),
+                Worker(metrics.Group.ATTRIBUTE, source, attributor, clock, gate=gate),
                 Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),
                 StreamConsumers.of_conversion_log(state, epoch.shards),
                 workspaces,
             ],
-            guards=[guard],
+            guards=[*log_guards, *state_guards],
             clock=clock,
+            gate=gate,
         )
 
 

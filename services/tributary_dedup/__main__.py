@@ -16,6 +16,7 @@ from tributary_dedup.servicer import DedupServicer
 from tributary_dedup.settings import DedupSettings
 from tributary_runtime import metrics
 from tributary_runtime.clock import SystemClock
+from tributary_runtime.gate import Gate
 from tributary_runtime.readiness import Guard
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import DurabilityMode, load
@@ -42,30 +43,35 @@ from tributary_storage.redis.sweeper import Sweeper
 
 async def main(settings: DedupSettings) -> None:
     """Builds the service from its parts and serves until SIGTERM."""
-    clock, log_url = SystemClock(), settings.log_url.get_secret_value()
+    clock, gate, log_url = SystemClock(), Gate(), settings.log_url.get_secret_value()
     replicas = settings.dedup_replicas if settings.durability is DurabilityMode.REPLICATED else 0
     async with AsyncExitStack() as closing:  # closes in reverse order
-        reads = await closing.enter_async_context(connect(log_url, name="dedup-reads"))
+        checks = await closing.enter_async_context(connect(log_url, name="dedup-checks"))
         clickhouse = await closing.enter_async_context(
             clickhouse_client.connect(settings.clickhouse_url, name="dedup", connections=4)
         )
-        epoch = await wait_for_epoch(reads, "log")
-        fill, keeping = LogFill(reads), LogKeeping(reads, epoch.shards)
+        epoch = await wait_for_epoch(checks, "log")
         guards: list[Guard] = [
-            Durability(reads, "log", settings.durability, epoch=epoch, replicas=replicas),
-            Continuity(keeping, RecordedPositions(clickhouse), is_confirmed=settings.dedup_accept_older_log),
+            Durability(checks, "log", settings.durability, epoch=epoch, replicas=replicas),
+            Continuity(
+                LogKeeping(checks, epoch.shards),
+                RecordedPositions(clickhouse),
+                is_confirmed=settings.dedup_accept_older_log,
+            ),
         ]
-        confirm = Reconnection(reads, guards).confirm
+        confirm = Reconnection(checks, guards).confirm
+        reads = await closing.enter_async_context(connect(log_url, name="dedup-reads", confirm=confirm, gate=gate))
         commits = await closing.enter_async_context(
-            connect(log_url, name="dedup-commits", connections=2, confirm=confirm)
+            connect(log_url, name="dedup-commits", connections=2, confirm=confirm, gate=gate)
         )
+        fill, keeping = LogFill(reads), LogKeeping(reads, epoch.shards)
         placement, recorded = Placement(epoch), RecordedEvents(clickhouse)
         claimed = ClaimLookup(reads, placement)
         admission = Admission(Claims(commits, replicas=replicas), placement, fill, clock)
         pace = Pace(events=settings.dedup_batch_events, linger_seconds=settings.dedup_linger_ms / 1000)
         consumer = settings.dedup_consumer or socket.gethostname()
         source = EventLogSource(reads, keys.RECORD_GROUP, consumer, epoch.shards, pace)
-        recorder = Worker(metrics.Group.RECORD, source, Recorder(EventWriter(clickhouse), clock), clock)
+        recorder = Worker(metrics.Group.RECORD, source, Recorder(EventWriter(clickhouse), clock), clock, gate=gate)
         shares = BacklogShares(reads, epoch.shards, fill)
         await serve(
             settings,
@@ -81,6 +87,7 @@ async def main(settings: DedupSettings) -> None:
             ],
             guards=guards,
             clock=clock,
+            gate=gate,
         )
 
 

@@ -21,6 +21,8 @@ from tributary_domain.backoff import Backoff
 from tributary_runtime import metrics
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.destination_settings import WebhookDestination
+from tributary_runtime.gate import Gate
+from tributary_runtime.readiness import Guard
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import load
 from tributary_runtime.worker import Worker
@@ -41,20 +43,27 @@ from tributary_storage.redis.reconnection import Reconnection
 
 async def main(settings: DeliverySettings) -> None:
     """Builds the service from its parts and serves until SIGTERM."""
-    clock, workspaces = SystemClock(), WorkspacesFile.load(settings.workspaces_file)
+    clock, gate, workspaces = SystemClock(), Gate(), WorkspacesFile.load(settings.workspaces_file)
     rules = AttemptRules(Backoff(), random.Random(), settings.delivery_horizon_seconds)  # noqa: S311 - jitter
     tls = httpx.create_ssl_context()
     async with AsyncExitStack() as closing:  # closes in reverse order
         state_url, jobs_url = settings.state_url.get_secret_value(), settings.jobs_url.get_secret_value()
-        state_store = await closing.enter_async_context(connect(state_url, name="delivery-state"))
+        state_checks = await closing.enter_async_context(connect(state_url, name="delivery-state-checks"))
         checks = await closing.enter_async_context(connect(jobs_url, name="delivery-checks"))
         clickhouse = await closing.enter_async_context(
             clickhouse_client.connect(settings.clickhouse_url, name="delivery")
         )
-        epoch, jobs_epoch = await wait_for_epoch(state_store, "state"), await wait_for_epoch(checks, "jobs")
-        jobs_guard = Durability(checks, "jobs", settings.durability, epoch=jobs_epoch)
-        confirm = Reconnection(checks, [jobs_guard]).confirm
-        jobs_store = await closing.enter_async_context(connect(jobs_url, name="delivery-jobs", confirm=confirm))
+        epoch, jobs_epoch = await wait_for_epoch(state_checks, "state"), await wait_for_epoch(checks, "jobs")
+        state_guards: list[Guard] = [Durability(state_checks, "state", settings.durability, epoch=epoch)]
+        jobs_guards: list[Guard] = [Durability(checks, "jobs", settings.durability, epoch=jobs_epoch)]
+        confirm = Reconnection(state_checks, state_guards).confirm
+        state_store = await closing.enter_async_context(
+            connect(state_url, name="delivery-state", confirm=confirm, gate=gate)
+        )
+        confirm = Reconnection(checks, jobs_guards).confirm
+        jobs_store = await closing.enter_async_context(
+            connect(jobs_url, name="delivery-jobs", confirm=confirm, gate=gate)
+        )
         jobs, states, history = DeliveryJobs(jobs_store), DestinationStates(jobs_store), ConversionHistory(clickhouse)
         newest = NewestRevisions(Conversions(state_store, epoch.shards), history)
         ledger = LedgerBatches(DeliveryWriter(clickhouse))
@@ -70,7 +79,6 @@ async def main(settings: DeliverySettings) -> None:
         source = ConversionLogSource(
             state_store, consumer, epoch.shards, entries=settings.delivery_batch_revisions, linger_seconds=0.02
         )
-        await source.create_groups()
         lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
         planner = Planner(lookup, jobs, ledger, clock, dispatcher.wake)
         await serve(
@@ -79,13 +87,11 @@ async def main(settings: DeliverySettings) -> None:
             loops=[
                 workspaces,
                 dispatcher,
-                Worker(metrics.Group.DELIVER, source, planner, clock),
+                Worker(metrics.Group.DELIVER, source, planner, clock, gate=gate),
             ],
-            guards=[
-                Durability(state_store, "state", settings.durability, epoch=epoch),
-                jobs_guard,
-            ],
+            guards=[*state_guards, *jobs_guards],
             clock=clock,
+            gate=gate,
         )
 
 

@@ -17,6 +17,7 @@ from tests.support.stores import running_redis, running_redis_at
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_dedup.continuity import Continuity, Positions
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError
+from tributary_runtime.gate import Gate, refusal
 from tributary_runtime.settings import DurabilityMode
 from tributary_storage.redis.claims import Admit, Claims, Decided, Undecided
 from tributary_storage.redis.client import connect
@@ -246,3 +247,15 @@ async def test_a_redis_without_a_limit_is_held_against_the_machine(log: redis.as
     await fill.measure()
     assert 0 < fill.share < 0.5
     assert not fill.is_full
+
+
+async def test_no_command_is_run_while_the_gate_is_closed_and_all_are_when_it_opens(redis_url: str) -> None:
+    gate = Gate(is_open=True)
+    async with connect(redis_url, name="tests", gate=gate) as client:
+        await client.set("before", 1)
+        gate.close("Redis may forget.", refusal("redis:log", "NOT_DURABLE"))
+        with pytest.raises(redis.ConnectionError, match="Redis may forget"):
+            await client.set("meanwhile", 1)
+        assert isinstance((await Claims(client).commit([A_CALL]))[0], Undecided)
+        gate.open()
+        assert await client.exists("before", "meanwhile") == 1

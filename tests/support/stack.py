@@ -5,13 +5,15 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from tests.support.ports import free_port
+from tributary_cli.stack.redis_server import RedisServer
 from tributary_cli.stack.stack import Stack
 from tributary_runtime.authentication import new_key
 from tributary_runtime.workspaces import Scope
@@ -63,6 +65,19 @@ def running_stack(
     text, keyed = render_workspaces(settings)
     with Stack(directory, workspaces=text, environment=environment) as stack:
         yield stack, keyed
+
+
+@contextmanager
+def running_roles(directory: Path) -> Iterator[tuple[dict[str, RedisServer], dict[str, str]]]:
+    """Starts a Redis for each of the roles state and jobs; yields them, and what points an installation to them."""
+    servers = {role: RedisServer(directory / role, free_port()) for role in ("state", "jobs")}
+    with ExitStack() as closing:
+        for server in servers.values():
+            closing.callback(server.stop)
+            server.start()
+        for server in servers.values():
+            server.wait_until_ready()
+        yield servers, {f"TRIBUTARY_{role.upper()}_URL": f"{server.url}/0" for role, server in servers.items()}
 
 
 @dataclass

@@ -70,7 +70,7 @@ class Stack:
             ports: Ports by part (`PARTS`) that must be these; else those of the last start, else free ones.
             workspaces: Text of a `workspaces.yaml` that replaces the one in the directory. None keeps that, or makes
                 one workspace with a fresh API key.
-            environment: Added to the environment of every service, such as `TRIBUTARY_DEDUP_...` or `OTEL_...`.
+            environment: Added to that of every service and of the migration: `TRIBUTARY_DEDUP_...`, `OTEL_...`.
             announce: Told what happens, in a few words each time.
         """
         self.directory = StackDirectory(directory)
@@ -213,7 +213,7 @@ class Stack:
         """Runs the command that a cluster's migration job runs."""
         done = subprocess.run(
             [sys.executable, "-m", "tributary_cli", "migrate"],
-            env=self.environment(),
+            env=self.environment(self._environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

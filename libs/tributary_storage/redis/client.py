@@ -16,6 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from tributary_runtime.errors import TributaryError
+from tributary_runtime.gate import Gate
 
 Confirm = Callable[[str], Awaitable[None]]
 """Is told the run id of the server that a new connection was made to; raises `TributaryError` unless it may be used."""
@@ -31,6 +32,7 @@ async def connect(
     timeout_seconds: float = 5.0,
     connections: int = 16,
     confirm: Confirm | None = None,
+    gate: Gate | None = None,
 ) -> AsyncIterator[redis.asyncio.Redis]:
     """Opens a client that waits for a free connection instead of raising, and closes it on exit.
 
@@ -42,8 +44,10 @@ async def connect(
         timeout_seconds: How long one command may take, and how long to wait for a free connection.
         connections: How many connections at most.
         confirm: Asked once per connection, whenever one is made, before its first command.
+        gate: While it is closed no command is run: each fails as if the server did not answer. None for the clients of
+            the guards themselves, and of who may read whatever is there.
     """
-    pool = redis.asyncio.BlockingConnectionPool.from_url(
+    pool: _GatedPool = _GatedPool.from_url(
         url,
         max_connections=connections,
         timeout=timeout_seconds,
@@ -55,12 +59,28 @@ async def connect(
         health_check_interval=0,
         redis_connect_func=None if confirm is None else _greeting(confirm),
     )
+    pool.gate = gate
     client = redis.asyncio.Redis(connection_pool=pool)
     try:
         yield client
     finally:
         await client.aclose()
         await pool.disconnect()
+
+
+class _GatedPool(redis.asyncio.BlockingConnectionPool):
+    """A pool that gives out no connection while the gate is closed."""
+
+    gate: Gate | None = None
+
+    async def get_connection(self, *arguments: Any, **options: Any) -> Any:
+        if self.gate is not None and self.gate.closed is not None:
+            raise redis.ConnectionError(f"Not asked, for a guard refuses: {self.gate.why}")
+        connection = await super().get_connection(*arguments, **options)  # type: ignore[no-untyped-call]
+        if self.gate is not None and self.gate.closed is not None:  # closed while we waited for one
+            await self.release(connection)
+            raise redis.ConnectionError(f"Not asked, for a guard refuses: {self.gate.why}")
+        return connection
 
 
 def _greeting(confirm: Confirm) -> Callable[[Any], Awaitable[None]]:

@@ -14,6 +14,7 @@ import structlog
 from structlog.contextvars import bind_contextvars
 
 from tests.support.eventually import eventually_async
+from tributary_runtime import server
 from tributary_runtime.authentication import current_caller
 from tributary_runtime.errors import (
     FieldViolation,
@@ -26,6 +27,7 @@ from tributary_runtime.errors import (
     TributaryError,
 )
 from tributary_runtime.interceptors import INTERNAL, Access
+from tributary_runtime.loops import Loop
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import ServiceSettings, load
 from tributary_runtime.traces import current_traceparent
@@ -148,7 +150,13 @@ class EchoSettings(ServiceSettings):
     """Where the loop leaves its traces."""
 
     ingestion_broken_loop: bool = False
+    """Whether the loop fails at once."""
+
+    ingestion_break_later: bool = False
     """Whether the loop fails when a file `break` appears."""
+
+    ingestion_deaf_loop: bool = False
+    """Whether there is a loop that neither stops nor can be cancelled; then nobody is waited for long."""
 
 
 class Diary:
@@ -164,8 +172,25 @@ class Diary:
         (directory / "loop_started").touch()
         if self._settings.ingestion_broken_loop:
             raise RuntimeError("the diary is full")
+        while self._settings.ingestion_break_later and not stop.is_set():
+            await asyncio.sleep(0.01)
+            if (directory / "break").exists():
+                raise RuntimeError("the diary is full")
         await stop.wait()
         (directory / "loop_stopped").touch()
+
+
+class Deaf:
+    """A loop that goes on whatever it is told, as a library that swallows cancellations makes of any loop."""
+
+    name = "deaf"
+
+    async def run(self, _stop: asyncio.Event) -> None:
+        while True:
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                continue
 
 
 class Door:
@@ -209,7 +234,12 @@ async def main(settings: EchoSettings) -> None:
         path.rename(settings.ingestion_directory / "port")
 
     structlog.get_logger().info("echo_begun")
-    await serve(settings, SlowEchoServicer(settings), loops=[Diary(settings)], guards=[Door(settings)], started=started)
+    loops: list[Loop] = [Diary(settings)]
+    if settings.ingestion_deaf_loop:
+        server.LOOP_GRACE_SECONDS = server.FAILURE_GRACE_SECONDS = 0.3
+        server.CLOSING_SECONDS = 0.5
+        loops.append(Deaf())
+    await serve(settings, SlowEchoServicer(settings), loops=loops, guards=[Door(settings)], started=started)
 
 
 if __name__ == "__main__":

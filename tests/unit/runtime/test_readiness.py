@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.support.eventually import eventually_async
 from tests.unit.runtime.conftest import LogLines
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError, TributaryError
+from tributary_runtime.gate import Gate
 from tributary_runtime.readiness import TRIES, Health, Readiness
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -43,11 +44,16 @@ async def health() -> Health:
 
 
 @pytest.fixture
-async def readiness(store: Store, health: Health) -> Readiness:
-    return Readiness([store], health)
+def gate() -> Gate:
+    return Gate()
 
 
-REFUSAL = PreconditionError("Set appendfsync always.")
+@pytest.fixture
+async def readiness(store: Store, health: Health, gate: Gate) -> Readiness:
+    return Readiness([store], health, gate)
+
+
+REFUSAL = PreconditionError("Set appendfsync always.", reason="NOT_DURABLE")
 OUTAGE = StorageUnavailableError("Redis does not answer.")
 
 
@@ -63,13 +69,28 @@ async def test_nothing_is_ready_before_all_guards_have_passed(readiness: Readine
     assert is_serving(health)
 
 
-async def test_a_refusing_guard_closes_at_once(readiness: Readiness, store: Store, health: Health) -> None:
+async def test_a_refusing_guard_closes_at_once_and_tells_the_caller_why_without_internals(
+    readiness: Readiness, store: Store, health: Health, gate: Gate
+) -> None:
     await readiness.check()
     store.failure = REFUSAL
     await readiness.check()
     assert not is_serving(health)
     assert readiness.closed is not None
-    assert "Set appendfsync always." in readiness.closed.message
+    assert gate.why == "Set appendfsync always."
+    assert "appendfsync" not in readiness.closed.message
+    assert readiness.closed.metadata == {"guard": "redis:log", "cause": "NOT_DURABLE"}
+
+
+async def test_the_gate_counts_how_often_it_was_closed(readiness: Readiness, store: Store, gate: Gate) -> None:
+    for closings in (1, 2, 3):
+        assert gate.closings == closings
+        await readiness.check()
+        assert gate.closed is None
+        store.failure = REFUSAL
+        await readiness.check()
+        await readiness.check()
+        store.failure = None
 
 
 async def test_a_guard_that_cannot_tell_closes_the_probe_only_and_after_some_tries(
@@ -102,12 +123,12 @@ async def test_what_was_refused_stays_refused_while_nobody_can_tell(
 
 
 async def test_a_guard_that_cannot_tell_at_the_start_keeps_the_process_closed(
-    readiness: Readiness, store: Store
+    readiness: Readiness, store: Store, gate: Gate
 ) -> None:
     store.failure = OUTAGE
     await readiness.check()
     assert readiness.closed is not None
-    assert "Redis does not answer." in readiness.closed.message
+    assert "Redis does not answer." in gate.why
 
 
 async def test_what_is_repaired_opens_again(readiness: Readiness, store: Store, health: Health) -> None:

@@ -223,6 +223,24 @@ def test_a_failed_loop_brings_the_process_down_and_is_named(start: StartEcho) ->
     assert "the diary is full" in failed["exception"]
 
 
+def test_a_failed_loop_takes_a_loop_that_cannot_be_cancelled_down_with_it(start: StartEcho, tmp_path: Path) -> None:
+    echo = ready(start(INGESTION_BREAK_LATER="true", INGESTION_DEAF_LOOP="true"))
+    assert echo.channel is not None
+    watch = health_pb2_grpc.HealthStub(echo.channel).Watch(health_pb2.HealthCheckRequest(service=SERVICE))
+    assert next(watch).status == SERVING
+    (tmp_path / "break").touch()
+    assert next(watch).status == NOT_SERVING
+    assert echo.process.wait(20) == 1
+    assert {"loop_failed", "loop_hangs", "process_failed"} <= set(echo.events())
+
+
+def test_a_loop_that_cannot_be_cancelled_does_not_hold_up_the_end(start: StartEcho) -> None:
+    echo = ready(start(INGESTION_DEAF_LOOP="true"))
+    echo.stop()
+    assert echo.process.wait(20) == 1
+    assert "loop_hangs" in echo.events()
+
+
 def test_a_refusing_guard_keeps_the_door_and_the_loops_closed_until_it_passes(start: StartEcho, tmp_path: Path) -> None:
     (tmp_path / "refuse").touch()
     echo = start()
@@ -231,7 +249,7 @@ def test_a_refusing_guard_keeps_the_door_and_the_loops_closed_until_it_passes(st
     assert echo.health() == NOT_SERVING
     assert echo.health("") == SERVING
     refusal = echo.call("Internal").exception()
-    assert (refusal.code(), "Remove the file `refuse`." in refusal.details()) == (grpc.StatusCode.UNAVAILABLE, True)
+    assert (refusal.code(), "PRECONDITION" in refusal.details()) == (grpc.StatusCode.UNAVAILABLE, True)
     assert not echo.has("loop_started")
     (tmp_path / "refuse").unlink()
     eventually(lambda: echo.health() == SERVING)

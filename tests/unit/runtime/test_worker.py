@@ -22,6 +22,7 @@ from tributary_runtime.errors import (
     StorageUnavailableError,
     Unfinished,
 )
+from tributary_runtime.gate import Gate, refusal
 from tributary_runtime.metrics import Group
 from tributary_runtime.poison_limit import PoisonLimit, TooManyPoisonedError
 from tributary_runtime.worker import Worker
@@ -371,3 +372,25 @@ async def test_each_batch_has_one_line(log_lines: LogLines) -> None:
     await work(log, Doer(log), entries=4)
     (line,) = [line for line in log_lines if line["event"] == "batch_handled"]
     assert (line["group"], line["entries"], line["events"], line["outcome"]) == ("record", 4, 12, "handled")
+
+
+async def test_what_was_handled_while_a_guard_refused_is_handled_again_before_it_is_acknowledged() -> None:
+    gate = Gate(is_open=True)
+    log = Log([Entry(1, ["a"]), Entry(2, ["b"])])
+
+    class Unlucky(Doer):
+        async def handle(self, entries: Sequence[Entry]) -> int:
+            handled = await super().handle(entries)
+            if gate.closings == 0:
+                gate.close("Redis may forget.", refusal("redis:state", "NOT_DURABLE"))
+                gate.open()  # the guard passes again, but what was written in between may be forgotten
+            return handled
+
+    doer, stop = Unlucky(log), asyncio.Event()
+    worker = Worker(Group.RECORD, log, doer, SystemClock(), gate=gate)
+    running = asyncio.create_task(worker.run(stop))
+    await eventually_async(lambda: len(log.acked) == 2)
+    stop.set()
+    await running
+    assert doer.done["a"] == 2
+    assert sorted(log.acked) == [1, 2]
