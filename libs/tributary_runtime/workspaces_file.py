@@ -1,7 +1,11 @@
 """`workspaces.yaml` on disk: read at start, read again when it changes.
 
 The one rule: a bad file never replaces a good one. At start it stops the process, later it is logged, counted and
-ignored until it is right.
+ignored until it is right, whatever is wrong with it.
+
+A file without any workspace is good at start, where nobody has been let in yet: a new installation has none. Later it
+is taken for a mistake (a template that rendered nothing), and refused: all keys would be dead at once, and what was
+accepted would have no workspace any more. Who means it restarts the services.
 """
 
 import asyncio
@@ -42,7 +46,14 @@ class InvalidWorkspacesError(TributaryError):
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that is there twice, where YAML would silently take the last."""
+    """Refuses a key that is there twice, where YAML would silently take the last; says where a value cannot be."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, ArithmeticError) as error:  # a 31st of September, `!!int abc`
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"is no {kind}", node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -75,10 +86,14 @@ def parse_workspaces(path: Path, *, resolve_secrets: bool = True) -> Workspaces:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
         raise InvalidWorkspacesError(path, [f"{place}{getattr(error, 'problem', None) or 'is no YAML'}"]) from None
+    except (RecursionError, ValueError, ArithmeticError, TypeError, LookupError, AttributeError) as error:
+        raise InvalidWorkspacesError(path, [f"is no YAML that can be read: {error.__class__.__name__}"]) from None
     try:
         return Workspaces.model_validate(content or {}, context=None if resolve_secrets else WITHOUT_SECRETS)
     except ValidationError as error:
         raise InvalidWorkspacesError(path, describe_problems(error)) from None
+    except RecursionError:
+        raise InvalidWorkspacesError(path, ["is nested too deeply"]) from None
 
 
 class WorkspacesFile:
@@ -101,6 +116,8 @@ class WorkspacesFile:
         before = _stamp(path)  # if it changes while it is read, it will look different next time
         self.current: Workspaces = parse_workspaces(path)
         self._fingerprint: _Fingerprint = (before, *self._look_at_secrets())
+        if not self.current.workspaces:
+            log.warning("no_workspaces", path=str(path))
 
     @classmethod
     def load(cls, path: Path, *, poll_seconds: float = 5.0) -> Self:
@@ -143,15 +160,28 @@ class WorkspacesFile:
             return False
         self._fingerprint = fingerprint
         try:
-            self.current = parse_workspaces(self._path)
+            self.current = self._parse_again()
         except InvalidWorkspacesError as error:
-            metrics.WORKSPACES_RELOADS.add(1, outcome=metrics.ReloadOutcome.REFUSED)
-            log.error("workspaces_reload_refused", path=str(self._path), problems=error.problems)
-            return False
+            return self._refuse(error.problems, None)
+        except Exception as error:  # a mistake of ours must not take the installation down with it
+            return self._refuse([f"cannot be read: {error.__class__.__name__}"], error)
         self._fingerprint = (before, *self._look_at_secrets())  # other files may be named now
         metrics.WORKSPACES_RELOADS.add(1, outcome=metrics.ReloadOutcome.TAKEN)
         log.info("workspaces_reloaded", path=str(self._path), workspaces=len(self.current.workspaces))
         return True
+
+    def _parse_again(self) -> Workspaces:
+        found = parse_workspaces(self._path)
+        if self.current.workspaces and not found.workspaces:
+            problem = "has no workspaces any more: taken for a mistake; if it is meant, restart the services"
+            raise InvalidWorkspacesError(self._path, [problem])
+        return found
+
+    def _refuse(self, problems: list[str], error: Exception | None) -> bool:
+        """Keeps the old workspaces, and says so."""
+        metrics.WORKSPACES_RELOADS.add(1, outcome=metrics.ReloadOutcome.REFUSED)
+        log.error("workspaces_reload_refused", path=str(self._path), problems=problems, exc_info=error)
+        return False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Looks for changes until stopped."""

@@ -19,6 +19,9 @@ def content(*ids: str, pepper: object = None) -> str:
     return yaml.safe_dump({"workspaces": [{"id": one, "pepper": pepper or {"value": "salt"}} for one in ids]})
 
 
+GOOD = "workspaces:\n- id: shop\n  pepper: {value: salt}\n"
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "some.yaml"
@@ -53,6 +56,17 @@ def test_an_unchanged_file_is_not_read_again(path: Path) -> None:
         pytest.param("workspaces: [", id="no YAML"),
         pytest.param("workspaces:\n- id: shop\n", id="no pepper"),
         pytest.param("", id="empty"),
+        pytest.param("workspaces: []\n", id="no workspaces any more"),
+        pytest.param(f"{GOOD}  reporting: {{books_closed_through: 2026-09-31}}\n", id="a day that never was"),
+        pytest.param(f"{GOOD}  attribution: [{{effective_from: 2026-07-01T25:00:00}}]\n", id="an hour that never was"),
+        pytest.param(f"{GOOD}  name: !!int abc\n", id="no number"),
+        pytest.param(f"{GOOD}  name: !!float abc\n", id="no fraction"),
+        pytest.param(f"{GOOD}  name: !!binary 'x'\n", id="no bytes"),
+        pytest.param(f"{GOOD}  accept: {{event_days: .inf}}\n", id="for ever"),
+        pytest.param(f"{GOOD}  accept: {{event_days: {'9' * 5000}}}\n", id="a number too long to be read"),
+        pytest.param("workspaces: " + "[" * 3000 + "]" * 3000, id="nested too deeply"),
+        pytest.param("workspaces: " + "[" * 120 + "]" * 120, id="nested deeply"),
+        pytest.param("{[a]: b}\n", id="a list for a key"),
     ],
 )
 def test_a_bad_change_keeps_the_old_workspaces_and_says_so(path: Path, text: str, log_lines: LogLines) -> None:
@@ -61,6 +75,20 @@ def test_a_bad_change_keeps_the_old_workspaces_and_says_so(path: Path, text: str
     assert not file.reload_if_changed()
     assert file.get("shop").id == "shop"
     assert [line["event"] for line in log_lines if line["log_level"] == "error"] == ["workspaces_reload_refused"]
+
+
+def test_a_value_that_cannot_be_is_refused_with_its_line(path: Path) -> None:
+    path.write_text(f"{GOOD}  reporting: {{books_closed_through: 2026-09-31}}\n")
+    with pytest.raises(InvalidWorkspacesError, match=r"line 4, column \d+: is no timestamp"):
+        parse_workspaces(path)
+
+
+def test_a_new_installation_may_have_no_workspaces_yet(path: Path) -> None:
+    path.write_text("workspaces: []\n")
+    file = WorkspacesFile(path)
+    rewrite(path, content("shop"))
+    assert file.reload_if_changed()
+    assert file.get("shop").id == "shop"
 
 
 def test_a_bad_change_is_reported_once_and_its_repair_is_taken(path: Path, log_lines: LogLines) -> None:
