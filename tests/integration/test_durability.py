@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
+from tests.faults.load import events_in_log
 from tests.support.admissions import AN_EPOCH, Sent, a_request, prepare, running_admission
 from tests.support.eventually import eventually_async
 from tests.support.stores import running_redis, running_redis_at
@@ -116,6 +117,39 @@ async def test_a_replica_that_has_it_makes_it_good(tmp_path: Path) -> None:
                     assert isinstance(answer, Decided)
 
                 await eventually_async(replicated)
+
+
+async def test_a_replica_that_takes_over_has_all_that_was_acknowledged(tmp_path: Path, workspace: str) -> None:
+    """With nothing on disk, on either side: what counts in this mode is that two have it."""
+    unsafe = {"appendonly": "no"}
+    with running_redis(tmp_path / "primary", {**unsafe, "repl-diskless-sync-delay": "0"}) as primary:
+        following = {**unsafe, "replicaof": f"127.0.0.1 {primary.port}"}
+        with running_redis(tmp_path / "replica", following) as replica:
+            async with (
+                connect(primary.url, name="tests") as client,
+                running_admission(primary.url, replicas=1) as admission,
+            ):
+
+                async def replicated() -> None:
+                    assert await Durability(client, "log", DurabilityMode.REPLICATED).problems() == []
+
+                await eventually_async(replicated)
+                acknowledged: set[str] = set()
+
+                async def call(number: int) -> None:
+                    with suppress(StorageUnavailableError):
+                        await admission.admit(a_request(workspace, [Sent(f"e-{number}")]))
+                        acknowledged.add(f"e-{number}")
+
+                calls = [asyncio.ensure_future(call(number)) for number in range(2_000)]
+                await eventually_async(lambda: len(acknowledged) > 500)
+                primary.kill()
+                await asyncio.gather(*calls)
+            async with connect(replica.url, name="tests") as survivor:
+                await survivor.execute_command("REPLICAOF", "NO", "ONE")
+                there = await events_in_log(survivor)
+    assert acknowledged
+    assert acknowledged <= set(there)
 
 
 async def test_a_redis_that_is_down_cannot_tell(private_redis: RedisServer) -> None:

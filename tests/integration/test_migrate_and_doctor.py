@@ -88,6 +88,22 @@ def test_doctor_finds_migrated_stores_well(environment: dict[str, str]) -> None:
     assert all(checks[name]["is_ok"] for name in ("redis:log", "redis:state", "redis:jobs", "clickhouse"))
 
 
+@pytest.mark.parametrize("mode", ["fsync", "attested", "none"])
+def test_doctor_says_which_durability_is_declared(environment: dict[str, str], mode: str) -> None:
+    _migrate(environment)
+    done = _run({**environment, "TRIBUTARY_DURABILITY": mode}, "doctor", "--json")
+    said = {check["name"]: check["said"] for check in json.loads(done.stdout)["checks"]}
+    for role in ("log", "state", "jobs"):
+        assert f"durability {mode}" in said[f"redis:{role}"]
+
+
+def test_doctor_says_that_replicas_are_missing(environment: dict[str, str]) -> None:
+    _migrate(environment)
+    done = _run({**environment, "TRIBUTARY_DURABILITY": "replicated"}, "doctor", "--json")
+    steps = {check["name"]: check["next_step"] for check in json.loads(done.stdout)["checks"]}
+    assert "connect at least 1" in steps["redis:log"]
+
+
 def test_doctor_sends_who_has_not_migrated_to_migrate(environment: dict[str, str]) -> None:
     status, checks = _examine(environment)
     assert status == 1

@@ -156,14 +156,15 @@ async def prepare(redis_url: str, epoch: Epoch = AN_EPOCH) -> None:
 
 @asynccontextmanager
 async def running_admission(
-    redis_url: str, epoch: Epoch = AN_EPOCH, *, timeout_seconds: float = 2.0
+    redis_url: str, epoch: Epoch = AN_EPOCH, *, timeout_seconds: float = 2.0, replicas: int = 0
 ) -> AsyncIterator[Admission]:
-    """Runs the admission of dedup in this process, on a Redis that it prepares."""
+    """Runs the admission of dedup in this process, on a Redis that it prepares; `replicas` must have each commit."""
     await prepare(redis_url, epoch)
     async with connect(redis_url, name="tests", timeout_seconds=timeout_seconds) as client:
         fill = LogFill(client)
         await fill.measure()
-        admission = Admission(Claims(client, timeout_seconds=timeout_seconds), Placement(epoch), fill, SystemClock())
+        claims = Claims(client, timeout_seconds=timeout_seconds, replicas=replicas)
+        admission = Admission(claims, Placement(epoch), fill, SystemClock())
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(admission.run(stop))
