@@ -12,11 +12,7 @@ Tracked events are sent in the background, in batches, until the server has deci
 became of them, `spool` keeps them over a restart. `ingest` sends events at once and returns their verdicts.
 """
 
-import os
-
-# A process that forks after gRPC was used hangs in the child unless gRPC knows, before it is imported.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "1")
-
+from tributary_client import forks as _forks  # noqa: F401  # isort: skip - before gRPC is imported
 from tributary_client.aio import AsyncTributary
 from tributary_client.buffering import Buffering, WhenFull
 from tributary_client.client import TransportKind

@@ -6,6 +6,7 @@ Callers only put events down (`Holding`); everything else is done by the worker'
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from math import inf
 
+from tributary_client import forks
 from tributary_client.buffering import Buffering
 from tributary_client.callbacks import Callbacks, Teller
 from tributary_client.clock import Clock, SystemClock
@@ -30,6 +32,8 @@ from tributary_client.spool import Spooling
 from tributary_client.tracing import Traced, trace
 from tributary_client.transport import Transport, of_error
 from tributary_client.worker import Worker
+
+log = logging.getLogger("tributary_client")
 
 _CHECK_SECONDS = 1.0
 _STOP_SECONDS = 2.0
@@ -146,6 +150,8 @@ class Engine:
 
     def forked(self) -> None:
         """Begins anew in a forked child: what the parent has taken, the parent sends."""
+        if self._transport is not None and not forks.IS_SUPPORTED:
+            log.warning("gRPC may hang in this forked child: set GRPC_ENABLE_FORK_SUPPORT=1 before it is imported.")
         self._abandoned.append((self._transport, self._worker))  # gRPC may hang where these are destroyed
         self._holding.abandon()
         was_closed = self._holding.is_closed

@@ -11,6 +11,7 @@ import os
 import time
 import weakref
 
+from tributary_client import exiting
 from tributary_client.engine import Engine
 
 EXIT_SECONDS = 5.0
@@ -25,7 +26,8 @@ def watch(engine: Engine) -> None:
 
 
 def close_all(seconds: float = EXIT_SECONDS) -> None:
-    """Closes every client that is not."""
+    """Closes every client that is not, because the process ends."""
+    exiting.begin()
     end_time = time.monotonic() + seconds
     for engine in list(_engines):
         engine.close(max(0.0, end_time - time.monotonic()))

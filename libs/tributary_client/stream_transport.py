@@ -14,10 +14,11 @@ from queue import SimpleQueue
 import grpc
 
 from tributary.ingestion.v1.ingestion_service_pb2 import StreamEventsResponse
+from tributary_client import exiting
 from tributary_client.connection import Metadata, metadata
 from tributary_client.dispatch import Parcel
 from tributary_client.outcome import Outcome, answered, failed, of_status, overdue
-from tributary_client.transport import SERVICE, CallTransport, Done, of_error
+from tributary_client.transport import SERVICE, CallTransport, Done, close_channel, of_error
 from tributary_client.wire import stream_request
 
 LIFE_SECONDS = 30.0
@@ -63,13 +64,13 @@ class StreamTransport:
         sent = _Sent(done, len(parcel.entries), now + self._attempt_seconds)
         if self._streams and self._streams[-1].takes(self._number, body, sent, now):
             return
-        try:
-            stream = _Stream(self._method, self._shown, now + LIFE_SECONDS)
-        except RuntimeError:  # Python is ending and starts no more threads
+        if not exiting.can_start_threads():
             self._calls.send(parcel, traceparent, now_nanos, done)
             return
+        stream = _Stream(self._method, self._shown, now + LIFE_SECONDS)
         self._streams.append(stream)
-        stream.takes(self._number, body, sent, now)
+        if not stream.takes(self._number, body, sent, now):
+            done(failed(grpc.StatusCode.UNAVAILABLE, "The stream ended as soon as it was opened."))
 
     def check(self) -> None:
         """Gives up streams that do not answer, and forgets those that have ended."""
@@ -82,7 +83,7 @@ class StreamTransport:
         """Ends all streams and closes the channel."""
         for stream in self._streams:
             stream.end()
-        self._channel.close()
+        close_channel(self._channel)
 
 
 class _Sent:
@@ -107,11 +108,8 @@ class _Stream:
         self._is_closing = False
         self.has_ended = False
         """Whether every parcel it took is done."""
-        opened: SimpleQueue[grpc.CallIterator[StreamEventsResponse]] = SimpleQueue()
-        # The thread comes first: where it cannot be started, nothing was opened.
-        threading.Thread(target=lambda: self._read(opened.get()), name="tributary-stream", daemon=True).start()
         self._call = method(iter(self._requests.get, None), metadata=shown)
-        opened.put(self._call)
+        threading.Thread(target=self._read, name="tributary-stream", daemon=True).start()
 
     def takes(self, number: int, body: bytes, sent: _Sent, now: float) -> bool:
         """Sends a parcel, unless the stream ends or has had its time; tells whether."""
@@ -144,9 +142,9 @@ class _Stream:
         self._is_closing = True
         self._requests.put(None)
 
-    def _read(self, call: grpc.CallIterator[StreamEventsResponse]) -> None:
+    def _read(self) -> None:
         try:
-            for response in call:
+            for response in self._call:
                 with self._lock:
                     sent = self._pending.pop(response.batch_number, None)
                 if sent is not None:  # else it was given up

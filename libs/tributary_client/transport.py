@@ -8,6 +8,7 @@ from typing import Protocol, cast
 import grpc
 
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsResponse
+from tributary_client import exiting
 from tributary_client.connection import Metadata, metadata
 from tributary_client.dispatch import Parcel
 from tributary_client.outcome import Outcome, answered, failed
@@ -63,11 +64,10 @@ class CallTransport:
         body = call_request(parcel.entries, now_nanos, validate_only=parcel.validate_only, backfill=parcel.backfill)
         shown = metadata(self._api_key, traceparent)
         expected = len(parcel.entries)
-        try:
-            call = self._method.future(body, timeout=self._attempt_seconds, metadata=shown)
-        except RuntimeError:  # Python is ending and starts no more threads, of which gRPC needs one for this
+        if not exiting.can_start_threads():
             done(self._wait_for(body, shown, expected))
             return
+        call = self._method.future(body, timeout=self._attempt_seconds, metadata=shown)
         call.add_done_callback(lambda ended: done(_outcome(ended, expected)))
 
     def _wait_for(self, body: bytes, shown: Metadata, expected: int) -> Outcome:
@@ -82,7 +82,13 @@ class CallTransport:
 
     def close(self) -> None:
         """Closes the channel, which cancels the calls under way."""
-        self._channel.close()
+        close_channel(self._channel)
+
+
+def close_channel(channel: grpc.Channel) -> None:
+    """Closes a channel, unless it ends with the process."""
+    if exiting.can_start_threads():
+        channel.close()
 
 
 def _outcome(call: grpc.Future[IngestEventsResponse], expected: int) -> Outcome:

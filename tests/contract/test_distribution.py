@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.distribution import ROOT, Environment
+from tests.support.scripted_door import ScriptedDoor, opened
 
 pytestmark = pytest.mark.timeout(120)  # the first test installs from the package index
 
@@ -53,6 +54,28 @@ def test_the_base_install_imports_every_contract(base: Environment) -> None:
 
 def test_the_base_install_imports_the_client_and_nothing_of_the_server(base: Environment) -> None:
     assert base.run(IMPORT_CLIENT).strip() == ""
+
+
+TRACK = """
+import sys, tempfile
+from tributary_client import *
+told = []
+for way in TransportKind:
+    with tempfile.TemporaryDirectory() as directory:
+        spool = Spooling(directory)
+        with Tributary({target!r}, api_key="k", transport=way, spool=spool, on_verdict=told.append) as client:
+            client.track_touchpoint("click", visitor_id="v", click_ids={{"gclid": "x"}})
+            client.track_conversion("purchase", order_id=way.value, value="9.90", currency="EUR", customer_id="c")
+            assert client.flush(20)
+print(len(told), *(name for name in sys.modules if name.startswith(("opentelemetry", "phonenumbers"))))
+"""
+
+
+def test_the_base_install_is_enough_to_track_events(base: Environment) -> None:
+    door = ScriptedDoor()
+    with opened(door) as target:
+        assert base.run(TRACK.format(target=target)).split() == ["4"]
+    assert len(door.accepted) == 4
 
 
 def test_the_wheel_holds_all_that_its_packages_hold(wheel: Path) -> None:
