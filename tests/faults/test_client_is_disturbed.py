@@ -70,7 +70,7 @@ class Traffic:
     def run(self) -> None:
         while not self._stop.is_set():
             number = len(self.tracked)
-            event_id = self.client.track_conversion("purchase", order_id=f"o-{number}", customer_id=f"c-{number % 7}")
+            event_id = self.client.track_conversion("purchase", order_id=f"o-{number}", customer_id=f"c-{number}")
             self.tracked.append(event_id)
             self._stop.wait(0.001)
 
@@ -207,7 +207,7 @@ def test_without_a_spool_the_same_loses_events(installation: Installation, tmp_p
         "import os, sys; from tributary_client import *\n"
         "client = Tributary(sys.argv[1], api_key=sys.argv[2])\n"
         "for number in range(1000):\n"
-        "    os.write(1, (client.track_conversion('purchase', customer_id='c') + '\\n').encode())\n"
+        "    os.write(1, (client.track_conversion('purchase', customer_id=f'c-{os.getpid()}-{number}') + '\\n').encode())\n"
         "os.kill(os.getpid(), 9)\n"
     )
     begun = time.monotonic()

@@ -83,7 +83,7 @@ def an_order(event_id: str = "") -> Event:
     event.event_time.FromSeconds(int(time.time()))  # noqa: TID251 - a real service has a real clock
     event.conversion.name = "purchase"
     event.conversion.order_id = event.event_id
-    event.identifiers.customer_id = "c-1"
+    event.identifiers.customer_id = f"c-{event.event_id}"  # many orders of one customer look like fraud
     return event
 
 

@@ -26,9 +26,8 @@ def main(arguments: Sequence[str]) -> None:
     )
     with client:
         for number in range(int(count)):
-            event_id = client.track_conversion(
-                "purchase", event_id=f"{prefix}-{number}", order_id=f"{prefix}-{number}", customer_id=f"c-{number % 7}"
-            )
+            name = f"{prefix}-{number}"
+            event_id = client.track_conversion("purchase", event_id=name, order_id=name, customer_id=f"c-{name}")
             os.write(1, f"{event_id}\n".encode())
         if not client.flush(60):
             raise SystemExit("not decided in time")
