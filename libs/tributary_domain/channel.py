@@ -191,6 +191,11 @@ class ChannelClassifier:
         self._known: dict[object, ChannelEvidence] = {}
         self._coupons = {code.lower(): partner for code, partner in (coupons or {}).items()}
 
+    @property
+    def reads_paths(self) -> bool:
+        """Whether the path of a page may decide."""
+        return bool(self._rules)
+
     def classify(self, touch: Touch) -> ChannelEvidence:
         """Returns the channel of a touchpoint and why."""
         page, clicks = touch.page, click_ids_of(touch)

@@ -66,7 +66,7 @@ class Identification:
         self._make: Callable[[str, bytes], str] = token_maker(pepper)
         self._region = default_region
         self._blocked = frozenset(value.strip().lower() for value in blocked)
-        self._visitor_token = lru_cache(VISITORS_KEPT)(self._make_visitor_token)
+        self._visitor_token = lru_cache(VISITORS_KEPT)(self.visitor_token)
 
     def identify(self, identifiers: IdentifiersLike, texts: tuple[str, ...] | None = None) -> Identity:
         """Returns the tokens of an event's identifiers.
@@ -104,8 +104,8 @@ class Identification:
                 self._add(OTHER, "other_ids", value.strip(), found, kind)
         return found
 
-    def _make_visitor_token(self, visitor: str) -> str:
-        """Returns the token of a visitor id; empty if it stands for nobody."""
+    def visitor_token(self, visitor: str) -> str:
+        """Makes the token of a visitor id anew; empty if it stands for nobody, of which there is more to say."""
         value = visitor.strip()
         return "" if is_blocked(value, self._blocked) else self._make(VISITOR, sha256(value.encode()).digest())
 

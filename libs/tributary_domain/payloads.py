@@ -12,7 +12,7 @@ made under an unknown version compare as equal.
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tributary_domain.event_shape import EventLike, MessageLike
 from tributary_domain.ids import encode_parts
@@ -32,23 +32,71 @@ Digester = Callable[[EventLike, str | None, Readings], bytes]
 """(event, kind, its texts) -> digest."""
 
 
-def payload_digester(key: bytes) -> Digester:
-    """Returns the function that makes the payload digests of a workspace.
+class PayloadDigester:
+    """Makes the payload digests of a workspace, 8 bytes each.
 
     Args:
         key: Secret and never changed: 16 to 64 bytes.
-
-    Returns:
-        A function that returns 8 bytes.
     """
-    state = blake2b(digest_size=PAYLOAD_DIGEST_BYTES, key=key, person=b"trb payload 1")
 
-    def digest(event: EventLike, kind: str | None, readings: Readings) -> bytes:
-        hashed = state.copy()
-        hashed.update(_encode(event, kind, readings))
+    __slots__ = ("_state",)
+
+    def __init__(self, key: bytes) -> None:
+        self._state = blake2b(digest_size=PAYLOAD_DIGEST_BYTES, key=key, person=b"trb payload 1")
+
+    def __call__(self, event: EventLike, kind: str | None, readings: Readings) -> bytes:
+        """Returns the digest of an event."""
+        return self.of(_encode(event, kind, readings))
+
+    def of(self, encoded: bytes) -> bytes:
+        """Returns the digest of an event whose words have been encoded."""
+        hashed = self._state.copy()
+        hashed.update(encoded)
         return hashed.digest()
 
-    return digest
+
+class EncodedPart(NamedTuple):
+    """What one part of a touchpoint adds to its payload, encoded: the same for every touchpoint that has that part."""
+
+    text: str
+    """Its texts, a separator before each; empty if it has none."""
+    breaks: int
+    """Separators in it."""
+    numbers: str
+    """What is no text."""
+
+
+def encode_touch(event: EventLike, readings: Readings) -> EncodedPart:
+    """Encodes the part `touchpoint` of an event that has nothing else."""
+    chunks, breaks = _chunks(readings)
+    numbers = _numbers(event, "touchpoint", readings)
+    return EncodedPart("".join([f"\0{chunk}" for chunk in chunks]), breaks, numbers.removeprefix("0"))
+
+
+def encode_visit(
+    touch: EncodedPart, session_id: str, visitor_id: str, context: tuple[str, ...], observed_by: int
+) -> bytes | None:
+    """Encodes a touchpoint of a visitor as `PayloadDigester` does; `None` where a text holds a separator.
+
+    Args:
+        touch: Its part `touchpoint`.
+        session_id: Empty if there is none.
+        visitor_id: The only identifier.
+        context: The texts of its context, in the order of `texts.CONTEXT`.
+        observed_by: Of its context.
+    """
+    session = f"\0\0{session_id}" if session_id else ""
+    breaks = touch.breaks + _VISIT_BREAKS + (2 if session_id else 0)
+    said = "\0".join(context)
+    text = (
+        f"touchpoint|0|0{session}{touch.text}\0identifiers\0\0{visitor_id}\0\0\0\0\0context\0{said}"
+        f"\0{observed_by}{touch.numbers}"
+    )
+    return text.encode() if text.count("\0") == breaks else None
+
+
+_VISIT_BREAKS: Final = len(IDENTIFIERS.names) + len(CONTEXT.names) + 3
+"""Separators of a visit's identifiers and context, and before its numbers."""
 
 
 def content_digester(key: bytes) -> Digester:
@@ -73,14 +121,8 @@ def content_digester(key: bytes) -> Digester:
 
 def _encode(event: EventLike, kind: str | None, readings: Readings) -> bytes:
     """Writes what an event says, injectively; what is unset and what is empty are one."""
-    chunks = [f"{kind}|{event.origin}|{event.traffic}"]
-    breaks = 0
-    for group, (values, joined) in readings.items():
-        if len(joined) >= len(values) and group is not HUMAN_CHECK:  # more than its separators
-            chunks.append(group.path)
-            chunks.append(joined)
-            breaks += len(values) + 1
-    chunks.append(_numbers(event, kind, readings))
+    chunks, breaks = _chunks(readings)
+    chunks = [f"{kind}|{event.origin}|{event.traffic}", *chunks, _numbers(event, kind, readings)]
     text = "\0".join(chunks)
     if text.count("\0") != breaks + 1:
         # A text holds the separator. Otherwise it is unambiguous: each group has a fixed number of texts.
@@ -88,6 +130,18 @@ def _encode(event: EventLike, kind: str | None, readings: Readings) -> bytes:
         text = "\0\0" + encode_parts(chunks[0], chunks[-1], *said).decode()
     collections = _collections(event, kind, readings)
     return b"\0".join((text.encode(), *collections)) if collections else text.encode()
+
+
+def _chunks(readings: Readings) -> tuple[list[str], int]:
+    """Returns the texts that are set, each group's after its path, and how many separators they bring."""
+    chunks: list[str] = []
+    breaks = 0
+    for group, (values, joined) in readings.items():
+        if len(joined) >= len(values) and group is not HUMAN_CHECK:  # more than its separators
+            chunks.append(group.path)
+            chunks.append(joined)
+            breaks += len(values) + 1
+    return chunks, breaks
 
 
 def _numbers(event: EventLike, kind: str | None, readings: Readings) -> str:

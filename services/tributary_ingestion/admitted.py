@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, ChannelEvidence, ClickId, Visitor
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import channel
@@ -46,9 +48,9 @@ def join(
     body = event.SerializeToString()
     if evidence is None:
         return b"".join((_EVENT_TAG, varint(len(body)), body, learned))
-    written = _evidence_bytes(evidence)
+    written = write_evidence(evidence)
     if click_ids:
-        written += _write_click_ids(event, click_ids)
+        written += write_click_ids(click_ids, _click_time(event).SerializeToString())
     return b"".join((_EVENT_TAG, varint(len(body)), body, learned, _EVIDENCE_TAG, varint(len(written)), written))
 
 
@@ -92,18 +94,19 @@ _evidence_kept: dict[int, tuple[channel.ChannelEvidence, bytes]] = {}
 """By the evidence's identity: touchpoints alike share one object, and comparing two costs more than writing one."""
 
 
-def _evidence_bytes(evidence: channel.ChannelEvidence) -> bytes:
+def write_evidence(evidence: channel.ChannelEvidence) -> bytes:
+    """Writes evidence without click ids: touchpoints alike share it."""
     kept = _evidence_kept.get(id(evidence))
     if kept is not None and kept[0] is evidence:
         return kept[1]
     if len(_evidence_kept) >= _EVIDENCE_KEPT:
         _evidence_kept.clear()
-    written = _write_evidence(evidence)
+    written = _write(evidence)
     _evidence_kept[id(evidence)] = evidence, written
     return written
 
 
-def _write_evidence(evidence: channel.ChannelEvidence) -> bytes:
+def _write(evidence: channel.ChannelEvidence) -> bytes:
     """Writes evidence without click ids: touchpoints alike share it."""
     return ChannelEvidence(
         channel=evidence.channel,
@@ -122,12 +125,14 @@ def _write_evidence(evidence: channel.ChannelEvidence) -> bytes:
     ).SerializeToString()
 
 
-def _write_click_ids(event: Event, click_ids: Mapping[str, str]) -> bytes:
-    """Writes click ids; one without a time of its own was clicked when the event happened."""
-    own = event.click_ids if event.HasField("click_ids") else None
-    click_time = own.click_time if own is not None and own.HasField("click_time") else event.event_time
-    moment = click_time.SerializeToString()
-    ending = _CLICK_TIME_TAG + varint(len(moment)) + moment
+def write_click_ids(click_ids: Mapping[str, str], click_time: bytes) -> bytes:
+    """Writes the click ids of evidence.
+
+    Args:
+        click_ids: Family to value.
+        click_time: When they were clicked, a serialised `Timestamp`.
+    """
+    ending = _CLICK_TIME_TAG + varint(len(click_time)) + click_time
     written = b""
     for family, value in click_ids.items():
         if family != "kx":  # an e-mail address in disguise
@@ -135,6 +140,12 @@ def _write_click_ids(event: Event, click_ids: Mapping[str, str]) -> bytes:
             click = b"".join((_beginning(family), varint(len(text)), text, ending))
             written += _CLICK_ID_TAG + varint(len(click)) + click
     return written
+
+
+def _click_time(event: Event) -> Timestamp:
+    """Returns when the ids were clicked: without a time of their own when the event happened."""
+    own = event.click_ids if event.HasField("click_ids") else None
+    return own.click_time if own is not None and own.HasField("click_time") else event.event_time
 
 
 @lru_cache(64)

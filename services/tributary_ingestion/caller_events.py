@@ -6,7 +6,7 @@ The one rule: callers with the same credential, lane and trace are one to dedup 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
 from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
@@ -15,7 +15,7 @@ from tributary_domain import claim_records
 from tributary_domain.channel import CHANNEL_RULES_VERSION
 from tributary_domain.claim_records import CLAIM_RECORD, NO_ORDER, order_part, payload_mark
 from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
-from tributary_ingestion.intake import Packed
+from tributary_ingestion.packed import Packed
 from tributary_storage.codec.framing import length_tag, varint
 
 _EVENT_TAG: Final = length_tag(admitted_events_pb2.Admission.EVENTS_FIELD_NUMBER)
@@ -57,15 +57,15 @@ class CallerEvents(NamedTuple):
 
 def pack(sender: Sender, receive_micros: int, packed: Sequence[Packed]) -> CallerEvents:
     """Packs the events of one call, in order."""
-    claims, events = [], []
-    record = CLAIM_RECORD.pack
+    claims: list[bytes] = []
+    events: list[bytes] = []
+    record, marks = CLAIM_RECORD.pack, partial(payload_mark, PAYLOAD_DIGEST_VERSION)
     for one in packed:
         admitted, key = one.admitted, one.key
         head = _EVENT_TAG + varint(len(admitted))
-        events.append(head)
-        events.append(admitted)
+        events += head, admitted
         order = order_part(key.order_digest, one.source_rank, key.value_digest) if key.order_digest else NO_ORDER
-        mark = payload_mark(PAYLOAD_DIGEST_VERSION, one.payload_digest)
+        mark = marks(one.payload_digest)
         claims.append(record(one.event_digest, mark, _DECISIONS[one.verdict], len(head) + len(admitted), order))
     return CallerEvents(sender, receive_micros, len(packed), b"".join(claims), b"".join(events))
 

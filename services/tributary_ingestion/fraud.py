@@ -16,7 +16,7 @@ from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED, VERDICT_QUARANTINED
 from tributary_domain.human_check import Checked, HumanVerdict
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_ingestion.human_checks import HumanChecks
-from tributary_ingestion.intake import Packed
+from tributary_ingestion.packed import Packed
 from tributary_ingestion.reasons import to_messages
 from tributary_ingestion.workspace_rules import WorkspaceRules
 from tributary_runtime import metrics

@@ -4,8 +4,8 @@ This is the hot path: it runs for every event, so it reads few fields, each once
 The one rule: nothing here waits. What an event means is decided by the domain; whether it exists, by dedup.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1 import verdict_pb2
@@ -19,9 +19,8 @@ from tributary_domain.bots import (
     is_persons_own,
     judge_user_agent,
 )
-from tributary_domain.business_keys import NO_KEY, BusinessKey, business_key, has_business_key
+from tributary_domain.business_keys import NO_KEY, business_key, has_business_key
 from tributary_domain.channel import VISIT, Touch, click_ids_of
-from tributary_domain.conversion import SourceRank
 from tributary_domain.event_times import MICROS, clock_correction, read_micros
 from tributary_domain.human_check import PROVIDERS
 from tributary_domain.identifiers import Identity
@@ -33,11 +32,14 @@ from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_domain.velocity import Count
 from tributary_ingestion.admitted import join, write_learned
 from tributary_ingestion.human_checks import TOKEN_LIFE_MICROS, Token
-from tributary_ingestion.match_keys import PlainMatchKeys, match_keys_of
+from tributary_ingestion.match_keys import match_keys_of
+from tributary_ingestion.packed import BACKEND_RANK, FRONT_RANK, UTM_IGNORED, Packed
 from tributary_ingestion.reasons import to_messages
 from tributary_ingestion.redaction import redact, redacted_url
 from tributary_ingestion.sealing import refused_rest, strip
+from tributary_ingestion.sliced import SlicedEvent, whole_event
 from tributary_ingestion.touches import set_click_ids, touch_of
+from tributary_ingestion.visits import Visits
 from tributary_ingestion.workspace_rules import WorkspaceRules
 
 _ACCEPTED: Final = verdict_pb2.VERDICT_ACCEPTED
@@ -46,7 +48,6 @@ _REJECTED: Final = verdict_pb2.VERDICT_REJECTED
 _NEVER_COUNTED: Final = frozenset({TRAFFIC_INTERNAL, TRAFFIC_TEST})
 _VERSION_BYTE: Final = bytes([PAYLOAD_DIGEST_VERSION])
 _NO_CONTEXT: Final[texts.Reading] = (("",) * 7, "")
-FRONT_RANK, BACKEND_RANK = int(SourceRank.FRONT), int(SourceRank.BACKEND)
 _NO_CLICKS: Final[Mapping[str, str]] = {}
 SEALED: Final = texts.Personal.SEALED
 _WITH_COLLECTIONS: Final = frozenset({"conversion", "adjustment"})
@@ -77,48 +78,35 @@ _ADDRESS_LISTED: Final = Reason(
 _ADDRESS_UNREADABLE: Final = Reason(
     ReasonCode.ADDRESS_UNREADABLE, "context.client_ip", "This is no IPv4 or IPv6 address, without a port; ignored."
 )
-_UTM_IGNORED: Final = Reason(
-    ReasonCode.UTM_ON_OWN_SITE,
-    "context.page_url",
-    "Campaign parameters on a link inside the own site were ignored: they would hide where the visitor came from.",
-)
 
 
-class Packed(NamedTuple):
-    """An event that dedup can decide on."""
-
-    event_id: str
-    """As sent or derived."""
-    verdict: verdict_pb2.Verdict.ValueType
-    """ACCEPTED, QUARANTINED or REJECTED, as far as the door can say."""
-    reasons: list[Reason]
-    """Why, and warnings; those that decided come first."""
-    event_digest: bytes
-    """What is claimed; of a derived id where the caller's cannot be used."""
-    payload_digest: bytes
-    key: BusinessKey
-    """What else is claimed, and the conversion the event is of."""
-    source_rank: int
-    admitted: bytes
-    """A serialised `AdmittedEvent`, without its sealed match keys."""
-    match_keys: PlainMatchKeys | None = None
-    """What is still to be sealed."""
-    counts: Sequence[Count] = ()
-    """Senders of a conversion that are still to be held against their limits."""
-    token: Token | None = None
-    """A human-check token that is still to be verified."""
-
-
-def take_all(events: Iterable[Event], rules: WorkspaceRules, receive_micros: int, *, backfill: bool) -> list[Packed]:
+def take_all(
+    events: Sequence[Event | SlicedEvent],
+    rules: WorkspaceRules,
+    receive_micros: int,
+    *,
+    backfill: bool,
+    visits: Visits | None = None,
+) -> list[Packed]:
     """Packs the events of one call, in order.
 
     Args:
-        events: As sent. Ours from now on: they are changed.
+        events: As sent, all of them whole or all sliced. Ours from now on: they are changed.
         rules: Of the caller's workspace.
         receive_micros: When the call came.
         backfill: Whether the accept window is lifted.
+        visits: Packs what is usual among sliced events.
+
+    Raises:
+        DecodeError: A part of a sliced event is malformed.
     """
-    return [take(event, rules, receive_micros, backfill=backfill) for event in events]
+    if visits is None or backfill or isinstance(events[0], Event):
+        return [take(whole_event(event), rules, receive_micros, backfill=backfill) for event in events]
+    quick = visits.take
+    return [
+        quick(event, receive_micros) or take(whole_event(event), rules, receive_micros, backfill=False)
+        for event in events
+    ]
 
 
 def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: bool) -> Packed:
@@ -171,7 +159,7 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
         touch = touch_of(event, readings, page, referrer)
         evidence = rules.channels.classify(touch)
         if evidence.utm_ignored:
-            warnings.append(_UTM_IGNORED)
+            warnings.append(UTM_IGNORED)
     if correction:
         warnings.append(_CORRECTED)
 

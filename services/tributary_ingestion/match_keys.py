@@ -7,7 +7,7 @@ and nobody would know.
 
 import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
@@ -17,14 +17,15 @@ from tributary_domain import texts
 from tributary_domain.sealing import KEY_BYTES, NONCE_BYTES, DataKey, SealError, key_name, wrap
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import PreconditionError
-from tributary_storage.codec.framing import varint
+from tributary_storage.codec.framing import length_tag, varint
 
 if TYPE_CHECKING:  # intake makes what is sealed here
-    from tributary_ingestion.intake import Packed
+    from tributary_ingestion.packed import Packed
     from tributary_ingestion.workspace_rules import WorkspaceRules
     from tributary_storage.redis.data_keys import DataKeys
 
-_TAG: Final = bytes((AdmittedEvent.SEALED_MATCH_KEYS_FIELD_NUMBER << 3 | 2,))
+_TAG: Final = length_tag(AdmittedEvent.SEALED_MATCH_KEYS_FIELD_NUMBER)
+_IDENTIFIERS_TAG: Final = length_tag(MatchKeys.IDENTIFIERS_FIELD_NUMBER)
 _TELLING: Final = frozenset(("customer_id", "email", "email_sha256", "phone", "phone_sha256"))
 _TELLING_AT: Final = tuple(at for at, name in enumerate(texts.IDENTIFIERS.names) if name in _TELLING)
 
@@ -68,6 +69,26 @@ def match_keys_of(event: Event, readings: texts.Readings, workspace: str, identi
         keys.identifiers.CopyFrom(event.identifiers)
         keys.identifiers.DiscardUnknownFields()
     return PlainMatchKeys(key_name(workspace, identity_token), keys.SerializeToString())
+
+
+def match_keys_of_visit(
+    client_ip: str, user_agent: str, observed_by: int, identifiers: bytes, name: bytes
+) -> PlainMatchKeys | None:
+    """Returns what `match_keys_of` does for a touchpoint of a visitor.
+
+    Args:
+        client_ip: Of its context.
+        user_agent: Of its context.
+        observed_by: Of its context.
+        identifiers: Its serialised `Identifiers`: nothing but a visitor id.
+        name: Of the data key.
+    """
+    if observed_by == OBSERVER_BACKEND or not (client_ip or user_agent):
+        return None
+    observer: Any = observed_by or OBSERVER_BROWSER
+    keys = MatchKeys(client_ip=client_ip, user_agent=user_agent, observed_by=observer)
+    plain = b"".join((_IDENTIFIERS_TAG, varint(len(identifiers)), identifiers, keys.SerializeToString()))
+    return PlainMatchKeys(name, plain)
 
 
 class Sealing:

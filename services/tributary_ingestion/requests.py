@@ -5,6 +5,8 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
+from tributary_ingestion import sliced
+from tributary_ingestion.sliced import Request as Sliced
 from tributary_runtime.errors import FieldViolation, InvalidRequestError
 
 _Request = TypeVar("_Request", bound=Message)
@@ -19,8 +21,25 @@ def parse(kind: type[_Request], body: bytes) -> _Request:
     try:
         return kind.FromString(body)
     except DecodeError as error:
-        message = f"The request is no {kind.DESCRIPTOR.name}: not protobuf, or a text that is not UTF-8."
-        raise InvalidRequestError(message, reason="REQUEST_MALFORMED") from error
+        raise malformed(kind.DESCRIPTOR.name) from error
+
+
+def parse_sliced(kind: type[Sliced], body: bytes) -> Sliced:
+    """Returns a request whose events may be sliced, see `sliced.parse`.
+
+    Raises:
+        InvalidRequestError: The bytes are none.
+    """
+    try:
+        return sliced.parse(kind, body)
+    except DecodeError as error:
+        raise malformed(kind.DESCRIPTOR.name) from error
+
+
+def malformed(kind: str) -> InvalidRequestError:
+    """Returns the error for bytes that are no request of a kind, or of which a part is malformed."""
+    message = f"The request is no {kind}: not protobuf, or a text that is not UTF-8."
+    return InvalidRequestError(message, reason="REQUEST_MALFORMED")
 
 
 def check_count(found: Sized, field: str, most: int, *, least: int = 1) -> None:

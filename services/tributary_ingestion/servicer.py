@@ -18,11 +18,13 @@ from tributary_ingestion.caller_events import Sender, pack
 from tributary_ingestion.fraud import Fraud
 from tributary_ingestion.import_methods import ImportMethods
 from tributary_ingestion.match_keys import Sealing
+from tributary_ingestion.packed import Packed
 from tributary_ingestion.quotas import Quotas
-from tributary_ingestion.requests import parse
+from tributary_ingestion.requests import malformed, parse_sliced
 from tributary_ingestion.turns import Turns
 from tributary_ingestion.verdicts import Answers
-from tributary_ingestion.workspace_rules import RulesBook
+from tributary_ingestion.visits import VisitBook
+from tributary_ingestion.workspace_rules import RulesBook, WorkspaceRules
 from tributary_runtime.authentication import current_caller
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import FieldViolation, InvalidRequestError, TributaryError
@@ -83,6 +85,7 @@ class IngestionServicer:
         self._imports = imports
         self._clock = clock
         self._streams = BatchStreams(stream_limits)
+        self._visits = VisitBook()
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers with the server.
@@ -104,7 +107,7 @@ class IngestionServicer:
     async def ingest_events(self, body: bytes, context: Any) -> bytes:
         """Takes 1-1000 events and answers a verdict for each, as a serialised `IngestEventsResponse`."""
         receive_micros = self._clock.unix_micros()
-        request = parse(IngestEventsRequest, body)
+        request = parse_sliced(IngestEventsRequest, body)
         answers = await self._take(request, receive_micros, context.time_remaining())
         return answers.field(IngestEventsResponse.VERDICTS_FIELD_NUMBER)
 
@@ -115,7 +118,7 @@ class IngestionServicer:
     async def _answer(self, body: bytes) -> bytes:
         """Returns the answer to one batch of a stream, as a serialised `StreamEventsResponse`."""
         receive_micros = self._clock.unix_micros()
-        request = parse(StreamEventsRequest, body)  # what is none has no number either: this ends the stream
+        request = parse_sliced(StreamEventsRequest, body)  # what is none has no number either: this ends the stream
         number = request.batch_number
         answer = await current_parts().handle(
             lambda: self._take(request, receive_micros, None), request.traceparent, batch=number
@@ -138,9 +141,7 @@ class IngestionServicer:
             self._quotas.check_room(caller.workspace_id)
         rules = self._rules.of(caller.workspace_id)
         async with self._turns.turn(caller.workspace_id, len(request.events)) as turn:
-            packed: Sequence[intake.Packed] = intake.take_all(
-                request.events, rules, receive_micros, backfill=request.backfill
-            )
+            packed = self._pack(request, rules, receive_micros)
             if request.validate_only:
                 answers = verdicts.validated(packed)
             else:
@@ -156,11 +157,19 @@ class IngestionServicer:
         verdicts.tell(answers)
         return answers
 
+    def _pack(self, request: _Batch, rules: WorkspaceRules, receive_micros: int) -> Sequence[Packed]:
+        try:
+            return intake.take_all(
+                request.events, rules, receive_micros, backfill=request.backfill, visits=self._visits.of(rules)
+            )
+        except DecodeError as error:  # of a part that was not looked at before
+            raise malformed(request.DESCRIPTOR.name) from error
+
 
 def _check(request: _Batch) -> None:
     if not 1 <= len(request.events) <= MAX_EVENTS:
         description = f"Send 1 to {MAX_EVENTS} events at a time."
         raise InvalidRequestError(description, [FieldViolation("events", description, "EVENTS_OUT_OF_RANGE")])
-    if isinstance(request, StreamEventsRequest) and request.batch_number < 1:
+    if getattr(request, "batch_number", 1) < 1:
         description = "Number your batches from 1."
         raise InvalidRequestError(description, [FieldViolation("batch_number", description, "BATCH_NUMBER_MISSING")])

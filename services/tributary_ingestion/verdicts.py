@@ -18,7 +18,7 @@ from tributary.event.v1.verdict_pb2 import EventVerdict
 from tributary_domain.claim_records import OUTCOME_RECORD
 from tributary_domain.reasons import Reason
 from tributary_ingestion.admission import Outcomes
-from tributary_ingestion.intake import Packed
+from tributary_ingestion.packed import Packed
 from tributary_ingestion.reasons import dedup_reason, to_messages
 from tributary_runtime import metrics
 from tributary_storage.codec.framing import length_tag, varint

@@ -17,7 +17,7 @@ from tributary_domain.event_times import MICROS, AcceptWindow
 from tributary_domain.human_check import ENDPOINTS, Provider
 from tributary_domain.identifiers import Identification
 from tributary_domain.ids import REDACTED_PREFIX, event_digester
-from tributary_domain.payloads import Digester, content_digester, payload_digester
+from tributary_domain.payloads import Digester, PayloadDigester, content_digester
 from tributary_domain.validation import Expectations
 from tributary_domain.velocity import VelocityRules
 from tributary_ingestion.human_checks import Verifier
@@ -43,7 +43,7 @@ class WorkspaceRules:
     expected: Expectations
     event_digest: Callable[[str], bytes]
     """Event id -> what is claimed."""
-    payload_digest: Digester
+    payload_digest: PayloadDigester
     content_digest: Digester
     wrapping_keys: tuple[bytes, ...]
     """The first wraps the data keys that seal match keys, all unwrap them; empty: none are kept."""
@@ -117,7 +117,7 @@ def compile_rules(workspace: Workspace, addresses: AddressBook = NO_ADDRESSES) -
             frozenset(kind.value for kind in workspace.session_id_required),
         ),
         event_digester(workspace.id),
-        payload_digester(_key(pepper, b"trb payload key")),
+        PayloadDigester(_key(pepper, b"trb payload key")),
         content_digester(_key(pepper, b"trb content key")),
         workspace.wrapping_keys,
         workspace.retention.match_key_days * 86_400,

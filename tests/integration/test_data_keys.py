@@ -16,8 +16,9 @@ from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain.sealing import DataKey, SealError, key_name, name_of
-from tributary_ingestion.intake import Packed, take_all
+from tributary_ingestion.intake import take_all
 from tributary_ingestion.match_keys import Sealing
+from tributary_ingestion.packed import Packed
 from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError

@@ -19,7 +19,8 @@ from tributary.event.v1.event_pb2 import Event
 from tributary_domain.human_check import Checked, HumanVerdict, Provider
 from tributary_ingestion.fraud import Fraud
 from tributary_ingestion.human_checks import HumanChecks, Token, Verifier
-from tributary_ingestion.intake import Packed, take_all
+from tributary_ingestion.intake import take_all
+from tributary_ingestion.packed import Packed
 from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.workspaces import Workspace

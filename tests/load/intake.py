@@ -23,10 +23,11 @@ from tributary.dedup.v1 import dedup_service_pb2
 from tributary.event.v1 import verdict_pb2
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest, IngestEventsResponse
 from tributary_domain.claim_records import OUTCOME_RECORD
-from tributary_ingestion import caller_events, intake, verdicts
+from tributary_ingestion import caller_events, intake, sliced, verdicts
 from tributary_ingestion.admission import Outcomes
 from tributary_ingestion.caller_events import Sender
-from tributary_ingestion.intake import Packed
+from tributary_ingestion.packed import Packed
+from tributary_ingestion.visits import Visits
 from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
 from tributary_runtime.workspaces import Workspace
 
@@ -64,6 +65,7 @@ class Stages:
 
     def __init__(self) -> None:
         self.rules = rules()
+        self.visits = Visits(self.rules)
 
     def floor(self, body: bytes) -> None:
         """Parses a request and writes it again."""
@@ -71,7 +73,8 @@ class Stages:
 
     def take(self, body: bytes) -> list[Packed]:
         """Parses and packs."""
-        return intake.take_all(IngestEventsRequest.FromString(body).events, self.rules, NOW, backfill=False)
+        events = sliced.parse(IngestEventsRequest, body).events
+        return intake.take_all(events, self.rules, NOW, backfill=False, visits=self.visits)
 
     def whole(self, body: bytes) -> bytes:
         """Parses, packs, asks, answers; the wire is left out."""

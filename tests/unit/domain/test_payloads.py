@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tributary.event.v1.event_pb2 import Event
-from tributary_domain.payloads import content_digester, payload_digester
+from tributary_domain.payloads import PayloadDigester, content_digester
 from tributary_domain.texts import read_texts
 
 KEY = b"k" * 32
@@ -16,7 +16,7 @@ KEY = b"k" * 32
 
 def payload(event: Event) -> bytes:
     kind = event.WhichOneof("kind")
-    return payload_digester(KEY)(event, kind, read_texts(event, kind))
+    return PayloadDigester(KEY)(event, kind, read_texts(event, kind))
 
 
 def content(event: Event) -> bytes:
@@ -128,4 +128,4 @@ def test_an_event_without_id_is_another_a_moment_later() -> None:
 def test_another_key_is_another_digest() -> None:
     event = an_order()
     readings = read_texts(event, "conversion")
-    assert payload_digester(b"x" * 32)(event, "conversion", readings) != payload(event)
+    assert PayloadDigester(b"x" * 32)(event, "conversion", readings) != payload(event)

@@ -9,7 +9,7 @@ from tributary_domain.business_keys import NO_KEY, BusinessKey
 from tributary_domain.channel import CHANNEL_RULES_VERSION
 from tributary_domain.claim_records import CLAIM_RECORD, NO_ORDER, payload_mark, read_order
 from tributary_ingestion.caller_events import Sender, merge, pack
-from tributary_ingestion.intake import Packed
+from tributary_ingestion.packed import Packed
 
 NOW = 1_795_000_000_000_000
 SHOP = Sender("shop", "key-1", backfill=False, traceparent="")

@@ -16,7 +16,8 @@ from tributary_domain.ids import conversion_id, event_digest, order_digest
 from tributary_domain.texts import read_texts
 from tributary_domain.urls import read_referrer, read_url
 from tributary_ingestion.admitted import join
-from tributary_ingestion.intake import Packed, take, take_all
+from tributary_ingestion.intake import take, take_all
+from tributary_ingestion.packed import Packed
 from tributary_ingestion.touches import touch_of
 from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
 from tributary_runtime.workspaces import Workspace

@@ -13,7 +13,7 @@ from tributary_domain.claim_records import OUTCOME_RECORD
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_ingestion import verdicts
 from tributary_ingestion.admission import Outcomes
-from tributary_ingestion.intake import Packed
+from tributary_ingestion.packed import Packed
 from tributary_ingestion.reasons import dedup_reason, to_messages
 
 ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
