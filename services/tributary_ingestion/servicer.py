@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from tributary.common.v1.status_pb2 import Status
 from tributary.ingestion.v1.ingestion_service_pb2 import (

@@ -107,6 +107,25 @@ def retried(door: Door, event: Event) -> int | None:
         return None
 
 
+@pytest.mark.parametrize("part", ["touchpoint", "identifiers", "properties"])
+def test_a_text_that_is_not_utf_8_makes_the_bytes_no_request_wherever_it_is(door: Door, part: str) -> None:
+    event = a_visit()
+    event.touchpoint.title = event.identifiers.customer_id = "XXXX"
+    event.properties["name"] = "YYYY"
+    body = IngestEventsRequest(events=[a_visit(), event]).SerializeToString()
+    if part != "properties":
+        first, second, third = body.split(b"XXXX")
+        body = b"".join((first, b"\xff" * 4 if part == "touchpoint" else b"XXXX", second))
+        body += (b"\xff" * 4 if part == "identifiers" else b"XXXX") + third
+    else:
+        body = body.replace(b"YYYY", b"\xff" * 4)
+    code, status = refused(door, body, door.keys["shop"])
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    info = error_details_pb2.ErrorInfo()
+    assert any(detail.Unpack(info) for detail in status.details)
+    assert info.reason == "REQUEST_MALFORMED"
+
+
 def test_an_event_is_accepted_and_sent_again_it_is_a_duplicate_of_the_first(door: Door) -> None:
     event = a_visit()
     first, second = door.send(event)[0], door.send(event)[0]
