@@ -5,11 +5,13 @@ specific happens here (what Google or Meta hash is theirs): these values only ma
 """
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 
 import phonenumbers
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _HEX_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _ONLY_ZEROS_OR_DASHES = re.compile(r"[0\-]+")
 
@@ -38,7 +40,7 @@ def is_blocked(value: str, blocked: frozenset[str] = frozenset()) -> bool:
     (True, True, True, False)
     """
     bare = value.strip(" \t\r\n\"'").lower()
-    if not bare or bare in _BLOCKED or bare in blocked:
+    if not bare or bare in _BLOCKED or (blocked and bare in blocked):
         return True
     return bare[0] in "0-" and _ONLY_ZEROS_OR_DASHES.fullmatch(bare) is not None
 
@@ -70,6 +72,8 @@ def normalize_phone(value: str, default_region: str | None) -> str | None:
     >>> normalize_phone("0171 2345678", "DE"), normalize_phone("+49 (171) 2345678", None)
     ('+491712345678', '+491712345678')
     """
+    if _E164.fullmatch(value) and _is_as_written(value):
+        return value
     try:
         number = phonenumbers.parse(value, default_region)
     except phonenumbers.NumberParseException:
@@ -78,6 +82,38 @@ def normalize_phone(value: str, default_region: str | None) -> str | None:
     if len(e164) <= _SHORTEST_NUMBER or not phonenumbers.is_possible_number(number):
         return None
     return e164
+
+
+def _is_as_written(e164: str) -> bool:
+    """Tells whether the library would return just this number: nothing to strip, and of a length its country has.
+
+    Most callers send numbers in E.164; the library takes 50 microseconds over one, this one.
+    """
+    for digits in (1, 2, 3):
+        country = _numbers_of(int(e164[1 : 1 + digits]))
+        if country is not None:
+            prefix, lengths = country
+            national = e164[1 + digits :]
+            return (
+                len(e164) > _SHORTEST_NUMBER
+                and len(national) in lengths
+                and national[0] != "0"
+                and (prefix is None or prefix.match(national) is None)
+            )
+    return False
+
+
+@lru_cache(1_000)
+def _numbers_of(country_code: int) -> tuple[re.Pattern[str] | None, frozenset[int]] | None:
+    """Returns (what a national number is stripped of, the lengths it may have); `None` if it is no country's code."""
+    region = phonenumbers.region_code_for_country_code(country_code)
+    if country_code not in phonenumbers.COUNTRY_CODE_TO_REGION_CODE or region == "001":  # of the whole world: rare
+        return None
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    if metadata is None or metadata.general_desc is None:
+        return None
+    prefix = metadata.national_prefix_for_parsing
+    return re.compile(prefix) if prefix else None, frozenset(metadata.general_desc.possible_length)
 
 
 def read_sha256(value: str) -> bytes | None:

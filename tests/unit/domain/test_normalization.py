@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from pathlib import Path
 
+import phonenumbers
 import pytest
 
 from tributary.event.v1.identifiers_pb2 import Identifiers
@@ -123,3 +125,25 @@ def test_what_names_nobody_is_ignored_with_a_warning(fields: dict[str, str], cod
 def test_a_malformed_hash_is_rejected() -> None:
     assert read_sha256("xyz") is None
     assert [reason.code for reason in identify(email_sha256="xyz").rejections] == [ReasonCode.HASH_MALFORMED]
+
+
+def by_the_library(number: str) -> str | None:
+    try:
+        parsed = phonenumbers.parse(number, "DE")
+    except phonenumbers.NumberParseException:
+        return None
+    e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+    return e164 if len(e164) > 7 and phonenumbers.is_possible_number(parsed) else None
+
+
+def test_a_number_that_is_e164_already_is_read_as_the_library_reads_it() -> None:
+    rng = random.Random(7)
+    codes = sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+    as_written = 0
+    for number in range(4_000):
+        code = rng.choice(codes) if number % 3 else rng.randrange(1, 1_000)
+        text = f"+{code}" + "".join(rng.choices("0123456789", k=rng.randrange(2, 13)))
+        found = normalize_phone(text, "DE")
+        assert found == by_the_library(text), text
+        as_written += found == text
+    assert as_written > 500
