@@ -3,6 +3,7 @@
 The one rule: zero or more everywhere; money that goes back is an adjustment, and says so by its reason.
 """
 
+from operator import attrgetter, gt
 from typing import Any, Final
 
 from tributary_domain.event_shape import EventLike
@@ -17,6 +18,9 @@ MAX_QUANTITY: Final = 10**9
 
 ITEM_TEXTS: Final = (("item_id", 128), ("name", 256), ("category", 256), ("brand", 128))
 """Text of an item -> its most characters."""
+
+_ITEM_LIMITS: Final = tuple(limit for _, limit in ITEM_TEXTS)
+_read_item = attrgetter(*(name for name, _ in ITEM_TEXTS), "quantity", "price_micros")
 
 _AMOUNTS: Final = ("goods", "discount", "tax", "shipping", "fees", "gift_card", "cost_of_goods")
 
@@ -46,6 +50,14 @@ def check_items(items: Any, field: str, found: list[Reason]) -> None:
     if len(items) > MAX_ITEMS:
         found.append(Reason(ReasonCode.FIELD_TOO_LONG, field, f"More than {MAX_ITEMS}."))
     for position, item in enumerate(items[:MAX_ITEMS]):
+        *said, quantity, price = _read_item(item)
+        if (
+            said[0]
+            and not any(map(gt, map(len, said), _ITEM_LIMITS))
+            and 0 <= quantity <= MAX_QUANTITY
+            and 0 <= price <= MAX_AMOUNT_MICROS
+        ):
+            continue
         path = f"{field}[{position}]"
         if not item.item_id:
             found.append(Reason(ReasonCode.FIELD_MISSING, f"{path}.item_id", "Name the product."))

@@ -26,6 +26,7 @@ _consent_states = attrgetter(
     "ad_storage", "analytics_storage", "ad_user_data", "ad_personalization", "sale_or_sharing", "gpc"
 )
 """Five numbers and a truth value, written as Python does: (1, 1, 0, 0, 0, False)."""
+_read_item = attrgetter("item_id", "name", "category", "brand", "quantity")
 _AMOUNTS = ("goods", "discount", "tax", "shipping", "fees", "gift_card", "cost_of_goods")
 
 Digester = Callable[[EventLike, str | None, Readings], bytes]
@@ -218,5 +219,11 @@ def _mapped(name: str, values: Any) -> bytes:
 
 
 def _item(item: Any) -> bytes:
+    """Writes a line of an order, as `encode_parts` does; an order has many."""
+    item_id, name, category, brand, number = _read_item(item)
+    quantity = str(number)
     price = str(item.price_micros) if item.HasField("price_micros") else ""
-    return encode_parts("item", item.item_id, item.name, item.category, item.brand, str(item.quantity), price)
+    return (
+        f"4:item{len(item_id)}:{item_id}{len(name)}:{name}{len(category)}:{category}{len(brand)}:{brand}"
+        f"{len(quantity)}:{quantity}{len(price)}:{price}"
+    ).encode()

@@ -5,7 +5,7 @@ each click id that is unique to one click. The one rule: what is counted is the 
 A retry, or the same order from browser and backend, counts once.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -93,35 +93,18 @@ class VelocityRules:
             click_ids: Family to value.
         """
         limits = self._by_name.get(name, self._default)
-        member = member[:MEMBER_BYTES]
-        found: list[Count] = []
+        senders: list[tuple[str, Limit, Reason]] = []
         if limits.identifier.at_most:
-            counter = self._counters(name, "identifier")
-            found.extend(
-                Count(counter(token), member, limits.identifier, happened_millis, OF_IDENTIFIER) for token in tokens
-            )
+            senders += [(token, limits.identifier, OF_IDENTIFIER) for token in tokens]
         if address_token and limits.address.at_most:
-            found.append(
-                Count(
-                    self._counters(name, "address")(address_token), member, limits.address, happened_millis, OF_ADDRESS
-                )
-            )
+            senders.append((f"address:{address_token}", limits.address, OF_ADDRESS))
         if click_ids and limits.click_id.at_most:
-            counter = self._counters(name, "click")
-            found.extend(
-                Count(counter(f"{family}:{value}"), member, limits.click_id, happened_millis, OF_CLICK_ID)
-                for family, value in click_ids.items()
-                if family in UNIQUE_CLICK_IDS
-            )
+            for family in UNIQUE_CLICK_IDS & click_ids.keys():
+                senders.append((f"click:{family}:{click_ids[family]}", limits.click_id, OF_CLICK_ID))
+        member, named = member[:MEMBER_BYTES], f"{len(name)}:{name}"
+        found: list[Count] = []
+        for sender, limit, reason in senders:
+            state = self._state.copy()
+            state.update(f"{named}{sender}".encode())
+            found.append(Count(state.digest(), member, limit, happened_millis, reason))
         return found
-
-    def _counters(self, name: str, kind: str) -> Callable[[str], bytes]:
-        state = self._state.copy()
-        state.update(f"{len(name)}:{name}{kind}:".encode())
-
-        def counter(sender: str) -> bytes:
-            own = state.copy()
-            own.update(sender.encode())
-            return own.digest()
-
-        return counter

@@ -17,6 +17,7 @@ from tributary_domain.reasons import Reason, ReasonCode
 Token = Callable[[str], str]
 """Text -> what stands for it: keyed, and the same for the same text."""
 
+_WIDE: Final = ("\uff20".encode(), "\ufe6b".encode())
 _WORDS: Final = ("name", "category", "brand")
 """Texts of an item that are for people."""
 
@@ -43,11 +44,19 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
         value = getattr(message, name)
         setattr(message, name, token(value) if group.personal is texts.Personal.REPLACED else "")
         changed.append(group.field(position))
-    if kind == "conversion":
+    if kind == "conversion" and _may_hold_address(event.conversion):
         _redact_conversion(event.conversion, token, changed)
-    elif kind == "adjustment" and event.adjustment.items:
+    elif kind == "adjustment" and event.adjustment.items and _may_hold_address(event.adjustment):
         _redact_items(event.adjustment.items, "adjustment.items", token, changed)
     return [_redacted(field) for field in changed]
+
+
+def _may_hold_address(message: Any) -> bool:
+    """Tells whether any text of a message may hold an address; asks its bytes, which is quicker than each text."""
+    written = message.SerializeToString()
+    if any(spelling in written for spelling in _WIDE):
+        return True
+    return may_hold_address(written.decode("latin-1"))
 
 
 def redacted_url(url: str, field: str) -> Reason | None:

@@ -320,3 +320,24 @@ def test_without_dedup_the_door_says_unavailable_with_a_delay_and_recovers(
         own.dedup.start()
         own.dedup.wait_until_ready(30)
         assert eventually(lambda: retried(own, event) == ACCEPTED)
+
+
+def test_a_burst_of_one_person_is_answered_in_the_acknowledgement(door: Door) -> None:
+    events = [a_purchase(f"burst-{number}") for number in range(7)]
+    for event in events:
+        event.identifiers.customer_id = "in-a-hurry"
+    first, rest = door.send(*events[:4]), door.send(*events[4:])
+    assert [verdict.verdict for verdict in (*first, *rest)] == [ACCEPTED] * 5 + [QUARANTINED] * 2
+    assert {reason.code for verdict in rest[1:] for reason in verdict.reasons} == {verdict_pb2.REASON_CODE_VELOCITY}
+    again = door.send(*events)
+    assert [verdict.verdict for verdict in again] == [DUPLICATE] * 7
+    assert [verdict.first_verdict for verdict in again] == [ACCEPTED] * 5 + [QUARANTINED] * 2
+
+
+def test_validate_only_counts_nothing(door: Door) -> None:
+    events = [a_purchase(f"trial-{number}") for number in range(6)]
+    for event in events:
+        event.identifiers.customer_id = "only-trying"
+    for _ in range(2):
+        assert {verdict.verdict for verdict in door.send(*events, validate_only=True)} == {VALID}
+    assert [verdict.verdict for verdict in door.send(*events)] == [ACCEPTED] * 5 + [QUARANTINED]
