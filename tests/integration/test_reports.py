@@ -291,6 +291,7 @@ async def test_currencies_and_names_of_a_row_are_told(world: World) -> None:
     await world.has(
         world.conversion(currency="EUR", name="purchase"),
         world.conversion(currency="USD", name="lead"),
+        *(world.conversion(currency=currency, name="lead") for currency in ("CHF", "GBP", "SEK")),
         world.conversion(currency="", value_micros=0, name="sign-up"),
     )
     query = ReportQuery(
@@ -301,7 +302,7 @@ async def test_currencies_and_names_of_a_row_are_told(world: World) -> None:
         end_micros=micros(NOON + DAY),
     )
     (line,) = await read_report(world.clickhouse, query)
-    assert line.currencies == ("EUR", "USD")
+    assert line.currencies == ("CHF", "EUR", "GBP", "SEK", "USD")
     assert line.names == ("lead", "purchase", "sign-up")
 
 

@@ -31,6 +31,9 @@ from tributary_storage.clickhouse.report_sources import (
 MAX_NAMES: Final = 1000
 """Conversion names of one row that are looked at."""
 
+MAX_CURRENCIES: Final = 256
+"""Currencies of one row that are told: more than ISO 4217 has."""
+
 _METRICS: Final = {
     Metric.CONVERSIONS: "sum(toInt128(credit_micros) * sign)",
     Metric.VALUE: "sum(toInt128(if(value_pending, 0, touch_value_micros)) * sign)",
@@ -39,7 +42,7 @@ _METRICS: Final = {
 }
 
 _TOLD: Final = (
-    "groupUniqArrayIf(2)(currency, currency != '') AS currencies",
+    f"groupUniqArrayIf({MAX_CURRENCIES})(currency, currency != '') AS currencies",
     f"groupUniqArray({MAX_NAMES})(conversion_name) AS names",
 )
 
@@ -61,7 +64,7 @@ class ReportLine:
     values: tuple[int, ...]
     """One per metric."""
     currencies: tuple[str, ...]
-    """Of the values in it, at most two are told; none where no value was stated."""
+    """Of the values in it, sorted; none where no value was stated."""
     names: tuple[str, ...]
     """Of the conversions in it, sorted."""
 

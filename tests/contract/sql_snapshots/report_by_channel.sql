@@ -8,7 +8,7 @@ SELECT
     sum(toInt128(if(value_pending, 0, touch_value_micros)) * sign) AS value_total,
     toInt128(uniqExact(conversion_id)) AS conversions_assisted_total,
     toInt128(uniqExactIf(touch_event_id, touch_event_id != '')) AS touchpoints_total,
-    groupUniqArrayIf(2)(currency, currency != '') AS currencies,
+    groupUniqArrayIf(256)(currency, currency != '') AS currencies,
     groupUniqArray(1000)(conversion_name) AS names
 FROM
 (

@@ -29,7 +29,7 @@ FROM
             countIf(linear_credit != 0 OR linear_value != 0),
             countIf(data_driven_credit != 0 OR data_driven_value != 0)
         ] AS touches,
-        groupUniqArrayIf(2)(currency, currency != '') AS currencies,
+        groupUniqArrayIf(256)(currency, currency != '') AS currencies,
         groupUniqArray(1000)(conversion_name) AS names
     FROM
     (

@@ -5,7 +5,7 @@
 SELECT
     sum(toInt128(credit_micros) * sign) AS conversions_total,
     sum(toInt128(if(value_pending, 0, touch_value_micros)) * sign) AS value_total,
-    groupUniqArrayIf(2)(currency, currency != '') AS currencies,
+    groupUniqArrayIf(256)(currency, currency != '') AS currencies,
     groupUniqArray(1000)(conversion_name) AS names
 FROM
 (

@@ -302,7 +302,9 @@ class ReportBasis(_message.Message):
 
     @_builtins.property
     def currency_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The currencies in the report: amounts are summed per currency, never across."""
+        """The currencies of the conversions in this answer's rows, each once, whatever the metrics; of a report of several
+        pages each page names its own. Amounts are summed per currency, never across.
+        """
 
     def __init__(
         self,
