@@ -9,6 +9,7 @@ import click
 
 from tributary_cli.console import print_json
 from tributary_runtime.authentication import new_key
+from tributary_runtime.clock import SystemClock
 from tributary_runtime.workspaces import Scope
 
 _SCOPES = [scope.value for scope in Scope]
@@ -41,6 +42,10 @@ def create(workspace: str, scopes: tuple[str, ...], expires_on: datetime | None,
     if not _WORKSPACE.fullmatch(workspace):
         raise click.BadParameter(
             "a workspace id is lower-case letters, digits and dashes, at most 63.", param_hint="WORKSPACE"
+        )
+    if expires_on is not None and expires_on.date() < SystemClock().now().date():
+        raise click.BadParameter(
+            f"{expires_on.date()} is over: nothing would accept the key.", param_hint="--expires-on"
         )
     key = new_key()
     entry: dict[str, object] = {
