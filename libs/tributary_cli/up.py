@@ -32,7 +32,9 @@ class _StopAsked(BaseException):
 @data_option
 @click.option("--port", "ports", multiple=True, metavar="PART=PORT", help="A port of your choice, such as query=7305.")
 @click.option(
-    "--workspaces", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A workspaces.yaml to use."
+    "--workspaces",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A workspaces.yaml, used where it lies and read again when it changes; remembered for the next time.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print addresses and key as one JSON document when ready.")
 def up(data: Path, ports: tuple[str, ...], workspaces: Path | None, as_json: bool) -> None:
@@ -48,7 +50,7 @@ def up(data: Path, ports: tuple[str, ...], workspaces: Path | None, as_json: boo
     stack = Stack(
         data,
         ports=parse_ports(ports),
-        workspaces=None if workspaces is None else workspaces.read_text(),
+        workspaces=workspaces,
         announce=lambda text: say.print(f"[dim]{text} ...[/dim]"),
     )
     with _signals_end_it():
@@ -141,6 +143,8 @@ def _present(stack: Stack, as_json: bool) -> None:
     if stack.api_key:
         console.print(f"[bold]API key[/bold]  {stack.api_key}  (workspace {stack.installation.workspace})")
     console.print(f"[bold]Data[/bold]     {stack.directory.path}")
+    if stack.installation.workspaces_file:
+        console.print(f"[bold]Workspaces[/bold]  {stack.installation.workspaces_file}, read again when it changes")
     where = "" if stack.directory.path == default_directory().absolute() else f" --data {stack.directory.path}"
     console.print(f"Try `tributary send FILE{where}` and `tributary report{where}` in another terminal.", markup=False)
     console.print("Ctrl-C stops everything.")

@@ -5,11 +5,16 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
+import grpc
 import pytest
 
+from tests.support.eventually import eventually
 from tests.support.processes import is_alive
-from tests.support.stack import running_stack
+from tests.support.stack import KeyedWorkspace, render_workspaces, running_stack
+from tributary.query.v1.query_service_pb2 import GetIntegrityRequest
+from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
 from tributary_cli.errors import StackError
 from tributary_cli.stack.health import SERVICES, Health, check_health
 from tributary_cli.stack.stack import Stack
@@ -54,6 +59,35 @@ def test_workspaces_that_cannot_be_used_are_said_before_anything_starts(tmp_path
         stack.start()
     assert "workspaces.0.colour: unknown key" in raised.value.detail
     assert not stack.directory.is_locked()
+
+
+def test_a_workspaces_file_is_used_where_it_lies_and_remembered(tmp_path: Path) -> None:
+    file = tmp_path / "my workspaces.yaml"
+    text, keyed = render_workspaces({"shop": {}})
+    file.write_text(text)
+
+    def ask(stack: Stack, workspace: KeyedWorkspace) -> grpc.StatusCode:
+        with grpc.insecure_channel(stack.addresses["query"]) as channel:
+            try:
+                QueryServiceStub(channel).GetIntegrity(
+                    GetIntegrityRequest(), metadata=[("authorization", f"Bearer {workspace.api_key}")], timeout=10
+                )
+            except grpc.RpcError as error:
+                return cast(grpc.Call, error).code()
+            return grpc.StatusCode.OK
+
+    with Stack(tmp_path / "data", workspaces=file) as stack:
+        assert ask(stack, keyed["shop"]) is grpc.StatusCode.OK
+        assert not stack.directory.workspaces_file.exists()
+        edited, other = render_workspaces({"other": {}})
+        assert ask(stack, other["other"]) is grpc.StatusCode.UNAUTHENTICATED
+        file.write_text(edited)
+        eventually(lambda: ask(stack, other["other"]) is grpc.StatusCode.OK, 30)
+    with Stack(tmp_path / "data") as stack:
+        assert ask(stack, other["other"]) is grpc.StatusCode.OK
+    file.unlink()
+    with pytest.raises(StackError, match=r"my workspaces\.yaml, which the last start used, is gone"):
+        Stack(tmp_path / "data").start()
 
 
 def test_a_start_that_fails_leaves_no_process_and_says_why(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ class Installation:
     """The workspace the API key belongs to."""
     api_key: str = ""
     """A key with every scope; empty if somebody else wrote the workspaces."""
+    workspaces_file: str = ""
+    """The `workspaces.yaml` that is used where it lies; empty: the one in this directory."""
     internal_token: str = ""
     """What the services show each other."""
     pid: int = 0

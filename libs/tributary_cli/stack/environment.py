@@ -23,7 +23,7 @@ def settings_of(installation: Installation, directory: StackDirectory) -> dict[s
         "STATE_URL": redis_url,
         "JOBS_URL": redis_url,
         "CLICKHOUSE_URL": clickhouse_url_of(ports["clickhouse"]),
-        "WORKSPACES_FILE": str(directory.workspaces_file),
+        "WORKSPACES_FILE": installation.workspaces_file or str(directory.workspaces_file),
         "INTERNAL_TOKEN": installation.internal_token,
         "DRAIN_DELAY_SECONDS": "0",  # no load balancer has to learn that a service leaves
         **{f"{name.upper()}_TARGET": f"{HOST}:{ports[name]}" for name in SERVICES},

@@ -59,7 +59,7 @@ class Stack:
         directory: Path,
         *,
         ports: Mapping[str, int] | None = None,
-        workspaces: str | None = None,
+        workspaces: str | Path | None = None,
         environment: Mapping[str, str] | None = None,
         announce: Callable[[str], None] = lambda _: None,
     ) -> None:
@@ -68,8 +68,9 @@ class Stack:
         Args:
             directory: For data, logs, `workspaces.yaml` and memory; made if missing.
             ports: Ports by part (`PARTS`) that must be these; else those of the last start, else free ones.
-            workspaces: Text of a `workspaces.yaml` that replaces the one in the directory. None keeps that, or makes
-                one workspace with a fresh API key.
+            workspaces: A `workspaces.yaml` that is read where it lies, now and whenever it changes; or the text of one,
+                which replaces the one in the directory. None keeps what the last start had, or makes one workspace with
+                a fresh API key.
             environment: Added to that of every service and of the migration: `TRIBUTARY_DEDUP_...`, `OTEL_...`.
             announce: Told what happens, in a few words each time.
         """
@@ -194,10 +195,20 @@ class Stack:
         return last if last is not None and ports.hold(last) else ports.take()
 
     def _write_workspaces(self) -> None:
-        file = self.directory.workspaces_file
-        if self._workspaces is not None:
+        own = self.directory.workspaces_file
+        file = Path(self.installation.workspaces_file or own)
+        if isinstance(self._workspaces, Path):
+            file = self._workspaces.absolute()
+            named = "" if file == own else str(file)
+            self.installation = replace(self.installation, workspace="", api_key="", workspaces_file=named)
+        elif self._workspaces is not None:
+            file = own
             write_private(file, self._workspaces)
-            self.installation = replace(self.installation, workspace="", api_key="")
+            self.installation = replace(self.installation, workspace="", api_key="", workspaces_file="")
+        elif self.installation.workspaces_file and not file.exists():
+            raise StackError(
+                f"{file}, which the last start used, is gone.", "Bring it back, or name another one with --workspaces."
+            )
         elif not file.exists():
             key = new_key()
             write_private(file, render_local_workspaces(key))
