@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.support.eventually import eventually
 
 MODELS = {"first_touch", "last_touch", "last_non_direct", "linear", "position_based", "time_decay"}
 
@@ -33,3 +38,44 @@ def test_the_demo_holds_every_check_and_says_so_in_json(tmp_path: Path) -> None:
     assert all(set(cuts) == {"p50", "p95", "p99"} for cuts in result["latency_ms"].values())
     assert all(set(check) == {"name", "ok", "expected", "actual"} for check in result["integrity"])
     assert all(check["ok"] for check in result["integrity"])
+    for check in result["integrity"]:
+        least, most = _range(check["expected"])
+        assert least <= check["actual"] <= most
+    assert {name: _actual(result, name) for name in result["verdicts"]} == result["verdicts"]
+    assert _actual(result, "received is what was sent") == result["sent"]
+    assert result["samples"]["event_to_report"] >= 40
+    assert result["probes"] >= result["samples"]["event_to_report"]
+    assert result["missing"] == []
+
+
+def _range(expected: int | dict[str, int]) -> tuple[int, int]:
+    return (expected["min"], expected["max"]) if isinstance(expected, dict) else (expected, expected)
+
+
+def _actual(result: dict[str, Any], name: str) -> int:
+    [check] = [check for check in result["integrity"] if check["name"] == name]
+    return int(check["actual"])
+
+
+@pytest.mark.timeout(120)
+def test_the_smallest_demo_holds_too_and_says_what_it_has_none_of() -> None:
+    command = [sys.executable, "-m", "tributary_cli", "demo", "--events", "1", "--json", "-"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-2000:]
+    result = json.loads(ended.stdout)
+    assert result["sent"] == 1
+    assert {"bots", "refunds"} <= set(result["missing"])
+
+
+@pytest.mark.timeout(120)
+def test_a_demo_that_is_told_to_end_leaves_nothing_behind(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tributary_cli", "demo", "--events", "20000"]
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ) as demo:
+        try:
+            eventually(lambda: any(tmp_path.glob("tributary-demo-*/stack/logs/query.log")), 60)
+            demo.send_signal(signal.SIGTERM)
+            assert demo.wait(60) != 0
+        finally:
+            demo.kill()
+    assert list(tmp_path.iterdir()) == []

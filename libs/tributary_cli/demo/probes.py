@@ -1,4 +1,7 @@
-"""Measures how long it takes from a caller's send until a conversion is in a report: one probe at a time."""
+"""Measures how long it takes from a caller's send until a conversion is in a report: one probe at a time.
+
+Probes are not of the script, and are counted apart from it everywhere.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,12 @@ from tributary_runtime.clock import Clock
 PROBE_NAME: Final = "probe"
 """The conversion name of probes; so they are told apart in every report."""
 
+LEAST: Final = 40
+"""How many are measured however soon the traffic ends: a percentile of few says little."""
+
 _PAUSE_SECONDS: Final = 0.25
+_HURRIED_SECONDS: Final = 0.05
+"""The pause once the traffic has ended."""
 _POLL_SECONDS: Final = 0.01
 
 
@@ -31,10 +39,13 @@ class Probes:
         self._send = send
         self._count = count
 
-    async def run(self) -> None:
-        """Probes until cancelled; a probe under way is abandoned, but stays in `sent`."""
-        while True:
-            await asyncio.sleep(_PAUSE_SECONDS)
+    async def run(self, ended: asyncio.Event) -> None:
+        """Probes until the traffic has ended and enough were measured; a probe under way is finished.
+
+        When cancelled, it is abandoned, but stays in `sent`.
+        """
+        while not ended.is_set() or len(self.seconds) < LEAST:
+            await asyncio.sleep(_HURRIED_SECONDS if ended.is_set() else _PAUSE_SECONDS)
             event_id = f"p-{len(self.sent):06d}"
             event = Event(event_id=event_id)
             event.event_time.FromDatetime(self._clock.now() - timedelta(seconds=1))

@@ -8,6 +8,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
+from tributary_cli.demo.checks import Check, Range
 from tributary_cli.demo.run import Result
 from tributary_cli.demo.truth import MODELS
 
@@ -29,6 +30,7 @@ def as_json(result: Result) -> dict[str, Any]:
     names = ("accepted", "duplicate", "conflict", "rejected", "quarantined")
     return {
         "sent": result.tally.sent,
+        "probes": result.probes,
         "resent": result.tally.resent,
         "seconds": round(result.seconds, 1),
         "verdicts": {name: result.tally.verdicts[name] for name in names},
@@ -46,10 +48,18 @@ def as_json(result: Result) -> dict[str, Any]:
             "event_to_report": percentiles_ms(result.event_to_report_seconds),
         },
         "integrity": [
-            {"name": check.name, "ok": check.ok, "expected": check.expected, "actual": check.actual}
+            {"name": check.name, "ok": check.ok, "expected": _expected(check), "actual": check.actual}
             for check in result.checks
         ],
+        "samples": {"ack": len(result.tally.ack_seconds), "event_to_report": len(result.event_to_report_seconds)},
+        "missing": result.script.missing(),
     }
+
+
+def _expected(check: Check) -> int | dict[str, int]:
+    """Returns a number, or the least and the most it may be."""
+    expected = check.expected
+    return {"min": expected.least, "max": expected.most} if isinstance(expected, Range) else expected
 
 
 def show_result(console: Console, result: Result) -> None:
@@ -59,6 +69,12 @@ def show_result(console: Console, result: Result) -> None:
     console.print(_integrity(result))
     for surprise in result.tally.surprises:
         console.print(surprise, style="red", highlight=False)
+    missing = result.script.missing()
+    if missing:
+        console.print(
+            f"So small a world has no {', no '.join(missing)}: checks of these hold because there is nothing to check.",
+            style="yellow",
+        )
     failed = sum(not check.ok for check in result.checks)
     if failed:
         console.print(f"[bold red]{failed} of {len(result.checks)} checks failed.[/bold red]")
@@ -87,6 +103,7 @@ def _numbers(result: Result) -> Table:
     verdicts = ", ".join(f"{name} {count:,}" for name, count in sorted(result.tally.verdicts.items()))
     table.add_row("events sent", f"{result.tally.sent:,} ({result.tally.resent:,} of them again)")
     table.add_row("verdicts", verdicts)
+    table.add_row("probes", f"{result.probes:,} conversions beside them, to measure how soon a report has them")
     received = result.received
     table.add_row(
         "webhooks",
@@ -95,7 +112,8 @@ def _numbers(result: Result) -> Table:
     )
     for name, seconds in (("ack", result.tally.ack_seconds), ("event to report", result.event_to_report_seconds)):
         cuts = percentiles_ms(seconds)
-        table.add_row(name, ", ".join(f"{percent} {value:,.1f} ms" for percent, value in cuts.items()))
+        shown = ", ".join(f"{percent} {value:,.1f} ms" for percent, value in cuts.items())
+        table.add_row(name, f"{shown} (of {len(seconds):,})")
     return table
 
 

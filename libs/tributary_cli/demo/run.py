@@ -62,6 +62,8 @@ class Result:
     report: dict[str, dict[str, tuple[int, int]]]
     conversions: int
     checks: list[Check]
+    probes: int = 0
+    """Conversions sent beside the script, to measure; they are among `conversions` and what the receiver got."""
     event_to_report_seconds: list[float] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -78,7 +80,7 @@ async def run_demo(
 
     Args:
         directory: An empty directory for the stack.
-        events: How many events to send, at least 200.
+        events: How many events to send, at least 1.
         seed: Makes the world.
         events_per_second: The pace of the first act.
         show: Is told what happens.
@@ -119,11 +121,14 @@ async def run_demo(
         async with sender:
             show.announce("First act: the day as it comes")
             async with asyncio.TaskGroup() as group:
-                probing = group.create_task(probes.run())
+                ended = asyncio.Event()
+                probing = group.create_task(probes.run(ended))
                 disturbing = group.create_task(disturb(stack)) if disturb else None
                 await sender.send(script.first_act, events_per_second)
                 if disturbing is not None:
                     await disturbing
+                ended.set()
+                await asyncio.wait([probing], timeout=_SETTLE_SECONDS)
                 probing.cancel()
             show.announce("Waiting until everything is credited")
             await _settle(reports, receiver.received, wanted=0)
@@ -153,6 +158,7 @@ async def run_demo(
         report=findings.report,
         conversions=len(findings.truth) + len(probes.sent),
         checks=checks,
+        probes=len(probes.sent),
         event_to_report_seconds=probes.seconds,
         seconds=time.monotonic() - started,
     )

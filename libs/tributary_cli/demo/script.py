@@ -69,6 +69,23 @@ class Script:
         counted = Counter(sending.expected.value for sending in self.sendings)
         return {expected.value: counted[expected.value] for expected in Expected}
 
+    def missing(self) -> list[str]:
+        """Returns what a world this small has none of, in words for people."""
+        verdicts = self.verdicts()
+        people = self.world.people
+        purchases = [purchase for person in people for purchase in person.purchases]
+        there = {
+            "duplicates": verdicts["duplicate"],
+            "conflicts": verdicts["conflict"],
+            "malformed events": verdicts["rejected"],
+            "bots": verdicts["quarantined"],
+            "conversions": len(purchases),
+            "orders seen by browser and backend": sum(one.observed_by_backend_too for one in purchases),
+            "refunds": sum(one.refund_micros > 0 for one in purchases),
+            "late touchpoints": sum(visit.late for person in people for visit in person.visits),
+        }
+        return [name for name, count in there.items() if not count]
+
     def stored_event_ids(self) -> set[str]:
         """Returns the ids of the events that must be found again, each once: new ones, observations, quarantined."""
         return {
@@ -83,11 +100,12 @@ def make_script(seed: int, events: int, now: datetime) -> Script:
 
     Args:
         seed: The same seed makes the same world, but for the present.
-        events: At least 200.
+        events: At least 1; of few not every kind is made (`Script.missing`).
         now: The present.
     """
     rng = random.Random(seed)  # noqa: S311 - a demo's world must be repeatable, not secret
-    world = make_world(rng, round(events * 0.79), now)
+    bots, malformed, conflicts = round(events * 0.05), round(events * 0.01), round(events * 0.01)
+    world = make_world(rng, round(events * 0.79), events - bots - malformed - conflicts, now)
     script = Script(world)
     day: list[tuple[datetime, Sending]] = []
     for person in world.people:
@@ -105,10 +123,10 @@ def make_script(seed: int, events: int, now: datetime) -> Script:
             elif purchase.refund_micros:
                 script.second_act.append(_refund(purchase))
     good = [sending for _, sending in day]
-    day.extend(_bot(rng, world, index, now) for index in range(round(events * 0.05)))
-    day.extend(_malformed(rng, index, now) for index in range(round(events * 0.01)))
+    day.extend(_bot(rng, world, index, now) for index in range(bots))
+    day.extend(_malformed(rng, index, now) for index in range(malformed))
     script.first_act = _in_order_of_arrival(rng, day)
-    script.second_act.extend(_conflict(sending) for sending in _conflictable(rng, good, round(events * 0.01)))
+    script.second_act.extend(_conflict(sending) for sending in _conflictable(rng, good, conflicts))
     _duplicate(rng, script, good, events)
     return script
 

@@ -8,7 +8,7 @@ Visits of one person are at least 31 minutes apart, so that each is a session an
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -49,6 +49,11 @@ class Purchase:
     refund_overtakes: bool = False
     """Whether the refund is sent before the order is."""
 
+    @property
+    def sendings(self) -> int:
+        """How many events tell of it."""
+        return 1 + self.observed_by_backend_too + (self.refund_micros > 0)
+
 
 @dataclass(slots=True)
 class Person:
@@ -66,6 +71,23 @@ class Person:
         """How many log-ins link the person's devices: one on each, if there are two."""
         return len(self.devices) if len(self.devices) > 1 else 0
 
+    @property
+    def sendings(self) -> int:
+        """How many events tell all this."""
+        return len(self.visits) + self.links + sum(purchase.sendings for purchase in self.purchases)
+
+    def shorten(self, most: int) -> None:
+        """Makes less happen, until at most `most` events tell it: a purchase stays longest."""
+        if self.sendings > most:
+            self.devices = self.devices[:1]
+            self.visits = [replace(visit, device=0) for visit in self.visits]
+            self.purchases = [
+                replace(purchase, device=0, observed_by_backend_too=False, refund_micros=0, refund_overtakes=False)
+                for purchase in self.purchases
+            ]
+        self.purchases = self.purchases[:most]
+        self.visits = self.visits[: most - len(self.purchases)]
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -79,20 +101,24 @@ class World:
         return sum(len(person.visits) + len(person.purchases) + (len(person.devices) > 1) for person in self.people)
 
 
-def make_world(rng: random.Random, events: int, now: datetime) -> World:
+def make_world(rng: random.Random, events: int, most: int, now: datetime) -> World:
     """Makes people until about `events` visits and conversions have happened, all within the last 20 days.
 
     Args:
         rng: The only chance there is.
         events: How many visits and conversions to make, at least.
+        most: How many events may tell of them, at least 1: of the last person less happens, if need be.
         now: The present; nothing happens after it.
     """
     people: list[Person] = []
-    made = 0
-    while made < events:
+    made = told = 0
+    while made < events and told < most:
         person = _make_person(rng, len(people), now)
+        if told + person.sendings > most:
+            person.shorten(most - told)
         people.append(person)
         made += len(person.visits) + len(person.purchases) + person.links
+        told += person.sendings
     return World(people)
 
 
