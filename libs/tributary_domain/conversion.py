@@ -185,6 +185,8 @@ class ConversionState:
     """Of the earliest observation that has one; 0 = none."""
     findings: tuple[ConversionFinding, ...]
     """Each once, sorted."""
+    is_retracted: bool = False
+    """Whether a retraction stands, whatever its status: what is not counted anyway can be taken back too."""
 
     @property
     def is_counted(self) -> bool:
@@ -254,6 +256,7 @@ def conversion_state(
         browser_ids=tuple(sorted({browser_id for part in seen for browser_id in part.browser_ids})),
         session=next((part.session for part in seen if part.session), 0),
         findings=tuple(sorted(findings)),
+        is_retracted=is_retracted,
     )
 
 

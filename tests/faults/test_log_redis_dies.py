@@ -66,13 +66,6 @@ async def test_nothing_acknowledged_is_lost_and_nothing_accepted_twice_when_redi
         assert await findings(load, log) == []
 
 
-@pytest.mark.long
-async def test_twenty_deaths_of_redis_lose_nothing(private_redis: RedisServer, workspace: str) -> None:
-    load = await load_over_kills(private_redis, workspace, kills=20)
-    async with connect(private_redis.url, name="tests") as log:
-        assert await findings(load, log) == []
-
-
 async def test_a_redis_that_comes_back_forgetful_acknowledges_nothing_not_even_at_first(
     private_redis: RedisServer, clickhouse_url: str, workspace: str, tmp_path: Path
 ) -> None:

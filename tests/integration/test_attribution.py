@@ -306,6 +306,21 @@ async def test_a_lost_text_of_a_touch_too_old_to_earn_holds_nothing_up(
         assert linear(revised) == {"Organic Search": 90_000_000}
 
 
+@pytest.mark.parametrize("traffic", [Traffic.TRAFFIC_INTERNAL, Traffic.TRAFFIC_TEST])
+async def test_what_is_not_counted_anyway_can_be_taken_back_and_has_no_deltas(
+    attribution: Attribution, events: Events, traffic: Traffic.ValueType
+) -> None:
+    await attribution.handle(events.touch("visitor:a"), events.order("visitor:a", traffic=traffic))
+    await attribution.handle(events.retraction())
+    first, second = await attribution.logged()
+    assert (first.state.counted, first.state.retracted, first.state.value.amount_micros) == (False, False, 90_000_000)
+    assert (second.state.counted, second.state.retracted, second.state.value.amount_micros) == (False, True, 0)
+    assert second.state.not_counted_reason == NotCountedReason.NOT_COUNTED_REASON_TRAFFIC
+    assert causes(second) == ["retraction"]
+    for revised in (first, second):
+        assert (revised.value_delta_micros, revised.counted_delta, list(revised.deltas)) == (0, 0, [])
+
+
 @pytest.mark.parametrize("is_touch_first", [True, False], ids=["touch first", "conversion first"])
 @pytest.mark.parametrize(
     ("at", "letter", "reason"),

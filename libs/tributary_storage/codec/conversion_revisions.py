@@ -12,7 +12,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState, MatchResolution, RevisionCause
+from tributary.attribution.v1.conversion_pb2 import ConversionState, MatchResolution, NotCountedReason, RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised, CreditDelta
 from tributary.attribution.v1.credit_pb2 import TouchSource, UnattributedReason
 from tributary_domain import attribution as domain
@@ -91,7 +91,8 @@ def snapshot_of(state: ConversionState, attribution: Attribution, digest: str) -
     if state.counted:
         status = ConversionStatus.COUNTED
     else:
-        status = ConversionStatus.RETRACTED if state.retracted else ConversionStatus.UNCOUNTED
+        is_retracted = state.not_counted_reason == NotCountedReason.NOT_COUNTED_REASON_RETRACTED
+        status = ConversionStatus.RETRACTED if is_retracted else ConversionStatus.UNCOUNTED
     observations = tuple(event_hash(event_id) for event_id in state.observation_event_ids)
     touches = tuple(JourneyTouch(*touch[:4]) for touch in attribution.touches)
     return Snapshot(

@@ -100,7 +100,7 @@ def facts_message(
         counted=state.is_counted,
         not_counted_reason=_NOT_COUNTED.get(state.status, NotCountedReason.NOT_COUNTED_REASON_UNSPECIFIED),
         traffic=_traffic(state, seen),
-        retracted=state.status is ConversionStatus.RETRACTED,
+        retracted=state.is_retracted,
         observation_event_ids=[observation.event_id for observation in state.observations],
         adjustments=_applied(state),
         origin=next(filter(None, map(_origin, seen)), Origin.ORIGIN_OTHER),

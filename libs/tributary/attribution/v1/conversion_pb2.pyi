@@ -249,7 +249,7 @@ class ConversionState(_message.Message):
     not_counted_reason: Global___NotCountedReason.ValueType
     """Why it is not. Unspecified where it is."""
     retracted: _builtins.bool
-    """Whether it was taken back as never having happened."""
+    """Whether it was taken back as never having happened; true also of one that is not counted for another reason."""
     value_pending: _builtins.bool
     """Whether its value is held back from totals because it is outside the expected range."""
     origin: _event_pb2.Origin.ValueType

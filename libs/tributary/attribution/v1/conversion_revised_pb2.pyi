@@ -54,7 +54,7 @@ class ConversionRevised(_message.Message):
     previous_revision: _builtins.int
     """The revision it replaced. 0 for the first."""
     value_delta_micros: _builtins.int
-    """How the credited value changed, signed micros of the state's currency."""
+    """How the counted value changed, signed micros of the state's currency: a state that is not `counted` counts 0."""
     counted_delta: _builtins.int
     """How the count changed: 1, 0 or -1."""
     traceparent: _builtins.str
@@ -77,7 +77,9 @@ class ConversionRevised(_message.Message):
 
     @_builtins.property
     def deltas(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreditDelta]:
-        """What changed, signed: per model and source, new minus old. Summed over all revisions it is the state."""
+        """What changed in totals, signed: per model and source, new minus old. Summed over all revisions it is the credit of
+        the state where that is `counted`, and nothing where it is not: internal and test traffic has no deltas.
+        """
 
     @_builtins.property
     def match(self) -> _conversion_pb2.MatchResolution:
