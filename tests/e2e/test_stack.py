@@ -91,9 +91,9 @@ def test_a_workspaces_file_is_used_where_it_lies_and_remembered(tmp_path: Path) 
 
 
 def test_a_start_that_fails_leaves_no_process_and_says_why(tmp_path: Path) -> None:
-    stack = Stack(tmp_path, environment={"TRIBUTARY_COLOUR": "blue"})
+    stack = Stack(tmp_path, environment={"TRIBUTARY_REFLECTION": "perhaps"})
     with pytest.raises(StackError, match="ended with status 2") as raised:
         stack.start()
-    assert "TRIBUTARY_COLOUR: no setting has this name" in raised.value.detail
+    assert "TRIBUTARY_REFLECTION: Input should be a valid boolean" in raised.value.detail
     assert not any(process.is_running for process in stack.processes().values())
     assert not stack.directory.is_locked()
