@@ -207,7 +207,8 @@ def test_without_a_spool_the_same_loses_events(installation: Installation, tmp_p
         "import os, sys; from tributary_client import *\n"
         "client = Tributary(sys.argv[1], api_key=sys.argv[2])\n"
         "for number in range(1000):\n"
-        "    os.write(1, (client.track_conversion('purchase', customer_id=f'c-{os.getpid()}-{number}') + '\\n').encode())\n"
+        "    name = client.track_conversion('purchase', customer_id=f'c-{os.getpid()}-{number}')\n"
+        "    os.write(1, (name + '\\n').encode())\n"
         "os.kill(os.getpid(), 9)\n"
     )
     begun = time.monotonic()
