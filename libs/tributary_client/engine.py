@@ -80,7 +80,8 @@ class Engine:
     def _begin(self) -> None:
         """Puts everything at its beginning."""
         plan = self._plan
-        self._holding = Holding(plan.buffering, plan.spooling)
+        kind = "validate" if plan.validate_only else "backfill" if plan.backfill else "lane"
+        self._holding = Holding(plan.buffering, plan.spooling, kind)
         self._tally = Tally()
         self._counting = threading.Lock()
         self._teller = Teller(plan.callbacks, self._tally)

@@ -26,9 +26,11 @@ class Holding:
     Args:
         buffering: How much memory may hold.
         spooling: Where to keep them on disk, too; None: nowhere.
+        kind: Of the events, as the spool tells kinds apart.
     """
 
-    def __init__(self, buffering: Buffering, spooling: Spooling | None) -> None:
+    def __init__(self, buffering: Buffering, spooling: Spooling | None, kind: str) -> None:
+        self._kind = kind
         self._buffering = buffering
         self._spooling = spooling
         self._lock = threading.Lock()
@@ -64,7 +66,7 @@ class Holding:
         with self._lock:
             if self._spool is not None or self._is_closed:
                 return False
-            self._spool = Spool(self._spooling, self._ledger.issue)
+            self._spool = Spool(self._spooling, self._kind, self._ledger.issue)
             return self._spool.has_backlog
 
     def take(self, entry: Entry) -> Future[None] | bool:

@@ -64,7 +64,7 @@ class StreamTransport:
         sent = _Sent(done, len(parcel.entries), now + self._attempt_seconds)
         if self._streams and self._streams[-1].takes(self._number, body, sent, now):
             return
-        if not exiting.can_start_threads():
+        if not exiting.can_start_threads() or any(stream.is_unknown for stream in self._streams):
             self._calls.send(parcel, traceparent, now_nanos, done)
             return
         stream = _Stream(self._method, self._shown, now + LIFE_SECONDS)
@@ -77,7 +77,7 @@ class StreamTransport:
         now = self._monotonic()
         for stream in self._streams:
             stream.check(now, self._attempt_seconds)
-        self._streams = [stream for stream in self._streams if not stream.has_ended]
+        self._streams = [stream for stream in self._streams if stream.is_unknown or not stream.has_ended]
 
     def close(self) -> None:
         """Ends all streams and closes the channel."""
@@ -108,6 +108,8 @@ class _Stream:
         self._is_closing = False
         self.has_ended = False
         """Whether every parcel it took is done."""
+        self.is_unknown = False
+        """Whether the server, or a proxy before it, knows no such method."""
         self._call = method(iter(self._requests.get, None), metadata=shown)
         threading.Thread(target=self._read, name="tributary-stream", daemon=True).start()
 
@@ -151,7 +153,11 @@ class _Stream:
                     is_error = response.HasField("error")
                     sent.done(of_status(response.error) if is_error else answered(response.verdicts, sent.expected))
         except grpc.RpcError as error:
-            self._finish(of_error(error))
+            outcome = of_error(error)
+            if outcome.error.code is grpc.StatusCode.UNIMPLEMENTED:
+                self.is_unknown = True
+                outcome = failed(grpc.StatusCode.UNAVAILABLE, f"{outcome.error}; calls are used instead")
+            self._finish(outcome)
         else:
             self._finish(failed(grpc.StatusCode.UNAVAILABLE, "The stream ended."))
 

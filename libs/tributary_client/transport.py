@@ -11,7 +11,7 @@ from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsResponse
 from tributary_client import exiting
 from tributary_client.connection import Metadata, metadata
 from tributary_client.dispatch import Parcel
-from tributary_client.outcome import Outcome, answered, failed
+from tributary_client.outcome import Failed, Outcome, answered, failed
 from tributary_client.rpc_status import retry_after_trailers
 from tributary_client.wire import call_request
 
@@ -98,7 +98,7 @@ def _outcome(call: grpc.Future[IngestEventsResponse], expected: int) -> Outcome:
     return answered(call.result().verdicts, expected) if error is None else of_error(error)
 
 
-def of_error(error: BaseException) -> Outcome:
+def of_error(error: BaseException) -> Failed:
     """Returns the outcome that an error of gRPC means."""
     if not isinstance(error, grpc.RpcError):
         return failed(grpc.StatusCode.UNKNOWN, repr(error))

@@ -371,6 +371,21 @@ def test_a_stream_has_its_time_and_then_another_follows(monkeypatch: pytest.Monk
     assert door.accepted == {"a": 1, "b": 1}
 
 
+def test_where_nobody_knows_streams_calls_are_used() -> None:
+    class OldDoor(ScriptedDoor):
+        def StreamEvents(self, request_iterator: Any, context: grpc.ServicerContext) -> Any:
+            context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+
+    door = OldDoor()
+    with opened(door) as target, a_client(target, transport=TransportKind.STREAM) as client:
+        put(client, *(f"e-{number}" for number in range(30)))
+        assert client.flush()
+        put(client, "later")
+        assert client.flush()
+        assert client.counters.failed == 1
+    assert len(door.accepted) == 31
+
+
 # -- no room ----------------------------------------------------------------------------------------------------------
 
 FULL = Buffering(max_events=3, block_seconds=0.2)

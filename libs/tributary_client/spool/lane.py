@@ -44,8 +44,12 @@ class Lane:
         self._fd = -1
 
 
-def take_lane(directory: Path) -> Lane:
+def take_lane(directory: Path, kind: str) -> Lane:
     """Locks the first lane that nobody has, and moves into it what processes left in others.
+
+    Args:
+        directory: Of the spool.
+        kind: Of the lane; others are left alone.
 
     Raises:
         SpoolError: The directory cannot be used, or has no lane left.
@@ -54,10 +58,11 @@ def take_lane(directory: Path) -> Lane:
         raise SpoolError("A spool needs a POSIX system: it is locked with flock.")
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lane = next((lane for number in range(_MOST_LANES) if (lane := _try_lane(directory, number)) is not None), None)
+        paths = (directory / f"{kind}-{number}" for number in range(_MOST_LANES))
+        lane = next((lane for path in paths if (lane := _try_lane(path)) is not None), None)
         if lane is None:
             raise SpoolError(f"{directory}: {_MOST_LANES} processes have a lane of it already.")
-        for left in _left_lanes(directory, lane):
+        for left in _left_lanes(directory, kind, lane):
             _move(left, lane)
             left.close()
     except OSError as error:
@@ -65,8 +70,7 @@ def take_lane(directory: Path) -> Lane:
     return lane
 
 
-def _try_lane(directory: Path, number: int) -> Lane | None:
-    own = directory / f"lane-{number}"
+def _try_lane(own: Path) -> Lane | None:
     own.mkdir(exist_ok=True, mode=0o700)
     fd = os.open(own / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
@@ -77,12 +81,11 @@ def _try_lane(directory: Path, number: int) -> Lane | None:
     return Lane(own, fd)
 
 
-def _left_lanes(directory: Path, ours: Lane) -> Iterator[Lane]:
-    for path in sorted(directory.glob("lane-*")):
-        name = path.name.removeprefix("lane-")
-        if path == ours.directory or not name.isdigit() or not any(path.glob("*.events")):
+def _left_lanes(directory: Path, kind: str, ours: Lane) -> Iterator[Lane]:
+    for path in sorted(directory.glob(f"{kind}-*")):
+        if path == ours.directory or not any(path.glob("*.events")):
             continue
-        lane = _try_lane(directory, int(name))
+        lane = _try_lane(path)
         if lane is not None:
             yield lane
 

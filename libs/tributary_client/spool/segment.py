@@ -52,8 +52,8 @@ class Segment:
         """Whether there was something behind the last event that is none."""
 
     @classmethod
-    def create(cls, directory: Path, number: int) -> Segment:
-        """Makes an empty segment, to be appended to.
+    def create(cls, directory: Path, number: int, *, fsync: bool) -> Segment:
+        """Makes an empty segment, to be appended to; with `fsync` one that a power cut would leave there.
 
         Raises:
             OSError: The disk does not want it.
@@ -63,6 +63,10 @@ class Segment:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         segment._write_fd = os.open(segment._events, flags, 0o600)
         segment.size = os.write(segment._write_fd, _HEADER.pack(_MAGIC, _VERSION, segment._identity))
+        if fsync:
+            directory_fd = os.open(directory, os.O_RDONLY)
+            os.fsync(directory_fd)
+            os.close(directory_fd)
         return segment
 
     @classmethod

@@ -23,7 +23,7 @@ class Spooling:
     """Where events are kept on disk until they are decided."""
 
     directory: str | Path
-    """Of this machine, not of a network. Processes may share it: each has a lane of its own in it."""
+    """Of this machine, not of a network; of one workspace. Processes may share it: each has a lane of its own in it."""
     max_bytes: int = 256 * 1024 * 1024
     """Per process; then `Buffering.when_full` says what happens."""
     segment_bytes: int = 4 * 1024 * 1024
@@ -43,15 +43,16 @@ class Spool:
 
     Args:
         spooling: Where, and how much.
+        kind: Of the events. What one kind left is never taken for another: history is not sent as live.
         issue: Gives each event that is left from earlier its number in the client's order.
 
     Raises:
         SpoolError: The directory cannot be used.
     """
 
-    def __init__(self, spooling: Spooling, issue: Callable[[], int]) -> None:
+    def __init__(self, spooling: Spooling, kind: str, issue: Callable[[], int]) -> None:
         self._spooling = spooling
-        self._lane = take_lane(Path(spooling.directory))
+        self._lane = take_lane(Path(spooling.directory), kind)
         self._segments: dict[int, Segment] = {}
         self._current: Segment | None = None
         self._last_number = 0
@@ -150,7 +151,9 @@ class Spool:
             self._remove(self._current)
         self._current = None
         self._last_number += 1
-        self._current = self._segments[self._last_number] = Segment.create(self._lane.directory, self._last_number)
+        self._current = self._segments[self._last_number] = Segment.create(
+            self._lane.directory, self._last_number, fsync=self._spooling.fsync
+        )
 
     def _remove(self, segment: Segment) -> None:
         del self._segments[segment.number]

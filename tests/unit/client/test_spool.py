@@ -17,8 +17,11 @@ from tributary_client.entry import Entry
 from tributary_client.spool import Spool
 
 
-def opened(directory: Path, *, segment_bytes: int = 1000, max_bytes: int = 10_000) -> Spool:
-    return Spool(Spooling(directory, max_bytes=max_bytes, segment_bytes=segment_bytes), count(1).__next__)
+def opened(
+    directory: Path, *, segment_bytes: int = 1000, max_bytes: int = 10_000, kind: str = "lane", fsync: bool = False
+) -> Spool:
+    spooling = Spooling(directory, max_bytes=max_bytes, segment_bytes=segment_bytes, fsync=fsync)
+    return Spool(spooling, kind, count(1).__next__)
 
 
 def put(spool: Spool, *bodies: str, hold: bool = True) -> list[Entry]:
@@ -190,12 +193,30 @@ def test_what_dead_processes_left_in_other_lanes_is_taken_over(tmp_path: Path) -
     spools[0].close()
 
 
+def test_history_is_never_taken_for_live_events(tmp_path: Path) -> None:
+    history = opened(tmp_path, kind="backfill")
+    put(history, "old")
+    history.close()
+    live = opened(tmp_path)
+    assert loaded(live) == []
+    live.close()
+    assert loaded(opened(tmp_path, kind="backfill")) == ["old"]
+
+
+def test_a_spool_that_waits_for_the_disk_holds_the_same(tmp_path: Path) -> None:
+    spool = opened(tmp_path, segment_bytes=100, fsync=True)
+    bodies = [f"event-{number}" for number in range(20)]
+    put(spool, *bodies)
+    spool.close()
+    assert loaded(opened(tmp_path)) == bodies
+
+
 DIES = """
 import os, sys
 from itertools import count
 from tributary_client.entry import Entry
 from tributary_client.spool import Spool, Spooling
-spool = Spool(Spooling(sys.argv[1]), count(1).__next__)
+spool = Spool(Spooling(sys.argv[1]), "lane", count(1).__next__)
 for number in range(100):
     spool.append(Entry(f"event-{number}".encode()), hold=True)
 os.kill(os.getpid(), 9)
