@@ -134,6 +134,8 @@ _PROOFS: Final[Mapping[str, _Family]] = {
     "ran_site_id": _Family("rakuten", "affiliate", takes_utm_source=True),
     "sscid": _Family("shareasale", "affiliate", takes_utm_source=True),
     "gad_source": _Family("google", "cpc"),
+    "gad_campaignid": _Family("google", "cpc"),
+    "gclsrc": _Family("google", "cpc"),
 }
 """Click ids that only an ad or an affiliate link carries; where there are several, the first here decides."""
 
@@ -147,7 +149,10 @@ _HINTS: Final[Mapping[str, _Family]] = {
 }
 """Click ids that prove where the link stood, but not that anybody paid."""
 
-_PROOF_IDS: Final = frozenset(_PROOFS) - {"gad_source"}
+_PROOF_IDS: Final = frozenset(_PROOFS) - {"gad_source", "gad_campaignid", "gclsrc"}
+"""Those that name a click, and not only where an ad of some campaign stood."""
+_ORGANIC_LINKS: Final = frozenset({"fbclid", "igshid"})
+"""Stay on a link that is copied elsewhere: where there is a referrer, it knows better."""
 _MAIL_IDS: Final = frozenset({"mc_cid", "hsenc", "kx"})
 
 _NETWORKS: Final[Mapping[str, tuple[str, Category]]] = {
@@ -285,7 +290,7 @@ class ChannelClassifier:
             return _by_utm(utm, host)
         if clicks:
             for family, hint in _HINTS.items():
-                if family in clicks:
+                if family in clicks and not (host and family in _ORGANIC_LINKS):
                     return hint.source, hint.medium, hint.category, f"click_id:{family}"
         if touch.page.mailer:
             return touch.page.mailer, "email", Category.NONE, "mail_parameter"

@@ -14,6 +14,7 @@ from tributary_domain.texts import CLICK_ID_CHARACTERS
 UTM: Final = "utm"
 CLICK: Final = "click"
 PERSONAL: Final = "personal"
+MAIL: Final = "mail"
 
 _UTM_PARAMETERS = "utm_source utm_medium utm_campaign utm_term utm_content utm_id"
 _CLICK_ID_PARAMETERS = """
@@ -35,14 +36,15 @@ _PERSONAL_PARAMETERS = """
 """
 
 
-_MAILERS: Final = {"mc_eid": "mailchimp", "mkt_tok": "marketo", "_kx": "klaviyo", "vero_id": "vero"}
-"""Personal parameter that only the links of a mailing carry -> who sends it. It is cut out; where it is from stays."""
+_MAILERS: Final = {"_hsmi": "hubspot", "mc_eid": "mailchimp", "mkt_tok": "marketo", "_kx": "klaviyo", "vero_id": "vero"}
+"""Parameter that only the links of a mailing carry -> who sends it. Personal ones are cut; where they are from stays."""
 
 _PARAMETERS: Final[dict[str, tuple[str, str]]] = {
     **{name: (UTM, name.removeprefix("utm_")) for name in _UTM_PARAMETERS.split()},
     **{name: (CLICK, name) for name in _CLICK_ID_PARAMETERS.split()},
     **_RENAMED_CLICK_IDS,
     **{name: (PERSONAL, name) for name in _PERSONAL_PARAMETERS.split()},
+    "_hsmi": (MAIL, "_hsmi"),
 }
 """Parameter, in lower case -> (what it is, its name)."""
 
@@ -103,7 +105,7 @@ def read_url(url: str) -> Url:
         kind, family = found
         if kind is UTM:
             campaign.append(pair)
-        elif kind is PERSONAL:
+        elif kind is PERSONAL or kind is MAIL:
             return _read_carefully(url)
         else:
             if "%" in value or "+" in value:
@@ -154,8 +156,8 @@ def _read_carefully(url: str) -> Url:
             if found is None or not value:
                 continue
             kind, name = found
-            if kind is PERSONAL:
-                is_personal = True
+            if kind is PERSONAL or kind is MAIL:
+                is_personal = is_personal or kind is PERSONAL
                 mailer = mailer or _MAILERS.get(name, "")
                 continue
             if "%" in value or "+" in value:
@@ -173,7 +175,7 @@ def _read_carefully(url: str) -> Url:
         cleaned = _without_personal_data(url)
         path = IN_URL.sub("-", slash + path)
         return Url(host, path, utm, click_ids, cleaned, cleaned != url, mailer, repr(utm))
-    return Url(host, slash + path, utm, click_ids, url, False, "", repr(utm) if utm else "")
+    return Url(host, slash + path, utm, click_ids, url, False, mailer, repr(utm) if utm else "")
 
 
 def _plain_name(name: str) -> str:

@@ -174,6 +174,31 @@ def test_a_click_id_alone_decides(parameter: str, channel: str) -> None:
     assert classify(f"https://shop.example/?a=1&{parameter}=Ab1").channel == channel
 
 
+HINTS = {
+    "paid": {"Paid Search", "Paid Social", "Paid Other", "Display"},
+    "affiliate": {"Affiliates"},
+    "organic": {"Organic Shopping"},
+    "organic social": {"Organic Social"},
+    "ambiguous": {"Organic Social"},
+    "email": {"Email"},
+}
+"""What `channel_hint` of the vectors allows for a parameter alone."""
+CLICK_PARAMETERS = [
+    (parameter, hint) for names, _, _, hint, _ in VECTORS["click_ids"]["rows"] for parameter in names.split("/")
+]
+
+
+@pytest.mark.parametrize(("parameter", "hint"), CLICK_PARAMETERS)
+def test_every_parameter_of_the_vectors_is_evidence_of_what_they_say(parameter: str, hint: str) -> None:
+    assert classify(f"https://shop.example/?{parameter}=1").channel in HINTS[hint]
+
+
+def test_a_copied_link_is_known_by_its_referrer() -> None:
+    assert classify("https://shop.example/?fbclid=x", "https://blog.example.org/").channel == "Referral"
+    assert classify("https://shop.example/?fbclid=x", "https://l.instagram.com/").source == "instagram.com"
+    assert classify("https://shop.example/?fbclid=x", "https://l.facebook.com/").channel == "Organic Social"
+
+
 def test_fbclid_alone_is_no_proof_of_an_ad_but_utm_beside_it_is() -> None:
     assert classify("https://shop.example/?fbclid=x").channel == "Organic Social"
     assert classify("https://shop.example/?fbclid=x&utm_source=facebook&utm_medium=paid").channel == "Paid Social"
