@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from concurrent.futures import Future
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -68,16 +70,18 @@ class AsyncTributary(BaseClient[Coroutine[Any, Any, str]]):
         return event.event_id
 
     async def _put_entry(self, entry: Entry) -> None:
-        room = self._engine.offer(entry)
+        room = await self._offer(entry)
         if room is None:
             return
-        if not self._may_wait:
-            self._full(entry)
-            return
-        try:
-            async with asyncio.timeout(self._buffering.block_seconds):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._buffering.block_seconds if self._may_wait else 0):
                 while room is not None:
                     await asyncio.wrap_future(room)
-                    room = self._engine.offer(entry)
-        except TimeoutError:
-            raise self._full(entry) from None
+                    room = await self._offer(entry)
+                return
+        self._refuse(entry)
+
+    async def _offer(self, entry: Entry) -> Future[None] | None:
+        if self._waits_for_disk:
+            return await asyncio.to_thread(self._engine.offer, entry)
+        return self._engine.offer(entry)

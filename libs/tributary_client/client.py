@@ -98,6 +98,7 @@ class BaseClient(Tracking[Put]):
         self._traceparent = traceparent or current_traceparent
         self._clock = clock or SystemClock()
         self._chance = random.SystemRandom()
+        self._waits_for_disk = spool is not None and spool.fsync
         opening = partial(_open, transport, target, api_key, tls, dict(channel_options or {}), self._retry, self._clock)
         self._engine = Engine(
             Plan(
@@ -158,15 +159,19 @@ class BaseClient(Tracking[Put]):
 
     @property
     def _may_wait(self) -> bool:
-        return self._buffering.when_full is WhenFull.BLOCK
+        return self._buffering.when_full is WhenFull.BLOCK and not self._engine.may_not_wait
 
-    def _full(self, entry: Entry) -> BufferFullError:
-        """Returns what a caller who waited in vain is told; one who may not wait is told by `on_drop`."""
+    def _refuse(self, entry: Entry) -> None:
+        """Gives an event up for which there is no room: tells the caller, or `on_drop`.
+
+        Raises:
+            BufferFullError: With `WhenFull.BLOCK`.
+        """
         message = "What waits to be sent has reached its bound; is the server reachable, and fast enough?"
         error = BufferFullError(message)
-        if not self._may_wait:
-            self._engine.refuse(entry, error)
-        return error
+        if self._buffering.when_full is WhenFull.BLOCK:
+            raise error
+        self._engine.refuse(entry, error)
 
 
 def _open(

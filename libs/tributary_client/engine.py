@@ -137,7 +137,8 @@ class Engine:
         """Returns what is done when all that was taken until now is decided or lost, what is left in the spool too."""
         self.open()
         future = self._holding.wait()
-        self._worker.nudge()
+        if not future.done():
+            self._worker.nudge()
         return future
 
     def close(self, timeout: float) -> None:
@@ -145,7 +146,7 @@ class Engine:
         if not self._holding.shut():
             return
         with suppress(FutureTimeoutError):
-            self.flush().result(timeout)
+            self.flush().result(0 if self.may_not_wait else timeout)
         self._worker.stop(_STOP_SECONDS)
         self._give_up()
 
@@ -159,6 +160,11 @@ class Engine:
         self._begin()
         if was_closed:
             self._holding.shut()
+
+    @property
+    def may_not_wait(self) -> bool:
+        """Whether the caller is a callback: what it would wait for, nobody else would do."""
+        return self._worker.is_current
 
     def counters(self) -> Counters:
         """Returns the numbers of this moment."""

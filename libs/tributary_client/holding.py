@@ -110,7 +110,10 @@ class Holding:
     def wait(self) -> Future[None]:
         """Returns what is done when all that was taken until now is settled, what is left in the spool included."""
         with self._lock:
-            return self._ledger.wait()
+            future = self._ledger.wait()
+            over = self._ledger.advance()
+        _resolve(over)
+        return future
 
     def look_again(self, wakes_at: float) -> bool:
         """Tells those who wait, and whether more has come that the worker should not wait with.

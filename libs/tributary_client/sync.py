@@ -86,13 +86,11 @@ class Tributary(BaseClient[str]):
         room = self._engine.offer(entry)
         if room is None:
             return
-        end_time = self._clock.monotonic() + self._buffering.block_seconds
+        end_time = self._clock.monotonic() + (self._buffering.block_seconds if self._may_wait else 0.0)
         while room is not None:
             try:
-                room.result(max(0.0, end_time - self._clock.monotonic()) if self._may_wait else 0.0)
+                room.result(max(0.0, end_time - self._clock.monotonic()))
             except FutureTimeoutError:
-                error = self._full(entry)
-                if self._may_wait:
-                    raise error from None
+                self._refuse(entry)
                 return
             room = self._engine.offer(entry)

@@ -44,6 +44,11 @@ class Worker:
         self._has_ended = False
         self._thread: threading.Thread | None = None
 
+    @property
+    def is_current(self) -> bool:
+        """Whether the caller is the thread itself, which must not wait for what only it can do."""
+        return threading.current_thread() is self._thread
+
     def post(self, job: Job) -> bool:
         """Runs a job soon; from any thread. Tells whether: not once the thread has ended."""
         with self._woken:
@@ -70,7 +75,7 @@ class Worker:
             thread = self._thread
             self._has_ended = self._has_ended or thread is None
             self._woken.notify()
-        if thread is None or thread is threading.current_thread():
+        if thread is None or self.is_current:
             return True
         thread.join(max(0.0, timeout))
         return not thread.is_alive()

@@ -447,6 +447,17 @@ def test_what_there_is_no_room_for_may_be_dropped_and_told() -> None:
     assert set(door.accepted) == set("abc")
 
 
+async def test_asyncio_with_a_spool_that_waits_for_the_disk_takes_everything(tmp_path: Path) -> None:
+    door = ScriptedDoor()
+    with opened(door) as target:
+        async with an_async_client(target, spool=Spooling(tmp_path, fsync=True)) as client:
+            async with asyncio.TaskGroup() as group:
+                for number in range(50):
+                    group.create_task(client.identify(event_id=f"e-{number}", visitor_id="v"))
+            assert await client.flush()
+    assert len(door.accepted) == 50
+
+
 async def test_asyncio_waits_for_room_without_blocking_the_loop() -> None:
     door = ScriptedDoor()
     door.open.clear()
@@ -581,6 +592,40 @@ def test_many_threads_lose_nothing_and_send_nothing_twice() -> None:
         assert client.counters.accepted == 2400
     assert len(door.accepted) == 2400
     assert len(door.events) == 2400
+
+
+def test_flushing_a_client_that_is_closed_or_was_never_used_waits_for_nothing() -> None:
+    with a_client("127.0.0.1:1") as client:
+        assert client.flush(0)
+    assert client.flush(0)
+
+
+def test_a_callback_may_track_and_is_not_held_up() -> None:
+    door, told = ScriptedDoor(), []
+
+    def follow(decision: Decision) -> None:
+        told.append(decision.verdict.event_id)
+        if len(told) == 1:
+            put(client, "b", "c")
+        elif len(told) == 2:
+            with pytest.raises(BufferFullError):
+                put(client, "d", "e", "f", "g")
+
+    buffering = Buffering(max_events=3, block_seconds=60)
+    with opened(door) as target, a_client(target, buffering=buffering, on_verdict=follow) as client:
+        put(client, "a")
+        eventually(lambda: len(told) >= 4, 20)
+        assert client.counters.callback_errors == 0
+
+
+def test_a_callback_may_close_the_client() -> None:
+    door = ScriptedDoor()
+    with opened(door) as target:
+        client = a_client(target, on_verdict=lambda _: client.close())
+        put(client, "a")
+        eventually(lambda: door.accepted)
+        client.close()
+    assert client.counters.open == 0
 
 
 # -- with a spool -----------------------------------------------------------------------------------------------------

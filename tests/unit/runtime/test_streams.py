@@ -13,10 +13,12 @@ import pytest
 import yaml
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.support.eventually import eventually_async
 from tests.unit.runtime.conftest import INTERNAL_TOKEN, Keys, LogLines, workspaces_content
 from tests.unit.runtime.test_interceptors import reason_of, refusal_of
+from tributary_runtime import traces
 from tributary_runtime.authentication import Authenticator, InternalDoor, current_caller
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import InvalidRequestError, TributaryError, UnavailableError
@@ -59,6 +61,8 @@ class Service:
                 await self.let_go.wait()
             finally:
                 self.working -= 1
+        if command == b"long":
+            return text * 1_000_000
         if command == b"fail":
             raise UnavailableError("The log is out.", retry_delay_seconds=2)
         if command == b"trace":
@@ -158,6 +162,18 @@ async def test_no_more_is_begun_than_the_limits_allow(
         served.service.let_go.set()
         await call.done_writing()
         assert sorted([answer async for answer in call]) == [b"shop:a", b"shop:b", b"shop:c", b"shop:d"]
+
+
+async def test_a_caller_that_reads_no_answers_is_read_no_further(workspaces_file: WorkspacesFile, keys: Keys) -> None:
+    async with serving(workspaces_file, keys, batches=2) as served:
+        call = served.open()
+        for _ in range(40):
+            await call.write(b"long x")
+        await eventually_async(lambda: len(served.service.seen) >= 2)
+        await served.ask(b"echo", b"echo", b"echo")  # others go on, and by then it had every chance
+        assert served.service.seen.count(b"long x") < 20, "the network holds a few megabytes, and no more is begun"
+        await call.done_writing()
+        assert [len(answer) async for answer in call] == [1_000_000] * 40
 
 
 async def test_a_batch_beyond_the_calls_allowed_at_once_is_refused_and_its_stream_goes_on(
@@ -284,6 +300,23 @@ async def test_each_batch_has_a_line_and_the_stream_has_its_end(
 async def test_a_batch_belongs_to_its_own_trace(workspaces_file: WorkspacesFile, keys: Keys) -> None:
     async with serving(workspaces_file, keys) as served:
         assert await served.ask(b"trace " + TRACEPARENT) == [TRACEPARENT]
+
+
+async def test_each_batch_has_a_span_below_its_own_trace(workspaces_file: WorkspacesFile, keys: Keys) -> None:
+    exporter = InMemorySpanExporter()
+    traces.configure_traces("test", exporter)
+    try:
+        async with serving(workspaces_file, keys) as served:
+            answers = await served.ask(b"trace " + TRACEPARENT, b"echo a")
+    finally:
+        traces.flush_traces()
+    spans = exporter.get_finished_spans()
+    assert [span.name for span in spans] == ["test.v1.StreamService/Stream"] * 2
+    below = [span for span in spans if span.parent is not None]
+    assert [f"{span.parent.trace_id:032x}-{span.parent.span_id:016x}" for span in below if span.parent] == [
+        TRACEPARENT.decode()[3:52]
+    ]
+    assert f"{below[0].context.span_id:016x}".encode() in b"".join(answers)
 
 
 def test_the_status_of_a_batch_is_what_grpc_status_understands() -> None:
