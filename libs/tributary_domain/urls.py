@@ -37,7 +37,7 @@ _PERSONAL_PARAMETERS = """
 
 
 _MAILERS: Final = {"_hsmi": "hubspot", "mc_eid": "mailchimp", "mkt_tok": "marketo", "_kx": "klaviyo", "vero_id": "vero"}
-"""Parameter that only the links of a mailing carry -> who sends it. Personal ones are cut; where they are from stays."""
+"""Parameter that only the links of a mailing carry -> who sends it. Personal ones are cut; whose they are stays."""
 
 _PARAMETERS: Final[dict[str, tuple[str, str]]] = {
     **{name: (UTM, name.removeprefix("utm_")) for name in _UTM_PARAMETERS.split()},
