@@ -29,6 +29,9 @@ log = structlog.get_logger(__name__)
 _REST_SECONDS: Final = 1.0
 """How long counters that did not answer are left alone: a Redis that hangs must not slow every conversion down."""
 
+_PROVIDERS_SHARE: Final = 0.5
+"""Of the time that the caller still waits."""
+
 _FAILED: Final = Reason(ReasonCode.HUMAN_CHECK_FAILED, "human_check.token", "The provider says that it was no human.")
 _UNVERIFIED: Final = Reason(
     ReasonCode.HUMAN_CHECK_UNVERIFIED,
@@ -54,8 +57,16 @@ class Fraud:
         self._timeout_seconds = timeout_seconds
         self._rest_until = 0.0
 
-    async def judge(self, packed: Sequence[Packed], rules: WorkspaceRules) -> Sequence[Packed]:
-        """Returns the events as they are after all have answered."""
+    async def judge(
+        self, packed: Sequence[Packed], rules: WorkspaceRules, remaining_seconds: float | None = None
+    ) -> Sequence[Packed]:
+        """Returns the events as they are after all have answered.
+
+        Args:
+            packed: As intake packed them.
+            rules: Of their workspace.
+            remaining_seconds: How long the caller still waits, of which providers get half; `None`: for ever.
+        """
         counted = [at for at, one in enumerate(packed) if one.counts]
         checked = [at for at, one in enumerate(packed) if one.token is not None]
         if not counted and not checked:
@@ -63,10 +74,12 @@ class Fraud:
         if not checked:
             bursts, answers = await self._count([packed[at] for at in counted]), list[Checked]()
         elif not counted:
-            bursts, answers = list[Reason | None](), await self._verify([packed[at] for at in checked], rules)
+            bursts = list[Reason | None]()
+            answers = await self._verify([packed[at] for at in checked], rules, remaining_seconds)
         else:
             bursts, answers = await asyncio.gather(
-                self._count([packed[at] for at in counted]), self._verify([packed[at] for at in checked], rules)
+                self._count([packed[at] for at in counted]),
+                self._verify([packed[at] for at in checked], rules, remaining_seconds),
             )
         judged = list(packed)
         for at, reason in zip(counted, bursts, strict=True):
@@ -101,8 +114,12 @@ class Fraud:
             metrics.VELOCITY_CHECKS.add(len(found) - bursts, outcome=metrics.VelocityOutcome.PASSED)
         return found
 
-    async def _verify(self, packed: Sequence[Packed], rules: WorkspaceRules) -> list[Checked]:
-        return await self._checks.verify([one.token for one in packed if one.token is not None], rules.verifiers)
+    async def _verify(
+        self, packed: Sequence[Packed], rules: WorkspaceRules, remaining_seconds: float | None
+    ) -> list[Checked]:
+        tokens = [one.token for one in packed if one.token is not None]
+        within_seconds = None if remaining_seconds is None else max(remaining_seconds * _PROVIDERS_SHARE, 0.0)
+        return await self._checks.verify(tokens, rules.verifiers, within_seconds)
 
 
 def _with_check(packed: Packed, checked: Checked) -> Packed:

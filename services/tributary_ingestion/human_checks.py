@@ -84,11 +84,21 @@ class HumanChecks:
         self._rests: dict[tuple[str, str], _Rest] = {}
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def verify(self, tokens: Sequence[Token], verifiers: Mapping[Provider, Verifier]) -> list[Checked]:
-        """Returns what came of each token; takes no longer than the longest time-out of its providers."""
-        return await asyncio.gather(*[self._verify(token, verifiers) for token in tokens])
+    async def verify(
+        self, tokens: Sequence[Token], verifiers: Mapping[Provider, Verifier], within_seconds: float | None = None
+    ) -> list[Checked]:
+        """Returns what came of each token; takes no longer than the longest time-out of its providers.
 
-    async def _verify(self, token: Token, verifiers: Mapping[Provider, Verifier]) -> Checked:
+        Args:
+            tokens: To be verified.
+            verifiers: Those of the workspace.
+            within_seconds: How long to wait at most; what comes later is unknown now, and kept for who asks again.
+        """
+        return await asyncio.gather(*[self._verify(token, verifiers, within_seconds) for token in tokens])
+
+    async def _verify(
+        self, token: Token, verifiers: Mapping[Provider, Verifier], within_seconds: float | None
+    ) -> Checked:
         verifier = verifiers.get(token.provider) if token.provider is not None else None
         if verifier is None:
             return _UNKNOWN
@@ -101,7 +111,10 @@ class HumanChecks:
             asked = self._asked[name] = asyncio.create_task(self._ask(verifier, token, name))
             asked.add_done_callback(lambda _: self._asked.pop(name, None))
         # Shielded: another call may wait for the same answer when this one's caller has left.
-        return await asyncio.shield(asked)
+        try:
+            return await asyncio.wait_for(asyncio.shield(asked), within_seconds)
+        except TimeoutError:
+            return _UNKNOWN
 
     async def _ask(self, verifier: Verifier, token: Token, name: bytes) -> Checked:
         rest = self._rests.setdefault((verifier.endpoint, verifier.secret), _Rest())

@@ -147,8 +147,11 @@ class IngestionServicer:
                 answers = verdicts.validated(packed)
             else:
                 if any(one.token is not None for one in packed):  # a provider is slow: nobody shall wait for it
+                    started = self._clock.monotonic_seconds()
                     async with turn.pause():
-                        packed = await self._fraud.judge(packed, rules)
+                        packed = await self._fraud.judge(packed, rules, remaining_seconds)
+                    if remaining_seconds is not None:
+                        remaining_seconds -= self._clock.monotonic_seconds() - started
                 else:
                     packed = await self._fraud.judge(packed, rules)
                 sender = Sender(caller.workspace_id, caller.key_id, request.backfill, current_traceparent(), is_bulk)

@@ -94,10 +94,17 @@ def _kinds() -> dict[str, list[Event]]:
     bot = _marked(a_visit(timedelta(hours=2), visitor_id="v-1"))
     bot.context.user_agent = f"{AGENT} {BOT}"
     refund = _marked(an_adjustment("p-1", EURO))
+    misused = _marked(an_order(EMAIL, visitor_id="v-3", event_id="p-3"))
+    misused.session_id = misused.conversion.pixel_event_id = misused.conversion.store = EMAIL
+    misused.click_ids.gclid = misused.browser_ids.fbp = EMAIL
+    misused.conversion.coupon_codes.append(quote(EMAIL, safe=""))
+    misused.conversion.pixel_event_ids["inbox"] = EMAIL
+    misused.conversion.items.add(item_id=EMAIL, name=f"Mug for {EMAIL}")
     return {
         "ACCEPTED": [
             order,
             refund,
+            misused,
             *(_marked(a_visit(timedelta(hours=3 + place), page)) for place, page in enumerate(PAGES)),
         ],
         "CONFLICT": [conflicting, repeated],

@@ -148,6 +148,18 @@ async def test_a_provider_that_is_not_declared_is_unknown(provider: FakeProvider
     assert provider.forms == []
 
 
+async def test_a_caller_in_a_hurry_gets_no_answer_now_and_the_right_one_when_it_asks_again(
+    provider: FakeProvider, checks: HumanChecks
+) -> None:
+    provider.release.clear()
+    own = verifiers(provider, timeout_seconds=10)
+    (now,) = await checks.verify([token("good")], own, within_seconds=0.05)
+    assert now.verdict is UNKNOWN
+    provider.release.set()
+    (again,) = await checks.verify([token("good")], own)
+    assert (again.verdict, len(provider.forms)) == (HUMAN, 1)
+
+
 async def test_one_caller_who_leaves_does_not_take_the_answer_along(
     provider: FakeProvider, checks: HumanChecks
 ) -> None:
