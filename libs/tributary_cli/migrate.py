@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import ClassVar
@@ -19,6 +20,7 @@ from tributary_storage.clickhouse import migrate as clickhouse_migrations
 from tributary_storage.redis import claim_sizing
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import Epoch, Role, create_epoch, read_epoch
+from tributary_storage.redis.losses import confirm_losses
 
 _SHARDS = 4
 _CLAIMS = 10_000_000
@@ -54,8 +56,15 @@ class Migrated:
 @click.command()
 @click.option("--shards", type=click.IntRange(1, 64), help=f"Of a new installation; never changes. [{_SHARDS}]")
 @click.option("--claims", type=click.IntRange(1), help=f"Live claims a new installation is sized for. [{_CLAIMS:,}]")
+@click.option(
+    "--confirm-loss",
+    "lost",
+    type=click.Choice(["log", "state", "jobs"]),
+    multiple=True,
+    help="Accept that this Redis role lost data; see below. May be repeated.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def migrate(shards: int | None, claims: int | None, as_json: bool) -> None:
+def migrate(shards: int | None, claims: int | None, lost: tuple[Role, ...], as_json: bool) -> None:
     """Prepare Redis and ClickHouse for this version.
 
     Applies the ClickHouse migrations that are missing, and gives new Redis roles their epoch. Safe to run again and at
@@ -64,11 +73,15 @@ def migrate(shards: int | None, claims: int | None, as_json: bool) -> None:
 
     --claims is the number of event ids remembered at once: the events of 36 days, and the conversions with an order id
     twice more. Half to twice of it costs about 20 bytes of Redis memory each.
+
+    --confirm-loss ROLE is for a Redis that was emptied or restored from an older copy, and whose data cannot be brought
+    back: the services refuse to work on it until this is said. From then on ClickHouse is asked for whatever may have
+    been in it, and what the logs still hold is worked on again. Never say it while the right data may still be found.
     """
     settings = load(MigrateSettings)
     try:
         with logs_on_stderr():
-            done = asyncio.run(_migrate(settings, shards, claims))
+            done = asyncio.run(_migrate(settings, shards, claims, lost))
     except TributaryError as error:
         raise CommandError(error.message) from error
     if as_json:
@@ -93,7 +106,9 @@ def migrate(shards: int | None, claims: int | None, as_json: bool) -> None:
         console.print("ClickHouse: up to date.")
 
 
-async def _migrate(settings: MigrateSettings, shards: int | None, claims: int | None) -> Migrated:
+async def _migrate(
+    settings: MigrateSettings, shards: int | None, claims: int | None, lost: Collection[Role]
+) -> Migrated:
     async with AsyncExitStack() as closing:
         clients = {
             role: await closing.enter_async_context(connect(url, name="migrate"))
@@ -102,6 +117,7 @@ async def _migrate(settings: MigrateSettings, shards: int | None, claims: int | 
         found = [await read_epoch(client) for client in clients.values()]
         before = next((epoch for epoch in found if epoch is not None), None)
         epoch = await create_epoch(clients, _wanted(before, shards, claims))
+        await confirm_losses(clients, lost, epoch.shards)
     applied = await clickhouse_migrations.migrate(settings.clickhouse_url, cluster=settings.clickhouse_cluster)
     return Migrated(epoch, before is None, applied)
 

@@ -22,7 +22,9 @@ from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.role_marks import PublishedMarks
 from tributary_storage.clickhouse.writer import ConversionWriter
+from tributary_storage.continuity import Continuity
 from tributary_storage.redis import keys
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
@@ -49,7 +51,9 @@ async def main(settings: AttributionServiceSettings) -> None:
         )
         log_epoch, epoch = await wait_for_epoch(log_checks, "log"), await wait_for_epoch(checks, "state")
         log_guards: list[Guard] = [Durability(log_checks, "log", settings.durability, epoch=log_epoch)]
-        state_guards: list[Guard] = [Durability(checks, "state", settings.durability, epoch=epoch)]
+        published = PublishedMarks(clickhouse, epoch.shards)
+        continuity = Continuity(checks, "state", Conversions(checks, epoch.shards), published)
+        state_guards: list[Guard] = [Durability(checks, "state", settings.durability, epoch=epoch), continuity]
         confirm = Reconnection(log_checks, log_guards).confirm
         log = await closing.enter_async_context(connect(log_url, name="attribution-log", confirm=confirm, gate=gate))
         confirm = Reconnection(checks, state_guards).confirm
@@ -61,7 +65,9 @@ async def main(settings: AttributionServiceSettings) -> None:
         pace = Pace(settings.attribution_batch_events, settings.attribution_linger_ms / 1000)
         consumer = settings.attribution_consumer or socket.gethostname()
         source = EventLogSource(log, keys.ATTRIBUTE_GROUP, consumer, log_epoch.shards, pace)
-        restoration = Restoration(ConversionHistory(clickhouse), conversions, epoch.create_time_micros)
+        restoration = Restoration(
+            ConversionHistory(clickhouse), conversions, epoch.create_time_micros, lambda: continuity.loss_micros
+        )
         lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
         writer = ConversionWriter(clickhouse)
         attributor = Attributor(people, conversions, descriptors, click_ids, writer, restoration, lookup, clock)

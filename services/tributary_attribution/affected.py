@@ -29,8 +29,8 @@ class Affected:
     """Whether the journey was looked for."""
     causing: dict[str, CausingEvent] = field(default_factory=dict)
     known_causes: set[Cause] = field(default_factory=set)
-    is_backfill: bool = False
-    """Whether an event that observed or adjusted it came without an accept window."""
+    claim_micros: int = 0
+    """When an observation of it was accepted whose claim was new then, and which was never read before; 0: none."""
 
     @property
     def key(self) -> str:

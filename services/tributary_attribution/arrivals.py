@@ -59,8 +59,9 @@ class Arrival(NamedTuple):
     """The conversion it observes or adjusts; empty: none."""
     part: bytes
     """What it says about that conversion."""
-    is_backfill: bool = False
-    """Whether its accept window was lifted."""
+    claims_conversion: bool = False
+    """Whether the conversion it observes was claimed with it, and it was never read before: then the conversion is new.
+    """
 
     @property
     def is_quarantined(self) -> bool:
@@ -87,7 +88,7 @@ class ArrivalReader:
         accept_time_micros: int,
         traceparent: str,
         *,
-        is_backfill: bool = False,
+        is_first_sight: bool = False,
     ) -> Arrival:
         """Reads one event.
 
@@ -97,7 +98,7 @@ class ArrivalReader:
             content: Serialised `AdmittedEvent`.
             accept_time_micros: Of the log.
             traceparent: Of the request that brought it.
-            is_backfill: Whether the accept window was lifted for it.
+            is_first_sight: Whether it was never handed to anybody before, and was claimed under a live claim.
 
         Raises:
             PoisonEvent: The bytes are no event, or one of another time.
@@ -143,7 +144,7 @@ class ArrivalReader:
             entry=entry,
             conversion_id=conversion_id if is_good else "",
             part=part,
-            is_backfill=is_backfill,
+            claims_conversion=is_first_sight and letter == "A" and kind == "conversion",
         )
 
     def _touch(

@@ -160,7 +160,7 @@ class Attributor:
             event.admitted,
             entry.accept_micros,
             admission.traceparent,
-            is_backfill=admission.accept_context.backfill,
+            is_first_sight=entry.is_first_sight and not admission.accept_context.backfill,
         )
 
     async def _attribute(self, arrivals: Sequence[Arrival], workspaces: Mapping[str, Workspace]) -> None:
@@ -188,7 +188,8 @@ class Attributor:
             if arrival.part:
                 one = affected_at(affected, workspaces[arrival.workspace], arrival.conversion_id)
                 one.causing[arrival.event_id] = causing_event(arrival)
-                one.is_backfill = one.is_backfill or arrival.is_backfill
+                if arrival.claims_conversion:
+                    one.claim_micros = arrival.accept_time_micros
                 parts[one.key][event_field(arrival.event_hash)] = arrival.part
         if parts:
             records = await self._conversions.observe(parts, conversion_life_seconds(workspaces.values()))

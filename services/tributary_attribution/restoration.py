@@ -1,15 +1,19 @@
 """What Redis has lost of conversions, read back from ClickHouse before they are computed.
 
-A conversion that was published once must never be published as a new one: totals would count it twice. Where nothing is
-published in Redis although the conversion may be old, ClickHouse is asked: for events that came by backfill, for
-adjustments whose conversion is not there, and for what happened before this state store was created (or so little after
-that clocks may disagree). An ordinary new conversion is none of these, and costs no question.
+A conversion that was published once must never be published as a new one: totals would count it twice. So ClickHouse is
+asked wherever Redis has nothing published of a conversion that is not certainly new. One is, if this batch brings an
+observation whose order, or event id, was claimed just now (letter A), for the first time it is read; and if it happened
+after the state store was created and after its last confirmed loss (or so little later that clocks may disagree). An
+ordinary new conversion is that, and costs no question. What another observation of an order, a refund or a late
+touchpoint leads to is there, or was there.
+
+After a loss that was confirmed, what is there may be an older copy: it is asked for once, if it is older than the loss.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -48,12 +52,20 @@ class Restoration:
         history: What ClickHouse knows.
         conversions: Keeps parts and published states.
         create_time_micros: When the state store was created (its epoch): older events may have been in another.
+        loss_micros: Tells when the last confirmed loss was; 0: there was none.
     """
 
-    def __init__(self, history: History, conversions: Conversions, create_time_micros: int) -> None:
+    def __init__(
+        self,
+        history: History,
+        conversions: Conversions,
+        create_time_micros: int,
+        loss_micros: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._history = history
         self._conversions = conversions
-        self._oldest_known = create_time_micros + _MARGIN_MICROS
+        self._create_time_micros = create_time_micros
+        self._loss_micros = loss_micros
 
     async def restore(self, affected: Iterable[Affected]) -> None:
         """Gives those that may be lost back what ClickHouse knows of them; in Redis too, so that it is asked once.
@@ -66,24 +78,32 @@ class Restoration:
         Raises:
             StorageUnavailableError: A store does not answer; nothing may be published of these conversions.
         """
+        loss_micros = self._loss_micros()
         lost: dict[str, list[Affected]] = defaultdict(list)
         for one in affected:
-            if self._may_be_lost(one):
+            if self._may_be_lost(one, loss_micros):
                 lost[one.workspace.id].append(one)
         for some in lost.values():
-            await self._restore(some)
+            await self._restore(some, loss_micros)
 
-    def _may_be_lost(self, one: Affected) -> bool:
+    def _may_be_lost(self, one: Affected, loss_micros: int) -> bool:
+        record = one.record
         times = [part.event_time_micros for part in one.parts if part.is_observation]
         if not times:
             return True  # an adjustment that waits for its conversion, or parts that a journey says there are
-        is_published = one.record is not None and one.record.revision > 0
-        return not is_published and (one.is_backfill or min(times) < self._oldest_known)
+        if record is not None and record.revision > 0:
+            return max(record.revision, record.asked_after_micros) < loss_micros
+        known_since = max(self._create_time_micros, loss_micros)
+        return one.claim_micros < known_since or min(times) < known_since + _MARGIN_MICROS or not one.claim_micros
 
-    async def _restore(self, lost: Sequence[Affected]) -> None:
+    async def _restore(self, lost: Sequence[Affected], loss_micros: int) -> None:
         """Restores conversions of one workspace."""
         workspace = lost[0].workspace
         newest = await self._history.newest(workspace.id, [one.conversion_id for one in lost])
+        life_seconds = conversion_life_seconds([workspace])
+        asked = [one.key for one in lost if loss_micros and one.conversion_id not in newest and one.record is not None]
+        if asked:
+            await self._conversions.restore(dict.fromkeys(asked, LostConversion(0, b"", {})), life_seconds, loss_micros)
         if not newest:
             return
         parts: dict[str, dict[bytes, bytes]] = {conversion_id: {} for conversion_id in newest}
@@ -101,7 +121,7 @@ class Restoration:
             )
             for key, one in by_key.items()
         }
-        await self._conversions.restore(restored, conversion_life_seconds([workspace]))
+        await self._conversions.restore(restored, life_seconds, loss_micros)
         for key, record in (await self._conversions.observe({key: {} for key in restored}, 0)).items():
             by_key[key].take(record)
         log.warning(

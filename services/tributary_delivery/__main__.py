@@ -30,7 +30,9 @@ from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.role_marks import PublishedMarks, TriedMarks
 from tributary_storage.clickhouse.writer import DeliveryWriter
+from tributary_storage.continuity import Continuity
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversion_log import ConversionLogSource
 from tributary_storage.redis.conversions import Conversions
@@ -54,8 +56,13 @@ async def main(settings: DeliverySettings) -> None:
             clickhouse_client.connect(settings.clickhouse_url, name="delivery")
         )
         epoch, jobs_epoch = await wait_for_epoch(state_checks, "state"), await wait_for_epoch(checks, "jobs")
-        state_guards: list[Guard] = [Durability(state_checks, "state", settings.durability, epoch=epoch)]
-        jobs_guards: list[Guard] = [Durability(checks, "jobs", settings.durability, epoch=jobs_epoch)]
+        published = PublishedMarks(clickhouse, epoch.shards)
+        state_guards: list[Guard] = [
+            Durability(state_checks, "state", settings.durability, epoch=epoch),
+            Continuity(state_checks, "state", Conversions(state_checks, epoch.shards), published),
+        ]
+        continuity = Continuity(checks, "jobs", DeliveryJobs(checks), TriedMarks(clickhouse))
+        jobs_guards: list[Guard] = [Durability(checks, "jobs", settings.durability, epoch=jobs_epoch), continuity]
         confirm = Reconnection(state_checks, state_guards).confirm
         state_store = await closing.enter_async_context(
             connect(state_url, name="delivery-state", confirm=confirm, gate=gate)
@@ -64,7 +71,8 @@ async def main(settings: DeliverySettings) -> None:
         jobs_store = await closing.enter_async_context(
             connect(jobs_url, name="delivery-jobs", confirm=confirm, gate=gate)
         )
-        jobs, states, history = DeliveryJobs(jobs_store), DestinationStates(jobs_store), ConversionHistory(clickhouse)
+        jobs = DeliveryJobs(jobs_store, lambda: continuity.loss_micros)
+        states, history = DestinationStates(jobs_store), ConversionHistory(clickhouse)
         newest = NewestRevisions(Conversions(state_store, epoch.shards), history)
         ledger = LedgerBatches(DeliveryWriter(clickhouse))
         stores = Stores(jobs, states, newest, ledger, history)

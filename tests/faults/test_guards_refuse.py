@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shutil
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -12,11 +14,13 @@ import redis
 
 from tests.support.eventually import eventually
 from tests.support.inbox import running_inbox
-from tests.support.shop import EURO, MAIL, Shop, a_visit, an_order, credit, open_shop
+from tests.support.shop import EURO, MAIL, Shop, a_visit, an_adjustment, an_order, credit, named, open_shop
 from tests.support.stack import running_roles, running_stack
+from tributary.event.v1.context_pb2 import OBSERVER_BROWSER
 from tributary_cli.stack.health import Health, check_health
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_cli.stack.stack import Stack
+from tributary_runtime.clock import SystemClock
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -49,7 +53,9 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
             running_stack(directory / "stack", settings, environment) as (stack, keyed),
             open_shop(stack.addresses, keyed["shop"], inbox) as shop,
         ):
-            yield Installation(stack, shop, servers)
+            made = Installation(stack, shop, servers)
+            _age(made)
+            yield made
 
 
 def acknowledged(client: redis.Redis, pattern: str, group: str) -> int:
@@ -104,3 +110,103 @@ def test_another_store_of_jobs_gets_none_and_nothing_is_taken_off_the_log_for_it
         other.stop()
         own.servers["jobs"].start()
     own.shop.wait_for_webhooks(found.newest.state.conversion_id, found.newest.revision)
+
+
+def test_a_state_store_that_lost_everything_is_confirmed_and_filled_again(own: Installation) -> None:
+    orders = [f"lost-{number}" for number in range(6)]
+    for order in orders:
+        who = {"visitor_id": f"v-{order}"}
+        visit = a_visit(timedelta(hours=3), event_id=f"t-{order}", **who)
+        own.shop.accept(visit, an_order(order, 50 * EURO, ago=timedelta(0), **who))
+    own.shop.wait_until_settled()
+    before = {order: own.shop.order(order) for order in orders}
+    redis.Redis(port=own.servers["state"].port).flushall()
+    own.wait_for(Health.NOT_SERVING, "attribution")
+    own.stack.migrate()
+    own.shop.accept(an_order("meanwhile", 10 * EURO))
+    _stays(lambda: own.health("attribution") is Health.NOT_SERVING)  # an epoch alone does not bring back what was lost
+    own.stack.migrate("--confirm-loss", "state")
+    own.wait_for(Health.SERVING, "attribution")
+    for order in orders[:2]:
+        browser = an_order(order, 57 * EURO, ago=timedelta(0), by=OBSERVER_BROWSER, visitor_id=f"v-{order}")
+        assert [named(verdict) for verdict in own.shop.send(browser)] == ["DUPLICATE"]
+    own.shop.accept(*(an_adjustment(order, 20 * EURO, ago=timedelta(0)) for order in orders[2:4]))
+    own.shop.accept(
+        *(a_visit(timedelta(hours=9), MAIL, event_id=f"late-{one}", visitor_id=f"v-{one}") for one in orders[4:])
+    )
+    own.shop.wait_for_value(orders[2], 30 * EURO)
+    own.shop.wait_until_settled()
+    for number, order in enumerate(orders):
+        found = own.shop.order(order)
+        assert [one.previous_revision for one in found.revisions] == [
+            0,
+            *(one.revision for one in found.revisions[:-1]),
+        ], order
+        assert found.newest.state.value.amount_micros == (30 if 2 <= number < 4 else 50) * EURO
+        first = f"late-{order}" if number >= 4 else f"t-{order}"
+        assert list(credit(found.newest.state, "first_touch")) == [first]
+    assert own.shop.inbox.effects()[before[orders[0]].newest.state.conversion_id] == 1
+
+
+def test_an_older_copy_of_the_state_store_is_refused_and_brought_up_to_date(own: Installation, tmp_path: Path) -> None:
+    server = own.servers["state"]
+    who = {"visitor_id": "v-older"}
+    own.shop.accept(a_visit(timedelta(hours=3), **who), an_order("older-0", 50 * EURO, ago=timedelta(0), **who))
+    own.shop.wait_until_settled()
+    server.stop()
+    shutil.copytree(server.home, tmp_path / "copy")
+    server.start()
+    own.shop.accept(an_adjustment("older-0", 20 * EURO, ago=timedelta(0)))
+    own.shop.accept(an_order("older-1", 50 * EURO, ago=timedelta(0), visitor_id="v-other"))
+    own.shop.accept(a_visit(timedelta(hours=9), MAIL, event_id="late-older", **who))
+    own.shop.wait_for_value("older-0", 30 * EURO)
+    own.shop.wait(lambda: own.shop.order("older-1"))
+    own.shop.wait_until_settled()
+    server.stop()
+    shutil.rmtree(server.home)
+    shutil.copytree(tmp_path / "copy", server.home)
+    server.start()
+    own.wait_for(Health.NOT_SERVING, "attribution")
+    own.stack.migrate("--confirm-loss", "state")
+    own.wait_for(Health.SERVING, "attribution")
+    browser = an_order("older-1", 57 * EURO, ago=timedelta(0), by=OBSERVER_BROWSER, visitor_id="v-other")
+    assert [named(verdict) for verdict in own.shop.send(browser)] == ["DUPLICATE"]
+    own.shop.accept(an_adjustment("older-0", 5 * EURO, ago=timedelta(0)))
+    own.shop.wait_for_value("older-0", 25 * EURO)
+    own.shop.wait_until_settled()
+    for order, value in (("older-0", 25 * EURO), ("older-1", 50 * EURO)):
+        found = own.shop.order(order)
+        assert [one.previous_revision for one in found.revisions].count(0) == 1
+        assert found.newest.state.value.amount_micros == value
+    assert list(credit(own.shop.order("older-0").newest.state, "first_touch")) == ["late-older"]
+
+
+def test_jobs_that_were_lost_are_planned_again_and_nothing_is_sent_twice(own: Installation) -> None:
+    own.shop.accept(an_order("sent", 10 * EURO))
+    sent = own.shop.wait(lambda: own.shop.order("sent"))
+    own.shop.wait_for_webhooks(sent.newest.state.conversion_id, sent.newest.revision)
+    own.shop.wait_until_settled()
+    redis.Redis(port=own.servers["jobs"].port).flushall()
+    own.wait_for(Health.NOT_SERVING, "delivery")
+    own.shop.accept(an_order("unsent", 10 * EURO))
+    own.stack.migrate("--confirm-loss", "jobs")
+    own.wait_for(Health.SERVING, "delivery")
+    unsent = own.shop.wait(lambda: own.shop.order("unsent"))
+    own.shop.wait_for_webhooks(unsent.newest.state.conversion_id, unsent.newest.revision)
+    own.shop.wait_until_settled()
+    assert set(own.shop.inbox.effects().values()) == {1}
+
+
+def _age(own: Installation) -> None:
+    """Makes the installation a day old: what is new is not restored for its being younger than the store."""
+    aged = SystemClock().unix_micros() - 86_400 * 1_000_000
+    for port in (own.stack.installation.ports["redis"], *(server.port for server in own.servers.values())):
+        redis.Redis(port=port).hset("trb:epoch", "create_time", str(aged))
+    for service in ("dedup", "attribution", "delivery"):
+        own.stack.restart(service)
+
+
+def _stays(holds: Callable[[], bool], seconds: float = 3.0) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert holds()

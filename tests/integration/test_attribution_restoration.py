@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
+from dataclasses import replace
 
 import pytest
 
-from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, entry, running_attribution
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -135,3 +136,78 @@ async def test_a_new_conversion_asks_clickhouse_nothing(
     await attribution.handle(events.refund(1))
     await attribution.handle(events.touch("visitor:a", at=NOON - 4 * DAY))
     assert len(await attribution.logged()) == 3
+
+
+async def test_another_observation_of_an_order_after_a_loss_joins_it(attribution: Attribution, events: Events) -> None:
+    journey = a_journey(events)
+    await attribution.record(*journey)
+    await attribution.handle(*journey)
+    await attribution.lose_state()
+    await attribution.handle(events.order("visitor:a", micros=70_000_000, letter="M", event_id="browser", rank=1))
+    revisions = await chain(attribution, events)
+    assert revisions[-1].state.value.amount_micros == 90_000_001
+    assert [causes(one) for one in revisions] == [["initial"], ["observation_merged"]]
+    first, last = revisions[0].state, revisions[-1].state
+    assert [touch.credits for touch in last.touches] == [touch.credits for touch in first.touches]
+
+
+async def test_an_order_that_was_read_before_is_looked_up_after_a_loss(
+    attribution: Attribution, events: Events
+) -> None:
+    journey = a_journey(events)
+    await attribution.record(*journey)
+    await attribution.handle(*journey)
+    await attribution.lose_state()
+    read = entry(attribution.workspace.id, journey[-1:])
+    await attribution.attributor.handle([replace(read, deliveries=2)])
+    assert len(await chain(attribution, events)) == 1
+
+
+async def test_an_order_that_was_put_back_is_looked_up_after_a_loss(attribution: Attribution, events: Events) -> None:
+    journey = a_journey(events)
+    await attribution.record(*journey)
+    await attribution.handle(*journey)
+    await attribution.lose_state()
+    read = entry(attribution.workspace.id, journey[-1:])
+    await attribution.attributor.handle([replace(read, entry_id=f"{read.accept_micros // 1000 + 60_000}-0")])
+    assert len(await chain(attribution, events)) == 1
+
+
+async def test_new_conversions_cost_no_question(
+    redis_url: str, clickhouse_url: str, workspace: str, events: Events
+) -> None:
+    asked: list[str] = []
+
+    class Asked(ConversionHistory):
+        async def newest(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, ConversionRevised]:
+            asked.extend(conversion_ids)
+            return await super().newest(workspace, conversion_ids)
+
+    async with running_attribution(redis_url, clickhouse_url, workspace, history_as=Asked) as attribution:
+        browser = events.order("visitor:a", letter="M", event_id="browser", rank=1)
+        await attribution.handle(events.touch("visitor:a"), events.order("visitor:a"), browser)
+        await attribution.handle(events.order("visitor:a", letter="M", event_id="app", rank=1))
+        await attribution.handle(events.touch("visitor:a", at=NOON - DAY), events.refund(10_000_000))
+        assert asked == []
+        assert len(await chain(attribution, events)) > 1
+
+
+async def test_an_older_copy_is_brought_up_to_date_once_its_loss_is_confirmed(
+    redis_url: str, clickhouse_url: str, workspace: str, events: Events
+) -> None:
+    journey, early = a_journey(events), events.refund(10_000_000, event_id="early")
+    key = f"{workspace}|{events.conversion_id()}"
+    async with running_attribution(redis_url, clickhouse_url, workspace) as attribution:
+        await attribution.record(*journey, early)
+        await attribution.handle(*journey)
+        name = next(iter([one async for one in attribution.state.scan_iter(match=f"trb:*:conversion:{key}")]))
+        copy = await attribution.state.dump(name)
+        await attribution.handle(early)
+        await attribution.state.restore(name, 0, copy, replace=True)
+        seconds, micros = await attribution.state.time()
+    loss_micros = seconds * 1_000_000 + micros
+    async with running_attribution(redis_url, clickhouse_url, workspace, loss_micros=loss_micros) as attribution:
+        await attribution.handle(events.refund(20_000_000, at=NOON + 2 * DAY))
+        revisions = await chain(attribution, events)
+        assert [causes(one) for one in revisions] == [["initial"], ["refund"], ["refund"]]
+        assert revisions[-1].state.value.amount_micros == 60_000_001

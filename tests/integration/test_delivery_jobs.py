@@ -254,3 +254,24 @@ async def test_destinations_share_nothing(jobs: DeliveryJobs) -> None:
     assert await jobs.plan(other, [PlannedRevision("c1:a", 7, 0, 1)]) == 1
     await take(jobs, 7)
     assert await jobs.waiting(other) == 1
+
+
+async def test_the_highest_revision_tried_is_kept_whatever_becomes_of_its_job(jobs: DeliveryJobs) -> None:
+    assert await jobs.marks(["shop/crm", "shop/erp"]) == {"shop/crm": 0, "shop/erp": 0}
+    await plan(jobs, 7)
+    await take(jobs, 7)
+    await plan(jobs, 9, previous=7)
+    assert await jobs.marks(["shop/crm"]) == {"shop/crm": 7}
+    await take(jobs, 9)
+    assert await jobs.marks(["shop/crm"]) == {"shop/crm": 9}
+
+
+async def test_after_a_loss_nobody_is_sure_that_what_is_older_was_never_sent(client: redis.asyncio.Redis) -> None:
+    jobs = DeliveryJobs(client, lambda: 7)
+    await plan(jobs, 7)
+    old = await lease(jobs)
+    assert old is not None
+    assert not old.never_sent
+    assert await jobs.plan(LANE, [PlannedRevision("c1:b", 8, 0, 8)]) == 1
+    new = next(job for job in (await jobs.lease(LANE, "two", LEASE, 10)).jobs if job.conversion_id == "c1:b")
+    assert new.never_sent

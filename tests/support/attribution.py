@@ -230,6 +230,8 @@ async def running_attribution(
     *,
     descriptors_as: type[Descriptors] = Descriptors,
     epoch_micros: int = 0,
+    loss_micros: int = 0,
+    history_as: type[ConversionHistory] = ConversionHistory,
     lookup: WorkspaceLookup | None = None,
     **settings: Any,
 ) -> AsyncIterator[Attribution]:
@@ -241,6 +243,8 @@ async def running_attribution(
         workspace_id: The one workspace it knows.
         descriptors_as: What keeps the texts of sources.
         epoch_micros: When the state store was created.
+        loss_micros: When a loss of it was confirmed.
+        history_as: What knows of conversions beside it.
         lookup: Knows others instead.
         settings: Whatever else `workspaces.yaml` would say of it.
     """
@@ -268,7 +272,7 @@ async def running_attribution(
 
         directory = Directory()
         click_ids = ClickIds(state, SHARDS)
-        restoration = Restoration(ConversionHistory(clickhouse), conversions, epoch_micros)
+        restoration = Restoration(history_as(clickhouse), conversions, epoch_micros, lambda: loss_micros)
         writer = ConversionWriter(clickhouse)
         known = lookup or WorkspaceLookup(directory, clock, 0)
         attributor = Attributor(people, conversions, descriptors, click_ids, writer, restoration, known, clock)

@@ -20,7 +20,7 @@ from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.process import ChildProcess
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.epoch import Epoch, create_epoch
+from tributary_storage.redis.epoch import Epoch, confirm_loss, create_epoch
 
 T = TypeVar("T")
 
@@ -98,4 +98,6 @@ async def create_test_epoch(url: str, shards: int = 4, claim_bucket_bits: int = 
     """Gives a Redis database, in every role, the epoch that the migration would."""
     async with connect(url, name="test") as client:
         wanted = Epoch("e-test", shards, claim_bucket_bits, create_time_micros=1)
-        return await create_epoch({"log": client, "state": client, "jobs": client}, wanted)
+        epoch = await create_epoch({"log": client, "state": client, "jobs": client}, wanted)
+        await confirm_loss(client, "state")  # tests share one ClickHouse among many Redis
+        return epoch

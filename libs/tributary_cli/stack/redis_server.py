@@ -36,6 +36,7 @@ class RedisServer(ChildProcess):
     Attributes:
         port: Where it listens.
         url: `redis://host:port`, without a database.
+        home: Where its files are.
     """
 
     def __init__(self, directory: Path, port: int, settings: Mapping[str, str] | None = None) -> None:
@@ -49,7 +50,7 @@ class RedisServer(ChildProcess):
         self.port = port
         self.url = url_of(port)
         self._settings = {**_DURABLE, **(settings or {})}
-        self._home = directory
+        self.home = directory
         super().__init__(
             "Redis",
             [find_redis_server(), str(directory / "redis.conf")],
@@ -60,10 +61,10 @@ class RedisServer(ChildProcess):
 
     def start(self) -> None:
         """Writes redis.conf and starts the server; returns at once."""
-        self._home.mkdir(parents=True, exist_ok=True)
-        lines = {"port": str(self.port), "bind": HOST, "dir": f'"{self._home.resolve()}"', **self._settings}
+        self.home.mkdir(parents=True, exist_ok=True)
+        lines = {"port": str(self.port), "bind": HOST, "dir": f'"{self.home.resolve()}"', **self._settings}
         text = "".join(f"{name} {setting}\n" for name, setting in lines.items())
-        (self._home / "redis.conf").write_text(text)
+        (self.home / "redis.conf").write_text(text)
         super().start()
 
 

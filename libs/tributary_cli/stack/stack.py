@@ -124,7 +124,7 @@ class Stack:
             for store in (self.redis, self.clickhouse):
                 store.wait_until_ready(_READY_SECONDS)
             self._announce("Applying migrations")
-            self._migrate()
+            self.migrate()
             self._announce("Starting the services")
             closing.callback(self._stop_services)
             for service in self.services.values():
@@ -220,10 +220,17 @@ class Stack:
         except InvalidWorkspacesError as error:
             raise StackError(f"{file} cannot be used.", "Correct it:", "\n".join(error.problems)) from error
 
-    def _migrate(self) -> None:
-        """Runs the command that a cluster's migration job runs."""
-        done = subprocess.run(
-            [sys.executable, "-m", "tributary_cli", "migrate"],
+    def migrate(self, *arguments: str) -> None:
+        """Runs the command that a cluster's migration job runs.
+
+        Args:
+            arguments: Whatever else it shall be told: `--confirm-loss state`.
+
+        Raises:
+            StackError: It failed.
+        """
+        done = subprocess.run(  # noqa: S603 - our own command
+            [sys.executable, "-m", "tributary_cli", "migrate", *arguments],
             env=self.environment(self._environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,

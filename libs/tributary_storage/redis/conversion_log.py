@@ -128,6 +128,10 @@ class ConversionLogSource:
         """Creates the group on every stream that has it not, from the very beginning. May run twice."""
         await self._reader.create_groups()
 
+    async def read_again(self) -> None:
+        """Lets the group read all that the log still holds once more; what is pending stays so. May run twice."""
+        await self._reader.read_again()
+
     async def dead_letter(
         self, entry: RevisionEntry, single: ConversionRevised | None, reason: str, message: str
     ) -> None:

@@ -8,7 +8,7 @@ stays marked until ClickHouse and the conversion log have it, so a crash between
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final, NamedTuple
@@ -18,7 +18,7 @@ import redis.asyncio
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
 from tributary_storage.redis.scripts import Argument, Script
-from tributary_storage.redis.state_scripts import Piece, in_calls, run
+from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
 
 _OBSERVE: Final = Script("observe_conversions")
 _PUBLISH: Final = Script("publish_conversions")
@@ -53,6 +53,8 @@ class ConversionRecord:
     """Revisions that ClickHouse and the conversion log may lack, oldest first."""
     redis_time_micros: int
     """When it was read."""
+    asked_after_micros: int = 0
+    """The last loss after which ClickHouse was asked what it knows; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class Conversions:
         for one in publications:
             known = (one.record.revision, len(one.record.parts), one.journey_version)
             pieces.append(self._piece(one.record.key, (*known, one.revision, one.state, one.revised)))
-        calls, positions = in_calls(pieces)
+        calls, positions = in_calls(pieces, first_key=keys.published)
         answers = [False] * len(publications)
         for own, answer in zip(positions, await run(self._client, _PUBLISH, calls), strict=True):
             for at, holds in zip(own, answer, strict=True):
@@ -155,12 +157,13 @@ class Conversions:
         calls, _ = in_calls(pieces, first_key=keys.conversion_log)
         return sum(await run(self._client, _EMIT, calls))
 
-    async def restore(self, lost: Mapping[str, LostConversion], life_seconds: int) -> int:
+    async def restore(self, lost: Mapping[str, LostConversion], life_seconds: int, loss_micros: int = 0) -> int:
         """Gives conversions back what was lost of them; what is here, or was published since, stays.
 
         Args:
             lost: Conversion key -> what another store knows.
             life_seconds: How long they live after this.
+            loss_micros: The loss after which ClickHouse was asked for them, to be noted; 0: none.
 
         Returns:
             How many had lost what was published.
@@ -172,8 +175,19 @@ class Conversions:
             self._piece(key, (one.revision, one.state, len(one.parts), *chain.from_iterable(one.parts.items())))
             for key, one in lost.items()
         ]
-        calls, _ = in_calls(pieces, (life_seconds,))
+        calls, _ = in_calls(pieces, (life_seconds, loss_micros))
         return sum(await run(self._client, _RESTORE, calls))
+
+    async def marks(self, places: Collection[str]) -> dict[str, int]:
+        """Returns per shard, by its number as text, the highest revision ever published; 0 where there is none.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        try:
+            return {place: int(await self._client.get(keys.published(int(place))) or 0) for place in places}
+        except redis.RedisError as error:
+            raise failed(error) from error
 
     def _piece(self, key: str, arguments: Sequence[Argument]) -> Piece:
         shard = shard_of_key(key, self._shards)
@@ -191,7 +205,7 @@ def _some_at_once(parts: Mapping[bytes, bytes]) -> Iterator[Sequence[tuple[bytes
 def _record(key: str, flat: Sequence[Any], redis_time_micros: int) -> ConversionRecord:
     parts: dict[bytes, bytes] = {}
     pending: dict[int, bytes] = {}
-    numbers = {b"r": 0, b"j": 0}
+    numbers = {b"r": 0, b"j": 0, b"l": 0}
     published = b""
     for name, value in zip(flat[::2], flat[1::2], strict=True):
         if len(name) == _PART_FIELD_BYTES:
@@ -210,4 +224,5 @@ def _record(key: str, flat: Sequence[Any], redis_time_micros: int) -> Conversion
         published=published,
         pending=dict(sorted(pending.items())),
         redis_time_micros=redis_time_micros,
+        asked_after_micros=numbers[b"l"],
     )

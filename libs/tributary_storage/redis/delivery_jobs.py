@@ -19,7 +19,7 @@ it. A worked example, for destination "crm" and one conversion:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
@@ -152,9 +152,13 @@ class Settled:
 class DeliveryJobs:
     """The jobs of all destinations. Fails closed: what Redis does not answer is unknown, and is done again."""
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
-        """Takes the Redis of role *jobs*."""
+    def __init__(self, client: redis.asyncio.Redis, loss_micros: Callable[[], int] = lambda: 0) -> None:
+        """Takes the Redis of role *jobs*, and what tells when its last confirmed loss was (0: there was none).
+
+        Of what was published before a loss it is not known here whether it was sent: the ledger knows.
+        """
         self._client: Any = client
+        self._loss_micros = loss_micros
 
     async def plan(self, lane: Lane, revisions: Sequence[PlannedRevision], hold_seconds: int = 0) -> int:
         """Plans revisions; returns how many were new. May run twice.
@@ -169,9 +173,11 @@ class DeliveryJobs:
         """
         names = self._queues(lane)
         arguments: list[Argument] = [hold_seconds * 1000]
+        loss_micros = self._loss_micros()
         for one in revisions:
             names += self._names(lane, one.conversion_id)
-            arguments += (one.conversion_id, one.revision, one.previous_revision, one.plan_micros)
+            previous = one.previous_revision or int(one.revision <= loss_micros)
+            arguments += (one.conversion_id, one.revision, previous, one.plan_micros)
         return sum(await self._run(_PLAN, names, arguments))
 
     async def lease(self, lane: Lane, token: str, lease_seconds: float, most: int) -> Leased:
@@ -208,7 +214,7 @@ class DeliveryJobs:
         Raises:
             StorageUnavailableError: Unknown; make none.
         """
-        names = self._queues(lane)
+        names = [*self._queues(lane), keys.destination_state(lane.workspace, lane.destination)]
         arguments: list[Argument] = [token, round(lease_seconds * 1000)]
         for one in tried:
             names.append(keys.job(lane.workspace, lane.destination, one.conversion_id))
@@ -247,6 +253,21 @@ class DeliveryJobs:
             delay_millis = round(one.delay_seconds * 1000)
             arguments += (one.conversion_id, one.what.value, one.revision, delay_millis, remembered)
         return [bool(one) for one in await self._run(_SETTLE, names, arguments)]
+
+    async def marks(self, places: Collection[str]) -> dict[str, int]:
+        """Returns the highest revision ever tried at each `<workspace>/<destination>`; 0 where none was.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        found: dict[str, int] = {}
+        try:
+            for place in places:
+                workspace, _, destination = place.partition("/")
+                found[place] = int(await self._client.hget(keys.destination_state(workspace, destination), "m") or 0)
+        except redis.RedisError as error:
+            raise _failed(error) from error
+        return found
 
     async def waiting(self, lane: Lane) -> int:
         """Returns how many conversions wait, those being sent included.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import redis.asyncio
@@ -42,6 +42,8 @@ class Epoch:
     """How many buckets of claims a shard has, as a power of two (`claim_sizing.bucket_bits`)."""
     create_time_micros: int
     """When it was created, microseconds since 1970."""
+    loss_time_micros: int = field(default=0, compare=False)
+    """When an operator confirmed that this Redis had lost data, by its clock; 0: never. Differs between roles."""
 
     def __post_init__(self) -> None:
         """Refuses constants that claims cannot be kept under."""
@@ -85,6 +87,26 @@ async def create_epoch(clients: Mapping[Role, redis.asyncio.Redis], wanted: Epoc
             )
             raise PreconditionError(message, subject=f"redis:{role}", reason="EPOCH_DIFFERS")
     return epoch
+
+
+async def confirm_loss(client: redis.asyncio.Redis, role: Role) -> int:
+    """Notes in a role's epoch that what it had before this moment may be lost; for `migrate` only.
+
+    Returns:
+        The moment, by the clock of this Redis, microseconds since 1970.
+
+    Raises:
+        PreconditionError: It has no epoch.
+        StorageUnavailableError: It did not answer.
+    """
+    await require_epoch(client, role)
+    try:
+        seconds, micros = await client.time()
+        moment = int(seconds) * 1_000_000 + int(micros)
+        await client.hset(keys.EPOCH, "loss_time", str(moment))
+    except redis.RedisError as error:
+        raise _unavailable(role) from error
+    return moment
 
 
 async def read_epoch(client: redis.asyncio.Redis) -> Epoch | None:
@@ -155,6 +177,7 @@ def _epoch(fields: Mapping[bytes, bytes]) -> Epoch:
         shards=int(fields[b"shards"]),
         claim_bucket_bits=int(fields[b"claim_bucket_bits"]),
         create_time_micros=int(fields[b"create_time"]),
+        loss_time_micros=int(fields.get(b"loss_time", 0)),
     )
 
 

@@ -105,6 +105,10 @@ class EventLogSource:
         """Creates the group on every stream that has it not, from the very beginning. May run twice."""
         await self._reader.create_groups()
 
+    async def read_again(self) -> None:
+        """Lets the group read all that the log still holds once more; what is pending stays so. May run twice."""
+        await self._reader.read_again()
+
     def _understood(self, entry: StreamEntry) -> LogEntry:
         shard, lane = self._places[entry.stream]
         return LogEntry(

@@ -6,6 +6,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | role  | key                                        | type   | life                       | owner       |
 |-------|--------------------------------------------|--------|----------------------------|-------------|
 | every | `trb:epoch`                                | hash   | for ever                   | migrate     |
+| every | `trb:passed:<role>`                        | string | for ever                   | its guards  |
 | log   | `trb:{l3}:log:live`, `trb:{l3}:log:bulk`   | stream | replay horizon             | dedup       |
 | log   | `trb:{l3}:claims:<bucket>`                 | hash   | claims at least 36 days    | dedup       |
 | log   | `trb:{l3}:orders:<bucket>`                 | hash   | claims at least 400 days   | dedup       |
@@ -19,6 +20,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{p3}:data-key:<workspace>|<name>`     | string | life of match keys         | ingestion   |
 | state | `trb:{c3}:conversion:<ws>|<conversion id>` | hash   | lookback + order window    | attribution |
 | state | `trb:{c3}:conversions`                     | stream | replay horizon             | attribution |
+| state | `trb:{c3}:published`                       | string | for ever                   | attribution |
 | state | `trb:{c3}:dead:<group>`                    | stream | 30 days                    | its group   |
 | state | `trb:{p3}:descriptor:<ws>|<descriptor>`    | string | a conversion's, and a day  | attribution |
 | jobs  | `trb:{j:<workspace>:<destination>}:due`    | zset   | until done                 | delivery    |
@@ -50,6 +52,12 @@ Lane = Literal["live", "bulk"]
 LANES: Final[tuple[Lane, ...]] = ("live", "bulk")
 
 EPOCH: Final = "trb:epoch"
+
+
+def passed(role: str) -> str:
+    """Returns the run of Redis whose data were compared with what ClickHouse knows of them."""
+    return f"trb:passed:{role}"
+
 
 RECORD_GROUP: Final = "record"
 ATTRIBUTE_GROUP: Final = "attribute"
@@ -133,6 +141,11 @@ def conversion(shard: int, conversion_id: str) -> str:
 def conversion_log(shard: int) -> str:
     """Returns the stream of conversion revisions of one shard."""
     return f"trb:{{c{shard}}}:conversions"
+
+
+def published(shard: int) -> str:
+    """Returns the highest revision ever published of one shard: what tells an older copy of it."""
+    return f"trb:{{c{shard}}}:published"
 
 
 def conversion_dead_letters(shard: int, group: str) -> str:

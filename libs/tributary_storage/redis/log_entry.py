@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -15,6 +15,9 @@ from tributary.dedup.v1.admitted_events_pb2 import Admission, AdmittedEvents
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.redis.claims import SCHEMA
 from tributary_storage.redis.keys import Lane
+
+_APPENDED_LATER_MILLIS: Final = 5_000
+"""An entry whose events were accepted so long before it was appended was put back: it was a dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,12 @@ class LogEntry:
     """By the log's clock, microseconds since 1970."""
     deliveries: int
     """How often it was handed to a worker, this time included."""
+
+    @property
+    def is_first_sight(self) -> bool:
+        """Whether it was never handed to a worker before, and was appended when it was accepted: not put back later."""
+        appended_millis = int(self.entry_id.partition("-")[0])
+        return self.deliveries == 1 and appended_millis - self.accept_micros // 1000 < _APPENDED_LATER_MILLIS
 
     def admissions(self) -> list[tuple[int, Admission]]:
         """Takes the entry apart into its callers' admissions.

@@ -163,6 +163,12 @@ class GroupReader:
                 if "BUSYGROUP" not in str(error):
                     raise self._failed(error) from error
 
+    async def read_again(self) -> None:
+        """Lets the group read all that its streams hold once more; what is pending stays so. May run twice."""
+        await self.create_groups()
+        for stream in self._streams:
+            await self._run("XGROUP", "SETID", stream, self._group, "0")
+
     async def _own_or(self, others: Callable[[], Awaitable[list[StreamEntry]]]) -> list[StreamEntry]:
         """Returns what is this consumer's and was not seen in this life; if there is none, what `others` finds."""
         try:

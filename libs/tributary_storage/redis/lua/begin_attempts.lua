@@ -1,16 +1,19 @@
 -- Notes, before the call, that attempts are made: whatever becomes of the reply, it is known that one was made. The
 -- lease begins anew, so that it covers the call however long its preparation took.
--- KEYS    1 due, 2 planned, then one job per conversion; all of one destination
+-- KEYS    1 due, 2 planned, 3 state, then one job per conversion; all of one destination
 -- ARGV    1 token, 2 length of the lease in ms, then per conversion three: its id, the revision tried, 1 if it is the
 --         creation
 -- Answer  per conversion the number of the attempt at this revision, from 1 | 0 the lease was lost
 -- Cost    at most six commands per conversion. A second run counts another attempt.
-local due, planned, token, lease_ms = KEYS[1], KEYS[2], ARGV[1], tonumber(ARGV[2])
+-- Fields  of the state, m: the highest revision ever tried, which tells an older copy of these jobs
+local due, planned, state, token, lease_ms = KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[2])
+local before = redis.call('HGET', state, 'm')
+local highest = before
 local clock = redis.call('TIME')
 local ends = clock[1] * 1000 + math.floor(clock[2] / 1000) + lease_ms
 local answers = {}
-for number = 1, #KEYS - 2 do
-  local job, at = KEYS[number + 2], number * 3
+for number = 1, #KEYS - 3 do
+  local job, at = KEYS[number + 3], number * 3
   local conversion, revision, creates = ARGV[at], ARGV[at + 1], ARGV[at + 2] == '1'
   local fields = redis.call('HMGET', job, 'l', 't', 'c', 'n')
   answers[number] = 0
@@ -26,6 +29,8 @@ for number = 1, #KEYS - 2 do
     if creates and fields[3] == '0' then redis.call('HSET', job, 'c', revision) end
     answers[number] = redis.call('HINCRBY', job, 'a', 1)
     redis.call('ZADD', due, ends, conversion)
+    if tonumber(revision) > tonumber(highest or '0') then highest = revision end
   end
 end
+if highest ~= before then redis.call('HSET', state, 'm', highest) end
 return answers

@@ -4,7 +4,7 @@
 -- Answer  {Redis time in microseconds, then per conversion its fields and values}
 -- Cost    O(parts of the conversion). A second run keeps nothing new and answers the same.
 -- Fields  8 bytes: a part. n: number of parts. r: last revision. j: version of the journey it was computed from.
---         s: what was published last. u<revision>: a revision that ClickHouse and the conversion log may not have yet.
+--         s: what was published last. l: the last loss after which ClickHouse was asked. u<revision>: a revision that ClickHouse and the conversion log may not have yet.
 local life = ARGV[1]
 local clock = redis.call('TIME')
 local answers = {clock[1] * 1000000 + clock[2]}

@@ -1,13 +1,14 @@
 -- Publishes the new states of conversions, each only if nothing moved since its parts and its journey were read.
--- KEYS    conversions of one shard
+-- KEYS    1 highest revision published of the shard, 2.. conversions of it
 -- ARGV    per conversion {expected last revision, number of parts, journey version, new revision, revision as bytes
 --         without differences of credit, the same with them}
 --         new revision 0: no change, but the journey's version is noted, so that a result from an older one is refused
 -- Answer  per conversion 1 (published, or no change) or 0 (moved: nothing was written; read again)
 -- Cost    one read and one write per conversion. A second run finds its own revision and answers 0.
-local answers = {}
-for number, conversion in ipairs(KEYS) do
-  local at = 6 * number - 5
+local answers, highest = {}, redis.call('GET', KEYS[1])
+local before = highest
+for number = 1, #KEYS - 1 do
+  local conversion, at = KEYS[number + 1], 6 * number - 5
   local known = redis.call('HMGET', conversion, 'r', 'n', 'j')
   local is_current = (known[1] or '0') == ARGV[at] and (known[2] or '0') == ARGV[at + 1]
     and tonumber(known[3] or '0') <= tonumber(ARGV[at + 2])
@@ -20,7 +21,9 @@ for number, conversion in ipairs(KEYS) do
     else
       redis.call('HSET', conversion, 'r', ARGV[at + 3], 'j', ARGV[at + 2], 's', ARGV[at + 4],
         'u' .. ARGV[at + 3], ARGV[at + 5])
+      if tonumber(ARGV[at + 3]) > tonumber(highest or '0') then highest = ARGV[at + 3] end
     end
   end
 end
+if highest ~= before then redis.call('SET', KEYS[1], highest) end
 return answers

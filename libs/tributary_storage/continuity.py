@@ -1,0 +1,124 @@
+"""Refuses a Redis that has lost what other stores know it had: an older copy of it, or an empty one under its name.
+
+The one rule: what ClickHouse has of a role was in that role first, so a role that ends before it has lost something,
+however healthy it looks. Somebody must look, and confirm (`tributary migrate --confirm-loss`): the moment is kept in
+the role's epoch, and from then on whatever may have been before it is looked up in ClickHouse.
+
+Asked once per run of Redis, before anything is written to it (`Reconnection`); that it was asked is noted in the role
+itself, so that what is emptied while it runs is asked again. Fails closed: while ClickHouse does not answer nobody can
+tell, and nothing is written; attribution and delivery need it anyhow.
+
+| role  | what is compared, per place                     | written                                     |
+|-------|-------------------------------------------------|---------------------------------------------|
+| log   | per stream the last id (see dedup's guard)      | by the script that appends                  |
+| state | per shard the highest published revision        | by the script that publishes                |
+| jobs  | per destination the highest revision tried      | by the script that notes an attempt         |
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import Final, Protocol
+
+import redis.asyncio
+import structlog
+
+from tributary_runtime.errors import PreconditionError, StorageUnavailableError, UnavailableError
+from tributary_storage.redis import keys
+from tributary_storage.redis.client import read_run_id
+from tributary_storage.redis.epoch import Role, read_epoch
+
+log = structlog.get_logger(__name__)
+
+RECORD_SECONDS: Final = 3.0
+"""How long ClickHouse may take; shorter than a command, which may wait for it on a new connection."""
+
+_SHOWN: Final = 3
+
+Marks = Mapping[str, int]
+"""Place -> the highest revision met there, in microseconds since 1970."""
+
+
+class Marked(Protocol):
+    """What is in a role."""
+
+    async def marks(self, places: Collection[str]) -> Marks:
+        """Returns the marks of places; 0 where there is none. Raises `StorageUnavailableError`."""
+        ...
+
+
+class Record(Protocol):
+    """What ClickHouse has of it."""
+
+    async def marks(self) -> Marks:
+        """Returns the marks of the places that it knows. Raises `StorageUnavailableError`."""
+        ...
+
+
+class Continuity:
+    """A guard of the role *state* or *jobs*.
+
+    Args:
+        client: Of the role, on connections that are not confirmed.
+        role: Which.
+        there: What is in it.
+        record: What was in it.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, role: Role, there: Marked, record: Record) -> None:
+        self.name = f"{role}:continuity"
+        self._client = client
+        self._role: Role = role
+        self._there = there
+        self._record = record
+        self.loss_micros = 0
+        """When the last confirmed loss was, microseconds since 1970: what is older may be lost. 0: there was none."""
+
+    async def __call__(self) -> None:
+        """Returns if nothing is missing that ClickHouse knows of, or if that was confirmed.
+
+        Raises:
+            PreconditionError: Something is.
+            StorageUnavailableError: Redis or ClickHouse does not answer.
+        """
+        epoch = await read_epoch(self._client)
+        self.loss_micros = 0 if epoch is None else epoch.loss_time_micros
+        try:
+            run = await read_run_id(self._client)
+            if await self._client.get(keys.passed(self._role)) == run.encode():
+                return
+        except redis.RedisError as error:
+            raise self._silent() from error
+        try:
+            async with asyncio.timeout(RECORD_SECONDS):
+                recorded = await self._record.marks()
+        except (UnavailableError, TimeoutError) as outage:
+            message = "ClickHouse must say what the Redis had before it restarted, and does not answer."
+            raise StorageUnavailableError(message, metadata={"store": "clickhouse"}) from outage
+        there = await self._there.marks(recorded.keys())
+        behind = sorted(place for place, mark in recorded.items() if there.get(place, 0) < mark)
+        missing = [place for place in behind if recorded[place] > self.loss_micros]
+        if missing:
+            raise older(self._role, missing)
+        if behind:
+            log.warning("loss_confirmed", role=self._role, places=len(behind))
+        try:
+            await self._client.set(keys.passed(self._role), run)
+        except redis.RedisError as error:
+            raise self._silent() from error
+
+    def _silent(self) -> StorageUnavailableError:
+        return StorageUnavailableError("Redis did not answer.", metadata={"store": self._role})
+
+
+def older(role: Role, places: Collection[str]) -> PreconditionError:
+    """Returns the refusal of a role that has lost something."""
+    shown = ", ".join(list(places)[:_SHOWN])
+    message = (
+        f"The Redis of role {role} is older than what ClickHouse knows of it ({shown}; {len(places)} places in all): "
+        "it was emptied or restored from a copy, or ClickHouse is another installation's. Bring the right data back; "
+        f"or, if they are lost, run `tributary migrate --confirm-loss {role}`: what is missing is then restored from "
+        "ClickHouse where it is needed."
+    )
+    return PreconditionError(message, subject=f"redis:{role}", reason=f"{role.upper()}_OLDER_THAN_RECORD")
