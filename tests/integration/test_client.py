@@ -386,6 +386,16 @@ def test_where_nobody_knows_streams_calls_are_used() -> None:
     assert len(door.accepted) == 31
 
 
+def test_a_key_that_is_refused_for_a_while_costs_no_event() -> None:
+    door, lost, errors = ScriptedDoor(), [], []
+    door.failures.extend([a_failure(grpc.StatusCode.UNAUTHENTICATED), a_failure(grpc.StatusCode.PERMISSION_DENIED)])
+    with opened(door) as target, a_client(target, on_drop=lost.append, on_error=errors.append) as client:
+        put(client, *"abc")
+        assert client.flush()
+    assert (set(door.accepted), lost) == (set("abc"), [])
+    assert [type(error) for error in errors] == [NotAllowedError] * 2
+
+
 # -- no room ----------------------------------------------------------------------------------------------------------
 
 FULL = Buffering(max_events=3, block_seconds=0.2)
@@ -545,6 +555,14 @@ def test_a_call_that_is_under_way_when_the_client_is_closed_is_told() -> None:
         asking.join(10)
         door.open.set()
     assert [type(error) for error in errors] == [ClosedError]
+
+
+@by_both_ways
+def test_a_closed_client_leaves_no_thread(way: TransportKind) -> None:
+    with opened(ScriptedDoor()) as target, a_client(target, transport=way) as client:
+        put(client, "a")
+        client.flush()
+    eventually(lambda: not [one.name for one in threading.enumerate() if one.name.startswith("tributary")])
 
 
 def test_flush_says_whether_it_was_in_time() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -107,6 +108,22 @@ def test_a_client_that_is_forked_while_it_works_works_in_both_and_sends_nothing_
     run(FORK_USED, target, way, "0.3")
     assert len(door.accepted) == 80
     assert len(door.events) == 80, "the child sent what its parent had taken"
+
+
+def test_a_fork_is_warned_about_where_grpc_was_imported_too_early(target: str) -> None:
+    code = HEAD.replace("import os, sys", "import os, sys, grpc") + (
+        "put('parent', 1)\nassert client.flush()\npid = os.fork()\nif pid == 0:\n    os._exit(0)\nos.waitpid(pid, 0)\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "GRPC_ENABLE_FORK_SUPPORT"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, target, "calls", "0.01"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert "set GRPC_ENABLE_FORK_SUPPORT=1" in done.stderr
 
 
 FORK_SPOOLED = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 import uuid
 from collections.abc import Iterator
@@ -161,6 +162,30 @@ def test_bytes_that_are_no_batch_end_the_stream(stream: Stream) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         stream.read()
     assert [info.reason for info in failure_of(caught.value).infos] == ["REQUEST_MALFORMED"]
+
+
+def test_hostile_bytes_are_answered_or_end_the_stream_as_an_invalid_argument(door: Door) -> None:
+    chance = random.Random(7)
+    good = a_batch(1, an_order(), an_order()).SerializeToString()
+    answered, ended = 0, list[str]()
+    stream = Stream(door, door.keys["shop"])
+    for _ in range(400):
+        body = bytearray(good if chance.random() < 0.8 else chance.randbytes(chance.randrange(200)))
+        for _ in range(chance.randrange(6)):
+            if body:
+                body[chance.randrange(len(body))] = chance.randrange(256)
+        stream.write(bytes(body))
+        try:
+            answered += bool(stream.read())
+        except grpc.RpcError as error:
+            ended.append(failure_of(error).code)
+            stream = Stream(door, door.keys["shop"])
+    stream.cancel()
+    assert answered > 100
+    assert len(ended) > 100
+    assert set(ended) == {"INVALID_ARGUMENT"}
+    lines = door.ingestion.log_file.read_text()
+    assert '"code":"INTERNAL"' not in lines
 
 
 @pytest.mark.parametrize(("key", "code"), [("", "UNAUTHENTICATED"), ("shop/query", "PERMISSION_DENIED")])
