@@ -3,7 +3,7 @@
 Run it from a checkout: `python -m tests.load.accept [--quick] [--curve] [--growth CLAIMS] [--json FILE]`. Events are
 the mix of DESIGN section 12, every acknowledgement is on disk (`appendfsync always`). Per round everything is measured
 once, in turns, and medians are told. The floor of the same minute is a bare gRPC echo of the same bytes plus the bare
-claim script on the same Redis. ClickHouse is down meanwhile, so that the figures are those of accepting alone; then it
+claim script on a Redis of its own. ClickHouse is down meanwhile, so that only accepting is measured; then it
 comes back, and what recording costs dedup is measured while the backlog drains. `--curve` adds what batches and linger
 do to freshness and cost, `--growth` the cost among so many claims.
 """
@@ -38,6 +38,8 @@ from tests.load.serving import (
     send,
     wait_until_recorded,
 )
+from tests.support.stores import running_redis
+from tributary_cli.stack.redis_server import RedisServer
 
 GOAL_PER_SECOND = {100: 50_000, 1: 4_000}
 GOAL_ACK_MILLIS = 10
@@ -69,8 +71,9 @@ class Bench:
         sent: Events sent so far.
     """
 
-    def __init__(self, installation: Installation, echo_address: str, echo_pid: int) -> None:
+    def __init__(self, installation: Installation, floor_redis: RedisServer, echo_address: str, echo_pid: int) -> None:
         self._installation = installation
+        self._floor_redis = floor_redis
         self._echo_address, self._echo_pid = echo_address, echo_pid
         self._key = installation.door.keys[WORKSPACE]
         self.sent = 0
@@ -99,7 +102,7 @@ class Bench:
             self._echo_address, requests, flight, pids, events=len(requests) * batch, method=echo.METHOD, api_key="k"
         )
         echoed = asyncio.run(echoing)
-        redis, before = self._installation.redis, cpu_seconds(self._installation.redis.pid)
+        redis, before = self._floor_redis, cpu_seconds(self._floor_redis.pid)
         asyncio.run(run_bare_script(redis.url, self._installation.epoch, events, max(batch, flight)))
         return echoed.micros() + 1e6 * (cpu_seconds(redis.pid) - before) / events
 
@@ -217,8 +220,9 @@ def main() -> None:
     with ExitStack() as closing:
         directory = Path(closing.enter_context(tempfile.TemporaryDirectory()))
         echo_at = closing.enter_context(echo.running_echo(directory))
+        floor_redis = closing.enter_context(running_redis(directory / "floor"))
         fresh = closing.enter_context(running_installation(directory / "fresh", volume))
-        bench = Bench(fresh, *echo_at)
+        bench = Bench(fresh, floor_redis, *echo_at)
         told["figures"] += measure(bench, size)
         if options.curve:
             points = asyncio.run(curve(fresh, quick=options.quick))
@@ -228,7 +232,7 @@ def main() -> None:
         if options.growth:
             full = closing.enter_context(running_installation(directory / "full", volume))
             asyncio.run(fill(full.redis.url, full.epoch, options.growth))
-            told["figures"] += grow(bench, Bench(full, *echo_at), size)
+            told["figures"] += grow(bench, Bench(full, floor_redis, *echo_at), size)
     write(told, options.json)
 
 
