@@ -74,7 +74,6 @@ class Call:
         "_ordered",
         "_placement",
         "_registered",
-        "_request",
         "done",
         "first_parts",
         "lane",
@@ -84,14 +83,14 @@ class Call:
     )
 
     def __init__(self, request: dedup_service_pb2.CallerEvents, path: str, placement: Placement) -> None:
-        self._request = request
         self._claims, self._events, self._admission = request.claims, request.events, request.admission
         _check(self._claims, path)
         self._placement = placement
         self.workspace = request.workspace
         self.lane: Lane = "bulk" if request.lane == dedup_service_pb2.LANE_BULK else "live"
         self.size = len(self._claims) // CLAIM_RECORD.size
-        self._ordered: set[int] = set()
+        self._ordered: dict[int, int] = {}
+        """Position of an event with an order -> where it ends in the caller's events."""
         self.first_parts = self._pack_first(path)
         self.outcomes: list[Outcome | None] = [None] * self.size
         self._missing = self.size
@@ -126,29 +125,27 @@ class Call:
         if not self._registered:
             return []
         placement, parts = self._placement, dict[int, OrderedPart]()
-        claims = read_claims(self._request, "")
         for position, before in sorted(self._registered.items(), key=itemgetter(0)):
-            claim = claims[position]
-            if claim.order is None:
-                continue
-            shard = placement.shard(claim.order.digest)
+            digest, mark, decision, length, rest = CLAIM_RECORD.unpack_from(self._claims, position * CLAIM_RECORD.size)
+            order, end = read_order(rest), self._ordered[position]
+            shard = placement.shard(order.digest)
             part = parts.get(shard)
             if part is None:
                 part = parts[shard] = OrderedPart(self, shard)
             part.positions.append(position)
             part.found.append(before)
-            part.events.append(self._events[claim.start : claim.end])
+            part.events.append(self._events[end - length : end])
             if before is not None:
                 part.letters += b"C" if before.verdict == verdict_pb2.VERDICT_CONFLICT else b"D"
                 part.claims.append(FILLER)
                 part.orders.append(FILLER)
                 continue
-            home = home_digest(claim.event_digest)
-            part.letters += claim.decision
-            part.claims.append(claim_record(home, claim.mark, _KINDS[claim.decision[0]]))
-            part.orders.append(order_record(claim.order))
+            home = home_digest(digest)
+            part.letters += decision
+            part.claims.append(claim_record(home, mark, _KINDS[decision[0]]))
+            part.orders.append(order_record(order))
             part.bucket_keys.append(placement.claims_key(home, shard))
-            part.bucket_keys.append(placement.orders_key(claim.order.digest, shard))
+            part.bucket_keys.append(placement.orders_key(order.digest, shard))
         for part in parts.values():
             part.payload = self._entry(part.events)
         return list(parts.values())
@@ -177,7 +174,7 @@ class Call:
                     part.claims.append(field + mark + _KINDS[decision])
                     part.events.append(events[start:end])
                 else:
-                    self._ordered.add(position)
+                    self._ordered[position] = end
                     part.letters.append(_ORDERED)
                     part.claims.append(field + mark + REGISTER[self._placement.shard(order)])
                 part.bucket_keys.append(f"{prefixes[shard]}{(high << 32 | low) >> spare_bits:x}")

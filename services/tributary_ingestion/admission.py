@@ -3,9 +3,9 @@
 The one rule: never retried by itself. A reply that was lost turns ACCEPTED into DUPLICATE on the caller's retry, and
 only the caller may choose that. Fails closed: without dedup nothing is accepted.
 
-While `MAX_CALLS_OUT` calls are on their way, whoever comes waits and shares the next: nobody waits for a timer, and
-under load each call serves more callers. Whatever a caller may be refused for alone (its key, its quota) has been
-checked before it comes here.
+While a call is on its way, whoever comes waits and shares the next: under load each call serves more callers. The next
+does not wait for the answer once it is worth its own while, or once the one before is late. Whatever a caller may be
+refused for alone (its key, its quota) has been checked before it comes here.
 """
 
 from __future__ import annotations
@@ -35,8 +35,12 @@ from tributary_runtime.remote_errors import error_of
 if TYPE_CHECKING:  # exists for type checkers only
     from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceAsyncStub
 
-MAX_CALLS_OUT: Final = 2
-"""Calls to dedup at once: one that it commits, and one that it has when that is done."""
+MAX_CALLS_OUT: Final = 4
+"""Calls to dedup at once."""
+WORTH_EVENTS: Final = 64
+"""Events that are worth a call of their own while others are out: divided by so many, what a call costs is little."""
+PATIENCE_SECONDS: Final = 0.02
+"""After so long, a call that is out keeps nobody waiting: its replica of dedup may hang, and another may not."""
 MAX_EVENTS: Final = 1_000
 """Of one call to dedup."""
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -117,13 +121,16 @@ class _Line:
         self._dedup = dedup
         self._deadline_seconds = deadline_seconds
         self._waiting: deque[_Waiting] = deque()
+        self._waiting_events = 0
+        self._calls_out = 0
+        self._last_call_seconds = 0.0
         self._wake = asyncio.Event()
-        self._free = asyncio.Semaphore(MAX_CALLS_OUT)
 
     def join(self, events: CallerEvents) -> asyncio.Future[Outcomes]:
         """Lets a caller wait; whoever leaves early cancels."""
         waiting = _Waiting(events, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
+        self._waiting_events += events.size
         self._wake.set()
         return waiting.outcomes
 
@@ -131,16 +138,26 @@ class _Line:
         """Makes calls until stopped and nobody waits."""
         async with asyncio.TaskGroup() as group:
             waking = group.create_task(self._wake_at(stop))
-            while True:
+            while self._waiting or not stop.is_set():
                 await self._wake.wait()
-                if not self._waiting:
-                    if stop.is_set():
-                        break
-                    self._wake.clear()
-                    continue
-                await self._free.acquire()
-                group.create_task(self._ask(self._take()))
+                self._wake.clear()
+                while self._may_call():
+                    group.create_task(self._ask(self._take()))
             waking.cancel()
+
+    def _may_call(self) -> bool:
+        """Tells whether those who wait are worth a call now; then it counts as out."""
+        if not self._waiting or self._calls_out >= MAX_CALLS_OUT:
+            return False
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        is_late = now - self._last_call_seconds >= PATIENCE_SECONDS
+        if self._calls_out and self._waiting_events < WORTH_EVENTS and not is_late:
+            return False
+        self._calls_out += 1
+        self._last_call_seconds = now
+        loop.call_later(PATIENCE_SECONDS, self._wake.set)
+        return True
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -153,12 +170,13 @@ class _Line:
         while self._waiting:
             first = self._waiting[0]
             if first.outcomes.cancelled():
-                self._waiting.popleft()
+                self._waiting_events -= self._waiting.popleft().events.size
                 continue
             events, size = events + first.events.size, size + len(first.events.events)
             if taken and (events > MAX_EVENTS or size > MAX_BYTES):
                 break
             taken.append(self._waiting.popleft())
+            self._waiting_events -= first.events.size
         return taken
 
     async def _ask(self, callers: list[_Waiting]) -> None:
@@ -172,7 +190,8 @@ class _Line:
                     error.__cause__ = failure
                     one.outcomes.set_exception(error)
         finally:
-            self._free.release()
+            self._calls_out -= 1
+            self._wake.set()
             for one in callers:
                 one.outcomes.cancel()  # only where something else went wrong, which ends the process
 

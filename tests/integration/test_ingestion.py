@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from tests.support.stores import Stores, create_test_epoch, run_apart
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, AdmittedEvents
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.verdict_pb2 import EventVerdict
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
 
 WORKSPACES = {
@@ -105,6 +108,43 @@ def retried(door: Door, event: Event) -> int | None:
         if error.code() is not grpc.StatusCode.UNAVAILABLE:
             raise
         return None
+
+
+def test_callers_who_come_while_dedup_is_busy_share_a_call_and_get_their_own_answers(door: Door) -> None:
+    callers, ids = 40, [str(uuid.uuid4()) for _ in range(10)]
+    before, together = asked_of_dedup(door), threading.Barrier(callers + 1)
+
+    def call(event: Event) -> list[EventVerdict]:
+        together.wait()
+        return door.send(event, a_visit())
+
+    door.dedup.pause()
+    try:
+        with ThreadPoolExecutor(callers) as pool:
+            sent = [pool.submit(call, a_visit(ids[number % 10])) for number in range(callers)]
+            together.wait()
+            for _ in range(5):  # what has come before these has been seen when they are answered
+                door.send(a_visit(), validate_only=True)
+            door.dedup.resume()
+            answers = [one.result() for one in sent]
+    finally:
+        door.dedup.resume()
+    told = [(ids.index(first.event_id), first.verdict) for first, _ in answers]
+    assert [one for one in told if one[1] == ACCEPTED] != []
+    assert sorted(verdict for _, verdict in told) == [ACCEPTED] * 10 + [CONFLICT] * 30
+    assert {second.verdict for _, second in answers} == {ACCEPTED}
+
+    def written() -> None:
+        lines = asked_of_dedup(door)[len(before) :]
+        assert sum(line["events"] for line in lines) == 2 * callers
+        assert len(lines) < callers / 2
+
+    eventually(written)
+
+
+def asked_of_dedup(door: Door) -> list[dict[str, int]]:
+    lines = [json.loads(line) for line in door.dedup.log_file.read_text().splitlines() if line.startswith("{")]
+    return [line for line in lines if line.get("method") == "AdmitEvents"]
 
 
 @pytest.mark.parametrize("part", ["touchpoint", "identifiers", "properties"])

@@ -46,7 +46,7 @@ GOAL_ACK_MILLIS = 10
 GOAL_GROWTH = 1.1
 LIGHT = 0.1
 """Share of the capacity at which the acknowledgement is measured."""
-BATCHES = {1: 64, 100: 4, 1000: 2}
+BATCHES = {1: 64, 100: 8, 1000: 2}
 """Events per call -> calls in flight."""
 WARM = (500, 10_000)
 """Events sent before anything is measured, one by one and in batches: enough to have seen every user agent."""
