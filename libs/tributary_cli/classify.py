@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from tributary_cli.errors import CommandError
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     show_envvar=True,
     help="workspaces.yaml, for a workspace's own domains, rules and address lists.",
 )
-@click.option("--workspace", metavar="ID", help="Which workspace of the file; unset: the only one.")
+@click.option("--workspace", metavar="ID", help="Which workspace of the file; unset: the only one of the file named.")
 @click.option("--details", is_flag=True, help="Say more: warnings, what was recovered, what the user agent is.")
 @click.pass_context
 def classify(ctx: click.Context, workspaces_file: Path | None, workspace: str | None, details: bool) -> None:
@@ -42,7 +43,8 @@ def classify(ctx: click.Context, workspaces_file: Path | None, workspace: str | 
     from tributary_domain.channel import ChannelClassifier
     from tributary_runtime.workspace_channels import channels_of
 
-    declared = _find(workspaces_file, workspace)
+    is_asked_for = ctx.get_parameter_source("workspaces_file") is not ParameterSource.ENVIRONMENT
+    declared = _find(workspaces_file, workspace) if workspace is not None or is_asked_for else None
     channels = channels_of(declared) if declared is not None else ChannelClassifier()
     addresses = _addresses_of(declared) if declared is not None else NO_ADDRESSES
     bad = 0

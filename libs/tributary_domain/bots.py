@@ -23,6 +23,11 @@ ADDRESS_CATEGORY: Final = "address"
 """Category of what only its address gave away; its name is that of the list."""
 
 
+_LOOKED_AT, _LAST = 400, 100
+"""Characters of a user agent that are looked at, and how many of them are its last: what it is called stands at one of
+its ends. The lists take milliseconds over a thousand characters, and anybody may send anything."""
+
+
 class Observer(IntEnum):
     """Whose address and user agent an event carries, as `event.v1.Observer`."""
 
@@ -117,6 +122,8 @@ def classify_user_agent(user_agent: str) -> Agent:
     >>> classify_user_agent("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)")
     Agent(kind=<AgentKind.BOT: 'bot'>, name='Googlebot', category='search')
     """
+    if len(user_agent) > _LOOKED_AT:
+        user_agent = f"{user_agent[: _LOOKED_AT - _LAST]} {user_agent[-_LAST:]}"
     found = _LIBRARY.match(user_agent)
     if found is not None and _CONTACT.search(user_agent) is None:
         return Agent(AgentKind.LIBRARY, found[0].strip(" /-("), "library")

@@ -166,6 +166,17 @@ def test_a_workspace_that_cannot_be_found_is_told(arguments: tuple[str, ...], me
     assert message in result.stderr
 
 
+def test_a_file_of_the_environment_is_used_only_for_a_workspace_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "workspaces.yaml"
+    file.write_text(WORKSPACES)
+    monkeypatch.setenv("TRIBUTARY_WORKSPACES_FILE", str(file))
+    visit = {"page_url": PAGE, "referrer_url": "https://blog.shop-group.example/"}
+    assert answers(run(visit))[0]["rule"] == "referrer"
+    assert answers(run(visit, arguments=("--workspace", "shop")))[0]["rule"] == "own_site"
+
+
 def test_details_say_what_was_recovered_and_what_the_agent_is() -> None:
     visit = {"page_url": f"{PAGE}?utm_source=x&utm_medium=email", "user_agent": "okhttp/4.9"}
     (answer,) = answers(run(visit, arguments=("--details",)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 
@@ -64,6 +66,24 @@ def test_every_bot_has_a_name_and_a_category() -> None:
         found = classify_user_agent(agent)
         assert found.name
         assert found.category
+
+
+def test_of_a_long_user_agent_both_ends_are_looked_at() -> None:
+    app = f"{BROWSER} [FBAN/FBIOS;{'FBDV/iPhone12,1;' * 40}]"
+    assert classify_user_agent(app).kind is AgentKind.HUMAN
+    assert (
+        classify_user_agent(f"{app} (compatible; Googlebot/2.1; +http://www.google.com/bot.html)").name == "Googlebot"
+    )
+    assert classify_user_agent(f"{GOOGLEBOT} {app}").name == "Googlebot"
+
+
+def test_a_hostile_user_agent_costs_little() -> None:
+    rng = random.Random(7)
+    hostile = ["".join(rng.choices("abcdefghijklmnop ABCDE/.;()0123456789", k=1024)) for _ in range(20)]
+    started = perf_counter()
+    for user_agent in hostile:
+        classify_user_agent(user_agent)
+    assert perf_counter() - started < 0.5, "10 ms each without the bound"
 
 
 def test_answers_are_kept_for_a_bounded_number_of_user_agents() -> None:
