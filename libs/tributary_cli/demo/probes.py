@@ -17,7 +17,7 @@ from tributary_runtime.clock import Clock
 PROBE_NAME: Final = "probe"
 """The conversion name of probes; so they are told apart in every report."""
 
-LEAST: Final = 40
+LEAST: Final = 30
 """How many are measured however soon the traffic ends: a percentile of few says little."""
 
 _PAUSE_SECONDS: Final = 0.25
