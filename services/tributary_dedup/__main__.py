@@ -51,13 +51,14 @@ async def main(settings: DedupSettings) -> None:
             clickhouse_client.connect(settings.clickhouse_url, name="dedup", connections=4)
         )
         epoch = await wait_for_epoch(checks, "log")
+        continuity = Continuity(
+            LogKeeping(checks, epoch.shards),
+            RecordedPositions(clickhouse),
+            is_confirmed=settings.dedup_accept_older_log,
+        )
         guards: list[Guard] = [
             Durability(checks, "log", settings.durability, epoch=epoch, replicas=replicas),
-            Continuity(
-                LogKeeping(checks, epoch.shards),
-                RecordedPositions(clickhouse),
-                is_confirmed=settings.dedup_accept_older_log,
-            ),
+            continuity,
         ]
         confirm = Reconnection(checks, guards).confirm
         reads = await closing.enter_async_context(connect(log_url, name="dedup-reads", confirm=confirm, gate=gate))
@@ -71,7 +72,9 @@ async def main(settings: DedupSettings) -> None:
         pace = Pace(events=settings.dedup_batch_events, linger_seconds=settings.dedup_linger_ms / 1000)
         consumer = settings.dedup_consumer or socket.gethostname()
         source = EventLogSource(reads, keys.RECORD_GROUP, consumer, epoch.shards, pace)
-        recorder = Worker(metrics.Group.RECORD, source, Recorder(EventWriter(clickhouse), clock), clock, gate=gate)
+        recorder = Worker(
+            metrics.Group.RECORD, source, Recorder(EventWriter(clickhouse), clock, continuity), clock, gate=gate
+        )
         shares = BacklogShares(reads, epoch.shards, fill)
         await serve(
             settings,

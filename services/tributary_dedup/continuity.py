@@ -1,20 +1,29 @@
-"""Refuses to acknowledge on an event log that is older than what ClickHouse has recorded from it.
+"""Refuses to acknowledge on an event log that is older than what is known of it.
 
-The one rule: a log that ends before the last recorded place has lost acknowledged events and their claims, however
-healthy it looks: it was restored from a copy. Somebody must look, and confirm.
+The one rule: a log that ends before the last place that is known to have been in it has lost acknowledged events and
+their claims, however healthy it looks: it was emptied, or restored from a copy. Somebody must look, and confirm.
 
-Asked at the start and whenever Redis was restarted. While ClickHouse does not answer the question stays open and work
-goes on: an outage of ClickHouse must not stop the door.
+Two know where it ended: ClickHouse, which recorded it, and every dedup that lived through the restart of Redis, which
+saw it a second before. What is compared is where the log ended *when this run of Redis began* (whoever meets a run
+first notes that in it), never where it ends by now: new events would soon hide what is missing.
+
+While ClickHouse does not answer the door stays open as long as anybody can vouch for the log: somebody compared this
+run of Redis with ClickHouse before, or this process saw the run before it and misses nothing. Then the question stays
+open: ClickHouse is asked as soon as it answers, and until then the recorder writes nothing to it, so that it is asked
+about the log before this run. If Redis was restarted, no dedup lived through it and ClickHouse is out as well, nobody
+can vouch for it: it stays closed until ClickHouse answers, or the operator says so.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 import structlog
 
 from tributary_runtime.errors import PreconditionError, UnavailableError
+from tributary_storage.continuity import RECORD_SECONDS, older
 from tributary_storage.redis.keys import Lane
 
 log = structlog.get_logger(__name__)
@@ -22,13 +31,11 @@ log = structlog.get_logger(__name__)
 Position = tuple[int, int]
 Positions = dict[tuple[int, Lane], Position]
 
-_SHOWN: Final = 3
-_RECORD_SECONDS: Final = 3.0
-"""How long ClickHouse may take; shorter than a commit, which may wait for it on a new connection."""
+_START: Final = (0, 0)
 
 
 class Log(Protocol):
-    """The event log."""
+    """The event log. Every method raises `StorageUnavailableError` if it does not answer."""
 
     async def last_positions(self) -> Positions:
         """Returns the last id each stream has given out."""
@@ -36,6 +43,22 @@ class Log(Protocol):
 
     async def run_id(self) -> str:
         """Returns what names this run of the Redis server."""
+        ...
+
+    async def positions_at_begin(self, run: str) -> Positions:
+        """Returns the last ids when this run was first met, by whoever asks this first."""
+        ...
+
+    async def passed_run(self) -> str:
+        """Returns the run that was compared with ClickHouse; empty: none was."""
+        ...
+
+    async def note_passed(self, run: str) -> None:
+        """Notes that a run was compared with ClickHouse, and lacks nothing that was not confirmed."""
+        ...
+
+    async def loss_micros(self) -> int:
+        """Returns when the last confirmed loss was, microseconds since 1970; 0: there was none."""
         ...
 
 
@@ -62,34 +85,65 @@ class Continuity:
         self._event_log = event_log
         self._record = record
         self._is_confirmed = is_confirmed
-        self._checked_run = ""
+        self._seen: Positions = {}
+        self._seen_run = ""
+        self.is_known = False
+        """Whether this run of Redis was compared with ClickHouse; while it was not, nothing is recorded."""
 
     async def __call__(self) -> None:
-        """Returns if the log has everything that was recorded of it, or if that cannot be asked now.
+        """Returns if the log has everything that is known to have been in it, or if somebody vouches for it meanwhile.
 
         Raises:
-            PreconditionError: It is an older copy.
+            PreconditionError: It is an older copy, or nobody can tell whether it is.
             StorageUnavailableError: The log does not answer.
         """
         run = await self._event_log.run_id()
-        if run == self._checked_run:
+        if await self._event_log.passed_run() == run:
+            await self._see(run)
+            self.is_known = True
             return
+        self.is_known = False
+        loss_micros = await self._event_log.loss_micros()
+        recorded = await self._recorded()  # first: what is recorded after the begin was noted is no loss
+        begin = await self._event_log.positions_at_begin(run)
+        # Of a run that it has seen already, this process knows more than where it began.
+        there = await self._event_log.last_positions() if run == self._seen_run else begin
+        self._require(self._seen, there, loss_micros)
+        if recorded is not None:
+            try:
+                self._require(recorded, begin, loss_micros)
+            except PreconditionError:
+                if await self._event_log.passed_run() != run:  # else another process was first, and has recorded since
+                    raise
+            await self._event_log.note_passed(run)
+            self.is_known = True
+        elif not self._seen and not self._is_confirmed:
+            message = (
+                "Redis was restarted, no dedup lived through it, and ClickHouse does not answer: nobody can tell "
+                "whether this event log is an older copy. ClickHouse is asked until it answers; if it cannot, and the "
+                "log is certainly whole, set TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG=true until it does."
+            )
+            raise PreconditionError(message, subject="redis:log", reason="LOG_CONTINUITY_UNKNOWN")
+        await self._see(run)
+
+    async def _recorded(self) -> Positions | None:
+        """Returns what ClickHouse knows; None if it does not answer."""
         try:
-            async with asyncio.timeout(_RECORD_SECONDS):
-                recorded = await self._record.last_positions()
+            async with asyncio.timeout(RECORD_SECONDS):
+                return await self._record.last_positions()
         except (UnavailableError, TimeoutError) as outage:
             log.warning("continuity_unknown", reason=str(outage) or "ClickHouse did not answer in time.")
-            return
-        there = await self._event_log.last_positions()
-        behind = sorted(stream for stream, position in recorded.items() if there.get(stream, (0, 0)) < position)
-        if behind and not self._is_confirmed:
-            streams = ", ".join(f"{shard}/{lane}" for shard, lane in behind[:_SHOWN])
-            message = (
-                f"The event log is older than what ClickHouse has recorded of it ({streams}; {len(behind)} streams in "
-                "all): it was restored from a copy, or ClickHouse belongs to another installation. If it is meant, set "
-                "TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG=true until the log has caught up."
-            )
-            raise PreconditionError(message, subject="redis:log", reason="LOG_OLDER_THAN_RECORD")
+            return None
+
+    async def _see(self, run: str) -> None:
+        """Remembers where the log ends now."""
+        self._seen, self._seen_run = await self._event_log.last_positions(), run
+
+    def _require(self, known: Mapping[tuple[int, Lane], Position], there: Positions, loss_micros: int) -> None:
+        """Refuses a log that lacks what is known of it, unless that was confirmed."""
+        behind = sorted(place for place, position in known.items() if there.get(place, _START) < position)
+        missing = [place for place in behind if known[place][0] * 1_000 > loss_micros]
+        if missing and not self._is_confirmed:
+            raise older("log", [f"{shard}/{lane}" for shard, lane in missing])
         if behind:
             log.warning("older_log_accepted", streams=len(behind))
-        self._checked_run = run

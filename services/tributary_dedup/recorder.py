@@ -1,7 +1,7 @@
 """Records the event log in ClickHouse: what exists in `events`, what was refused in `refusals`.
 
 The one rule: an entry is acknowledged after ClickHouse has acknowledged its rows. While ClickHouse is down entries wait
-in the log; a row written twice replaces itself.
+in the log, and so they do until it was asked whether this log is the one it knows; a row written twice replaces itself.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from structlog.contextvars import bind_contextvars
 from tributary.dedup.v1.admitted_events_pb2 import AcceptContext
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
+from tributary_runtime.errors import Backpressure
 from tributary_runtime.traces import linked_span
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
@@ -34,25 +35,38 @@ class Writer(Protocol):
         ...
 
 
+class KnownLog(Protocol):
+    """Whether the log is the one that was recorded before."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it was asked. Never blocks."""
+        ...
+
+
 class Recorder:
     """The handler of group `record`.
 
     Args:
         writer: Where rows go.
         clock: Measures the lag.
+        known: Says whether anything may be recorded; None: always.
     """
 
-    def __init__(self, writer: Writer, clock: Clock) -> None:
+    def __init__(self, writer: Writer, clock: Clock, known: KnownLog | None = None) -> None:
         self._writer = writer
         self._clock = clock
+        self._known = known
 
     async def handle(self, entries: Sequence[LogEntry]) -> int:
         """Records a batch; returns how many events it held.
 
         Raises:
+            Backpressure: It is not known yet whether this is the log that was recorded before.
             StorageUnavailableError: ClickHouse does not answer.
             PoisonEvent: An event, or an entry, can never be recorded; the worker finds out which.
         """
+        self._require_known()
         batch = EventBatch()
         traceparents: set[str] = set()
         for entry in entries:
@@ -79,13 +93,19 @@ class Recorder:
         """Records one event.
 
         Raises:
+            Backpressure: As for `handle`.
             StorageUnavailableError: ClickHouse does not answer.
             PoisonEvent: It can never be recorded.
         """
+        self._require_known()
         batch, admission = EventBatch(), single.admission
         of = admission.workspace, admission.accept_context, admission.traceparent
         _add(batch, _place(entry), single.position, single.letter, single.admitted, of)
         await self._writer.write(batch)
+
+    def _require_known(self) -> None:
+        if self._known is not None and not self._known.is_known:
+            raise Backpressure("ClickHouse must first say whether it knows this log.", pause_seconds=0.5)
 
 
 def _place(entry: LogEntry) -> LogPlace:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
@@ -17,12 +18,17 @@ from tests.support.eventually import eventually_async
 from tests.support.stores import running_redis, running_redis_at
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_dedup.continuity import Continuity, Positions
-from tributary_runtime.errors import PreconditionError, StorageUnavailableError
+from tributary_dedup.recorder import Recorder
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.errors import Backpressure, PreconditionError, StorageUnavailableError
 from tributary_runtime.gate import Gate, refusal
 from tributary_runtime.settings import DurabilityMode
+from tributary_storage.clickhouse.writer import EventWriter
+from tributary_storage.redis import keys
 from tributary_storage.redis.claims import Admit, Claims, Decided, Undecided
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.durability import Durability
+from tributary_storage.redis.epoch import confirm_loss
 from tributary_storage.redis.fill import LogFill
 from tributary_storage.redis.log_keeping import LogKeeping
 from tributary_storage.redis.reconnection import Reconnection
@@ -178,21 +184,114 @@ async def test_a_log_older_than_its_record_must_be_confirmed(log: redis.asyncio.
         await admission.admit(a_request("shop", [Sent(f"e-{number}") for number in range(40)]))
     keeping = LogKeeping(log, AN_EPOCH.shards)
     there = await keeping.last_positions()
-    await Continuity(keeping, Recorded(there), is_confirmed=False)()
     milliseconds, sequence = there[0, "live"]
     ahead = Recorded({(0, "live"): (milliseconds, sequence + 1)})
     with pytest.raises(PreconditionError, match="0/live"):
         await Continuity(keeping, ahead, is_confirmed=False)()
     await Continuity(keeping, ahead, is_confirmed=True)()
+    await log.delete(keys.passed("log"))
+    await Continuity(keeping, Recorded(there), is_confirmed=False)()
 
 
-async def test_an_outage_of_clickhouse_leaves_the_question_open(log: redis.asyncio.Redis) -> None:
-    record = Recorded(None)
-    guard = Continuity(LogKeeping(log, AN_EPOCH.shards), record, is_confirmed=False)
+async def test_nobody_vouches_for_a_log_that_neither_clickhouse_nor_this_process_knew(log: redis.asyncio.Redis) -> None:
+    record, keeping = Recorded(None), LogKeeping(log, AN_EPOCH.shards)
+    with pytest.raises(PreconditionError, match="nobody can tell") as raised:
+        await Continuity(keeping, record, is_confirmed=False)()
+    assert raised.value.reason == "LOG_CONTINUITY_UNKNOWN"
+    await Continuity(keeping, record, is_confirmed=True)()
+
+
+async def test_a_run_that_was_compared_once_is_good_for_whoever_starts_while_clickhouse_is_out(
+    log: redis.asyncio.Redis,
+) -> None:
+    keeping = LogKeeping(log, AN_EPOCH.shards)
+    await Continuity(keeping, Recorded({}), is_confirmed=False)()
+    await Continuity(keeping, Recorded(None), is_confirmed=False)()
+
+
+async def test_what_a_process_saw_before_a_restart_vouches_for_the_log_or_against_it(tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    with running_redis(tmp_path / "log") as server:
+        await prepare(server.url)
+        record = Recorded({})
+        async with connect(server.url, name="tests") as client:
+            guard = Continuity(LogKeeping(client, AN_EPOCH.shards), record, is_confirmed=False)
+
+            async def asked() -> None:
+                with suppress(StorageUnavailableError):  # on the connection that died
+                    await guard()
+                await guard()
+
+            async with running_admission(server.url) as admission:
+                await admission.admit(a_request("shop", [Sent(f"e-{number}") for number in range(20)]))
+            server.stop()
+            shutil.copytree(server.home, copy)
+            server.start()
+            server.wait_until_ready()
+            async with running_admission(server.url) as admission:
+                await admission.admit(a_request("shop", [Sent(f"f-{number}") for number in range(20)]))
+            await asked()
+            record.positions = None
+            server.stop()
+            server.start()
+            server.wait_until_ready()
+            await asked()  # ClickHouse is out, but nothing is missing
+            async with running_admission(server.url) as admission:
+                await admission.admit(a_request("shop", [Sent(f"g-{number}") for number in range(20)]))
+            await asked()
+            server.stop()
+            shutil.rmtree(server.home)
+            shutil.copytree(copy, server.home)
+            server.start()
+            server.wait_until_ready()
+            with pytest.raises(PreconditionError, match="--confirm-loss log"):
+                await asked()
+
+
+async def test_what_was_recorded_by_the_first_to_compare_is_no_loss_to_the_second(
+    log: redis.asyncio.Redis, redis_url: str
+) -> None:
+    keeping = LogKeeping(log, AN_EPOCH.shards)
+
+    class Late(Recorded):
+        """Answers after another process has compared, accepted and recorded."""
+
+        async def last_positions(self) -> Positions:
+            await Continuity(keeping, Recorded({}), is_confirmed=False)()
+            async with running_admission(redis_url) as admission:
+                await admission.admit(a_request("shop", [Sent(f"e-{number}") for number in range(40)]))
+            return await keeping.last_positions()
+
+    guard = Continuity(keeping, Late({}), is_confirmed=False)
     await guard()
-    record.positions = {(0, "live"): (1, 0)}
-    with pytest.raises(PreconditionError):
-        await guard()
+    assert guard.is_known
+
+
+async def test_nothing_is_recorded_while_the_question_is_open(log: redis.asyncio.Redis) -> None:
+    record = Recorded(None)
+    guard = Continuity(LogKeeping(log, AN_EPOCH.shards), record, is_confirmed=True)
+    await guard()
+    assert not guard.is_known
+    with pytest.raises(Backpressure):
+        await Recorder(EventWriter(None), SystemClock(), guard).handle([])  # type: ignore[arg-type] - is not reached
+    record.positions = {}
+    await guard()
+    assert guard.is_known
+
+
+async def test_what_is_appended_meanwhile_does_not_hide_that_a_log_began_older(
+    log: redis.asyncio.Redis, redis_url: str
+) -> None:
+    keeping = LogKeeping(log, AN_EPOCH.shards)
+    begin = await keeping.positions_at_begin(await keeping.run_id())
+    async with running_admission(redis_url) as admission:
+        await admission.admit(a_request("shop", [Sent(f"e-{number}") for number in range(40)]))
+    there = await keeping.last_positions()
+    assert there != begin
+    with pytest.raises(PreconditionError, match="--confirm-loss log"):
+        await Continuity(keeping, Recorded(there), is_confirmed=False)()
+    await confirm_loss(log, "log")
+    await Continuity(keeping, Recorded(there), is_confirmed=False)()
 
 
 async def test_it_is_asked_once_per_run_of_redis(private_redis: RedisServer) -> None:
@@ -221,7 +320,8 @@ async def test_clickhouse_that_hangs_does_not_hold_up_a_commit(log: redis.asynci
             raise AssertionError
 
     async with asyncio.timeout(4.5):  # a commit has 5 s
-        await Continuity(LogKeeping(log, AN_EPOCH.shards), Hanging(None), is_confirmed=False)()
+        with pytest.raises(PreconditionError):
+            await Continuity(LogKeeping(log, AN_EPOCH.shards), Hanging(None), is_confirmed=False)()
 
 
 async def test_another_redis_gets_no_commit_before_the_guards_have_passed(

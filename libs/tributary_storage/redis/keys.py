@@ -7,6 +7,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 |-------|--------------------------------------------|--------|----------------------------|-------------|
 | every | `trb:epoch`                                | hash   | for ever                   | migrate     |
 | every | `trb:passed:<role>`                        | string | for ever                   | its guards  |
+| log   | `trb:begin:<run of Redis>`                 | string | 400 days                   | its guards  |
 | log   | `trb:{l3}:log:live`, `trb:{l3}:log:bulk`   | stream | replay horizon             | dedup       |
 | log   | `trb:{l3}:claims:<bucket>`                 | hash   | claims at least 36 days    | dedup       |
 | log   | `trb:{l3}:orders:<bucket>`                 | hash   | claims at least 400 days   | dedup       |
@@ -52,6 +53,11 @@ Lane = Literal["live", "bulk"]
 LANES: Final[tuple[Lane, ...]] = ("live", "bulk")
 
 EPOCH: Final = "trb:epoch"
+
+
+def begin(run: str) -> str:
+    """Returns where the event log ended when a run of Redis began."""
+    return f"trb:begin:{run}"
 
 
 def passed(role: str) -> str:

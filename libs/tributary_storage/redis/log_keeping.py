@@ -6,16 +6,22 @@ holds nothing back, and is alarmed.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import redis.asyncio
 
 from tributary_runtime.errors import StorageUnavailableError
+from tributary_storage.redis import keys
+from tributary_storage.redis.epoch import read_epoch
 from tributary_storage.redis.event_log import places
 from tributary_storage.redis.keys import EVENT_LOG_GROUPS, Lane, event_dead_letters
 from tributary_storage.redis.stream_keeping import Position, StreamBacklog, StreamKeeping
 from tributary_storage.redis.streams import DEAD_LETTER_LIFE_MILLIS
+
+_BEGIN_LIFE_SECONDS: Final = 400 * 86_400
+"""Longer than a run of Redis is ever not compared with ClickHouse."""
 
 DEAD_LETTER_LIFE_SECONDS: Final = DEAD_LETTER_LIFE_MILLIS / 1000
 
@@ -29,6 +35,7 @@ class LogKeeping:
     """
 
     def __init__(self, client: redis.asyncio.Redis, shards: int) -> None:
+        self._client: Any = client
         self._places = places(shards)
         self._dead_letters = [event_dead_letters(shard, group) for group in EVENT_LOG_GROUPS for shard in range(shards)]
         self._keeping = StreamKeeping(client, list(self._places), _unavailable, known_groups=EVENT_LOG_GROUPS)
@@ -67,6 +74,51 @@ class LogKeeping:
             StorageUnavailableError: Redis did not answer.
         """
         return await self._keeping.run_id()
+
+    async def positions_at_begin(self, run: str) -> dict[tuple[int, Lane], Position]:
+        """Returns the last ids when this run of Redis was first met, which whoever asks first notes in it.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        key = keys.begin(run)
+        noted = await self._run("GET", key)
+        if noted is None:
+            now = [[*place, *position] for place, position in (await self.last_positions()).items()]
+            await self._run("SET", key, json.dumps(now), "NX", "EX", _BEGIN_LIFE_SECONDS)
+            noted = await self._run("GET", key)
+        return {(shard, lane): (millis, sequence) for shard, lane, millis, sequence in json.loads(noted)}
+
+    async def passed_run(self) -> str:
+        """Returns the run of Redis that was compared with ClickHouse; empty: none was.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        return (await self._run("GET", keys.passed("log")) or b"").decode()
+
+    async def note_passed(self, run: str) -> None:
+        """Notes that a run of Redis was compared with ClickHouse.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        await self._run("SET", keys.passed("log"), run)
+
+    async def loss_micros(self) -> int:
+        """Returns when the last confirmed loss was, microseconds since 1970; 0: there was none.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        epoch = await read_epoch(self._client)
+        return 0 if epoch is None else epoch.loss_time_micros
+
+    async def _run(self, *command: Any) -> Any:
+        try:
+            return await self._client.execute_command(*command)
+        except redis.RedisError as error:
+            raise _unavailable(error) from error
 
 
 def _unavailable(_: redis.RedisError) -> StorageUnavailableError:

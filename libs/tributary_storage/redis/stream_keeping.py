@@ -113,10 +113,20 @@ class StreamKeeping:
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
-        last = dict.fromkeys(self._streams, START)
+        pipeline = self._client.pipeline(transaction=False)
         for stream in self._streams:
-            if await self._run("EXISTS", stream):
-                last[stream] = _position((await self._run("XINFO STREAM", stream))["last-generated-id"])
+            pipeline.execute_command("XINFO STREAM", stream)
+        try:
+            answers = await pipeline.execute(raise_on_error=False)
+        except redis.RedisError as error:
+            raise self._failed(error) from error
+        last = dict.fromkeys(self._streams, START)
+        for stream, told in zip(self._streams, answers, strict=True):
+            if isinstance(told, redis.RedisError):
+                if "no such key" not in str(told):
+                    raise self._failed(told) from told
+            else:
+                last[stream] = _position(told["last-generated-id"])
         return last
 
     async def run_id(self) -> str:
