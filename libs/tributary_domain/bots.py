@@ -7,12 +7,14 @@ slow, hundreds of microseconds per text, so answers are kept per user agent. The
 
 import re
 from enum import IntEnum, StrEnum
-from functools import lru_cache
-from typing import Final, NamedTuple
+from functools import cache, lru_cache
+from typing import Any, Final, NamedTuple
 
+import regex
 from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 from is_bot import Bots
 
+from tributary_domain.agent_patterns import PatternIndex
 from tributary_domain.reasons import Reason, ReasonCode
 
 USER_AGENTS_KEPT: Final = 16_384
@@ -108,11 +110,17 @@ _CRAWLERS: Final = tuple(
     for entry in CRAWLER_USER_AGENTS_DATA
     if entry["pattern"] not in _IN_APP_BROWSERS
 )
-_ANY_CRAWLER: Final = tuple(
-    re.compile("|".join(pattern.pattern for pattern, _ in _CRAWLERS[start : start + 25]))
-    for start in range(0, len(_CRAWLERS), 25)
-)
+_CRAWLER_INDEX: Final = PatternIndex(pattern.pattern for pattern, _ in _CRAWLERS)
 _BOTS: Final = Bots()
+_BOT_PATTERNS: Final = sorted(_BOTS.patterns)
+_BOT_INDEX: Final = PatternIndex(_BOT_PATTERNS, ignore_case=True)
+_UNINDEXED_BOTS: Final = Bots([_BOT_PATTERNS[number] for number in _BOT_INDEX.always])
+"""The patterns of is-bot that have too little plain text to be looked up."""
+
+
+@cache
+def _bot_pattern(number: int) -> Any:
+    return regex.compile(_BOT_PATTERNS[number], regex.IGNORECASE)
 
 
 @lru_cache(USER_AGENTS_KEPT)
@@ -127,12 +135,15 @@ def classify_user_agent(user_agent: str) -> Agent:
     found = _LIBRARY.match(user_agent)
     if found is not None and _CONTACT.search(user_agent) is None:
         return Agent(AgentKind.LIBRARY, found[0].strip(" /-("), "library")
-    if any(chunk.search(user_agent) for chunk in _ANY_CRAWLER):
-        for pattern, category in _CRAWLERS:
-            found = pattern.search(user_agent)
-            if found is not None:
-                return Agent(AgentKind.BOT, _tidy(found[0]), category)
-    name = _BOTS.find(user_agent)
+    for number in sorted([*_CRAWLER_INDEX.always, *_CRAWLER_INDEX.may_match(user_agent)]):
+        pattern, category = _CRAWLERS[number]
+        found = pattern.search(user_agent)
+        if found is not None:
+            return Agent(AgentKind.BOT, _tidy(found[0]), category)
+    is_bot = _UNINDEXED_BOTS.is_bot(user_agent) or any(
+        _bot_pattern(number).search(user_agent) for number in _BOT_INDEX.may_match(user_agent)
+    )
+    name = _BOTS.find(user_agent) if is_bot else None
     if name is None or _HUMAN_APPS.search(user_agent) is not None:
         return _HUMAN
     return Agent(AgentKind.BOT, _tidy(name) or _product(user_agent), "other")
