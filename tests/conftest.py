@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.cluster import Cluster, running_cluster
 from tests.support.stack import KeyedWorkspace, SharedStack, shared_stack
 from tests.support.stores import Stores, create_test_epoch, run_apart, running_clickhouse, running_redis, running_stores
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
@@ -30,9 +31,26 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
         yield running
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds what `tests/integration/test_redis_cluster.py` runs other tests with."""
+    parser.addoption("--redis-cluster", action="store_true", help="what asks for redis_url gets a Redis Cluster")
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Redis Cluster of three servers; has no numbered databases, so whoever uses it empties it."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
 @pytest.fixture
-def redis_url(stores: Stores) -> str:
+def redis_url(request: pytest.FixtureRequest) -> str:
     """An empty Redis database that this test has for itself (`redis://…/n`); durable settings."""
+    if request.config.getoption("--redis-cluster"):
+        cluster: Cluster = request.getfixturevalue("redis_cluster")
+        run_apart(cluster.flush())
+        return cluster.url
+    stores: Stores = request.getfixturevalue("stores")
     return stores.empty_redis_url()
 
 

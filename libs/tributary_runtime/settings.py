@@ -52,8 +52,12 @@ class DurabilityMode(StrEnum):
 
 
 def _redis_url(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must be a URL like redis://host:6379/0 or rediss://user:password@host:6379/0")
+    schemes = ("redis://", "rediss://", "unix://", "redis+cluster://", "rediss+cluster://")
+    if not value.get_secret_value().startswith(schemes):
+        raise ValueError(
+            "must be a URL like redis://host:6379/0, rediss://user:password@host:6379/0 or, for Redis Cluster, "
+            "redis+cluster://host:6379,host:6379"
+        )
     return value
 
 

@@ -96,7 +96,7 @@ async def record(log: redis.asyncio.Redis, clickhouse: ClickHouse, workspace: st
 async def test_what_was_put_back_is_handled_with_all_that_was_known_of_it(
     admission: Admission, log: redis.asyncio.Redis, letters: DeadLetters, clickhouse: ClickHouse, workspace: str
 ) -> None:
-    await admission.admit(a_request(workspace, [Sent("good"), Sent("broken")]), "00-trace-01")
+    await admission.admit(a_request(workspace, [Sent("good"), Sent("broken")], traceparent="00-trace-01"))
     await bury(log, "broken")
     (letter,) = await all_of(letters)
     assert (letter.text("workspace"), letter.text("reason"), letter.text("message")) == (
@@ -117,7 +117,7 @@ async def test_what_was_put_back_is_handled_with_all_that_was_known_of_it(
 async def test_a_dead_letter_is_put_back_once_however_often_it_is_asked_for(
     admission: Admission, log: redis.asyncio.Redis, letters: DeadLetters, workspace: str
 ) -> None:
-    await admission.admit(a_request(workspace, [Sent("broken")]), "")
+    await admission.admit(a_request(workspace, [Sent("broken")]))
     await bury(log, "broken")
     (letter,) = await all_of(letters)
     answers = await asyncio.gather(*[letters.replay(letter) for _ in range(10)])
@@ -128,9 +128,7 @@ async def test_a_dead_letter_is_put_back_once_however_often_it_is_asked_for(
 async def test_what_fails_again_is_a_dead_letter_again(
     admission: Admission, log: redis.asyncio.Redis, letters: DeadLetters, clickhouse: ClickHouse, workspace: str
 ) -> None:
-    request = a_request(workspace, [Sent("good"), Sent("broken")])
-    request.events[1] = b"no event"
-    await admission.admit(request, "")
+    await admission.admit(a_request(workspace, [Sent("good"), Sent("broken", readable=False)]))
     await record(log, clickhouse, workspace, ["good"])
     (first,) = await all_of(letters)
     assert first.text("reason") == "EVENT_UNREADABLE"
@@ -144,7 +142,7 @@ async def test_what_fails_again_is_a_dead_letter_again(
 async def test_an_entry_that_could_not_be_taken_apart_is_put_back_whole(
     admission: Admission, log: redis.asyncio.Redis, letters: DeadLetters, clickhouse: ClickHouse, workspace: str
 ) -> None:
-    await admission.admit(a_request(workspace, [Sent("one"), Sent("two"), Sent("one")]), "")
+    await admission.admit(a_request(workspace, [Sent("one"), Sent("two"), Sent("one")]))
     source = a_source(log)
     entries = list(await source.read())
     for entry in entries:
@@ -191,7 +189,7 @@ async def test_the_command_line_lists_shows_and_puts_back(
 ) -> None:
     environment = {"TRIBUTARY_LOG_URL": redis_url}
     assert "No dead letters" in (await asyncio.to_thread(run, environment, "list")).output
-    await admission.admit(a_request(workspace, [Sent("broken"), Sent("other")]), "")
+    await admission.admit(a_request(workspace, [Sent("broken"), Sent("other")]))
     await bury(log, "broken")
 
     listed = json.loads((await asyncio.to_thread(run, environment, "list", "--json")).output)

@@ -105,6 +105,7 @@ def a_request(
     *,
     backfill: bool = False,
     padding: int = 0,
+    traceparent: str = "",
 ) -> dedup_service_pb2.AdmitEventsRequest:
     """Returns the request that ingestion would make; `padding` makes each event so much longer."""
     framed = [
@@ -112,7 +113,9 @@ def a_request(
         for event in events
     ]
     admission = admitted_events_pb2.Admission(
-        workspace=workspace, accept_context=admitted_events_pb2.AcceptContext(api_key_id="k1", backfill=backfill)
+        workspace=workspace,
+        traceparent=traceparent,
+        accept_context=admitted_events_pb2.AcceptContext(api_key_id="k1", backfill=backfill),
     )
     caller = dedup_service_pb2.CallerEvents(
         workspace=workspace,

@@ -16,6 +16,7 @@ from hiredis import pack_command
 from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from tributary_storage.redis import keys
+from tributary_storage.redis.cluster import ClusterRedis, by_node, note
 from tributary_storage.redis.keys import Lane
 from tributary_storage.redis.scripts import Argument, Script
 
@@ -142,16 +143,38 @@ class Claims:
             One answer per call.
         """
         deadline = asyncio.get_running_loop().time() + self._timeout_seconds
-        answers = await self._send([call.command() for call in calls], deadline)
+        if not isinstance(self._client, ClusterRedis):
+            return [_decided(answer) for answer in await self._commit(self._client, calls, deadline)]
+        answers: list[Any] = [None] * len(calls)
+        try:
+            async with asyncio.timeout_at(deadline):
+                groups = await by_node(self._client, [keys.verdicts(call.shard) for call in calls])
+        except (redis.RedisError, TimeoutError) as error:
+            self._client.forget()
+            return [_decided(error) for _ in calls]
+
+        async def commit(node: Any, places: list[int]) -> None:
+            found = await self._commit(node, [calls[at] for at in places], deadline)
+            for at, answer in zip(places, found, strict=True):
+                answers[at] = answer
+
+        await asyncio.gather(*[commit(node, places) for node, places in groups])
+        note(self._client, answers)
+        return [_decided(answer) for answer in answers]
+
+    async def _commit(self, client: Any, calls: Sequence[Admit | AdmitOrders], deadline: float) -> list[Any]:
+        """Runs calls on one node; returns an answer or an exception per call."""
+        answers = await self._send(client, [call.command() for call in calls], deadline)
         missing = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if missing:  # nothing of these ran
             again = [calls[index].command() for index in missing]
-            answered = await self._send([*_LOADS, *again], deadline)  # where loading failed, so does the call after it
+            # where loading failed, so does the call after it
+            answered = await self._send(client, [*_LOADS, *again], deadline)
             for index, answer in zip(missing, answered[len(_LOADS) :], strict=True):
                 answers[index] = answer
-        return [_decided(answer) for answer in answers]
+        return answers
 
-    async def _send(self, commands: list[list[Argument]], deadline: float) -> list[Any]:
+    async def _send(self, client: Any, commands: list[list[Argument]], deadline: float) -> list[Any]:
         """Returns an answer or an exception per command.
 
         Speaks to a connection itself: a redis-py pipeline costs as much per event as all the rest of a commit.
@@ -161,7 +184,7 @@ class Claims:
         answers: list[Any] = []
         try:
             async with asyncio.timeout_at(deadline):  # one deadline for all of it, not a timer per answer
-                connection = await self._client.connection_pool.get_connection()
+                connection = await client.connection_pool.get_connection()
                 connection.socket_timeout = None
                 try:
                     await connection.send_packed_command([_PACK(tuple(command)) for command in commands])
@@ -171,7 +194,7 @@ class Claims:
                     await connection.disconnect(nowait=True)  # what it still has to say belongs to these commands
                     raise
                 finally:
-                    await self._client.connection_pool.release(connection)
+                    await client.connection_pool.release(connection)
         except (redis.RedisError, TimeoutError) as error:
             answers += [error] * (len(commands) - len(answers))
         if not self._replicas:

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 
 from tributary_runtime.errors import TributaryError
 from tributary_runtime.gate import Gate
+from tributary_storage.redis.cluster import Addresses, ClusterRedis, is_cluster, primaries
 
 Confirm = Callable[[str], Awaitable[None]]
 """Is told the run id of the server that a new connection was made to; raises `TributaryError` unless it may be used."""
@@ -39,33 +40,44 @@ async def connect(
     Connects lazily: a Redis that is down shows at the first command, as `redis.RedisError`, which adapters translate.
 
     Args:
-        url: `redis://` or `rediss://` URL of the role.
+        url: `redis://` or `rediss://` URL of the role, or `redis+cluster://host:port,host:port` (`rediss+cluster://`).
         name: What CLIENT LIST shows, "dedup-log".
         timeout_seconds: How long one command may take, and how long to wait for a free connection.
-        connections: How many connections at most.
+        connections: How many connections at most; to each node of a cluster.
         confirm: Asked once per connection, whenever one is made, before its first command.
         gate: While it is closed no command is run: each fails as if the server did not answer. None for the clients of
             the guards themselves, and of who may read whatever is there.
     """
-    pool: _GatedPool = _GatedPool.from_url(
-        url,
-        max_connections=connections,
-        timeout=timeout_seconds,
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=min(timeout_seconds, 2.0),
-        retry=Retry(NoBackoff(), 0),
-        client_name=name,
-        protocol=2,
-        health_check_interval=0,
-        redis_connect_func=None if confirm is None else _greeting(confirm),
-    )
-    pool.gate = gate
-    client = redis.asyncio.Redis(connection_pool=pool)
+
+    def open_one(node_url: str) -> redis.asyncio.Redis:
+        pool: _GatedPool = _GatedPool.from_url(
+            node_url,
+            max_connections=connections,
+            timeout=timeout_seconds,
+            socket_timeout=timeout_seconds,
+            socket_connect_timeout=min(timeout_seconds, 2.0),
+            retry=Retry(NoBackoff(), 0),
+            client_name=name,
+            protocol=2,
+            health_check_interval=0,
+            redis_connect_func=None if confirm is None else _greeting(confirm),
+        )
+        pool.gate = gate
+        return redis.asyncio.Redis(connection_pool=pool)
+
+    if is_cluster(url):
+        cluster = ClusterRedis(Addresses(url), open_one)
+        try:
+            yield cluster
+        finally:
+            await cluster.aclose()
+        return
+    client = open_one(url)
     try:
         yield client
     finally:
         await client.aclose()
-        await pool.disconnect()
+        await client.connection_pool.disconnect()
 
 
 class _GatedPool(redis.asyncio.BlockingConnectionPool):
@@ -101,11 +113,11 @@ def _greeting(confirm: Confirm) -> Callable[[Any], Awaitable[None]]:
     return greet
 
 
-async def read_run_id(client: redis.asyncio.Redis) -> str:
-    """Returns what names this run of the server, another after each restart; empty if it does not say.
+async def read_run_ids(client: redis.asyncio.Redis) -> set[str]:
+    """Returns what names this run of the server, or of each node of a cluster, another after each restart.
 
     Raises:
         redis.RedisError: It did not answer.
     """
-    told: Any = await client.info("server")
-    return str(told.get("run_id", ""))
+    told: list[Any] = [await node.info("server") for node in await primaries(client)]
+    return {str(one.get("run_id", "")) for one in told} - {""}

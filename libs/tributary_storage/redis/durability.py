@@ -15,6 +15,7 @@ from redis.exceptions import ResponseError
 
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError
 from tributary_runtime.settings import DurabilityMode
+from tributary_storage.redis.cluster import primaries
 from tributary_storage.redis.epoch import Epoch, Role, read_epoch
 
 _FSYNC: Final = {
@@ -72,22 +73,25 @@ class Durability:
             StorageUnavailableError: It does not answer.
         """
         try:
-            found = await self._settings_problems()
-            if self._mode is DurabilityMode.REPLICATED:
-                found += await self._replica_problems()
+            found: list[str] = []
+            for node in await primaries(self._client):
+                found += await self._settings_problems(node)
+                if self._mode is DurabilityMode.REPLICATED:
+                    found += await self._replica_problems(node)
+            found = list(dict.fromkeys(found))  # the nodes of a cluster mostly lack the same
         except redis.RedisError as error:
             message = f"The Redis of role {self._role} does not answer; see that it runs and that its URL is right."
             raise StorageUnavailableError(message, metadata={"store": self._role}) from error
         return found + await self._epoch_problems()
 
-    async def _settings_problems(self) -> list[str]:
+    async def _settings_problems(self, node: Any) -> list[str]:
         wanted = _WANTED.get(self._mode)
         if wanted is None:
             return []
         problems = []
         for name, value in wanted.items():
             try:
-                told = await self._client.config_get(name)
+                told = await node.config_get(name)
             except ResponseError:
                 return [
                     f"The Redis of role {self._role} does not tell its settings (CONFIG): see that it keeps what it "
@@ -101,8 +105,8 @@ class Durability:
                 )
         return problems
 
-    async def _replica_problems(self) -> list[str]:
-        told = await self._client.info("replication")
+    async def _replica_problems(self, node: Any) -> list[str]:
+        told = await node.info("replication")
         connected = int(told.get("connected_slaves", 0))
         if connected >= self._replicas:
             return []

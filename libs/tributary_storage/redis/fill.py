@@ -11,6 +11,8 @@ from typing import Any, Final
 import redis.asyncio
 import structlog
 
+from tributary_storage.redis.cluster import primaries
+
 log = structlog.get_logger(__name__)
 
 SOFT_LIMIT: Final = 0.85
@@ -59,13 +61,15 @@ class LogFill:
         """Measures once."""
         was_full = self.is_full
         try:
-            told = await self._client.info("memory")
+            answers = [await node.info("memory") for node in await primaries(self._client)]
         except redis.RedisError:
             return
-        limit = int(told.get("maxmemory", 0)) or int(told.get("total_system_memory", 0))
-        # What replicas and the append-only file buffer does not count against the limit.
-        used = int(told["used_memory"]) - int(told.get("mem_not_counted_for_evict", 0))
-        self._used_bytes, self._limit_bytes = used, limit
-        self.share = used / limit if limit else 0.0
+        found = []
+        for told in answers:
+            limit = int(told.get("maxmemory", 0)) or int(told.get("total_system_memory", 0))
+            # What replicas and the append-only file buffer does not count against the limit.
+            found.append((int(told["used_memory"]) - int(told.get("mem_not_counted_for_evict", 0)), limit))
+        self._used_bytes, self._limit_bytes = sum(used for used, _ in found), sum(limit for _, limit in found)
+        self.share = max((used / limit for used, limit in found if limit), default=0.0)  # the fullest node decides
         if self.is_full != was_full:
             log.warning("log_fill_changed", is_full=self.is_full, share=round(self.share, 3))

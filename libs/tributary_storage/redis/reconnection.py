@@ -12,7 +12,7 @@ import redis.asyncio
 
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.readiness import Guard
-from tributary_storage.redis.client import read_run_id
+from tributary_storage.redis.client import read_run_ids
 
 
 class Reconnection:
@@ -44,7 +44,7 @@ class Reconnection:
 
     async def _require(self, run: str) -> None:
         try:
-            is_same = bool(run) and await read_run_id(self._client) == run
+            is_same = run in await read_run_ids(self._client)
         except redis.RedisError as error:
             raise StorageUnavailableError("Redis does not answer.") from error
         if not is_same:

@@ -8,6 +8,7 @@ connection itself: a redis-py pipeline would cost more per event than all that t
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +17,7 @@ from hiredis import pack_command
 from redis.exceptions import NoScriptError, ResponseError
 
 from tributary_runtime.errors import TributaryError
+from tributary_storage.redis.cluster import by_node, note
 from tributary_storage.redis.refusals import is_outage, translate
 from tributary_storage.redis.scripts import Argument, Script
 
@@ -86,14 +88,25 @@ async def run(client: redis.asyncio.Redis, script: Script, calls: Sequence[Call]
     if not calls:
         return []
     try:
-        answers = await _send(client, script, calls)
+        answers: list[Any] = [None] * len(calls)
+
+        async def send(node: redis.asyncio.Redis, places: list[int]) -> None:
+            for at, answer in zip(places, await _send(node, script, [calls[at] for at in places]), strict=True):
+                answers[at] = answer
+
+        groups = await by_node(client, [names[0] for names, _ in calls])
+        if len(groups) == 1:
+            await send(*groups[0])
+        else:
+            await asyncio.gather(*[send(node, places) for node, places in groups])
+        note(client, answers)
         missing = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if missing:
             await client.script_load(script.body)
-            again = await _send(client, script, [calls[at] for at in missing])
-            for at, answer in zip(missing, again, strict=True):
-                answers[at] = answer
+            for node, places in await by_node(client, [calls[at][0][0] for at in missing]):
+                await send(node, [missing[place] for place in places])
     except redis.RedisError as error:
+        note(client, [error])
         raise failed(error) from error
     refusals = [answer for answer in answers if isinstance(answer, redis.RedisError)]
     if refusals:

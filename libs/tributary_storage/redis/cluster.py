@@ -1,0 +1,387 @@
+"""Redis Cluster behind the interface of one Redis: each command goes to the node that has its slot.
+
+The one rule: nothing is sent twice but what a node said it has not run (MOVED, ASK, TRYAGAIN). All keys of a script
+carry one hash tag, so it runs on one node; commands of several shards become one pipeline per node. Each node has a
+client of its own, made as on a single Redis: its pool, its time-outs, its check of new connections. Reading a group
+over streams of several slots, which Redis Cluster has not, is a read per stream, repeated while it may block.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import redis.asyncio
+from redis.crc import key_slot
+from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError, TryAgainError
+
+SCHEMES: Final = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
+"""Scheme of a URL to that of its nodes."""
+
+SLOTS: Final = 16_384
+_ATTEMPTS: Final = 5
+_PAUSE_SECONDS: Final = 0.05
+_POLL_SECONDS: Final = 0.02
+"""Between reads of streams that hold nothing new."""
+
+_KEYLESS: Final = frozenset({"TIME", "PING", "CONFIG", "INFO", "WAIT", "CLUSTER", "DBSIZE"})
+_EVERYWHERE: Final = frozenset({"SCRIPT", "FLUSHALL", "FLUSHDB"})
+_SECOND_WORD: Final = frozenset({"XINFO", "XGROUP", "OBJECT", "MEMORY"})
+_SCRIPTS: Final = frozenset({"EVALSHA", "EVAL"})
+
+Node = str
+"""host:port."""
+
+
+def is_cluster(url: str) -> bool:
+    """Tells whether a URL names a cluster: `redis+cluster://host:port,host:port`."""
+    return url.partition("://")[0] in SCHEMES
+
+
+class Addresses:
+    """What a URL of a cluster says.
+
+    Args:
+        url: `redis+cluster://[user:password@]host:port[,host:port...]`; any node that answers tells of the others.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        credentials, at, hosts = parts.netloc.rpartition("@")
+        self._prefix = f"{SCHEMES[parts.scheme]}://{credentials}{at}"
+        self.first: list[Node] = [host if ":" in host else f"{host}:6379" for host in hosts.split(",")]
+
+    def url(self, node: Node) -> str:
+        """Returns the URL of one node."""
+        return f"{self._prefix}{node}/0"
+
+
+class ClusterRedis(redis.asyncio.Redis):
+    """A cluster, used as a `redis.asyncio.Redis`.
+
+    Args:
+        addresses: Where it is.
+        open_node: Makes the client of one node from its URL; nothing connects yet.
+    """
+
+    def __init__(self, addresses: Addresses, open_node: Callable[[str], redis.asyncio.Redis]) -> None:
+        self._addresses = addresses
+        self._open_node = open_node
+        self._clients: dict[Node, Any] = {}  # whose stubs are half untyped
+        self._slots: list[Node] = []
+        self._learning = asyncio.Lock()
+        self.single_connection_client = False
+        self.connection: Any = None
+
+    # -- where things are ---------------------------------------------------------------------------------------------
+
+    async def node_of(self, key: Any) -> Any:
+        """Returns the client of the node that has a key's slot, as far as is known.
+
+        Raises:
+            redis.RedisError: No node answers, or nobody has the slot.
+        """
+        if not self._slots:
+            await self.learn()
+        node = self._slots[slot_of(key)]
+        if not node:
+            await self.learn()
+            node = self._slots[slot_of(key)]
+            if not node:
+                raise ClusterDownError("no node has the slot")
+        return self._client(node)
+
+    async def primaries(self) -> list[Any]:
+        """Returns a client per node that has slots."""
+        if not self._slots:
+            await self.learn()
+        return [self._client(node) for node in dict.fromkeys(self._slots) if node]
+
+    def forget(self) -> None:
+        """Asks anew where slots are before the next command: a node said that it is not as we thought."""
+        self._slots = []
+
+    async def learn(self) -> None:
+        """Asks the nodes, until one answers, which has which slots.
+
+        Raises:
+            redis.RedisError: None answers.
+        """
+        async with self._learning:
+            failure: Exception = redis.ConnectionError("the cluster has no nodes")
+            for node in dict.fromkeys([*self._clients, *self._addresses.first]):
+                try:
+                    told = await self._client(node).execute_command("CLUSTER SLOTS")
+                except redis.RedisError as error:
+                    failure = error
+                    continue
+                self._slots = _slot_map(told, node)
+                return
+            raise failure
+
+    def _client(self, node: Node) -> Any:
+        client = self._clients.get(node)
+        if client is None:
+            client = self._clients[node] = self._open_node(self._addresses.url(node))
+        return client
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    async def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Runs a command on the node, or the nodes, that it is for."""
+        name = _name(args)
+        if name in _EVERYWHERE:
+            answers = [await client.execute_command(*args, **options) for client in await self.primaries()]
+            return answers[0]
+        if name in _KEYLESS:
+            return await (await self.primaries())[0].execute_command(*args, **options)
+        if name == "XREADGROUP":
+            return await self._read_group(args, options)
+        return await self.run_on(key_of(args), args, options)
+
+    async def run_on(self, key: Any, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Runs a command with a key, following the cluster where it says that the slot is elsewhere."""
+        for attempt in range(_ATTEMPTS):
+            client = await self._node_or_forget(key)
+            try:
+                return await client.execute_command(*args, **options)
+            except AskError as ask:
+                return await self._ask(f"{ask.host}:{ask.port}", args, options)
+            except (MovedError, TryAgainError, ClusterDownError) as moved:
+                self.forget()
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                if not isinstance(moved, MovedError):
+                    await asyncio.sleep(_PAUSE_SECONDS)
+            except redis.ConnectionError:
+                self.forget()  # whether it ran is unknown: the caller decides, and finds another node
+                raise
+        raise AssertionError  # unreachable: the last attempt returns or raises
+
+    async def _node_or_forget(self, key: Any) -> Any:
+        try:
+            return await self.node_of(key)
+        except redis.RedisError:
+            self.forget()
+            raise
+
+    async def _ask(self, node: Node, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Runs a command on the node that a slot is just moving to."""
+        pipeline = self._client(node).pipeline(transaction=False)
+        pipeline.execute_command("ASKING")
+        pipeline.execute_command(*args, **options)
+        return (await pipeline.execute())[1]
+
+    async def _read_group(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        words = _words(args)
+        at = words.index("STREAMS")
+        names = args[at + 1 :]
+        streams, ids = names[: len(names) // 2], names[len(names) // 2 :]
+        head, block_millis = list(args[:at]), 0
+        if "BLOCK" in words[:at]:
+            place = words.index("BLOCK")
+            block_millis = int(head[place + 1])
+            del head[place : place + 2]
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + block_millis / 1000
+        while True:
+            pipeline = self.pipeline(transaction=False)
+            for stream, entry_id in zip(streams, ids, strict=True):
+                pipeline.execute_command(*head, "STREAMS", stream, entry_id, **options)
+            answers = await pipeline.execute(raise_on_error=False)
+            found = [part for answer in answers if answer and not isinstance(answer, Exception) for part in answer]
+            failed = [answer for answer in answers if isinstance(answer, Exception)]
+            if found:  # what a stream that failed has to say is said again by the next read
+                return found
+            if failed:
+                raise failed[0]
+            if loop.time() + _POLL_SECONDS > deadline:
+                return []
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Any:
+        """Returns a pipeline; never a transaction, which a cluster has only within a slot."""
+        return ClusterPipeline(self)
+
+    async def scan_iter(self, *args: Any, **options: Any) -> AsyncIterator[Any]:  # type: ignore[override]  # typed as the blocking one
+        """Yields the keys of every node."""
+        for client in await self.primaries():
+            async for key in client.scan_iter(*args, **options):
+                yield key
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Closes every node's connections."""
+        for client in self._clients.values():
+            await client.aclose()
+            await client.connection_pool.disconnect()
+
+    def __del__(self, *_: Any) -> None:  # the base class's looks for a connection that there is not
+        return
+
+
+class ClusterPipeline(redis.asyncio.Redis):
+    """Commands that are sent together, one pipeline per node.
+
+    Args:
+        cluster: Whose.
+    """
+
+    def __init__(self, cluster: ClusterRedis) -> None:
+        self._cluster = cluster
+        self._commands: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Adds a command."""
+        self._commands.append((args, options))
+        return self
+
+    async def execute(self, raise_on_error: bool = True) -> list[Any]:
+        """Sends all and returns the answers in order; without `raise_on_error` an answer may be an exception.
+
+        Raises:
+            redis.RedisError: The first that failed, with `raise_on_error`.
+        """
+        commands, self._commands = self._commands, []
+        answers: list[Any] = [None] * len(commands)
+        groups: dict[int, tuple[redis.asyncio.Redis, list[int]]] = {}
+        for at, (args, _) in enumerate(commands):
+            try:
+                client = await self._client_of(args)
+            except redis.RedisError as error:
+                answers[at] = error
+                continue
+            groups.setdefault(id(client), (client, []))[1].append(at)
+        await asyncio.gather(*[self._send(client, commands, places, answers) for client, places in groups.values()])
+        for at, answer in enumerate(answers):
+            if isinstance(answer, (MovedError, AskError, TryAgainError, ClusterDownError)):  # not run: once more, alone
+                if not isinstance(answer, AskError):
+                    self._cluster.forget()
+                args, options = commands[at]
+                try:
+                    answers[at] = await self._cluster.run_on(key_of(args), args, options)
+                except redis.RedisError as error:
+                    answers[at] = error
+        failed = [answer for answer in answers if isinstance(answer, Exception)]
+        if failed and raise_on_error:
+            raise failed[0]
+        return answers
+
+    async def _client_of(self, args: tuple[Any, ...]) -> Any:
+        if _name(args) in _KEYLESS:
+            return (await self._cluster.primaries())[0]
+        return await self._cluster.node_of(key_of(args))
+
+    async def _send(
+        self,
+        client: redis.asyncio.Redis,
+        commands: Sequence[tuple[tuple[Any, ...], dict[str, Any]]],
+        places: Sequence[int],
+        answers: list[Any],
+    ) -> None:
+        pipeline = client.pipeline(transaction=False)
+        for at in places:
+            args, options = commands[at]
+            pipeline.execute_command(*args, **options)
+        try:
+            found = await pipeline.execute(raise_on_error=False)
+        except redis.RedisError as error:
+            self._cluster.forget()
+            found = [error] * len(places)
+        for at, answer in zip(places, found, strict=True):
+            answers[at] = answer
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        """Nothing to close: the connections are the cluster's."""
+
+    def __del__(self, *_: Any) -> None:
+        return
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+    def __bool__(self) -> bool:
+        return True
+
+
+async def primaries(client: redis.asyncio.Redis) -> list[redis.asyncio.Redis]:
+    """Returns a client per node that takes writes: of a single Redis, itself.
+
+    Raises:
+        redis.RedisError: The cluster does not say.
+    """
+    return await client.primaries() if isinstance(client, ClusterRedis) else [client]
+
+
+async def by_node(client: redis.asyncio.Redis, keys: Iterable[Any]) -> list[tuple[redis.asyncio.Redis, list[int]]]:
+    """Groups places of keys by the node that has them, each group in order: of a single Redis there is one group.
+
+    Raises:
+        redis.RedisError: The cluster does not say.
+    """
+    if not isinstance(client, ClusterRedis):
+        return [(client, list(range(len(list(keys)))))]
+    groups: dict[int, tuple[redis.asyncio.Redis, list[int]]] = {}
+    for at, key in enumerate(keys):
+        node = await client.node_of(key)
+        groups.setdefault(id(node), (node, []))[1].append(at)
+    return list(groups.values())
+
+
+def note(client: redis.asyncio.Redis, answers: Iterable[Any]) -> None:
+    """Asks anew where slots are, if an answer says that they are elsewhere or a node is gone."""
+    if isinstance(client, ClusterRedis) and any(
+        isinstance(answer, (MovedError, AskError, ClusterDownError, redis.ConnectionError, TimeoutError))
+        for answer in answers
+    ):
+        client.forget()
+
+
+def slot_of(key: Any) -> int:
+    """Returns the slot of a key: of its hash tag, if it has one.
+
+    >>> slot_of("trb:{l3}:log:live") == slot_of(b"trb:{l3}:claims:0")
+    True
+    """
+    return key_slot(key if isinstance(key, bytes) else str(key).encode())
+
+
+def key_of(args: Sequence[Any]) -> Any:
+    """Returns the first key of a command.
+
+    >>> key_of(("EVALSHA", "sha", 1, "a", "b")), key_of(("XINFO GROUPS", "s")), key_of(("XGROUP", "CREATE", "s", "g"))
+    ('a', 's', 's')
+
+    Raises:
+        ResponseError: It has none that we know of.
+    """
+    name, _, subcommand = _words(args[:1])[0].partition(" ")
+    if name == "XREADGROUP":
+        return args[_words(args).index("STREAMS") + 1]
+    at = 3 if name in _SCRIPTS else 2 if name in _SECOND_WORD and not subcommand else 1
+    if len(args) <= at:
+        raise ResponseError(f"{name} names no key, and so no node of the cluster")
+    return args[at]
+
+
+def _name(args: Sequence[Any]) -> str:
+    return _words(args[:1])[0].partition(" ")[0]
+
+
+def _words(args: Sequence[Any]) -> list[str]:
+    """Returns the arguments as words to be recognised; what is no text is none."""
+    return [
+        arg.upper() if isinstance(arg, str) else arg.decode("latin-1").upper() if isinstance(arg, bytes) else ""
+        for arg in args
+    ]
+
+
+def _slot_map(told: Any, asked: Node) -> list[Node]:
+    """Returns the primary of each slot; empty where nobody has it."""
+    slots = [""] * SLOTS
+    for first, last, primary, *_ in told:
+        host = primary[0].decode() if isinstance(primary[0], bytes) else primary[0]
+        node = f"{host or asked.rpartition(':')[0]}:{int(primary[1])}"
+        slots[int(first) : int(last) + 1] = [node] * (int(last) - int(first) + 1)
+    return slots

@@ -1,0 +1,255 @@
+"""Redis Cluster: what runs on one Redis runs on a real cluster of three, and survives what only a cluster does."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis.asyncio
+from pydantic import SecretStr
+
+from tests.faults.load import events_in_log
+from tests.support.admissions import (
+    AN_EPOCH,
+    INTERNAL_TOKEN,
+    Sent,
+    a_request,
+    prepare,
+    running_admission,
+    running_dedup,
+    stored,
+    verdicts_of,
+)
+from tests.support.cluster import Cluster, running_cluster
+from tests.support.eventually import eventually_async
+from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
+from tributary.event.v1 import verdict_pb2
+from tributary_dedup.admission import Admission
+from tributary_runtime.channels import open_channel
+from tributary_runtime.errors import StorageUnavailableError
+from tributary_runtime.settings import DurabilityMode
+from tributary_storage.redis import keys
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.cluster import ClusterRedis, slot_of
+from tributary_storage.redis.durability import Durability
+from tributary_storage.redis.fill import LogFill
+
+ROOT = Path(__file__).parents[2]
+ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
+DUPLICATE = verdict_pb2.VERDICT_DUPLICATE
+UNDECIDED = verdict_pb2.VERDICT_UNDECIDED
+
+SUITES = ("claims", "event_log", "conversion_log", "people", "journeys", "attribution", "delivery_jobs", "rates")
+MORE_SUITES = ("recorder", "dead_letters", "stream_consumers", "destination_states", "attribution_order")
+
+
+def run_on_cluster(suite: str) -> str:
+    """Runs the tests of a module on a cluster; returns how they ended."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--redis-cluster", f"tests/integration/test_{suite}.py"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout[-4_000:]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("suite", SUITES)
+def test_what_holds_on_one_redis_holds_on_a_cluster(suite: str) -> None:
+    assert run_on_cluster(suite) == ""
+
+
+@pytest.mark.long
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("suite", MORE_SUITES)
+def test_the_rest_that_holds_on_one_redis_holds_on_a_cluster(suite: str) -> None:
+    assert run_on_cluster(suite) == ""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture
+async def cluster(shared: Cluster) -> Cluster:
+    await shared.flush()
+    return shared
+
+
+@pytest.fixture
+async def client(cluster: Cluster) -> AsyncIterator[ClusterRedis]:
+    async with connect(cluster.url, name="tests") as opened:
+        assert isinstance(opened, ClusterRedis)
+        yield opened
+
+
+Members = list[tuple[redis.asyncio.Redis, str]]
+
+
+@pytest.fixture
+async def members(cluster: Cluster) -> AsyncIterator[Members]:
+    """A plain client of each node, and its id."""
+    clients = [redis.asyncio.Redis.from_url(server.url, decode_responses=True) for server in cluster.servers]
+    yield [(one, await one.execute_command("CLUSTER MYID")) for one in clients]
+    for one in clients:
+        await one.aclose()
+
+
+async def owner_of(slot: int, cluster: Cluster) -> int:
+    """Returns which of the servers has a slot."""
+    async with redis.asyncio.Redis.from_url(cluster.servers[0].url) as one:
+        for first, last, primary, *_ in await one.execute_command("CLUSTER SLOTS"):
+            if first <= slot <= last:
+                return [server.port for server in cluster.servers].index(int(primary[1]))
+    raise AssertionError(f"nobody has slot {slot}")
+
+
+async def admit(admission: Admission, workspace: str, *events: Sent) -> list[int]:
+    return [outcome.verdict for outcome in await admission.admit(a_request(workspace, events))]
+
+
+async def test_shards_lie_on_different_nodes_and_one_commit_reaches_all_of_them(
+    cluster: Cluster, client: ClusterRedis, workspace: str
+) -> None:
+    events = [Sent(f"e-{number}", order=f"o-{number}" if number % 5 == 0 else "") for number in range(200)]
+    async with running_admission(cluster.url) as admission:
+        assert await admit(admission, workspace, *events) == [ACCEPTED] * 200
+        assert await admit(admission, workspace, *events) == [DUPLICATE] * 200
+    owners = {await owner_of(slot_of(keys.event_log(shard, "live")), cluster) for shard in range(AN_EPOCH.shards)}
+    assert len(owners) > 1
+    found = await stored(client)
+    assert found.letters == {"A": 200}
+    assert found.counted == {"ACCEPTED": 200, "DUPLICATE": 200}
+
+
+async def test_a_slot_that_moved_is_found_again_and_nothing_is_accepted_twice(
+    cluster: Cluster, client: ClusterRedis, members: Members, workspace: str
+) -> None:
+    slot = slot_of(keys.event_log(0, "live"))
+    source = await owner_of(slot, cluster)
+    target = (source + 1) % len(members)
+    async with running_admission(cluster.url) as admission:
+        await client.get("trb:{l0}:warm")  # both know where the slot is
+        for one, _ in members:
+            await one.execute_command("CLUSTER SETSLOT", slot, "NODE", members[target][1])
+        events = [Sent(f"e-{number}") for number in range(100)]
+        answers: dict[str, list[int]] = {event.event_id: [] for event in events}
+
+        async def all_decided() -> None:
+            verdicts = await admit(admission, workspace, *events)
+            for event, verdict in zip(events, verdicts, strict=True):
+                answers[event.event_id].append(verdict)
+            assert UNDECIDED not in verdicts
+
+        await eventually_async(all_decided)
+    assert await client.set("trb:{l0}:moved", "1")
+    assert await members[target][0].get("trb:{l0}:moved") == "1"
+    assert all(told.count(ACCEPTED) == 1 for told in answers.values())
+    assert set((await events_in_log(client)).values()) == {1}
+
+
+async def test_a_command_follows_a_slot_that_is_just_moving(
+    cluster: Cluster, client: ClusterRedis, members: Members
+) -> None:
+    slot = slot_of("trb:{l1}:x")
+    source = await owner_of(slot, cluster)
+    target = (source + 1) % len(members)
+    await client.get("trb:{l1}:x")
+    await members[target][0].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", members[source][1])
+    await members[source][0].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", members[target][1])
+    try:
+        await client.set("trb:{l1}:x", "new")  # not there any more: it goes where the slot goes
+        pipeline = client.pipeline(transaction=False)
+        pipeline.get("trb:{l1}:x")
+        pipeline.set("trb:{l2}:y", "elsewhere")
+        assert (await pipeline.execute())[0] == b"new"
+    finally:
+        for one, _ in members:
+            await one.execute_command("CLUSTER SETSLOT", slot, "NODE", members[target][1])
+
+
+async def test_a_node_that_is_down_takes_only_its_own_shards_along(tmp_path: Path, workspace: str) -> None:
+    with running_cluster(tmp_path) as cluster:
+        async with running_admission(cluster.url) as admission:
+            for server in cluster.servers:  # with one node away the others go on: promises are per shard
+                async with redis.asyncio.Redis.from_url(server.url) as one:
+                    await one.config_set("cluster-require-full-coverage", "no")
+            events = [Sent(f"e-{number}") for number in range(100)]
+            lost = await owner_of(slot_of(keys.event_log(0, "live")), cluster)
+            cluster.servers[lost].kill()
+            verdicts = await admit(admission, workspace, *events)
+            assert set(verdicts) == {ACCEPTED, UNDECIDED}
+            cluster.servers[lost].start()
+            cluster.servers[lost].wait_until_ready()
+
+            async def all_decided() -> list[int]:
+                try:
+                    again = await admit(admission, workspace, *events)
+                except StorageUnavailableError as error:
+                    raise AssertionError(error.message) from error
+                assert UNDECIDED not in again
+                return again
+
+            again = await eventually_async(all_decided, timeout_seconds=30)
+            for first, second in zip(verdicts, again, strict=True):
+                assert second == DUPLICATE if first == ACCEPTED else second in (ACCEPTED, DUPLICATE)
+        async with connect(cluster.url, name="tests") as client:
+            assert set((await events_in_log(client)).values()) == {1}
+
+
+async def test_every_node_must_keep_what_is_acknowledged(cluster: Cluster, client: ClusterRedis) -> None:
+    await prepare(cluster.url)
+    guard = Durability(client, "log", DurabilityMode.FSYNC)
+    assert await guard.problems() == []
+    async with redis.asyncio.Redis.from_url(cluster.servers[2].url) as one:
+        await one.config_set("appendfsync", "everysec")
+        try:
+            (problem,) = await guard.problems()
+        finally:
+            await one.config_set("appendfsync", "always")
+    assert "appendfsync everysec" in problem
+
+
+async def test_the_fullest_node_decides_whether_the_log_is_full(cluster: Cluster, client: ClusterRedis) -> None:
+    fill = LogFill(client)
+    await fill.measure()
+    assert not fill.is_full
+    async with redis.asyncio.Redis.from_url(cluster.servers[1].url) as one:
+        used: Any = (await one.info("memory"))["used_memory"]
+        await one.config_set("maxmemory", int(used * 1.05))
+        try:
+            await fill.measure()
+            assert fill.is_full
+        finally:
+            await one.config_set("maxmemory", 0)
+
+
+async def test_dedup_serves_on_a_cluster_and_records_all_of_it(
+    cluster: Cluster, clickhouse_url: str, workspace: str, tmp_path: Path
+) -> None:
+    def start() -> Any:
+        running = running_dedup(tmp_path, cluster.url, clickhouse_url)
+        return running, running.__enter__()
+
+    running, process = await asyncio.to_thread(start)
+    try:
+        async with open_channel(process.address, SecretStr(INTERNAL_TOKEN)) as channel:
+            stub = dedup_service_pb2_grpc.DedupServiceStub(channel)
+            events = [Sent(f"e-{number}", order=f"o-{number}" if number % 5 == 0 else "") for number in range(100)]
+            response = await stub.AdmitEvents(a_request(workspace, events))
+            assert set(verdicts_of(response)) == {ACCEPTED}
+
+            async def recorded() -> None:
+                asked = dedup_service_pb2.LookupEventsRequest(
+                    workspace=workspace, event_ids=[event.event_id for event in events]
+                )
+                fates = (await stub.LookupEvents(asked)).fates
+                assert {(fate.verdict, fate.is_time_rounded) for fate in fates} == {(ACCEPTED, False)}
+
+            await eventually_async(recorded, timeout_seconds=20)
+    finally:
+        await asyncio.to_thread(running.__exit__, None, None, None)

@@ -1,0 +1,78 @@
+"""A real Redis Cluster of three local servers, for tests that run on it what runs on one Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis.asyncio
+
+from tests.support.eventually import eventually_async
+from tests.support.ports import free_port
+from tests.support.stores import run_apart
+from tributary_cli.stack.redis_server import RedisServer
+
+NODES = 3
+_SLOTS = 16_384
+
+
+class Cluster:
+    """Running servers that share the slots evenly."""
+
+    def __init__(self, servers: list[RedisServer]) -> None:
+        self.servers = servers
+        self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in servers)
+
+    async def join(self) -> None:
+        """Makes one cluster of the servers, and waits until each knows it."""
+        clients = [redis.asyncio.Redis.from_url(server.url) for server in self.servers]
+        try:
+            for number, client in enumerate(clients):
+                first, last = number * _SLOTS // NODES, (number + 1) * _SLOTS // NODES
+                await client.execute_command("CLUSTER ADDSLOTS", *range(first, last))
+                await client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+            for client in clients[1:]:
+                await client.execute_command("CLUSTER MEET", "127.0.0.1", self.servers[0].port)
+
+            async def is_whole() -> None:
+                for client in clients:
+                    told: Any = await client.execute_command("CLUSTER INFO")
+                    assert (told["cluster_state"], told["cluster_known_nodes"]) == ("ok", str(NODES))
+                    assert told["cluster_slots_assigned"] == str(_SLOTS)
+
+            await eventually_async(is_whole, timeout_seconds=30)
+        finally:
+            for client in clients:
+                await client.aclose()
+
+    async def flush(self) -> None:
+        """Empties all nodes."""
+        for server in self.servers:
+            async with redis.asyncio.Redis.from_url(server.url) as client:
+                await client.flushall()
+
+
+@contextmanager
+def running_cluster(directory: Path) -> Iterator[Cluster]:
+    """Starts a cluster of its own."""
+    settings = {"cluster-enabled": "yes", "databases": "1", "cluster-node-timeout": "2000"}
+    servers = [RedisServer(directory / f"node{number}", _bus_port(), settings) for number in range(NODES)]
+    with ExitStack() as stopping:
+        for server in servers:
+            stopping.callback(server.stop)
+            server.start()
+        for server in servers:
+            server.wait_until_ready()
+        cluster = Cluster(servers)
+        run_apart(cluster.join())
+        yield cluster
+
+
+def _bus_port() -> int:
+    """Returns a free port whose cluster bus, 10 000 above, is a port too."""
+    while True:
+        port = free_port()
+        if port < 55_000:
+            return port
