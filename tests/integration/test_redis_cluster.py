@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,19 @@ ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
 DUPLICATE = verdict_pb2.VERDICT_DUPLICATE
 UNDECIDED = verdict_pb2.VERDICT_UNDECIDED
 
-SUITES = ("claims", "event_log", "conversion_log", "people", "journeys", "attribution", "delivery_jobs", "rates")
-MORE_SUITES = ("recorder", "dead_letters", "stream_consumers", "destination_states", "attribution_order")
+SUITES = ("claims", "event_log", "attribution")
+MORE_SUITES = (
+    "conversion_log",
+    "people",
+    "journeys",
+    "delivery_jobs",
+    "rates",
+    "recorder",
+    "dead_letters",
+    "stream_consumers",
+    "destination_states",
+    "attribution_order",
+)
 
 
 def run_on_cluster(suite: str) -> str:
@@ -181,8 +193,15 @@ async def test_a_node_that_is_down_takes_only_its_own_shards_along(tmp_path: Pat
             events = [Sent(f"e-{number}") for number in range(100)]
             lost = await owner_of(slot_of(keys.event_log(0, "live")), cluster)
             cluster.servers[lost].kill()
-            verdicts = await admit(admission, workspace, *events)
-            assert set(verdicts) == {ACCEPTED, UNDECIDED}
+            verdicts: list[int] = []
+
+            async def others_decide() -> None:
+                with suppress(StorageUnavailableError):
+                    verdicts[:] = await admit(admission, workspace, *events)
+                assert UNDECIDED in verdicts
+                assert {ACCEPTED, DUPLICATE} & set(verdicts)
+
+            await eventually_async(others_decide, timeout_seconds=20)
             cluster.servers[lost].start()
             cluster.servers[lost].wait_until_ready()
 
@@ -196,7 +215,7 @@ async def test_a_node_that_is_down_takes_only_its_own_shards_along(tmp_path: Pat
 
             again = await eventually_async(all_decided, timeout_seconds=30)
             for first, second in zip(verdicts, again, strict=True):
-                assert second == DUPLICATE if first == ACCEPTED else second in (ACCEPTED, DUPLICATE)
+                assert second in ((ACCEPTED, DUPLICATE) if first == UNDECIDED else (DUPLICATE,))
         async with connect(cluster.url, name="tests") as client:
             assert set((await events_in_log(client)).values()) == {1}
 
