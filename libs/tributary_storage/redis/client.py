@@ -121,3 +121,12 @@ async def read_run_ids(client: redis.asyncio.Redis) -> set[str]:
     """
     told: list[Any] = [await node.info("server") for node in await primaries(client)]
     return {str(one.get("run_id", "")) for one in told} - {""}
+
+
+async def read_run_id(client: redis.asyncio.Redis) -> str:
+    """Returns one name for this run of the server, or of all nodes of a cluster: another after any restart.
+
+    Raises:
+        redis.RedisError: It did not answer.
+    """
+    return "+".join(sorted(await read_run_ids(client)))

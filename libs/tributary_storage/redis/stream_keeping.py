@@ -14,7 +14,7 @@ import redis.asyncio
 import structlog
 
 from tributary_runtime.errors import TributaryError
-from tributary_storage.redis.client import read_run_ids
+from tributary_storage.redis.client import read_run_id
 
 log = structlog.get_logger(__name__)
 
@@ -136,7 +136,7 @@ class StreamKeeping:
             StorageUnavailableError: Redis did not answer.
         """
         try:
-            return "+".join(sorted(await read_run_ids(self._client)))
+            return await read_run_id(self._client)
         except redis.RedisError as error:
             raise self._failed(error) from error
 
