@@ -15,11 +15,15 @@ from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 from is_bot import Bots
 
 from tributary_domain.agent_patterns import PatternIndex
+from tributary_domain.personal import may_hold_address
 from tributary_domain.reasons import Reason, ReasonCode
 
 USER_AGENTS_KEPT: Final = 16_384
 """Answers kept, of at most 1 KiB each: a large shop sees some ten thousand user agents a day."""
 
+
+UNNAMED: Final = "unnamed"
+"""The name of a bot that does not say it, or whose e-mail address is all that it says."""
 
 ADDRESS_CATEGORY: Final = "address"
 """Category of what only its address gave away; its name is that of the list."""
@@ -146,12 +150,14 @@ def classify_user_agent(user_agent: str) -> Agent:
     name = _BOTS.find(user_agent) if is_bot else None
     if name is None or _HUMAN_APPS.search(user_agent) is not None:
         return _HUMAN
-    return Agent(AgentKind.BOT, _tidy(name) or _product(user_agent), "other")
+    name = _tidy(name)
+    return Agent(AgentKind.BOT, name if name and not may_hold_address(name) else _product(user_agent), "other")
 
 
 def _product(user_agent: str) -> str:
-    """Returns the first word, for a bot that was recognised by what is no name."""
-    return _tidy(user_agent.partition("/")[0].partition(" ")[0])
+    """Returns the first word, for a bot that was recognised by what is no name; nothing that may be somebody's."""
+    name = _tidy(user_agent.partition("/")[0].partition(" ")[0])
+    return name if name and not may_hold_address(name) else UNNAMED
 
 
 def _tidy(name: str) -> str:

@@ -148,6 +148,9 @@ CONTEXT = _group(
     app_id=128,
     app_version=64,
 )
+_FIRST_KEPT_OF_CONTEXT: Final = CONTEXT.names.index("language")
+_KEPT_OF_CONTEXT: Final = range(_FIRST_KEPT_OF_CONTEXT, len(CONTEXT.names))
+"""Of a context that is kept as it is: language, app and its version. The rest is taken out, or has rules of its own."""
 CONSENT = _group("consent", Personal.CUT, tcf_string=4096, gpp_string=4096, region=16, source=64)
 EXPERIMENT = _group("experiment", Personal.REPLACED, id=64, arm=64)
 HUMAN_CHECK = _group("human_check", Personal.SEALED, token=4096)
@@ -225,13 +228,27 @@ def check_texts(readings: Readings, *, may_be_personal: bool = True) -> list[Rea
 
 def personal_texts(readings: Readings) -> list[tuple[TextGroup, int]]:
     """Returns each text (group, position) that holds an e-mail address and is to be replaced or cut, not refused."""
-    return [
-        (group, position)
-        for group, (values, joined) in readings.items()
-        if (group.personal is Personal.REPLACED or group.personal is Personal.CUT) and may_hold_address(joined)
-        for position, value in enumerate(values)
-        if holds_address(value)
-    ]
+    found: list[tuple[TextGroup, int]] = []
+    for group, (values, joined) in readings.items():
+        if group is CONTEXT:
+            found += [(group, at) for at in _KEPT_OF_CONTEXT if holds_address(values[at])]
+        elif (group.personal is Personal.REPLACED or group.personal is Personal.CUT) and may_hold_address(joined):
+            found += [(group, at) for at, value in enumerate(values) if holds_address(value)]
+    return found
+
+
+def may_be_personal(event_id: str, readings: Readings) -> bool:
+    """Tells whether any text that is stored may hold an e-mail address; false for nearly all events, and quick.
+
+    Args:
+        event_id: The event's.
+        readings: Its texts.
+    """
+    said = [joined for group, (_, joined) in readings.items() if group.personal is not Personal.SEALED]
+    context = readings.get(CONTEXT)
+    if context is not None:
+        said += context[0][_FIRST_KEPT_OF_CONTEXT:]
+    return may_hold_address("\0".join([event_id, *said]))
 
 
 def personal(field: str) -> Reason:

@@ -26,7 +26,6 @@ from tributary_domain.human_check import PROVIDERS
 from tributary_domain.identifiers import Identity
 from tributary_domain.ids import derived_event_id
 from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
-from tributary_domain.personal import may_hold_address
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_domain.velocity import Count
@@ -49,7 +48,6 @@ _NEVER_COUNTED: Final = frozenset({TRAFFIC_INTERNAL, TRAFFIC_TEST})
 _VERSION_BYTE: Final = bytes([PAYLOAD_DIGEST_VERSION])
 _NO_CONTEXT: Final[texts.Reading] = (("",) * 7, "")
 _NO_CLICKS: Final[Mapping[str, str]] = {}
-SEALED: Final = texts.Personal.SEALED
 _WITH_COLLECTIONS: Final = frozenset({"conversion", "adjustment"})
 """Kinds with lists and maps of texts, which are not among the readings."""
 _UNUSABLE_ID: Final = frozenset({ReasonCode.EVENT_ID_TOO_LONG, ReasonCode.EVENT_ID_RESERVED})
@@ -115,8 +113,7 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     readings = texts.read_texts(event, kind)
     event_id = event.event_id
     # Looked through once, all together: hardly any event has what an e-mail address has in all its spellings.
-    said = [joined for group, (_, joined) in readings.items() if group.personal is not SEALED]
-    may_be_personal = may_hold_address("\0".join([event_id, *said]))
+    may_be_personal = texts.may_be_personal(event_id, readings)
     rejections = texts.check_texts(readings, may_be_personal=may_be_personal)
     validation.refuse(event, kind, readings, rules.expected, rejections)
     correction = _check_times(event, kind, rules, receive_micros, rejections, backfill=backfill)

@@ -157,7 +157,7 @@ class Visits:
         if said[4:] == _NO_APP:
             if len(page_url) > _URL_CHARACTERS or len(referrer_url) > _KEPT_CHARACTERS:
                 return None
-        elif any(map(int.__gt__, map(len, said), texts.CONTEXT.limits)):
+        elif any(map(int.__gt__, map(len, said), texts.CONTEXT.limits)) or may_hold_address("\0".join(said[4:])):
             return None
         try:
             is_human = self._agents[observed_by][user_agent]

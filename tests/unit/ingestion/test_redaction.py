@@ -1,0 +1,97 @@
+"""Wherever an e-mail address is put, it is nowhere afterwards; no field of the contract is forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.event.v1.event_pb2 import Event
+from tributary_domain import texts
+from tributary_ingestion.intake import take
+from tributary_ingestion.workspace_rules import compile_rules
+from tributary_runtime.workspaces import Workspace
+
+NOW = 1_795_000_000_000_000
+RULES = compile_rules(Workspace.model_validate({"id": "shop", "pepper": {"value": "p" * 16}, "default_region": "DE"}))
+SPELLINGS = {
+    "plain": "Ann.Quist@quist.example",
+    "encoded": "Ann.Quist%40quist.example",
+    "encoded twice": "Ann.Quist%2540quist%252Eexample",
+    "a character reference": "Ann.Quist&#64;quist.example",
+    "full-width": "Ann.Quist\uff20quist.example",
+    "international": "Ann.Quist@quist.xn--p1ai",
+}
+PATHS = ["event_id"] + [
+    group.field(position)
+    for group in vars(texts).values()
+    if isinstance(group, texts.TextGroup)
+    for position in range(len(group.names))
+]
+
+
+def an_event(path: str) -> Event:
+    """Returns an event that is right, and has the part that a path leads into."""
+    event = Event(event_id="e-1")
+    event.event_time.FromMicroseconds(NOW)
+    event.identifiers.visitor_id = "v-1"
+    if path.startswith("conversion"):
+        event.conversion.name = event.conversion.order_id = "o-1"
+        event.conversion.recurrence.subscription_id = event.conversion.recurrence.cycle = "1"
+        event.conversion.recurrence.kind = 2
+        event.conversion.lead.lead_id = event.conversion.lead.stage = "1"
+    elif path.startswith("adjustment"):
+        event.adjustment.conversion_name = event.adjustment.order_id = "o-1"
+        event.adjustment.reason = 3
+    else:
+        event.touchpoint.kind = 1
+        event.context.user_agent = "Mozilla/5.0 (X11; Linux x64) Gecko/20100101 Firefox/140.0"
+    event.experiment.id = event.experiment.arm = "1"
+    event.human_check.provider = 1
+    return event
+
+
+def nowhere(event: Event) -> None:
+    packed = take(event, RULES, NOW, backfill=False)
+    assert b"quist" not in packed.admitted.lower()
+    assert packed.reasons == [] or "quist" not in str(packed.reasons).lower()
+    assert AdmittedEvent.FromString(packed.admitted).event.event_id
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
+@pytest.mark.parametrize("path", PATHS)
+def test_no_text_of_an_event_carries_an_address_through_the_door(path: str, spelling: str) -> None:
+    event = an_event(path)
+    *parents, name = path.split(".")
+    message: Any = event
+    for parent in parents:
+        message = getattr(message, parent)
+    in_url = "https://s.example/?a=" + spelling.replace("&", "%26").replace("#", "%23")
+    setattr(message, name, in_url if name.endswith("_url") else spelling)
+    nowhere(event)
+
+
+COLLECTIONS: list[Any] = [
+    pytest.param(lambda e, text: e.conversion.coupon_codes.append(text), id="a coupon code"),
+    pytest.param(lambda e, text: e.conversion.pixel_event_ids.update({"meta": text}), id="a pixel event id"),
+    pytest.param(lambda e, text: e.conversion.pixel_event_ids.update({text: "x"}), id="its destination"),
+    pytest.param(lambda e, text: e.conversion.items.add(item_id=text), id="the id of an item"),
+    pytest.param(lambda e, text: e.conversion.items.add(item_id="i", name=f"Mug for {text}."), id="an item's name"),
+    pytest.param(lambda e, text: e.conversion.items.add(item_id="i", category=text), id="an item's category"),
+    pytest.param(lambda e, text: e.conversion.items.add(item_id="i", brand=text), id="an item's brand"),
+    pytest.param(lambda e, text: e.properties.update({"note": text}), id="a property"),
+    pytest.param(lambda e, text: e.properties.update({text: "note"}), id="the name of a property"),
+    pytest.param(lambda e, text: e.identifiers.device_ids.append(text), id="a device id"),
+    pytest.param(lambda e, text: e.identifiers.other_ids.update({"loyalty": text}), id="another id"),
+    pytest.param(lambda e, text: e.identifiers.other_ids.update({text: "1"}), id="the kind of another id"),
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS.keys())
+@pytest.mark.parametrize("put", COLLECTIONS)
+def test_no_list_or_map_carries_an_address_through_the_door(put: Callable[[Event, str], Any], spelling: str) -> None:
+    event = an_event("conversion")
+    put(event, spelling)
+    nowhere(event)
