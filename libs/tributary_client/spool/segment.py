@@ -76,8 +76,11 @@ class Segment:
         Raises:
             OSError: It cannot be read.
         """
-        content = (directory / f"{number:010d}.events").read_bytes()
+        path = directory / f"{number:010d}.events"
+        content = path.read_bytes()
         if len(content) < _HEADER.size:
+            if _MAGIC.startswith(content[: len(_MAGIC)]):  # half a header: a power cut before the first event
+                path.unlink()
             return None
         magic, version, identity = _HEADER.unpack_from(content)
         if magic != _MAGIC or version != _VERSION:
