@@ -1,12 +1,26 @@
-"""The newest revision of conversions: from where they are published, or from ClickHouse once that has forgotten."""
+"""The newest revision of conversions: from where they are published, or from ClickHouse once that has forgotten.
+
+The one rule: nobody is told what ClickHouse may lack. A revision that is still marked as unpublished is no answer yet.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_delivery.ledger import Memory
 from tributary_storage.redis.conversions import Conversions, conversion_key
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """Conversions as they are now; those that nobody knows are in neither."""
+
+    revisions: dict[str, ConversionRevised] = field(default_factory=dict)
+    """The newest by conversion id."""
+    unstored: set[str] = field(default_factory=set)
+    """Conversion ids whose newest revision is not in ClickHouse yet: ask again in a moment."""
 
 
 class NewestRevisions:
@@ -21,19 +35,21 @@ class NewestRevisions:
         self._conversions = conversions
         self._memory = memory
 
-    async def read(self, workspace: str, conversion_ids: Sequence[str]) -> dict[str, ConversionRevised]:
-        """Returns the newest revision by conversion id; those that nobody knows are left out.
+    async def read(self, workspace: str, conversion_ids: Sequence[str]) -> Newest:
+        """Returns the newest revisions of conversions.
 
         Raises:
             StorageUnavailableError: Redis or ClickHouse did not answer.
         """
         wanted = {conversion_key(workspace, one): one for one in conversion_ids}
         records = await self._conversions.observe({key: {} for key in wanted}, life_seconds=0)
-        newest: dict[str, ConversionRevised] = {}
+        newest = Newest()
         for key, conversion_id in wanted.items():
-            published = records[key].published
-            if published:
-                newest[conversion_id] = ConversionRevised.FromString(published)
+            record = records[key]
+            if record.revision in record.pending:
+                newest.unstored.add(conversion_id)
+            elif record.published:
+                newest.revisions[conversion_id] = ConversionRevised.FromString(record.published)
             elif revisions := await self._memory.revisions(workspace, conversion_id):
-                newest[conversion_id] = revisions[-1]
+                newest.revisions[conversion_id] = revisions[-1]
         return newest

@@ -27,6 +27,8 @@ from tributary_storage.redis.delivery_jobs import Job, Lane, Settled, Settlement
 log = structlog.get_logger(__name__)
 
 _POSTPONE_SECONDS = 5.0
+_UNSTORED_SECONDS = 0.5
+"""After how long it is looked again for what attribution has published and is about to store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,11 @@ class Preparation:
         prepared = Prepared()
         known = []
         for job in jobs:
-            revised = newest.get(job.conversion_id)
+            if job.conversion_id in newest.unstored:
+                unstored = Settled(job.conversion_id, Settlement.AGAIN, 0, delay_seconds=_UNSTORED_SECONDS)
+                prepared.done.append((unstored, None))
+                continue
+            revised = newest.revisions.get(job.conversion_id)
             if revised is not None:
                 known.append(self._decide_or_postpone(job, revised, prepared))
                 continue

@@ -380,8 +380,10 @@ async def test_a_quota_holds_calls_back(rig: Rig, endpoint: Endpoint, lane: Lane
 
 
 async def test_replicas_keep_one_quota_together(rig: Rig, endpoint: Endpoint, lane: Lane) -> None:
-    for number in range(60):
-        message = await rig.publisher.publish(a_revision(lane, conversion_id=f"c1:{number}"), stored=False)
+    revisions = [a_revision(lane, conversion_id=f"c1:{number}") for number in range(60)]
+    messages = [await rig.publisher.publish(one, stored=False) for one in revisions]
+    await rig.publisher.store(*messages)
+    for message in messages:
         await rig.plan(lane, message)
     settings = a_destination(endpoint.url, quota={"requests_per_minute": 120})
     async with rig.running_lane(lane, settings), rig.running_lane(lane, settings), rig.running_lane(lane, settings):
@@ -488,6 +490,20 @@ async def test_a_conversion_that_redis_has_forgotten_is_sent_as_clickhouse_knows
     async with rig.running_lane(lane, a_destination(endpoint.url)):
         await eventually_async(idle(rig, lane))
     assert [call.data["value"]["amount_micros"] for call in endpoint.calls] == [7_000_000]
+
+
+async def test_nobody_is_told_what_clickhouse_may_lack(rig: Rig, endpoint: Endpoint, lane: Lane) -> None:
+    first = a_revision(lane)
+    await rig.plan(lane, await rig.publisher.publish(first))
+    unstored = await rig.publisher.publish(first.then(value_micros=7_000_000), stored=False)
+    neighbour = await rig.publisher.publish(a_revision(lane, conversion_id="c1:neighbour"))
+    await rig.plan(lane, neighbour)
+    async with rig.running_lane(lane, a_destination(endpoint.url)):
+        await eventually_async(lambda: _waiting(rig, lane, 1))
+        assert [call.data["conversion_id"] for call in endpoint.calls] == ["c1:neighbour"]
+        await rig.publisher.store(unstored)
+        await eventually_async(idle(rig, lane))
+    assert [call.data["value"]["amount_micros"] for call in endpoint.calls][1:] == [7_000_000]
 
 
 async def test_a_conversion_that_nobody_knows_any_more_is_let_go(rig: Rig, endpoint: Endpoint, lane: Lane) -> None:
