@@ -11,7 +11,7 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, ChannelEvidence, ClickId, Visitor
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, AgentEvidence, ChannelEvidence, ClickId
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import channel
 from tributary_domain.channel import CHANNEL_RULES_VERSION
@@ -22,8 +22,8 @@ _TOKEN_TAG: Final = length_tag(AdmittedEvent.IDENTITY_TOKENS_FIELD_NUMBER)
 _EVIDENCE_TAG: Final = length_tag(AdmittedEvent.CHANNEL_EVIDENCE_FIELD_NUMBER)
 _DIGEST_TAG: Final = length_tag(AdmittedEvent.PAYLOAD_DIGEST_FIELD_NUMBER)
 _CONVERSION_TAG: Final = length_tag(AdmittedEvent.CONVERSION_ID_FIELD_NUMBER)
-_VISITOR_TAG: Final = length_tag(AdmittedEvent.VISITOR_FIELD_NUMBER)
-_ADDRESS_TAG: Final = length_tag(Visitor.ADDRESS_TOKEN_FIELD_NUMBER)
+_AGENT_EVIDENCE_TAG: Final = length_tag(AdmittedEvent.AGENT_EVIDENCE_FIELD_NUMBER)
+_ADDRESS_TAG: Final = length_tag(AgentEvidence.ADDRESS_TOKEN_FIELD_NUMBER)
 _CLICK_ID_TAG: Final = length_tag(ChannelEvidence.CLICK_IDS_FIELD_NUMBER)
 _VALUE_TAG: Final = length_tag(ClickId.VALUE_FIELD_NUMBER)
 _CLICK_TIME_TAG: Final = length_tag(ClickId.CLICK_TIME_FIELD_NUMBER)
@@ -81,7 +81,7 @@ def write_learned(
         parts += (_CONVERSION_TAG, varint(len(written)), written)
     if address_token:
         written = address_token.encode()
-        parts += (_VISITOR_TAG, varint(len(written) + 2), _ADDRESS_TAG, varint(len(written)), written)
+        parts += (_AGENT_EVIDENCE_TAG, varint(len(written) + 2), _ADDRESS_TAG, varint(len(written)), written)
     return b"".join(parts)
 
 

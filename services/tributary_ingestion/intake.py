@@ -202,8 +202,8 @@ def _write_rest(reasons: list[Reason], agent: Agent, correction: int, adjustment
         reasons=to_messages(reasons), clock_correction_micros=correction, adjustment_key=adjustment_key
     )
     if agent.name:
-        visitor = rest.visitor
-        visitor.bot_name, visitor.bot_category, visitor.bot = agent.name, agent.category, agent.kind is AgentKind.BOT
+        evidence = rest.agent_evidence
+        evidence.bot_name, evidence.bot_category, evidence.bot = agent.name, agent.category, agent.kind is AgentKind.BOT
     return rest.SerializeToString()
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError
 
-from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, Visitor
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, AgentEvidence
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.touchpoint_pb2 import Touchpoint
@@ -46,8 +46,8 @@ _ACCEPTED: Final = verdict_pb2.VERDICT_ACCEPTED
 _EVENT_TAG: Final = length_tag(AdmittedEvent.EVENT_FIELD_NUMBER)
 _EVIDENCE_TAG: Final = length_tag(AdmittedEvent.CHANNEL_EVIDENCE_FIELD_NUMBER)
 _TOKEN_TAG: Final = length_tag(AdmittedEvent.IDENTITY_TOKENS_FIELD_NUMBER)
-_VISITOR_TAG: Final = length_tag(AdmittedEvent.VISITOR_FIELD_NUMBER)
-_ADDRESS_TOKEN_TAG: Final = length_tag(Visitor.ADDRESS_TOKEN_FIELD_NUMBER)
+_AGENT_EVIDENCE_TAG: Final = length_tag(AdmittedEvent.AGENT_EVIDENCE_FIELD_NUMBER)
+_ADDRESS_TOKEN_TAG: Final = length_tag(AgentEvidence.ADDRESS_TOKEN_FIELD_NUMBER)
 _WARNING: Final = AdmittedEvent(reasons=to_messages([UTM_IGNORED])).SerializeToString()
 _HEADS: Final = {
     rank: AdmittedEvent(verdict=_ACCEPTED, source_rank=rank).SerializeToString()
@@ -164,11 +164,11 @@ class Visits:
         except (KeyError, IndexError):
             is_human = self._know_agent(user_agent, observed_by)
         try:
-            visitor = self._addresses[client_ip]
+            agent_evidence = self._addresses[client_ip]
         except KeyError:
-            visitor = _keep(self._addresses, client_ip, self._know_address(client_ip))
+            agent_evidence = _keep(self._addresses, client_ip, self._know_address(client_ip))
         page = read_url(page_url)
-        if not is_human or visitor is None or page.is_cut:
+        if not is_human or agent_evidence is None or page.is_cut:
             return None
         clicks = page.click_ids
         place = (
@@ -210,7 +210,7 @@ class Visits:
         rank = BACKEND_RANK if observed_by == Observer.BACKEND else FRONT_RANK
         admitted = b"".join(
             (
-                *(_EVENT_TAG, varint(len(body)), body, _HEADS[rank], payload_digest, token, visitor),
+                *(_EVENT_TAG, varint(len(body)), body, _HEADS[rank], payload_digest, token, agent_evidence),
                 *(_EVIDENCE_TAG, varint(len(written)), written, _WARNING if is_warned else b""),
             )
         )
@@ -279,7 +279,7 @@ class Visits:
             return None
         written = token.encode()
         written = _ADDRESS_TOKEN_TAG + varint(len(written)) + written
-        return _VISITOR_TAG + varint(len(written)) + written
+        return _AGENT_EVIDENCE_TAG + varint(len(written)) + written
 
 
 def _is_wrong(sent_time: Any, receive_micros: int) -> bool:

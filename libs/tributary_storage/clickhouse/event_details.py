@@ -86,8 +86,8 @@ def event_details(admitted: AdmittedEvent, kind: str) -> dict[str, str]:
         _consent(event.consent, found)
     if event.HasField("human_check"):
         _human_check(event.human_check, found)
-    if bot_name := admitted.visitor.bot_name:
-        found["bot_name"], found["bot_category"] = bot_name, admitted.visitor.bot_category
+    if bot_name := admitted.agent_evidence.bot_name:
+        found["bot_name"], found["bot_category"] = bot_name, admitted.agent_evidence.bot_category
     return {name: str(value) for name, value in found.items() if value != ""} if found else _NOTHING
 
 

@@ -61,7 +61,7 @@ REFUSAL_COLUMNS: Final = (
     *("payload_digest", "api_key_id", "traceparent", "admitted"),
 )
 
-_NO_VISITOR: Final[Row] = (False, "")
+_NO_AGENT: Final[Row] = (False, "")
 _NO_CONTEXT: Final[Row] = ("", "")
 _NO_CONSENT: Final[Row] = ("", "", "")
 _NO_EVIDENCE: Final[Row] = ("", "", "", "", "", "", "", 0, False, "", (), ())
@@ -187,7 +187,7 @@ def _event_row(
         *(list(message.identity_tokens), event.session_id, message.conversion_id, message.source_rank),
         *(_ORIGINS[event.origin], _TRAFFIC[event.traffic], message.payload_digest, admitted),
         dict(event.properties) if event.properties else _NO_PROPERTIES,
-        *(_visitor(message) if message.HasField("visitor") else _NO_VISITOR),
+        *(_agent(message) if message.HasField("agent_evidence") else _NO_AGENT),
         *(_context(event) if event.HasField("context") else _NO_CONTEXT),
         *(_consent(event) if event.HasField("consent") else _NO_CONSENT),
         *(_evidence(message.channel_evidence) if message.HasField("channel_evidence") else _NO_EVIDENCE),
@@ -224,9 +224,9 @@ def _refusal_row(
     )
 
 
-def _visitor(message: AdmittedEvent) -> Row:
-    visitor = message.visitor
-    return visitor.bot, visitor.address_token
+def _agent(message: AdmittedEvent) -> Row:
+    evidence = message.agent_evidence
+    return evidence.bot, evidence.address_token
 
 
 def _context(event: Event) -> Row:

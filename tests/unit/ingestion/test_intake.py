@@ -93,8 +93,8 @@ def test_a_touchpoint_carries_what_the_door_learned() -> None:
     assert admitted.identity_tokens[0].startswith("visitor:")
     assert admitted.payload_digest == b"\x01" + packed.payload_digest
     assert admitted.source_rank == 1
-    assert len(admitted.visitor.address_token) == 16
-    assert not admitted.visitor.bot
+    assert len(admitted.agent_evidence.address_token) == 16
+    assert not admitted.agent_evidence.bot
 
 
 def test_a_conversion_claims_its_order_and_speaks_for_the_backend() -> None:
@@ -275,7 +275,7 @@ def test_a_bot_is_quarantined_and_named() -> None:
         a_visit(user_agent="Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)")
     )
     assert (packed.verdict, codes(packed)) == (QUARANTINED, ["BOT_USER_AGENT"])
-    assert (admitted.visitor.bot, admitted.visitor.bot_name, admitted.visitor.bot_category) == (
+    assert (admitted.agent_evidence.bot, admitted.agent_evidence.bot_name, admitted.agent_evidence.bot_category) == (
         True,
         "Googlebot",
         "search",
@@ -285,7 +285,7 @@ def test_a_bot_is_quarantined_and_named() -> None:
 def test_an_http_library_is_a_warning() -> None:
     packed, admitted = pack(a_visit(user_agent="python-requests/2.31"))
     assert (packed.verdict, codes(packed)) == (ACCEPTED, ["HTTP_LIBRARY_USER_AGENT"])
-    assert (admitted.visitor.bot, admitted.visitor.bot_category) == (False, "library")
+    assert (admitted.agent_evidence.bot, admitted.agent_evidence.bot_category) == (False, "library")
 
 
 def test_an_unexpected_amount_is_quarantined() -> None:
@@ -574,13 +574,13 @@ def test_a_listed_address_is_suspicious_only_where_a_browser_or_app_was_seen_wit
     packed, admitted = pack(event, own)
     assert codes(packed) == codes_expected
     assert packed.verdict == (QUARANTINED if codes_expected else ACCEPTED)
-    assert admitted.visitor.address_token
+    assert admitted.agent_evidence.address_token
     if codes_expected:
-        visitor = admitted.visitor
+        visitor = admitted.agent_evidence
         assert (visitor.bot, visitor.bot_name, visitor.bot_category) == (True, "hosting", "address")
 
 
 def test_what_is_no_address_is_a_warning() -> None:
     packed, admitted = pack(a_visit(client_ip="203.0.113.7:443"))
     assert (packed.verdict, codes(packed)) == (ACCEPTED, ["ADDRESS_UNREADABLE"])
-    assert not admitted.visitor.address_token
+    assert not admitted.agent_evidence.address_token

@@ -149,7 +149,7 @@ def test_the_keys_of_details_are_the_names_that_never_change() -> None:
     for kind in ("touchpoint", "conversion", "adjustment"):
         admitted = an_event()
         fill(admitted.channel_evidence)
-        fill(admitted.visitor)
+        fill(admitted.agent_evidence)
         admitted.event.sent_time.seconds, admitted.clock_correction_micros = 1, 1
         for part in ("experiment", "consent", "human_check", kind):
             fill(getattr(admitted.event, part))

@@ -140,7 +140,7 @@ class AdmittedEvent(_message.Message):
     ADJUSTMENT_KEY_FIELD_NUMBER: _builtins.int
     SOURCE_RANK_FIELD_NUMBER: _builtins.int
     SEALED_MATCH_KEYS_FIELD_NUMBER: _builtins.int
-    VISITOR_FIELD_NUMBER: _builtins.int
+    AGENT_EVIDENCE_FIELD_NUMBER: _builtins.int
     CLOCK_CORRECTION_MICROS_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     verdict: _verdict_pb2.Verdict.ValueType
@@ -176,7 +176,7 @@ class AdmittedEvent(_message.Message):
         """How a touchpoint's channel was decided. Unset for other kinds."""
 
     @_builtins.property
-    def visitor(self) -> Global___Visitor:
+    def agent_evidence(self) -> Global___AgentEvidence:
         """What the user agent and address are."""
 
     @_builtins.property
@@ -196,13 +196,13 @@ class AdmittedEvent(_message.Message):
         adjustment_key: _builtins.bytes = ...,
         source_rank: _builtins.int = ...,
         sealed_match_keys: _builtins.bytes = ...,
-        visitor: Global___Visitor | None = ...,
+        agent_evidence: Global___AgentEvidence | None = ...,
         clock_correction_micros: _builtins.int = ...,
         decision: _decision_pb2.Decision | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["channel_evidence", b"channel_evidence", "decision", b"decision", "event", b"event", "visitor", b"visitor"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agent_evidence", b"agent_evidence", "channel_evidence", b"channel_evidence", "decision", b"decision", "event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "decision", b"decision", "event", b"event", "identity_tokens", b"identity_tokens", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "source_rank", b"source_rank", "verdict", b"verdict", "visitor", b"visitor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "agent_evidence", b"agent_evidence", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "decision", b"decision", "event", b"event", "identity_tokens", b"identity_tokens", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "source_rank", b"source_rank", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -317,7 +317,7 @@ class ClickId(_message.Message):
 Global___ClickId: _TypeAlias = ClickId  # noqa: Y015
 
 @_typing.final
-class Visitor(_message.Message):
+class AgentEvidence(_message.Message):
     """What the user agent and address are, without either."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -348,4 +348,4 @@ class Visitor(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Visitor: _TypeAlias = Visitor  # noqa: Y015
+Global___AgentEvidence: _TypeAlias = AgentEvidence  # noqa: Y015
