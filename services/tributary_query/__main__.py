@@ -54,10 +54,11 @@ async def main(settings: QuerySettings) -> None:
         dedup = await closing.enter_async_context(open_channel(settings.dedup_target, token, tls=tls))
         delivery = await closing.enter_async_context(open_channel(settings.delivery_target, token, tls=tls))
         progress = Progress(log_store, state_store, await wait_for_epoch(log_store, "log"))
+        history = ConversionHistory(clickhouse)
         use_cases = UseCases(
             reports=Reports(clickhouse, progress, clock),
-            conversions=Conversions(ConversionHistory(clickhouse)),
-            journeys=Journeys(AttributionServiceStub(attribution)),
+            conversions=Conversions(history),
+            journeys=Journeys(AttributionServiceStub(attribution), history),
             health=Health(clickhouse, progress, settings.durability),
             integrity=Integrity(StoredIntegrity(clickhouse), progress, DeliveryServiceStub(delivery)),
             events=Events(DedupServiceStub(dedup), RefusedEvents(clickhouse), clock),

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import structlog
+
 from tributary.attribution.v1 import attribution_service_pb2 as attribution
 from tributary.query.v1.query_service_pb2 import GetJourneyRequest, GetJourneyResponse
 from tributary_query.page_tokens import fingerprint, make_token, read_token
+from tributary_query.touch_ids import EventIds, name_steps
 from tributary_query.violations import Violations, refuse
+from tributary_runtime.errors import UnavailableError
+
+log = structlog.get_logger(__name__)
 
 if TYPE_CHECKING:  # the asynchronous stub is known to type checkers only
     from tributary.attribution.v1.attribution_service_pb2_grpc import AttributionServiceAsyncStub
@@ -18,10 +24,12 @@ class Journeys:
 
     Args:
         attribution_stub: Over a channel that carries the internal token.
+        ids: Knows the ids of events, which journeys do not keep. While it does not answer, steps have none.
     """
 
-    def __init__(self, attribution_stub: AttributionServiceAsyncStub) -> None:
+    def __init__(self, attribution_stub: AttributionServiceAsyncStub, ids: EventIds) -> None:
         self._attribution = attribution_stub
+        self._ids = ids
 
     async def get(self, request: GetJourneyRequest, workspace: str) -> GetJourneyResponse:
         """Returns a person's journey, live.
@@ -43,6 +51,10 @@ class Journeys:
             case _:
                 raise refuse("person", "Name a person by id, by identifiers, or by a conversion of theirs.")
         answer = await self._attribution.GetJourney(asked)
+        try:
+            await name_steps(answer.journey, workspace, self._ids)
+        except UnavailableError as outage:  # the journey is live all the same
+            log.warning("steps_left_unnamed", reason=outage.message)
         token = ""
         if answer.has_more:
             last = answer.journey.steps[-1]

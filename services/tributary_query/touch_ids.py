@@ -1,4 +1,4 @@
-"""Puts the ids of events where revisions name them by hash: journeys keep no texts, ClickHouse does.
+"""Puts the ids of events where revisions and journeys name them by hash: journeys keep no texts, ClickHouse does.
 
 What ClickHouse does not have yet, or no more, keeps its reference.
 """
@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.journey_pb2 import Journey
 from tributary_storage.codec.conversion_states import hash_of_reference
 
 
@@ -42,3 +43,15 @@ async def name_touches(revisions: Sequence[ConversionRevised], workspace: str, i
             touch.event_id = found.get(hash_of_reference(touch.event_id), touch.event_id)
         for delta in revised.deltas:
             delta.touch_event_id = found.get(hash_of_reference(delta.touch_event_id), delta.touch_event_id)
+
+
+async def name_steps(journey: Journey, workspace: str, ids: EventIds) -> None:
+    """Writes event ids into the steps of a journey, in place; of what ClickHouse does not have yet there is none.
+
+    Raises:
+        StorageUnavailableError: ClickHouse did not answer.
+    """
+    wanted = [(step.event_time.ToMicroseconds(), step.event_hash) for step in journey.steps]
+    found = await ids.event_ids(workspace, wanted)
+    for step in journey.steps:
+        step.event_id = found.get(step.event_hash, "")

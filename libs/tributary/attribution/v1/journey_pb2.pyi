@@ -73,11 +73,16 @@ class JourneyStep(_message.Message):
 
     EVENT_TIME_FIELD_NUMBER: _builtins.int
     EVENT_HASH_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
     SESSION_FIELD_NUMBER: _builtins.int
     TOUCHPOINT_FIELD_NUMBER: _builtins.int
     CONVERSION_FIELD_NUMBER: _builtins.int
     event_hash: _builtins.int
     """Its event id's hash, xxHash64: what decides ties."""
+    event_id: _builtins.str
+    """Its event id. Journeys keep no texts: `AttributionService` leaves it empty, `QueryService` answers it as soon as
+    ClickHouse has the event.
+    """
     session: _builtins.int
     """The session it belongs to, a number that is stable within the journey."""
     @_builtins.property
@@ -97,13 +102,14 @@ class JourneyStep(_message.Message):
         *,
         event_time: _timestamp_pb2.Timestamp | None = ...,
         event_hash: _builtins.int = ...,
+        event_id: _builtins.str = ...,
         session: _builtins.int = ...,
         touchpoint: Global___TouchpointStep | None = ...,
         conversion: Global___ConversionStep | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "event_time", b"event_time", "step", b"step", "touchpoint", b"touchpoint"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "event_hash", b"event_hash", "event_time", b"event_time", "session", b"session", "step", b"step", "touchpoint", b"touchpoint"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "event_hash", b"event_hash", "event_id", b"event_id", "event_time", b"event_time", "session", b"session", "step", b"step", "touchpoint", b"touchpoint"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_step: _TypeAlias = _typing.Literal["touchpoint", "conversion"]  # noqa: Y015
     _WhichOneofArgType_step: _TypeAlias = _typing.Literal["step", b"step"]  # noqa: Y015
