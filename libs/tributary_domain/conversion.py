@@ -71,6 +71,8 @@ class ConversionFinding(StrEnum):
     """Two systems report one adjustment with different amounts; the earliest counts."""
     ADJUSTED_WITHOUT_VALUE = "adjusted_without_value"
     """An amount was subtracted or given back, and no source states a value."""
+    INCOMPLETE_JOURNEY = "incomplete_journey"
+    """When it was credited first, not all of its window was kept any more."""
 
 
 class DefaultValue(NamedTuple):

@@ -69,6 +69,8 @@ class JourneyTouch(NamedTuple):
     """64-bit hash of the interaction id; 0 = none."""
     session: int = 0
     """64-bit hash of the caller's session id; 0 = none."""
+    click_time_micros: int = 0
+    """When the click of `click` was made, as far as anybody said; 0 = nobody did."""
 
     @property
     def is_direct(self) -> bool:

@@ -7,7 +7,7 @@ at once still record each change exactly once. No change, no revision.
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from tributary_domain.attribution import Attribution, UnattributedReason
 from tributary_domain.conversion import AdjustmentKind, ConversionState, ConversionStatus
@@ -80,8 +80,7 @@ class Snapshot:
         return self.status is ConversionStatus.COUNTED
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class CreditDelta:
+class CreditDelta(NamedTuple):
     """What one touch, or `unattributed`, gained or lost under one model."""
 
     model_index: int
@@ -234,6 +233,8 @@ def _deltas(old: Snapshot | None, new: Snapshot) -> tuple[CreditDelta, ...]:
     """Subtracts the old credit from the new."""
     after = _contributions(new)
     before = _contributions(old) if old else {}
+    if not before:
+        return tuple(CreditDelta(*key, *after[key]) for key in sorted(after))
     deltas = []
     for key in sorted(after.keys() | before.keys()):
         credit, amount = after.get(key, (0, 0))

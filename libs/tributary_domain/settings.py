@@ -41,6 +41,7 @@ MODELS: Final = tuple(model for model in AttributionModel if model is not Attrib
 """What is computed of every conversion, and the order of every per-model tuple."""
 
 _LATE_TOUCH_SECONDS: Final = 2
+_EVENT_CAP: Final = 2_000
 
 
 class TouchGrain(StrEnum):
@@ -102,6 +103,9 @@ class AttributionSettings:
     """The most touches that share one conversion."""
     touch_cap_first: int = 50
     """Of these, how many are the oldest of the window; the others are its newest."""
+    event_cap: int = _EVENT_CAP
+    """The newest events before a conversion that are looked at, at least `touch_cap`: it bounds what one conversion
+    costs and what must be kept of a person. What was only seen takes no place, nor does what is quarantined."""
     version: str = ""
     """Names this content on every revision; made from the content when empty."""
     windows: tuple[tuple[int, tuple[int, ...]], ...] = field(init=False, repr=False, compare=False)
@@ -119,6 +123,9 @@ class AttributionSettings:
         if not 1 <= self.touch_cap_first < self.touch_cap or self.impression_cap < 0 or self.view_window_seconds < 0:
             message = "Caps and the view window must be positive, and touch_cap_first below touch_cap."
             raise ValueError(message)
+        if self.event_cap < self.touch_cap:
+            message = "event_cap must not be below touch_cap."
+            raise ValueError(message)
         if self.late_touch_seconds < 0:
             message = "late_touch_seconds must not be negative."
             raise ValueError(message)
@@ -134,8 +141,8 @@ class AttributionSettings:
     def history_micros(self) -> int:
         """How far before a conversion its journey must be complete for an exact answer.
 
-        The longest lookback, and a day more: a session or a click id that began before the window decides what its
-        later events are.
+        The longest lookback, and a day more: a session that began before the window decides what its later events are.
+        So does a click id, however long before: of older events those that carry one are looked at too.
         """
         return self.windows[0][0] + DAY
 
@@ -156,6 +163,7 @@ class AttributionSettings:
             self.touch_cap_first,
             # Only where it differs, so that what was stored before it could be set keeps its name.
             *([self.late_touch_seconds] if self.late_touch_seconds != _LATE_TOUCH_SECONDS else []),
+            *([("event_cap", self.event_cap)] if self.event_cap != _EVENT_CAP else []),
         )
         return "s1:" + hashlib.blake2b(repr(content).encode(), digest_size=8).hexdigest()
 

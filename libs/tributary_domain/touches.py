@@ -2,10 +2,12 @@
 
 The same click id is one touch; a click and the visit it caused are one, by click id or interaction id; the same source
 in one session is one; a direct event inside a session that has a touch inherits its source. An old click id seen again
-in a later session (a bookmark, a reloaded tab) is a direct return.
+in a later session (a bookmark, a reloaded tab) is a direct return, however long ago the click was: it is old where it
+was seen before, and where its click was made more than a day before it is seen first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Final
 
 from tributary_domain.journey import (
     DIRECT,
@@ -17,22 +19,39 @@ from tributary_domain.journey import (
     TouchKind,
 )
 from tributary_domain.sessions import session_ids
-from tributary_domain.settings import SECOND, AttributionSettings, ImpressionPolicy
+from tributary_domain.settings import DAY, SECOND, AttributionSettings, ImpressionPolicy
 
 Trace = dict[JourneyTouch, Exclusion]
 """Why entries were left out, filled in on request only."""
+
+CLICK_TO_VISIT_MICROS: Final = DAY
+"""How long after its click the visit that the click caused may come; a later one is a return."""
 
 _VISIT = int(TouchKind.VISIT)
 _CONVERSION = int(TouchKind.CONVERSION)
 
 
-def fold(entries: Sequence[JourneyTouch], timeout_micros: int, trace: Trace | None = None) -> list[JourneyTouch]:
+def ids_of(entries: Sequence[JourneyTouch]) -> set[int]:
+    """Returns the click ids of events on site, and the complements of their interaction ids: one space for both."""
+    ids = {entry[5] for entry in entries if entry[2] not in SEEN_KINDS}
+    ids |= {~entry[6] for entry in entries if entry[6] and entry[2] not in SEEN_KINDS}
+    ids.discard(0)
+    return ids
+
+
+def fold(
+    entries: Sequence[JourneyTouch],
+    timeout_micros: int,
+    trace: Trace | None = None,
+    old_ids: Collection[int] = (),
+) -> list[JourneyTouch]:
     """Folds the events of a journey into touches.
 
     Args:
         entries: In event order; neither quarantined nor without consent, because such an event holds nothing.
         timeout_micros: The session timeout.
         trace: Receives each entry that is no touch of its own, with FOLDED or NOT_A_TOUCH.
+        old_ids: What was seen before these entries (`ids_of`).
 
     Returns:
         Touches in event order. Each is the entry of its first event, with the source of its first event that has one.
@@ -44,7 +63,7 @@ def fold(entries: Sequence[JourneyTouch], timeout_micros: int, trace: Trace | No
     by_session: dict[int, int] = {}  # session -> its oldest touch
     sessions_of: dict[int, list[int]] = {}  # touch -> the sessions it was seen in
     for entry, session in zip(entries, session_ids(entries, timeout_micros), strict=True):
-        _, _, kind, descriptor, flags, click, interaction, _ = entry
+        time, _, kind, descriptor, flags, click, interaction, _, click_time = entry
         if flags & NO_TOUCH or kind == _CONVERSION:
             if trace is not None:
                 trace[entry] = Exclusion.NOT_A_TOUCH
@@ -69,7 +88,11 @@ def fold(entries: Sequence[JourneyTouch], timeout_micros: int, trace: Trace | No
                         by_source[key] = min(index, by_source.get(key, index))
                     if sessions_of[index][-1] != session:
                         sessions_of[index].append(session)
-                elif seen is not None:  # an old click id: a direct return
+                elif (
+                    seen is not None
+                    or (click_time and time - click_time > CLICK_TO_VISIT_MICROS)
+                    or (old_ids and ((click and click in old_ids) or (interaction and ~interaction in old_ids)))
+                ):  # an old click id: a direct return
                     descriptor, flags = DIRECT_DESCRIPTOR, flags | DIRECT
                     touch = entry._replace(descriptor=descriptor, flags=flags)
             if index is None:

@@ -3,7 +3,8 @@
 Conversion and settings decide alone; what earned nothing has exactly one reason, computed on request by the same code.
 """
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +21,7 @@ from tributary_domain.journey import (
 )
 from tributary_domain.sessions import session_ids
 from tributary_domain.settings import SECOND, AttributionSettings, ImpressionPolicy, TouchGrain
-from tributary_domain.touches import Trace, fold, limited, touch_events
+from tributary_domain.touches import Trace, fold, ids_of, limited, touch_events
 
 _BARRED: Final = QUARANTINED | NO_CONSENT
 _NO_KINDS: Final[frozenset[TouchKind]] = frozenset()
@@ -86,9 +87,9 @@ def shared_touches(
             their own: what folding looks at (session, click, interaction) was forgotten too.
     """
     time = conversion.event_time_micros
-    eligible = _eligible(ordered, conversion, settings, trace)
+    eligible, old_ids = _eligible(ordered, conversion, settings, trace)
     if settings.touch_grain is TouchGrain.INTERACTION:
-        touches = fold(eligible, settings.session_timeout_seconds * SECOND, trace)
+        touches = fold(eligible, settings.session_timeout_seconds * SECOND, trace, old_ids)
     else:
         touches = touch_events(eligible, trace)
     if settled:
@@ -111,21 +112,69 @@ def _eligible(
     conversion: CreditableConversion,
     settings: AttributionSettings,
     trace: Trace | None,
-) -> Sequence[JourneyTouch]:
-    """Returns the entries that may count, in event order, with a day before the longest window."""
+) -> tuple[Sequence[JourneyTouch], Collection[int]]:
+    """Returns the entries that may count, in event order, with a day before the longest window, and the ids before."""
     time = conversion.event_time_micros
     oldest, newest, ignored_kinds = _bounds(time, settings)
-    eligible = [
-        entry
-        for entry in ordered
-        if oldest <= entry[0] <= newest and not entry[4] & _BARRED and entry[2] not in ignored_kinds
-    ]
+    looked_at = _looked_at(ordered, oldest, newest, ignored_kinds)
+    first = _first_under_cap(looked_at, settings.event_cap)
+    begin = max(first, bisect_left(looked_at, (oldest,)))
+    eligible = looked_at[begin:] if begin else looked_at
     if trace is not None:
-        kept = set(eligible)
-        trace |= {entry: _barred_because(entry, oldest, newest) for entry in ordered if entry not in kept}
+        kept, capped = set(eligible), {entry for entry in looked_at[:first] if entry[0] >= oldest}
+        trace |= {
+            entry: Exclusion.OVER_CAP if entry in capped and entry.is_touch else _barred_because(entry, oldest, newest)
+            for entry in ordered
+            if entry not in kept
+        }
     if eligible and eligible[-1][0] > time:
         eligible = _before_or_with(eligible, conversion, settings, trace)
-    return eligible
+    return eligible, ids_of(looked_at[first:begin]) if first < begin else ()
+
+
+def _looked_at(
+    ordered: Sequence[JourneyTouch], oldest: int, newest: int, ignored_kinds: Collection[int]
+) -> list[JourneyTouch]:
+    """Returns the entries that decide anything: those that may count, and older ones whose ids are old ones later."""
+    return [
+        entry
+        for entry in ordered
+        if entry[0] <= newest
+        and (entry[0] >= oldest or entry[5] or entry[6])
+        and not entry[4] & _BARRED
+        and entry[2] not in ignored_kinds
+    ]
+
+
+def _first_under_cap(looked_at: Sequence[JourneyTouch], cap: int) -> int:
+    """Returns the index of the oldest entry that `event_cap` leaves; what was only seen takes no place."""
+    if len(looked_at) <= cap:
+        return 0
+    left = cap
+    for index in range(len(looked_at) - 1, -1, -1):
+        if looked_at[index][2] not in SEEN_KINDS:
+            left -= 1
+            if left == 0:
+                return index
+    return 0
+
+
+def is_whole(
+    entries: Iterable[JourneyTouch],
+    conversion_time_micros: int,
+    settings: AttributionSettings,
+    complete_since_micros: int,
+) -> bool:
+    """Tells whether a journey that is whole only since a moment is enough for an exact answer.
+
+    It is where the window begins later, and where what came since is as much as is looked at anyway.
+    """
+    oldest, newest, ignored_kinds = _bounds(conversion_time_micros, settings)
+    if oldest >= complete_since_micros:
+        return True
+    recent = [entry for entry in entries if entry[0] >= complete_since_micros]
+    looked_at = _looked_at(in_event_order(recent), oldest, newest, ignored_kinds | SEEN_KINDS)
+    return len(looked_at) >= settings.event_cap
 
 
 def _bounds(time: int, settings: AttributionSettings) -> tuple[int, int, frozenset[TouchKind]]:

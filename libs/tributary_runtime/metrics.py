@@ -198,6 +198,11 @@ REVISIONS = counter("tributary.attribution.revisions", "{revision}", "Revisions 
 PUBLISH_CONFLICTS = counter(
     "tributary.attribution.publish_conflicts", "{conflict}", "Publishes that met a newer revision and started over."
 )
+DEFERRED_CONVERSIONS = counter(
+    "tributary.attribution.deferred_conversions",
+    "{conversion}",
+    "Conversions of busy people that were left to be credited again later.",
+)
 EVENT_TO_CREDIT = histogram(
     "tributary.attribution.event_to_credit",
     "s",

@@ -6,7 +6,10 @@ import socket
 from contextlib import AsyncExitStack
 
 from tributary_attribution.attributor import Attributor
+from tributary_attribution.deferral import Deferral
 from tributary_attribution.journeys import JourneyReader
+from tributary_attribution.observing import Observing
+from tributary_attribution.publishing import Publisher
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.retention import Retention
 from tributary_attribution.servicer import AttributionServicer
@@ -30,6 +33,7 @@ from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversion_log import ConversionLogKeeping
 from tributary_storage.redis.conversions import Conversions
+from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
@@ -65,17 +69,20 @@ async def main(settings: AttributionServiceSettings) -> None:
         pace = Pace(settings.attribution_batch_events, settings.attribution_linger_ms / 1000)
         consumer = settings.attribution_consumer or socket.gethostname()
         source = EventLogSource(log, keys.ATTRIBUTE_GROUP, consumer, log_epoch.shards, pace)
-        restoration = Restoration(
-            ConversionHistory(clickhouse), conversions, epoch.create_time_micros, lambda: continuity.loss_micros
-        )
+        history = ConversionHistory(clickhouse)
+        observing = Observing(conversions, history)
+        restoration = Restoration(history, conversions, epoch.create_time_micros, lambda: continuity.loss_micros)
         lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
         writer = ConversionWriter(clickhouse)
-        attributor = Attributor(people, conversions, descriptors, click_ids, writer, restoration, lookup, clock)
+        publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, clock)
+        deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
+        attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, lookup, clock)
         await serve(
             settings,
             AttributionServicer(JourneyReader(people, conversions, descriptors, workspaces)),
             loops=[
                 Worker(metrics.Group.ATTRIBUTE, source, attributor, clock, gate=gate),
+                deferral,
                 Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),
                 StreamConsumers.of_conversion_log(state, epoch.shards),
                 workspaces,

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
+from typing import NamedTuple
 
 from tributary_attribution.arrivals import Arrival
 from tributary_attribution.credit_settings import history_micros, slack_micros
-from tributary_attribution.crediting import CausingEvent
+from tributary_attribution.crediting import MAX_CAUSING_EVENTS, CausingEvent
 from tributary_domain.revision import Cause
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart, unpack_parts
 from tributary_storage.redis.conversions import ConversionRecord, conversion_key
 from tributary_storage.redis.journey_layout import Journey
 from tributary_storage.redis.people import SettledPerson, person_key
+
+
+class Joined(NamedTuple):
+    """An event as far as conversions want to know it."""
+
+    time_micros: int
+    event_hash: int
+    causing: CausingEvent
 
 
 @dataclass(slots=True)
@@ -28,9 +39,14 @@ class Affected:
     has_journey: bool = False
     """Whether the journey was looked for."""
     causing: dict[str, CausingEvent] = field(default_factory=dict)
+    """Some of the events, at least the first `MAX_CAUSING_EVENTS`."""
+    arrived: set[int] = field(default_factory=set)
+    """Hashes of the events."""
     known_causes: set[Cause] = field(default_factory=set)
     claim_micros: int = 0
     """When an observation of it was accepted whose claim was new then, and which was never read before; 0: none."""
+    askings: int = 0
+    """Where it was deferred: how often that had been asked for when it was read."""
 
     @property
     def key(self) -> str:
@@ -41,6 +57,19 @@ class Affected:
         """Takes what was read of it."""
         self.record = record
         self.parts = unpack_parts(record.parts.values())
+
+    def take_over(self, other: Affected) -> None:
+        """Takes what another conversion was asked for: it turned out to be this one."""
+        self.causing |= other.causing
+        self.arrived |= other.arrived
+
+    def note(self, events: Sequence[Joined]) -> None:
+        """Notes events that may have changed it; of many, the first in the order in which they were accepted."""
+        self.arrived.update(event.event_hash for event in events)
+        if len(events) > MAX_CAUSING_EVENTS:
+            events = nsmallest(MAX_CAUSING_EVENTS, events, key=lambda event: event.causing[:2])
+        for event in events:
+            self.causing.setdefault(event.causing.event_id, event.causing)
 
     def window_begin_micros(self) -> int:
         """Returns from when on a touch may earn credit for it: what is older is only told apart, never shown."""
@@ -64,23 +93,22 @@ def find_affected(
     journey = person.journey
     if journey is None:
         return
-    added = [event for event in events if event.entry is not None]
+    added = sorted((joined(event) for event in events if event.entry is not None), key=lambda one: one.time_micros)
+    times = [one.time_micros for one in added]
     slack = slack_micros(workspace)
-    for conversion_id, times in journey.conversions.items():
+    for conversion_id, observed in journey.conversions.items():
         key = conversion_key(workspace.id, conversion_id)
-        last = max(times) + slack
-        causing = [event for event in added if event.event_time_micros <= last]
+        causing = added[: bisect_right(times, max(observed) + slack)]
         if person.why < 2 and not causing and key not in affected:
             continue
         one = affected_at(affected, workspace, conversion_id)
         one.journey, one.has_journey = journey, True
         if person.is_merged:
             one.known_causes.add(Cause.IDENTITY_MERGE)
-            causing = [*causing, *(event for event in events if len(event.tokens) > 1)]
+            causing = [*causing, *(joined(event) for event in events if len(event.tokens) > 1)]
         elif person.why == 2 and not causing:
-            causing = list(events)
-        for event in causing:
-            one.causing.setdefault(event.event_id, causing_event(event))
+            causing = [joined(event) for event in events] if len(added) < len(events) else added
+        one.note(causing)
 
 
 def affected_at(affected: dict[str, Affected], workspace: Workspace, conversion_id: str) -> Affected:
@@ -92,6 +120,7 @@ def affected_at(affected: dict[str, Affected], workspace: Workspace, conversion_
     return one
 
 
-def causing_event(arrival: Arrival) -> CausingEvent:
-    """Returns what a revision says of an event that caused it."""
-    return CausingEvent(arrival.event_id, arrival.accept_time_micros, arrival.traceparent)
+def joined(arrival: Arrival) -> Joined:
+    """Returns what conversions want to know of an event."""
+    causing = CausingEvent(arrival.accept_time_micros, arrival.event_id, arrival.traceparent)
+    return Joined(arrival.event_time_micros, arrival.event_hash, causing)

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, ChannelEvidence
 from tributary.event.v1.consent_pb2 import ConsentState
 from tributary.event.v1.event_pb2 import Event, Traffic
+from tributary_domain import ids
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
 from tributary_runtime.errors import PoisonEvent
@@ -62,6 +63,8 @@ class Arrival(NamedTuple):
     claims_conversion: bool = False
     """Whether the conversion it observes was claimed with it, and it was never read before: then the conversion is new.
     """
+    own_conversion_id: str = ""
+    """Where it observes an order: the conversion it would be without one, by which adjustments may name the order."""
 
     @property
     def is_quarantined(self) -> bool:
@@ -118,7 +121,7 @@ class ArrivalReader:
         flags, stored_flags = _flags(event, is_quarantined=not is_good)
         session = event_hash(event.session_id) if event.session_id else 0
         entry: tuple[bytes, bytes] | None = None
-        conversion_id, part = "", b""
+        conversion_id, own_id, part = "", "", b""
         kind = event.WhichOneof("kind")
         if kind == "touchpoint":
             value = self._touch(workspace, admitted, (micros, hashed, flags, session), stored_flags)
@@ -128,6 +131,7 @@ class ArrivalReader:
             touch = JourneyTouch(micros, hashed, _CONVERSION, name, flags, session=session)
             entry = event_field(hashed), pack_conversion(touch, admitted.conversion_id, stored_flags)
             conversion_id = admitted.conversion_id
+            own_id = ids.conversion_id(ids.event_digest(workspace, event.event_id))
         elif kind == "adjustment":
             conversion_id = admitted.conversion_id or event.adjustment.conversion_id
         if conversion_id and is_good:
@@ -145,6 +149,7 @@ class ArrivalReader:
             conversion_id=conversion_id if is_good else "",
             part=part,
             claims_conversion=is_first_sight and letter == "A" and kind == "conversion",
+            own_conversion_id=own_id if is_good and own_id != conversion_id else "",
         )
 
     def _touch(
@@ -154,7 +159,7 @@ class ArrivalReader:
         touchpoint = admitted.event.touchpoint
         evidence = admitted.channel_evidence
         ad = touchpoint.ad if touchpoint.HasField("ad") else None
-        click = self._click(workspace, evidence) if evidence.click_ids else 0
+        click, click_time = self._click(workspace, evidence) if evidence.click_ids else (0, 0)
         descriptor, text = self._sources.describe(evidence, ad)
         if descriptor:
             self.new_texts[workspace, descriptor] = text
@@ -171,18 +176,20 @@ class ArrivalReader:
             click,
             event_hash(touchpoint.interaction_id) if touchpoint.interaction_id else 0,
             session,
+            click_time,
         )
         return pack_touch(touch, stored_flags)
 
-    def _click(self, workspace: str, evidence: ChannelEvidence) -> int:
-        """Returns the number of the click id that names one click; 0: none does."""
+    def _click(self, workspace: str, evidence: ChannelEvidence) -> tuple[int, int]:
+        """Returns the number of the click id that names one click, and when it was made; 0: none does, nobody said."""
         for found in evidence.click_ids:
             family, value = found.family, found.value
             if family not in _NOT_ONE_CLICK:
                 number = hash_of_click(family, value)
                 self.new_clicks[workspace, number] = family, value
-                return number
-        return 0
+                made = found.click_time
+                return number, max(0, made.seconds * 1_000_000 + made.nanos // 1_000)
+        return 0, 0
 
 
 def _flags(event: Event, *, is_quarantined: bool) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from tributary_runtime.workspaces import Workspace
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_SECONDS: Final = 86_400
+_EVENT_CAP: Final = AttributionSettings().event_cap
 
 
 def settings_for(workspace: Workspace, conversion_time_micros: int) -> AttributionSettings:
@@ -65,6 +66,7 @@ def _core_settings(version: str, wrapped: _Declared) -> AttributionSettings:
         path_reset_names=settings.resets_after,
         touch_cap=settings.touch_cap,
         touch_cap_first=min(settings.touch_cap_first, settings.touch_cap - 1),
+        event_cap=max(_EVENT_CAP, settings.touch_cap),
         version=version,
     )
 
@@ -90,6 +92,17 @@ def conversion_life_seconds(workspaces: Iterable[Workspace]) -> int:
     """Returns how long a conversion must live after its last event: likewise, with the window of orders and refunds."""
     return _DAY_SECONDS * max(
         (_lookback_days(workspace) + workspace.accept.order_days + 1 for workspace in workspaces), default=430
+    )
+
+
+def journey_events(workspaces: Iterable[Workspace]) -> int:
+    """Returns how many events of a person are kept at least: what a conversion looks at, and as many that are newer.
+
+    So a conversion that arrives late by that many events of its person is credited exactly all the same.
+    """
+    return 2 * max(
+        (core_settings(settings).event_cap for workspace in workspaces for settings in workspace.attribution),
+        default=_EVENT_CAP,
     )
 
 

@@ -5,28 +5,29 @@ Pure: no store is asked and no clock is read, so what is published depends on wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from tributary.attribution.v1.conversion_pb2 import ConversionRole, ConversionState
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import TouchSource
+from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
 from tributary.event.v1.conversion_pb2 import ValueSource
 from tributary_attribution.credit_settings import settings_for
+from tributary_attribution.views import Views, as_direct
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute, kept
 from tributary_domain.conversion import ConversionStatus, conversion_state
-from tributary_domain.event_order import event_hash
-from tributary_domain.journey import DIRECT, NO_CONSENT, QUARANTINED, JourneyTouch, TouchKind, path_start
+from tributary_domain.journey import JourneyTouch, path_start
 from tributary_domain.revision import ADJUSTED_BY, Cause, Change, compare, next_revision
 from tributary_domain.settings import AttributionSettings
-from tributary_domain.windows import CreditableConversion
+from tributary_domain.windows import CreditableConversion, is_whole
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
-from tributary_storage.codec.conversion_matches import JourneyClick, match_of
+from tributary_storage.codec.conversion_matches import match_of
 from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.codec.conversion_revisions import (
     PublishedConversion,
@@ -36,7 +37,6 @@ from tributary_storage.codec.conversion_revisions import (
     snapshot_of,
 )
 from tributary_storage.codec.conversion_states import add_credit, facts_message
-from tributary_storage.redis.click_ids import Click
 from tributary_storage.redis.conversions import ConversionRecord
 from tributary_storage.redis.descriptors import digest_of
 from tributary_storage.redis.journey_layout import Journey
@@ -45,16 +45,16 @@ MAX_CAUSING_EVENTS: Final = 16
 
 _MAY_BE_DEFAULT: Final = (ValueSource.VALUE_SOURCE_DEFAULT, ValueSource.VALUE_SOURCE_RESTATED)
 """What a value may be called whose first was the default."""
+_INCOMPLETE: Final = FindingKind.FINDING_KIND_INCOMPLETE_JOURNEY
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _AHEAD_MICROS: Final = 5 * 60 * 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class CausingEvent:
-    """An event of the batch that may have changed a conversion."""
+class CausingEvent(NamedTuple):
+    """An event that may have changed a conversion; the first two decide which of many are named."""
 
-    event_id: str
     accept_time_micros: int
+    event_id: str
     traceparent: str
 
 
@@ -71,7 +71,9 @@ class Known:
     journey: Journey | None
     """Of its person; None if it is nobody's, or the journey has expired."""
     causing: Sequence[CausingEvent]
-    """Events that may have changed it."""
+    """Events that may have changed it, at least the first `MAX_CAUSING_EVENTS`."""
+    arrived: Collection[int]
+    """Hashes of all of these."""
     known_causes: Collection[Cause]
     """What a comparison of states cannot see."""
 
@@ -89,17 +91,14 @@ class Revision:
 
 def revise(
     known: Known,
-    source_of: Callable[[str, int], TouchSource | None],
-    click_of: Callable[[str, int], Click | None],
+    views: Views,
     journey_life_seconds: int,
 ) -> Revision | None:
     """Says what a conversion is now, if that differs from what is published.
 
     Args:
         known: All that is known of it.
-        source_of: (workspace, descriptor) -> source, for every descriptor in the journey that may earn credit; None for
-            those it does not know.
-        click_of: (workspace, number) -> click id, for every click in the journey whose text has not expired.
+        views: Knows how it sees the journey.
         journey_life_seconds: How long a journey lives after its last event.
 
     Returns:
@@ -117,7 +116,7 @@ def revise(
     time = state.conversion_time_micros
 
     def known_source(descriptor: int) -> TouchSource | None:
-        found = source_of(workspace.id, descriptor)
+        found = views.source_of(workspace.id, descriptor)
         if found is None and published is not None:
             found = published.sources.get(descriptor)
         return found
@@ -129,17 +128,23 @@ def revise(
         return found
 
     settings = settings_for(workspace, time)
-    entries = _entries(journey, settings, known_source, sees_internal=state.status is ConversionStatus.UNCOUNTED)
-    clicks = _clicks(workspace.id, entries, click_of)
-    conversion = _creditable(entries, state, settings)
+    view = views.of(workspace.id, journey, settings, sees_internal=state.status is ConversionStatus.UNCOUNTED)
+    entries, clicks = view.entries, list(view.clicks)
+    has_earlier_touch = journey is not None and journey.has_lost_touches
+    conversion = _creditable(entries, state, settings, has_earlier_touch=has_earlier_touch)
+    is_trimmed = journey is not None and not is_whole(entries, time, settings, journey.trimmed_until_micros)
     if published is None:
         attribution = attribute(entries, conversion, settings)
     else:
-        forgotten = _forgotten(published, journey)
-        if forgotten or _is_incomplete(journey, settings, time, journey_life_seconds):
+        forgotten = published.touches
+        if is_trimmed:  # what is left tells less than what was published: nothing is earned anew from it
+            entries = ()
+        else:
+            forgotten = [touch for touch in published.touches if touch[:2] not in view.held]
+        if forgotten or is_trimmed or _is_incomplete(journey, settings, time, journey_life_seconds):
             known_clicks = {click[1:] for click in clicks}
             clicks += [click for click in published.clicks if click[1:] not in known_clicks]
-        computed = attribute(entries, conversion, settings, _as_direct(forgotten, settings, known_source))
+        computed = attribute(entries, conversion, settings, as_direct(forgotten, settings, known_source))
         attribution = _keep(published, computed, conversion, has_forgotten=bool(forgotten))
     person_id = "" if journey is None else journey.person_id
     if journey is None and published is not None and state.identifiers:
@@ -150,12 +155,13 @@ def revise(
     definition = workspace.conversion(message.name)
     message.role = ConversionRole.Value(f"CONVERSION_ROLE_{definition.role.value}")
     message.secondary = not definition.primary
+    if (is_trimmed and published is None) or (published is not None and _INCOMPLETE in published.state.findings):
+        message.findings[:] = sorted({*message.findings, _INCOMPLETE})
     facts = ConversionState()
     facts.CopyFrom(message)
     new = snapshot_of(message, attribution, facts_digest(facts, match))
-    arrived = {event_hash(event.event_id) for event in known.causing}
     displaced = None if published is None else published.snapshot
-    change = compare(displaced, new, known.known_causes, arrived, _quiet_cause(known))
+    change = compare(displaced, new, known.known_causes, known.arrived, _quiet_cause(known))
     if change is None and (published is None or state.is_counted):
         return None
     add_credit(message, attribution, source, time)
@@ -190,36 +196,13 @@ def _quiet_cause(known: Known) -> Cause:
     It is an adjustment that arrived and changed no value, such as a foreign one; else the arrival of an event of the
     journey, which brought a click id.
     """
-    arrived = {event.event_id for event in known.causing}
-    adjusting = (part for part in known.parts if not part.is_observation and part.event.event_id in arrived)
-    otherwise = Cause.LATE_TOUCHPOINT if arrived else Cause.RECONCILIATION
+    adjusting = (part for part in known.parts if not part.is_observation and part.event_hash in known.arrived)
+    otherwise = Cause.LATE_TOUCHPOINT if known.arrived else Cause.RECONCILIATION
     return next((ADJUSTED_BY[part.adjustment().kind] for part in adjusting), otherwise)
 
 
 def _has_same_credit(one: ConversionState, other: ConversionState) -> bool:
     return one.touches == other.touches and one.models == other.models
-
-
-def _clicks(
-    workspace_id: str, entries: Sequence[JourneyTouch], click_of: Callable[[str, int], Click | None]
-) -> list[JourneyClick]:
-    """Returns the click ids of a journey, each at its first sight."""
-    first: dict[int, int] = {}
-    for entry in entries:
-        if entry.click and not entry.flags & (QUARANTINED | NO_CONSENT):
-            first[entry.click] = min(entry.event_time_micros, first.get(entry.click, entry.event_time_micros))
-    found = ((time, click_of(workspace_id, number)) for number, time in first.items())
-    return [JourneyClick(time, *click) for time, click in found if click is not None]
-
-
-def _forgotten(published: PublishedConversion, journey: Journey | None) -> list[JourneyTouch]:
-    """Returns the published touches that Redis has forgotten: nothing else takes an event out of a journey.
-
-    They lack what folding looks at, so they are never folded again: each stays a touch of its own. Not exact: an event
-    that is delivered again alone, after the first event of its touch was forgotten, counts as a touch beside it.
-    """
-    held = () if journey is None else {entry[:2] for entry in journey.entries}
-    return [touch for touch in published.touches if touch[:2] not in held]
 
 
 def _keep(
@@ -236,7 +219,11 @@ def _keep(
 
 
 def _creditable(
-    entries: Sequence[JourneyTouch], state: domain.ConversionState, settings: AttributionSettings
+    entries: Sequence[JourneyTouch],
+    state: domain.ConversionState,
+    settings: AttributionSettings,
+    *,
+    has_earlier_touch: bool,
 ) -> CreditableConversion:
     anchor = state.anchor
     if anchor is None:
@@ -248,6 +235,7 @@ def _creditable(
         amount_micros=state.amount_micros or 0,
         session=state.session,
         is_anonymous=not state.identifiers,
+        has_earlier_touch=has_earlier_touch,
         path_start=path_start(entries, anchor.order_key, resetting) if resetting else None,
     )
 
@@ -259,7 +247,7 @@ def _sign(revised: ConversionRevised, known: Known) -> None:
     revised.previous_revision = record.revision
     revised.publish_time.CopyFrom(timestamp(revised.revision))
     revised.posting_date.CopyFrom(_posting_date(known.workspace, revised.revision))
-    events = sorted(known.causing, key=lambda event: (event.accept_time_micros, event.event_id))
+    events = sorted(known.causing)
     revised.causing_event_ids.extend([event.event_id for event in events[:MAX_CAUSING_EVENTS]])
     revised.traceparent = next((event.traceparent for event in events if event.traceparent), "")
     accept_time = events[0].accept_time_micros if events else known.parts[0].accept_time_micros
@@ -275,39 +263,6 @@ def _posting_date(workspace: Workspace, publish_micros: int) -> CalendarDate:
     return CalendarDate(year=day.year, month=day.month, day=day.day)
 
 
-def _entries(
-    journey: Journey | None,
-    settings: AttributionSettings,
-    source_of: Callable[[int], TouchSource | None],
-    *,
-    sees_internal: bool,
-) -> list[JourneyTouch]:
-    """Returns the journey as a conversion sees it; internal and test traffic only where it is such traffic itself."""
-    if journey is None:
-        return []
-    entries = list(journey.entries)
-    if journey.internal and not sees_internal:
-        entries = [entry for entry in entries if entry.event_hash not in journey.internal]
-    return _as_direct(entries, settings, source_of)
-
-
-def _as_direct(
-    entries: list[JourneyTouch], settings: AttributionSettings, source_of: Callable[[int], TouchSource | None]
-) -> list[JourneyTouch]:
-    """Marks the touches of channels that last_non_direct passes over; what has lost its source earns nothing anyway."""
-    if settings.direct_channels == {"Direct"}:
-        return entries
-    touches = {entry.descriptor for entry in entries if entry.kind != TouchKind.CONVERSION}
-    sources = {descriptor: source_of(descriptor) for descriptor in touches}
-    direct = {at for at, found in sources.items() if found is not None and found.channel in settings.direct_channels}
-    return [
-        entry._replace(flags=entry.flags | DIRECT)
-        if entry.descriptor in direct and entry.kind != TouchKind.CONVERSION
-        else entry
-        for entry in entries
-    ]
-
-
 def _is_incomplete(
     journey: Journey | None, settings: AttributionSettings, conversion_time_micros: int, journey_life_seconds: int
 ) -> bool:
@@ -319,4 +274,5 @@ def _is_incomplete(
 
 def complete_since_micros(journey: Journey, journey_life_seconds: int) -> int:
     """Returns from when on a journey is whole: an older one would still be there, had anything come since then."""
-    return journey.create_time_micros - journey_life_seconds * 1_000_000 + _AHEAD_MICROS
+    begun = journey.create_time_micros - journey_life_seconds * 1_000_000 + _AHEAD_MICROS
+    return max(begun, journey.trimmed_until_micros)

@@ -13,7 +13,7 @@ After a loss that was confirmed, what is there may be an older copy: it is asked
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -22,6 +22,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_attribution.affected import Affected
 from tributary_attribution.credit_settings import conversion_life_seconds
+from tributary_domain import ids
 from tributary_domain.event_order import event_hash
 from tributary_storage.codec.conversion_parts import pack_part
 from tributary_storage.redis.conversions import Conversions, LostConversion
@@ -108,12 +109,14 @@ class Restoration:
             return
         parts: dict[str, dict[bytes, bytes]] = {conversion_id: {} for conversion_id in newest}
         observed: set[str] = set()
-        for accept_micros, content in await self._history.events_of(workspace.id, list(newest)):
+        orders = _own_ids(workspace.id, newest) | {conversion_id: conversion_id for conversion_id in newest}
+        for accept_micros, content in await self._history.events_of(workspace.id, list(orders)):
             admitted = AdmittedEvent.FromString(content)
+            conversion_id = orders[admitted.conversion_id]
             field = event_field(event_hash(admitted.event.event_id))
-            parts[admitted.conversion_id][field] = pack_part(admitted, accept_micros)
+            parts[conversion_id][field] = pack_part(admitted, accept_micros)
             if admitted.event.HasField("conversion"):
-                observed.add(admitted.conversion_id)
+                observed.add(conversion_id)
         by_key = {one.key: one for one in lost if one.conversion_id in newest}
         restored = {
             key: LostConversion(
@@ -130,6 +133,15 @@ class Restoration:
             conversions=len(restored),
             without_observation=len(newest.keys() - observed),
         )
+
+
+def _own_ids(workspace: str, newest: Mapping[str, ConversionRevised]) -> dict[str, str]:
+    """Returns under which ids adjustments may name orders by the events that observed them -> the order."""
+    return {
+        ids.conversion_id(ids.event_digest(workspace, event_id)): conversion_id
+        for conversion_id, revised in newest.items()
+        for event_id in revised.state.observation_event_ids
+    }
 
 
 def _state(revised: ConversionRevised) -> bytes:

@@ -10,6 +10,7 @@ from itertools import zip_longest
 import pytest
 
 from tests.support.shop import EURO, Shop, a_visit, an_adjustment, an_order, causes, credit, named, reasons
+from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.event.v1 import adjustment_pb2
 from tributary.event.v1.event_pb2 import Event
 
@@ -32,15 +33,15 @@ class Case:
     steps: Sequence[Step]
     euros: int
     cause: str
-    findings: Sequence[str] = ()
+    findings: Sequence[FindingKind.ValueType] = ()
 
 
 CASES = {
     "refund": Case([(REFUND, 30)], 70, "REFUND"),
     "two-refunds": Case([(REFUND, 30), (REFUND, 20)], 50, "REFUND"),
     "to-zero": Case([(REFUND, 100)], 0, "REFUND"),
-    "below-zero": Case([(REFUND, 130)], 0, "REFUND", ["over_refunded"]),
-    "below-zero-together": Case([(REFUND, 60), (REFUND, 60)], 0, "REFUND", ["over_refunded"]),
+    "below-zero": Case([(REFUND, 130)], 0, "REFUND", [FindingKind.FINDING_KIND_OVER_REFUNDED]),
+    "below-zero-together": Case([(REFUND, 60), (REFUND, 60)], 0, "REFUND", [FindingKind.FINDING_KIND_OVER_REFUNDED]),
     "chargeback": Case([(CHARGEBACK, 100)], 0, "CHARGEBACK"),
     "restatement": Case([(RESTATEMENT, 80)], 80, "RESTATEMENT"),
     "restatement-upwards": Case([(RESTATEMENT, 250)], 250, "RESTATEMENT"),
@@ -211,7 +212,7 @@ def test_a_refund_in_another_currency_changes_no_value_and_is_a_finding(shop: Sh
 
     def found_out() -> None:
         state = shop.order("o").newest.state
-        assert list(state.findings) == ["currency_mismatch"]
+        assert list(state.findings) == [FindingKind.FINDING_KIND_CURRENCY_MISMATCH]
         assert (state.value.currency_code, state.value.amount_micros) == ("EUR", 100 * EURO)
 
     shop.wait(found_out)

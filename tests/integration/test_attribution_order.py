@@ -205,7 +205,7 @@ def _stop_at(patching: pytest.MonkeyPatch, attribution: Attribution, step: tuple
     places: dict[str, Any] = {
         "descriptors": attribution.descriptors,
         "conversions": attribution.conversions,
-        "writer": attribution.attributor._writer,
+        "writer": attribution.attributor._publisher._writer,
         "journeys": attribution.people._journeys,
     }
     place = places[name]

@@ -25,7 +25,7 @@ from tributary_storage.redis.journeys import AppliedJourney, JourneyChange, Jour
 from tributary_storage.redis.people import Lives, People, Sighted, person_key
 
 SHARDS = 4
-LIVES = Lives(journey_seconds=3600, alias_seconds=7200)
+LIVES = Lives(journey_seconds=3600, alias_seconds=7200, journey_events=10_000)
 AN_ORDER = (event_field(1), pack_conversion(JourneyTouch(1_500, 1), f"c1:{1:032x}"))
 
 

@@ -1,5 +1,7 @@
 """Journeys, conversions and settings for property tests: small numbers, so that edges and ties are hit often."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
@@ -11,7 +13,7 @@ CONVERSION_TIME = 400 * DAY
 
 _NEAR_EDGES = [
     CONVERSION_TIME - days * DAY + seconds * SECOND + micros
-    for days in (0, 1, 2, 7, 8, 29, 30, 31)
+    for days in (0, 1, 2, 7, 8, 29, 30, 31, 40)
     for seconds in (-1801, -1800, -1799, -60, -1, 0, 1, 2, 3, 60, 1799, 1800, 1801)
     for micros in (-1, 0, 1)
 ]
@@ -21,7 +23,7 @@ hashes = st.integers(100, 2**64 - 1)
 
 times = st.one_of(
     st.sampled_from(_NEAR_EDGES),
-    st.integers(CONVERSION_TIME - 33 * DAY, CONVERSION_TIME + 3 * SECOND),
+    st.integers(CONVERSION_TIME - 45 * DAY, CONVERSION_TIME + 3 * SECOND),
     st.integers(CONVERSION_TIME - 3 * 3600 * SECOND, CONVERSION_TIME + 3 * SECOND),
 )
 
@@ -37,15 +39,18 @@ def entries(draw: st.DrawFn) -> JourneyTouch:
     flags = DIRECT if descriptor == 0 else 0
     flags |= draw(st.sampled_from([*[0] * 12, QUARANTINED, NO_TOUCH, NO_CONSENT, QUARANTINED | NO_CONSENT]))
     kind = draw(st.sampled_from([*[TouchKind.VISIT] * 4, TouchKind.CLICK, *TouchKind]))
+    time, click = draw(times), draw(st.sampled_from([0, 0, 0, 1, 2]))
+    click_age = draw(st.sampled_from([None, None, 0, SECOND, DAY, DAY + 1, 40 * DAY])) if click else None
     return JourneyTouch(
-        draw(times),
+        time,
         draw(hashes),
         int(kind),
         descriptor,
         flags,
-        draw(st.sampled_from([0, 0, 0, 1, 2])),
+        click,
         draw(st.sampled_from([0, 0, 0, 3, 4])),
         draw(st.sampled_from([0, 0, 0, 5, 6])),
+        0 if click_age is None else time - click_age,
     )
 
 
@@ -106,4 +111,11 @@ def settings_of() -> st.SearchStrategy[AttributionSettings]:
         collapse_repeats=st.booleans(),
         touch_cap=st.sampled_from([500, 500, 4]),
         touch_cap_first=st.sampled_from([1, 2]),
-    )
+    ).flatmap(_with_event_cap)
+
+
+def _with_event_cap(settings: AttributionSettings) -> st.SearchStrategy[AttributionSettings]:
+    """Now and then a cap on events that is small enough to be met."""
+    if settings.touch_cap > 4:
+        return st.just(settings)
+    return st.sampled_from([2000, 6, 4]).map(lambda cap: replace(settings, event_cap=cap, version=""))

@@ -15,7 +15,10 @@ from tributary.dedup.v1.admitted_events_pb2 import Admission, AdmittedEvent, Adm
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary_attribution.attributor import Attributor
+from tributary_attribution.deferral import SHARE, Deferral
 from tributary_attribution.journeys import JourneyReader
+from tributary_attribution.observing import Observing
+from tributary_attribution.publishing import Publisher
 from tributary_attribution.restoration import Restoration
 from tributary_domain import ids
 from tributary_runtime.clock import SystemClock
@@ -33,6 +36,7 @@ from tributary_storage.redis.claims import SCHEMA
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversions import Conversions, conversion_key
+from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.log_entry import LogEntry
 from tributary_storage.redis.people import People
@@ -105,13 +109,19 @@ class Events:
         event.event.adjustment.ClearField("amount")
         return letter, event
 
-    def refund(self, micros: int, *, at: int = NOON + DAY, order_id: str = "o-1", event_id: str = "") -> Admitted:
+    def refund(
+        self, micros: int, *, at: int = NOON + DAY, order_id: str = "o-1", event_id: str = "", of_event: str = ""
+    ) -> Admitted:
         event = self._event(event_id, at, ())
         adjustment = event.event.adjustment
         adjustment.conversion_name, adjustment.order_id = "purchase", order_id
+        if of_event:
+            adjustment.event_id = of_event
         adjustment.reason = AdjustmentReason.ADJUSTMENT_REASON_REFUND
         adjustment.amount.currency_code, adjustment.amount.amount_micros = "EUR", micros
         event.conversion_id = self.conversion_id(order_id)
+        if of_event:
+            event.conversion_id = ids.conversion_id(ids.event_digest(self.workspace, of_event))
         return "A", event
 
     def identify(self, *tokens: str, at: int = NOON + DAY, event_id: str = "") -> Admitted:
@@ -153,6 +163,7 @@ class Attribution:
 
     workspace: Workspace
     attributor: Attributor
+    deferral: Deferral
     journeys: JourneyReader
     state: redis.asyncio.Redis
     clickhouse: ClickHouse
@@ -163,6 +174,10 @@ class Attribution:
     async def handle(self, *events: Admitted, backfill: bool = False) -> None:
         """Handles events as one batch."""
         await self.attributor.handle([entry(self.workspace.id, events, backfill=backfill)])
+
+    async def work_off(self) -> int:
+        """Credits what was deferred; returns how many conversions were."""
+        return await self.deferral.work_off()
 
     async def record(self, *events: Admitted) -> None:
         """Records events in ClickHouse, as dedup does."""
@@ -233,6 +248,7 @@ async def running_attribution(
     loss_micros: int = 0,
     history_as: type[ConversionHistory] = ConversionHistory,
     lookup: WorkspaceLookup | None = None,
+    share: int = SHARE,
     **settings: Any,
 ) -> AsyncIterator[Attribution]:
     """Puts an attribution together as its `__main__` does.
@@ -246,6 +262,7 @@ async def running_attribution(
         loss_micros: When a loss of it was confirmed.
         history_as: What knows of conversions beside it.
         lookup: Knows others instead.
+        share: How much of one person's journey a batch looks at.
         settings: Whatever else `workspaces.yaml` would say of it.
     """
     workspace = Workspace.model_validate({"id": workspace_id, "pepper": {"value": "pepper"}, **settings})
@@ -272,9 +289,15 @@ async def running_attribution(
 
         directory = Directory()
         click_ids = ClickIds(state, SHARDS)
-        restoration = Restoration(history_as(clickhouse), conversions, epoch_micros, lambda: loss_micros)
+        history = history_as(clickhouse)
+        observing = Observing(conversions, history)
+        restoration = Restoration(history, conversions, epoch_micros, lambda: loss_micros)
         writer = ConversionWriter(clickhouse)
         known = lookup or WorkspaceLookup(directory, clock, 0)
-        attributor = Attributor(people, conversions, descriptors, click_ids, writer, restoration, known, clock)
+        publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, clock)
+        deferral = Deferral(DeferredConversions(state, SHARDS), conversions, publisher, known, clock, share)
+        attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, known, clock)
         journeys = JourneyReader(people, conversions, descriptors, directory)
-        yield Attribution(workspace, attributor, journeys, state, clickhouse, people, conversions, descriptors)
+        yield Attribution(
+            workspace, attributor, deferral, journeys, state, clickhouse, people, conversions, descriptors
+        )

@@ -68,8 +68,12 @@ def sessions_of(events: Sequence[JourneyTouch], timeout: int) -> list[int]:
     return numbers
 
 
-def touches_of(events: Sequence[JourneyTouch], settings: AttributionSettings) -> list[Touch]:
-    """What the events of a journey, in event order, fold into."""
+def touches_of(
+    events: Sequence[JourneyTouch], settings: AttributionSettings, before: Sequence[JourneyTouch] = ()
+) -> list[Touch]:
+    """What the events of a journey, in event order, fold into; ids that were seen before them are old."""
+    old_clicks = {event.click for event in before if event.kind in ON_SITE}
+    old_interactions = {event.interaction for event in before if event.kind in ON_SITE}
     sessions = sessions_of(events, settings.session_timeout_seconds * 1_000_000)
     touches: list[Touch] = []
     seen: Seen = []
@@ -100,6 +104,12 @@ def touches_of(events: Sequence[JourneyTouch], settings: AttributionSettings) ->
                         touch.is_direct, touch.source = False, event.descriptor
                 else:
                     fresh.is_direct, fresh.source = True, 0
+            elif (
+                (event.click and event.click in old_clicks)
+                or (event.interaction and event.interaction in old_interactions)
+                or (event.click and event.click_time_micros and event.event_time_micros - event.click_time_micros > DAY)
+            ):
+                fresh.is_direct, fresh.source = True, 0
             if mine is None:
                 here = [touch for touch in touches if session in touch.sessions]  # the oldest first
                 if fresh.is_direct and here:
@@ -137,10 +147,16 @@ def windows(
     lookback.update({model.value: days * DAY for model, days in settings.model_lookback_days})
     journey = sorted(set(entries), key=lambda e: (e.event_time_micros, e.event_hash, e.kind, e.descriptor))
     journey = [e for e in journey if not e.flags & (QUARANTINED | NO_CONSENT)]
-    journey = [e for e in journey if e.event_time_micros >= now - max(lookback.values()) - DAY]
     if settings.impression_policy is ImpressionPolicy.IGNORE:
         journey = [e for e in journey if e.kind not in ONLY_SEEN]
-    soon = [e for e in journey if e.event_time_micros <= now + settings.late_touch_seconds * 1_000_000]
+    begin = now - max(lookback.values()) - DAY
+    journey = [e for e in journey if e.event_time_micros >= begin or e.click or e.interaction]
+    journey = [e for e in journey if e.event_time_micros <= now + settings.late_touch_seconds * 1_000_000]
+    others = [e for e in journey if e.kind not in ONLY_SEEN]
+    if len(others) > settings.event_cap:
+        journey = journey[journey.index(others[-settings.event_cap]) :]
+    before = [e for e in journey if e.event_time_micros < begin]
+    soon = [e for e in journey if e.event_time_micros >= begin]
     itself = JourneyTouch(now, conversion.event_hash, TouchKind.CONVERSION, session=conversion.session)
     with_itself = sorted([*soon, itself])
     sessions = sessions_of(with_itself, settings.session_timeout_seconds * 1_000_000)
@@ -150,7 +166,7 @@ def windows(
         for e, session in zip(with_itself, sessions, strict=True)
         if e is not itself and (e.event_time_micros <= now or session == own_session)
     ]
-    touches = touches_of(in_time, settings)
+    touches = touches_of(in_time, settings, before)
     if conversion.path_start:
         touches = [touch for touch in touches if touch.event > conversion.path_start]
     shared = {}

@@ -18,6 +18,7 @@ from tributary.attribution.v1.conversion_pb2 import (
 )
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import CreditedTouch, UnattributedReason
+from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.event.v1.conversion_pb2 import CustomerType, RecurrenceKind, ValueSource
 from tributary.event.v1.event_pb2 import Origin, Traffic
 from tributary.event.v1.touchpoint_pb2 import TouchpointKind
@@ -116,7 +117,7 @@ def _facts(state: ConversionState) -> Row:
         *(list(state.observation_event_ids), _ORIGINS[state.origin], _CUSTOMERS[state.customer_type]),
         *(recurrence.subscription_id, _RECURRENCES[recurrence.kind], lead.lead_id, lead.stage),
         *(list(state.coupon_codes), state.experiment.id, state.experiment.arm),
-        *(list(state.findings), state.settings_version),
+        *([_finding(kind) for kind in state.findings], state.settings_version),
     )
 
 
@@ -210,3 +211,7 @@ def _posting_date(revised: ConversionRevised) -> date:
         day = revised.posting_date
         return date(day.year, day.month, day.day)
     return _EPOCH + timedelta(seconds=revised.publish_time.seconds)
+
+
+def _finding(kind: FindingKind.ValueType) -> str:
+    return FindingKind.Name(kind).removeprefix("FINDING_KIND_").lower()

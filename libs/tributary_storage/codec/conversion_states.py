@@ -18,6 +18,7 @@ from tributary.attribution.v1.credit_pb2 import (
     UnattributedCredit,
     UnattributedReason,
 )
+from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.common.v1.money_pb2 import Money
 from tributary.event.v1.context_pb2 import Observer
 from tributary.event.v1.conversion_pb2 import CustomerType, ValueSource
@@ -109,7 +110,7 @@ def facts_message(
         ),
         coupon_codes=dict.fromkeys(code for event in seen for code in event.conversion.coupon_codes),
         settings_version=settings_version,
-        findings=[finding.value for finding in state.findings],
+        findings=sorted(FindingKind.Value(f"FINDING_KIND_{finding.name}") for finding in state.findings),
     )
     if state.amount_micros is not None:
         message.value.CopyFrom(Money(currency_code=state.currency_code, amount_micros=state.amount_micros))

@@ -28,6 +28,8 @@ _RESTORE: Final = Script("restore_conversions")
 _PARTS_AT_ONCE: Final = 1000
 _PART_FIELD_BYTES: Final = 8
 _PENDING: Final = b"u"
+FORWARD: Final = b"f"
+"""The field, beside parts, that says which order the event observed that has this conversion id by itself."""
 
 
 def conversion_key(workspace: str, conversion_id: str) -> str:
@@ -55,6 +57,13 @@ class ConversionRecord:
     """When it was read."""
     asked_after_micros: int = 0
     """The last loss after which ClickHouse was asked what it knows; 0: none."""
+    causes: bytes = b""
+    """Where it waits to be credited again: why (`deferred`)."""
+    askings: int = 0
+    """Likewise: how often that was asked for."""
+    forward: str = ""
+    """The id of the order that the event of this conversion id observed; empty: of none. `parts` are adjustments then,
+    and belong to that order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +214,17 @@ def _some_at_once(parts: Mapping[bytes, bytes]) -> Iterator[Sequence[tuple[bytes
 def _record(key: str, flat: Sequence[Any], redis_time_micros: int) -> ConversionRecord:
     parts: dict[bytes, bytes] = {}
     pending: dict[int, bytes] = {}
-    numbers = {b"r": 0, b"j": 0, b"l": 0}
-    published = b""
+    numbers = {b"r": 0, b"j": 0, b"l": 0, b"e": 0}
+    published = causes = forward = b""
     for name, value in zip(flat[::2], flat[1::2], strict=True):
         if len(name) == _PART_FIELD_BYTES:
             parts[name] = value
         elif name == b"s":
             published = value
+        elif name == b"d":
+            causes = value
+        elif name == FORWARD:
+            forward = value
         elif name in numbers:
             numbers[name] = int(value)
         elif name.startswith(_PENDING):
@@ -225,4 +238,7 @@ def _record(key: str, flat: Sequence[Any], redis_time_micros: int) -> Conversion
         pending=dict(sorted(pending.items())),
         redis_time_micros=redis_time_micros,
         asked_after_micros=numbers[b"l"],
+        causes=causes,
+        askings=numbers[b"e"],
+        forward=forward.decode(),
     )

@@ -2,10 +2,12 @@
 
 | field           | value                                                                                       |
 |-----------------|---------------------------------------------------------------------------------------------|
-| 8 bytes         | an event, by its hash: kind, flags, time, descriptor, click, session, interaction, without   |
-|                 | trailing zeros after the time; of a conversion: kind, flags, time, name, session, digest     |
+| 8 bytes         | an event, by its hash: kind, flags, time, descriptor, click, session, interaction, click    |
+|                 | time, without trailing zeros after the time; of a conversion: kind, flags, time, name,      |
+|                 | session, digest                                                                             |
 | identity token  | a sighting: time, hash and position of the earliest event that carried it                   |
-| `m`             | version, create time, newest conversion time, earliest sighting                             |
+| `m`             | version, create time, newest conversion time, earliest sighting, number of events, second   |
+|                 | up to which events were trimmed, second from which on old ones are, 1: a touch was trimmed  |
 | `a`             | alias: the person key this journey has moved to                                             |
 
 Numbers are big-endian, so that bytes compare as events are ordered. What a number means never changes.
@@ -16,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
 
 from tributary_domain.ids import CONVERSION_PREFIX, person_id
 from tributary_domain.journey import NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
@@ -32,10 +34,10 @@ META: Final = b"m"
 _HASH_BYTES: Final = 8
 _HEAD_BYTES: Final = 10
 """Kind, flags and time, which the script reads."""
-_TOUCH: Final = Struct(">BBQQQQQ")
+_TOUCH: Final = Struct(">BBQQQQQQ")
 _CONVERSION: Final = Struct(">BBQQQ16s")
 _HASH: Final = Struct(">Q")
-_META: Final = Struct(">QQQQQB")
+_META: Final = Struct(">QQQQQBIIIB")
 _SIGHTING: Final = Struct(">QQB")
 _STORED_FLAGS: Final = INTERNAL | CONSENTED
 _KIND: Final = int(TouchKind.CONVERSION)
@@ -62,6 +64,10 @@ class Journey:
     """Grows with every change, also over merges."""
     create_time_micros: int
     """When Redis first knew of this person; of those merged into one, the latest."""
+    trimmed_until_micros: int
+    """Events before this were trimmed, because there are too many; 0: none was."""
+    has_lost_touches: bool
+    """Whether a touch was trimmed, be it for its age."""
     entries: tuple[JourneyTouch, ...]
     """Touches and conversions, in no order; flags as the core knows them."""
     conversions: Mapping[str, tuple[int, ...]]
@@ -83,8 +89,8 @@ def pack_touch(touch: JourneyTouch, stored_flags: int = 0) -> bytes:
         touch: As the core knows it.
         stored_flags: INTERNAL, CONSENTED.
     """
-    time, _, kind, descriptor, flags, click, interaction, session = touch
-    value = _TOUCH.pack(kind, flags | stored_flags, time, descriptor, click, session, interaction)
+    time, _, kind, descriptor, flags, click, interaction, session, click_time = touch
+    value = _TOUCH.pack(kind, flags | stored_flags, time, descriptor, click, session, interaction, click_time)
     return value[:_HEAD_BYTES] + value[_HEAD_BYTES:].rstrip(b"\0")
 
 
@@ -112,13 +118,33 @@ def pack_sighting(event_time_micros: int, event_hash: int, position: int) -> byt
     return _SIGHTING.pack(event_time_micros, event_hash, min(position, 255))
 
 
-def meta_of(fields: Mapping[bytes, bytes]) -> tuple[int, int]:
-    """Returns version and create time of a journey; zeros where it has none."""
+class Meta(NamedTuple):
+    """What is kept of a journey as a whole; all zero where there is none."""
+
+    version: int = 0
+    create_time_micros: int = 0
+    newest_conversion_micros: int = 0
+    sighting_micros: int = 0
+    sighting_hash: int = 0
+    sighting_position: int = 0
+    events: int = 0
+    """How many it holds."""
+    trimmed_seconds: int = 0
+    """Up to this second events were trimmed, because there are too many."""
+    look_seconds: int = 0
+    """From this second on events are looked for that are too old."""
+    has_lost_touches: int = 0
+    """1: a touch was trimmed."""
+
+    def pack(self) -> bytes:
+        """Returns the value of `META`."""
+        return _META.pack(*self)
+
+
+def meta_of(fields: Mapping[bytes, bytes]) -> Meta:
+    """Returns what is kept of a journey as a whole."""
     meta = fields.get(META)
-    if meta is None:
-        return 0, 0
-    version, create_time, *_ = _META.unpack(meta)
-    return version, create_time
+    return Meta() if meta is None else Meta(*_META.unpack(meta))
 
 
 def unpack_journey(workspace: str, person_key: str, fields: Mapping[bytes, bytes]) -> Journey:
@@ -149,11 +175,10 @@ def unpack_journey(workspace: str, person_key: str, fields: Mapping[bytes, bytes
                 if not flags & QUARANTINED:
                     conversions.setdefault(conversion_id, []).append(time)
             else:
-                kind, flags, time, descriptor, click, session, interaction = _TOUCH.unpack(value.ljust(size, b"\0"))
+                kind, flags, time, source, click, session, interaction, made = _TOUCH.unpack(value.ljust(size, b"\0"))
+                flags_of = flags & ~_STORED_FLAGS
                 entries.append(
-                    JourneyTouch(
-                        time, event_hash, kind, descriptor, flags & ~_STORED_FLAGS, click, interaction, session
-                    )
+                    JourneyTouch(time, event_hash, kind, source, flags_of, click, interaction, session, made)
                 )
             if flags & INTERNAL:
                 internal.add(event_hash)
@@ -161,13 +186,15 @@ def unpack_journey(workspace: str, person_key: str, fields: Mapping[bytes, bytes
                 consented.add(event_hash)
         elif len(field) > 1:
             tokens[field.decode()] = Sighting(*_SIGHTING.unpack(value))
-    version, create_time = meta_of(fields)
+    meta = meta_of(fields)
     first = min(tokens, key=lambda token: (_key(tokens[token]), token), default="")
     return Journey(
         person_key=person_key,
         person_id=person_id(workspace, first) if first else person_key,
-        version=version,
-        create_time_micros=create_time,
+        version=meta.version,
+        create_time_micros=meta.create_time_micros,
+        trimmed_until_micros=meta.trimmed_seconds * 1_000_000,
+        has_lost_touches=bool(meta.has_lost_touches),
         entries=tuple(entries),
         conversions={key: tuple(times) for key, times in conversions.items()},
         conversion_ids=conversion_ids,

@@ -27,7 +27,9 @@ _FIELDS_PER_PART: Final = 1000
 """Lua passes at most some 8 000 values to one command."""
 
 _ANSWER_ALL: Final = -1
-"""A floor that moves nothing: answers the whole journey if it has a conversion."""
+"""A floor that moves nothing: answers the whole journey if it has a conversion; any of these may have changed."""
+_ANSWER_BY_TIME: Final = -2
+"""Likewise; but only those near the new events in time may have changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,10 @@ class JourneyChange(NamedTuple):
     """The newest version of journeys that are moved into this one; 0: none; -1: none, but answer the whole journey."""
     create_time_micros: int = 0
     """The newest create time of those journeys."""
+    trimmed_seconds: int = 0
+    """The latest second up to which one of them was trimmed."""
+    has_lost_touches: bool = False
+    """Whether a touch of one of them was trimmed."""
 
 
 class AppliedJourney(NamedTuple):
@@ -123,7 +129,7 @@ class Journeys:
         await self._each(_DRAIN, list(plan), life_seconds, plan.__getitem__)
 
     async def apply(
-        self, changes: Sequence[JourneyChange], life_seconds: int, slack_micros: int
+        self, changes: Sequence[JourneyChange], life_seconds: int, slack_micros: int, events_kept: int = 4_000
     ) -> list[AppliedJourney | MovedJourney]:
         """Adds events to journeys, each event once.
 
@@ -131,6 +137,7 @@ class Journeys:
             changes: One per journey.
             life_seconds: How long the journeys live after this.
             slack_micros: How long after a conversion a touch may still count for it.
+            events_kept: How many events of a journey stay at least where there are too many.
 
         Returns:
             One answer per change, in order.
@@ -145,25 +152,29 @@ class Journeys:
             for part in _parts(change):
                 pieces.append(Piece(shard, keys.journey(shard, change.person_key), part))
                 owners.append(at)
-        calls, positions = in_calls(pieces, (life_seconds, slack_micros))
+        calls, positions = in_calls(pieces, (life_seconds, slack_micros, events_kept))
         answers: list[Any] = [None] * len(changes)
         for own, answer in zip(positions, await run(self._client, _APPLY, calls), strict=True):
             for position, each in zip(own, answer, strict=True):
                 answers[owners[position]] = each  # of several parts the last answers
         return [_applied(answer) for answer in answers]
 
-    async def read(self, person_key: str) -> dict[bytes, bytes]:
-        """Returns the fields of one journey; empty if there is none.
+    async def read_each(self, person_keys: Sequence[str]) -> list[dict[bytes, bytes]]:
+        """Returns the fields of journeys, in order; empty where there is none.
 
         Raises:
             StorageUnavailableError: The state store did not answer.
         """
-        name = keys.journey(shard_of_key(person_key, self._shards), person_key)
+        if not person_keys:
+            return []
+        pipeline = self._client.pipeline(transaction=False)
+        for key in person_keys:
+            pipeline.hgetall(keys.journey(shard_of_key(key, self._shards), key))
         try:
-            fields: dict[bytes, bytes] = await self._client.hgetall(name)  # type: ignore[assignment]  # bytes, not text
+            answers: list[dict[bytes, bytes]] = await pipeline.execute()
         except redis.RedisError as error:
             raise failed(error) from error
-        return fields
+        return answers
 
     async def _each(
         self,
@@ -197,11 +208,14 @@ def _parts(change: JourneyChange) -> Iterator[list[Argument]]:
         some, entries = entries[:_FIELDS_PER_PART], entries[_FIELDS_PER_PART:]
         room = _FIELDS_PER_PART - len(some)
         others, sightings = sightings[:room], sightings[room:]
-        yield [0, 0, len(some), len(others), *chain.from_iterable(some), *chain.from_iterable(others)]
-        floor = change.floor or _ANSWER_ALL
+        # A token that was known before may mean that a merge is unfinished: the last part has to see all of them.
+        floor = change.floor or (_ANSWER_ALL if others else _ANSWER_BY_TIME if floor != _ANSWER_ALL else floor)
+        yield [0, 0, 0, 0, len(some), len(others), *chain.from_iterable(some), *chain.from_iterable(others)]
     yield [
         floor,
         change.create_time_micros,
+        change.trimmed_seconds,
+        int(change.has_lost_touches),
         len(entries),
         len(sightings),
         *chain.from_iterable(entries),

@@ -22,6 +22,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{c3}:conversion:<ws>|<conversion id>` | hash   | lookback + order window    | attribution |
 | state | `trb:{c3}:conversions`                     | stream | replay horizon             | attribution |
 | state | `trb:{c3}:published`                       | string | for ever                   | attribution |
+| state | `trb:{c3}:deferred`                        | zset   | until credited again       | attribution |
 | state | `trb:{c3}:dead:<group>`                    | stream | 30 days                    | its group   |
 | state | `trb:{p3}:descriptor:<ws>|<descriptor>`    | string | a conversion's, and a day  | attribution |
 | jobs  | `trb:{j:<workspace>:<destination>}:due`    | zset   | until done                 | delivery    |
@@ -152,6 +153,11 @@ def conversion_log(shard: int) -> str:
 def published(shard: int) -> str:
     """Returns the highest revision ever published of one shard: what tells an older copy of it."""
     return f"trb:{{c{shard}}}:published"
+
+
+def deferred(shard: int) -> str:
+    """Returns the conversions that wait to be credited again, by when they are handed out."""
+    return f"trb:{{c{shard}}}:deferred"
 
 
 def conversion_dead_letters(shard: int, group: str) -> str:

@@ -46,6 +46,8 @@ class Lives(NamedTuple):
     alias_seconds: int
     """Of identity tokens that are another person's: longer, because an order may name a customer who logged in long
     ago, and it is his journey of yesterday that led to it."""
+    journey_events: int = 4_000
+    """How many events of one person are kept at least where there are more."""
 
 
 @dataclass(slots=True)
@@ -117,7 +119,7 @@ class People:
             await self._freeze(gatherings, lives.alias_seconds)
             pending = gatherings.still(pending)
             changes = [_change(gathering, events) for gathering in pending]
-            answers = await self._journeys.apply(changes, lives.journey_seconds, slack_micros)
+            answers = await self._journeys.apply(changes, lives.journey_seconds, slack_micros, lives.journey_events)
             moved: list[_Gathering] = []
             for gathering, answer in zip(pending, answers, strict=True):
                 if isinstance(answer, MovedJourney):
@@ -139,16 +141,41 @@ class People:
         Raises:
             StorageUnavailableError: The state store did not answer.
         """
-        for key in person_keys:
-            at = key
-            for _ in range(_ROUNDS):
-                fields = await self._journeys.read(at)
-                if ALIAS not in fields:
-                    break
-                at = fields[ALIAS].decode()
-            if META in fields:
-                return unpack_journey(workspace, at, fields)
-        return None
+        [journey] = await self.find_each([(workspace, list(person_keys))])
+        return journey
+
+    async def find_each(self, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[Journey | None]:
+        """Does so for many at once; a journey that several lead to is read once and is one object.
+
+        Args:
+            wanted: Workspace and person keys of each.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        fields: dict[str, Mapping[bytes, bytes]] = {}
+        journeys: dict[str, Journey] = {}
+        found: list[Journey | None] = [None] * len(wanted)
+        left = {index: list(person_keys) for index, (_, person_keys) in enumerate(wanted)}
+        left = {index: person_keys for index, person_keys in left.items() if person_keys}
+        while left:
+            places = {person_keys[0]: None for person_keys in left.values() if person_keys[0] not in fields}
+            fields.update(zip(places, await self._journeys.read_each(list(places)), strict=True))
+            for index, person_keys in list(left.items()):
+                at = person_keys[0]
+                held = fields[at]
+                if ALIAS in held:
+                    person_keys[0] = held[ALIAS].decode()
+                elif META in held:
+                    if at not in journeys:
+                        journeys[at] = unpack_journey(wanted[index][0], at, held)
+                    found[index] = journeys[at]
+                    del left[index]
+                else:
+                    del person_keys[0]
+                    if not person_keys:
+                        del left[index]
+        return found
 
     async def _look_up(self, gatherings: _Gatherings, keys: Collection[str], life_seconds: int) -> None:
         for key, place in (await self._journeys.resolve(keys, life_seconds)).items():
@@ -244,11 +271,10 @@ def _change(gathering: _Gathering, events: Sequence[Sighted]) -> JourneyChange:
     """Returns what goes into the journey that stays: the batch's own events, and the fields of those that moved."""
     entries: dict[bytes, bytes] = {}
     sightings: dict[bytes, bytes] = {}
-    version = create_time = 0
     asks_for_all = False
+    held = [meta_of(fields) for fields in gathering.frozen.values()]
+    version = max((meta.version for meta in held), default=0)
     for fields in gathering.frozen.values():
-        held_version, held_create_time = meta_of(fields)
-        version, create_time = max(version, held_version), max(create_time, held_create_time)
         for name, value in fields.items():
             if len(name) == 8:
                 entries[name] = value
@@ -267,7 +293,9 @@ def _change(gathering: _Gathering, events: Sequence[Sighted]) -> JourneyChange:
         entries=entries,
         sightings=sightings,
         floor=version or (-1 if asks_for_all else 0),
-        create_time_micros=create_time,
+        create_time_micros=max((meta.create_time_micros for meta in held), default=0),
+        trimmed_seconds=max((meta.trimmed_seconds for meta in held), default=0),
+        has_lost_touches=any(meta.has_lost_touches for meta in held),
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from struct import pack
 from typing import Any
 
 import pytest
@@ -13,16 +12,20 @@ from tests.support.attribution import DAY, NOON, Admitted, Events
 from tributary.attribution.v1.conversion_pb2 import ConversionRole, RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
+from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.event.v1.conversion_pb2 import ValueSource
 from tributary.event.v1.event_pb2 import Traffic
 from tributary_attribution.arrivals import ArrivalReader
 from tributary_attribution.crediting import CausingEvent, Known, Revision, revise
+from tributary_attribution.views import Views
+from tributary_domain.event_order import event_hash
 from tributary_domain.ids import person_id
 from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_parts import unpack_parts
 from tributary_storage.codec.touch_sources import SourceCache
 from tributary_storage.redis.conversions import ConversionRecord
-from tributary_storage.redis.journey_layout import META, Journey, unpack_journey
+from tributary_storage.redis.journey_layout import META, Journey, Meta, unpack_journey
 
 EVENTS = Events("shop")
 LIFE_SECONDS = 59 * 86_400
@@ -70,10 +73,11 @@ class World:
             record,
             unpack_parts(self.parts.values()),
             self.journey() if journey else None,
-            [CausingEvent("e", NOW, "")],
+            [CausingEvent(NOW, "e", "")],
+            (event_hash("e"),),
             (),
         )
-        return revise(known, self.source_of, lambda _workspace, _number: None, LIFE_SECONDS)
+        return revise(known, Views(self.source_of, lambda _workspace, _number: None), LIFE_SECONDS)
 
     def published(self) -> ConversionRevised:
         revision = self.revise()
@@ -265,7 +269,7 @@ def test_a_journey_that_redis_has_forgotten_takes_no_credit_away() -> None:
 def forgotten(world: World, *later: Admitted, settings: Workspace | None = None) -> World:
     """Returns what is known after the journey expired: all parts, but a new journey, of what came since."""
     after = World(*later, settings=settings)
-    after.fields[META] = pack(">QQQQQB", 1, NOON + 70 * DAY, NOON, 0, 0, 0)
+    after.fields[META] = Meta(version=1, create_time_micros=NOON + 70 * DAY, newest_conversion_micros=NOON).pack()
     after.parts = {**world.parts, **after.parts}
     return after
 
@@ -389,3 +393,98 @@ def test_what_is_shown_of_a_retracted_conversion_does_not_hang_on_the_order_of_a
     assert list(then.message.causes) == [RevisionCause.REVISION_CAUSE_LATE_TOUCHPOINT]
     assert not then.message.deltas
     assert World(late, order, retraction).revise(then) is None
+
+
+def trimmed(world: World, *, left: Sequence[Admitted], until: int, settings: Workspace | None = None) -> World:
+    """Returns what is known after the older events of a journey were trimmed: all parts, and what is left."""
+    after = World(*left, settings=settings)
+    after.fields[META] = Meta(1, NOON - 90 * DAY, NOON, trimmed_seconds=until // 1_000_000, has_lost_touches=1).pack()
+    after.parts = {**world.parts, **after.parts}
+    return after
+
+
+def test_what_was_trimmed_takes_no_credit_away_and_nothing_left_earns_it_anew() -> None:
+    capped = workspace(attribution=[{"touch_cap": 2, "touch_cap_first": 1}])
+    touches = [EVENTS.touch("visitor:a", at=NOON - day * DAY, channel=f"Day {day}") for day in (5, 4, 3, 2)]
+    order = EVENTS.order("visitor:a")
+    world = World(*touches, order, settings=capped)
+    first = world.revise()
+    assert first is not None
+    assert [touch.source.channel for touch in first.message.state.touches] == ["Day 5", "Day 2"]
+    left = [*touches[1:], order, EVENTS.refund(20_000_000)]
+    later = revised_by(trimmed(world, left=left, until=NOON - 5 * DAY + 1_000_000, settings=capped), first)
+    assert causes_of(later) == ["refund"]
+    assert credits_of(later) == credits_of(first.message)
+    assert {sum(share) for share in zip(*(values for _, values in values_of(later)), strict=True)} == {70_000_000}
+
+
+def test_what_is_credited_first_from_less_than_its_window_says_so_for_ever() -> None:
+    events = [EVENTS.touch("visitor:a", at=NOON - 2 * DAY, channel="Email"), EVENTS.order("visitor:a")]
+    after = trimmed(World(*events), left=events, until=NOON - 4 * DAY)
+    first = after.revise()
+    assert first is not None
+    assert list(first.message.state.findings) == [FindingKind.FINDING_KIND_INCOMPLETE_JOURNEY]
+    refund = World(events[1], EVENTS.refund(1_000_000))
+    assert list(revised_by(refund, first, journey=False).state.findings) == list(first.message.state.findings)
+    assert not list(World(*events).published().state.findings)
+
+
+def test_a_late_touch_of_a_trimmed_window_earns_nothing_anew() -> None:
+    events = [EVENTS.touch("visitor:a", at=NOON - 2 * DAY, channel="Email"), EVENTS.order("visitor:a")]
+    world = World(EVENTS.touch("visitor:a", at=NOON - 5 * DAY, channel="Display"), *events)
+    late = EVENTS.touch("visitor:a", at=NOON - DAY, channel="Affiliates")
+    assert trimmed(world, left=[*events, late], until=NOON - 4 * DAY).revise(world.revise()) is None
+
+
+def test_a_window_after_the_trim_is_credited_as_ever() -> None:
+    events = [EVENTS.touch("visitor:a", at=NOON - 2 * DAY, channel="Email"), EVENTS.order("visitor:a")]
+    world = World(EVENTS.touch("visitor:a", at=NOON - 50 * DAY, channel="Display"), *events)
+    late = EVENTS.touch("visitor:a", at=NOON - DAY, channel="Affiliates")
+    later = revised_by(trimmed(world, left=[*events, late], until=NOON - 40 * DAY), world.revise())
+    assert [touch.source.channel for touch in later.state.touches] == ["Email", "Affiliates"]
+
+
+def test_touches_that_were_trimmed_are_known_to_have_been() -> None:
+    world = World(EVENTS.touch("visitor:a", at=NOON - 50 * DAY), EVENTS.order("visitor:a"))
+    after = trimmed(world, left=[EVENTS.order("visitor:a")], until=NOON - 40 * DAY)
+    for each in (world, after):
+        reason = each.published().state.models[0].unattributed.reason
+        assert UnattributedReason.Name(reason) == "UNATTRIBUTED_REASON_OUTSIDE_WINDOW"
+
+
+def clicked(*, at: int, click_time: int | None = None, **own: Any) -> Admitted:
+    """A visit with a click id."""
+    letter, event = EVENTS.touch("visitor:a", at=at, clicks={"gclid": "one"}, **own)
+    if click_time is not None:
+        event.channel_evidence.click_ids[0].click_time.CopyFrom(timestamp(click_time))
+    return letter, event
+
+
+def channels_of(*events: Admitted) -> list[tuple[str, str]]:
+    """Channel and rule of each touch that earned something from an order at noon."""
+    touches = World(*events, EVENTS.order("visitor:a")).published().state.touches
+    return [(touch.source.channel, touch.source.rule) for touch in touches]
+
+
+@pytest.mark.parametrize("days", [5, 29, 30, 31, 40, 58])
+def test_an_old_click_id_seen_again_is_a_direct_return_however_old_it_is(days: int) -> None:
+    found = channels_of(clicked(at=NOON - days * DAY, channel="Paid Search"), clicked(at=NOON - 4 * DAY))
+    paid = [("Paid Search", "utm")] if days <= 30 else []
+    assert found == [*paid, ("Direct", "direct")]
+
+
+@pytest.mark.parametrize(
+    ("age", "channel"),
+    [
+        pytest.param(None, "Paid Search", id="not stated"),
+        pytest.param(0, "Paid Search", id="now"),
+        pytest.param(2 * 3_600_000_000, "Paid Search", id="an app that took two hours to install"),
+        pytest.param(DAY, "Paid Search", id="a day"),
+        pytest.param(DAY + 1, "Direct", id="more than a day"),
+        pytest.param(40 * DAY, "Direct", id="forty days"),
+    ],
+)
+def test_a_click_that_is_said_to_be_old_is_an_old_one(age: int | None, channel: str) -> None:
+    at = NOON - 5 * DAY
+    visit = clicked(at=at, click_time=None if age is None else at - age)
+    assert [name for name, _ in channels_of(visit)] == [channel]

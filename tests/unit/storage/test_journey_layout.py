@@ -31,6 +31,7 @@ times = st.integers(min_value=0, max_value=2**53 - 1)
         click=numbers,
         interaction=numbers,
         session=numbers,
+        click_time_micros=times,
     ),
     st.sampled_from([0, INTERNAL, CONSENTED, INTERNAL | CONSENTED]),
 )

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tributary.attribution.v1 import credit_pb2 as _credit_pb2
+from tributary.attribution.v1 import finding_pb2 as _finding_pb2
 from tributary.common.v1 import calendar_date_pb2 as _calendar_date_pb2
 from tributary.common.v1 import money_pb2 as _money_pb2
 from tributary.event.v1 import consent_pb2 as _consent_pb2
@@ -347,8 +348,8 @@ class ConversionState(_message.Message):
         """The experiment the person was in."""
 
     @_builtins.property
-    def findings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Findings about it: "over_refunded". Stable names."""
+    def findings(self) -> _containers.RepeatedScalarFieldContainer[_finding_pb2.FindingKind.ValueType]:
+        """What is odd about it and should be looked at: each once, in the order of the enum."""
 
     def __init__(
         self,
@@ -381,7 +382,7 @@ class ConversionState(_message.Message):
         reporting_value: _money_pb2.Money | None = ...,
         rate_date: _calendar_date_pb2.CalendarDate | None = ...,
         experiment: _event_pb2.Experiment | None = ...,
-        findings: _abc.Iterable[_builtins.str] | None = ...,
+        findings: _abc.Iterable[_finding_pb2.FindingKind.ValueType] | None = ...,
         rate_picos: _builtins.int = ...,
         traffic: _event_pb2.Traffic.ValueType = ...,
         observations_omitted: _builtins.int = ...,
@@ -520,8 +521,14 @@ class MatchResolution(_message.Message):
     PIXEL_EVENT_ID_FIELD_NUMBER: _builtins.int
     PIXEL_EVENT_IDS_FIELD_NUMBER: _builtins.int
     CONSENT_FIELD_NUMBER: _builtins.int
+    SEALED_DEVICE_KEYS_FIELD_NUMBER: _builtins.int
     pixel_event_id: _builtins.str
     """The pixel event id, and per destination where they differ."""
+    sealed_device_keys: _builtins.bytes
+    """Sealed match keys of the person's newest event up to the conversion that a browser or an app observed, or that was
+    forwarded from one: of them the address and the user agent are what a destination may be sent, never a backend's.
+    Empty where none is known, and while `sealed_match_keys` hold such an event of the conversion itself.
+    """
     @_builtins.property
     def click_ids(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResolvedClickId]:
         """Click ids, newest of the person before the conversion per family."""
@@ -551,10 +558,11 @@ class MatchResolution(_message.Message):
         pixel_event_id: _builtins.str = ...,
         pixel_event_ids: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         consent: _consent_pb2.Consent | None = ...,
+        sealed_device_keys: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_ids", b"browser_ids", "click_ids", b"click_ids", "consent", b"consent", "pixel_event_id", b"pixel_event_id", "pixel_event_ids", b"pixel_event_ids", "sealed_match_keys", b"sealed_match_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_ids", b"browser_ids", "click_ids", b"click_ids", "consent", b"consent", "pixel_event_id", b"pixel_event_id", "pixel_event_ids", b"pixel_event_ids", "sealed_device_keys", b"sealed_device_keys", "sealed_match_keys", b"sealed_match_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

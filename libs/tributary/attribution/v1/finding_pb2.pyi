@@ -54,6 +54,18 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     """More was refunded than was paid."""
     FINDING_KIND_UNMATCHED_ADJUSTMENT: _FindingKind.ValueType  # 14
     """An adjustment found no conversion in 30 days."""
+    FINDING_KIND_CURRENCY_MISMATCH: _FindingKind.ValueType  # 15
+    """An adjustment is in another currency than its conversion and was left out."""
+    FINDING_KIND_VALUE_CONFLICT: _FindingKind.ValueType  # 16
+    """Equally ranked sources state different values of one conversion; the earliest counts."""
+    FINDING_KIND_ADJUSTMENT_CONFLICT: _FindingKind.ValueType  # 17
+    """Two systems report one adjustment with different amounts; the earliest counts."""
+    FINDING_KIND_ADJUSTED_WITHOUT_VALUE: _FindingKind.ValueType  # 18
+    """An amount was subtracted or given back, and no source states a value."""
+    FINDING_KIND_INCOMPLETE_JOURNEY: _FindingKind.ValueType  # 19
+    """When the conversion was credited first, its person had had so many events since that not all of its window was kept:
+    it was credited from what was.
+    """
 
 class FindingKind(_FindingKind, metaclass=_FindingKindEnumTypeWrapper):
     """What a finding is. Values may be added."""
@@ -88,6 +100,18 @@ FINDING_KIND_OVER_REFUNDED: FindingKind.ValueType  # 13
 """More was refunded than was paid."""
 FINDING_KIND_UNMATCHED_ADJUSTMENT: FindingKind.ValueType  # 14
 """An adjustment found no conversion in 30 days."""
+FINDING_KIND_CURRENCY_MISMATCH: FindingKind.ValueType  # 15
+"""An adjustment is in another currency than its conversion and was left out."""
+FINDING_KIND_VALUE_CONFLICT: FindingKind.ValueType  # 16
+"""Equally ranked sources state different values of one conversion; the earliest counts."""
+FINDING_KIND_ADJUSTMENT_CONFLICT: FindingKind.ValueType  # 17
+"""Two systems report one adjustment with different amounts; the earliest counts."""
+FINDING_KIND_ADJUSTED_WITHOUT_VALUE: FindingKind.ValueType  # 18
+"""An amount was subtracted or given back, and no source states a value."""
+FINDING_KIND_INCOMPLETE_JOURNEY: FindingKind.ValueType  # 19
+"""When the conversion was credited first, its person had had so many events since that not all of its window was kept:
+it was credited from what was.
+"""
 Global___FindingKind: _TypeAlias = FindingKind  # noqa: Y015
 
 class _FindingState:

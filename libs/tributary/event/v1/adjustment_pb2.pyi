@@ -81,7 +81,9 @@ class Adjustment(_message.Message):
     order_id: _builtins.str
     """The conversion's order id, 1-128 characters."""
     event_id: _builtins.str
-    """The event id of a conversion without an order id, 1-128 characters."""
+    """The event id of a conversion, 1-128 characters; of an order any event that observed it. The verdict names the
+    conversion that this event would be without an order.
+    """
     conversion_id: _builtins.str
     """The conversion id that Tributary answered, at most 128 characters."""
     adjustment_id: _builtins.str

@@ -1,22 +1,33 @@
--- Adds events to journeys, each once, and answers a whole journey where a conversion may have changed by them.
+-- Adds events to journeys, each once, and answers a whole journey where a conversion may have changed by them. A journey
+-- with too many events loses its oldest; one that lives on loses those that are older than its life.
 -- KEYS    journeys of one shard
--- ARGV    1 life in seconds, 2 slack in microseconds: how long after a conversion a touch may still count, then per journey
---         {floor, create time, entries n, tokens m, n x (field, value), m x (token, sighting)}
---         floor: newest version of journeys that are moved into this one, 0: none, -1: none, but answer the whole journey;
---         create time: newest of theirs; field: 8 bytes; value: 1 byte kind, 1 byte flags, 8 bytes time, more;
---         sighting: 8 bytes time, 8 bytes event hash, 1 byte position
+-- ARGV    1 life in seconds, 2 slack in microseconds: how long after a conversion a touch may still count, 3 how many
+--         events stay where there are too many (a quarter more is too many), then per journey
+--         {floor, create time, trimmed, touches were lost, entries n, tokens m, n x (field, value), m x (token, sighting)}
+--         floor: newest version of journeys that are moved into this one, 0: none, -1: none, but answer the whole journey
+--         with why = 2, -2: the same with why = 1;
+--         create time, trimmed (second): latest of theirs; touches were lost: 1 if any of theirs were; field: 8 bytes;
+--         value: 1 byte kind, 1 byte flags, 8 bytes time, more; sighting: 8 bytes time, 8 bytes event hash, 1 byte position
 -- Answer  per journey {alias, number of its fields} if it has moved and nothing was written, else
 --         {false, version, why the answer holds the whole journey, the journey as fields and values}
 --         why: 0 it does not, 1 by time, 2 any conversion of the journey may have changed
--- Cost    one read, one write, one expiry per journey, and O(journey) where the whole is answered. A second run adds
+-- Cost    one read, one write, one expiry per journey, and O(journey) where the whole is answered, after every
+--         (quarter of 3) events of a person with too many, and once a day for one older than its life. A second run adds
 --         nothing, keeps the version, and answers the whole journey if it has a conversion, with why = 2.
--- Fields  a: alias. m: version, create time, newest conversion time, first sighting. 8 bytes: an event. else: a token.
-local META = '>I8I8I8I8I4I4B'
-local CONVERSION, QUARANTINED = 7, 2
+-- Fields  a: alias. m: see META. 8 bytes: an event. else: a token.
+-- Trimmed first go those that are only seen or quarantined: never more than a quarter of 3 push out nothing else.
+-- What is too old stays where it carries the id of a click or an interaction: seen again, it is an old one.
+local META = '>I8I8I8I8I4I4BI4I4I4B'
+local CONVERSION, QUARANTINED, NO_TOUCH = 7, 2, 4
+local FIRST_SEEN_KIND, LAST_SEEN_KIND = 3, 5
 local NEVER = 9007199254740991
-local life, slack = ARGV[1], tonumber(ARGV[2])
+local DAY = 86400
+local HDEL_AT_ONCE = 1000
+local life, slack, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local clock = redis.call('TIME')
+local now_seconds = tonumber(clock[1])
 local now = clock[1] * 1000000 + clock[2]
+local too_old = now - life * 1000000
 
 local function is_earlier(time, high, low, position, time2, high2, low2, position2)
   if time ~= time2 then return time < time2 end
@@ -25,12 +36,65 @@ local function is_earlier(time, high, low, position, time2, high2, low2, positio
   return position < position2
 end
 
+local function has_flag(flags, flag)
+  return math.floor(flags / flag) % 2 == 1
+end
+
+-- Tells whether a touch carries the id of a click (bytes 19 to 26) or of an interaction (35 to 42).
+local function has_id(value)
+  return (string.find(value, '[^%z]', 19) or 27) < 27 or string.find(value, '[^%z]', 35) ~= nil
+end
+
+-- Returns up to which time of some those go that are more than may stay; 0: none does.
+local function cut(times, most)
+  if #times <= most then return 0 end
+  table.sort(times)
+  return times[#times - math.floor(most)]
+end
+
+-- Removes events: those older than a time, then those that are too many. Returns how many stay, the time up to which
+-- there were too many, and whether a touch went.
+local function trim(journey, oldest)
+  local flat = redis.call('HGETALL', journey)
+  local lesser, others = {}, {}
+  local events = {}
+  for index = 1, #flat, 2 do
+    if #flat[index] == 8 then
+      local value = flat[index + 1]
+      local kind, flags, time = struct.unpack('>BBI8', value)
+      local is_lesser = kind >= FIRST_SEEN_KIND and kind <= LAST_SEEN_KIND or has_flag(flags, QUARANTINED)
+      local is_old = time < oldest and (kind == CONVERSION or is_lesser or not has_id(value))
+      if not is_old then
+        local group = is_lesser and lesser or others
+        group[#group + 1] = time
+      end
+      events[#events + 1] = {flat[index], time, is_lesser, is_old, kind ~= CONVERSION and not has_flag(flags, NO_TOUCH)}
+    end
+  end
+  local lesser_until, others_until = 0, 0
+  if #lesser + #others > keep * 1.25 then
+    lesser_until, others_until = cut(lesser, keep / 4), cut(others, keep)
+  end
+  local gone, touches_went = {}, false
+  for _, event in ipairs(events) do
+    if event[4] or event[2] <= (event[3] and lesser_until or others_until) then
+      gone[#gone + 1] = event[1]
+      touches_went = touches_went or event[5]
+    end
+  end
+  for first = 1, #gone, HDEL_AT_ONCE do
+    redis.call('HDEL', journey, unpack(gone, first, math.min(first + HDEL_AT_ONCE - 1, #gone)))
+  end
+  return #events - #gone, others_until, touches_went
+end
+
 local answers = {}
-local at = 3
+local at = 4
 for number, journey in ipairs(KEYS) do
   local floor, created = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-  local entries, tokens = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  local first = at + 4
+  local moved_trimmed, moved_lost = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local entries, tokens = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
+  local first = at + 6
   local last = first + 2 * (entries + tokens) - 1
   at = last + 1
   local fields = {'a', 'm'}
@@ -40,9 +104,12 @@ for number, journey in ipairs(KEYS) do
     answers[number] = {known[1], redis.call('HLEN', journey)}
   else
     local version, create_time, newest, time, high, low, position = 0, 0, 0, NEVER, 0, 0, 0
-    if known[2] then version, create_time, newest, time, high, low, position = struct.unpack(META, known[2]) end
+    local events, trimmed, look, lost = 0, 0, 0, 0
+    if known[2] then
+      version, create_time, newest, time, high, low, position, events, trimmed, look, lost = struct.unpack(META, known[2])
+    end
     local first_before = struct.pack('>I8I4I4B', time, high, low, position)
-    local writes, why, is_known, reaches = {}, 0, false, NEVER
+    local writes, why, is_known, reaches, oldest = {}, 0, false, NEVER, NEVER
     for index = 1, entries do
       local value = ARGV[first + 2 * index - 1]
       local kind, flags, event_time = struct.unpack('>BBI8', value)
@@ -51,8 +118,10 @@ for number, journey in ipairs(KEYS) do
       else
         writes[#writes + 1] = fields[2 + index]
         writes[#writes + 1] = value
+        events = events + 1
+        if event_time < oldest then oldest = event_time end
       end
-      if kind == CONVERSION and math.floor(flags / QUARANTINED) % 2 == 0 then
+      if kind == CONVERSION and not has_flag(flags, QUARANTINED) then
         if event_time > newest then newest = event_time end
         why = 1
       elseif event_time < reaches then
@@ -82,15 +151,29 @@ for number, journey in ipairs(KEYS) do
       end
     end
     if newest > 0 then
-      if is_known or is_someone_else or floor ~= 0 then why = 2
-      elseif reaches <= newest + slack then why = 1 end
+      if is_known or is_someone_else or floor > 0 or floor == -1 then why = 2
+      elseif reaches <= newest + slack or floor == -2 then why = 1 end
     end
     if #writes > 0 or floor > 0 or not known[2] then
       version = math.max(version + 1, floor + 1, now)
       if create_time == 0 then create_time = now end
       create_time = math.max(create_time, created)
-      redis.call('HSET', journey, 'm', struct.pack(META, version, create_time, newest, time, high, low, position),
-        unpack(writes))
+      trimmed, lost = math.max(trimmed, moved_trimmed), math.max(lost, moved_lost)
+      local is_due = now_seconds >= (look > 0 and look or math.floor(create_time / 1000000) + life)
+      if oldest < too_old then -- a backfill lives as long as what is new
+        look, is_due = now_seconds + life, false
+      end
+      if is_due or events > keep * 1.25 then
+        if #writes > 0 then redis.call('HSET', journey, unpack(writes)) end
+        writes = {}
+        local trimmed_until, touches_went
+        events, trimmed_until, touches_went = trim(journey, is_due and too_old or 0)
+        if trimmed_until > 0 then trimmed = math.max(trimmed, math.floor(trimmed_until / 1000000) + 1) end
+        if touches_went then lost = 1 end
+        if is_due then look = now_seconds + DAY end
+      end
+      redis.call('HSET', journey, 'm', struct.pack(META, version, create_time, newest, time, high, low, position,
+        events, trimmed, look, lost), unpack(writes))
     end
     redis.call('EXPIRE', journey, life)
     answers[number] = {false, version, why, why > 0 and redis.call('HGETALL', journey) or false}

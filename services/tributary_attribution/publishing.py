@@ -1,0 +1,211 @@
+"""Conversions that may have changed -> revisions, published and told: computed until nothing moves any more.
+
+ClickHouse before the conversion log, and only then is the mark of a revision taken away: whoever meets the mark of a
+run that stopped finishes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final, Protocol
+
+from tributary.attribution.v1.conversion_pb2 import RevisionCause
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_attribution.affected import Affected
+from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
+from tributary_attribution.crediting import Known, revise
+from tributary_attribution.restoration import Restoration
+from tributary_attribution.views import Views
+from tributary_domain.journey import TouchKind
+from tributary_domain.revision import Cause
+from tributary_runtime import metrics
+from tributary_runtime.clock import Clock
+from tributary_runtime.errors import Backpressure, PoisonEvent
+from tributary_storage.codec.touch_sources import SourceCache
+from tributary_storage.redis.click_ids import ClickIds
+from tributary_storage.redis.conversions import Conversions, Publication
+from tributary_storage.redis.descriptors import Descriptors
+from tributary_storage.redis.people import People
+
+_ATTEMPTS: Final = 10
+"""How often a conversion that moved is computed again before the batch waits."""
+
+_CAUSES: Final = {RevisionCause.Value(f"REVISION_CAUSE_{cause.name}"): cause for cause in Cause}
+
+Unpublished = tuple[str, ConversionRevised, bytes]
+"""Conversion key, revision, and it serialised: what ClickHouse and the conversion log may lack."""
+
+
+class Writer(Protocol):
+    """Where revisions are stored before anybody is told."""
+
+    async def write(self, revisions: Iterable[tuple[ConversionRevised, bytes]]) -> None:
+        """Returns when all are stored; may run twice.
+
+        Raises:
+            StorageUnavailableError: Some may be stored; the same are written again.
+        """
+        ...
+
+
+async def let_others_run() -> None:
+    """Gives callers on the same loop their turn."""
+    await asyncio.sleep(0)
+
+
+class Publisher:
+    """Computes and publishes conversions. Every method may run twice, and at once in several processes.
+
+    Args:
+        people: Finds journeys.
+        conversions: Keeps parts and published states.
+        descriptors: Keeps the texts of sources.
+        click_ids: Keeps the texts of click ids.
+        writer: Stores revisions.
+        restoration: Restores what Redis has lost of conversions.
+        clock: Measures.
+    """
+
+    def __init__(
+        self,
+        people: People,
+        conversions: Conversions,
+        descriptors: Descriptors,
+        click_ids: ClickIds,
+        writer: Writer,
+        restoration: Restoration,
+        clock: Clock,
+    ) -> None:
+        self._people = people
+        self._conversions = conversions
+        self._descriptors = descriptors
+        self._click_ids = click_ids
+        self._writer = writer
+        self._restoration = restoration
+        self._clock = clock
+        self._sources = SourceCache()
+
+    async def publish(
+        self, affected: Sequence[Affected], pause: Callable[[], Awaitable[None]] = let_others_run
+    ) -> list[Unpublished]:
+        """Computes and publishes until nothing moves any more; returns all that is not published everywhere yet.
+
+        Args:
+            affected: Of those that nobody has read yet, parts and journey are read.
+            pause: Is waited for after each conversion.
+
+        Raises:
+            Backpressure: Conversions moved again and again while they were computed.
+            StorageUnavailableError: A store does not answer.
+            PoisonEvent: A source that may earn credit has lost its text: nothing may be published without it.
+        """
+        revisions: list[Unpublished] = []
+        pending = list(affected)
+        for _ in range(_ATTEMPTS):
+            views = await self._read_missing(pending)
+            pending = [one for one in pending if one.parts]
+            if not pending:
+                return revisions
+            computed = []
+            for one in pending:
+                computed.append(_compute(one, views))
+                await pause()
+            answers = await self._conversions.publish([publication for publication, _ in computed])
+            moved = []
+            for one, (publication, revised), holds in zip(pending, computed, answers, strict=True):
+                if not holds:
+                    one.record, one.has_journey = None, False
+                    moved.append(one)
+                    continue
+                for content in publication.record.pending.values():
+                    revisions.append((one.key, ConversionRevised.FromString(content), content))
+                if revised is not None:
+                    revisions.append((one.key, revised, publication.revised))
+            if moved:
+                metrics.PUBLISH_CONFLICTS.add(len(moved))
+            pending = moved
+        raise Backpressure("Conversions moved while they were computed.", pause_seconds=0.2)
+
+    async def tell(self, revisions: Sequence[Unpublished]) -> None:
+        """Stores revisions, tells the conversion log, takes their marks away: in this order.
+
+        Raises:
+            StorageUnavailableError: A store does not answer; what it lacks stays marked.
+        """
+        if not revisions:
+            return
+        await self._writer.write([(revised, content) for _, revised, content in revisions])
+        await self._conversions.emit([(key, revised.revision) for key, revised, _ in revisions])
+        now = self._clock.unix_micros()
+        for _, revised, _ in revisions:
+            accepted = revised.cause_accept_time
+            age = (now - accepted.seconds * 1_000_000 - accepted.nanos // 1_000) / 1e6
+            metrics.EVENT_TO_CREDIT.record(max(0.0, age))
+            if not revised.previous_revision:
+                metrics.CONVERSIONS.add(1)
+            for cause in revised.causes:
+                metrics.REVISIONS.add(1, cause=_CAUSES[cause])
+
+    async def _read_missing(self, affected: Sequence[Affected]) -> Views:
+        """Reads what is not known yet of conversions: parts first, then journeys, then the texts of sources and clicks.
+
+        Returns:
+            How they see their journeys.
+        """
+        unread = {one.key: one for one in affected if one.record is None}
+        if unread:
+            records = await self._conversions.observe({key: {} for key in unread}, 0)
+            for key, record in records.items():
+                unread[key].take(record)
+        await self._restoration.restore(affected)
+        lost = [one for one in affected if not one.has_journey]
+        found = await self._people.find_each([(one.workspace.id, one.person_keys()) for one in lost])
+        for one, journey in zip(lost, found, strict=True):
+            one.journey, one.has_journey = journey, True
+        begins: dict[int, tuple[Affected, int]] = {}  # journey -> one who sees it, and from when on all who do
+        for one in affected:
+            if one.journey is not None:
+                begin = one.window_begin_micros()
+                known = begins.get(id(one.journey))
+                begins[id(one.journey)] = one, begin if known is None else min(begin, known[1])
+        sources: set[tuple[str, int]] = set()
+        needed: set[tuple[str, int]] = set()
+        clicks: set[tuple[str, int]] = set()
+        for one, begin in begins.values():
+            workspace_id = one.workspace.id
+            for entry in () if one.journey is None else one.journey.entries:
+                if entry.kind != TouchKind.CONVERSION:
+                    (needed if entry.event_time_micros >= begin else sources).add((workspace_id, entry.descriptor))
+                    if entry.click:
+                        clicks.add((workspace_id, entry.click))
+        life_seconds = conversion_life_seconds(one.workspace for one in affected)
+        texts = await self._descriptors.read(sources | needed, life_seconds)
+        if any(place[1] and place not in texts for place in needed):
+            # No outage: it would hold up every other workspace for ever. The worker finds the events it concerns.
+            raise PoisonEvent("SOURCE_TEXT_LOST", "The state store has lost the text of a source that a journey has.")
+        ids = await self._click_ids.read(clicks)
+        return Views(self._sources.reading(texts), lambda workspace, number: ids.get((workspace, number)))
+
+
+def _compute(one: Affected, views: Views) -> tuple[Publication, ConversionRevised | None]:
+    record, journey = one.record, one.journey
+    if record is None:
+        raise RuntimeError("a conversion is computed before it is read")
+    causing = list(one.causing.values())
+    known = Known(one.workspace, one.conversion_id, record, one.parts, journey, causing, one.arrived, one.known_causes)
+    revision = revise(known, views, journey_life_seconds([one.workspace]))
+    version = record.journey_version if journey is None else journey.version
+    if revision is None:
+        return Publication(record, version), None
+    message = revision.message
+    return Publication(record, version, message.revision, revision.content, revision.state), message
+
+
+async def together(*steps: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Runs steps side by side; when all have ended, returns their answers, or raises what the first to fail raised."""
+    answers = await asyncio.gather(*steps, return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    return answers

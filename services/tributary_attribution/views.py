@@ -1,0 +1,102 @@
+"""A journey as conversions see it: in event order, with what is direct under their settings. Made once per batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tributary.attribution.v1.credit_pb2 import TouchSource
+from tributary_domain.journey import DIRECT, NO_CONSENT, QUARANTINED, JourneyTouch, TouchKind, in_event_order
+from tributary_domain.settings import AttributionSettings
+from tributary_storage.codec.conversion_matches import JourneyClick
+from tributary_storage.redis.click_ids import Click
+from tributary_storage.redis.journey_layout import Journey
+
+SourceOf = Callable[[str, int], TouchSource | None]
+"""(workspace, descriptor) -> source, for every descriptor that may earn credit; None for those it does not know."""
+ClickOf = Callable[[str, int], Click | None]
+"""(workspace, number) -> click id, for every one whose text has not expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a conversion sees of a journey."""
+
+    entries: Sequence[JourneyTouch]
+    """In event order."""
+    clicks: Sequence[JourneyClick]
+    """Its click ids, each at its first time."""
+    held: frozenset[tuple[int, int]]
+    """Time and hash of all that the journey holds, seen or not."""
+
+
+_NOTHING = View((), (), frozenset())
+
+
+class Views:
+    """The views of a batch.
+
+    Args:
+        source_of: Knows the sources.
+        click_of: Knows the click ids.
+    """
+
+    def __init__(self, source_of: SourceOf, click_of: ClickOf) -> None:
+        self.source_of = source_of
+        self.click_of = click_of
+        self._made: dict[tuple[int, frozenset[str], bool], tuple[Journey, View]] = {}
+
+    def of(
+        self, workspace_id: str, journey: Journey | None, settings: AttributionSettings, *, sees_internal: bool
+    ) -> View:
+        """Returns a journey as conversions see it under some settings.
+
+        Args:
+            workspace_id: Whose it is.
+            journey: None: there is none.
+            settings: What is direct under them.
+            sees_internal: Whether the conversion is internal or test traffic itself: only such sees such.
+        """
+        if journey is None:
+            return _NOTHING
+        key = id(journey), settings.direct_channels, sees_internal
+        made = self._made.get(key)
+        if made is None:
+            view = self._make(workspace_id, journey, settings, sees_internal=sees_internal)
+            made = self._made[key] = journey, view  # the journey too: its id must stay its own
+        return made[1]
+
+    def _make(self, workspace_id: str, journey: Journey, settings: AttributionSettings, *, sees_internal: bool) -> View:
+        entries = in_event_order(journey.entries)
+        held = frozenset(entry[:2] for entry in entries)
+        if journey.internal and not sees_internal:
+            entries = [entry for entry in entries if entry.event_hash not in journey.internal]
+        clicks = self._clicks(workspace_id, entries)
+        return View(as_direct(entries, settings, lambda at: self.source_of(workspace_id, at)), clicks, held)
+
+    def _clicks(self, workspace_id: str, entries: Sequence[JourneyTouch]) -> list[JourneyClick]:
+        """Returns the click ids of a journey: each when the click was made, or else at its first sight."""
+        first: dict[int, int] = {}
+        for entry in entries:
+            if entry.click and not entry.flags & (QUARANTINED | NO_CONSENT):
+                time = entry.click_time_micros or entry.event_time_micros
+                first[entry.click] = min(time, first.get(entry.click, time))
+        found = ((time, self.click_of(workspace_id, number)) for number, time in first.items())
+        return [JourneyClick(time, *click) for time, click in found if click is not None]
+
+
+def as_direct(
+    entries: list[JourneyTouch], settings: AttributionSettings, source_of: Callable[[int], TouchSource | None]
+) -> list[JourneyTouch]:
+    """Marks the touches of channels that last_non_direct passes over; what has lost its source earns nothing anyway."""
+    if settings.direct_channels == {"Direct"}:
+        return entries
+    touches = {entry.descriptor for entry in entries if entry.kind != TouchKind.CONVERSION}
+    sources = {descriptor: source_of(descriptor) for descriptor in touches}
+    direct = {at for at, found in sources.items() if found is not None and found.channel in settings.direct_channels}
+    return [
+        entry._replace(flags=entry.flags | DIRECT)
+        if entry.descriptor in direct and entry.kind != TouchKind.CONVERSION
+        else entry
+        for entry in entries
+    ]

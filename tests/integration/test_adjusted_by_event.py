@@ -1,0 +1,86 @@
+"""A refund that names an order by the id of one of its events reaches the order, whichever comes first."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.attribution import DAY, NOON, Attribution, Events, running_attribution
+from tributary.attribution.v1.conversion_pb2 import RevisionCause
+
+
+@pytest.fixture
+def events(workspace: str) -> Events:
+    return Events(workspace)
+
+
+@pytest.fixture
+async def attribution(redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Attribution]:
+    async with running_attribution(redis_url, clickhouse_url, workspace) as running:
+        yield running
+
+
+async def value(attribution: Attribution, events: Events) -> int:
+    revised = await attribution.published(events.conversion_id())
+    assert revised is not None
+    return revised.state.value.amount_micros
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+@pytest.mark.parametrize("together", [True, False], ids=["one batch", "one by one"])
+async def test_it_counts_whichever_comes_first(
+    attribution: Attribution, events: Events, order: tuple[int, ...], together: bool
+) -> None:
+    world = [
+        events.order("visitor:a", event_id="browser", rank=1, micros=95_000_000),
+        events.order("customer:a", event_id="backend", letter="M"),
+        events.refund(30_000_000, of_event="browser", event_id="refund"),
+    ]
+    shuffled = [world[at] for at in order]
+    if together:
+        await attribution.handle(*shuffled)
+    else:
+        for one in shuffled:
+            await attribution.handle(one)
+    assert await value(attribution, events) == 60_000_000
+    await attribution.handle(world[2])
+    assert await value(attribution, events) == 60_000_000
+    newest = await attribution.published(events.conversion_id())
+    assert newest is not None
+    assert [one.event_id for one in newest.state.adjustments] == ["refund"]
+
+
+async def test_its_cause_is_told(attribution: Attribution, events: Events) -> None:
+    await attribution.handle(events.order("visitor:a", event_id="order"))
+    await attribution.handle(events.refund(30_000_000, of_event="order", event_id="refund"))
+    newest = await attribution.published(events.conversion_id())
+    assert newest is not None
+    assert list(newest.causes) == [RevisionCause.REVISION_CAUSE_REFUND]
+    assert list(newest.causing_event_ids) == ["refund"]
+
+
+async def test_a_conversion_without_an_order_is_adjusted_as_ever(attribution: Attribution, events: Events) -> None:
+    letter, signup = events.order("visitor:a", event_id="signup")
+    _, refund = events.refund(30_000_000, of_event="signup")
+    signup.event.conversion.ClearField("order_id")
+    signup.conversion_id = refund.conversion_id
+    await attribution.handle(("A", refund))
+    await attribution.handle((letter, signup))
+    revised = await attribution.published(refund.conversion_id)
+    assert revised is not None
+    assert revised.state.value.amount_micros == 60_000_000
+
+
+async def test_it_finds_the_order_after_the_state_was_lost(attribution: Attribution, events: Events) -> None:
+    order = events.order("visitor:a", event_id="order")
+    first = events.refund(30_000_000, of_event="order", event_id="first")
+    await attribution.record(order, first)
+    await attribution.handle(order, first)
+    await attribution.lose_state()
+    await attribution.handle(events.refund(10_000_000, of_event="order", event_id="second", at=NOON + 2 * DAY))
+    assert await value(attribution, events) == 50_000_000
+    newest = await attribution.published(events.conversion_id())
+    assert newest is not None
+    assert list(newest.causes) == [RevisionCause.REVISION_CAUSE_REFUND]
