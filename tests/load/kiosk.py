@@ -29,13 +29,12 @@ def a_kiosk(options: argparse.Namespace) -> list[list[Admitted]]:
     """Returns the batches of one visitor within ten days: in order of time, or shuffled."""
     rng = random.Random(1)
     make = Events("w")
-    count = options.batches * (options.touches + options.orders)
+    size = options.touches + options.orders
+    count, every = options.batches * size, size // options.orders
     events: list[Admitted] = []
     for number in range(count):
         at = NOON - 10 * DAY + number * (10 * DAY // count)
-        if number % (options.touches + options.orders) * options.orders // (options.touches + options.orders) != (
-            number + 1
-        ) % (options.touches + options.orders) * options.orders // (options.touches + options.orders):
+        if number % every == every - 1:
             events.append(make.order("visitor:kiosk", at=at, order_id=f"o-{number}", event_id=f"order-{number}"))
         else:
             channel, campaign = rng.choice(CHANNELS), f"campaign {rng.randrange(200)}"
@@ -43,7 +42,6 @@ def a_kiosk(options: argparse.Namespace) -> list[list[Admitted]]:
             events.append(make.touch("visitor:kiosk", at=at, channel=channel, campaign=campaign, event_id=event_id))
     if options.shuffled:
         rng.shuffle(events)
-    size = options.touches + options.orders
     return [events[at : at + size] for at in range(0, count, size)]
 
 
@@ -55,9 +53,7 @@ async def run(attribution: Attribution, options: argparse.Namespace) -> list[dic
         await attribution.handle(*batch)
         handling.append(time.process_time() - before)
         before = time.process_time()
-        work_off = getattr(attribution, "work_off", None)
-        if work_off is not None:
-            await work_off()
+        await attribution.work_off()
         later.append(time.process_time() - before)
     figures = []
     for name, values in (("handling a batch", handling), ("working off what it left", later)):
