@@ -60,10 +60,10 @@ async def node(tmp_path: Path) -> AsyncIterator[str]:
 
 
 async def attribute(url: str, clickhouse_url: str, workspace: str) -> None:
-    """Makes people one, credits, refunds, and restores what was lost."""
+    """Makes people one, credits, at once and later, refunds, and restores what was lost."""
     events = Events(workspace)
     young = NOON + 30 * DAY
-    async with running_attribution(url, clickhouse_url, workspace, epoch_micros=young) as attribution:
+    async with running_attribution(url, clickhouse_url, workspace, epoch_micros=young, share=1) as attribution:
         order = events.order("visitor:a", "customer:1")
         happened = (events.touch("visitor:a"), events.touch("customer:1", channel="Email"), order)
         for one in happened:
@@ -74,6 +74,8 @@ async def attribute(url: str, clickhouse_url: str, workspace: str) -> None:
         revised = await attribution.published(events.conversion_id())
         assert revised is not None
         assert revised.state.value.amount_micros == 80_000_000
+        await attribution.handle(*(events.order("visitor:b", order_id=order_id) for order_id in ("o-2", "o-3")))
+        assert await attribution.work_off() == 1
 
 
 async def deliver(client: redis.asyncio.Redis) -> None:
