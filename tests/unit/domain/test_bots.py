@@ -6,7 +6,7 @@ import json
 import random
 from collections import Counter
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -80,10 +80,10 @@ def test_of_a_long_user_agent_both_ends_are_looked_at() -> None:
 def test_a_hostile_user_agent_costs_little() -> None:
     rng = random.Random(7)
     hostile = ["".join(rng.choices("abcdefghijklmnop ABCDE/.;()0123456789", k=1024)) for _ in range(20)]
-    started = perf_counter()
+    started = process_time()
     for user_agent in hostile:
         classify_user_agent(user_agent)
-    assert perf_counter() - started < 0.5, "10 ms each without the bound"
+    assert process_time() - started < 0.5, "10 ms each without the bound"
 
 
 def test_answers_are_kept_for_a_bounded_number_of_user_agents() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -70,7 +70,7 @@ def test_what_stands_around_an_address_stays() -> None:
     "text", ["@" * 4096, "a@" * 2048, "a%40" * 1024, "a" * 4090 + " @", "%40" * 1365, "a@b." * 1024]
 )
 def test_a_hostile_text_costs_little(text: str) -> None:
-    started = perf_counter()
+    started = process_time()
     holds_address(text)
     without_addresses(text)
-    assert perf_counter() - started < 0.25
+    assert process_time() - started < 0.25

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import process_time
 
 import pytest
 
@@ -76,9 +76,9 @@ def test_an_e_mail_in_a_click_id_is_not_taken() -> None:
     "url", ["https://s.example/?" + "%40" * 1360, "https://s.example/" + "a@" * 2000, "a" * 4090 + "/@"]
 )
 def test_a_hostile_url_costs_little(url: str) -> None:
-    started = perf_counter()
+    started = process_time()
     read_url(url)
-    assert perf_counter() - started < 0.25
+    assert process_time() - started < 0.25
 
 
 @pytest.mark.parametrize(("parameter", "mailer"), [("mkt_tok", "marketo"), ("mc_eid", "mailchimp"), ("_kx", "klaviyo")])
