@@ -137,6 +137,8 @@ class Worker(Generic[EntryT, SingleT]):
         poison_limit: When to stop.
         take_over_seconds: How often to look for what others left.
         gate: Of the process; the clients of `source` and `handler` ask it too.
+        settle: Returns when the effects of what was handled are as safe as they must be to acknowledge it; may raise
+            one of `OUTAGES`, and is then called again.
     """
 
     def __init__(
@@ -151,6 +153,7 @@ class Worker(Generic[EntryT, SingleT]):
         poison_limit: PoisonLimit | None = None,
         take_over_seconds: float = 15.0,
         gate: Gate | None = None,
+        settle: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self.name = str(group.value)
         self._group = group
@@ -162,6 +165,7 @@ class Worker(Generic[EntryT, SingleT]):
         self._limit = poison_limit or PoisonLimit()
         self._recent: deque[bool] = deque(maxlen=self._limit.window)  # True where an event was poison
         self._take_over_seconds = take_over_seconds
+        self._settle = settle
         self._gate = gate or Gate(is_open=True)
         self._closings = self._gate.closings  # when the handling of what is not acknowledged yet began
         self._stop = asyncio.Event()
@@ -270,6 +274,8 @@ class Worker(Generic[EntryT, SingleT]):
         """Acknowledges entries; refuses to if the gate was closed since they began to be handled."""
         if self._gate.closings != self._closings:
             raise _ClosedMeanwhileError
+        if self._settle is not None:
+            await self._settle()
         await self._source.ack(entries)
 
     async def _put_aside(self, rest: Unfinished) -> bool:

@@ -3,7 +3,11 @@
 Every process reads `workspaces.yaml` at its own moment: ingestion accepts the first events of a new workspace before
 attribution has heard of it, and what was accepted must not be lost. So the file is read again where a workspace is
 unknown; if it is still unknown its events wait, they alone, for a grace; and what is unknown after it is put aside: the
-workspace was taken out of the file, and its events are nobody's fault.
+workspace was taken out of the file, and its events are nobody's fault. What was put aside comes back by itself when the
+workspace is known again (`readmission`).
+
+The grace is counted from when an entry was accepted *and* from when this process met the workspace first: after an
+outage, what waited in the log is old already, and a file that is wrong for a moment must not cost all of it.
 """
 
 from __future__ import annotations
@@ -36,14 +40,16 @@ class WorkspaceLookup:
 
     Args:
         directory: The workspaces.
-        clock: Tells how old an entry is.
-        grace_seconds: How long after an entry was accepted its workspaces may be unknown.
+        clock: Tells how old an entry is, and since when a workspace is missed.
+        grace_seconds: How long after an entry was accepted, and after they were missed first, its workspaces may be
+            unknown.
     """
 
     def __init__(self, directory: Directory, clock: Clock, grace_seconds: float) -> None:
         self._directory = directory
         self._clock = clock
         self._grace_micros = int(grace_seconds * 1_000_000)
+        self._missed_micros: dict[str, int] = {}
 
     async def find(self, workspace_ids: Iterable[str]) -> dict[str, Workspace]:
         """Returns those of the workspaces that are known; looks once more if any is not."""
@@ -52,11 +58,19 @@ class WorkspaceLookup:
         if len(known) < len(wanted):
             await self._directory.refresh()
             known = self._find(wanted)
+        now = self._clock.unix_micros()
+        for workspace_id in wanted:
+            if workspace_id in known:
+                self._missed_micros.pop(workspace_id, None)
+            else:
+                self._missed_micros.setdefault(workspace_id, now)
         return known
 
-    def waits(self, accept_micros: int) -> bool:
-        """Tells whether an entry may still wait for its workspaces."""
-        return self._clock.unix_micros() - accept_micros < self._grace_micros
+    def waits(self, accept_micros: int, unknown: Iterable[str]) -> bool:
+        """Tells whether an entry may still wait for its workspaces, of which these were not found."""
+        now = self._clock.unix_micros()
+        begins = [accept_micros, *(self._missed_micros.get(workspace_id, now) for workspace_id in unknown)]
+        return now - max(begins) < self._grace_micros
 
     @staticmethod
     def unfinished(events: int = 0, *, later: Sequence[Any] = (), aside: Sequence[tuple[Any, Any]] = ()) -> Unfinished:

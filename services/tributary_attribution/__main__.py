@@ -19,7 +19,7 @@ from tributary_runtime.clock import SystemClock
 from tributary_runtime.gate import Gate
 from tributary_runtime.readiness import Guard
 from tributary_runtime.server import run, serve
-from tributary_runtime.settings import load
+from tributary_runtime.settings import DurabilityMode, load
 from tributary_runtime.worker import Worker
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
@@ -33,13 +33,16 @@ from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversion_log import ConversionLogKeeping
 from tributary_storage.redis.conversions import Conversions
+from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
 from tributary_storage.redis.event_log import EventLogSource, Pace
 from tributary_storage.redis.people import People
+from tributary_storage.redis.readmission import Readmission
 from tributary_storage.redis.reconnection import Reconnection
+from tributary_storage.redis.replication import Replication
 from tributary_storage.redis.stream_consumers import StreamConsumers
 
 
@@ -55,9 +58,13 @@ async def main(settings: AttributionServiceSettings) -> None:
         )
         log_epoch, epoch = await wait_for_epoch(log_checks, "log"), await wait_for_epoch(checks, "state")
         log_guards: list[Guard] = [Durability(log_checks, "log", settings.durability, epoch=log_epoch)]
+        replicas = settings.attribution_replicas if settings.durability is DurabilityMode.REPLICATED else 0
         published = PublishedMarks(clickhouse, epoch.shards)
         continuity = Continuity(checks, "state", Conversions(checks, epoch.shards), published)
-        state_guards: list[Guard] = [Durability(checks, "state", settings.durability, epoch=epoch), continuity]
+        state_guards: list[Guard] = [
+            Durability(checks, "state", settings.durability, epoch=epoch, replicas=replicas),
+            continuity,
+        ]
         confirm = Reconnection(log_checks, log_guards).confirm
         log = await closing.enter_async_context(connect(log_url, name="attribution-log", confirm=confirm, gate=gate))
         confirm = Reconnection(checks, state_guards).confirm
@@ -81,10 +88,18 @@ async def main(settings: AttributionServiceSettings) -> None:
             settings,
             AttributionServicer(JourneyReader(people, conversions, descriptors, workspaces)),
             loops=[
-                Worker(metrics.Group.ATTRIBUTE, source, attributor, clock, gate=gate),
+                Worker(
+                    metrics.Group.ATTRIBUTE,
+                    source,
+                    attributor,
+                    clock,
+                    gate=gate,
+                    settle=Replication(state, "state", replicas).settle,
+                ),
                 deferral,
                 Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),
                 StreamConsumers.of_conversion_log(state, epoch.shards),
+                Readmission(DeadLetters(log, state, log_epoch.shards), [keys.ATTRIBUTE_GROUP], workspaces),
                 workspaces,
             ],
             guards=[*log_guards, *state_guards],

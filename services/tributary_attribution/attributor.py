@@ -103,7 +103,8 @@ class Attributor:
         for entry, events in held:
             arrivals += [self._read(entry, event) for event in events if event.admission.workspace in workspaces]
             unknown = [event for event in events if event.admission.workspace not in workspaces]
-            if unknown and self._lookup.waits(entry.accept_micros):
+            missing = {event.admission.workspace for event in unknown}
+            if unknown and self._lookup.waits(entry.accept_micros, missing):
                 later[_place(entry)] = frozenset(event.admission.workspace for event in unknown)
             else:
                 aside += [(entry, event) for event in unknown]
@@ -133,7 +134,7 @@ class Attributor:
         workspaces = await self._lookup.find([single.admission.workspace])
         if workspaces:
             await self._attribute([self._read(entry, single)], workspaces)
-        elif self._lookup.waits(entry.accept_micros):
+        elif self._lookup.waits(entry.accept_micros, [single.admission.workspace]):
             raise self._lookup.unfinished(later=[entry])
         else:
             raise self._lookup.unfinished(aside=[(entry, single)])

@@ -18,6 +18,10 @@ class AttributionServiceSettings(ServiceSettings, WithLogStore, WithStateStore, 
     """Name of this process in the consumer group; unique among those running, the same after a restart. Empty: the
     host's."""
 
+    attribution_replicas: Annotated[int, Field(ge=1, le=5)] = 1
+    """With durability `replicated`: how many replicas of the state store must have credit before its events are done.
+    """
+
     attribution_batch_events: Annotated[int, Field(ge=1, le=10_000)] = 1_000
     """About how many events are credited at once."""
 

@@ -24,7 +24,7 @@ from tributary_runtime.destination_settings import WebhookDestination
 from tributary_runtime.gate import Gate
 from tributary_runtime.readiness import Guard
 from tributary_runtime.server import run, serve
-from tributary_runtime.settings import load
+from tributary_runtime.settings import DurabilityMode, load
 from tributary_runtime.worker import Worker
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
@@ -36,11 +36,15 @@ from tributary_storage.continuity import Continuity
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversion_log import ConversionLogSource
 from tributary_storage.redis.conversions import Conversions
+from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
+from tributary_storage.redis.keys import CONVERSION_LOG_GROUPS
+from tributary_storage.redis.readmission import Readmission
 from tributary_storage.redis.reconnection import Reconnection
+from tributary_storage.redis.replication import Replication
 
 
 async def main(settings: DeliverySettings) -> None:
@@ -56,13 +60,17 @@ async def main(settings: DeliverySettings) -> None:
             clickhouse_client.connect(settings.clickhouse_url, name="delivery")
         )
         epoch, jobs_epoch = await wait_for_epoch(state_checks, "state"), await wait_for_epoch(checks, "jobs")
+        replicas = settings.delivery_replicas if settings.durability is DurabilityMode.REPLICATED else 0
         published = PublishedMarks(clickhouse, epoch.shards)
         state_guards: list[Guard] = [
             Durability(state_checks, "state", settings.durability, epoch=epoch),
             Continuity(state_checks, "state", Conversions(state_checks, epoch.shards), published),
         ]
         continuity = Continuity(checks, "jobs", DeliveryJobs(checks), TriedMarks(clickhouse))
-        jobs_guards: list[Guard] = [Durability(checks, "jobs", settings.durability, epoch=jobs_epoch), continuity]
+        jobs_guards: list[Guard] = [
+            Durability(checks, "jobs", settings.durability, epoch=jobs_epoch, replicas=replicas),
+            continuity,
+        ]
         confirm = Reconnection(state_checks, state_guards).confirm
         state_store = await closing.enter_async_context(
             connect(state_url, name="delivery-state", confirm=confirm, gate=gate)
@@ -72,10 +80,11 @@ async def main(settings: DeliverySettings) -> None:
             connect(jobs_url, name="delivery-jobs", confirm=confirm, gate=gate)
         )
         jobs = DeliveryJobs(jobs_store, lambda: continuity.loss_micros)
+        replication = Replication(jobs_store, "jobs", replicas)
         states, history = DestinationStates(jobs_store), ConversionHistory(clickhouse)
         newest = NewestRevisions(Conversions(state_store, epoch.shards), history)
         ledger = LedgerBatches(DeliveryWriter(clickhouse))
-        stores = Stores(jobs, states, newest, ledger, history)
+        stores = Stores(jobs, states, newest, ledger, history, replication)
         pace = Pace(settings.delivery_concurrency, settings.delivery_call_seconds, settings.delivery_margin_seconds)
 
         def make_lane(lane: Lane, destination: WebhookDestination) -> LaneRunner:
@@ -95,7 +104,8 @@ async def main(settings: DeliverySettings) -> None:
             loops=[
                 workspaces,
                 dispatcher,
-                Worker(metrics.Group.DELIVER, source, planner, clock, gate=gate),
+                Readmission(DeadLetters(state_store, state_store, epoch.shards), CONVERSION_LOG_GROUPS, workspaces),
+                Worker(metrics.Group.DELIVER, source, planner, clock, gate=gate, settle=replication.settle),
             ],
             guards=[*state_guards, *jobs_guards],
             clock=clock,

@@ -37,6 +37,7 @@ from tributary_runtime.errors import UnavailableError
 from tributary_runtime.traces import linked_span
 from tributary_storage.redis.delivery_jobs import DeliveryJobs, Job, Lane, Settled, Settlement, Tried
 from tributary_storage.redis.destination_states import DestinationStates
+from tributary_storage.redis.replication import Replication
 
 log = structlog.get_logger(__name__)
 
@@ -56,6 +57,8 @@ class Stores:
     newest: NewestRevisions
     ledger: Ledger
     memory: Memory
+    replication: Replication | None = None
+    """What is waited for before an attempt is made; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ class LaneRunner:
         self._lane = lane
         self._destination = destination
         self._jobs, self._states = stores.jobs, stores.states
+        self._replication = stores.replication
         self._rules = rules
         self._clock = clock
         self._pace = pace
@@ -189,6 +193,8 @@ class LaneRunner:
         ]
         begin_seconds = self._clock.monotonic_seconds()
         numbers = await self._jobs.begin(self._lane, self._token, self._pace.lease_seconds, tried)
+        if self._replication is not None:  # an attempt that a failover forgets could create the conversion twice
+            await self._replication.settle()
         for number, attempt in zip(numbers, ready, strict=True):
             if number:
                 self._start(replace(attempt, number=number), begin_seconds)

@@ -91,7 +91,7 @@ class Planner:
         aside: list[tuple[RevisionEntry, ConversionRevised]] = []
         for entry, revised in held:
             if revised.workspace not in workspaces:
-                if self._lookup.waits(entry.accept_micros):
+                if self._lookup.waits(entry.accept_micros, [revised.workspace]):
                     later.append(entry)
                 else:
                     aside.append((entry, revised))

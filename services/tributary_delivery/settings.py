@@ -24,6 +24,10 @@ class DeliverySettings(ServiceSettings, WithStateStore, WithJobsStore, WithClick
     """Name of this process in the consumer group; unique among those running, the same after a restart. Empty: the
     host's."""
 
+    delivery_replicas: Annotated[int, Field(ge=1, le=5)] = 1
+    """With durability `replicated`: how many replicas of the jobs' store must have a job, or an attempt, before it
+    counts."""
+
     delivery_batch_revisions: Annotated[int, Field(ge=1, le=5_000)] = 500
     """How many revisions the planner reads at once."""
 

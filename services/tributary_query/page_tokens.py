@@ -36,11 +36,13 @@ def read_token(token: str, request_fingerprint: str) -> Key:
     Raises:
         ValueError: The token is none of ours, or belongs to another request.
     """
+    wrong = ValueError("Is no page token; send `next_page_token` of the page before, unchanged.")
     try:
-        content = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        version, belongs_to, key = content
-    except (binascii.Error, UnicodeDecodeError, ValueError, TypeError):
-        raise ValueError("Is no page token; send `next_page_token` of the page before, unchanged.") from None
+        version, belongs_to, key = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    except (binascii.Error, UnicodeDecodeError, ValueError, TypeError, RecursionError):
+        raise wrong from None
+    if not isinstance(key, list) or not all(isinstance(part, str | int) for part in key):
+        raise wrong
     if version != _VERSION or belongs_to != request_fingerprint:
         raise ValueError("Belongs to another request; only `page_size` may differ from page to page.")
     return tuple(key)

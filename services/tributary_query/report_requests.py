@@ -222,7 +222,12 @@ def _after(request: QueryReportRequest, mark: str, dimensions: int, wrong: Viola
     except ValueError as error:
         wrong.add("page_token", str(error))
         return None
-    return key if len(key) == dimensions else None
+    if len(key) != dimensions:  # page one again, silently, would count its rows twice
+        wrong.add(
+            "page_token", "Is no page token of this request; send `next_page_token` of the page before, unchanged."
+        )
+        return None
+    return key
 
 
 def _as_of(request: QueryReportRequest, wrong: Violations) -> int | None:

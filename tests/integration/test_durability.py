@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,9 @@ from tributary_dedup.recorder import Recorder
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import Backpressure, PreconditionError, StorageUnavailableError
 from tributary_runtime.gate import Gate, refusal
+from tributary_runtime.metrics import Group
 from tributary_runtime.settings import DurabilityMode
+from tributary_runtime.worker import Worker
 from tributary_storage.clickhouse.writer import EventWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import Admit, Claims, Decided, Undecided
@@ -32,8 +34,54 @@ from tributary_storage.redis.epoch import confirm_loss
 from tributary_storage.redis.fill import LogFill
 from tributary_storage.redis.log_keeping import LogKeeping
 from tributary_storage.redis.reconnection import Reconnection
+from tributary_storage.redis.replication import Replication
 
 FSYNC = DurabilityMode.FSYNC
+
+
+@dataclass(frozen=True)
+class Once:
+    """An entry of a log."""
+
+    deliveries: int = 1
+    accept_micros: int = 0
+
+
+class Handed:
+    """A log of one entry, and its handler."""
+
+    def __init__(self) -> None:
+        self.unread = [Once()]
+        self.handled = self.acknowledged = 0
+
+    async def read(self) -> Sequence[Once]:
+        taken, self.unread = self.unread, []
+        await asyncio.sleep(0)
+        return taken
+
+    async def take_over(self) -> Sequence[Once]:
+        return []
+
+    async def ack(self, entries: Sequence[Once]) -> None:
+        self.acknowledged += len(entries)
+
+    async def postpone(self, entries: Sequence[Once]) -> None:
+        raise AssertionError
+
+    async def dead_letter(self, entry: Once, single: Once | None, reason: str, message: str) -> None:
+        raise AssertionError
+
+    async def handle(self, entries: Sequence[Once]) -> int:
+        self.handled += len(entries)
+        return len(entries)
+
+    def singles(self, entry: Once) -> Sequence[Once]:
+        return [entry]
+
+    async def handle_single(self, entry: Once, single: Once) -> None:
+        raise AssertionError
+
+
 A_CALL = Admit(0, "live", b"", b"", b"", [], runs=[])
 
 
@@ -109,6 +157,25 @@ async def test_what_no_replica_has_is_not_acknowledged(log: redis.asyncio.Redis)
     assert isinstance(answer, Undecided)
 
 
+async def test_what_no_replica_has_is_not_settled_in_any_role(log: redis.asyncio.Redis) -> None:
+    with pytest.raises(StorageUnavailableError, match="0 of 1 replicas"):
+        await Replication(log, "state", 1, timeout_seconds=0.01).settle()
+    await Replication(log, "state", 0).settle()
+
+
+async def test_a_worker_acknowledges_nothing_that_no_replica_has(log: redis.asyncio.Redis) -> None:
+    """The worker of a role waits before each acknowledgement; here for replicas that never come."""
+    source = Handed()
+    settle = Replication(log, "jobs", 1, timeout_seconds=0.01).settle
+    worker = Worker(Group.DELIVER, source, source, SystemClock(), settle=settle)
+    stop = asyncio.Event()
+    running = asyncio.create_task(worker.run(stop))
+    await eventually_async(lambda: source.handled == 1)
+    stop.set()
+    await running
+    assert source.acknowledged == 0
+
+
 async def test_a_replica_that_has_it_makes_it_good(tmp_path: Path) -> None:
     with running_redis(tmp_path / "primary", {"repl-diskless-sync-delay": "0"}) as primary:
         await prepare(primary.url)
@@ -121,6 +188,7 @@ async def test_a_replica_that_has_it_makes_it_good(tmp_path: Path) -> None:
                     assert await guard.problems() == []
                     (answer,) = await Claims(client, replicas=1).commit([A_CALL])
                     assert isinstance(answer, Decided)
+                    await Replication(client, "jobs", 1).settle()
 
                 await eventually_async(replicated)
 

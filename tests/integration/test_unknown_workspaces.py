@@ -31,8 +31,10 @@ from tributary_storage.clickhouse.writer import DeliveryWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversion_log import ConversionLogSource
+from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane
 from tributary_storage.redis.event_log import EventLogSource, Pace
+from tributary_storage.redis.readmission import Readmission
 
 STRICT = PoisonLimit(window=10, share=0.1)
 """One poisonous event stops the worker."""
@@ -219,3 +221,23 @@ async def test_revisions_of_a_workspace_that_stays_unknown_are_put_aside_and_the
 
 async def _is(counting: Any, wanted: object) -> bool:
     return bool(await counting == wanted)
+
+
+async def test_what_was_put_aside_for_want_of_a_workspace_comes_back_once_it_is_known(
+    client: redis.asyncio.Redis, redis_url: str, clickhouse_url: str, workspace: str, installation: Installation
+) -> None:
+    gone, letters = f"{workspace}-gone", keys.event_dead_letters(0, keys.ATTRIBUTE_GROUP)
+    await append(client, a_sale(workspace), a_sale(gone))
+    readmission = Readmission(
+        DeadLetters(client, client, SHARDS), [keys.ATTRIBUTE_GROUP], installation.file, look_seconds=0.05
+    )
+    stop = asyncio.Event()
+    looking = asyncio.create_task(readmission.run(stop))
+    async with attributing(client, redis_url, clickhouse_url, installation.lookup(0)):
+        await eventually_async(lambda: _is(client.xlen(letters), 2))
+        installation.add(gone)
+        await installation.file.refresh()
+        await eventually_async(lambda: _is(credited(client), [(workspace, 1), (gone, 1)]))
+    stop.set()
+    await looking
+    assert await dead(client, letters) == []

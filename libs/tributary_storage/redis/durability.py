@@ -2,8 +2,8 @@
 
 The one rule: an acknowledgement is only as good as what Redis is told to do with it, so the settings are read from the
 server itself, again and again, and never assumed. Whose operator declares another mode answers for it (SEMANTICS
-section 3): `fsync` (default), `replicated` (writes wait for replicas), `attested` (a managed Redis that refuses
-CONFIG), `none` (laptops).
+section 3): `fsync` (default), `replicated` (writes wait for replicas, in every role: `replication`), `attested` (a
+managed Redis that refuses CONFIG), `none` (laptops).
 """
 
 from __future__ import annotations

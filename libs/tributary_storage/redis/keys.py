@@ -7,6 +7,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 |-------|--------------------------------------------|--------|----------------------------|-------------|
 | every | `trb:epoch`                                | hash   | for ever                   | migrate     |
 | every | `trb:passed:<role>`                        | string | for ever                   | its guards  |
+| every | `trb:replicated:<role>`                    | string | for ever                   | its writers |
 | log   | `trb:begin:<run of Redis>`                 | string | 400 days                   | its guards  |
 | log   | `trb:{l3}:log:live`, `trb:{l3}:log:bulk`   | stream | replay horizon             | dedup       |
 | log   | `trb:{l3}:claims:<bucket>`                 | hash   | claims at least 36 days    | dedup       |
@@ -54,6 +55,11 @@ Lane = Literal["live", "bulk"]
 LANES: Final[tuple[Lane, ...]] = ("live", "bulk")
 
 EPOCH: Final = "trb:epoch"
+
+
+def replicated(role: str) -> str:
+    """Returns what is written to see whether replicas follow."""
+    return f"trb:replicated:{role}"
 
 
 def begin(run: str) -> str:

@@ -23,8 +23,12 @@ Lookup = Callable[[str, int], Iterable[tuple[Any, ...]]]
 _KEEP_SECONDS: Final = 10.0
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 _REFUSED: Final = tuple(
-    ipaddress.IPv6Network(network)
-    for network in (
+    ipaddress.ip_network(network)
+    for network in (  # what Python 3.11 does not know to be special, or knows too well
+        "192.0.0.0/24",  # IETF protocol assignments
+        "192.88.99.0/24",  # 6to4 relays, withdrawn
+        "3fff::/20",  # documentation
+        "5f00::/16",  # segment routing
         "::/96",  # IPv4-compatible, obsolete: an IPv4 address in disguise
         "::ffff:0:0:0/96",  # IPv4-translated (SIIT)
         "64:ff9b:1::/48",  # NAT64 of somebody's own network
@@ -102,8 +106,8 @@ def is_public(address: Address) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
-        if any(address in network for network in _REFUSED):
-            return False
+    if any(address.version == network.version and address in network for network in _REFUSED):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 

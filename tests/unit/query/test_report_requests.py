@@ -89,6 +89,11 @@ def test_every_dimension_and_basis_of_the_contract_is_known() -> None:
         pytest.param(lambda request: setattr(request, "page_size", -1), "page_size", id="a negative page size"),
         pytest.param(lambda request: setattr(request, "page_token", "x"), "page_token", id="no token"),
         pytest.param(
+            lambda request: setattr(request, "page_token", make_token(("a", "b"), fingerprint("shop", request))),
+            "page_token",
+            id="a token with a key of another length",
+        ),
+        pytest.param(
             lambda request: request.filters.append(
                 DimensionFilter(dimension=report_pb2.DIMENSION_DAY, values=["2026-11-20"])
             ),

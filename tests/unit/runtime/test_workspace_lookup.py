@@ -36,7 +36,36 @@ async def test_a_file_that_cannot_be_read_leaves_the_workspaces_as_they_were(tmp
 @pytest.mark.parametrize(
     ("grace_seconds", "waits"), [pytest.param(120, True, id="within"), pytest.param(0, False, id="after")]
 )
-def test_an_entry_waits_for_the_grace_and_no_longer(tmp_path: Path, grace_seconds: int, waits: bool) -> None:
+async def test_an_entry_waits_for_the_grace_and_no_longer(tmp_path: Path, grace_seconds: int, waits: bool) -> None:
     file = WorkspacesFile.load(write(tmp_path / "workspaces.yaml", "shop"))
     lookup = WorkspaceLookup(file, SystemClock(), grace_seconds)
-    assert lookup.waits(SystemClock().unix_micros() - 1_000_000) is waits
+    await lookup.find(["new"])
+    assert lookup.waits(SystemClock().unix_micros() - 1_000_000, ["new"]) is waits
+
+
+class Later(SystemClock):
+    """The system's clock, some seconds ahead."""
+
+    ahead_seconds = 0
+
+    def unix_micros(self) -> int:
+        return super().unix_micros() + self.ahead_seconds * 1_000_000
+
+
+async def test_an_old_entry_waits_from_when_its_workspace_is_missed_first(tmp_path: Path) -> None:
+    clock, path = Later(), write(tmp_path / "workspaces.yaml", "shop")
+    lookup = WorkspaceLookup(WorkspacesFile.load(path), clock, 120)
+    accepted = clock.unix_micros() - 3600 * 1_000_000  # in the log since before an outage
+    await lookup.find(["gone"])
+    assert lookup.waits(accepted, ["gone"])
+    clock.ahead_seconds = 119
+    await lookup.find(["gone"])
+    assert lookup.waits(accepted, ["gone"])
+    clock.ahead_seconds = 121
+    assert not lookup.waits(accepted, ["gone"])
+    write(path, "shop", "gone")
+    await lookup.find(["gone"])
+    write(path, "shop")
+    clock.ahead_seconds = 200
+    await lookup.find(["gone"])
+    assert lookup.waits(accepted, ["gone"]), "missed anew"

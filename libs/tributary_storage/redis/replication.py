@@ -1,0 +1,60 @@
+"""Waits until replicas have what was written: what makes work safe where durability is `replicated`.
+
+The one rule: replicas follow one stream of writes in order, so who has a later write has all before it, whoever wrote
+them. One mark, written and waited for after the work and before it is acknowledged, covers all of it. Fails closed.
+
+| acknowledged                    | in role | who waits, and for how many                                        |
+|---------------------------------|---------|--------------------------------------------------------------------|
+| events, to their callers        | log     | `Claims`, in each commit: TRIBUTARY_DEDUP_REPLICAS                 |
+| events, on the event log        | state   | worker `attribute`, before XACK: TRIBUTARY_ATTRIBUTION_REPLICAS    |
+| revisions, on the conversion log| jobs    | worker `deliver`, before XACK: TRIBUTARY_DELIVERY_REPLICAS         |
+| attempts, before they are made  | jobs    | each lane, the same number                                         |
+
+What is acknowledged to a log itself need not be waited for: an acknowledgement that is lost is work done again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis.asyncio
+
+from tributary_runtime.errors import StorageUnavailableError
+from tributary_storage.redis import keys
+from tributary_storage.redis.epoch import Role
+
+
+class Replication:
+    """What was written to one Redis before, on replicas.
+
+    Args:
+        client: Of the role.
+        role: Which.
+        replicas: How many must have it; 0: none, then nothing is waited for.
+        timeout_seconds: How long to wait.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, role: Role, replicas: int, *, timeout_seconds: float = 1.0) -> None:
+        self._client: Any = client
+        self._role = role
+        self._replicas = replicas
+        self._timeout_millis = int(timeout_seconds * 1000)
+
+    async def settle(self) -> None:
+        """Returns when enough replicas have all that was written before this call.
+
+        Raises:
+            StorageUnavailableError: They have not, in time, or Redis did not answer; ask again.
+        """
+        if not self._replicas:
+            return
+        pipeline = self._client.pipeline(transaction=False)  # one connection: WAIT is for what was written on it
+        pipeline.execute_command("SET", keys.replicated(self._role), 1)
+        pipeline.execute_command("WAIT", self._replicas, self._timeout_millis)
+        try:
+            _, reached = await pipeline.execute()
+        except redis.RedisError as error:
+            raise StorageUnavailableError("Redis did not answer.", metadata={"store": self._role}) from error
+        if int(reached) < self._replicas:
+            message = f"{reached} of {self._replicas} replicas have what was written."
+            raise StorageUnavailableError(message, metadata={"store": self._role})
