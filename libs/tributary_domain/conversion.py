@@ -159,7 +159,7 @@ class Adjustment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionState:
+class ConversionFacts:
     """What all parts known so far say together."""
 
     status: ConversionStatus
@@ -211,11 +211,11 @@ class ConversionState:
         return self.amount_micros or 0 if self.is_counted else 0
 
 
-def conversion_state(
+def conversion_facts(
     observations: Iterable[Observation],
     adjustments: Iterable[Adjustment] = (),
     default: DefaultValue | None = None,
-) -> ConversionState:
+) -> ConversionFacts:
     """Says what the parts of one conversion mean together.
 
     Args:
@@ -243,7 +243,7 @@ def conversion_state(
     amount, changes, is_retracted = _adjusted(original, applied, findings)
     if status is ConversionStatus.COUNTED and is_retracted:
         status = ConversionStatus.RETRACTED
-    return ConversionState(
+    return ConversionFacts(
         status=status,
         anchor=seen[0] if seen else None,
         valued_by=valued_by,

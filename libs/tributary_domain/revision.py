@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from tributary_domain.attribution import Attribution, UnattributedReason
-from tributary_domain.conversion import AdjustmentKind, ConversionState, ConversionStatus
+from tributary_domain.conversion import AdjustmentKind, ConversionFacts, ConversionStatus
 from tributary_domain.settings import MODELS, AttributionModel
 
 
@@ -114,7 +114,7 @@ class Change:
 
 
 def snapshot(
-    state: ConversionState,
+    state: ConversionFacts,
     attribution: Attribution | None,
     *,
     person_id: str,

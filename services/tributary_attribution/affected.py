@@ -14,7 +14,7 @@ from tributary_attribution.crediting import MAX_CAUSING_EVENTS, CausingEvent
 from tributary_domain.revision import Cause
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart, unpack_parts
-from tributary_storage.redis.conversions import ConversionRecord, conversion_key
+from tributary_storage.redis.conversions import StoredConversion, conversion_key
 from tributary_storage.redis.journey_layout import Journey
 from tributary_storage.redis.people import SettledPerson, person_key
 
@@ -33,7 +33,7 @@ class Affected:
 
     workspace: Workspace
     conversion_id: str
-    record: ConversionRecord | None = None
+    stored: StoredConversion | None = None
     parts: list[ConversionPart] = field(default_factory=list)
     journey: Journey | None = None
     has_journey: bool = False
@@ -53,10 +53,10 @@ class Affected:
         """Returns what it is kept under."""
         return conversion_key(self.workspace.id, self.conversion_id)
 
-    def take(self, record: ConversionRecord) -> None:
+    def take(self, stored: StoredConversion) -> None:
         """Takes what was read of it."""
-        self.record = record
-        self.parts = unpack_parts(record.parts.values())
+        self.stored = stored
+        self.parts = unpack_parts(stored.parts.values())
 
     def take_over(self, other: Affected) -> None:
         """Takes what another conversion was asked for: it turned out to be this one."""

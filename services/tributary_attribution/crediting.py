@@ -20,7 +20,7 @@ from tributary_attribution.credit_settings import settings_for
 from tributary_attribution.views import Views, as_direct
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute, kept
-from tributary_domain.conversion import ConversionStatus, conversion_state
+from tributary_domain.conversion import ConversionStatus, conversion_facts
 from tributary_domain.journey import JourneyTouch, path_start
 from tributary_domain.revision import ADJUSTED_BY, Cause, Change, compare, next_revision
 from tributary_domain.settings import AttributionSettings
@@ -37,7 +37,7 @@ from tributary_storage.codec.conversion_revisions import (
     snapshot_of,
 )
 from tributary_storage.codec.conversion_states import add_credit, facts_message
-from tributary_storage.redis.conversions import ConversionRecord
+from tributary_storage.redis.conversions import StoredConversion
 from tributary_storage.redis.descriptors import digest_of
 from tributary_storage.redis.journey_layout import Journey
 
@@ -64,7 +64,7 @@ class Known:
 
     workspace: Workspace
     conversion_id: str
-    record: ConversionRecord
+    stored: StoredConversion
     """What is published, and when that was read."""
     parts: Sequence[ConversionPart]
     """In event order."""
@@ -105,8 +105,8 @@ def revise(
         The revision, with its number; None where nothing changed, or only adjustments are known so far.
     """
     workspace, parts, journey = known.workspace, known.parts, known.journey
-    published = PublishedConversion(known.record.published) if known.record.published else None
-    state = conversion_state(
+    published = PublishedConversion(known.stored.published) if known.stored.published else None
+    state = conversion_facts(
         [part.observation() for part in parts if part.is_observation],
         [part.adjustment() for part in parts if not part.is_observation],
         _default_value(known, published),
@@ -220,7 +220,7 @@ def _keep(
 
 def _creditable(
     entries: Sequence[JourneyTouch],
-    state: domain.ConversionState,
+    state: domain.ConversionFacts,
     settings: AttributionSettings,
     *,
     has_earlier_touch: bool,
@@ -242,9 +242,9 @@ def _creditable(
 
 def _sign(revised: ConversionRevised, known: Known) -> None:
     """Gives a revision its number, its times and what caused it."""
-    record = known.record
-    revised.revision = next_revision(record.revision, record.redis_time_micros)
-    revised.previous_revision = record.revision
+    stored = known.stored
+    revised.revision = next_revision(stored.revision, stored.redis_time_micros)
+    revised.previous_revision = stored.revision
     revised.publish_time.CopyFrom(timestamp(revised.revision))
     revised.posting_date.CopyFrom(_posting_date(known.workspace, revised.revision))
     events = sorted(known.causing)

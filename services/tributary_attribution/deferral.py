@@ -151,14 +151,14 @@ class Deferral:
         places = {key: key.partition("|") for key in keys}
         workspaces = await self._lookup.find({workspace for workspace, _, _ in places.values()})
         waiting: list[Affected] = []
-        for key, record in (await self._conversions.observe({key: {} for key in keys}, 0)).items():
+        for key, stored in (await self._conversions.observe({key: {} for key in keys}, 0)).items():
             workspace = workspaces.get(places[key][0])
             if workspace is None:
                 continue
             one = Affected(workspace, places[key][2])
-            one.take(record)
-            one.askings = record.askings
-            _remember(one, record.causes)
+            one.take(stored)
+            one.askings = stored.askings
+            _remember(one, stored.causes)
             waiting.append(one)
         return waiting
 

@@ -74,10 +74,10 @@ class JourneyReader:
         """Returns the journey that led to a conversion."""
         workspace = self._directory.get(workspace_id)
         key = conversion_key(workspace.id, conversion_id)
-        record = (await self._conversions.observe({key: {}}, 0))[key]
+        stored = (await self._conversions.observe({key: {}}, 0))[key]
         tokens = [
             token
-            for part in unpack_parts(record.parts.values())
+            for part in unpack_parts(stored.parts.values())
             if part.is_observation
             for token in part.admitted.identity_tokens
         ]

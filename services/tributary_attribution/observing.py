@@ -85,22 +85,22 @@ class Observing:
     ) -> dict[str, tuple[Affected, str]]:
         """Writes and reads; returns what was adjusted under the id of an event -> the order that the event observed."""
         moved: dict[str, tuple[Affected, str]] = {}
-        for key, record in (await self._conversions.observe(parts, life_seconds)).items():
+        for key, stored in (await self._conversions.observe(parts, life_seconds)).items():
             one = affected.get(key)
-            if record.forward and record.parts:
+            if stored.forward and stored.parts:
                 if one is None:
                     workspace_id, _, conversion_id = key.partition("|")
                     one = Affected(workspaces[workspace_id], conversion_id)
-                moved[key] = one, record.forward
+                moved[key] = one, stored.forward
             if one is not None:
-                one.take(record)
+                one.take(stored)
         return moved
 
     async def _forgotten(self, affected: Mapping[str, Affected]) -> dict[str, tuple[Affected, str]]:
         """Returns the same of what was observed in another life of the state store."""
         moved: dict[str, tuple[Affected, str]] = {}
         for key, one in affected.items():
-            if one.record is None or one.record.forward or any(part.is_observation for part in one.parts):
+            if one.stored is None or one.stored.forward or any(part.is_observation for part in one.parts):
                 continue
             named = next((part.event.adjustment.event_id for part in one.parts), "")
             if named:
@@ -116,6 +116,6 @@ class Observing:
             affected.pop(key, None)
             target = affected_at(affected, one.workspace, order)
             target.take_over(one)
-            parts[target.key].update({} if one.record is None else one.record.parts)
+            parts[target.key].update({} if one.stored is None else one.stored.parts)
             parts[key][FORWARD] = order.encode()
         return parts

@@ -115,10 +115,10 @@ class Publisher:
             moved = []
             for one, (publication, revised), holds in zip(pending, computed, answers, strict=True):
                 if not holds:
-                    one.record, one.has_journey = None, False
+                    one.stored, one.has_journey = None, False
                     moved.append(one)
                     continue
-                for content in publication.record.pending.values():
+                for content in publication.stored.pending.values():
                     revisions.append((one.key, ConversionRevised.FromString(content), content))
                 if revised is not None:
                     revisions.append((one.key, revised, publication.revised))
@@ -153,11 +153,11 @@ class Publisher:
         Returns:
             How they see their journeys.
         """
-        unread = {one.key: one for one in affected if one.record is None}
+        unread = {one.key: one for one in affected if one.stored is None}
         if unread:
-            records = await self._conversions.observe({key: {} for key in unread}, 0)
-            for key, record in records.items():
-                unread[key].take(record)
+            read = await self._conversions.observe({key: {} for key in unread}, 0)
+            for key, stored in read.items():
+                unread[key].take(stored)
         await self._restoration.restore(affected)
         lost = [one for one in affected if not one.has_journey]
         found = await self._people.find_each([(one.workspace.id, one.person_keys()) for one in lost])
@@ -189,17 +189,17 @@ class Publisher:
 
 
 def _compute(one: Affected, views: Views) -> tuple[Publication, ConversionRevised | None]:
-    record, journey = one.record, one.journey
-    if record is None:
+    stored, journey = one.stored, one.journey
+    if stored is None:
         raise RuntimeError("a conversion is computed before it is read")
     causing = list(one.causing.values())
-    known = Known(one.workspace, one.conversion_id, record, one.parts, journey, causing, one.arrived, one.known_causes)
+    known = Known(one.workspace, one.conversion_id, stored, one.parts, journey, causing, one.arrived, one.known_causes)
     revision = revise(known, views, journey_life_seconds([one.workspace]))
-    version = record.journey_version if journey is None else journey.version
+    version = stored.journey_version if journey is None else journey.version
     if revision is None:
-        return Publication(record, version), None
+        return Publication(stored, version), None
     message = revision.message
-    return Publication(record, version, message.revision, revision.content, revision.state), message
+    return Publication(stored, version, message.revision, revision.content, revision.state), message
 
 
 async def together(*steps: Coroutine[Any, Any, Any]) -> list[Any]:

@@ -88,12 +88,12 @@ class Restoration:
             await self._restore(some, loss_micros)
 
     def _may_be_lost(self, one: Affected, loss_micros: int) -> bool:
-        record = one.record
+        stored = one.stored
         times = [part.event_time_micros for part in one.parts if part.is_observation]
         if not times:
             return True  # an adjustment that waits for its conversion, or parts that a journey says there are
-        if record is not None and record.revision > 0:
-            return max(record.revision, record.asked_after_micros) < loss_micros
+        if stored is not None and stored.revision > 0:
+            return max(stored.revision, stored.asked_after_micros) < loss_micros
         known_since = max(self._create_time_micros, loss_micros)
         return one.claim_micros < known_since or min(times) < known_since + _MARGIN_MICROS or not one.claim_micros
 
@@ -102,7 +102,7 @@ class Restoration:
         workspace = lost[0].workspace
         newest = await self._history.newest(workspace.id, [one.conversion_id for one in lost])
         life_seconds = conversion_life_seconds([workspace])
-        asked = [one.key for one in lost if loss_micros and one.conversion_id not in newest and one.record is not None]
+        asked = [one.key for one in lost if loss_micros and one.conversion_id not in newest and one.stored is not None]
         if asked:
             await self._conversions.restore(dict.fromkeys(asked, LostConversion(0, b"", {})), life_seconds, loss_micros)
         if not newest:
@@ -125,8 +125,8 @@ class Restoration:
             for key, one in by_key.items()
         }
         await self._conversions.restore(restored, life_seconds, loss_micros)
-        for key, record in (await self._conversions.observe({key: {} for key in restored}, 0)).items():
-            by_key[key].take(record)
+        for key, stored in (await self._conversions.observe({key: {} for key in restored}, 0)).items():
+            by_key[key].take(stored)
         log.warning(
             "conversions_restored",
             workspace=workspace.id,

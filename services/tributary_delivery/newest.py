@@ -42,14 +42,14 @@ class NewestRevisions:
             StorageUnavailableError: Redis or ClickHouse did not answer.
         """
         wanted = {conversion_key(workspace, one): one for one in conversion_ids}
-        records = await self._conversions.observe({key: {} for key in wanted}, life_seconds=0)
+        found = await self._conversions.observe({key: {} for key in wanted}, life_seconds=0)
         newest = Newest()
         for key, conversion_id in wanted.items():
-            record = records[key]
-            if record.revision in record.pending:
+            stored = found[key]
+            if stored.revision in stored.pending:
                 newest.unstored.add(conversion_id)
-            elif record.published:
-                newest.revisions[conversion_id] = ConversionRevised.FromString(record.published)
+            elif stored.published:
+                newest.revisions[conversion_id] = ConversionRevised.FromString(stored.published)
             elif revisions := await self._memory.revisions(workspace, conversion_id):
                 newest.revisions[conversion_id] = revisions[-1]
         return newest

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from tests.property.journeys import conversions, journeys, settings_of
 from tests.property.parts import adjustments, observations
 from tributary_domain.attribution import attribute
-from tributary_domain.conversion import Adjustment, Observation, conversion_state
+from tributary_domain.conversion import Adjustment, Observation, conversion_facts
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.settings import SECOND, AttributionSettings
 from tributary_domain.windows import CreditableConversion, exclusions
@@ -30,7 +30,7 @@ def test_a_conversion_is_the_same_for_any_order_and_repetition(
     adjusted_again = data.draw(
         st.permutations(adjusted + data.draw(st.lists(st.sampled_from(adjusted))) if adjusted else [])
     )
-    assert conversion_state(seen_again, adjusted_again) == conversion_state(seen, adjusted)
+    assert conversion_facts(seen_again, adjusted_again) == conversion_facts(seen, adjusted)
 
 
 @given(journeys(), conversions(), settings_of())

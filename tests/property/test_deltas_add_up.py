@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.property.journeys import CONVERSION_TIME, journeys, settings_of
 from tests.property.parts import adjustments
 from tributary_domain.attribution import WHOLE, attribute
-from tributary_domain.conversion import Adjustment, AdjustmentKind, Observation, conversion_state
+from tributary_domain.conversion import Adjustment, AdjustmentKind, Observation, conversion_facts
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.revision import Change, Snapshot, compare, snapshot
 from tributary_domain.settings import MODELS, AttributionSettings
@@ -18,7 +18,7 @@ ORDER = Observation(event_time_micros=CONVERSION_TIME, event_id="o-1", amount_mi
 
 
 def published(entries: list[JourneyTouch], adjusted: list[Adjustment], settings: AttributionSettings) -> Snapshot:
-    state = conversion_state([ORDER], adjusted)
+    state = conversion_facts([ORDER], adjusted)
     conversion = CreditableConversion(
         event_time_micros=state.conversion_time_micros,
         event_hash=ORDER.event_hash,

@@ -11,14 +11,14 @@ from tributary_domain.conversion import (
     DefaultValue,
     Observation,
     Standing,
-    conversion_state,
+    conversion_facts,
 )
 
 
 @given(observations(), adjustments())
 def test_the_value_is_what_the_oracle_says(seen: list[Observation], adjusted: list[Adjustment]) -> None:
     good = [part for part in seen if part.standing is Standing.GOOD]
-    state = conversion_state(good, adjusted)
+    state = conversion_facts(good, adjusted)
     value, is_retracted = value_after(good, adjusted)
     assert state.amount_micros == value
     if good:
@@ -35,21 +35,21 @@ def test_the_default_is_worth_as_much_as_the_word_of_a_source_below_all_others(
     if not seen:
         return
     lowest = Observation(event_id="lowest", event_time_micros=0, source_rank=-1, amount_micros=7, currency_code="EUR")
-    state = conversion_state(seen, adjusted, DefaultValue(7, "EUR"))
+    state = conversion_facts(seen, adjusted, DefaultValue(7, "EUR"))
     assert state.amount_micros == value_after([*seen, lowest], adjusted)[0]
     assert (state.original_amount_micros or 0) + sum(state.changes_micros) == (state.amount_micros or 0)
 
 
 @given(observations(), adjustments())
 def test_changes_add_up_to_the_value(seen: list[Observation], adjusted: list[Adjustment]) -> None:
-    state = conversion_state(seen, adjusted)
+    state = conversion_facts(seen, adjusted)
     assert (state.original_amount_micros or 0) + sum(state.changes_micros) == (state.amount_micros or 0)
     assert len(state.changes_micros) == len(state.adjustments)
 
 
 @given(observations(), adjustments())
 def test_no_value_is_below_zero(seen: list[Observation], adjusted: list[Adjustment]) -> None:
-    state = conversion_state(seen, adjusted)
+    state = conversion_facts(seen, adjusted)
     assert (state.amount_micros or 0) >= 0
     if ConversionFinding.OVER_REFUNDED in state.findings:
         assert state.amount_micros == 0
@@ -63,4 +63,4 @@ def test_what_is_quarantined_holds_nothing_against_what_is_good(
     taken = {part.event_id for part in good}
     waiting = [part for part in others if part.standing is not Standing.GOOD and part.event_id not in taken]
     if good:
-        assert conversion_state(good + waiting, adjusted) == conversion_state(good, adjusted)
+        assert conversion_facts(good + waiting, adjusted) == conversion_facts(good, adjusted)

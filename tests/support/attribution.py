@@ -201,12 +201,12 @@ class Attribution:
     async def published(self, conversion_id: str) -> ConversionRevised | None:
         """Returns the newest revision of a conversion in the log; checks that it is what is published."""
         key = conversion_key(self.workspace.id, conversion_id)
-        record = (await self.conversions.observe({key: {}}, 0))[key]
+        stored = (await self.conversions.observe({key: {}}, 0))[key]
         chain = [revised for revised in await self.logged() if revised.state.conversion_id == conversion_id]
         if not chain:
-            assert not record.published
+            assert not stored.published
             return None
-        published = ConversionRevised.FromString(record.published)
+        published = ConversionRevised.FromString(stored.published)
         newest = max(chain, key=lambda revised: revised.revision)
         assert (published.revision, published.state) == (newest.revision, newest.state)
         return newest

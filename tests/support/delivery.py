@@ -77,8 +77,8 @@ class Publisher:
         message = revision.message()
         message.traceparent = traceparent
         content, key = message.SerializeToString(), conversion_key(message.workspace, message.state.conversion_id)
-        record = (await conversions.observe({key: {b"12345678": b"part"}}, 3600))[key]
-        assert await conversions.publish([Publication(record, 1, message.revision, content, content)]) == [True]
+        kept = (await conversions.observe({key: {b"12345678": b"part"}}, 3600))[key]
+        assert await conversions.publish([Publication(kept, 1, message.revision, content, content)]) == [True]
         if stored:
             await self.store(message)
         return message

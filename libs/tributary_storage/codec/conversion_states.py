@@ -69,7 +69,7 @@ def hash_of_reference(reference: str) -> int:
 def facts_message(
     conversion_id: str,
     parts: Sequence[ConversionPart],
-    state: domain.ConversionState,
+    state: domain.ConversionFacts,
     *,
     person_id: str,
     settings_version: str,
@@ -177,7 +177,7 @@ def _origin(event: Event) -> Origin.ValueType:
     return event.origin or _ORIGINS.get(event.context.observed_by, Origin.ORIGIN_UNSPECIFIED)
 
 
-def _traffic(state: domain.ConversionState, seen: Sequence[Event]) -> Traffic.ValueType:
+def _traffic(state: domain.ConversionFacts, seen: Sequence[Event]) -> Traffic.ValueType:
     """Returns what keeps it from being counted; internal traffic wins, because nobody may be sent it."""
     if state.status is not ConversionStatus.UNCOUNTED:
         return Traffic.TRAFFIC_UNSPECIFIED
@@ -185,7 +185,7 @@ def _traffic(state: domain.ConversionState, seen: Sequence[Event]) -> Traffic.Va
     return Traffic.TRAFFIC_INTERNAL if is_internal else Traffic.TRAFFIC_TEST
 
 
-def _value_source(state: domain.ConversionState, valued: Event | None) -> ValueSource.ValueType:
+def _value_source(state: domain.ConversionFacts, valued: Event | None) -> ValueSource.ValueType:
     if any(adjustment.kind is AdjustmentKind.RESTATEMENT for adjustment in state.adjustments):
         return ValueSource.VALUE_SOURCE_RESTATED
     if state.is_default_valued:
@@ -195,7 +195,7 @@ def _value_source(state: domain.ConversionState, valued: Event | None) -> ValueS
     return valued.conversion.value_source or ValueSource.VALUE_SOURCE_STATED
 
 
-def _applied(state: domain.ConversionState) -> list[AppliedAdjustment]:
+def _applied(state: domain.ConversionFacts) -> list[AppliedAdjustment]:
     """Lists the adjustments, each with what it changed after those before it."""
     return [
         AppliedAdjustment(

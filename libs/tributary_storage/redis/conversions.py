@@ -38,7 +38,7 @@ def conversion_key(workspace: str, conversion_id: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class ConversionRecord:
+class StoredConversion:
     """A conversion as it was read."""
 
     key: str
@@ -68,9 +68,9 @@ class ConversionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What shall replace the published state of a conversion, if nothing has moved since `record` was read."""
+    """What shall replace the published state of a conversion, if nothing has moved since `stored` was read."""
 
-    record: ConversionRecord
+    stored: StoredConversion
     journey_version: int
     """What it was computed from; 0: no journey."""
     revision: int = 0
@@ -102,7 +102,7 @@ class Conversions:
 
     async def observe(
         self, parts: Mapping[str, Mapping[bytes, bytes]], life_seconds: int
-    ) -> dict[str, ConversionRecord]:
+    ) -> dict[str, StoredConversion]:
         """Keeps what events say about conversions, each event once, and reads all that is known of them.
 
         Args:
@@ -110,7 +110,7 @@ class Conversions:
             life_seconds: How long a conversion lives after a new part.
 
         Returns:
-            One record per conversion key.
+            What is known of each, by conversion key.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
@@ -123,12 +123,12 @@ class Conversions:
                 pieces.append(self._piece(name, (len(some), *chain.from_iterable(some))))
                 owners.append(name)
         calls, positions = in_calls(pieces, (life_seconds,))
-        records = {}
+        found = {}
         for own, answer in zip(positions, await run(self._client, _OBSERVE, calls), strict=True):
             for position, flat in zip(own, answer[1:], strict=True):
                 name = owners[position]
-                records[name] = _record(name, flat, answer[0])  # the last one read it after all was written
-        return records
+                found[name] = _stored(name, flat, answer[0])  # the last one read it after all was written
+        return found
 
     async def publish(self, publications: Sequence[Publication]) -> list[bool]:
         """Replaces published states.
@@ -141,8 +141,8 @@ class Conversions:
         """
         pieces = []
         for one in publications:
-            known = (one.record.revision, len(one.record.parts), one.journey_version)
-            pieces.append(self._piece(one.record.key, (*known, one.revision, one.state, one.revised)))
+            known = (one.stored.revision, len(one.stored.parts), one.journey_version)
+            pieces.append(self._piece(one.stored.key, (*known, one.revision, one.state, one.revised)))
         calls, positions = in_calls(pieces, first_key=keys.published)
         answers = [False] * len(publications)
         for own, answer in zip(positions, await run(self._client, _PUBLISH, calls), strict=True):
@@ -211,7 +211,7 @@ def _some_at_once(parts: Mapping[bytes, bytes]) -> Iterator[Sequence[tuple[bytes
         yield own[start : start + _PARTS_AT_ONCE]
 
 
-def _record(key: str, flat: Sequence[Any], redis_time_micros: int) -> ConversionRecord:
+def _stored(key: str, flat: Sequence[Any], redis_time_micros: int) -> StoredConversion:
     parts: dict[bytes, bytes] = {}
     pending: dict[int, bytes] = {}
     numbers = {b"r": 0, b"j": 0, b"l": 0, b"e": 0}
@@ -229,7 +229,7 @@ def _record(key: str, flat: Sequence[Any], redis_time_micros: int) -> Conversion
             numbers[name] = int(value)
         elif name.startswith(_PENDING):
             pending[int(name[1:])] = value
-    return ConversionRecord(
+    return StoredConversion(
         key=key,
         parts=parts,
         revision=numbers[b"r"],

@@ -33,6 +33,35 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | jobs  | `trb:{j:<workspace>:<destination>}:state`  | hash   | for ever                   | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:quota`  | string | a minute                   | delivery    |
 
+Fields of a conversion (`conversions`, `deferred`):
+
+| field         | holds                                                                                          |
+|---------------|------------------------------------------------------------------------------------------------|
+| 8 bytes       | a part, by event hash: what one event says about it (`codec.conversion_parts`)                  |
+| `n`           | number of parts                                                                                |
+| `r`           | the last published revision                                                                    |
+| `j`           | version of the newest journey that something was computed from                                 |
+| `s`           | the last published `ConversionRevised`, without the differences of credit                      |
+| `u<revision>` | a `ConversionRevised` that ClickHouse and the conversion log may lack                          |
+| `l`           | the last loss of this store after which ClickHouse was asked what it knows                     |
+| `f`           | of an id that an event has by itself: the order that the event observed; its parts go there    |
+| `d`, `e`      | where it waits to be credited again: why, and how often that was asked for                     |
+
+Fields of a job (`delivery_jobs`):
+
+| field | holds                                                                                                  |
+|-------|--------------------------------------------------------------------------------------------------------|
+| `r`   | the newest revision that was planned                                                                   |
+| `n`   | when that was planned                                                                                  |
+| `t`   | the revision being tried                                                                               |
+| `a`   | how often it was tried                                                                                 |
+| `p`   | when the revision being tried was planned                                                              |
+| `c`   | the creation that was tried first, and may have been taken                                             |
+| `f`   | 1 where nothing was ever sent                                                                          |
+| `l`   | token of the lease                                                                                     |
+
+Fields of a journey: `journey_layout`.
+
 Reserved: nothing writes these yet. Names and meanings are fixed, so that what will be written needs no move.
 Consent and tombstones are of one identity token each, under the person key that is made of it, so that people who
 become one move none of them; `person` is united as journeys are.

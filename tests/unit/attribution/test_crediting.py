@@ -24,7 +24,7 @@ from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_parts import unpack_parts
 from tributary_storage.codec.touch_sources import SourceCache
-from tributary_storage.redis.conversions import ConversionRecord
+from tributary_storage.redis.conversions import StoredConversion
 from tributary_storage.redis.journey_layout import META, Journey, Meta, unpack_journey
 
 EVENTS = Events("shop")
@@ -58,7 +58,7 @@ class World:
         return unpack_journey("shop", "p1:x", self.fields)
 
     def revise(self, published: Revision | None = None, *, journey: bool = True) -> Revision | None:
-        record = ConversionRecord(
+        stored = StoredConversion(
             key="shop|c1:00",
             parts=self.parts,
             revision=published.message.revision if published else 0,
@@ -70,7 +70,7 @@ class World:
         known = Known(
             self.workspace,
             EVENTS.conversion_id(),
-            record,
+            stored,
             unpack_parts(self.parts.values()),
             self.journey() if journey else None,
             [CausingEvent(NOW, "e", "")],

@@ -6,14 +6,14 @@ import pytest
 from tributary_domain.conversion import (
     Adjustment,
     AdjustmentKind,
+    ConversionFacts,
     ConversionFinding,
-    ConversionState,
     ConversionStatus,
     DefaultValue,
     Observation,
     SourceRank,
     Standing,
-    conversion_state,
+    conversion_facts,
 )
 
 REFUND, RESTATEMENT = AdjustmentKind.REFUND, AdjustmentKind.RESTATEMENT
@@ -40,7 +40,7 @@ BACKEND = seen("backend", 12, 100, source_rank=SourceRank.BACKEND, identifiers=(
 
 @pytest.mark.parametrize("order", list(permutations([BROWSER, BACKEND])), ids=["browser first", "backend first"])
 def test_browser_and_backend_are_one_order_in_either_order(order: tuple[Observation, ...]) -> None:
-    state = conversion_state(order)
+    state = conversion_facts(order)
     assert state.status is ConversionStatus.COUNTED
     assert state.amount_micros == 100
     assert state.conversion_time_micros == 10
@@ -53,48 +53,48 @@ def test_browser_and_backend_are_one_order_in_either_order(order: tuple[Observat
 
 
 def test_a_backend_without_a_value_leaves_the_browsers_word() -> None:
-    assert conversion_state([BROWSER, seen("backend", 12, None)]).amount_micros == 119
+    assert conversion_facts([BROWSER, seen("backend", 12, None)]).amount_micros == 119
 
 
 def test_no_value_is_not_zero() -> None:
-    assert conversion_state([seen(amount=None)]).amount_micros is None
-    assert conversion_state([seen(amount=0)]).amount_micros == 0
+    assert conversion_facts([seen(amount=None)]).amount_micros is None
+    assert conversion_facts([seen(amount=0)]).amount_micros == 0
 
 
 WORTH_20 = DefaultValue(20, "CHF")
 
 
 def test_the_default_stands_for_a_value_that_no_source_states() -> None:
-    state = conversion_state([seen(amount=None, currency_code="")], [], WORTH_20)
+    state = conversion_facts([seen(amount=None, currency_code="")], [], WORTH_20)
     assert (state.original_amount_micros, state.amount_micros, state.currency_code) == (20, 20, "CHF")
     assert state.is_default_valued
 
 
 @pytest.mark.parametrize("stated", [0, 100])
 def test_a_stated_value_needs_no_default(stated: int) -> None:
-    state = conversion_state([seen(amount=stated), seen("other", 11, None)], [], WORTH_20)
+    state = conversion_facts([seen(amount=stated), seen("other", 11, None)], [], WORTH_20)
     assert (state.amount_micros, state.currency_code, state.is_default_valued) == (stated, "EUR", False)
 
 
 def test_a_refund_takes_from_the_default_and_a_foreign_one_does_not() -> None:
     no_value = [seen(amount=None, currency_code="")]
-    assert conversion_state(no_value, [adjusted(REFUND, 5, currency_code="CHF")], WORTH_20).amount_micros == 15
-    foreign = conversion_state(no_value, [adjusted(REFUND, 5, currency_code="EUR")], WORTH_20)
+    assert conversion_facts(no_value, [adjusted(REFUND, 5, currency_code="CHF")], WORTH_20).amount_micros == 15
+    foreign = conversion_facts(no_value, [adjusted(REFUND, 5, currency_code="EUR")], WORTH_20)
     assert (foreign.amount_micros, foreign.findings) == (20, (ConversionFinding.CURRENCY_MISMATCH,))
 
 
 def test_what_nobody_observed_has_no_default() -> None:
-    assert conversion_state([], [adjusted(REFUND, 5)], WORTH_20).amount_micros is None
+    assert conversion_facts([], [adjusted(REFUND, 5)], WORTH_20).amount_micros is None
 
 
 def test_of_equally_ranked_values_the_earliest_counts_and_the_conflict_is_found() -> None:
-    state = conversion_state([seen("b", 12, 90), seen("a", 11, 100)])
+    state = conversion_facts([seen("b", 12, 90), seen("a", 11, 100)])
     assert state.amount_micros == 100
     assert state.findings == (ConversionFinding.VALUE_CONFLICT,)
 
 
 def test_the_same_event_twice_is_one_observation() -> None:
-    assert conversion_state([BROWSER, BROWSER]) == conversion_state([BROWSER])
+    assert conversion_facts([BROWSER, BROWSER]) == conversion_facts([BROWSER])
 
 
 VALUES = [
@@ -135,7 +135,7 @@ VALUES = [
 @pytest.mark.parametrize(("adjustments", "value"), VALUES)
 def test_the_value_after_adjustments(adjustments: list[Adjustment], value: int) -> None:
     for order in permutations(adjustments):
-        state = conversion_state([seen()], order)
+        state = conversion_facts([seen()], order)
         assert state.amount_micros == value
         assert state.original_amount_micros == 100
         assert 100 + sum(state.changes_micros) == value
@@ -150,21 +150,21 @@ def test_the_value_after_adjustments(adjustments: list[Adjustment], value: int) 
     ],
 )
 def test_below_zero_is_zero_and_a_finding(adjustments: list[Adjustment]) -> None:
-    state = conversion_state([seen()], adjustments)
+    state = conversion_facts([seen()], adjustments)
     assert (state.amount_micros, state.findings) == (0, (ConversionFinding.OVER_REFUNDED,))
     assert state.is_counted
 
 
 def test_a_refund_before_its_order_waits_and_then_counts() -> None:
     refund = adjusted(REFUND, 30)
-    waiting = conversion_state([], [refund])
+    waiting = conversion_facts([], [refund])
     assert waiting.status is ConversionStatus.UNOBSERVED
     assert (waiting.amount_micros, waiting.is_counted) == (None, False)
-    assert conversion_state([seen()], [refund]).amount_micros == 70
+    assert conversion_facts([seen()], [refund]).amount_micros == 70
 
 
 def test_a_retraction_is_not_counted() -> None:
-    state = conversion_state([seen()], [adjusted(RETRACTION)])
+    state = conversion_facts([seen()], [adjusted(RETRACTION)])
     assert (state.status, state.is_counted, state.counted_amount_micros) == (ConversionStatus.RETRACTED, False, 0)
 
 
@@ -173,22 +173,22 @@ def test_two_systems_that_disagree_on_a_refund_are_found() -> None:
         adjusted(REFUND, 30, adjustment_id="r-1", event_id="psp"),
         adjusted(REFUND, 35, 25, adjustment_id="r-1", event_id="erp"),
     ]
-    state = conversion_state([seen()], reports)
+    state = conversion_facts([seen()], reports)
     assert (state.amount_micros, state.findings) == (70, (ConversionFinding.ADJUSTMENT_CONFLICT,))
 
 
 def test_a_refund_in_another_currency_is_left_out_and_found() -> None:
-    state = conversion_state([seen()], [adjusted(REFUND, 30, currency_code="USD")])
+    state = conversion_facts([seen()], [adjusted(REFUND, 30, currency_code="USD")])
     assert (state.amount_micros, state.findings) == (100, (ConversionFinding.CURRENCY_MISMATCH,))
 
 
 def test_a_refund_of_an_order_without_value_is_found() -> None:
-    state = conversion_state([seen(amount=None)], [adjusted(REFUND, 30)])
+    state = conversion_facts([seen(amount=None)], [adjusted(REFUND, 30)])
     assert (state.amount_micros, state.findings) == (None, (ConversionFinding.ADJUSTED_WITHOUT_VALUE,))
 
 
 def test_a_restatement_gives_a_value_and_a_currency_to_an_order_without() -> None:
-    state = conversion_state([seen(amount=None, currency_code="")], [adjusted(RESTATEMENT, 70, currency_code="KWD")])
+    state = conversion_facts([seen(amount=None, currency_code="")], [adjusted(RESTATEMENT, 70, currency_code="KWD")])
     assert (state.amount_micros, state.currency_code, state.original_amount_micros) == (70, "KWD", None)
 
 
@@ -197,8 +197,8 @@ def test_a_restatement_must_state_a_value() -> None:
         adjusted(RESTATEMENT)
 
 
-def standing(*parts: Observation) -> ConversionState:
-    return conversion_state(parts)
+def standing(*parts: Observation) -> ConversionFacts:
+    return conversion_facts(parts)
 
 
 def test_an_order_seen_only_in_quarantine_is_pending() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from tributary_domain.attribution import attribute
-from tributary_domain.conversion import Adjustment, AdjustmentKind, Observation, Standing, conversion_state
+from tributary_domain.conversion import Adjustment, AdjustmentKind, Observation, Standing, conversion_facts
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.revision import Cause, Change, Snapshot, compare, next_revision, snapshot
 from tributary_domain.settings import DAY, MODELS, AttributionModel, AttributionSettings
@@ -23,7 +23,7 @@ def published(
     person_id: str = "p-1",
     **settings: Any,
 ) -> Snapshot:
-    state = conversion_state(observations, adjustments)
+    state = conversion_facts(observations, adjustments)
     chosen = AttributionSettings(**settings)
     conversion = CreditableConversion(
         event_time_micros=state.conversion_time_micros, amount_micros=state.counted_amount_micros
