@@ -28,10 +28,14 @@ class Spooled(RuleBasedStateMachine):
         self._spool = self._open()
 
     def _open(self) -> Spool:
-        return Spool(Spooling(self._directory, max_bytes=2_000, segment_bytes=200), "lane", count().__next__)
+        return Spool(Spooling(self._directory, max_bytes=4_000, segment_bytes=400), "lane", count().__next__)
 
-    @rule(size=st.integers(0, 80), hold=st.booleans())
-    def put(self, size: int, hold: bool) -> None:
+    @rule(sizes=st.lists(st.integers(0, 80), min_size=1, max_size=12), hold=st.booleans())
+    def put(self, sizes: list[int], hold: bool) -> None:
+        for size in sizes:
+            self._put(size, hold=hold)
+
+    def _put(self, size: int, *, hold: bool) -> None:
         entry = Entry(b"<%d:" % next(self._names) + b"x" * size + b">")  # no part of any other
         if not self._spool.fits(entry):
             return
@@ -46,6 +50,7 @@ class Spooled(RuleBasedStateMachine):
     def load(self, events: int) -> None:
         loaded = self._spool.load(events, 1 << 20)
         assert bool(loaded) == bool(self._unloaded)
+        assert self._spool.take_lost() == [], "what is damaged was left out when it was opened"
         for entry in loaded:
             assert entry.body not in self._held
             self._unloaded.remove(entry.body)
@@ -83,7 +88,7 @@ class Spooled(RuleBasedStateMachine):
 
     @invariant()
     def is_bounded(self) -> None:
-        assert self._spool.bytes <= 2_000
+        assert self._spool.bytes <= 4_000
 
     def teardown(self) -> None:
         self._spool.close()
@@ -97,5 +102,5 @@ class Spooled(RuleBasedStateMachine):
 TestSpooled = Spooled.TestCase
 # Each example is up to thirty steps on a real disk.
 TestSpooled.settings = settings(
-    max_examples=settings.default.max_examples // 5, stateful_step_count=30, suppress_health_check=list(HealthCheck)
+    max_examples=settings.default.max_examples // 2, stateful_step_count=30, suppress_health_check=list(HealthCheck)
 )
