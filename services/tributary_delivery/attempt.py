@@ -52,6 +52,8 @@ class Attempt:
     """What the destination took before; None: nothing that is certain."""
     maybe_taken: int = 0
     """The revision that the creation carried first; 0: this is its first attempt, or no creation."""
+    attempts_before: int = 0
+    """How many were made at this message under a job that is no more."""
     number: int = 0
     """Of attempts at this message, from 1."""
     visible_id: str = ""

@@ -188,7 +188,12 @@ class LaneRunner:
         if not ready:
             return
         tried = [
-            Tried(one.job.conversion_id, one.revised.revision, one.operation == DELIVERY_OPERATION_CREATE)
+            Tried(
+                one.job.conversion_id,
+                one.revised.revision,
+                one.operation == DELIVERY_OPERATION_CREATE,
+                one.attempts_before,
+            )
             for one in ready
         ]
         begin_seconds = self._clock.monotonic_seconds()

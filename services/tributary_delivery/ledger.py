@@ -69,6 +69,12 @@ def remembered(deliveries: list[Delivery], destination_id: str) -> tuple[Taken |
     return None, next((one.revision for one in own if one.operation == DELIVERY_OPERATION_CREATE), 0)
 
 
+def attempts_at(deliveries: list[Delivery], destination_id: str, revision: int) -> int:
+    """Returns how many attempts at a revision were made, by the ledger."""
+    own = (one for one in deliveries if one.destination_id == destination_id and one.revision == revision)
+    return max((one.attempts for one in own), default=0)
+
+
 def ineligible(
     revised: ConversionRevised,
     destination_id: str,

@@ -17,7 +17,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, Delivery
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.candidates import decide
-from tributary_delivery.ledger import Ledger, Memory, ineligible, remembered, superseded
+from tributary_delivery.ledger import Ledger, Memory, attempts_at, ineligible, remembered, superseded
 from tributary_delivery.newest import NewestRevisions
 from tributary_runtime import metrics
 from tributary_runtime.destination_settings import WebhookDestination
@@ -96,10 +96,13 @@ class Preparation:
         taken, maybe_taken = await self._taken(job)
         decision = decide(revised, self._settings, taken, maybe_taken=maybe_taken > 0)
         if decision.is_sent:
-            if decision.operation == DELIVERY_OPERATION_CREATE and 0 < maybe_taken < revised.revision:
-                revised = await self._as_tried(revised, maybe_taken)
+            before = 0
+            if decision.operation == DELIVERY_OPERATION_CREATE and 0 < maybe_taken <= revised.revision:
+                if maybe_taken < revised.revision:
+                    revised = await self._as_tried(revised, maybe_taken)
+                before = await self._attempts_before(job, revised)
             await self._supersede(job, revised)
-            prepared.ready.append(Attempt(job, revised, decision.operation, taken, maybe_taken))
+            prepared.ready.append(Attempt(job, revised, decision.operation, taken, maybe_taken, before))
             return
         line = None
         if not decision.is_known:
@@ -107,6 +110,13 @@ class Preparation:
             line = ineligible(revised, self._lane.destination, decision.operation, decision.reason, job.plan_micros)
         await self._supersede(job, revised)
         prepared.done.append((Settled(job.conversion_id, Settlement.DROPPED, revised.revision), line))
+
+    async def _attempts_before(self, job: Job, revised: ConversionRevised) -> int:
+        """Returns how many attempts at a creation the ledger has of an earlier job, so that no row is written over."""
+        if job.tried_revision == revised.revision:
+            return 0  # this job counts on by itself
+        deliveries = await self._memory.deliveries(self._lane.workspace, job.conversion_id)
+        return attempts_at(deliveries, self._lane.destination, revised.revision)
 
     async def _supersede(self, job: Job, revised: ConversionRevised) -> None:
         """Writes what became of the revision that was tried last, where it is not what is dealt with now."""

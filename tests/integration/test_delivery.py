@@ -265,6 +265,11 @@ async def test_a_creation_given_up_and_newer_content_reach_the_receiver_once(
         await eventually_async(idle(rig, lane))
     assert endpoint.types(C) == ["created", "updated"]
     assert list(endpoint.effects.values())[-1].data["value"]["amount_micros"] == 50_000_000
+    attempts = (
+        "SELECT attempt, state FROM deliveries FINAL WHERE workspace = %(w)s AND revision = %(r)s ORDER BY attempt"
+    )
+    rows = await rig.clickhouse.execute(attempts, {"w": lane.workspace, "r": first.number})
+    assert rows == [(1, "DEAD"), (2, "ACCEPTED")], "one row per attempt, whatever job it was made under"
 
 
 async def test_the_ledger_remembers_what_redis_has_forgotten(rig: Rig, endpoint: Endpoint, lane: Lane) -> None:

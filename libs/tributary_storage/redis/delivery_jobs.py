@@ -123,6 +123,8 @@ class Tried:
     revision: int
     creates: bool
     """Whether it creates the conversion there."""
+    attempts_before: int = 0
+    """How many attempts at this revision were made under a job that is no more: the ledger has a row for each."""
 
 
 class Settlement(Enum):
@@ -218,7 +220,7 @@ class DeliveryJobs:
         arguments: list[Argument] = [token, round(lease_seconds * 1000)]
         for one in tried:
             names.append(keys.job(lane.workspace, lane.destination, one.conversion_id))
-            arguments += (one.conversion_id, one.revision, int(one.creates))
+            arguments += (one.conversion_id, one.revision, int(one.creates), one.attempts_before)
         return [int(one) for one in await self._run(_BEGIN, names, arguments)]
 
     async def renew(self, lane: Lane, token: str, lease_seconds: float, conversion_ids: Sequence[str]) -> int:

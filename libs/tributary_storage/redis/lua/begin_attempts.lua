@@ -1,9 +1,9 @@
 -- Notes, before the call, that attempts are made: whatever becomes of the reply, it is known that one was made. The
 -- lease begins anew, so that it covers the call however long its preparation took.
 -- KEYS    1 due, 2 planned, 3 state, then one job per conversion; all of one destination
--- ARGV    1 token, 2 length of the lease in ms, then per conversion three: its id, the revision tried, 1 if it is the
---         creation
--- Answer  per conversion the number of the attempt at this revision, from 1 | 0 the lease was lost
+-- ARGV    1 token, 2 length of the lease in ms, then per conversion four: its id, the revision tried, 1 if it is the
+--         creation, how many attempts at this revision were made under an earlier job
+-- Answer  per conversion the number of the attempt at this revision, over all jobs, from 1 | 0 the lease was lost
 -- Cost    at most six commands per conversion. A second run counts another attempt.
 -- Fields  of the state, m: the highest revision ever tried, which tells an older copy of these jobs
 local due, planned, state, token, lease_ms = KEYS[1], KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[2])
@@ -13,13 +13,13 @@ local clock = redis.call('TIME')
 local ends = clock[1] * 1000 + math.floor(clock[2] / 1000) + lease_ms
 local answers = {}
 for number = 1, #KEYS - 3 do
-  local job, at = KEYS[number + 3], number * 3
+  local job, at = KEYS[number + 3], number * 4 - 1
   local conversion, revision, creates = ARGV[at], ARGV[at + 1], ARGV[at + 2] == '1'
   local fields = redis.call('HMGET', job, 'l', 't', 'c', 'n')
   answers[number] = 0
   if fields[1] == token then
     if fields[2] ~= revision then
-      redis.call('HSET', job, 't', revision, 'a', 0)
+      redis.call('HSET', job, 't', revision, 'a', ARGV[at + 3])
       -- Another message than the one tried before: it has the time of its own plan.
       if fields[2] ~= '0' then
         redis.call('HSET', job, 'p', fields[4])
