@@ -17,6 +17,7 @@ from tributary_dedup.settings import DedupSettings
 from tributary_runtime import metrics
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.gate import Gate
+from tributary_runtime.heap import settle_heap
 from tributary_runtime.readiness import Guard
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import DurabilityMode, load
@@ -76,6 +77,7 @@ async def main(settings: DedupSettings) -> None:
             metrics.Group.RECORD, source, Recorder(EventWriter(clickhouse), clock, continuity), clock, gate=gate
         )
         shares = BacklogShares(reads, epoch.shards, fill)
+        settle_heap()
         await serve(
             settings,
             DedupServicer(admission, Backfill(admission, claimed, recorded), Lookup(claimed, recorded), shares),

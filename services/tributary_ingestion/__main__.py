@@ -1,6 +1,5 @@
 """Ingestion as a process: `python -m tributary_ingestion`."""
 
-import gc
 from contextlib import AsyncExitStack
 
 import httpx
@@ -21,6 +20,7 @@ from tributary_runtime.address_lists import AddressLists
 from tributary_runtime.authentication import Authenticator
 from tributary_runtime.channels import open_channel
 from tributary_runtime.clock import SystemClock
+from tributary_runtime.heap import settle_heap
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import load
 from tributary_runtime.streams import StreamLimits
@@ -43,8 +43,7 @@ async def main(settings: IngestionSettings) -> None:
         channel = await closing.enter_async_context(
             open_channel(settings.dedup_target, settings.internal_token, tls=Tls.of(settings))
         )
-        gc.freeze()  # what is there now stays: looking through it again and again costs a tenth of the hot path
-        gc.set_threshold(20_000, 20, 50)
+        settle_heap()
         state = await closing.enter_async_context(
             connect(settings.state_url.get_secret_value(), name="ingestion-state", timeout_seconds=2.0)
         )
