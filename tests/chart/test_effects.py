@@ -15,6 +15,7 @@ KEDA = {"enabled": True, "logAddress": "log:6379", "stateAddress": "state:6379"}
 BY_BACKLOG = {"keda": KEDA, "services": {"delivery": {"autoscaling": {"type": "backlog"}}}}
 BY_CPU = {"services": {"query": {"autoscaling": {"type": "cpu"}}}}
 EXPORTING = {"telemetry": {"endpoint": "http://collector:4317"}}
+TLS = {"tls": {"existingSecret": "mine"}}
 GUARDED = {"networkPolicy": {"enabled": True}}
 
 CHANGES: dict[str, tuple[Values, Values]] = {
@@ -36,6 +37,9 @@ CHANGES: dict[str, tuple[Values, Values]] = {
     "clickhouse.existingSecret": ({}, {"clickhouse": {"url": "", "existingSecret": "mine"}}),
     "clickhouse.url": ({}, {"clickhouse": {"url": "clickhouse://other:9000/tributary"}}),
     "clickhouse.cluster": ({}, {"clickhouse": {"cluster": "main"}}),
+    "tls.existingSecret": ({}, {"tls": {"existingSecret": "mine"}}),
+    "tls.mutual": (TLS, {"tls": {"mutual": False}}),
+    "tls.healthPort": (TLS, {"tls": {"healthPort": 50053}}),
     "internalToken.existingSecret": ({}, {"internalToken": {"value": "", "existingSecret": "mine"}}),
     "internalToken.value": ({}, {"internalToken": {"value": "another-token-00001"}}),
     "workspaces.existingSecret": ({}, {"workspaces": {"content": "", "existingSecret": "mine"}}),

@@ -31,6 +31,12 @@ KEDA = {"enabled": True, "logAddress": "log:6379", "stateAddress": "state:6379"}
         ),
         pytest.param(
             "trial",
+            {"tls": {"existingSecret": "mine", "healthPort": 50051}},
+            "tls.healthPort is the port of gRPC too; set it to another.",
+            id="health-on-the-port-of-grpc",
+        ),
+        pytest.param(
+            "trial",
             {"clickhouse": {"url": ""}},
             "ClickHouse is unknown; set clickhouse.existingSecret to a Secret with the key `url`, or, for a trial, "
             "clickhouse.url.",

@@ -50,6 +50,8 @@ def main() -> None:
         growth = round(fuzzed.growth(name), 3)
         figures.append(_figure(f"memory of {name}, end over middle", growth, "x", GOAL_GROWTH, growth <= GOAL_GROWTH))
     print(dict(fuzzed.codes), dict(fuzzed.kinds))
+    for name in ("ingestion", "dedup"):
+        print(f"memory of {name} along the way, MiB:", [taken[name] // 2**20 for taken in fuzzed.memory_bytes])
     for line in fuzzed.bad:
         print(line)
     for figure in figures:

@@ -58,6 +58,11 @@ workspaces.yaml, who may call it, and the log whose backlog it works off. `inclu
 {{- if and (eq $type "backlog") (not $root.Values.keda.enabled) }}cpu{{ else }}{{ $type }}{{ end -}}
 {{- end -}}
 
+{{/* The port that probes ask: with TLS on, the one of health alone. */}}
+{{- define "tributary.probePort" -}}
+{{- if .Values.tls.existingSecret }}{{ .Values.tls.healthPort }}{{ else }}{{ .Values.port }}{{ end -}}
+{{- end -}}
+
 {{- define "tributary.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
@@ -177,6 +182,15 @@ workspaces.yaml, who may call it, and the log whose backlog it works off. `inclu
 {{- range $design.calls -}}
 {{- $_ := set $env (printf "TRIBUTARY_%s_TARGET" (upper .)) (dict "value" (printf "dns:///%s-%s:%d" (include "tributary.fullname" $root) . (int $root.Values.port))) -}}
 {{- end -}}
+{{- if $root.Values.tls.existingSecret -}}
+{{- $_ := set $env "TRIBUTARY_TLS_CERTIFICATE_FILE" (dict "value" "/etc/tributary/tls/tls.crt") -}}
+{{- $_ := set $env "TRIBUTARY_TLS_KEY_FILE" (dict "value" "/etc/tributary/tls/tls.key") -}}
+{{- $_ := set $env "TRIBUTARY_TLS_CA_FILE" (dict "value" "/etc/tributary/tls/ca.crt") -}}
+{{- $_ := set $env "TRIBUTARY_HEALTH_LISTEN" (dict "value" (printf "0.0.0.0:%d" (int $root.Values.tls.healthPort))) -}}
+{{- if and $root.Values.tls.mutual $design.callers -}}
+{{- $_ := set $env "TRIBUTARY_TLS_CLIENT_CA_FILE" (dict "value" "/etc/tributary/tls/ca.crt") -}}
+{{- end -}}
+{{- end -}}
 {{- range $key, $value := $service.env -}}
 {{- if eq $key "TRIBUTARY_LISTEN" -}}
 {{- fail (printf "services.%s.env.TRIBUTARY_LISTEN would part the service from its probes; set port instead." $name) -}}
@@ -243,6 +257,9 @@ capabilities:
 {{- end -}}
 {{- if and $values.internalToken.existingSecret $values.internalToken.value -}}
 {{- fail "internalToken.existingSecret and internalToken.value are both set; remove internalToken.value." -}}
+{{- end -}}
+{{- if and $values.tls.existingSecret (eq (int $values.tls.healthPort) (int $values.port)) -}}
+{{- fail "tls.healthPort is the port of gRPC too; set it to another." -}}
 {{- end -}}
 {{- range $name, $_ := $values.services -}}
 {{- $service := include "tributary.service" (list $ $name) | fromYaml -}}
