@@ -32,12 +32,20 @@ class Fuzzed:
     bad: list[str] = field(default_factory=list)
     """Kind, code and text of answers that may not be; the first few."""
     memory_bytes: list[dict[str, int]] = field(default_factory=list)
-    """Resident memory of each process, taken ten times along the way."""
+    """Resident memory of each process, taken along the way."""
 
     def growth(self, process: str) -> float:
-        """Returns how much memory grew over the second half of the run, as a factor: caches are full by then."""
+        """Returns how memory at rest grew from the second quarter of the run to the last, as a factor.
+
+        At rest, because a message of 20 MiB is memory too, as long as it is there; from the second quarter, because
+        caches fill in the first.
+        """
         taken = [one[process] for one in self.memory_bytes]
-        return taken[-1] / taken[len(taken) // 2]
+        quarter = len(taken) // 4
+        return min(taken[-quarter:]) / min(taken[quarter : 2 * quarter])
+
+
+SAMPLES = 40
 
 
 async def fuzz(door: Door, requests: int, seed: int) -> Fuzzed:
@@ -62,7 +70,7 @@ async def fuzz(door: Door, requests: int, seed: int) -> Fuzzed:
                 fuzzed.kinds[kind] += 1
                 if code not in ALLOWED and len(fuzzed.bad) < 20:
                     fuzzed.bad.append(f"request {number} ({kind}): {code} {text[:200]}")
-                if number % max(1, requests // 10) == requests // 20:
+                if number % max(1, requests // SAMPLES) == 0:
                     taken = {name: _resident(process) for name, process in processes.items()}
                     fuzzed.memory_bytes.append(taken)
 
