@@ -9,26 +9,17 @@ therefore never changes: a test holds them.
 import hashlib
 import json
 from datetime import datetime
-from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
+from tributary_domain.renewals import RenewalCredit
 from tributary_domain.settings import AttributionModel, ImpressionPolicy, TouchGrain
 from tributary_runtime.declared import Declared, Name
 
 VERSION_PREFIX = "a1:"
 """Of a settings version; the digit changes if what is hashed, or how, ever changes."""
-
-
-class RenewalCredit(StrEnum):
-    """Whose credit a subscription's renewal gets."""
-
-    FIRST_PAYMENT = "first_payment"
-    """Inherits the credit of the first paid conversion."""
-    OWN_PATH = "own_path"
-    """Is attributed like any conversion."""
 
 
 class ModelSettings(Declared):

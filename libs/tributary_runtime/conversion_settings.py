@@ -8,6 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from tributary_domain.counting import Counting
+from tributary_domain.value_bases import ValueBasis
 from tributary_runtime.declared import AmountMicros, CurrencyCode, Declared, Name, Pattern
 from tributary_runtime.door_settings import OwnVelocityLimits
 
@@ -18,24 +20,6 @@ class Role(StrEnum):
     REVENUE = "REVENUE"
     LEAD = "LEAD"
     MICRO = "MICRO"
-
-
-class Counting(StrEnum):
-    """Which of a person's conversions of one name count, in event order; the others are kept, uncounted."""
-
-    EVERY = "every"
-    ONCE_PER_PERSON = "once_per_person"
-    ONCE_PER_SESSION = "once_per_session"
-    ONCE_PER_CLICK = "once_per_click"
-
-
-class ValueBasis(StrEnum):
-    """Which part of an order's amounts is credited; all parts are stored."""
-
-    AS_SENT = "as_sent"
-    NET_OF_TAX = "net_of_tax"
-    NET_OF_TAX_AND_SHIPPING = "net_of_tax_and_shipping"
-    MARGIN = "margin"
 
 
 class ObservedBy(StrEnum):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from tributary_domain.settings import AttributionModel
-from tributary_runtime.conversion_settings import ValueBasis
+from tributary_domain.value_bases import ValueBasis
 from tributary_runtime.declared import Declared, Name, Slug
 from tributary_runtime.secret_references import SecretReference
 

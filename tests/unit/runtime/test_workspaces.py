@@ -14,9 +14,10 @@ import yaml
 from pydantic import ValidationError
 
 import tributary_runtime
+from tributary_domain.counting import Counting
 from tributary_domain.settings import AttributionModel
 from tributary_runtime.attribution_settings import AttributionSettings
-from tributary_runtime.conversion_settings import Counting, Role
+from tributary_runtime.conversion_settings import Role
 from tributary_runtime.declared import describe_problems
 from tributary_runtime.workspaces import Workspaces
 from tributary_runtime.workspaces_file import parse_workspaces

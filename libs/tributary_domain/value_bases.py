@@ -1,0 +1,104 @@
+"""Which part of an order's value is credited: as sent, without tax, without tax and shipping, or the margin.
+
+The one rule: whole micros, and no guess. Where a part that the basis takes off was not sent (which is not 0), the value
+is credited as sent and the missing part is named.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class ValueBasis(StrEnum):
+    """Which part of an order's amounts is credited; all parts are stored."""
+
+    AS_SENT = "as_sent"
+    NET_OF_TAX = "net_of_tax"
+    NET_OF_TAX_AND_SHIPPING = "net_of_tax_and_shipping"
+    MARGIN = "margin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueParts:
+    """The parts of a value in micros of its currency, none negative. None: not sent."""
+
+    goods_micros: int | None = None
+    """At list price."""
+    discount_micros: int | None = None
+    """Taken off already: the value is without it."""
+    tax_micros: int | None = None
+    """In the value, as are the next two."""
+    shipping_micros: int | None = None
+    fees_micros: int | None = None
+    """Revenue, so no basis takes it off."""
+    gift_card_micros: int | None = None
+    """How it was paid, so no basis takes it off."""
+    cost_of_goods_micros: int | None = None
+    """What the goods cost the seller."""
+
+
+_TAKEN_OFF: Final[dict[ValueBasis, tuple[str, ...]]] = {
+    ValueBasis.AS_SENT: (),
+    ValueBasis.NET_OF_TAX: ("tax_micros",),
+    ValueBasis.NET_OF_TAX_AND_SHIPPING: ("tax_micros", "shipping_micros"),
+    ValueBasis.MARGIN: ("tax_micros", "shipping_micros", "cost_of_goods_micros"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CreditedValue:
+    """What of a value is credited."""
+
+    amount_micros: int | None
+    """None: no value was stated. Negative only by `margin`: it was sold below its cost."""
+    missing: tuple[str, ...] = ()
+    """Parts that the basis needs and that were not sent: the value is credited as sent."""
+    is_contradictory: bool = False
+    """Whether its tax and shipping are more than the value itself, which is then credited as 0."""
+
+
+def credited_value(stated_micros: int | None, parts: ValueParts, basis: ValueBasis) -> CreditedValue:
+    """Returns what of a stated value is credited.
+
+    >>> parts = ValueParts(tax_micros=19_000_000, shipping_micros=5_000_000)
+    >>> credited_value(119_000_000, parts, ValueBasis.NET_OF_TAX).amount_micros
+    100000000
+    >>> credited_value(119_000_000, parts, ValueBasis.MARGIN)
+    CreditedValue(amount_micros=119000000, missing=('cost_of_goods_micros',), is_contradictory=False)
+
+    Args:
+        stated_micros: The value as sent; of a refund, what is taken off.
+        parts: Its parts.
+        basis: Of the conversion name.
+    """
+    if stated_micros is None:
+        return CreditedValue(None)
+    names = _TAKEN_OFF[basis]
+    missing = tuple(name for name in names if getattr(parts, name) is None)
+    if missing:
+        return CreditedValue(stated_micros, missing)
+    net = stated_micros - sum(getattr(parts, name) for name in names if name != "cost_of_goods_micros")
+    is_contradictory = net < 0 <= stated_micros
+    net = max(net, 0) if is_contradictory else net
+    cost = (parts.cost_of_goods_micros or 0) if "cost_of_goods_micros" in names else 0
+    return CreditedValue(net - cost, (), is_contradictory)
+
+
+def refunded_so_far(refunded_micros: int, stated_micros: int, credited_micros: int) -> int:
+    """Returns how much of a credited value refunds without parts take off, together.
+
+    In proportion, of the sum of all refunds so far and not of each: so that partial refunds that give back the whole
+    value take off the whole credited value, to the micro.
+
+    >>> [refunded_so_far(refunded, 3, 2) for refunded in (1, 2, 3)]
+    [0, 1, 2]
+
+    Args:
+        refunded_micros: Sum of the refunds, in terms of the value as sent; 0 or more.
+        stated_micros: The value as sent.
+        credited_micros: What of it is credited.
+    """
+    if stated_micros <= 0:
+        return refunded_micros
+    whole = abs(credited_micros) * refunded_micros // stated_micros
+    return whole if credited_micros >= 0 else -whole
