@@ -86,6 +86,6 @@ class Teller:
     def _call(self, callback: Callable[..., None], argument: object) -> None:
         try:
             callback(argument)
-        except Exception:
+        except Exception:  # the application's own; the delivery goes on
             self._tally.callback_errors += 1
             log.exception("A callback of the application failed.")

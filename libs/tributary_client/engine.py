@@ -215,7 +215,7 @@ class Engine:
         # While events wait for others, only as many as fill a parcel are worth waking for.
         if holding.look_again((dispatcher.lacks or inf) if dispatcher.ready else 1):
             return now
-        is_watched = bool(dispatcher.in_flight or self._exchanges)
+        is_watched = bool(dispatcher.in_flight or self._exchanges or holding.has_backlog)
         return min(dispatcher.next_time(), now + _CHECK_SECONDS if is_watched else inf)
 
     def _send(self, parcel: Parcel) -> None:

@@ -55,6 +55,12 @@ class Holding:
         """Whether somebody waits for what is there."""
         return self._is_closed or self._ledger.is_awaited
 
+    @property
+    def has_backlog(self) -> bool:
+        """Whether something waits on disk that is not in memory."""
+        with self._lock:
+            return self._spool is not None and self._spool.has_backlog
+
     def open(self) -> bool:
         """Opens the spool, if there shall be one and it is not open; tells whether earlier events are left in it.
 

@@ -19,7 +19,7 @@ class RetryPolicy:
     max_delay_seconds: float = 5.0
     """Upper bound of every pause, unless the server asks for more."""
     attempt_seconds: float = 10.0
-    """Deadline of one attempt."""
+    """Deadline of one attempt. With more than 10 s the server may take slowness for a wrong clock, and correct it."""
 
     def __post_init__(self) -> None:
         """Refuses spans that are not positive."""
