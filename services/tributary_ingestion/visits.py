@@ -171,12 +171,12 @@ class Visits:
         if not is_human or agent_evidence is None or page.is_cut:
             return None
         clicks = page.click_ids
-        place = (
-            *(known, page.host, page.path if self._reads_paths else "", page.mailer, page.campaign, referrer_url),
-            *clicks,
-        )
-        if "gad_source" in clicks or "gad_campaignid" in clicks:  # whose few values decide, too
-            place += clicks.get("gad_source"), clicks.get("gad_campaignid")
+        path = page.path if self._reads_paths else ""
+        place: tuple[Any, ...] = (known, page.host, path, page.mailer, page.campaign, referrer_url)
+        if clicks:
+            place += tuple(clicks)
+            if "gad_source" in clicks or "gad_campaignid" in clicks:  # whose few values decide, too
+                place += clicks.get("gad_source"), clicks.get("gad_campaignid")
         try:
             channel = self._channels[place]
         except KeyError:
@@ -208,12 +208,10 @@ class Visits:
         event.ClearField("identifiers")
         body = event.SerializeToString()
         rank = BACKEND_RANK if observed_by == Observer.BACKEND else FRONT_RANK
-        admitted = b"".join(
-            (
-                *(_EVENT_TAG, varint(len(body)), body, _HEADS[rank], payload_digest, token, agent_evidence),
-                *(_EVIDENCE_TAG, varint(len(written)), written, _WARNING if is_warned else b""),
-            )
-        )
+        learned = _HEADS[rank] + payload_digest + token + agent_evidence
+        channel_evidence = _EVIDENCE_TAG + varint(len(written)) + written
+        warning = _WARNING if is_warned else b""
+        admitted = b"".join((_EVENT_TAG, varint(len(body)), body, learned, channel_evidence, warning))
         return Packed(
             event_id,
             _ACCEPTED,
