@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final
 
 from tributary_domain.journey import DIRECT, Exclusion, JourneyTouch, in_event_order
-from tributary_domain.settings import HOUR, MODELS, AttributionSettings
+from tributary_domain.settings import HOUR, MODELS, AttributionModel, AttributionSettings
 from tributary_domain.shares import share_out, split_equally, split_exactly
 from tributary_domain.time_decay import decay_weights
 from tributary_domain.windows import CreditableConversion, exclusions, shared_touches
@@ -276,6 +276,27 @@ def position_weights(count: int, shares: tuple[int, int, int]) -> list[int]:
     if count == 2:
         return [first, last] if first + last else [1, 1]
     return [first * (count - 2), *[middle] * (count - 2), last * (count - 2)]
+
+
+def model_weights(model: AttributionModel, touches: Sequence[JourneyTouch], settings: AttributionSettings) -> list[int]:
+    """Returns the weights by which a model shares a conversion: what `attribute` splits credit and money by.
+
+    Args:
+        model: One of `MODELS`.
+        touches: Of its window, oldest first, at least one.
+        settings: Half life and position weights.
+    """
+    count = len(touches)
+    if model is AttributionModel.LINEAR:
+        return [1] * count
+    if model is AttributionModel.POSITION_BASED:
+        return position_weights(count, settings.position_weights)
+    if model is AttributionModel.TIME_DECAY:
+        return decay_weights([touch[0] for touch in touches], settings.half_life_hours * HOUR)
+    winner = 0 if model is AttributionModel.FIRST_TOUCH else count - 1
+    if model is AttributionModel.LAST_NON_DIRECT:
+        winner = next((index for index in range(count - 1, -1, -1) if not touches[index][4] & DIRECT), winner)
+    return list(_all_to(winner, count, 1))
 
 
 @lru_cache(maxsize=4096)

@@ -14,15 +14,18 @@ per publication, in one fixed order of additions: the same counts give the same 
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import lcm
 from typing import Final
 
 from tributary_domain.attribution import WHOLE
+from tributary_domain.journey import JourneyTouch, in_event_order
 from tributary_domain.path_counts import CONVERSION, START, PathCounts
+from tributary_domain.settings import DAY, MODELS, AttributionModel, AttributionSettings
 from tributary_domain.shares import share_out, split_exactly
+from tributary_domain.windows import CreditableConversion, shared_touches
 
 WEIGHTS_SUM: Final = 10**12
 """What the weights of a model add up to: fine enough that rounding moves no credit by a micro."""
@@ -132,6 +135,21 @@ def fit(
         conversion_probability=probability,
         version="m1:" + hashlib.blake2b(content, digest_size=12).hexdigest(),
     )
+
+
+def data_driven_touches(
+    entries: Iterable[JourneyTouch], conversion: CreditableConversion, settings: AttributionSettings
+) -> Sequence[JourneyTouch]:
+    """Returns the touches that share a conversion under data_driven, oldest first: their channels are its path.
+
+    Its window is its own lookback, or that of all models; all else is as for the other models.
+
+    Args: as for `attribution.attribute`.
+    """
+    days = dict(settings.model_lookback_days).get(AttributionModel.DATA_DRIVEN, settings.lookback_days)
+    longest = settings.windows[0][0] // DAY
+    own = replace(settings, lookback_days=days, model_lookback_days=((MODELS[0], max(longest, days)),))
+    return shared_touches(in_event_order(entries), conversion, own)[-1]
 
 
 def credit_under(model: DataDrivenModel, channels: Sequence[str], amount_micros: int) -> DataDrivenCredit:

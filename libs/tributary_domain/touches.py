@@ -9,6 +9,7 @@ was seen before, and where its click was made more than a day before it is seen 
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from tributary_domain.event_order import OrderKey
 from tributary_domain.journey import (
     DIRECT,
     DIRECT_DESCRIPTOR,
@@ -23,6 +24,9 @@ from tributary_domain.settings import DAY, SECOND, AttributionSettings, Impressi
 
 Trace = dict[JourneyTouch, Exclusion]
 """Why entries were left out, filled in on request only."""
+
+Homes = dict[JourneyTouch, OrderKey]
+"""The event of the touch that an entry was folded into, filled in on request only."""
 
 CLICK_TO_VISIT_MICROS: Final = DAY
 """How long after its click the visit that the click caused may come; a later one is a return."""
@@ -44,6 +48,7 @@ def fold(
     timeout_micros: int,
     trace: Trace | None = None,
     old_ids: Collection[int] = (),
+    homes: Homes | None = None,
 ) -> list[JourneyTouch]:
     """Folds the events of a journey into touches.
 
@@ -52,6 +57,7 @@ def fold(
         timeout_micros: The session timeout.
         trace: Receives each entry that is no touch of its own, with FOLDED or NOT_A_TOUCH.
         old_ids: What was seen before these entries (`ids_of`).
+        homes: Receives each entry that was folded, with its touch; only together with `trace`.
 
     Returns:
         Touches in event order. Each is the entry of its first event, with the source of its first event that has one.
@@ -112,6 +118,8 @@ def fold(
             touches.append(touch)
         elif trace is not None:
             trace[entry] = Exclusion.FOLDED
+            if homes is not None:
+                homes[entry] = touches[index][:2]
     return touches
 
 

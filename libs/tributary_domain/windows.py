@@ -21,7 +21,7 @@ from tributary_domain.journey import (
 )
 from tributary_domain.sessions import session_ids
 from tributary_domain.settings import SECOND, AttributionSettings, ImpressionPolicy, TouchGrain
-from tributary_domain.touches import Trace, fold, ids_of, limited, touch_events
+from tributary_domain.touches import Homes, Trace, fold, ids_of, limited, touch_events
 
 _BARRED: Final = QUARANTINED | NO_CONSENT
 _NO_KINDS: Final[frozenset[TouchKind]] = frozenset()
@@ -47,7 +47,10 @@ class CreditableConversion:
 
 
 def exclusions(
-    entries: Iterable[JourneyTouch], conversion: CreditableConversion, settings: AttributionSettings
+    entries: Iterable[JourneyTouch],
+    conversion: CreditableConversion,
+    settings: AttributionSettings,
+    settled: Sequence[JourneyTouch] = (),
 ) -> dict[JourneyTouch, Exclusion]:
     """Says of each entry that earned nothing under any model why, with exactly one reason.
 
@@ -58,7 +61,8 @@ def exclusions(
     """
     ordered = in_event_order(entries)
     trace: Trace = {}
-    used = {touch[:3] for window in shared_touches(ordered, conversion, settings, trace) for touch in window}
+    windows = shared_touches(ordered, conversion, settings, trace, settled)
+    used = {touch[:3] for window in windows for touch in window}
     by_event = {
         entry[:3]: reason for entry, reason in trace.items()
     }  # a touch may have got its source from a later event
@@ -75,6 +79,8 @@ def shared_touches(
     settings: AttributionSettings,
     trace: Trace | None = None,
     settled: Sequence[JourneyTouch] = (),
+    by_window: list[Trace] | None = None,
+    homes: Homes | None = None,
 ) -> list[Sequence[JourneyTouch]]:
     """Returns the touches that share the conversion, per window of `settings.windows`.
 
@@ -85,11 +91,13 @@ def shared_touches(
         trace: Receives each entry that was left out, with its reason; one that is older than its window is not in it.
         settled: Touches that earlier entries were folded into and that the journey has forgotten. They stay touches of
             their own: what folding looks at (session, click, interaction) was forgotten too.
+        by_window: Receives per window the touches that it alone left out; only together with `trace`.
+        homes: Receives each folded entry with its touch; only together with `trace`.
     """
     time = conversion.event_time_micros
     eligible, old_ids = _eligible(ordered, conversion, settings, trace)
     if settings.touch_grain is TouchGrain.INTERACTION:
-        touches = fold(eligible, settings.session_timeout_seconds * SECOND, trace, old_ids)
+        touches = fold(eligible, settings.session_timeout_seconds * SECOND, trace, old_ids, homes)
     else:
         touches = touch_events(eligible, trace)
     if settled:
@@ -102,6 +110,8 @@ def shared_touches(
         for (lookback, _), window_trace in zip(settings.windows, traces, strict=True)
     ]
     if trace is not None:
+        if by_window is not None:
+            by_window += [window_trace or {} for window_trace in traces]
         for window_trace in reversed(traces):  # the longest window has the last word
             trace |= window_trace or {}
     return windows
