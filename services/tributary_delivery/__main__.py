@@ -13,6 +13,7 @@ from tributary_delivery.destinations import DESTINATIONS
 from tributary_delivery.dispatcher import Dispatcher
 from tributary_delivery.lane import LaneRunner, Pace, Stores
 from tributary_delivery.ledger_batches import LedgerBatches
+from tributary_delivery.leftovers import Leftovers
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.planner import Planner
 from tributary_delivery.servicer import DeliveryServicer
@@ -33,6 +34,7 @@ from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.role_marks import PublishedMarks, TriedMarks
 from tributary_storage.clickhouse.writer import DeliveryWriter
 from tributary_storage.continuity import Continuity
+from tributary_storage.redis.abandoned_jobs import AbandonedJobs
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversion_log import ConversionLogSource
 from tributary_storage.redis.conversions import Conversions
@@ -104,6 +106,7 @@ async def main(settings: DeliverySettings) -> None:
             loops=[
                 workspaces,
                 dispatcher,
+                Leftovers(AbandonedJobs(jobs_store), workspaces, clock),
                 Readmission(DeadLetters(state_store, state_store, epoch.shards), CONVERSION_LOG_GROUPS, workspaces),
                 Worker(metrics.Group.DELIVER, source, planner, clock, gate=gate, settle=replication.settle),
             ],
