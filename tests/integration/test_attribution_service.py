@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Events, entry
 from tests.support.eventually import eventually_async
 from tests.support.ports import free_port
-from tests.support.stores import running_redis_at
+from tests.support.stores import running_redis_at, vouch_for
 from tributary.attribution.v1.attribution_service_pb2 import GetJourneyRequest, GetJourneyResponse
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_cli.stack.redis_server import RedisServer
@@ -26,7 +26,7 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.epoch import Epoch, confirm_loss, create_epoch
+from tributary_storage.redis.epoch import Epoch, create_epoch
 from tributary_storage.redis.people import person_key
 
 METHOD = "/tributary.attribution.v1.AttributionService/GetJourney"
@@ -37,7 +37,7 @@ TOKEN = "internal-token-of-tests"
 async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
     async with connect(redis_url, name="tests") as opened:
         await create_epoch({"log": opened, "state": opened}, Epoch("an-epoch", SHARDS, 6, 1))
-        await confirm_loss(opened, "state")  # tests share one ClickHouse
+        await vouch_for(opened)
         yield opened
 
 
@@ -175,7 +175,7 @@ async def test_redis_may_be_killed_while_credit_is_published(
     make = Events(workspace)
     async with connect(private_redis.url, name="tests") as client:
         await create_epoch({"log": client, "state": client}, Epoch("an-epoch", SHARDS, 6, 1))
-        await confirm_loss(client, "state")  # tests share one ClickHouse
+        await vouch_for(client)
         for number in range(60):
             order = make.order(f"visitor:{number}", order_id=f"o-{number}")
             await append(client, workspace, [make.touch(f"visitor:{number}"), order], shard=number % SHARDS)
@@ -266,7 +266,7 @@ async def test_another_state_store_is_not_worked_on_before_the_guard_has_passed(
     make, epoch = Events(workspace), Epoch("an-epoch", SHARDS, 6, 1)
     async with connect(private_redis.url, name="tests") as state:
         await create_epoch({"state": state}, epoch)
-        await confirm_loss(state, "state")  # tests share one ClickHouse
+        await vouch_for(state)
     process = described(redis_url, clickhouse_url, workspace, tmp_path, state_url=private_redis.url)
     try:
         process.start()
@@ -282,7 +282,7 @@ async def test_another_state_store_is_not_worked_on_before_the_guard_has_passed(
                 assert await unfinished(client) == 1
                 assert await state.dbsize() == 0
                 await create_epoch({"state": state}, epoch)
-                await confirm_loss(state, "state")  # tests share one ClickHouse
+                await vouch_for(state)
                 await eventually_async(lambda: _is(unfinished(client), 0), timeout_seconds=20)
     finally:
         process.stop()

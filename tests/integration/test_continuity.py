@@ -12,6 +12,7 @@ import redis.asyncio
 from tests.support.stores import create_test_epoch, running_redis
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError
 from tributary_storage.continuity import Continuity, Marks
+from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import confirm_loss
 
@@ -31,6 +32,7 @@ class Said:
 @pytest.fixture
 async def client(migrated_redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
     async with connect(migrated_redis_url, name="tests") as opened:
+        await opened.delete(keys.passed("state"), keys.passed("jobs"))
         yield opened
 
 
@@ -42,7 +44,6 @@ async def test_what_has_all_that_is_known_of_it_passes(client: redis.asyncio.Red
 async def test_what_lacks_something_is_refused_until_the_loss_is_confirmed(
     client: redis.asyncio.Redis, there: Marks
 ) -> None:
-    await client.hdel("trb:epoch", "loss_time")
     guard = Continuity(client, "jobs", Said(there), Said({"0": 7}))
     for _ in range(2):
         with pytest.raises(PreconditionError, match="--confirm-loss jobs"):
