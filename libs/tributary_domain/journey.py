@@ -128,6 +128,22 @@ def _without_repeats(ordered: Sequence[JourneyTouch]) -> list[JourneyTouch]:
     return kept
 
 
+def with_direct(entries: Iterable[JourneyTouch], descriptors: Collection[int]) -> list[JourneyTouch]:
+    """Returns the entries, those from some sources marked DIRECT: last_non_direct passes over them like over direct.
+
+    Args:
+        entries: In any order; the order is kept.
+        descriptors: Of the sources whose channel is in `AttributionSettings.direct_channels`. Entries that are direct
+            already stay so, and conversions are no touches.
+    """
+    return [
+        entry._replace(flags=entry.flags | DIRECT)
+        if entry.descriptor in descriptors and entry.kind != TouchKind.CONVERSION
+        else entry
+        for entry in entries
+    ]
+
+
 def since(touches: Sequence[JourneyTouch], first_time_micros: int) -> Sequence[JourneyTouch]:
     """Returns the touches not older than a moment; one exactly at it is inside.
 

@@ -212,6 +212,51 @@ def test_adobes_worked_example_gives_adobes_numbers(
     assert adobe(settings, model) == pytest.approx(expected, abs=0.0051)
 
 
+@pytest.mark.parametrize(
+    ("weights", "two_touches", "four_touches"),
+    [
+        pytest.param((20, 20, 60), [25, 75], [20, 10, 10, 60], id="J-shaped"),
+        pytest.param((60, 20, 20), [75, 25], [60, 10, 10, 20], id="inverse J"),
+        pytest.param((40, 20, 40), [50, 50], [40, 10, 10, 40], id="U-shaped"),
+        pytest.param((6, 2, 2), [75, 25], [60, 10, 10, 20], id="custom weights that are not percent"),
+        pytest.param((30, 500, 10), [75, 25], None, id="of two touches the middle weight is ignored"),
+    ],
+)
+def test_custom_weights_share_as_adobe_says(
+    weights: tuple[int, int, int], two_touches: list[int], four_touches: list[int] | None
+) -> None:
+    """The words of AdobeDocs/analytics.en, help/analyze/analysis-workspace/attribution/models.md, table of models.
+
+    Weights are normalised to 100 %; a single touch has all; of two touches the first and the last share what is left
+    when the middle is ignored.
+    """
+    for count, percents in ((1, [100]), (2, two_touches), (4, four_touches)):
+        if percents is not None:
+            shared = [
+                Fraction(part, sum(position_weights(count, weights))) for part in position_weights(count, weights)
+            ]
+            assert shared == [Fraction(percent, 100) for percent in percents]
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        pytest.param(AttributionModel.FIRST_TOUCH, {"Email": 50.0}, id="first touch: the visit's first"),
+        pytest.param(AttributionModel.LINEAR, {"Email": 25.0, "Display": 25.0}, id="linear: between the visit's two"),
+    ],
+)
+def test_adobes_example_in_the_window_of_one_visit(model: AttributionModel, expected: dict[str, float]) -> None:
+    """The same page, "Example": a visit lookback sees the third visit only; ours is a lookback of one day."""
+    one_day = AttributionSettings(touch_grain=TouchGrain.EVENT, lookback_days=1)
+    assert adobe(one_day, model) == expected
+
+
+def test_adobes_participation_is_no_model_of_ours_because_it_credits_a_conversion_several_times() -> None:
+    expected = vectors()["adobe_worked_example"]["expected"]["participation"]
+    assert sum(expected.values()) > vectors()["adobe_worked_example"]["revenue"]
+    assert "participation" not in set(AttributionModel)
+
+
 def test_no_credit_is_lost_over_all_journeys() -> None:
     for attribution in credited(EVENT_GRAIN).values():
         for model in range(len(MODELS)):

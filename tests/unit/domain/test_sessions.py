@@ -34,6 +34,35 @@ def test_the_boundary_is_that_of_the_analytics_tools(case: dict[str, Any]) -> No
     assert is_new(at(0), at(case["gap_s"])) == [case["new_session"]]
 
 
+SPLITS = [case for case in VECTORS["session_split"] if "new_session" in case]
+
+
+@pytest.mark.parametrize("case", SPLITS, ids=lambda case: f"{case['rule']} {case['event']}")
+def test_splits_are_those_of_ga4_and_not_of_its_predecessor(case: dict[str, Any]) -> None:
+    """Neither midnight nor a new campaign ends a session, as in GA4; Universal Analytics split at both."""
+    last_minute = DAY // SECOND - 30
+    first, second = (last_minute, last_minute + 60) if "midnight" in case["event"] else (0, 60)
+    ours = is_new(at(first, descriptor=1), at(second, descriptor=1 if "midnight" in case["event"] else 2))
+    assert ours == [False]
+    assert case["new_session"] is (case["rule"] == "UA")
+
+
+@pytest.mark.parametrize(
+    "timeout_seconds",
+    [
+        pytest.param(60, id="Universal Analytics' shortest"),
+        pytest.param(14_400, id="Universal Analytics' longest"),
+        pytest.param(
+            next(case["value_s"] for case in VECTORS["session_split"] if case["event"] == "timeout maximum"),
+            id="GA4's longest",
+        ),
+    ],
+)
+def test_the_boundary_is_the_same_at_every_timeout_a_workspace_may_set(timeout_seconds: int) -> None:
+    for gap, expected in ((timeout_seconds - 1, 1), (timeout_seconds, 2), (timeout_seconds + 1, 2)):
+        assert len(set(session_ids([at(0), at(gap)], timeout_seconds * SECOND))) == expected
+
+
 def test_midnight_ends_no_session() -> None:
     assert is_new(at(DAY / SECOND - 30), at(DAY / SECOND + 30)) == [False]
 
