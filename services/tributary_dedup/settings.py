@@ -32,4 +32,6 @@ class DedupSettings(ServiceSettings, WithLogStore, WithClickHouse):
     insert costs ClickHouse about the same whether it brings one row or a thousand."""
 
     dedup_accept_older_log: bool = False
-    """Confirms that the event log was restored from a copy older than what ClickHouse has recorded."""
+    """Accepts an event log that is older than what ClickHouse has recorded, or of which nobody can tell while it is out.
+
+    For the latter alone: a loss is confirmed once with `tributary migrate --confirm-loss log`."""
