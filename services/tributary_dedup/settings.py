@@ -32,6 +32,6 @@ class DedupSettings(ServiceSettings, WithLogStore, WithClickHouse):
     insert costs ClickHouse about the same whether it brings one row or a thousand."""
 
     dedup_accept_older_log: bool = False
-    """Accepts an event log that is older than what ClickHouse has recorded, or of which nobody can tell while it is out.
+    """Accepts an event log older than what ClickHouse has recorded, or of which nobody can tell while it is out.
 
     For the latter alone: a loss is confirmed once with `tributary migrate --confirm-loss log`."""
