@@ -16,7 +16,8 @@ a test). Like Snowplow and mParticle, two customer ids never become one person, 
 the oldest identifier leaves a full graph: who came first, stays. Not like Mixpanel: a merge can be undone.
 
 Cost: n identifiers and m links of a cluster take O(m log m) for the order and O(m · (types + separations)) for the
-persons; n is at most 501 (nobody needs to look further to refuse a cluster), m at most 26 · n by step 1.
+persons; n is at most 501 (nobody needs to look further to refuse a cluster), m at most 26 · n by step 1. To read: the
+ties of the cluster and of what it would link, however many others an identifier was ever seen with.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -102,6 +103,25 @@ class _Links:
         self._ties = ties
         self._limits = limits
         self._chosen: dict[str, dict[str, Tie]] = {}
+        self._refused: set[str] = set()
+        """Identifiers whose cluster is known to be too large."""
+
+    def explore(self, seed: str) -> set[str] | None:
+        """Returns the cluster of an identifier; None if it is too large, which is known before all of it is seen."""
+        found, waiting = {seed}, [seed]
+        while waiting and not self._refused & found:
+            token = waiting.pop()
+            for tie in self.of(token):
+                other = tie.other(token)
+                if other not in found:
+                    found.add(other)
+                    waiting.append(other)
+            if len(found) > self._limits.refused_cluster_size:
+                self._refused |= found
+        if self._refused & found:
+            self._refused |= found
+            return None
+        return found
 
     def of(self, token: str) -> list[Tie]:
         """Returns the ties of an identifier that link: both ends chose them."""
@@ -158,28 +178,20 @@ def missing(ties: Ties, seeds: Iterable[str], limits: IdentityLimits) -> set[str
     for seed in seeds:
         if seed in explored:
             continue
-        cluster = _explore(seed, links, limits.refused_cluster_size)
-        if len(cluster) > limits.refused_cluster_size:
+        cluster = links.explore(seed)
+        if cluster is None:
             cluster = _direct(seed, links)
         else:
             explored |= cluster
-        wanted |= cluster
-        wanted.update(tie.other(token) for token in cluster for tie in ties.get(token, _NONE))
+        wanted.update(cluster, *(links.chosen(token) for token in cluster))
     return {token for token in wanted if token not in ties}
 
 
-def _explore(seed: str, links: _Links, enough: int) -> set[str]:
-    """Returns what is connected with an identifier; of a cluster of more than `enough` only so many and a few more."""
-    found = {seed}
-    waiting = [seed]
-    while waiting and len(found) <= enough:
-        token = waiting.pop()
-        for tie in links.of(token):
-            other = tie.other(token)
-            if other not in found:
-                found.add(other)
-                waiting.append(other)
-    return found
+def linked(ties: Ties, tokens: Iterable[str], limits: IdentityLimits) -> set[str]:
+    """Returns some identifiers and all that they link."""
+    links = _Links(ties, limits)
+    wanted = set(tokens)
+    return wanted | {tie.other(token) for token in wanted for tie in links.of(token)}
 
 
 def clusters_of(ties: Ties, seeds: Iterable[str], limits: IdentityLimits) -> tuple[Cluster, ...]:
@@ -199,10 +211,9 @@ def clusters_of(ties: Ties, seeds: Iterable[str], limits: IdentityLimits) -> tup
     for seed in sorted(set(seeds)):
         if seed in seen:
             continue
-        found = _explore(seed, links, limits.refused_cluster_size)
-        is_refused = len(found) > limits.refused_cluster_size
-        if is_refused:
-            found = _direct(seed, links)
+        whole = links.explore(seed)
+        is_refused = whole is None
+        found = _direct(seed, links) if whole is None else whole
         seen |= found
         tokens = tuple(sorted(found))
         inside = {tie[:2]: tie for token in tokens for tie in links.of(token) if tie.other(token) in found}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tributary_domain.identity import Cluster, IdentityLimits, Person, Ties, clusters_of, missing
+from tributary_domain.identity import Cluster, IdentityLimits, Person, Ties, clusters_of, linked, missing
 from tributary_domain.ties import OperatorWord, Tie, join, telling
 
 
@@ -59,38 +59,51 @@ class Relinked:
 def missing_to_relink(ties: Ties, edges: Sequence[Tie], limits: IdentityLimits) -> set[str]:
     """Returns the identifiers whose ties must be read before `relink` can answer; ask again until there are none."""
     named = {token for edge in edges for token in edge.pair}
-    lacking = missing(ties, named, limits)
+    lacking = named - ties.keys()
     if lacking:
         return lacking
-    touched = named | _members(clusters_of(ties, named, limits))
     after = {**ties, **_joined(ties, edges, limits)}
-    lacking = missing(after, touched, limits)
-    return lacking or missing(ties, _members(clusters_of(after, touched, limits)), limits)
+    lacking = missing(ties, named, limits) | missing(after, named, limits)
+    if lacking:
+        return lacking - ties.keys()
+    touched = _touched(ties, after, edges, limits)
+    return (missing(ties, touched, limits) | missing(after, touched, limits)) - ties.keys()
 
 
 def relink(ties: Ties, edges: Sequence[Tie], limits: IdentityLimits) -> Relinked:
     """Applies edges, however late, to what is kept.
 
-    A cluster of more than 500 identifiers is not looked at as a whole. Its parts follow when an edge names them; what
-    is computed from all ties at once is what they follow to.
+    Whatever changes, changes through a link of an identifier that an edge names. So the clusters of these and of all
+    that they linked before or link now are looked at, and no others.
 
     Args:
         ties: What was kept before; nothing may be `missing_to_relink`.
         edges: New ones, in any order, with any repeats; known ones change nothing.
         limits: The workspace's.
     """
-    named = {token for edge in edges for token in edge.pair}
-    touched = named | _members(clusters_of(ties, named, limits))
     own = _joined(ties, edges, limits)
-    after = clusters_of({**ties, **own}, touched, limits)
-    before = clusters_of(ties, _members(after), limits)
-    changes = _changes(before, after)
-    undone = [(change, _undo(change, ties, edges)) for change in changes]
+    known = {**ties, **own}
+    touched = _touched(ties, known, edges, limits)
+    after = clusters_of(known, touched, limits)
+    changes = _changes(clusters_of(ties, touched, limits), after)
     return Relinked(
         ties=own,
         clusters=after,
-        changes=tuple(PersonChange(_kind(*change), *change, undo) for change, undo in undone),
+        changes=tuple(PersonChange(_kind(*change), *change, _undo(change, ties, edges)) for change in changes),
     )
+
+
+def _touched(before: Ties, after: Ties, edges: Sequence[Tie], limits: IdentityLimits) -> set[str]:
+    """Returns every identifier whose person edges may have changed, with all of its person before and after."""
+    named = {token for edge in edges for token in edge.pair}
+    touched = linked(before, named, limits) | linked(after, named, limits)
+    while True:
+        grown = touched.union(
+            *(cluster.tokens for ties in (before, after) for cluster in clusters_of(ties, touched, limits))
+        )
+        if grown == touched:
+            return touched
+        touched = grown
 
 
 def _joined(ties: Ties, edges: Sequence[Tie], limits: IdentityLimits) -> dict[str, tuple[Tie, ...]]:
@@ -103,10 +116,6 @@ def _joined(ties: Ties, edges: Sequence[Tie], limits: IdentityLimits) -> dict[st
             if token in own:
                 own[token].append(tie)
     return {token: tuple(found) for token, found in own.items()}
-
-
-def _members(clusters: Iterable[Cluster]) -> set[str]:
-    return {token for cluster in clusters for token in cluster.tokens}
 
 
 _People = tuple[tuple[Person, ...], tuple[Person, ...]]

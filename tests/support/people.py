@@ -41,6 +41,9 @@ class TieStore:
     def clusters(self) -> tuple[Cluster, ...]:
         return clusters_of(self.ties, self.ties, self.limits)
 
+    def clusters_of(self, token: str) -> tuple[Cluster, ...]:
+        return clusters_of(self.ties, [token], self.limits)
+
     def people(self) -> set[Person]:
         return {person for cluster in self.clusters() for person in cluster.persons}
 

@@ -161,6 +161,16 @@ def test_a_cluster_that_is_refused_anyway_is_not_read_as_a_whole() -> None:
     assert [C1, name(700)] in world.people()
 
 
+def test_a_customer_with_thousands_of_cookies_costs_no_more_than_one_with_five() -> None:
+    world = World()
+    world.store.load([edge for time in range(3_000) for edge in edges_of([C1, f"visitor:{time}"], time, time)])
+    world.see(C1, E1, time=5_000)
+    assert world.store.read <= 10
+    assert [C1, E1, *(f"visitor:{number}" for number in range(5))] in [
+        list(person.tokens) for cluster in world.store.clusters_of(C1) for person in cluster.persons
+    ]
+
+
 @pytest.mark.parametrize(
     ("seconds_between", "is_shared"),
     [
