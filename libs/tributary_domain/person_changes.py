@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tributary_domain.identity import Cluster, IdentityLimits, Person, Ties, clusters_of, linked, missing
-from tributary_domain.ties import OperatorWord, Tie, join, telling
+from tributary_domain.ties import OperatorWord, Tie, join, shared_since, telling
 
 
 class PersonChangeKind(StrEnum):
@@ -49,9 +49,10 @@ class Relinked:
     """What edges made of people."""
 
     ties: Mapping[str, tuple[Tie, ...]]
-    """Identifier -> all its ties, of each identifier the edges name: to be stored in place of the old ones."""
+    """Identifier -> all its ties, of each identifier the edges name: to be stored in place of the old ones, with the
+    changes or after them. Empty: nothing new is known."""
     clusters: tuple[Cluster, ...]
-    """Every cluster that the edges touched, as it is now."""
+    """Every cluster that the edges touched, as it is now; none where the edges could change nothing."""
     changes: tuple[PersonChange, ...]
     """Sorted by the people before."""
 
@@ -62,7 +63,10 @@ def missing_to_relink(ties: Ties, edges: Sequence[Tie], limits: IdentityLimits) 
     lacking = named - ties.keys()
     if lacking:
         return lacking
-    after = {**ties, **_joined(ties, edges, limits)}
+    own = _joined(ties, edges, limits)
+    if _is_old_news(ties, own, limits):
+        return set()
+    after = {**ties, **own}
     lacking = missing(ties, named, limits) | missing(after, named, limits)
     if lacking:
         return lacking - ties.keys()
@@ -82,6 +86,8 @@ def relink(ties: Ties, edges: Sequence[Tie], limits: IdentityLimits) -> Relinked
         limits: The workspace's.
     """
     own = _joined(ties, edges, limits)
+    if _is_old_news(ties, own, limits):
+        return Relinked({token: found for token, found in own.items() if found != ties[token]}, (), ())
     known = {**ties, **own}
     touched = _touched(ties, known, edges, limits)
     after = clusters_of(known, touched, limits)
@@ -91,6 +97,16 @@ def relink(ties: Ties, edges: Sequence[Tie], limits: IdentityLimits) -> Relinked
         clusters=after,
         changes=tuple(PersonChange(_kind(*change), *change, _undo(change, ties, edges)) for change in changes),
     )
+
+
+def _is_old_news(ties: Ties, own: Mapping[str, Sequence[Tie]], limits: IdentityLimits) -> bool:
+    """Tells whether edges leave all as it is, which nearly every event does: known pairs, in event order."""
+
+    def told(token: str, known: Sequence[Tie]) -> object:
+        end = shared_since(known, token, limits.shared_device_customers, limits.shared_device_days)
+        return end, sorted((tie.pair, tie.key, tie.word, tie.word_key) for tie in known)
+
+    return all(found == ties[token] or told(token, found) == told(token, ties[token]) for token, found in own.items())
 
 
 def _touched(before: Ties, after: Ties, edges: Sequence[Tie], limits: IdentityLimits) -> set[str]:

@@ -199,6 +199,16 @@ def test_customers_that_are_seen_again_count_again_for_a_shared_device() -> None
     assert [E1] in world.people()
 
 
+def test_an_event_of_a_known_pair_reads_the_two_and_changes_nothing() -> None:
+    world = World()
+    world.store.load(tree(400))
+    world.see(name(7), C1, time=5_000)
+    assert world.see(name(7), C1, time=6_000) == []
+    assert world.store.read == 2
+    assert world.see(name(7), C1, time=4_000) == []
+    assert world.store.read > 2
+
+
 def test_a_late_edge_may_split_people_and_the_split_is_a_fact() -> None:
     world = World()
     world.see(C2, V1, time=20)
