@@ -281,3 +281,36 @@ def test_limits_that_make_no_sense_are_refused(limits: dict[str, int]) -> None:
 def test_nobody_is_joined_with_himself() -> None:
     with pytest.raises(ValueError, match="two identifiers"):
         operator_edge(C1, C1, OperatorWord.JOINED, 1, 1)
+
+
+def test_a_pair_that_was_separated_makes_room_for_the_next() -> None:
+    world = World()
+    for number in range(6):
+        world.see(C1, f"visitor:{number}")
+    assert ["visitor:5"] in world.people()
+    world.say(C1, "visitor:0", OperatorWord.SEPARATED)
+    assert world.people() == [[C1, *(f"visitor:{number}" for number in range(1, 6))], ["visitor:0"]]
+
+
+def test_a_customer_seen_again_after_exactly_thirty_days_is_one_customer() -> None:
+    world = World()
+    for day, customer in ((0, 0), (28, 1), (28, 2), (29, 3), (29, 4), (30, 0)):
+        world.see(f"customer:{customer}", V1, time=day * DAY)
+    world.see(V1, E1, time=40 * DAY)
+    assert ["customer:0", E1, V1] in world.people()
+
+
+def test_an_identifier_of_two_customers_is_in_one_person_of_a_refused_cluster() -> None:
+    world = World(customer_ids=2, flagged_cluster_size=2, refused_cluster_size=3)
+    for pair in ((C1, V1), (C2, V1), (C1, E1), (C2, E2)):
+        world.see(*pair)
+    assert world.people() == [[C1, E1, V1], [C2, E2]]
+
+
+def test_what_a_late_edge_frees_of_a_refused_cluster_becomes_people_at_once() -> None:
+    world = World(identifiers_per_type=1, flagged_cluster_size=2, refused_cluster_size=4)
+    for pair in ((V1, E1), (E1, "phone:1"), (V1, "phone:2"), (V1, "device:1")):
+        world.see(*pair)
+    assert {len(person) for person in world.people()} == {1}
+    assert world.see(V1, E2, time=0) == [PersonChangeKind.MERGED] * 2
+    assert world.people() == [[E1, "phone:1"], [E2, "phone:2", V1, "device:1"]]
