@@ -163,7 +163,7 @@ class Attributor:
             for person, events in people:
                 find_affected(affected, workspaces[person.workspace], person, events)
             now, later = self._deferral.divide(affected.values())
-            await self._deferral.defer(later)
+            await self._deferral.defer(later, min((arrival.accept_time_micros for arrival in arrivals), default=0))
             revisions = await self._publisher.publish(now)
             took.note("publish_ms")
             await self._publisher.tell(revisions)

@@ -94,15 +94,19 @@ class Deferral:
             now.append(one)
         return now, later
 
-    async def defer(self, later: Sequence[Affected]) -> None:
+    async def defer(self, later: Sequence[Affected], since_micros: int) -> None:
         """Notes conversions that have to wait; durable on return.
+
+        Args:
+            later: Of `divide`.
+            since_micros: When the oldest event of the batch was accepted.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
         if later:
             life_seconds = conversion_life_seconds(one.workspace for one in later)
-            await self._deferred.defer({one.key: _why(one) for one in later}, life_seconds)
+            await self._deferred.defer({one.key: _why(one) for one in later}, life_seconds, since_micros)
             metrics.DEFERRED_CONVERSIONS.add(len(later))
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -13,6 +13,8 @@ from tests.support.eventually import eventually_async
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_storage.redis import keys
+from tributary_storage.redis.epoch import Epoch
+from tributary_storage.redis.progress import Progress, is_settled
 
 MINUTE = 60_000_000
 ORDERS = 20
@@ -109,6 +111,23 @@ async def test_why_it_was_put_off_is_told(attribution: Attribution, events: Even
         assert list(revised.causes) == [RevisionCause.REVISION_CAUSE_LATE_TOUCHPOINT]
         assert list(revised.causing_event_ids) == ["late"]
         assert revised.cause_accept_time.seconds > 0
+
+
+async def test_answers_are_not_complete_while_something_is_put_off(attribution: Attribution, events: Events) -> None:
+    deferred = attribution.deferral._deferred
+    assert await deferred.waiting() == (0, None)
+    kiosk = a_kiosk(events)
+    await attribution.handle(*kiosk)
+    left, since = await deferred.waiting()
+    assert left == await waiting(attribution) > 0
+    assert since is not None
+    progress = Progress(attribution.state, attribution.state, Epoch("e", SHARDS, 10, 0))  # nothing waits in its log
+    complete = await progress.complete_through_micros()
+    assert complete is not None
+    assert complete <= since
+    assert not is_settled(await progress.backlogs())
+    await attribution.work_off()
+    assert await deferred.waiting() == (0, None)
 
 
 async def test_what_a_dead_worker_had_taken_comes_back(attribution: Attribution, events: Events) -> None:

@@ -196,12 +196,12 @@ def _as_true(row: dict[str, Any], model: str, truth: TrueConversion) -> bool:
 def _report_differences(findings: Findings) -> list[str]:
     """Returns "model/channel" of the report's rows that differ by more than rounding."""
     differences = []
+    slack = sum(max(1, len(conversion.touches)) for conversion in findings.truth.values())  # each may be rounded
     for model, channels in channel_totals(findings.truth).items():
         reported = findings.report.get(model, {})
         for channel in channels.keys() | reported.keys():
             count, value = channels.get(channel, (Fraction(0), Fraction(0)))
             found_count, found_value = reported.get(channel, (0, 0))
-            slack = len(findings.truth)
             if (
                 abs(found_count - count * _MICROS) > slack
                 or abs(found_value - value) > slack + float(value) * _FIXED_POINT

@@ -14,7 +14,7 @@ import redis.asyncio
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
 from tributary_storage.redis.scripts import Script
-from tributary_storage.redis.state_scripts import Piece, in_calls, run
+from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
 
 _DEFER: Final = Script("defer_conversions")
 _TAKE: Final = Script("take_deferred")
@@ -36,12 +36,13 @@ class DeferredConversions:
         self._client = client
         self._shards = shards
 
-    async def defer(self, causes: Mapping[str, bytes], life_seconds: int) -> int:
+    async def defer(self, causes: Mapping[str, bytes], life_seconds: int, since_micros: int) -> int:
         """Notes that conversions have to be credited again.
 
         Args:
             causes: Conversion key -> why: a message that may be read from several after one another.
             life_seconds: How long the conversions live after this.
+            since_micros: When the oldest event that asks was accepted.
 
         Returns:
             How many did not wait before.
@@ -50,7 +51,7 @@ class DeferredConversions:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
         pieces = [self._piece(key, key, why) for key, why in causes.items()]
-        calls, _ = in_calls(pieces, (life_seconds, _CAUSE_BYTES), first_key=keys.deferred)
+        calls, _ = in_calls(pieces, (life_seconds, _CAUSE_BYTES, since_micros), first_key=keys.deferred)
         return sum(await run(self._client, _DEFER, calls))
 
     async def take(self, at_most: int, lease_seconds: int) -> list[str]:
@@ -82,6 +83,23 @@ class DeferredConversions:
         pieces = [self._piece(key, key, asked) for key, asked in askings.items()]
         calls, _ = in_calls(pieces, first_key=keys.deferred)
         return sum(await run(self._client, _FINISH, calls))
+
+    async def waiting(self) -> tuple[int, int | None]:
+        """Returns how many conversions wait, and since when: the accept time of the oldest event they do not show.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for shard in range(self._shards):
+            pipeline.zcard(keys.deferred_since(shard))
+            pipeline.zrange(keys.deferred_since(shard), 0, 0, withscores=True)
+        try:
+            answers = await pipeline.execute()
+        except redis.RedisError as error:
+            raise failed(error) from error
+        oldest = [int(score) for first in answers[1::2] for _, score in first]
+        return sum(answers[::2]), min(oldest, default=None)
 
     def _piece(self, key: str, *arguments: str | bytes | int) -> Piece:
         shard = shard_of_key(key, self._shards)

@@ -24,6 +24,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{c3}:conversions`                     | stream | replay horizon             | attribution |
 | state | `trb:{c3}:published`                       | string | for ever                   | attribution |
 | state | `trb:{c3}:deferred`                        | zset   | until credited again       | attribution |
+| state | `trb:{c3}:deferred:since`                  | zset   | until credited again       | attribution |
 | state | `trb:{c3}:dead:<group>`                    | stream | 30 days                    | its group   |
 | state | `trb:{p3}:descriptor:<ws>|<descriptor>`    | string | a conversion's, and a day  | attribution |
 | jobs  | `trb:{j:<workspace>:<destination>}:due`    | zset   | until done                 | delivery    |
@@ -193,6 +194,11 @@ def published(shard: int) -> str:
 def deferred(shard: int) -> str:
     """Returns the conversions that wait to be credited again, by when they are handed out."""
     return f"trb:{{c{shard}}}:deferred"
+
+
+def deferred_since(shard: int) -> str:
+    """Returns the same conversions by when the oldest event was accepted that they wait to show."""
+    return f"{deferred(shard)}:since"
 
 
 def conversion_dead_letters(shard: int, group: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import redis.asyncio
 import structlog
 
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.redis.backlogs import GroupBacklog, conversion_log_backlogs, event_log_backlogs
+from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.epoch import Epoch
 from tributary_storage.redis.keys import ATTRIBUTE_GROUP
 from tributary_storage.redis.verdicts import read_verdicts
@@ -29,14 +31,15 @@ class Progress:
         self._log_store = log_store
         self._state_store = state_store
         self._shards = epoch.shards
+        self._deferred = DeferredConversions(state_store, epoch.shards)
 
     async def complete_through_micros(self) -> int | None:
         """Returns the moment before which every accepted event has been credited and stored.
 
-        Fails open: None if the log does not answer; who asks has an answer without it.
+        Fails open: None if a Redis does not answer; who asks has an answer without it.
         """
         try:
-            return complete_through(await event_log_backlogs(self._log_store, self._shards))
+            return complete_through(await self._event_log_backlogs())
         except StorageUnavailableError as error:
             log.warning("completeness_unknown", reason=error.message)
             return None
@@ -48,8 +51,21 @@ class Progress:
             StorageUnavailableError: A Redis did not answer.
         """
         return [
-            *await event_log_backlogs(self._log_store, self._shards),
+            *await self._event_log_backlogs(),
             *await conversion_log_backlogs(self._state_store, self._shards),
+        ]
+
+    async def _event_log_backlogs(self) -> list[GroupBacklog]:
+        """Returns the backlogs of the event log; conversions that attribution has put off wait there, too."""
+        backlogs = await event_log_backlogs(self._log_store, self._shards)
+        deferred, since = await self._deferred.waiting()
+        if since is None:
+            return backlogs
+        return [
+            replace(one, entries=one.entries + deferred, oldest_micros=min(since, one.oldest_micros or since))
+            if one.group == ATTRIBUTE_GROUP
+            else one
+            for one in backlogs
         ]
 
     async def verdicts(self, workspace: str) -> dict[str, int]:

@@ -9,6 +9,7 @@ for number = 2, #KEYS do
   local key = ARGV[2 * number - 3]
   if (redis.call('HGET', KEYS[number], 'e') or '0') == ARGV[2 * number - 2] then
     redis.call('HDEL', KEYS[number], 'd', 'e')
+    redis.call('ZREM', deferred .. ':since', key)
     forgotten = forgotten + redis.call('ZREM', deferred, key)
   else
     redis.call('ZADD', deferred, 'XX', clock[1], key)
