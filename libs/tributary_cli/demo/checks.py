@@ -220,9 +220,9 @@ def _every_change_has_a_cause(findings: Findings, revisions: list[dict[str, Any]
     yield equal(
         "conversions that begin with cause initial", len(first), sum("initial" in one for one in first.values())
     )
-    # A refund that was sent ahead of its order may still have come after it.
+    # A refund that was sent ahead of its order, by another connection, may still have come after it.
     least = sum(conversion.refunded_later for conversion in findings.truth.values())
-    most = sum(conversion.refunded for conversion in findings.truth.values()) if findings.tally.resent else least
+    most = sum(conversion.refunded for conversion in findings.truth.values())
     yield within("conversions revised by a refund", least, most, sum("refund" in causes for causes in later.values()))
     touched = sum(conversion.touched_late for conversion in findings.truth.values())
     revised = sum("late_touchpoint" in causes for causes in later.values())
