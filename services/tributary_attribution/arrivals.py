@@ -65,6 +65,8 @@ class Arrival(NamedTuple):
     """
     own_conversion_id: str = ""
     """Where it observes an order: the conversion it would be without one, by which adjustments may name the order."""
+    named_conversion_id: str = ""
+    """As `conversion_id`, of a quarantined event too: what it proves nothing of, it names all the same."""
 
     @property
     def is_quarantined(self) -> bool:
@@ -149,7 +151,8 @@ class ArrivalReader:
             conversion_id=conversion_id if is_good else "",
             part=part,
             claims_conversion=is_first_sight and letter == "A" and kind == "conversion",
-            own_conversion_id=own_id if is_good and own_id != conversion_id else "",
+            own_conversion_id=own_id if own_id != admitted.conversion_id else "",
+            named_conversion_id=admitted.conversion_id,
         )
 
     def _touch(

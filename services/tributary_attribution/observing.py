@@ -64,9 +64,9 @@ class Observing:
                 if arrival.claims_conversion:
                     one.claim_micros = arrival.accept_time_micros
                 parts[one.key][event_field(arrival.event_hash)] = arrival.part
-                if arrival.own_conversion_id:
-                    own = conversion_key(arrival.workspace, arrival.own_conversion_id)
-                    parts[own][FORWARD] = arrival.conversion_id.encode()
+            if arrival.own_conversion_id:
+                own = conversion_key(arrival.workspace, arrival.own_conversion_id)
+                parts[own][FORWARD] = arrival.named_conversion_id.encode()
         if not parts:
             return affected
         life_seconds = conversion_life_seconds(workspaces.values())

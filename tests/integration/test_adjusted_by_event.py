@@ -52,6 +52,20 @@ async def test_it_counts_whichever_comes_first(
     assert [one.event_id for one in newest.state.adjustments] == ["refund"]
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))), ids=str)
+async def test_it_may_name_a_quarantined_event_of_the_order(
+    attribution: Attribution, events: Events, order: tuple[int, ...]
+) -> None:
+    world = [
+        events.order("visitor:a", event_id="bot", rank=1, micros=120_000_000, letter="Q"),
+        events.order("customer:a", event_id="backend"),
+        events.refund(30_000_000, of_event="bot", event_id="refund"),
+    ]
+    for at in order:
+        await attribution.handle(world[at])
+    assert await value(attribution, events) == 60_000_000
+
+
 async def test_its_cause_is_told(attribution: Attribution, events: Events) -> None:
     await attribution.handle(events.order("visitor:a", event_id="order"))
     await attribution.handle(events.refund(30_000_000, of_event="order", event_id="refund"))
