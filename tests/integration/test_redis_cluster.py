@@ -36,7 +36,8 @@ from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.settings import DurabilityMode
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.cluster import ClusterRedis, slot_of
+from tributary_storage.redis.cluster import ClusterRedis
+from tributary_storage.redis.cluster_slots import slot_of
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.fill import LogFill
 

@@ -14,13 +14,13 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import redis.asyncio
-from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, ResponseError, TryAgainError
+from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainError
+
+from tributary_storage.redis.cluster_slots import Node, key_of, name_of, slot_map, slot_of, words_of
 
 SCHEMES: Final = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
 """Scheme of a URL to that of its nodes."""
 
-SLOTS: Final = 16_384
 _ATTEMPTS: Final = 5
 _PAUSE_SECONDS: Final = 0.05
 _POLL_SECONDS: Final = 0.02
@@ -28,11 +28,6 @@ _POLL_SECONDS: Final = 0.02
 
 _KEYLESS: Final = frozenset({"TIME", "PING", "CONFIG", "INFO", "WAIT", "CLUSTER", "DBSIZE"})
 _EVERYWHERE: Final = frozenset({"SCRIPT", "FLUSHALL", "FLUSHDB"})
-_SECOND_WORD: Final = frozenset({"XINFO", "XGROUP", "OBJECT", "MEMORY"})
-_SCRIPTS: Final = frozenset({"EVALSHA", "EVAL"})
-
-Node = str
-"""host:port."""
 
 
 def is_cluster(url: str) -> bool:
@@ -117,7 +112,7 @@ class ClusterRedis(redis.asyncio.Redis):
                 except redis.RedisError as error:
                     failure = error
                     continue
-                self._slots = _slot_map(told, node)
+                self._slots = slot_map(told, node)
                 return
             raise failure
 
@@ -131,7 +126,7 @@ class ClusterRedis(redis.asyncio.Redis):
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """Runs a command on the node, or the nodes, that it is for."""
-        name = _name(args)
+        name = name_of(args)
         if name in _EVERYWHERE:
             answers = [await client.execute_command(*args, **options) for client in await self.primaries()]
             return answers[0]
@@ -175,7 +170,7 @@ class ClusterRedis(redis.asyncio.Redis):
         return (await pipeline.execute())[1]
 
     async def _read_group(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        words = _words(args)
+        words = words_of(args)
         at = words.index("STREAMS")
         names = args[at + 1 :]
         streams, ids = names[: len(names) // 2], names[len(names) // 2 :]
@@ -269,7 +264,7 @@ class ClusterPipeline(redis.asyncio.Redis):
         return answers
 
     async def _client_of(self, args: tuple[Any, ...]) -> Any:
-        if _name(args) in _KEYLESS:
+        if name_of(args) in _KEYLESS:
             return (await self._cluster.primaries())[0]
         return await self._cluster.node_of(key_of(args))
 
@@ -336,52 +331,3 @@ def note(client: redis.asyncio.Redis, answers: Iterable[Any]) -> None:
         for answer in answers
     ):
         client.forget()
-
-
-def slot_of(key: Any) -> int:
-    """Returns the slot of a key: of its hash tag, if it has one.
-
-    >>> slot_of("trb:{l3}:log:live") == slot_of(b"trb:{l3}:claims:0")
-    True
-    """
-    return key_slot(key if isinstance(key, bytes) else str(key).encode())
-
-
-def key_of(args: Sequence[Any]) -> Any:
-    """Returns the first key of a command.
-
-    >>> key_of(("EVALSHA", "sha", 1, "a", "b")), key_of(("XINFO GROUPS", "s")), key_of(("XGROUP", "CREATE", "s", "g"))
-    ('a', 's', 's')
-
-    Raises:
-        ResponseError: It has none that we know of.
-    """
-    name, _, subcommand = _words(args[:1])[0].partition(" ")
-    if name == "XREADGROUP":
-        return args[_words(args).index("STREAMS") + 1]
-    at = 3 if name in _SCRIPTS else 2 if name in _SECOND_WORD and not subcommand else 1
-    if len(args) <= at:
-        raise ResponseError(f"{name} names no key, and so no node of the cluster")
-    return args[at]
-
-
-def _name(args: Sequence[Any]) -> str:
-    return _words(args[:1])[0].partition(" ")[0]
-
-
-def _words(args: Sequence[Any]) -> list[str]:
-    """Returns the arguments as words to be recognised; what is no text is none."""
-    return [
-        arg.upper() if isinstance(arg, str) else arg.decode("latin-1").upper() if isinstance(arg, bytes) else ""
-        for arg in args
-    ]
-
-
-def _slot_map(told: Any, asked: Node) -> list[Node]:
-    """Returns the primary of each slot; empty where nobody has it."""
-    slots = [""] * SLOTS
-    for first, last, primary, *_ in told:
-        host = primary[0].decode() if isinstance(primary[0], bytes) else primary[0]
-        node = f"{host or asked.rpartition(':')[0]}:{int(primary[1])}"
-        slots[int(first) : int(last) + 1] = [node] * (int(last) - int(first) + 1)
-    return slots
