@@ -68,6 +68,14 @@ async def test_the_window_slides_with_the_time_it_happened(
     assert await velocity.exceeded([count(3, at)]) == [is_exceeded]
 
 
+async def test_a_window_is_one_window_not_one_before_and_one_after(client: redis.asyncio.Redis) -> None:
+    velocity = Velocity(client)
+    before, after = -HOUR * 9 // 10, HOUR * 9 // 10
+    assert await velocity.exceeded([count(1, before), count(2, after), count(3, 0)]) == [False, False, False]
+    # Each of the two hours is full now, whichever side the next one comes from.
+    assert await velocity.exceeded([count(4, before + 1), count(5, after - 1), count(6, 0)]) == [True, True, True]
+
+
 async def test_a_counter_is_bounded_and_ends_with_its_window(client: redis.asyncio.Redis) -> None:
     velocity = Velocity(client)
     many = [count(member, at=member * HOUR, limit=1) for member in range(200)]

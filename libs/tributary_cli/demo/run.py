@@ -31,6 +31,8 @@ _ENVIRONMENT: Final = {"TRIBUTARY_DELIVERY_CALL_SECONDS": "3"}
 """The receiver is on this machine; and what a killed delivery has leased waits no longer than it must."""
 
 _SETTLE_SECONDS: Final = 90
+_STILL_SECONDS: Final = 10
+"""When nothing is on its way and nothing more arrives for so long, nothing will."""
 _QUIET_SECONDS: Final = 1.5
 _LOOK_SECONDS: Final = 0.1
 
@@ -172,10 +174,11 @@ async def _settle(reports: Reports, received: Received, *, wanted: int) -> None:
     deadline = time.monotonic() + _SETTLE_SECONDS
     quiet_since, seen = time.monotonic(), -1
     while time.monotonic() < deadline:
-        waiting = await _patiently(reports.waiting)
-        if waiting or received.requests != seen or len(received.effects) < wanted:
+        if await _patiently(reports.waiting) or received.requests != seen:
             quiet_since, seen = time.monotonic(), received.requests
-        elif time.monotonic() - quiet_since >= _QUIET_SECONDS and (not wanted or await _patiently(reports.is_settled)):
+        is_all = len(received.effects) >= wanted
+        is_quiet = time.monotonic() - quiet_since >= (_QUIET_SECONDS if is_all else _STILL_SECONDS)
+        if is_quiet and (not wanted or await _patiently(reports.is_settled)):
             return
         await asyncio.sleep(_LOOK_SECONDS)
 

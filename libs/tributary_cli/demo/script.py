@@ -135,7 +135,7 @@ def _visit(person: Person, visit: Visit) -> Event:
     event = _event(visit.event_id, visit.time)
     event.touchpoint.kind = TOUCHPOINT_KIND_VISIT
     event.identifiers.visitor_id = person.devices[visit.device]
-    _in_browser(event)
+    _in_browser(event, person.address)
     CHANNELS[visit.channel](event, f"{person.number:06d}{visit.event_id[-2:]}")
     return event
 
@@ -186,7 +186,7 @@ def _observation(person: Person, purchase: Purchase, event_id: str, time: dateti
         event.identifiers.email = person.email
         event.context.observed_by = OBSERVER_BACKEND
     else:
-        _in_browser(event)
+        _in_browser(event, person.address)
         event.context.page_url = f"{SHOP}/thank-you"
     return event
 
@@ -198,7 +198,7 @@ def _bot(rng: random.Random, world: World, index: int, now: datetime) -> tuple[d
     event = _event(f"x-{index:06d}", time)
     event.touchpoint.kind = TOUCHPOINT_KIND_VISIT
     event.identifiers.visitor_id = person.devices[0] if rng.random() < 0.5 else f"crawler-{index}"
-    _in_browser(event)
+    _in_browser(event, "203.0.113.7")
     event.context.user_agent = _BOT
     CHANNELS[rng.choice(list(CHANNELS))](event, f"x{index:06d}")
     return time, Sending(event, Expected.QUARANTINED)
@@ -287,8 +287,8 @@ def _event(event_id: str, time: datetime) -> Event:
     return event
 
 
-def _in_browser(event: Event) -> None:
+def _in_browser(event: Event, address: str) -> None:
     event.context.observed_by = OBSERVER_BROWSER
     event.context.user_agent = _BROWSER
-    event.context.client_ip = "203.0.113.7"
+    event.context.client_ip = address
     event.context.language = "de-DE"

@@ -67,6 +67,11 @@ class Person:
     purchases: list[Purchase] = field(default_factory=list)
 
     @property
+    def address(self) -> str:
+        """Where the person is seen from, of the network that RFC 2544 keeps for measuring."""
+        return f"198.{18 + (self.number >> 16) % 2}.{self.number >> 8 & 255}.{self.number & 255}"
+
+    @property
     def links(self) -> int:
         """How many log-ins link the person's devices: one on each, if there are two."""
         return len(self.devices) if len(self.devices) > 1 else 0
