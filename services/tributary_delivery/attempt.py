@@ -83,14 +83,16 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         delivery.state = DELIVERY_STATE_ACCEPTED
         taken = _taken(attempt)
         return Settled(job.conversion_id, Settlement.TAKEN, taken.revision, taken=taken), delivery
+    untaken = outcome.is_untaken and attempt.operation == DELIVERY_OPERATION_CREATE and not attempt.maybe_taken
     pause = _pause_seconds(attempt.number, outcome, rules)
     due_micros = attempt.now_micros + round(pause * 1e6)
     if outcome.outcome in _HOPELESS or is_over(job.plan_micros / 1e6, due_micros / 1e6, rules.horizon_seconds):
         delivery.state = DELIVERY_STATE_DEAD
-        return Settled(job.conversion_id, Settlement.GIVEN_UP, revised.revision), delivery
+        return Settled(job.conversion_id, Settlement.GIVEN_UP, revised.revision, is_untaken=untaken), delivery
     delivery.state = DELIVERY_STATE_PENDING
     delivery.due_time.FromMicroseconds(due_micros)
-    return Settled(job.conversion_id, Settlement.AGAIN, revised.revision, delay_seconds=pause), delivery
+    again = Settled(job.conversion_id, Settlement.AGAIN, revised.revision, delay_seconds=pause, is_untaken=untaken)
+    return again, delivery
 
 
 def _taken(attempt: Attempt) -> Taken:

@@ -191,6 +191,27 @@ async def test_what_may_have_been_taken_is_taken_back_when_it_no_longer_counts(
     assert list(endpoint.effects.values())[-1].data["counted"] is False
 
 
+async def test_what_was_certainly_not_taken_is_neither_taken_back_nor_sent_as_it_was(
+    rig: Rig, endpoint: Endpoint, lane: Lane
+) -> None:
+    endpoint.answers.append(Answer(429))
+    first = a_revision(lane)
+    second = first.then(counted=False)
+    await rig.plan(lane, await rig.publisher.publish(first))
+    async with rig.running_lane(lane, a_destination(endpoint.url)) as runner:
+        await eventually_async(lambda: endpoint.calls)
+        await rig.plan(lane, await rig.publisher.publish(second))
+        runner.wake()
+        await eventually_async(idle(rig, lane))
+        assert endpoint.effects == {}, "no reversal of what was never created there"
+        await rig.plan(lane, await rig.publisher.publish(second.then(counted=True, value_micros=3_000_000)))
+        runner.wake()
+        await eventually_async(idle(rig, lane))
+    [only] = endpoint.effects.values()
+    assert only.data["value"]["amount_micros"] == 3_000_000
+    assert endpoint.types(C)[-1] == "created"
+
+
 async def test_what_was_taken_back_without_a_creation_is_created_when_it_counts_again(
     rig: Rig, endpoint: Endpoint, lane: Lane
 ) -> None:

@@ -54,9 +54,17 @@ async def begin(jobs: DeliveryJobs, revision: int, owner: str = "one", *, create
     return (await jobs.begin(LANE, owner, LEASE, [Tried("c1:a", revision, creates)]))[0]
 
 
-async def settle(jobs: DeliveryJobs, what: Settlement, revision: int, owner: str = "one", delay: float = 0.0) -> bool:
+async def settle(
+    jobs: DeliveryJobs,
+    what: Settlement,
+    revision: int,
+    owner: str = "one",
+    delay: float = 0.0,
+    *,
+    is_untaken: bool = False,
+) -> bool:
     taken = Taken(revision, 90, counted=True) if what is Settlement.TAKEN else None
-    return (await jobs.settle(LANE, owner, [Settled("c1:a", what, revision, delay, taken)]))[0]
+    return (await jobs.settle(LANE, owner, [Settled("c1:a", what, revision, delay, taken, is_untaken)]))[0]
 
 
 async def take(jobs: DeliveryJobs, revision: int) -> None:
@@ -183,6 +191,42 @@ async def test_a_creation_given_up_is_remembered_as_maybe_taken(jobs: DeliveryJo
     job = await lease(jobs)
     assert job is not None
     assert (job.taken, job.maybe_taken, job.never_sent) == (None, 7, False)
+
+
+@pytest.mark.parametrize("what", [Settlement.GIVEN_UP, Settlement.DROPPED])
+async def test_of_a_creation_that_was_certainly_not_taken_it_stays_known_that_nothing_was_sent(
+    jobs: DeliveryJobs, what: Settlement
+) -> None:
+    await plan(jobs, 7)
+    await lease(jobs)
+    await begin(jobs, 7)
+    await settle(jobs, Settlement.AGAIN, 7, is_untaken=True)
+    job = await lease(jobs)
+    assert job is not None
+    assert (job.maybe_taken, job.tried_revision, job.never_sent) == (0, 7, True)
+    if what is Settlement.GIVEN_UP:
+        await begin(jobs, 7)
+    await settle(jobs, what, 7, is_untaken=what is Settlement.GIVEN_UP)
+    assert await plan(jobs, 7) == 0, "a repeated entry does not begin it again"
+    await plan(jobs, 9, previous=7)
+    job = await lease(jobs)
+    assert job is not None
+    assert (job.taken, job.maybe_taken, job.never_sent) == (None, 0, True)
+
+
+async def test_a_doubt_about_a_creation_outlives_the_certainty_about_an_earlier_one(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 7)
+    await lease(jobs)
+    await begin(jobs, 7)
+    await settle(jobs, Settlement.GIVEN_UP, 7, is_untaken=True)
+    await plan(jobs, 9, previous=7)
+    await lease(jobs)
+    await begin(jobs, 9)
+    await settle(jobs, Settlement.GIVEN_UP, 9)
+    await plan(jobs, 11, previous=9)
+    job = await lease(jobs)
+    assert job is not None
+    assert (job.taken, job.maybe_taken, job.never_sent) == (None, 9, False)
 
 
 async def test_what_was_taken_stays_known_when_a_later_change_is_given_up(jobs: DeliveryJobs) -> None:

@@ -116,9 +116,32 @@ async def test_an_answer_has_its_class(endpoint: Endpoint, answer: Answer, outco
     assert len(endpoint.calls) == 1, "a redirect is never followed"
 
 
-async def test_nobody_there_is_tried_again() -> None:
+@pytest.mark.parametrize(
+    ("answer", "is_untaken"),
+    [
+        pytest.param(Answer(302), True, id="302"),
+        pytest.param(Answer(404), True, id="404"),
+        pytest.param(Answer(408), False, id="408: cut off"),
+        pytest.param(Answer(409), False, id="409: there already"),
+        pytest.param(Answer(410), True, id="410"),
+        pytest.param(Answer(429), True, id="429"),
+        pytest.param(Answer(500), False, id="500"),
+        pytest.param(Answer(502), False, id="502: a proxy lost the answer"),
+        pytest.param(Answer(503), False, id="503: so may this one have"),
+        pytest.param(Answer(503, {"retry-after": "1"}), True, id="503 on purpose"),
+        pytest.param(Answer(hangs_up=True), False, id="no answer"),
+    ],
+)
+async def test_only_an_answer_that_leaves_no_doubt_says_that_nothing_was_taken(
+    endpoint: Endpoint, answer: Answer, *, is_untaken: bool
+) -> None:
+    endpoint.answers.append(answer)
+    assert (await send(endpoint.url)).is_untaken is is_untaken
+
+
+async def test_nobody_there_is_tried_again_and_took_nothing() -> None:
     told = await send(f"http://127.0.0.1:{free_port()}/hook")
-    assert (told.outcome, told.status_code) == (RETRY, 0)
+    assert (told.outcome, told.status_code, told.is_untaken) == (RETRY, 0, True)
 
 
 @pytest.mark.parametrize(

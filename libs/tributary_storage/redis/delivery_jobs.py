@@ -15,6 +15,7 @@ it. A worked example, for destination "crm" and one conversion:
     settle: again                  due in 2 s; the retry carries 7 again
     settle: taken 7                sent "7 ..."; 9 is newer: due now, a change
     settle: given up instead       sent "7 -1 1 m7": whether it has 7 is not known; 9 is due now, after 7 once more
+    settle: again, untaken         job {c 0, f 1}: certainly not taken, so the retry carries 9, or nothing
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _BEGIN: Final = Script("begin_attempts")
 _SETTLE: Final = Script("settle_jobs")
 _RENEW: Final = Script("renew_leases")
 
+_NEVER: Final = "never"
 SENT_LIFE_SECONDS: Final = 100 * 86_400
 """How long Redis remembers what a destination took: the longest correction window. Then the sent ledger knows."""
 
@@ -149,6 +151,8 @@ class Settled:
     """For AGAIN."""
     taken: Taken | None = None
     """For TAKEN."""
+    is_untaken: bool = False
+    """For AGAIN and GIVEN_UP of a creation: whether it is certain that no attempt at it was ever taken."""
 
 
 class DeliveryJobs:
@@ -251,7 +255,7 @@ class DeliveryJobs:
         arguments: list[Argument] = [token, SENT_LIFE_SECONDS]
         for one in settled:
             names += self._names(lane, one.conversion_id)
-            remembered = one.taken.written() if one.taken else ""
+            remembered = one.taken.written() if one.taken else _NEVER if one.is_untaken else ""
             delay_millis = round(one.delay_seconds * 1000)
             arguments += (one.conversion_id, one.what.value, one.revision, delay_millis, remembered)
         return [bool(one) for one in await self._run(_SETTLE, names, arguments)]
@@ -315,14 +319,15 @@ class DeliveryJobs:
 def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
     revision, attempts, plan_micros, tried, created, first, sent = answer
     taken = Taken.read(sent)
-    created_before = int(sent.split()[3][1:]) if sent and taken is None else 0
+    is_never = sent.endswith(_NEVER.encode())
+    created_before = int(sent.split()[3][1:]) if sent and taken is None and not is_never else 0
     return Job(
         conversion_id=conversion_id,
         revision=int(revision),
         tried_revision=int(tried),
         attempts=int(attempts),
         plan_micros=int(plan_micros),
-        never_sent=first == b"1" and not sent,
+        never_sent=first == b"1" and (not sent or is_never),
         taken=taken,
         maybe_taken=0 if taken else created_before or int(created),
     )

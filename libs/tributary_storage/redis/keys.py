@@ -58,7 +58,7 @@ Fields of a job (`delivery_jobs`):
 | `a`   | how often it was tried                                                                                 |
 | `p`   | when the revision being tried was planned                                                              |
 | `c`   | the creation that was tried first, and may have been taken                                             |
-| `f`   | 1 where nothing was ever sent                                                                          |
+| `f`   | 1 where it is certain that the destination took nothing                                                |
 | `l`   | token of the lease                                                                                     |
 
 Fields of a journey: `journey_layout`.

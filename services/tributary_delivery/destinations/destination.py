@@ -46,6 +46,9 @@ class Outcome:
     """For THROTTLED: how long the destination asked to wait."""
     request_id: str = ""
     """The destination's own id of the request."""
+    is_untaken: bool = False
+    """Whether it is certain that nothing was taken: of what else is no OK it is not known. A creation that was never
+    taken needs no reversal and may carry other content next time; one that may have been needs both."""
 
     @property
     def is_ok(self) -> bool:

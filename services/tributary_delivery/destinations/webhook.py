@@ -2,6 +2,13 @@
 
 One message id per conversion and destination for its creation, and one per revision for each change: a receiver that
 remembers `webhook-id`, as the specification asks, sees every one once. Redirects are failures, never followed.
+
+What the receiver has not confirmed it may have taken all the same, and then it hears of every change that followed:
+of a reversal too, although the creation was answered 500. Certain to be untaken, and never reversed, is
+
+    what never reached it     no address, no connection, a TLS certificate or protocol that is refused
+    3xx, 4xx                  but 408 and 409: a request that was cut off, one that is there already
+    503 with Retry-After      a server that declines on purpose; without it, often a proxy that lost the answer
 """
 
 from __future__ import annotations
@@ -26,6 +33,9 @@ from tributary_runtime.traces import TRACEPARENT, current_traceparent
 
 _SLOW_DOWN: Final = frozenset({429, 502, 503, 504})
 _GONE: Final = 410
+_UNAVAILABLE: Final = 503
+_PERHAPS_TAKEN: Final = frozenset({408, 409})
+_UNREACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _MOST_RETRY_AFTER_SECONDS: Final = 24 * 3600.0
 _MOST_ANSWER_BYTES: Final = 16_384
@@ -101,7 +111,7 @@ class Webhook:
     async def send(self, message: Message) -> Outcome:
         """Makes one attempt."""
         if self._fault:
-            return Outcome(CONFIG, message=self._fault)
+            return Outcome(CONFIG, message=self._fault, is_untaken=True)
         body, headers = self._sealed(message)
         try:
             async with asyncio.timeout(self._call_seconds):  # of all of it: httpx counts each read anew
@@ -109,14 +119,17 @@ class Webhook:
         except TimeoutError:
             return Outcome(RETRY, message="No answer in time.")
         except RefusedAddressError as error:
-            return Outcome(CONFIG, message=str(error))
+            return Outcome(CONFIG, message=str(error), is_untaken=True)
         except httpx.HTTPError as error:
             # Never the text of the error: it may hold the address with its query, where customers keep tokens.
             if is_tls_refusal(error):
-                return Outcome(CONFIG, message="The destination's TLS certificate or protocol is refused.")
-            return Outcome(RETRY, message=f"No answer: {type(error).__name__}.")
+                why = "The destination's TLS certificate or protocol is refused."
+                return Outcome(CONFIG, message=why, is_untaken=True)
+            is_untaken = isinstance(error, _UNREACHED)
+            return Outcome(RETRY, message=f"No answer: {type(error).__name__}.", is_untaken=is_untaken)
         except OSError as error:
-            return Outcome(RETRY, message=f"The destination's host does not resolve: {type(error).__name__}.")
+            why = f"The destination's host does not resolve: {type(error).__name__}."
+            return Outcome(RETRY, message=why, is_untaken=True)
         await _finish(answer)
         return outcome_of(answer.status_code, answer.headers.get("retry-after", ""), message.now_seconds)
 
@@ -185,11 +198,19 @@ def outcome_of(status: int, retry_after: str, now_seconds: int) -> Outcome:
     if 200 <= status < 300:
         return Outcome(OK, status_code=status)
     if status == _GONE:
-        return Outcome(CONFIG, status_code=status, message="The destination is gone (410).")
+        return Outcome(CONFIG, status_code=status, message="The destination is gone (410).", is_untaken=True)
+    is_untaken = _is_untaken(status, retry_after)
     if status in _SLOW_DOWN:
         wait = _retry_after_seconds(retry_after, now_seconds)
-        return Outcome(THROTTLED, status_code=status, message=f"HTTP {status}", retry_after_seconds=wait)
-    return Outcome(RETRY, status_code=status, message=f"HTTP {status}")
+        return Outcome(THROTTLED, status, f"HTTP {status}", wait, is_untaken=is_untaken)
+    return Outcome(RETRY, status, f"HTTP {status}", is_untaken=is_untaken)
+
+
+def _is_untaken(status: int, retry_after: str) -> bool:
+    """Tells whether a status that is no success leaves no doubt that nothing was taken."""
+    if status == _UNAVAILABLE:
+        return bool(retry_after)
+    return 300 <= status < 500 and status not in _PERHAPS_TAKEN
 
 
 def _retry_after_seconds(header: str, now_seconds: int) -> float:

@@ -88,6 +88,25 @@ def test_nothing_is_tried_past_the_horizon(age_seconds: float, *, is_dead: bool)
     assert (settled.what is Settlement.GIVEN_UP) == is_dead
 
 
+@pytest.mark.parametrize(
+    ("own", "is_untaken"),
+    [
+        pytest.param({}, True, id="the first attempt at a creation"),
+        pytest.param({"maybe_taken": 7}, False, id="an earlier one may have been taken"),
+        pytest.param({"operation": DELIVERY_OPERATION_RETRACT}, False, id="a change: its creation is another matter"),
+    ],
+)
+@pytest.mark.parametrize("outcome", [THROTTLED, PERMANENT])
+def test_only_a_creation_without_earlier_doubts_is_known_to_be_untaken(
+    outcome: int, own: dict[str, int], *, is_untaken: bool
+) -> None:
+    refused = Outcome(outcome, is_untaken=True)  # type: ignore[arg-type]
+    settled, _ = settle(an_attempt(**own), refused, RULES)
+    assert settled.is_untaken is is_untaken
+    doubtful, _ = settle(an_attempt(**own), Outcome(outcome), RULES)  # type: ignore[arg-type]
+    assert not doubtful.is_untaken
+
+
 def test_a_long_message_is_cut() -> None:
     _, line = settle(an_attempt(), Outcome(RETRY, message="x" * 5000), RULES)
     assert len(line.message) == 1024

@@ -5,7 +5,7 @@
 -- Answer  per conversion 1 planned | 0 known already
 -- Cost    five commands per conversion. A second run finds every revision known.
 -- Fields  r: newest revision planned, n: when. t: revision being tried, a: its attempts, p: when it was planned.
---         c: the creation that was tried first, and may have been taken. f: 1 where nothing was ever sent. l: lease.
+--         c: the creation that was tried first, and may have been taken. f: 1 where nothing was ever taken, for certain. l: lease.
 local due, planned, hold_ms = KEYS[1], KEYS[2], tonumber(ARGV[1])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -16,6 +16,7 @@ for number = 1, (#KEYS - 2) / 2 do
   local conversion, revision, previous, plan_us = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local known = redis.call('HGET', job, 'r')
   local taken = redis.call('GET', sent)
+  local never = taken and string.find(taken, 'never', 1, true)
   if taken then taken = string.match(taken, '^%d+') end
   answers[number] = 0
   if tonumber(revision) > tonumber(known or taken or '0') then
@@ -23,7 +24,7 @@ for number = 1, (#KEYS - 2) / 2 do
     redis.call('HSET', job, 'r', revision, 'n', plan_us)
     if not known then
       -- The first revision of all was never sent; of a later one the ledger knows, where `sent` has been forgotten.
-      local first = not taken and previous == '0'
+      local first = never or (not taken and previous == '0')
       redis.call('HSET', job, 'p', plan_us, 'a', 0, 't', 0, 'c', 0, 'f', first and 1 or 0)
       redis.call('ZADD', due, first and now + hold_ms or now, conversion)
       redis.call('ZADD', planned, plan_us, conversion)
