@@ -5,7 +5,7 @@ Pure: no store is asked and no clock is read, so what is published depends on wh
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
@@ -27,7 +27,7 @@ from tributary_domain.settings import AttributionSettings
 from tributary_domain.windows import CreditableConversion, is_whole
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
-from tributary_storage.codec.conversion_matches import match_of
+from tributary_storage.codec.conversion_matches import JourneyClick, match_of
 from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.codec.conversion_revisions import (
     PublishedConversion,
@@ -89,20 +89,45 @@ class Revision:
     """The same, without the differences of credit."""
 
 
-def revise(
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a conversion is, who shares it, and all that this was computed from."""
+
+    facts: domain.ConversionFacts
+    published: PublishedConversion | None
+    """What is published of it."""
+    settings: AttributionSettings
+    conversion: CreditableConversion
+    entries: Sequence[JourneyTouch]
+    """Of the journey, as it sees it, in event order."""
+    settled: Sequence[JourneyTouch]
+    """Touches of before that the journey has forgotten."""
+    clicks: list[JourneyClick]
+    """Click ids of the journey."""
+    attribution: Attribution
+    """Its credit: computed, or as published as far as forgetting alone would change it."""
+    is_trimmed: bool
+    """Whether the journey has lost what an exact answer needs."""
+    source_of: Callable[[int], TouchSource | None]
+    """Descriptor -> source."""
+
+
+def assess(
     known: Known,
     views: Views,
     journey_life_seconds: int,
-) -> Revision | None:
-    """Says what a conversion is now, if that differs from what is published.
+    settings: AttributionSettings | None = None,
+) -> Assessment | None:
+    """Computes what a conversion is now, whatever is published.
 
     Args:
         known: All that is known of it.
         views: Knows how it sees the journey.
         journey_life_seconds: How long a journey lives after its last event.
+        settings: To credit it under; None: those that were effective at its time.
 
     Returns:
-        The revision, with its number; None where nothing changed, or only adjustments are known so far.
+        None where only adjustments are known so far.
     """
     workspace, parts, journey = known.workspace, known.parts, known.journey
     published = PublishedConversion(known.stored.published) if known.stored.published else None
@@ -121,18 +146,13 @@ def revise(
             found = published.sources.get(descriptor)
         return found
 
-    def source(descriptor: int) -> TouchSource:
-        found = known_source(descriptor)
-        if found is None:  # fails closed: a touch without a source would be published under an empty channel
-            raise RuntimeError("a touch is credited before its source is read")
-        return found
-
-    settings = settings_for(workspace, time)
+    settings = settings or settings_for(workspace, time)
     view = views.of(workspace.id, journey, settings, sees_internal=state.status is ConversionStatus.UNCOUNTED)
     entries, clicks = view.entries, list(view.clicks)
     has_earlier_touch = journey is not None and journey.has_lost_touches
     conversion = _creditable(entries, state, settings, has_earlier_touch=has_earlier_touch)
     is_trimmed = journey is not None and not is_whole(entries, time, settings, journey.trimmed_until_micros)
+    settled: Sequence[JourneyTouch] = ()
     if published is None:
         attribution = attribute(entries, conversion, settings)
     else:
@@ -144,18 +164,64 @@ def revise(
         if forgotten or is_trimmed or _is_incomplete(journey, settings, time, journey_life_seconds):
             known_clicks = {click[1:] for click in clicks}
             clicks += [click for click in published.clicks if click[1:] not in known_clicks]
-        computed = attribute(entries, conversion, settings, as_direct(forgotten, settings, known_source))
+        settled = as_direct(forgotten, settings, known_source)
+        computed = attribute(entries, conversion, settings, settled)
         attribution = _keep(published, computed, conversion, has_forgotten=bool(forgotten))
+    return Assessment(
+        facts=state,
+        published=published,
+        settings=settings,
+        conversion=conversion,
+        entries=entries,
+        settled=settled,
+        clicks=clicks,
+        attribution=attribution,
+        is_trimmed=is_trimmed,
+        source_of=known_source,
+    )
+
+
+def revise(
+    known: Known,
+    views: Views,
+    journey_life_seconds: int,
+) -> Revision | None:
+    """Says what a conversion is now, if that differs from what is published.
+
+    Args: as for `assess`.
+
+    Returns:
+        The revision, with its number; None where nothing changed, or only adjustments are known so far.
+    """
+    assessed = assess(known, views, journey_life_seconds)
+    if assessed is None:
+        return None
+    workspace, parts, journey = known.workspace, known.parts, known.journey
+    published, state, settings, attribution = (
+        assessed.published,
+        assessed.facts,
+        assessed.settings,
+        assessed.attribution,
+    )
+
+    def source(descriptor: int) -> TouchSource:
+        found = assessed.source_of(descriptor)
+        if found is None:  # fails closed: a touch without a source would be published under an empty channel
+            raise RuntimeError("a touch is credited before its source is read")
+        return found
+
     person_id = "" if journey is None else journey.person_id
     if journey is None and published is not None and state.identifiers:
         person_id = published.state.person_id  # the journey has expired, the person has not
     observed = {part.event.event_id: part for part in parts if part.is_observation}
-    match = match_of([observed[observation.event_id] for observation in state.observations], clicks)
+    match = match_of([observed[observation.event_id] for observation in state.observations], assessed.clicks)
     message = facts_message(known.conversion_id, parts, state, person_id=person_id, settings_version=settings.version)
     definition = workspace.conversion(message.name)
     message.role = ConversionRole.Value(f"CONVERSION_ROLE_{definition.role.value}")
     message.secondary = not definition.primary
-    if (is_trimmed and published is None) or (published is not None and _INCOMPLETE in published.state.findings):
+    if (assessed.is_trimmed and published is None) or (
+        published is not None and _INCOMPLETE in published.state.findings
+    ):
         message.findings[:] = sorted({*message.findings, _INCOMPLETE})
     facts = ConversionState()
     facts.CopyFrom(message)
@@ -164,7 +230,7 @@ def revise(
     change = compare(displaced, new, known.known_causes, known.arrived, _quiet_cause(known))
     if change is None and (published is None or state.is_counted):
         return None
-    add_credit(message, attribution, source, time)
+    add_credit(message, attribution, source, state.conversion_time_micros)
     if change is None:
         # What is not counted moves no total, but what is shown of it must not hang on the order of arrivals.
         if published is None or _has_same_credit(message, published.state):
