@@ -40,6 +40,16 @@ class AttributionServiceStub:
                 request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetJourneyRequest.SerializeToString,
                 response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetJourneyResponse.FromString,
                 _registered_method=True)
+        self.ExplainConversion = channel.unary_unary(
+                '/tributary.attribution.v1.AttributionService/ExplainConversion',
+                request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ExplainConversionRequest.SerializeToString,
+                response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ExplainConversionResponse.FromString,
+                _registered_method=True)
+        self.SimulateAttribution = channel.unary_unary(
+                '/tributary.attribution.v1.AttributionService/SimulateAttribution',
+                request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.SimulateAttributionRequest.SerializeToString,
+                response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.SimulateAttributionResponse.FromString,
+                _registered_method=True)
 
 
 class AttributionServiceServicer:
@@ -56,6 +66,24 @@ class AttributionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainConversion(self, request, context):
+        """Says why a conversion has the credit it has, from what is known now or was known at a moment.
+
+        NOT_FOUND: no such conversion in this workspace, or not any more. UNAVAILABLE: as for `GetJourney`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SimulateAttribution(self, request, context):
+        """Says what credit a conversion would have under other settings. Nothing is stored.
+
+        INVALID_ARGUMENT: the settings cannot be. Other codes as for `ExplainConversion`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AttributionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -63,6 +91,16 @@ def add_AttributionServiceServicer_to_server(servicer, server):
                     servicer.GetJourney,
                     request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetJourneyRequest.FromString,
                     response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetJourneyResponse.SerializeToString,
+            ),
+            'ExplainConversion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainConversion,
+                    request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ExplainConversionRequest.FromString,
+                    response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ExplainConversionResponse.SerializeToString,
+            ),
+            'SimulateAttribution': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimulateAttribution,
+                    request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.SimulateAttributionRequest.FromString,
+                    response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.SimulateAttributionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -93,6 +131,60 @@ class AttributionService:
             '/tributary.attribution.v1.AttributionService/GetJourney',
             tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetJourneyRequest.SerializeToString,
             tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetJourneyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainConversion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.attribution.v1.AttributionService/ExplainConversion',
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ExplainConversionRequest.SerializeToString,
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ExplainConversionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimulateAttribution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.attribution.v1.AttributionService/SimulateAttribution',
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.SimulateAttributionRequest.SerializeToString,
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.SimulateAttributionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,16 @@ class AttributionServiceStub:
     NOT_FOUND: no such person in this workspace. UNAVAILABLE: the journeys cannot be read now; ask again after
     `RetryInfo.retry_delay`.
     """
+    ExplainConversion: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.ExplainConversionRequest, _attribution_service_pb2.ExplainConversionResponse]
+    """Says why a conversion has the credit it has, from what is known now or was known at a moment.
+
+    NOT_FOUND: no such conversion in this workspace, or not any more. UNAVAILABLE: as for `GetJourney`.
+    """
+    SimulateAttribution: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.SimulateAttributionRequest, _attribution_service_pb2.SimulateAttributionResponse]
+    """Says what credit a conversion would have under other settings. Nothing is stored.
+
+    INVALID_ARGUMENT: the settings cannot be. Other codes as for `ExplainConversion`.
+    """
 
 @_typing.type_check_only
 class AttributionServiceAsyncStub(AttributionServiceStub):
@@ -50,6 +60,16 @@ class AttributionServiceAsyncStub(AttributionServiceStub):
 
     NOT_FOUND: no such person in this workspace. UNAVAILABLE: the journeys cannot be read now; ask again after
     `RetryInfo.retry_delay`.
+    """
+    ExplainConversion: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.ExplainConversionRequest, _attribution_service_pb2.ExplainConversionResponse]  # type: ignore[assignment]
+    """Says why a conversion has the credit it has, from what is known now or was known at a moment.
+
+    NOT_FOUND: no such conversion in this workspace, or not any more. UNAVAILABLE: as for `GetJourney`.
+    """
+    SimulateAttribution: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.SimulateAttributionRequest, _attribution_service_pb2.SimulateAttributionResponse]  # type: ignore[assignment]
+    """Says what credit a conversion would have under other settings. Nothing is stored.
+
+    INVALID_ARGUMENT: the settings cannot be. Other codes as for `ExplainConversion`.
     """
 
 class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -65,6 +85,28 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         NOT_FOUND: no such person in this workspace. UNAVAILABLE: the journeys cannot be read now; ask again after
         `RetryInfo.retry_delay`.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainConversion(
+        self,
+        request: _attribution_service_pb2.ExplainConversionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_service_pb2.ExplainConversionResponse, _abc.Awaitable[_attribution_service_pb2.ExplainConversionResponse]]:
+        """Says why a conversion has the credit it has, from what is known now or was known at a moment.
+
+        NOT_FOUND: no such conversion in this workspace, or not any more. UNAVAILABLE: as for `GetJourney`.
+        """
+
+    @_abc_1.abstractmethod
+    def SimulateAttribution(
+        self,
+        request: _attribution_service_pb2.SimulateAttributionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_service_pb2.SimulateAttributionResponse, _abc.Awaitable[_attribution_service_pb2.SimulateAttributionResponse]]:
+        """Says what credit a conversion would have under other settings. Nothing is stored.
+
+        INVALID_ARGUMENT: the settings cannot be. Other codes as for `ExplainConversion`.
         """
 
 def add_AttributionServiceServicer_to_server(servicer: AttributionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

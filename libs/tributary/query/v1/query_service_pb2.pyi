@@ -9,8 +9,12 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from tributary.attribution.v1 import conversion_pb2 as _conversion_pb2
 from tributary.attribution.v1 import conversion_revised_pb2 as _conversion_revised_pb2
+from tributary.attribution.v1 import explanation_pb2 as _explanation_pb2
 from tributary.attribution.v1 import journey_pb2 as _journey_pb2
+from tributary.common.v1 import calendar_date_pb2 as _calendar_date_pb2
+from tributary.common.v1 import money_pb2 as _money_pb2
 from tributary.common.v1 import time_range_pb2 as _time_range_pb2
 from tributary.dedup.v1 import event_fate_pb2 as _event_fate_pb2
 from tributary.delivery.v1 import delivery_pb2 as _delivery_pb2
@@ -180,6 +184,7 @@ class GetConversionRequest(_message.Message):
     EVENT_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """By its id."""
     event_id: _builtins.str
@@ -194,6 +199,12 @@ class GetConversionRequest(_message.Message):
     def order(self) -> Global___OrderReference:
         """By its order."""
 
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. What was known at that moment: revisions published by then, and deliveries planned by then, as of their
+        newest attempt by then. NOT_FOUND if there was none. Unset: now.
+        """
+
     def __init__(
         self,
         *,
@@ -202,10 +213,11 @@ class GetConversionRequest(_message.Message):
         event_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "conversion_id", b"conversion_id", "event_id", b"event_id", "order", b"order"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "conversion", b"conversion", "conversion_id", b"conversion_id", "event_id", b"event_id", "order", b"order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "conversion_id", b"conversion_id", "event_id", b"event_id", "order", b"order", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "conversion", b"conversion", "conversion_id", b"conversion_id", "event_id", b"event_id", "order", b"order", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_conversion: _TypeAlias = _typing.Literal["conversion_id", "order", "event_id"]  # noqa: Y015
     _WhichOneofArgType_conversion: _TypeAlias = _typing.Literal["conversion", b"conversion"]  # noqa: Y015
@@ -261,7 +273,7 @@ class GetConversionResponse(_message.Message):
     """Empty at the end."""
     @_builtins.property
     def newest(self) -> _conversion_revised_pb2.ConversionRevised:
-        """The newest revision, on every page: the state with every model's credit. Long lists in it are cut and count what
+        """The newest revision, or that of `as_of_time`, on every page: the state with every model's credit. Long lists in it are cut and count what
         they leave out, as in all revisions.
         """
 
@@ -288,6 +300,228 @@ class GetConversionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetConversionResponse: _TypeAlias = GetConversionResponse  # noqa: Y015
+
+@_typing.final
+class ExplainConversionRequest(_message.Message):
+    """Which conversion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSION_ID_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    AS_OF_TIME_FIELD_NUMBER: _builtins.int
+    conversion_id: _builtins.str
+    """By its id."""
+    event_id: _builtins.str
+    """By the event id of an observation of it."""
+    @_builtins.property
+    def order(self) -> Global___OrderReference:
+        """By its order."""
+
+    @_builtins.property
+    def as_of_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. From what was known at that moment. NOT_FOUND if the conversion was not published by then. Unset: now."""
+
+    def __init__(
+        self,
+        *,
+        conversion_id: _builtins.str = ...,
+        order: Global___OrderReference | None = ...,
+        event_id: _builtins.str = ...,
+        as_of_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "conversion", b"conversion", "conversion_id", b"conversion_id", "event_id", b"event_id", "order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_time", b"as_of_time", "conversion", b"conversion", "conversion_id", b"conversion_id", "event_id", b"event_id", "order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_conversion: _TypeAlias = _typing.Literal["conversion_id", "order", "event_id"]  # noqa: Y015
+    _WhichOneofArgType_conversion: _TypeAlias = _typing.Literal["conversion", b"conversion"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_conversion) -> _WhichOneofReturnType_conversion | None: ...
+
+Global___ExplainConversionRequest: _TypeAlias = ExplainConversionRequest  # noqa: Y015
+
+@_typing.final
+class ExplainConversionResponse(_message.Message):
+    """Why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    NEWEST_FIELD_NUMBER: _builtins.int
+    REVISIONS_FIELD_NUMBER: _builtins.int
+    REVISIONS_OMITTED_FIELD_NUMBER: _builtins.int
+    DELIVERIES_FIELD_NUMBER: _builtins.int
+    DELIVERIES_OMITTED_FIELD_NUMBER: _builtins.int
+    revisions_omitted: _builtins.int
+    """How many older revisions were left out, because the newest 1 000 are listed. Else 0."""
+    deliveries_omitted: _builtins.int
+    """How many older deliveries were left out, because the newest 1 000 are listed. Else 0."""
+    @_builtins.property
+    def explanation(self) -> _explanation_pb2.Explanation:
+        """Why the credit is what it is."""
+
+    @_builtins.property
+    def newest(self) -> _conversion_revised_pb2.ConversionRevised:
+        """The newest revision, or that of `as_of_time`, as in `GetConversionResponse`."""
+
+    @_builtins.property
+    def revisions(self) -> _containers.RepeatedCompositeFieldContainer[Global___RevisionSummary]:
+        """All revisions, oldest first."""
+
+    @_builtins.property
+    def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[_delivery_pb2.Delivery]:
+        """What was sent and where, or why not, of all revisions, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        explanation: _explanation_pb2.Explanation | None = ...,
+        newest: _conversion_revised_pb2.ConversionRevised | None = ...,
+        revisions: _abc.Iterable[Global___RevisionSummary] | None = ...,
+        revisions_omitted: _builtins.int = ...,
+        deliveries: _abc.Iterable[_delivery_pb2.Delivery] | None = ...,
+        deliveries_omitted: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "newest", b"newest"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "deliveries_omitted", b"deliveries_omitted", "explanation", b"explanation", "newest", b"newest", "revisions", b"revisions", "revisions_omitted", b"revisions_omitted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainConversionResponse: _TypeAlias = ExplainConversionResponse  # noqa: Y015
+
+@_typing.final
+class RevisionSummary(_message.Message):
+    """A revision in brief; `GetConversion` has all of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVISION_FIELD_NUMBER: _builtins.int
+    PUBLISH_TIME_FIELD_NUMBER: _builtins.int
+    CAUSES_FIELD_NUMBER: _builtins.int
+    CAUSING_EVENT_IDS_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    COUNTED_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    SETTINGS_VERSION_FIELD_NUMBER: _builtins.int
+    POSTING_DATE_FIELD_NUMBER: _builtins.int
+    TOUCHES_FIELD_NUMBER: _builtins.int
+    revision: _builtins.int
+    """Its number."""
+    counted: _builtins.bool
+    """Whether it was in the totals since then."""
+    person_id: _builtins.str
+    """The person it belonged to since then."""
+    settings_version: _builtins.str
+    """The settings it was computed under."""
+    touches: _builtins.int
+    """How many touches shared it since then, under any model."""
+    @_builtins.property
+    def publish_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was published."""
+
+    @_builtins.property
+    def causes(self) -> _containers.RepeatedScalarFieldContainer[_conversion_pb2.RevisionCause.ValueType]:
+        """Why, one or more."""
+
+    @_builtins.property
+    def causing_event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The events that caused it, at most 16."""
+
+    @_builtins.property
+    def value(self) -> _money_pb2.Money:
+        """The value since then. Unset where none was known."""
+
+    @_builtins.property
+    def posting_date(self) -> _calendar_date_pb2.CalendarDate:
+        """The day it posts to."""
+
+    def __init__(
+        self,
+        *,
+        revision: _builtins.int = ...,
+        publish_time: _timestamp_pb2.Timestamp | None = ...,
+        causes: _abc.Iterable[_conversion_pb2.RevisionCause.ValueType] | None = ...,
+        causing_event_ids: _abc.Iterable[_builtins.str] | None = ...,
+        value: _money_pb2.Money | None = ...,
+        counted: _builtins.bool = ...,
+        person_id: _builtins.str = ...,
+        settings_version: _builtins.str = ...,
+        posting_date: _calendar_date_pb2.CalendarDate | None = ...,
+        touches: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["posting_date", b"posting_date", "publish_time", b"publish_time", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["causes", b"causes", "causing_event_ids", b"causing_event_ids", "counted", b"counted", "person_id", b"person_id", "posting_date", b"posting_date", "publish_time", b"publish_time", "revision", b"revision", "settings_version", b"settings_version", "touches", b"touches", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RevisionSummary: _TypeAlias = RevisionSummary  # noqa: Y015
+
+@_typing.final
+class SimulateAttributionRequest(_message.Message):
+    """Which conversion, and what differs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSION_ID_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    conversion_id: _builtins.str
+    """By its id."""
+    event_id: _builtins.str
+    """By the event id of an observation of it."""
+    @_builtins.property
+    def order(self) -> Global___OrderReference:
+        """By its order."""
+
+    @_builtins.property
+    def settings(self) -> _explanation_pb2.CreditSettings:
+        """Required. What differs from the settings of its time; what is not said stays."""
+
+    def __init__(
+        self,
+        *,
+        conversion_id: _builtins.str = ...,
+        order: Global___OrderReference | None = ...,
+        event_id: _builtins.str = ...,
+        settings: _explanation_pb2.CreditSettings | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "conversion_id", b"conversion_id", "event_id", b"event_id", "order", b"order", "settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "conversion_id", b"conversion_id", "event_id", b"event_id", "order", b"order", "settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_conversion: _TypeAlias = _typing.Literal["conversion_id", "order", "event_id"]  # noqa: Y015
+    _WhichOneofArgType_conversion: _TypeAlias = _typing.Literal["conversion", b"conversion"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_conversion) -> _WhichOneofReturnType_conversion | None: ...
+
+Global___SimulateAttributionRequest: _TypeAlias = SimulateAttributionRequest  # noqa: Y015
+
+@_typing.final
+class SimulateAttributionResponse(_message.Message):
+    """What would be."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def explanation(self) -> _explanation_pb2.Explanation:
+        """The credit it would have, why, and what is published."""
+
+    def __init__(
+        self,
+        *,
+        explanation: _explanation_pb2.Explanation | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulateAttributionResponse: _TypeAlias = SimulateAttributionResponse  # noqa: Y015
 
 @_typing.final
 class GetJourneyRequest(_message.Message):

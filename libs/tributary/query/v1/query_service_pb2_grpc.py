@@ -45,6 +45,16 @@ class QueryServiceStub:
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetConversionRequest.SerializeToString,
                 response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetConversionResponse.FromString,
                 _registered_method=True)
+        self.ExplainConversion = channel.unary_unary(
+                '/tributary.query.v1.QueryService/ExplainConversion',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ExplainConversionRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ExplainConversionResponse.FromString,
+                _registered_method=True)
+        self.SimulateAttribution = channel.unary_unary(
+                '/tributary.query.v1.QueryService/SimulateAttribution',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.SimulateAttributionRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.SimulateAttributionResponse.FromString,
+                _registered_method=True)
         self.GetJourney = channel.unary_unary(
                 '/tributary.query.v1.QueryService/GetJourney',
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetJourneyRequest.SerializeToString,
@@ -94,6 +104,26 @@ class QueryServiceServicer:
         """Returns a conversion with all its revisions and deliveries.
 
         NOT_FOUND: no such conversion in this workspace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainConversion(self, request, context):
+        """Says why a conversion has the credit it has: what became of every touchpoint of its person, each model's division
+        step by step, all revisions with their causes, all deliveries.
+
+        NOT_FOUND: no such conversion in this workspace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SimulateAttribution(self, request, context):
+        """Says what credit a conversion would have under other settings: another window, half life, other weights. Nothing
+        is stored.
+
+        INVALID_ARGUMENT: the settings cannot be; the violations say why. NOT_FOUND: no such conversion in this workspace.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,6 +187,16 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.GetConversion,
                     request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetConversionRequest.FromString,
                     response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetConversionResponse.SerializeToString,
+            ),
+            'ExplainConversion': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainConversion,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ExplainConversionRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ExplainConversionResponse.SerializeToString,
+            ),
+            'SimulateAttribution': grpc.unary_unary_rpc_method_handler(
+                    servicer.SimulateAttribution,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.SimulateAttributionRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.SimulateAttributionResponse.SerializeToString,
             ),
             'GetJourney': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJourney,
@@ -244,6 +284,60 @@ class QueryService:
             '/tributary.query.v1.QueryService/GetConversion',
             tributary_dot_query_dot_v1_dot_query__service__pb2.GetConversionRequest.SerializeToString,
             tributary_dot_query_dot_v1_dot_query__service__pb2.GetConversionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainConversion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/ExplainConversion',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ExplainConversionRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ExplainConversionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SimulateAttribution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/SimulateAttribution',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.SimulateAttributionRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.SimulateAttributionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,18 @@ class QueryServiceStub:
 
     NOT_FOUND: no such conversion in this workspace.
     """
+    ExplainConversion: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ExplainConversionRequest, _query_service_pb2.ExplainConversionResponse]
+    """Says why a conversion has the credit it has: what became of every touchpoint of its person, each model's division
+    step by step, all revisions with their causes, all deliveries.
+
+    NOT_FOUND: no such conversion in this workspace.
+    """
+    SimulateAttribution: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.SimulateAttributionRequest, _query_service_pb2.SimulateAttributionResponse]
+    """Says what credit a conversion would have under other settings: another window, half life, other weights. Nothing
+    is stored.
+
+    INVALID_ARGUMENT: the settings cannot be; the violations say why. NOT_FOUND: no such conversion in this workspace.
+    """
     GetJourney: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetJourneyRequest, _query_service_pb2.GetJourneyResponse]
     """Returns a person's journey, live.
 
@@ -76,6 +88,18 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Returns a conversion with all its revisions and deliveries.
 
     NOT_FOUND: no such conversion in this workspace.
+    """
+    ExplainConversion: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ExplainConversionRequest, _query_service_pb2.ExplainConversionResponse]  # type: ignore[assignment]
+    """Says why a conversion has the credit it has: what became of every touchpoint of its person, each model's division
+    step by step, all revisions with their causes, all deliveries.
+
+    NOT_FOUND: no such conversion in this workspace.
+    """
+    SimulateAttribution: _aio.UnaryUnaryMultiCallable[_query_service_pb2.SimulateAttributionRequest, _query_service_pb2.SimulateAttributionResponse]  # type: ignore[assignment]
+    """Says what credit a conversion would have under other settings: another window, half life, other weights. Nothing
+    is stored.
+
+    INVALID_ARGUMENT: the settings cannot be; the violations say why. NOT_FOUND: no such conversion in this workspace.
     """
     GetJourney: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetJourneyRequest, _query_service_pb2.GetJourneyResponse]  # type: ignore[assignment]
     """Returns a person's journey, live.
@@ -119,6 +143,30 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns a conversion with all its revisions and deliveries.
 
         NOT_FOUND: no such conversion in this workspace.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainConversion(
+        self,
+        request: _query_service_pb2.ExplainConversionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ExplainConversionResponse, _abc.Awaitable[_query_service_pb2.ExplainConversionResponse]]:
+        """Says why a conversion has the credit it has: what became of every touchpoint of its person, each model's division
+        step by step, all revisions with their causes, all deliveries.
+
+        NOT_FOUND: no such conversion in this workspace.
+        """
+
+    @_abc_1.abstractmethod
+    def SimulateAttribution(
+        self,
+        request: _query_service_pb2.SimulateAttributionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.SimulateAttributionResponse, _abc.Awaitable[_query_service_pb2.SimulateAttributionResponse]]:
+        """Says what credit a conversion would have under other settings: another window, half life, other weights. Nothing
+        is stored.
+
+        INVALID_ARGUMENT: the settings cannot be; the violations say why. NOT_FOUND: no such conversion in this workspace.
         """
 
     @_abc_1.abstractmethod
