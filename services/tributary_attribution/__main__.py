@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.deferral import Deferral
+from tributary_attribution.explaining import Explainer
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.observing import Observing
 from tributary_attribution.publishing import Publisher
@@ -25,6 +26,7 @@ from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.role_marks import PublishedMarks
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.continuity import Continuity
@@ -86,7 +88,10 @@ async def main(settings: AttributionServiceSettings) -> None:
         attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, lookup, clock)
         await serve(
             settings,
-            AttributionServicer(JourneyReader(people, conversions, descriptors, workspaces)),
+            AttributionServicer(
+                JourneyReader(people, conversions, descriptors, workspaces),
+                Explainer(publisher, conversions, history, PastEvents(clickhouse), workspaces),
+            ),
             loops=[
                 Worker(
                     metrics.Group.ATTRIBUTE,

@@ -18,7 +18,12 @@ _EVENT_CAP: Final = AttributionSettings().event_cap
 
 def settings_for(workspace: Workspace, conversion_time_micros: int) -> AttributionSettings:
     """Returns the settings that a conversion is credited under: those that were effective when it happened."""
-    return core_settings(workspace.attribution_at(_EPOCH + timedelta(microseconds=conversion_time_micros)))
+    return core_settings(declared_for(workspace, conversion_time_micros))
+
+
+def declared_for(workspace: Workspace, conversion_time_micros: int) -> declared.AttributionSettings:
+    """Returns the same as the workspace declares them."""
+    return workspace.attribution_at(_EPOCH + timedelta(microseconds=conversion_time_micros))
 
 
 def core_settings(settings: declared.AttributionSettings) -> AttributionSettings:

@@ -103,7 +103,7 @@ class Publisher:
         revisions: list[Unpublished] = []
         pending = list(affected)
         for _ in range(_ATTEMPTS):
-            views = await self._read_missing(pending)
+            views = await self.read(pending)
             pending = [one for one in pending if one.parts]
             if not pending:
                 return revisions
@@ -147,11 +147,19 @@ class Publisher:
             for cause in revised.causes:
                 metrics.REVISIONS.add(1, cause=_CAUSES[cause])
 
-    async def _read_missing(self, affected: Sequence[Affected]) -> Views:
+    async def read(self, affected: Sequence[Affected], *, may_lack_sources: bool = False) -> Views:
         """Reads what is not known yet of conversions: parts first, then journeys, then the texts of sources and clicks.
+
+        Args:
+            affected: Take what is read.
+            may_lack_sources: Whether a source that has lost its text is left out: for who only asks.
 
         Returns:
             How they see their journeys.
+
+        Raises:
+            StorageUnavailableError: A store does not answer.
+            PoisonEvent: As for `publish`.
         """
         unread = {one.key: one for one in affected if one.stored is None}
         if unread:
@@ -181,7 +189,7 @@ class Publisher:
                         clicks.add((workspace_id, entry.click))
         life_seconds = conversion_life_seconds(one.workspace for one in affected)
         texts = await self._descriptors.read(sources | needed, life_seconds)
-        if any(place[1] and place not in texts for place in needed):
+        if not may_lack_sources and any(place[1] and place not in texts for place in needed):
             # No outage: it would hold up every other workspace for ever. The worker finds the events it concerns.
             raise PoisonEvent("SOURCE_TEXT_LOST", "The state store has lost the text of a source that a journey has.")
         ids = await self._click_ids.read(clicks)

@@ -9,6 +9,7 @@ import grpc
 from structlog.contextvars import bind_contextvars
 
 from tributary.attribution.v1 import attribution_service_pb2, attribution_service_pb2_grpc, journey_pb2
+from tributary_attribution.explaining import Explainer
 from tributary_attribution.journeys import JourneyReader
 from tributary_runtime.errors import FieldViolation, InvalidRequestError
 from tributary_runtime.interceptors import INTERNAL, Access
@@ -24,13 +25,19 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
 
     Args:
         journeys: Reads journeys.
+        explainer: Explains conversions.
     """
 
     service_name = "tributary.attribution.v1.AttributionService"
-    rules: Mapping[str, Access] = {"GetJourney": INTERNAL}
+    rules: Mapping[str, Access] = {
+        "GetJourney": INTERNAL,
+        "ExplainConversion": INTERNAL,
+        "SimulateAttribution": INTERNAL,
+    }
 
-    def __init__(self, journeys: JourneyReader) -> None:
+    def __init__(self, journeys: JourneyReader, explainer: Explainer) -> None:
         self._journeys = journeys
+        self._explainer = explainer
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers with the server."""
@@ -56,6 +63,25 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
             raise _invalid("person", "Must be set: a person id, identifiers, or a conversion id.")
         return page_of(journey, request)
 
+    async def ExplainConversion(
+        self, request: attribution_service_pb2.ExplainConversionRequest, context: object
+    ) -> attribution_service_pb2.ExplainConversionResponse:
+        """Says why a conversion has the credit it has."""
+        bind_contextvars(workspace=request.workspace)
+        _check("conversion_id", request.conversion_id)
+        as_of = request.as_of_time.ToMicroseconds() if request.HasField("as_of_time") else None
+        explanation = await self._explainer.explain(request.workspace, request.conversion_id, as_of)
+        return attribution_service_pb2.ExplainConversionResponse(explanation=explanation)
+
+    async def SimulateAttribution(
+        self, request: attribution_service_pb2.SimulateAttributionRequest, context: object
+    ) -> attribution_service_pb2.SimulateAttributionResponse:
+        """Says what credit a conversion would have under other settings."""
+        bind_contextvars(workspace=request.workspace)
+        _check("conversion_id", request.conversion_id)
+        explanation = await self._explainer.simulate(request.workspace, request.conversion_id, request.settings)
+        return attribution_service_pb2.SimulateAttributionResponse(explanation=explanation)
+
 
 def page_of(
     journey: journey_pb2.Journey, request: attribution_service_pb2.GetJourneyRequest
@@ -79,4 +105,4 @@ def _check(field: str, value: str) -> None:
 
 
 def _invalid(field: str, description: str) -> InvalidRequestError:
-    return InvalidRequestError("The request names no person.", [FieldViolation(field, description)])
+    return InvalidRequestError("The request names nobody and nothing.", [FieldViolation(field, description)])

@@ -9,6 +9,7 @@ from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceStub
 from tributary.delivery.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from tributary_query.conversions import Conversions
 from tributary_query.events import Events
+from tributary_query.explanations import Explanations
 from tributary_query.health import Health
 from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
@@ -25,6 +26,7 @@ from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.integrity import StoredIntegrity
+from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.refused_events import RefusedEvents
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import wait_for_epoch
@@ -62,6 +64,7 @@ async def main(settings: QuerySettings) -> None:
             health=Health(clickhouse, progress, settings.durability),
             integrity=Integrity(StoredIntegrity(clickhouse), progress, DeliveryServiceStub(delivery)),
             events=Events(DedupServiceStub(dedup), RefusedEvents(clickhouse), clock),
+            explanations=Explanations(AttributionServiceStub(attribution), history, PastEvents(clickhouse)),
         )
         await serve(
             settings,

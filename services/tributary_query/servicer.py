@@ -11,6 +11,7 @@ from tributary.query.v1 import query_service_pb2 as contract
 from tributary.query.v1 import query_service_pb2_grpc
 from tributary_query.conversions import Conversions
 from tributary_query.events import Events
+from tributary_query.explanations import Explanations
 from tributary_query.health import Health
 from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
@@ -31,6 +32,7 @@ class UseCases:
     health: Health
     integrity: Integrity
     events: Events
+    explanations: Explanations
 
 
 class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
@@ -45,6 +47,8 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
     rules: Mapping[str, Access] = {
         "QueryReport": Scope.QUERY,
         "GetConversion": Scope.QUERY,
+        "ExplainConversion": Scope.QUERY,
+        "SimulateAttribution": Scope.QUERY,
         "GetJourney": Scope.QUERY,
         "GetPipelineHealth": Scope.QUERY,
         "GetIntegrity": Scope.QUERY,
@@ -70,6 +74,18 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
     ) -> contract.GetConversionResponse:
         """Returns a conversion with all its revisions and deliveries."""
         return await self._ask.conversions.get(request, self._workspace().id)
+
+    async def ExplainConversion(
+        self, request: contract.ExplainConversionRequest, context: object
+    ) -> contract.ExplainConversionResponse:
+        """Says why a conversion has its credit."""
+        return await self._ask.explanations.explain(request, self._workspace().id)
+
+    async def SimulateAttribution(
+        self, request: contract.SimulateAttributionRequest, context: object
+    ) -> contract.SimulateAttributionResponse:
+        """Says what credit a conversion would have under other settings."""
+        return await self._ask.explanations.simulate(request, self._workspace().id)
 
     async def GetJourney(self, request: contract.GetJourneyRequest, context: object) -> contract.GetJourneyResponse:
         """Returns a person's journey, live."""

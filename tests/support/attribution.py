@@ -16,6 +16,7 @@ from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.deferral import SHARE, Deferral
+from tributary_attribution.explaining import Explainer
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.observing import Observing
 from tributary_attribution.publishing import Publisher
@@ -30,6 +31,7 @@ from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.names import timestamp
+from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import SCHEMA
@@ -170,18 +172,19 @@ class Attribution:
     people: People
     conversions: Conversions
     descriptors: Descriptors
+    explainer: Explainer
 
-    async def handle(self, *events: Admitted, backfill: bool = False) -> None:
+    async def handle(self, *events: Admitted, backfill: bool = False, accept_micros: int = NOON + 2 * DAY) -> None:
         """Handles events as one batch."""
-        await self.attributor.handle([entry(self.workspace.id, events, backfill=backfill)])
+        await self.attributor.handle([entry(self.workspace.id, events, accept_micros, backfill=backfill)])
 
     async def work_off(self) -> int:
         """Credits what was deferred; returns how many conversions were."""
         return await self.deferral.work_off()
 
-    async def record(self, *events: Admitted) -> None:
+    async def record(self, *events: Admitted, accept_micros: int = NOON + 2 * DAY) -> None:
         """Records events in ClickHouse, as dedup does."""
-        batch, batched = EventBatch(), entry(self.workspace.id, events)
+        batch, batched = EventBatch(), entry(self.workspace.id, events, accept_micros)
         place = LogPlace.of(batched.shard, batched.lane, batched.entry_id, batched.accept_micros)
         for position, letter, admission, admitted in batched.events():
             batch.add(place, position, letter, admission.workspace, admitted, admission.accept_context)
@@ -298,6 +301,7 @@ async def running_attribution(
         deferral = Deferral(DeferredConversions(state, SHARDS), conversions, publisher, known, clock, share)
         attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, known, clock)
         journeys = JourneyReader(people, conversions, descriptors, directory)
+        explainer = Explainer(publisher, conversions, history, PastEvents(clickhouse), directory)
         yield Attribution(
-            workspace, attributor, deferral, journeys, state, clickhouse, people, conversions, descriptors
+            workspace, attributor, deferral, journeys, state, clickhouse, people, conversions, descriptors, explainer
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Final
+from typing import Any, Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import Delivery
@@ -17,6 +17,11 @@ MAX_REVISIONS: Final = 1000
 NO_LAST: Final = 2**64 - 1
 """Above every revision."""
 
+LATEST_MICROS: Final = 10_413_791_999_999_999
+"""The last moment that a time of ClickHouse can be: the end of 2299."""
+
+Row = tuple[Any, ...]
+
 _IDS_AT_ONCE: Final = 1000
 """Conversions of one question: ClickHouse bounds the length of a statement."""
 
@@ -29,10 +34,16 @@ class ConversionHistory:
         self._clickhouse = clickhouse
 
     async def revisions(
-        self, workspace: str, conversion_id: str, after: int = 0, limit: int = MAX_REVISIONS
+        self, workspace: str, conversion_id: str, after: int = 0, limit: int = MAX_REVISIONS, last: int = NO_LAST
     ) -> list[ConversionRevised]:
-        """Returns the revisions above `after`, oldest first; none if there is no such conversion."""
-        parameters = {"workspace": workspace, "conversion_id": conversion_id, "after": after, "limit": limit}
+        """Returns the revisions above `after` up to `last`, oldest first; none if there is no such conversion."""
+        parameters = {
+            "workspace": workspace,
+            "conversion_id": conversion_id,
+            "after": after,
+            "last": last,
+            "limit": limit,
+        }
         rows = await self._clickhouse.execute(statement("revisions_of_conversion"), parameters, raw_strings=True)
         return [ConversionRevised.FromString(row[0]) for row in rows]
 
@@ -44,6 +55,22 @@ class ConversionHistory:
             rows = await self._clickhouse.execute(statement("newest_revisions"), parameters, raw_strings=True)
             newest |= {row[0].decode(): ConversionRevised.FromString(row[1]) for row in rows}
         return newest
+
+    async def as_of(self, workspace: str, conversion_id: str, moment_micros: int) -> ConversionRevised | None:
+        """Returns the revision that was the newest at a moment; None if there was none."""
+        parameters = {"workspace": workspace, "conversion_id": conversion_id, "moment": max(0, moment_micros)}
+        rows = await self._clickhouse.execute(statement("revision_as_of"), parameters, raw_strings=True)
+        return ConversionRevised.FromString(rows[0][0]) if rows else None
+
+    async def summaries(self, workspace: str, conversion_id: str, last: int, limit: int) -> tuple[list[Row], int]:
+        """Returns the newest revisions up to `last` in brief, oldest first, and how many there are in all.
+
+        Returns:
+            Rows as `revision_summaries.sql` selects them.
+        """
+        parameters = {"workspace": workspace, "conversion_id": conversion_id, "last": last, "limit": limit}
+        rows = await self._clickhouse.execute(statement("revision_summaries"), parameters)
+        return [row[:-1] for row in reversed(rows)], int(rows[0][-1]) if rows else 0
 
     async def events_of(self, workspace: str, conversion_ids: Collection[str]) -> list[tuple[int, bytes]]:
         """Returns what observed or adjusted conversions, in event order, without what is quarantined.
@@ -59,14 +86,25 @@ class ConversionHistory:
         return found
 
     async def deliveries(
-        self, workspace: str, conversion_id: str, after: int = 0, last: int = NO_LAST
+        self,
+        workspace: str,
+        conversion_id: str,
+        after: int = 0,
+        last: int = NO_LAST,
+        moment_micros: int = LATEST_MICROS,
     ) -> list[Delivery]:
         """Returns what was sent where, or why not, of the revisions above `after` up to `last`.
 
         Returns:
-            Oldest revision first, each as of its newest attempt.
+            Oldest revision first, each as of its newest attempt by the moment.
         """
-        parameters = {"workspace": workspace, "conversion_id": conversion_id, "after": after, "last": last}
+        parameters = {
+            "workspace": workspace,
+            "conversion_id": conversion_id,
+            "after": after,
+            "last": last,
+            "moment": moment_micros,
+        }
         rows = await self._clickhouse.execute(statement("deliveries_of_conversion"), parameters)
         return [delivery_of(row) for row in rows]
 

@@ -1,5 +1,6 @@
 -- What was sent of one conversion, oldest first: per destination and revision what was written last. That is the newest
 -- attempt, and not always the one of the highest number: what was given up and is tried anew is counted from 1 again.
+-- As of a moment: of the attempts that were made by then.
 SELECT
     destination_id,
     conversion_id,
@@ -28,6 +29,7 @@ WHERE workspace = %(workspace)s
     AND conversion_id = %(conversion_id)s
     AND revision > %(after)s
     AND revision <= %(last)s
+    AND attempt_time <= fromUnixTimestamp64Micro(%(moment)s, 'UTC')
 ORDER BY
     revision,
     destination_id,

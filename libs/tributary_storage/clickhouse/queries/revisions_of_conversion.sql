@@ -4,5 +4,6 @@ FROM conversion_revisions FINAL
 WHERE workspace = %(workspace)s
     AND conversion_id = %(conversion_id)s
     AND revision > %(after)s
+    AND revision <= %(last)s
 ORDER BY revision
 LIMIT %(limit)s

@@ -1,0 +1,231 @@
+"""Answers why a conversion has the credit it has, and what credit it would have under other settings. Stores nothing.
+
+The one rule: it is computed by the steps that publish (`crediting.assess`), from the same parts and the same journey.
+Of a past moment only what had been accepted by then is looked at, beside the revision that was published then; whether
+that gives the credit of the revision is said in the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.explanation_pb2 import CreditSettings, Explanation
+from tributary_attribution.affected import Affected
+from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
+from tributary_attribution.crediting import Assessment, Known, assess, complete_since_micros
+from tributary_attribution.explanations import Around, fill, is_same_credit
+from tributary_attribution.journeys import Directory
+from tributary_attribution.publishing import Publisher
+from tributary_attribution.simulated_settings import simulated
+from tributary_attribution.views import Views
+from tributary_domain.explanation import explain
+from tributary_domain.settings import AttributionSettings
+from tributary_runtime.errors import NotFoundError
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.names import timestamp
+from tributary_storage.clickhouse.past_events import PastEvent
+from tributary_storage.codec.conversion_parts import ConversionPart
+from tributary_storage.redis.conversions import Conversions, conversion_key
+from tributary_storage.redis.journey_layout import Journey
+
+
+class Past(Protocol):
+    """What ClickHouse knows of before. Every method raises `StorageUnavailableError` if it does not answer."""
+
+    async def newest(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, ConversionRevised]:
+        """Returns the newest revision by conversion id; those that were never published are left out."""
+        ...
+
+    async def as_of(self, workspace: str, conversion_id: str, moment_micros: int) -> ConversionRevised | None:
+        """Returns the revision that was the newest at a moment; None if there was none."""
+        ...
+
+
+class PastEvents(Protocol):
+    """What ClickHouse knows of events."""
+
+    async def of_tokens(self, workspace: str, tokens: Collection[str], moment_micros: int) -> Mapping[int, PastEvent]:
+        """Returns the events that carry any of the identity tokens and were accepted by a moment, by their hash.
+
+        Raises:
+            StorageUnavailableError: It did not answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A conversion with all that is known of it, now or at a moment."""
+
+    known: Known
+    views: Views
+    entries: Journey | None
+    """The journey as it is now."""
+    unknown: frozenset[int]
+    """Event hashes of what was not known at the moment."""
+
+
+class Explainer:
+    """Explains conversions.
+
+    Args:
+        publisher: Reads them as for publishing.
+        conversions: Keeps their parts.
+        history: Knows their revisions.
+        events: Knows when what was accepted.
+        directory: Knows the workspaces.
+    """
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        conversions: Conversions,
+        history: Past,
+        events: PastEvents,
+        directory: Directory,
+    ) -> None:
+        self._publisher = publisher
+        self._conversions = conversions
+        self._history = history
+        self._events = events
+        self._directory = directory
+
+    async def explain(self, workspace_id: str, conversion_id: str, as_of_micros: int | None = None) -> Explanation:
+        """Says why a conversion has the credit it has.
+
+        Args:
+            workspace_id: Whose it is.
+            conversion_id: Its id.
+            as_of_micros: From what was known at that moment; None: now.
+
+        Raises:
+            NotFoundError: There is no such conversion in the workspace, or was none.
+            StorageUnavailableError: A store does not answer.
+        """
+        read = await self._read(self._directory.get(workspace_id), conversion_id)
+        settings: AttributionSettings | None = None
+        if as_of_micros is not None:
+            read = await self._at(read, as_of_micros)
+            settings = _named(read.known)
+        return _message(read, _assess(read, settings))
+
+    async def simulate(self, workspace_id: str, conversion_id: str, asked: CreditSettings) -> Explanation:
+        """Says what credit a conversion would have under other settings.
+
+        Raises:
+            InvalidRequestError: There are no such settings.
+            NotFoundError: There is no such conversion in the workspace.
+            StorageUnavailableError: A store does not answer.
+        """
+        workspace = self._directory.get(workspace_id)
+        read = await self._read(workspace, conversion_id)
+        time = _assess(read).facts.conversion_time_micros
+        settings = core_settings(simulated(declared_for(workspace, time), asked))
+        message = _message(read, _assess(read, settings))
+        if read.known.stored.published:
+            published = ConversionRevised.FromString(read.known.stored.published).state
+            message.published_touches.extend(published.touches)
+            message.published_models.extend(published.models)
+        return message
+
+    async def _read(self, workspace: Workspace, conversion_id: str) -> _Read:
+        """Reads a conversion as it is now."""
+        key = conversion_key(workspace.id, conversion_id)
+        stored = (await self._conversions.observe({key: {}}, 0))[key]
+        if stored.forward:  # the id of an event that turned out to observe an order
+            return await self._read(workspace, stored.forward)
+        is_here = bool(stored.parts or stored.revision)
+        if not is_here and conversion_id not in await self._history.newest(workspace.id, [conversion_id]):
+            raise _not_found(conversion_id)  # who asks for what never was leaves no trace
+        one = Affected(workspace, conversion_id)
+        one.take(stored)
+        views = await self._publisher.read([one], may_lack_sources=True)
+        if one.stored is None or not any(part.is_observation for part in one.parts):
+            raise _not_found(conversion_id)
+        known = Known(workspace, conversion_id, one.stored, one.parts, one.journey, (), (), ())
+        return _Read(known, views, one.journey, frozenset())
+
+    async def _at(self, read: _Read, moment_micros: int) -> _Read:
+        """Returns what was known of it at a moment."""
+        known = read.known
+        revised = await self._history.as_of(known.workspace.id, known.conversion_id, moment_micros)
+        parts = [part for part in known.parts if part.accept_time_micros <= moment_micros]
+        if revised is None or not any(part.is_observation for part in parts):
+            raise _not_found(known.conversion_id)
+        stored = replace(known.stored, revision=revised.revision, published=_state(revised))
+        journey, unknown = known.journey, frozenset[int]()
+        if journey is not None:
+            events = await self._events.of_tokens(known.workspace.id, list(journey.tokens), moment_micros)
+            person = _person_then(parts, events)
+            held = {event_hash for event_hash, event in events.items() if person.intersection(event.tokens)}
+            unknown = frozenset(entry.event_hash for entry in journey.entries) - held
+            entries = tuple(entry for entry in journey.entries if entry.event_hash in held)
+            journey = replace(journey, entries=entries, person_id=revised.state.person_id)
+        return _Read(replace(known, stored=stored, parts=parts, journey=journey), read.views, read.entries, unknown)
+
+
+def _assess(read: _Read, settings: AttributionSettings | None = None) -> Assessment:
+    assessed = assess(read.known, read.views, journey_life_seconds([read.known.workspace]), settings)
+    if assessed is None:
+        raise _not_found(read.known.conversion_id)
+    return assessed
+
+
+def _message(read: _Read, assessed: Assessment) -> Explanation:
+    known, facts, journey = read.known, assessed.facts, read.entries
+    explained = explain(assessed.entries, assessed.conversion, assessed.settings, assessed.settled)
+    published = assessed.published
+    message = Explanation(
+        conversion_id=known.conversion_id,
+        person_id="" if known.journey is None else known.journey.person_id,
+        conversion_time=timestamp(facts.conversion_time_micros),
+        revision=known.stored.revision,
+        reproduces_revision=published is not None and is_same_credit(published.attribution, explained.attribution),
+    )
+    if facts.amount_micros is not None:
+        message.value.currency_code, message.value.amount_micros = facts.currency_code, facts.amount_micros
+    if journey is not None:
+        since = complete_since_micros(journey, journey_life_seconds([known.workspace]))
+        message.complete_since_time.CopyFrom(timestamp(since))
+    around = Around(
+        entries=() if journey is None else journey.entries,
+        internal=() if journey is None else journey.internal,
+        unknown=read.unknown,
+        source_of=assessed.source_of,
+    )
+    fill(message, explained, assessed.settings, around)
+    return message
+
+
+def _named(known: Known) -> AttributionSettings | None:
+    """Returns the settings that a revision names, if the workspace still has them."""
+    version = ConversionRevised.FromString(known.stored.published).state.settings_version
+    found = (settings for settings in known.workspace.attribution if settings.version == version)
+    return next(map(core_settings, found), None)
+
+
+def _person_then(parts: Collection[ConversionPart], events: Mapping[int, PastEvent]) -> set[str]:
+    """Returns the tokens that were known to be the conversion's person: what events connect with its own."""
+    person = {token for part in parts if part.is_observation for token in part.admitted.identity_tokens}
+    left = [frozenset(event.tokens) for event in events.values() if not event.is_quarantined]
+    while True:
+        joined = [tokens for tokens in left if tokens & person]
+        if not joined:
+            return person
+        person.update(*joined)
+        left = [tokens for tokens in left if not tokens & person]
+
+
+def _state(revised: ConversionRevised) -> bytes:
+    kept = ConversionRevised()
+    kept.CopyFrom(revised)
+    kept.ClearField("deltas")
+    return kept.SerializeToString(deterministic=True)
+
+
+def _not_found(conversion_id: str) -> NotFoundError:
+    message = "There is no such conversion in this workspace, or not any more."
+    return NotFoundError(message, resource_type="conversion", resource_name=conversion_id)

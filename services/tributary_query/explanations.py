@@ -1,0 +1,164 @@
+"""Why a conversion has its credit: what attribution explains, with what ClickHouse knows beside it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from tributary.attribution.v1 import attribution_service_pb2 as attribution
+from tributary.attribution.v1.conversion_pb2 import RevisionCause
+from tributary.attribution.v1.explanation_pb2 import Explanation
+from tributary.common.v1.calendar_date_pb2 import CalendarDate
+from tributary.common.v1.money_pb2 import Money
+from tributary.event.v1.verdict_pb2 import ReasonCode
+from tributary.query.v1.query_service_pb2 import (
+    ExplainConversionRequest,
+    ExplainConversionResponse,
+    RevisionSummary,
+    SimulateAttributionRequest,
+    SimulateAttributionResponse,
+)
+from tributary_query.bounds import bound
+from tributary_query.naming import find_conversion, moment_of, not_found
+from tributary_query.touch_ids import name_touches
+from tributary_runtime.errors import UnavailableError
+from tributary_storage.clickhouse.conversion_history import LATEST_MICROS, NO_LAST, ConversionHistory
+from tributary_storage.clickhouse.names import micros, numbers_of, timestamp
+from tributary_storage.clickhouse.past_events import EventDetails, PastEvents
+from tributary_storage.codec.conversion_states import hash_of_reference
+
+if TYPE_CHECKING:  # the asynchronous stub is known to type checkers only
+    from tributary.attribution.v1.attribution_service_pb2_grpc import AttributionServiceAsyncStub
+
+log = structlog.get_logger(__name__)
+
+MAX_REVISIONS: Final = 1000
+MAX_DELIVERIES: Final = 1000
+
+_CAUSE: Final = numbers_of(RevisionCause.DESCRIPTOR, lower=True)
+_REASON: Final = numbers_of(ReasonCode.DESCRIPTOR)
+
+
+class Explanations:
+    """Explains conversions.
+
+    Args:
+        attribution_stub: Over a channel that carries the internal token.
+        history: Knows revisions and deliveries.
+        events: Knows what journeys do not keep of events. While it does not answer, events are named by their hashes.
+    """
+
+    def __init__(
+        self, attribution_stub: AttributionServiceAsyncStub, history: ConversionHistory, events: PastEvents
+    ) -> None:
+        self._attribution = attribution_stub
+        self._history = history
+        self._events = events
+
+    async def explain(self, request: ExplainConversionRequest, workspace: str) -> ExplainConversionResponse:
+        """Returns all there is to say about why a conversion has its credit.
+
+        Raises:
+            InvalidRequestError: It does not say which conversion.
+            NotFoundError: There is no such conversion in the workspace, or was none at the moment that was asked for.
+            StorageUnavailableError: ClickHouse did not answer.
+            grpc.aio.AioRpcError: What attribution said; the interceptor passes it on.
+        """
+        found = await find_conversion(request, workspace, self._history)
+        as_of = moment_of(request)
+        last, moment = (NO_LAST, LATEST_MICROS) if as_of is None else (as_of, min(as_of, LATEST_MICROS))
+        asked = attribution.ExplainConversionRequest(workspace=workspace, conversion_id=found)
+        if as_of is not None:
+            asked.as_of_time.CopyFrom(timestamp(moment))
+        newest, (summaries, count), deliveries = await asyncio.gather(
+            self._history.as_of(workspace, found, last),
+            self._history.summaries(workspace, found, last, MAX_REVISIONS),
+            self._history.deliveries(workspace, found, 0, last, moment),
+        )
+        if newest is None:
+            raise not_found(found)
+        answer = await self._attribution.ExplainConversion(asked)
+        await asyncio.gather(
+            self._name(answer.explanation, workspace), name_touches([bound(newest)], workspace, self._history)
+        )
+        return ExplainConversionResponse(
+            explanation=answer.explanation,
+            newest=newest,
+            revisions=[_summary(row) for row in summaries],
+            revisions_omitted=count - len(summaries),
+            deliveries=deliveries[-MAX_DELIVERIES:],
+            deliveries_omitted=max(0, len(deliveries) - MAX_DELIVERIES),
+        )
+
+    async def simulate(self, request: SimulateAttributionRequest, workspace: str) -> SimulateAttributionResponse:
+        """Returns the credit that a conversion would have under other settings.
+
+        Raises:
+            InvalidRequestError: It does not say which conversion, or there are no such settings.
+            StorageUnavailableError: ClickHouse did not answer.
+            grpc.aio.AioRpcError: What attribution said; the interceptor passes it on.
+        """
+        found = await find_conversion(request, workspace, self._history)
+        asked = attribution.SimulateAttributionRequest(
+            workspace=workspace, conversion_id=found, settings=request.settings
+        )
+        answer = await self._attribution.SimulateAttribution(asked)
+        await self._name(answer.explanation, workspace)
+        return SimulateAttributionResponse(explanation=answer.explanation)
+
+    async def _name(self, explanation: Explanation, workspace: str) -> None:
+        """Writes into an explanation what journeys do not keep, in place."""
+        try:
+            known = await self._events.details(workspace, list(_touches(explanation)))
+        except UnavailableError as outage:  # the explanation holds all the same
+            log.warning("touches_left_unnamed", reason=outage.message)
+            return
+        for touchpoint in explanation.touchpoints:
+            found = known.get(hash_of_reference(touchpoint.event_id))
+            touchpoint.event_id = _named(touchpoint.event_id, known)
+            touchpoint.folded_into_event_id = _named(touchpoint.folded_into_event_id, known)
+            if found is not None:
+                touchpoint.accept_time.CopyFrom(timestamp(found.accept_micros))
+                touchpoint.quarantine_reasons.extend(_REASON(code) for code in found.quarantine_codes)
+        for model in explanation.models:
+            for share in model.shares:
+                share.event_id = _named(share.event_id, known)
+        for touch in explanation.published_touches:
+            touch.event_id = _named(touch.event_id, known)
+
+
+def _touches(explanation: Explanation) -> Iterable[tuple[int, int]]:
+    """Yields time and hash of every event that an explanation names."""
+    for touchpoint in explanation.touchpoints:
+        yield micros(touchpoint.event_time), hash_of_reference(touchpoint.event_id)
+    for model in explanation.models[:1]:
+        for share in model.shares:
+            yield micros(share.touch_time), hash_of_reference(share.event_id)
+    for touch in explanation.published_touches:
+        yield micros(touch.touch_time), hash_of_reference(touch.event_id)
+
+
+def _named(reference: str, known: dict[int, EventDetails]) -> str:
+    """Returns the event id that a reference stands for; itself where that is not known."""
+    found = known.get(hash_of_reference(reference))
+    return reference if found is None else found.event_id
+
+
+def _summary(row: Sequence[Any]) -> RevisionSummary:
+    """Returns a revision in brief, of a row as `revision_summaries.sql` selects it."""
+    revision, published, causes, causing, currency, value, counted, person, version, day, touches = row
+    return RevisionSummary(
+        revision=revision,
+        publish_time=timestamp(published),
+        causes=[_CAUSE(cause) for cause in causes],
+        causing_event_ids=causing,
+        value=Money(currency_code=currency, amount_micros=value) if currency else None,
+        counted=counted,
+        person_id=person,
+        settings_version=version,
+        posting_date=CalendarDate(year=day.year, month=day.month, day=day.day),
+        touches=touches,
+    )
