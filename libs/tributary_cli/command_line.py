@@ -20,12 +20,14 @@ _COMMANDS = {
     "dead-letters": ("tributary_cli.dead_letters", "Look at what no worker could handle, and put it back."),
     "demo": ("tributary_cli.demo.command", "Show everything with realistic traffic and prove the numbers."),
     "doctor": ("tributary_cli.doctor", "Say what is reachable, what is misconfigured, and what to do."),
+    "explain": ("tributary_cli.explain", "Say why a conversion has the credit it has."),
     "import": ("tributary_cli.imports", "Import spend, deals or exchange rates from a file."),
     "keys": ("tributary_cli.keys", "Make API keys."),
     "lookup": ("tributary_cli.lookup", "Say what became of event ids."),
     "migrate": ("tributary_cli.migrate", "Prepare Redis and ClickHouse for this version."),
     "report": ("tributary_cli.report", "Show conversions and their credit."),
     "send": ("tributary_cli.send", "Send events from a file."),
+    "simulate": ("tributary_cli.simulate", "Try other attribution settings on one conversion."),
     "up": ("tributary_cli.up", "Run everything on this machine until Ctrl-C."),
 }
 """Command -> module that has it, and its line in the help. Its name there: a dash is an underscore, a word of Python's

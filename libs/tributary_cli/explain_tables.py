@@ -1,0 +1,213 @@
+"""An explanation as a person reads it: tables that fit 100 columns. Numbers stay exact: no float on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+    from rich.table import Table
+
+    from tributary.attribution.v1.credit_pb2 import TouchSource
+    from tributary.attribution.v1.explanation_pb2 import CreditSettings, ExplainedModel, Explanation
+    from tributary.common.v1.money_pb2 import Money
+    from tributary.delivery.v1.delivery_pb2 import Delivery
+    from tributary.query.v1.query_service_pb2 import RevisionSummary
+
+WIDTH: Final = 100
+"""Columns that everything fits."""
+
+_SHORT: Final = {
+    "first_touch": "first",
+    "last_touch": "last",
+    "last_non_direct": "non-direct",
+    "position_based": "position",
+    "time_decay": "decay",
+    "data_driven": "data",
+}
+
+
+def settings_line(settings: CreditSettings) -> str:
+    """Returns the settings that decide most, in one line."""
+    own = [f"{name} {days} d" for name, days in sorted(settings.model_lookback_days.items())]
+    weights = "/".join(map(str, settings.position_weights))
+    parts = [
+        f"settings {settings.version}: lookback {settings.lookback_days} d",
+        *own,
+        f"half life {settings.half_life_hours} h",
+        f"position {weights}",
+        f"touches are {settings.touch_grain}s",
+        f"impressions {settings.impression_policy.replace('_', ' ')}",
+        *(["repeats collapsed"] if settings.collapse_repeats else []),
+        *([f"paths end at {', '.join(settings.path_reset_names)}"] if settings.path_reset_names else []),
+    ]
+    return "; ".join(parts)
+
+
+def touchpoints_table(explanation: Explanation) -> Table:
+    """Returns the touchpoints, each with what became of it."""
+    table = _table(("touchpoint", 23), ("event", 20), ("from", 24), ("outcome", 29))
+    for one in explanation.touchpoints:
+        table.add_row(show_time(one.event_time), one.event_id, show_source(one.source), _outcome(one))
+    return table
+
+
+def credit_table(explanation: Explanation) -> Table:
+    """Returns each touch's share under every model, in percent of the conversion."""
+    models = list(explanation.models)
+    table = _table(
+        ("share of", 18),
+        *((_SHORT.get(model.name, model.name), 10) for model in models),
+        right=range(1, 1 + len(models)),
+    )
+    touches = zip(*(model.shares for model in models), strict=True) if models else ()
+    for shares in touches:
+        table.add_row(shares[0].source.channel or "?", *(_percent(share.credit_micros) for share in shares))
+    if any(model.unattributed_reason for model in models):
+        table.add_row("nobody", *("100.0000" if model.unattributed_reason else "-" for model in models), style="yellow")
+    return table
+
+
+def reasons_line(explanation: Explanation) -> str:
+    """Returns why models left the conversion to nobody; empty if none did."""
+    from tributary.attribution.v1.credit_pb2 import UnattributedReason
+
+    reasons = {
+        _words(UnattributedReason.Name(model.unattributed_reason), "UNATTRIBUTED_REASON_")
+        for model in explanation.models
+        if model.unattributed_reason
+    }
+    return f"nobody earned it: {', '.join(sorted(reasons))}" if reasons else ""
+
+
+def division_table(model: ExplainedModel, currency: str) -> Table:
+    """Returns one model's division step by step."""
+    from tributary.attribution.v1.explanation_pb2 import NoShareReason
+
+    value = f"value {currency}".strip()
+    table = _table(
+        ("age", 14), ("from", 17), ("weight", 20), ("credit", 10), (value, 14), ("because", 15), right=(2, 3, 4)
+    )
+    for share in model.shares:
+        why = _words(NoShareReason.Name(share.no_share_reason), "NO_SHARE_REASON_") if share.no_share_reason else ""
+        table.add_row(
+            _age(share.age.ToMicroseconds()),
+            share.source.channel or "?",
+            str(share.weight),
+            f"{share.credit_micros:,}{'+' if share.credit_extra else ''}",
+            f"{show_micros(share.value_micros)}{'+' if share.value_extra else ''}",
+            why,
+        )
+    return table
+
+
+def revisions_table(revisions: Iterable[RevisionSummary]) -> Table:
+    """Returns the revisions with their causes."""
+    from tributary.attribution.v1.conversion_pb2 import RevisionCause
+
+    table = _table(("revision", 23), ("because of", 24), ("events", 24), ("value", 14), ("touches", 7), right=(3, 4))
+    for one in revisions:
+        causes = ", ".join(_words(RevisionCause.Name(cause), "REVISION_CAUSE_") for cause in one.causes)
+        value = show_money(one.value) if one.counted else "not counted"
+        table.add_row(show_time(one.publish_time), causes, ", ".join(one.causing_event_ids), value, str(one.touches))
+    return table
+
+
+def deliveries_table(deliveries: Sequence[Delivery]) -> Table:
+    """Returns what was sent where."""
+    from tributary.delivery.v1.delivery_pb2 import DeliveryOperation, DeliveryState, IneligibleReason
+
+    table = _table(
+        ("delivery", 23), ("destination", 20), ("operation", 10), ("state", 12), ("attempts", 8), ("because", 22)
+    )
+    for one in deliveries:
+        why = one.message
+        if one.ineligible_reason:
+            why = _words(IneligibleReason.Name(one.ineligible_reason), "INELIGIBLE_REASON_")
+        table.add_row(
+            show_time(one.attempt_time if one.HasField("attempt_time") else one.plan_time),
+            one.destination_id,
+            _words(DeliveryOperation.Name(one.operation), "DELIVERY_OPERATION_"),
+            _words(DeliveryState.Name(one.state), "DELIVERY_STATE_"),
+            str(one.attempts),
+            why,
+        )
+    return table
+
+
+def show_time(time: Timestamp) -> str:
+    """Returns a moment to the millisecond, in UTC."""
+    moment = time.ToDatetime()
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}"
+
+
+def show_micros(micros: int) -> str:
+    """Returns an amount without zeros that say nothing.
+
+    >>> show_micros(30_000_000), show_micros(33_333_334), show_micros(-5)
+    ('30.00', '33.333334', '-0.000005')
+    """
+    text = f"{Decimal(micros).scaleb(-6):f}"
+    whole, _, rest = text.partition(".")
+    return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
+
+
+def show_money(money: Money) -> str:
+    """Returns an amount with its currency; a dash where none is known."""
+    return f"{show_micros(money.amount_micros)} {money.currency_code}" if money.currency_code else "-"
+
+
+def show_source(source: TouchSource) -> str:
+    """Returns where a touch came from, in short."""
+    more = " / ".join(part for part in (source.source, source.medium) if part and not part.startswith("("))
+    return f"{source.channel or '?'}{f' ({more})' if more else ''}"
+
+
+def _outcome(touchpoint: Any) -> str:
+    from tributary.attribution.v1.explanation_pb2 import TouchpointExclusion
+    from tributary.event.v1.verdict_pb2 import ReasonCode
+
+    if touchpoint.credited:
+        return "credited"
+    outcome = _words(TouchpointExclusion.Name(touchpoint.exclusion), "TOUCHPOINT_EXCLUSION_")
+    if touchpoint.folded_into_event_id:
+        return f"{outcome} into {touchpoint.folded_into_event_id}"
+    reasons = ", ".join(_words(ReasonCode.Name(code), "REASON_CODE_") for code in touchpoint.quarantine_reasons)
+    return f"{outcome}: {reasons}" if reasons else outcome
+
+
+def _words(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix).lower().replace("_", " ")
+
+
+def _percent(micros: int) -> str:
+    """Returns millionths in percent, exactly; a dash for none.
+
+    >>> _percent(333_334)
+    '33.3334'
+    """
+    return f"{Decimal(micros).scaleb(-4):.4f}" if micros else "-"
+
+
+def _age(micros: int) -> str:
+    """Returns how long before, in days, hours, minutes and seconds.
+
+    >>> _age(90_061_000_000)
+    '1d 01:01:01'
+    """
+    sign, seconds = ("-", -micros // 1_000_000) if micros < 0 else ("", micros // 1_000_000)
+    days, rest = divmod(seconds, 86_400)
+    return f"{sign}{days}d {rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+
+
+def _table(*columns: tuple[str, int], right: Iterable[int] = ()) -> Table:
+    """Returns an empty table whose columns are at most this wide; longer texts are folded."""
+    from rich.table import Table
+
+    aligned = set(right)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, (name, width) in enumerate(columns):
+        table.add_column(name, max_width=width, overflow="fold", justify="right" if place in aligned else "left")
+    return table

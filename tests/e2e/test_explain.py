@@ -1,0 +1,166 @@
+"""Why does this channel have this credit? The running system answers with every step, and the command shows it."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+
+import grpc
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.support.shop import (
+    BOT,
+    CALL_SECONDS,
+    EURO,
+    MAIL,
+    PAID,
+    Shop,
+    a_visit,
+    an_adjustment,
+    an_order,
+    causes,
+    code_of,
+    credit,
+)
+from tributary.attribution.v1.explanation_pb2 import Explanation, TouchpointExclusion
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED
+from tributary.event.v1.verdict_pb2 import REASON_CODE_BOT_USER_AGENT
+from tributary.query.v1 import query_service_pb2 as contract
+from tributary_cli.command_line import cli
+from tributary_cli.stack.stack import Stack
+
+pytestmark = pytest.mark.timeout(120)
+
+SOLD = timedelta(hours=1)
+WHO = {"visitor_id": "v"}
+WHOLE = 1_000_000
+
+
+@pytest.fixture
+def told(shop: Shop) -> Shop:
+    """A shop with one order, two touches that earn it, three that do not, and a refund."""
+    shop.accept(
+        a_visit(timedelta(days=40), event_id="old", **WHO),
+        a_visit(timedelta(days=9), MAIL, event_id="mail", **WHO),
+        a_visit(timedelta(days=3), PAID, event_id="paid", **WHO),
+        a_visit(timedelta(minutes=30), PAID, event_id="after", **WHO),
+        an_order("o", ago=SOLD, event_id="bought", **WHO),
+        backfill=True,
+    )
+    shop.send(a_visit(timedelta(days=2), agent=BOT, event_id="bot", **WHO))
+    shop.wait_until_settled()
+    return shop
+
+
+def explain(shop: Shop, **request: Any) -> contract.ExplainConversionResponse:
+    answer: contract.ExplainConversionResponse = shop.query.ExplainConversion(
+        contract.ExplainConversionRequest(**request), timeout=CALL_SECONDS, metadata=shop.metadata
+    )
+    return answer
+
+
+def outcomes(explanation: Explanation) -> dict[str, str]:
+    return {
+        one.event_id: "credited"
+        if one.credited
+        else TouchpointExclusion.Name(one.exclusion).removeprefix("TOUCHPOINT_EXCLUSION_").lower()
+        for one in explanation.touchpoints
+    }
+
+
+def run(told: Shop, stack: Stack, *arguments: str) -> Result:
+    options = ["--target", stack.addresses["query"], "--api-key", told.workspace.api_key]
+    result = CliRunner().invoke(cli, [*arguments, *options])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_a_conversion_is_explained_and_so_is_what_was_known_before(told: Shop, street_stack: Stack) -> None:
+    known = told.order("o").newest
+    moment = known.publish_time
+    told.accept(an_adjustment("o", 40 * EURO), a_visit(timedelta(days=5), MAIL, event_id="late", **WHO))
+    told.wait_until_settled()
+    newest = told.order("o").newest
+    told.wait_for_webhooks(newest.state.conversion_id, newest.revision)
+
+    answer = explain(told, order={"conversion_name": "purchase", "order_id": "o"})
+    explanation = answer.explanation
+    assert outcomes(explanation) == {
+        "old": "outside_window",
+        "mail": "credited",
+        "late": "credited",
+        "paid": "credited",
+        "bot": "quarantined",
+        "after": "after_conversion",
+    }
+    bot = next(one for one in explanation.touchpoints if one.event_id == "bot")
+    assert list(bot.quarantine_reasons) == [REASON_CODE_BOT_USER_AGENT]
+    assert all(one.HasField("accept_time") for one in explanation.touchpoints)
+    assert explanation.reproduces_revision
+    for model in explanation.models:
+        got = {
+            share.event_id: (share.credit_micros, share.value_micros) for share in model.shares if share.credit_micros
+        }
+        assert got == credit(answer.newest.state, model.name)
+    assert [one.revision for one in answer.revisions] == [one.revision for one in told.order("o").revisions]
+    assert {event_id for one in answer.revisions for event_id in one.causing_event_ids} >= {"late", "bought"}
+    assert answer.revisions[-1].value.amount_micros == 60 * EURO
+    assert [one.state for one in answer.deliveries] == [DELIVERY_STATE_ACCEPTED] * len(answer.deliveries)
+    assert [one.revision for one in answer.deliveries] == [one.revision for one in told.order("o").revisions]
+
+    past = explain(told, event_id="bought", as_of_time=moment)
+    assert outcomes(past.explanation)["late"] == "not_known_yet"
+    assert past.explanation.reproduces_revision
+    assert past.newest == known
+    assert [one.revision for one in past.revisions] == [known.revision]
+    assert past.explanation.value.amount_micros == 100 * EURO
+    then = told.find(conversion_id=known.state.conversion_id, as_of_time=moment)
+    assert (then.newest, causes(then)) == (known, ["INITIAL"])
+    assert {one.revision for one in then.deliveries} <= {known.revision}
+
+    moment.FromMicroseconds(moment.ToMicroseconds() - 1)
+    for call in (explain, Shop.find):
+        with pytest.raises(grpc.RpcError) as missing:
+            call(told, conversion_id=known.state.conversion_id, as_of_time=moment)
+        assert code_of(missing.value) is grpc.StatusCode.NOT_FOUND
+
+    text = run(told, street_stack, "explain", "--order", "purchase", "o", "--model", "time_decay").output
+    assert max(map(len, text.splitlines())) <= 100
+    for word in ("outside window", "after conversion", "quarantined: bot user agent", "refund", "60.00 EUR", "inbox"):
+        assert word in text
+    assert "These steps do not give" not in text
+    document = json.loads(run(told, street_stack, "explain", known.state.conversion_id, "--json").output)
+    assert document["explanation"]["reproduces_revision"]
+    at = datetime.fromtimestamp(known.revision / 1e6).astimezone().isoformat()
+    assert "late" in run(told, street_stack, "explain", "--event", "bought", "--as-of", at).output
+
+
+def test_other_settings_are_tried_and_nothing_is_stored(told: Shop, street_stack: Stack) -> None:
+    before = told.order("o")
+    request = contract.SimulateAttributionRequest(order={"conversion_name": "purchase", "order_id": "o"})
+    request.settings.lookback_days = 60
+    answer = told.query.SimulateAttribution(request, timeout=CALL_SECONDS, metadata=told.metadata)
+    (first,) = [model for model in answer.explanation.models if model.name == "first_touch"]
+    assert {share.event_id: share.credit_micros for share in first.shares} == {"old": WHOLE, "mail": 0, "paid": 0}
+    assert [touch.event_id for touch in answer.explanation.published_touches] == ["mail", "paid"]
+
+    request.settings.lookback_days = 0
+    with pytest.raises(grpc.RpcError) as refused:
+        told.query.SimulateAttribution(request, timeout=CALL_SECONDS, metadata=told.metadata)
+    assert code_of(refused.value) is grpc.StatusCode.INVALID_ARGUMENT
+
+    order = ("--order", "purchase", "o")
+    text = run(
+        told, street_stack, "simulate", *order, "--position-weights", "90,0,10", "--model", "position_based"
+    ).output
+    assert max(map(len, text.splitlines())) <= 100
+    assert "90.0000" in text
+    assert "the credit would be another" in text
+    same = run(told, street_stack, "simulate", *order, "--lookback-days", "30").output
+    assert "the credit stays as it is" in same
+    half = json.loads(run(told, street_stack, "simulate", *order, "--half-life-hours", "144", "--json").output)
+    (decay,) = [model for model in half["explanation"]["models"] if model["name"] == "time_decay"]
+    assert [share["credit_micros"] for share in decay["shares"]] == [333_333, 666_667]
+    assert told.order("o") == before
