@@ -198,7 +198,8 @@ class Workspace(Declared):
     """How long what is kept."""
 
     spend: SpendJoin = SpendJoin()
-    """How imported spend finds its touches. No effect in this release: no spend is imported."""
+    """How imported spend finds its touches. No effect in this release: imported spend is kept, and not
+    joined to touches yet."""
 
     deals: DealMatching = DealMatching()
     """How CRM deals are compared with conversions."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import click
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from tributary_cli.console import messages, output
+from tributary_cli.errors import CommandError
 
 if TYPE_CHECKING:
     from tributary_cli.demo.receiver import Received
@@ -40,6 +42,8 @@ def demo(events: int, seed: int, rate: float, json_file: Path | None, keep: Path
     conflicts, late touchpoints and refunds, and compares every number with what the generator knows. Exit status 1 if
     one differs. A world of few events has not everything in it: what is missing is said.
     """
+    if json_file is not None and str(json_file) != "-":
+        _check_writable(json_file)
     from tributary_cli.demo.render import as_json, show_result
     from tributary_cli.demo.run import run_demo
 
@@ -54,6 +58,12 @@ def demo(events: int, seed: int, rate: float, json_file: Path | None, keep: Path
         if json_file is not None:
             json_file.write_text(document + "\n")
     sys.exit(0 if result.ok else 1)
+
+
+def _check_writable(file: Path) -> None:
+    """Refuses a file that cannot be written, before minutes are spent on what should stand in it."""
+    if not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
+        raise CommandError(f"{file} cannot be written.", "Name a file in a directory that exists and is yours.")
 
 
 @contextmanager

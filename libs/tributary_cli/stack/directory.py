@@ -58,10 +58,15 @@ class StackDirectory:
         """Keeps every other stack away from this directory.
 
         Raises:
-            StackError: Another stack runs on it.
+            StackError: Another stack runs on it, or nothing can be written to it.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("a+") as file:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / "lock").open("a+")
+        except OSError as error:
+            why = f"Nothing can be written to {self.path}: {error.strerror}."
+            raise StackError(why, "Name another directory with --data.") from error
+        with lock as file:
             if not _take(file):
                 raise StackError(
                     f"Tributary runs on {self.path} already (pid {self.recall().pid}).",

@@ -50,3 +50,9 @@ def test_a_port_choice_that_is_none_is_refused(choice: str, tmp_path: Path) -> N
     result = CliRunner().invoke(cli, ["up", "--data", str(tmp_path), "--port", choice])
     assert result.exit_code == 2
     assert "is not PART=PORT" in result.stderr
+
+
+def test_the_demo_refuses_a_file_it_could_not_write_before_it_begins(tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["demo", "--json", str(tmp_path / "missing" / "result.json")])
+    assert result.exit_code == 1
+    assert "cannot be written" in result.output

@@ -111,6 +111,12 @@ def test_the_example_says_which_settings_have_no_effect(name: str) -> None:
     assert re.search(rf"\b{name}\b[^:.]*: {NO_EFFECT}", comments)
 
 
+def test_the_example_says_it_of_no_other_setting() -> None:
+    comments = re.sub(r"\n\s*# ", " ", EXAMPLE.read_text())
+    named = [name for names in re.findall(rf"([\w, ]+): {NO_EFFECT}", comments) for name in re.findall(r"\w+", names)]
+    assert set(named) <= SAYS_NO_EFFECT
+
+
 def test_the_examples_first_settings_are_the_defaults_but_for_the_longer_lookback() -> None:
     (shop, blog) = parse_workspaces(EXAMPLE, resolve_secrets=False).workspaces
     assert shop.attribution[0].model_copy(update={"models": {}}) == blog.attribution[0]

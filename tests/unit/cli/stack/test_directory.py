@@ -37,3 +37,9 @@ def test_a_damaged_memory_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "stack.json").write_text('{"unknown": 1}')
     with pytest.raises(StackError, match="Delete it"):
         StackDirectory(tmp_path).recall()
+
+
+def test_a_directory_that_cannot_be_made_is_named_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StackError, match=r"Nothing can be written to .*file/data"):
+        StackDirectory(tmp_path / "file" / "data").lock().__enter__()
