@@ -84,11 +84,28 @@ _CATEGORIES: Final = {
 }
 """Tag of crawler-user-agents -> our word; where an agent has several, the first here counts."""
 
-_IN_APP_BROWSERS: Final = frozenset({"Viber"})
-"""Patterns of crawler-user-agents that also match the app's built-in browser, which a human holds."""
+_IN_APP_BROWSERS: Final = frozenset({"Viber", "MetaIAB Facebook", r"AP3A\.240617\.008"})
+"""Patterns of crawler-user-agents that match what a human holds: an app's built-in browser, phones by their Android."""
 
-_HUMAN_APPS: Final = re.compile(r"\bbaiduboxapp\b|^Avant Browser/")
-"""What is-bot takes for a bot: an app's built-in browser, and a browser that names its home page."""
+_READ_ANEW: Final = {"WhatsApp": "^WhatsApp", "Sonic": r"Sonic(?:/|SiteAuditor)"}
+"""Patterns of crawler-user-agents that would match apps too -> what was meant."""
+
+_HUMAN_APPS: Final = re.compile(
+    r"\bbaiduboxapp\b|^Avant Browser/|^Mozilla/5\.0 \(Web0S; Linux/SmartTV\).* WebAppManager$"
+)
+"""What is-bot takes for a bot: an app's built-in browser, one that names its home page, and that of televisions."""
+
+_WEB_VIEW: Final = re.compile(
+    r"Mozilla/5\.0 \((?:(?:iPhone|iPad|iPod)\b[^()]*\) AppleWebKit/[\d.]+ \(KHTML, like Gecko\)"
+    r"(?: Version/[\d.]+)? Mobile/\w+|Linux;(?: U;)? Android [^()]*(?:; wv|Google TV Streamer)\b)"
+)
+"""How the page begins to say who it is that an app shows within itself; what follows is the app's name, any word."""
+_CRAWLS: Final = re.compile(
+    r"https?:|www\.|compatible|@|(?<!cu)bots?\b|crawl|spider|preview|fetch|scrap|headless|lighthouse|monitor|synthetic|"
+    r"validator|scanner|\bptst\b|pingdom|gtmetrix|devtools",
+    re.IGNORECASE,
+)
+"""What crawlers say of themselves that show themselves as such a page; where nothing does, a human holds the app."""
 
 _LIBRARY = re.compile(
     r"""^(?:
@@ -110,7 +127,10 @@ _CONTACT = re.compile(r"\+https?://(?!github\.com/)")
 """Who gives an address for complaints crawls, whatever library it uses."""
 
 _CRAWLERS: Final = tuple(
-    (re.compile(entry["pattern"]), _CATEGORIES.get(next(iter(entry.get("tags", ())), ""), "other"))
+    (
+        re.compile(_READ_ANEW.get(entry["pattern"], entry["pattern"])),
+        _CATEGORIES.get(next(iter(entry.get("tags", ())), ""), "other"),
+    )
     for entry in CRAWLER_USER_AGENTS_DATA
     if entry["pattern"] not in _IN_APP_BROWSERS
 )
@@ -136,6 +156,8 @@ def classify_user_agent(user_agent: str) -> Agent:
     """
     if len(user_agent) > _LOOKED_AT:
         user_agent = f"{user_agent[: _LOOKED_AT - _LAST]} {user_agent[-_LAST:]}"
+    if _WEB_VIEW.match(user_agent) is not None and _CRAWLS.search(user_agent) is None:
+        return _HUMAN
     found = _LIBRARY.match(user_agent)
     if found is not None and _CONTACT.search(user_agent) is None:
         return Agent(AgentKind.LIBRARY, found[0].strip(" /-("), "library")

@@ -19,6 +19,7 @@ BROWSER = "Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) C
 
 
 HELD_OUT = json.loads((Path(__file__).parents[2] / "vectors" / "user_agents_held_out.json").read_text())
+IN_APPS = json.loads((Path(__file__).parents[2] / "vectors" / "user_agents_in_apps.json").read_text())
 
 SEEN = {label: [case["ua"] for case in VECTORS[label]] for label in ("bots", "humans", "ai_crawlers")}
 
@@ -33,6 +34,7 @@ def kinds(agents: list[str]) -> Counter[AgentKind]:
         pytest.param(SEEN["bots"], id="of the vectors"),
         pytest.param(SEEN["ai_crawlers"], id="AI crawlers of the vectors"),
         pytest.param(HELD_OUT["bots"], id="of a list not looked at before"),
+        pytest.param(IN_APPS["bots"], id="of the year"),
     ],
 )
 def test_at_least_99_in_100_bots_are_bots_apart_from_the_http_libraries_among_them(agents: list[str]) -> None:
@@ -46,10 +48,11 @@ def test_at_least_99_in_100_bots_are_bots_apart_from_the_http_libraries_among_th
     [
         pytest.param(SEEN["humans"], id="of the vectors"),
         pytest.param(HELD_OUT["humans"], id="of lists not looked at before"),
+        pytest.param(IN_APPS["humans"], id="in apps, on televisions and consoles"),
     ],
 )
 def test_at_most_1_in_100_browsers_is_called_a_bot_or_a_library(agents: list[str]) -> None:
-    assert len(agents) == 500
+    assert len(agents) >= 300
     assert kinds(agents)[AgentKind.HUMAN] >= 0.99 * len(agents)
 
 
@@ -59,6 +62,29 @@ def test_a_library_is_a_warning_unless_it_crawls() -> None:
     assert found[AgentKind.HUMAN] == 0
     for crawls in ("Scrapy/1.0.3 (+http://scrapy.org)", "Python-urllib/2.7 (+http://ella.juls.savba.sk/aranea_about)"):
         assert classify_user_agent(crawls).kind is AgentKind.BOT
+
+
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148"
+WEB_VIEW = (
+    "Mozilla/5.0 (Linux; Android 15; CPH2609 Build/{}; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 "
+    "Chrome/142.0.7444.102 Mobile Safari/537.36"
+)
+
+
+@pytest.mark.parametrize(
+    "user_agent",
+    [
+        pytest.param(f"{PHONE} Tripadvisor/68", id="an app whose name looks like a tool's"),
+        pytest.param(f"{PHONE} NewsArticle/10.8.4 NetType/WIFI", id="a news app"),
+        pytest.param(WEB_VIEW.format("AP3A.240617.008"), id="a phone by its Android, which a crawler once named"),
+        pytest.param(f"{WEB_VIEW.format('BP3A.250905.014')} MetaIAB Facebook", id="the built-in browser of Facebook"),
+        pytest.param(f"{WEB_VIEW.format('UTTK.241108.002')} Grab/5.370.0 (Android 15)", id="an app that is a verb"),
+    ],
+)
+def test_a_page_within_an_app_is_a_humans_until_something_says_that_it_crawls(user_agent: str) -> None:
+    assert classify_user_agent(user_agent).kind is AgentKind.HUMAN
+    for said in ("(compatible; examplebot/1.0)", "(+https://example.com/why-we-visit)", "BingPreview/1.0b"):
+        assert classify_user_agent(f"{user_agent} {said}").kind is AgentKind.BOT
 
 
 def test_every_bot_has_a_name_and_a_category() -> None:
