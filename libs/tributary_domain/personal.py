@@ -14,6 +14,8 @@ _TWICE: Final = "%(?:25)*"
 _AT: Final = (
     rf"(?:[@\uFF20\uFE6B]|{_TWICE}(?:u00)?40|{_TWICE}EF{_TWICE}BC{_TWICE}A0|&(?:amp;)*(?:#0*64|#x0*40|commat);|\\u0040)"
 )
+AT_SIGN: Final = re.compile(_AT, re.IGNORECASE)
+"""One, however it is spelt."""
 _DOT: Final = rf"(?:[.\u3002\uFF0E]|{_TWICE}2E|{_TWICE}E3{_TWICE}80{_TWICE}82)"
 _LETTER: Final = rf"(?:[^\W\d_]|{_TWICE}[C-F][0-9A-F])"
 """A letter, or the first byte of one that is encoded."""

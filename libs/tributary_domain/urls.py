@@ -4,11 +4,13 @@ Most events carry a query string, so it is walked once for all three. The one ru
 anything is stored, and what is cut is never needed to classify.
 """
 
+import re
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 
-from tributary_domain.personal import IN_URL, holds_address, may_hold_address
+from tributary_domain.personal import AT_SIGN, IN_URL, holds_address
+from tributary_domain.personal_names import is_personal_name, plainer
 from tributary_domain.texts import CLICK_ID_CHARACTERS
 
 UTM: Final = "utm"
@@ -50,6 +52,21 @@ _PARAMETERS: Final[dict[str, tuple[str, str]]] = {
 
 _KEPT_URL_CHARACTERS: Final = 256
 
+_ENCODED: Final = re.compile(r"%(?:25)*(?:40|22|26|2[bB][1-9]|3[bBdD]|[uU]0040|[eE][fF]|23(?:0*64|[xX]0*40))")
+"""What every percent-encoded spelling of an `@`, and of a parameter or a phone number within a value, has."""
+_PHONE: Final = re.compile(r"\+(?<![\w+]\+)[1-9](?:[ ().-]{0,2}[0-9]){7,14}(?![0-9])")
+"""A phone number with its country code; a "+" between words is a blank."""
+_DOUBTFUL: Final = re.compile(r"[^\w./~!*'(),$-]|[^\x00-\x7f]")
+"""What is in every text that holds an address, a phone number or a parameter."""
+_REFERENCE: Final = re.compile(r"&(?:amp;)*(?:#0*64|#x0*40|commat);", re.IGNORECASE)
+"""An `@` as HTML writes it."""
+_SIGN: Final = re.compile(r"(&amp;|[&;?])")
+_FRAGMENT_PART: Final = re.compile(r"[/?]")
+_PATH_SIGN: Final = re.compile(r"([/;])")
+_PART: Final = re.compile(r"[\s/?#&=;,]")
+_INNER: Final = re.compile(r"(^|[?&;,#/{\"'\s])([\w.\[\]-]{2,64})[\"']?[=:](?=[\"']?[^&;#,\s\"'/])")
+"""(What is before it, the name of a parameter) within a text, of which something is said."""
+
 
 class Url(NamedTuple):
     """A URL that was read."""
@@ -87,11 +104,16 @@ def read_url(url: str) -> Url:
     """
     if not url:
         return NO_URL
-    if "#" in url or may_hold_address(url):
+    if ";" in url or _may_be_personal(url):
         return _read_carefully(url)
+    if "#" in url:
+        before, _, fragment = url.partition("#")
+        return _read_carefully(url) if "=" in fragment else read_url(before)._replace(cleaned=url)
     address, _, query = url.partition("?")
     _, separator, rest = address.partition("://")
     authority, slash, path = (rest if separator else address).partition("/")
+    if "=" in path or "?" in query:
+        return _read_carefully(url)
     if not query:
         return Url(_host(authority), slash + path, _NOTHING, _NOTHING, url, False)
     campaign: list[str] = []
@@ -131,56 +153,151 @@ def _read_campaign(said: str) -> dict[str, str]:
 @lru_cache(4_096)
 def _find(name: str) -> tuple[str, str] | None:
     """Returns what a parameter is whose name is not written as the table has it."""
-    return _PARAMETERS.get(_plain_name(name))
+    plain = plainer(name)[-1].strip(" \t\r\n\0")
+    found = _PARAMETERS.get(plain.lower())
+    if found is None and is_personal_name(plain):
+        return PERSONAL, plain.lower()
+    return found
+
+
+def _may_be_personal(url: str) -> bool:
+    """Tells whether a URL has what it has that holds more than plain parameters; false for most, and quick."""
+    if "@" in url or "\\" in url or ("+" in url and _PHONE.search(url) is not None):
+        return True
+    if "%" in url and _ENCODED.search(url) is not None:
+        return True
+    return not url.isascii() and ("\uff20" in url or "\ufe6b" in url)
 
 
 def _read_carefully(url: str) -> Url:
     """Reads a URL that may hold personal data, or has a fragment."""
-    is_personal = may_hold_address(url)
-    _, separator, rest = url.partition("://")
+    said = url
+    if "64;" in said or "40;" in said or "commat;" in said:
+        said = _REFERENCE.sub("@", said)
+    scheme, separator, rest = said.partition("://")
     if not separator:
-        rest = url
-    before_fragment, _, fragment = rest.partition("#")
-    address, _, query = before_fragment.partition("?")
+        scheme, rest = "", said
+    before, hash_sign, fragment = rest.partition("#")
+    address, mark, query = before.partition("?")
     authority, slash, path = address.partition("/")
     utm: dict[str, str] = {}
     click_ids: dict[str, str] = {}
     mailer = ""
-    if not is_personal and "=" in fragment:
-        is_personal = any(map(_is_personal, fragment.split("&")))
-    if query:
-        known = _PARAMETERS
-        for pair in query.split("&"):
-            name, _, value = pair.partition("=")
-            found = known.get(name) or _find(name)
-            if found is None or not value:
-                continue
-            kind, name = found
-            if kind is PERSONAL or kind is MAIL:
-                is_personal = is_personal or kind is PERSONAL
-                mailer = mailer or _MAILERS.get(name, "")
-                continue
-            if "%" in value or "+" in value:
-                value = unquote_plus(value)
-            if is_personal and holds_address(value):
-                continue
-            if kind is UTM:
-                utm[name] = value[:CLICK_ID_CHARACTERS]
-            elif len(value) <= CLICK_ID_CHARACTERS:
-                click_ids[name] = value
-    if is_personal:
-        authority = _without_user(authority)
-    host = _host(authority)
-    if is_personal:
-        cleaned = _without_personal_data(url)
-        path = IN_URL.sub("-", slash + path)
-        return Url(host, path, utm, click_ids, cleaned, cleaned != url, mailer, repr(utm))
-    return Url(host, slash + path, utm, click_ids, url, False, mailer, repr(utm) if utm else "")
+    kept: list[str] = []
+    for sign, pair in _pairs(query) if query else ():
+        kind, name, value = _judge(pair)
+        mailer = mailer or (_MAILERS.get(name, "") if value else "")
+        if kind is PERSONAL:
+            continue
+        kept.append(f"{sign if kept else ''}{pair}")
+        _note(kind, name, value, utm, click_ids)
+    if fragment:
+        pairs = [pair for part in _FRAGMENT_PART.split(fragment) for _, pair in _pairs(part)]
+        found = [_judge(pair) for pair in pairs]
+        if any(kind is PERSONAL for kind, _, _ in found):
+            hash_sign = fragment = ""
+        for kind, name, value in found:  # of the routes of a page that is an app: what its query says goes before
+            if not (name in utm if kind is UTM else name in click_ids):
+                _note(kind, name, value, utm, click_ids)
+    authority = _PHONE.sub("-", _without_user(authority))
+    path = _clean_path(path)
+    rest = f"{authority}{slash}{path}{mark if kept or (mark and not query) else ''}{''.join(kept)}{hash_sign}{fragment}"
+    cleaned = f"{scheme}{separator}{rest}"
+    return Url(
+        _host(authority), slash + path, utm, click_ids, cleaned, cleaned != url, mailer, repr(utm) if utm else ""
+    )
 
 
-def _plain_name(name: str) -> str:
-    """Returns the name of a parameter as the tables have it: in lower case, and decoded where it was encoded."""
-    return (unquote_plus(name) if "%" in name else name).lower()
+def _pairs(query: str) -> list[tuple[str, str]]:
+    """Returns (the sign before it, the pair) of a query.
+
+    A `;` and a second `?` separate where what follows is a parameter that is known; elsewhere they belong to a value.
+    """
+    pieces = _SIGN.split(query)
+    pairs = [("", pieces[0])]
+    for sign, pair in zip(pieces[1::2], pieces[2::2], strict=True):
+        if sign[0] == "&" or _find(pair.partition("=")[0]) is not None:
+            pairs.append((sign, pair))
+        else:
+            before, said = pairs[-1]
+            pairs[-1] = before, f"{said}{sign}{pair}"
+    return pairs
+
+
+def _judge(pair: str) -> tuple[str, str, str]:
+    """Returns (what a parameter is, its name, its value): personal where its name or anything in it says so."""
+    name, _, value = pair.partition("=")
+    kind, name = _PARAMETERS.get(name) or _find(name) or ("", "")
+    if kind is PERSONAL:
+        is_said = bool(value) or "%3" in pair  # email%3Dann is a name and a value, to whoever decodes it
+        return (kind if is_said else "", name, value)
+    if _DOUBTFUL.search(value if value else pair) is None:
+        return kind, name, value
+    plain = plainer(pair)[-1]
+    # As it stands too: a "+" that is meant, as in ann+shop@example.com, is a blank only to whoever decodes it.
+    if holds_address(pair) or holds_address(plain) or _holds_user(plain):
+        return PERSONAL, name, value
+    if kind is not CLICK and (
+        _PHONE.search(plain) is not None
+        or ("+" in pair and _PHONE.search(pair) is not None)
+        or _holds_personal(plain, is_own=kind is UTM)
+    ):
+        return PERSONAL, name, value
+    return kind, name, value
+
+
+def _note(kind: str, name: str, value: str, utm: dict[str, str], click_ids: dict[str, str]) -> None:
+    """Takes down a campaign's parameter or a click id."""
+    if not value or (kind is not UTM and kind is not CLICK):
+        return
+    if "%" in value or "+" in value:
+        value = unquote_plus(value)
+    if kind is UTM:
+        utm[name] = value[:CLICK_ID_CHARACTERS]
+    elif len(value) <= CLICK_ID_CHARACTERS:
+        click_ids[name] = value
+
+
+def _holds_personal(text: str, *, is_own: bool) -> bool:
+    """Tells whether a text holds a personal parameter of its own: a link within a link, or an object.
+
+    Args:
+        text: Decoded as often as it takes.
+        is_own: Whether its first name was judged already.
+    """
+    if not any(sign in text for sign in "=:"):
+        return False
+    names = [found[2] for found in _INNER.finditer(text)]
+    return any((found := _find(name)) is not None and found[0] is PERSONAL for name in (names[1:] if is_own else names))
+
+
+def _holds_user(text: str) -> bool:
+    """Tells whether a text names somebody at a host without a domain: ann@localhost, but not 12@home."""
+    if "@" not in text and "%" not in text:
+        return False
+    for part in _PART.split(text):
+        found = AT_SIGN.search(part)
+        if found is not None and found.end() < len(part) and any(map(str.isalpha, part[: found.start()])):
+            return True
+    return False
+
+
+def _clean_path(path: str) -> str:
+    """Puts a dash for every part of a path that is personal."""
+    if _DOUBTFUL.search(path) is None:
+        return path
+    path = IN_URL.sub("-", path)
+    pieces = _PATH_SIGN.split(path)
+    pieces[::2] = [piece if not piece or _judge_part(piece) else "-" for piece in pieces[::2]]
+    return "".join(pieces)
+
+
+def _judge_part(piece: str) -> bool:
+    """Tells whether a part of a path may stay."""
+    return not any(
+        _holds_user(text) or _PHONE.search(text) is not None or _holds_personal(text, is_own=False)
+        for text in plainer(piece)
+    )
 
 
 @lru_cache(8_192)
@@ -202,30 +319,5 @@ def read_referrer(url: str) -> Url:
     return _read_kept(url) if len(url) <= _KEPT_URL_CHARACTERS else read_url(url)
 
 
-def _without_personal_data(url: str) -> str:
-    """Cuts user names, personal parameters, and whatever looks like an e-mail address."""
-    rest, hash_sign, fragment = url.partition("#")
-    address, mark, query = rest.partition("?")
-    scheme, separator, address = address.rpartition("://")
-    authority, slash, path = address.partition("/")
-    kept = "&".join(pair for pair in query.split("&") if not _is_personal(pair)) if query else ""
-    if any(_is_personal(pair) for pair in fragment.split("&")):
-        hash_sign = fragment = ""
-    authority = _without_user(authority)
-    return (
-        f"{scheme}{separator}{authority}{slash}{IN_URL.sub('-', path)}{mark if kept else ''}{kept}"
-        f"{hash_sign}{IN_URL.sub('-', fragment)}"
-    )
-
-
 def _without_user(authority: str) -> str:
     return authority.replace("%40", "@").rpartition("@")[2]
-
-
-def _is_personal(pair: str) -> bool:
-    name, _, value = pair.partition("=")
-    kind, _ = _PARAMETERS.get(_plain_name(name), ("", ""))
-    if kind == PERSONAL and value:
-        return True
-    # As it stands too: a "+" that is meant, as in ann+shop@example.com, is a blank only to whoever decodes it.
-    return holds_address(pair) or ("%" in pair and holds_address(unquote_plus(pair)))

@@ -39,6 +39,43 @@ from tributary_domain.urls import read_url
         pytest.param("https://s.example/p?gclid=a%40b.de&a=1", "https://s.example/p?a=1", id="as a click id"),
         pytest.param("https://s.example/p?at=12%40home", "https://s.example/p?at=12%40home", id="no domain, no e-mail"),
         pytest.param("https://s.example/p?email=", "https://s.example/p?email=", id="empty parameter"),
+        pytest.param("https://s.example/p?user[email]=ann&a=1", "https://s.example/p?a=1", id="of a form's object"),
+        pytest.param("https://s.example/p?user%5Bemail%5D=ann&a=1", "https://s.example/p?a=1", id="brackets encoded"),
+        pytest.param("https://s.example/p?user%255Bemail%255D=a&a=1", "https://s.example/p?a=1", id="and twice"),
+        pytest.param("https://s.example/p?customerEmail=ann&a=1", "https://s.example/p?a=1", id="camel case"),
+        pytest.param("https://s.example/p?billing.last-name=a&a=1", "https://s.example/p?a=1", id="a name in words"),
+        pytest.param("https://s.example/p?%20email=ann&a=1", "https://s.example/p?a=1", id="a blank before the name"),
+        pytest.param("https://s.example/p?email%3Dann&a=1", "https://s.example/p?a=1", id="encoded sign of equality"),
+        pytest.param("https://s.example/p?a=1;email=ann&b=2", "https://s.example/p?a=1&b=2", id="parted by ;"),
+        pytest.param("https://s.example/p?a=1&amp;email=ann", "https://s.example/p?a=1", id="parted by &amp;"),
+        pytest.param("https://s.example/p?a=1?email=ann", "https://s.example/p?a=1", id="a second question mark"),
+        pytest.param("https://s.example/p;email=ann/x?a=1", "https://s.example/p;-/x?a=1", id="matrix parameter"),
+        pytest.param("https://s.example/p?w=ann@localhost&a=1", "https://s.example/p?a=1", id="host without a domain"),
+        pytest.param("https://s.example/p?w=ann%40localhost&a=1", "https://s.example/p?a=1", id="the same, encoded"),
+        pytest.param("https://s.example/u/ann@localhost/x", "https://s.example/u/-/x", id="the same, in the path"),
+        pytest.param("https://s.example/p?w=ann&#64;b.de&a=1", "https://s.example/p?a=1", id="HTML's @ as it stands"),
+        pytest.param(
+            "https://s.example/p?back=%2Fa%3Femail%3Dann%26x%3D1&a=1", "https://s.example/p?a=1", id="link in a link"
+        ),
+        pytest.param("https://s.example/p?b=%252Fa%253Ftoken%253D1&a=1", "https://s.example/p?a=1", id="encoded twice"),
+        pytest.param(
+            "https://s.example/p?d=%7B%22email%22%3A%22ann%22%7D&a=1", "https://s.example/p?a=1", id="an object as JSON"
+        ),
+        pytest.param("https://s.example/#/reset?email=ann", "https://s.example/", id="query of a fragment"),
+        pytest.param("https://s.example/p?w=%2B49%20171%202345678&a=1", "https://s.example/p?a=1", id="phone number"),
+        pytest.param("https://s.example/tel:+491712345678", "https://s.example/-", id="phone number in the path"),
+        pytest.param("https://s.example/p?q=red+12345678", "https://s.example/p?q=red+12345678", id="no phone number"),
+        pytest.param("https://s.example/p?q=a;b&mailing=1", "https://s.example/p?q=a;b&mailing=1", id="no parameter"),
+        pytest.param(
+            "https://s.example/p?product_name=x&next=%2Fa%3Fid%3D1",
+            "https://s.example/p?product_name=x&next=%2Fa%3Fid%3D1",
+            id="nothing personal in the link within",
+        ),
+        pytest.param(
+            "https://s.example/p?utm_content=mail:button&a=1#top",
+            "https://s.example/p?utm_content=mail:button&a=1#top",
+            id="a campaign's own words",
+        ),
     ],
 )
 def test_personal_parts_are_cut(url: str, cleaned: str) -> None:
@@ -68,12 +105,39 @@ def test_an_e_mail_in_a_campaign_parameter_is_not_taken() -> None:
     assert read_url("https://s.example/?utm_source=n&utm_content=ann%40example.com").utm == {"source": "n"}
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("https://s.example/#/shop?utm_source=n&utm_medium=email&gclid=x", id="in the route of a fragment"),
+        pytest.param("https://s.example/p#utm_source=n&utm_medium=email&gclid=x", id="as the fragment"),
+        pytest.param("https://s.example/p?a=1&amp;utm_source=n&amp;utm_medium=email&amp;gclid=x", id="as HTML has it"),
+        pytest.param("https://s.example/p?a=1;utm_source=n;utm_medium=email;gclid=x", id="parted by ;"),
+        pytest.param("https://s.example/p?a=1?utm_source=n&utm_medium=email&gclid=x", id="after a second ?"),
+        pytest.param("https://s.example/p?utm%5Fsource=n&UTM_MEDIUM=email&%67clid=x", id="names encoded, in capitals"),
+    ],
+)
+def test_a_campaign_is_read_wherever_a_link_has_it(url: str) -> None:
+    read = read_url(url)
+    assert (read.utm, read.click_ids) == ({"source": "n", "medium": "email"}, {"gclid": "x"})
+    assert not read.is_cut
+
+
+def test_the_query_goes_before_the_fragment() -> None:
+    assert read_url("https://s.example/p?utm_source=a#utm_source=b&utm_medium=c").utm == {"source": "a", "medium": "c"}
+
+
 def test_an_e_mail_in_a_click_id_is_not_taken() -> None:
     assert read_url("https://s.example/?gclid=ann%40example.com&msclkid=m").click_ids == {"msclkid": "m"}
 
 
 @pytest.mark.parametrize(
-    "url", ["https://s.example/?" + "%40" * 1360, "https://s.example/" + "a@" * 2000, "a" * 4090 + "/@"]
+    "url",
+    [
+        "https://s.example/?" + "%40" * 1360,
+        "https://s.example/" + "a@" * 2000,
+        "a" * 4090 + "/@",
+        "a=:" * 1_300 + "%3D",
+    ],
 )
 def test_a_hostile_url_costs_little(url: str) -> None:
     started = process_time()
