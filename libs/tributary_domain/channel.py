@@ -30,7 +30,7 @@ from tributary_domain.channel_lists import (
 from tributary_domain.channel_rules import ChannelRuleLike, CompiledRules
 from tributary_domain.urls import NO_URL, Url
 
-CHANNEL_RULES_VERSION: Final = 2
+CHANNEL_RULES_VERSION: Final = 3
 """Grows with every change of a rule or a list, so that it can be seen by which touches were classified."""
 
 VISIT, CLICK, IMPRESSION, ENGAGED_VIEW, OPEN, COUPON = range(1, 7)

@@ -55,6 +55,9 @@ SOURCE_CATEGORIES: Final = _sources()
 """GA4's own list: names ("google") and hosts ("l.facebook.com") of sources."""
 
 _HOSTS, _STEMS = _referrers()
+_OURS: Final = {
+    host: Category(category) for category, hosts in _read("further_referrers.json")["hosts"].items() for host in hosts
+}
 
 _IGNORED: Final[Mapping[str, list[str]]] = _read("ignored_referrers.json")["hosts"]
 
@@ -100,6 +103,9 @@ def category_of_host(host: str) -> Category:
     """
     rest, is_below = host, False
     while "." in rest:
+        found = _OURS.get(rest)
+        if found is not None:
+            return found
         found = _HOSTS.get(rest)
         if found is not Category.AI:
             found = SOURCE_CATEGORIES.get(rest) or found or _STEMS.get(_without_country(rest))

@@ -52,6 +52,9 @@ _PARAMETERS: Final[dict[str, tuple[str, str]]] = {
 
 _KEPT_URL_CHARACTERS: Final = 256
 
+_SITES: Final = frozenset({"http", "https", "android-app", "ios-app"})
+"""Schemes of what a visitor may come from."""
+
 _ENCODED: Final = re.compile(r"%(?:25)*(?:40|22|26|2[bB][1-9]|3[bBdD]|[uU]0040|[eE][fF]|23(?:0*64|[xX]0*40))")
 """What every percent-encoded spelling of an `@`, and of a parameter or a phone number within a value, has."""
 _PHONE: Final = re.compile(r"\+(?<![\w+]\+)[1-9](?:[ ().-]{0,2}[0-9]){7,14}(?![0-9])")
@@ -311,12 +314,28 @@ def _host(authority: str) -> str:
 
 @lru_cache(8_192)
 def _read_kept(url: str) -> Url:
-    return read_url(url)
+    return _read_site(url)
 
 
 def read_referrer(url: str) -> Url:
-    """Reads a referrer, of which a few account for most: short ones are remembered."""
-    return _read_kept(url) if len(url) <= _KEPT_URL_CHARACTERS else read_url(url)
+    """Reads a referrer, of which a few account for most: short ones are remembered.
+
+    What is no site has no host: "about:blank", "null", an extension of the browser. Nobody came from there.
+
+    >>> [read_referrer(url).host for url in ("about:blank", "null", "//www.example.org/x", "http://intranet/")]
+    ['', '', 'www.example.org', 'intranet']
+    """
+    return _read_kept(url) if len(url) <= _KEPT_URL_CHARACTERS else _read_site(url)
+
+
+def _read_site(url: str) -> Url:
+    if url.startswith("//"):
+        read = read_url(f"https:{url}")
+        return read._replace(cleaned=read.cleaned.removeprefix("https:"))
+    read = read_url(url)
+    scheme, separator, _ = url.partition("://")
+    is_site = scheme.lower() in _SITES if separator else "." in read.host
+    return read if is_site else read._replace(host="")
 
 
 def _without_user(authority: str) -> str:

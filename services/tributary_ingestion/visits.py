@@ -25,7 +25,7 @@ from tributary_domain.ids import RESERVED_EVENT_PREFIXES
 from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION, EncodedPart, encode_touch, encode_visit
 from tributary_domain.personal import may_hold_address
 from tributary_domain.sealing import key_name
-from tributary_domain.urls import NO_URL, Url, read_url
+from tributary_domain.urls import NO_URL, Url, read_referrer, read_url
 from tributary_domain.validation import EVENT_ID_CHARACTERS
 from tributary_ingestion.admitted import write_click_ids, write_evidence
 from tributary_ingestion.match_keys import match_keys_of_visit
@@ -230,7 +230,7 @@ class Visits:
         Returns:
             A serialised `ChannelEvidence` without click ids, and whether UTM parameters were ignored.
         """
-        referrer = read_url(referrer_url)
+        referrer = read_referrer(referrer_url)
         if referrer.is_cut or len(referrer_url) > _KEPT_CHARACTERS:
             return None
         evidence = self.rules.channels.classify(touch._replace(page=page, referrer=referrer))

@@ -351,3 +351,40 @@ def test_campaign_details_are_kept() -> None:
         "7",
         "t",
     )
+
+
+@pytest.mark.parametrize(
+    "referrer", ["about:blank", "null", "undefined", "chrome-extension://abcdef/x.html", "https://"]
+)
+def test_what_is_no_site_is_no_referrer(referrer: str) -> None:
+    assert classify(referrer=referrer).rule == "direct"
+
+
+@pytest.mark.parametrize(
+    ("referrer", "channel"),
+    [
+        ("//www.google.com/", "Organic Search"),
+        ("http://intranet/", "Referral"),
+        ("android-app://com.facebook.katana/", "Organic Social"),
+        ("android-app://com.google.android.youtube/", "Organic Video"),
+        ("android-app://com.openai.chatgpt/", "AI Assistant"),
+        ("https://youtu.be/x", "Organic Video"),
+        ("https://lite.duckduckgo.com/", "Organic Search"),
+        ("https://copilot.cloud.microsoft/", "AI Assistant"),
+        ("https://www.kimi.com/", "AI Assistant"),
+    ],
+)
+def test_sites_and_apps_that_the_lists_of_others_lack_have_their_channel(referrer: str, channel: str) -> None:
+    assert classify(referrer=referrer).channel == channel
+
+
+@pytest.mark.parametrize(
+    "host", ["sis.redsys.es", "r3.girogate.de", "secure.ogone.com", "checkout.buckaroo.nl", "oauth.vk.com", "alma.eu"]
+)
+def test_a_return_from_a_checkout_of_any_country_is_no_touch(host: str) -> None:
+    assert classify(referrer=f"https://{host}/pay").rule == "ignored_referrer"
+
+
+def test_a_campaign_in_the_route_of_a_page_that_is_an_app_is_not_direct() -> None:
+    evidence = classify("https://shop.example/#/sale?utm_source=news&utm_medium=email")
+    assert (evidence.channel, evidence.referrer_recovered) == ("Email", True)
