@@ -15,7 +15,7 @@ from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 from is_bot import Bots
 
 from tributary_domain.agent_patterns import PatternIndex
-from tributary_domain.personal import may_hold_address
+from tributary_domain.personal import may_hold_personal
 from tributary_domain.reasons import Reason, ReasonCode
 
 USER_AGENTS_KEPT: Final = 16_384
@@ -23,7 +23,7 @@ USER_AGENTS_KEPT: Final = 16_384
 
 
 UNNAMED: Final = "unnamed"
-"""The name of a bot that does not say it, or whose e-mail address is all that it says."""
+"""The name of a bot that does not say it, or says nothing but an address or a number."""
 
 ADDRESS_CATEGORY: Final = "address"
 """Category of what only its address gave away; its name is that of the list."""
@@ -173,13 +173,18 @@ def classify_user_agent(user_agent: str) -> Agent:
     if name is None or _HUMAN_APPS.search(user_agent) is not None:
         return _HUMAN
     name = _tidy(name)
-    return Agent(AgentKind.BOT, name if name and not may_hold_address(name) else _product(user_agent), "other")
+    return Agent(AgentKind.BOT, name if _is_name(name) else _product(user_agent), "other")
 
 
 def _product(user_agent: str) -> str:
     """Returns the first word, for a bot that was recognised by what is no name; nothing that may be somebody's."""
     name = _tidy(user_agent.partition("/")[0].partition(" ")[0])
-    return name if name and not may_hold_address(name) else UNNAMED
+    return name if _is_name(name) else UNNAMED
+
+
+def _is_name(text: str) -> bool:
+    """Tells whether a text may be what a bot is called, and is nobody's address or number."""
+    return any(map(str.isalpha, text)) and not may_hold_personal(text)
 
 
 def _tidy(name: str) -> str:

@@ -44,6 +44,9 @@ IN_URL: Final = re.compile(
 """The whole part of a URL that holds one: of its path, or a value of its query."""
 
 
+PHONE: Final = re.compile(r"\+(?<![\w+]\+)[1-9](?:[ ().-]{0,2}[0-9]){7,14}(?![0-9])")
+"""A phone number with its country code, as people and machines write it; a "+" between words is a blank."""
+
 _ENCODED: Final = re.compile(
     r"%(?:25)*(?:40|[uU]0040|[eE][fF]|23(?:0*64|[xX]0*40)|26(?:#|[cC]ommat|[aA]mp|%(?:25)*23(?:0*64|[xX]0*40)))"
 )
@@ -72,11 +75,25 @@ def holds_address(text: str) -> bool:
     return may_hold_address(text) and IN_TEXT.search(text) is not None
 
 
-def without_addresses(text: str) -> str:
-    """Cuts e-mail addresses out of a text that is for people.
+def may_hold_personal(text: str) -> bool:
+    """Tells whether a text may hold an e-mail address, or holds a phone number; false for nearly all, and quick."""
+    return may_hold_address(text) or ("+" in text and PHONE.search(text) is not None)
 
-    >>> without_addresses("Engraving: for ann@example.com, with love")
-    'Engraving: for -, with love'
+
+def holds_personal(text: str) -> bool:
+    """Tells whether a text holds what looks like an e-mail address, or a phone number with its country code.
+
+    >>> [holds_personal(text) for text in ("+49 (171) 2345678", "call +491712345678", "red+12345678", "order 12345678")]
+    [True, True, False, False]
     """
-    cut = WHOLE.sub("-", text)
+    return holds_address(text) or ("+" in text and PHONE.search(text) is not None)
+
+
+def without_personal(text: str) -> str:
+    """Cuts e-mail addresses and phone numbers out of a text that is for people.
+
+    >>> without_personal("Engraving: for ann@example.com, with love"), without_personal("call +49 171 2345678 now")
+    ('Engraving: for -, with love', 'call - now')
+    """
+    cut = PHONE.sub("-", WHOLE.sub("-", text)) if may_hold_personal(text) else text
     return "-" if holds_address(cut) else cut

@@ -11,7 +11,7 @@ from operator import attrgetter, gt
 from typing import Any, Final
 
 from tributary_domain.event_shape import EventLike
-from tributary_domain.personal import holds_address, may_hold_address
+from tributary_domain.personal import holds_personal, may_hold_personal
 from tributary_domain.reasons import Reason, ReasonCode
 
 IDENTIFIER_CHARACTERS: Final = 256
@@ -19,7 +19,7 @@ CLICK_ID_CHARACTERS: Final = 512
 
 
 class Personal(Enum):
-    """What becomes of a text that holds an e-mail address, of the choices that lose nothing."""
+    """What becomes of a text that holds an e-mail address or a phone number, of the choices that lose nothing."""
 
     SEALED = "sealed"
     """It is a place for one, or has rules of its own: taken out before anything is stored."""
@@ -46,7 +46,7 @@ class TextGroup:
     read: Callable[[Any], tuple[str, ...]]
     """Reads them all from the message."""
     personal: Personal
-    """What becomes of an e-mail address in one of them."""
+    """What becomes of an e-mail address or a phone number in one of them."""
 
     def limit(self, name: str) -> int:
         """Returns the most characters of one of its fields."""
@@ -208,11 +208,11 @@ def read_texts(event: EventLike, kind: str | None) -> Readings:
 
 
 def check_texts(readings: Readings, *, may_be_personal: bool = True) -> list[Reason]:
-    """Returns a reason per text that is longer than its field allows, or that must not hold an e-mail address.
+    """Returns a reason per text that is longer than its field allows, or that must not hold what is personal.
 
     Args:
         readings: The texts.
-        may_be_personal: False where it is known that none of them holds an e-mail address.
+        may_be_personal: False where it is known that none of them holds an address or a phone number.
     """
     found: list[Reason] = []
     for group, (values, joined) in readings.items():
@@ -221,24 +221,24 @@ def check_texts(readings: Readings, *, may_be_personal: bool = True) -> list[Rea
                 if len(value) > limit:
                     message = f"Longer than {limit} characters."
                     found.append(Reason(ReasonCode.FIELD_TOO_LONG, group.field(position), message))
-        if may_be_personal and group.personal is Personal.REFUSED and may_hold_address(joined):
-            found.extend(personal(group.field(n)) for n, value in enumerate(values) if holds_address(value))
+        if may_be_personal and group.personal is Personal.REFUSED and may_hold_personal(joined):
+            found.extend(personal(group.field(n)) for n, value in enumerate(values) if holds_personal(value))
     return found
 
 
 def personal_texts(readings: Readings) -> list[tuple[TextGroup, int]]:
-    """Returns each text (group, position) that holds an e-mail address and is to be replaced or cut, not refused."""
+    """Returns each text (group, position) that holds an address or a phone number and is to be replaced or cut."""
     found: list[tuple[TextGroup, int]] = []
     for group, (values, joined) in readings.items():
         if group is CONTEXT:
-            found += [(group, at) for at in _KEPT_OF_CONTEXT if holds_address(values[at])]
-        elif (group.personal is Personal.REPLACED or group.personal is Personal.CUT) and may_hold_address(joined):
-            found += [(group, at) for at, value in enumerate(values) if holds_address(value)]
+            found += [(group, at) for at in _KEPT_OF_CONTEXT if holds_personal(values[at])]
+        elif (group.personal is Personal.REPLACED or group.personal is Personal.CUT) and may_hold_personal(joined):
+            found += [(group, at) for at, value in enumerate(values) if holds_personal(value)]
     return found
 
 
 def may_be_personal(event_id: str, readings: Readings) -> bool:
-    """Tells whether any text that is stored may hold an e-mail address; false for nearly all events, and quick.
+    """Tells whether any text that is stored may hold an address or a phone number; false for nearly all, and quick.
 
     Args:
         event_id: The event's.
@@ -248,10 +248,12 @@ def may_be_personal(event_id: str, readings: Readings) -> bool:
     context = readings.get(CONTEXT)
     if context is not None:
         said += context[0][_FIRST_KEPT_OF_CONTEXT:]
-    return may_hold_address("\0".join([event_id, *said]))
+    return may_hold_personal("\0".join([event_id, *said]))
 
 
 def personal(field: str) -> Reason:
-    """Returns why a text that looks like an e-mail address is refused."""
-    message = "This looks like an e-mail address in the clear: send it as identifiers.email, which is hashed."
+    """Returns why a text that looks like an e-mail address or a phone number is refused."""
+    message = (
+        "This looks like an e-mail address or a phone number in the clear: send it among identifiers, to be hashed."
+    )
     return Reason(ReasonCode.PERSONAL_DATA_IN_CLEAR, field, message)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 
-from tributary_domain.personal import AT_SIGN, IN_URL, holds_address
+from tributary_domain.personal import AT_SIGN, IN_URL, PHONE, holds_address
 from tributary_domain.personal_names import is_personal_name, plainer
 from tributary_domain.texts import CLICK_ID_CHARACTERS
 
@@ -57,8 +57,6 @@ _SITES: Final = frozenset({"http", "https", "android-app", "ios-app"})
 
 _ENCODED: Final = re.compile(r"%(?:25)*(?:40|22|26|2[bB][1-9]|3[bBdD]|[uU]0040|[eE][fF]|23(?:0*64|[xX]0*40))")
 """What every percent-encoded spelling of an `@`, and of a parameter or a phone number within a value, has."""
-_PHONE: Final = re.compile(r"\+(?<![\w+]\+)[1-9](?:[ ().-]{0,2}[0-9]){7,14}(?![0-9])")
-"""A phone number with its country code; a "+" between words is a blank."""
 _DOUBTFUL: Final = re.compile(r"[^\w./~!*'(),$-]|[^\x00-\x7f]")
 """What is in every text that holds an address, a phone number or a parameter."""
 _REFERENCE: Final = re.compile(r"&(?:amp;)*(?:#0*64|#x0*40|commat);", re.IGNORECASE)
@@ -165,7 +163,7 @@ def _find(name: str) -> tuple[str, str] | None:
 
 def _may_be_personal(url: str) -> bool:
     """Tells whether a URL has what it has that holds more than plain parameters; false for most, and quick."""
-    if "@" in url or "\\" in url or ("+" in url and _PHONE.search(url) is not None):
+    if "@" in url or "\\" in url or ("+" in url and PHONE.search(url) is not None):
         return True
     if "%" in url and _ENCODED.search(url) is not None:
         return True
@@ -202,7 +200,7 @@ def _read_carefully(url: str) -> Url:
         for kind, name, value in found:  # of the routes of a page that is an app: what its query says goes before
             if not (name in utm if kind is UTM else name in click_ids):
                 _note(kind, name, value, utm, click_ids)
-    authority = _PHONE.sub("-", _without_user(authority))
+    authority = PHONE.sub("-", _without_user(authority))
     path = _clean_path(path)
     rest = f"{authority}{slash}{path}{mark if kept or (mark and not query) else ''}{''.join(kept)}{hash_sign}{fragment}"
     cleaned = f"{scheme}{separator}{rest}"
@@ -241,8 +239,8 @@ def _judge(pair: str) -> tuple[str, str, str]:
     if holds_address(pair) or holds_address(plain) or _holds_user(plain):
         return PERSONAL, name, value
     if kind is not CLICK and (
-        _PHONE.search(plain) is not None
-        or ("+" in pair and _PHONE.search(pair) is not None)
+        PHONE.search(plain) is not None
+        or ("+" in pair and PHONE.search(pair) is not None)
         or _holds_personal(plain, is_own=kind is UTM)
     ):
         return PERSONAL, name, value
@@ -298,7 +296,7 @@ def _clean_path(path: str) -> str:
 def _judge_part(piece: str) -> bool:
     """Tells whether a part of a path may stay."""
     return not any(
-        _holds_user(text) or _PHONE.search(text) is not None or _holds_personal(text, is_own=False)
+        _holds_user(text) or PHONE.search(text) is not None or _holds_personal(text, is_own=False)
         for text in plainer(piece)
     )
 
@@ -339,4 +337,4 @@ def _read_site(url: str) -> Url:
 
 
 def _without_user(authority: str) -> str:
-    return authority.replace("%40", "@").rpartition("@")[2]
+    return AT_SIGN.split(authority)[-1]

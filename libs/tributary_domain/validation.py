@@ -11,7 +11,7 @@ from tributary_domain.amounts import check_amounts, check_items, check_money
 from tributary_domain.event_shape import EventLike, MomentLike
 from tributary_domain.event_times import AcceptWindow, read_micros
 from tributary_domain.ids import CONVERSION_PREFIX, RESERVED_EVENT_PREFIXES
-from tributary_domain.personal import holds_address
+from tributary_domain.personal import holds_personal
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.texts import (
     CLICK_IDS,
@@ -240,7 +240,7 @@ def _check_properties(event: EventLike, expected: Expectations, found: list[Reas
         elif len(value) > 1024:
             message = "A property's value has at most 1024 characters."
             found.append(Reason(ReasonCode.FIELD_TOO_LONG, "properties", message))
-        elif holds_address(value) or holds_address(name):
+        elif holds_personal(value) or holds_personal(name):
             found.append(personal("properties"))
 
 

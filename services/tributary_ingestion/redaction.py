@@ -1,4 +1,4 @@
-"""E-mail addresses where there is no place for them, taken out of an event that is right in all else.
+"""E-mail addresses and phone numbers where there is no place for them, taken out of an event that is right in all else.
 
 An order whose number is the buyer's e-mail address is an order all the same: refusing it would lose it. The one rule:
 what was an id is still one afterwards, the same for the same id, so that everything counts and matches as before; and
@@ -11,7 +11,13 @@ from typing import Any, Final
 
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts
-from tributary_domain.personal import holds_address, may_hold_address, without_addresses
+from tributary_domain.personal import (
+    holds_address,
+    holds_personal,
+    may_hold_address,
+    may_hold_personal,
+    without_personal,
+)
 from tributary_domain.reasons import Reason, ReasonCode
 
 Token = Callable[[str], str]
@@ -23,7 +29,7 @@ _WORDS: Final = ("name", "category", "brand")
 
 
 def redact(event: Event, kind: str | None, readings: texts.Readings, token: Token) -> list[Reason]:
-    """Replaces or cuts every text of an event that holds an e-mail address and is not refused for it.
+    """Replaces or cuts every text of an event that holds an address or a phone number and is not refused for it.
 
     Args:
         event: As sent; changed in place.
@@ -35,7 +41,7 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
         A warning per field; none if nothing was changed, and then `readings` still holds.
     """
     changed: list[str] = []
-    if may_hold_address(event.event_id) and holds_address(event.event_id):
+    if may_hold_personal(event.event_id) and holds_personal(event.event_id):
         event.event_id = token(event.event_id)
         changed.append("event_id")
     for group, position in texts.personal_texts(readings):
@@ -44,17 +50,17 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
         value = getattr(message, name)
         setattr(message, name, token(value) if group.personal is texts.Personal.REPLACED else "")
         changed.append(group.field(position))
-    if kind == "conversion" and _may_hold_address(event.conversion):
+    if kind == "conversion" and _may_hold_personal(event.conversion):
         _redact_conversion(event.conversion, token, changed)
-    elif kind == "adjustment" and event.adjustment.items and _may_hold_address(event.adjustment):
+    elif kind == "adjustment" and event.adjustment.items and _may_hold_personal(event.adjustment):
         _redact_items(event.adjustment.items, "adjustment.items", token, changed)
     return [_redacted(field) for field in changed]
 
 
-def _may_hold_address(message: Any) -> bool:
+def _may_hold_personal(message: Any) -> bool:
     """Tells whether any text of a message may hold an address; asks its bytes, which is quicker than each text."""
     written = message.SerializeToString()
-    if any(spelling in written for spelling in _WIDE):
+    if b"+" in written or any(spelling in written for spelling in _WIDE):
         return True
     return may_hold_address(written.decode("latin-1"))
 
@@ -66,17 +72,17 @@ def redacted_url(url: str, field: str) -> Reason | None:
 
 def _redact_conversion(conversion: Any, token: Token, changed: list[str]) -> None:
     codes = conversion.coupon_codes
-    if codes and any(map(holds_address, codes)):
-        kept = [token(code) if holds_address(code) else code for code in codes]
+    if codes and any(map(holds_personal, codes)):
+        kept = [token(code) if holds_personal(code) else code for code in codes]
         del codes[:]
         codes.extend(kept)
         changed.append("conversion.coupon_codes")
     ids = conversion.pixel_event_ids
     if ids:
-        personal = [name for name, value in ids.items() if holds_address(value) or holds_address(name)]
+        personal = [name for name, value in ids.items() if holds_personal(value) or holds_personal(name)]
         for name in personal:
             value = ids.pop(name)
-            if not holds_address(name):  # a destination of that name there is not
+            if not holds_personal(name):  # a destination of that name there is not
                 ids[name] = token(value)
         if personal:
             changed.append("conversion.pixel_event_ids")
@@ -87,17 +93,17 @@ def _redact_conversion(conversion: Any, token: Token, changed: list[str]) -> Non
 def _redact_items(items: Any, field: str, token: Token, changed: list[str]) -> None:
     for position, item in enumerate(items):
         said = f"{item.item_id}\n{item.name}\n{item.category}\n{item.brand}"
-        if not may_hold_address(said):
+        if not may_hold_personal(said):
             continue
-        if holds_address(item.item_id):
+        if holds_personal(item.item_id):
             item.item_id = token(item.item_id)
             changed.append(f"{field}[{position}].item_id")
         for name in _WORDS:
-            if holds_address(getattr(item, name)):
-                setattr(item, name, without_addresses(getattr(item, name)))
+            if holds_personal(getattr(item, name)):
+                setattr(item, name, without_personal(getattr(item, name)))
                 changed.append(f"{field}[{position}].{name}")
 
 
 def _redacted(field: str) -> Reason:
-    message = "This held what looks like an e-mail address, which was taken out: send it as identifiers.email."
+    message = "This held what looks like an e-mail address or a phone number, taken out: send it among identifiers."
     return Reason(ReasonCode.PERSONAL_DATA_REDACTED, field, message)

@@ -23,7 +23,7 @@ from tributary_domain.channel import Touch
 from tributary_domain.event_times import MICROS, clock_correction, read_micros
 from tributary_domain.ids import RESERVED_EVENT_PREFIXES
 from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION, EncodedPart, encode_touch, encode_visit
-from tributary_domain.personal import may_hold_address
+from tributary_domain.personal import may_hold_personal
 from tributary_domain.sealing import key_name
 from tributary_domain.urls import NO_URL, Url, read_referrer, read_url
 from tributary_domain.validation import EVENT_ID_CHARACTERS
@@ -140,9 +140,9 @@ class Visits:
             return None
         if not 0 < len(event_id) <= EVENT_ID_CHARACTERS or event_id[:3] in RESERVED_EVENT_PREFIXES:
             return None
-        if may_hold_address(event_id) or (self._needs_session and not session_id):
+        if may_hold_personal(event_id) or (self._needs_session and not session_id):
             return None
-        if session_id and (len(session_id) > _SESSION_CHARACTERS or may_hold_address(session_id)):
+        if session_id and (len(session_id) > _SESSION_CHARACTERS or may_hold_personal(session_id)):
             return None
         nanos = moment.nanos
         age = receive_micros - moment.seconds * MICROS - nanos // 1_000
@@ -157,7 +157,7 @@ class Visits:
         if said[4:] == _NO_APP:
             if len(page_url) > _URL_CHARACTERS or len(referrer_url) > _KEPT_CHARACTERS:
                 return None
-        elif any(map(int.__gt__, map(len, said), texts.CONTEXT.limits)) or may_hold_address("\0".join(said[4:])):
+        elif any(map(int.__gt__, map(len, said), texts.CONTEXT.limits)) or may_hold_personal("\0".join(said[4:])):
             return None
         try:
             is_human = self._agents[observed_by][user_agent]

@@ -94,6 +94,11 @@ def test_every_bot_has_a_name_and_a_category() -> None:
         assert found.category
 
 
+@pytest.mark.parametrize("text", ["203.0.113.77", "+491715550177", "0171 5550177", "ann@example.com"])
+def test_what_is_somebodys_is_no_bots_name(text: str) -> None:
+    assert text not in classify_user_agent(text).name
+
+
 def test_of_a_long_user_agent_both_ends_are_looked_at() -> None:
     app = f"{BROWSER} [FBAN/FBIOS;{'FBDV/iPhone12,1;' * 40}]"
     assert classify_user_agent(app).kind is AgentKind.HUMAN

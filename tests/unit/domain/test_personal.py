@@ -6,7 +6,7 @@ from time import process_time
 
 import pytest
 
-from tributary_domain.personal import holds_address, without_addresses
+from tributary_domain.personal import holds_address, without_personal
 
 SPELLINGS = [
     "ann@example.com",
@@ -53,17 +53,17 @@ HARMLESS = [
 def test_an_address_is_found_however_it_is_spelt(text: str) -> None:
     assert holds_address(text)
     assert holds_address(f"some words {text} and more")
-    assert not holds_address(without_addresses(f"some words {text} and more"))
+    assert not holds_address(without_personal(f"some words {text} and more"))
 
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_only_looks_a_little_like_one_is_left_alone(text: str) -> None:
     assert not holds_address(text)
-    assert without_addresses(text) == text
+    assert without_personal(text) == text
 
 
 def test_what_stands_around_an_address_stays() -> None:
-    assert without_addresses("Mug (ann@example.com), blue") == "Mug (-), blue"
+    assert without_personal("Mug (ann@example.com), blue") == "Mug (-), blue"
 
 
 @pytest.mark.parametrize(
@@ -72,5 +72,5 @@ def test_what_stands_around_an_address_stays() -> None:
 def test_a_hostile_text_costs_little(text: str) -> None:
     started = process_time()
     holds_address(text)
-    without_addresses(text)
+    without_personal(text)
     assert process_time() - started < 0.25

@@ -133,7 +133,9 @@ class Context(_message.Message):
     user_agent: _builtins.str
     """The person's user agent, at most 1 024 characters."""
     page_url: _builtins.str
-    """The page, with its parameters, at most 4 096 characters. Parameters that hold personal data are cut out."""
+    """The page, with its parameters, at most 4 096 characters. Parameters that hold personal data are cut
+    out, by their name or by what they hold; so is a link within a link that has one.
+    """
     referrer_url: _builtins.str
     """The page before, as the browser said, at most 4 096 characters."""
     language: _builtins.str

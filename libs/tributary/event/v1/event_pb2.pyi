@@ -222,7 +222,7 @@ class Event(_message.Message):
     @_builtins.property
     def properties(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Optional. At most 64 properties, names of 1-64 and values of at most 1 024 characters. Kept, never interpreted. Not
-        for personal data: values that look like an e-mail address are refused.
+        for personal data: what looks like an e-mail address, or a phone number with its country code, is refused.
         """
 
     @_builtins.property

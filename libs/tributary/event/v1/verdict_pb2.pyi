@@ -160,8 +160,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     definition must not cost a conversion.
     """
     REASON_CODE_PERSONAL_DATA_REDACTED: _ReasonCode.ValueType  # 107
-    """Warning: a text held what looks like an e-mail address. A keyed token stands for an id now, the same for the same id;
-    from anything else the address was cut.
+    """Warning: a text held what looks like an e-mail address, or a phone number with its country code. A keyed token stands
+    for an id now, the same for the same id; from anything else it was cut.
     """
     REASON_CODE_ADDRESS_UNREADABLE: _ReasonCode.ValueType  # 108
     """Warning: the client address is none, and was ignored."""
@@ -250,8 +250,8 @@ REASON_CODE_CONVERSION_NAME_UNKNOWN: ReasonCode.ValueType  # 106
 definition must not cost a conversion.
 """
 REASON_CODE_PERSONAL_DATA_REDACTED: ReasonCode.ValueType  # 107
-"""Warning: a text held what looks like an e-mail address. A keyed token stands for an id now, the same for the same id;
-from anything else the address was cut.
+"""Warning: a text held what looks like an e-mail address, or a phone number with its country code. A keyed token stands
+for an id now, the same for the same id; from anything else it was cut.
 """
 REASON_CODE_ADDRESS_UNREADABLE: ReasonCode.ValueType  # 108
 """Warning: the client address is none, and was ignored."""
