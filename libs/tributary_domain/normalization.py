@@ -13,7 +13,15 @@ import phonenumbers
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}", re.ASCII)
 _HEX_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
-_ONLY_ZEROS_OR_DASHES = re.compile(r"[0\-]+")
+_ONLY_ZEROS_OR_DASHES = re.compile(r"[0\-]+|[f\-]{8,}")
+"""And the id whose every digit is the highest: 0 and -1, as some systems write it."""
+_UNFILLED = re.compile(
+    r"\{\{.*\}\}|\{%.*%\}|\$\{.*\}|\{[a-z_.]+\}|%%.*%%|%[a-z_]+%|\[\[.*\]\]|\[[a-z_]+\]|<%.*%>|<[a-z_ ]+>|__[a-z_]+__",
+    re.DOTALL,
+)
+"""A place in a template that nothing was put into: all whom it was sent to would be one person."""
+_UNFILLED_STARTS = frozenset("{$%[<_")
+_INVISIBLE = " \t\r\n\"'\0\u200b\u200c\u200d\u2060\ufeff\u00ad"
 
 _SHORTEST_NUMBER = 7
 """Digits, with the country code: what is shorter is an extension or an emergency call, and nobody's own."""
@@ -33,16 +41,22 @@ def is_blocked(value: str, blocked: frozenset[str] = frozenset()) -> bool:
     """Tells whether an identifier stands for nobody, so that linking by it would make strangers one person.
 
     Args:
-        value: As sent. Quotes around it, spaces and case do not count; zeros and dashes alone are blocked.
+        value: As sent. Quotes around it, what cannot be seen and case do not count; zeros and dashes alone are blocked,
+            and so is a template's place that was not filled.
         blocked: The workspace's own, in lower case.
 
     >>> is_blocked("anonymous"), is_blocked(" '0' "), is_blocked("0000-0000"), is_blocked("10")
     (True, True, True, False)
+    >>> is_blocked("{{customer.id}}"), is_blocked("%%CONTACT_ID%%"), is_blocked("{b7f1-22}")
+    (True, True, False)
     """
-    bare = value.strip(" \t\r\n\"'").lower()
+    bare = value.strip(_INVISIBLE).lower()
     if not bare or bare in _BLOCKED or (blocked and bare in blocked):
         return True
-    return bare[0] in "0-" and _ONLY_ZEROS_OR_DASHES.fullmatch(bare) is not None
+    first = bare[0]
+    if first in "0-f":
+        return _ONLY_ZEROS_OR_DASHES.fullmatch(bare) is not None
+    return first in _UNFILLED_STARTS and _UNFILLED.fullmatch(bare) is not None
 
 
 def is_blocked_hash(digest: bytes) -> bool:

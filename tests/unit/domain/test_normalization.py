@@ -38,6 +38,23 @@ def test_what_segment_blocks_is_blocked(value: str) -> None:
     assert is_blocked(value)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("{{customer.id}}", "{{ visitor_id }}", "${userId}", "{user_id}", "%%CONTACT_ID%%", "%user_id%", "[[id]]"),
+        *("[user_id]", "<%= user.id %>", "<user id>", "__CLIENT_ID__", "{% id %}", "\u200b", "\0", "\ufeffnull"),
+        *("ffffffff-ffff-ffff-ffff-ffffffffffff", "FFFFFFFF"),
+    ],
+)
+def test_a_place_that_nothing_was_put_into_is_nobody(value: str) -> None:
+    assert is_blocked(value)
+
+
+@pytest.mark.parametrize("value", ["{7f2b-11}", "ff", "f-1", "fff", "_ann", "$1", "[12]", "%20ann", "{b1a2c3d4-0001}"])
+def test_an_id_with_signs_around_it_may_be_somebody(value: str) -> None:
+    assert not is_blocked(value)
+
+
 @pytest.mark.parametrize("value", ["10", "k-1", "ann", "nobody@example.com", "007x"])
 def test_what_may_be_somebody_is_not_blocked(value: str) -> None:
     assert not is_blocked(value)
