@@ -29,6 +29,9 @@ _FAILURES: Final = 5
 _REST_SECONDS: Final = 10.0
 _ANSWER_BYTES: Final = 65_536
 _AT_ONCE: Final = 64
+_DOWN: Final = frozenset({"malformed", "internal-error"})
+"""Faults of an answer that are the provider's own."""
+_BUSY: Final = frozenset({httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS})
 _UNKNOWN: Final = Checked(HumanVerdict.UNKNOWN)
 _METRICS: Final = {
     HumanVerdict.HUMAN: metrics.HumanCheckOutcome.HUMAN,
@@ -120,14 +123,15 @@ class HumanChecks:
         rest = self._rests.setdefault((verifier.endpoint, verifier.secret), _Rest())
         checked = _UNKNOWN
         if self._clock.monotonic_seconds() >= rest.until:
-            checked = await self._post(verifier, token)
-            if checked.verdict is HumanVerdict.UNKNOWN and checked.fault != "late":
+            checked, has_answered = await self._post(verifier, token)
+            if has_answered:
+                rest.failures = 0
+            else:
                 rest.failures += 1
                 if rest.failures >= _FAILURES:
                     rest.failures, rest.until = 0, self._clock.monotonic_seconds() + _REST_SECONDS
+            if checked.verdict is HumanVerdict.UNKNOWN and checked.fault != "late":
                 log.warning("human_check_unanswered", provider=verifier.provider.value, fault=checked.fault)
-            else:
-                rest.failures = 0
         metrics.HUMAN_CHECKS.add(1, outcome=_METRICS[checked.verdict])
         if checked.verdict is not HumanVerdict.UNKNOWN:
             if len(self._kept) >= _KEPT:
@@ -136,7 +140,11 @@ class HumanChecks:
             self._kept[name] = self._clock.monotonic_seconds(), checked
         return checked
 
-    async def _post(self, verifier: Verifier, token: Token) -> Checked:
+    async def _post(self, verifier: Verifier, token: Token) -> tuple[Checked, bool]:
+        """Returns what came of a token, and whether the provider is up.
+
+        One that finds fault with what it was sent is up: else whoever sends such tokens could turn the check off.
+        """
         form = {"secret": verifier.secret, "response": token.text}
         if token.remote_ip:
             form["remoteip"] = token.remote_ip
@@ -150,14 +158,17 @@ class HumanChecks:
                 async for chunk in response.aiter_bytes():
                     body += chunk
                     if len(body) > _ANSWER_BYTES:
-                        return Checked(HumanVerdict.UNKNOWN, fault="too_long")
-                if response.status_code != httpx.codes.OK:
-                    return Checked(HumanVerdict.UNKNOWN, fault=f"status_{response.status_code}")
+                        return Checked(HumanVerdict.UNKNOWN, fault="too_long"), False
+                status = response.status_code
         except TimeoutError:
-            return Checked(HumanVerdict.UNKNOWN, fault="timeout")
+            return Checked(HumanVerdict.UNKNOWN, fault="timeout"), False
         except httpx.HTTPError as error:
-            return Checked(HumanVerdict.UNKNOWN, fault=type(error).__name__)
-        return read_answer(verifier.provider, _json(body), verifier.minimum_score_percent, is_late=token.is_late)
+            return Checked(HumanVerdict.UNKNOWN, fault=type(error).__name__), False
+        if status != httpx.codes.OK:
+            is_up = httpx.codes.BAD_REQUEST <= status < httpx.codes.INTERNAL_SERVER_ERROR and status not in _BUSY
+            return Checked(HumanVerdict.UNKNOWN, fault=f"status_{status}"), is_up
+        checked = read_answer(verifier.provider, _json(body), verifier.minimum_score_percent, is_late=token.is_late)
+        return checked, checked.fault not in _DOWN
 
 
 def _json(body: bytes) -> Any:

@@ -136,6 +136,17 @@ async def test_a_provider_that_is_down_is_soon_left_alone_and_asked_again_later(
     assert len(provider.forms) == 5
 
 
+@pytest.mark.parametrize(("status", "codes"), [(200, '["bad-request"]'), (200, '["something-new"]'), (400, "[]")])
+async def test_tokens_that_a_provider_cannot_read_do_not_turn_its_check_off(
+    status: int, codes: str, provider: FakeProvider, checks: HumanChecks
+) -> None:
+    provider.raw = status, b'{"success": false, "error-codes": ' + codes.encode() + b"}"
+    for number in range(20):
+        assert (await checks.verify([token(f"odd-{number}")], verifiers(provider)))[0].verdict is UNKNOWN
+    provider.raw = None
+    assert (await checks.verify([token("bad")], verifiers(provider)))[0].verdict is BOT
+
+
 async def test_nobody_listens(checks: HumanChecks) -> None:
     nobody = Verifier(Provider.TURNSTILE, f"http://127.0.0.1:{free_port()}/", SECRET)
     (found,) = await checks.verify([token("good")], {Provider.TURNSTILE: nobody})
