@@ -74,7 +74,7 @@ def refuse(event: EventLike, kind: str | None, readings: Readings, expected: Exp
         found.append(Reason(ReasonCode.EVENT_ID_TOO_LONG, "event_id", message))
     elif event_id.startswith(RESERVED_EVENT_PREFIXES):
         found.append(_EVENT_ID_RESERVED)
-    if kind in expected.kinds_with_session and not event.session_id:
+    if kind in expected.kinds_with_session and not event.session_id.strip():
         found.append(_SESSION_ID_MISSING)
     if not 0 <= event.traffic <= _TRAFFIC_KINDS:
         found.append(_unknown("traffic"))

@@ -140,7 +140,7 @@ class Visits:
             return None
         if not 0 < len(event_id) <= EVENT_ID_CHARACTERS or event_id[:3] in RESERVED_EVENT_PREFIXES:
             return None
-        if may_hold_personal(event_id) or (self._needs_session and not session_id):
+        if may_hold_personal(event_id) or (self._needs_session and not session_id.strip()):
             return None
         if session_id and (len(session_id) > _SESSION_CHARACTERS or may_hold_personal(session_id)):
             return None

@@ -297,8 +297,11 @@ def test_an_unexpected_amount_is_quarantined() -> None:
 
 def test_a_visit_without_session_is_rejected_where_the_workspace_requires_one() -> None:
     own = rules(session_id_required=["touchpoint"])
-    packed, _ = pack(a_visit(), own)
-    assert (packed.verdict, codes(packed)) == (REJECTED, ["SESSION_ID_MISSING"])
+    for session_id in ("", " \t"):
+        visit = a_visit()
+        visit.session_id = session_id
+        packed, _ = pack(visit, own)
+        assert (packed.verdict, codes(packed)) == (REJECTED, ["SESSION_ID_MISSING"])
     assert pack(a_purchase(), own)[0].verdict == ACCEPTED
     visit = a_visit()
     visit.session_id = "s-1"
