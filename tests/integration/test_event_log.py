@@ -93,6 +93,29 @@ async def test_a_group_that_comes_late_starts_at_the_beginning(
     assert len(event_ids(await read_all(a_source(log, group=keys.ATTRIBUTE_GROUP)))) == 10
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param({"accept_time": "yesterday"}, id="time"),
+        pytest.param({"accept_time": ""}, id="no-time"),
+        pytest.param({"schema": "one"}, id="schema"),
+        pytest.param({"mask": b"\xff"}, id="mask"),
+    ],
+)
+async def test_a_damaged_entry_is_poison_and_hides_no_other(
+    admission: Admission, log: redis.asyncio.Redis, workspace: str, damage: dict[str, str | bytes]
+) -> None:
+    await admit(admission, workspace, 1)
+    (stream,) = await log.keys("trb:*:log:live")
+    ((_, whole),) = await log.xrange(stream)
+    await log.xadd(stream, {**whole, **{name.encode(): text for name, text in damage.items()}})
+    found, damaged = await a_source(log).read()
+    assert event_ids([found]) == ["e00"]
+    if "mask" not in damage:
+        with pytest.raises(PoisonEvent):
+            damaged.admissions()
+
+
 async def test_two_consumers_of_a_group_share_the_log(
     admission: Admission, log: redis.asyncio.Redis, workspace: str
 ) -> None:

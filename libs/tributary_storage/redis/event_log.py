@@ -111,14 +111,16 @@ class EventLogSource:
 
     def _understood(self, entry: StreamEntry) -> LogEntry:
         shard, lane = self._places[entry.stream]
+        schema, accept_micros = (_number(entry.fields.get(name, b"")) for name in (b"schema", b"accept_time"))
         return LogEntry(
             shard=shard,
             lane=lane,
             entry_id=entry.entry_id,
-            schema=int(entry.fields.get(b"schema", b"0")),
+            # What has no readable time is of no schema: its handler finds it unreadable, and the others go on.
+            schema=schema if accept_micros else 0,
             payload=entry.fields.get(b"payload", b""),
-            mask=entry.fields.get(b"mask", b"").decode(),
-            accept_micros=int(entry.fields.get(b"accept_time", b"0")),
+            mask=entry.fields.get(b"mask", b"").decode("ascii", "replace"),
+            accept_micros=accept_micros or int(entry.entry_id.partition("-")[0]) * 1000,
             deliveries=entry.deliveries,
         )
 
@@ -130,6 +132,11 @@ def places(shards: int) -> dict[str, tuple[int, Lane]]:
 
 def _failed(error: redis.RedisError) -> TributaryError:
     return translate(error, "log", "The event log did not answer.")
+
+
+def _number(text: bytes) -> int:
+    """Returns a number as the scripts write it; 0 for anything else."""
+    return int(text) if text.isdigit() and len(text) < 20 else 0
 
 
 def _events(entry: StreamEntry) -> int:
