@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Coroutine, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -70,18 +71,19 @@ class AsyncTributary(BaseClient[Coroutine[Any, Any, str]]):
         return event.event_id
 
     async def _put_entry(self, entry: Entry) -> None:
-        room = await self._offer(entry)
+        seconds = self._wait_seconds
+        room = await self._offer(entry, waits=seconds > 0)
         if room is None:
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._buffering.block_seconds if self._may_wait else 0):
+            async with asyncio.timeout(seconds):
                 while room is not None:
                     await asyncio.wrap_future(room)
-                    room = await self._offer(entry)
+                    room = await self._offer(entry, waits=True)
                 return
         self._refuse(entry)
 
-    async def _offer(self, entry: Entry) -> Future[None] | None:
+    async def _offer(self, entry: Entry, *, waits: bool) -> Future[None] | None:
         if self._waits_for_disk:
-            return await asyncio.to_thread(self._engine.offer, entry)
-        return self._engine.offer(entry)
+            return await asyncio.to_thread(partial(self._engine.offer, entry, waits=waits))
+        return self._engine.offer(entry, waits=waits)

@@ -158,8 +158,10 @@ class BaseClient(Tracking[Put]):
         return exchange
 
     @property
-    def _may_wait(self) -> bool:
-        return self._buffering.when_full is WhenFull.BLOCK and not self._engine.may_not_wait
+    def _wait_seconds(self) -> float:
+        """How long a caller may wait for room."""
+        may_wait = self._buffering.when_full is WhenFull.BLOCK and not self._engine.may_not_wait
+        return self._buffering.block_seconds if may_wait else 0.0
 
     def _refuse(self, entry: Entry) -> None:
         """Gives an event up for which there is no room: tells the caller, or `on_drop`.

@@ -105,15 +105,19 @@ class Engine:
         if self._holding.open():
             self._worker.nudge()
 
-    def offer(self, entry: Entry) -> Future[None] | None:
+    def offer(self, entry: Entry, *, waits: bool = True) -> Future[None] | None:
         """Takes an event if there is room; else returns what is done when it is worth trying again.
+
+        Args:
+            entry: The event.
+            waits: Whether the caller waits for that; if not, what is returned is never done.
 
         Raises:
             ClosedError: The client is closed.
             SpoolError: The spool cannot be used.
         """
         self.open()
-        taken = self._holding.take(entry)
+        taken = self._holding.take(entry, waits=waits)
         if isinstance(taken, Future):
             return taken
         if taken:

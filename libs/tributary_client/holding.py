@@ -75,8 +75,13 @@ class Holding:
             self._spool = Spool(self._spooling, self._kind, self._ledger.issue)
             return self._spool.has_backlog
 
-    def take(self, entry: Entry) -> Future[None] | bool:
+    def take(self, entry: Entry, *, waits: bool = True) -> Future[None] | bool:
         """Takes an event if there is room.
+
+        Args:
+            entry: The event.
+            waits: Whether the caller waits for room if there is none. Whoever does not leaves nothing behind: an event
+                that is dropped must cost no memory until the server answers.
 
         Returns:
             Whether the worker is worth waking; or, without room, what is done when it is worth trying again.
@@ -89,7 +94,8 @@ class Holding:
                 raise ClosedError("The client is closed; the event was not taken.")
             if not self._put(entry):
                 room: Future[None] = Future()
-                self._room.append(room)
+                if waits:
+                    self._room.append(room)
                 return room
             self._taken += 1
             if len(self._inbox) < self._wakes_at:

@@ -83,10 +83,11 @@ class Tributary(BaseClient[str]):
         return event.event_id
 
     def _put_entry(self, entry: Entry) -> None:
-        room = self._engine.offer(entry)
+        seconds = self._wait_seconds
+        room = self._engine.offer(entry, waits=seconds > 0)
         if room is None:
             return
-        end_time = self._clock.monotonic() + (self._buffering.block_seconds if self._may_wait else 0.0)
+        end_time = self._clock.monotonic() + seconds
         while room is not None:
             try:
                 room.result(max(0.0, end_time - self._clock.monotonic()))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -455,6 +457,39 @@ def test_what_there_is_no_room_for_may_be_dropped_and_told() -> None:
         assert client.flush()
         assert (client.counters.tracked, client.counters.dropped) == (3, 2)
     assert set(door.accepted) == set("abc")
+
+
+@pytest.mark.parametrize(
+    "buffering",
+    [
+        pytest.param(Buffering(max_events=3, when_full=WhenFull.DROP), id="drop"),
+        pytest.param(Buffering(max_events=3, block_seconds=0), id="block for no time"),
+    ],
+)
+def test_what_is_not_taken_costs_no_memory_while_nobody_answers(buffering: Buffering) -> None:
+    door, lost = ScriptedDoor(), 0
+    door.open.clear()
+
+    def forget(_loss: Loss) -> None:
+        nonlocal lost
+        lost += 1
+
+    def put_in_vain(times: int) -> int:
+        """Returns how much more is held afterwards."""
+        before = len(gc.get_objects())
+        for _ in range(times):
+            with suppress(BufferFullError):
+                put(client, "x")
+        gc.collect()
+        return len(gc.get_objects()) - before
+
+    with opened(door) as target, a_client(target, buffering=buffering, on_drop=forget) as client:
+        put(client, *"abc")
+        eventually(lambda: len(door.asked) >= 1)
+        put_in_vain(10)
+        assert put_in_vain(2_000) < 1_000
+        door.open.set()
+    assert lost in (0, 2_010)
 
 
 async def test_asyncio_with_a_spool_that_waits_for_the_disk_takes_everything(tmp_path: Path) -> None:
