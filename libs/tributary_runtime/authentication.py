@@ -68,6 +68,12 @@ def current_caller() -> Caller:
     return caller
 
 
+def workspace_of_call() -> str:
+    """Returns the workspace of the call being handled; empty where no API key was asked for."""
+    caller = _caller.get()
+    return "" if caller is None else caller.workspace_id
+
+
 def set_caller(caller: Caller) -> None:
     """Remembers who makes the call being handled; called by the interceptor, and by tests of servicers."""
     _caller.set(caller)

@@ -24,6 +24,7 @@ from tributary_runtime.authentication import (
     Authenticator,
     InternalDoor,
     set_caller,
+    workspace_of_call,
 )
 from tributary_runtime.call_lines import NOTHING, fields_of, told, write_line
 from tributary_runtime.clock import Clock
@@ -33,6 +34,7 @@ from tributary_runtime.errors import (
     TributaryError,
     UnauthenticatedError,
 )
+from tributary_runtime.open_streams import OpenStreams
 from tributary_runtime.rpc_handlers import (
     Behavior,
     Handler,
@@ -95,7 +97,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         self._gate = gate
         self._max_concurrent_calls = max_concurrent_calls
         self._running = 0
-        self._streams = 0
+        self._streams = OpenStreams(max_concurrent_calls)
         self.last_arrival_seconds = 0.0
         """When the last call that was not public came, by the monotonic clock."""
         self._wrapped: dict[str, tuple[Handler, Handler]] = {}
@@ -121,7 +123,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
         try:
             self.admit(access, metadata)
             if is_stream(handler):
-                self._check_streams()
+                self._streams.check(workspace_of_call())
                 _parts.set(Parts(self, method, access, metadata))
         except TributaryError as error:
             return self._refusing(method, handler, error)
@@ -154,10 +156,6 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
             raise closed
         if self._running - itself >= self._max_concurrent_calls:
             raise OverloadedError("Too many calls at once; send the same again.", reason="TOO_MANY_CALLS")
-
-    def _check_streams(self) -> None:
-        if self._streams >= self._max_concurrent_calls:
-            raise OverloadedError("Too many streams at once; open it again.", reason="TOO_MANY_STREAMS")
 
     def _refusing(self, method: str, handler: Handler, error: TributaryError) -> Handler:
         """Returns a handler that reads nothing and answers with the error."""
@@ -236,8 +234,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
 
         async def handle(requests: Any, context: Any) -> None:
             started, parts = self._clock.monotonic_seconds(), current_parts()
-            self._streams += 1
-            metrics.RPC_STREAMS.set(self._streams)
+            workspace = workspace_of_call()
+            self._streams.open(workspace)
             code, fields, error = "OK", NOTHING, None
             try:
                 await inner(requests, context)
@@ -248,8 +246,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
                 error = told(failure)
                 code, fields = error.code.name, fields_of(error, failure)
             finally:
-                self._streams -= 1
-                metrics.RPC_STREAMS.set(self._streams)
+                self._streams.close(workspace)
                 seconds = self._clock.monotonic_seconds() - started
                 write_line("stream_ended", named.name, code, seconds, {"parts": parts.count, **fields})
             if error is not None:

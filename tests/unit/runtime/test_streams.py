@@ -19,7 +19,7 @@ from tests.support.eventually import eventually_async
 from tests.unit.runtime.conftest import INTERNAL_TOKEN, Keys, LogLines, workspaces_content
 from tests.unit.runtime.test_interceptors import reason_of, refusal_of
 from tributary_runtime import traces
-from tributary_runtime.authentication import Authenticator, InternalDoor, current_caller
+from tributary_runtime.authentication import Authenticator, InternalDoor, NewKey, current_caller
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import InvalidRequestError, TributaryError, UnavailableError
 from tributary_runtime.interceptors import CallInterceptor, current_parts
@@ -78,8 +78,9 @@ class Served:
         self._channel = channel
         self._key = f"Bearer {keys.ingest.key.get_secret_value()}"
 
-    def open(self) -> Any:
-        return self._channel.stream_stream(METHOD)(metadata=(("authorization", self._key),))
+    def open(self, key: NewKey | None = None) -> Any:
+        shown = self._key if key is None else f"Bearer {key.key.get_secret_value()}"
+        return self._channel.stream_stream(METHOD)(metadata=(("authorization", shown),))
 
     async def ask(self, *bodies: bytes) -> list[bytes]:
         call = self.open()
@@ -196,6 +197,24 @@ async def test_streams_beyond_the_limit_are_refused(workspaces_file: WorkspacesF
         await first.write(b"echo a")
         assert await first.read() == b"shop:a"
         assert reason_of(await refusal_of(served.open().read())) == "TOO_MANY_STREAMS"
+
+
+async def test_a_workspace_that_holds_its_share_of_the_streams_leaves_the_rest_to_others(
+    workspaces_file: WorkspacesFile, keys: Keys
+) -> None:
+    async with serving(workspaces_file, keys, max_concurrent_calls=4) as served:
+        held = [served.open() for _ in range(2)]
+        for call in held:
+            await call.write(b"echo a")
+            assert await call.read() == b"shop:a"
+        refusal = await refusal_of(served.open().read())
+        assert (refusal.code(), reason_of(refusal)) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS")
+        other = served.open(keys.other)
+        await other.write(b"echo b")
+        assert await other.read() == b"blog:b"
+        await held[0].done_writing()
+        assert await held[0].code() is grpc.StatusCode.OK
+        assert await served.ask(b"echo c") == [b"shop:c"]
 
 
 async def test_a_draining_service_answers_what_it_began_and_begins_no_more(
