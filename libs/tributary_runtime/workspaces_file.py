@@ -10,6 +10,7 @@ accepted would have no workspace any more. Who means it restarts the services.
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,9 @@ from tributary_runtime.secret_references import WITHOUT_SECRETS, SecretReference
 from tributary_runtime.workspaces import Workspace, Workspaces
 
 log = structlog.get_logger(__name__)
+
+_UNWRITABLE = re.compile("[\\0-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f\\ud800-\\udfff]")
+"""What YAML can escape, and Redis, ClickHouse, protobuf or a header cannot hold."""
 
 _Fingerprint = tuple[tuple[str, int, int, int], ...]
 
@@ -46,14 +50,18 @@ class InvalidWorkspacesError(TributaryError):
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that is there twice, where YAML would silently take the last; says where a value cannot be."""
+    """Refuses keys that are there twice, values that cannot be, and texts that nobody can keep; says where."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
-            return super().construct_object(node, deep=deep)
+            value = super().construct_object(node, deep=deep)
         except (ValueError, ArithmeticError) as error:  # a 31st of September, `!!int abc`
             kind = node.tag.rpartition(":")[2]
             raise yaml.constructor.ConstructorError(None, None, f"is no {kind}", node.start_mark) from error
+        if isinstance(value, str) and _UNWRITABLE.search(value):
+            problem = "a text with a control character, or half of a surrogate pair, that no store would keep"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return value
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()

@@ -67,6 +67,9 @@ def test_an_unchanged_file_is_not_read_again(path: Path) -> None:
         pytest.param("workspaces: " + "[" * 3000 + "]" * 3000, id="nested too deeply"),
         pytest.param("workspaces: " + "[" * 120 + "]" * 120, id="nested deeply"),
         pytest.param("{[a]: b}\n", id="a list for a key"),
+        pytest.param(f'{GOOD}  name: "shop\\0"\n', id="a zero in a text"),
+        pytest.param(f'{GOOD}  name: "shop\\ud83d"\n', id="half of a surrogate pair"),
+        pytest.param(f'{GOOD}  coupons: {{"a\\e": b}}\n', id="a control character in a key"),
     ],
 )
 def test_a_bad_change_keeps_the_old_workspaces_and_says_so(path: Path, text: str, log_lines: LogLines) -> None:
