@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -35,7 +36,10 @@ def connection_options(service: str) -> Callable[[_Command], _Command]:
     def add(command: _Command) -> _Command:
         for option in (
             data_option,
-            click.option("--tls", is_flag=True, help="Connect over TLS."),
+            _file_option("--tls-key", "Its key, PEM."),
+            _file_option("--tls-certificate", "Your own certificate, PEM, where callers must show one (mTLS)."),
+            _file_option("--tls-ca", "Who signs the server's certificate, PEM; default: whom the system trusts."),
+            click.option("--tls", is_flag=True, help="Connect over TLS; so do the options that name its files."),
             click.option("--api-key", envvar="TRIBUTARY_API_KEY", show_envvar=True, help="trb_..."),
             click.option(
                 "--target",
@@ -50,11 +54,36 @@ def connection_options(service: str) -> Callable[[_Command], _Command]:
     return add
 
 
+def _file_option(name: str, about: str) -> Callable[[_Command], _Command]:
+    """Makes an option whose file `credentials_of` finds; commands do not see it."""
+
+    def keep(context: click.Context, _option: click.Parameter, path: Path | None) -> None:
+        if path is not None:
+            context.meta[f"{__name__}{name}"] = path
+
+    kind = click.Path(path_type=Path, exists=True, dir_okay=False, readable=True)
+    return click.option(name, type=kind, callback=keep, expose_value=False, help=about)
+
+
 def credentials_of(*, tls: bool) -> grpc.ChannelCredentials | None:
-    """Returns the credentials of a channel: the system's certificates, or None to send in the clear."""
+    """Returns the credentials of a channel, or None to send in the clear.
+
+    Raises:
+        CommandError: A certificate was given without its key, or a key without its certificate.
+    """
     import grpc  # heavy: only who calls pays
 
-    return grpc.ssl_channel_credentials() if tls else None
+    context = click.get_current_context(silent=True)
+    named: list[Path | None] = [
+        None if context is None else context.meta.get(f"{__name__}{name}")
+        for name in ("--tls-ca", "--tls-key", "--tls-certificate")
+    ]
+    if not tls and not any(named):
+        return None
+    authority, key, certificate = (None if path is None else path.read_bytes() for path in named)
+    if (key is None) != (certificate is None):
+        raise CommandError("A certificate and its key belong together.", "Give --tls-certificate and --tls-key.")
+    return grpc.ssl_channel_credentials(authority, key, certificate)
 
 
 def metadata_of(api_key: str) -> tuple[tuple[str, str], ...]:

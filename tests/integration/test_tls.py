@@ -9,6 +9,8 @@ from pathlib import Path
 
 import grpc
 import pytest
+from click.testing import CliRunner
+from google.protobuf import json_format
 
 from tests.support.certificates import Authority, Pair
 from tests.support.door import METHOD, Door, running_door
@@ -20,6 +22,7 @@ from tributary.event.v1.context_pb2 import OBSERVER_BACKEND
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
+from tributary_cli.command_line import cli
 from tributary_runtime.clock import SystemClock
 
 ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
@@ -96,6 +99,19 @@ def bearer(door: Door) -> list[tuple[str, str]]:
 def test_an_event_goes_over_tls_to_the_door_and_over_mtls_to_dedup(secured: Secured) -> None:
     (verdict,) = secured.door.send(a_visit("one"))
     assert verdict.verdict == ACCEPTED
+
+
+@pytest.mark.parametrize("options", [["--tls-ca"], ["--tls", "--tls-ca"]], ids=["file", "file and flag"])
+def test_the_command_takes_a_private_authority(secured: Secured, tmp_path: Path, options: list[str]) -> None:
+    file = tmp_path / "events"
+    file.write_text(json_format.MessageToJson(a_visit("by the command"), indent=None))
+    command = ["send", str(file), "--target", secured.door.ingestion.address, "--api-key", secured.door.keys["shop"]]
+    told = CliRunner().invoke(cli, [*command, *options, str(secured.authority.file)])
+    assert told.exit_code == 0, told.output
+    alone = CliRunner().invoke(cli, [*command, "--tls", "--patience", "0.1"])
+    assert alone.exit_code == 1
+    half = CliRunner().invoke(cli, [*command, "--tls-key", str(secured.ingestion.key)])
+    assert "belong together" in half.output
 
 
 def test_nobody_gets_in_in_the_clear(secured: Secured) -> None:
