@@ -107,12 +107,12 @@ class Line:
         """
         from google.protobuf.timestamp_pb2 import Timestamp
 
+        found = Timestamp()
         try:
             moment = datetime.fromisoformat(self.text(column))
-        except ValueError:
+            found.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        except (ValueError, OverflowError):  # the latter in the first and last hours of the calendar
             raise CellError(column, "must be a time, such as 2026-11-25T12:00:00Z") from None
-        found = Timestamp()
-        found.FromDatetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
         return found
 
 
