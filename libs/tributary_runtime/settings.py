@@ -286,10 +286,14 @@ _SERVICE_LINK = re.compile(
 """What Kubernetes puts into the environment for each Service, `TRIBUTARY_QUERY_SERVICE_HOST`; never a setting."""
 
 
+_COMMAND = frozenset({"cli_data"})
+"""What the command alone reads: `--data`."""
+
+
 def is_known(variable: str) -> bool:
     """Tells whether some part of Tributary may read this environment variable."""
     name = variable.removeprefix(PREFIX).lower()
-    return name in _shared_names() or name.startswith(tuple(f"{owner}_" for owner in OWNERS))
+    return name in _shared_names() or name in _COMMAND or name.startswith(tuple(f"{owner}_" for owner in OWNERS))
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)

@@ -58,6 +58,8 @@ class Progress:
     async def _event_log_backlogs(self) -> list[GroupBacklog]:
         """Returns the backlogs of the event log; conversions that attribution has put off wait there, too."""
         backlogs = await event_log_backlogs(self._log_store, self._shards)
+        # After it and not beside it: what is put off is noted before its entry is acknowledged, so that one of the two
+        # shows it. Asked the other way round, or both at once, it could be missed in both.
         deferred, since = await self._deferred.waiting()
         if since is None:
             return backlogs

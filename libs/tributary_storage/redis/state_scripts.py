@@ -25,7 +25,7 @@ Call = tuple[Sequence[Argument], Sequence[Argument]]
 """Keys and arguments."""
 
 _PACK: Final[Any] = pack_command  # its stub knows only commands of one word
-_SILENT: Final = "The state store did not answer; what was read stays unacknowledged and is tried again."
+_SILENT: Final = "The state store did not answer; nothing was acknowledged, try the same again."
 
 _ARGUMENTS_PER_CALL: Final = 10_000
 """Arguments of one call, about; a single piece with more goes alone."""

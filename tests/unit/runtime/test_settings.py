@@ -139,3 +139,9 @@ def test_half_of_tls_is_refused(monkeypatch: pytest.MonkeyPatch, given: dict[str
         monkeypatch.setenv(f"TRIBUTARY_TLS_{name}", value)
     (problem,) = problems(ServiceSettings, os.environ)
     assert f"TRIBUTARY_TLS_{missing}" in problem
+
+
+def test_what_the_command_reads_is_no_mistake_of_a_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRIBUTARY_INTERNAL_TOKEN", "0123456789abcdef")
+    monkeypatch.setenv("TRIBUTARY_CLI_DATA", "/somewhere")
+    assert problems(ServiceSettings, os.environ) == []
