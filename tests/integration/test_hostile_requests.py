@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.load.fuzz import GOAL_LET_IN
 from tests.support.door import Door, running_door
 from tests.support.fuzzing import fuzz
 from tests.support.stores import Stores, create_test_epoch, run_apart
@@ -35,6 +36,7 @@ async def test_hostile_requests_bring_nothing_down_and_are_never_our_fault(door:
     assert fuzzed.bad == []
     assert fuzzed.codes.total() == REQUESTS
     assert {"OK", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"} <= set(fuzzed.codes)
+    assert fuzzed.verdicts["VERDICT_ACCEPTED"] >= REQUESTS * GOAL_LET_IN, "else it says nothing of the recorder"
     assert (door.ingestion.pid, door.dedup.pid) == pids
     assert door.ingestion.is_running
     assert door.dedup.is_running

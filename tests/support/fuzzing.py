@@ -13,6 +13,8 @@ import grpc
 
 from tests.support.door import METHOD, Door
 from tests.support.hostile import request
+from tributary.event.v1.verdict_pb2 import Verdict
+from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsResponse
 from tributary_cli.stack.process import ChildProcess
 from tributary_runtime.clock import SystemClock
 
@@ -29,6 +31,8 @@ class Fuzzed:
 
     codes: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    """Of the events: what is never let in is never recorded, and says nothing of what comes behind the door."""
     bad: list[str] = field(default_factory=list)
     """Kind, code and text of answers that may not be; the first few."""
     memory_bytes: list[dict[str, int]] = field(default_factory=list)
@@ -63,7 +67,9 @@ async def fuzz(door: Door, requests: int, seed: int) -> Fuzzed:
                 kind, body = request(random.Random(f"{seed}-{number}"), now_seconds)
                 code, text = "OK", ""
                 try:
-                    await call(body, metadata=metadata, timeout=CALL_SECONDS)
+                    answer = await call(body, metadata=metadata, timeout=CALL_SECONDS)
+                    verdicts = IngestEventsResponse.FromString(answer).verdicts
+                    fuzzed.verdicts.update(Verdict.Name(one.verdict) for one in verdicts)
                 except grpc.aio.AioRpcError as error:
                     code, text = error.code().name, error.details() or ""
                 fuzzed.codes[code] += 1

@@ -6,6 +6,9 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
+from tributary.event.v1.adjustment_pb2 import ADJUSTMENT_REASON_RETRACTION
+from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
 
 TEXTS: Final = (
@@ -63,11 +66,20 @@ TEXTS: Final = (
         "::1",
     ),
     *("999.999.999.999", "fe80::1%eth0", "0" * 64, "g" * 64, "de-DE", "iPhone" * 50),
+    *("(a+)+$" + "a" * 60 + "!", "%25" * 300 + "40", ".@." * 150, "+" + "1(-" * 60, "email=" * 300, "=:" * 900),
+    *(
+        "https://x.example/?" + "a=%2525" * 400,
+        "https://x.example/#" + "/;" * 900,
+        "{{" * 99,
+        "f" * 250,
+        "%%" + "a" * 99,
+    ),
 )
 INTEGERS: Final = (0, 1, -1, 2, 7, 99, 2**31 - 1, -(2**31), 1_000_000)
 LONG_INTEGERS: Final = (0, 1, -1, 2**63 - 1, -(2**63), 10**12, -62_135_596_800, 253_402_300_800, 1_795_000_000)
-KINDS: Final = ("values", "bytes", "mutated", "texts", "deep", "many", "large")
-WEIGHTS: Final = (62.5, 10.0, 14.0, 8.0, 5.0, 0.4, 0.1)
+KINDS: Final = ("nearly right", "values", "bytes", "mutated", "texts", "deep", "many", "large")
+WEIGHTS: Final = (35.0, 25.0, 10.0, 14.0, 8.0, 5.0, 2.9, 0.1)
+"""What is wrong all over is refused at once; most bugs are met by what is let in, and so nearly right."""
 MOST_BYTES: Final = 20 * 1024 * 1024
 """A little more than a server takes."""
 
@@ -116,11 +128,57 @@ def _drawer(field: Any, rng: random.Random) -> Callable[[], Any]:
     return lambda: rng.choice(INTEGERS)  # enums too: unknown values are kept
 
 
+def spoil(message: Any, rng: random.Random, now_seconds: int) -> None:
+    """Sets one field of a message, or of a message within it, to what somebody forgot to think of."""
+    field = rng.choice(message.DESCRIPTOR.fields)
+    if field.message_type and not field.message_type.GetOptions().map_entry and field.message_type.fields:
+        parts = getattr(message, field.name)
+        if field.message_type.full_name != "google.protobuf.Timestamp":
+            if not field.is_repeated:
+                parts.SetInParent()
+            spoil(parts.add() if field.is_repeated else parts, rng, now_seconds)
+        return
+    if field.message_type and not field.message_type.fields:
+        return
+    if field.message_type:
+        getattr(message, field.name)[rng.choice(TEXTS)] = rng.choice(TEXTS)
+    elif field.is_repeated:
+        getattr(message, field.name).append(_drawer(field, rng)())
+    else:
+        setattr(message, field.name, _drawer(field, rng)())
+
+
+def nearly_right(event: Event, rng: random.Random, now_seconds: int) -> None:
+    """Makes an event that the door would let in, and spoils a field or two of it."""
+    event.event_id = rng.randbytes(8).hex()
+    event.event_time.seconds = now_seconds - rng.choice((0, 60, 86_400))
+    event.identifiers.visitor_id = f"v-{rng.randrange(500)}"
+    event.context.observed_by = rng.choice((0, 2, 4))  # type: ignore[assignment]
+    event.context.user_agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+    kind = rng.choice(("touchpoint", "conversion", "adjustment", "identify", "consent_change"))
+    getattr(event, kind).SetInParent()
+    if kind == "touchpoint":
+        event.touchpoint.kind = TOUCHPOINT_KIND_VISIT
+    elif kind == "conversion":
+        event.conversion.name, event.conversion.order_id = "purchase", f"o-{rng.randrange(500)}"
+        event.conversion.value.currency_code, event.conversion.value.amount_micros = "EUR", rng.randrange(10**9)
+    elif kind == "adjustment":
+        event.adjustment.conversion_name, event.adjustment.order_id = "purchase", f"o-{rng.randrange(500)}"
+        event.adjustment.reason = ADJUSTMENT_REASON_RETRACTION
+    elif kind == "consent_change":
+        event.consent.consent_time.seconds = now_seconds
+    for _ in range(rng.choice((1, 1, 2))):
+        spoil(event, rng, now_seconds)
+
+
 def request(rng: random.Random, now_seconds: int) -> tuple[str, bytes]:
     """Returns what kind of hostility it is, and the bytes of a request."""
-    kind = rng.choices(("values", "bytes", "mutated", "texts", "deep", "many", "large"), (60, 10, 14, 8, 5, 2.9, 0.1))[
-        0
-    ]
+    (kind,) = rng.choices(KINDS, WEIGHTS)
+    if kind == "nearly right":
+        right = IngestEventsRequest()
+        for _ in range(rng.choice((1, 1, 3))):
+            nearly_right(right.events.add(), rng, now_seconds)
+        return kind, right.SerializeToString()
     if kind == "bytes":
         return kind, rng.randbytes(rng.choice((0, 1, 10, 100, 5_000)))
     if kind == "deep":
