@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from tests.support.door import Door, running_door
 from tests.support.stores import Stores, create_test_epoch, run_apart
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
+from tributary.event.v1.verdict_pb2 import REASON_CODE_STATEMENT_DIFFERS
 from tributary.ingestion.v1.deal_pb2 import Deal
 from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.import_result_pb2 import ImportOutcome
@@ -110,6 +111,9 @@ def test_the_same_again_is_known_and_another_of_its_time_is_a_contradiction(door
     other = a_slice(account, 1, a_row(1, 11))
     assert spend(door, first, first, other) == ["STORED", "DUPLICATE", "CONFLICT"]
     assert spend(door, first, other) == ["DUPLICATE", "CONFLICT"]
+    metadata = [("authorization", f"Bearer {door.keys['shop']}")]
+    answer = IngestionServiceStub(door.channel).ImportSpend(ImportSpendRequest(slices=[other]), metadata=metadata)
+    assert [reason.code for reason in answer.results[0].reasons] == [REASON_CODE_STATEMENT_DIFFERS]
     assert costs(stores, account) == {("01", "c-1"): 10, ("02", "c-1"): 20}
 
 

@@ -114,7 +114,9 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_SESSION_ID_MISSING: _ReasonCode.ValueType  # 14
     """REJECTED: the workspace requires a session id."""
     REASON_CODE_EVENT_MALFORMED: _ReasonCode.ValueType  # 15
-    """REJECTED: the bytes are no event."""
+    """REJECTED: the bytes are no event. Not given so far: such bytes end their call as INVALID_ARGUMENT (REQUEST_MALFORMED),
+    as no event can be told from the next in them.
+    """
     REASON_CODE_PERSONAL_DATA_IN_CLEAR: _ReasonCode.ValueType  # 16
     """REJECTED: properties or texts hold what looks like personal data in the clear."""
     REASON_CODE_AMOUNT_TOO_LARGE: _ReasonCode.ValueType  # 17
@@ -204,7 +206,9 @@ REASON_CODE_AMOUNT_NEGATIVE: ReasonCode.ValueType  # 13
 REASON_CODE_SESSION_ID_MISSING: ReasonCode.ValueType  # 14
 """REJECTED: the workspace requires a session id."""
 REASON_CODE_EVENT_MALFORMED: ReasonCode.ValueType  # 15
-"""REJECTED: the bytes are no event."""
+"""REJECTED: the bytes are no event. Not given so far: such bytes end their call as INVALID_ARGUMENT (REQUEST_MALFORMED),
+as no event can be told from the next in them.
+"""
 REASON_CODE_PERSONAL_DATA_IN_CLEAR: ReasonCode.ValueType  # 16
 """REJECTED: properties or texts hold what looks like personal data in the clear."""
 REASON_CODE_AMOUNT_TOO_LARGE: ReasonCode.ValueType  # 17
