@@ -10,7 +10,7 @@ import click
 from tributary_cli.console import print_json
 from tributary_cli.conversion_options import conversion_options, name_conversion, read_moment
 from tributary_cli.local import resolve_api_key, resolve_target
-from tributary_cli.rpc import connection_options, explain_call, metadata_of, open_channel
+from tributary_cli.rpc import connection_options, explaining_calls, metadata_of, open_channel
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,8 +45,6 @@ def explain(
 
     Every touchpoint with what became of it, each model's shares, all revisions with their causes, all deliveries.
     """
-    import grpc  # heavy: only who asks pays
-
     from tributary.query.v1.query_service_pb2 import ExplainConversionRequest
     from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
 
@@ -54,13 +52,10 @@ def explain(
     if as_of is not None:
         request.as_of_time.FromDatetime(read_moment(as_of))
     address, key = resolve_target(target, "query", data), resolve_api_key(api_key, data)
-    try:
-        with open_channel(address, tls=tls) as channel:
-            answer: ExplainConversionResponse = QueryServiceStub(channel).ExplainConversion(
-                request, timeout=_CALL_SECONDS, metadata=metadata_of(key)
-            )
-    except grpc.RpcError as error:
-        raise explain_call(error, address) from error
+    with explaining_calls(address), open_channel(address, tls=tls) as channel:
+        answer: ExplainConversionResponse = QueryServiceStub(channel).ExplainConversion(
+            request, timeout=_CALL_SECONDS, metadata=metadata_of(key)
+        )
     if as_json:
         print_document(answer)
     else:

@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import grpc
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tributary.ingestion.v1.import_result_pb2 import ImportOutcome
 from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
 from tributary_cli.console import messages, output, print_json
 from tributary_cli.import_lines import ROWS_PER_SLICE, Problem, Statement
-from tributary_cli.rpc import explain_call, metadata_of
+from tributary_cli.rpc import explaining_calls, metadata_of
 
 _CALL_SECONDS = 60.0
 _SHOWN_PROBLEMS = 20
@@ -63,10 +62,8 @@ class Importer:
     def _send(self, some: list[Statement], call: Any, api_key: str) -> None:
         request = self._request([statement.message for statement in some])
         request.validate_only = self._validate_only
-        try:
+        with explaining_calls("ingestion"):
             results = call(request, timeout=_CALL_SECONDS, metadata=metadata_of(api_key)).results
-        except grpc.RpcError as error:
-            raise explain_call(error, "ingestion") from error
         for statement, result in zip(some, results, strict=True):
             outcome = ImportOutcome.Name(result.outcome).removeprefix("IMPORT_OUTCOME_").lower()
             self._outcomes[outcome] += 1

@@ -10,7 +10,7 @@ import click
 
 from tributary_cli.console import output, print_json
 from tributary_cli.local import resolve_api_key, resolve_target
-from tributary_cli.rpc import connection_options, explain_call, metadata_of, open_channel
+from tributary_cli.rpc import connection_options, explaining_calls, metadata_of, open_channel
 
 if TYPE_CHECKING:
     from tributary.dedup.v1.event_fate_pb2 import EventFate
@@ -45,20 +45,15 @@ def lookup(
 
 
 def _ask(ids: list[str], address: str, api_key: str, *, tls: bool) -> list[EventFate]:
-    import grpc  # heavy: only who asks pays
-
     from tributary.query.v1.query_service_pb2 import LookupEventsRequest
     from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
 
     found: list[EventFate] = []
-    try:
-        with open_channel(address, tls=tls) as channel:
-            stub = QueryServiceStub(channel)
-            for start in range(0, len(ids), _IDS_PER_CALL):
-                request = LookupEventsRequest(event_ids=ids[start : start + _IDS_PER_CALL])
-                found += stub.LookupEvents(request, timeout=_CALL_SECONDS, metadata=metadata_of(api_key)).fates
-    except grpc.RpcError as error:
-        raise explain_call(error, address) from error
+    with explaining_calls(address), open_channel(address, tls=tls) as channel:
+        stub = QueryServiceStub(channel)
+        for start in range(0, len(ids), _IDS_PER_CALL):
+            request = LookupEventsRequest(event_ids=ids[start : start + _IDS_PER_CALL])
+            found += stub.LookupEvents(request, timeout=_CALL_SECONDS, metadata=metadata_of(api_key)).fates
     return found
 
 

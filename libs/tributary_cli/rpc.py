@@ -135,6 +135,21 @@ def explain_call(error: grpc.RpcError, target: str) -> CommandError:
     return explained
 
 
+@contextmanager
+def explaining_calls(target: str) -> Iterator[None]:
+    """Turns what calls made inside raise into what the user needs to know: `explain_call`.
+
+    Raises:
+        CommandError: A call failed.
+    """
+    import grpc
+
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise explain_call(error, target) from error
+
+
 def reasons_of(error: grpc.RpcError) -> list[str]:
     """Returns the stable reasons of single fields that an error gives, as a stub raises it."""
     from google.rpc import error_details_pb2

@@ -10,7 +10,7 @@ import click
 from tributary_cli.conversion_options import conversion_options, name_conversion
 from tributary_cli.explain import paper, print_document, print_explanation
 from tributary_cli.local import resolve_api_key, resolve_target
-from tributary_cli.rpc import connection_options, explain_call, metadata_of, open_channel
+from tributary_cli.rpc import connection_options, explaining_calls, metadata_of, open_channel
 from tributary_cli.setting_options import read_settings, setting_options
 
 if TYPE_CHECKING:
@@ -43,21 +43,16 @@ def simulate(
 
     What is not said stays as the workspace's settings for the conversion's time have it.
     """
-    import grpc  # heavy: only who asks pays
-
     from tributary.query.v1.query_service_pb2 import SimulateAttributionRequest
     from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
 
     request = SimulateAttributionRequest(**name_conversion(conversion_id, order, store, cycle, event_id))
     request.settings.CopyFrom(read_settings(settings))
     address, key = resolve_target(target, "query", data), resolve_api_key(api_key, data)
-    try:
-        with open_channel(address, tls=tls) as channel:
-            answer: SimulateAttributionResponse = QueryServiceStub(channel).SimulateAttribution(
-                request, timeout=_CALL_SECONDS, metadata=metadata_of(key)
-            )
-    except grpc.RpcError as error:
-        raise explain_call(error, address) from error
+    with explaining_calls(address), open_channel(address, tls=tls) as channel:
+        answer: SimulateAttributionResponse = QueryServiceStub(channel).SimulateAttribution(
+            request, timeout=_CALL_SECONDS, metadata=metadata_of(key)
+        )
     if as_json:
         print_document(answer)
         return

@@ -12,7 +12,8 @@ from typing import Any, BinaryIO, Final
 
 from tributary_domain.addresses import AddressBook, read_address
 from tributary_domain.bots import AgentKind, Observer, judge_user_agent
-from tributary_domain.channel import CHANNEL_RULES_VERSION, VISIT, ChannelClassifier, Touch, click_ids_of
+from tributary_domain.channel import CHANNEL_RULES_VERSION, ChannelClassifier
+from tributary_domain.channel_evidence import VISIT, Touch, click_ids_of
 from tributary_domain.texts import CLICK_ID_CHARACTERS, CONTEXT
 from tributary_domain.urls import read_referrer, read_url
 

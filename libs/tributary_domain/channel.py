@@ -15,8 +15,18 @@ Channels are named by the workspace's own rules, then by GA4's default channel g
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
+from tributary_domain.channel_evidence import (
+    CLICK,
+    COUPON,
+    OPEN,
+    UTM_NAMES,
+    VISIT,
+    ChannelEvidence,
+    Touch,
+    click_ids_of,
+)
 from tributary_domain.channel_groups import AI_MEDIUM, DIRECT, default_channel
 from tributary_domain.channel_lists import (
     IGNORED_REFERRERS,
@@ -28,132 +38,15 @@ from tributary_domain.channel_lists import (
     source_of_host,
 )
 from tributary_domain.channel_rules import ChannelRuleLike, CompiledRules
-from tributary_domain.urls import NO_URL, Url
+from tributary_domain.click_id_proofs import HINTS, MAIL_IDS, ORGANIC_LINKS, PROOF_IDS, PROOFS, Family
 
 CHANNEL_RULES_VERSION: Final = 3
 """Grows with every change of a rule or a list, so that it can be seen by which touches were classified."""
-
-VISIT, CLICK, IMPRESSION, ENGAGED_VIEW, OPEN, COUPON = range(1, 7)
-"""As `event.v1.TouchpointKind`."""
 
 NOT_SET: Final = "(not set)"
 
 KEPT: Final = 4_096
 """Decisions a workspace keeps: made anew is only what was not seen lately."""
-
-
-UTM_NAMES: Final = ("source", "medium", "campaign", "term", "content", "id")
-
-
-class Ad(NamedTuple):
-    """What the caller says of the ad."""
-
-    destination: str = ""
-    campaign_id: str = ""
-    campaign_name: str = ""
-    keyword: str = ""
-    network: str = ""
-
-
-class Touch(NamedTuple):
-    """What is known of a touchpoint, as plain values."""
-
-    kind: int
-    """As `event.v1.TouchpointKind`."""
-    page: Url = NO_URL
-    referrer: Url = NO_URL
-    utm: tuple[str, ...] = ()
-    """Of the event, in the order of `UTM_NAMES`; empty if it has none. Each that is set goes before the page's."""
-    click_ids: Mapping[str, str] = {}
-    """Of the event, by family, set ones only; each goes before the page's."""
-    ad: Ad = Ad()
-    landing: bool | None = None
-    """Whether the caller says that a visit began here."""
-    coupon_code: str = ""
-
-
-class ChannelEvidence(NamedTuple):
-    """How a touchpoint's channel was decided: `dedup.v1.ChannelEvidence`, which explains each field.
-
-    But for the click ids: touchpoints alike share one.
-    """
-
-    channel: str
-    sub_channel: str
-    source: str
-    medium: str
-    campaign: str
-    term: str
-    content: str
-    campaign_id: str
-    rule: str
-    referrer_host: str
-    referrer_recovered: bool
-    continues_session: bool
-    utm_ignored: bool
-    """Whether there were UTM parameters on a link inside the own site: worth a warning."""
-
-
-def click_ids_of(touch: Touch) -> Mapping[str, str]:
-    """Returns every click id of a touchpoint, family to value; the event's own go before the page's."""
-    if not touch.click_ids:
-        return touch.page.click_ids
-    return {**touch.page.click_ids, **touch.click_ids}
-
-
-class _Family(NamedTuple):
-    """What a click id of a family proves."""
-
-    source: str
-    medium: str
-    category: Category = Category.NONE
-    takes_utm_source: bool = False
-    """Whether UTM names the source better: the partner behind an affiliate network."""
-
-
-_PROOFS: Final[Mapping[str, _Family]] = {
-    "gclid": _Family("google", "cpc", Category.SEARCH),
-    "wbraid": _Family("google", "cpc", Category.SEARCH),
-    "gbraid": _Family("google", "cpc", Category.SEARCH),
-    "msclkid": _Family("bing", "cpc", Category.SEARCH),
-    "dclid": _Family("campaign manager", "display"),
-    "yclid": _Family("yandex", "cpc", Category.SEARCH),
-    "ttclid": _Family("tiktok", "cpc", Category.SOCIAL),
-    "li_fat_id": _Family("linkedin", "cpc", Category.SOCIAL),
-    "twclid": _Family("twitter", "cpc", Category.SOCIAL),
-    "epik": _Family("pinterest", "cpc", Category.SOCIAL),
-    "sc_cid": _Family("snapchat", "cpc", Category.SOCIAL),
-    "rdt_cid": _Family("reddit", "cpc", Category.SOCIAL),
-    "qclid": _Family("quora", "cpc", Category.SOCIAL),
-    "tblci": _Family("taboola", "cpc"),
-    "dicbo": _Family("outbrain", "cpc"),
-    "vmcid": _Family("yahoo dsp", "display"),
-    "irclickid": _Family("impact", "affiliate", takes_utm_source=True),
-    "awc": _Family("awin", "affiliate", takes_utm_source=True),
-    "cjevent": _Family("cj", "affiliate", takes_utm_source=True),
-    "ran_site_id": _Family("rakuten", "affiliate", takes_utm_source=True),
-    "sscid": _Family("shareasale", "affiliate", takes_utm_source=True),
-    "gad_source": _Family("google", "cpc"),
-    "gad_campaignid": _Family("google", "cpc"),
-    "gclsrc": _Family("google", "cpc"),
-}
-"""Click ids that only an ad or an affiliate link carries; where there are several, the first here decides."""
-
-_HINTS: Final[Mapping[str, _Family]] = {
-    "fbclid": _Family("facebook", "referral", Category.SOCIAL),
-    "igshid": _Family("instagram", "social", Category.SOCIAL),
-    "srsltid": _Family("google", "organic", Category.SHOPPING),
-    "mc_cid": _Family("mailchimp", "email"),
-    "hsenc": _Family("hubspot", "email"),
-    "kx": _Family("klaviyo", "email"),
-}
-"""Click ids that prove where the link stood, but not that anybody paid."""
-
-_PROOF_IDS: Final = frozenset(_PROOFS) - {"gad_source", "gad_campaignid", "gclsrc"}
-"""Those that name a click, and not only where an ad of some campaign stood."""
-_ORGANIC_LINKS: Final = frozenset({"fbclid", "igshid"})
-"""Stay on a link that is copied elsewhere: where there is a referrer, it knows better."""
-_MAIL_IDS: Final = frozenset({"mc_cid", "hsenc", "kx"})
 
 _NETWORKS: Final[Mapping[str, tuple[str, Category]]] = {
     "search": ("cpc", Category.SEARCH),
@@ -240,7 +133,7 @@ class ChannelClassifier:
             is_declared = bool(host) and is_within(host, self._own)
             is_own = is_declared or (bool(host) and _is_same_site(host, page.host))
             if touch.landing is False or (
-                is_own and not touch.landing and (is_declared or _PROOF_IDS.isdisjoint(clicks))
+                is_own and not touch.landing and (is_declared or PROOF_IDS.isdisjoint(clicks))
             ):
                 return _continued("own_site" if is_own else "no_landing", host, utm_ignored=bool(utm))
             if is_own:
@@ -283,14 +176,14 @@ class ChannelClassifier:
             if partner is not None or touch.kind == COUPON:
                 return partner or NOT_SET, "affiliate", Category.NONE, "coupon"
         if clicks:
-            for family, proof in _PROOFS.items():
+            for family, proof in PROOFS.items():
                 if family in clicks:
                     return _proven(family, proof, touch, host, clicks, utm)
         if utm and (utm.get("source") or utm.get("medium") or utm.get("campaign") or utm.get("id")):
             return _by_utm(utm, host)
         if clicks:
-            for family, hint in _HINTS.items():
-                if family in clicks and not (host and family in _ORGANIC_LINKS):
+            for family, hint in HINTS.items():
+                if family in clicks and not (host and family in ORGANIC_LINKS):
                     return hint.source, hint.medium, hint.category, f"click_id:{family}"
         if touch.page.mailer:
             return touch.page.mailer, "email", Category.NONE, "mail_parameter"
@@ -315,11 +208,11 @@ def _is_same_site(host: str, page_host: str) -> bool:
 
 def _is_campaign(utm: Mapping[str, str], clicks: Mapping[str, str]) -> bool:
     """Tells whether a page opened from a mailbox was linked in a campaign's mail; an ad's click id is an old one."""
-    return bool(utm) or not _MAIL_IDS.isdisjoint(clicks)
+    return bool(utm) or not MAIL_IDS.isdisjoint(clicks)
 
 
 def _proven(
-    family: str, proof: _Family, touch: Touch, host: str, clicks: Mapping[str, str], utm: Mapping[str, str]
+    family: str, proof: Family, touch: Touch, host: str, clicks: Mapping[str, str], utm: Mapping[str, str]
 ) -> tuple[str, str, Category, str]:
     source, medium, category, takes_utm_source = proof
     if takes_utm_source:

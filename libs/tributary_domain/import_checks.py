@@ -20,10 +20,19 @@ FIRST_DAY: Final = date(2000, 1, 1)
 """Nothing before is imported: a wrong century, not history."""
 
 
+def day_of(day: Any) -> date:
+    """Returns a `common.v1.CalendarDate` as a date.
+
+    Raises:
+        ValueError: It is no day.
+    """
+    return date(day.year, day.month, day.day)
+
+
 def read_day(day: Any) -> date | None:
     """Returns a `common.v1.CalendarDate` as a date; `None` if it is no day."""
     try:
-        return date(day.year, day.month, day.day)
+        return day_of(day)
     except ValueError:
         return None
 

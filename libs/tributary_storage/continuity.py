@@ -48,7 +48,7 @@ class Marked(Protocol):
         ...
 
 
-class Record(Protocol):
+class Recorded(Protocol):
     """What ClickHouse has of it."""
 
     async def marks(self) -> Marks:
@@ -63,15 +63,15 @@ class Continuity:
         client: Of the role, on connections that are not confirmed.
         role: Which.
         there: What is in it.
-        record: What was in it.
+        recorded: What was in it.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, role: Role, there: Marked, record: Record) -> None:
+    def __init__(self, client: redis.asyncio.Redis, role: Role, there: Marked, recorded: Recorded) -> None:
         self.name = f"{role}:continuity"
         self._client = client
         self._role: Role = role
         self._there = there
-        self._record = record
+        self._recorded = recorded
         self.loss_micros = 0
         """When the last confirmed loss was, microseconds since 1970: what is older may be lost. 0: there was none."""
 
@@ -92,7 +92,7 @@ class Continuity:
             raise self._silent() from error
         try:
             async with asyncio.timeout(RECORD_SECONDS):
-                recorded = await self._record.marks()
+                recorded = await self._recorded.marks()
         except (UnavailableError, TimeoutError) as outage:
             message = "ClickHouse must say what the Redis had before it restarted, and does not answer."
             raise StorageUnavailableError(message, metadata={"store": "clickhouse"}) from outage

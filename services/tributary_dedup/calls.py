@@ -29,9 +29,9 @@ from tributary_storage.redis.claim_layout import (
     QUARANTINE,
     REGISTER,
     Placement,
-    claim_record,
     home_digest,
-    order_record,
+    pack_claim,
+    pack_order,
 )
 from tributary_storage.redis.keys import Lane
 
@@ -142,8 +142,8 @@ class Call:
                 continue
             home = home_digest(digest)
             part.letters += decision
-            part.claims.append(claim_record(home, mark, _KINDS[decision[0]]))
-            part.orders.append(order_record(order))
+            part.claims.append(pack_claim(home, mark, _KINDS[decision[0]]))
+            part.orders.append(pack_order(order))
             part.bucket_keys.append(placement.claims_key(home, shard))
             part.bucket_keys.append(placement.orders_key(order.digest, shard))
         for part in parts.values():

@@ -62,7 +62,7 @@ class Log(Protocol):
         ...
 
 
-class Record(Protocol):
+class Recorded(Protocol):
     """What was recorded of the log."""
 
     async def last_positions(self) -> Positions:
@@ -75,15 +75,15 @@ class Continuity:
 
     Args:
         event_log: What is there.
-        record: What was there.
+        recorded: What was there.
         is_confirmed: Whether an operator has said that an older log is meant.
     """
 
     name = "log:continuity"
 
-    def __init__(self, event_log: Log, record: Record, *, is_confirmed: bool) -> None:
+    def __init__(self, event_log: Log, recorded: Recorded, *, is_confirmed: bool) -> None:
         self._event_log = event_log
-        self._record = record
+        self._positions = recorded
         self._is_confirmed = is_confirmed
         self._seen: Positions = {}
         self._seen_run = ""
@@ -130,7 +130,7 @@ class Continuity:
         """Returns what ClickHouse knows; None if it does not answer."""
         try:
             async with asyncio.timeout(RECORD_SECONDS):
-                return await self._record.last_positions()
+                return await self._positions.last_positions()
         except (UnavailableError, TimeoutError) as outage:
             log.warning("continuity_unknown", reason=str(outage) or "ClickHouse did not answer in time.")
             return None

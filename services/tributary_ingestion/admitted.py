@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, AgentEvidence, ChannelEvidence, ClickId
 from tributary.event.v1.event_pb2 import Event
-from tributary_domain import channel
+from tributary_domain import channel_evidence
 from tributary_domain.channel import CHANNEL_RULES_VERSION
 from tributary_storage.codec.framing import length_tag, varint
 
@@ -34,7 +34,7 @@ _EVIDENCE_KEPT: Final = 8_192
 def join(
     event: Event,
     learned: bytes,
-    evidence: channel.ChannelEvidence | None = None,
+    evidence: channel_evidence.ChannelEvidence | None = None,
     click_ids: Mapping[str, str] = _NO_CLICKS,
 ) -> bytes:
     """Returns a serialised `AdmittedEvent`.
@@ -90,11 +90,11 @@ def _fixed(verdict: int, source_rank: int) -> bytes:
     return AdmittedEvent(verdict=verdict, source_rank=source_rank).SerializeToString()  # type: ignore[arg-type]
 
 
-_evidence_kept: dict[int, tuple[channel.ChannelEvidence, bytes]] = {}
+_evidence_kept: dict[int, tuple[channel_evidence.ChannelEvidence, bytes]] = {}
 """By the evidence's identity: touchpoints alike share one object, and comparing two costs more than writing one."""
 
 
-def write_evidence(evidence: channel.ChannelEvidence) -> bytes:
+def write_evidence(evidence: channel_evidence.ChannelEvidence) -> bytes:
     """Writes evidence without click ids: touchpoints alike share it."""
     kept = _evidence_kept.get(id(evidence))
     if kept is not None and kept[0] is evidence:
@@ -106,7 +106,7 @@ def write_evidence(evidence: channel.ChannelEvidence) -> bytes:
     return written
 
 
-def _write(evidence: channel.ChannelEvidence) -> bytes:
+def _write(evidence: channel_evidence.ChannelEvidence) -> bytes:
     """Writes evidence without click ids: touchpoints alike share it."""
     return ChannelEvidence(
         channel=evidence.channel,

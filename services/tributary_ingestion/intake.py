@@ -20,7 +20,7 @@ from tributary_domain.bots import (
     judge_user_agent,
 )
 from tributary_domain.business_keys import NO_KEY, business_key, has_business_key
-from tributary_domain.channel import VISIT, Touch, click_ids_of
+from tributary_domain.channel_evidence import VISIT, Touch, click_ids_of
 from tributary_domain.event_times import MICROS, clock_correction, read_micros
 from tributary_domain.human_check import PROVIDERS
 from tributary_domain.identifiers import Identity

@@ -3,7 +3,7 @@
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.touchpoint_pb2 import Touchpoint
 from tributary_domain import texts
-from tributary_domain.channel import CLICK, COUPON, ENGAGED_VIEW, IMPRESSION, OPEN, VISIT, Ad, Touch
+from tributary_domain.channel_evidence import CLICK, COUPON, ENGAGED_VIEW, IMPRESSION, OPEN, VISIT, Ad, Touch
 from tributary_domain.urls import Url
 
 _KINDS = frozenset((VISIT, CLICK, IMPRESSION, ENGAGED_VIEW, OPEN, COUPON))

@@ -19,7 +19,7 @@ from tributary.event.v1.touchpoint_pb2 import Touchpoint
 from tributary_domain import texts, validation
 from tributary_domain.bots import Observer, judge_user_agent
 from tributary_domain.business_keys import NO_KEY
-from tributary_domain.channel import Touch
+from tributary_domain.channel_evidence import Touch
 from tributary_domain.event_times import MICROS, clock_correction, read_micros
 from tributary_domain.ids import RESERVED_EVENT_PREFIXES
 from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION, EncodedPart, encode_touch, encode_visit

@@ -11,6 +11,7 @@ from tributary.attribution.v1.conversion_pb2 import ConversionState
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.redis import keys
+from tributary_storage.redis.backlogs import conversion_log_backlogs
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversion_log import ConversionLogKeeping, ConversionLogSource
 from tributary_storage.redis.conversions import Conversions, Publication
@@ -45,9 +46,8 @@ async def test_a_revision_is_read_once_and_gone_when_acknowledged(client: redis.
     assert (entry.revised().state.conversion_id, entry.revised().revision, entry.deliveries) == ("c1:a", 5, 1)
     await source.ack([entry])
     assert list(await _source(client).take_over()) == []
-    keeping = ConversionLogKeeping(client, SHARDS)
-    backlog = await keeping.backlog()
-    assert (backlog.pending, backlog.age_seconds) == (0, 0)
+    [backlog] = await conversion_log_backlogs(client, SHARDS)
+    assert (backlog.entries, backlog.age_micros) == (0, 0)
 
 
 async def test_what_a_dead_consumer_read_is_found_by_its_next_life_and_by_others(client: redis.asyncio.Redis) -> None:
@@ -70,7 +70,8 @@ async def test_only_what_the_group_has_finished_is_trimmed(client: redis.asyncio
     entries = await source.read()
     await keeping.trim(-1)
     assert sum([await client.xlen(keys.conversion_log(shard)) for shard in range(SHARDS)]) == 1
-    assert (await keeping.backlog()).pending == 1
+    [backlog] = await conversion_log_backlogs(client, SHARDS)
+    assert backlog.entries == 1
     await source.ack(entries)
 
 

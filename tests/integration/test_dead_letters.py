@@ -23,6 +23,7 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.writer import EventWriter
 from tributary_storage.redis import keys
+from tributary_storage.redis.backlogs import event_log_backlogs
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversion_log import ConversionLogKeeping, ConversionLogSource
 from tributary_storage.redis.dead_letters import DeadLetter, DeadLetters
@@ -80,8 +81,8 @@ async def record(log: redis.asyncio.Redis, clickhouse: ClickHouse, workspace: st
     stop = asyncio.Event()
 
     async def recorded() -> None:
-        backlog = await LogKeeping(log, AN_EPOCH.shards).backlog(keys.RECORD_GROUP)
-        assert (backlog.pending, backlog.age_seconds) == (0, 0)
+        backlogs = {one.group: one for one in await event_log_backlogs(log, AN_EPOCH.shards)}
+        assert backlogs[keys.RECORD_GROUP].entries == 0
         statement = "SELECT event_id FROM events FINAL WHERE workspace = %(w)s ORDER BY event_id"
         assert [row[0] for row in await clickhouse.execute(statement, {"w": workspace})] == expected
 

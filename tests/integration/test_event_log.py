@@ -15,6 +15,7 @@ from tributary_cli.stack.redis_server import RedisServer
 from tributary_dedup.admission import Admission
 from tributary_runtime.errors import PoisonEvent, StorageUnavailableError
 from tributary_storage.redis import keys
+from tributary_storage.redis.backlogs import GroupBacklog, event_log_backlogs
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.event_log import EventLogSource, Pace
 from tributary_storage.redis.log_entry import LogEntry
@@ -320,23 +321,26 @@ async def test_an_unknown_group_holds_nothing_back_and_is_alarmed(
     assert "unknown_groups_ignored" in {line["event"] for line in lines}
 
 
+async def record_backlog(log: redis.asyncio.Redis) -> GroupBacklog:
+    return next(one for one in await event_log_backlogs(log, SHARDS) if one.group == keys.RECORD_GROUP)
+
+
 async def test_the_backlog_is_what_is_not_finished(
     admission: Admission, log: redis.asyncio.Redis, workspace: str
 ) -> None:
-    keeping = LogKeeping(log, SHARDS)
-    assert (await keeping.backlog(keys.RECORD_GROUP)).age_seconds == 0
+    assert (await record_backlog(log)).age_micros == 0
     await admit(admission, workspace, 40)
 
     async def grown_old() -> None:
-        assert (await keeping.backlog(keys.RECORD_GROUP)).age_seconds > 0
+        assert (await record_backlog(log)).age_micros > 0
 
     await eventually_async(grown_old)
     source = a_source(log)
     entries = await read_all(source)
-    assert (await keeping.backlog(keys.RECORD_GROUP)).pending == len(entries)
+    assert (await record_backlog(log)).entries == len(entries)
     await source.ack(entries)
-    done = await keeping.backlog(keys.RECORD_GROUP)
-    assert (done.pending, done.age_seconds) == (0, 0)
+    done = await record_backlog(log)
+    assert (done.entries, done.age_micros) == (0, 0)
 
 
 async def test_the_last_position_outlives_trimming(

@@ -22,7 +22,7 @@ import redis.asyncio
 
 from tests.support.stores import running_redis
 from tributary_domain.ids import event_digest
-from tributary_storage.redis.claim_layout import ACCEPT, Placement, claim_record
+from tributary_storage.redis.claim_layout import ACCEPT, Placement, pack_claim
 from tributary_storage.redis.claim_sizing import bucket_bits, size_at
 from tributary_storage.redis.claims import Admit, Claims, Decided
 from tributary_storage.redis.client import connect
@@ -90,7 +90,7 @@ def batch(placement: Placement, numbers: Sequence[int], payload_bytes: int = 0) 
             lane="live",
             payload=bytes(payload_bytes * len(digests)),
             letters=b"A" * len(digests),
-            claims=b"".join([claim_record(digest, digest[8:11], ACCEPT) for digest in digests]),
+            claims=b"".join([pack_claim(digest, digest[8:11], ACCEPT) for digest in digests]),
             bucket_keys=[placement.claims_key(digest, shard) for digest in digests],
             runs=[("load", len(digests))],
         )

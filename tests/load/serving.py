@@ -26,10 +26,10 @@ from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_storage.clickhouse.migrate import migrate
 from tributary_storage.redis import keys
+from tributary_storage.redis.backlogs import event_log_backlogs
 from tributary_storage.redis.claim_sizing import bucket_bits
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import Epoch, create_epoch
-from tributary_storage.redis.log_keeping import LogKeeping
 
 SHARDS = 4
 WORKSPACE = "load"
@@ -78,10 +78,10 @@ async def _prepare(redis_url: str, clickhouse_url: str, epoch: Epoch) -> None:
 async def wait_until_recorded(installation: Installation) -> None:
     """Returns when the recorder has nothing left to do."""
     async with connect(installation.redis.url, name="load", timeout_seconds=60) as client:
-        keeping = LogKeeping(client, installation.epoch.shards)
 
         async def is_drained() -> None:
-            assert (await keeping.backlog(keys.RECORD_GROUP)).age_seconds == 0
+            backlogs = {one.group: one for one in await event_log_backlogs(client, installation.epoch.shards)}
+            assert backlogs[keys.RECORD_GROUP].entries == 0
 
         await eventually_async(is_drained, timeout_seconds=300)
 

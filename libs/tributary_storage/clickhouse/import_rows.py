@@ -9,10 +9,10 @@ from datetime import date, timedelta
 from hashlib import blake2b
 from typing import Any, Final
 
-from tributary.common.v1.calendar_date_pb2 import CalendarDate
 from tributary.ingestion.v1.deal_pb2 import Deal, DealStatus
 from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.spend_pb2 import SpendKind, SpendLevel, SpendRow, SpendSlice
+from tributary_domain.import_checks import day_of
 from tributary_storage.clickhouse.names import micros, names_of
 
 Row = tuple[Any, ...]
@@ -39,11 +39,6 @@ RATE_COLUMNS: Final = (
 _LEVELS: Final = names_of(SpendLevel.DESCRIPTOR)
 _KINDS: Final = names_of(SpendKind.DESCRIPTOR)
 _STATUSES: Final = names_of(DealStatus.DESCRIPTOR)
-
-
-def day_of(day: CalendarDate) -> date:
-    """Returns a civil day of the contract."""
-    return date(day.year, day.month, day.day)
 
 
 def days_of(spend: SpendSlice) -> list[date]:

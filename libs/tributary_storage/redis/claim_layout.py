@@ -63,7 +63,7 @@ _RANKS: Final = (b"\0", b"\1", b"\2")
 _HOME = blake2b(digest_size=16, person=b"trb order home")
 
 
-def claim_record(digest: bytes, mark: bytes, kind: bytes) -> bytes:
+def pack_claim(digest: bytes, mark: bytes, kind: bytes) -> bytes:
     """Returns the 11 bytes by which a script claims an event.
 
     Args:
@@ -74,7 +74,7 @@ def claim_record(digest: bytes, mark: bytes, kind: bytes) -> bytes:
     return digest[:CLAIM_FIELD_BYTES] + mark + kind
 
 
-def order_record(order: OrderPart) -> bytes:
+def pack_order(order: OrderPart) -> bytes:
     """Returns the 11 bytes by which a script claims an order; of rank 0 it contradicts nobody."""
     return claim_field(order.digest) + _RANKS[order.rank] + order.value_digest
 

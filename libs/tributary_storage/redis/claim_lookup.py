@@ -21,11 +21,11 @@ from tributary_storage.redis.claim_layout import (
     Kind,
     Placement,
     claim_kind,
-    claim_record,
     claim_time_micros,
     home_digest,
     home_shard,
     order_rest,
+    pack_claim,
 )
 from tributary_storage.redis.refusals import translate
 from tributary_storage.redis.scripts import Argument, Script
@@ -148,12 +148,12 @@ class ClaimLookup:
         place = self._placement.claims_key(digest, shard)
         kind = _KIND_BYTE[event.kind]
         if not event.order_digest:
-            return [(shard, place, claim_record(digest, mark, kind))]
+            return [(shard, place, pack_claim(digest, mark, kind))]
         home, home_at = home_digest(digest), self._placement.shard(event.order_digest)
         at_home = self._placement.claims_key(home, home_at)
         return [
-            (home_at, at_home, claim_record(home, mark, kind)),
-            (shard, place, claim_record(digest, mark, REGISTER[home_at])),
+            (home_at, at_home, pack_claim(home, mark, kind)),
+            (shard, place, pack_claim(digest, mark, REGISTER[home_at])),
         ]
 
     async def _read(self, where: Sequence[tuple[str, bytes]]) -> list[bytes | None]:

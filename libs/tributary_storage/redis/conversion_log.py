@@ -20,7 +20,7 @@ from tributary_runtime.errors import PoisonEvent
 from tributary_storage.redis import keys
 from tributary_storage.redis.keys import CONVERSION_LOG_GROUPS, DELIVER_GROUP
 from tributary_storage.redis.state_scripts import failed
-from tributary_storage.redis.stream_keeping import StreamBacklog, StreamKeeping
+from tributary_storage.redis.stream_keeping import StreamKeeping
 from tributary_storage.redis.streams import DEAD_LETTER_LIFE_MILLIS, GroupReader, Portion, StreamEntry
 
 _TAKEN_OVER: Final = 64
@@ -167,10 +167,6 @@ class ConversionLogKeeping:
         """
         await self._keeping.trim_older(self._dead_letters, DEAD_LETTER_LIFE_MILLIS / 1000)
         return await self._keeping.trim(horizon_seconds, groups)
-
-    async def backlog(self, group: str = DELIVER_GROUP) -> StreamBacklog:
-        """Returns how far a group is behind."""
-        return await self._keeping.backlog(group)
 
 
 def _streams(shards: int) -> list[str]:

@@ -17,7 +17,7 @@ from tributary_storage.redis import keys
 from tributary_storage.redis.epoch import read_epoch
 from tributary_storage.redis.event_log import places
 from tributary_storage.redis.keys import EVENT_LOG_GROUPS, Lane, event_dead_letters
-from tributary_storage.redis.stream_keeping import Position, StreamBacklog, StreamKeeping
+from tributary_storage.redis.stream_keeping import Position, StreamKeeping
 from tributary_storage.redis.streams import DEAD_LETTER_LIFE_MILLIS
 
 _BEGIN_LIFE_SECONDS: Final = 400 * 86_400
@@ -50,14 +50,6 @@ class LogKeeping:
         """
         await self._keeping.trim_older(self._dead_letters, DEAD_LETTER_LIFE_SECONDS)
         return await self._keeping.trim(horizon_seconds, groups)
-
-    async def backlog(self, group: str) -> StreamBacklog:
-        """Returns how far a group is behind, over all shards and lanes.
-
-        Raises:
-            StorageUnavailableError: Redis did not answer.
-        """
-        return await self._keeping.backlog(group)
 
     async def last_positions(self) -> dict[tuple[int, Lane], Position]:
         """Returns the last id each stream has given out; trimmed entries count.

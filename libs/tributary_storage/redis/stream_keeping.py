@@ -1,4 +1,4 @@
-"""Keeps streams as long as they must be kept and no longer; says how far behind their readers are.
+"""Keeps streams as long as they must be kept and no longer.
 
 The one rule: a stream is trimmed by MINID, up to what every known group has finished, and never inside the replay
 horizon. A group that does not exist yet holds everything back; one that nobody knows holds nothing.
@@ -7,7 +7,6 @@ horizon. A group that does not exist yet holds everything back; one that nobody 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import redis.asyncio
@@ -22,18 +21,6 @@ Position = tuple[int, int]
 """Milliseconds and sequence of an entry id; ordered like the stream."""
 
 START: Final[Position] = (0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class StreamBacklog:
-    """How far a group is behind, over all its streams."""
-
-    pending: int
-    """Entries read and not acknowledged."""
-    unread: int | None
-    """Entries nobody has read yet; None where Redis (before 7) does not tell."""
-    age_seconds: float
-    """Age of the oldest entry that is not finished; 0: everything is."""
 
 
 class StreamKeeping:
@@ -86,26 +73,6 @@ class StreamKeeping:
         for stream in streams:
             removed += int(await self._run("XTRIM", stream, "MINID", oldest))
         return removed
-
-    async def backlog(self, group: str) -> StreamBacklog:
-        """Returns how far a group is behind.
-
-        Raises:
-            StorageUnavailableError: Redis did not answer.
-        """
-        now = await self._time_millis()
-        pending, unread, oldest, tells_unread = 0, 0, now, True
-        for stream in self._streams:
-            found = await self._group(stream, group)
-            pending += 0 if found is None else int(found["pending"])
-            lag = None if found is None else found.get("lag")
-            tells_unread = tells_unread and lag is not None
-            unread += int(lag or 0)
-            before = await self._finished_before(stream, group)
-            first = await self._run("XRANGE", stream, f"{before[0]}-{before[1]}", "+", "COUNT", 1)
-            if first:
-                oldest = min(oldest, _position(first[0][0])[0])
-        return StreamBacklog(pending, unread if tells_unread else None, max(0, now - oldest) / 1000)
 
     async def last_positions(self) -> dict[str, Position]:
         """Returns the last id each stream has given out; trimmed entries count.

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tributary_domain.channel import (
+from tributary_domain.channel import ChannelClassifier
+from tributary_domain.channel_evidence import (
     COUPON,
     IMPRESSION,
     OPEN,
     UTM_NAMES,
     VISIT,
     Ad,
-    ChannelClassifier,
     ChannelEvidence,
     Touch,
     click_ids_of,

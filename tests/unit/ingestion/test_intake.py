@@ -11,7 +11,8 @@ from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain.addresses import AddressBook, read_network
-from tributary_domain.channel import CHANNEL_RULES_VERSION, click_ids_of
+from tributary_domain.channel import CHANNEL_RULES_VERSION
+from tributary_domain.channel_evidence import click_ids_of
 from tributary_domain.ids import conversion_id, event_digest, order_digest
 from tributary_domain.texts import read_texts
 from tributary_domain.urls import read_referrer, read_url

@@ -15,14 +15,14 @@ UNIT = 128_000_000
 
 
 def test_a_claim_record_is_field_payload_bits_and_kind() -> None:
-    record = claim_layout.claim_record(DIGEST, b"abc", QUARANTINE)
+    record = claim_layout.pack_claim(DIGEST, b"abc", QUARANTINE)
     assert record == DIGEST[:7] + b"abc" + QUARANTINE
     assert len(record) == claim_layout.RECORD_BYTES
 
 
 @pytest.mark.parametrize("rank", [0, 1, 2])
 def test_an_order_record_is_field_rank_and_value(rank: int) -> None:
-    record = claim_layout.order_record(OrderPart(DIGEST, rank, b"abc"))
+    record = claim_layout.pack_order(OrderPart(DIGEST, rank, b"abc"))
     assert record == DIGEST[:7] + bytes([rank]) + b"abc"
     assert len(record) == claim_layout.RECORD_BYTES
 

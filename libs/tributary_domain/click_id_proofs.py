@@ -1,0 +1,64 @@
+"""What a click id proves: that somebody paid for the link, or only where the link stood.
+
+The one rule: a family stands in one of the two tables, and the first of a table decides where a link carries several.
+"""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from tributary_domain.channel_lists import Category
+
+
+class Family(NamedTuple):
+    """What a click id of a family proves."""
+
+    source: str
+    medium: str
+    category: Category = Category.NONE
+    takes_utm_source: bool = False
+    """Whether UTM names the source better: the partner behind an affiliate network."""
+
+
+PROOFS: Final[Mapping[str, Family]] = {
+    "gclid": Family("google", "cpc", Category.SEARCH),
+    "wbraid": Family("google", "cpc", Category.SEARCH),
+    "gbraid": Family("google", "cpc", Category.SEARCH),
+    "msclkid": Family("bing", "cpc", Category.SEARCH),
+    "dclid": Family("campaign manager", "display"),
+    "yclid": Family("yandex", "cpc", Category.SEARCH),
+    "ttclid": Family("tiktok", "cpc", Category.SOCIAL),
+    "li_fat_id": Family("linkedin", "cpc", Category.SOCIAL),
+    "twclid": Family("twitter", "cpc", Category.SOCIAL),
+    "epik": Family("pinterest", "cpc", Category.SOCIAL),
+    "sc_cid": Family("snapchat", "cpc", Category.SOCIAL),
+    "rdt_cid": Family("reddit", "cpc", Category.SOCIAL),
+    "qclid": Family("quora", "cpc", Category.SOCIAL),
+    "tblci": Family("taboola", "cpc"),
+    "dicbo": Family("outbrain", "cpc"),
+    "vmcid": Family("yahoo dsp", "display"),
+    "irclickid": Family("impact", "affiliate", takes_utm_source=True),
+    "awc": Family("awin", "affiliate", takes_utm_source=True),
+    "cjevent": Family("cj", "affiliate", takes_utm_source=True),
+    "ran_site_id": Family("rakuten", "affiliate", takes_utm_source=True),
+    "sscid": Family("shareasale", "affiliate", takes_utm_source=True),
+    "gad_source": Family("google", "cpc"),
+    "gad_campaignid": Family("google", "cpc"),
+    "gclsrc": Family("google", "cpc"),
+}
+"""Click ids that only an ad or an affiliate link carries; where there are several, the first here decides."""
+
+HINTS: Final[Mapping[str, Family]] = {
+    "fbclid": Family("facebook", "referral", Category.SOCIAL),
+    "igshid": Family("instagram", "social", Category.SOCIAL),
+    "srsltid": Family("google", "organic", Category.SHOPPING),
+    "mc_cid": Family("mailchimp", "email"),
+    "hsenc": Family("hubspot", "email"),
+    "kx": Family("klaviyo", "email"),
+}
+"""Click ids that prove where the link stood, but not that anybody paid."""
+
+PROOF_IDS: Final = frozenset(PROOFS) - {"gad_source", "gad_campaignid", "gclsrc"}
+"""Those that name a click, and not only where an ad of some campaign stood."""
+ORGANIC_LINKS: Final = frozenset({"fbclid", "igshid"})
+"""Stay on a link that is copied elsewhere: where there is a referrer, it knows better."""
+MAIL_IDS: Final = frozenset({"mc_cid", "hsenc", "kx"})
