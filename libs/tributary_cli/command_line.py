@@ -25,6 +25,7 @@ _COMMANDS = {
     "keys": ("tributary_cli.keys", "Make API keys."),
     "lookup": ("tributary_cli.lookup", "Say what became of event ids."),
     "migrate": ("tributary_cli.migrate", "Prepare Redis and ClickHouse for this version."),
+    "reattribute": ("tributary_cli.reattribute", "Credit the past under the settings of today."),
     "report": ("tributary_cli.report", "Show conversions and their credit."),
     "send": ("tributary_cli.send", "Send events from a file."),
     "simulate": ("tributary_cli.simulate", "Try other attribution settings on one conversion."),

@@ -11,6 +11,7 @@ from tributary_attribution.explaining import Explainer
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.observing import Observing
 from tributary_attribution.publishing import Publisher
+from tributary_attribution.reattribution import Reattribution
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.retention import Retention
 from tributary_attribution.servicer import AttributionServicer
@@ -27,6 +28,7 @@ from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.past_events import PastEvents
+from tributary_storage.clickhouse.published_conversions import PublishedConversions
 from tributary_storage.clickhouse.role_marks import PublishedMarks
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.continuity import Continuity
@@ -91,6 +93,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             AttributionServicer(
                 JourneyReader(people, conversions, descriptors, workspaces),
                 Explainer(publisher, conversions, history, PastEvents(clickhouse), workspaces),
+                Reattribution(publisher, PublishedConversions(clickhouse), workspaces),
             ),
             loops=[
                 Worker(

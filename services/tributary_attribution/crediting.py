@@ -161,7 +161,7 @@ def assess(
             entries = ()
         else:
             forgotten = [touch for touch in published.touches if touch[:2] not in view.held]
-        if forgotten or is_trimmed or _is_incomplete(journey, settings, time, journey_life_seconds):
+        if forgotten or is_trimmed or is_incomplete(journey, settings, time, journey_life_seconds):
             known_clicks = {click[1:] for click in clicks}
             clicks += [click for click in published.clicks if click[1:] not in known_clicks]
         settled = as_direct(forgotten, settings, known_source)
@@ -316,8 +316,8 @@ def _sign(revised: ConversionRevised, known: Known) -> None:
     events = sorted(known.causing)
     revised.causing_event_ids.extend([event.event_id for event in events[:MAX_CAUSING_EVENTS]])
     revised.traceparent = next((event.traceparent for event in events if event.traceparent), "")
-    accept_time = events[0].accept_time_micros if events else known.parts[0].accept_time_micros
-    revised.cause_accept_time.CopyFrom(timestamp(accept_time))
+    if events:  # what no event caused has no latency either
+        revised.cause_accept_time.CopyFrom(timestamp(events[0].accept_time_micros))
 
 
 def _posting_date(workspace: Workspace, publish_micros: int) -> CalendarDate:
@@ -329,7 +329,7 @@ def _posting_date(workspace: Workspace, publish_micros: int) -> CalendarDate:
     return CalendarDate(year=day.year, month=day.month, day=day.day)
 
 
-def _is_incomplete(
+def is_incomplete(
     journey: Journey | None, settings: AttributionSettings, conversion_time_micros: int, journey_life_seconds: int
 ) -> bool:
     """Tells whether Redis may have forgotten touches of the window: then those that earned credit before still do."""

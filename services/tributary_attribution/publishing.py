@@ -139,9 +139,10 @@ class Publisher:
         await self._conversions.emit([(key, revised.revision) for key, revised, _ in revisions])
         now = self._clock.unix_micros()
         for _, revised, _ in revisions:
-            accepted = revised.cause_accept_time
-            age = (now - accepted.seconds * 1_000_000 - accepted.nanos // 1_000) / 1e6
-            metrics.EVENT_TO_CREDIT.record(max(0.0, age))
+            if revised.HasField("cause_accept_time"):
+                accepted = revised.cause_accept_time
+                age = (now - accepted.seconds * 1_000_000 - accepted.nanos // 1_000) / 1e6
+                metrics.EVENT_TO_CREDIT.record(max(0.0, age))
             if not revised.previous_revision:
                 metrics.CONVERSIONS.add(1)
             for cause in revised.causes:

@@ -11,13 +11,19 @@ from structlog.contextvars import bind_contextvars
 from tributary.attribution.v1 import attribution_service_pb2, attribution_service_pb2_grpc, journey_pb2
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.journeys import JourneyReader
+from tributary_attribution.reattribution import Reattribution
 from tributary_runtime.errors import FieldViolation, InvalidRequestError
 from tributary_runtime.interceptors import INTERNAL, Access
+from tributary_storage.clickhouse.conversion_history import LATEST_MICROS
+from tributary_storage.clickhouse.names import micros, timestamp
+from tributary_storage.clickhouse.published_conversions import START, Place, Wanted
 
 MAX_ID_CHARACTERS: Final = 128
 MAX_TOKENS: Final = 1000
 DEFAULT_PAGE_SIZE: Final = 1000
 MAX_PAGE_SIZE: Final = 5000
+DEFAULT_CONVERSIONS: Final = 200
+MAX_CONVERSIONS: Final = 500
 
 
 class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceServicer):
@@ -26,6 +32,7 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
     Args:
         journeys: Reads journeys.
         explainer: Explains conversions.
+        reattribution: Credits the past anew.
     """
 
     service_name = "tributary.attribution.v1.AttributionService"
@@ -33,11 +40,13 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         "GetJourney": INTERNAL,
         "ExplainConversion": INTERNAL,
         "SimulateAttribution": INTERNAL,
+        "Reattribute": INTERNAL,
     }
 
-    def __init__(self, journeys: JourneyReader, explainer: Explainer) -> None:
+    def __init__(self, journeys: JourneyReader, explainer: Explainer, reattribution: Reattribution) -> None:
         self._journeys = journeys
         self._explainer = explainer
+        self._reattribution = reattribution
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers with the server."""
@@ -82,6 +91,24 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         explanation = await self._explainer.simulate(request.workspace, request.conversion_id, request.settings)
         return attribution_service_pb2.SimulateAttributionResponse(explanation=explanation)
 
+    async def Reattribute(
+        self, request: attribution_service_pb2.ReattributeRequest, context: object
+    ) -> attribution_service_pb2.ReattributeResponse:
+        """Credits a page of past conversions anew, or says what that would change."""
+        bind_contextvars(workspace=request.workspace, is_preview=request.preview)
+        wanted = wanted_of(request)
+        if request.preview:
+            asked = request.settings if request.HasField("settings") else None
+            page, last = await self._reattribution.preview(wanted, asked)
+        else:
+            page, last = await self._reattribution.apply(wanted)
+        bind_contextvars(conversions=page.conversions, changed=page.changed)
+        answer = attribution_service_pb2.ReattributeResponse(page=page, has_more=last is not None)
+        if last is not None:
+            answer.last_time.CopyFrom(timestamp(last.time_micros))
+            answer.last_conversion_id = last.conversion_id
+        return answer
+
 
 def page_of(
     journey: journey_pb2.Journey, request: attribution_service_pb2.GetJourneyRequest
@@ -97,6 +124,22 @@ def page_of(
     journey.identity_tokens_omitted = max(0, len(journey.identity_tokens) - MAX_TOKENS)
     del journey.identity_tokens[MAX_TOKENS:]
     return attribution_service_pb2.GetJourneyResponse(journey=journey, has_more=has_more)
+
+
+def wanted_of(request: attribution_service_pb2.ReattributeRequest) -> Wanted:
+    """Returns which conversions a request means."""
+    size = min(request.page_size or DEFAULT_CONVERSIONS, MAX_CONVERSIONS)
+    after = START
+    if request.HasField("after_time"):
+        after = Place(micros(request.after_time), request.after_conversion_id)
+    return Wanted(
+        workspace=request.workspace,
+        start_micros=max(0, micros(request.time_range.start_time)),
+        end_micros=min(micros(request.time_range.end_time), LATEST_MICROS),
+        names=tuple(request.conversion_names),
+        after=after,
+        limit=size + 1,  # one more tells whether there are more
+    )
 
 
 def _check(field: str, value: str) -> None:

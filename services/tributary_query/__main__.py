@@ -13,6 +13,7 @@ from tributary_query.explanations import Explanations
 from tributary_query.health import Health
 from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
+from tributary_query.reattributions import Reattributions
 from tributary_query.reports import Reports
 from tributary_query.servicer import QueryServicer, UseCases
 from tributary_query.settings import QuerySettings
@@ -64,6 +65,7 @@ async def main(settings: QuerySettings) -> None:
             health=Health(clickhouse, progress, settings.durability),
             integrity=Integrity(StoredIntegrity(clickhouse), progress, DeliveryServiceStub(delivery)),
             events=Events(DedupServiceStub(dedup), RefusedEvents(clickhouse), clock),
+            reattributions=Reattributions(AttributionServiceStub(attribution)),
             explanations=Explanations(AttributionServiceStub(attribution), history, PastEvents(clickhouse)),
         )
         await serve(

@@ -15,6 +15,7 @@ from tributary_query.explanations import Explanations
 from tributary_query.health import Health
 from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
+from tributary_query.reattributions import Reattributions
 from tributary_query.reports import Reports
 from tributary_runtime.authentication import current_caller
 from tributary_runtime.interceptors import Access
@@ -33,6 +34,7 @@ class UseCases:
     integrity: Integrity
     events: Events
     explanations: Explanations
+    reattributions: Reattributions
 
 
 class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
@@ -49,6 +51,8 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
         "GetConversion": Scope.QUERY,
         "ExplainConversion": Scope.QUERY,
         "SimulateAttribution": Scope.QUERY,
+        "PreviewReattribution": Scope.QUERY,
+        "Reattribute": Scope.ADMIN,
         "GetJourney": Scope.QUERY,
         "GetPipelineHealth": Scope.QUERY,
         "GetIntegrity": Scope.QUERY,
@@ -86,6 +90,16 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
     ) -> contract.SimulateAttributionResponse:
         """Says what credit a conversion would have under other settings."""
         return await self._ask.explanations.simulate(request, self._workspace().id)
+
+    async def PreviewReattribution(
+        self, request: contract.PreviewReattributionRequest, context: object
+    ) -> contract.PreviewReattributionResponse:
+        """Says what other settings would change of past conversions."""
+        return await self._ask.reattributions.preview(request, self._workspace().id)
+
+    async def Reattribute(self, request: contract.ReattributeRequest, context: object) -> contract.ReattributeResponse:
+        """Credits past conversions under the settings as they are now."""
+        return await self._ask.reattributions.apply(request, self._workspace().id)
 
     async def GetJourney(self, request: contract.GetJourneyRequest, context: object) -> contract.GetJourneyResponse:
         """Returns a person's journey, live."""

@@ -20,6 +20,7 @@ from tributary_attribution.explaining import Explainer
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.observing import Observing
 from tributary_attribution.publishing import Publisher
+from tributary_attribution.reattribution import Reattribution
 from tributary_attribution.restoration import Restoration
 from tributary_domain import ids
 from tributary_runtime.clock import SystemClock
@@ -32,6 +33,7 @@ from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.clickhouse.past_events import PastEvents
+from tributary_storage.clickhouse.published_conversions import PublishedConversions
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import SCHEMA
@@ -173,6 +175,7 @@ class Attribution:
     conversions: Conversions
     descriptors: Descriptors
     explainer: Explainer
+    reattribution: Reattribution
 
     async def handle(self, *events: Admitted, backfill: bool = False, accept_micros: int = NOON + 2 * DAY) -> None:
         """Handles events as one batch."""
@@ -302,6 +305,17 @@ async def running_attribution(
         attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, known, clock)
         journeys = JourneyReader(people, conversions, descriptors, directory)
         explainer = Explainer(publisher, conversions, history, PastEvents(clickhouse), directory)
+        reattribution = Reattribution(publisher, PublishedConversions(clickhouse), directory)
         yield Attribution(
-            workspace, attributor, deferral, journeys, state, clickhouse, people, conversions, descriptors, explainer
+            workspace,
+            attributor,
+            deferral,
+            journeys,
+            state,
+            clickhouse,
+            people,
+            conversions,
+            descriptors,
+            explainer,
+            reattribution,
         )

@@ -3,11 +3,15 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from tributary.attribution.v1 import explanation_pb2 as _explanation_pb2
 from tributary.attribution.v1 import journey_pb2 as _journey_pb2
+from tributary.attribution.v1 import reattribution_pb2 as _reattribution_pb2
+from tributary.common.v1 import time_range_pb2 as _time_range_pb2
 from tributary.event.v1 import identifiers_pb2 as _identifiers_pb2
 import builtins as _builtins
 import sys
@@ -211,3 +215,99 @@ class SimulateAttributionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SimulateAttributionResponse: _TypeAlias = SimulateAttributionResponse  # noqa: Y015
+
+@_typing.final
+class ReattributeRequest(_message.Message):
+    """Which conversions, and whether anything is stored."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_FIELD_NUMBER: _builtins.int
+    TIME_RANGE_FIELD_NUMBER: _builtins.int
+    CONVERSION_NAMES_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    AFTER_TIME_FIELD_NUMBER: _builtins.int
+    AFTER_CONVERSION_ID_FIELD_NUMBER: _builtins.int
+    workspace: _builtins.str
+    """Required. The workspace of the caller's credential."""
+    preview: _builtins.bool
+    """Optional. Only says what would change; nothing is stored."""
+    page_size: _builtins.int
+    """Optional. At most this many conversions. 0: 200. More than 500: 500."""
+    after_conversion_id: _builtins.str
+    """Optional. With `after_time`."""
+    @_builtins.property
+    def time_range(self) -> _time_range_pb2.TimeRange:
+        """Required. Half-open, of the conversion's time."""
+
+    @_builtins.property
+    def conversion_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Only conversions of these names. None: of all."""
+
+    @_builtins.property
+    def settings(self) -> _explanation_pb2.CreditSettings:
+        """Optional. Only with `preview`: what differs from the workspace's settings."""
+
+    @_builtins.property
+    def after_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. Only conversions after this one in order of time and id."""
+
+    def __init__(
+        self,
+        *,
+        workspace: _builtins.str = ...,
+        time_range: _time_range_pb2.TimeRange | None = ...,
+        conversion_names: _abc.Iterable[_builtins.str] | None = ...,
+        preview: _builtins.bool = ...,
+        settings: _explanation_pb2.CreditSettings | None = ...,
+        page_size: _builtins.int = ...,
+        after_time: _timestamp_pb2.Timestamp | None = ...,
+        after_conversion_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "settings", b"settings", "time_range", b"time_range"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_conversion_id", b"after_conversion_id", "after_time", b"after_time", "conversion_names", b"conversion_names", "page_size", b"page_size", "preview", b"preview", "settings", b"settings", "time_range", b"time_range", "workspace", b"workspace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReattributeRequest: _TypeAlias = ReattributeRequest  # noqa: Y015
+
+@_typing.final
+class ReattributeResponse(_message.Message):
+    """What changed, or would."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
+    LAST_TIME_FIELD_NUMBER: _builtins.int
+    LAST_CONVERSION_ID_FIELD_NUMBER: _builtins.int
+    has_more: _builtins.bool
+    """Whether there are conversions after these."""
+    last_conversion_id: _builtins.str
+    """Its id."""
+    @_builtins.property
+    def page(self) -> _reattribution_pb2.ReattributionPage:
+        """What this page changed, or would."""
+
+    @_builtins.property
+    def last_time(self) -> _timestamp_pb2.Timestamp:
+        """The last conversion of the page: its time."""
+
+    def __init__(
+        self,
+        *,
+        page: _reattribution_pb2.ReattributionPage | None = ...,
+        has_more: _builtins.bool = ...,
+        last_time: _timestamp_pb2.Timestamp | None = ...,
+        last_conversion_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_time", b"last_time", "page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_more", b"has_more", "last_conversion_id", b"last_conversion_id", "last_time", b"last_time", "page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReattributeResponse: _TypeAlias = ReattributeResponse  # noqa: Y015

@@ -50,6 +50,11 @@ class AttributionServiceStub:
                 request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.SimulateAttributionRequest.SerializeToString,
                 response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.SimulateAttributionResponse.FromString,
                 _registered_method=True)
+        self.Reattribute = channel.unary_unary(
+                '/tributary.attribution.v1.AttributionService/Reattribute',
+                request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReattributeRequest.SerializeToString,
+                response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReattributeResponse.FromString,
+                _registered_method=True)
 
 
 class AttributionServiceServicer:
@@ -84,6 +89,17 @@ class AttributionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reattribute(self, request, context):
+        """Credits conversions of the past under the workspace's settings as they are now, page by page; or says what that, or
+        what other settings, would change.
+
+        ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be.
+        UNAVAILABLE: as for `GetJourney`; what was done of the page stays done, ask for the same again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AttributionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -101,6 +117,11 @@ def add_AttributionServiceServicer_to_server(servicer, server):
                     servicer.SimulateAttribution,
                     request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.SimulateAttributionRequest.FromString,
                     response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.SimulateAttributionResponse.SerializeToString,
+            ),
+            'Reattribute': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reattribute,
+                    request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReattributeRequest.FromString,
+                    response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReattributeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -185,6 +206,33 @@ class AttributionService:
             '/tributary.attribution.v1.AttributionService/SimulateAttribution',
             tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.SimulateAttributionRequest.SerializeToString,
             tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.SimulateAttributionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reattribute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.attribution.v1.AttributionService/Reattribute',
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReattributeRequest.SerializeToString,
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReattributeResponse.FromString,
             options,
             channel_credentials,
             insecure,

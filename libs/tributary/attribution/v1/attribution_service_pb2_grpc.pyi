@@ -49,6 +49,13 @@ class AttributionServiceStub:
 
     INVALID_ARGUMENT: the settings cannot be. Other codes as for `ExplainConversion`.
     """
+    Reattribute: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.ReattributeRequest, _attribution_service_pb2.ReattributeResponse]
+    """Credits conversions of the past under the workspace's settings as they are now, page by page; or says what that, or
+    what other settings, would change.
+
+    ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be.
+    UNAVAILABLE: as for `GetJourney`; what was done of the page stays done, ask for the same again.
+    """
 
 @_typing.type_check_only
 class AttributionServiceAsyncStub(AttributionServiceStub):
@@ -70,6 +77,13 @@ class AttributionServiceAsyncStub(AttributionServiceStub):
     """Says what credit a conversion would have under other settings. Nothing is stored.
 
     INVALID_ARGUMENT: the settings cannot be. Other codes as for `ExplainConversion`.
+    """
+    Reattribute: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.ReattributeRequest, _attribution_service_pb2.ReattributeResponse]  # type: ignore[assignment]
+    """Credits conversions of the past under the workspace's settings as they are now, page by page; or says what that, or
+    what other settings, would change.
+
+    ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be.
+    UNAVAILABLE: as for `GetJourney`; what was done of the page stays done, ask for the same again.
     """
 
 class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -107,6 +121,19 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says what credit a conversion would have under other settings. Nothing is stored.
 
         INVALID_ARGUMENT: the settings cannot be. Other codes as for `ExplainConversion`.
+        """
+
+    @_abc_1.abstractmethod
+    def Reattribute(
+        self,
+        request: _attribution_service_pb2.ReattributeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_service_pb2.ReattributeResponse, _abc.Awaitable[_attribution_service_pb2.ReattributeResponse]]:
+        """Credits conversions of the past under the workspace's settings as they are now, page by page; or says what that, or
+        what other settings, would change.
+
+        ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be.
+        UNAVAILABLE: as for `GetJourney`; what was done of the page stays done, ask for the same again.
         """
 
 def add_AttributionServiceServicer_to_server(servicer: AttributionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -95,7 +95,7 @@ class ConversionRevised(_message.Message):
 
     @_builtins.property
     def cause_accept_time(self) -> _timestamp_pb2.Timestamp:
-        """When the event that caused it was accepted. For latency."""
+        """When the event that caused it was accepted. For latency. Unset where no event caused it."""
 
     @_builtins.property
     def replaced_conversion_time(self) -> _timestamp_pb2.Timestamp:

@@ -13,6 +13,7 @@ from tributary.attribution.v1 import conversion_pb2 as _conversion_pb2
 from tributary.attribution.v1 import conversion_revised_pb2 as _conversion_revised_pb2
 from tributary.attribution.v1 import explanation_pb2 as _explanation_pb2
 from tributary.attribution.v1 import journey_pb2 as _journey_pb2
+from tributary.attribution.v1 import reattribution_pb2 as _reattribution_pb2
 from tributary.common.v1 import calendar_date_pb2 as _calendar_date_pb2
 from tributary.common.v1 import money_pb2 as _money_pb2
 from tributary.common.v1 import time_range_pb2 as _time_range_pb2
@@ -522,6 +523,144 @@ class SimulateAttributionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SimulateAttributionResponse: _TypeAlias = SimulateAttributionResponse  # noqa: Y015
+
+@_typing.final
+class PreviewReattributionRequest(_message.Message):
+    """Which conversions, and what differs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_RANGE_FIELD_NUMBER: _builtins.int
+    CONVERSION_NAMES_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. At most this many conversions. 0: 200. More than 500: 500. Negative: INVALID_ARGUMENT."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; the other fields must be the same."""
+    @_builtins.property
+    def time_range(self) -> _time_range_pb2.TimeRange:
+        """Required. Half-open, of the conversion's time."""
+
+    @_builtins.property
+    def conversion_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Only conversions of these names, at most 100. None: of all."""
+
+    @_builtins.property
+    def settings(self) -> _explanation_pb2.CreditSettings:
+        """Optional. What differs from the workspace's settings. Unset: nothing."""
+
+    def __init__(
+        self,
+        *,
+        time_range: _time_range_pb2.TimeRange | None = ...,
+        conversion_names: _abc.Iterable[_builtins.str] | None = ...,
+        settings: _explanation_pb2.CreditSettings | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings", "time_range", b"time_range"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_names", b"conversion_names", "page_size", b"page_size", "page_token", b"page_token", "settings", b"settings", "time_range", b"time_range"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewReattributionRequest: _TypeAlias = PreviewReattributionRequest  # noqa: Y015
+
+@_typing.final
+class PreviewReattributionResponse(_message.Message):
+    """What would change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def page(self) -> _reattribution_pb2.ReattributionPage:
+        """What this page of conversions would change; pages add up."""
+
+    def __init__(
+        self,
+        *,
+        page: _reattribution_pb2.ReattributionPage | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewReattributionResponse: _TypeAlias = PreviewReattributionResponse  # noqa: Y015
+
+@_typing.final
+class ReattributeRequest(_message.Message):
+    """Which conversions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_RANGE_FIELD_NUMBER: _builtins.int
+    CONVERSION_NAMES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. At most this many conversions. 0: 200. More than 500: 500. Negative: INVALID_ARGUMENT."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; the other fields must be the same."""
+    @_builtins.property
+    def time_range(self) -> _time_range_pb2.TimeRange:
+        """Required. Half-open, of the conversion's time."""
+
+    @_builtins.property
+    def conversion_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Only conversions of these names, at most 100. None: of all."""
+
+    def __init__(
+        self,
+        *,
+        time_range: _time_range_pb2.TimeRange | None = ...,
+        conversion_names: _abc.Iterable[_builtins.str] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_range", b"time_range"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_names", b"conversion_names", "page_size", b"page_size", "page_token", b"page_token", "time_range", b"time_range"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReattributeRequest: _TypeAlias = ReattributeRequest  # noqa: Y015
+
+@_typing.final
+class ReattributeResponse(_message.Message):
+    """What changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def page(self) -> _reattribution_pb2.ReattributionPage:
+        """What this page of conversions changed; pages add up."""
+
+    def __init__(
+        self,
+        *,
+        page: _reattribution_pb2.ReattributionPage | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["page", b"page"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "page", b"page"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReattributeResponse: _TypeAlias = ReattributeResponse  # noqa: Y015
 
 @_typing.final
 class GetJourneyRequest(_message.Message):

@@ -55,6 +55,16 @@ class QueryServiceStub:
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.SimulateAttributionRequest.SerializeToString,
                 response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.SimulateAttributionResponse.FromString,
                 _registered_method=True)
+        self.PreviewReattribution = channel.unary_unary(
+                '/tributary.query.v1.QueryService/PreviewReattribution',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.PreviewReattributionRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.PreviewReattributionResponse.FromString,
+                _registered_method=True)
+        self.Reattribute = channel.unary_unary(
+                '/tributary.query.v1.QueryService/Reattribute',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReattributeRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReattributeResponse.FromString,
+                _registered_method=True)
         self.GetJourney = channel.unary_unary(
                 '/tributary.query.v1.QueryService/GetJourney',
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetJourneyRequest.SerializeToString,
@@ -129,6 +139,27 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewReattribution(self, request, context):
+        """Says what the workspace's settings as they are now, or others, would change of past conversions: credit before and
+        after per channel. Nothing is stored.
+
+        INVALID_ARGUMENT: the settings cannot be; the violations say why.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reattribute(self, request, context):
+        """Credits past conversions under the workspace's settings as they are now. What changes is revised, with the cause
+        SETTINGS_CHANGE; a conversion whose credit stays the same has no revision. Needs the scope `admin`.
+
+        OK: the page is done and published. ABORTED, UNAVAILABLE: ask for the same page again; what is done already changes
+        nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetJourney(self, request, context):
         """Returns a person's journey, live.
 
@@ -197,6 +228,16 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.SimulateAttribution,
                     request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.SimulateAttributionRequest.FromString,
                     response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.SimulateAttributionResponse.SerializeToString,
+            ),
+            'PreviewReattribution': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewReattribution,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.PreviewReattributionRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.PreviewReattributionResponse.SerializeToString,
+            ),
+            'Reattribute': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reattribute,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReattributeRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReattributeResponse.SerializeToString,
             ),
             'GetJourney': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJourney,
@@ -338,6 +379,60 @@ class QueryService:
             '/tributary.query.v1.QueryService/SimulateAttribution',
             tributary_dot_query_dot_v1_dot_query__service__pb2.SimulateAttributionRequest.SerializeToString,
             tributary_dot_query_dot_v1_dot_query__service__pb2.SimulateAttributionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewReattribution(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/PreviewReattribution',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.PreviewReattributionRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.PreviewReattributionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reattribute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/Reattribute',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ReattributeRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ReattributeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,19 @@ class QueryServiceStub:
 
     INVALID_ARGUMENT: the settings cannot be; the violations say why. NOT_FOUND: no such conversion in this workspace.
     """
+    PreviewReattribution: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.PreviewReattributionRequest, _query_service_pb2.PreviewReattributionResponse]
+    """Says what the workspace's settings as they are now, or others, would change of past conversions: credit before and
+    after per channel. Nothing is stored.
+
+    INVALID_ARGUMENT: the settings cannot be; the violations say why.
+    """
+    Reattribute: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ReattributeRequest, _query_service_pb2.ReattributeResponse]
+    """Credits past conversions under the workspace's settings as they are now. What changes is revised, with the cause
+    SETTINGS_CHANGE; a conversion whose credit stays the same has no revision. Needs the scope `admin`.
+
+    OK: the page is done and published. ABORTED, UNAVAILABLE: ask for the same page again; what is done already changes
+    nothing.
+    """
     GetJourney: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetJourneyRequest, _query_service_pb2.GetJourneyResponse]
     """Returns a person's journey, live.
 
@@ -100,6 +113,19 @@ class QueryServiceAsyncStub(QueryServiceStub):
     is stored.
 
     INVALID_ARGUMENT: the settings cannot be; the violations say why. NOT_FOUND: no such conversion in this workspace.
+    """
+    PreviewReattribution: _aio.UnaryUnaryMultiCallable[_query_service_pb2.PreviewReattributionRequest, _query_service_pb2.PreviewReattributionResponse]  # type: ignore[assignment]
+    """Says what the workspace's settings as they are now, or others, would change of past conversions: credit before and
+    after per channel. Nothing is stored.
+
+    INVALID_ARGUMENT: the settings cannot be; the violations say why.
+    """
+    Reattribute: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ReattributeRequest, _query_service_pb2.ReattributeResponse]  # type: ignore[assignment]
+    """Credits past conversions under the workspace's settings as they are now. What changes is revised, with the cause
+    SETTINGS_CHANGE; a conversion whose credit stays the same has no revision. Needs the scope `admin`.
+
+    OK: the page is done and published. ABORTED, UNAVAILABLE: ask for the same page again; what is done already changes
+    nothing.
     """
     GetJourney: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetJourneyRequest, _query_service_pb2.GetJourneyResponse]  # type: ignore[assignment]
     """Returns a person's journey, live.
@@ -167,6 +193,31 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         is stored.
 
         INVALID_ARGUMENT: the settings cannot be; the violations say why. NOT_FOUND: no such conversion in this workspace.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewReattribution(
+        self,
+        request: _query_service_pb2.PreviewReattributionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.PreviewReattributionResponse, _abc.Awaitable[_query_service_pb2.PreviewReattributionResponse]]:
+        """Says what the workspace's settings as they are now, or others, would change of past conversions: credit before and
+        after per channel. Nothing is stored.
+
+        INVALID_ARGUMENT: the settings cannot be; the violations say why.
+        """
+
+    @_abc_1.abstractmethod
+    def Reattribute(
+        self,
+        request: _query_service_pb2.ReattributeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ReattributeResponse, _abc.Awaitable[_query_service_pb2.ReattributeResponse]]:
+        """Credits past conversions under the workspace's settings as they are now. What changes is revised, with the cause
+        SETTINGS_CHANGE; a conversion whose credit stays the same has no revision. Needs the scope `admin`.
+
+        OK: the page is done and published. ABORTED, UNAVAILABLE: ask for the same page again; what is done already changes
+        nothing.
         """
 
     @_abc_1.abstractmethod

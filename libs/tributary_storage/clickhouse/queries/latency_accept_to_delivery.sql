@@ -23,5 +23,6 @@ INNER JOIN
     FROM conversion_revisions
     WHERE workspace = %(workspace)s
         AND publish_time >= now64(6, 'UTC') - INTERVAL %(window_seconds)s SECOND
+        AND cause_accept_time > toDateTime64(0, 6, 'UTC')
     LIMIT 1 BY conversion_id, revision
 ) AS published USING (conversion_id, revision)
