@@ -152,7 +152,8 @@ def _print_document(answer: QueryReportResponse, dimensions: Sequence[str], metr
         for row in answer.rows
     ]
     basis = json_format.MessageToDict(answer.basis, preserving_proto_field_name=True)
-    print_json({"model": answer.model, "basis": basis, "rows": rows, "is_complete": not answer.next_page_token})
+    models = {"model": answer.model, "own_models": dict(answer.own_models)}
+    print_json({**models, "basis": basis, "rows": rows, "is_complete": not answer.next_page_token})
 
 
 def _print_table(answer: QueryReportResponse, dimensions: Sequence[str], metrics: Sequence[str]) -> None:
@@ -171,7 +172,8 @@ def _print_table(answer: QueryReportResponse, dimensions: Sequence[str], metrics
     console = output()
     console.print(table)
     basis = answer.basis
-    said = [f"model {answer.model}" if answer.model else "", f"{basis.time_zone or 'UTC'}"]
+    own = "".join(f", {name} {model}" for name, model in sorted(answer.own_models.items()))
+    said = [f"model {answer.model}{own}" if answer.model else "", f"{basis.time_zone or 'UTC'}"]
     said.append(f"by {report_pb2.TimeBasis.Name(basis.time_basis).removeprefix('TIME_BASIS_').lower()} time")
     if basis.HasField("complete_through_time"):
         said.append(f"complete through {basis.complete_through_time.ToDatetime():%Y-%m-%d %H:%M:%S} UTC")

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from tributary_domain.counting import Counting
+from tributary_domain.settings import AttributionModel
 from tributary_domain.value_bases import ValueBasis
 from tributary_runtime.declared import AmountMicros, CurrencyCode, Declared, Name, Pattern
 from tributary_runtime.door_settings import OwnVelocityLimits
@@ -71,6 +72,10 @@ class ConversionDefinition(Declared):
 
     primary: bool = True
     """Whether totals of its role include it."""
+
+    primary_model: AttributionModel | None = None
+    """The model that reports show conversions of this name under, unless another is asked for; unset: the
+    `primary_model` of `attribution`."""
 
     counting: Counting = Counting.EVERY
     """every | once_per_person | once_per_session | once_per_click. No effect in this release: every one counts."""

@@ -88,7 +88,7 @@ def read_report_request(request: QueryReportRequest, workspace: Workspace, now: 
     span = _span(request, wrong)
     filters = _filters(request, wrong)
     mark = fingerprint(workspace.id, request)
-    model = _model(request, dimensions, workspace, now, wrong)
+    model, own_models = _model(request, dimensions, filters, workspace, now, wrong)
     if basis is Basis.POSTING and Dimension.HOUR in dimensions:
         wrong.add("dimensions", "Postings have days, no hours: ask for DAY, or for another time basis.")
     if request.page_size < 0:
@@ -102,6 +102,7 @@ def read_report_request(request: QueryReportRequest, workspace: Workspace, now: 
         metrics=metrics,
         dimensions=dimensions,
         model=model,
+        own_models=own_models,
         start_micros=_micros(span[0]),
         end_micros=_micros(span[1]),
         start_date=days[0].isoformat(),
@@ -153,19 +154,35 @@ def _dimensions(request: QueryReportRequest, wrong: Violations) -> tuple[Dimensi
 def _model(
     request: QueryReportRequest,
     dimensions: tuple[Dimension, ...],
+    filters: tuple[Filter, ...],
     workspace: Workspace,
     now: datetime,
     wrong: Violations,
-) -> str:
+) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Returns the model, and the conversion names that have another as their primary one."""
     if Dimension.MODEL in dimensions:
-        return ""
+        return "", ()
     model = request.model or workspace.attribution_at(now).primary_model.value
+    own = {} if request.model else _own_models(workspace)
+    for kept in filters:
+        if kept.dimension is Dimension.CONVERSION_NAME and not kept.is_excluding:
+            chosen = {own.get(name, model) for name in kept.values}
+            if len(chosen) == 1:
+                model, own = chosen.pop(), {}
+            own = {name: other for name, other in own.items() if name in kept.values}
+    own = {name: other for name, other in own.items() if other != model}
     computed = [name for name in MODELS if name not in _NOT_COMPUTED]
-    if model in _NOT_COMPUTED:
-        wrong.add("model", f"{model} is not computed yet; models are {', '.join(computed)}.", "MODEL_NOT_COMPUTED")
-    elif model not in computed:
-        wrong.add("model", f"Is no model; models are {', '.join(computed)}.")
-    return model
+    for asked in dict.fromkeys([model, *own.values()]):
+        if asked in _NOT_COMPUTED:
+            wrong.add("model", f"{asked} is not computed yet; models are {', '.join(computed)}.", "MODEL_NOT_COMPUTED")
+        elif asked not in computed:
+            wrong.add("model", f"Is no model; models are {', '.join(computed)}.")
+    return model, tuple(sorted(own.items()))
+
+
+def _own_models(workspace: Workspace) -> dict[str, str]:
+    """Returns the primary model of each conversion name that has its own."""
+    return {one.name: one.primary_model.value for one in workspace.conversions if one.primary_model is not None}
 
 
 def _zone(request: QueryReportRequest, basis: Basis, workspace: Workspace, wrong: Violations) -> ZoneInfo:

@@ -67,6 +67,7 @@ class Reports:
             next_page_token=make_token(page[-1].key, asked.fingerprint) if len(lines) > len(page) else "",
             basis=self._basis(query, workspace, page, complete_through),
             model=query.model,
+            own_models=dict(query.own_models),
         )
 
     def _basis(

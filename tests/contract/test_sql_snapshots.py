@@ -58,6 +58,13 @@ QUERIES = {
         model="first_touch",
         basis=Basis.TOUCHPOINT,
     ),
+    "report_by_own_models": ReportQuery(
+        workspace="shop",
+        metrics=ADDITIVE,
+        dimensions=[Dimension.CONVERSION_NAME, Dimension.CHANNEL],
+        model="last_non_direct",
+        own_models=[("call", "first_touch"), ("lead", "first_touch"), ("signup", "linear")],
+    ),
     "report_as_of": ReportQuery(
         workspace="shop", metrics=ADDITIVE, dimensions=[Dimension.CHANNEL], model="linear", as_of_micros=1
     ),

@@ -164,3 +164,29 @@ def test_other_settings_are_tried_and_nothing_is_stored(told: Shop, street_stack
     (decay,) = [model for model in half["explanation"]["models"] if model["name"] == "time_decay"]
     assert [share["credit_micros"] for share in decay["shares"]] == [333_333, 666_667]
     assert told.order("o") == before
+
+
+def test_the_past_is_credited_anew_on_purpose_only(told: Shop, street_stack: Stack) -> None:
+    before = told.order("o")
+    preview = run(told, street_stack, "reattribute", "--preview", "--lookback-days", "60", "--model", "first_touch")
+    assert "1 of 1 conversions would change." in preview.stdout
+    assert max(map(len, preview.stdout.splitlines())) <= 100
+    document = json.loads(
+        run(told, street_stack, "reattribute", "--preview", "--model-lookback", "linear=60", "--json").stdout
+    )
+    rows = {(row["model"], row["channel"]): row["value"] for row in document["rows"]}
+    assert rows["linear", "Paid Search"] == {"before": "50.00", "after": "66.666667"}
+    assert rows["first_touch", "Email"] == {"before": "100.00", "after": "100.00"}
+    assert told.order("o") == before
+
+    done = run(told, street_stack, "reattribute", "--yes", "--last", "1d", "--name", "purchase")
+    assert "0 of 1 conversions changed." in done.stdout  # the settings in the file are those it was credited under
+    assert told.order("o") == before
+
+    request = contract.ReattributeRequest()
+    request.time_range.start_time.FromDatetime(datetime(2020, 1, 1))
+    request.time_range.end_time.FromDatetime(datetime(2040, 1, 1))
+    key = (("authorization", f"Bearer {told.workspace.scoped['query']}"),)
+    with pytest.raises(grpc.RpcError) as refused:
+        told.query.Reattribute(request, timeout=CALL_SECONDS, metadata=key)
+    assert code_of(refused.value) is grpc.StatusCode.PERMISSION_DENIED

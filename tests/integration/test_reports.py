@@ -108,6 +108,28 @@ async def test_as_of_a_moment_counts_what_was_known_then(world: World) -> None:
         assert await world.report(Dimension.CHANNEL, as_of_micros=micros(moment)) == rows
 
 
+@pytest.mark.parametrize("basis", [Basis.CONVERSION, Basis.TOUCHPOINT, Basis.POSTING])
+async def test_each_name_is_credited_under_its_own_model(world: World, basis: Basis) -> None:
+    """Under first_touch a lead is the oldest touch's, under linear a purchase is everybody's; each counts once."""
+    lead, purchase = (
+        world.conversion(touches=[SEARCH, EMAIL], value_micros=100, name=name) for name in ("lead", "purchase")
+    )
+    message = lead.message()
+    for touch, (credit, value) in zip(message.state.touches, [(1_000_000, 100), (0, 0)], strict=True):
+        touch.credits[0].credit_micros, touch.credits[0].value_micros = credit, value  # first_touch is the first model
+    await world.has(purchase)
+    await ConversionWriter(world.clickhouse).write([(message, message.SerializeToString())])
+    span = {"start_date": "2026-11-19", "end_date": "2026-11-22"} if basis is Basis.POSTING else {}
+    found = await world.report(
+        Dimension.CONVERSION_NAME, Dimension.CHANNEL, own_models=(("lead", "first_touch"),), basis=basis, **span
+    )
+    assert found == {
+        ("lead", "Paid Search"): (1_000_000, 100),
+        ("purchase", "Email"): (500_000, 50),
+        ("purchase", "Paid Search"): (500_000, 50),
+    }
+
+
 async def test_the_time_range_is_half_open(world: World) -> None:
     start, end = NOON, NOON + timedelta(hours=1)
     inside = [world.conversion(time=time) for time in (start, end - MICRO)]

@@ -73,6 +73,8 @@ class ReportQuery:
     dimensions: Sequence[Dimension] = ()
     model: str = ""
     """One of `MODELS`; not used where MODEL is a dimension."""
+    own_models: Sequence[tuple[str, str]] = ()
+    """Conversion names that are credited under another model, and which. Not used where MODEL is a dimension."""
     start_micros: int = 0
     end_micros: int = 0
     """Half-open. Not used with POSTING."""
@@ -97,6 +99,8 @@ class ReportQuery:
             raise ValueError("a report needs at least one metric")
         if Dimension.MODEL not in self.dimensions and self.model not in MODELS:
             raise ValueError(f"the model {self.model!r} has no columns")
+        if not {model for _, model in self.own_models}.issubset(MODELS):
+            raise ValueError("a name's own model has no columns")
         if self.basis is Basis.POSTING and (Dimension.HOUR in self.dimensions or set(self.metrics) & NOT_POSTED):
             raise ValueError("postings have days only, and only what adds up")
         if self.after is not None and len(self.after) != len(self.dimensions):

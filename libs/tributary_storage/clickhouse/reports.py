@@ -7,6 +7,7 @@ takes back the one it replaced. Only names of ours become part of a statement; a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -146,10 +147,34 @@ def _credits(query: ReportQuery, parameters: dict[str, Any]) -> str:
 
 def _models(query: ReportQuery, touch: list[tuple[Dimension, str]], parameters: dict[str, Any]) -> str:
     """One row per conversion and model. Several models are read one after the other: a model's columns are its own."""
-    return "\nUNION ALL\n".join(_model(query, model, touch, parameters) for model in compared_models(query))
+    if query.own_models and Dimension.MODEL not in query.dimensions:
+        selects = [
+            _model(query, model, touch, parameters, condition) for model, condition in _own_models(query, parameters)
+        ]
+    else:
+        selects = [_model(query, model, touch, parameters) for model in compared_models(query)]
+    return "\nUNION ALL\n".join(selects)
 
 
-def _model(query: ReportQuery, model: str, touch: list[tuple[Dimension, str]], parameters: dict[str, Any]) -> str:
+def _own_models(query: ReportQuery, parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields each model with the condition of the names that are credited under it: every name under exactly one."""
+    names: dict[str, list[str]] = {}
+    for name, model in query.own_models:
+        names.setdefault(model, []).append(name)
+    parameters["own_names"] = tuple(sorted(name for name, _ in query.own_models))
+    yield query.model, "name NOT IN %(own_names)s"
+    for number, model in enumerate(sorted(names)):
+        parameters[f"own_names_{number}"] = tuple(sorted(names[model]))
+        yield model, f"name IN %(own_names_{number})s"
+
+
+def _model(
+    query: ReportQuery,
+    model: str,
+    touch: list[tuple[Dimension, str]],
+    parameters: dict[str, Any],
+    condition: str = "",
+) -> str:
     columns = [
         "conversion_id",
         "conversion_time",
@@ -167,4 +192,5 @@ def _model(query: ReportQuery, model: str, touch: list[tuple[Dimension, str]], p
         f"{model}_unattributed_reason AS model_unattributed_reason",
     ]
     conditions = ["counted", "notEmpty(model_credit_micros)", *primary(query, parameters)]
+    conditions += [condition] if condition else []
     return "\n".join(["SELECT", listed(columns), source(query, [model], parameters), where(conditions)])

@@ -50,6 +50,37 @@ def test_what_is_not_said_is_as_the_workspace_says() -> None:
     assert (query.start_micros, query.end_micros) == (micros(START), micros(END))
 
 
+LEADS = [{"name": "lead", "primary_model": "first_touch"}, {"name": "call", "primary_model": "first_touch"}]
+OWN = (("call", "first_touch"), ("lead", "first_touch"))
+
+
+def of_names(*names: str) -> Change:
+    return lambda request: request.filters.add(dimension=report_pb2.DIMENSION_CONVERSION_NAME, values=names)
+
+
+@pytest.mark.parametrize(
+    ("change", "model", "own"),
+    [
+        pytest.param(lambda request: None, "last_non_direct", OWN, id="each name its own"),
+        pytest.param(lambda request: setattr(request, "model", "linear"), "linear", (), id="a model was asked for"),
+        pytest.param(lambda request: request.dimensions.append(report_pb2.DIMENSION_MODEL), "", (), id="all models"),
+        pytest.param(of_names("lead", "call"), "first_touch", (), id="names of one model"),
+        pytest.param(of_names("lead", "purchase"), "last_non_direct", OWN[1:], id="names of two models"),
+        pytest.param(of_names("purchase"), "last_non_direct", (), id="another name"),
+    ],
+)
+def test_a_conversion_name_is_shown_under_its_primary_model(
+    change: Change, model: str, own: tuple[tuple[str, str], ...]
+) -> None:
+    query = read(change, conversions=LEADS)
+    assert (query.model, query.own_models) == (model, own)
+
+
+def test_a_primary_model_that_is_not_computed_is_refused() -> None:
+    leads = [{"name": "lead", "primary_model": "data_driven"}]
+    assert refused(lambda request: None, conversions=leads) == [("model", "MODEL_NOT_COMPUTED")]
+
+
 def test_a_page_asks_for_one_row_more_to_know_whether_there_are_more() -> None:
     assert read().limit == 1_001
     assert read(lambda request: setattr(request, "page_size", 20)).limit == 21

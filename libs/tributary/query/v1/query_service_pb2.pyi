@@ -53,7 +53,9 @@ class QueryReportRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Optional. The model's name. Empty: the workspace's primary model. With the dimension MODEL: ignored, all models."""
+    """Optional. The model's name. Empty: each conversion name's primary model, else the workspace's. With the dimension
+    MODEL: ignored, all models.
+    """
     time_basis: _report_pb2.TimeBasis.ValueType
     """Optional. The clock `time_range`, DAY and HOUR are on. Unset: CONVERSION."""
     time_zone: _builtins.str
@@ -142,10 +144,31 @@ class QueryReportResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class OwnModelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ROWS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     BASIS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
+    OWN_MODELS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty at the end."""
     model: _builtins.str
@@ -158,6 +181,12 @@ class QueryReportResponse(_message.Message):
     def basis(self) -> _report_pb2.ReportBasis:
         """How far the numbers can be relied on."""
 
+    @_builtins.property
+    def own_models(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Conversion names that were credited under another model, because it is their primary one, and which. Only where the
+        request names no model.
+        """
+
     def __init__(
         self,
         *,
@@ -165,10 +194,11 @@ class QueryReportResponse(_message.Message):
         next_page_token: _builtins.str = ...,
         basis: _report_pb2.ReportBasis | None = ...,
         model: _builtins.str = ...,
+        own_models: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "model", b"model", "next_page_token", b"next_page_token", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "model", b"model", "next_page_token", b"next_page_token", "own_models", b"own_models", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
