@@ -82,6 +82,7 @@ class Table(StrEnum):
     SPEND_SLICES = "spend_slices"
     DEALS = "deals"
     EXCHANGE_RATES = "exchange_rates"
+    SETTINGS_VERSIONS = "settings_versions"
 
 
 class BatchOutcome(StrEnum):

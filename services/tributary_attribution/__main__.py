@@ -16,6 +16,7 @@ from tributary_attribution.restoration import Restoration
 from tributary_attribution.retention import Retention
 from tributary_attribution.servicer import AttributionServicer
 from tributary_attribution.settings import AttributionServiceSettings
+from tributary_attribution.settings_history import SettingsHistory
 from tributary_runtime import metrics
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.gate import Gate
@@ -30,6 +31,7 @@ from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
 from tributary_storage.clickhouse.role_marks import PublishedMarks
+from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.continuity import Continuity
 from tributary_storage.redis import keys
@@ -88,11 +90,12 @@ async def main(settings: AttributionServiceSettings) -> None:
         publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, clock)
         deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
         attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, lookup, clock)
+        settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
         await serve(
             settings,
             AttributionServicer(
                 JourneyReader(people, conversions, descriptors, workspaces),
-                Explainer(publisher, conversions, history, PastEvents(clickhouse), workspaces),
+                Explainer(publisher, conversions, history, PastEvents(clickhouse), settings_history, workspaces),
                 Reattribution(publisher, PublishedConversions(clickhouse), workspaces),
             ),
             loops=[
@@ -105,6 +108,7 @@ async def main(settings: AttributionServiceSettings) -> None:
                     settle=Replication(state, "state", replicas).settle,
                 ),
                 deferral,
+                settings_history,
                 Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),
                 StreamConsumers.of_conversion_log(state, epoch.shards),
                 Readmission(DeadLetters(log, state, log_epoch.shards), [keys.ATTRIBUTE_GROUP], workspaces),

@@ -23,6 +23,7 @@ from tributary_attribution.simulated_settings import simulated
 from tributary_attribution.views import Views
 from tributary_domain.explanation import explain
 from tributary_domain.settings import AttributionSettings
+from tributary_runtime import attribution_settings as declared
 from tributary_runtime.errors import NotFoundError
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
@@ -56,6 +57,18 @@ class PastEvents(Protocol):
         ...
 
 
+class Settings(Protocol):
+    """What knows the settings that revisions name."""
+
+    async def find(self, workspace: Workspace, version: str) -> declared.AttributionSettings | None:
+        """Returns the settings that a version names; None if nobody knows them any more.
+
+        Raises:
+            StorageUnavailableError: It did not answer.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Read:
     """A conversion with all that is known of it, now or at a moment."""
@@ -76,6 +89,7 @@ class Explainer:
         conversions: Keeps their parts.
         history: Knows their revisions.
         events: Knows when what was accepted.
+        settings: Knows what the settings of before were.
         directory: Knows the workspaces.
     """
 
@@ -85,12 +99,14 @@ class Explainer:
         conversions: Conversions,
         history: Past,
         events: PastEvents,
+        settings: Settings,
         directory: Directory,
     ) -> None:
         self._publisher = publisher
         self._conversions = conversions
         self._history = history
         self._events = events
+        self._settings = settings
         self._directory = directory
 
     async def explain(self, workspace_id: str, conversion_id: str, as_of_micros: int | None = None) -> Explanation:
@@ -109,7 +125,7 @@ class Explainer:
         settings: AttributionSettings | None = None
         if as_of_micros is not None:
             read = await self._at(read, as_of_micros)
-            settings = _named(read.known)
+            settings = await self._named(read.known)
         return _message(read, _assess(read, settings))
 
     async def simulate(self, workspace_id: str, conversion_id: str, asked: CreditSettings) -> Explanation:
@@ -130,6 +146,12 @@ class Explainer:
             message.published_touches.extend(published.touches)
             message.published_models.extend(published.models)
         return message
+
+    async def _named(self, known: Known) -> AttributionSettings | None:
+        """Returns the settings that a revision names, if they are known still."""
+        version = ConversionRevised.FromString(known.stored.published).state.settings_version
+        found = await self._settings.find(known.workspace, version)
+        return None if found is None else core_settings(found)
 
     async def _read(self, workspace: Workspace, conversion_id: str) -> _Read:
         """Reads a conversion as it is now."""
@@ -198,13 +220,6 @@ def _message(read: _Read, assessed: Assessment) -> Explanation:
     )
     fill(message, explained, assessed.settings, around)
     return message
-
-
-def _named(known: Known) -> AttributionSettings | None:
-    """Returns the settings that a revision names, if the workspace still has them."""
-    version = ConversionRevised.FromString(known.stored.published).state.settings_version
-    found = (settings for settings in known.workspace.attribution if settings.version == version)
-    return next(map(core_settings, found), None)
 
 
 def _person_then(parts: Collection[ConversionPart], events: Mapping[int, PastEvent]) -> set[str]:

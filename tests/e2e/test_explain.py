@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -184,8 +184,8 @@ def test_the_past_is_credited_anew_on_purpose_only(told: Shop, street_stack: Sta
     assert told.order("o") == before
 
     request = contract.ReattributeRequest()
-    request.time_range.start_time.FromDatetime(datetime(2020, 1, 1))
-    request.time_range.end_time.FromDatetime(datetime(2040, 1, 1))
+    request.time_range.start_time.FromDatetime(datetime(2020, 1, 1, tzinfo=UTC))
+    request.time_range.end_time.FromDatetime(datetime(2040, 1, 1, tzinfo=UTC))
     key = (("authorization", f"Bearer {told.workspace.scoped['query']}"),)
     with pytest.raises(grpc.RpcError) as refused:
         told.query.Reattribute(request, timeout=CALL_SECONDS, metadata=key)

@@ -138,3 +138,20 @@ async def test_what_is_forgotten_keeps_its_credit_and_is_told(after: Attribution
 async def test_settings_that_no_file_could_say_are_refused(before: Attribution) -> None:
     with pytest.raises(InvalidRequestError):
         await before.reattribution.preview(wanted(before, names=("nothing",)), CreditSettings(lookback_days=0))
+
+
+async def test_a_moment_before_is_explained_under_the_settings_of_then(after: Attribution, before: Attribution) -> None:
+    """The file says something else by now: what the version of the revision stands for was stored."""
+    workspace, conversion_id = after.workspace.id, Events(after.workspace.id).conversion_id()
+    await before.settings_history.store()
+    await before.settings_history.store()  # again changes nothing
+    then = SystemClock().unix_micros()
+    await after.reattribution.apply(wanted(after))
+    past = await after.explainer.explain(workspace, conversion_id, then)
+    assert (past.settings.version, past.settings.lookback_days) == (before.workspace.attribution[0].version, 30)
+    assert past.reproduces_revision
+    now = await after.explainer.explain(workspace, conversion_id)
+    assert now.settings.lookback_days == 45
+    assert now.reproduces_revision
+    unknown = await after.settings_history.find(after.workspace, "a1:of-nobody")
+    assert unknown is None

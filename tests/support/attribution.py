@@ -22,11 +22,12 @@ from tributary_attribution.observing import Observing
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.reattribution import Reattribution
 from tributary_attribution.restoration import Restoration
+from tributary_attribution.settings_history import SettingsHistory
 from tributary_domain import ids
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import NotFoundError
 from tributary_runtime.workspace_lookup import WorkspaceLookup
-from tributary_runtime.workspaces import Workspace
+from tributary_runtime.workspaces import Workspace, Workspaces
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -34,6 +35,7 @@ from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
+from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import SCHEMA
@@ -176,6 +178,7 @@ class Attribution:
     descriptors: Descriptors
     explainer: Explainer
     reattribution: Reattribution
+    settings_history: SettingsHistory
 
     async def handle(self, *events: Admitted, backfill: bool = False, accept_micros: int = NOON + 2 * DAY) -> None:
         """Handles events as one batch."""
@@ -281,6 +284,8 @@ async def running_attribution(
         descriptors = descriptors_as(state, SHARDS, clock)
 
         class Directory:
+            current = Workspaces(workspaces=(workspace,))
+
             def find(self, wanted: str) -> Workspace | None:
                 return workspace if wanted == workspace.id else None
 
@@ -304,7 +309,8 @@ async def running_attribution(
         deferral = Deferral(DeferredConversions(state, SHARDS), conversions, publisher, known, clock, share)
         attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, known, clock)
         journeys = JourneyReader(people, conversions, descriptors, directory)
-        explainer = Explainer(publisher, conversions, history, PastEvents(clickhouse), directory)
+        settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
+        explainer = Explainer(publisher, conversions, history, PastEvents(clickhouse), settings_history, directory)
         reattribution = Reattribution(publisher, PublishedConversions(clickhouse), directory)
         yield Attribution(
             workspace,
@@ -318,4 +324,5 @@ async def running_attribution(
             descriptors,
             explainer,
             reattribution,
+            settings_history,
         )
