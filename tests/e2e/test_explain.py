@@ -9,12 +9,14 @@ from typing import Any
 import grpc
 import pytest
 from click.testing import CliRunner, Result
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.support.shop import (
     BOT,
     CALL_SECONDS,
     EURO,
     MAIL,
+    NOW,
     PAID,
     Shop,
     a_visit,
@@ -28,6 +30,7 @@ from tributary.attribution.v1.explanation_pb2 import Explanation, TouchpointExcl
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED
 from tributary.event.v1.verdict_pb2 import REASON_CODE_BOT_USER_AGENT
 from tributary.query.v1 import query_service_pb2 as contract
+from tributary.query.v1 import report_pb2
 from tributary_cli.command_line import cli
 from tributary_cli.stack.stack import Stack
 
@@ -67,6 +70,23 @@ def outcomes(explanation: Explanation) -> dict[str, str]:
         if one.credited
         else TouchpointExclusion.Name(one.exclusion).removeprefix("TOUCHPOINT_EXCLUSION_").lower()
         for one in explanation.touchpoints
+    }
+
+
+def reported(shop: Shop, moment: Timestamp | None = None) -> dict[str, int]:
+    """Returns channel -> value under linear, as of a moment."""
+    request = contract.QueryReportRequest(
+        metrics=[report_pb2.METRIC_VALUE],
+        dimensions=[report_pb2.DIMENSION_CHANNEL],
+        model="linear",
+        as_of_time=moment,
+    )
+    request.time_range.start_time.FromDatetime(NOW - timedelta(days=2))
+    request.time_range.end_time.FromDatetime(NOW + timedelta(days=1))
+    rows = shop.query.QueryReport(request, timeout=CALL_SECONDS, metadata=shop.metadata).rows
+    return {
+        row.dimension_values[0]: row.metric_values[0].money.units * EURO + row.metric_values[0].money.micros
+        for row in rows
     }
 
 
@@ -120,7 +140,11 @@ def test_a_conversion_is_explained_and_so_is_what_was_known_before(told: Shop, s
     assert (then.newest, causes(then)) == (known, ["INITIAL"])
     assert {one.revision for one in then.deliveries} <= {known.revision}
 
+    assert reported(told) == {"Email": 40 * EURO, "Paid Search": 20 * EURO}
+    assert reported(told, moment) == {"Email": 50 * EURO, "Paid Search": 50 * EURO}
+
     moment.FromMicroseconds(moment.ToMicroseconds() - 1)
+    assert reported(told, moment) == {}
     for call in (explain, Shop.find):
         with pytest.raises(grpc.RpcError) as missing:
             call(told, conversion_id=known.state.conversion_id, as_of_time=moment)

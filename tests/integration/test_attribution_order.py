@@ -11,6 +11,8 @@ import pytest
 
 from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, Events, entry, running_attribution
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_attribution.affected import Affected
+from tributary_domain.revision import Cause
 from tributary_storage.clickhouse.names import micros
 from tributary_storage.redis import keys
 
@@ -235,3 +237,27 @@ async def test_two_workers_at_once_publish_the_same(
         await asyncio.gather(work(attribution, world[::2]), work(other, world[1::2]))
     assert await published_states(attribution, workspace) == wanted
     await _ledger_adds_up(attribution)
+
+
+async def test_a_worker_that_computed_from_an_older_state_does_not_win(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    """It has read parts and journey; before it publishes, another has credited a late touch and a refund."""
+    events = Events(workspace)
+    async with running_attribution(redis_url, clickhouse_url, workspace) as attribution:
+        await attribution.handle(events.touch("visitor:a", channel="Email"), events.order("visitor:a"))
+        slow = Affected(attribution.workspace, events.conversion_id())
+        slow.known_causes.add(Cause.OPERATOR)
+        await attribution.publisher.read([slow])
+        await attribution.handle(
+            events.touch("visitor:a", at=NOON - 2 * DAY, channel="Display"), events.refund(40_000_000)
+        )
+        newest = await attribution.published(events.conversion_id())
+        assert newest is not None
+        assert await attribution.publisher.publish([slow]) == []
+        assert await attribution.published(events.conversion_id()) == newest
+        assert [touch.source.channel for touch in newest.state.touches] == ["Display", "Email"]
+        assert newest.state.value.amount_micros == 50_000_000
+        assert await attribution.stored_revisions(events.conversion_id()) == [
+            revised.revision for revised in await attribution.logged()
+        ]

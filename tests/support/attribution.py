@@ -179,6 +179,7 @@ class Attribution:
     explainer: Explainer
     reattribution: Reattribution
     settings_history: SettingsHistory
+    publisher: Publisher
 
     async def handle(self, *events: Admitted, backfill: bool = False, accept_micros: int = NOON + 2 * DAY) -> None:
         """Handles events as one batch."""
@@ -325,4 +326,5 @@ async def running_attribution(
             explainer,
             reattribution,
             settings_history,
+            publisher,
         )
