@@ -10,7 +10,7 @@ from typing import Any, Final
 from tributary_domain.event_shape import MomentLike
 from tributary_domain.event_times import MICROS, read_micros
 from tributary_domain.money import is_currency
-from tributary_domain.personal import holds_address
+from tributary_domain.personal import holds_personal
 from tributary_domain.reasons import Reason, ReasonCode
 
 AHEAD_MICROS: Final = 300 * MICROS
@@ -72,8 +72,8 @@ def check_text(value: str, field: str, limit: int, found: list[Reason], *, requi
         found.append(Reason(ReasonCode.FIELD_MISSING, field, "Required."))
     elif len(value) > limit:
         found.append(Reason(ReasonCode.FIELD_TOO_LONG, field, f"Longer than {limit} characters."))
-    elif holds_address(value):
-        message = "Holds what looks like an e-mail address; use an id that names nobody."
+    elif holds_personal(value):
+        message = "Holds what looks like an e-mail address or a phone number; use an id that names nobody."
         found.append(Reason(ReasonCode.PERSONAL_DATA_IN_CLEAR, field, message))
 
 

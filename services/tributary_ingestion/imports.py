@@ -17,7 +17,7 @@ from tributary.ingestion.v1.spend_pb2 import SpendSlice
 from tributary_domain.deals import check_deal
 from tributary_domain.exchange_rates import check_rate
 from tributary_domain.import_outcomes import ImportOutcome, outcome_of
-from tributary_domain.personal import holds_address
+from tributary_domain.personal import holds_personal
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.spend import check_slice
 from tributary_ingestion.reasons import to_messages
@@ -129,7 +129,7 @@ def _of_rate(rate: ExchangeRate) -> _Statement:
 def _deal_state(deal: Deal, rules: WorkspaceRules) -> import_rows.Row:
     contact = _token(rules, Identifiers(email_sha256=deal.contact_email_sha256))
     created_by = deal.created_by
-    if holds_address(created_by):  # CRMs like to say it so; a token tells our own deals as well
+    if holds_personal(created_by):  # CRMs like to say it so; a token tells our own deals as well
         created_by = _token(rules, Identifiers(email=created_by))
     return import_rows.deal_state(deal, contact, created_by)
 
