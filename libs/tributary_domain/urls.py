@@ -176,8 +176,8 @@ def _read_carefully(url: str) -> Url:
     if "64;" in said or "40;" in said or "commat;" in said:
         said = _REFERENCE.sub("@", said)
     scheme, separator, rest = said.partition("://")
-    if not separator:
-        scheme, rest = "", said
+    if not scheme.replace("-", "").isalnum():  # it is further on, of a link within this one
+        scheme, separator, rest = "", "", said
     before, hash_sign, fragment = rest.partition("#")
     address, mark, query = before.partition("?")
     authority, slash, path = address.partition("/")
@@ -200,7 +200,9 @@ def _read_carefully(url: str) -> Url:
         for kind, name, value in found:  # of the routes of a page that is an app: what its query says goes before
             if not (name in utm if kind is UTM else name in click_ids):
                 _note(kind, name, value, utm, click_ids)
-    authority = PHONE.sub("-", _without_user(authority))
+    authority = _without_user(authority)
+    if PHONE.search(authority) is not None:
+        authority = "-"
     path = _clean_path(path)
     rest = f"{authority}{slash}{path}{mark if kept or (mark and not query) else ''}{''.join(kept)}{hash_sign}{fragment}"
     cleaned = f"{scheme}{separator}{rest}"
@@ -227,12 +229,14 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 
 def _judge(pair: str) -> tuple[str, str, str]:
     """Returns (what a parameter is, its name, its value): personal where its name or anything in it says so."""
-    name, _, value = pair.partition("=")
-    kind, name = _PARAMETERS.get(name) or _find(name) or ("", "")
+    said, _, value = pair.partition("=")
+    found = _PARAMETERS.get(said) or _find(said)
+    kind, name = found or ("", "")
     if kind is PERSONAL:
-        is_said = bool(value) or "%3" in pair  # email%3Dann is a name and a value, to whoever decodes it
-        return (kind if is_said else "", name, value)
-    if _DOUBTFUL.search(value if value else pair) is None:
+        if value or "%3" in pair:  # email%3Dann is a name and a value, to whoever decodes it
+            return kind, name, value
+        kind = ""
+    if _DOUBTFUL.search(value) is None and (kind or _DOUBTFUL.search(said) is None):
         return kind, name, value
     plain = plainer(pair)[-1]
     # As it stands too: a "+" that is meant, as in ann+shop@example.com, is a blank only to whoever decodes it.

@@ -63,6 +63,12 @@ from tributary_domain.urls import read_url
         ),
         pytest.param("https://s.example/#/reset?email=ann", "https://s.example/", id="query of a fragment"),
         pytest.param("https://s.example/p?w=%2B49%20171%202345678&a=1", "https://s.example/p?a=1", id="phone number"),
+        pytest.param(
+            "s.example/p?who=a@b.de&to=https://x.de", "s.example/p?to=https://x.de", id="no scheme of its own"
+        ),
+        pytest.param("https://s.example/p?my-email-a@b.de&a=1", "https://s.example/p?a=1", id="in a name"),
+        pytest.param("https://s.example/p?ann@b.de=yes&a=1", "https://s.example/p?a=1", id="as a name"),
+        pytest.param("https://s.example/p#ann@b.de=yes", "https://s.example/p", id="as a name in the fragment"),
         pytest.param("https://s.example/tel:+491712345678", "https://s.example/-", id="phone number in the path"),
         pytest.param("https://s.example/p?q=red+12345678", "https://s.example/p?q=red+12345678", id="no phone number"),
         pytest.param("https://s.example/p?q=a;b&mailing=1", "https://s.example/p?q=a;b&mailing=1", id="no parameter"),
