@@ -62,8 +62,8 @@ def credit_table(explanation: Explanation) -> Table:
         *((_SHORT.get(model.name, model.name), 10) for model in models),
         right=range(1, 1 + len(models)),
     )
-    touches = zip(*(model.shares for model in models), strict=True) if models else ()
-    for shares in touches:
+    shown = min((len(model.shares) for model in models), default=0)  # of a very large answer the oldest are missing
+    for shares in zip(*(model.shares[len(model.shares) - shown :] for model in models), strict=True):
         table.add_row(shares[0].source.channel or "?", *(_percent(share.credit_micros) for share in shares))
     if any(model.unattributed_reason for model in models):
         table.add_row("nobody", *("100.0000" if model.unattributed_reason else "-" for model in models), style="yellow")

@@ -16,6 +16,7 @@ from tributary.attribution.v1.explanation_pb2 import CreditSettings, Explanation
 from tributary_attribution.affected import Affected
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
 from tributary_attribution.crediting import Assessment, Known, assess, complete_since_micros
+from tributary_attribution.explanation_bounds import bound
 from tributary_attribution.explanations import Around, fill, is_same_credit
 from tributary_attribution.journeys import Directory
 from tributary_attribution.publishing import Publisher
@@ -126,7 +127,7 @@ class Explainer:
         if as_of_micros is not None:
             read = await self._at(read, as_of_micros)
             settings = await self._named(read.known)
-        return _message(read, _assess(read, settings))
+        return bound(_message(read, _assess(read, settings)))
 
     async def simulate(self, workspace_id: str, conversion_id: str, asked: CreditSettings) -> Explanation:
         """Says what credit a conversion would have under other settings.
@@ -145,7 +146,7 @@ class Explainer:
             published = ConversionRevised.FromString(read.known.stored.published).state
             message.published_touches.extend(published.touches)
             message.published_models.extend(published.models)
-        return message
+        return bound(message)
 
     async def _named(self, known: Known) -> AttributionSettings | None:
         """Returns the settings that a revision names, if they are known still."""

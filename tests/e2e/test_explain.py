@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -88,6 +89,24 @@ def reported(shop: Shop, moment: Timestamp | None = None) -> dict[str, int]:
         row.dimension_values[0]: row.metric_values[0].money.units * EURO + row.metric_values[0].money.micros
         for row in rows
     }
+
+
+def rewrite(stack: Stack, workspace_id: str, attribution: list[dict[str, Any]]) -> None:
+    """Replaces what the file says of one workspace's attribution."""
+    path = stack.directory.workspaces_file
+    content = yaml.safe_load(path.read_text())
+    for entry in content["workspaces"]:
+        if entry["id"] == workspace_id:
+            entry["attribution"] = attribution
+    new = path.with_suffix(".new")
+    new.write_text(yaml.safe_dump(content, sort_keys=False))
+    new.replace(path)
+
+
+def revised_since(shop: Shop, revision: int) -> contract.GetConversionResponse:
+    found = shop.order("o")
+    assert found.newest.revision > revision
+    return found
 
 
 def run(told: Shop, stack: Stack, *arguments: str) -> Result:
@@ -206,6 +225,24 @@ def test_the_past_is_credited_anew_on_purpose_only(told: Shop, street_stack: Sta
     done = run(told, street_stack, "reattribute", "--yes", "--last", "1d", "--name", "purchase")
     assert "0 of 1 conversions changed." in done.stdout  # the settings in the file are those it was credited under
     assert told.order("o") == before
+
+    rewrite(street_stack, told.workspace.id, [{"lookback_days": 60}])
+
+    def is_changed() -> None:
+        """The services look at the file every few seconds."""
+        found = run(told, street_stack, "reattribute", "--yes", "--last", "1d", "--json")
+        assert json.loads(found.stdout)["changed"] == 1
+
+    told.wait(is_changed)
+    after = told.wait(lambda: revised_since(told, before.newest.revision))
+    assert causes(after) == ["INITIAL", "SETTINGS_CHANGE"]
+    assert credit(after.newest.state, "first_touch") == {"old": (WHOLE, 100 * EURO)}
+    assert after.newest.value_delta_micros == 0
+    webhooks = told.wait_for_webhooks(after.newest.state.conversion_id, after.newest.revision)
+    assert webhooks[-1].data["causes"] == ["settings_change"]
+    past = explain(told, event_id="bought", as_of_time=before.newest.publish_time)
+    assert past.explanation.settings.lookback_days == 30  # of then, though the file says otherwise by now
+    assert past.explanation.reproduces_revision
 
     request = contract.ReattributeRequest()
     request.time_range.start_time.FromDatetime(datetime(2020, 1, 1, tzinfo=UTC))

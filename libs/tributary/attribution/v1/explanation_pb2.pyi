@@ -170,18 +170,23 @@ class Explanation(_message.Message):
     REPRODUCES_REVISION_FIELD_NUMBER: _builtins.int
     PUBLISHED_TOUCHES_FIELD_NUMBER: _builtins.int
     PUBLISHED_MODELS_FIELD_NUMBER: _builtins.int
+    PUBLISHED_TOUCHES_OMITTED_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """The conversion."""
     person_id: _builtins.str
     """Its person. Empty if it is nobody's."""
     touchpoints_omitted: _builtins.int
-    """How many older touchpoints were left out, because at most 5 000 are listed. Else 0."""
+    """How many touchpoints were left out, the farthest from the conversion: at most 5 000 are listed, fewer where they
+    are large. Else 0.
+    """
     revision: _builtins.int
     """The revision that was published when this was computed, or at the moment that was asked for. 0: none yet."""
     reproduces_revision: _builtins.bool
     """Whether these steps give exactly the credit of that revision. False of a simulation under other settings, while a
     revision is on its way, and where part of the journey is forgotten or was another person's at that moment.
     """
+    published_touches_omitted: _builtins.int
+    """How many older of `published_touches` were left out, where they are very large. Else 0."""
     @_builtins.property
     def conversion_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -230,10 +235,11 @@ class Explanation(_message.Message):
         reproduces_revision: _builtins.bool = ...,
         published_touches: _abc.Iterable[_credit_pb2.CreditedTouch] | None = ...,
         published_models: _abc.Iterable[_credit_pb2.AppliedModel] | None = ...,
+        published_touches_omitted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "conversion_time", b"conversion_time", "settings", b"settings", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "models", b"models", "person_id", b"person_id", "published_models", b"published_models", "published_touches", b"published_touches", "reproduces_revision", b"reproduces_revision", "revision", b"revision", "settings", b"settings", "touchpoints", b"touchpoints", "touchpoints_omitted", b"touchpoints_omitted", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "models", b"models", "person_id", b"person_id", "published_models", b"published_models", "published_touches", b"published_touches", "published_touches_omitted", b"published_touches_omitted", "reproduces_revision", b"reproduces_revision", "revision", b"revision", "settings", b"settings", "touchpoints", b"touchpoints", "touchpoints_omitted", b"touchpoints_omitted", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -318,6 +324,7 @@ class ExplainedModel(_message.Message):
     CREDIT_LEFT_OVER_FIELD_NUMBER: _builtins.int
     VALUE_LEFT_OVER_FIELD_NUMBER: _builtins.int
     UNATTRIBUTED_REASON_FIELD_NUMBER: _builtins.int
+    SHARES_OMITTED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The model's name."""
     lookback_days: _builtins.int
@@ -330,6 +337,10 @@ class ExplainedModel(_message.Message):
     """Likewise, micros of the value."""
     unattributed_reason: _credit_pb2.UnattributedReason.ValueType
     """Why nobody earned the conversion under it. Unspecified where somebody did."""
+    shares_omitted: _builtins.int
+    """How many older shares were left out, where they are very large: those here do not sum to the conversion then. Else
+    0.
+    """
     @_builtins.property
     def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedShare]:
         """Every touch that shares the conversion under any model, oldest first."""
@@ -344,10 +355,11 @@ class ExplainedModel(_message.Message):
         credit_left_over: _builtins.int = ...,
         value_left_over: _builtins.int = ...,
         unattributed_reason: _credit_pb2.UnattributedReason.ValueType = ...,
+        shares_omitted: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_left_over", b"credit_left_over", "lookback_days", b"lookback_days", "name", b"name", "shares", b"shares", "unattributed_reason", b"unattributed_reason", "value_left_over", b"value_left_over", "weights_sum", b"weights_sum"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_left_over", b"credit_left_over", "lookback_days", b"lookback_days", "name", b"name", "shares", b"shares", "shares_omitted", b"shares_omitted", "unattributed_reason", b"unattributed_reason", "value_left_over", b"value_left_over", "weights_sum", b"weights_sum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
