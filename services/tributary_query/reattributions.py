@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # the asynchronous stub is known to type checkers only
     from tributary.attribution.v1.attribution_service_pb2_grpc import AttributionServiceAsyncStub
 
 MAX_NAMES: Final = 100
+CALL_SECONDS: Final = 60.0
+"""A page is hundreds of conversions, each with its journey."""
 
 
 class Reattributions:
@@ -39,12 +41,12 @@ class Reattributions:
             grpc.aio.AioRpcError: What attribution said; the interceptor passes it on.
         """
         mark = fingerprint(workspace, request)
-        asked = _asked(request, workspace, mark)
+        asked = asked_of(request, workspace, mark)
         asked.preview = True
         if request.HasField("settings"):
             asked.settings.CopyFrom(request.settings)
-        answer = await self._attribution.Reattribute(asked)
-        return PreviewReattributionResponse(page=answer.page, next_page_token=_next(answer, mark))
+        answer = await self._attribution.Reattribute(asked, timeout=CALL_SECONDS)
+        return PreviewReattributionResponse(page=answer.page, next_page_token=next_token(answer, mark))
 
     async def apply(self, request: ReattributeRequest, workspace: str) -> ReattributeResponse:
         """Credits a page of conversions anew.
@@ -52,11 +54,11 @@ class Reattributions:
         Raises: as `preview`.
         """
         mark = fingerprint(workspace, request)
-        answer = await self._attribution.Reattribute(_asked(request, workspace, mark))
-        return ReattributeResponse(page=answer.page, next_page_token=_next(answer, mark))
+        answer = await self._attribution.Reattribute(asked_of(request, workspace, mark), timeout=CALL_SECONDS)
+        return ReattributeResponse(page=answer.page, next_page_token=next_token(answer, mark))
 
 
-def _asked(
+def asked_of(
     request: PreviewReattributionRequest | ReattributeRequest, workspace: str, mark: str
 ) -> attribution.ReattributeRequest:
     """Returns what attribution is asked, after checking it."""
@@ -87,5 +89,6 @@ def _asked(
     return asked
 
 
-def _next(answer: attribution.ReattributeResponse, mark: str) -> str:
+def next_token(answer: attribution.ReattributeResponse, mark: str) -> str:
+    """Returns the token of the page after an answer; empty at the end."""
     return make_token((micros(answer.last_time), answer.last_conversion_id), mark) if answer.has_more else ""

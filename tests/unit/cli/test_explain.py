@@ -1,0 +1,150 @@
+"""`tributary explain`, `simulate`, `reattribute`: what their options mean, and how numbers are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from tests.support.ports import free_address
+from tributary.attribution.v1.credit_pb2 import TouchSource
+from tributary.attribution.v1.explanation_pb2 import (
+    CreditSettings,
+    ExplainedModel,
+    ExplainedShare,
+    ExplainedTouchpoint,
+    Explanation,
+    TouchpointExclusion,
+)
+from tributary.attribution.v1.reattribution_pb2 import CreditChange, ReattributionPage
+from tributary_cli.command_line import cli
+from tributary_cli.conversion_options import name_conversion, read_moment
+from tributary_cli.explain import paper, print_explanation
+from tributary_cli.reattribute_tables import Totals
+from tributary_cli.setting_options import read_settings
+
+NOTHING: dict[str, Any] = {
+    **dict.fromkeys(("lookback_days", "half_life_hours", "touch_cap", "late_touch_seconds")),
+    **dict.fromkeys(("session_timeout_minutes", "impression_window_days", "collapse_repeats", "touch_grain")),
+    **{"impression_policy": None, "direct_channels": (), "path_reset_names": (), "model_lookback_days": ()},
+    "position_weights": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        pytest.param(("c1:x", None, "", "", None), {"conversion_id": "c1:x"}, id="id"),
+        pytest.param((None, None, "", "", "e-1"), {"event_id": "e-1"}, id="event"),
+        pytest.param(
+            (None, ("purchase", "o"), "de", "", None),
+            {"order": {"conversion_name": "purchase", "store": "de", "order_id": "o", "cycle": ""}},
+            id="order",
+        ),
+    ],
+)
+def test_a_conversion_is_named_in_one_way(named: Any, expected: dict[str, Any]) -> None:
+    assert name_conversion(*named) == expected
+
+
+@pytest.mark.parametrize("named", [(None, None, "", "", None), ("c1:x", ("purchase", "o"), "", "", None)])
+def test_no_conversion_or_two_are_refused(named: Any) -> None:
+    with pytest.raises(click.UsageError):
+        name_conversion(*named)
+
+
+def test_a_moment_without_a_zone_is_utc() -> None:
+    assert read_moment("2026-11-01T12:00:00") == read_moment("2026-11-01T13:00:00+01:00")
+    with pytest.raises(click.BadParameter):
+        read_moment("yesterday")
+
+
+def test_settings_are_what_was_said_and_nothing_else() -> None:
+    assert read_settings(NOTHING) == CreditSettings()
+    said = {
+        "lookback_days": 60,
+        "model_lookback_days": ("first_touch=365", "linear=0"),
+        "position_weights": "30, 0,70",
+        "collapse_repeats": False,
+    }
+    assert read_settings(NOTHING | said) == CreditSettings(
+        lookback_days=60,
+        model_lookback_days={"first_touch": 365, "linear": 0},
+        position_weights=[30, 0, 70],
+        collapse_repeats=False,
+    )
+
+
+@pytest.mark.parametrize("said", [{"position_weights": "1,a,2"}, {"model_lookback_days": ("first_touch",)}])
+def test_settings_that_are_no_numbers_are_refused(said: dict[str, Any]) -> None:
+    with pytest.raises(click.BadParameter):
+        read_settings(NOTHING | said)
+
+
+def test_other_settings_are_only_previewed(tmp_path: Path) -> None:
+    arguments = ["reattribute", "--yes", "--lookback-days", "60", "--target", free_address(), "--api-key", "trb_x"]
+    result = CliRunner().invoke(cli, [*arguments, "--data", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "--preview" in result.stderr
+
+
+def test_nothing_is_revised_before_it_was_confirmed(tmp_path: Path) -> None:
+    arguments = ["reattribute", "--target", free_address(), "--api-key", "trb_x", "--data", str(tmp_path)]
+    result = CliRunner().invoke(cli, arguments, input="n\n")
+    assert result.exit_code == 1
+    assert "anew?" in result.stderr
+    assert "nobody answers" not in result.stderr
+
+
+def test_long_texts_fold_into_a_hundred_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    source = TouchSource(channel="Paid Search and more", source="s" * 80, medium="m" * 80)
+    excluded = ExplainedTouchpoint(
+        event_id="e" * 128,
+        source=source,
+        exclusion=TouchpointExclusion.TOUCHPOINT_EXCLUSION_FOLDED,
+        folded_into_event_id="f" * 128,
+    )
+    share = ExplainedShare(
+        event_id="e" * 128, source=source, weight=2**62, credit_micros=1_000_000, value_micros=-(2**60)
+    )
+    names = ("first_touch", "last_touch", "last_non_direct", "linear", "position_based", "time_decay", "data_driven")
+    explanation = Explanation(
+        touchpoints=[excluded], models=[ExplainedModel(name=name, shares=[share]) for name in names]
+    )
+    explanation.settings.direct_channels.extend(["Direct"] * 30)
+    print_explanation(paper(), explanation, "time_decay")
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "data" in "\n".join(lines)
+
+
+def test_changes_of_several_pages_add_up(capsys: pytest.CaptureFixture[str]) -> None:
+    change = CreditChange(
+        model="linear",
+        channel="Email",
+        conversion_name="purchase",
+        currency_code="EUR",
+        before_credit_micros=1_000_000,
+        after_credit_micros=500_000,
+        before_value_micros=10_000_000,
+        after_value_micros=5_000_001,
+    )
+    same = CreditChange(model="last_touch", channel="Email", before_credit_micros=1, after_credit_micros=1)
+    totals = Totals()
+    for _ in range(2):
+        totals.add(ReattributionPage(conversions=3, changed=1, incomplete=1, changes=[change, same]))
+    document = totals.document()
+    assert (document["conversions"], document["changed"], document["incomplete"]) == (6, 2, 2)
+    (row,) = [row for row in document["rows"] if row["model"] == "linear"]
+    assert row["conversions"] == {"before": "2.000000", "after": "1.000000"}
+    assert row["value"] == {"before": "20.00", "after": "10.000002"}
+    totals.print_to(paper(), (), "would change")
+    shown = capsys.readouterr().out
+    assert "-10.00 EUR" in shown
+    assert "2 of 6 conversions would change." in shown
+    assert "last_touch" not in shown
+    with pytest.raises(click.BadParameter):
+        totals.print_to(paper(), ("best",), "would change")
