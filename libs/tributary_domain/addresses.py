@@ -56,19 +56,18 @@ def read_address(text: str) -> Address | None:
     return Address(6, number, f"{number >> 64:016x}")
 
 
+_OCTETS: Final = {str(octet): octet for octet in range(256)}
+
+
 def _read_v4(text: str) -> int | None:
     parts = text.split(".")
     if len(parts) != 4:
         return None
-    number = 0
-    for part in parts:
-        if not (part.isascii() and part.isdigit()) or len(part) > 3 or (len(part) > 1 and part[0] == "0"):
-            return None
-        octet = int(part)
-        if octet > 255:
-            return None
-        number = number << 8 | octet
-    return number
+    first, second, third, fourth = parts
+    try:
+        return _OCTETS[first] << 24 | _OCTETS[second] << 16 | _OCTETS[third] << 8 | _OCTETS[fourth]
+    except KeyError:
+        return None
 
 
 def read_networks(text: str) -> tuple[list[Span], list[int]]:

@@ -81,6 +81,8 @@ class _KnownTouch:
     encoded: EncodedPart
     touch: Touch
     """Without page and referrer."""
+    alike: object
+    """The same for all touches that page and referrer tell apart, if anything does."""
 
 
 _KnownVisitor = tuple[bytes, bytes]
@@ -116,6 +118,7 @@ class Visits:
         self._expected = rules.expected._replace(kinds_with_session=frozenset())
         self._least_age, self._most_age = -rules.expected.window.ahead_micros, rules.expected.window.event_micros
         self._touches: dict[bytes, _KnownTouch | None] = {}
+        self._alike: dict[tuple[Any, ...], object] = {}
         self._channels: dict[tuple[Any, ...], tuple[bytes, bool] | None] = {}
         self._visitors: dict[str, _KnownVisitor | None] = {}
         self._agents: tuple[dict[str, bool], ...] = tuple({} for _ in Observer)
@@ -172,7 +175,7 @@ class Visits:
             return None
         clicks = page.click_ids
         path = page.path if self._reads_paths else ""
-        place: tuple[Any, ...] = (known, page.host, path, page.mailer, page.campaign, referrer_url)
+        place: tuple[Any, ...] = (known.alike, page.host, path, page.mailer, page.campaign, referrer_url)
         if clicks:
             place += tuple(clicks)
             if "gad_source" in clicks or "gad_campaignid" in clicks:  # whose few values decide, too
@@ -253,7 +256,10 @@ class Visits:
         validation.warn(event, "touchpoint", self._expected, reasons)
         if reasons or any(True for _ in texts.personal_texts(readings)):
             return None
-        return _KnownTouch(encode_touch(event, readings), touch_of(event, readings, NO_URL, NO_URL))
+        touch = touch_of(event, readings, NO_URL, NO_URL)
+        decides = touch.kind, touch.utm, touch.ad, touch.landing, touch.coupon_code
+        alike = self._alike.get(decides) or _keep(self._alike, decides, object())
+        return _KnownTouch(encode_touch(event, readings), touch, alike)
 
     def _know_visitor(self, visitor_id: str) -> _KnownVisitor | None:
         token = self.rules.identification.visitor_token(visitor_id)
