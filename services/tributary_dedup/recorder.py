@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from structlog.contextvars import bind_contextvars
 
@@ -44,8 +44,19 @@ class KnownLog(Protocol):
         ...
 
 
+class _Ready(NamedTuple):
+    """Rows made and not yet written."""
+
+    entries: Sequence[LogEntry]
+    batch: EventBatch
+    traceparents: list[str]
+
+
 class Recorder:
     """The handler of group `record`.
+
+    While ClickHouse is down the rows that wait for it are made once, not at every attempt: the calls of others need
+    the time.
 
     Args:
         writer: Where rows go.
@@ -57,6 +68,7 @@ class Recorder:
         self._writer = writer
         self._clock = clock
         self._known = known
+        self._ready: _Ready | None = None
 
     async def handle(self, entries: Sequence[LogEntry]) -> int:
         """Records a batch; returns how many events it held.
@@ -67,6 +79,20 @@ class Recorder:
             PoisonEvent: An event, or an entry, can never be recorded; the worker finds out which.
         """
         self._require_known()
+        if self._ready is None or self._ready.entries is not entries:
+            self._ready = await self._prepare(entries)
+        _, batch, traceparents = self._ready
+        with linked_span("record batch", traceparents, rows=len(batch)):
+            await self._writer.write(batch)
+        self._ready = None
+        now = self._clock.unix_micros()
+        for entry in entries:
+            metrics.RECORDER_LAG.record(max(0.0, (now - entry.accept_micros) / 1e6), lane=_LANES[entry.lane])
+        bind_contextvars(rows=len(batch))
+        return sum(len(entry.mask) for entry in entries)
+
+    async def _prepare(self, entries: Sequence[LogEntry]) -> _Ready:
+        self._ready = None
         batch = EventBatch()
         traceparents: set[str] = set()
         for entry in entries:
@@ -77,13 +103,7 @@ class Recorder:
                 for position, admitted in enumerate(admission.events, first):
                     _add(batch, place, position, entry.mask[position], admitted, of)
             await asyncio.sleep(0)  # callers wait on the same loop
-        with linked_span("record batch", sorted(traceparents), rows=len(batch)):
-            await self._writer.write(batch)
-        now = self._clock.unix_micros()
-        for entry in entries:
-            metrics.RECORDER_LAG.record(max(0.0, (now - entry.accept_micros) / 1e6), lane=_LANES[entry.lane])
-        bind_contextvars(rows=len(batch))
-        return sum(len(entry.mask) for entry in entries)
+        return _Ready(entries, batch, sorted(traceparents))
 
     def singles(self, entry: LogEntry) -> Sequence[LoggedEvent]:
         """Takes an entry apart into its events."""
