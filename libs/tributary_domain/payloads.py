@@ -75,14 +75,14 @@ def encode_touch(event: EventLike, readings: Readings) -> EncodedPart:
 
 
 def encode_visit(
-    touch: EncodedPart, session_id: str, visitor_id: str, context: tuple[str, ...], observed_by: int
+    touch: EncodedPart, session_id: str, identifiers: str, context: tuple[str, ...], observed_by: int
 ) -> bytes | None:
-    """Encodes a touchpoint of a visitor as `PayloadDigester` does; `None` where a text holds a separator.
+    """Encodes a touchpoint as `PayloadDigester` does; `None` where a text holds a separator.
 
     Args:
         touch: Its part `touchpoint`.
         session_id: Empty if there is none.
-        visitor_id: The only identifier.
+        identifiers: Those of its identifiers, joined; some is set, and none is a list or a map.
         context: The texts of its context, in the order of `texts.CONTEXT`.
         observed_by: Of its context.
     """
@@ -90,7 +90,7 @@ def encode_visit(
     breaks = touch.breaks + _VISIT_BREAKS + (2 if session_id else 0)
     said = "\0".join(context)
     text = (
-        f"touchpoint|0|0{session}{touch.text}\0identifiers\0\0{visitor_id}\0\0\0\0\0context\0{said}"
+        f"touchpoint|0|0{session}{touch.text}\0identifiers\0{identifiers}\0context\0{said}"
         f"\0{observed_by}{touch.numbers}"
     )
     return text.encode() if text.count("\0") == breaks else None

@@ -14,7 +14,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, AgentEvidence, ChannelEvidence, ClickId
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import channel_evidence
+from tributary_domain.bots import Agent, AgentKind
 from tributary_domain.channel import CHANNEL_RULES_VERSION
+from tributary_domain.reasons import Reason
+from tributary_ingestion.reasons import to_messages
 from tributary_storage.codec.framing import length_tag, varint
 
 _EVENT_TAG: Final = length_tag(AdmittedEvent.EVENT_FIELD_NUMBER)
@@ -83,6 +86,24 @@ def write_learned(
         written = address_token.encode()
         parts += (_AGENT_EVIDENCE_TAG, varint(len(written) + 2), _ADDRESS_TAG, varint(len(written)), written)
     return b"".join(parts)
+
+
+def write_rest(reasons: Sequence[Reason], agent: Agent, correction: int = 0, adjustment_key: bytes = b"") -> bytes:
+    """Writes what few events have; it is merged with the rest when the event is read.
+
+    Args:
+        reasons: Why it was decided so, and warnings.
+        agent: Named where there is something to say of it.
+        correction: Of the client's clock, in microseconds.
+        adjustment_key: What else than its event id an adjustment is known by.
+    """
+    rest = AdmittedEvent(
+        reasons=to_messages(reasons), clock_correction_micros=correction, adjustment_key=adjustment_key
+    )
+    if agent.name:
+        evidence = rest.agent_evidence
+        evidence.bot_name, evidence.bot_category, evidence.bot = agent.name, agent.category, agent.kind is AgentKind.BOT
+    return rest.SerializeToString()
 
 
 @lru_cache(64)

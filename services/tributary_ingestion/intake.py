@@ -29,7 +29,7 @@ from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_domain.velocity import Count
-from tributary_ingestion.admitted import join, write_learned
+from tributary_ingestion.admitted import join, write_learned, write_rest
 from tributary_ingestion.human_checks import TOKEN_LIFE_MICROS, Token
 from tributary_ingestion.match_keys import match_keys_of
 from tributary_ingestion.packed import BACKEND_RANK, FRONT_RANK, UTM_IGNORED, Packed
@@ -188,23 +188,12 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     )
     adjustment_key = key.order_digest if kind == "adjustment" else b""
     if reasons or agent.name or correction or adjustment_key:
-        learned += _write_rest(reasons, agent, correction, adjustment_key)
+        learned += write_rest(reasons, agent, correction, adjustment_key)
     if event.traffic in _NEVER_COUNTED:
         key = key._replace(order_digest=b"", value_digest=b"")  # known by its event id: it must not hold a real order
     clicks = click_ids_of(touch) if touch is not None else _NO_CLICKS
     admitted = join(event, learned, evidence, clicks)
     return Packed(event_id, verdict, reasons, digest, payload_digest, key, rank, admitted, match_keys, counts, token)
-
-
-def _write_rest(reasons: list[Reason], agent: Agent, correction: int, adjustment_key: bytes) -> bytes:
-    """Writes what few events have; it is merged with the rest when the event is read."""
-    rest = AdmittedEvent(
-        reasons=to_messages(reasons), clock_correction_micros=correction, adjustment_key=adjustment_key
-    )
-    if agent.name:
-        evidence = rest.agent_evidence
-        evidence.bot_name, evidence.bot_category, evidence.bot = agent.name, agent.category, agent.kind is AgentKind.BOT
-    return rest.SerializeToString()
 
 
 def _token(event: Event, remote_ip: str, receive_micros: int) -> Token:

@@ -61,7 +61,7 @@ def match_keys_of(event: Event, readings: texts.Readings, workspace: str, identi
         observer = OBSERVER_BROWSER if event.HasField("touchpoint") else OBSERVER_BACKEND
     if context is not None and observer != OBSERVER_BACKEND:
         client_ip, user_agent = context[0][:2]
-    is_named = texts.ADDRESS in readings or (named is not None and any(named[0][at] for at in _TELLING_AT))
+    is_named = texts.ADDRESS in readings or (named is not None and is_telling(named[0]))
     if not (is_named or client_ip or user_agent):
         return None
     keys = MatchKeys(client_ip=client_ip, user_agent=user_agent, observed_by=observer)
@@ -71,19 +71,27 @@ def match_keys_of(event: Event, readings: texts.Readings, workspace: str, identi
     return PlainMatchKeys(key_name(workspace, identity_token), keys.SerializeToString())
 
 
+def is_telling(identifiers: Sequence[str]) -> bool:
+    """Tells whether a destination may recognise a person by the texts of `texts.IDENTIFIERS`."""
+    return any(identifiers[at] for at in _TELLING_AT)
+
+
 def match_keys_of_visit(
-    client_ip: str, user_agent: str, observed_by: int, identifiers: bytes, name: bytes
+    client_ip: str, user_agent: str, observed_by: int, identifiers: bytes, name: bytes, *, is_telling: bool
 ) -> PlainMatchKeys | None:
-    """Returns what `match_keys_of` does for a touchpoint of a visitor.
+    """Returns what `match_keys_of` does for a touchpoint.
 
     Args:
         client_ip: Of its context.
         user_agent: Of its context.
         observed_by: Of its context.
-        identifiers: Its serialised `Identifiers`: nothing but a visitor id.
+        identifiers: Its serialised `Identifiers`, with nothing unknown in them and no postal address.
         name: Of the data key.
+        is_telling: Whether anything in the identifiers is.
     """
-    if observed_by == OBSERVER_BACKEND or not (client_ip or user_agent):
+    if observed_by == OBSERVER_BACKEND:
+        client_ip = user_agent = ""
+    if not (is_telling or client_ip or user_agent):
         return None
     observer: Any = observed_by or OBSERVER_BROWSER
     keys = MatchKeys(client_ip=client_ip, user_agent=user_agent, observed_by=observer)

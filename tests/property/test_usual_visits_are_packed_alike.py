@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,3 +157,28 @@ def test_a_usual_visit_takes_the_quick_way() -> None:
     event.session_id = "s-1"
     for visits in KEPT:
         assert quick(event, visits) is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        pytest.param("identifiers.email", "ann@example.com", id="whose e-mail address is known"),
+        pytest.param("identifiers.customer_id", "c-1", id="of a customer"),
+        pytest.param("context.user_agent", "Googlebot/2.1", id="of a bot"),
+        pytest.param("context.user_agent", "", id="without a user agent"),
+    ],
+)
+def test_a_visit_takes_the_quick_way(path: str, value: str) -> None:
+    for rules, visits in zip(RULES, KEPT, strict=True):
+        event = a_visit()
+        event.session_id = "s-1"
+        _set(event, path, value)
+        assert quick(event, visits) is not None
+        assert_alike(event, rules, visits)
+
+
+def test_an_observer_that_does_not_exist_is_not_taken_for_one_that_does() -> None:
+    for observed_by in (4, -1):
+        event = a_visit()
+        event.context.observed_by = observed_by  # type: ignore[assignment]
+        assert_alike(event, RULES[0], KEPT[0])
