@@ -55,18 +55,26 @@ class CallerEvents(NamedTuple):
     """Framed as in an `Admission`."""
 
 
-def pack(sender: Sender, receive_micros: int, packed: Sequence[Packed]) -> CallerEvents:
-    """Packs the events of one call, in order."""
+def pack(sender: Sender, receive_micros: int, packed: Sequence[Packed], sealed: Sequence[bytes]) -> CallerEvents:
+    """Packs the events of one call, in order.
+
+    Args:
+        sender: Whose they are.
+        receive_micros: When the call came.
+        packed: The events.
+        sealed: Per event a further field of it, or nothing.
+    """
     claims: list[bytes] = []
     events: list[bytes] = []
     record, marks = CLAIM_RECORD.pack, partial(payload_mark, PAYLOAD_DIGEST_VERSION)
-    for one in packed:
+    for one, field in zip(packed, sealed, strict=True):
         admitted, key = one.admitted, one.key
-        head = _EVENT_TAG + varint(len(admitted))
-        events += head, admitted
+        size = len(admitted) + len(field)
+        head = _EVENT_TAG + varint(size)
+        events += head, admitted, field
         order = order_part(key.order_digest, one.source_rank, key.value_digest) if key.order_digest else NO_ORDER
         mark = marks(one.payload_digest)
-        claims.append(record(one.event_digest, mark, _DECISIONS[one.verdict], len(head) + len(admitted), order))
+        claims.append(record(one.event_digest, mark, _DECISIONS[one.verdict], len(head) + size, order))
     return CallerEvents(sender, receive_micros, len(packed), b"".join(claims), b"".join(events))
 
 

@@ -114,27 +114,25 @@ class Sealing:
         self._young: dict[tuple[str, bytes], DataKey] = {}
         self._old: dict[tuple[str, bytes], DataKey] = {}
 
-    async def seal(self, packed: Sequence["Packed"], rules: "WorkspaceRules") -> Sequence["Packed"]:
-        """Returns the events with what was to be sealed as part of `admitted`; asks the store only for new people.
+    async def seal(self, packed: Sequence["Packed"], rules: "WorkspaceRules") -> Sequence[bytes]:
+        """Returns per event what was to be sealed, as a field of its `AdmittedEvent`; empty where there is nothing.
+
+        Asks the store only for new people.
 
         Raises:
             StorageUnavailableError: A data key is not known here and the state store does not answer.
         """
-        names = {one.match_keys.name for one in packed if one.match_keys is not None}
+        plain = [one.match_keys for one in packed]
+        names = {one.name for one in plain if one is not None}
         if not names:
-            return packed
+            return [b""] * len(packed)
         keys = await self._keys(names, rules)
-        nonces = memoryview(os.urandom(NONCE_BYTES * len(packed)))
-        sealed: list[Packed] = []
-        for at, one in enumerate(packed):
-            if one.match_keys is None:
-                sealed.append(one)
-                continue
-            nonce = bytes(nonces[at * NONCE_BYTES : (at + 1) * NONCE_BYTES])
-            field = keys[one.match_keys.name].seal(one.match_keys.plain, nonce)
-            admitted = b"".join((one.admitted, _TAG, varint(len(field)), field))
-            sealed.append(one._replace(admitted=admitted, match_keys=None))
-        return sealed
+        chance = os.urandom(NONCE_BYTES * len(packed))
+        nonces = [chance[at : at + NONCE_BYTES] for at in range(0, len(chance), NONCE_BYTES)]
+        return [
+            b"" if one is None else _as_field(keys[one.name].seal(one.plain, nonce))
+            for one, nonce in zip(plain, nonces, strict=True)
+        ]
 
     async def _keys(self, names: Iterable[bytes], rules: "WorkspaceRules") -> dict[bytes, DataKey]:
         self._age()
@@ -163,6 +161,10 @@ class Sealing:
         if now - self._born > _GENERATION_SECONDS or len(self._young) > _GENERATION_KEYS:
             self._old = self._young if now - self._born <= 2 * _GENERATION_SECONDS else {}
             self._young, self._born = {}, now
+
+
+def _as_field(sealed: bytes) -> bytes:
+    return b"".join((_TAG, varint(len(sealed)), sealed))
 
 
 def _data_key(name: bytes, wrapped: bytes, rules: "WorkspaceRules") -> DataKey:

@@ -156,7 +156,7 @@ class IngestionServicer:
                     packed = await self._fraud.judge(packed, rules)
                 sender = Sender(caller.workspace_id, caller.key_id, request.backfill, current_traceparent(), is_bulk)
                 sealed = await self._sealing.seal(packed, rules)
-                outcomes = await self._admission.admit(pack(sender, receive_micros, sealed), remaining_seconds)
+                outcomes = await self._admission.admit(pack(sender, receive_micros, packed, sealed), remaining_seconds)
                 answers = verdicts.decided(packed, outcomes)
         verdicts.tell(answers)
         return answers

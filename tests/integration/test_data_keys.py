@@ -59,8 +59,8 @@ def orders(*emails: str) -> list[Packed]:
     return take_all(events, rules(), NOW, backfill=False)
 
 
-def sealed(packed: Sequence[Packed]) -> list[bytes]:
-    return [AdmittedEvent.FromString(one.admitted).sealed_match_keys for one in packed]
+def sealed(fields: Sequence[bytes]) -> list[bytes]:
+    return [AdmittedEvent.FromString(field).sealed_match_keys for field in fields]
 
 
 async def test_of_two_that_make_a_key_at_once_both_get_the_same(store: DataKeys) -> None:

@@ -79,7 +79,7 @@ class Stages:
     def whole(self, body: bytes) -> bytes:
         """Parses, packs, asks, answers; the wire is left out."""
         packed = self.take(body)
-        events = caller_events.pack(SENDER, NOW, packed)
+        events = caller_events.pack(SENDER, NOW, packed, [b""] * len(packed))
         asked = dedup_service_pb2.AdmitEventsRequest(callers=caller_events.merge([events])).SerializeToString()
         del asked
         records = OUTCOME_RECORD.pack(verdict_pb2.VERDICT_ACCEPTED, 0, 0, NOW) * len(packed)

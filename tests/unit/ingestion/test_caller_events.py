@@ -28,7 +28,7 @@ def admission_of(caller: dedup_service_pb2.CallerEvents) -> Admission:
 def test_each_event_has_a_claim_record_that_says_how_long_it_is() -> None:
     key = BusinessKey(b"o" * 16, "c1:o", b"val")
     packed = [a_packed(b"a"), a_packed(b"b", verdict_pb2.VERDICT_REJECTED), a_packed(b"c", key=key)]
-    events = pack(SHOP, NOW, packed)
+    events = pack(SHOP, NOW, packed, [b"", b"x" * 99, b""])
     records = list(CLAIM_RECORD.iter_unpack(events.claims))
     assert [record[0] for record in records] == [b"a" * 16, b"b" * 16, b"c" * 16]
     assert [record[1] for record in records] == [payload_mark(1, name * 8) for name in (b"a", b"b", b"c")]
@@ -40,14 +40,14 @@ def test_each_event_has_a_claim_record_that_says_how_long_it_is() -> None:
 
 def test_what_is_passed_on_parses_as_the_admission_it_becomes_part_of() -> None:
     sender = Sender("shop", "key-1", backfill=True, traceparent="00-a-b-01")
-    (caller,) = merge([pack(sender, NOW, [a_packed(b"a"), a_packed(b"b")])])
+    (caller,) = merge([pack(sender, NOW, [a_packed(b"a"), a_packed(b"b")], [b"", b"sealed"])])
     admission = admission_of(caller)
     assert (caller.workspace, caller.lane) == ("shop", dedup_service_pb2.LANE_BULK)
     assert (admission.workspace, admission.traceparent) == ("shop", "00-a-b-01")
     context = admission.accept_context
     assert (context.api_key_id, context.backfill, context.receive_time.ToMicroseconds()) == ("key-1", True, NOW)
     assert context.channel_rules_version == CHANNEL_RULES_VERSION
-    assert list(admission.events) == [b"a" * 300, b"b" * 300]
+    assert list(admission.events) == [b"a" * 300, b"b" * 300 + b"sealed"]
     assert AdmittedEvents(admissions=[admission]).ByteSize() > 600
 
 
@@ -59,7 +59,7 @@ def test_callers_alike_are_one_and_others_are_not() -> None:
         SHOP._replace(traceparent="00-a-b-01"),
     ]
     senders = [SHOP, SHOP, *others, SHOP]
-    callers = merge([pack(sender, NOW + n, [a_packed(bytes([n]))]) for n, sender in enumerate(senders)])
+    callers = merge([pack(sender, NOW + n, [a_packed(bytes([n]))], [b""]) for n, sender in enumerate(senders)])
     assert [len(caller.claims) // CLAIM_RECORD.size for caller in callers] == [2, 1, 1, 1, 1, 1]
     assert [admission_of(caller).events[0][:1] for caller in callers] == [
         b"\0",
