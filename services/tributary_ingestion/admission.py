@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # exists for type checkers only
 
 MAX_CALLS_OUT: Final = 4
 """Calls to dedup at once."""
-WORTH_EVENTS: Final = 64
+WORTH_EVENTS: Final = 256
 """Events that are worth a call of their own while others are out: divided by so many, what a call costs is little."""
 PATIENCE_SECONDS: Final = 0.02
 """After so long, a call that is out keeps nobody waiting: its replica of dedup may hang, and another may not."""
