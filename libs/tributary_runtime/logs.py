@@ -8,10 +8,13 @@ import json
 import logging
 import sys
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TextIO
 
 import structlog
 
+from tributary_runtime.clock import SystemClock
 from tributary_runtime.redaction import redact
 from tributary_runtime.settings import LogLevel
 from tributary_runtime.traces import trace_ids
@@ -33,6 +36,20 @@ def add_trace_ids(_logger: Any, _method: str, fields: MutableMapping[str, Any]) 
     return fields
 
 
+def _timestamp(micros: int) -> str:
+    """Writes a moment in ISO 8601.
+
+    >>> _timestamp(1_700_000_000_000_005)
+    '2023-11-14T22:13:20.000005Z'
+    """
+    return f"{_second(micros // 1_000_000)}.{micros % 1_000_000:06}Z"
+
+
+@lru_cache(1)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
 def configure_logs(service: str, level: LogLevel = LogLevel.INFO, output: TextIO | None = None) -> None:
     """Sets up logging for the process; called once, before anything logs.
 
@@ -41,6 +58,7 @@ def configure_logs(service: str, level: LogLevel = LogLevel.INFO, output: TextIO
         level: Less severe lines cost almost nothing.
         output: Standard output unless given.
     """
+    clock = SystemClock()
     output = output or sys.stdout
     is_terminal = output.isatty()
     render: list[structlog.typing.Processor]
@@ -49,17 +67,17 @@ def configure_logs(service: str, level: LogLevel = LogLevel.INFO, output: TextIO
     else:
         render = [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(_to_json)]
 
-    def add_service(_logger: Any, _method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    def complete(logger: Any, method: str, fields: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        """Adds what every line has; one step, for a line is written per call."""
+        fields = structlog.contextvars.merge_contextvars(logger, method, fields)
+        fields = structlog.processors.add_log_level(logger, method, fields)
+        fields["timestamp"] = _timestamp(clock.unix_micros())
         fields["service"] = service
-        return fields
+        return add_trace_ids(logger, method, fields)
 
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            add_service,
-            add_trace_ids,
+            complete,
             *([redact] if is_terminal else []),
             *render,
         ],

@@ -131,7 +131,8 @@ class _Line:
         waiting = _Waiting(events, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         self._waiting_events += events.size
-        self._wake.set()
+        if self._is_time():  # else whoever makes it so wakes: a call that returns, or its patience
+            self._wake.set()
         return waiting.outcomes
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -141,23 +142,25 @@ class _Line:
             while self._waiting or not stop.is_set():
                 await self._wake.wait()
                 self._wake.clear()
-                while self._may_call():
+                while self._is_time():
+                    self._begin_call()
                     group.create_task(self._ask(self._take()))
             waking.cancel()
 
-    def _may_call(self) -> bool:
-        """Tells whether those who wait are worth a call now; then it counts as out."""
+    def _is_time(self) -> bool:
+        """Tells whether those who wait are worth a call now."""
         if not self._waiting or self._calls_out >= MAX_CALLS_OUT:
             return False
+        if not self._calls_out or self._waiting_events >= WORTH_EVENTS:
+            return True
+        return asyncio.get_running_loop().time() - self._last_call_seconds >= PATIENCE_SECONDS
+
+    def _begin_call(self) -> None:
+        """Counts a call as out."""
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        is_late = now - self._last_call_seconds >= PATIENCE_SECONDS
-        if self._calls_out and self._waiting_events < WORTH_EVENTS and not is_late:
-            return False
         self._calls_out += 1
-        self._last_call_seconds = now
+        self._last_call_seconds = loop.time()
         loop.call_later(PATIENCE_SECONDS, self._wake.set)
-        return True
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
