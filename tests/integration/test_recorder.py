@@ -24,6 +24,7 @@ from tributary_storage.clickhouse.migrate import migrate
 from tributary_storage.clickhouse.recorded_positions import RecordedPositions
 from tributary_storage.clickhouse.writer import EventWriter
 from tributary_storage.redis import keys
+from tributary_storage.redis.backlogs import event_log_backlogs
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.event_log import EventLogSource, Pace
 from tributary_storage.redis.log_keeping import LogKeeping
@@ -69,8 +70,8 @@ async def rows(clickhouse: ClickHouse, workspace: str) -> list[tuple[str, str]]:
 
 
 async def nothing_is_pending(log: redis.asyncio.Redis) -> None:
-    backlog = await LogKeeping(log, AN_EPOCH.shards).backlog(keys.RECORD_GROUP)
-    assert (backlog.pending, backlog.age_seconds) == (0, 0)
+    (backlog,) = [one for one in await event_log_backlogs(log, AN_EPOCH.shards) if one.group == keys.RECORD_GROUP]
+    assert (backlog.entries, backlog.oldest_micros) == (0, None)
 
 
 async def test_each_event_is_one_row_where_its_verdict_says(
