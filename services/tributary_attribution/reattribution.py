@@ -104,15 +104,16 @@ class Reattribution:
         found = await self._published.page(wanted)
         places = found[: wanted.limit - 1]
         comparison = Comparison()
+        tried: dict[str, AttributionSettings] = {}
         for start in range(0, len(places), _AT_ONCE):
             chunk = places[start : start + _AT_ONCE]
             some = [Affected(workspace, place.conversion_id) for place in chunk]
             views = await self._publisher.read(some, may_lack_sources=True)
             for one, place in zip(some, chunk, strict=True):
-                settings = None
-                if asked is not None:
-                    settings = core_settings(simulated(declared_for(workspace, place.time_micros), asked))
-                comparison.add(one, _assess(one, views, settings))
+                declared = declared_for(workspace, place.time_micros)
+                if asked is not None and declared.version not in tried:
+                    tried[declared.version] = core_settings(simulated(declared, asked))
+                comparison.add(one, _assess(one, views, tried.get(declared.version)))
                 await let_others_run()
             if publishes:
                 await self._publish(some)
