@@ -24,6 +24,7 @@ _COMMANDS = {
     "import": ("tributary_cli.imports", "Import spend, deals or exchange rates from a file."),
     "keys": ("tributary_cli.keys", "Make API keys."),
     "lookup": ("tributary_cli.lookup", "Say what became of event ids."),
+    "models": ("tributary_cli.models", "Say what data_driven learned from people's paths."),
     "migrate": ("tributary_cli.migrate", "Prepare Redis and ClickHouse for this version."),
     "reattribute": ("tributary_cli.reattribute", "Credit the past under the settings of today."),
     "report": ("tributary_cli.report", "Show conversions and their credit."),

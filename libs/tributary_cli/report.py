@@ -153,7 +153,13 @@ def _print_document(answer: QueryReportResponse, dimensions: Sequence[str], metr
     ]
     basis = json_format.MessageToDict(answer.basis, preserving_proto_field_name=True)
     models = {"model": answer.model, "own_models": dict(answer.own_models)}
-    print_json({**models, "basis": basis, "rows": rows, "is_complete": not answer.next_page_token})
+    document = {**models, "basis": basis, "rows": rows, "is_complete": not answer.next_page_token}
+    if answer.data_driven_models:
+        found = answer.data_driven_models
+        document["data_driven_models"] = [
+            json_format.MessageToDict(model, preserving_proto_field_name=True) for model in found
+        ]
+    print_json(document)
 
 
 def _print_table(answer: QueryReportResponse, dimensions: Sequence[str], metrics: Sequence[str]) -> None:
@@ -179,5 +185,13 @@ def _print_table(answer: QueryReportResponse, dimensions: Sequence[str], metrics
         said.append(f"complete through {basis.complete_through_time.ToDatetime():%Y-%m-%d %H:%M:%S} UTC")
     said.append(report_pb2.Finality.Name(basis.finality).removeprefix("FINALITY_").lower())
     console.print("; ".join(part for part in said if part), style="dim")
+    for model in answer.data_driven_models:
+        if not model.version:
+            console.print(
+                f"data_driven has no model of {model.conversion_name}: {model.paths} of {model.minimum_paths} paths, "
+                f"{model.conversions} of {model.minimum_conversions} conversions.",
+                style="yellow",
+                markup=False,
+            )
     if answer.next_page_token:
         console.print(f"Only the first {len(answer.rows)} rows are shown; --limit shows more.", style="yellow")

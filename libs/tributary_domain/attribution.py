@@ -17,6 +17,7 @@ from tributary_domain.journey import DIRECT, Exclusion, JourneyTouch, in_event_o
 from tributary_domain.settings import HOUR, MODELS, AttributionModel, AttributionSettings
 from tributary_domain.shares import share_out, split_equally, split_exactly
 from tributary_domain.time_decay import decay_weights
+from tributary_domain.touch_paths import path_touches
 from tributary_domain.windows import CreditableConversion, exclusions, shared_touches
 
 WHOLE: Final = 1_000_000
@@ -54,6 +55,8 @@ class Attribution:
     """Per model: why nobody earned the conversion; None where somebody did."""
     amount_micros: int
     """The value that was shared."""
+    model_version: str = ""
+    """Where data_driven has a model, the version it pins: credits, amounts and reasons have one more, for it."""
 
     @property
     def unattributed_credits(self) -> tuple[int, ...]:
@@ -71,6 +74,7 @@ def attribute(
     conversion: CreditableConversion,
     settings: AttributionSettings,
     settled: Sequence[JourneyTouch] = (),
+    path: list[JourneyTouch] | None = None,
 ) -> Attribution:
     """Shares a conversion among the touches of its window, under every model.
 
@@ -80,12 +84,15 @@ def attribute(
         conversion: The conversion.
         settings: What was effective at its time (`settings.settings_at`).
         settled: Touches of before that the journey has forgotten (`windows.shared_touches`).
+        path: Receives the touches of data_driven's window, oldest first.
 
     Returns:
         Its credit. The same set of entries gives the same credit.
     """
     ordered = in_event_order(entries)
     windows = shared_touches(ordered, conversion, settings, settled=settled)
+    if path is not None:
+        path += path_touches(windows, ordered, conversion, settings, settled)
     if len(windows) == 1:
         touches = tuple(windows[0])
         every = _every_model(touches, conversion.amount_micros, settings)

@@ -15,17 +15,18 @@ per publication, in one fixed order of additions: the same counts give the same 
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from math import lcm
 from typing import Final
 
-from tributary_domain.attribution import WHOLE
+from tributary_domain.attribution import WHOLE, Attribution, UnattributedReason
 from tributary_domain.journey import JourneyTouch, in_event_order
 from tributary_domain.path_counts import CONVERSION, START, PathCounts
-from tributary_domain.settings import DAY, MODELS, AttributionModel, AttributionSettings
+from tributary_domain.settings import AttributionSettings
 from tributary_domain.shares import share_out, split_exactly
-from tributary_domain.windows import CreditableConversion, shared_touches
+from tributary_domain.touch_paths import path_touches
+from tributary_domain.windows import CreditableConversion
 
 WEIGHTS_SUM: Final = 10**12
 """What the weights of a model add up to: fine enough that rounding moves no credit by a micro."""
@@ -146,10 +147,7 @@ def data_driven_touches(
 
     Args: as for `attribution.attribute`.
     """
-    days = dict(settings.model_lookback_days).get(AttributionModel.DATA_DRIVEN, settings.lookback_days)
-    longest = settings.windows[0][0] // DAY
-    own = replace(settings, lookback_days=days, model_lookback_days=((MODELS[0], max(longest, days)),))
-    return shared_touches(in_event_order(entries), conversion, own)[-1]
+    return path_touches((), in_event_order(entries), conversion, settings)
 
 
 def credit_under(model: DataDrivenModel, channels: Sequence[str], amount_micros: int) -> DataDrivenCredit:
@@ -173,6 +171,62 @@ def credit_under(model: DataDrivenModel, channels: Sequence[str], amount_micros:
         tuple(share_out(WHOLE, weights, whole)),
         tuple(share_out(amount_micros, weights, whole)),
     )
+
+
+def with_data_driven(
+    attribution: Attribution, path: Sequence[JourneyTouch], channels: Sequence[str], model: DataDrivenModel
+) -> Attribution:
+    """Adds the credit of data_driven to that of the other models.
+
+    Args:
+        attribution: Of the other models.
+        path: The touches of data_driven's window, oldest first.
+        channels: Of each of them.
+        model: What the credit pins.
+
+    Returns:
+        The credit of every model; touches that data_driven alone sees have 0 under the others.
+    """
+    touches = attribution.touches
+    known = {touch[:2] for touch in touches}
+    if any(touch[:2] not in known for touch in path):
+        own = [touch for touch in path if touch[:2] not in known]
+        everything = tuple(in_event_order([*touches, *own]))
+        parts = [_aligned(every, touches, everything) for every in (attribution.credits, attribution.amounts)]
+        touches, (credits, amounts) = everything, parts
+    else:
+        credits, amounts = attribution.credits, attribution.amounts
+    credit = credit_under(model, channels, attribution.amount_micros)
+    reason: UnattributedReason | None = None
+    if not path:  # the window of the others may hold touches that are older than its own
+        found = (one for one in attribution.unattributed if one is not None)
+        reason = next(found, UnattributedReason.OUTSIDE_WINDOW)
+    return Attribution(
+        touches,
+        (*credits, *_aligned([credit.credits], path, touches)),
+        (*amounts, *_aligned([credit.amounts], path, touches)),
+        (*attribution.unattributed, reason),
+        attribution.amount_micros,
+        model.version,
+    )
+
+
+def without_data_driven(attribution: Attribution) -> Attribution:
+    """Takes the credit of data_driven out again."""
+    if not attribution.model_version:
+        return attribution
+    credits, amounts, reasons = attribution.credits[:-1], attribution.amounts[:-1], attribution.unattributed[:-1]
+    return Attribution(attribution.touches, credits, amounts, reasons, attribution.amount_micros)
+
+
+def _aligned(
+    parts: Sequence[Sequence[int]], touches: Sequence[JourneyTouch], among: Sequence[JourneyTouch]
+) -> tuple[tuple[int, ...], ...]:
+    """Aligns the parts of some touches with more touches, per model."""
+    if len(touches) == len(among):
+        return tuple(tuple(own) for own in parts)
+    place = {touch[:2]: index for index, touch in enumerate(touches)}
+    return tuple(tuple(own[place[touch[:2]]] if touch[:2] in place else 0 for touch in among) for own in parts)
 
 
 def _weights(model: DataDrivenModel, channels: Sequence[str]) -> dict[str, int]:

@@ -74,6 +74,15 @@ def counts_of(path: Sequence[str], *, converted: bool, times: int = 1) -> PathCo
     )
 
 
+def without_repeats(path: Sequence[str]) -> list[str]:
+    """Returns a path whose consecutive repeats are one step: it counts the same.
+
+    >>> without_repeats(["Email", "Email", "Direct", "Email"])
+    ['Email', 'Direct', 'Email']
+    """
+    return [channel for place, channel in enumerate(path) if not place or path[place - 1] != channel]
+
+
 def total(counts: Iterable[tuple[PathCounts, int]]) -> PathCounts:
     """Adds counts up, each so many times."""
     steps: dict[tuple[State, State], int] = {}

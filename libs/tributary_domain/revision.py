@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from tributary_domain.attribution import Attribution, UnattributedReason
 from tributary_domain.conversion import AdjustmentKind, ConversionFacts, ConversionStatus
-from tributary_domain.settings import MODELS, AttributionModel
+from tributary_domain.settings import EVERY_MODEL, AttributionModel
 
 
 class Cause(StrEnum):
@@ -84,7 +84,7 @@ class CreditDelta(NamedTuple):
     """What one touch, or `unattributed`, gained or lost under one model."""
 
     model_index: int
-    """Into `MODELS`."""
+    """Into `EVERY_MODEL`."""
     currency_code: str
     touch_time_micros: int
     """0 for unattributed; likewise the next two."""
@@ -98,7 +98,7 @@ class CreditDelta(NamedTuple):
     @property
     def model(self) -> AttributionModel:
         """Under which model."""
-        return MODELS[self.model_index]
+        return EVERY_MODEL[self.model_index]
 
 
 @dataclass(frozen=True, slots=True)

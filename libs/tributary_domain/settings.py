@@ -34,11 +34,15 @@ class AttributionModel(StrEnum):
     TIME_DECAY = "time_decay"
     """Half as much per half life of age."""
     DATA_DRIVEN = "data_driven"
-    """As much as removing the touch's channel would lose. Not computed in this release."""
+    """As much as removing the touch's channel would lose, in a model of the workspace's own paths."""
 
 
 MODELS: Final = tuple(model for model in AttributionModel if model is not AttributionModel.DATA_DRIVEN)
-"""What is computed of every conversion, and the order of every per-model tuple."""
+"""What is computed of every conversion, and the order of every per-model tuple; data_driven, where it has a model, is
+the last beside these."""
+
+EVERY_MODEL: Final = (*MODELS, AttributionModel.DATA_DRIVEN)
+"""The order of every per-model tuple, whose last entry is there where data_driven had a model."""
 
 _LATE_TOUCH_SECONDS: Final = 2
 _EVENT_CAP: Final = 2_000
@@ -144,7 +148,12 @@ class AttributionSettings:
         The longest lookback, and a day more: a session that began before the window decides what its later events are.
         So does a click id, however long before: of older events those that carry one are looked at too.
         """
-        return self.windows[0][0] + DAY
+        return max(self.windows[0][0], self.path_lookback_days * DAY) + DAY
+
+    @property
+    def path_lookback_days(self) -> int:
+        """How far data_driven looks back."""
+        return dict(self.model_lookback_days).get(AttributionModel.DATA_DRIVEN, self.lookback_days)
 
     def _content_version(self) -> str:
         content = (
@@ -164,6 +173,7 @@ class AttributionSettings:
             # Only where it differs, so that what was stored before it could be set keeps its name.
             *([self.late_touch_seconds] if self.late_touch_seconds != _LATE_TOUCH_SECONDS else []),
             *([("event_cap", self.event_cap)] if self.event_cap != _EVENT_CAP else []),
+            *([("path", self.path_lookback_days)] if self.path_lookback_days != self.lookback_days else []),
         )
         return "s1:" + hashlib.blake2b(repr(content).encode(), digest_size=8).hexdigest()
 

@@ -51,8 +51,7 @@ class AttributionSettings(Declared):
     """Days before the conversion, both ends included, in which a touch may earn credit."""
 
     models: dict[AttributionModel, ModelSettings] = Field(default_factory=dict)
-    """What differs per model, e.g. a lookback of 365 days for first_touch. In this release data_driven is
-    not computed, whatever is said of it."""
+    """What differs per model, e.g. a lookback of 365 days for first_touch."""
 
     primary_model: AttributionModel = AttributionModel.LAST_NON_DIRECT
     """The model reports show unless another is asked for."""

@@ -83,6 +83,7 @@ class Table(StrEnum):
     DEALS = "deals"
     EXCHANGE_RATES = "exchange_rates"
     SETTINGS_VERSIONS = "settings_versions"
+    MODEL_VERSIONS = "model_versions"
 
 
 class BatchOutcome(StrEnum):
@@ -203,6 +204,16 @@ DEFERRED_CONVERSIONS = counter(
     "tributary.attribution.deferred_conversions",
     "{conversion}",
     "Conversions of busy people that were left to be credited again later.",
+)
+COUNTED_PEOPLE = counter(
+    "tributary.attribution.counted_people",
+    "{person}",
+    "People counted anew as the path that data_driven learns from.",
+)
+PUBLISHED_MODELS = counter(
+    "tributary.attribution.published_models",
+    "{model}",
+    "Versions of data_driven models that were published.",
 )
 EVENT_TO_CREDIT = histogram(
     "tributary.attribution.event_to_credit",

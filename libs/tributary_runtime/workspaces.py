@@ -19,6 +19,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from tributary_runtime.attribution_settings import AttributionSettings, settings_at
 from tributary_runtime.comparison_settings import DealMatching, FindingDelays, SpendJoin
 from tributary_runtime.conversion_settings import ChannelRule, ConversionDefinition
+from tributary_runtime.data_driven_settings import DataDrivenSettings
 from tributary_runtime.declared import CurrencyCode, Declared, Domain, Name, RegionCode, Slug
 from tributary_runtime.destination_settings import Destination
 from tributary_runtime.door_settings import BotAddresses, HumanCheckProvider, KindWithSession, VelocityLimits
@@ -186,6 +187,9 @@ class Workspace(Declared):
 
     attribution: Annotated[tuple[AttributionSettings, ...], Field(min_length=1)] = (AttributionSettings(),)
     """How credit is computed: a history, oldest first. Append an entry to change it; never edit an effective one."""
+
+    data_driven: DataDrivenSettings = DataDrivenSettings()
+    """How data_driven learns from its paths."""
 
     identity: IdentitySettings = IdentitySettings()
     """Which identifiers make one person."""

@@ -9,7 +9,10 @@ from tributary_attribution.attributor import Attributor
 from tributary_attribution.deferral import Deferral
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.journeys import JourneyReader
+from tributary_attribution.model_publishing import ModelPublishing
+from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
+from tributary_attribution.people_as_paths import PeopleAsPaths
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.reattribution import Reattribution
 from tributary_attribution.restoration import Restoration
@@ -28,6 +31,7 @@ from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
 from tributary_storage.clickhouse.role_marks import PublishedMarks
@@ -39,13 +43,17 @@ from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversion_log import ConversionLogKeeping
 from tributary_storage.redis.conversions import Conversions
+from tributary_storage.redis.converted_paths import ConvertedPaths
+from tributary_storage.redis.current_models import CurrentModels
 from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
 from tributary_storage.redis.event_log import EventLogSource, Pace
+from tributary_storage.redis.journeys import Journeys
 from tributary_storage.redis.people import People
+from tributary_storage.redis.person_paths import PersonPaths
 from tributary_storage.redis.readmission import Readmission
 from tributary_storage.redis.reconnection import Reconnection
 from tributary_storage.redis.replication import Replication
@@ -87,10 +95,16 @@ async def main(settings: AttributionServiceSettings) -> None:
         restoration = Restoration(history, conversions, epoch.create_time_micros, lambda: continuity.loss_micros)
         lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
         writer = ConversionWriter(clickhouse)
-        publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, clock)
+        paths = PersonPaths(state, epoch.shards, settings.attribution_path_delay_seconds)
+        current_models, model_versions = CurrentModels(state), ModelVersions(clickhouse)
+        models = Models(current_models, model_versions)
+        publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, paths, models, clock)
         deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
-        attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, lookup, clock)
         settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
+        attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, lookup, paths, clock)
+        converted, journeys = ConvertedPaths(state, epoch.shards), Journeys(state, epoch.shards)
+        as_paths = PeopleAsPaths(paths, converted, journeys, conversions, descriptors, lookup, clock)
+        interval = settings.attribution_model_interval_seconds
         await serve(
             settings,
             AttributionServicer(
@@ -109,6 +123,9 @@ async def main(settings: AttributionServiceSettings) -> None:
                 ),
                 deferral,
                 settings_history,
+                as_paths,
+                models,
+                ModelPublishing(as_paths, current_models, model_versions, workspaces, clock, interval),
                 Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),
                 StreamConsumers.of_conversion_log(state, epoch.shards),
                 Readmission(DeadLetters(log, state, log_epoch.shards), [keys.ATTRIBUTE_GROUP], workspaces),

@@ -38,6 +38,7 @@ from tributary_storage.redis.click_ids import Click, ClickIds
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
 from tributary_storage.redis.people import Lives, People, SettledPerson, Sighted
+from tributary_storage.redis.person_paths import PersonPaths
 
 _ATTEMPTS: Final = 10
 """How often a conversion that moved is computed again before the batch waits."""
@@ -61,6 +62,7 @@ class Attributor:
         publisher: Credits conversions.
         deferral: Notes those of a busy person that have to wait.
         lookup: Knows the workspaces.
+        paths: Is told whose path may have changed.
         clock: Measures.
     """
 
@@ -73,6 +75,7 @@ class Attributor:
         publisher: Publisher,
         deferral: Deferral,
         lookup: WorkspaceLookup,
+        paths: PersonPaths,
         clock: Clock,
     ) -> None:
         self._people = people
@@ -82,6 +85,7 @@ class Attributor:
         self._publisher = publisher
         self._deferral = deferral
         self._lookup = lookup
+        self._paths = paths
         self._clock = clock
         self._waiting: dict[tuple[int, str, str], frozenset[str]] = {}
         self._reader = ArrivalReader()
@@ -159,6 +163,7 @@ class Attributor:
             )
             took.note("observe_ms")
             people = await self._settle(arrivals, affected, workspaces)
+            await self._paths.mark((person.workspace, person.person_key) for person, _ in people)
             took.note("settle_ms")
             for person, events in people:
                 find_affected(affected, workspaces[person.workspace], person, events)

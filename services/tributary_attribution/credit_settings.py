@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from tributary_domain.settings import MODELS, SECOND, AttributionSettings
+from tributary_domain.settings import SECOND, AttributionSettings
 from tributary_runtime import attribution_settings as declared
 from tributary_runtime.workspaces import Workspace
 
@@ -50,9 +50,7 @@ class _Declared:
 def _core_settings(version: str, wrapped: _Declared) -> AttributionSettings:
     settings = wrapped.settings
     lookbacks = tuple(
-        (model, own.lookback_days)
-        for model, own in settings.models.items()
-        if own.lookback_days is not None and model in MODELS
+        (model, own.lookback_days) for model, own in settings.models.items() if own.lookback_days is not None
     )
     first, middle, last = settings.position_weights
     return AttributionSettings(

@@ -17,10 +17,12 @@ from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
 from tributary.event.v1.conversion_pb2 import ValueSource
 from tributary_attribution.credit_settings import settings_for
+from tributary_attribution.models import Models
 from tributary_attribution.views import Views, as_direct
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute, kept
 from tributary_domain.conversion import ConversionStatus, conversion_facts
+from tributary_domain.data_driven import DataDrivenModel, with_data_driven, without_data_driven
 from tributary_domain.journey import JourneyTouch, path_start
 from tributary_domain.revision import ADJUSTED_BY, Cause, Change, compare, next_revision
 from tributary_domain.settings import AttributionSettings
@@ -37,6 +39,7 @@ from tributary_storage.codec.conversion_revisions import (
     snapshot_of,
 )
 from tributary_storage.codec.conversion_states import add_credit, facts_message
+from tributary_storage.codec.counted_paths import pack_conversion_path
 from tributary_storage.redis.conversions import StoredConversion
 from tributary_storage.redis.descriptors import digest_of
 from tributary_storage.redis.journey_layout import Journey
@@ -76,6 +79,8 @@ class Known:
     """Hashes of all of these."""
     known_causes: Collection[Cause]
     """What a comparison of states cannot see."""
+    models: Models | None = None
+    """The models of data_driven; None: it is not credited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,8 @@ class Assessment:
     """Its credit: computed, or as published as far as forgetting alone would change it."""
     is_trimmed: bool
     """Whether the journey has lost what an exact answer needs."""
+    path: Sequence[JourneyTouch]
+    """The touches of data_driven's window, oldest first."""
     source_of: Callable[[int], TouchSource | None]
     """Descriptor -> source."""
 
@@ -153,8 +160,9 @@ def assess(
     conversion = _creditable(entries, state, settings, has_earlier_touch=has_earlier_touch)
     is_trimmed = journey is not None and not is_whole(entries, time, settings, journey.trimmed_until_micros)
     settled: Sequence[JourneyTouch] = ()
+    path: list[JourneyTouch] = []
     if published is None:
-        attribution = attribute(entries, conversion, settings)
+        attribution = attribute(entries, conversion, settings, path=path)
     else:
         forgotten = published.touches
         if is_trimmed:  # what is left tells less than what was published: nothing is earned anew from it
@@ -165,7 +173,7 @@ def assess(
             known_clicks = {click[1:] for click in clicks}
             clicks += [click for click in published.clicks if click[1:] not in known_clicks]
         settled = as_direct(forgotten, settings, known_source)
-        computed = attribute(entries, conversion, settings, settled)
+        computed = attribute(entries, conversion, settings, settled, path)
         attribution = _keep(published, computed, conversion, has_forgotten=bool(forgotten))
     return Assessment(
         facts=state,
@@ -177,6 +185,7 @@ def assess(
         clicks=clicks,
         attribution=attribution,
         is_trimmed=is_trimmed,
+        path=path,
         source_of=known_source,
     )
 
@@ -185,13 +194,21 @@ def revise(
     known: Known,
     views: Views,
     journey_life_seconds: int,
+    counted: list[bytes] | None = None,
 ) -> Revision | None:
     """Says what a conversion is now, if that differs from what is published.
 
-    Args: as for `assess`.
+    Args:
+        known: All that is known of it.
+        views: Knows how it sees the journey.
+        journey_life_seconds: How long a journey lives after its last event.
+        counted: Receives as what path the conversion is to be counted, where that is to change.
 
     Returns:
         The revision, with its number; None where nothing changed, or only adjustments are known so far.
+
+    Raises:
+        UnknownModelError: The published credit pins a model that has to be loaded first.
     """
     assessed = assess(known, views, journey_life_seconds)
     if assessed is None:
@@ -210,6 +227,10 @@ def revise(
             raise RuntimeError("a touch is credited before its source is read")
         return found
 
+    model, path = _model(known, published), assessed.path
+    channels = [source(touch.descriptor).channel for touch in path]
+    if model is not None:
+        attribution = with_data_driven(attribution, path, channels, model)
     person_id = "" if journey is None else journey.person_id
     if journey is None and published is not None and state.identifiers:
         person_id = published.state.person_id  # the journey has expired, the person has not
@@ -226,6 +247,11 @@ def revise(
     facts = ConversionState()
     facts.CopyFrom(message)
     new = snapshot_of(message, attribution, facts_digest(facts, match))
+    if counted is not None and not (published is not None and (assessed.is_trimmed or not known.stored.counted)):
+        # What was published and never counted stays out: in another life of the store it may have been.
+        now = pack_conversion_path(workspace.id, message.name, channels if state.is_counted else ())
+        if now != known.stored.counted:
+            counted.append(now)
     displaced = None if published is None else published.snapshot
     change = compare(displaced, new, known.known_causes, known.arrived, _quiet_cause(known))
     if change is None and (published is None or state.is_counted):
@@ -242,6 +268,18 @@ def revise(
     state_content = revised.SerializeToString(deterministic=True)
     add_deltas(revised, change, source)
     return Revision(revised, revised.SerializeToString(deterministic=True), state_content)
+
+
+def _model(known: Known, published: PublishedConversion | None) -> DataDrivenModel | None:
+    """Returns the model that data_driven is credited under: pinned when the conversion was credited first."""
+    models, workspace_id = known.models, known.workspace.id
+    if models is None:
+        return None
+    if published is None or Cause.MODEL_CHANGE in known.known_causes:
+        name = next((part.event.conversion.name for part in known.parts if part.is_observation), "")
+        return models.in_use(workspace_id, name)
+    version = published.attribution.model_version
+    return models.pinned(workspace_id, version) if version else None
 
 
 def _default_value(known: Known, published: PublishedConversion | None) -> domain.DefaultValue | None:
@@ -281,7 +319,12 @@ def _keep(
     place = conversion.event_time_micros, conversion.event_hash
     is_moved = (before.conversion_time_micros, before.event_hash) != place
     is_reset = start is not None and any(touch[:2] <= start for touch in published.touches)
-    return kept(published.attribution, computed, is_anonymous=conversion.is_anonymous, is_moved=is_moved or is_reset)
+    return kept(
+        without_data_driven(published.attribution),
+        computed,
+        is_anonymous=conversion.is_anonymous,
+        is_moved=is_moved or is_reset,
+    )
 
 
 def _creditable(

@@ -23,6 +23,7 @@ from tributary.attribution.v1.explanation_pb2 import (
 )
 from tributary_domain import explanation as domain
 from tributary_domain.attribution import Attribution
+from tributary_domain.data_driven import without_data_driven
 from tributary_domain.event_order import OrderKey
 from tributary_domain.journey import JourneyTouch, TouchKind, in_event_order
 from tributary_domain.sessions import session_ids
@@ -99,7 +100,8 @@ def settings_message(settings: AttributionSettings) -> CreditSettings:
 
 
 def is_same_credit(one: Attribution, other: Attribution) -> bool:
-    """Tells whether two ways of computing it gave a conversion the same credit."""
+    """Tells whether two ways of computing it gave a conversion the same credit; its pinned model is not compared."""
+    one, other = without_data_driven(one), without_data_driven(other)
     touches = [touch[:2] for touch in one.touches] == [touch[:2] for touch in other.touches]
     return touches and (one.credits, one.amounts, one.unattributed) == (
         other.credits,

@@ -15,6 +15,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.crediting import Known, revise
+from tributary_attribution.models import Models, UnknownModelError
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.views import Views
 from tributary_domain.journey import TouchKind
@@ -27,6 +28,7 @@ from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.conversions import Conversions, Publication
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.people import People
+from tributary_storage.redis.person_paths import Person, PersonPaths
 
 _ATTEMPTS: Final = 10
 """How often a conversion that moved is computed again before the batch waits."""
@@ -64,6 +66,8 @@ class Publisher:
         click_ids: Keeps the texts of click ids.
         writer: Stores revisions.
         restoration: Restores what Redis has lost of conversions.
+        paths: Is told whose path may have changed.
+        models: Knows the models of data_driven.
         clock: Measures.
     """
 
@@ -75,6 +79,8 @@ class Publisher:
         click_ids: ClickIds,
         writer: Writer,
         restoration: Restoration,
+        paths: PersonPaths,
+        models: Models,
         clock: Clock,
     ) -> None:
         self._people = people
@@ -83,6 +89,8 @@ class Publisher:
         self._click_ids = click_ids
         self._writer = writer
         self._restoration = restoration
+        self._paths = paths
+        self._models = models
         self._clock = clock
         self._sources = SourceCache()
 
@@ -101,15 +109,17 @@ class Publisher:
             PoisonEvent: A source that may earn credit has lost its text: nothing may be published without it.
         """
         revisions: list[Unpublished] = []
+        people: dict[Person, None] = {}
         pending = list(affected)
         for _ in range(_ATTEMPTS):
             views = await self.read(pending)
             pending = [one for one in pending if one.parts]
             if not pending:
+                await self._paths.mark(people)
                 return revisions
             computed = []
             for one in pending:
-                computed.append(_compute(one, views))
+                computed.append(await self._computed(one, views))
                 await pause()
             answers = await self._conversions.publish([publication for publication, _ in computed])
             moved = []
@@ -118,14 +128,24 @@ class Publisher:
                     one.stored, one.has_journey = None, False
                     moved.append(one)
                     continue
-                for content in publication.stored.pending.values():
-                    revisions.append((one.key, ConversionRevised.FromString(content), content))
+                told = [(ConversionRevised.FromString(one), one) for one in publication.stored.pending.values()]
                 if revised is not None:
-                    revisions.append((one.key, revised, publication.revised))
+                    told.append((revised, publication.revised))
+                for message, content in told:
+                    revisions.append((one.key, message, content))
+                    people.update(dict.fromkeys(_people(one, message)))
             if moved:
                 metrics.PUBLISH_CONFLICTS.add(len(moved))
             pending = moved
         raise Backpressure("Conversions moved while they were computed.", pause_seconds=0.2)
+
+    async def _computed(self, one: Affected, views: Views) -> tuple[Publication, ConversionRevised | None]:
+        """Computes a conversion; reads the model that it pins, if that is not known."""
+        try:
+            return _compute(one, views, self._models)
+        except UnknownModelError as unknown:
+            await self._models.load(one.workspace.id, unknown.version)
+            return _compute(one, views, self._models)
 
     async def tell(self, revisions: Sequence[Unpublished]) -> None:
         """Stores revisions, tells the conversion log, takes their marks away: in this order.
@@ -197,18 +217,29 @@ class Publisher:
         return Views(self._sources.reading(texts), lambda workspace, number: ids.get((workspace, number)))
 
 
-def _compute(one: Affected, views: Views) -> tuple[Publication, ConversionRevised | None]:
+def _compute(one: Affected, views: Views, models: Models) -> tuple[Publication, ConversionRevised | None]:
     stored, journey = one.stored, one.journey
     if stored is None:
         raise RuntimeError("a conversion is computed before it is read")
     causing = list(one.causing.values())
-    known = Known(one.workspace, one.conversion_id, stored, one.parts, journey, causing, one.arrived, one.known_causes)
-    revision = revise(known, views, journey_life_seconds([one.workspace]))
+    why = causing, one.arrived, one.known_causes
+    known = Known(one.workspace, one.conversion_id, stored, one.parts, journey, *why, models)
+    counted: list[bytes] = []
+    revision = revise(known, views, journey_life_seconds([one.workspace]), counted)
     version = stored.journey_version if journey is None else journey.version
+    path = counted[0] if counted else b""
     if revision is None:
-        return Publication(stored, version), None
+        return Publication(stored, version, counted=path), None
     message = revision.message
-    return Publication(stored, version, message.revision, revision.content, revision.state), message
+    return Publication(stored, version, message.revision, revision.content, revision.state, path), message
+
+
+def _people(one: Affected, revised: ConversionRevised) -> list[Person]:
+    """Returns who may lead somewhere else than before, because a conversion began or ceased to count."""
+    if not revised.counted_delta:
+        return []
+    keys = one.person_keys() if one.journey is None else [one.journey.person_key]
+    return [(one.workspace.id, key) for key in keys]
 
 
 async def together(*steps: Coroutine[Any, Any, Any]) -> list[Any]:

@@ -28,5 +28,11 @@ class AttributionServiceSettings(ServiceSettings, WithLogStore, WithStateStore, 
     attribution_linger_ms: Annotated[int, Field(ge=0, le=5_000)] = 50
     """How long the attributor waits for more events when it has fewer."""
 
+    attribution_path_delay_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
+    """How long after an event its person is counted as a path that did not convert: once for all events until then."""
+
+    attribution_model_interval_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3_600
+    """How often the models of data_driven are evaluated anew, by one process for all."""
+
     attribution_replay_horizon_seconds: Annotated[int, Field(ge=900, le=86_400)] = 3_600
     """How long revisions are kept in the conversion log after delivery has finished them."""

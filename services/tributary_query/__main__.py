@@ -13,6 +13,7 @@ from tributary_query.explanations import Explanations
 from tributary_query.health import Health
 from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
+from tributary_query.models import Models
 from tributary_query.reattributions import Reattributions
 from tributary_query.reports import Reports
 from tributary_query.servicer import QueryServicer, UseCases
@@ -27,6 +28,7 @@ from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.integrity import StoredIntegrity
+from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.refused_events import RefusedEvents
 from tributary_storage.redis.client import connect
@@ -57,9 +59,9 @@ async def main(settings: QuerySettings) -> None:
         dedup = await closing.enter_async_context(open_channel(settings.dedup_target, token, tls=tls))
         delivery = await closing.enter_async_context(open_channel(settings.delivery_target, token, tls=tls))
         progress = Progress(log_store, state_store, await wait_for_epoch(log_store, "log"))
-        history = ConversionHistory(clickhouse)
+        history, models = ConversionHistory(clickhouse), Models(ModelVersions(clickhouse))
         use_cases = UseCases(
-            reports=Reports(clickhouse, progress, clock),
+            reports=Reports(clickhouse, models, progress, clock),
             conversions=Conversions(history),
             journeys=Journeys(AttributionServiceStub(attribution), history),
             health=Health(clickhouse, progress, settings.durability),
@@ -67,6 +69,7 @@ async def main(settings: QuerySettings) -> None:
             events=Events(DedupServiceStub(dedup), RefusedEvents(clickhouse), clock),
             reattributions=Reattributions(AttributionServiceStub(attribution)),
             explanations=Explanations(AttributionServiceStub(attribution), history, PastEvents(clickhouse)),
+            models=models,
         )
         await serve(
             settings,

@@ -9,6 +9,7 @@ from typing import Final
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.query.v1.query_service_pb2 import GetConversionRequest, GetConversionResponse
 from tributary_query.bounds import PAGE_BYTES, bound
+from tributary_query.models import show_missing_model
 from tributary_query.naming import find_conversion, moment_of, not_found
 from tributary_query.page_tokens import fingerprint, make_token, read_token
 from tributary_query.touch_ids import name_touches
@@ -52,9 +53,12 @@ class Conversions:
         page = page_of([bound(revised) for revised in read], size)
         has_more = len(page) < len(read)
         last = page[-1].revision if has_more else last
+        shown = [*page, bound(newest)]
+        for revised in shown:
+            show_missing_model(revised.state)
         deliveries, _ = await asyncio.gather(
             self._history.deliveries(workspace, found, after, last, moment),
-            name_touches([*page, bound(newest)], workspace, self._history),
+            name_touches(shown, workspace, self._history),
         )
         return GetConversionResponse(
             newest=newest,

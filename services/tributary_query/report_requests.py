@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 
 from tributary.query.v1 import report_pb2
 from tributary.query.v1.query_service_pb2 import QueryReportRequest
-from tributary_domain.settings import AttributionModel
 from tributary_query.page_tokens import fingerprint, read_token
 from tributary_query.violations import Violations
 from tributary_runtime.workspaces import Workspace
@@ -53,7 +52,6 @@ BASES: Final = {
     report_pb2.TIME_BASIS_TOUCHPOINT: Basis.TOUCHPOINT,
     report_pb2.TIME_BASIS_POSTING: Basis.POSTING,
 }
-_NOT_COMPUTED: Final = frozenset({AttributionModel.DATA_DRIVEN.value})
 _TIMES: Final = frozenset({Dimension.DAY, Dimension.HOUR})
 
 
@@ -171,12 +169,9 @@ def _model(
                 model, own = chosen.pop(), {}
             own = {name: other for name, other in own.items() if name in kept.values}
     own = {name: other for name, other in own.items() if other != model}
-    computed = [name for name in MODELS if name not in _NOT_COMPUTED]
     for asked in dict.fromkeys([model, *own.values()]):
-        if asked in _NOT_COMPUTED:
-            wrong.add("model", f"{asked} is not computed yet; models are {', '.join(computed)}.", "MODEL_NOT_COMPUTED")
-        elif asked not in computed:
-            wrong.add("model", f"Is no model; models are {', '.join(computed)}.")
+        if asked not in MODELS:
+            wrong.add("model", f"Is no model; models are {', '.join(MODELS)}.")
     return model, tuple(sorted(own.items()))
 
 

@@ -7,9 +7,11 @@ from typing import Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from tributary.attribution.v1.model_pb2 import Model
 from tributary.query.v1 import report_pb2
 from tributary.query.v1.query_service_pb2 import QueryReportRequest, QueryReportResponse
 from tributary.query.v1.report_pb2 import ReportBasis
+from tributary_domain.settings import AttributionModel
 from tributary_query.page_tokens import make_token
 from tributary_query.report_answers import check_addable, report_rows
 from tributary_query.report_requests import read_report_request
@@ -35,17 +37,31 @@ class Completeness(Protocol):
         ...
 
 
+class Evaluations(Protocol):
+    """Knows the models of data_driven."""
+
+    async def newest(self, workspace: str) -> list[Model]:
+        """Returns the newest evaluation of every conversion name.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        ...
+
+
 class Reports:
     """Answers reports.
 
     Args:
         clickhouse: Where conversions are.
+        models: Knows the models of data_driven.
         completeness: How far they are complete.
         clock: Chooses the model where none is named, and what has matured.
     """
 
-    def __init__(self, clickhouse: ClickHouse, completeness: Completeness, clock: Clock) -> None:
+    def __init__(self, clickhouse: ClickHouse, models: Evaluations, completeness: Completeness, clock: Clock) -> None:
         self._clickhouse = clickhouse
+        self._models = models
         self._completeness = completeness
         self._clock = clock
 
@@ -68,6 +84,7 @@ class Reports:
             basis=self._basis(query, workspace, page, complete_through),
             model=query.model,
             own_models=dict(query.own_models),
+            data_driven_models=await self._models.newest(workspace.id) if _needs_evidence(query) else (),
         )
 
     def _basis(
@@ -87,6 +104,12 @@ class Reports:
             now = self._clock.unix_micros() if query.as_of_micros is None else query.as_of_micros
             basis.mature_through_time.CopyFrom(_timestamp(now - lookback * _DAY_MICROS))
         return basis
+
+
+def _needs_evidence(query: ReportQuery) -> bool:
+    """Tells whether a report says how much data_driven has learned from."""
+    models = {query.model, *(model for _, model in query.own_models)}
+    return AttributionModel.DATA_DRIVEN.value in models and query.after is None
 
 
 def _finality(query: ReportQuery, books_closed_through: date | None) -> report_pb2.Finality.ValueType:

@@ -15,6 +15,7 @@ from tributary_query.explanations import Explanations
 from tributary_query.health import Health
 from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
+from tributary_query.models import Models
 from tributary_query.reattributions import Reattributions
 from tributary_query.reports import Reports
 from tributary_runtime.authentication import current_caller
@@ -35,6 +36,7 @@ class UseCases:
     events: Events
     explanations: Explanations
     reattributions: Reattributions
+    models: Models
 
 
 class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
@@ -59,6 +61,8 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
         "LookupEvents": Scope.QUERY,
         "ListRefusals": Scope.QUERY,
         "ListQuarantinedEvents": Scope.QUERY,
+        "ListModels": Scope.QUERY,
+        "GetModel": Scope.QUERY,
     }
 
     def __init__(self, workspaces: WorkspacesFile, use_cases: UseCases) -> None:
@@ -134,6 +138,14 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
     ) -> contract.ListQuarantinedEventsResponse:
         """Lists events that are quarantined."""
         return await self._ask.events.quarantined(request, self._workspace().id)
+
+    async def ListModels(self, request: contract.ListModelsRequest, context: object) -> contract.ListModelsResponse:
+        """Lists the models of data_driven."""
+        return await self._ask.models.page(request, self._workspace().id)
+
+    async def GetModel(self, request: contract.GetModelRequest, context: object) -> contract.GetModelResponse:
+        """Returns a model of data_driven."""
+        return await self._ask.models.get(request, self._workspace().id)
 
     def _workspace(self) -> Workspace:
         return self._workspaces.get(current_caller().workspace_id)

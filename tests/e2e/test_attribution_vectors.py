@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from tests.support import journeys
 from tests.support.eventually import eventually
@@ -19,6 +22,7 @@ from tributary.event.v1.verdict_pb2 import Verdict
 from tributary_cli.demo.reports import Reports
 from tributary_cli.demo.truth import MODELS
 from tributary_cli.demo.warehouse import Warehouse
+from tributary_cli.models import models
 from tributary_cli.stack.clickhouse_server import DATABASE
 from tributary_cli.stack.stack import Stack
 from tributary_client import Tributary
@@ -42,7 +46,8 @@ def _settings(lookback_days: int) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, dict[str, KeyedWorkspace]]]:
     settings = {**{name: _settings(30) for name in _ORDERS}, _WITHOUT_WINDOW: _settings(365)}
-    with running_stack(tmp_path_factory.mktemp("vectors"), settings) as running:
+    soon = {"TRIBUTARY_ATTRIBUTION_PATH_DELAY_SECONDS": "1", "TRIBUTARY_ATTRIBUTION_MODEL_INTERVAL_SECONDS": "1"}
+    with running_stack(tmp_path_factory.mktemp("vectors"), settings, soon) as running:
         yield running
 
 
@@ -127,6 +132,60 @@ def test_the_running_system_gives_the_answers_others_computed(
         for model in MODELS:
             assert sum(row[f"{model}_credit_micros"]) == 1_000_000
             assert sum(row[f"{model}_value_micros"]) == row["value_micros"]
+
+
+@pytest.mark.parametrize("order", _ORDERS)
+def test_the_running_system_learns_what_others_computed_and_credits_under_it(
+    running: tuple[Stack, dict[str, KeyedWorkspace]], order: str
+) -> None:
+    """People who did not convert are paths too, else the chain would be sure to convert."""
+    stack, workspaces = running
+    workspace = workspaces[order]
+    send(stack, workspace, journeys.events())  # known already, unless this test runs alone
+    model = eventually(lambda: learned(stack, workspace), timeout_seconds=60)
+    expected = journeys.vectors()["markov_order_1_lookback_30_days"]
+    assert int(model["conversion_probability_picos"]) / 1e12 == pytest.approx(expected["p_conversion"], abs=1e-8)
+    found = {weight["channel"]: weight for weight in model["channels"]}
+    assert found.keys() == expected["share"].keys()
+    for channel, weight in found.items():
+        assert int(weight["removal_effect_picos"]) / 1e12 == pytest.approx(
+            expected["removal_effect"][channel], abs=1e-8
+        )
+        assert int(weight["weight_picos"]) / 1e12 == pytest.approx(expected["share"][channel], abs=1e-8)
+
+    numbers = itertools.count()
+    row = eventually(lambda: credited(stack, workspace, next(numbers)), timeout_seconds=60)
+    assert sum(row["data_driven_credit_micros"]) == 1_000_000
+    shown = command(stack, workspace, "show", row["data_driven_model_version"])
+    assert shown["status"] == "MODEL_STATUS_PUBLISHED"
+    report = reported(stack, workspace)["data_driven"]
+    assert sum(credit for credit, _ in report.values()) >= (_CONVERSIONS + 1) * 1_000_000
+    assert report["unattributed"][0] >= _CONVERSIONS * 1_000_000, (
+        "what came before the model is nobody's, and said to be"
+    )
+
+
+def command(stack: Stack, workspace: KeyedWorkspace, *arguments: str) -> Any:
+    """Returns what `tributary models` answers."""
+    connection = ["--target", stack.addresses["query"], "--api-key", workspace.api_key]
+    answer = CliRunner().invoke(models, [*arguments, "--json", *connection], catch_exceptions=False)
+    assert answer.exit_code == 0, answer.output
+    return json.loads(answer.output)
+
+
+def learned(stack: Stack, workspace: KeyedWorkspace) -> Any:
+    """Returns the model of all journeys, once it is there."""
+    found = command(stack, workspace, "list")
+    return next((model for model in found if (model["paths"], model["conversions"]) == ("2000", "465")), None) or False
+
+
+def credited(stack: Stack, workspace: KeyedWorkspace, number: int) -> Any:
+    """Lets somebody buy again; returns a row that was credited under a model, once there is one."""
+    event = next(event for event in journeys.events() if event.HasField("conversion"))
+    event.event_id = event.conversion.order_id = f"again-{number}"
+    send(stack, workspace, [event])
+    rows = stored_conversions(stack, workspace)
+    return next((row for row in rows if row["data_driven_model_version"]), None) or False
 
 
 def test_every_touch_earns_the_value_others_computed_without_a_window(

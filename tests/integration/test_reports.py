@@ -149,11 +149,36 @@ async def test_a_pending_value_is_held_back_and_its_conversion_is_not(world: Wor
     assert await world.report() == {(): (1_000_000, 0)}
 
 
+@pytest.mark.parametrize("basis", [Basis.CONVERSION, Basis.TOUCHPOINT])
+async def test_what_data_driven_had_no_model_for_is_nobodys_and_says_so(world: World, basis: Basis) -> None:
+    await world.has(
+        world.conversion(value_micros=10, touches=[EMAIL, DIRECT]),
+        world.conversion(value_micros=7, touches=()),
+    )
+    dimensions = Dimension.CHANNEL, Dimension.SOURCE, Dimension.UNATTRIBUTED_REASON
+    nobody = ("unattributed", "", "NO_MODEL")
+    assert await world.report(*dimensions, model="data_driven", basis=basis) == {nobody: (2_000_000, 17)}
+    by_model = await world.report(Dimension.MODEL, *dimensions, model="", basis=basis)
+    assert by_model["data_driven", *nobody] == (2_000_000, 17)
+    for model in MODELS:
+        assert sum(credit for key, (credit, _) in by_model.items() if key[0] == model) == 2_000_000
+
+
+async def test_a_model_applied_later_takes_over_from_nobody_on_its_posting_day(world: World) -> None:
+    first = world.conversion(value_micros=10, touches=[EMAIL])
+    await world.has(first, first.then(touches=[EMAIL], data_driven="m1:x"))
+    days = ("2020-01-01", "2040-01-01")
+    found = await world.postings(Dimension.CHANNEL, days=days, model="data_driven")
+    assert found == {("Email",): (1_000_000, 10), ("unattributed",): (0, 0)}
+    assert await world.report(Dimension.CHANNEL, model="data_driven") == {("Email",): (1_000_000, 10)}
+
+
 async def test_all_models_stand_side_by_side(world: World) -> None:
     await world.has(world.conversion(value_micros=10, touches=[EMAIL, DIRECT]))
     found = await world.report(Dimension.MODEL, Dimension.CHANNEL, model="")
     computed = [model for model in MODELS if model != "data_driven"]
-    assert found == {(model, channel): (500_000, 5) for model in computed for channel in ("Direct", "Email")}
+    expected = {(model, channel): (500_000, 5) for model in computed for channel in ("Direct", "Email")}
+    assert found == expected | {("data_driven", "unattributed"): (1_000_000, 10)}, "there was no model to learn from"
 
 
 async def test_one_pass_over_all_models_says_what_each_says_alone(world: World) -> None:

@@ -11,19 +11,26 @@ from typing import Any
 import redis.asyncio
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.model_pb2 import Model
 from tributary.dedup.v1.admitted_events_pb2 import Admission, AdmittedEvent, AdmittedEvents
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
+from tributary_attribution.affected import Affected
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.deferral import SHARE, Deferral
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.journeys import JourneyReader
+from tributary_attribution.model_publishing import ModelPublishing
+from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
+from tributary_attribution.people_as_paths import PeopleAsPaths
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.reattribution import Reattribution
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.settings_history import SettingsHistory
 from tributary_domain import ids
+from tributary_domain.path_counts import PathCounts
+from tributary_domain.revision import Cause
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import NotFoundError
 from tributary_runtime.workspace_lookup import WorkspaceLookup
@@ -32,6 +39,7 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
+from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
@@ -42,10 +50,14 @@ from tributary_storage.redis.claims import SCHEMA
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversions import Conversions, conversion_key
+from tributary_storage.redis.converted_paths import ConvertedPaths
+from tributary_storage.redis.current_models import CurrentModels
 from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
+from tributary_storage.redis.journeys import Journeys
 from tributary_storage.redis.log_entry import LogEntry
 from tributary_storage.redis.people import People
+from tributary_storage.redis.person_paths import PersonPaths
 
 SHARDS = 4
 DAY = 86_400_000_000
@@ -180,6 +192,29 @@ class Attribution:
     reattribution: Reattribution
     settings_history: SettingsHistory
     publisher: Publisher
+    paths: PersonPaths
+    as_paths: PeopleAsPaths
+    models: Models
+    model_publishing: ModelPublishing
+
+    async def learn(self) -> list[Model]:
+        """Counts everybody, publishes what that says, and looks at it; returns what is new."""
+        await self.count_people()
+        published = await self.model_publishing.evaluate(self.workspace)
+        await self.models.refresh()
+        return published
+
+    async def count_people(self) -> dict[str, PathCounts]:
+        """Counts everybody who is marked as a path; returns all counts, by conversion name."""
+        while await self.as_paths.fold_some() + await self.as_paths.count_some():
+            pass
+        return await self.as_paths.counts(self.workspace.id)
+
+    async def credit_again(self, conversion_id: str, cause: Cause) -> None:
+        """Credits a conversion again on purpose."""
+        one = Affected(self.workspace, conversion_id, known_causes={cause})
+        await self.deferral.defer([one], NOON)
+        await self.work_off()
 
     async def handle(self, *events: Admitted, backfill: bool = False, accept_micros: int = NOON + 2 * DAY) -> None:
         """Handles events as one batch."""
@@ -306,9 +341,15 @@ async def running_attribution(
         restoration = Restoration(history, conversions, epoch_micros, lambda: loss_micros)
         writer = ConversionWriter(clickhouse)
         known = lookup or WorkspaceLookup(directory, clock, 0)
-        publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, clock)
+        paths = PersonPaths(state, SHARDS, 0)
+        current, versions = CurrentModels(state), ModelVersions(clickhouse)
+        models = Models(current, versions)
+        publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, paths, models, clock)
         deferral = Deferral(DeferredConversions(state, SHARDS), conversions, publisher, known, clock, share)
-        attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, known, clock)
+        attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, known, paths, clock)
+        as_paths = PeopleAsPaths(
+            paths, ConvertedPaths(state, SHARDS), Journeys(state, SHARDS), conversions, descriptors, known, clock
+        )
         journeys = JourneyReader(people, conversions, descriptors, directory)
         settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
         explainer = Explainer(publisher, conversions, history, PastEvents(clickhouse), settings_history, directory)
@@ -327,4 +368,20 @@ async def running_attribution(
             reattribution,
             settings_history,
             publisher,
+            paths,
+            as_paths,
+            models,
+            ModelPublishing(as_paths, current, versions, known_workspaces(workspace), clock, 1),
         )
+
+
+@dataclass
+class KnownWorkspaces:
+    """What a file of workspaces says."""
+
+    current: Workspaces
+
+
+def known_workspaces(*workspaces: Workspace) -> KnownWorkspaces:
+    """Returns what a file with these workspaces would say."""
+    return KnownWorkspaces(Workspaces(workspaces=workspaces))

@@ -51,6 +51,8 @@ class Revision:
     posted: date | None = None
     cause: RevisionCause.ValueType = REVISION_CAUSE_INITIAL
     models: Sequence[str] = field(default=MODELS)
+    data_driven: str = ""
+    """The version of the model that data_driven was credited under; empty: there was none."""
 
     @property
     def number(self) -> int:
@@ -95,12 +97,15 @@ class Revision:
 
     def _share(self, revised: ConversionRevised) -> None:
         state = revised.state
-        for model in self.models:
+        models = [*self.models, *(["data_driven"] if self.data_driven else [])]
+        for model in models:
             applied = state.models.add(name=model)
             if not self.touches:
                 applied.unattributed.credit_micros = 1_000_000
                 applied.unattributed.value_micros = self.value_micros or 0
                 applied.unattributed.reason = UNATTRIBUTED_REASON_NO_TOUCHPOINT
+        if self.data_driven:
+            state.models[-1].model_version = self.data_driven
         if not self.touches:
             return
         weights = [touch.weight for touch in self.touches]
@@ -109,7 +114,7 @@ class Revision:
             credited = state.touches.add(event_id=touch.event_id or f"{self.conversion_id}-t{number}")
             credited.touch_time.FromDatetime(self.time - touch.before)
             credited.source.channel, credited.source.source = touch.channel, touch.source
-            for _ in self.models:
+            for _ in models:
                 credited.credits.add(credit_micros=credit, value_micros=value)
 
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from tributary_domain.settings import AttributionModel
 from tributary_storage.clickhouse.report_query import Basis, Dimension, Filter, ReportQuery
 
 LATE_TOUCH_SECONDS: Final = 60
 """How long after its conversion a touch may be and still earn credit, at most."""
+
+DATA_DRIVEN: Final = AttributionModel.DATA_DRIVEN.value
+"""The model that not every conversion has: where there was too little evidence, its columns are empty."""
 
 MODEL_PARTS: Final = ("credit_micros", "value_micros", "unattributed_reason")
 """The columns of a model, behind its name."""
@@ -34,6 +38,53 @@ TIME: Final = "fromUnixTimestamp64Micro(%%(%s)s, 'UTC')"
 
 def source(query: ReportQuery, models: Sequence[str], parameters: dict[str, Any]) -> str:
     """Returns the FROM of the revisions that count, with `sign`: -1 where one is taken back."""
+    found = _source(query, models, parameters)
+    return _with_missing_model(query, found) if DATA_DRIVEN in models else found
+
+
+def _with_missing_model(query: ReportQuery, found: str) -> str:
+    """Returns the same, where nobody earned what data_driven had no model for: one more element, `unattributed`."""
+    used = used_dimensions(query)
+    none = {column: "unattributed" if column == "touch_channels" else "" for column in TOUCH_COLUMNS.values()}
+    replaced = [
+        ("touch_event_ids", "arrayPushBack(touch_event_ids, '')"),
+        *([("touch_times", "arrayPushBack(touch_times, conversion_time)")] if query.basis is Basis.TOUCHPOINT else []),
+        *(
+            (column, f"arrayPushBack({column}, '{none[column]}')")
+            for dimension, column in TOUCH_COLUMNS.items()
+            if dimension in used
+        ),
+        *(
+            (
+                f"{DATA_DRIVEN}_{part}",
+                f"arrayPushBack(arrayResize({DATA_DRIVEN}_{part}, touches), {whole})",
+            )
+            for part, whole in (("credit_micros", "1000000"), ("value_micros", "value_micros"))
+        ),
+        (f"{DATA_DRIVEN}_unattributed_reason", "'NO_MODEL'"),
+    ]
+    told = [f"if(lacks_model, {instead}, {column}) AS {column}" for column, instead in replaced]
+    inner = [
+        *("SELECT", "    *,"),
+        f"    empty({DATA_DRIVEN}_credit_micros) AS lacks_model,",
+        "    length(touch_event_ids) AS touches",
+        found,
+    ]
+    lines = [
+        "SELECT",
+        "    * REPLACE",
+        "    (",
+        indented(listed(told)),
+        "    )",
+        "FROM",
+        "(",
+        *map(indented, inner),
+        ")",
+    ]
+    return f"FROM\n(\n{indented(chr(10).join(lines))}\n)"
+
+
+def _source(query: ReportQuery, models: Sequence[str], parameters: dict[str, Any]) -> str:
     if query.basis is Basis.POSTING:
         return _postings(query, models, parameters)
     parameters["start"], parameters["end"] = query.start_micros, query.end_micros
@@ -113,6 +164,7 @@ def _posted_columns(query: ReportQuery, models: Sequence[str]) -> list[str]:
     return [
         *("conversion_id", "conversion_time", "posting_date", "sign", "counted", "value_pending", "name", "currency"),
         "touch_event_ids",
+        *(["value_micros"] if DATA_DRIVEN in models else []),
         *(column for dimension, column in TOUCH_COLUMNS.items() if dimension in used),
         *(f"{model}_{part}" for model in models for part in MODEL_PARTS),
     ]

@@ -21,14 +21,14 @@ from tributary_domain.conversion import ConversionStatus
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, JourneyTouch
 from tributary_domain.revision import Change, Snapshot
-from tributary_domain.settings import MODELS
+from tributary_domain.settings import EVERY_MODEL
 from tributary_storage.clickhouse.names import micros, timestamp
 from tributary_storage.codec.conversion_matches import JourneyClick
 from tributary_storage.codec.conversion_states import CAUSE_OF_ADJUSTMENT, event_reference, hash_of_reference
 from tributary_storage.codec.touch_sources import descriptor_of
 
 _KIND_OF_CAUSE: Final = {cause: kind for kind, cause in CAUSE_OF_ADJUSTMENT.items()}
-_MODELS: Final = tuple(model.value for model in MODELS)
+_MODELS: Final = tuple(model.value for model in EVERY_MODEL)
 _NOT_FACTS: Final = (
     *("touches", "models", "value", "settings_version", "counted", "not_counted_reason", "retracted"),
     *("role", "secondary"),  # the workspace's words for it: new ones are no revision of the past
@@ -77,6 +77,7 @@ class PublishedConversion:
             amounts=tuple(amounts) or ((),) * len(state.models),
             unattributed=tuple(_reason(model.unattributed.reason) for model in state.models),
             amount_micros=state.value.amount_micros,
+            model_version=state.models[-1].model_version if state.models else "",
         )
 
 

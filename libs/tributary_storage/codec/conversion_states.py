@@ -27,7 +27,7 @@ from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution
 from tributary_domain.business_keys import order_of
 from tributary_domain.conversion import AdjustmentKind, ConversionStatus
-from tributary_domain.settings import MODELS
+from tributary_domain.settings import EVERY_MODEL, AttributionModel
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_parts import ConversionPart
 
@@ -212,7 +212,7 @@ def _applied(state: domain.ConversionFacts) -> list[AppliedAdjustment]:
 def _models(attribution: Attribution) -> list[AppliedModel]:
     models = []
     amounts = attribution.unattributed_amounts
-    for index, (model, reason) in enumerate(zip(MODELS, attribution.unattributed, strict=True)):
+    for index, (model, reason) in enumerate(zip(EVERY_MODEL, attribution.unattributed, strict=False)):
         unattributed = UnattributedCredit()
         if reason is not None:
             unattributed = UnattributedCredit(
@@ -220,5 +220,6 @@ def _models(attribution: Attribution) -> list[AppliedModel]:
                 value_micros=amounts[index],
                 reason=UnattributedReason.Value(f"UNATTRIBUTED_REASON_{reason.name}"),
             )
-        models.append(AppliedModel(name=model.value, unattributed=unattributed))
+        version = attribution.model_version if model is AttributionModel.DATA_DRIVEN else ""
+        models.append(AppliedModel(name=model.value, model_version=version, unattributed=unattributed))
     return models

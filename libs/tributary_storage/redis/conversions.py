@@ -3,7 +3,9 @@
 An adjustment and its conversion keep their parts in one hash, and each first writes its own part and then reads all:
 one of the two always sees both, whichever comes first. `publish` is a compare-and-set on the last revision, the number
 of parts and the version of the journey: what was computed from less than is known now is refused. A published revision
-stays marked until ClickHouse and the conversion log have it, so a crash between any two steps loses none.
+stays marked until ClickHouse and the conversion log have it, so a crash between any two steps loses none. The path
+that a conversion is counted as for data_driven changes in the same step as what is published, and the change is noted
+beside it (`converted_paths`): both lie in one shard, so that not even an older copy of it tears them apart.
 """
 
 from __future__ import annotations
@@ -64,6 +66,8 @@ class StoredConversion:
     forward: str = ""
     """The id of the order that the event of this conversion id observed; empty: of none. `parts` are adjustments then,
     and belong to that order."""
+    counted: bytes = b""
+    """As what path it is counted (`codec.counted_paths`); empty: it is not, nor will be if it was published before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ class Publication:
     """The whole revision."""
     state: bytes = field(default=b"", repr=False)
     """The same without the differences of credit: all that the next one, and a destination, must know."""
+    counted: bytes = b""
+    """As what path it is to be counted from now on, in the same step; empty: as before."""
 
 
 class LostConversion(NamedTuple):
@@ -141,8 +147,11 @@ class Conversions:
         """
         pieces = []
         for one in publications:
-            known = (one.stored.revision, len(one.stored.parts), one.journey_version)
-            pieces.append(self._piece(one.stored.key, (*known, one.revision, one.state, one.revised)))
+            stored = one.stored
+            known = (stored.revision, len(stored.parts), one.journey_version)
+            pieces.append(
+                self._piece(stored.key, (*known, one.revision, one.state, one.revised, stored.counted, one.counted))
+            )
         calls, positions = in_calls(pieces, first_key=keys.published)
         answers = [False] * len(publications)
         for own, answer in zip(positions, await run(self._client, _PUBLISH, calls), strict=True):
@@ -215,7 +224,7 @@ def _stored(key: str, flat: Sequence[Any], redis_time_micros: int) -> StoredConv
     parts: dict[bytes, bytes] = {}
     pending: dict[int, bytes] = {}
     numbers = {b"r": 0, b"j": 0, b"l": 0, b"e": 0}
-    published = causes = forward = b""
+    published = causes = forward = counted = b""
     for name, value in zip(flat[::2], flat[1::2], strict=True):
         if len(name) == _PART_FIELD_BYTES:
             parts[name] = value
@@ -223,6 +232,8 @@ def _stored(key: str, flat: Sequence[Any], redis_time_micros: int) -> StoredConv
             published = value
         elif name == b"d":
             causes = value
+        elif name == b"c":
+            counted = value
         elif name == FORWARD:
             forward = value
         elif name in numbers:
@@ -241,4 +252,5 @@ def _stored(key: str, flat: Sequence[Any], redis_time_micros: int) -> StoredConv
         causes=causes,
         askings=numbers[b"e"],
         forward=forward.decode(),
+        counted=counted,
     )

@@ -27,6 +27,14 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{c3}:deferred:since`                  | zset   | until credited again       | attribution |
 | state | `trb:{c3}:dead:<group>`                    | stream | 30 days                    | its group   |
 | state | `trb:{p3}:descriptor:<ws>|<descriptor>`    | string | a conversion's, and a day  | attribution |
+| state | `trb:{c3}:published:paths`                 | list   | until added up             | attribution |
+| state | `trb:{c3}:published:paths:done`            | string | for ever                   | attribution |
+| state | `trb:{c3}:paths:<workspace>`               | hash   | for ever                   | attribution |
+| state | `trb:{p3}:paths:<workspace>`               | hash   | for ever                   | attribution |
+| state | `trb:{p3}:path:<ws>|<person key>`          | string | a journey's                | attribution |
+| state | `trb:{p3}:path-due`                        | zset   | until counted              | attribution |
+| state | `trb:{models}:current`                     | hash   | for ever                   | attribution |
+| state | `trb:{models}:lease`                       | string | an interval                | attribution |
 | jobs  | `trb:{j:<workspace>:<destination>}:due`    | zset   | until done                 | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:planned`| zset   | until done                 | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:job:<conversion id>`  | hash   | until done                 | delivery    |
@@ -47,6 +55,7 @@ Fields of a conversion (`conversions`, `deferred`):
 | `l`           | the last loss of this store after which ClickHouse was asked what it knows                     |
 | `f`           | of an id that an event has by itself: the order that the event observed; its parts go there    |
 | `d`, `e`      | where it waits to be credited again: why, and how often that was asked for                     |
+| `c`           | as what path it is counted in `paths` (`codec.counted_paths`)                                  |
 
 Fields of a job (`delivery_jobs`):
 
@@ -209,6 +218,46 @@ def conversion_dead_letters(shard: int, group: str) -> str:
 def descriptor(shard: int, number: str) -> str:
     """Returns the text of where touches came from, by its number in journeys (workspace included)."""
     return f"trb:{{p{shard}}}:descriptor:{number}"
+
+
+def path_changes(shard: int) -> str:
+    """Returns how published conversions changed the counts of paths, until that is added up."""
+    return f"{published(shard)}:paths"
+
+
+def path_changes_done(shard: int) -> str:
+    """Returns how many of these changes were ever added up."""
+    return f"{path_changes(shard)}:done"
+
+
+def converted_paths(shard: int, workspace: str) -> str:
+    """Returns the counts of paths that converted, of the conversions of one shard: what data_driven learns from."""
+    return f"trb:{{c{shard}}}:paths:{workspace}"
+
+
+def person_paths(shard: int, workspace: str) -> str:
+    """Returns the counts of paths that did not convert, of the people of one shard."""
+    return f"trb:{{p{shard}}}:paths:{workspace}"
+
+
+def person_path(shard: int, person: str) -> str:
+    """Returns as what path a person is counted in `person_paths` (workspace included in the name)."""
+    return f"trb:{{p{shard}}}:path:{person}"
+
+
+def path_due(shard: int) -> str:
+    """Returns the people whose path may have changed, by when they are looked at."""
+    return f"trb:{{p{shard}}}:path-due"
+
+
+def models() -> str:
+    """Returns the models of data_driven in use: field `<workspace>|<conversion name>` -> `Model`."""
+    return "trb:{models}:current"
+
+
+def models_lease() -> str:
+    """Returns what the process holds that evaluates the paths for all."""
+    return "trb:{models}:lease"
 
 
 def due(workspace: str, destination: str) -> str:

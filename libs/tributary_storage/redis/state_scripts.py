@@ -38,6 +38,8 @@ class Piece(NamedTuple):
     name: str
     """The key."""
     arguments: Sequence[Argument] = ()
+    beside: str = ""
+    """A second key, of the same shard; empty: the script takes one per piece."""
 
 
 def failed(error: redis.RedisError) -> TributaryError:
@@ -63,7 +65,7 @@ def in_calls(
     calls: list[tuple[list[Argument], list[Argument]]] = []
     positions: list[list[int]] = []
     open_calls: dict[int, int] = {}
-    for position, (shard, name, arguments) in enumerate(pieces):
+    for position, (shard, name, arguments, beside) in enumerate(pieces):
         at = open_calls.get(shard)
         if at is None or len(calls[at][0]) + len(calls[at][1]) + len(arguments) >= _ARGUMENTS_PER_CALL:
             at = open_calls[shard] = len(calls)
@@ -71,6 +73,8 @@ def in_calls(
             positions.append([])
         names, values = calls[at]
         names.append(name)
+        if beside:
+            names.append(beside)
         values.extend(arguments)
         positions[at].append(position)
     return list(calls), positions

@@ -59,13 +59,32 @@ FROM
             FROM
             (
                 SELECT
-                    *,
-                    1 AS sign
-                FROM conversions FINAL
-                WHERE
-                    workspace = %(workspace)s
-                    AND conversion_time >= fromUnixTimestamp64Micro(%(start)s, 'UTC')
-                    AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+                    * REPLACE
+                    (
+                        if(lacks_model, arrayPushBack(touch_event_ids, ''), touch_event_ids) AS touch_event_ids,
+                        if(lacks_model, arrayPushBack(touch_channels, 'unattributed'), touch_channels) AS touch_channels,
+                        if(lacks_model, arrayPushBack(arrayResize(data_driven_credit_micros, touches), 1000000), data_driven_credit_micros) AS data_driven_credit_micros,
+                        if(lacks_model, arrayPushBack(arrayResize(data_driven_value_micros, touches), value_micros), data_driven_value_micros) AS data_driven_value_micros,
+                        if(lacks_model, 'NO_MODEL', data_driven_unattributed_reason) AS data_driven_unattributed_reason
+                    )
+                FROM
+                (
+                    SELECT
+                        *,
+                        empty(data_driven_credit_micros) AS lacks_model,
+                        length(touch_event_ids) AS touches
+                    FROM
+                    (
+                        SELECT
+                            *,
+                            1 AS sign
+                        FROM conversions FINAL
+                        WHERE
+                            workspace = %(workspace)s
+                            AND conversion_time >= fromUnixTimestamp64Micro(%(start)s, 'UTC')
+                            AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+                    )
+                )
             )
             WHERE
                 counted

@@ -43,7 +43,7 @@ def test_every_declared_word_reaches_the_core() -> None:
     ).attribution[0]
     core = core_settings(declared)
     assert core.lookback_days == 7
-    assert core.model_lookback_days == ((AttributionModel.FIRST_TOUCH, 365),)
+    assert core.model_lookback_days == ((AttributionModel.FIRST_TOUCH, 365), (AttributionModel.DATA_DRIVEN, 3))
     assert (core.half_life_hours, core.position_weights) == (24, (30, 40, 30))
     assert core.touch_grain is TouchGrain.EVENT
     assert core.session_timeout_seconds == 900

@@ -11,6 +11,7 @@ import pytest
 from tests.support.revisions import micros
 from tributary.query.v1 import report_pb2
 from tributary.query.v1.query_service_pb2 import DimensionFilter, QueryReportRequest
+from tributary_domain.settings import AttributionModel
 from tributary_query.page_tokens import fingerprint, make_token
 from tributary_query.report_requests import DIMENSIONS, METRICS, read_report_request
 from tributary_runtime.errors import InvalidRequestError
@@ -76,9 +77,9 @@ def test_a_conversion_name_is_shown_under_its_primary_model(
     assert (query.model, query.own_models) == (model, own)
 
 
-def test_a_primary_model_that_is_not_computed_is_refused() -> None:
+def test_data_driven_may_be_the_primary_model_of_a_name() -> None:
     leads = [{"name": "lead", "primary_model": "data_driven"}]
-    assert refused(lambda request: None, conversions=leads) == [("model", "MODEL_NOT_COMPUTED")]
+    assert read(conversions=leads).own_models == (("lead", "data_driven"),)
 
 
 def test_a_page_asks_for_one_row_more_to_know_whether_there_are_more() -> None:
@@ -147,8 +148,9 @@ def test_cost_that_nobody_imported_is_not_zero(metric: report_pb2.Metric.ValueTy
     assert refused(lambda request: request.metrics.append(metric)) == [("metrics[1]", "SPEND_NOT_IMPORTED")]
 
 
-def test_a_model_that_is_not_trained_is_no_empty_report() -> None:
-    assert refused(lambda request: setattr(request, "model", "data_driven")) == [("model", "MODEL_NOT_COMPUTED")]
+@pytest.mark.parametrize("model", list(AttributionModel))
+def test_every_model_may_be_asked_for(model: AttributionModel) -> None:
+    assert read(lambda request: setattr(request, "model", model.value)).model == model.value
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:

@@ -42,6 +42,10 @@ class _UnattributedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Un
     """The workspace's settings exclude all touchpoints in the window."""
     UNATTRIBUTED_REASON_ANONYMOUS: _UnattributedReason.ValueType  # 6
     """The conversion has no identifier that could have a touchpoint."""
+    UNATTRIBUTED_REASON_NO_MODEL: _UnattributedReason.ValueType  # 7
+    """data_driven had no model when the conversion was credited, because there were too few paths or conversions to learn
+    from; `QueryService.ListModels` says how many. Only in answers: nothing is stored of a model that was not applied.
+    """
 
 class UnattributedReason(_UnattributedReason, metaclass=_UnattributedReasonEnumTypeWrapper):
     """Why nobody earned the credit. Distinct from the channel Direct, which needs an observed direct visit. Values may be
@@ -62,6 +66,10 @@ UNATTRIBUTED_REASON_EXCLUDED_BY_SETTING: UnattributedReason.ValueType  # 5
 """The workspace's settings exclude all touchpoints in the window."""
 UNATTRIBUTED_REASON_ANONYMOUS: UnattributedReason.ValueType  # 6
 """The conversion has no identifier that could have a touchpoint."""
+UNATTRIBUTED_REASON_NO_MODEL: UnattributedReason.ValueType  # 7
+"""data_driven had no model when the conversion was credited, because there were too few paths or conversions to learn
+from; `QueryService.ListModels` says how many. Only in answers: nothing is stored of a model that was not applied.
+"""
 Global___UnattributedReason: _TypeAlias = UnattributedReason  # noqa: Y015
 
 @_typing.final
@@ -264,7 +272,7 @@ class AppliedModel(_message.Message):
     "data_driven".
     """
     model_version: _builtins.str
-    """For data_driven: the version of the trained model."""
+    """For data_driven: the version of the `Model`. A conversion keeps it, unless another is applied on purpose."""
     @_builtins.property
     def unattributed(self) -> Global___UnattributedCredit:
         """What no touch earned."""

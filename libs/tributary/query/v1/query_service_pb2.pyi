@@ -13,6 +13,7 @@ from tributary.attribution.v1 import conversion_pb2 as _conversion_pb2
 from tributary.attribution.v1 import conversion_revised_pb2 as _conversion_revised_pb2
 from tributary.attribution.v1 import explanation_pb2 as _explanation_pb2
 from tributary.attribution.v1 import journey_pb2 as _journey_pb2
+from tributary.attribution.v1 import model_pb2 as _model_pb2
 from tributary.attribution.v1 import reattribution_pb2 as _reattribution_pb2
 from tributary.common.v1 import calendar_date_pb2 as _calendar_date_pb2
 from tributary.common.v1 import money_pb2 as _money_pb2
@@ -169,6 +170,7 @@ class QueryReportResponse(_message.Message):
     BASIS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     OWN_MODELS_FIELD_NUMBER: _builtins.int
+    DATA_DRIVEN_MODELS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty at the end."""
     model: _builtins.str
@@ -187,6 +189,13 @@ class QueryReportResponse(_message.Message):
         request names no model.
         """
 
+    @_builtins.property
+    def data_driven_models(self) -> _containers.RepeatedCompositeFieldContainer[_model_pb2.Model]:
+        """With data_driven: per conversion name the newest evaluation of its evidence, which says whether there is a model and
+        else how much evidence is missing. What was credited without a model is in the row of the channel "unattributed",
+        reason NO_MODEL: never another model's credit.
+        """
+
     def __init__(
         self,
         *,
@@ -195,10 +204,11 @@ class QueryReportResponse(_message.Message):
         basis: _report_pb2.ReportBasis | None = ...,
         model: _builtins.str = ...,
         own_models: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        data_driven_models: _abc.Iterable[_model_pb2.Model] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "model", b"model", "next_page_token", b"next_page_token", "own_models", b"own_models", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "data_driven_models", b"data_driven_models", "model", b"model", "next_page_token", b"next_page_token", "own_models", b"own_models", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1052,3 +1062,107 @@ class ListQuarantinedEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListQuarantinedEventsResponse: _TypeAlias = ListQuarantinedEventsResponse  # noqa: Y015
+
+@_typing.final
+class ListModelsRequest(_message.Message):
+    """Which models."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSION_NAME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    conversion_name: _builtins.str
+    """Optional. Only of this conversion name."""
+    page_size: _builtins.int
+    """Optional. At most this many. 0: 100. More than 1 000: 1 000. Negative: INVALID_ARGUMENT."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; the other fields must be the same."""
+    def __init__(
+        self,
+        *,
+        conversion_name: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_name", b"conversion_name", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
+
+@_typing.final
+class ListModelsResponse(_message.Message):
+    """Models."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODELS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def models(self) -> _containers.RepeatedCompositeFieldContainer[_model_pb2.Model]:
+        """Newest first. The newest of a conversion name is the one in use, unless its status says that there is none."""
+
+    def __init__(
+        self,
+        *,
+        models: _abc.Iterable[_model_pb2.Model] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
+
+@_typing.final
+class GetModelRequest(_message.Message):
+    """Which model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Required. The version, as credits name it."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetModelRequest: _TypeAlias = GetModelRequest  # noqa: Y015
+
+@_typing.final
+class GetModelResponse(_message.Message):
+    """A model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def model(self) -> _model_pb2.Model:
+        """The model."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.Model | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetModelResponse: _TypeAlias = GetModelResponse  # noqa: Y015

@@ -95,6 +95,16 @@ class QueryServiceStub:
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsRequest.SerializeToString,
                 response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsResponse.FromString,
                 _registered_method=True)
+        self.ListModels = channel.unary_unary(
+                '/tributary.query.v1.QueryService/ListModels',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListModelsRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListModelsResponse.FromString,
+                _registered_method=True)
+        self.GetModel = channel.unary_unary(
+                '/tributary.query.v1.QueryService/GetModel',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetModelRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetModelResponse.FromString,
+                _registered_method=True)
 
 
 class QueryServiceServicer:
@@ -206,6 +216,22 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListModels(self, request, context):
+        """Lists the models of data_driven with their evidence, newest first; also where the evidence is too little for one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetModel(self, request, context):
+        """Returns a model of data_driven by its version.
+
+        NOT_FOUND: no such model in this workspace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -268,6 +294,16 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.ListQuarantinedEvents,
                     request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsRequest.FromString,
                     response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsResponse.SerializeToString,
+            ),
+            'ListModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModels,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListModelsRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListModelsResponse.SerializeToString,
+            ),
+            'GetModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModel,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetModelRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetModelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -595,6 +631,60 @@ class QueryService:
             '/tributary.query.v1.QueryService/ListQuarantinedEvents',
             tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsRequest.SerializeToString,
             tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/ListModels',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ListModelsRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/GetModel',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.GetModelRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.GetModelResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -86,6 +86,13 @@ class QueryServiceStub:
     """Lists events that were refused, with reasons and what was sent, newest refusal first."""
     ListQuarantinedEvents: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListQuarantinedEventsRequest, _query_service_pb2.ListQuarantinedEventsResponse]
     """Lists events that are quarantined, with reasons and what was sent, newest event first."""
+    ListModels: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListModelsRequest, _query_service_pb2.ListModelsResponse]
+    """Lists the models of data_driven with their evidence, newest first; also where the evidence is too little for one."""
+    GetModel: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetModelRequest, _query_service_pb2.GetModelResponse]
+    """Returns a model of data_driven by its version.
+
+    NOT_FOUND: no such model in this workspace.
+    """
 
 @_typing.type_check_only
 class QueryServiceAsyncStub(QueryServiceStub):
@@ -145,6 +152,13 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Lists events that were refused, with reasons and what was sent, newest refusal first."""
     ListQuarantinedEvents: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListQuarantinedEventsRequest, _query_service_pb2.ListQuarantinedEventsResponse]  # type: ignore[assignment]
     """Lists events that are quarantined, with reasons and what was sent, newest event first."""
+    ListModels: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListModelsRequest, _query_service_pb2.ListModelsResponse]  # type: ignore[assignment]
+    """Lists the models of data_driven with their evidence, newest first; also where the evidence is too little for one."""
+    GetModel: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetModelRequest, _query_service_pb2.GetModelResponse]  # type: ignore[assignment]
+    """Returns a model of data_driven by its version.
+
+    NOT_FOUND: no such model in this workspace.
+    """
 
 class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
     """The one address for reads. The workspace is the credential's, whose key needs the scope `query`."""
@@ -273,5 +287,24 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_query_service_pb2.ListQuarantinedEventsResponse, _abc.Awaitable[_query_service_pb2.ListQuarantinedEventsResponse]]:
         """Lists events that are quarantined, with reasons and what was sent, newest event first."""
+
+    @_abc_1.abstractmethod
+    def ListModels(
+        self,
+        request: _query_service_pb2.ListModelsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ListModelsResponse, _abc.Awaitable[_query_service_pb2.ListModelsResponse]]:
+        """Lists the models of data_driven with their evidence, newest first; also where the evidence is too little for one."""
+
+    @_abc_1.abstractmethod
+    def GetModel(
+        self,
+        request: _query_service_pb2.GetModelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.GetModelResponse, _abc.Awaitable[_query_service_pb2.GetModelResponse]]:
+        """Returns a model of data_driven by its version.
+
+        NOT_FOUND: no such model in this workspace.
+        """
 
 def add_QueryServiceServicer_to_server(servicer: QueryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

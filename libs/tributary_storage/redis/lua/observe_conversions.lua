@@ -7,7 +7,7 @@
 -- Fields  8 bytes: a part. n: number of parts. r: last revision. j: version of the journey it was computed from.
 --         s: what was published last. l: the last loss after which ClickHouse was asked. u<revision>: a revision that
 --         ClickHouse and the conversion log may not have yet. f: the order that the event of this id observed.
---         d, e: where it waits to be credited again, why, and how often that was asked for.
+--         d, e: where it waits to be credited again, why, and how often that was asked for. c: its counted path.
 local life = ARGV[1]
 local clock = redis.call('TIME')
 local answers = {clock[1] * 1000000 + clock[2]}
