@@ -58,6 +58,7 @@ async def main(settings: IngestionSettings) -> None:
         admission = Admission(dedup, settings.ingestion_dedup_deadline_seconds)
         backlog = BacklogWatch(dedup, clock)
         rules = RulesBook(workspaces, addresses)
+        quotas = Quotas(workspaces, SharedRates(state, clock), backlog)
         await serve(
             settings,
             IngestionServicer(
@@ -65,9 +66,9 @@ async def main(settings: IngestionSettings) -> None:
                 fraud,
                 sealing,
                 admission,
-                Quotas(workspaces, SharedRates(state, clock), backlog),
+                quotas,
                 Turns(settings.max_concurrent_calls, clock),
-                ImportMethods(rules, Importing(Imports(clickhouse)), clock),
+                ImportMethods(rules, Importing(Imports(clickhouse)), quotas, clock),
                 clock,
                 StreamLimits(settings.ingestion_stream_batches, life_seconds=settings.ingestion_stream_seconds),
             ),

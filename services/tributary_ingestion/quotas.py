@@ -136,6 +136,16 @@ class Quotas:
         if key.bytes_per_second is not None:
             await self._take(key.id, "bytes", key.bytes_per_second, size())
 
+    async def check_import(self, caller: Caller, size: int) -> None:
+        """Takes an import from the rate of bytes of its key; what is imported are no events.
+
+        Raises:
+            OverloadedError: The key is over its rate; with the time to come back.
+        """
+        _, key = self._workspaces.current.by_key_id.get(caller.key_id, (None, None))
+        if key is not None and key.bytes_per_second is not None:
+            await self._take(key.id, "bytes", key.bytes_per_second, size)
+
     async def is_bulk(self, caller: Caller, events: int) -> bool:
         """Tells whether the events of a call, which are no backfill, go to the bulk lane.
 

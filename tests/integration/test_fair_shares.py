@@ -21,7 +21,9 @@ from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.context_pb2 import OBSERVER_BACKEND
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
-from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
+from tributary.ingestion.v1.deal_pb2 import Deal
+from tributary.ingestion.v1.ingestion_service_pb2 import ImportDealsRequest, IngestEventsRequest
+from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
 from tributary_runtime.authentication import NewKey, new_key
 from tributary_runtime.clock import SystemClock
 from tributary_storage.redis import keys
@@ -107,6 +109,22 @@ def test_a_key_over_its_rate_is_told_when_to_come_back_and_another_is_not(door: 
     assert 0 < failure.retry_seconds < 5
     eventually(lambda: refused(door, visits(1), other.key.get_secret_value()) is None)
     eventually(lambda: refused(door, visits(1), key.key.get_secret_value()) is None)  # it may come back
+
+
+def test_imports_count_towards_the_bytes_of_their_key(door: Door) -> None:
+    request = ImportDealsRequest(deals=[Deal(stage="x" * 200)] * 500, validate_only=True)
+    metadata = [("authorization", f"Bearer {FAST.key.get_secret_value()}")]
+
+    def over() -> Failure:
+        try:
+            IngestionServiceStub(door.channel).ImportDeals(request, timeout=10, metadata=metadata)
+        except grpc.RpcError as error:
+            return failure_of(error)
+        raise AssertionError("not over its rate yet")
+
+    failure = eventually(over)
+    assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "KEY_RATE_EXCEEDED")
+    assert failure.quotas == [f"key:{FAST.id}"]
 
 
 def test_what_exceeds_a_workspaces_live_rate_goes_on_in_the_bulk_lane(door: Door, redis_url: str) -> None:

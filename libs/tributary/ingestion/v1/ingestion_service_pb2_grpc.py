@@ -109,7 +109,8 @@ class IngestionServiceServicer:
         nothing is known: send the same slices again, which is safe.
 
         INVALID_ARGUMENT: no slice, more than 100, or more than 10 000 rows in all. UNAUTHENTICATED, PERMISSION_DENIED: as
-        IngestEvents. UNAVAILABLE: ClickHouse does not answer; send again after `RetryInfo.retry_delay`.
+        IngestEvents. RESOURCE_EXHAUSTED: the key is over its bytes per second. UNAVAILABLE: ClickHouse does not answer.
+        Send again after `RetryInfo.retry_delay`, both.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -68,7 +68,8 @@ class IngestionServiceStub:
     nothing is known: send the same slices again, which is safe.
 
     INVALID_ARGUMENT: no slice, more than 100, or more than 10 000 rows in all. UNAUTHENTICATED, PERMISSION_DENIED: as
-    IngestEvents. UNAVAILABLE: ClickHouse does not answer; send again after `RetryInfo.retry_delay`.
+    IngestEvents. RESOURCE_EXHAUSTED: the key is over its bytes per second. UNAVAILABLE: ClickHouse does not answer.
+    Send again after `RetryInfo.retry_delay`, both.
     """
     ImportDeals: _grpc.UnaryUnaryMultiCallable[_ingestion_service_pb2.ImportDealsRequest, _ingestion_service_pb2.ImportDealsResponse]
     """Takes states of a CRM's deals, 1-1000. Means and fails as `ImportSpend` does."""
@@ -115,7 +116,8 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
     nothing is known: send the same slices again, which is safe.
 
     INVALID_ARGUMENT: no slice, more than 100, or more than 10 000 rows in all. UNAUTHENTICATED, PERMISSION_DENIED: as
-    IngestEvents. UNAVAILABLE: ClickHouse does not answer; send again after `RetryInfo.retry_delay`.
+    IngestEvents. RESOURCE_EXHAUSTED: the key is over its bytes per second. UNAVAILABLE: ClickHouse does not answer.
+    Send again after `RetryInfo.retry_delay`, both.
     """
     ImportDeals: _aio.UnaryUnaryMultiCallable[_ingestion_service_pb2.ImportDealsRequest, _ingestion_service_pb2.ImportDealsResponse]  # type: ignore[assignment]
     """Takes states of a CRM's deals, 1-1000. Means and fails as `ImportSpend` does."""
@@ -177,7 +179,8 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
         nothing is known: send the same slices again, which is safe.
 
         INVALID_ARGUMENT: no slice, more than 100, or more than 10 000 rows in all. UNAUTHENTICATED, PERMISSION_DENIED: as
-        IngestEvents. UNAVAILABLE: ClickHouse does not answer; send again after `RetryInfo.retry_delay`.
+        IngestEvents. RESOURCE_EXHAUSTED: the key is over its bytes per second. UNAVAILABLE: ClickHouse does not answer.
+        Send again after `RetryInfo.retry_delay`, both.
         """
 
     @_abc_1.abstractmethod
