@@ -19,6 +19,7 @@ from tributary_domain.personal import (
     without_personal,
 )
 from tributary_domain.reasons import Reason, ReasonCode
+from tributary_domain.redacted_ids import stored_event_id
 
 Token = Callable[[str], str]
 """Text -> what stands for it: keyed, and the same for the same text."""
@@ -41,8 +42,9 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
         A warning per field; none if nothing was changed, and then `readings` still holds.
     """
     changed: list[str] = []
-    if may_hold_personal(event.event_id) and holds_personal(event.event_id):
-        event.event_id = token(event.event_id)
+    event_id = stored_event_id(event.event_id, token)
+    if event_id != event.event_id:
+        event.event_id = event_id
         changed.append("event_id")
     for group, position in texts.personal_texts(readings):
         message = attrgetter(group.path)(event) if group.path else event

@@ -16,8 +16,9 @@ from tributary_domain.channel import ChannelClassifier
 from tributary_domain.event_times import MICROS, AcceptWindow
 from tributary_domain.human_check import ENDPOINTS, Provider
 from tributary_domain.identifiers import Identification
-from tributary_domain.ids import REDACTED_PREFIX, event_digester
+from tributary_domain.ids import event_digester
 from tributary_domain.payloads import Digester, PayloadDigester, content_digester
+from tributary_domain.redacted_ids import redaction_tokens
 from tributary_domain.validation import Expectations
 from tributary_domain.velocity import VelocityRules
 from tributary_ingestion.human_checks import Verifier
@@ -124,7 +125,7 @@ def compile_rules(workspace: Workspace, addresses: AddressBook = NO_ADDRESSES) -
         _address_judge(_key(pepper, b"trb address key"), addresses),
         VelocityRules(_key(pepper, b"trb velocity key"), *_velocity_limits(workspace)),
         _verifiers(workspace),
-        _redaction_tokens(_key(pepper, b"trb redact key")),
+        redaction_tokens(pepper),
     )
 
 
@@ -180,10 +181,3 @@ def _verifiers(workspace: Workspace) -> dict[Provider, Verifier]:
             declared.timeout_milliseconds / 1_000,
         )
     return found
-
-
-def _redaction_tokens(key: bytes) -> Callable[[str], str]:
-    def token(text: str) -> str:
-        return REDACTED_PREFIX + blake2b(text.encode(), digest_size=12, key=key).hexdigest()
-
-    return token

@@ -66,7 +66,7 @@ async def main(settings: QuerySettings) -> None:
             journeys=Journeys(AttributionServiceStub(attribution), history),
             health=Health(clickhouse, progress, settings.durability),
             integrity=Integrity(StoredIntegrity(clickhouse), progress, DeliveryServiceStub(delivery)),
-            events=Events(DedupServiceStub(dedup), RefusedEvents(clickhouse), clock),
+            events=Events(DedupServiceStub(dedup), RefusedEvents(clickhouse), workspaces, clock),
             reattributions=Reattributions(AttributionServiceStub(attribution)),
             explanations=Explanations(AttributionServiceStub(attribution), history, PastEvents(clickhouse)),
             models=models,

@@ -10,13 +10,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from tributary.dedup.v1 import dedup_service_pb2
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.dedup.v1.event_fate_pb2 import EventFate
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.verdict_pb2 import Reason
 from tributary.query.v1 import query_service_pb2 as contract
 from tributary.query.v1.refusal_pb2 import QuarantinedEvent, Refusal
+from tributary_domain.redacted_ids import redaction_tokens, stored_event_id
 from tributary_query.page_tokens import fingerprint, make_token, read_token
 from tributary_query.violations import Violations
 from tributary_runtime.clock import Clock
+from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse.refused_events import (
     EARLIEST_MICROS,
     LATEST_MICROS,
@@ -50,12 +53,16 @@ class Events:
     Args:
         dedup: Over a channel that carries the internal token.
         refused: What was refused or quarantined.
+        workspaces: Whose peppers tell what an id is stored as.
         clock: Ends the default span.
     """
 
-    def __init__(self, dedup: DedupServiceAsyncStub, refused: RefusedEvents, clock: Clock) -> None:
+    def __init__(
+        self, dedup: DedupServiceAsyncStub, refused: RefusedEvents, workspaces: WorkspacesFile, clock: Clock
+    ) -> None:
         self._dedup = dedup
         self._refused = refused
+        self._workspaces = workspaces
         self._clock = clock
 
     async def lookup(self, request: contract.LookupEventsRequest, workspace: str) -> contract.LookupEventsResponse:
@@ -70,9 +77,26 @@ class Events:
             wrong.add("event_ids", f"Name 1 to {MAX_IDS} event ids.")
         _check_ids(request.event_ids, wrong)
         wrong.raise_if_any()
-        asked = dedup_service_pb2.LookupEventsRequest(workspace=workspace, event_ids=request.event_ids)
-        answer = await self._dedup.LookupEvents(asked)
-        return contract.LookupEventsResponse(fates=answer.fates)
+        fates = await self._fates(workspace, request.event_ids)
+        stored = self._stored_ids(workspace, request.event_ids)
+        tokens = [new for new, old in zip(stored, request.event_ids, strict=True) if new != old]
+        if tokens:  # the claim is of what was sent, the row of the token that stands for it
+            by_token = {fate.event_id: fate for fate in await self._fates(workspace, tokens)}
+            for fate, token in zip(fates, stored, strict=True):
+                found = by_token.get(token)
+                if found is not None and (found.verdict or found.refusals):
+                    sent = fate.event_id
+                    fate.CopyFrom(found)
+                    fate.event_id = sent
+        return contract.LookupEventsResponse(fates=fates)
+
+    async def _fates(self, workspace: str, event_ids: Sequence[str]) -> list[EventFate]:
+        asked = dedup_service_pb2.LookupEventsRequest(workspace=workspace, event_ids=event_ids)
+        return list((await self._dedup.LookupEvents(asked)).fates)
+
+    def _stored_ids(self, workspace: str, event_ids: Sequence[str]) -> list[str]:
+        token = redaction_tokens(self._workspaces.get(workspace).pepper.reveal().encode())
+        return [stored_event_id(event_id, token) for event_id in event_ids]
 
     async def refusals(self, request: contract.ListRefusalsRequest, workspace: str) -> contract.ListRefusalsResponse:
         """Returns refusals, newest first.
@@ -162,7 +186,7 @@ class Events:
             workspace=workspace,
             start_micros=max(start, EARLIEST_MICROS),
             end_micros=min(end, LATEST_MICROS),
-            event_ids=request.event_ids,
+            event_ids=self._stored_ids(workspace, request.event_ids) if request.event_ids else (),
             reason_codes=[_name(code) for code in request.reason_codes],
             verdicts=verdicts,
             limit=min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE) + 1,  # one more: is there more?

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from tests.support.eventually import eventually_async
 from tests.support.stack import KeyedWorkspace, SharedStack
+from tributary.dedup.v1.event_fate_pb2 import EventFate
 from tributary.event.v1 import context_pb2, touchpoint_pb2, verdict_pb2
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.identifiers_pb2 import Identifiers
@@ -90,6 +91,24 @@ async def test_every_refused_event_is_found_again_with_its_reason_and_without_pe
     assert found["old"].reasons[0].field == "event_time"
     assert len(found["old"].payload_digest) == 9
     assert found["old"].api_key_id
+    assert EMAIL.encode() not in answer.SerializeToString()
+
+
+async def test_an_id_that_is_an_address_is_found_by_what_was_sent(live: Live) -> None:
+    await live.send(a_touchpoint("anna@shop.example"), a_touchpoint(EMAIL, days_ago=100))
+    ids = ["anna@shop.example", EMAIL, "nobody@shop.example"]
+
+    async def recorded() -> list[EventFate]:
+        answer = await live.query.LookupEvents(contract.LookupEventsRequest(event_ids=ids))
+        assert answer.fates[0].kind
+        assert answer.fates[1].refusals
+        return list(answer.fates)
+
+    fates = await eventually_async(recorded)
+    assert [fate.event_id for fate in fates] == ids
+    assert [fate.verdict for fate in fates] == [ACCEPTED, REJECTED, verdict_pb2.VERDICT_UNSPECIFIED]
+    answer = await live.query.ListRefusals(contract.ListRefusalsRequest(event_ids=ids))
+    assert len(answer.refusals) == 1
     assert EMAIL.encode() not in answer.SerializeToString()
 
 
