@@ -53,7 +53,8 @@ async def main(settings: IngestionSettings) -> None:
         clickhouse = await closing.enter_async_context(
             clickhouse_client.connect(settings.clickhouse_url, name="ingestion", connections=2)
         )
-        sealing = Sealing(LazyDataKeys(state).open, clock)
+        data_keys = LazyDataKeys(state, clock, settings.durability, settings.ingestion_replicas)
+        sealing = Sealing(data_keys.open, clock)
         dedup = DedupServiceStub(channel)
         admission = Admission(dedup, settings.ingestion_dedup_deadline_seconds)
         backlog = BacklogWatch(dedup, clock)

@@ -18,6 +18,10 @@ class IngestionSettings(ServiceSettings, WithWorkspaces, WithDedup, WithStateSto
     ingestion_velocity_timeout_seconds: Annotated[float, Field(gt=0, le=5)] = 0.25
     """How long the counters of bursts may take; then conversions pass uncounted."""
 
+    ingestion_replicas: Annotated[int, Field(ge=1, le=5)] = 1
+    """With durability `replicated`: replicas of the state store that must have a data key before anything is sealed
+    under it."""
+
     ingestion_stream_batches: Annotated[int, Field(ge=1, le=1024)] = 8
     """Batches of one stream that are worked on at once; further ones are not read."""
 

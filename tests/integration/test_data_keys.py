@@ -22,6 +22,7 @@ from tributary_ingestion.packed import Packed
 from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError
+from tributary_runtime.settings import DurabilityMode
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.data_keys import DataKeys, LazyDataKeys
@@ -59,8 +60,35 @@ def orders(*emails: str) -> list[Packed]:
     return take_all(events, rules(), NOW, backfill=False)
 
 
+def a_sealing(client: redis.asyncio.Redis, mode: DurabilityMode = DurabilityMode.FSYNC) -> Sealing:
+    return Sealing(LazyDataKeys(client, SystemClock(), mode).open, SystemClock())
+
+
 def sealed(fields: Sequence[bytes]) -> list[bytes]:
     return [AdmittedEvent.FromString(field).sealed_match_keys for field in fields]
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_refused"),
+    [
+        pytest.param(DurabilityMode.FSYNC, True, id="fsync"),
+        pytest.param(DurabilityMode.REPLICATED, True, id="replicated, without replicas"),
+        pytest.param(DurabilityMode.NONE, False, id="none"),
+    ],
+)
+async def test_nothing_is_sealed_under_a_key_that_may_be_forgotten(
+    tmp_path: Path, mode: DurabilityMode, is_refused: bool
+) -> None:
+    with running_redis(tmp_path, {"appendfsync": "everysec"}) as server:
+        await create_test_epoch(server.url)
+        async with connect(server.url, name="test") as client:
+            sealing = a_sealing(client, mode)
+            if not is_refused:
+                assert sealed(await sealing.seal(orders("ann@example.com"), rules())) != [b""]
+                return
+            with pytest.raises(StorageUnavailableError, match="cannot keep"):
+                await sealing.seal(orders("ann@example.com"), rules())
+            assert await client.keys("*key*") == []
 
 
 async def test_of_two_that_make_a_key_at_once_both_get_the_same(store: DataKeys) -> None:
@@ -87,7 +115,7 @@ async def test_a_destroyed_key_is_gone_and_the_next_is_another(store: DataKeys) 
 async def test_sealed_events_are_read_with_the_stored_keys_by_whoever_has_the_workspaces(
     store: DataKeys, client: redis.asyncio.Redis
 ) -> None:
-    sealing = Sealing(LazyDataKeys(client).open, SystemClock())
+    sealing = a_sealing(client)
     emails = ["ann@example.com", "bob@example.com", "ann@example.com"]
     fields = sealed(await sealing.seal(orders(*emails), rules()))
     wrapped = await store.read([("shop", name_of(field)) for field in fields])
@@ -101,10 +129,10 @@ async def test_sealed_events_are_read_with_the_stored_keys_by_whoever_has_the_wo
 async def test_after_destruction_what_was_sealed_is_read_by_nobody(
     store: DataKeys, client: redis.asyncio.Redis
 ) -> None:
-    (field,) = sealed(await Sealing(LazyDataKeys(client).open, SystemClock()).seal(orders("ann@example.com"), rules()))
+    (field,) = sealed(await a_sealing(client).seal(orders("ann@example.com"), rules()))
     name = ("shop", name_of(field))
     await store.destroy([name])
-    (later,) = sealed(await Sealing(LazyDataKeys(client).open, SystemClock()).seal(orders("ann@example.com"), rules()))
+    (later,) = sealed(await a_sealing(client).seal(orders("ann@example.com"), rules()))
     fresh = DataKey("shop", name_of(later), (await store.read([name]))[name], [KEY])
     assert MatchKeys.FromString(fresh.open(later)).identifiers.email == "ann@example.com"
     with pytest.raises(SealError):
@@ -112,17 +140,17 @@ async def test_after_destruction_what_was_sealed_is_read_by_nobody(
 
 
 async def test_a_changed_workspace_key_is_told_and_seals_nothing(client: redis.asyncio.Redis) -> None:
-    await Sealing(LazyDataKeys(client).open, SystemClock()).seal(orders("ann@example.com"), rules())
+    await a_sealing(client).seal(orders("ann@example.com"), rules())
     with pytest.raises(PreconditionError, match="data_key of workspace shop"):
-        await Sealing(LazyDataKeys(client).open, SystemClock()).seal(orders("ann@example.com"), rules(bytes(32)))
+        await a_sealing(client).seal(orders("ann@example.com"), rules(bytes(32)))
 
 
 async def test_after_the_workspace_key_was_changed_people_move_to_the_new_one(
     store: DataKeys, client: redis.asyncio.Redis
 ) -> None:
-    (before,) = sealed(await Sealing(LazyDataKeys(client).open, SystemClock()).seal(orders("ann@example.com"), rules()))
+    (before,) = sealed(await a_sealing(client).seal(orders("ann@example.com"), rules()))
     renewed = rules(bytes(32), KEY)
-    await Sealing(LazyDataKeys(client).open, SystemClock()).seal(orders("ann@example.com"), renewed)
+    await a_sealing(client).seal(orders("ann@example.com"), renewed)
     name = ("shop", name_of(before))
     stored = (await store.read([name]))[name]
     assert DataKey("shop", name[1], stored, [bytes(32)]).open(before)
@@ -139,7 +167,7 @@ async def test_without_the_store_nobody_new_is_sealed_and_nothing_is_accepted(tm
         server = running.enter_context(running_redis(tmp_path))
         async with connect(server.url, name="test") as client:
             await create_test_epoch(server.url)
-            sealing = Sealing(LazyDataKeys(client).open, SystemClock())
+            sealing = a_sealing(client)
             await sealing.seal(orders("ann@example.com"), rules())
             running.close()
             assert all(sealed(await sealing.seal(orders("ann@example.com"), rules())))

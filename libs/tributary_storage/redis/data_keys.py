@@ -10,13 +10,25 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import redis.asyncio
+import structlog
 
 from tributary_domain.shards import shard_of_key
+from tributary_runtime.clock import Clock
+from tributary_runtime.errors import PreconditionError, StorageUnavailableError
+from tributary_runtime.settings import DurabilityMode
 from tributary_storage.redis import keys
+from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import require_epoch
+from tributary_storage.redis.replication import Replication
 from tributary_storage.redis.scripts import Script
 from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
 
+log = structlog.get_logger(__name__)
+
+GUARD_SECONDS: Final = 1.0
+"""For how long a Redis that became forgetful is trusted, as in `readiness`."""
+
+_RETRY_DELAY_SECONDS: Final = 5.0
 _OBTAIN: Final = Script("obtain_data_keys")
 _REWRAP: Final = Script("rewrap_data_keys")
 
@@ -30,11 +42,13 @@ class DataKeys:
     Args:
         client: The Redis of role state.
         shards: Of its epoch.
+        replicas: How many must have a key before it is used; 0: none.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, shards: int) -> None:
+    def __init__(self, client: redis.asyncio.Redis, shards: int, replicas: int = 0) -> None:
         self._client = client
         self._shards = shards
+        self._replication = Replication(client, "state", replicas)
 
     async def obtain(self, candidates: Mapping[Name, bytes], life_seconds: int) -> dict[Name, bytes]:
         """Returns the stored key of each name; a candidate is stored where there is none. Renews their lives.
@@ -53,6 +67,7 @@ class DataKeys:
         for of_call, answers in zip(positions, await run(self._client, _OBTAIN, calls), strict=True):
             for position, wrapped in zip(of_call, answers, strict=True):
                 found[names[position]] = wrapped
+        await self._replication.settle()
         return found
 
     async def rewrap(self, changes: Mapping[Name, tuple[bytes, bytes]]) -> None:
@@ -106,22 +121,51 @@ class DataKeys:
 class LazyDataKeys:
     """The store of data keys, found when first asked for: who seals nothing needs no state store.
 
+    What is sealed under a key that Redis forgets is lost, and nobody would notice: so a store that may forget makes no
+    keys. It is asked when keys are asked for, at most once in `GUARD_SECONDS`.
+
     Args:
         client: The Redis of role state.
+        clock: Ages what the guard said.
+        mode: What makes acknowledged work safe.
+        replicas: In mode `replicated`: how many must have a key before it is used.
     """
 
-    def __init__(self, client: redis.asyncio.Redis) -> None:
+    def __init__(
+        self,
+        client: redis.asyncio.Redis,
+        clock: Clock,
+        mode: DurabilityMode = DurabilityMode.FSYNC,
+        replicas: int = 1,
+    ) -> None:
         self._client = client
+        self._clock = clock
+        self._mode = mode
+        self._replicas = replicas if mode is DurabilityMode.REPLICATED else 0
         self._opened: DataKeys | None = None
+        self._guard: Durability | None = None
+        self._checked_seconds = -GUARD_SECONDS
 
     async def open(self) -> DataKeys:
         """Returns the store.
 
         Raises:
-            StorageUnavailableError: The state store does not answer.
+            StorageUnavailableError: The state store does not answer, or may forget; send the same again.
             PreconditionError: It was never migrated.
         """
-        if self._opened is None:
+        if self._opened is None or self._guard is None:
             epoch = await require_epoch(self._client, "state")
-            self._opened = DataKeys(self._client, epoch.shards)
+            self._guard = Durability(self._client, "state", self._mode, epoch=epoch, replicas=self._replicas)
+            self._opened = DataKeys(self._client, epoch.shards, self._replicas)
+        now = self._clock.monotonic_seconds()
+        if now - self._checked_seconds >= GUARD_SECONDS:
+            try:
+                await self._guard()
+            except PreconditionError as refused:
+                log.error("data_keys_refused", reason=refused.message)
+                message = "The state store cannot keep what it takes now; send the events again, with the same ids."
+                raise StorageUnavailableError(
+                    message, metadata={"store": "state"}, retry_delay_seconds=_RETRY_DELAY_SECONDS
+                ) from refused
+            self._checked_seconds = now
         return self._opened

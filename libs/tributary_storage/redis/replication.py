@@ -7,6 +7,7 @@ them. One mark, written and waited for after the work and before it is acknowled
 |---------------------------------|---------|--------------------------------------------------------------------|
 | events, to their callers        | log     | `Claims`, in each commit: TRIBUTARY_DEDUP_REPLICAS                 |
 | events, on the event log        | state   | worker `attribute`, before XACK: TRIBUTARY_ATTRIBUTION_REPLICAS    |
+| match keys, to events' callers   | state   | `DataKeys`, before a new key is used: TRIBUTARY_INGESTION_REPLICAS |
 | revisions, on the conversion log| jobs    | worker `deliver`, before XACK: TRIBUTARY_DELIVERY_REPLICAS         |
 | attempts, before they are made  | jobs    | each lane, the same number                                         |
 
