@@ -94,6 +94,24 @@ async def test_a_group_that_comes_late_starts_at_the_beginning(
     assert len(event_ids(await read_all(a_source(log, group=keys.ATTRIBUTE_GROUP)))) == 10
 
 
+@pytest.mark.parametrize("is_again", [False, True], ids=["new", "left by a past life"])
+async def test_heavy_entries_are_read_few_at_a_time(
+    admission: Admission, log: redis.asyncio.Redis, workspace: str, is_again: bool
+) -> None:
+    await admit(admission, workspace, 1)
+    (stream,) = await log.keys("trb:*:log:live")
+    ((_, whole),) = await log.xrange(stream)
+    for _ in range(20):
+        await log.xadd(stream, {**whole, b"payload": bytes(2**20)})
+    if is_again:
+        await log.xgroup_create(stream, keys.RECORD_GROUP, "0")
+        await log.xreadgroup(keys.RECORD_GROUP, "one", {stream: ">"}, count=100)
+    source = a_source(log)
+    sizes = [sum(len(entry.payload) for entry in await source.read()) for _ in range(4)]
+    assert sizes[0] <= 8 * 2**20
+    assert all(0 < size <= 4 * 2**20 for size in sizes[1:])
+
+
 @pytest.mark.parametrize(
     "damage",
     [

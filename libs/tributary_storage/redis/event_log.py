@@ -19,7 +19,11 @@ from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
 from tributary_storage.redis.refusals import translate
 from tributary_storage.redis.streams import GroupReader, Portion, StreamEntry
 
-_ENTRIES_PER_STREAM: Final = 32
+_ENTRIES_PER_STREAM: Final = 8
+"""At first: nobody knows yet how large they are, and one may have 16 MiB."""
+_TAKEN_OVER: Final = 32
+_BYTES_PER_EVENT: Final = 2_048
+"""An entry with more than this per event counts as one of more events: what is read at once has to fit into memory."""
 """At first, and always of what is taken over: an entry holds the events of many callers."""
 
 
@@ -56,10 +60,10 @@ class EventLogSource:
         portion = Portion(
             size=pace.events,
             per_stream=_ENTRIES_PER_STREAM,
-            taken_over=_ENTRIES_PER_STREAM,
+            taken_over=_TAKEN_OVER,
             linger_seconds=pace.linger_seconds,
             idle_seconds=pace.idle_seconds,
-            weigh=_events,
+            weigh=_weight,
         )
         live = [stream for stream, (_, lane) in self._places.items() if lane == "live"]
         self._reader = GroupReader(client, list(self._places), group, consumer, portion, _failed, first=live)
@@ -139,5 +143,5 @@ def _number(text: bytes) -> int:
     return int(text) if text.isdigit() and len(text) < 20 else 0
 
 
-def _events(entry: StreamEntry) -> int:
-    return len(entry.fields.get(b"mask", b""))
+def _weight(entry: StreamEntry) -> int:
+    return max(len(entry.fields.get(b"mask", b"")), len(entry.fields.get(b"payload", b"")) // _BYTES_PER_EVENT)

@@ -55,7 +55,7 @@ class Portion:
     per_stream: int
     """For how many entries each stream is asked at first; later, what entries turned out to weigh decides."""
     taken_over: int
-    """How many entries of each stream are read again, or taken over, at once."""
+    """How many entries of each stream are read again, or taken over, at once; fewer where entries are heavy."""
     linger_seconds: float
     """How long a batch that is smaller waits for more."""
     idle_seconds: float
@@ -206,7 +206,7 @@ class GroupReader:
 
     async def _past(self) -> list[StreamEntry]:
         """Reads on in what this consumer's past life left, and forgets the streams where nothing is left."""
-        found = await self._read(self._portion.taken_over, "STREAMS", *self._history, *self._history.values())
+        found = await self._read(self._again(), "STREAMS", *self._history, *self._history.values())
         entries: list[StreamEntry] = []
         for stream, again in found:
             if not again:
@@ -214,6 +214,7 @@ class GroupReader:
                 continue
             self._history[stream] = again[-1][0]
             entries += await self._counted(stream, again)
+        self._learn(entries)
         return entries
 
     async def _abandoned(self) -> list[StreamEntry]:
@@ -222,11 +223,12 @@ class GroupReader:
         for stream in self._streams:
             start = self._searched.get(stream, b"0-0")
             command = ("XAUTOCLAIM", stream, self._group, self._consumer, idle_millis, start)
-            answer = await self._with_group(*command, "COUNT", self._portion.taken_over)
+            answer = await self._with_group(*command, "COUNT", self._again())
             self._searched[stream] = answer[0]
             if len(answer) > 2 and answer[2]:
                 _alarm(stream, answer[2])
             entries += await self._counted(stream, answer[1])
+        self._learn(entries)
         return entries
 
     async def _counted(self, stream: bytes, found: Sequence[tuple[bytes | None, Any]]) -> list[StreamEntry]:
@@ -273,6 +275,10 @@ class GroupReader:
             return await waiting
         except redis.RedisError as error:
             raise self._failed(error) from error
+
+    def _again(self) -> int:
+        """Returns how many entries of each stream to read again at once: no more than new ones."""
+        return min(self._portion.taken_over, self._per_stream)
 
     def _weight(self, entries: Sequence[StreamEntry]) -> int:
         return sum(self._portion.weigh(entry) for entry in entries)
