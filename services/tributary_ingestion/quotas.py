@@ -8,7 +8,7 @@ holds more than its share of the live lane goes on in the bulk lane. Fails open:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -117,13 +117,13 @@ class Quotas:
         self._rates = rates
         self._backlog = backlog
 
-    async def check_key(self, caller: Caller, events: int, size: Callable[[], int]) -> None:
+    async def check_key(self, caller: Caller, events: int, size: int) -> None:
         """Takes a call from the rates of its key.
 
         Args:
             caller: Whose call it is.
             events: How many it brings.
-            size: Tells how many bytes; asked only where bytes are limited.
+            size: In bytes.
 
         Raises:
             OverloadedError: The key is over its rate; with the time to come back.
@@ -134,7 +134,7 @@ class Quotas:
         if key.events_per_second is not None:
             await self._take(key.id, "events", key.events_per_second, events)
         if key.bytes_per_second is not None:
-            await self._take(key.id, "bytes", key.bytes_per_second, size())
+            await self._take(key.id, "bytes", key.bytes_per_second, size)
 
     async def check_import(self, caller: Caller, size: int) -> None:
         """Takes an import from the rate of bytes of its key; what is imported are no events.

@@ -109,7 +109,7 @@ class IngestionServicer:
         """Takes 1-1000 events and answers a verdict for each, as a serialised `IngestEventsResponse`."""
         receive_micros = self._clock.unix_micros()
         request = parse_sliced(IngestEventsRequest, body)
-        answers = await self._take(request, receive_micros, context.time_remaining())
+        answers = await self._take(request, len(body), receive_micros, context.time_remaining())
         return answers.field(IngestEventsResponse.VERDICTS_FIELD_NUMBER)
 
     async def stream_events(self, _requests: Any, context: Any) -> None:
@@ -122,7 +122,7 @@ class IngestionServicer:
         request = parse_sliced(StreamEventsRequest, body)  # what is none has no number either: this ends the stream
         number = request.batch_number
         answer = await current_parts().handle(
-            lambda: self._take(request, receive_micros, None), request.traceparent, batch=number
+            lambda: self._take(request, len(body), receive_micros, None), request.traceparent, batch=number
         )
         if isinstance(answer, TributaryError):
             error = Status.FromString(answer.status().SerializeToString())
@@ -130,18 +130,18 @@ class IngestionServicer:
         head = StreamEventsResponse(batch_number=number).SerializeToString()
         return head + answer.field(StreamEventsResponse.VERDICTS_FIELD_NUMBER)
 
-    async def _take(self, request: _Batch, receive_micros: int, remaining_seconds: float | None) -> Answers:
+    async def _take(self, request: _Batch, size: int, receive_micros: int, remaining_seconds: float | None) -> Answers:
         """Returns a verdict per event, in order."""
         _check(request)
         caller = current_caller()
         if request.backfill:
             caller.require(Scope.BACKFILL)
-        await self._quotas.check_key(caller, len(request.events), request.ByteSize)
+        await self._quotas.check_key(caller, len(request.events), size)
         is_bulk = request.backfill or await self._quotas.is_bulk(caller, len(request.events))
         if request.backfill:
             self._quotas.check_room(caller.workspace_id)
         rules = self._rules.of(caller.workspace_id)
-        async with self._turns.turn(caller.workspace_id, len(request.events)) as turn:
+        async with self._turns.turn(caller.workspace_id, len(request.events), size) as turn:
             packed = self._pack(request, rules, receive_micros)
             if request.validate_only:
                 answers = verdicts.validated(packed)

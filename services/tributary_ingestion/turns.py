@@ -24,6 +24,11 @@ EVENTS_AMONG_OTHERS: Final = 200
 SHARED_SECONDS: Final = 2.0
 """So long after a call of another workspace the door counts as shared: its next call shall find few events before it,
 too."""
+BYTES_AT_ONCE: Final = 64 * 1024 * 1024
+"""Of the calls of one workspace, waiting ones included: all of them are in memory, several times over while they are
+worked on."""
+BYTES_PER_EVENT: Final = 2_048
+"""A call with more than this per event counts as one of more events."""
 CALLS_SHARE: Final = 0.5
 """Part of the calls at once that one workspace may have here, waiting ones included."""
 
@@ -38,6 +43,8 @@ class _Line:
     """Being worked on."""
     calls: int = 0
     """Being worked on, or waiting."""
+    bytes: int = 0
+    """Of these."""
     waiting: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
 
 
@@ -56,20 +63,21 @@ class Turns:
         self._last = ""
         self._shared_until = 0.0
 
-    def turn(self, workspace: str, events: int) -> _Turn:
-        """Returns a turn to be entered: `async with turns.turn("shop", 100): ...`."""
-        return _Turn(self, workspace, events)
+    def turn(self, workspace: str, events: int, size: int = 0) -> _Turn:
+        """Returns a turn to be entered: `async with turns.turn("shop", 100, 60_000): ...`."""
+        return _Turn(self, workspace, max(events, size // BYTES_PER_EVENT), size)
 
-    async def enter(self, workspace: str, events: int) -> None:
+    async def enter(self, workspace: str, events: int, size: int = 0) -> None:
         """Waits for the turn of a call; `leave` ends it.
 
         Args:
             workspace: Whose call it is.
-            events: How many it brings.
+            events: How many it brings, or counts as.
+            size: In bytes.
 
         Raises:
-            OverloadedError: Too many calls of the workspace are here. There is nothing to leave then, nor if the
-                caller goes while it waits.
+            OverloadedError: Too many calls of the workspace are here, or too large ones. There is nothing to leave
+                then, nor if the caller goes while it waits.
         """
         if workspace != self._last:
             if self._last:
@@ -85,25 +93,34 @@ class Turns:
                 retry_delay_seconds=_RETRY_DELAY_SECONDS,
                 reason="TOO_MANY_CALLS",
             )
+        if line.calls and line.bytes + size > BYTES_AT_ONCE:
+            raise OverloadedError(
+                "Too many bytes of this workspace at once; send the same again, or less at a time.",
+                quota_subject=f"workspace:{workspace}",
+                retry_delay_seconds=_RETRY_DELAY_SECONDS,
+                reason="TOO_MANY_BYTES",
+            )
         line.calls += 1
+        line.bytes += size
         if not line.waiting and self._has_room(line, events):
             line.events += events
             return
         try:
             await self._wait(line, events)
         except BaseException:
-            self._go(workspace, line)
+            self._go(workspace, line, size)
             raise
 
-    def leave(self, workspace: str, events: int) -> None:
+    def leave(self, workspace: str, events: int, size: int = 0) -> None:
         """Ends the turn of a call that `enter` let in."""
         line = self._lines[workspace]
         line.events -= events
         self._let_in(line)
-        self._go(workspace, line)
+        self._go(workspace, line, size)
 
-    def _go(self, workspace: str, line: _Line) -> None:
+    def _go(self, workspace: str, line: _Line, size: int) -> None:
         line.calls -= 1
+        line.bytes -= size
         if not line.calls:
             del self._lines[workspace]
 
@@ -138,16 +155,17 @@ class Turns:
 class _Turn:
     """A turn, from `enter` to `leave`; a class, because a generator costs more than the rest of it."""
 
-    __slots__ = ("_events", "_is_in", "_turns", "_workspace")
+    __slots__ = ("_events", "_is_in", "_size", "_turns", "_workspace")
 
-    def __init__(self, turns: Turns, workspace: str, events: int) -> None:
+    def __init__(self, turns: Turns, workspace: str, events: int, size: int) -> None:
         self._turns = turns
         self._workspace = workspace
         self._events = events
+        self._size = size
         self._is_in = False
 
     async def __aenter__(self) -> _Turn:
-        await self._turns.enter(self._workspace, self._events)
+        await self._turns.enter(self._workspace, self._events, self._size)
         self._is_in = True
         return self
 
@@ -160,9 +178,9 @@ class _Turn:
         """Leaves the turn to others for a while, and waits for another one."""
         self._leave()
         yield
-        await self._turns.enter(self._workspace, self._events)
+        await self._turns.enter(self._workspace, self._events, self._size)
         self._is_in = True
 
     def _leave(self) -> None:
         self._is_in = False
-        self._turns.leave(self._workspace, self._events)
+        self._turns.leave(self._workspace, self._events, self._size)

@@ -7,7 +7,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tributary_ingestion.turns import EVENTS_ALONE, EVENTS_AMONG_OTHERS, SHARED_SECONDS, Turns
+from tributary_ingestion.turns import (
+    BYTES_AT_ONCE,
+    BYTES_PER_EVENT,
+    EVENTS_ALONE,
+    EVENTS_AMONG_OTHERS,
+    SHARED_SECONDS,
+    Turns,
+)
 from tributary_runtime.errors import OverloadedError
 
 
@@ -149,3 +156,22 @@ async def test_a_failure_during_a_pause_leaves_nothing_behind() -> None:
         async with turns.turn("shop", EVENTS_ALONE) as turn, turn.pause():
             raise ValueError("provider")
     await asyncio.wait_for(turns.enter("shop", EVENTS_ALONE), 1)
+
+
+async def test_what_one_workspace_may_have_in_memory_is_bounded_and_a_call_alone_always_comes_in() -> None:
+    turns = a_door()
+    await turns.enter("heavy", 1, BYTES_AT_ONCE * 2)
+    with pytest.raises(OverloadedError) as refused:
+        await turns.enter("heavy", 1, 1)
+    assert refused.value.reason == "TOO_MANY_BYTES"
+    await turns.enter("other", 1, BYTES_AT_ONCE)
+    turns.leave("heavy", 1, BYTES_AT_ONCE * 2)
+    await turns.enter("heavy", 1, BYTES_AT_ONCE)
+
+
+async def test_a_heavy_call_counts_as_one_of_more_events() -> None:
+    turns = a_door()
+    async with turns.turn("heavy", 1, EVENTS_ALONE * BYTES_PER_EVENT):
+        second = await entered(turns, "heavy", 1)
+        assert not second.done()
+    await second
