@@ -11,6 +11,7 @@ staying changes neither the chance to convert nor what a channel's removal costs
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -42,10 +43,20 @@ class PathCounts:
 
     def fields(self) -> dict[str, int]:
         """Returns the counts under a text each: what a store adds up, field by field."""
-        named = {json.dumps([*states]): count for states, count in self.steps.items()}
-        named |= {json.dumps({channel: size}): count for (channel, size), count in self.shared.items()}
+        named = {_step_field(*states): count for states, count in self.steps.items()}
+        named |= {_shared_field(*key): count for key, count in self.shared.items()}
         named |= {"paths": self.paths, "conversions": self.conversions}
         return {name: count for name, count in named.items() if count}
+
+
+@lru_cache(maxsize=1 << 14)
+def _step_field(one: State, other: State) -> str:
+    return json.dumps([one, other])
+
+
+@lru_cache(maxsize=1 << 14)
+def _shared_field(channel: str, size: int) -> str:
+    return json.dumps({channel: size})
 
 
 def counts_of(path: Sequence[str], *, converted: bool, times: int = 1) -> PathCounts:

@@ -107,7 +107,12 @@ def _pack(content: object) -> bytes:
 def _named(name: str, path: tuple[str, ...], *, converted: bool) -> Mapping[bytes, int]:
     """Returns the fields of one path under a name."""
     fields = counts_of(path, converted=converted).fields()
-    return {(name + _BETWEEN + field).encode(): count for field, count in fields.items()}
+    return {_under(name, field): count for field, count in fields.items()}
+
+
+@lru_cache(maxsize=_CACHED)
+def _under(name: str, field: str) -> bytes:
+    return (name + _BETWEEN + field).encode()
 
 
 def _add(changes: Changes, fields: Mapping[bytes, int], times: int) -> None:
