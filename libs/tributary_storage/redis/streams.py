@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 DEAD_LETTER_LIFE_MILLIS: Final = 30 * 86_400_000
 _MOST_ENTRIES: Final = 256
+_MOST_PORTIONS: Final = 2
+"""How many times as much as it should a batch may hold."""
 _BLOCK_MILLIS: Final = 1_000
 _POSTPONED_MILLIS: Final = 5_000
 
@@ -100,6 +102,7 @@ class GroupReader:
         self._per_stream = portion.per_stream
         self._history = self._all_history()
         self._searched: dict[bytes, bytes] = {}
+        self._ahead: list[StreamEntry] = []
 
     async def read(self) -> list[StreamEntry]:
         """Returns the next entries, oldest first within a stream; waits up to a second, then returns none.
@@ -171,15 +174,31 @@ class GroupReader:
 
     async def _own_or(self, others: Callable[[], Awaitable[list[StreamEntry]]]) -> list[StreamEntry]:
         """Returns what is this consumer's and was not seen in this life; if there is none, what `others` finds."""
+        if self._ahead:
+            return self._cut(self._ahead)
         try:
             while self._history:
                 entries = await self._past()
                 if entries:
-                    return entries
-            return await others()
+                    return self._cut(entries)
+            return self._cut(await others())
         except StorageUnavailableError:
             self._history = self._all_history()
             raise
+
+    def _cut(self, entries: list[StreamEntry]) -> list[StreamEntry]:
+        """Returns no more entries than can be handled at once, and keeps the others for the next call.
+
+        How heavy entries are is known only once they are here; to work on them takes many times their memory.
+        """
+        most, weight, taken = _MOST_PORTIONS * self._portion.size, 0, 0
+        for entry in entries:
+            weight += self._portion.weigh(entry)
+            if taken and weight > most:
+                break
+            taken += 1
+        self._ahead = entries[taken:]
+        return entries[:taken]
 
     def _all_history(self) -> dict[bytes, bytes]:
         """Returns the last id seen of each stream whose entries of this consumer are to be read again: all, none."""
