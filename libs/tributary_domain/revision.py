@@ -162,7 +162,7 @@ def compare(
         return None
     deltas = _deltas(displaced, new)
     causes = (
-        {Cause.INITIAL}
+        {Cause.INITIAL, *({Cause.RECONCILIATION} & set(known_causes))}
         if displaced is None
         else _causes(displaced, new, frozenset(known_causes), frozenset(arrived), otherwise)
     )

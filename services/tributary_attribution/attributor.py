@@ -9,14 +9,14 @@ that is frozen, a revision that is marked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from structlog.contextvars import bind_contextvars
 
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.credit_pb2 import TouchSource
-from tributary_attribution.affected import Affected, find_affected
+from tributary_attribution.affected import Affected, affected_at, find_affected
 from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
 from tributary_attribution.credit_settings import (
     conversion_life_seconds,
@@ -49,6 +49,16 @@ _REMEMBERED: Final = 10_000
 """Entries that wait for workspaces and whose other events are known to be credited; of more, all is done again."""
 
 _CAUSES: Final = {RevisionCause.Value(f"REVISION_CAUSE_{cause.name}"): cause for cause in Cause}
+
+
+class Replayed(NamedTuple):
+    """A recorded event that is brought to attribution once more."""
+
+    letter: str
+    """Of the mask."""
+    admitted: bytes
+    accept_micros: int
+    traceparent: str
 
 
 class Attributor:
@@ -175,6 +185,44 @@ class Attributor:
             took.note("emit_ms")
         metrics.ATTRIBUTED_EVENTS.add(len(arrivals))
         bind_contextvars(conversions=len(now), deferred=len(later), revisions=len(revisions), **took.noted)
+
+    async def replay(
+        self, workspace: Workspace, events: Sequence[Replayed], must_publish: Collection[str]
+    ) -> dict[str, int]:
+        """Brings recorded events to journeys and conversions once more, and credits what that changes: a repair.
+
+        All of a person's events come back, so what the state store has lost of them is there again; what it has not
+        lost is ignored. The cause of the revisions is reconciliation, whatever the events are.
+
+        Args:
+            workspace: Whose.
+            events: Of whole people, oldest first.
+            must_publish: Ids of conversions that are published again even if nothing changes.
+
+        Returns:
+            Conversion id -> its new revision.
+
+        Raises:
+            Backpressure: Conversions moved again and again while they were computed.
+            StorageUnavailableError: A store does not answer; run the same again.
+            PoisonEvent: An event can never be read.
+        """
+        workspaces = {workspace.id: workspace}
+        arrivals = [
+            self._reader.read(workspace.id, event.letter, event.admitted, event.accept_micros, event.traceparent)
+            for event in events
+        ]
+        affected, _, _ = await together(self._observing.observe(arrivals, workspaces), *self._keep_texts(workspaces))
+        for person, own in await self._settle(arrivals, affected, workspaces):
+            find_affected(affected, workspace, person, own)
+        for conversion_id in must_publish:
+            affected_at(affected, workspace, conversion_id).must_publish = True
+        for one in affected.values():
+            one.causing, one.arrived, one.known_causes = {}, set(), {Cause.RECONCILIATION}
+            one.has_journey = False  # several chunks of one person's events may have followed
+        revisions = await self._publisher.publish(list(affected.values()))
+        await self._publisher.tell(revisions)
+        return {revised.state.conversion_id: revised.revision for _, revised, _ in revisions}
 
     def _keep_texts(
         self, workspaces: Mapping[str, Workspace]

@@ -81,6 +81,8 @@ class Known:
     """What a comparison of states cannot see."""
     models: Models | None = None
     """The models of data_driven; None: it is not credited."""
+    must_publish: bool = False
+    """Whether it is published again even if nothing changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +256,8 @@ def revise(
             counted.append(now)
     displaced = None if published is None else published.snapshot
     change = compare(displaced, new, known.known_causes, known.arrived, _quiet_cause(known))
+    if change is None and known.must_publish:
+        change = Change(causes=(Cause.RECONCILIATION,), deltas=(), moves=False)
     if change is None and (published is None or state.is_counted):
         return None
     add_credit(message, attribution, source, state.conversion_time_micros)

@@ -223,7 +223,7 @@ def _compute(one: Affected, views: Views, models: Models) -> tuple[Publication, 
         raise RuntimeError("a conversion is computed before it is read")
     causing = list(one.causing.values())
     why = causing, one.arrived, one.known_causes
-    known = Known(one.workspace, one.conversion_id, stored, one.parts, journey, *why, models)
+    known = Known(one.workspace, one.conversion_id, stored, one.parts, journey, *why, models, one.must_publish)
     counted: list[bytes] = []
     revision = revise(known, views, journey_life_seconds([one.workspace]), counted)
     version = stored.journey_version if journey is None else journey.version

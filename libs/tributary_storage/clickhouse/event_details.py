@@ -35,8 +35,10 @@ EVENT_DETAILS: Final = (
     *("coupon_codes", *(f"amount_{part}_micros" for part in _PARTS)),
     *("consent_ad_storage", "consent_sale_or_sharing", "consent_region", "consent_source", "consent_time_micros"),
     *("human_provider", "human_verdict", "human_score_percent", "bot_name", "bot_category"),
+    *("click_times_micros", "target_conversion_id"),
 )
-"""Every key of `events.details`; `coupon_codes` are lines."""
+"""Every key of `events.details`; `coupon_codes` are lines, and so are `click_times_micros`: one per click id, 0 where
+nobody said when the click was made."""
 
 _CONSENT: Final = names_of(ConsentState.DESCRIPTOR)
 _CUSTOMERS: Final = names_of(CustomerType.DESCRIPTOR)
@@ -99,6 +101,8 @@ def _touchpoint(touchpoint: Touchpoint, admitted: AdmittedEvent, found: dict[str
         found["term"] = term
     if content := evidence.content:
         found["content"] = content
+    if any(click_id.HasField("click_time") for click_id in evidence.click_ids):
+        found["click_times_micros"] = "\n".join(str(micros(click_id.click_time)) for click_id in evidence.click_ids)
     if touchpoint.HasField("landing"):
         found["landing"] = int(touchpoint.landing)
     if coupon_code := touchpoint.coupon_code:
@@ -129,6 +133,8 @@ def _conversion(conversion: Conversion, found: dict[str, Any]) -> None:
 def _adjustment(adjustment: Adjustment, found: dict[str, Any]) -> None:
     if target_event_id := adjustment.event_id:
         found["target_event_id"] = target_event_id
+    if target_conversion_id := adjustment.conversion_id:
+        found["target_conversion_id"] = target_conversion_id
     if adjustment.HasField("amounts"):
         _amounts(adjustment.amounts, found)
 

@@ -155,7 +155,11 @@ def test_the_keys_of_details_are_the_names_that_never_change() -> None:
             fill(getattr(admitted.event, part))
         if kind == "conversion":
             admitted.event.conversion.coupon_codes.append("ANNA10")
+        if kind == "touchpoint":
+            admitted.channel_evidence.click_ids.add(family="gclid", value="c").click_time.FromMicroseconds(5)
         if kind == "adjustment":
+            admitted.event.adjustment.conversion_id = "c1:x"
+            said |= event_row(admitted)["details"].keys()
             admitted.event.adjustment.event_id = "e-2"
         said |= event_row(admitted)["details"].keys()
     assert said == set(EVENT_DETAILS)

@@ -1,0 +1,170 @@
+"""Findings: what reconciliation holds against what is stored, by kind and likely cause.
+
+The one rule: the id of a finding is made of what it is about, so that the same thing found again is the same finding.
+"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+
+class FindingKind(StrEnum):
+    """What a finding is; the names of `tributary.attribution.v1.FindingKind`."""
+
+    MISSING = "MISSING"
+    EXTRA = "EXTRA"
+    DIFFERENT = "DIFFERENT"
+    MATCHED = "MATCHED"
+    AMOUNT_DIFFERS = "AMOUNT_DIFFERS"
+    MISSING_IN_CRM = "MISSING_IN_CRM"
+    MISSING_HERE = "MISSING_HERE"
+    NOT_YET_DUE = "NOT_YET_DUE"
+    SPLIT_OR_MERGED = "SPLIT_OR_MERGED"
+    OUTLIER = "OUTLIER"
+    SUM_WRONG = "SUM_WRONG"
+
+
+class FindingCause(StrEnum):
+    """What most likely made a difference."""
+
+    NONE = ""
+    """It is no difference between stream and batch."""
+    LOST_ROW = "LOST_ROW"
+    """It was published, and its row is not in ClickHouse."""
+    MISSING_CONVERSION = "MISSING_CONVERSION"
+    """It was recorded and never credited."""
+    EXTRA_CONVERSION = "EXTRA_CONVERSION"
+    """It is stored, and nobody recorded an observation of it."""
+    WRONG_VALUE = "WRONG_VALUE"
+    """Its value, currency, or whether it counts."""
+    WRONG_FACTS = "WRONG_FACTS"
+    """Its time, name, order or observations."""
+    DELETED_JOURNEY = "DELETED_JOURNEY"
+    """Touches that should have earned it are not in the journey of its person."""
+    STALE_PERSON = "STALE_PERSON"
+    """It is another person's by now."""
+    WRONG_CREDIT = "WRONG_CREDIT"
+    """The journey is whole, and its credit is another all the same."""
+
+
+class Severity(StrEnum):
+    """How bad a finding is, the worst first."""
+
+    ERROR = "ERROR"
+    """A promise is broken."""
+    WARNING = "WARNING"
+    """Somebody should look."""
+    INFO = "INFO"
+    """For completeness."""
+
+
+class FindingState(StrEnum):
+    """How far a finding is dealt with."""
+
+    OPEN = "OPEN"
+    ACKNOWLEDGED = "ACKNOWLEDGED"
+    RESOLVED = "RESOLVED"
+
+
+_SEVERITIES: Final = {
+    FindingKind.MATCHED: Severity.INFO,
+    FindingKind.NOT_YET_DUE: Severity.INFO,
+    FindingKind.MISSING: Severity.ERROR,
+    FindingKind.EXTRA: Severity.ERROR,
+    FindingKind.DIFFERENT: Severity.ERROR,
+    FindingKind.SUM_WRONG: Severity.ERROR,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One finding."""
+
+    finding_id: str
+    reconciliation_id: str
+    kind: FindingKind
+    cause: FindingCause = FindingCause.NONE
+    severity: Severity
+    state: FindingState = FindingState.OPEN
+    conversion_id: str = ""
+    event_id: str = ""
+    deal_id: str = ""
+    match_step: str = ""
+    message: str = ""
+    """For people."""
+    expected: str = ""
+    actual: str = ""
+    repair_revision: int = 0
+    """The revision that repaired it; 0: none did."""
+    find_micros: int = 0
+
+    def in_state(self, state: FindingState) -> "Finding":
+        """Returns it, dealt with so far."""
+        return replace(self, state=state)
+
+    def repaired(self, revision: int) -> "Finding":
+        """Returns it as repaired by a revision."""
+        return replace(self, state=FindingState.RESOLVED, repair_revision=revision)
+
+
+def finding(
+    reconciliation_id: str,
+    kind: FindingKind,
+    message: str,
+    *,
+    cause: FindingCause = FindingCause.NONE,
+    conversion_id: str = "",
+    deal_id: str = "",
+    match_step: str = "",
+    expected: str = "",
+    actual: str = "",
+    find_micros: int = 0,
+) -> Finding:
+    """Makes a finding; its id and severity follow from what it is about."""
+    about = "\x00".join((kind, cause, conversion_id, deal_id, message if not conversion_id + deal_id else ""))
+    return Finding(
+        finding_id="f1:" + hashlib.blake2b(about.encode(), digest_size=12).hexdigest(),
+        reconciliation_id=reconciliation_id,
+        kind=kind,
+        cause=cause,
+        severity=_SEVERITIES.get(kind, Severity.WARNING),
+        conversion_id=conversion_id,
+        deal_id=deal_id,
+        match_step=match_step,
+        message=message,
+        expected=expected,
+        actual=actual,
+        find_micros=find_micros,
+    )
+
+
+def cause_of(
+    *,
+    is_stored: bool,
+    is_published: bool,
+    has_other_value: bool,
+    has_other_facts: bool,
+    missing_touches: Collection[str],
+    held_touches: Collection[str],
+) -> FindingCause:
+    """Names the likely cause of a difference.
+
+    Args:
+        is_stored: Whether ClickHouse has a row of it.
+        is_published: Whether the state store knows that it was published.
+        has_other_value: Whether value, currency or counting differ.
+        has_other_facts: Whether time, name, order or observations do.
+        missing_touches: Touches that should share it and do not.
+        held_touches: Touches that the journey in the state store holds.
+    """
+    if not is_stored:
+        return FindingCause.LOST_ROW if is_published else FindingCause.MISSING_CONVERSION
+    if has_other_value:
+        return FindingCause.WRONG_VALUE
+    if has_other_facts:
+        return FindingCause.WRONG_FACTS
+    if set(missing_touches) - set(held_touches):
+        return FindingCause.DELETED_JOURNEY
+    return FindingCause.WRONG_CREDIT

@@ -1,0 +1,134 @@
+"""People once more, from all edges at once: what reconciliation holds against `identity`, which looks at few at a time.
+
+The one rule: it shares no code with what it checks, only the words of its rule. An identifier links the first customer
+id and the first five identifiers of each other type that it is seen with, until it proves to be a shared device; both
+ends must agree. A cluster of more than 500 links nobody but to the customer id each was seen with first. Then links in
+event order, unless they would make two customer ids, or more than five identifiers of a type, one person.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+_RANKS = {"customer": 0, "email": 1, "phone": 2, "visitor": 3, "device": 4}
+
+SeenTogether = tuple[str, str, tuple[int, int]]
+"""Two identity tokens and the first event that carried both: its time and the hash of its id."""
+
+
+def reconciled_people(
+    edges: Iterable[SeenTogether],
+    shared_since: Mapping[str, tuple[int, int]],
+    *,
+    customer_ids: int = 1,
+    identifiers_per_type: int = 5,
+    refused_cluster_size: int = 500,
+) -> dict[str, str]:
+    """Returns whom identifiers belong to.
+
+    Args:
+        edges: Every pair that was ever seen together, once.
+        shared_since: Identifiers that are shared devices, and the event from which on they link nobody.
+        customer_ids: Customer ids of one person.
+        identifiers_per_type: Identifiers of each other type of one person.
+        refused_cluster_size: The most identifiers of a cluster.
+
+    Returns:
+        Of each identifier that was seen with another: the one that stands for its person.
+
+    >>> edges = [("customer:a", "visitor:1", (1, 0)), ("customer:b", "visitor:1", (2, 0))]
+    >>> sorted(reconciled_people(edges, {}).items())
+    [('customer:a', 'customer:a'), ('customer:b', 'customer:b'), ('visitor:1', 'customer:a')]
+    """
+    told = [(place, *_telling_first(one, other)) for one, other, place in edges]
+    ordered = sorted(told, key=lambda edge: (edge[0], _rank(edge[1]), edge[1], _rank(edge[2]), edge[2]))
+    taken: dict[tuple[str, str], int] = defaultdict(int)
+    links: list[tuple[str, str]] = []
+    for place, one, other in ordered:
+        wanted = [_takes(one, other, place, shared_since, taken, customer_ids, identifiers_per_type)]
+        wanted.append(_takes(other, one, place, shared_since, taken, customer_ids, identifiers_per_type))
+        if all(wanted):
+            links.append((one, other))
+    everybody = {token for _, one, other in ordered for token in (one, other)}
+    links = _without_refused(links, everybody, refused_cluster_size)
+    return _united(links, everybody, customer_ids, identifiers_per_type)
+
+
+def _telling_first(one: str, other: str) -> tuple[str, str]:
+    return (one, other) if (_rank(one), one) <= (_rank(other), other) else (other, one)
+
+
+def _takes(
+    token: str,
+    other: str,
+    place: tuple[int, int],
+    shared_since: Mapping[str, tuple[int, int]],
+    taken: dict[tuple[str, str], int],
+    customer_ids: int,
+    identifiers_per_type: int,
+) -> bool:
+    """Tells whether one end of an edge links the other; the edges of an identifier come in event order."""
+    if token in shared_since and place >= shared_since[token]:
+        return False
+    kind = _kind(other)
+    if taken[token, kind] >= (customer_ids if kind == "customer" else identifiers_per_type):
+        return False
+    taken[token, kind] += 1
+    return True
+
+
+def _without_refused(links: list[tuple[str, str]], everybody: set[str], limit: int) -> list[tuple[str, str]]:
+    """Takes the links of clusters that are too large away, but for the first customer id of each identifier."""
+    cluster_of = {token: token for token in everybody}
+    for one, other in links:
+        cluster_of[_top(cluster_of, one)] = _top(cluster_of, other)
+    sizes: dict[str, int] = defaultdict(int)
+    for token in everybody:
+        sizes[_top(cluster_of, token)] += 1
+    kept = []
+    customers: set[str] = set()
+    for one, other in links:
+        if sizes[_top(cluster_of, one)] <= limit:
+            kept.append((one, other))
+        elif _kind(one) == "customer" and _kind(other) != "customer" and other not in customers:
+            customers.add(other)
+            kept.append((one, other))
+    return kept
+
+
+def _united(
+    links: Iterable[tuple[str, str]], everybody: set[str], customer_ids: int, identifiers_per_type: int
+) -> dict[str, str]:
+    """Applies links in event order, each only within the limits."""
+    person_of = {token: token for token in everybody}
+    counts = {token: {_kind(token): 1} for token in everybody}
+    for one, other in links:
+        kept, gone = _top(person_of, one), _top(person_of, other)
+        if kept == gone:
+            continue
+        both = {kind: counts[kept].get(kind, 0) + count for kind, count in counts[gone].items()}
+        limits = {kind: customer_ids if kind == "customer" else identifiers_per_type for kind in both}
+        if any(count > limits[kind] and kind in counts[kept] for kind, count in both.items()):
+            continue
+        if (_rank(gone), gone) < (_rank(kept), kept):
+            kept, gone = gone, kept
+        person_of[gone] = kept
+        counts[kept] = {**counts[kept], **counts.pop(gone), **both}
+    return {token: _top(person_of, token) for token in everybody}
+
+
+def _top(parent_of: dict[str, str], token: str) -> str:
+    """Follows a token to what stands for it, and shortens the way."""
+    top = token
+    while parent_of[top] != top:
+        top = parent_of[top]
+    while parent_of[token] != top:
+        parent_of[token], token = top, parent_of[token]
+    return top
+
+
+def _kind(token: str) -> str:
+    return token.partition(":")[0]
+
+
+def _rank(token: str) -> int:
+    return _RANKS.get(_kind(token), 5)

@@ -1,0 +1,21 @@
+cityHash64(
+    channel,
+    sub_channel,
+    source,
+    medium,
+    campaign,
+    campaign_id,
+    ad_destination,
+    ad_account_id,
+    ad_campaign_id,
+    details['campaign_name'],
+    details['adset_id'],
+    details['ad_id'],
+    details['creative_id'],
+    details['keyword'],
+    details['match_type'],
+    details['network'],
+    details['placement'],
+    details['term'],
+    details['content']
+)

@@ -1,0 +1,82 @@
+-- Reads the journeys that the conversions of a run look at, as numbers. FINAL: an event that was recorded twice is one.
+-- What is older than every window is needed for its click ids and interactions only: an id that was seen is an old one.
+INSERT INTO reconciliation_entries
+(
+    reconciliation_id,
+    slice,
+    person,
+    time,
+    hash,
+    kind,
+    flags,
+    source,
+    shown,
+    click,
+    interaction,
+    session,
+    click_time,
+    name,
+    accept_time
+)
+SELECT
+    %(run)s,
+    person %% %(slices)s,
+    person,
+    time,
+    hash,
+    entry_kind,
+    (is_touch AND channel_rule = 'direct' AND NOT continues_session)
+        + 2 * (verdict = 'QUARANTINED')
+        + 4 * (is_touch AND continues_session)
+        + 8 * (consent_analytics_storage = 'DENIED')
+        + 16 * (traffic IN ('INTERNAL', 'TEST')),
+    if(is_touch, if(channel_rule = 'direct' AND shown = %(plain_direct)s, 0, cityHash64(shown, channel_rule)), 1),
+    shown,
+    click,
+    interaction,
+    if(session_id = '', 0, xxHash64(session_id)),
+    if(click_at = 0, 0, toInt64OrZero(splitByChar('\n', details['click_times_micros'])[click_at])),
+    if(is_touch, channel, conversion_name),
+    toUnixTimestamp64Micro(accept_time)
+FROM
+(
+    SELECT
+        *,
+        if(p.person = 0, xxHash64(identity_tokens[1]), p.person) AS person,
+        toUnixTimestamp64Micro(event_time) AS time,
+        xxHash64(event_id) AS hash,
+        kind = 'touchpoint' AS is_touch,
+        if(is_touch, transform(
+            touchpoint_kind,
+            ['VISIT', 'CLICK', 'IMPRESSION', 'ENGAGED_VIEW', 'OPEN', 'COUPON'],
+            [1, 2, 3, 4, 5, 6],
+            0
+        ), 7) AS entry_kind,
+        arrayFirstIndex(family -> family NOT IN %(not_one_click)s, click_id_families) AS click_at,
+        if(click_at = 0, 0, cityHash64(click_id_families[click_at], click_id_values[click_at])) AS click,
+        if(interaction_id = '', 0, xxHash64(interaction_id)) AS interaction,
+        /*shown*/ AS shown
+    FROM
+    (
+        SELECT *
+        FROM events FINAL
+        WHERE workspace = %(workspace)s
+            AND kind IN ('touchpoint', 'conversion')
+            AND notEmpty(identity_tokens)
+            AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+            AND (
+                event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                OR notEmpty(click_id_families)
+                OR interaction_id != ''
+            )
+    ) AS e
+    LEFT JOIN
+    (
+        SELECT
+            identity_token,
+            person
+        FROM reconciliation_people FINAL
+        WHERE reconciliation_id = %(run)s
+    ) AS p ON p.identity_token = e.identity_tokens[1]
+)
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_insert_threads = 1

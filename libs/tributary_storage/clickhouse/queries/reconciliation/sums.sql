@@ -1,0 +1,70 @@
+-- What must be nothing, of some days: orders that are two counted conversions, events that were recorded twice, and
+-- conversions whose credit or money does not add up.
+SELECT
+    (
+        SELECT count() - uniqExact(event_id)
+        FROM events FINAL
+        WHERE workspace = %(workspace)s
+            AND event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+            AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+    ) AS repeated_events,
+    (
+        SELECT count()
+        FROM
+        (
+            SELECT 1
+            FROM conversions FINAL
+            WHERE workspace = %(workspace)s
+                AND counted
+                AND order_id != ''
+                AND conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+            GROUP BY
+                name,
+                store,
+                order_id,
+                cycle
+            HAVING count() > 1
+        )
+    ) AS repeated_orders,
+    (
+        SELECT countIf(counted AND arrayExists(
+            (credits, values) -> arraySum(credits) != 1000000 OR arraySum(values) != value_micros,
+            [
+                first_touch_credit_micros,
+                last_touch_credit_micros,
+                last_non_direct_credit_micros,
+                linear_credit_micros,
+                position_based_credit_micros,
+                time_decay_credit_micros
+            ],
+            [
+                first_touch_value_micros,
+                last_touch_value_micros,
+                last_non_direct_value_micros,
+                linear_value_micros,
+                position_based_value_micros,
+                time_decay_value_micros
+            ]
+        ))
+        FROM conversions FINAL
+        WHERE workspace = %(workspace)s
+            AND conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+            AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+    ) AS wrong_sums,
+    (
+        SELECT count()
+        FROM reconciliation_conversions FINAL
+        WHERE reconciliation_id = %(run)s
+            AND time >= %(begin)s
+            AND time < %(end)s
+    ) AS conversions,
+    (
+        SELECT count()
+        FROM reconciliation_conversions FINAL
+        WHERE reconciliation_id = %(run)s
+            AND time >= %(begin)s
+            AND time < %(end)s
+            AND accept_time > %(settled)s
+    ) AS too_recent
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2

@@ -1,0 +1,196 @@
+"""Raw events credited again in SQL and compared with what the streaming stored, one slice of people at a time.
+
+The one rule: only differences leave ClickHouse. What is so new that the streaming may still be at it is left to the
+next run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from tributary_domain.settings import MODELS, SECOND, AttributionSettings, ImpressionPolicy, TouchGrain
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.reconciliation_staging import PLAIN_DIRECT, Scope
+from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
+
+LIMIT: Final = 10_000
+"""The most differences of one slice that are named at once; after a repair the next run names the rest."""
+
+_MARGIN_MICROS: Final = 400 * 86_400 * SECOND
+"""How far from its true time a stored conversion is looked for: an observation may have been corrected so far."""
+
+
+class Share(NamedTuple):
+    """What one touch has from a conversion under one model."""
+
+    touch: str
+    """Reference of its event; empty: nobody earned it."""
+    source: int
+    """Digest of what is shown of its source."""
+    credit_micros: int
+    value_micros: int
+
+
+class Facts(NamedTuple):
+    """What is compared of a conversion beside its credit."""
+
+    name: str
+    store: str
+    order_id: str
+    conversion_micros: int
+    currency: str
+    value_micros: int
+    original_micros: int
+    counted: bool
+    retracted: bool
+    observations: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A conversion that is stored otherwise than the raw events say."""
+
+    conversion_id: str
+    conversion_micros: int
+    tokens: tuple[str, ...]
+    """Identity tokens of the observation that says whose it is."""
+    stored_revision: int
+    """0: it is not stored."""
+    facts: Facts
+    stored_facts: Facts | None
+    """None: it is not stored."""
+    credits: dict[str, tuple[tuple[Share, ...], tuple[Share, ...]]]
+    """Model -> shares as they should be, and as they are; of those that differ."""
+    missing_touches: frozenset[str]
+    """References of touches that should share it and do not, under any model."""
+    odd_touches: frozenset[str]
+    """References of touches that share it and should not."""
+
+
+class StalePerson(NamedTuple):
+    """A conversion under another person id than the others of its person."""
+
+    conversion_id: str
+    stored_person: str
+    usual_person: str
+
+
+class ExtraConversion(NamedTuple):
+    """A conversion that no recorded event observed."""
+
+    conversion_id: str
+    name: str
+    order_id: str
+    conversion_micros: int
+    currency: str
+    value_micros: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What is old enough to be compared."""
+
+    accepted_until_micros: int
+    """Conversions of people with events that were accepted later are left out."""
+    staged_micros: int
+    """When the events were read: what was published since may know more."""
+
+
+class ReconciliationComparison:
+    """Compares slices of what `ReconciliationStaging` read. Raises `StorageUnavailableError` throughout."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        """Reads through this client."""
+        self._clickhouse = clickhouse
+
+    async def differences(
+        self, scope: Scope, part: int, settled: Settled, settings: AttributionSettings, begin: int, end: int
+    ) -> list[Difference]:
+        """Returns the conversions of one slice that differ, at most `LIMIT`.
+
+        Args:
+            scope: The run.
+            part: The slice, from 0.
+            settled: What may be compared.
+            settings: What conversions of these times are credited under.
+            begin: First moment of these times, microseconds.
+            end: First moment after them.
+        """
+        values = self._values(scope, part, settled) | _of_settings(settings) | {"begin": begin, "end": end}
+        plain = await self._clickhouse.execute(f"SELECT {PLAIN_DIRECT}")  # a constant of ours
+        values["plain_direct"] = plain[0][0]
+        rows = await self._clickhouse.execute(reconciliation_statement("compare"), values)
+        return [_difference(row) for row in rows]
+
+    async def stale_people(self, scope: Scope, part: int, settled: Settled) -> list[StalePerson]:
+        """Returns conversions of one slice that are stored under another person id than their person's others."""
+        rows = await self._clickhouse.execute(
+            reconciliation_statement("stale_people"), self._values(scope, part, settled)
+        )
+        return [StalePerson(row[0], row[2], row[3]) for row in rows]
+
+    async def unobserved(self, scope: Scope, settled: Settled) -> list[ExtraConversion]:
+        """Returns the stored conversions of the run's days that no recorded event observed."""
+        rows = await self._clickhouse.execute(reconciliation_statement("extra"), self._values(scope, 0, settled))
+        return [ExtraConversion(*row) for row in rows]
+
+    def _values(self, scope: Scope, part: int, settled: Settled) -> dict[str, Any]:
+        return {
+            **scope.values,
+            "slice": part,
+            "settled": settled.accepted_until_micros,
+            "staged": settled.staged_micros,
+            "stored_begin": scope.begin_micros - _MARGIN_MICROS,
+            "stored_end": scope.end_micros + _MARGIN_MICROS,
+            "limit": LIMIT,
+        }
+
+
+def _of_settings(settings: AttributionSettings) -> dict[str, Any]:
+    """Returns settings as the statement wants them."""
+    lookbacks = {model: lookback for lookback, models in settings.windows for model in models}
+    first, middle, last = settings.position_weights
+    return {
+        "models": [model.value for model in MODELS],
+        "lookbacks": [lookbacks[index] for index in range(len(MODELS))],
+        "history": settings.history_micros,
+        "late": settings.late_touch_seconds * SECOND,
+        "timeout": settings.session_timeout_seconds * SECOND,
+        "folds": settings.touch_grain is TouchGrain.INTERACTION,
+        "ignores_seen": settings.impression_policy is ImpressionPolicy.IGNORE,
+        "only_without_click": settings.impression_policy is ImpressionPolicy.ONLY_WITHOUT_CLICK,
+        "view_window": settings.view_window_seconds * SECOND,
+        "impression_cap": settings.impression_cap,
+        "collapse": settings.collapse_repeats,
+        "touch_cap": settings.touch_cap,
+        "touch_cap_first": settings.touch_cap_first,
+        "event_cap": settings.event_cap,
+        "half_life": settings.half_life_hours * 3600 * SECOND,
+        "first_weight": first,
+        "middle_weight": middle,
+        "last_weight": last,
+        "direct_channels": tuple(sorted(settings.direct_channels)) or ("",),
+        "path_reset_names": tuple(sorted(settings.path_reset_names)) or ("",),
+    }
+
+
+def _difference(row: Sequence[Any]) -> Difference:
+    conversion_id, time, tokens, stored_revision, facts, stored_facts, credits, touches, stored_touches = row
+    stored = Facts(*stored_facts) if stored_revision else None
+    return Difference(
+        conversion_id=conversion_id,
+        conversion_micros=time,
+        tokens=tuple(tokens),
+        stored_revision=stored_revision,
+        facts=Facts(*facts),
+        stored_facts=stored,
+        credits={
+            model: (tuple(Share(*share) for share in shares), tuple(Share(*share) for share in stored_shares))
+            for model, shares, stored_shares in credits
+        },
+        missing_touches=frozenset(touches) - frozenset(stored_touches) - {""},
+        odd_touches=frozenset(stored_touches) - frozenset(touches) - {""},
+    )

@@ -1,0 +1,170 @@
+"""Runs of reconciliation and their findings, as they are stored.
+
+The one rule: the newest version of a row counts, so writing one again, or a run that goes on after it was killed,
+changes nothing twice. Every method raises `StorageUnavailableError` if ClickHouse does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
+
+MAX_FINDINGS: Final = 1000
+"""Findings that are read at once."""
+
+_RUN_COLUMNS: Final = (
+    *("workspace", "reconciliation_id", "version", "begin_time", "end_time", "create_time"),
+    *("state", "repairs", "slices", "finished_slices", "counts"),
+)
+_FINDING_COLUMNS: Final = (
+    *("workspace", "finding_id", "version", "reconciliation_id", "kind", "cause", "severity", "state"),
+    *("conversion_id", "event_id", "deal_id", "match_step", "message", "expected", "actual"),
+    *("repair_revision", "find_time"),
+)
+
+ALL_STATES: Final = tuple(FindingState)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """How far a run is."""
+
+    workspace: str
+    reconciliation_id: str
+    begin_micros: int
+    end_micros: int
+    create_micros: int
+    repairs: bool
+    slices: int
+    finished_slices: tuple[int, ...] = ()
+    is_complete: bool = False
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class ReconciliationRuns:
+    """Keeps runs and findings."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        """Keeps them here."""
+        self._clickhouse = clickhouse
+
+    async def find(self, workspace: str, reconciliation_id: str = "") -> Run | None:
+        """Returns a run, or the newest one of a workspace; None if there is none."""
+        values = {"workspace": workspace, "run": reconciliation_id}
+        rows = await self._clickhouse.execute(reconciliation_statement("run"), values)
+        if not rows:
+            return None
+        run_id, begin, end, created, state, repairs, slices, finished, counts = rows[0]
+        return Run(
+            workspace=workspace,
+            reconciliation_id=run_id,
+            begin_micros=begin,
+            end_micros=end,
+            create_micros=created,
+            repairs=bool(repairs),
+            slices=slices,
+            finished_slices=tuple(finished),
+            is_complete=state == "COMPLETE",
+            counts=dict(counts),
+        )
+
+    async def save(self, run: Run, now_micros: int) -> None:
+        """Notes how far a run is."""
+        state = "COMPLETE" if run.is_complete else "RUNNING"
+        row: tuple[Any, ...] = (
+            *(run.workspace, run.reconciliation_id, now_micros, run.begin_micros, run.end_micros, run.create_micros),
+            *(state, run.repairs, run.slices, list(run.finished_slices), run.counts),
+        )
+        await self._clickhouse.insert("reconciliations", _RUN_COLUMNS, [[value] for value in row])
+
+    async def findings(
+        self,
+        workspace: str,
+        *,
+        reconciliation_id: str = "",
+        states: Collection[FindingState] = ALL_STATES,
+        finding_ids: Collection[str] | None = None,
+        after: str = "",
+        limit: int = MAX_FINDINGS,
+    ) -> list[Finding]:
+        """Returns findings in the order of their ids.
+
+        Args:
+            workspace: Whose.
+            reconciliation_id: Only those that this run found last; empty: of all runs.
+            states: Only those in one of these.
+            finding_ids: Only these; None: all.
+            after: Only those with a higher id.
+            limit: At most so many.
+        """
+        values = {
+            "workspace": workspace,
+            "run": reconciliation_id,
+            "states": tuple(state.value for state in states),
+            "any_id": finding_ids is None,
+            "finding_ids": tuple(finding_ids or ("",)),
+            "after": after,
+            "limit": limit,
+        }
+        rows = await self._clickhouse.execute(reconciliation_statement("findings"), values)
+        return [_finding(row) for row in rows]
+
+    async def report(self, workspace: str, found: Sequence[Finding], now_micros: int) -> None:
+        """Stores what a run found: what was acknowledged before and is found again, stays so."""
+        for start in range(0, len(found), MAX_FINDINGS):
+            some = found[start : start + MAX_FINDINGS]
+            seen = await self.findings(
+                workspace,
+                states=(FindingState.ACKNOWLEDGED,),
+                finding_ids=[finding.finding_id for finding in some],
+            )
+            acknowledged = {finding.finding_id for finding in seen}
+            await self.write(
+                workspace,
+                [
+                    finding.in_state(FindingState.ACKNOWLEDGED)
+                    if finding.finding_id in acknowledged and finding.state is FindingState.OPEN
+                    else finding
+                    for finding in some
+                ],
+                now_micros,
+            )
+
+    async def write(self, workspace: str, findings: Sequence[Finding], now_micros: int) -> None:
+        """Stores findings as they are."""
+        rows = [
+            (
+                *(workspace, one.finding_id, now_micros, one.reconciliation_id, one.kind.value, one.cause.value),
+                *(one.severity.value, one.state.value, one.conversion_id, one.event_id, one.deal_id, one.match_step),
+                *(one.message, one.expected, one.actual, one.repair_revision, one.find_micros),
+            )
+            for one in findings
+        ]
+        await self._clickhouse.insert("reconciliation_findings", _FINDING_COLUMNS, list(zip(*rows, strict=True)))
+
+
+def _finding(row: Sequence[Any]) -> Finding:
+    finding_id, run_id, kind, cause, severity, state, *rest = row
+    conversion_id, event_id, deal_id, match_step, message, expected, actual, revision, found = rest
+    return Finding(
+        finding_id=finding_id,
+        reconciliation_id=run_id,
+        kind=FindingKind(kind),
+        cause=FindingCause(cause),
+        severity=Severity(severity),
+        state=FindingState(state),
+        conversion_id=conversion_id,
+        event_id=event_id,
+        deal_id=deal_id,
+        match_step=match_step,
+        message=message,
+        expected=expected,
+        actual=actual,
+        repair_revision=revision,
+        find_micros=found,
+    )

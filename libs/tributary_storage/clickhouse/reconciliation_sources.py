@@ -1,0 +1,89 @@
+"""What else a run of reconciliation asks ClickHouse for: events to replay, sums, amounts, counted conversions, deals.
+
+Every method raises `StorageUnavailableError` if ClickHouse does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tributary_domain.deal_matching import CountedConversion, Deal
+from tributary_domain.outliers import AmountGroup, StatedAmount
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.event_rows import KEPT
+from tributary_storage.clickhouse.reconciliation_staging import Scope
+from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
+
+_LETTERS = {verdict: letter for letter, verdict in KEPT.items()}
+
+
+class RecordedAdmission(NamedTuple):
+    """An event as the log carried it."""
+
+    letter: str
+    """Of the mask."""
+    admitted: bytes
+    accept_micros: int
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What must be nothing, and how much was looked at."""
+
+    repeated_events: int
+    """Event ids that were recorded more than once."""
+    repeated_orders: int
+    """Orders that are more than one counted conversion."""
+    wrong_sums: int
+    """Counted conversions whose credit or money does not add up."""
+    conversions: int
+    too_recent: int
+    """Conversions that were left to the next run."""
+
+
+class ReconciliationSources:
+    """Asks ClickHouse."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        """Asks through this client."""
+        self._clickhouse = clickhouse
+
+    async def events_of(
+        self, scope: Scope, tokens: Collection[str], conversions: Collection[str]
+    ) -> list[RecordedAdmission]:
+        """Returns the recorded events of people, by their identity tokens, and of conversions, oldest first."""
+        values = {**scope.values, "tokens": tuple(tokens) or ("",), "conversions": tuple(conversions) or ("-",)}
+        statement = reconciliation_statement("events_to_replay")
+        rows = await self._clickhouse.execute(statement, values, raw_strings=True)
+        return [
+            RecordedAdmission(_LETTERS[verdict.decode()], admitted, accept_micros, traceparent.decode())
+            for verdict, accept_micros, traceparent, admitted in rows
+        ]
+
+    async def sums(self, scope: Scope, accepted_until_micros: int) -> Sums:
+        """Returns what must be nothing."""
+        values = {**scope.values, "settled": accepted_until_micros}
+        [row] = await self._clickhouse.execute(reconciliation_statement("sums"), values)
+        return Sums(*row)
+
+    async def amounts(self, scope: Scope) -> list[StatedAmount]:
+        """Returns what counted conversions are worth before any adjustment."""
+        rows = await self._clickhouse.execute(reconciliation_statement("amounts"), scope.values)
+        return [
+            StatedAmount(AmountGroup(scope.workspace, name, currency), conversion_id, micros)
+            for name, currency, conversion_id, micros in rows
+        ]
+
+    async def counted_conversions(self, scope: Scope) -> list[CountedConversion]:
+        """Returns the counted conversions of the run's days."""
+        rows = await self._clickhouse.execute(reconciliation_statement("counted_conversions"), scope.values)
+        return [CountedConversion(*row) for row in rows]
+
+    async def closed_deals(self, scope: Scope, days: int) -> list[Deal]:
+        """Returns the newest state of each deal of the run's days and so many before and after; none that we made."""
+        values: dict[str, Any] = {**scope.values, "days": days}
+        rows = await self._clickhouse.execute(reconciliation_statement("closed_deals"), values)
+        return [Deal(*row) for row in rows]

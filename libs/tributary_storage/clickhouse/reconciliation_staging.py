@@ -1,0 +1,143 @@
+"""What one run of reconciliation reads from `events`: edges between identifiers, journeys, conversions, as numbers.
+
+The one rule: nothing of the streaming is asked. What a run read is scratch under its own id, and dropped when it ends.
+Memory is bounded by settings of each statement, not by hope. Every method raises `StorageUnavailableError` if
+ClickHouse does not answer; all may run twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from tributary_domain.event_order import OrderKey, event_hash
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
+
+MAX_MEMORY: Final = 600_000_000
+"""Bytes that one statement may use."""
+
+SPILL: Final = 200_000_000
+"""Bytes from which on a statement that groups continues on disk."""
+
+PLAIN_DIRECT: Final = "cityHash64('Direct', '', '(direct)', '(none)'" + ", ''" * 15 + ")"
+
+_TABLES: Final = ("reconciliation_people", "reconciliation_entries", "reconciliation_conversions")
+_NOT_ONE_CLICK: Final = (
+    *("gbraid", "wbraid", "gad_source", "gad_campaignid", "gclsrc"),
+    *("srsltid", "mc_cid", "hsenc", "igshid", "kx"),
+)
+"""Click ids that many clicks share, or that follow a person around: they name no single click."""
+
+_TOKENS_AT_ONCE: Final = 100_000
+
+
+class Edge(NamedTuple):
+    """Two identifiers that one event carried; the first such event in event order."""
+
+    first: str
+    second: str
+    place: OrderKey
+
+
+class DefaultValues(NamedTuple):
+    """What conversions are worth that state no value, by name; three lists of one length."""
+
+    names: tuple[str, ...]
+    micros: tuple[int, ...]
+    currencies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a run is about."""
+
+    reconciliation_id: str
+    workspace: str
+    begin_micros: int
+    """Of the conversions; the first moment inside."""
+    end_micros: int
+    """The first moment after them."""
+    slices: int
+    """In how many parts the people are compared."""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Returns what every statement is told."""
+        return {
+            "run": self.reconciliation_id,
+            "workspace": self.workspace,
+            "begin": self.begin_micros,
+            "end": self.end_micros,
+            "slices": self.slices,
+            "max_memory": MAX_MEMORY,
+            "spill": SPILL,
+        }
+
+
+class ReconciliationStaging:
+    """Reads raw events for runs of reconciliation."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        """Reads through this client."""
+        self._clickhouse = clickhouse
+
+    async def edges(self, scope: Scope) -> list[Edge]:
+        """Returns every pair of identifiers that an event, or an order, showed to belong together."""
+        rows = await self._clickhouse.execute(reconciliation_statement("edges"), scope.values)
+        return [Edge(first, second, (int(place[0]), int(place[1]))) for first, second, place in rows]
+
+    async def shared_devices(self, scope: Scope, customers: int, days: int) -> dict[str, OrderKey]:
+        """Returns identifiers that were seen with more than so many customers in so many days, and since when."""
+        values = {**scope.values, "customers": customers, "reach": days * 86_400_000_000}
+        rows = await self._clickhouse.execute(reconciliation_statement("shared_devices"), values)
+        return {token: (int(place[0]), int(place[1])) for token, place in rows}
+
+    async def write_people(self, scope: Scope, people: Mapping[str, str]) -> None:
+        """Keeps who is whom.
+
+        Args:
+            scope: The run.
+            people: Identity token -> the token that stands for its person; those of people with one token may be left
+                out.
+        """
+        tokens = list(people)
+        for start in range(0, len(tokens), _TOKENS_AT_ONCE):
+            some = tokens[start : start + _TOKENS_AT_ONCE]
+            persons = [event_hash(people[token]) for token in some]
+            columns = ("reconciliation_id", "identity_token", "person")
+            rows: list[list[Any]] = [[scope.reconciliation_id] * len(some), some, persons]
+            await self._clickhouse.insert("reconciliation_people", columns, rows)
+
+    async def stage(self, scope: Scope, history_micros: int, late_micros: int, defaults: DefaultValues) -> None:
+        """Reads the conversions of the run and the journeys they look at.
+
+        Args:
+            scope: The run; `write_people` comes first.
+            history_micros: How far before a conversion a touch may matter.
+            late_micros: How long after it.
+            defaults: What conversions without a value are worth.
+        """
+        values = {
+            **scope.values,
+            "default_names": list(defaults.names) or [""],
+            "default_micros": list(defaults.micros) or [0],
+            "default_currencies": list(defaults.currencies) or [""],
+        }
+        await self._clickhouse.execute(reconciliation_statement("stage_conversions"), values)
+        plain = await self._clickhouse.execute(f"SELECT {PLAIN_DIRECT}")  # a constant of ours
+        values |= {
+            "begin": scope.begin_micros - history_micros,
+            "end": scope.end_micros + late_micros,
+            "plain_direct": plain[0][0],
+            "not_one_click": _NOT_ONE_CLICK,
+        }
+        await self._clickhouse.execute(reconciliation_statement("stage_entries"), values)
+
+    async def drop(self, reconciliation_id: str) -> None:
+        """Drops what a run has read."""
+        for table in _TABLES:
+            await self._clickhouse.execute(
+                f"ALTER TABLE {table} DROP PARTITION %(partition)s", {"partition": reconciliation_id}
+            )

@@ -1,0 +1,33 @@
+"""The statements of reconciliation: `queries/reconciliation/*.sql`, put together from parts that several of them share.
+
+A part stands in a statement as a comment, `/*journeys*/`. Nothing of a request is ever part of the text: values are
+parameters, and text that varies does so by name of file only.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+_PART: Final = re.compile(r"/\*([a-z_]+)\*/")
+
+_ENTRY: Final = (
+    "'Tuple(time Int64, hash UInt64, kind UInt8, flags UInt8, source UInt64, shown UInt64, click UInt64,"
+    " interaction UInt64, session UInt64, click_time Int64)'"
+)
+_NO_SESSION: Final = "([]::Array(UInt64), []::Array(Int64), []::Array(UInt64), 0::UInt64, 0::Int64)"
+_TOUCH: Final = "'Tuple(time Int64, hash UInt64, kind UInt8, source UInt64, shown UInt64, direct UInt8)'"
+_SHORT: Final = {"entry": _ENTRY, "touch": _TOUCH, "no_session": _NO_SESSION}
+
+
+@cache
+def reconciliation_statement(name: str) -> str:
+    """Returns the text of a statement, its parts filled in; values are `%(name)s` parameters."""
+    text = files("tributary_storage.clickhouse").joinpath("queries", "reconciliation", f"{name}.sql").read_text("utf-8")
+    return _PART.sub(lambda found: _SHORT.get(found[1]) or _part(found[1]), text)
+
+
+def _part(name: str) -> str:
+    return "\n".join(line for line in reconciliation_statement(name).splitlines() if not line.startswith("--"))

@@ -1,0 +1,159 @@
+"""Reconciliation as a process: `python -m tributary_attribution.reconcile --workspace shop --days 1 --repair`.
+
+Reads the same environment as the service. Progress goes to standard error, the result as one JSON document to standard
+output. Exit status: 0 nothing is open, 1 something should be looked at, 2 a promise is broken and not repaired; 3 it
+could not be brought to its end, and goes on with --resume.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+from tributary_attribution.attributor import Attributor
+from tributary_attribution.cross_checks import CrossChecks
+from tributary_attribution.deferral import Deferral
+from tributary_attribution.observing import Observing
+from tributary_attribution.publishing import Publisher
+from tributary_attribution.reconciliation import GRACE_SECONDS, Reconciliation
+from tributary_attribution.repair import Repair
+from tributary_attribution.restoration import Restoration
+from tributary_attribution.runs import begun, exit_status
+from tributary_attribution.settings import AttributionServiceSettings
+from tributary_runtime.clock import Clock, SystemClock
+from tributary_runtime.errors import TributaryError
+from tributary_runtime.settings import load
+from tributary_runtime.workspace_lookup import WorkspaceLookup
+from tributary_runtime.workspaces_file import WorkspacesFile
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.reconciliation_comparison import ReconciliationComparison
+from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
+from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
+from tributary_storage.clickhouse.reconciliation_staging import ReconciliationStaging
+from tributary_storage.clickhouse.writer import ConversionWriter
+from tributary_storage.redis.click_ids import ClickIds
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.conversions import Conversions
+from tributary_storage.redis.deferred import DeferredConversions
+from tributary_storage.redis.descriptors import Descriptors
+from tributary_storage.redis.epoch import Epoch, wait_for_epoch
+from tributary_storage.redis.people import People
+
+STATEMENT_SECONDS: Final = 600.0
+"""How long one statement may take."""
+
+
+def reconciliation_of(
+    clickhouse: ClickHouse, attributor: Attributor, people: People, conversions: Conversions, clock: Clock
+) -> Reconciliation:
+    """Puts reconciliation together.
+
+    Args:
+        clickhouse: With time for long statements.
+        attributor: What repairs go through.
+        people: Finds journeys.
+        conversions: Knows what is published.
+        clock: Says when.
+    """
+    sources = ReconciliationSources(clickhouse)
+    return Reconciliation(
+        ReconciliationStaging(clickhouse),
+        ReconciliationComparison(clickhouse),
+        ReconciliationRuns(clickhouse),
+        Repair(people, conversions, attributor, sources),
+        CrossChecks(sources),
+        clock,
+    )
+
+
+@asynccontextmanager
+async def opened(
+    settings: AttributionServiceSettings, workspaces: WorkspacesFile, clock: Clock
+) -> AsyncIterator[tuple[Reconciliation, ReconciliationRuns]]:
+    """Opens the stores, and closes them on exit."""
+    async with AsyncExitStack() as closing:  # closes in reverse order
+        state_url = settings.state_url.get_secret_value()
+        state = await closing.enter_async_context(connect(state_url, name="reconcile-state"))
+        epoch: Epoch = await wait_for_epoch(state, "state")
+        clickhouse = await closing.enter_async_context(
+            clickhouse_client.connect(
+                settings.clickhouse_url, name="reconcile", timeout_seconds=STATEMENT_SECONDS, connections=1
+            )
+        )
+        people, conversions = People(state, epoch.shards), Conversions(state, epoch.shards)
+        descriptors, click_ids = Descriptors(state, epoch.shards, clock), ClickIds(state, epoch.shards)
+        history = ConversionHistory(clickhouse)
+        restoration = Restoration(history, conversions, epoch.create_time_micros)
+        lookup = WorkspaceLookup(workspaces, clock, 0)
+        publisher = Publisher(
+            people, conversions, descriptors, click_ids, ConversionWriter(clickhouse), restoration, clock
+        )
+        deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
+        observing = Observing(conversions, history)
+        attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, lookup, clock)
+        yield (
+            reconciliation_of(clickhouse, attributor, people, conversions, clock),
+            ReconciliationRuns(clickhouse),
+        )
+
+
+async def reconcile(settings: AttributionServiceSettings, options: argparse.Namespace) -> int:
+    """Runs what the command line asks for; returns the exit status."""
+    clock, workspaces = SystemClock(), WorkspacesFile.load(settings.workspaces_file)
+    workspace = workspaces.get(options.workspace)
+    async with opened(settings, workspaces, clock) as (reconciliation, runs):
+        run = await runs.find(workspace.id, options.resume) if options.resume else None
+        if run is None:
+            begin, end = _days(options, clock)
+            run = begun(workspace.id, begin, end, clock.unix_micros(), repairs=options.repair, slices=options.slices)
+        run = await reconciliation.run(run, workspace, grace_seconds=options.grace_seconds, told=_tell)
+    print(json.dumps({"reconciliation_id": run.reconciliation_id, "complete": run.is_complete, **run.counts}))
+    return exit_status(run)
+
+
+def _tell(run: Run) -> None:
+    done = len(run.finished_slices)
+    print(f"{run.reconciliation_id}: {done}/{run.slices} slices, {run.counts}", file=sys.stderr, flush=True)
+
+
+def _days(options: argparse.Namespace, clock: Clock) -> tuple[int, int]:
+    """Returns the first moment of the days, and the first after them, in UTC."""
+    today = datetime.fromtimestamp(clock.unix_micros() / 1e6, UTC).date()
+    end = options.until or today + timedelta(days=1)
+    begin = options.since or end - timedelta(days=options.days)
+    return _micros(begin), _micros(end)
+
+
+def _micros(day: date) -> int:
+    return (day - date(1970, 1, 1)) // timedelta(days=1) * 86_400_000_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Reads the command line and the environment, and runs."""
+    parser = argparse.ArgumentParser(prog="tributary_attribution.reconcile", description=__doc__)
+    parser.add_argument("--workspace", required=True)
+    parser.add_argument("--since", type=date.fromisoformat, help="first day, UTC")
+    parser.add_argument("--until", type=date.fromisoformat, help="first day after, UTC; default: tomorrow")
+    parser.add_argument("--days", type=int, default=2, help="how many days, where --since is not given")
+    parser.add_argument("--repair", action="store_true", help="repair what differs, as revisions")
+    parser.add_argument("--resume", default="", metavar="ID", help="bring a run that was stopped to its end")
+    parser.add_argument("--slices", type=int, default=8, help="in how many parts people are compared")
+    parser.add_argument("--grace-seconds", type=float, default=GRACE_SECONDS, help="what is younger waits")
+    options = parser.parse_args(arguments)
+    try:
+        return asyncio.run(reconcile(load(AttributionServiceSettings), options))
+    except TributaryError as error:
+        print(f"{error.reason}: {error.message}", file=sys.stderr)
+        return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())

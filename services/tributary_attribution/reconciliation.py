@@ -1,0 +1,245 @@
+"""One run of reconciliation: raw events recomputed by an independent path, compared, explained, repaired.
+
+The one rule: COMPLETE is said last of all. A run that was killed reads the events anew and goes on after the slices of
+people it has finished; findings and repairs may be written twice and change nothing then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import structlog
+
+from tributary_attribution.credit_settings import core_settings, history_micros, slack_micros
+from tributary_attribution.cross_checks import CrossChecks
+from tributary_attribution.repair import Repair
+from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity, finding
+from tributary_domain.reconciled_people import reconciled_people
+from tributary_domain.settings import SECOND, AttributionSettings
+from tributary_runtime.clock import Clock
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.reconciliation_comparison import (
+    Difference,
+    ReconciliationComparison,
+    Settled,
+)
+from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
+from tributary_storage.clickhouse.reconciliation_staging import DefaultValues, ReconciliationStaging, Scope
+
+log = structlog.get_logger(__name__)
+
+GRACE_SECONDS: Final = 60
+"""Conversions of people with younger events are left to the next run: the streaming may still be at them."""
+
+_FOREVER: Final = 2**62
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SHARED_DEVICE: Final = (5, 30)
+"""Customers, days."""
+
+Told = Callable[[Run], None]
+"""Is told how far a run is, after each step."""
+
+
+class Reconciliation:
+    """Runs of reconciliation.
+
+    Args:
+        staging: Reads raw events.
+        comparison: Compares.
+        runs: Keeps runs and findings.
+        repair: Explains and repairs.
+        checks: What else is held against each other.
+        clock: Says when.
+    """
+
+    def __init__(
+        self,
+        staging: ReconciliationStaging,
+        comparison: ReconciliationComparison,
+        runs: ReconciliationRuns,
+        repair: Repair,
+        checks: CrossChecks,
+        clock: Clock,
+    ) -> None:
+        self._staging = staging
+        self._comparison = comparison
+        self._runs = runs
+        self._repair = repair
+        self._checks = checks
+        self._clock = clock
+
+    async def run(
+        self, run: Run, workspace: Workspace, *, grace_seconds: float = GRACE_SECONDS, told: Told = lambda _: None
+    ) -> Run:
+        """Brings a run to its end, from where it is.
+
+        Args:
+            run: What `begun` made, or what was stored of it.
+            workspace: Whose.
+            grace_seconds: See `GRACE_SECONDS`.
+            told: Is told of its progress.
+
+        Returns:
+            The run, complete.
+
+        Raises:
+            StorageUnavailableError: A store does not answer; run it again.
+        """
+        scope = Scope(run.reconciliation_id, run.workspace, run.begin_micros, run.end_micros, run.slices)
+        await self._runs.save(run, self._clock.unix_micros())
+        now = self._clock.unix_micros()
+        settled = Settled(now - round(grace_seconds * SECOND), now)
+        await self._staging.drop(run.reconciliation_id)
+        person_of = await self._read(scope, workspace)
+        members: dict[str, list[str]] = defaultdict(list)
+        for token, person in person_of.items():
+            members[person].append(token)
+        for part in range(run.slices):
+            if part not in run.finished_slices:
+                counts = await self._reconcile(run, scope, workspace, part, settled, (person_of, members))
+                run = replace(run, finished_slices=(*run.finished_slices, part), counts=_added(run.counts, counts))
+                await self._runs.save(run, self._clock.unix_micros())
+                told(run)
+        found = await self._extra(scope, settled)
+        counts, others = await self._checks.check(scope, workspace, settled.accepted_until_micros, now)
+        found += others
+        await self._runs.report(run.workspace, found, self._clock.unix_micros())
+        await self._staging.drop(run.reconciliation_id)
+        run = replace(run, is_complete=True, counts={**run.counts, **counts, **_by_severity(found, run.counts)})
+        await self._runs.save(run, self._clock.unix_micros())
+        told(run)
+        log.info("reconciliation_finished", workspace=run.workspace, reconciliation_id=run.reconciliation_id, **counts)
+        return run
+
+    async def _read(self, scope: Scope, workspace: Workspace) -> dict[str, str]:
+        """Reads the raw events of a run; returns identity token -> the token that stands for its person."""
+        edges = await self._staging.edges(scope)
+        shared = await self._staging.shared_devices(scope, *_SHARED_DEVICE)
+        people = await asyncio.to_thread(reconciled_people, edges, shared)
+        people = {token: person for token, person in people.items() if token != person} | {
+            person: person for person in people.values()
+        }
+        await self._staging.write_people(scope, people)
+        await self._staging.stage(scope, history_micros(workspace), slack_micros(workspace), _defaults(workspace))
+        return people
+
+    async def _reconcile(
+        self,
+        run: Run,
+        scope: Scope,
+        workspace: Workspace,
+        part: int,
+        settled: Settled,
+        people: tuple[Mapping[str, str], Mapping[str, Sequence[str]]],
+    ) -> dict[str, int]:
+        """Compares one slice of people, stores what differs, repairs it; returns what was counted."""
+        differences = await self._differences(scope, workspace, part, settled)
+        stale = await self._comparison.stale_people(scope, part, settled)
+        known = {one.conversion_id for one in differences}
+        stale = [one for one in stale if one.conversion_id not in known]
+        now = self._clock.unix_micros()
+        found = [
+            *await self._repair.explain(scope, differences, now),
+            *self._repair.explain_stale(scope, stale, now),
+        ]
+        if found and run.repairs:
+            person_of, members = people
+            tokens = [_tokens_of(one, person_of, members) for one in differences]
+            ids = [*known, *(one.conversion_id for one in stale)]
+            tokens_of = dict(zip((one.conversion_id for one in differences), tokens, strict=True))
+            revisions = await self._repair.repair(scope, workspace, [tokens_of.get(one, ()) for one in ids], ids)
+            found = await self._checked(found, revisions, scope, workspace, part)
+        await self._runs.report(run.workspace, found, self._clock.unix_micros())
+        repaired = sum(one.state is FindingState.RESOLVED for one in found)
+        causes = {f"cause_{one.cause.lower()}": 0 for one in found}
+        for one in found:
+            causes[f"cause_{one.cause.lower()}"] += 1
+        return {"differences": len(found), "repaired": repaired, "open_errors": len(found) - repaired, **causes}
+
+    async def _checked(
+        self,
+        found: Sequence[Finding],
+        revisions: Mapping[str, int],
+        scope: Scope,
+        workspace: Workspace,
+        part: int,
+    ) -> list[Finding]:
+        """Looks again: resolved is what does not differ any more."""
+        whenever = Settled(_FOREVER, _FOREVER)
+        again = {one.conversion_id for one in await self._differences(scope, workspace, part, whenever)}
+        again |= {one.conversion_id for one in await self._comparison.stale_people(scope, part, whenever)}
+        return [
+            one if one.conversion_id in again else one.repaired(revisions.get(one.conversion_id, 0)) for one in found
+        ]
+
+    async def _differences(self, scope: Scope, workspace: Workspace, part: int, settled: Settled) -> list[Difference]:
+        """Compares one slice under the settings that held at each time."""
+        found: list[Difference] = []
+        for settings, begin, end in _held(workspace, scope.begin_micros, scope.end_micros):
+            found += await self._comparison.differences(scope, part, settled, settings, begin, end)
+        return found
+
+    async def _extra(self, scope: Scope, settled: Settled) -> list[Finding]:
+        """Returns a finding per conversion that no recorded event observed; nobody can repair these."""
+        stored = await self._comparison.unobserved(scope, settled)
+        return [
+            finding(
+                scope.reconciliation_id,
+                FindingKind.EXTRA,
+                "It is stored, and no recorded event observed it.",
+                cause=FindingCause.EXTRA_CONVERSION,
+                conversion_id=one.conversion_id,
+                expected="nothing",
+                actual=f"{one.name} {one.order_id}: {one.value_micros} micros {one.currency}",
+                find_micros=settled.staged_micros,
+            )
+            for one in stored
+        ]
+
+
+def _tokens_of(one: Difference, person_of: Mapping[str, str], members: Mapping[str, Sequence[str]]) -> list[str]:
+    """Returns all identity tokens of a conversion's person, and its own."""
+    own = set(one.tokens)
+    for token in one.tokens[:1]:
+        own.update(members.get(person_of.get(token, token), ()))
+    return sorted(own)
+
+
+def _held(workspace: Workspace, begin: int, end: int) -> list[tuple[AttributionSettings, int, int]]:
+    """Returns the settings that held in some time, each with its part of it."""
+    history = workspace.attribution
+    starts = [begin, *(_micros(settings.effective_from) for settings in history[1:]), end]
+    return [
+        (core_settings(settings), max(begin, starts[at]), min(end, starts[at + 1]))
+        for at, settings in enumerate(history)
+        if max(begin, starts[at]) < min(end, starts[at + 1])
+    ]
+
+
+def _micros(time: datetime | None) -> int:
+    return 0 if time is None else (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def _defaults(workspace: Workspace) -> DefaultValues:
+    """Returns what conversions are worth that state no value."""
+    own = [(one.name, one.default_value) for one in workspace.conversions if one.default_value is not None]
+    return DefaultValues(
+        tuple(name for name, _ in own),
+        tuple(value.amount_micros for _, value in own),
+        tuple(value.currency for _, value in own),
+    )
+
+
+def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:
+    return {name: counts.get(name, 0) + more.get(name, 0) for name in {*counts, *more}}
+
+
+def _by_severity(found: Sequence[Finding], counts: Mapping[str, int]) -> dict[str, int]:
+    """Returns how many findings of each severity are open."""
+    errors = sum(one.severity is Severity.ERROR for one in found) + counts.get("open_errors", 0)
+    return {"open_errors": errors, "open_warnings": sum(one.severity is Severity.WARNING for one in found)}

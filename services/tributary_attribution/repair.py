@@ -1,0 +1,167 @@
+"""Differences between stream and batch -> their cause, and the repair: recorded events brought to attribution again.
+
+The one rule: a repair goes the way every event goes. Nothing is written that the publish path did not decide, so a
+wrong recomputation can make no wrong revision, only a superfluous look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, Protocol
+
+from tributary_attribution.attributor import Attributor, Replayed
+from tributary_domain.findings import Finding, FindingCause, FindingKind, cause_of, finding
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.reconciliation_comparison import Difference, StalePerson
+from tributary_storage.clickhouse.reconciliation_staging import Scope
+from tributary_storage.codec.conversion_states import event_reference
+from tributary_storage.redis.conversions import Conversions, conversion_key
+from tributary_storage.redis.people import People, person_key
+
+_EVENTS_AT_ONCE: Final = 1000
+_PEOPLE_AT_ONCE: Final = 50
+_KINDS: Final = {FindingCause.MISSING_CONVERSION: FindingKind.MISSING, FindingCause.LOST_ROW: FindingKind.MISSING}
+
+
+class Recorded(Protocol):
+    """Where recorded events are."""
+
+    async def events_of(
+        self, scope: Scope, tokens: Collection[str], conversions: Collection[str]
+    ) -> Sequence[tuple[str, bytes, int, str]]:
+        """Returns (letter, admitted event, accept time, traceparent) of people and conversions, oldest first.
+
+        Raises:
+            StorageUnavailableError: It did not answer.
+        """
+        ...
+
+
+class Repair:
+    """Names causes and repairs. May run twice, and beside the attribution that runs.
+
+    Args:
+        people: Finds journeys.
+        conversions: Knows what is published.
+        attributor: The way every event goes.
+        recorded: The events.
+    """
+
+    def __init__(self, people: People, conversions: Conversions, attributor: Attributor, recorded: Recorded) -> None:
+        self._people = people
+        self._conversions = conversions
+        self._attributor = attributor
+        self._recorded = recorded
+
+    async def explain(self, scope: Scope, differences: Sequence[Difference], now_micros: int) -> list[Finding]:
+        """Returns a finding per difference, with its likely cause.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        if not differences:
+            return []
+        workspace = scope.workspace
+        keys = [conversion_key(workspace, one.conversion_id) for one in differences]
+        stored = await self._conversions.observe({key: {} for key in keys}, 0)
+        places = [(workspace, [person_key(workspace, token) for token in one.tokens]) for one in differences]
+        journeys = await self._people.find_each(places)
+        found = []
+        for one, key, journey in zip(differences, keys, journeys, strict=True):
+            held = set() if journey is None else {event_reference(entry.event_hash) for entry in journey.entries}
+            cause = cause_of(
+                is_stored=one.stored_facts is not None,
+                is_published=bool(stored[key].published),
+                has_other_value=_values_of(one, expected=True) != _values_of(one, expected=False),
+                has_other_facts=one.facts != one.stored_facts,
+                missing_touches=one.missing_touches,
+                held_touches=held,
+            )
+            found.append(
+                finding(
+                    scope.reconciliation_id,
+                    _KINDS.get(cause, FindingKind.DIFFERENT),
+                    _MESSAGES[cause],
+                    cause=cause,
+                    conversion_id=one.conversion_id,
+                    expected=_text(one, expected=True),
+                    actual=_text(one, expected=False),
+                    find_micros=now_micros,
+                )
+            )
+        return found
+
+    def explain_stale(self, scope: Scope, stale: Sequence[StalePerson], now_micros: int) -> list[Finding]:
+        """Returns a finding per conversion of a stale person."""
+        return [
+            finding(
+                scope.reconciliation_id,
+                FindingKind.DIFFERENT,
+                _MESSAGES[FindingCause.STALE_PERSON],
+                cause=FindingCause.STALE_PERSON,
+                conversion_id=one.conversion_id,
+                expected=one.usual_person,
+                actual=one.stored_person,
+                find_micros=now_micros,
+            )
+            for one in stale
+        ]
+
+    async def repair(
+        self, scope: Scope, workspace: Workspace, people: Sequence[Collection[str]], conversions: Sequence[str]
+    ) -> dict[str, int]:
+        """Brings the recorded events of people to attribution again; returns conversion id -> its new revision.
+
+        Args:
+            scope: The run.
+            workspace: Whose.
+            people: Per conversion all identity tokens of its person; none if it names nobody.
+            conversions: Their ids, which are published again even if nothing changes.
+
+        Raises:
+            Backpressure: Conversions moved again and again while they were computed.
+            StorageUnavailableError: A store does not answer; run the same again.
+        """
+        revisions: dict[str, int] = {}
+        for start in range(0, len(conversions), _PEOPLE_AT_ONCE):
+            ids = conversions[start : start + _PEOPLE_AT_ONCE]
+            tokens = {token for own in people[start : start + _PEOPLE_AT_ONCE] for token in own}
+            events = [Replayed(*event) for event in await self._recorded.events_of(scope, tokens, ids)]
+            for at in range(0, len(events), _EVENTS_AT_ONCE):
+                is_last = at + _EVENTS_AT_ONCE >= len(events)
+                some = events[at : at + _EVENTS_AT_ONCE]
+                revisions |= await self._attributor.replay(workspace, some, ids if is_last else ())
+        return revisions
+
+
+def _values_of(one: Difference, *, expected: bool) -> tuple[str, int, int, bool, bool] | None:
+    facts = one.facts if expected else one.stored_facts
+    if facts is None:
+        return None
+    return facts.currency, facts.value_micros, facts.original_micros, facts.counted, facts.retracted
+
+
+def _text(one: Difference, *, expected: bool) -> str:
+    """Says what is expected, or what is there: value and facts where they differ, else the credit of each model."""
+    facts = one.facts if expected else one.stored_facts
+    if facts is None:
+        return "nothing"
+    if one.facts != one.stored_facts:
+        counted = "counted" if facts.counted else "not counted"
+        return f"{facts.value_micros} micros {facts.currency}, {counted}, {len(facts.observations)} observations"
+    shares: Mapping[str, str] = {
+        model: " ".join(f"{share.touch or 'nobody'}={share.credit_micros}" for share in sides[0 if expected else 1])
+        for model, sides in sorted(one.credits.items())
+    }
+    return "; ".join(f"{model}: {text or 'nothing'}" for model, text in shares.items())[:4096]
+
+
+_MESSAGES: Final = {
+    FindingCause.LOST_ROW: "It was published, and its row is not in ClickHouse.",
+    FindingCause.MISSING_CONVERSION: "It was recorded and never credited.",
+    FindingCause.WRONG_VALUE: "Its value, currency, or whether it counts is not what its events say.",
+    FindingCause.WRONG_FACTS: "Its time, name, order or observations are not what its events say.",
+    FindingCause.DELETED_JOURNEY: "Touches that should share it are not in the journey of its person.",
+    FindingCause.STALE_PERSON: "Its person is stored under another id than their other conversions.",
+    FindingCause.WRONG_CREDIT: "The journey is whole, and its credit is another all the same.",
+}

@@ -1,0 +1,267 @@
+"""Stream and batch agree, and where somebody has harmed what is stored, it is found, named and repaired."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.support.attribution import DAY, NOON, SHARDS, Attribution, Events, running_attribution
+from tests.support.worlds import a_world
+from tributary_attribution.reconcile import reconciliation_of
+from tributary_attribution.reconciliation import Reconciliation
+from tributary_attribution.runs import begun, exit_status
+from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState
+from tributary_domain.shards import shard_of_key
+from tributary_runtime.clock import SystemClock
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
+from tributary_storage.redis import keys
+from tributary_storage.redis.conversions import conversion_key
+from tributary_storage.redis.people import person_key
+
+pytestmark = pytest.mark.timeout(120)
+
+_NO_GRACE = -1e9
+"""Nothing is too young to be compared: events of tests are accepted whenever the test says."""
+
+
+@dataclass
+class Reconciled:
+    """An attribution, and what reconciles it."""
+
+    attribution: Attribution
+    reconciliation: Reconciliation
+    runs: ReconciliationRuns
+
+    async def happen(self, *events: Any) -> None:
+        await self.attribution.handle(*events)
+        await self.attribution.record(*events)
+
+    def a_run(self, *, repairs: bool = True, slices: int = 1) -> Run:
+        now = SystemClock().unix_micros()
+        return begun(
+            self.attribution.workspace.id, NOON - 60 * DAY, NOON + 60 * DAY, now, repairs=repairs, slices=slices
+        )
+
+    async def run(self, run: Run | None = None) -> Run:
+        workspace = self.attribution.workspace
+        return await self.reconciliation.run(run or self.a_run(), workspace, grace_seconds=_NO_GRACE)
+
+    async def differences(self) -> list[Finding]:
+        found = await self.runs.findings(self.attribution.workspace.id)
+        kinds = (FindingKind.MISSING, FindingKind.EXTRA, FindingKind.DIFFERENT)
+        return [finding for finding in found if finding.kind in kinds]
+
+    async def execute(self, statement: str, **values: Any) -> None:
+        parameters = {"w": self.attribution.workspace.id, **values}
+        await self.attribution.clickhouse.execute(f"{statement} SETTINGS mutations_sync = 2", parameters)
+
+
+@asynccontextmanager
+async def reconciled(redis_url: str, clickhouse_url: str, workspace: str, **settings: Any) -> AsyncIterator[Reconciled]:
+    async with (
+        running_attribution(redis_url, clickhouse_url, workspace, **settings) as attribution,
+        clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=1) as clickhouse,
+    ):
+        own = reconciliation_of(
+            clickhouse, attribution.attributor, attribution.people, attribution.conversions, SystemClock()
+        )
+        yield Reconciled(attribution, own, ReconciliationRuns(clickhouse))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({}, id="defaults"),
+        pytest.param({"touch_grain": "event"}, id="every-event-a-touch"),
+        pytest.param(
+            {
+                "impression_policy": "only_without_click",
+                "collapse_repeats": True,
+                "touch_cap": 4,
+                "touch_cap_first": 2,
+                "models": {"first_touch": {"lookback_days": 60}},
+                "position_weights": [60, 20, 20],
+            },
+            id="impressions-caps-and-windows-per-model",
+        ),
+        pytest.param(
+            {
+                "impression_policy": "full",
+                "lookback_days": 7,
+                "path_after_conversion": {"reset": ["purchase"]},
+                "half_life_hours": 5,
+                "direct_channels": ["Direct", "Email"],
+            },
+            id="paths-that-end-and-channels-like-direct",
+        ),
+    ],
+)
+async def test_stream_and_batch_agree_on_awkward_journeys(
+    redis_url: str, clickhouse_url: str, workspace: str, settings: dict[str, Any]
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace, attribution=[settings]) as world:
+        await world.happen(*a_world(workspace, random.Random(11), 60))
+        run = await world.run()
+        assert run.is_complete
+        assert run.counts["conversions"] > 40
+        assert await world.differences() == []
+        assert run.counts["open_errors"] == 0
+
+
+async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
+    """Makes seven customers, harms what is stored of all but one; returns what the cause of each finding should be."""
+    attribution, make = world.attribution, Events(world.attribution.workspace.id)
+    for number in range(7):
+        visitor, customer = f"visitor:{number:022d}", f"customer:{number:022d}"
+        await world.happen(
+            make.touch(visitor, at=NOON - 3 * DAY, channel="Email"),
+            make.touch(visitor, at=NOON - 2 * DAY, channel="Display"),
+            make.order(customer, visitor, order_id=f"o-{number}"),
+        )
+    ids = [make.conversion_id(f"o-{number}") for number in range(7)]
+    # 0: its row is lost
+    for table in ("conversions", "conversion_revisions"):
+        await world.execute(f"ALTER TABLE {table} DELETE WHERE workspace = %(w)s AND conversion_id = %(c)s", c=ids[0])
+    # 1: its credit is another
+    await world.execute(
+        "ALTER TABLE conversions UPDATE linear_credit_micros = [400000, 600000]"
+        " WHERE workspace = %(w)s AND conversion_id = %(c)s",
+        c=ids[1],
+    )
+    # 2: its value is another
+    await world.execute(
+        "ALTER TABLE conversions UPDATE value_micros = 1 WHERE workspace = %(w)s AND conversion_id = %(c)s", c=ids[2]
+    )
+    # 3: its journey was deleted before a second order came
+    tokens = [f"customer:{3:022d}", f"visitor:{3:022d}"]
+    for key in (keys.journey(shard_of_key(at, SHARDS), at) for at in (person_key(make.workspace, t) for t in tokens)):
+        await attribution.state.delete(key)
+    second = make.order(tokens[0], tokens[1], at=NOON + DAY, order_id="o-again", micros=5_000_000)
+    await world.happen(second)
+    # 4: it is nowhere but among the events
+    key = conversion_key(make.workspace, ids[4])
+    for table in ("conversions", "conversion_revisions"):
+        await world.execute(f"ALTER TABLE {table} DELETE WHERE workspace = %(w)s AND conversion_id = %(c)s", c=ids[4])
+    await attribution.state.delete(keys.conversion(shard_of_key(key, SHARDS), key))
+    # 5: its touch has another channel
+    await world.execute(
+        "ALTER TABLE conversions UPDATE touch_channels = ['Email', 'Referral']"
+        " WHERE workspace = %(w)s AND conversion_id = %(c)s",
+        c=ids[5],
+    )
+    return {
+        ids[0]: FindingCause.LOST_ROW,
+        ids[1]: FindingCause.WRONG_CREDIT,
+        ids[2]: FindingCause.WRONG_VALUE,
+        make.conversion_id("o-again"): FindingCause.DELETED_JOURNEY,
+        ids[4]: FindingCause.MISSING_CONVERSION,
+        ids[5]: FindingCause.WRONG_CREDIT,
+    }
+
+
+async def test_each_harm_is_found_named_by_its_cause_and_repaired_in_one_run(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        causes = await _harmed(world)
+        run = await world.run()
+        found = await world.differences()
+        assert {finding.conversion_id: finding.cause for finding in found} == causes
+        assert {finding.state for finding in found} == {FindingState.RESOLVED}
+        assert all(finding.repair_revision for finding in found)
+        assert exit_status(run) == 0
+        rows = await world.attribution.stored("conversion_id, revision, causes, linear_credit_micros, value_micros")
+        repaired = {row[0]: row[1:] for row in rows}
+        for finding in found:
+            revision, revision_causes, credits, _ = repaired[finding.conversion_id]
+            assert revision == finding.repair_revision
+            assert "reconciliation" in revision_causes
+            assert list(credits) == [500_000, 500_000]
+        again = await world.run()
+        assert again.counts["differences"] == 0
+
+
+async def test_without_repair_findings_stay_open_and_say_how_bad_they_are(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        causes = await _harmed(world)
+        run = await world.run(world.a_run(repairs=False))
+        found = await world.differences()
+        assert Counter(finding.state for finding in found) == {FindingState.OPEN: len(causes)}
+        assert exit_status(run) == 2
+        stored = await world.runs.find(workspace, run.reconciliation_id)
+        assert stored == run
+        noted = [finding.in_state(FindingState.ACKNOWLEDGED) for finding in found[:1]]
+        await world.runs.write(workspace, noted, SystemClock().unix_micros())
+        await world.run(world.a_run(repairs=False))
+        states = {finding.finding_id: finding.state for finding in await world.differences()}
+        assert states[noted[0].finding_id] is FindingState.ACKNOWLEDGED
+
+
+async def test_a_run_that_was_stopped_goes_on_after_the_slices_it_has_finished(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        causes = await _harmed(world)
+        told: list[Run] = []
+
+        class Stopped(Exception):
+            pass
+
+        def stop(run: Run) -> None:
+            told.append(run)
+            raise Stopped
+
+        first = world.a_run(slices=4)
+        with pytest.raises(Stopped):
+            await world.reconciliation.run(first, world.attribution.workspace, grace_seconds=_NO_GRACE, told=stop)
+        stored = await world.runs.find(workspace, first.reconciliation_id)
+        assert stored is not None
+        assert (stored.is_complete, stored.finished_slices) == (False, (0,))
+        done: list[Run] = []
+        run = await world.reconciliation.run(
+            stored, world.attribution.workspace, grace_seconds=_NO_GRACE, told=done.append
+        )
+        assert [one.finished_slices for one in done] == [(0, 1), (0, 1, 2), (0, 1, 2, 3), (0, 1, 2, 3)]
+        assert run.counts["differences"] == len(causes)
+        assert exit_status(run) == 0
+
+
+async def test_a_conversion_that_nobody_observed_is_extra(redis_url: str, clickhouse_url: str, workspace: str) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        make = Events(workspace)
+        await world.attribution.handle(make.order("customer:a", order_id="o-1"))  # and never recorded
+        run = await world.run()
+        [found] = await world.differences()
+        assert (found.cause, found.state) == (FindingCause.EXTRA_CONVERSION, FindingState.OPEN)
+        assert exit_status(run) == 2
+
+
+async def test_what_is_younger_than_the_grace_is_left_to_the_next_run(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await world.attribution.record(Events(workspace).order("customer:a"))
+        until_then = (SystemClock().unix_micros() - (NOON + 2 * DAY)) / 1e6
+        run = await world.reconciliation.run(world.a_run(), world.attribution.workspace, grace_seconds=until_then + 60)
+        assert (run.counts["too_recent"], run.counts["differences"]) == (1, 0)
+
+
+async def test_reading_a_run_leaves_nothing_behind(redis_url: str, clickhouse_url: str, workspace: str) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await world.happen(Events(workspace).order("customer:a", "visitor:b"))
+        run = await world.run()
+        for table in ("people", "entries", "conversions"):
+            rows = await world.attribution.clickhouse.execute(
+                f"SELECT count() FROM reconciliation_{table} WHERE reconciliation_id = %(r)s",  # noqa: S608 - ours
+                {"r": run.reconciliation_id},
+            )
+            assert rows == [(0,)]
