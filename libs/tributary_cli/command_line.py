@@ -27,6 +27,7 @@ _COMMANDS = {
     "models": ("tributary_cli.models", "Say what data_driven learned from people's paths."),
     "migrate": ("tributary_cli.migrate", "Prepare Redis and ClickHouse for this version."),
     "reattribute": ("tributary_cli.reattribute", "Credit the past under the settings of today."),
+    "reconcile": ("tributary_cli.reconcile", "Recompute days from raw events, compare, repair."),
     "report": ("tributary_cli.report", "Show conversions and their credit."),
     "send": ("tributary_cli.send", "Send events from a file."),
     "simulate": ("tributary_cli.simulate", "Try other attribution settings on one conversion."),

@@ -15,6 +15,8 @@ from tributary_attribution.observing import Observing
 from tributary_attribution.people_as_paths import PeopleAsPaths
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.reattribution import Reattribution
+from tributary_attribution.reconcile import STATEMENT_SECONDS, reconciliation_of
+from tributary_attribution.reconciling import Reconciling
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.retention import Retention
 from tributary_attribution.servicer import AttributionServicer
@@ -34,6 +36,7 @@ from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
+from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns
 from tributary_storage.clickhouse.role_marks import PublishedMarks
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.writer import ConversionWriter
@@ -105,12 +108,24 @@ async def main(settings: AttributionServiceSettings) -> None:
         converted, journeys = ConvertedPaths(state, epoch.shards), Journeys(state, epoch.shards)
         as_paths = PeopleAsPaths(paths, converted, journeys, conversions, descriptors, lookup, clock)
         interval = settings.attribution_model_interval_seconds
+        long_reads = await closing.enter_async_context(
+            clickhouse_client.connect(
+                settings.clickhouse_url, name="reconcile", timeout_seconds=STATEMENT_SECONDS, connections=2
+            )
+        )
+        reconciling = Reconciling(
+            reconciliation_of(long_reads, attributor, people, conversions, clock),
+            ReconciliationRuns(long_reads),
+            workspaces,
+            clock,
+        )
         await serve(
             settings,
             AttributionServicer(
                 JourneyReader(people, conversions, descriptors, workspaces),
                 Explainer(publisher, conversions, history, PastEvents(clickhouse), settings_history, workspaces),
                 Reattribution(publisher, PublishedConversions(clickhouse), workspaces),
+                reconciling,
             ),
             loops=[
                 Worker(
@@ -126,6 +141,7 @@ async def main(settings: AttributionServiceSettings) -> None:
                 as_paths,
                 models,
                 ModelPublishing(as_paths, current_models, model_versions, workspaces, clock, interval),
+                reconciling,
                 Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),
                 StreamConsumers.of_conversion_log(state, epoch.shards),
                 Readmission(DeadLetters(log, state, log_epoch.shards), [keys.ATTRIBUTE_GROUP], workspaces),

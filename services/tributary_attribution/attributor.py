@@ -213,7 +213,9 @@ class Attributor:
             for event in events
         ]
         affected, _, _ = await together(self._observing.observe(arrivals, workspaces), *self._keep_texts(workspaces))
-        for person, own in await self._settle(arrivals, affected, workspaces):
+        people = await self._settle(arrivals, affected, workspaces)
+        await self._paths.mark((person.workspace, person.person_key) for person, _ in people)
+        for person, own in people:
             find_affected(affected, workspace, person, own)
         for conversion_id in must_publish:
             affected_at(affected, workspace, conversion_id).must_publish = True

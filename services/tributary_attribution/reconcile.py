@@ -19,6 +19,7 @@ from typing import Final
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deferral import Deferral
+from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.reconciliation import GRACE_SECONDS, Reconciliation
@@ -34,6 +35,7 @@ from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.reconciliation_comparison import ReconciliationComparison
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
@@ -42,10 +44,12 @@ from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversions import Conversions
+from tributary_storage.redis.current_models import CurrentModels
 from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.epoch import Epoch, wait_for_epoch
 from tributary_storage.redis.people import People
+from tributary_storage.redis.person_paths import PersonPaths
 
 STATEMENT_SECONDS: Final = 600.0
 """How long one statement may take."""
@@ -93,12 +97,14 @@ async def opened(
         history = ConversionHistory(clickhouse)
         restoration = Restoration(history, conversions, epoch.create_time_micros)
         lookup = WorkspaceLookup(workspaces, clock, 0)
-        publisher = Publisher(
-            people, conversions, descriptors, click_ids, ConversionWriter(clickhouse), restoration, clock
-        )
+        models = Models(CurrentModels(state), ModelVersions(clickhouse))
+        await models.refresh()
+        paths = PersonPaths(state, epoch.shards, settings.attribution_path_delay_seconds)
+        writer = ConversionWriter(clickhouse)
+        publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, paths, models, clock)
         deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
         observing = Observing(conversions, history)
-        attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, lookup, clock)
+        attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, lookup, paths, clock)
         yield (
             reconciliation_of(clickhouse, attributor, people, conversions, clock),
             ReconciliationRuns(clickhouse),

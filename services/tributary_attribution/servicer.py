@@ -12,6 +12,7 @@ from tributary.attribution.v1 import attribution_service_pb2, attribution_servic
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.reattribution import Reattribution
+from tributary_attribution.reconciling import Reconciling
 from tributary_runtime.errors import FieldViolation, InvalidRequestError
 from tributary_runtime.interceptors import INTERNAL, Access
 from tributary_storage.clickhouse.conversion_history import LATEST_MICROS
@@ -33,6 +34,7 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         journeys: Reads journeys.
         explainer: Explains conversions.
         reattribution: Credits the past anew.
+        reconciling: Answers for reconciliation.
     """
 
     service_name = "tributary.attribution.v1.AttributionService"
@@ -41,12 +43,19 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         "ExplainConversion": INTERNAL,
         "SimulateAttribution": INTERNAL,
         "Reattribute": INTERNAL,
+        "Reconcile": INTERNAL,
+        "GetReconciliation": INTERNAL,
+        "ListFindings": INTERNAL,
+        "UpdateFindings": INTERNAL,
     }
 
-    def __init__(self, journeys: JourneyReader, explainer: Explainer, reattribution: Reattribution) -> None:
+    def __init__(
+        self, journeys: JourneyReader, explainer: Explainer, reattribution: Reattribution, reconciling: Reconciling
+    ) -> None:
         self._journeys = journeys
         self._explainer = explainer
         self._reattribution = reattribution
+        self._reconciling = reconciling
 
     def add_to(self, server: grpc.aio.Server) -> None:
         """Registers with the server."""
@@ -71,6 +80,34 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         else:
             raise _invalid("person", "Must be set: a person id, identifiers, or a conversion id.")
         return page_of(journey, request)
+
+    async def Reconcile(
+        self, request: attribution_service_pb2.ReconcileRequest, context: object
+    ) -> attribution_service_pb2.ReconcileResponse:
+        """Begins a run of reconciliation, or goes on with one."""
+        bind_contextvars(workspace=request.workspace)
+        return await self._reconciling.reconcile(request)
+
+    async def GetReconciliation(
+        self, request: attribution_service_pb2.GetReconciliationRequest, context: object
+    ) -> attribution_service_pb2.GetReconciliationResponse:
+        """Returns how far a run is."""
+        bind_contextvars(workspace=request.workspace)
+        return await self._reconciling.get(request)
+
+    async def ListFindings(
+        self, request: attribution_service_pb2.ListFindingsRequest, context: object
+    ) -> attribution_service_pb2.ListFindingsResponse:
+        """Lists what was found."""
+        bind_contextvars(workspace=request.workspace)
+        return await self._reconciling.findings(request)
+
+    async def UpdateFindings(
+        self, request: attribution_service_pb2.UpdateFindingsRequest, context: object
+    ) -> attribution_service_pb2.UpdateFindingsResponse:
+        """Says how far findings are dealt with."""
+        bind_contextvars(workspace=request.workspace)
+        return await self._reconciling.update(request)
 
     async def ExplainConversion(
         self, request: attribution_service_pb2.ExplainConversionRequest, context: object

@@ -15,6 +15,7 @@ from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
 from tributary_query.models import Models
 from tributary_query.reattributions import Reattributions
+from tributary_query.reconciliations import Reconciliations
 from tributary_query.reports import Reports
 from tributary_query.servicer import QueryServicer, UseCases
 from tributary_query.settings import QuerySettings
@@ -70,6 +71,7 @@ async def main(settings: QuerySettings) -> None:
             reattributions=Reattributions(AttributionServiceStub(attribution)),
             explanations=Explanations(AttributionServiceStub(attribution), history, PastEvents(clickhouse)),
             models=models,
+            reconciliations=Reconciliations(AttributionServiceStub(attribution)),
         )
         await serve(
             settings,

@@ -17,6 +17,7 @@ from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
 from tributary_query.models import Models
 from tributary_query.reattributions import Reattributions
+from tributary_query.reconciliations import Reconciliations
 from tributary_query.reports import Reports
 from tributary_runtime.authentication import current_caller
 from tributary_runtime.interceptors import Access
@@ -37,6 +38,7 @@ class UseCases:
     explanations: Explanations
     reattributions: Reattributions
     models: Models
+    reconciliations: Reconciliations
 
 
 class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
@@ -63,6 +65,10 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
         "ListQuarantinedEvents": Scope.QUERY,
         "ListModels": Scope.QUERY,
         "GetModel": Scope.QUERY,
+        "Reconcile": Scope.ADMIN,
+        "GetReconciliation": Scope.ADMIN,
+        "ListFindings": Scope.ADMIN,
+        "UpdateFindings": Scope.ADMIN,
     }
 
     def __init__(self, workspaces: WorkspacesFile, use_cases: UseCases) -> None:
@@ -146,6 +152,28 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
     async def GetModel(self, request: contract.GetModelRequest, context: object) -> contract.GetModelResponse:
         """Returns a model of data_driven."""
         return await self._ask.models.get(request, self._workspace().id)
+
+    async def Reconcile(self, request: contract.ReconcileRequest, context: object) -> contract.ReconcileResponse:
+        """Begins a run of reconciliation, or goes on with one."""
+        return await self._ask.reconciliations.reconcile(request, self._workspace().id)
+
+    async def GetReconciliation(
+        self, request: contract.GetReconciliationRequest, context: object
+    ) -> contract.GetReconciliationResponse:
+        """Returns how far a run of reconciliation is."""
+        return await self._ask.reconciliations.get(request, self._workspace().id)
+
+    async def ListFindings(
+        self, request: contract.ListFindingsRequest, context: object
+    ) -> contract.ListFindingsResponse:
+        """Lists what reconciliation found."""
+        return await self._ask.reconciliations.findings(request, self._workspace().id)
+
+    async def UpdateFindings(
+        self, request: contract.UpdateFindingsRequest, context: object
+    ) -> contract.UpdateFindingsResponse:
+        """Says how far findings are dealt with."""
+        return await self._ask.reconciliations.update(request, self._workspace().id)
 
     def _workspace(self) -> Workspace:
         return self._workspaces.get(current_caller().workspace_id)

@@ -265,3 +265,31 @@ async def test_reading_a_run_leaves_nothing_behind(redis_url: str, clickhouse_ur
                 {"r": run.reconciliation_id},
             )
             assert rows == [(0,)]
+
+
+async def test_deals_of_a_crm_are_held_against_conversions_but_never_our_own(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        make = Events(workspace)
+        await world.happen(*(make.order(f"customer:{n}", order_id=f"o-{n}") for n in range(5)))
+        columns = "workspace, system, deal_id, modify_time, status, currency, amount_micros, order_id, created_by"
+        deals = [
+            ("1", "WON", 90_000_000, "o-0", "anna"),
+            ("2", "WON", 45_000_000, "o-1", "anna"),
+            ("3", "WON", 90_000_000, "o-none", "anna"),
+            ("4", "WON", 90_000_000, "o-2", "Tributary sync"),
+        ]
+        rows = [(workspace, "crm", one, NOON, status, "EUR", *rest) for one, status, *rest in deals]
+        names = [column.strip() for column in columns.split(",")]
+        await world.attribution.clickhouse.insert("deals", names, list(zip(*rows, strict=True)))
+        run = await world.run()
+        assert (run.counts["crm_conversions"], run.counts["crm_closed_deals"]) == (5, 3)
+        found = await world.runs.findings(workspace)
+        steps = Counter((finding.kind, finding.match_step) for finding in found)
+        assert steps == {
+            (FindingKind.AMOUNT_DIFFERS, "order_id"): 1,
+            (FindingKind.MISSING_HERE, ""): 1,
+            (FindingKind.MISSING_IN_CRM, ""): 3,
+        }
+        assert exit_status(run) == 1

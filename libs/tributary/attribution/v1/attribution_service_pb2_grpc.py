@@ -55,6 +55,26 @@ class AttributionServiceStub:
                 request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReattributeRequest.SerializeToString,
                 response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReattributeResponse.FromString,
                 _registered_method=True)
+        self.Reconcile = channel.unary_unary(
+                '/tributary.attribution.v1.AttributionService/Reconcile',
+                request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReconcileRequest.SerializeToString,
+                response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReconcileResponse.FromString,
+                _registered_method=True)
+        self.GetReconciliation = channel.unary_unary(
+                '/tributary.attribution.v1.AttributionService/GetReconciliation',
+                request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetReconciliationRequest.SerializeToString,
+                response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetReconciliationResponse.FromString,
+                _registered_method=True)
+        self.ListFindings = channel.unary_unary(
+                '/tributary.attribution.v1.AttributionService/ListFindings',
+                request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ListFindingsRequest.SerializeToString,
+                response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ListFindingsResponse.FromString,
+                _registered_method=True)
+        self.UpdateFindings = channel.unary_unary(
+                '/tributary.attribution.v1.AttributionService/UpdateFindings',
+                request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UpdateFindingsRequest.SerializeToString,
+                response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UpdateFindingsResponse.FromString,
+                _registered_method=True)
 
 
 class AttributionServiceServicer:
@@ -100,6 +120,40 @@ class AttributionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reconcile(self, request, context):
+        """Recomputes days from raw events by an independent path, compares with what is stored, and repairs if asked to. OK
+        means that the run is noted and begun; it goes on after the answer.
+
+        INVALID_ARGUMENT: no time in the range. NOT_FOUND: no such run. RESOURCE_EXHAUSTED: too many runs wait; ask again
+        after `RetryInfo.retry_delay`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReconciliation(self, request, context):
+        """Returns how far a run is, and what it saw.
+
+        NOT_FOUND: no such run in this workspace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFindings(self, request, context):
+        """Lists what reconciliation found.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateFindings(self, request, context):
+        """Says how far findings are dealt with.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AttributionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -122,6 +176,26 @@ def add_AttributionServiceServicer_to_server(servicer, server):
                     servicer.Reattribute,
                     request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReattributeRequest.FromString,
                     response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReattributeResponse.SerializeToString,
+            ),
+            'Reconcile': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reconcile,
+                    request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReconcileRequest.FromString,
+                    response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReconcileResponse.SerializeToString,
+            ),
+            'GetReconciliation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReconciliation,
+                    request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetReconciliationRequest.FromString,
+                    response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetReconciliationResponse.SerializeToString,
+            ),
+            'ListFindings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFindings,
+                    request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ListFindingsRequest.FromString,
+                    response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ListFindingsResponse.SerializeToString,
+            ),
+            'UpdateFindings': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateFindings,
+                    request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UpdateFindingsRequest.FromString,
+                    response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UpdateFindingsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -233,6 +307,114 @@ class AttributionService:
             '/tributary.attribution.v1.AttributionService/Reattribute',
             tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReattributeRequest.SerializeToString,
             tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReattributeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reconcile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.attribution.v1.AttributionService/Reconcile',
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReconcileRequest.SerializeToString,
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ReconcileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReconciliation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.attribution.v1.AttributionService/GetReconciliation',
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetReconciliationRequest.SerializeToString,
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetReconciliationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFindings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.attribution.v1.AttributionService/ListFindings',
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ListFindingsRequest.SerializeToString,
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ListFindingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateFindings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.attribution.v1.AttributionService/UpdateFindings',
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UpdateFindingsRequest.SerializeToString,
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UpdateFindingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

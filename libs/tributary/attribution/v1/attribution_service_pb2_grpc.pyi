@@ -56,6 +56,22 @@ class AttributionServiceStub:
     ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be.
     UNAVAILABLE: as for `GetJourney`; what was done of the page stays done, ask for the same again.
     """
+    Reconcile: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.ReconcileRequest, _attribution_service_pb2.ReconcileResponse]
+    """Recomputes days from raw events by an independent path, compares with what is stored, and repairs if asked to. OK
+    means that the run is noted and begun; it goes on after the answer.
+
+    INVALID_ARGUMENT: no time in the range. NOT_FOUND: no such run. RESOURCE_EXHAUSTED: too many runs wait; ask again
+    after `RetryInfo.retry_delay`.
+    """
+    GetReconciliation: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.GetReconciliationRequest, _attribution_service_pb2.GetReconciliationResponse]
+    """Returns how far a run is, and what it saw.
+
+    NOT_FOUND: no such run in this workspace.
+    """
+    ListFindings: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.ListFindingsRequest, _attribution_service_pb2.ListFindingsResponse]
+    """Lists what reconciliation found."""
+    UpdateFindings: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.UpdateFindingsRequest, _attribution_service_pb2.UpdateFindingsResponse]
+    """Says how far findings are dealt with."""
 
 @_typing.type_check_only
 class AttributionServiceAsyncStub(AttributionServiceStub):
@@ -85,6 +101,22 @@ class AttributionServiceAsyncStub(AttributionServiceStub):
     ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be.
     UNAVAILABLE: as for `GetJourney`; what was done of the page stays done, ask for the same again.
     """
+    Reconcile: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.ReconcileRequest, _attribution_service_pb2.ReconcileResponse]  # type: ignore[assignment]
+    """Recomputes days from raw events by an independent path, compares with what is stored, and repairs if asked to. OK
+    means that the run is noted and begun; it goes on after the answer.
+
+    INVALID_ARGUMENT: no time in the range. NOT_FOUND: no such run. RESOURCE_EXHAUSTED: too many runs wait; ask again
+    after `RetryInfo.retry_delay`.
+    """
+    GetReconciliation: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.GetReconciliationRequest, _attribution_service_pb2.GetReconciliationResponse]  # type: ignore[assignment]
+    """Returns how far a run is, and what it saw.
+
+    NOT_FOUND: no such run in this workspace.
+    """
+    ListFindings: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.ListFindingsRequest, _attribution_service_pb2.ListFindingsResponse]  # type: ignore[assignment]
+    """Lists what reconciliation found."""
+    UpdateFindings: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.UpdateFindingsRequest, _attribution_service_pb2.UpdateFindingsResponse]  # type: ignore[assignment]
+    """Says how far findings are dealt with."""
 
 class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
     """People, journeys and credit. For Tributary's own services only: callers ask `QueryService`."""
@@ -135,5 +167,45 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
         ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be.
         UNAVAILABLE: as for `GetJourney`; what was done of the page stays done, ask for the same again.
         """
+
+    @_abc_1.abstractmethod
+    def Reconcile(
+        self,
+        request: _attribution_service_pb2.ReconcileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_service_pb2.ReconcileResponse, _abc.Awaitable[_attribution_service_pb2.ReconcileResponse]]:
+        """Recomputes days from raw events by an independent path, compares with what is stored, and repairs if asked to. OK
+        means that the run is noted and begun; it goes on after the answer.
+
+        INVALID_ARGUMENT: no time in the range. NOT_FOUND: no such run. RESOURCE_EXHAUSTED: too many runs wait; ask again
+        after `RetryInfo.retry_delay`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetReconciliation(
+        self,
+        request: _attribution_service_pb2.GetReconciliationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_service_pb2.GetReconciliationResponse, _abc.Awaitable[_attribution_service_pb2.GetReconciliationResponse]]:
+        """Returns how far a run is, and what it saw.
+
+        NOT_FOUND: no such run in this workspace.
+        """
+
+    @_abc_1.abstractmethod
+    def ListFindings(
+        self,
+        request: _attribution_service_pb2.ListFindingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_service_pb2.ListFindingsResponse, _abc.Awaitable[_attribution_service_pb2.ListFindingsResponse]]:
+        """Lists what reconciliation found."""
+
+    @_abc_1.abstractmethod
+    def UpdateFindings(
+        self,
+        request: _attribution_service_pb2.UpdateFindingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_service_pb2.UpdateFindingsResponse, _abc.Awaitable[_attribution_service_pb2.UpdateFindingsResponse]]:
+        """Says how far findings are dealt with."""
 
 def add_AttributionServiceServicer_to_server(servicer: AttributionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -66,6 +66,8 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     """When the conversion was credited first, its person had had so many events since that not all of its window was kept:
     it was credited from what was.
     """
+    FINDING_KIND_SUM_WRONG: _FindingKind.ValueType  # 20
+    """A sum that must be nothing is not: events recorded twice, orders counted twice, credit that does not add up."""
 
 class FindingKind(_FindingKind, metaclass=_FindingKindEnumTypeWrapper):
     """What a finding is. Values may be added."""
@@ -112,7 +114,85 @@ FINDING_KIND_INCOMPLETE_JOURNEY: FindingKind.ValueType  # 19
 """When the conversion was credited first, its person had had so many events since that not all of its window was kept:
 it was credited from what was.
 """
+FINDING_KIND_SUM_WRONG: FindingKind.ValueType  # 20
+"""A sum that must be nothing is not: events recorded twice, orders counted twice, credit that does not add up."""
 Global___FindingKind: _TypeAlias = FindingKind  # noqa: Y015
+
+class _FindingCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FindingCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FINDING_CAUSE_UNSPECIFIED: _FindingCause.ValueType  # 0
+    """It is no such difference."""
+    FINDING_CAUSE_LOST_ROW: _FindingCause.ValueType  # 1
+    """It was published, and its row is not in ClickHouse."""
+    FINDING_CAUSE_MISSING_CONVERSION: _FindingCause.ValueType  # 2
+    """It was recorded and never credited."""
+    FINDING_CAUSE_EXTRA_CONVERSION: _FindingCause.ValueType  # 3
+    """It is stored, and no recorded event observed it. Not repaired: look at it."""
+    FINDING_CAUSE_WRONG_VALUE: _FindingCause.ValueType  # 4
+    """Its value, currency, or whether it counts."""
+    FINDING_CAUSE_WRONG_FACTS: _FindingCause.ValueType  # 5
+    """Its time, name, order or observations."""
+    FINDING_CAUSE_DELETED_JOURNEY: _FindingCause.ValueType  # 6
+    """Touches that should share it are not in the journey of its person."""
+    FINDING_CAUSE_STALE_PERSON: _FindingCause.ValueType  # 7
+    """It is stored under another person id than the other conversions of its person."""
+    FINDING_CAUSE_WRONG_CREDIT: _FindingCause.ValueType  # 8
+    """The journey is whole, and its credit is another all the same."""
+
+class FindingCause(_FindingCause, metaclass=_FindingCauseEnumTypeWrapper):
+    """What most likely made a difference between stream and recomputation. Values may be added."""
+
+FINDING_CAUSE_UNSPECIFIED: FindingCause.ValueType  # 0
+"""It is no such difference."""
+FINDING_CAUSE_LOST_ROW: FindingCause.ValueType  # 1
+"""It was published, and its row is not in ClickHouse."""
+FINDING_CAUSE_MISSING_CONVERSION: FindingCause.ValueType  # 2
+"""It was recorded and never credited."""
+FINDING_CAUSE_EXTRA_CONVERSION: FindingCause.ValueType  # 3
+"""It is stored, and no recorded event observed it. Not repaired: look at it."""
+FINDING_CAUSE_WRONG_VALUE: FindingCause.ValueType  # 4
+"""Its value, currency, or whether it counts."""
+FINDING_CAUSE_WRONG_FACTS: FindingCause.ValueType  # 5
+"""Its time, name, order or observations."""
+FINDING_CAUSE_DELETED_JOURNEY: FindingCause.ValueType  # 6
+"""Touches that should share it are not in the journey of its person."""
+FINDING_CAUSE_STALE_PERSON: FindingCause.ValueType  # 7
+"""It is stored under another person id than the other conversions of its person."""
+FINDING_CAUSE_WRONG_CREDIT: FindingCause.ValueType  # 8
+"""The journey is whole, and its credit is another all the same."""
+Global___FindingCause: _TypeAlias = FindingCause  # noqa: Y015
+
+class _FindingSeverity:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FindingSeverityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingSeverity.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FINDING_SEVERITY_UNSPECIFIED: _FindingSeverity.ValueType  # 0
+    """Never stored."""
+    FINDING_SEVERITY_INFO: _FindingSeverity.ValueType  # 1
+    """For completeness."""
+    FINDING_SEVERITY_WARNING: _FindingSeverity.ValueType  # 2
+    """Somebody should look."""
+    FINDING_SEVERITY_ERROR: _FindingSeverity.ValueType  # 3
+    """A promise is broken."""
+
+class FindingSeverity(_FindingSeverity, metaclass=_FindingSeverityEnumTypeWrapper):
+    """How bad a finding is. No value will be added in v1."""
+
+FINDING_SEVERITY_UNSPECIFIED: FindingSeverity.ValueType  # 0
+"""Never stored."""
+FINDING_SEVERITY_INFO: FindingSeverity.ValueType  # 1
+"""For completeness."""
+FINDING_SEVERITY_WARNING: FindingSeverity.ValueType  # 2
+"""Somebody should look."""
+FINDING_SEVERITY_ERROR: FindingSeverity.ValueType  # 3
+"""A promise is broken."""
+Global___FindingSeverity: _TypeAlias = FindingSeverity  # noqa: Y015
 
 class _FindingState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -162,6 +242,9 @@ class Finding(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     FIND_TIME_FIELD_NUMBER: _builtins.int
     MATCH_STEP_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
+    REPAIR_REVISION_FIELD_NUMBER: _builtins.int
     finding_id: _builtins.str
     """The finding's id."""
     reconciliation_id: _builtins.str
@@ -184,6 +267,12 @@ class Finding(_message.Message):
     """How far it is dealt with."""
     match_step: _builtins.str
     """The step of the match ladder that linked a deal: "order_id", "lead_id", "contact_amount_date"."""
+    cause: Global___FindingCause.ValueType
+    """The likely cause of a difference. Unset where it is none."""
+    severity: Global___FindingSeverity.ValueType
+    """How bad it is."""
+    repair_revision: _builtins.int
+    """The revision that repaired it. 0: none did."""
     @_builtins.property
     def find_time(self) -> _timestamp_pb2.Timestamp:
         """When it was found."""
@@ -203,10 +292,13 @@ class Finding(_message.Message):
         state: Global___FindingState.ValueType = ...,
         find_time: _timestamp_pb2.Timestamp | None = ...,
         match_step: _builtins.str = ...,
+        cause: Global___FindingCause.ValueType = ...,
+        severity: Global___FindingSeverity.ValueType = ...,
+        repair_revision: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["find_time", b"find_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actual", b"actual", "conversion_id", b"conversion_id", "deal_id", b"deal_id", "event_id", b"event_id", "expected", b"expected", "find_time", b"find_time", "finding_id", b"finding_id", "kind", b"kind", "match_step", b"match_step", "message", b"message", "reconciliation_id", b"reconciliation_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actual", b"actual", "cause", b"cause", "conversion_id", b"conversion_id", "deal_id", b"deal_id", "event_id", b"event_id", "expected", b"expected", "find_time", b"find_time", "finding_id", b"finding_id", "kind", b"kind", "match_step", b"match_step", "message", b"message", "reconciliation_id", b"reconciliation_id", "repair_revision", b"repair_revision", "severity", b"severity", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

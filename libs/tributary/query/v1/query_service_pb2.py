@@ -27,9 +27,11 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tributary.attribution.v1 import conversion_pb2 as tributary_dot_attribution_dot_v1_dot_conversion__pb2
 from tributary.attribution.v1 import conversion_revised_pb2 as tributary_dot_attribution_dot_v1_dot_conversion__revised__pb2
 from tributary.attribution.v1 import explanation_pb2 as tributary_dot_attribution_dot_v1_dot_explanation__pb2
+from tributary.attribution.v1 import finding_pb2 as tributary_dot_attribution_dot_v1_dot_finding__pb2
 from tributary.attribution.v1 import journey_pb2 as tributary_dot_attribution_dot_v1_dot_journey__pb2
 from tributary.attribution.v1 import model_pb2 as tributary_dot_attribution_dot_v1_dot_model__pb2
 from tributary.attribution.v1 import reattribution_pb2 as tributary_dot_attribution_dot_v1_dot_reattribution__pb2
+from tributary.attribution.v1 import reconciliation_pb2 as tributary_dot_attribution_dot_v1_dot_reconciliation__pb2
 from tributary.common.v1 import calendar_date_pb2 as tributary_dot_common_dot_v1_dot_calendar__date__pb2
 from tributary.common.v1 import money_pb2 as tributary_dot_common_dot_v1_dot_money__pb2
 from tributary.common.v1 import time_range_pb2 as tributary_dot_common_dot_v1_dot_time__range__pb2
@@ -43,7 +45,7 @@ from tributary.query.v1 import refusal_pb2 as tributary_dot_query_dot_v1_dot_ref
 from tributary.query.v1 import report_pb2 as tributary_dot_query_dot_v1_dot_report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/query/v1/query_service.proto\x12\x12tributary.query.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a)tributary/attribution/v1/conversion.proto\x1a\x31tributary/attribution/v1/conversion_revised.proto\x1a*tributary/attribution/v1/explanation.proto\x1a&tributary/attribution/v1/journey.proto\x1a$tributary/attribution/v1/model.proto\x1a,tributary/attribution/v1/reattribution.proto\x1a\'tributary/common/v1/calendar_date.proto\x1a\x1ftributary/common/v1/money.proto\x1a$tributary/common/v1/time_range.proto\x1a#tributary/dedup/v1/event_fate.proto\x1a$tributary/delivery/v1/delivery.proto\x1a$tributary/event/v1/identifiers.proto\x1a tributary/event/v1/verdict.proto\x1a\x1ftributary/query/v1/health.proto\x1a\"tributary/query/v1/integrity.proto\x1a tributary/query/v1/refusal.proto\x1a\x1ftributary/query/v1/report.proto\"\x8a\x03\n\x12QueryReportRequest\x12+\n\x07metrics\x18\x01 \x03(\x0e\x32\x1a.tributary.query.v1.Metric\x12\x31\n\ndimensions\x18\x02 \x03(\x0e\x32\x1d.tributary.query.v1.Dimension\x12\r\n\x05model\x18\x03 \x01(\t\x12\x32\n\ntime_range\x18\x04 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x34\n\x07\x66ilters\x18\x05 \x03(\x0b\x32#.tributary.query.v1.DimensionFilter\x12\x31\n\ntime_basis\x18\x06 \x01(\x0e\x32\x1d.tributary.query.v1.TimeBasis\x12\x11\n\ttime_zone\x18\x07 \x01(\t\x12.\n\nas_of_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\t\"d\n\x0f\x44imensionFilter\x12\x30\n\tdimension\x18\x01 \x01(\x0e\x32\x1d.tributary.query.v1.Dimension\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x0f\n\x07\x65xclude\x18\x03 \x01(\x08\"\xd5\x02\n\x13QueryReportResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.tributary.query.v1.ReportRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\x05\x62\x61sis\x18\x03 \x01(\x0b\x32\x1f.tributary.query.v1.ReportBasis\x12\r\n\x05model\x18\x04 \x01(\t\x12J\n\nown_models\x18\x05 \x03(\x0b\x32\x36.tributary.query.v1.QueryReportResponse.OwnModelsEntry\x12;\n\x12\x64\x61ta_driven_models\x18\x06 \x03(\x0b\x32\x1f.tributary.attribution.v1.Model\x1a\x30\n\x0eOwnModelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xdd\x01\n\x14GetConversionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12.\n\nas_of_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nconversion\"Y\n\x0eOrderReference\x12\x17\n\x0f\x63onversion_name\x18\x01 \x01(\t\x12\r\n\x05store\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\r\n\x05\x63ycle\x18\x04 \x01(\t\"\xe2\x01\n\x15GetConversionResponse\x12;\n\x06newest\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12>\n\trevisions\x18\x02 \x03(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12\x33\n\ndeliveries\x18\x03 \x03(\x0b\x32\x1f.tributary.delivery.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"\xba\x01\n\x18\x45xplainConversionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x12.\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nconversion\"\xb8\x02\n\x19\x45xplainConversionResponse\x12:\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32%.tributary.attribution.v1.Explanation\x12;\n\x06newest\x18\x02 \x01(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12\x36\n\trevisions\x18\x03 \x03(\x0b\x32#.tributary.query.v1.RevisionSummary\x12\x19\n\x11revisions_omitted\x18\x04 \x01(\x05\x12\x33\n\ndeliveries\x18\x05 \x03(\x0b\x32\x1f.tributary.delivery.v1.Delivery\x12\x1a\n\x12\x64\x65liveries_omitted\x18\x06 \x01(\x05\"\xdc\x02\n\x0fRevisionSummary\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x30\n\x0cpublish_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x06\x63\x61uses\x18\x03 \x03(\x0e\x32\'.tributary.attribution.v1.RevisionCause\x12\x19\n\x11\x63\x61using_event_ids\x18\x04 \x03(\t\x12)\n\x05value\x18\x05 \x01(\x0b\x32\x1a.tributary.common.v1.Money\x12\x0f\n\x07\x63ounted\x18\x06 \x01(\x08\x12\x11\n\tperson_id\x18\x07 \x01(\t\x12\x18\n\x10settings_version\x18\x08 \x01(\t\x12\x37\n\x0cposting_date\x18\t \x01(\x0b\x32!.tributary.common.v1.CalendarDate\x12\x0f\n\x07touches\x18\n \x01(\x05\"\xc8\x01\n\x1aSimulateAttributionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x12:\n\x08settings\x18\x04 \x01(\x0b\x32(.tributary.attribution.v1.CreditSettingsB\x0c\n\nconversion\"Y\n\x1bSimulateAttributionResponse\x12:\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32%.tributary.attribution.v1.Explanation\"\xce\x01\n\x1bPreviewReattributionRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x18\n\x10\x63onversion_names\x18\x02 \x03(\t\x12:\n\x08settings\x18\x03 \x01(\x0b\x32(.tributary.attribution.v1.CreditSettings\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"r\n\x1cPreviewReattributionResponse\x12\x39\n\x04page\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ReattributionPage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x89\x01\n\x12ReattributeRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x18\n\x10\x63onversion_names\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"i\n\x13ReattributeResponse\x12\x39\n\x04page\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ReattributionPage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xaa\x01\n\x11GetJourneyRequest\x12\x13\n\tperson_id\x18\x01 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x02 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x12\x17\n\rconversion_id\x18\x03 \x01(\tH\x00\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\tB\x08\n\x06person\"a\n\x12GetJourneyResponse\x12\x32\n\x07journey\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Journey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"E\n\x18GetPipelineHealthRequest\x12)\n\x06window\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"O\n\x19GetPipelineHealthResponse\x12\x32\n\x06health\x18\x01 \x01(\x0b\x32\".tributary.query.v1.PipelineHealth\"\x15\n\x13GetIntegrityRequest\"\x7f\n\x14GetIntegrityResponse\x12\x32\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\".tributary.query.v1.IntegrityCheck\x12\x33\n\x08verdicts\x18\x02 \x01(\x0b\x32!.tributary.query.v1.VerdictCounts\"(\n\x13LookupEventsRequest\x12\x11\n\tevent_ids\x18\x01 \x03(\t\"D\n\x14LookupEventsResponse\x12,\n\x05\x66\x61tes\x18\x01 \x03(\x0b\x32\x1d.tributary.dedup.v1.EventFate\"\xe7\x01\n\x13ListRefusalsRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x34\n\x0creason_codes\x18\x03 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12,\n\x07verdict\x18\x04 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"^\n\x14ListRefusalsResponse\x12-\n\x08refusals\x18\x01 \x03(\x0b\x32\x1b.tributary.query.v1.Refusal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc2\x01\n\x1cListQuarantinedEventsRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x34\n\x0creason_codes\x18\x03 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"n\n\x1dListQuarantinedEventsResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32$.tributary.query.v1.QuarantinedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x11ListModelsRequest\x12\x17\n\x0f\x63onversion_name\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x12ListModelsResponse\x12/\n\x06models\x18\x01 \x03(\x0b\x32\x1f.tributary.attribution.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x0fGetModelRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"B\n\x10GetModelResponse\x12.\n\x05model\x18\x01 \x01(\x0b\x32\x1f.tributary.attribution.v1.Model2\xc3\x0b\n\x0cQueryService\x12^\n\x0bQueryReport\x12&.tributary.query.v1.QueryReportRequest\x1a\'.tributary.query.v1.QueryReportResponse\x12\x64\n\rGetConversion\x12(.tributary.query.v1.GetConversionRequest\x1a).tributary.query.v1.GetConversionResponse\x12p\n\x11\x45xplainConversion\x12,.tributary.query.v1.ExplainConversionRequest\x1a-.tributary.query.v1.ExplainConversionResponse\x12v\n\x13SimulateAttribution\x12..tributary.query.v1.SimulateAttributionRequest\x1a/.tributary.query.v1.SimulateAttributionResponse\x12y\n\x14PreviewReattribution\x12/.tributary.query.v1.PreviewReattributionRequest\x1a\x30.tributary.query.v1.PreviewReattributionResponse\x12^\n\x0bReattribute\x12&.tributary.query.v1.ReattributeRequest\x1a\'.tributary.query.v1.ReattributeResponse\x12[\n\nGetJourney\x12%.tributary.query.v1.GetJourneyRequest\x1a&.tributary.query.v1.GetJourneyResponse\x12p\n\x11GetPipelineHealth\x12,.tributary.query.v1.GetPipelineHealthRequest\x1a-.tributary.query.v1.GetPipelineHealthResponse\x12\x61\n\x0cGetIntegrity\x12\'.tributary.query.v1.GetIntegrityRequest\x1a(.tributary.query.v1.GetIntegrityResponse\x12\x61\n\x0cLookupEvents\x12\'.tributary.query.v1.LookupEventsRequest\x1a(.tributary.query.v1.LookupEventsResponse\x12\x61\n\x0cListRefusals\x12\'.tributary.query.v1.ListRefusalsRequest\x1a(.tributary.query.v1.ListRefusalsResponse\x12|\n\x15ListQuarantinedEvents\x12\x30.tributary.query.v1.ListQuarantinedEventsRequest\x1a\x31.tributary.query.v1.ListQuarantinedEventsResponse\x12[\n\nListModels\x12%.tributary.query.v1.ListModelsRequest\x1a&.tributary.query.v1.ListModelsResponse\x12U\n\x08GetModel\x12#.tributary.query.v1.GetModelRequest\x1a$.tributary.query.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/query/v1/query_service.proto\x12\x12tributary.query.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a)tributary/attribution/v1/conversion.proto\x1a\x31tributary/attribution/v1/conversion_revised.proto\x1a*tributary/attribution/v1/explanation.proto\x1a&tributary/attribution/v1/finding.proto\x1a&tributary/attribution/v1/journey.proto\x1a$tributary/attribution/v1/model.proto\x1a,tributary/attribution/v1/reattribution.proto\x1a-tributary/attribution/v1/reconciliation.proto\x1a\'tributary/common/v1/calendar_date.proto\x1a\x1ftributary/common/v1/money.proto\x1a$tributary/common/v1/time_range.proto\x1a#tributary/dedup/v1/event_fate.proto\x1a$tributary/delivery/v1/delivery.proto\x1a$tributary/event/v1/identifiers.proto\x1a tributary/event/v1/verdict.proto\x1a\x1ftributary/query/v1/health.proto\x1a\"tributary/query/v1/integrity.proto\x1a tributary/query/v1/refusal.proto\x1a\x1ftributary/query/v1/report.proto\"\x8a\x03\n\x12QueryReportRequest\x12+\n\x07metrics\x18\x01 \x03(\x0e\x32\x1a.tributary.query.v1.Metric\x12\x31\n\ndimensions\x18\x02 \x03(\x0e\x32\x1d.tributary.query.v1.Dimension\x12\r\n\x05model\x18\x03 \x01(\t\x12\x32\n\ntime_range\x18\x04 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x34\n\x07\x66ilters\x18\x05 \x03(\x0b\x32#.tributary.query.v1.DimensionFilter\x12\x31\n\ntime_basis\x18\x06 \x01(\x0e\x32\x1d.tributary.query.v1.TimeBasis\x12\x11\n\ttime_zone\x18\x07 \x01(\t\x12.\n\nas_of_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\t\"d\n\x0f\x44imensionFilter\x12\x30\n\tdimension\x18\x01 \x01(\x0e\x32\x1d.tributary.query.v1.Dimension\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x0f\n\x07\x65xclude\x18\x03 \x01(\x08\"\xd5\x02\n\x13QueryReportResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.tributary.query.v1.ReportRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\x05\x62\x61sis\x18\x03 \x01(\x0b\x32\x1f.tributary.query.v1.ReportBasis\x12\r\n\x05model\x18\x04 \x01(\t\x12J\n\nown_models\x18\x05 \x03(\x0b\x32\x36.tributary.query.v1.QueryReportResponse.OwnModelsEntry\x12;\n\x12\x64\x61ta_driven_models\x18\x06 \x03(\x0b\x32\x1f.tributary.attribution.v1.Model\x1a\x30\n\x0eOwnModelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xdd\x01\n\x14GetConversionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12.\n\nas_of_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nconversion\"Y\n\x0eOrderReference\x12\x17\n\x0f\x63onversion_name\x18\x01 \x01(\t\x12\r\n\x05store\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\r\n\x05\x63ycle\x18\x04 \x01(\t\"\xe2\x01\n\x15GetConversionResponse\x12;\n\x06newest\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12>\n\trevisions\x18\x02 \x03(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12\x33\n\ndeliveries\x18\x03 \x03(\x0b\x32\x1f.tributary.delivery.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"\xba\x01\n\x18\x45xplainConversionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x12.\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nconversion\"\xb8\x02\n\x19\x45xplainConversionResponse\x12:\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32%.tributary.attribution.v1.Explanation\x12;\n\x06newest\x18\x02 \x01(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12\x36\n\trevisions\x18\x03 \x03(\x0b\x32#.tributary.query.v1.RevisionSummary\x12\x19\n\x11revisions_omitted\x18\x04 \x01(\x05\x12\x33\n\ndeliveries\x18\x05 \x03(\x0b\x32\x1f.tributary.delivery.v1.Delivery\x12\x1a\n\x12\x64\x65liveries_omitted\x18\x06 \x01(\x05\"\xdc\x02\n\x0fRevisionSummary\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x30\n\x0cpublish_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x06\x63\x61uses\x18\x03 \x03(\x0e\x32\'.tributary.attribution.v1.RevisionCause\x12\x19\n\x11\x63\x61using_event_ids\x18\x04 \x03(\t\x12)\n\x05value\x18\x05 \x01(\x0b\x32\x1a.tributary.common.v1.Money\x12\x0f\n\x07\x63ounted\x18\x06 \x01(\x08\x12\x11\n\tperson_id\x18\x07 \x01(\t\x12\x18\n\x10settings_version\x18\x08 \x01(\t\x12\x37\n\x0cposting_date\x18\t \x01(\x0b\x32!.tributary.common.v1.CalendarDate\x12\x0f\n\x07touches\x18\n \x01(\x05\"\xc8\x01\n\x1aSimulateAttributionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x12:\n\x08settings\x18\x04 \x01(\x0b\x32(.tributary.attribution.v1.CreditSettingsB\x0c\n\nconversion\"Y\n\x1bSimulateAttributionResponse\x12:\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32%.tributary.attribution.v1.Explanation\"\xce\x01\n\x1bPreviewReattributionRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x18\n\x10\x63onversion_names\x18\x02 \x03(\t\x12:\n\x08settings\x18\x03 \x01(\x0b\x32(.tributary.attribution.v1.CreditSettings\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"r\n\x1cPreviewReattributionResponse\x12\x39\n\x04page\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ReattributionPage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x89\x01\n\x12ReattributeRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x18\n\x10\x63onversion_names\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"i\n\x13ReattributeResponse\x12\x39\n\x04page\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ReattributionPage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xaa\x01\n\x11GetJourneyRequest\x12\x13\n\tperson_id\x18\x01 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x02 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x12\x17\n\rconversion_id\x18\x03 \x01(\tH\x00\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\tB\x08\n\x06person\"a\n\x12GetJourneyResponse\x12\x32\n\x07journey\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Journey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"E\n\x18GetPipelineHealthRequest\x12)\n\x06window\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"O\n\x19GetPipelineHealthResponse\x12\x32\n\x06health\x18\x01 \x01(\x0b\x32\".tributary.query.v1.PipelineHealth\"\x15\n\x13GetIntegrityRequest\"\x7f\n\x14GetIntegrityResponse\x12\x32\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\".tributary.query.v1.IntegrityCheck\x12\x33\n\x08verdicts\x18\x02 \x01(\x0b\x32!.tributary.query.v1.VerdictCounts\"(\n\x13LookupEventsRequest\x12\x11\n\tevent_ids\x18\x01 \x03(\t\"D\n\x14LookupEventsResponse\x12,\n\x05\x66\x61tes\x18\x01 \x03(\x0b\x32\x1d.tributary.dedup.v1.EventFate\"\xe7\x01\n\x13ListRefusalsRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x34\n\x0creason_codes\x18\x03 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12,\n\x07verdict\x18\x04 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"^\n\x14ListRefusalsResponse\x12-\n\x08refusals\x18\x01 \x03(\x0b\x32\x1b.tributary.query.v1.Refusal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc2\x01\n\x1cListQuarantinedEventsRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x34\n\x0creason_codes\x18\x03 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"n\n\x1dListQuarantinedEventsResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32$.tributary.query.v1.QuarantinedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x11ListModelsRequest\x12\x17\n\x0f\x63onversion_name\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x12ListModelsResponse\x12/\n\x06models\x18\x01 \x03(\x0b\x32\x1f.tributary.attribution.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x0fGetModelRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"B\n\x10GetModelResponse\x12.\n\x05model\x18\x01 \x01(\x0b\x32\x1f.tributary.attribution.v1.Model\"\x82\x01\n\x10ReconcileRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x0f\n\x07repairs\x18\x02 \x01(\x08\x12\x19\n\x11reconciliation_id\x18\x03 \x01(\t\x12\x0e\n\x06slices\x18\x04 \x01(\x05\"U\n\x11ReconcileResponse\x12@\n\x0ereconciliation\x18\x01 \x01(\x0b\x32(.tributary.attribution.v1.Reconciliation\"5\n\x18GetReconciliationRequest\x12\x19\n\x11reconciliation_id\x18\x01 \x01(\t\"]\n\x19GetReconciliationResponse\x12@\n\x0ereconciliation\x18\x01 \x01(\x0b\x32(.tributary.attribution.v1.Reconciliation\"\x8f\x01\n\x13ListFindingsRequest\x12\x19\n\x11reconciliation_id\x18\x01 \x01(\t\x12\x36\n\x06states\x18\x02 \x03(\x0e\x32&.tributary.attribution.v1.FindingState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"d\n\x14ListFindingsResponse\x12\x33\n\x08\x66indings\x18\x01 \x03(\x0b\x32!.tributary.attribution.v1.Finding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"c\n\x15UpdateFindingsRequest\x12\x13\n\x0b\x66inding_ids\x18\x01 \x03(\t\x12\x35\n\x05state\x18\x02 \x01(\x0e\x32&.tributary.attribution.v1.FindingState\"M\n\x16UpdateFindingsResponse\x12\x33\n\x08\x66indings\x18\x01 \x03(\x0b\x32!.tributary.attribution.v1.Finding2\xdb\x0e\n\x0cQueryService\x12^\n\x0bQueryReport\x12&.tributary.query.v1.QueryReportRequest\x1a\'.tributary.query.v1.QueryReportResponse\x12\x64\n\rGetConversion\x12(.tributary.query.v1.GetConversionRequest\x1a).tributary.query.v1.GetConversionResponse\x12p\n\x11\x45xplainConversion\x12,.tributary.query.v1.ExplainConversionRequest\x1a-.tributary.query.v1.ExplainConversionResponse\x12v\n\x13SimulateAttribution\x12..tributary.query.v1.SimulateAttributionRequest\x1a/.tributary.query.v1.SimulateAttributionResponse\x12y\n\x14PreviewReattribution\x12/.tributary.query.v1.PreviewReattributionRequest\x1a\x30.tributary.query.v1.PreviewReattributionResponse\x12^\n\x0bReattribute\x12&.tributary.query.v1.ReattributeRequest\x1a\'.tributary.query.v1.ReattributeResponse\x12[\n\nGetJourney\x12%.tributary.query.v1.GetJourneyRequest\x1a&.tributary.query.v1.GetJourneyResponse\x12p\n\x11GetPipelineHealth\x12,.tributary.query.v1.GetPipelineHealthRequest\x1a-.tributary.query.v1.GetPipelineHealthResponse\x12\x61\n\x0cGetIntegrity\x12\'.tributary.query.v1.GetIntegrityRequest\x1a(.tributary.query.v1.GetIntegrityResponse\x12\x61\n\x0cLookupEvents\x12\'.tributary.query.v1.LookupEventsRequest\x1a(.tributary.query.v1.LookupEventsResponse\x12\x61\n\x0cListRefusals\x12\'.tributary.query.v1.ListRefusalsRequest\x1a(.tributary.query.v1.ListRefusalsResponse\x12|\n\x15ListQuarantinedEvents\x12\x30.tributary.query.v1.ListQuarantinedEventsRequest\x1a\x31.tributary.query.v1.ListQuarantinedEventsResponse\x12[\n\nListModels\x12%.tributary.query.v1.ListModelsRequest\x1a&.tributary.query.v1.ListModelsResponse\x12U\n\x08GetModel\x12#.tributary.query.v1.GetModelRequest\x1a$.tributary.query.v1.GetModelResponse\x12X\n\tReconcile\x12$.tributary.query.v1.ReconcileRequest\x1a%.tributary.query.v1.ReconcileResponse\x12p\n\x11GetReconciliation\x12,.tributary.query.v1.GetReconciliationRequest\x1a-.tributary.query.v1.GetReconciliationResponse\x12\x61\n\x0cListFindings\x12\'.tributary.query.v1.ListFindingsRequest\x1a(.tributary.query.v1.ListFindingsResponse\x12g\n\x0eUpdateFindings\x12).tributary.query.v1.UpdateFindingsRequest\x1a*.tributary.query.v1.UpdateFindingsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,70 +54,86 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_QUERYREPORTRESPONSE_OWNMODELSENTRY']._loaded_options = None
   _globals['_QUERYREPORTRESPONSE_OWNMODELSENTRY']._serialized_options = b'8\001'
-  _globals['_QUERYREPORTREQUEST']._serialized_start=785
-  _globals['_QUERYREPORTREQUEST']._serialized_end=1179
-  _globals['_DIMENSIONFILTER']._serialized_start=1181
-  _globals['_DIMENSIONFILTER']._serialized_end=1281
-  _globals['_QUERYREPORTRESPONSE']._serialized_start=1284
-  _globals['_QUERYREPORTRESPONSE']._serialized_end=1625
-  _globals['_QUERYREPORTRESPONSE_OWNMODELSENTRY']._serialized_start=1577
-  _globals['_QUERYREPORTRESPONSE_OWNMODELSENTRY']._serialized_end=1625
-  _globals['_GETCONVERSIONREQUEST']._serialized_start=1628
-  _globals['_GETCONVERSIONREQUEST']._serialized_end=1849
-  _globals['_ORDERREFERENCE']._serialized_start=1851
-  _globals['_ORDERREFERENCE']._serialized_end=1940
-  _globals['_GETCONVERSIONRESPONSE']._serialized_start=1943
-  _globals['_GETCONVERSIONRESPONSE']._serialized_end=2169
-  _globals['_EXPLAINCONVERSIONREQUEST']._serialized_start=2172
-  _globals['_EXPLAINCONVERSIONREQUEST']._serialized_end=2358
-  _globals['_EXPLAINCONVERSIONRESPONSE']._serialized_start=2361
-  _globals['_EXPLAINCONVERSIONRESPONSE']._serialized_end=2673
-  _globals['_REVISIONSUMMARY']._serialized_start=2676
-  _globals['_REVISIONSUMMARY']._serialized_end=3024
-  _globals['_SIMULATEATTRIBUTIONREQUEST']._serialized_start=3027
-  _globals['_SIMULATEATTRIBUTIONREQUEST']._serialized_end=3227
-  _globals['_SIMULATEATTRIBUTIONRESPONSE']._serialized_start=3229
-  _globals['_SIMULATEATTRIBUTIONRESPONSE']._serialized_end=3318
-  _globals['_PREVIEWREATTRIBUTIONREQUEST']._serialized_start=3321
-  _globals['_PREVIEWREATTRIBUTIONREQUEST']._serialized_end=3527
-  _globals['_PREVIEWREATTRIBUTIONRESPONSE']._serialized_start=3529
-  _globals['_PREVIEWREATTRIBUTIONRESPONSE']._serialized_end=3643
-  _globals['_REATTRIBUTEREQUEST']._serialized_start=3646
-  _globals['_REATTRIBUTEREQUEST']._serialized_end=3783
-  _globals['_REATTRIBUTERESPONSE']._serialized_start=3785
-  _globals['_REATTRIBUTERESPONSE']._serialized_end=3890
-  _globals['_GETJOURNEYREQUEST']._serialized_start=3893
-  _globals['_GETJOURNEYREQUEST']._serialized_end=4063
-  _globals['_GETJOURNEYRESPONSE']._serialized_start=4065
-  _globals['_GETJOURNEYRESPONSE']._serialized_end=4162
-  _globals['_GETPIPELINEHEALTHREQUEST']._serialized_start=4164
-  _globals['_GETPIPELINEHEALTHREQUEST']._serialized_end=4233
-  _globals['_GETPIPELINEHEALTHRESPONSE']._serialized_start=4235
-  _globals['_GETPIPELINEHEALTHRESPONSE']._serialized_end=4314
-  _globals['_GETINTEGRITYREQUEST']._serialized_start=4316
-  _globals['_GETINTEGRITYREQUEST']._serialized_end=4337
-  _globals['_GETINTEGRITYRESPONSE']._serialized_start=4339
-  _globals['_GETINTEGRITYRESPONSE']._serialized_end=4466
-  _globals['_LOOKUPEVENTSREQUEST']._serialized_start=4468
-  _globals['_LOOKUPEVENTSREQUEST']._serialized_end=4508
-  _globals['_LOOKUPEVENTSRESPONSE']._serialized_start=4510
-  _globals['_LOOKUPEVENTSRESPONSE']._serialized_end=4578
-  _globals['_LISTREFUSALSREQUEST']._serialized_start=4581
-  _globals['_LISTREFUSALSREQUEST']._serialized_end=4812
-  _globals['_LISTREFUSALSRESPONSE']._serialized_start=4814
-  _globals['_LISTREFUSALSRESPONSE']._serialized_end=4908
-  _globals['_LISTQUARANTINEDEVENTSREQUEST']._serialized_start=4911
-  _globals['_LISTQUARANTINEDEVENTSREQUEST']._serialized_end=5105
-  _globals['_LISTQUARANTINEDEVENTSRESPONSE']._serialized_start=5107
-  _globals['_LISTQUARANTINEDEVENTSRESPONSE']._serialized_end=5217
-  _globals['_LISTMODELSREQUEST']._serialized_start=5219
-  _globals['_LISTMODELSREQUEST']._serialized_end=5302
-  _globals['_LISTMODELSRESPONSE']._serialized_start=5304
-  _globals['_LISTMODELSRESPONSE']._serialized_end=5398
-  _globals['_GETMODELREQUEST']._serialized_start=5400
-  _globals['_GETMODELREQUEST']._serialized_end=5434
-  _globals['_GETMODELRESPONSE']._serialized_start=5436
-  _globals['_GETMODELRESPONSE']._serialized_end=5502
-  _globals['_QUERYSERVICE']._serialized_start=5505
-  _globals['_QUERYSERVICE']._serialized_end=6980
+  _globals['_QUERYREPORTREQUEST']._serialized_start=872
+  _globals['_QUERYREPORTREQUEST']._serialized_end=1266
+  _globals['_DIMENSIONFILTER']._serialized_start=1268
+  _globals['_DIMENSIONFILTER']._serialized_end=1368
+  _globals['_QUERYREPORTRESPONSE']._serialized_start=1371
+  _globals['_QUERYREPORTRESPONSE']._serialized_end=1712
+  _globals['_QUERYREPORTRESPONSE_OWNMODELSENTRY']._serialized_start=1664
+  _globals['_QUERYREPORTRESPONSE_OWNMODELSENTRY']._serialized_end=1712
+  _globals['_GETCONVERSIONREQUEST']._serialized_start=1715
+  _globals['_GETCONVERSIONREQUEST']._serialized_end=1936
+  _globals['_ORDERREFERENCE']._serialized_start=1938
+  _globals['_ORDERREFERENCE']._serialized_end=2027
+  _globals['_GETCONVERSIONRESPONSE']._serialized_start=2030
+  _globals['_GETCONVERSIONRESPONSE']._serialized_end=2256
+  _globals['_EXPLAINCONVERSIONREQUEST']._serialized_start=2259
+  _globals['_EXPLAINCONVERSIONREQUEST']._serialized_end=2445
+  _globals['_EXPLAINCONVERSIONRESPONSE']._serialized_start=2448
+  _globals['_EXPLAINCONVERSIONRESPONSE']._serialized_end=2760
+  _globals['_REVISIONSUMMARY']._serialized_start=2763
+  _globals['_REVISIONSUMMARY']._serialized_end=3111
+  _globals['_SIMULATEATTRIBUTIONREQUEST']._serialized_start=3114
+  _globals['_SIMULATEATTRIBUTIONREQUEST']._serialized_end=3314
+  _globals['_SIMULATEATTRIBUTIONRESPONSE']._serialized_start=3316
+  _globals['_SIMULATEATTRIBUTIONRESPONSE']._serialized_end=3405
+  _globals['_PREVIEWREATTRIBUTIONREQUEST']._serialized_start=3408
+  _globals['_PREVIEWREATTRIBUTIONREQUEST']._serialized_end=3614
+  _globals['_PREVIEWREATTRIBUTIONRESPONSE']._serialized_start=3616
+  _globals['_PREVIEWREATTRIBUTIONRESPONSE']._serialized_end=3730
+  _globals['_REATTRIBUTEREQUEST']._serialized_start=3733
+  _globals['_REATTRIBUTEREQUEST']._serialized_end=3870
+  _globals['_REATTRIBUTERESPONSE']._serialized_start=3872
+  _globals['_REATTRIBUTERESPONSE']._serialized_end=3977
+  _globals['_GETJOURNEYREQUEST']._serialized_start=3980
+  _globals['_GETJOURNEYREQUEST']._serialized_end=4150
+  _globals['_GETJOURNEYRESPONSE']._serialized_start=4152
+  _globals['_GETJOURNEYRESPONSE']._serialized_end=4249
+  _globals['_GETPIPELINEHEALTHREQUEST']._serialized_start=4251
+  _globals['_GETPIPELINEHEALTHREQUEST']._serialized_end=4320
+  _globals['_GETPIPELINEHEALTHRESPONSE']._serialized_start=4322
+  _globals['_GETPIPELINEHEALTHRESPONSE']._serialized_end=4401
+  _globals['_GETINTEGRITYREQUEST']._serialized_start=4403
+  _globals['_GETINTEGRITYREQUEST']._serialized_end=4424
+  _globals['_GETINTEGRITYRESPONSE']._serialized_start=4426
+  _globals['_GETINTEGRITYRESPONSE']._serialized_end=4553
+  _globals['_LOOKUPEVENTSREQUEST']._serialized_start=4555
+  _globals['_LOOKUPEVENTSREQUEST']._serialized_end=4595
+  _globals['_LOOKUPEVENTSRESPONSE']._serialized_start=4597
+  _globals['_LOOKUPEVENTSRESPONSE']._serialized_end=4665
+  _globals['_LISTREFUSALSREQUEST']._serialized_start=4668
+  _globals['_LISTREFUSALSREQUEST']._serialized_end=4899
+  _globals['_LISTREFUSALSRESPONSE']._serialized_start=4901
+  _globals['_LISTREFUSALSRESPONSE']._serialized_end=4995
+  _globals['_LISTQUARANTINEDEVENTSREQUEST']._serialized_start=4998
+  _globals['_LISTQUARANTINEDEVENTSREQUEST']._serialized_end=5192
+  _globals['_LISTQUARANTINEDEVENTSRESPONSE']._serialized_start=5194
+  _globals['_LISTQUARANTINEDEVENTSRESPONSE']._serialized_end=5304
+  _globals['_LISTMODELSREQUEST']._serialized_start=5306
+  _globals['_LISTMODELSREQUEST']._serialized_end=5389
+  _globals['_LISTMODELSRESPONSE']._serialized_start=5391
+  _globals['_LISTMODELSRESPONSE']._serialized_end=5485
+  _globals['_GETMODELREQUEST']._serialized_start=5487
+  _globals['_GETMODELREQUEST']._serialized_end=5521
+  _globals['_GETMODELRESPONSE']._serialized_start=5523
+  _globals['_GETMODELRESPONSE']._serialized_end=5589
+  _globals['_RECONCILEREQUEST']._serialized_start=5592
+  _globals['_RECONCILEREQUEST']._serialized_end=5722
+  _globals['_RECONCILERESPONSE']._serialized_start=5724
+  _globals['_RECONCILERESPONSE']._serialized_end=5809
+  _globals['_GETRECONCILIATIONREQUEST']._serialized_start=5811
+  _globals['_GETRECONCILIATIONREQUEST']._serialized_end=5864
+  _globals['_GETRECONCILIATIONRESPONSE']._serialized_start=5866
+  _globals['_GETRECONCILIATIONRESPONSE']._serialized_end=5959
+  _globals['_LISTFINDINGSREQUEST']._serialized_start=5962
+  _globals['_LISTFINDINGSREQUEST']._serialized_end=6105
+  _globals['_LISTFINDINGSRESPONSE']._serialized_start=6107
+  _globals['_LISTFINDINGSRESPONSE']._serialized_end=6207
+  _globals['_UPDATEFINDINGSREQUEST']._serialized_start=6209
+  _globals['_UPDATEFINDINGSREQUEST']._serialized_end=6308
+  _globals['_UPDATEFINDINGSRESPONSE']._serialized_start=6310
+  _globals['_UPDATEFINDINGSRESPONSE']._serialized_end=6387
+  _globals['_QUERYSERVICE']._serialized_start=6390
+  _globals['_QUERYSERVICE']._serialized_end=8273
 # @@protoc_insertion_point(module_scope)

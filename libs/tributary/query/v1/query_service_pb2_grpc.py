@@ -105,6 +105,26 @@ class QueryServiceStub:
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetModelRequest.SerializeToString,
                 response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetModelResponse.FromString,
                 _registered_method=True)
+        self.Reconcile = channel.unary_unary(
+                '/tributary.query.v1.QueryService/Reconcile',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReconcileRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReconcileResponse.FromString,
+                _registered_method=True)
+        self.GetReconciliation = channel.unary_unary(
+                '/tributary.query.v1.QueryService/GetReconciliation',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetReconciliationRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetReconciliationResponse.FromString,
+                _registered_method=True)
+        self.ListFindings = channel.unary_unary(
+                '/tributary.query.v1.QueryService/ListFindings',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListFindingsRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListFindingsResponse.FromString,
+                _registered_method=True)
+        self.UpdateFindings = channel.unary_unary(
+                '/tributary.query.v1.QueryService/UpdateFindings',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UpdateFindingsRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UpdateFindingsResponse.FromString,
+                _registered_method=True)
 
 
 class QueryServiceServicer:
@@ -232,6 +252,41 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Reconcile(self, request, context):
+        """Recomputes days from raw events by an independent path, compares with what is stored, and repairs if asked to. OK
+        means that the run is noted and begun; it goes on after the answer.
+        Needs the scope `admin`.
+
+        INVALID_ARGUMENT: no time in the range. NOT_FOUND: no such run. RESOURCE_EXHAUSTED: too many runs wait; ask again
+        after `RetryInfo.retry_delay`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetReconciliation(self, request, context):
+        """Returns how far a run is, and what it saw. Needs the scope `admin`.
+
+        NOT_FOUND: no such run in this workspace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFindings(self, request, context):
+        """Lists what reconciliation found. Needs the scope `admin`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateFindings(self, request, context):
+        """Says how far findings are dealt with. Needs the scope `admin`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -304,6 +359,26 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.GetModel,
                     request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetModelRequest.FromString,
                     response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetModelResponse.SerializeToString,
+            ),
+            'Reconcile': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reconcile,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReconcileRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReconcileResponse.SerializeToString,
+            ),
+            'GetReconciliation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetReconciliation,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetReconciliationRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetReconciliationResponse.SerializeToString,
+            ),
+            'ListFindings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFindings,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListFindingsRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListFindingsResponse.SerializeToString,
+            ),
+            'UpdateFindings': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateFindings,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UpdateFindingsRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UpdateFindingsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -685,6 +760,114 @@ class QueryService:
             '/tributary.query.v1.QueryService/GetModel',
             tributary_dot_query_dot_v1_dot_query__service__pb2.GetModelRequest.SerializeToString,
             tributary_dot_query_dot_v1_dot_query__service__pb2.GetModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reconcile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/Reconcile',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ReconcileRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ReconcileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetReconciliation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/GetReconciliation',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.GetReconciliationRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.GetReconciliationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFindings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/ListFindings',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ListFindingsRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ListFindingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateFindings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/UpdateFindings',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.UpdateFindingsRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.UpdateFindingsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -93,6 +93,23 @@ class QueryServiceStub:
 
     NOT_FOUND: no such model in this workspace.
     """
+    Reconcile: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ReconcileRequest, _query_service_pb2.ReconcileResponse]
+    """Recomputes days from raw events by an independent path, compares with what is stored, and repairs if asked to. OK
+    means that the run is noted and begun; it goes on after the answer.
+    Needs the scope `admin`.
+
+    INVALID_ARGUMENT: no time in the range. NOT_FOUND: no such run. RESOURCE_EXHAUSTED: too many runs wait; ask again
+    after `RetryInfo.retry_delay`.
+    """
+    GetReconciliation: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetReconciliationRequest, _query_service_pb2.GetReconciliationResponse]
+    """Returns how far a run is, and what it saw. Needs the scope `admin`.
+
+    NOT_FOUND: no such run in this workspace.
+    """
+    ListFindings: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListFindingsRequest, _query_service_pb2.ListFindingsResponse]
+    """Lists what reconciliation found. Needs the scope `admin`."""
+    UpdateFindings: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.UpdateFindingsRequest, _query_service_pb2.UpdateFindingsResponse]
+    """Says how far findings are dealt with. Needs the scope `admin`."""
 
 @_typing.type_check_only
 class QueryServiceAsyncStub(QueryServiceStub):
@@ -159,6 +176,23 @@ class QueryServiceAsyncStub(QueryServiceStub):
 
     NOT_FOUND: no such model in this workspace.
     """
+    Reconcile: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ReconcileRequest, _query_service_pb2.ReconcileResponse]  # type: ignore[assignment]
+    """Recomputes days from raw events by an independent path, compares with what is stored, and repairs if asked to. OK
+    means that the run is noted and begun; it goes on after the answer.
+    Needs the scope `admin`.
+
+    INVALID_ARGUMENT: no time in the range. NOT_FOUND: no such run. RESOURCE_EXHAUSTED: too many runs wait; ask again
+    after `RetryInfo.retry_delay`.
+    """
+    GetReconciliation: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetReconciliationRequest, _query_service_pb2.GetReconciliationResponse]  # type: ignore[assignment]
+    """Returns how far a run is, and what it saw. Needs the scope `admin`.
+
+    NOT_FOUND: no such run in this workspace.
+    """
+    ListFindings: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListFindingsRequest, _query_service_pb2.ListFindingsResponse]  # type: ignore[assignment]
+    """Lists what reconciliation found. Needs the scope `admin`."""
+    UpdateFindings: _aio.UnaryUnaryMultiCallable[_query_service_pb2.UpdateFindingsRequest, _query_service_pb2.UpdateFindingsResponse]  # type: ignore[assignment]
+    """Says how far findings are dealt with. Needs the scope `admin`."""
 
 class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
     """The one address for reads. The workspace is the credential's, whose key needs the scope `query`."""
@@ -306,5 +340,46 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         NOT_FOUND: no such model in this workspace.
         """
+
+    @_abc_1.abstractmethod
+    def Reconcile(
+        self,
+        request: _query_service_pb2.ReconcileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ReconcileResponse, _abc.Awaitable[_query_service_pb2.ReconcileResponse]]:
+        """Recomputes days from raw events by an independent path, compares with what is stored, and repairs if asked to. OK
+        means that the run is noted and begun; it goes on after the answer.
+        Needs the scope `admin`.
+
+        INVALID_ARGUMENT: no time in the range. NOT_FOUND: no such run. RESOURCE_EXHAUSTED: too many runs wait; ask again
+        after `RetryInfo.retry_delay`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetReconciliation(
+        self,
+        request: _query_service_pb2.GetReconciliationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.GetReconciliationResponse, _abc.Awaitable[_query_service_pb2.GetReconciliationResponse]]:
+        """Returns how far a run is, and what it saw. Needs the scope `admin`.
+
+        NOT_FOUND: no such run in this workspace.
+        """
+
+    @_abc_1.abstractmethod
+    def ListFindings(
+        self,
+        request: _query_service_pb2.ListFindingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ListFindingsResponse, _abc.Awaitable[_query_service_pb2.ListFindingsResponse]]:
+        """Lists what reconciliation found. Needs the scope `admin`."""
+
+    @_abc_1.abstractmethod
+    def UpdateFindings(
+        self,
+        request: _query_service_pb2.UpdateFindingsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.UpdateFindingsResponse, _abc.Awaitable[_query_service_pb2.UpdateFindingsResponse]]:
+        """Says how far findings are dealt with. Needs the scope `admin`."""
 
 def add_QueryServiceServicer_to_server(servicer: QueryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

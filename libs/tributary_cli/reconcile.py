@@ -1,0 +1,165 @@
+"""`tributary reconcile`: recompute days from raw events, show what differs, repair it, look after findings."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tributary_cli.console import output, print_json
+from tributary_cli.local import resolve_api_key, resolve_target
+from tributary_cli.rpc import connection_options, explain_call, metadata_of, open_channel
+
+if TYPE_CHECKING:
+    from tributary.attribution.v1.finding_pb2 import Finding
+    from tributary.attribution.v1.reconciliation_pb2 import Reconciliation
+
+_CALL_SECONDS = 60.0
+_POLL_SECONDS = 0.5
+_STATES = ("OPEN", "ACKNOWLEDGED", "RESOLVED")
+
+
+@click.group()
+def reconcile() -> None:
+    """Recompute days from raw events and compare with what is stored. Needs a key with the scope `admin`."""
+
+
+@reconcile.command()
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day, UTC. Default: as --days says.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="First day after, UTC. Default: tomorrow.")
+@click.option("--days", type=click.IntRange(1), default=2, show_default=True, help="How many days.")
+@click.option("--repair", is_flag=True, help="Repair what differs, as revisions.")
+@click.option("--resume", default="", metavar="ID", help="Bring a run that was stopped to its end.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@connection_options("query")
+def run(
+    since: datetime | None,
+    until: datetime | None,
+    days: int,
+    repair: bool,
+    resume: str,
+    as_json: bool,
+    **connection: Any,
+) -> None:
+    """Run it, and show its progress.
+
+    Exit status: 0 nothing is open, 1 something should be looked at, 2 a promise is broken and not repaired.
+    """
+    from tributary.attribution.v1.reconciliation_pb2 import RECONCILIATION_STATE_COMPLETE
+    from tributary.query.v1 import query_service_pb2 as contract
+
+    asked = contract.ReconcileRequest(repairs=repair, reconciliation_id=resume)
+    if not resume:
+        last = until.date() if until else datetime.now(UTC).date() + timedelta(days=1)  # noqa: TID251 - the user's today
+        first = since.date() if since else last - timedelta(days=days)
+        asked.time_range.start_time.FromDatetime(_midnight(first))
+        asked.time_range.end_time.FromDatetime(_midnight(last))
+    console = output()
+    found: Reconciliation = _call("Reconcile", asked, connection).reconciliation
+    shown = -1
+    while found.state != RECONCILIATION_STATE_COMPLETE:
+        if found.finished_slices != shown and not as_json:
+            shown = found.finished_slices
+            console.print(f"{found.reconciliation_id}  {shown}/{found.slices} parts", markup=False)
+        time.sleep(_POLL_SECONDS)
+        request = contract.GetReconciliationRequest(reconciliation_id=found.reconciliation_id)
+        found = _call("GetReconciliation", request, connection).reconciliation
+    if as_json:
+        _print_message(found)
+    else:
+        for name, number in sorted(found.counts.items()):
+            console.print(f"{name:24} {number}", markup=False)
+    status = 2 if found.counts["open_errors"] else 1 if found.counts["open_warnings"] else 0
+    raise click.exceptions.Exit(status)
+
+
+@reconcile.command()
+@click.option("--run", "run_id", default="", metavar="ID", help="Only what this run found last.")
+@click.option("--state", "states", type=click.Choice(_STATES), multiple=True, help="Default: OPEN.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@connection_options("query")
+def findings(run_id: str, states: tuple[str, ...], as_json: bool, **connection: Any) -> None:
+    """List what was found."""
+    from tributary.query.v1 import query_service_pb2 as contract
+
+    listed: list[Finding] = []
+    token = ""
+    while True:
+        names = [f"FINDING_STATE_{state}" for state in states]
+        request = contract.ListFindingsRequest(reconciliation_id=run_id, page_token=token)
+        request.states.extend(map(_state, names))
+        answer = _call("ListFindings", request, connection)
+        listed += answer.findings
+        token = answer.next_page_token
+        if not token:
+            break
+    _show(listed, as_json=as_json)
+
+
+@reconcile.command()
+@click.argument("finding_ids", nargs=-1, required=True, metavar="FINDING...")
+@click.option("--state", type=click.Choice(_STATES), default="ACKNOWLEDGED", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@connection_options("query")
+def mark(finding_ids: tuple[str, ...], state: str, as_json: bool, **connection: Any) -> None:
+    """Say how far findings are dealt with."""
+    from tributary.query.v1 import query_service_pb2 as contract
+
+    request = contract.UpdateFindingsRequest(finding_ids=finding_ids, state=_state(f"FINDING_STATE_{state}"))
+    _show(list(_call("UpdateFindings", request, connection).findings), as_json=as_json)
+
+
+def _call(method: str, request: Any, connection: dict[str, Any]) -> Any:
+    import grpc  # heavy: only who asks pays
+
+    from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
+
+    data: Path = connection["data"]
+    address, api_key = resolve_target(connection["target"], "query", data), resolve_api_key(connection["api_key"], data)
+    try:
+        with open_channel(address, tls=connection["tls"]) as channel:
+            stub = QueryServiceStub(channel)
+            return getattr(stub, method)(request, timeout=_CALL_SECONDS, metadata=metadata_of(api_key))
+    except grpc.RpcError as error:
+        raise explain_call(error, address) from error
+
+
+def _show(listed: list[Finding], *, as_json: bool) -> None:
+    from google.protobuf import json_format
+
+    from tributary.attribution.v1 import finding_pb2 as names
+
+    if as_json:
+        print_json([json_format.MessageToDict(one, preserving_proto_field_name=True) for one in listed])
+        return
+    console = output()
+    for one in listed:
+        parts = [
+            one.finding_id,
+            names.FindingSeverity.Name(one.severity).removeprefix("FINDING_SEVERITY_"),
+            names.FindingKind.Name(one.kind).removeprefix("FINDING_KIND_"),
+            names.FindingCause.Name(one.cause).removeprefix("FINDING_CAUSE_") if one.cause else "",
+            names.FindingState.Name(one.state).removeprefix("FINDING_STATE_"),
+            one.conversion_id or one.deal_id,
+            one.message,
+        ]
+        console.print("  ".join(part for part in parts if part), markup=False)
+
+
+def _print_message(message: Reconciliation) -> None:
+    from google.protobuf import json_format
+
+    print_json(json_format.MessageToDict(message, preserving_proto_field_name=True))
+
+
+def _state(name: str) -> Any:
+    from tributary.attribution.v1.finding_pb2 import FindingState
+
+    return FindingState.Value(name)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)

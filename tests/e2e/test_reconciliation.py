@@ -1,0 +1,81 @@
+"""An operator has days recomputed, over the wire and on the command line, and looks after what was found."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import timedelta
+
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict
+
+from tests.support.eventually import eventually
+from tests.support.shop import EURO, NOW, Shop, a_visit, an_order, code_of
+from tributary.attribution.v1.finding_pb2 import FINDING_STATE_ACKNOWLEDGED, FINDING_STATE_OPEN
+from tributary.attribution.v1.reconciliation_pb2 import RECONCILIATION_STATE_COMPLETE, Reconciliation
+from tributary.common.v1.time_range_pb2 import TimeRange
+from tributary.query.v1 import query_service_pb2 as contract
+from tributary_cli.stack.stack import Stack
+
+pytestmark = pytest.mark.timeout(120)
+
+
+def _days() -> TimeRange:
+    asked = TimeRange()
+    asked.start_time.FromDatetime(NOW - timedelta(days=2))
+    asked.end_time.FromDatetime(NOW + timedelta(days=1))
+    return asked
+
+
+def _complete(shop: Shop, reconciliation_id: str) -> Reconciliation:
+    request = contract.GetReconciliationRequest(reconciliation_id=reconciliation_id)
+
+    def complete() -> Reconciliation:
+        found: Reconciliation = shop.query.GetReconciliation(request, metadata=shop.metadata).reconciliation
+        assert found.state == RECONCILIATION_STATE_COMPLETE
+        return found
+
+    return eventually(complete, timeout_seconds=60)
+
+
+def test_days_are_recomputed_on_request(shop: Shop) -> None:
+    shop.accept(a_visit(timedelta(hours=2), visitor_id="v"), an_order("o", visitor_id="v"))
+    shop.wait_until_settled()
+    asked = contract.ReconcileRequest(time_range=_days(), repairs=True, slices=1)
+    begun = shop.query.Reconcile(asked, metadata=shop.metadata).reconciliation
+    found = _complete(shop, begun.reconciliation_id)
+    # What was accepted a moment ago is left to the next run.
+    assert (found.counts["conversions"], found.counts["too_recent"], found.counts["differences"]) == (1, 1, 0)
+    request = contract.GetReconciliationRequest()
+    newest = shop.query.GetReconciliation(request, metadata=shop.metadata).reconciliation
+    assert MessageToDict(newest) == MessageToDict(found)
+    with pytest.raises(grpc.RpcError) as refused:
+        shop.query.Reconcile(contract.ReconcileRequest(), metadata=shop.metadata)
+    assert code_of(refused.value) == grpc.StatusCode.INVALID_ARGUMENT
+
+
+def _command(stack: Stack, shop: Shop, *arguments: str) -> tuple[int, str]:
+    command = [sys.executable, "-m", "tributary_cli", "reconcile", *arguments]
+    own = ["--target", stack.addresses["query"], "--api-key", shop.workspace.api_key]
+    done = subprocess.run([*command, *own], env=stack.environment(), capture_output=True, text=True, check=False)
+    assert not done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+def test_an_operator_looks_after_findings(shop: Shop, street_stack: Stack) -> None:
+    orders = [an_order(f"o-{number}", (50 + number % 7) * EURO) for number in range(40)]
+    shop.accept(*orders, an_order("odd", 900_000 * EURO))
+    shop.wait_until_settled()
+    status, text = _command(street_stack, shop, "run", "--json")
+    assert status == 1  # something should be looked at
+    assert json.loads(text)["counts"]["outliers"] == "1"
+    _, text = _command(street_stack, shop, "findings", "--json")
+    [finding] = json.loads(text)
+    assert (finding["kind"], finding["severity"]) == ("FINDING_KIND_OUTLIER", "FINDING_SEVERITY_WARNING")
+    _, text = _command(street_stack, shop, "mark", finding["finding_id"])
+    assert "ACKNOWLEDGED" in text
+    for state, number in ((FINDING_STATE_OPEN, 0), (FINDING_STATE_ACKNOWLEDGED, 1)):
+        asked = contract.ListFindingsRequest(states=[state])
+        assert len(shop.query.ListFindings(asked, metadata=shop.metadata).findings) == number
