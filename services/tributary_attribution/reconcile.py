@@ -16,6 +16,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+import structlog
+
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deferral import Deferral
@@ -154,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--slices", type=int, default=8, help="in how many parts people are compared")
     parser.add_argument("--grace-seconds", type=float, default=GRACE_SECONDS, help="what is younger waits")
     options = parser.parse_args(arguments)
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output is the result's
     try:
         return asyncio.run(reconcile(load(AttributionServiceSettings), options))
     except TributaryError as error:
