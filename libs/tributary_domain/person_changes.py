@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tributary_domain.identity import Cluster, IdentityLimits, Person, Ties, clusters_of, linked, missing
+from tributary_domain.plain_clusters import plain_clusters
 from tributary_domain.ties import OperatorWord, Tie, join, shared_since, telling
 
 
@@ -67,6 +68,9 @@ def missing_to_relink(ties: Ties, edges: Sequence[Tie], limits: IdentityLimits) 
     if _is_old_news(ties, own, limits):
         return set()
     after = {**ties, **own}
+    plain, lacking = plain_clusters(after, named, limits)
+    if plain is not None or lacking:
+        return lacking  # what is plain with the edges was so without them, and is no larger
     lacking = missing(ties, named, limits) | missing(after, named, limits)
     if lacking:
         return lacking - ties.keys()
@@ -89,18 +93,32 @@ def relink(ties: Ties, edges: Sequence[Tie], limits: IdentityLimits) -> Relinked
     if _is_old_news(ties, own, limits):
         return Relinked({token: found for token, found in own.items() if found != ties[token]}, (), ())
     known = {**ties, **own}
+    plain, _ = plain_clusters(known, sorted(own), limits)
+    if plain is not None:
+        before, _ = plain_clusters(ties, [token for cluster in plain for token in cluster.tokens], limits)
+        if before is not None:
+            return _relinked(ties, edges, own, before, plain)
     touched = _touched(ties, known, edges, limits)
-    after = clusters_of(known, touched, limits)
-    changes = _changes(clusters_of(ties, touched, limits), after)
-    return Relinked(
-        ties=own,
-        clusters=after,
-        changes=tuple(PersonChange(_kind(*change), *change, _undo(change, ties, edges)) for change in changes),
+    return _relinked(ties, edges, own, clusters_of(ties, touched, limits), clusters_of(known, touched, limits))
+
+
+def _relinked(
+    ties: Ties,
+    edges: Sequence[Tie],
+    own: Mapping[str, tuple[Tie, ...]],
+    before: Iterable[Cluster],
+    after: Iterable[Cluster],
+) -> Relinked:
+    changes = tuple(
+        PersonChange(_kind(*change), *change, _undo(change, ties, edges)) for change in _changes(before, after)
     )
+    return Relinked(ties=own, clusters=tuple(after), changes=changes)
 
 
 def _is_old_news(ties: Ties, own: Mapping[str, Sequence[Tie]], limits: IdentityLimits) -> bool:
     """Tells whether edges leave all as it is, which nearly every event does: known pairs, in event order."""
+    if any(len(found) != len(ties[token]) for token, found in own.items()):
+        return False
 
     def told(token: str, known: Sequence[Tie]) -> object:
         end = shared_since(known, token, limits.shared_device_customers, limits.shared_device_days)

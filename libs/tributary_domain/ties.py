@@ -80,6 +80,15 @@ def telling(token: str) -> tuple[int, str]:
     return _TELLING.get(type_of(token), len(_TELLING)), token
 
 
+def most_telling(tokens: Sequence[str]) -> str:
+    """Returns the identifier that an event belongs to: of those that tell most the first in the alphabet.
+
+    >>> most_telling(["visitor:v", "customer:c"])
+    'customer:c'
+    """
+    return tokens[0] if len(tokens) == 1 else min(tokens, key=telling)
+
+
 def edges_of(tokens: Iterable[str], event_time_micros: int, event_hash: int) -> list[Tie]:
     """Returns an event's edges: every pair of its identifiers, the most telling pairs first.
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.people import DAY, TieStore, batch, oracle
-from tributary_domain.identity import IdentityLimits
+from tributary_domain.identity import IdentityLimits, clusters_of
+from tributary_domain.plain_clusters import plain_cluster
 from tributary_domain.ties import OperatorWord, Tie, edges_of, operator_edge, type_of
 
 TOKENS = [
@@ -113,3 +114,13 @@ def test_two_customer_ids_are_never_one_person(world: list[list[Tie]], limits: I
 def test_every_identifier_is_of_exactly_one_person(world: list[list[Tie]], limits: IdentityLimits) -> None:
     people = [token for person in batch(flat(world), limits) for token in person.tokens]
     assert sorted(people) == sorted({token for edge in flat(world) for token in edge.pair})
+
+
+@given(worlds, st.one_of(limits, st.just(SMALL)))
+def test_a_plain_cluster_is_what_the_rules_make_of_it(world: list[list[Tie]], limits: IdentityLimits) -> None:
+    store = TieStore(limits)
+    store.load(flat(world))
+    for token in store.ties:
+        plain, lacking = plain_cluster(store.ties, token, limits)
+        assert not lacking
+        assert plain is None or (plain,) == clusters_of(store.ties, [token], limits)
