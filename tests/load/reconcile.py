@@ -69,19 +69,13 @@ async def run(attribution: Attribution, url: str, options: argparse.Namespace, s
     ]
 
 
-def _server(stores: Stores) -> str:
-    """Returns the process id of ClickHouse, which is a child of what ends it when we end."""
-    pid = stores.clickhouse.pid
-    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0]
-
-
 def _server_seconds(stores: Stores) -> float:
-    fields = Path(f"/proc/{_server(stores)}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{stores.clickhouse.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _server_peak(stores: Stores) -> float:
-    status = Path(f"/proc/{_server(stores)}/status").read_text()
+    status = Path(f"/proc/{stores.clickhouse.pid}/status").read_text()
     [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
     return int(line.split()[1]) / 1024
 
