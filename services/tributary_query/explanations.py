@@ -22,6 +22,7 @@ from tributary.query.v1.query_service_pb2 import (
     SimulateAttributionResponse,
 )
 from tributary_query.bounds import bound
+from tributary_query.models import show_missing_model
 from tributary_query.naming import find_conversion, moment_of, not_found
 from tributary_query.touch_ids import name_touches
 from tributary_runtime.errors import UnavailableError
@@ -81,6 +82,7 @@ class Explanations:
         if newest is None:
             raise not_found(found)
         answer = await self._attribution.ExplainConversion(asked)
+        show_missing_model(newest.state)
         await asyncio.gather(
             self._name(answer.explanation, workspace), name_touches([bound(newest)], workspace, self._history)
         )

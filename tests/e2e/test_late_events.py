@@ -36,8 +36,8 @@ WHOLE = 1_000_000
 
 def _check_sums(state: ConversionState) -> None:
     """Asserts promise 4, for every model."""
-    assert [applied.name for applied in state.models] == list(MODELS)
-    for model in MODELS:
+    assert [applied.name for applied in state.models] == [*MODELS, "data_driven"]
+    for model in (*MODELS, "data_driven"):
         shares = credit(state, model).values()
         assert sum(share for share, _ in shares) == WHOLE, model
         assert sum(value for _, value in shares) == state.value.amount_micros, model

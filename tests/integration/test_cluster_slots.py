@@ -74,6 +74,7 @@ async def attribute(url: str, clickhouse_url: str, workspace: str) -> None:
         revised = await attribution.published(events.conversion_id())
         assert revised is not None
         assert revised.state.value.amount_micros == 80_000_000
+        assert await attribution.count_people()
         await attribution.handle(*(events.order("visitor:b", order_id=order_id) for order_id in ("o-2", "o-3")))
         assert await attribution.work_off() == 1
 

@@ -273,8 +273,8 @@ async def test_a_conversion_is_found_by_id_by_order_and_by_event(
     ]
     for request in asked:
         found = await stub.GetConversion(request)
-        assert found.newest == second.message()
-        assert list(found.revisions) == [first.message(), second.message()]
+        assert found.newest == second.shown()
+        assert list(found.revisions) == [first.shown(), second.shown()]
         assert list(found.deliveries) == [delivery]
 
 
@@ -302,8 +302,8 @@ async def test_pages_of_revisions_join_to_all_of_them_with_what_was_sent(
             break
         request.page_token = pages[-1].next_page_token
     assert [len(page.revisions) for page in pages] == [2, 2, 1]
-    assert all(page.newest == revisions[-1].message() for page in pages)
-    assert [one for page in pages for one in page.revisions] == [one.message() for one in revisions]
+    assert all(page.newest == revisions[-1].shown() for page in pages)
+    assert [one for page in pages for one in page.revisions] == [one.shown() for one in revisions]
     assert [one for page in pages for one in page.deliveries] == deliveries
     assert [len(page.deliveries) for page in pages] == [2, 2, 1]
     other = contract.GetConversionRequest(conversion_id="c1:two", page_token=pages[0].next_page_token)
@@ -329,7 +329,7 @@ async def test_a_conversion_without_an_order_is_found_by_its_event(
     revision = Revision(workspace=owner.id, conversion_id=conversion_id(event_digest(owner.id, "sign-up-7")))
     await ConversionWriter(clickhouse).write([revision.packed()])
     found = await stub.GetConversion(contract.GetConversionRequest(event_id="sign-up-7"))
-    assert found.newest == revision.message()
+    assert found.newest == revision.shown()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 from tributary.attribution.v1.conversion_pb2 import REVISION_CAUSE_INITIAL, RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.attribution.v1.credit_pb2 import UNATTRIBUTED_REASON_NO_TOUCHPOINT
+from tributary.attribution.v1.credit_pb2 import UNATTRIBUTED_REASON_NO_MODEL, UNATTRIBUTED_REASON_NO_TOUCHPOINT
 from tributary_domain.settings import MODELS
 from tributary_domain.shares import split_exactly
 
@@ -88,6 +88,18 @@ class Revision:
             state.value.amount_micros = state.original_value.amount_micros = self.value_micros
         if self.counted:
             self._share(revised)
+        return revised
+
+    def shown(self) -> ConversionRevised:
+        """Returns the message as readers get it: without a model of data_driven, nobody earned its credit."""
+        revised = self.message()
+        state = revised.state
+        if self.counted and not self.data_driven:
+            nobody = state.models.add(name="data_driven").unattributed
+            nobody.credit_micros, nobody.value_micros = 1_000_000, self.value_micros or 0
+            nobody.reason = UNATTRIBUTED_REASON_NO_MODEL
+            for touch in state.touches:
+                touch.credits.add()
         return revised
 
     def packed(self) -> tuple[ConversionRevised, bytes]:
