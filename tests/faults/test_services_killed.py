@@ -36,5 +36,6 @@ async def test_a_demo_in_which_everything_is_killed_once_ends_with_every_promise
         tmp_path / "stack", events=3_000, seed=3, events_per_second=250, show=Quiet(), disturb=killing(*names)
     )
 
+    assert result.tally.surprises == []
     assert [check for check in result.checks if not check.ok] == []
     assert result.tally.resent > 0, "nothing was in flight when it was killed: the test proved nothing"

@@ -169,6 +169,7 @@ async def test_what_a_killed_process_had_read_is_credited_by_the_next(
     assert all(len(revised.state.touches) == 1 for revised in revisions)
 
 
+@pytest.mark.timeout(240)
 async def test_redis_may_be_killed_while_credit_is_published(
     private_redis: RedisServer, clickhouse_url: str, workspace: str, tmp_path: Path
 ) -> None:
@@ -182,14 +183,15 @@ async def test_redis_may_be_killed_while_credit_is_published(
     service = described(private_redis.url, clickhouse_url, workspace, tmp_path, batch_events=2)
     try:
         service.start()
+        service.wait_until_ready(60)
         for credited in (5, 15, 30):
             async with connect(private_redis.url, name="tests") as client:
-                await eventually_async(lambda: _reaches(logged(client), credited), 30)  # noqa: B023 - awaited here
+                await eventually_async(lambda: _reaches(logged(client), credited), 60)  # noqa: B023 - awaited here
             private_redis.kill()
             private_redis.start()
             private_redis.wait_until_ready()
         async with connect(private_redis.url, name="tests") as client:
-            await eventually_async(lambda: _is(unfinished(client), 0), 30)
+            await eventually_async(lambda: _is(unfinished(client), 0), 60)
             revisions = await logged(client)
     finally:
         service.stop()

@@ -87,10 +87,9 @@ def running_door(
         "ingestion", ingestion_port, directory / "ingestion.log", environment | dict(own.get("ingestion", {}))
     )
     with ExitStack() as closing:
-        for process in (dedup, ingestion):
+        for process in (dedup, ingestion):  # one after the other: who finds nobody to connect to is refused for a while
             closing.callback(process.stop)
             process.start()
-        for process in (dedup, ingestion):
             process.wait_until_ready(_READY_SECONDS)
         channel = closing.enter_context(
             grpc.insecure_channel(ingestion.address)
