@@ -9,8 +9,8 @@ from heapq import nsmallest
 from typing import NamedTuple
 
 from tributary_attribution.arrivals import Arrival
+from tributary_attribution.assessment import MAX_CAUSING_EVENTS, CausingEvent
 from tributary_attribution.credit_settings import history_micros, slack_micros
-from tributary_attribution.crediting import MAX_CAUSING_EVENTS, CausingEvent
 from tributary_domain.revision import Cause
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart, unpack_parts

@@ -14,8 +14,8 @@ from typing import Protocol
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.explanation_pb2 import CreditSettings, Explanation
 from tributary_attribution.affected import Affected
+from tributary_attribution.assessment import Assessment, Known, assess, complete_since_micros
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
-from tributary_attribution.crediting import Assessment, Known, assess, complete_since_micros
 from tributary_attribution.explanation_bounds import bound
 from tributary_attribution.explanations import Around, fill, is_same_credit
 from tributary_attribution.journeys import Directory

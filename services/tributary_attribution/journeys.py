@@ -8,8 +8,8 @@ from typing import Protocol
 from tributary.attribution.v1 import journey_pb2
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_attribution.assessment import complete_since_micros
 from tributary_attribution.credit_settings import conversion_life_seconds, core_settings, journey_life_seconds
-from tributary_attribution.crediting import complete_since_micros
 from tributary_domain.identifiers import Identification
 from tributary_domain.journey import NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind, in_event_order
 from tributary_domain.sessions import session_ids

@@ -13,8 +13,9 @@ from typing import Any, Final, Protocol
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
+from tributary_attribution.assessment import Known
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
-from tributary_attribution.crediting import Known, revise
+from tributary_attribution.crediting import revise
 from tributary_attribution.models import Models, UnknownModelError
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.views import Views

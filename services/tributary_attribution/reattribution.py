@@ -15,8 +15,8 @@ from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.explanation_pb2 import CreditSettings
 from tributary.attribution.v1.reattribution_pb2 import ReattributionPage
 from tributary_attribution.affected import Affected
+from tributary_attribution.assessment import Assessment, Known, assess, is_incomplete
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
-from tributary_attribution.crediting import Assessment, Known, assess, is_incomplete
 from tributary_attribution.explanations import is_same_credit
 from tributary_attribution.journeys import Directory
 from tributary_attribution.publishing import Publisher, let_others_run

@@ -1,0 +1,234 @@
+"""A conversion's parts and its person's journey -> what it is and who shares it, whatever is published.
+
+Pure: no store is asked and no clock is read, so the answer depends on what is known and on nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from tributary.attribution.v1.credit_pb2 import TouchSource
+from tributary.event.v1.conversion_pb2 import ValueSource
+from tributary_attribution.credit_settings import settings_for
+from tributary_attribution.models import Models
+from tributary_attribution.views import Views, as_direct
+from tributary_domain import conversion as domain
+from tributary_domain.attribution import Attribution, attribute, kept
+from tributary_domain.conversion import ConversionStatus, conversion_facts
+from tributary_domain.data_driven import without_data_driven
+from tributary_domain.journey import JourneyTouch, path_start
+from tributary_domain.revision import Cause
+from tributary_domain.settings import AttributionSettings
+from tributary_domain.windows import CreditableConversion, is_whole
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.codec.conversion_matches import JourneyClick
+from tributary_storage.codec.conversion_parts import ConversionPart
+from tributary_storage.codec.conversion_revisions import (
+    PublishedConversion,
+)
+from tributary_storage.redis.conversions import StoredConversion
+from tributary_storage.redis.descriptors import digest_of
+from tributary_storage.redis.journey_layout import Journey
+
+MAX_CAUSING_EVENTS: Final = 16
+
+_MAY_BE_DEFAULT: Final = (ValueSource.VALUE_SOURCE_DEFAULT, ValueSource.VALUE_SOURCE_RESTATED)
+"""What a value may be called whose first was the default."""
+_AHEAD_MICROS: Final = 5 * 60 * 1_000_000
+
+
+class CausingEvent(NamedTuple):
+    """An event that may have changed a conversion; the first two decide which of many are named."""
+
+    accept_time_micros: int
+    event_id: str
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that is known of a conversion."""
+
+    workspace: Workspace
+    conversion_id: str
+    stored: StoredConversion
+    """What is published, and when that was read."""
+    parts: Sequence[ConversionPart]
+    """In event order."""
+    journey: Journey | None
+    """Of its person; None if it is nobody's, or the journey has expired."""
+    causing: Sequence[CausingEvent]
+    """Events that may have changed it, at least the first `MAX_CAUSING_EVENTS`."""
+    arrived: Collection[int]
+    """Hashes of all of these."""
+    known_causes: Collection[Cause]
+    """What a comparison of states cannot see."""
+    models: Models | None = None
+    """The models of data_driven; None: it is not credited."""
+    must_publish: bool = False
+    """Whether it is published again even if nothing changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What a conversion is, who shares it, and all that this was computed from."""
+
+    facts: domain.ConversionFacts
+    published: PublishedConversion | None
+    """What is published of it."""
+    settings: AttributionSettings
+    conversion: CreditableConversion
+    entries: Sequence[JourneyTouch]
+    """Of the journey, as it sees it, in event order."""
+    settled: Sequence[JourneyTouch]
+    """Touches of before that the journey has forgotten."""
+    clicks: list[JourneyClick]
+    """Click ids of the journey."""
+    attribution: Attribution
+    """Its credit: computed, or as published as far as forgetting alone would change it."""
+    is_trimmed: bool
+    """Whether the journey has lost what an exact answer needs."""
+    path: Sequence[JourneyTouch]
+    """The touches of data_driven's window, oldest first."""
+    source_of: Callable[[int], TouchSource | None]
+    """Descriptor -> source."""
+
+
+def assess(
+    known: Known,
+    views: Views,
+    journey_life_seconds: int,
+    settings: AttributionSettings | None = None,
+) -> Assessment | None:
+    """Computes what a conversion is now, whatever is published.
+
+    Args:
+        known: All that is known of it.
+        views: Knows how it sees the journey.
+        journey_life_seconds: How long a journey lives after its last event.
+        settings: To credit it under; None: those that were effective at its time.
+
+    Returns:
+        None where only adjustments are known so far.
+    """
+    workspace, parts, journey = known.workspace, known.parts, known.journey
+    published = PublishedConversion(known.stored.published) if known.stored.published else None
+    state = conversion_facts(
+        [part.observation() for part in parts if part.is_observation],
+        [part.adjustment() for part in parts if not part.is_observation],
+        _default_value(known, published),
+    )
+    if state.anchor is None:
+        return None
+    time = state.conversion_time_micros
+
+    def known_source(descriptor: int) -> TouchSource | None:
+        found = views.source_of(workspace.id, descriptor)
+        if found is None and published is not None:
+            found = published.sources.get(descriptor)
+        return found
+
+    settings = settings or settings_for(workspace, time)
+    view = views.of(workspace.id, journey, settings, sees_internal=state.status is ConversionStatus.UNCOUNTED)
+    entries, clicks = view.entries, list(view.clicks)
+    has_earlier_touch = journey is not None and journey.has_lost_touches
+    conversion = _creditable(entries, state, settings, has_earlier_touch=has_earlier_touch)
+    is_trimmed = journey is not None and not is_whole(entries, time, settings, journey.trimmed_until_micros)
+    settled: Sequence[JourneyTouch] = ()
+    path: list[JourneyTouch] = []
+    if published is None:
+        attribution = attribute(entries, conversion, settings, path=path)
+    else:
+        forgotten = published.touches
+        if is_trimmed:  # what is left tells less than what was published: nothing is earned anew from it
+            entries = ()
+        else:
+            forgotten = [touch for touch in published.touches if touch[:2] not in view.held]
+        if forgotten or is_trimmed or is_incomplete(journey, settings, time, journey_life_seconds):
+            known_clicks = {click[1:] for click in clicks}
+            clicks += [click for click in published.clicks if click[1:] not in known_clicks]
+        settled = as_direct(forgotten, settings, known_source)
+        computed = attribute(entries, conversion, settings, settled, path)
+        attribution = _keep(published, computed, conversion, has_forgotten=bool(forgotten))
+    return Assessment(
+        facts=state,
+        published=published,
+        settings=settings,
+        conversion=conversion,
+        entries=entries,
+        settled=settled,
+        clicks=clicks,
+        attribution=attribution,
+        is_trimmed=is_trimmed,
+        path=path,
+        source_of=known_source,
+    )
+
+
+def _default_value(known: Known, published: PublishedConversion | None) -> domain.DefaultValue | None:
+    """Returns what the conversion is worth where no source states a value: pinned when it is first published."""
+    if published is not None:
+        before = published.state
+        if before.value_source not in _MAY_BE_DEFAULT or not before.HasField("original_value"):
+            return None
+        return domain.DefaultValue(before.original_value.amount_micros, before.original_value.currency_code)
+    name = next((part.event.conversion.name for part in known.parts if part.is_observation), "")
+    declared = known.workspace.conversion(name).default_value
+    return None if declared is None else domain.DefaultValue(declared.amount_micros, declared.currency)
+
+
+def _keep(
+    published: PublishedConversion, computed: Attribution, conversion: CreditableConversion, *, has_forgotten: bool
+) -> Attribution:
+    """Returns the credit of a conversion that was published before, whatever of its journey is forgotten."""
+    if published.touches and not has_forgotten:
+        return computed  # all that earned is still there
+    before, start = published.snapshot, conversion.path_start
+    place = conversion.event_time_micros, conversion.event_hash
+    is_moved = (before.conversion_time_micros, before.event_hash) != place
+    is_reset = start is not None and any(touch[:2] <= start for touch in published.touches)
+    return kept(
+        without_data_driven(published.attribution),
+        computed,
+        is_anonymous=conversion.is_anonymous,
+        is_moved=is_moved or is_reset,
+    )
+
+
+def _creditable(
+    entries: Sequence[JourneyTouch],
+    state: domain.ConversionFacts,
+    settings: AttributionSettings,
+    *,
+    has_earlier_touch: bool,
+) -> CreditableConversion:
+    anchor = state.anchor
+    if anchor is None:
+        raise ValueError("a conversion that nobody observed earns nobody anything")
+    resetting = {digest_of(name.encode()) for name in settings.path_reset_names}
+    return CreditableConversion(
+        event_time_micros=anchor.event_time_micros,
+        event_hash=anchor.event_hash,
+        amount_micros=state.amount_micros or 0,
+        session=state.session,
+        is_anonymous=not state.identifiers,
+        has_earlier_touch=has_earlier_touch,
+        path_start=path_start(entries, anchor.order_key, resetting) if resetting else None,
+    )
+
+
+def is_incomplete(
+    journey: Journey | None, settings: AttributionSettings, conversion_time_micros: int, journey_life_seconds: int
+) -> bool:
+    """Tells whether Redis may have forgotten touches of the window: then those that earned credit before still do."""
+    if journey is None:
+        return True
+    return conversion_time_micros - settings.history_micros < complete_since_micros(journey, journey_life_seconds)
+
+
+def complete_since_micros(journey: Journey, journey_life_seconds: int) -> int:
+    """Returns from when on a journey is whole: an older one would still be there, had anything come since then."""
+    begun = journey.create_time_micros - journey_life_seconds * 1_000_000 + _AHEAD_MICROS
+    return max(begun, journey.trimmed_until_micros)
