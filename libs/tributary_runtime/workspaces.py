@@ -115,8 +115,8 @@ class Limits(Declared):
     """Above it, over all replicas, events go to the bulk lane; unset: no limit of its own."""
 
     live_percent: Annotated[int, Field(ge=1, le=100)] = 25
-    """Share of the live lane's backlog that its unread events may be while others wait too; above it, events go to the
-    bulk lane."""
+    """Share of the live lane's backlog that its unread events may be; above it, events go to the bulk lane, so that
+    others do not wait behind them. 100: never, whatever waits."""
 
     backlog_percent: Annotated[int, Field(ge=1, le=100)] = 50
     """Share of the event log's room that its unread events may hold; above it RESOURCE_EXHAUSTED."""

@@ -2,7 +2,8 @@
 
 The one rule: a limit is enforced where its owner alone pays for it. A key over its rate is told when to come back; a
 workspace that holds more than its share of the log's room is told so before the log is full for everybody; one that
-holds more than its share of the live lane goes on in the bulk lane. Fails open: what cannot be known refuses nobody.
+holds more than its share of the live lane goes on in the bulk lane, also while nobody else is there: who comes next
+shall find the live lane free. Fails open: what cannot be known refuses nobody.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ STALE_SECONDS: Final = 5.0
 """What is known of the backlog counts for so long."""
 WAITS_SECONDS: Final = 1.0
 """From this age of its oldest entry on the live lane counts as one where events wait."""
+FLOOD_BYTES: Final = 1024 * 1024
+"""Unread events of a workspace that is alone in a live lane where events wait are a flood from here on. Less is worked
+off in some tenths of a second, so what makes it wait is no flood: a worker that starts, or a store that is away."""
 BACKLOG_RETRY_SECONDS: Final = 2.0
 
 
@@ -155,17 +159,21 @@ class Quotas:
         workspace_id = caller.workspace_id
         self.check_room(workspace_id)
         limits = self._workspaces.get(workspace_id).limits
-        backlog = self._backlog.current
-        own = backlog.live_bytes.get(workspace_id, 0)
-        if (
-            backlog.live_age_seconds >= WAITS_SECONDS
-            and own < backlog.live_total  # others wait too
-            and own * 100 > limits.live_percent * backlog.live_total
-        ):
+        if self._floods(workspace_id, limits.live_percent):
             return True
         if limits.live_events_per_second is None:
             return False
         return await self._rates.take(f"live:{workspace_id}", limits.live_events_per_second, events) > 0
+
+    def _floods(self, workspace_id: str, live_percent: int) -> bool:
+        """Tells whether a workspace holds more than its share of a live lane where events wait."""
+        backlog = self._backlog.current
+        own = backlog.live_bytes.get(workspace_id, 0)
+        if backlog.live_age_seconds < WAITS_SECONDS or own * 100 <= live_percent * backlog.live_total:
+            return False
+        if own < backlog.live_total:  # others wait too
+            return True
+        return own >= FLOOD_BYTES and len(self._workspaces.current.by_id) > 1  # where another one could come
 
     def check_room(self, workspace_id: str) -> None:
         """Refuses a workspace whose unread events hold its share of the log's room.

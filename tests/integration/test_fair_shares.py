@@ -41,6 +41,7 @@ WORKSPACES: Mapping[str, Mapping[str, Any]] = {
     "bursty": {"limits": {"live_events_per_second": 20}},
     "flood": {"limits": {"live_percent": 30, "backlog_percent": 10}},
     "quiet": {},
+    "alone": {},
 }
 
 
@@ -91,6 +92,21 @@ def lanes(redis_url: str) -> dict[str, Counter[str]]:
                     for admission in AdmittedEvents.FromString(fields[b"payload"]).admissions:
                         counts[admission.workspace] += len(admission.events)
     return found
+
+
+def test_a_workspace_that_floods_while_nobody_else_is_there_leaves_the_live_lane_to_who_comes_next(
+    door: Door, redis_url: str
+) -> None:
+    for _ in range(6):  # more than is worked off in a moment
+        assert {verdict.verdict for verdict in door.send(*visits(400, 500), workspace="alone")} == {ACCEPTED}
+
+    def moved() -> None:
+        door.send(*visits(1), workspace="alone")
+        assert lanes(redis_url)["bulk"]["alone"] > 0
+
+    eventually(moved, timeout_seconds=20)
+    door.send(*visits(5), workspace="quiet")
+    assert lanes(redis_url)["live"]["quiet"] == 5
 
 
 @pytest.mark.parametrize(("key", "size"), [pytest.param(SLOW, 0, id="events"), pytest.param(FAST, 200, id="bytes")])
