@@ -25,6 +25,10 @@ NO_ORDER: Final = bytes(20)
 OUTCOME_RECORD: Final = Struct(">BHBq")
 """Verdict, reason, first verdict, first accept time in microseconds."""
 
+BEST_RANK: Final = 4
+"""There are four kinds of observers, and so at most four ranks."""
+_RANKS: Final = {rank: bytes([rank]) for rank in range(1, BEST_RANK + 1)}
+
 MARK_VERSIONS: Final = 3
 """Versions of the payload digest that a mark tells apart: 1 to 3."""
 
@@ -39,7 +43,7 @@ class OrderPart(NamedTuple):
     digest: bytes
     """16 bytes."""
     rank: int
-    """Of the observer that states a value, 1 or 2; 0: states none."""
+    """Of the observer that states a value, 1 to `BEST_RANK`; 0: states none."""
     value_digest: bytes
     """3 bytes; zeros if no value is stated."""
 
@@ -64,12 +68,12 @@ def order_part(digest: bytes, rank: int, value_digest: bytes) -> bytes:
 
     Args:
         digest: 16 bytes of the order or adjustment.
-        rank: Of the observer, 1 or 2.
+        rank: Of the observer, 1 to `BEST_RANK`.
         value_digest: 3 bytes; empty if no value is stated.
     """
     if not value_digest:
         return digest + b"\0\0\0\0"
-    return digest + value_digest + (b"\2" if rank == 2 else b"\1")
+    return digest + value_digest + _RANKS.get(rank, b"\1")
 
 
 def read_order(part: bytes) -> OrderPart:

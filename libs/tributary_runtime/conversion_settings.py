@@ -3,7 +3,9 @@
 The one rule: a conversion name without an entry is counted by the defaults, never refused; a declaration only refines.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -88,20 +90,22 @@ class ConversionDefinition(Declared):
     """Credited where no source states a value, and shown as `value_source` DEFAULT; pinned when the conversion is first
     published, so that a change here never rewrites the past. Unset: such a conversion has no value, which is not 0."""
 
-    source_rank: tuple[ObservedBy, ...] = (
-        ObservedBy.BACKEND,
-        ObservedBy.FORWARDED,
-        ObservedBy.APP,
-        ObservedBy.BROWSER,
-    )
-    """Whose value, currency and items win where several observed one order, best first. No effect in this release: the
-    backend's win over all others, which rank alike."""
+    source_rank: Annotated[tuple[ObservedBy, ...], Field(min_length=1)] = (ObservedBy.BACKEND,)
+    """Whose value, currency and items win where several observed one order, best first; those not named rank alike,
+    last. Two that rank alike and state different values are in CONFLICT. A change is for what arrives from then on."""
 
     expected_amounts: tuple[ExpectedAmount, ...] = ()
     """Per currency, at most one range each; a currency without one has no limits."""
 
     velocity: OwnVelocityLimits = OwnVelocityLimits()
     """What differs from the workspace's limits on bursts."""
+
+    @cached_property
+    def ranks(self) -> Mapping[ObservedBy, int]:
+        """Source to its rank, the higher the better; those that `source_rank` does not name have the lowest, 1."""
+        unnamed = len(self.source_rank) < len(ObservedBy)
+        named = {source: place + unnamed for place, source in enumerate(reversed(self.source_rank), 1)}
+        return {source: named.get(source, 1) for source in ObservedBy}
 
     def expected_amount(self, currency: str) -> ExpectedAmount | None:
         """Returns the range expected in a currency, if one is declared."""

@@ -19,7 +19,7 @@ from tributary.dedup.v1 import dedup_service_pb2
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvents
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup.outcomes import Outcome
-from tributary_domain.claim_records import CLAIM_RECORD, DECISION_AT, NO_ORDER, OrderPart, read_order
+from tributary_domain.claim_records import BEST_RANK, CLAIM_RECORD, DECISION_AT, NO_ORDER, OrderPart, read_order
 from tributary_domain.shards import MAX_BUCKET_BITS
 from tributary_runtime.errors import FieldViolation, InvalidRequestError
 from tributary_storage.codec.framing import length_tag, varint
@@ -36,6 +36,7 @@ from tributary_storage.redis.claim_layout import (
 from tributary_storage.redis.keys import Lane
 
 _DECISIONS: Final = b"AQR"
+_RANKS: Final = bytes(range(BEST_RANK + 1))
 _ACCEPTED, _, _REJECTED = _DECISIONS
 _ORDERED: Final = ord("o")
 _KINDS: Final = {_ACCEPTED: ACCEPT, _DECISIONS[1]: QUARANTINE}
@@ -276,8 +277,8 @@ def _check(claims: bytes, path: str) -> None:
         raise malformed(f"{path}.claims", f"Must be records of {CLAIM_RECORD.size} bytes.")
     if claims[DECISION_AT :: CLAIM_RECORD.size].translate(None, _DECISIONS):
         raise malformed(f"{path}.claims", "What the door decided must be A, Q or R.")
-    if claims[CLAIM_RECORD.size - 1 :: CLAIM_RECORD.size].translate(None, b"\0\1\2"):
-        raise malformed(f"{path}.claims", "A rank must be 0, 1 or 2.")
+    if claims[CLAIM_RECORD.size - 1 :: CLAIM_RECORD.size].translate(None, _RANKS):
+        raise malformed(f"{path}.claims", f"A rank must be 0 to {BEST_RANK}.")
 
 
 def malformed(field: str, description: str) -> InvalidRequestError:

@@ -165,7 +165,7 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
         warnings.extend(reason for reason in cut if reason is not None)
     verdict = _QUARANTINED if suspicions else _ACCEPTED
     reasons = [*suspicions, *warnings]
-    rank = BACKEND_RANK if observer == Observer.BACKEND or not (observer or is_touchpoint) else FRONT_RANK
+    rank = _rank(event, kind, observer, rules)
     if not event.event_id:
         event.event_id = event_id
     _settle_time(event, correction)
@@ -194,6 +194,15 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     clicks = click_ids_of(touch) if touch is not None else _NO_CLICKS
     admitted = join(event, learned, evidence, clicks)
     return Packed(event_id, verdict, reasons, digest, payload_digest, key, rank, admitted, match_keys, counts, token)
+
+
+def _rank(event: Event, kind: str | None, observer: int, rules: WorkspaceRules) -> int:
+    """Returns whose word on a value counts more: the higher."""
+    if kind == "conversion" and rules.ranks:
+        ranks = rules.ranks.get(event.conversion.name)
+        if ranks is not None:
+            return ranks[observer] if observer < len(ranks) else ranks[Observer.BROWSER]
+    return BACKEND_RANK if observer == Observer.BACKEND or not (observer or kind == "touchpoint") else FRONT_RANK
 
 
 def _token(event: Event, remote_ip: str, receive_micros: int) -> Token:

@@ -4,7 +4,7 @@ The one rule: rules belong to exactly one reading of `workspaces.yaml`; after a 
 all of the old one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -12,6 +12,7 @@ from typing import Final
 
 from tributary_domain import velocity
 from tributary_domain.addresses import NO_ADDRESSES, AddressBook, read_address
+from tributary_domain.bots import Observer
 from tributary_domain.channel import ChannelClassifier
 from tributary_domain.event_times import MICROS, AcceptWindow
 from tributary_domain.human_check import ENDPOINTS, Provider
@@ -23,12 +24,14 @@ from tributary_domain.validation import Expectations
 from tributary_domain.velocity import VelocityRules
 from tributary_ingestion.human_checks import Verifier
 from tributary_runtime.address_lists import AddressLists
+from tributary_runtime.conversion_settings import ConversionDefinition, ObservedBy
 from tributary_runtime.door_settings import VelocityLimit
 from tributary_runtime.workspace_channels import channels_of
 from tributary_runtime.workspaces import Workspace
 from tributary_runtime.workspaces_file import WorkspacesFile
 
 _DAY = 86_400 * MICROS
+_USUAL_RANK: Final = ConversionDefinition(name="-").source_rank
 
 ADDRESSES_KEPT: Final = 16_384
 """Judged addresses kept per workspace: a visit has several events."""
@@ -57,6 +60,8 @@ class WorkspaceRules:
     verifiers: Mapping[Provider, Verifier]
     redaction_token: Callable[[str], str]
     """Id that is somebody's e-mail address -> what stands for it, keyed."""
+    ranks: Mapping[str, Sequence[int]]
+    """Conversion name -> rank per `Observer`; of those names only that rank their sources as nobody else does."""
 
 
 class RulesBook:
@@ -126,7 +131,19 @@ def compile_rules(workspace: Workspace, addresses: AddressBook = NO_ADDRESSES) -
         VelocityRules(_key(pepper, b"trb velocity key"), *_velocity_limits(workspace)),
         _verifiers(workspace),
         redaction_tokens(pepper),
+        {
+            definition.name: _ranks(definition)
+            for definition in workspace.conversions
+            if definition.source_rank != _USUAL_RANK
+        },
     )
+
+
+def _ranks(definition: ConversionDefinition) -> tuple[int, ...]:
+    """Returns the rank per `Observer`; who does not say who observed a conversion is a backend."""
+    ranks = definition.ranks
+    unsaid = {Observer.UNSPECIFIED: ObservedBy.BACKEND}
+    return tuple(ranks[unsaid.get(observer) or ObservedBy(observer.name.lower())] for observer in Observer)
 
 
 def _key(pepper: bytes, purpose: bytes) -> bytes:

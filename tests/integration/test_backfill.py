@@ -150,16 +150,21 @@ async def test_orders_whose_events_expired_but_not_they_are_still_one_order(
 async def test_an_expired_order_is_known_under_another_event_id_and_keeps_its_value(
     stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
 ) -> None:
-    first = await backfill(stub, workspace, [Sent("first", order="o-1", rank=1, value=100)])
-    await recorded(clickhouse_url, workspace, 1)
+    first = await backfill(
+        stub,
+        workspace,
+        [Sent("first", order="o-1", rank=1, value=100), Sent("ranked", order="o-1", rank=4, value=80)],
+    )
+    await recorded(clickhouse_url, workspace, 2)
     await expire(log, 402)
     events = [
         Sent("same-value", order="o-1", rank=1, value=100),
         Sent("backend", order="o-1", rank=2, value=70),
         Sent("other-value", order="o-1", rank=1, value=7),
+        Sent("ranked-alike", order="o-1", rank=4, value=7),
     ]
     again = await backfill(stub, workspace, events)
-    assert verdicts(again) == [DUPLICATE, DUPLICATE, CONFLICT]
+    assert verdicts(again) == [DUPLICATE, DUPLICATE, CONFLICT, CONFLICT]
     assert again[0].first_accept_micros == first[0].first_accept_micros
     assert again[2].reason == verdict_pb2.REASON_CODE_ORDER_VALUE_DIFFERS
 

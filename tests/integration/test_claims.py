@@ -72,6 +72,8 @@ def assert_sides_agree(found: Stored) -> None:
 
 BROWSER = Sent("b", order="o", rank=1, value=100)
 BACKEND = Sent("s", order="o", rank=2, value=80)
+THIRD = Sent("t", order="o", rank=3, value=70)
+FOURTH = Sent("f", order="o", rank=4, value=60)
 
 CASES = [
     pytest.param([Sent("a"), Sent("b")], "AA", id="two events are two"),
@@ -90,6 +92,16 @@ CASES = [
     pytest.param([BROWSER, Sent("b2", order="o", value=100)], "AM", id="an equal rank that agrees joins"),
     pytest.param([BROWSER, Sent("b2", order="o", value=7)], "AV", id="an equal rank that differs is a conflict"),
     pytest.param([BACKEND, BROWSER, Sent("b2", order="o", value=7)], "AMV", id="each rank is held to its own value"),
+    pytest.param(
+        [BROWSER, FOURTH, THIRD, BACKEND, *(Sent(f"x{rank}", order="o", rank=rank, value=7) for rank in (1, 2, 3, 4))],
+        "AMMMVVVV",
+        id="so is each of four",
+    ),
+    pytest.param(
+        [THIRD, BACKEND, FOURTH, Sent("t2", order="o", rank=3, value=70), Sent("f2", order="o", rank=4, value=60)],
+        "AMMMM",
+        id="and whoever agrees with its own rank joins",
+    ),
     pytest.param([BROWSER, Sent("b2", order="o", value=None)], "AM", id="who states no value contradicts nobody"),
     pytest.param([Sent("b0", order="o", value=None), BROWSER, BROWSER], "AMD", id="a value may be stated later"),
     pytest.param([BROWSER, Sent("b", order="p", payload="p")], "AC", id="an event id with another order conflicts"),

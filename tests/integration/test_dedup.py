@@ -139,7 +139,7 @@ async def test_callers_in_one_request_are_answered_in_order(stub: Stub, workspac
     [
         pytest.param(0, 1, b"", id="a record too short"),
         pytest.param(DECISION_AT, 1, b"X", id="no decision of the door"),
-        pytest.param(CLAIM_RECORD.size - 1, 1, b"\3", id="no rank"),
+        pytest.param(CLAIM_RECORD.size - 1, 1, b"\5", id="no rank"),
         pytest.param(20, 4, bytes(4), id="lengths that are not the events'"),
         pytest.param(0, CLAIM_RECORD.size, b"", id="no event"),
     ],

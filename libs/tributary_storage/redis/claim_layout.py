@@ -2,13 +2,15 @@
 
 The one rule: this module and `lua/admit.lua`, `lua/admit_orders.lua` are the only ones that know these bytes.
 
-A claim is a field of 7 bytes and a value of 6 in a hash bucket; an order's value has 10.
+A claim is a field of 7 bytes and a value of 6 in a hash bucket; an order's value has 10, or 16 where a workspace ranks
+more than two kinds of sources and one of the others stated a value.
 
 | bytes | of a claim                                   | of an order                                    |
 |-------|----------------------------------------------|------------------------------------------------|
 | 0-1   | accept time in units of 128 s, modular       | 0-2: accept time in units of 128 s             |
-| 2-4   | 2 bits digest version, 22 bits payload digest| 3: which ranks stated a value (bits 1 and 2)   |
+| 2-4   | 2 bits digest version, 22 bits payload digest| 3: which ranks stated a value, a bit each      |
 | 5     | 2 bits kind, 6 bits home shard               | 4-6, 7-9: value digest of rank 1 and of rank 2 |
+|       |                                              | 10-12, 13-15: of rank 3 and of rank 4          |
 
 Digests of different versions compare as equal, and version 0 (any that is not 1 to 3) equals everything: never a
 CONFLICT because we changed what we hash.
@@ -21,7 +23,7 @@ from enum import IntEnum
 from hashlib import blake2b
 from typing import Final
 
-from tributary_domain.claim_records import OrderPart
+from tributary_domain.claim_records import BEST_RANK, OrderPart
 from tributary_domain.ids import VALUE_DIGEST_BYTES
 from tributary_domain.shards import CLAIM_BYTES as CLAIM_FIELD_BYTES
 from tributary_domain.shards import bucket_of_digest, claim_field, shard_of_digest
@@ -30,6 +32,7 @@ from tributary_storage.redis.epoch import Epoch
 
 CLAIM_BYTES: Final = 6
 ORDER_BYTES: Final = 10
+"""Of an order as the script tells it."""
 RECORD_BYTES: Final = 11
 """Of one event in the packed arguments of the scripts."""
 FILLER: Final = bytes(RECORD_BYTES)
@@ -59,7 +62,9 @@ MERGE: Final = bytes([Kind.MERGED << 6])
 REGISTER: Final = tuple(bytes([Kind.REGISTERED << 6 | shard]) for shard in range(64))
 """Kind byte of a registration, by home shard."""
 
-_RANKS: Final = (b"\0", b"\1", b"\2")
+_RANKS: Final = tuple(bytes([rank]) for rank in range(BEST_RANK + 1))
+_USUAL_RANKS: Final = 2
+"""Of an order that takes 10 bytes."""
 _HOME = blake2b(digest_size=16, person=b"trb order home")
 
 
@@ -80,14 +85,19 @@ def pack_order(order: OrderPart) -> bytes:
 
 
 def order_rest(values: Mapping[int, bytes]) -> bytes:
-    """Returns what follows the time in the value of an order.
+    r"""Returns what follows the time in the value of an order.
 
     Args:
-        values: Rank, 1 or 2, to the 3 bytes of the value it stated; ranks that stated none are left out.
+        values: Rank, 1 to 4, to the 3 bytes of the value it stated; ranks that stated none are left out.
+
+    >>> order_rest({2: b"abc"})
+    b'\x02\x00\x00\x00abc'
     """
     nothing = bytes(VALUE_DIGEST_BYTES)
-    ranks = sum(rank for rank in (1, 2) if rank in values)
-    return bytes([ranks]) + values.get(1, nothing) + values.get(2, nothing)
+    stated = [rank for rank in range(1, BEST_RANK + 1) if rank in values]
+    slots = BEST_RANK if max(stated, default=0) > _USUAL_RANKS else _USUAL_RANKS
+    digests = b"".join(values.get(rank, nothing) for rank in range(1, slots + 1))
+    return bytes([sum(1 << rank - 1 for rank in stated)]) + digests
 
 
 def home_digest(event_digest: bytes) -> bytes:

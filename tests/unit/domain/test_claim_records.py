@@ -24,8 +24,8 @@ def test_an_order_without_a_value_states_none() -> None:
     assert read_order(order_part(DIGEST, 2, b"")) == (DIGEST, 0, b"\0\0\0")
 
 
-@pytest.mark.parametrize(("rank", "kept"), [(1, 1), (2, 2), (0, 1), (7, 1)])
-def test_whoever_is_no_backend_ranks_as_a_browser(rank: int, kept: int) -> None:
+@pytest.mark.parametrize(("rank", "kept"), [(1, 1), (2, 2), (4, 4), (0, 1), (7, 1)])
+def test_whoever_has_no_rank_ranks_as_a_browser(rank: int, kept: int) -> None:
     assert read_order(order_part(DIGEST, rank, b"abc")) == (DIGEST, kept, b"abc")
 
 

@@ -113,6 +113,27 @@ def test_a_conversion_that_a_browser_observed_ranks_below_the_backend() -> None:
     assert pack(event)[0].source_rank == 1
 
 
+@pytest.mark.parametrize(
+    ("source_rank", "ranks"),
+    [
+        pytest.param(["backend"], [2, 1, 1, 1, 2], id="as by default"),
+        pytest.param(["browser", "backend"], [2, 3, 1, 1, 2], id="browser first, two not named"),
+        pytest.param(["forwarded", "app", "browser", "backend"], [1, 2, 3, 4, 1], id="all named"),
+    ],
+)
+def test_a_name_may_say_itself_whose_word_counts_more(source_rank: list[str], ranks: list[int]) -> None:
+    own = rules(conversions=[{"name": "purchase", "source_rank": source_rank}, {"name": "other"}])
+    event = a_purchase()
+    for observer, rank in enumerate(ranks):
+        event.context.observed_by = observer  # type: ignore[assignment]
+        copy = Event.FromString(event.SerializeToString())
+        packed, admitted = pack(copy, own)
+        assert (packed.source_rank, admitted.source_rank) == (rank, rank)
+    event.context.observed_by = 1
+    event.conversion.name = "other"
+    assert pack(event, own)[0].source_rank == 1
+
+
 def test_an_adjustment_names_its_conversion_and_claims_its_number() -> None:
     packed, admitted = pack(a_refund("refund-1"))
     assert admitted.conversion_id == conversion_id(order_digest("shop", "purchase", "", "o-1"))

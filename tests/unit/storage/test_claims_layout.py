@@ -20,7 +20,7 @@ def test_a_claim_record_is_field_payload_bits_and_kind() -> None:
     assert len(record) == claim_layout.RECORD_BYTES
 
 
-@pytest.mark.parametrize("rank", [0, 1, 2])
+@pytest.mark.parametrize("rank", [0, 1, 2, 3, 4])
 def test_an_order_record_is_field_rank_and_value(rank: int) -> None:
     record = claim_layout.pack_order(OrderPart(DIGEST, rank, b"abc"))
     assert record == DIGEST[:7] + bytes([rank]) + b"abc"

@@ -152,7 +152,9 @@ class AdmittedEvent(_message.Message):
     adjustment_key: _builtins.bytes
     """For an adjustment with a business number: what makes it one, 16 bytes."""
     source_rank: _builtins.int
-    """The rank of the observer: 1 (browser, app, forwarded) or 2 (backend)."""
+    """The rank of the observer: 1 (browser, app, forwarded) or 2 (backend). Of a conversion whose name has a `source_rank`
+    of its own, 1 to 4, as that says. The higher wins.
+    """
     sealed_match_keys: _builtins.bytes
     """Match keys, encrypted under the person's data key. Empty where there are none."""
     clock_correction_micros: _builtins.int

@@ -98,7 +98,7 @@ class CallerEvents(_message.Message):
     20-23  how many bytes of `events` it has.
     24-39  order digest of a conversion or adjustment with a business key; else zeros.
     40-42  value digest: what an equally ranked source must state alike (value and currency); zeros if none is stated.
-       43  rank of the observer that states the value: 1 (browser, app, forwarded) or 2 (backend); 0: states none.
+       43  rank of the observer that states the value, 1 to 4, as in `AdmittedEvent.source_rank`; 0: states none.
     """
     events: _builtins.bytes
     """Required. Per claim one `AdmittedEvent` as it stands in a serialised `Admission`: tag, length, bytes. Appended as

@@ -4,19 +4,20 @@
 -- ARGV    1 schema, 2 payload (serialised AdmittedEvents), 3 letters: per event A (accept), Q (quarantine: claimed by id
 --         only, it must not hold an order against a good event), or what step (a) found: C (conflict), D (duplicate),
 --         4 claims: 11 bytes per event as in admit.lua (C, D: fillers), 5 orders: 11 bytes per event: 7 of field, 1 rank
---         (1 or 2; 0: states no value), 3 of value digest, 6.. workspace, number of its events, ...
+--         (1 to 4; 0: states no value), 3 of value digest, 6.. workspace, number of its events, ...
 -- Answer  {accept time in microseconds, mask: A Q D C, M (a further observation of a known order: counted as DUPLICATE,
 --         appended) or V (an equal rank stated another value for the order: counted as CONFLICT, appended) per event,
---         known: 6-byte claim of each D found here, 10-byte order of each M and V, in order}
+--         known: 6-byte claim of each D found here, first 10 bytes of the order of each M and V, in order}
 -- Cost    two HSETNX per event of a new order, one HINCRBY per workspace and verdict, one XADD. Nothing can refuse after
 --         the first write but a bucket of another type, which nobody makes. A second run finds each A, M and Q a
 --         duplicate of itself; C and V are appended again.
--- Order   10 bytes: 3 of time in units of 128 s, 1 of ranks that stated a value, 3 + 3 of value digest of rank 1 and 2.
+-- Order   10 bytes: 3 of time in units of 128 s, 1 of ranks that stated a value (a bit each), 3 + 3 of value digest of rank
+--         1 and 2; where a workspace ranks more sources, 6 more once rank 3 or 4 stated one.
 local event_log, verdicts = KEYS[1], KEYS[2]
 local schema, payload, letters, claims, orders = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local call, sub, byte, char = redis.call, string.sub, string.byte, string.char
 local RECORD, FIELD = 11, 7
-local MERGED, NOTHING = 192, string.rep('\0', 7)
+local MERGED, NOTHING, MORE_RANKS, ORDER = 192, string.rep('\0', 7), string.rep('\0', 6), 10
 local NAMES = {A = '|ACCEPTED', Q = '|QUARANTINED', D = '|DUPLICATE', M = '|DUPLICATE', C = '|CONFLICT', V = '|CONFLICT'}
 
 local now = call('TIME')
@@ -29,11 +30,12 @@ local next_key, mask, known = 3, {}, {}
 -- Returns the order with one more rank's statement, or nil if that rank stated another value before.
 local function with_statement(order, rank, digest)
   if rank == 0 then return order end
-  local ranks, first = byte(order, 4), 3 * rank + 2
-  if math.floor(ranks / rank) % 2 == 1 then -- rank 1 is bit 1, rank 2 is bit 2
+  local ranks, bit, first = byte(order, 4), 2 ^ (rank - 1), 3 * rank + 2
+  if math.floor(ranks / bit) % 2 == 1 then
     return sub(order, first, first + 2) == digest and order or nil
   end
-  return sub(order, 1, 3) .. char(ranks + rank) .. sub(order, 5, first - 1) .. digest .. sub(order, first + 3)
+  if first > #order then order = order .. MORE_RANKS end
+  return sub(order, 1, 3) .. char(ranks + bit) .. sub(order, 5, first - 1) .. digest .. sub(order, first + 3)
 end
 
 -- Decides on one event, writes its claims, and returns its letter.
@@ -51,7 +53,7 @@ local function decide(letter, at)
   local new_order = with_statement(order_stamp .. NOTHING, rank, digest)
   if call('HSETNX', order_bucket, order_field, new_order) == 1 then return 'A' end
   local order = call('HGET', order_bucket, order_field)
-  known[#known + 1] = order
+  known[#known + 1] = sub(order, 1, ORDER)
   local joined = with_statement(order, rank, digest)
   if not joined then
     call('HDEL', claim_bucket, field) -- it was made above, on the way: a conflict claims nothing
