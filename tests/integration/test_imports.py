@@ -27,6 +27,8 @@ from tributary.ingestion.v1.ingestion_service_pb2 import (
 from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
 from tributary.ingestion.v1.spend_pb2 import SpendRow, SpendSlice
 from tributary_cli.command_line import cli
+from tributary_storage.clickhouse import import_rows
+from tributary_storage.clickhouse.client import connect
 
 NOVEMBER = 1_793_491_200
 """2026-11-01."""
@@ -80,9 +82,10 @@ def costs(stores: Stores, account: str) -> dict[tuple[str, str], int]:
     """Returns what counts now: the lines of each day's newest slice."""
     rows = stores.clickhouse.execute(
         "SELECT toString(date), campaign_id, sum(cost_micros) FROM (SELECT * FROM spend FINAL) AS lines"  # noqa: S608
-        " INNER JOIN (SELECT workspace, date, destination, account_id, max(slice_version) AS slice_version"
-        " FROM spend_slices GROUP BY workspace, date, destination, account_id) AS newest"
-        " USING (workspace, date, destination, account_id, slice_version)"
+        " INNER JOIN (SELECT workspace, date, destination, account_id, content_digest, slice_version"
+        " FROM spend_slices FINAL ORDER BY slice_version DESC"
+        " LIMIT 1 BY workspace, date, destination, account_id) AS newest"
+        " USING (workspace, date, destination, account_id, slice_version, content_digest)"
         f" WHERE workspace = 'shop' AND account_id = '{account}' GROUP BY date, campaign_id FORMAT TSV"
     )
     return {(date[-2:], campaign): int(cost) for date, campaign, cost in (row.split("\t") for row in rows.splitlines())}
@@ -115,6 +118,18 @@ def test_the_same_again_is_known_and_another_of_its_time_is_a_contradiction(door
     answer = IngestionServiceStub(door.channel).ImportSpend(ImportSpendRequest(slices=[other]), metadata=metadata)
     assert [reason.code for reason in answer.results[0].reasons] == [REASON_CODE_STATEMENT_DIFFERS]
     assert costs(stores, account) == {("01", "c-1"): 10, ("02", "c-1"): 20}
+
+
+async def test_lines_of_an_import_that_failed_never_count_beside_those_that_came_in_their_place(
+    door: Door, stores: Stores
+) -> None:
+    account = next(accounts)
+    failed = import_rows.spend_rows("shop", a_slice(account, 1, a_row(1, 10), a_row(2, 20), a_row(2, 30, "ghost")))
+    async with connect(stores.clickhouse_url, name="failed") as clickhouse:  # stopped before its days said that it counts
+        await clickhouse.insert("spend", import_rows.SPEND_COLUMNS, list(zip(*failed, strict=True)))
+    assert costs(stores, account) == {}
+    assert spend(door, a_slice(account, 1, a_row(1, 11), a_row(2, 21))) == ["STORED"]
+    assert costs(stores, account) == {("01", "c-1"): 11, ("02", "c-1"): 21}
 
 
 def test_a_wrong_slice_is_refused_as_a_whole_and_its_neighbours_are_taken(door: Door, stores: Stores) -> None:

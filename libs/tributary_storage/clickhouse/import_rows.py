@@ -22,6 +22,7 @@ SPEND_COLUMNS: Final = (
     *("slice_start_date", "slice_end_date", "slice_version", "line", "account_time_zone", "currency"),
     *("campaign_id", "campaign_name", "adset_id", "ad_id", "kind", "cost_micros", "impressions", "clicks"),
     *("reported_names", "reported_count_micros", "reported_value_micros", "reported_bases", "source", "medium"),
+    "content_digest",
 )
 SLICE_COLUMNS: Final = (
     *("workspace", "date", "destination", "account_id", "slice_version", "level"),
@@ -50,15 +51,16 @@ def days_of(spend: SpendSlice) -> list[date]:
 def slice_digest(spend: SpendSlice) -> bytes:
     """Returns 16 bytes of all that a slice says."""
     said = blake2b(digest_size=16, person=b"trb spend slice1")
-    for row in spend_rows("", spend):
-        said.update(repr(row).encode() + b"\n")
+    for line, row in enumerate(spend.rows):
+        said.update(repr(_spend_row("", spend, line, row)).encode() + b"\n")
     said.update(repr((spend.currency_code, spend.account_time_zone, spend.level, *map(str, days_of(spend)))).encode())
     return said.digest()
 
 
 def spend_rows(workspace: str, spend: SpendSlice) -> list[Row]:
     """Returns the lines of a slice, in the order of `SPEND_COLUMNS`."""
-    return [_spend_row(workspace, spend, line, row) for line, row in enumerate(spend.rows)]
+    digest = slice_digest(spend)
+    return [(*_spend_row(workspace, spend, line, row), digest) for line, row in enumerate(spend.rows)]
 
 
 def _spend_row(workspace: str, spend: SpendSlice, line: int, row: SpendRow) -> Row:
