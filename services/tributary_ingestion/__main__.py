@@ -12,6 +12,7 @@ from tributary_ingestion.import_methods import ImportMethods
 from tributary_ingestion.imports import Importing
 from tributary_ingestion.match_keys import Sealing
 from tributary_ingestion.quotas import BacklogWatch, Quotas
+from tributary_ingestion.room import Room
 from tributary_ingestion.servicer import IngestionServicer
 from tributary_ingestion.settings import IngestionSettings
 from tributary_ingestion.turns import Turns
@@ -60,6 +61,7 @@ async def main(settings: IngestionSettings) -> None:
         backlog = BacklogWatch(dedup, clock)
         rules = RulesBook(workspaces, addresses)
         quotas = Quotas(workspaces, SharedRates(state, clock), backlog)
+        room = Room(settings.ingestion_bytes_at_once)
         await serve(
             settings,
             IngestionServicer(
@@ -68,8 +70,9 @@ async def main(settings: IngestionSettings) -> None:
                 sealing,
                 admission,
                 quotas,
+                room,
                 Turns(settings.max_concurrent_calls, clock),
-                ImportMethods(rules, Importing(Imports(clickhouse)), quotas, clock),
+                ImportMethods(rules, Importing(Imports(clickhouse)), quotas, room, clock),
                 clock,
                 StreamLimits(settings.ingestion_stream_batches, life_seconds=settings.ingestion_stream_seconds),
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import grpc
@@ -22,6 +22,7 @@ from tributary_domain.spend import MAX_ROWS
 from tributary_ingestion.imports import Importing
 from tributary_ingestion.quotas import Quotas
 from tributary_ingestion.requests import check_count, parse
+from tributary_ingestion.room import Room
 from tributary_ingestion.workspace_rules import RulesBook, WorkspaceRules
 from tributary_runtime.authentication import current_caller
 from tributary_runtime.clock import Clock
@@ -32,6 +33,7 @@ from tributary_runtime.workspaces import Scope
 MAX_SLICES: Final = 100
 MAX_STATEMENTS: Final = 1000
 
+_Method = Callable[[bytes, Any], Awaitable[bytes]]
 _PREFIX: Final = len("IMPORT_OUTCOME_")
 
 
@@ -42,23 +44,33 @@ class ImportMethods:
         rules: Of every workspace.
         importing: Decides and stores.
         quotas: What a key may send.
+        room: For requests, of all workspaces.
         clock: When calls come.
     """
 
     rules: Mapping[str, Access] = dict.fromkeys(("ImportSpend", "ImportDeals", "ImportExchangeRates"), Scope.INGEST)
 
-    def __init__(self, rules: RulesBook, importing: Importing, quotas: Quotas, clock: Clock) -> None:
+    def __init__(self, rules: RulesBook, importing: Importing, quotas: Quotas, room: Room, clock: Clock) -> None:
         self._rules = rules
         self._importing = importing
         self._quotas = quotas
+        self._room = room
         self._clock = clock
 
     def handlers(self) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
         """Returns the handler of each method."""
         methods = (self.import_spend, self.import_deals, self.import_exchange_rates)
         return {
-            name: grpc.unary_unary_rpc_method_handler(method) for name, method in zip(self.rules, methods, strict=True)
+            name: grpc.unary_unary_rpc_method_handler(self._holding(method))
+            for name, method in zip(self.rules, methods, strict=True)
         }
+
+    def _holding(self, method: _Method) -> _Method:
+        async def handle(body: bytes, context: Any) -> bytes:
+            with self._room.hold(current_caller().workspace_id, len(body)):
+                return await method(body, context)
+
+        return handle
 
     async def import_spend(self, body: bytes, _context: Any) -> bytes:
         """Takes 1-100 slices of spend and answers each, as a serialised `ImportSpendResponse`."""

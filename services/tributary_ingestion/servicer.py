@@ -22,6 +22,7 @@ from tributary_ingestion.match_keys import Sealing
 from tributary_ingestion.packed import Packed
 from tributary_ingestion.quotas import Quotas
 from tributary_ingestion.requests import malformed, parse_sliced
+from tributary_ingestion.room import Room
 from tributary_ingestion.turns import Turns
 from tributary_ingestion.verdicts import Answers
 from tributary_ingestion.visits import VisitBook
@@ -52,6 +53,7 @@ class IngestionServicer:
         sealing: Seals match keys.
         admission: The way to dedup.
         quotas: What keys and workspaces may take.
+        room: For requests, of all workspaces.
         turns: Whose call is next.
         imports: The methods that are not about events.
         clock: When calls come.
@@ -72,6 +74,7 @@ class IngestionServicer:
         sealing: Sealing,
         admission: Admission,
         quotas: Quotas,
+        room: Room,
         turns: Turns,
         imports: ImportMethods,
         clock: Clock,
@@ -82,6 +85,7 @@ class IngestionServicer:
         self._sealing = sealing
         self._admission = admission
         self._quotas = quotas
+        self._room = room
         self._turns = turns
         self._imports = imports
         self._clock = clock
@@ -132,6 +136,12 @@ class IngestionServicer:
 
     async def _take(self, request: _Batch, size: int, receive_micros: int, remaining_seconds: float | None) -> Answers:
         """Returns a verdict per event, in order."""
+        with self._room.hold(current_caller().workspace_id, size):
+            return await self._decide(request, size, receive_micros, remaining_seconds)
+
+    async def _decide(
+        self, request: _Batch, size: int, receive_micros: int, remaining_seconds: float | None
+    ) -> Answers:
         _check(request)
         caller = current_caller()
         if request.backfill:

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from tributary_runtime.channels import MAX_MESSAGE_BYTES
 from tributary_runtime.settings import ServiceSettings, WithClickHouse, WithDedup, WithStateStore, WithWorkspaces
 
 
@@ -14,6 +15,10 @@ class IngestionSettings(ServiceSettings, WithWorkspaces, WithDedup, WithStateSto
 
     ingestion_dedup_deadline_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
     """How long dedup may take over one call; less if the caller waits less."""
+
+    ingestion_bytes_at_once: Annotated[int, Field(ge=MAX_MESSAGE_BYTES)] = 128 * 1024 * 1024
+    """Bytes of requests of all workspaces that are in memory at once, after decompression; beyond, callers are told to
+    come back. While they are worked on they take several times as much."""
 
     ingestion_velocity_timeout_seconds: Annotated[float, Field(gt=0, le=5)] = 0.25
     """How long the counters of bursts may take; then conversions pass uncounted."""

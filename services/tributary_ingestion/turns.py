@@ -25,8 +25,7 @@ SHARED_SECONDS: Final = 2.0
 """So long after a call of another workspace the door counts as shared: its next call shall find few events before it,
 too."""
 BYTES_AT_ONCE: Final = 64 * 1024 * 1024
-"""Of the calls of one workspace, waiting ones included: all of them are in memory, several times over while they are
-worked on."""
+"""Of the calls of one workspace, waiting ones included; `room` bounds those of all workspaces."""
 BYTES_PER_EVENT: Final = 2_048
 """A call with more than this per event counts as one of more events."""
 CALLS_SHARE: Final = 0.5

@@ -125,7 +125,7 @@ async def test_lines_of_an_import_that_failed_never_count_beside_those_that_came
 ) -> None:
     account = next(accounts)
     failed = import_rows.spend_rows("shop", a_slice(account, 1, a_row(1, 10), a_row(2, 20), a_row(2, 30, "ghost")))
-    async with connect(stores.clickhouse_url, name="failed") as clickhouse:  # stopped before its days said that it counts
+    async with connect(stores.clickhouse_url, name="failed") as clickhouse:  # stopped before it said that they count
         await clickhouse.insert("spend", import_rows.SPEND_COLUMNS, list(zip(*failed, strict=True)))
     assert costs(stores, account) == {}
     assert spend(door, a_slice(account, 1, a_row(1, 11), a_row(2, 21))) == ["STORED"]

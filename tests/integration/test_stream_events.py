@@ -22,6 +22,7 @@ from tributary.common.v1.status_pb2 import Status
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
 from tributary.ingestion.v1.ingestion_service_pb2 import StreamEventsRequest, StreamEventsResponse
+from tributary_runtime.channels import MAX_MESSAGE_BYTES
 
 METHOD = "/tributary.ingestion.v1.IngestionService/StreamEvents"
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -68,7 +69,9 @@ def redis_url(stores: Stores) -> str:
 
 @pytest.fixture(scope="module")
 def door(redis_url: str, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    with running_door(tmp_path_factory.mktemp("door"), redis_url, clickhouse_url, {"shop": {}}) as running:
+    settings = {"ingestion": {"TRIBUTARY_INGESTION_BYTES_AT_ONCE": str(MAX_MESSAGE_BYTES)}}  # as little as there can be
+    directory = tmp_path_factory.mktemp("door")
+    with running_door(directory, redis_url, clickhouse_url, {"shop": {}}, settings=settings) as running:
         yield running
 
 
@@ -100,6 +103,19 @@ def reason_of(status: Status) -> str:
     info = error_details_pb2.ErrorInfo()
     assert status.details[0].Unpack(info)
     return info.reason
+
+
+def test_batches_that_find_no_room_at_the_door_are_told_when_to_come_back(stream: Stream) -> None:
+    event = an_order()
+    for name in ("a", "b", "c"):
+        event.properties[name] = "x" * 1_000
+    for number in range(1, 9):
+        stream.write(a_batch(number, *[event] * 1_000))
+    answers = stream.end()
+    refused = [answer.error for answer in answers if answer.HasField("error")]
+    assert 0 < len(refused) < len(answers) == 8
+    assert {reason_of(error) for error in refused} == {"TOO_MANY_BYTES"}
+    assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in refused[0].details)
 
 
 def test_every_batch_is_answered_under_its_number_in_request_order(stream: Stream) -> None:
