@@ -5,7 +5,7 @@ are one interceptor, because a unary call costs 130 microseconds in all and each
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from contextvars import ContextVar
 from enum import Enum
@@ -117,10 +117,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
             return handler
         self.last_arrival_seconds = self._clock.monotonic_seconds()
         metadata = dict(details.invocation_metadata)
+        is_repeated = len(metadata) < len(details.invocation_metadata)
         traceparent = metadata.get(traces.TRACEPARENT)
         if traceparent:
             traces.pass_on(str(traceparent))
         try:
+            if is_repeated:
+                _refuse_two_credentials(details.invocation_metadata)
             self.admit(access, metadata)
             if is_stream(handler):
                 self._streams.check(workspace_of_call())
@@ -253,6 +256,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # 
                 await context.abort_with_status(rpc_status.to_status(error.status()))
 
         return handle
+
+
+def _refuse_two_credentials(metadata: Sequence[tuple[str, Any]]) -> None:
+    """Refuses a call that shows a credential twice: which of them counts would depend on who reads it.
+
+    Raises:
+        UnauthenticatedError: It does.
+    """
+    names = [name for name, _ in metadata]
+    if any(names.count(name) > 1 for name in (AUTHORIZATION, INTERNAL_TOKEN)):
+        raise UnauthenticatedError("Send one credential, once.", reason="CREDENTIAL_REPEATED")
 
 
 class _Named:

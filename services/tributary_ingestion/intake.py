@@ -38,6 +38,7 @@ from tributary_ingestion.redaction import redact, redacted_url
 from tributary_ingestion.sealing import refused_rest, strip
 from tributary_ingestion.sliced import SlicedEvent, whole_event
 from tributary_ingestion.touches import set_click_ids, touch_of
+from tributary_ingestion.unknown_values import settle_unknown_values
 from tributary_ingestion.visits import Visits
 from tributary_ingestion.workspace_rules import WorkspaceRules
 
@@ -125,8 +126,9 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
 
     is_touchpoint = kind == "touchpoint"
     digest = rules.event_digest(event_id)
-    key = NO_KEY if is_touchpoint else business_key(rules.workspace_id, event, kind, digest)
     warnings = identity.warnings
+    settle_unknown_values(event, kind, warnings)  # after the digests of what was sent, before what depends on it
+    key = NO_KEY if is_touchpoint else business_key(rules.workspace_id, event, kind, digest)
     if may_be_personal or kind in _WITH_COLLECTIONS:
         redacted = redact(event, kind, readings, rules.redaction_token)  # after all digests: they are of what was sent
         if redacted:

@@ -23,6 +23,7 @@ from tributary_domain.urls import NO_URL, Url, read_referrer
 from tributary_ingestion.admitted import write_evidence, write_rest
 from tributary_ingestion.match_keys import is_telling
 from tributary_ingestion.touches import touch_of
+from tributary_ingestion.unknown_values import settle_unknown_values
 from tributary_ingestion.workspace_rules import WorkspaceRules
 from tributary_storage.codec.framing import length_tag, varint
 
@@ -123,6 +124,7 @@ class VisitParts:
         validation.refuse(event, "touchpoint", readings, self._expected, reasons)
         validation.suspect(event, "touchpoint", readings, self._expected, reasons)
         validation.warn(event, "touchpoint", self._expected, reasons)
+        settle_unknown_values(event, "touchpoint", reasons)
         if reasons or any(True for _ in texts.personal_texts(readings)):
             return None
         touch = touch_of(event, readings, NO_URL, NO_URL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.touchpoint_pb2 import Touchpoint
 from tributary_domain.addresses import AddressBook, read_network
 from tributary_domain.channel import CHANNEL_RULES_VERSION
 from tributary_domain.channel_evidence import click_ids_of
@@ -20,6 +23,7 @@ from tributary_ingestion.admitted import join
 from tributary_ingestion.intake import take, take_all
 from tributary_ingestion.packed import Packed
 from tributary_ingestion.touches import touch_of
+from tributary_ingestion.visit_parts import VisitParts
 from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
 from tributary_runtime.workspaces import Workspace
 
@@ -64,6 +68,12 @@ def a_purchase(micros: int = 10_000_000) -> Event:
     event.conversion.value.currency_code = "EUR"
     event.conversion.value.amount_micros = micros
     event.identifiers.customer_id = "k-1"
+    return event
+
+
+def a_renewal() -> Event:
+    event = a_purchase()
+    event.conversion.recurrence.subscription_id, event.conversion.recurrence.cycle = "s-1", "2"
     return event
 
 
@@ -139,6 +149,39 @@ def test_an_adjustment_names_its_conversion_and_claims_its_number() -> None:
     assert admitted.conversion_id == conversion_id(order_digest("shop", "purchase", "", "o-1"))
     assert admitted.adjustment_key == packed.key.order_digest != b""
     assert pack(a_refund())[1].adjustment_key == b""
+
+
+@pytest.mark.parametrize("number", [7, 99, 300, -1])
+@pytest.mark.parametrize(
+    ("make", "field", "stored"),
+    [
+        pytest.param(lambda: a_visit(), "touchpoint.kind", 1, id="a touchpoint's kind: VISIT"),
+        pytest.param(lambda: a_refund(), "adjustment.reason", 2, id="an adjustment's reason: RESTATEMENT"),
+        pytest.param(lambda: a_purchase(), "conversion.value_source", 0, id="a value's source: not said"),
+        pytest.param(lambda: a_renewal(), "conversion.recurrence.kind", 3, id="a cycle's kind: RENEWAL"),
+    ],
+)
+def test_a_number_that_stands_for_nothing_is_taken_as_the_contract_says_and_told(
+    make: Callable[[], Event], field: str, stored: int, number: int
+) -> None:
+    event = make()
+    part, name = attrgetter(field.rpartition(".")[0])(event), field.rpartition(".")[2]
+    setattr(part, name, number)
+    event.origin = 99  # type: ignore[assignment]
+    sent = pack(Event.FromString(event.SerializeToString()), backfill=True)[0].payload_digest
+    packed, admitted = pack(event)
+    assert (packed.verdict, packed.payload_digest) == (ACCEPTED, sent)
+    assert [(reason.code.value, reason.field) for reason in packed.reasons] == [
+        ("VALUE_UNKNOWN", "origin"),
+        ("VALUE_UNKNOWN", field),
+    ]
+    assert (attrgetter(field)(admitted.event), admitted.event.origin) == (stored, 8)
+
+
+def test_a_touchpoint_of_an_unknown_kind_is_no_usual_visit() -> None:
+    known, unknown = (Touchpoint(kind=kind).SerializeToString() for kind in (1, 99))  # type: ignore[arg-type]
+    parts = VisitParts(rules())
+    assert (parts.touch(known) is None, parts.touch(unknown) is None) == (False, True)
 
 
 def test_an_adjustment_needs_no_identifier() -> None:

@@ -61,6 +61,14 @@ async def test_a_caller_without_the_right_is_refused(
     assert (refusal.code().name, reason_of(refusal)) == (code, reason)
 
 
+async def test_a_caller_that_shows_two_keys_is_refused_though_both_are_right(serve_echo: ServeEcho, keys: Keys) -> None:
+    shown = ("authorization", f"Bearer {keys.ingest.key.get_secret_value()}")
+    async with serve_echo(token=None) as echo:
+        assert await echo.unary("Echo", metadata=(shown, ("x-other", "1"), ("x-other", "2")))
+        refusal = await refusal_of(echo.unary("Echo", metadata=(shown, shown)))
+    assert (refusal.code().name, reason_of(refusal)) == ("UNAUTHENTICATED", "CREDENTIAL_REPEATED")
+
+
 @pytest.mark.parametrize("method", ["Internal", "Slow"])
 async def test_an_api_key_does_not_open_an_internal_method(serve_echo: ServeEcho, keys: Keys, method: str) -> None:
     async with serve_echo(token=None, api_key=keys.ingest.key) as echo:

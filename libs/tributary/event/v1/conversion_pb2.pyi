@@ -99,7 +99,7 @@ class _ValueSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ValueSour
     """Set by a later restatement."""
 
 class ValueSource(_ValueSource, metaclass=_ValueSourceEnumTypeWrapper):
-    """Where a value comes from. Values may be added."""
+    """Where a value comes from. Values may be added: treat an unknown one as not said."""
 
 VALUE_SOURCE_UNSPECIFIED: ValueSource.ValueType  # 0
 """Not said: STATED."""

@@ -171,6 +171,10 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """Warning: the human check could not be verified: its provider did not answer, or is not declared. Nobody is guilty of
     that.
     """
+    REASON_CODE_VALUE_UNKNOWN: _ReasonCode.ValueType  # 110
+    """Warning: a number is none of the values of its enum that are known here: a newer client's, or a mistake. It was taken,
+    and is stored, as the enum's comment says of unknown ones.
+    """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
     """Why, for programs. Values may be added: treat an unknown one as the verdict alone says."""
@@ -262,6 +266,10 @@ REASON_CODE_ADDRESS_UNREADABLE: ReasonCode.ValueType  # 108
 REASON_CODE_HUMAN_CHECK_UNVERIFIED: ReasonCode.ValueType  # 109
 """Warning: the human check could not be verified: its provider did not answer, or is not declared. Nobody is guilty of
 that.
+"""
+REASON_CODE_VALUE_UNKNOWN: ReasonCode.ValueType  # 110
+"""Warning: a number is none of the values of its enum that are known here: a newer client's, or a mistake. It was taken,
+and is stored, as the enum's comment says of unknown ones.
 """
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 
