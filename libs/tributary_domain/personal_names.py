@@ -24,7 +24,7 @@ _WORDS: Final = frozenset(
         phone telephone telefon telefono phonenumber mobilenumber cellphone msisdn whatsapp handynummer
         firstname lastname fullname surname forename givenname familyname vorname nachname prenom fname lname username
         password passwd pwd passwort passphrase token secret apikey jwt otp authtoken
-        birthdate birthday dob geburtsdatum ssn iban cvv cvc cardnumber postcode zipcode
+        birthdate birthday dob geburtsdatum geburtstag ssn iban cvv cvc cardnumber postcode postleitzahl zipcode
         """
     )
 )
@@ -38,7 +38,8 @@ _PAIRS: Final = frozenset(
     {
         *((who, "name") for who in _WHOSE),
         *(("e", "mail"), ("api", "key"), ("card", "number"), ("birth", "date"), ("post", "code"), ("zip", "code")),
-        *(("postal", "code"), ("auth", "code"), ("mobile", "number"), ("pass", "word")),
+        *(("postal", "code"), ("auth", "code"), ("mobile", "number"), ("pass", "word"), ("house", "number")),
+        *(("address", "line"), ("of", "birth"), ("name", "first"), ("name", "last"), ("your", "name")),
     }
 )
 """Two words in a row that do."""

@@ -9,46 +9,11 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 
+from tributary_domain.encoded_addresses import ENCODED_CHARACTERS, holds_encoded_address
 from tributary_domain.personal import AT_SIGN, IN_URL, PHONE, holds_address
-from tributary_domain.personal_names import is_personal_name, plainer
+from tributary_domain.personal_names import plainer
 from tributary_domain.texts import CLICK_ID_CHARACTERS
-
-UTM: Final = "utm"
-CLICK: Final = "click"
-PERSONAL: Final = "personal"
-MAIL: Final = "mail"
-
-_UTM_PARAMETERS = "utm_source utm_medium utm_campaign utm_term utm_content utm_id"
-_CLICK_ID_PARAMETERS = """
-    gclid gbraid wbraid gad_source gad_campaignid gclsrc dclid srsltid fbclid msclkid ttclid li_fat_id twclid epik
-    rdt_cid irclickid yclid awc cjevent sscid tblci dicbo qclid vmcid mc_cid igshid
-"""
-_RENAMED_CLICK_IDS = {
-    "sccid": (CLICK, "sc_cid"),
-    "ransiteid": (CLICK, "ran_site_id"),
-    "_hsenc": (CLICK, "hsenc"),
-    "igsh": (CLICK, "igshid"),
-    "oborigurl": (CLICK, "dicbo"),
-}
-_PERSONAL_PARAMETERS = """
-    mc_eid mkt_tok _kx email e-mail e_mail mail email_address emailaddress useremail user_email phone phone_number tel
-    telephone mobile firstname first_name lastname last_name surname birthdate dob ssn address street token access_token
-    id_token refresh_token auth auth_token authtoken session sessionid session_id jsessionid phpsessid password passwd
-    pwd secret api_key apikey jwt otp vero_id ck_subscriber_id subscriber_id
-"""
-
-
-_MAILERS: Final = {"_hsmi": "hubspot", "mc_eid": "mailchimp", "mkt_tok": "marketo", "_kx": "klaviyo", "vero_id": "vero"}
-"""Parameter that only the links of a mailing carry -> who sends it. Personal ones are cut; whose they are stays."""
-
-_PARAMETERS: Final[dict[str, tuple[str, str]]] = {
-    **{name: (UTM, name.removeprefix("utm_")) for name in _UTM_PARAMETERS.split()},
-    **{name: (CLICK, name) for name in _CLICK_ID_PARAMETERS.split()},
-    **_RENAMED_CLICK_IDS,
-    **{name: (PERSONAL, name) for name in _PERSONAL_PARAMETERS.split()},
-    "_hsmi": (MAIL, "_hsmi"),
-}
-"""Parameter, in lower case -> (what it is, its name)."""
+from tributary_domain.url_parameters import CLICK, COMMON, MAIL, MAILERS, PARAMETERS, PERSONAL, UTM, find_parameter
 
 _KEPT_URL_CHARACTERS: Final = 256
 
@@ -91,6 +56,7 @@ class Url(NamedTuple):
 
 
 _NOTHING: Final[dict[str, str]] = {}
+_CUT: Final[dict[str, str]] = {}
 NO_URL: Final = Url("", "", _NOTHING, _NOTHING, "", False)
 
 
@@ -119,11 +85,15 @@ def read_url(url: str) -> Url:
         return Url(_host(authority), slash + path, _NOTHING, _NOTHING, url, False)
     campaign: list[str] = []
     click_ids: dict[str, str] = {}
-    known = _PARAMETERS
+    known = PARAMETERS
     for pair in query.split("&"):
         name, _, value = pair.partition("=")
-        found = known.get(name) or _find(name)
-        if found is None or not value:
+        found = known.get(name) or find_parameter(name)
+        if found is None:
+            if len(value) >= ENCODED_CHARACTERS and not value.islower() and holds_encoded_address(value):
+                return _read_carefully(url)
+            continue
+        if not value:
             continue
         kind, family = found
         if kind is UTM:
@@ -136,29 +106,28 @@ def read_url(url: str) -> Url:
             if len(value) <= CLICK_ID_CHARACTERS:
                 click_ids[family] = value
     said = "&".join(campaign)
-    return Url(_host(authority), slash + path, _read_campaign(said), click_ids, url, False, "", said)
+    utm = _read_campaign(said)
+    if utm is _CUT:
+        return _read_carefully(url)
+    return Url(_host(authority), slash + path, utm, click_ids, url, False, "", said)
 
 
 @lru_cache(8_192)
 def _read_campaign(said: str) -> dict[str, str]:
-    """Reads campaign parameters, of which a few combinations account for most: they are remembered."""
+    """Reads campaign parameters, of which a few combinations account for most: they are remembered.
+
+    Returns:
+        `_CUT` where one of them holds somebody's address in base64.
+    """
     utm: dict[str, str] = {}
     for pair in said.split("&") if said else ():
         name, _, value = pair.partition("=")
-        found = _PARAMETERS.get(name) or _find(name)
+        if holds_encoded_address(value):
+            return _CUT
+        found = PARAMETERS.get(name) or find_parameter(name)
         if found is not None:
             utm[found[1]] = unquote_plus(value)[:CLICK_ID_CHARACTERS]
     return utm
-
-
-@lru_cache(4_096)
-def _find(name: str) -> tuple[str, str] | None:
-    """Returns what a parameter is whose name is not written as the table has it."""
-    plain = plainer(name)[-1].strip(" \t\r\n\0")
-    found = _PARAMETERS.get(plain.lower())
-    if found is None and is_personal_name(plain):
-        return PERSONAL, plain.lower()
-    return found
 
 
 def _may_be_personal(url: str) -> bool:
@@ -187,7 +156,7 @@ def _read_carefully(url: str) -> Url:
     kept: list[str] = []
     for sign, pair in _pairs(query) if query else ():
         kind, name, value = _judge(pair)
-        mailer = mailer or (_MAILERS.get(name, "") if value else "")
+        mailer = mailer or (MAILERS.get(name, "") if value else "")
         if kind is PERSONAL:
             continue
         kept.append(f"{sign if kept else ''}{pair}")
@@ -219,7 +188,7 @@ def _pairs(query: str) -> list[tuple[str, str]]:
     pieces = _SIGN.split(query)
     pairs = [("", pieces[0])]
     for sign, pair in zip(pieces[1::2], pieces[2::2], strict=True):
-        if sign[0] == "&" or _find(pair.partition("=")[0]) is not None:
+        if sign[0] == "&" or find_parameter(pair.partition("=")[0]) is not None:
             pairs.append((sign, pair))
         else:
             before, said = pairs[-1]
@@ -230,12 +199,14 @@ def _pairs(query: str) -> list[tuple[str, str]]:
 def _judge(pair: str) -> tuple[str, str, str]:
     """Returns (what a parameter is, its name, its value): personal where its name or anything in it says so."""
     said, _, value = pair.partition("=")
-    found = _PARAMETERS.get(said) or _find(said)
+    found = PARAMETERS.get(said) or find_parameter(said)
     kind, name = found or ("", "")
     if kind is PERSONAL:
         if value or "%3" in pair:  # email%3Dann is a name and a value, to whoever decodes it
             return kind, name, value
         kind = ""
+    if kind is not CLICK and holds_encoded_address(value):
+        return PERSONAL, name, value
     if _DOUBTFUL.search(value) is None and (kind or _DOUBTFUL.search(said) is None):
         return kind, name, value
     plain = plainer(pair)[-1]
@@ -245,7 +216,7 @@ def _judge(pair: str) -> tuple[str, str, str]:
     if kind is not CLICK and (
         PHONE.search(plain) is not None
         or ("+" in pair and PHONE.search(pair) is not None)
-        or _holds_personal(plain, is_own=kind is UTM)
+        or _holds_personal(plain, is_campaign=kind is UTM)
     ):
         return PERSONAL, name, value
     return kind, name, value
@@ -263,17 +234,22 @@ def _note(kind: str, name: str, value: str, utm: dict[str, str], click_ids: dict
         click_ids[name] = value
 
 
-def _holds_personal(text: str, *, is_own: bool) -> bool:
+def _holds_personal(text: str, *, is_campaign: bool = False, is_path: bool = False) -> bool:
     """Tells whether a text holds a personal parameter of its own: a link within a link, or an object.
 
     Args:
         text: Decoded as often as it takes.
-        is_own: Whether its first name was judged already.
+        is_campaign: Whether it is a parameter of a campaign, whose name, the first in it, is known.
+        is_path: Whether it is part of a path.
     """
     if not any(sign in text for sign in "=:"):
         return False
     names = [found[2] for found in _INNER.finditer(text)]
-    return any((found := _find(name)) is not None and found[0] is PERSONAL for name in (names[1:] if is_own else names))
+    if is_campaign:
+        names = names[1:]
+    if is_campaign or is_path:
+        names = [name for name in names if name.lower() not in COMMON]
+    return any((found := find_parameter(name)) is not None and found[0] is PERSONAL for name in names)
 
 
 def _holds_user(text: str) -> bool:
@@ -300,7 +276,7 @@ def _clean_path(path: str) -> str:
 def _judge_part(piece: str) -> bool:
     """Tells whether a part of a path may stay."""
     return not any(
-        _holds_user(text) or PHONE.search(text) is not None or _holds_personal(text, is_own=False)
+        _holds_user(text) or PHONE.search(text) is not None or _holds_personal(text, is_path=True)
         for text in plainer(piece)
     )
 

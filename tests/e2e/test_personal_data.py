@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ CLIENT_IP = "203.0.113.77"
 AGENT = BROWSER.replace("X11", "QqzMark7")
 ADDRESS = "Markedstreet 7"
 
+_EMAIL_BASE64 = base64.urlsafe_b64encode(EMAIL.encode()).decode()
 _EMAIL_HASH = hashlib.sha256(EMAIL.lower().encode())
 _PHONE_HASH = hashlib.sha256(f"+{PHONE_DIGITS}".encode())
 MARKS = {
@@ -56,6 +58,7 @@ MARKS = {
     "client-ip": CLIENT_IP.encode(),
     "user-agent": b"qqzmark7",
     "postal-address": b"markedstreet",
+    "base64-of-the-e-mail": _EMAIL_BASE64.lower().encode(),
     "sha256-of-the-e-mail": _EMAIL_HASH.hexdigest().encode(),
     "sha256-of-the-phone": _PHONE_HASH.hexdigest().encode(),
     "sha256-of-the-e-mail-in-bytes": _EMAIL_HASH.digest(),
@@ -75,6 +78,8 @@ PAGES = [
     f"https://shop.example/#{EMAIL}",
     f"https://{EMAIL}:secret@shop.example/",
     f"https://shop.example/?utm_content={EMAIL}",
+    "https://shop.example/?name=Edmark&first_name=Edmark&zip=edmark&postcode=edmark&address=Markedstreet&dob=edmark",
+    f"https://shop.example/?u={_EMAIL_BASE64}&utm_content={_EMAIL_BASE64}",
     f"https://shop.example/?_kx={EMAIL}",
     f"https://shop.example/?user[phone]={PHONE_DIGITS}&customerEmail=edmark;email=edmark",
     f"https://shop.example/?next={quote('/reset?email=edmark&token=edmark', safe='')}#/account?email=edmark",

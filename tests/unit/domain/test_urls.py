@@ -77,6 +77,32 @@ from tributary_domain.urls import read_url
             "https://s.example/p?product_name=x&next=%2Fa%3Fid%3D1",
             id="nothing personal in the link within",
         ),
+        *(
+            pytest.param(f"https://s.example/p?{said}&a=1", "https://s.example/p?a=1", id=said)
+            for said in (
+                *("name=Ann", "NAME=Ann", "first_name=Ann", "your-name=Ann", "name[first]=Ann", "nombre=Ana"),
+                *("zip=10115", "zip_code=10115", "postcode=10115", "plz=10115", "address=Street+1", "address1=Street"),
+                *("address_line_1=Street", "house-number=1", "dob=1980-01-01", "date_of_birth=1980-01-01"),
+                "back=%2Fa%3Fname%3DAnn%26x%3D1",
+            )
+        ),
+        *(
+            pytest.param(f"https://s.example/p?{said}&a=1", "https://s.example/p?a=1", id=f"in base64: {said}")
+            for said in (
+                *("u=YW5uQGV4YW1wbGUuY29t", "u=YW5uQGIuZGU=", "u=YW5uQGIuZGU%3D", "u=YW5uQGIuZGU", "u=YUBiLmRl"),
+                *("d=eyJlbWFpbCI6ImFubkBiLmRlIn0", "utm_content=YW5uQGV4YW1wbGUuY29t"),
+                "d=eyJrIjoiPz8-IiwiZSI6ImFAYi5kZSJ9",
+            )
+        ),
+        *(
+            pytest.param(f"https://s.example/p?{said}", f"https://s.example/p?{said}", id=f"stays: {said}")
+            for said in (
+                *("product_name=Shirt", "utm_campaign=name", "utm_content=ad:x,name:spring", "campaign_name=zip"),
+                *("utm_term=name%3Dspring", "rename=1", "zipped=1", "q=c3ByaW5nLXNhbGUtMjAyNi1kZQ", "city=Berlin"),
+                *("utm_campaign=SpringSale2026ForEverybody", "id=QUFBQUFBQUFBQUFBQUFBQQ", "at=YWJjQDEyMw"),
+            )
+        ),
+        pytest.param("https://s.example/wiki/Name:Ann", "https://s.example/wiki/Name:Ann", id="a path's own words"),
         pytest.param(
             "https://s.example/p?utm_content=mail:button&a=1#top",
             "https://s.example/p?utm_content=mail:button&a=1#top",
