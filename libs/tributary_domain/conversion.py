@@ -54,6 +54,11 @@ class ConversionStatus(StrEnum):
     """All observations wait for a release: its value is pending."""
     UNCOUNTED = "uncounted"
     """Only internal or test traffic."""
+    REPEATED_BY_PERSON = "repeated_by_person"
+    """Its name counts once per person, and another counts; likewise the next two. `counting` decides, never the parts.
+    """
+    REPEATED_IN_SESSION = "repeated_in_session"
+    REPEATED_FOR_CLICK = "repeated_for_click"
     UNOBSERVED = "unobserved"
     """So far only adjustments are known: they wait for their conversion."""
 

@@ -39,6 +39,8 @@ class Cause(StrEnum):
     EXCHANGE_RATE = "exchange_rate"
     RECONCILIATION = "reconciliation"
     OPERATOR = "operator"
+    COUNTING = "counting"
+    """Which of a person's conversions of one name counts became another."""
 
 
 ADJUSTED_BY: Final = {
@@ -49,6 +51,13 @@ ADJUSTED_BY: Final = {
     AdjustmentKind.RETRACTION: Cause.RETRACTION,
 }
 """What an adjustment of each kind is as a cause."""
+
+
+_REPEATED: Final = {
+    ConversionStatus.REPEATED_BY_PERSON,
+    ConversionStatus.REPEATED_IN_SESSION,
+    ConversionStatus.REPEATED_FOR_CLICK,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +203,8 @@ def _causes(
         causes.add(ADJUSTED_BY[kind])
     if old.status is ConversionStatus.QUARANTINED and new.is_counted:
         causes.add(Cause.QUARANTINE_RELEASE)
+    if old.status is not new.status and _REPEATED & {old.status, new.status}:
+        causes.add(Cause.COUNTING)
     before, after = _touches(old), _touches(new)
     same = before.keys() & after.keys()
     if any(before[key] != after[key] for key in same):

@@ -47,6 +47,8 @@ class Affected:
     """When an observation of it was accepted whose claim was new then, and which was never read before; 0: none."""
     askings: int = 0
     """Where it was deferred: how often that had been asked for when it was read."""
+    retracted: frozenset[str] = frozenset()
+    """Other conversions of its name and person that were taken back, where its name does not count every one."""
     must_publish: bool = False
     """Whether what is published of it is to be published again even if nothing changed: somebody has lost it."""
 

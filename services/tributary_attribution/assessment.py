@@ -6,11 +6,12 @@ Pure: no store is asked and no clock is read, so the answer depends on what is k
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.event.v1.conversion_pb2 import ValueSource
+from tributary_attribution.counting import status_of
 from tributary_attribution.credit_settings import settings_for
 from tributary_attribution.models import Models
 from tributary_attribution.views import Views, as_direct
@@ -69,6 +70,8 @@ class Known:
     """The models of data_driven; None: it is not credited."""
     must_publish: bool = False
     """Whether it is published again even if nothing changed."""
+    retracted: frozenset[str] = frozenset()
+    """Other conversions of its name and person that were taken back, as far as they matter to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,22 @@ def assess(
     settings = settings or settings_for(workspace, time)
     view = views.of(workspace.id, journey, settings, sees_internal=state.status is ConversionStatus.UNCOUNTED)
     entries, clicks = view.entries, list(view.clicks)
+    counts = status_of(
+        workspace,
+        known.conversion_id,
+        state,
+        next(part.event.conversion.name for part in parts if part.is_observation),
+        journey,
+        entries,
+        settings,
+        known.retracted,
+        None if published is None else published.state,
+        is_whole=journey is not None
+        and not journey.trimmed_until_micros
+        and not is_incomplete(journey, settings, time, journey_life_seconds),
+    )
+    if counts is not state.status:
+        state = replace(state, status=counts)
     has_earlier_touch = journey is not None and journey.has_lost_touches
     conversion = _creditable(entries, state, settings, has_earlier_touch=has_earlier_touch)
     is_trimmed = journey is not None and not is_whole(entries, time, settings, journey.trimmed_until_micros)

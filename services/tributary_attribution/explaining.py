@@ -168,7 +168,7 @@ class Explainer:
         views = await self._publisher.read([one], may_lack_sources=True)
         if one.stored is None or not any(part.is_observation for part in one.parts):
             raise _not_found(conversion_id)
-        known = Known(workspace, conversion_id, one.stored, one.parts, one.journey, (), (), ())
+        known = Known(workspace, conversion_id, one.stored, one.parts, one.journey, (), (), (), retracted=one.retracted)
         return _Read(known, views, one.journey, frozenset())
 
     async def _at(self, read: _Read, moment_micros: int) -> _Read:

@@ -14,6 +14,7 @@ from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
 from tributary_attribution.assessment import Known
+from tributary_attribution.counting import is_retracted, rivals
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.crediting import revise
 from tributary_attribution.models import Models, UnknownModelError
@@ -24,9 +25,10 @@ from tributary_domain.revision import Cause
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import Backpressure, PoisonEvent
+from tributary_storage.codec.conversion_parts import unpack_parts
 from tributary_storage.codec.touch_sources import SourceCache
 from tributary_storage.redis.click_ids import ClickIds
-from tributary_storage.redis.conversions import Conversions, Publication
+from tributary_storage.redis.conversions import Conversions, Publication, conversion_key
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import Person, PersonPaths
@@ -112,8 +114,13 @@ class Publisher:
         revisions: list[Unpublished] = []
         people: dict[Person, None] = {}
         pending = list(affected)
+        known = {one.key for one in pending}
         for _ in range(_ATTEMPTS):
             views = await self.read(pending)
+            successors = _successors(pending, known)
+            if successors:
+                pending += successors
+                views = await self.read(pending)
             pending = [one for one in pending if one.parts]
             if not pending:
                 await self._paths.mark(people)
@@ -193,6 +200,7 @@ class Publisher:
         found = await self._people.find_each([(one.workspace.id, one.person_keys()) for one in lost])
         for one, journey in zip(lost, found, strict=True):
             one.journey, one.has_journey = journey, True
+        await self._read_rivals(affected)
         begins: dict[int, tuple[Affected, int]] = {}  # journey -> one who sees it, and from when on all who do
         for one in affected:
             if one.journey is not None:
@@ -217,6 +225,40 @@ class Publisher:
         ids = await self._click_ids.read(clicks)
         return Views(self._sources.reading(texts), lambda workspace, number: ids.get((workspace, number)))
 
+    async def _read_rivals(self, affected: Sequence[Affected]) -> None:
+        """Reads which other conversions were taken back, where a name does not count every one."""
+        asking: dict[str, list[Affected]] = {}
+        for one in affected:
+            one.retracted = frozenset()
+            for rival in rivals(one.workspace, one.journey, one.parts, one.conversion_id):
+                asking.setdefault(conversion_key(one.workspace.id, rival), []).append(one)
+        if not asking:
+            return
+        for key, stored in (await self._conversions.observe({key: {} for key in asking}, 0)).items():
+            if is_retracted(unpack_parts(stored.parts.values())):
+                for one in asking[key]:
+                    one.retracted |= {key.partition("|")[2]}
+
+
+def _successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]:
+    """Returns the conversions that may count, or not any more, because others were taken back or restated.
+
+    Args:
+        affected: Those that may have been; with parts and journeys.
+        known: Keys of all that are computed anyway; takes those that are returned.
+    """
+    found = []
+    for one in affected:
+        if not any(not part.is_observation and part.event_hash in one.arrived for part in one.parts):
+            continue
+        for rival in rivals(one.workspace, one.journey, one.parts, one.conversion_id):
+            successor = Affected(one.workspace, rival)
+            if successor.key not in known:
+                known.add(successor.key)
+                successor.take_over(one)
+                found.append(successor)
+    return found
+
 
 def _compute(one: Affected, views: Views, models: Models) -> tuple[Publication, ConversionRevised | None]:
     stored, journey = one.stored, one.journey
@@ -224,7 +266,9 @@ def _compute(one: Affected, views: Views, models: Models) -> tuple[Publication, 
         raise RuntimeError("a conversion is computed before it is read")
     causing = list(one.causing.values())
     why = causing, one.arrived, one.known_causes
-    known = Known(one.workspace, one.conversion_id, stored, one.parts, journey, *why, models, one.must_publish)
+    known = Known(
+        one.workspace, one.conversion_id, stored, one.parts, journey, *why, models, one.must_publish, one.retracted
+    )
     counted: list[bytes] = []
     revision = revise(known, views, journey_life_seconds([one.workspace]), counted)
     version = stored.journey_version if journey is None else journey.version

@@ -137,7 +137,9 @@ class Reattribution:
 def _assess(one: Affected, views: Views, settings: AttributionSettings | None) -> Assessment | None:
     if one.stored is None:
         return None
-    known = Known(one.workspace, one.conversion_id, one.stored, one.parts, one.journey, (), (), ())
+    known = Known(
+        one.workspace, one.conversion_id, one.stored, one.parts, one.journey, (), (), (), retracted=one.retracted
+    )
     return assess(known, views, journey_life_seconds([one.workspace]), settings)
 
 

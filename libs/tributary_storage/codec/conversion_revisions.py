@@ -12,7 +12,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState, MatchResolution, NotCountedReason, RevisionCause
+from tributary.attribution.v1.conversion_pb2 import ConversionState, MatchResolution, RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised, CreditDelta
 from tributary.attribution.v1.credit_pb2 import TouchSource, UnattributedReason
 from tributary_domain import attribution as domain
@@ -24,7 +24,12 @@ from tributary_domain.revision import Change, Snapshot
 from tributary_domain.settings import EVERY_MODEL
 from tributary_storage.clickhouse.names import micros, timestamp
 from tributary_storage.codec.conversion_matches import JourneyClick
-from tributary_storage.codec.conversion_states import CAUSE_OF_ADJUSTMENT, event_reference, hash_of_reference
+from tributary_storage.codec.conversion_states import (
+    CAUSE_OF_ADJUSTMENT,
+    STATUS_OF_REASON,
+    event_reference,
+    hash_of_reference,
+)
 from tributary_storage.codec.touch_sources import descriptor_of
 
 _KIND_OF_CAUSE: Final = {cause: kind for kind, cause in CAUSE_OF_ADJUSTMENT.items()}
@@ -92,8 +97,7 @@ def snapshot_of(state: ConversionState, attribution: Attribution, digest: str) -
     if state.counted:
         status = ConversionStatus.COUNTED
     else:
-        is_retracted = state.not_counted_reason == NotCountedReason.NOT_COUNTED_REASON_RETRACTED
-        status = ConversionStatus.RETRACTED if is_retracted else ConversionStatus.UNCOUNTED
+        status = STATUS_OF_REASON.get(state.not_counted_reason, ConversionStatus.UNCOUNTED)
     observations = tuple(event_hash(event_id) for event_id in state.observation_event_ids)
     touches = tuple(JourneyTouch(*touch[:4]) for touch in attribution.touches)
     return Snapshot(

@@ -42,7 +42,12 @@ CAUSE_OF_ADJUSTMENT: Final = {
 _NOT_COUNTED: Final = {
     ConversionStatus.RETRACTED: NotCountedReason.NOT_COUNTED_REASON_RETRACTED,
     ConversionStatus.UNCOUNTED: NotCountedReason.NOT_COUNTED_REASON_TRAFFIC,
+    ConversionStatus.REPEATED_BY_PERSON: NotCountedReason.NOT_COUNTED_REASON_ONCE_PER_PERSON,
+    ConversionStatus.REPEATED_IN_SESSION: NotCountedReason.NOT_COUNTED_REASON_ONCE_PER_SESSION,
+    ConversionStatus.REPEATED_FOR_CLICK: NotCountedReason.NOT_COUNTED_REASON_ONCE_PER_CLICK,
 }
+STATUS_OF_REASON: Final = {reason: status for status, reason in _NOT_COUNTED.items()}
+"""Why it is not counted -> its status."""
 _ORIGINS: Final = {
     Observer.OBSERVER_BROWSER: Origin.ORIGIN_WEB,
     Observer.OBSERVER_FORWARDED: Origin.ORIGIN_WEB,

@@ -105,6 +105,8 @@ class _RevisionCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Revisio
     """An operator did it."""
     REVISION_CAUSE_REVERSAL: _RevisionCause.ValueType  # 21
     """A refund or chargeback was undone."""
+    REVISION_CAUSE_COUNTING: _RevisionCause.ValueType  # 22
+    """Its name counts once per person, session or click, and which of the person's conversions counts became another."""
 
 class RevisionCause(_RevisionCause, metaclass=_RevisionCauseEnumTypeWrapper):
     """What changed a conversion. Values may be added."""
@@ -153,6 +155,8 @@ REVISION_CAUSE_OPERATOR: RevisionCause.ValueType  # 20
 """An operator did it."""
 REVISION_CAUSE_REVERSAL: RevisionCause.ValueType  # 21
 """A refund or chargeback was undone."""
+REVISION_CAUSE_COUNTING: RevisionCause.ValueType  # 22
+"""Its name counts once per person, session or click, and which of the person's conversions counts became another."""
 Global___RevisionCause: _TypeAlias = RevisionCause  # noqa: Y015
 
 class _NotCountedReason:

@@ -11,7 +11,7 @@ SELECT
         currency,
         value_micros,
         original_value_micros,
-        counted,
+        counted OR startsWith(not_counted_reason, 'ONCE_PER_'),
         retracted,
         arraySort(observation_event_ids)
     ) AS stored_facts,

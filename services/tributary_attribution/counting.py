@@ -1,0 +1,142 @@
+"""Which of a person's conversions of one name count, where its name says `counting`: read from the person's journey.
+
+Pure, and only asked for names that do not count every one. What the journey has forgotten decides nothing any more: a
+conversion that was not counted for the sake of one that is gone stays so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from tributary.attribution.v1.conversion_pb2 import ConversionState
+from tributary_domain.conversion import ConversionFacts, ConversionStatus, conversion_facts
+from tributary_domain.counting import CountableConversion, Counting, UncountedReason, count, leading_click
+from tributary_domain.journey import QUARANTINED, JourneyTouch, TouchKind
+from tributary_domain.sessions import session_ids
+from tributary_domain.settings import SECOND, AttributionSettings
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.codec.conversion_parts import ConversionPart
+from tributary_storage.codec.conversion_states import STATUS_OF_REASON
+from tributary_storage.redis.descriptors import digest_of
+from tributary_storage.redis.journey_layout import Journey
+
+_STATUSES: Final = {
+    UncountedReason.REPEATED_BY_PERSON: ConversionStatus.REPEATED_BY_PERSON,
+    UncountedReason.REPEATED_IN_SESSION: ConversionStatus.REPEATED_IN_SESSION,
+    UncountedReason.REPEATED_FOR_CLICK: ConversionStatus.REPEATED_FOR_CLICK,
+}
+REPEATED: Final = frozenset(_STATUSES.values())
+"""Why a good conversion does not count."""
+
+
+def rivals(
+    workspace: Workspace, journey: Journey | None, parts: Sequence[ConversionPart], conversion_id: str
+) -> list[str]:
+    """Returns the other conversions of its name and person: those that may count in its place, or not for its sake.
+
+    Args:
+        workspace: Whose.
+        journey: The person's.
+        parts: Of the conversion.
+        conversion_id: Its id.
+    """
+    name = _name(parts)
+    if journey is None or workspace.conversion(name).counting is Counting.EVERY:
+        return []
+    digest = digest_of(name.encode())
+    found = {journey.conversion_ids[entry.event_hash]: None for entry in journey.entries if _is_of(entry, digest)}
+    found.pop(conversion_id, None)
+    return list(found)
+
+
+def is_retracted(parts: Sequence[ConversionPart]) -> bool:
+    """Tells whether a conversion that somebody observed was taken back."""
+    facts = conversion_facts(
+        [part.observation() for part in parts if part.is_observation],
+        [part.adjustment() for part in parts if not part.is_observation],
+    )
+    return facts.is_retracted
+
+
+def status_of(
+    workspace: Workspace,
+    conversion_id: str,
+    facts: ConversionFacts,
+    name: str,
+    journey: Journey | None,
+    entries: Sequence[JourneyTouch],
+    settings: AttributionSettings,
+    retracted: Collection[str],
+    published: ConversionState | None,
+    *,
+    is_whole: bool,
+) -> ConversionStatus:
+    """Says whether a conversion counts among those of its name and person.
+
+    Args:
+        workspace: Whose.
+        conversion_id: The conversion.
+        facts: What its parts say.
+        name: Of it.
+        journey: Of its person.
+        entries: The journey as it sees it, in event order.
+        settings: It is credited under: they say when a session ends.
+        retracted: Other conversions of the person that were taken back.
+        published: What is published of it.
+        is_whole: Whether the journey holds all that ever was in its window.
+    """
+    rule, anchor = workspace.conversion(name).counting, facts.anchor
+    if rule is Counting.EVERY or facts.status is not ConversionStatus.COUNTED or anchor is None:
+        return facts.status
+    before = None if published is None or published.counted else STATUS_OF_REASON.get(published.not_counted_reason)
+    known = () if journey is None else _countable(journey, entries, name, settings, retracted)
+    if (
+        before in REPEATED
+        and not is_whole
+        and not any(
+            (one.event_time_micros, one.event_hash) < anchor.order_key and one.conversion_id != conversion_id
+            for one in known
+        )
+    ):
+        return before or facts.status  # what counts in its place is forgotten
+    own = next((one for one in known if one.conversion_id == conversion_id), None)
+    if own is None:
+        return facts.status
+    decision = next(one for one in count(known, rule) if one.conversion_id == conversion_id)
+    return facts.status if decision.reason is None else _STATUSES[decision.reason]
+
+
+def _countable(
+    journey: Journey,
+    entries: Sequence[JourneyTouch],
+    name: str,
+    settings: AttributionSettings,
+    retracted: Collection[str],
+) -> list[CountableConversion]:
+    """Returns the conversions of a name in a journey, each at its earliest observation."""
+    digest = digest_of(name.encode())
+    found: dict[str, CountableConversion] = {}
+    sessions = session_ids(entries, settings.session_timeout_seconds * SECOND)
+    for entry, session in zip(entries, sessions, strict=True):
+        if not _is_of(entry, digest):
+            continue
+        conversion_id = journey.conversion_ids[entry.event_hash]
+        if conversion_id not in found:
+            found[conversion_id] = CountableConversion(
+                conversion_id=conversion_id,
+                event_time_micros=entry.event_time_micros,
+                event_hash=entry.event_hash,
+                session=session,
+                click=leading_click(entries, entry[:2]),
+                is_good=conversion_id not in retracted,
+            )
+    return list(found.values())
+
+
+def _is_of(entry: JourneyTouch, digest: int) -> bool:
+    return entry.kind == TouchKind.CONVERSION and entry.descriptor == digest and not entry.flags & QUARANTINED
+
+
+def _name(parts: Sequence[ConversionPart]) -> str:
+    return next((part.event.conversion.name for part in parts if part.is_observation), "")

@@ -1,0 +1,119 @@
+"""Names that count once per person, session or click: in event order, whatever arrives first, and the rest says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+
+from tests.support.attribution import DAY, NOON, Attribution, Events, running_attribution
+from tests.support.stores import Stores
+from tributary.attribution.v1.conversion_pb2 import NotCountedReason, RevisionCause
+from tributary.event.v1.event_pb2 import Traffic
+
+MINUTE = 60_000_000
+
+Opened = Callable[[str], AbstractAsyncContextManager[Attribution]]
+
+
+@pytest.fixture
+def opened(stores: Stores, clickhouse_url: str, workspace: str) -> Opened:
+    """Opens an attribution whose purchases count as told."""
+
+    def opening(rule: str) -> AbstractAsyncContextManager[Attribution]:
+        conversions = [{"name": "purchase", "counting": rule}]
+        return running_attribution(stores.empty_redis_url(), clickhouse_url, workspace, conversions=conversions)
+
+    return opening
+
+
+async def counted(attribution: Attribution, *order_ids: str) -> list[str]:
+    """Returns per order why it is not counted; empty: it is."""
+    told = []
+    for order_id in order_ids:
+        revised = await attribution.published(Events(attribution.workspace.id).conversion_id(order_id))
+        assert revised is not None
+        assert revised.state.counted is not bool(revised.state.not_counted_reason)
+        reason = NotCountedReason.Name(revised.state.not_counted_reason).removeprefix("NOT_COUNTED_REASON_")
+        told.append("" if revised.state.counted else reason)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("rule", "reasons"),
+    [
+        pytest.param("every", ["", "", "", ""], id="every one"),
+        pytest.param("once_per_person", ["", *["ONCE_PER_PERSON"] * 3], id="once per person"),
+        pytest.param("once_per_session", ["", "ONCE_PER_SESSION", "", "ONCE_PER_SESSION"], id="once per session"),
+        pytest.param("once_per_click", ["", "ONCE_PER_CLICK", "ONCE_PER_CLICK", ""], id="once per click"),
+    ],
+)
+@pytest.mark.parametrize("backwards", [pytest.param(False, id="in order"), pytest.param(True, id="backwards")])
+async def test_which_conversions_count_does_not_hang_on_which_arrives_first(
+    opened: Opened, workspace: str, rule: str, reasons: list[str], backwards: bool
+) -> None:
+    """Two in a session, one an hour later after the same click, and one right after a click of its own."""
+    events = Events(workspace)
+    batches = [
+        events.touch("visitor:a", at=NOON, clicks={"gclid": "g-1"}),
+        events.order("visitor:a", at=NOON + MINUTE, order_id="o-1"),
+        events.order("visitor:a", at=NOON + 2 * MINUTE, order_id="o-2"),
+        events.order("visitor:a", at=NOON + 62 * MINUTE, order_id="o-3"),
+        events.touch("visitor:a", at=NOON + 63 * MINUTE, clicks={"gclid": "g-2"}),
+        events.order("visitor:a", at=NOON + 64 * MINUTE, order_id="o-4"),
+    ]
+    async with opened(rule) as attribution:
+        for one in reversed(batches) if backwards else batches:
+            await attribution.handle(one)
+        assert await counted(attribution, "o-1", "o-2", "o-3", "o-4") == reasons
+        rows = await attribution.stored("counted")
+        assert [row[0] for row in rows] == [not reason for reason in reasons]
+        deltas = sum(revised.counted_delta for revised in await attribution.logged())
+        assert deltas == reasons.count("")
+
+
+async def test_the_next_takes_over_from_one_that_is_taken_back_and_gives_way_when_that_is_restated(
+    opened: Opened, workspace: str
+) -> None:
+    events = Events(workspace)
+    async with opened("once_per_person") as attribution:
+        await attribution.handle(
+            events.touch("visitor:a", channel="Email"),
+            events.order("visitor:a", order_id="o-1"),
+            events.order("visitor:a", order_id="o-2", at=NOON + MINUTE),
+        )
+        assert await counted(attribution, "o-1", "o-2") == ["", "ONCE_PER_PERSON"]
+        await attribution.handle(events.retraction(order_id="o-1"))
+        assert await counted(attribution, "o-1", "o-2") == ["RETRACTED", ""]
+        second = await attribution.published(events.conversion_id("o-2"))
+        assert second is not None
+        assert [RevisionCause.Name(cause) for cause in second.causes] == ["REVISION_CAUSE_COUNTING"]
+        assert list(second.causing_event_ids) == ["retraction"]
+        assert second.value_delta_micros == 90_000_000
+        _, restated = events.refund(90_000_000, at=NOON + 2 * DAY, order_id="o-1")
+        restated.event.adjustment.reason = 2
+        await attribution.handle(("A", restated))
+        assert await counted(attribution, "o-1", "o-2") == ["", "ONCE_PER_PERSON"]
+
+
+async def test_what_is_suspicious_or_a_test_never_counts_in_place_of_a_good_one(opened: Opened, workspace: str) -> None:
+    events = Events(workspace)
+    async with opened("once_per_person") as attribution:
+        await attribution.handle(
+            events.order("visitor:a", order_id="o-q", letter="Q", at=NOON - DAY),
+            events.order("visitor:a", order_id="o-t", traffic=Traffic.TRAFFIC_TEST, at=NOON - DAY),
+            events.order("visitor:a", order_id="o-1"),
+        )
+        assert await counted(attribution, "o-t", "o-1") == ["TRAFFIC", ""]
+
+
+async def test_two_people_count_apart_until_they_are_one(opened: Opened, workspace: str) -> None:
+    events = Events(workspace)
+    async with opened("once_per_person") as attribution:
+        await attribution.handle(
+            events.order("visitor:a", order_id="o-1"), events.order("visitor:b", order_id="o-2", at=NOON + MINUTE)
+        )
+        assert await counted(attribution, "o-1", "o-2") == ["", ""]
+        await attribution.handle(events.identify("visitor:a", "visitor:b"))
+        assert await counted(attribution, "o-1", "o-2") == ["", "ONCE_PER_PERSON"]
