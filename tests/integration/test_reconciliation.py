@@ -115,6 +115,22 @@ async def test_stream_and_batch_agree_on_awkward_journeys(
         assert run.counts["open_errors"] == 0
 
 
+@pytest.mark.parametrize("rule", ["once_per_person", "once_per_session", "once_per_click"])
+async def test_what_its_name_does_not_count_is_no_difference(
+    redis_url: str, clickhouse_url: str, workspace: str, rule: str
+) -> None:
+    make, conversions = Events(workspace), [{"name": "purchase", "counting": rule}]
+    async with reconciled(redis_url, clickhouse_url, workspace, conversions=conversions) as world:
+        await world.happen(
+            make.touch("visitor:a", clicks={"gclid": "g-1"}),
+            *(make.order("visitor:a", order_id=f"o-{number}", at=NOON + number) for number in range(3)),
+            make.retraction(order_id="o-0"),
+        )
+        assert sorted(await world.attribution.stored("counted")) == [(False,), (False,), (True,)]
+        run = await world.run()
+        assert (run.is_complete, run.counts["conversions"], await world.differences()) == (True, 3, [])
+
+
 async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
     """Makes seven customers, harms what is stored of all but one; returns what the cause of each finding should be."""
     attribution, make = world.attribution, Events(world.attribution.workspace.id)
