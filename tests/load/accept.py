@@ -18,13 +18,13 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.load import echo
+from tests.load import echo, mix
 from tests.load.bare_script import run_bare_script
 from tests.load.growth import fill
 from tests.load.linger import curve
@@ -39,10 +39,14 @@ from tests.load.serving import (
     wait_until_recorded,
 )
 from tests.support.stores import running_redis
+from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
 from tributary_cli.stack.redis_server import RedisServer
 
 GOAL_PER_SECOND = {100: 50_000, 1: 4_000}
 GOAL_ACK_MILLIS = 10
+GOAL_FRAUD_MILLIS = 20
+BURST, BURST_APART_SECONDS = 20, 0.02
+"""Orders of one customer in a call, and how far apart such calls are."""
 GOAL_GROWTH = 1.1
 LIGHT = 0.1
 """Share of the capacity at which the acknowledgement is measured."""
@@ -81,6 +85,18 @@ class Bench:
     def accept(self, batch: int, events: int, flight: int, *, apart_seconds: float = 0.0) -> Load:
         """Sends new events through the door."""
         requests = bodies(f"{batch}-{time.monotonic_ns()}", events, batch)
+        return self._send(requests, batch, flight, apart_seconds)
+
+    def suspect(self, calls: int) -> Load:
+        """Sends bursts of orders, most of which are one too many."""
+        now, seed = time.time_ns() // 1000, f"burst-{time.monotonic_ns()}"
+        requests = [
+            IngestEventsRequest(events=mix.burst(f"{seed}-{number}", now, BURST)).SerializeToString()
+            for number in range(calls)
+        ]
+        return self._send(requests, BURST, 1, BURST_APART_SECONDS)
+
+    def _send(self, requests: Sequence[bytes], batch: int, flight: int, apart_seconds: float) -> Load:
         self.sent += len(requests) * batch
         return asyncio.run(
             send(
@@ -126,6 +142,7 @@ def measure(bench: Bench, size: Size) -> list[dict[str, Any]]:
     loads: dict[int, list[Load]] = {batch: [] for batch in BATCHES}
     floors: dict[int, list[float]] = {batch: [] for batch in BATCHES}
     light: list[Load] = []
+    bursts: list[Load] = []
     for batch in (1000, *BATCHES):
         bench.accept(batch, WARM[batch > 1], BATCHES[batch])
     for _ in range(size.rounds):
@@ -135,6 +152,7 @@ def measure(bench: Bench, size: Size) -> list[dict[str, Any]]:
         python.append(python_micros())
         capacity = 1e6 / loads[100][-1].micros()
         light.append(bench.accept(100, size.events // 4, 1, apart_seconds=100 / (LIGHT * capacity)))
+        bursts.append(bench.suspect(size.events // 200))
     figures = [figure("floor: a store and a cut text in Python", statistics.median(python), "us")]
     for batch in BATCHES:
         figures += _figures_of(batch, loads[batch], floors[batch])
@@ -147,7 +165,10 @@ def measure(bench: Bench, size: Size) -> list[dict[str, Any]]:
                 GOAL_ACK_MILLIS if share > 0.9 else None,
             )
         )
-    return figures
+    caught = sum(one.verdicts.get("QUARANTINED", 0) for one in bursts) / sum(one.events for one in bursts)
+    figures.append(figure("orders of bursts that were quarantined in the ack", 100 * caught, "%", 50, at_least=True))
+    millis = statistics.median(one.ack_millis(0.99) for one in bursts)
+    return [*figures, figure("ack p99 of calls with fraud", millis, "ms", GOAL_FRAUD_MILLIS)]
 
 
 def _figures_of(batch: int, loads: list[Load], floors: list[float]) -> list[dict[str, Any]]:

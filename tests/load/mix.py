@@ -85,6 +85,20 @@ def events(seed: str, now_micros: int) -> Iterator[Event]:
         yield event
 
 
+def burst(seed: str, now_micros: int, conversions: int) -> Iterator[Event]:
+    """Yields orders of one customer from one address: more than the limits on bursts let pass."""
+    rng = random.Random(seed)
+    for number in range(conversions):
+        event = Event(event_id=f"{seed}-{number}")
+        event.event_time.FromMicroseconds(now_micros - rng.randrange(60_000_000))
+        event.conversion.name, event.conversion.order_id = "purchase", f"o-{seed}-{number}"
+        event.conversion.value.currency_code, event.conversion.value.amount_micros = "EUR", 10_000_000
+        event.identifiers.customer_id = f"fraud-{seed}"
+        event.context.client_ip, event.context.observed_by = "203.0.113.9", 1
+        event.context.user_agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+        yield event
+
+
 def _event(rng: random.Random, agents: list[str], name: str, now_micros: int) -> Event:
     event = Event(event_id=f"{name}-{uuid.UUID(int=rng.getrandbits(128))}")
     event.event_time.FromMicroseconds(now_micros - rng.randrange(3_600_000_000))
