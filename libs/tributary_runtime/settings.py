@@ -27,6 +27,8 @@ from typing import Annotated, Any, ClassVar, NoReturn, Self, TypeVar
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from tributary_runtime.attribute_docs import attribute_docs
+
 PREFIX = "TRIBUTARY_"
 SERVICES = ("ingestion", "dedup", "attribution", "delivery", "query")
 OWNERS = (*SERVICES, "cli")
@@ -90,7 +92,6 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",  # pydantic never sees unknown names; `load` looks for them
         frozen=True,
-        use_attribute_docstrings=True,
         hide_input_in_errors=True,
     )
 
@@ -315,8 +316,7 @@ def problems(cls: type[Settings], environ: Mapping[str, str]) -> list[str]:
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
             name = str(problem["loc"][0]) if problem["loc"] else ""
-            field = cls.model_fields.get(name)
-            meaning = f" ({field.description})" if field is not None and field.description else ""
+            meaning = f" ({attribute_docs(cls)[name]})" if name in attribute_docs(cls) else ""
             what = "is required" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
             found.append(f"{PREFIX}{name.upper()}: {what}{meaning}")
     own = f"{PREFIX}{cls.service.upper()}_"

@@ -488,7 +488,7 @@ async def test_health_measures_each_stage(stub: Stub, owner: KeyedWorkspace, cli
     await ConversionWriter(clickhouse).write([(published, published.SerializeToString())])
     await clickhouse.execute(
         "INSERT INTO deliveries (workspace, destination_id, conversion_id, revision, attempt, outcome, attempt_time)"
-        " VALUES (%(workspace)s, 'hook', %(conversion)s, %(revision)s, 1, 'OK', now64(6))",
+        " SELECT %(workspace)s, 'hook', %(conversion)s, %(revision)s, 1, 'OK', fromUnixTimestamp64Micro(%(revision)s)",
         {
             "workspace": owner.id,
             "conversion": published.state.conversion_id,

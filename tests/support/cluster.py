@@ -10,7 +10,7 @@ from typing import Any
 import redis.asyncio
 
 from tests.support.eventually import eventually_async
-from tests.support.ports import free_port
+from tests.support.ports import free_cluster_port
 from tests.support.stores import run_apart
 from tributary_cli.stack.redis_server import RedisServer
 
@@ -58,7 +58,7 @@ class Cluster:
 def running_cluster(directory: Path) -> Iterator[Cluster]:
     """Starts a cluster of its own."""
     settings = {"cluster-enabled": "yes", "databases": "1", "cluster-node-timeout": "2000"}
-    servers = [RedisServer(directory / f"node{number}", _bus_port(), settings) for number in range(NODES)]
+    servers = [RedisServer(directory / f"node{number}", free_cluster_port(), settings) for number in range(NODES)]
     with ExitStack() as stopping:
         for server in servers:
             stopping.callback(server.stop)
@@ -68,11 +68,3 @@ def running_cluster(directory: Path) -> Iterator[Cluster]:
         cluster = Cluster(servers)
         run_apart(cluster.join())
         yield cluster
-
-
-def _bus_port() -> int:
-    """Returns a free port whose cluster bus, 10 000 above, is a port too."""
-    while True:
-        port = free_port()
-        if port < 55_000:
-            return port

@@ -64,10 +64,10 @@ class EchoProcess:
     def leave(self, name: str) -> None:
         (self.directory / name).touch()
 
-    def call(self, method: str, request: bytes = b"") -> Any:
+    def call(self, method: str, request: bytes = b"", *, wait_for_ready: bool = True) -> Any:
         assert self.channel is not None
         return self.channel.unary_unary(f"/{SERVICE}/{method}").future(
-            request, metadata=METADATA, timeout=30, wait_for_ready=True
+            request, metadata=METADATA, timeout=30, wait_for_ready=wait_for_ready
         )
 
     def health(self, service: str = SERVICE) -> int:
@@ -181,7 +181,7 @@ def test_a_caller_that_does_not_watch_health_is_told_to_come_back_and_nothing_is
     process.stop()
     while process.process.poll() is None:  # call after call, as a backend does
         try:
-            process.call("Internal").result(5)
+            process.call("Internal", wait_for_ready=False).result()
         except grpc.RpcError as error:
             call = cast("grpc.Call", error)
             failed.append(call.code())
