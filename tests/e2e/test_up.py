@@ -96,46 +96,43 @@ def test_a_service_that_is_killed_is_started_again(shared: Up) -> None:
     eventually(lambda: check_health(address, "query") is Health.SERVING, 60)
 
 
-def test_a_store_that_dies_while_a_service_waits_for_it_is_started_again_too(tmp_path: Path) -> None:
-    with _up(tmp_path) as up:
-        for name in ("attribution", "redis"):  # attribution cannot become ready without Redis
-            os.kill(up.said["pids"][name], signal.SIGKILL)
-        addresses = up.said["addresses"]
-        eventually(lambda: check_health(addresses["attribution"], "attribution") is not Health.SERVING)
-        eventually(lambda: check_health(addresses["attribution"], "attribution") is Health.SERVING, 60)
-        assert up.process.poll() is None
+def test_a_store_that_dies_while_a_service_waits_for_it_is_started_again_too(shared: Up) -> None:
+    for name in ("attribution", "redis"):  # attribution cannot become ready without Redis
+        os.kill(shared.said["pids"][name], signal.SIGKILL)
+    addresses = shared.said["addresses"]
+    eventually(lambda: check_health(addresses["attribution"], "attribution") is not Health.SERVING)
+    eventually(lambda: check_health(addresses["attribution"], "attribution") is Health.SERVING, 60)
+    assert shared.process.poll() is None
 
 
-def test_two_run_side_by_side(shared: Up, tmp_path: Path) -> None:
+def test_two_run_side_by_side_and_no_process_outlives_the_one_that_is_killed(shared: Up, tmp_path: Path) -> None:
     with _up(tmp_path) as other:
         assert not set(shared.said["addresses"].values()) & set(other.said["addresses"].values())
-        assert {check_health(up.said["addresses"]["ingestion"], "ingestion") for up in (shared, other)} == {
-            Health.SERVING
-        }
+        for up in (shared, other):
+            eventually(lambda up=up: check_health(up.said["addresses"]["ingestion"], "ingestion") is Health.SERVING)
+        other.end(signal.SIGKILL)
+        eventually(lambda: not any(is_alive(pid) for pid in other.pids))
+    assert shared.process.poll() is None
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-def test_a_signal_ends_it_in_order_and_no_process_is_left(tmp_path: Path, number: signal.Signals) -> None:
-    with _up(tmp_path) as up:
-        assert all(is_alive(pid) for pid in up.pids)
-        assert up.end(number) == 0
-    assert not any(is_alive(pid) for pid in up.pids)
-
-
-def test_no_process_outlives_it_when_it_is_killed(tmp_path: Path) -> None:
-    with _up(tmp_path) as up:
-        up.end(signal.SIGKILL)
-        eventually(lambda: not any(is_alive(pid) for pid in up.pids))
-
-
-def test_ports_key_and_events_are_there_the_next_time(tmp_path: Path) -> None:
+def test_a_signal_ends_it_in_order_and_ports_key_and_events_are_there_the_next_time(tmp_path: Path) -> None:
     file = tmp_path / "events.jsonl"
     event = {"eventTime": datetime.now(UTC).isoformat(), "identify": {}, "identifiers": {"visitorId": "v"}}  # noqa: TID251
     file.write_text(json.dumps(event))
     with _up(tmp_path / "data") as first:
+        assert all(is_alive(pid) for pid in first.pids)
         assert _send(first, file) == {"accepted": 1}
-        first.end(signal.SIGHUP)
+        assert first.end(signal.SIGINT) == 0
+    assert not any(is_alive(pid) for pid in first.pids)
     with _up(tmp_path / "data") as second:
         assert second.said["addresses"] == first.said["addresses"]
         assert second.said["api_key"] == first.said["api_key"]
         assert _send(second, file) == {"duplicate": 1}
+        assert second.end(signal.SIGTERM) == 0
+    assert not any(is_alive(pid) for pid in second.pids)
+
+
+def test_a_terminal_that_is_closed_ends_it_in_order_too(shared: Up) -> None:
+    """Stands last: the others need it."""
+    assert shared.end(signal.SIGHUP) == 0
+    eventually(lambda: not any(is_alive(pid) for pid in shared.pids))

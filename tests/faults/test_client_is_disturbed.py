@@ -31,10 +31,15 @@ both_ways = pytest.mark.parametrize("way", list(TransportKind), ids=lambda way: 
 
 @dataclass(frozen=True)
 class Installation:
-    """A door of the test's own, and its log."""
+    """The door of these tests, its log, and a workspace of the test's own."""
 
     door: Door
     redis_url: str
+    workspace: str
+
+    @property
+    def api_key(self) -> str:
+        return self.door.keys[self.workspace]
 
     def accepted(self) -> Counter[str]:
         """Counts, per event id, how often consumers would see the event as accepted."""
@@ -45,18 +50,26 @@ class Installation:
                     mask, position = fields[b"mask"].decode(), 0
                     for admission in AdmittedEvents.FromString(fields[b"payload"]).admissions:
                         for event in admission.events:
-                            if mask[position] == "A":
+                            if mask[position] == "A" and admission.workspace == self.workspace:
                                 seen[AdmittedEvent.FromString(event).event.event_id] += 1
                             position += 1
         return seen
 
 
-@pytest.fixture
-def installation(stores: Stores, clickhouse_url: str, tmp_path: Path) -> Iterator[Installation]:
+@pytest.fixture(scope="module")
+def installations(
+    stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Iterator[Installation]]:
     url = stores.empty_redis_url()
     run_apart(create_test_epoch(url))
-    with running_door(tmp_path / "door", url, clickhouse_url, {"shop": {}}) as door:
-        yield Installation(door, url)
+    names = [f"shop-{number}" for number in range(20)]
+    with running_door(tmp_path_factory.mktemp("door"), url, clickhouse_url, {name: {} for name in names}) as door:
+        yield (Installation(door, url, name) for name in names)
+
+
+@pytest.fixture
+def installation(installations: Iterator[Installation]) -> Installation:
+    return next(installations)
 
 
 @dataclass
@@ -87,7 +100,7 @@ class Traffic:
 def a_client(installation: Installation, way: TransportKind, told: list[Decision]) -> Tributary:
     return Tributary(
         installation.door.ingestion.address,
-        api_key=installation.door.keys["shop"],
+        api_key=installation.api_key,
         transport=way,
         batching=SMALL,
         buffering=Buffering(block_seconds=60),
@@ -154,7 +167,7 @@ def test_a_server_that_leaves_answers_everything_it_took(installation: Installat
 
 def a_backend(installation: Installation, way: TransportKind, spool: Path, prefix: str, count: int) -> list[str]:
     door = installation.door
-    names = (door.ingestion.address, door.keys["shop"], str(spool), way.value, prefix, str(count))
+    names = (door.ingestion.address, installation.api_key, str(spool), way.value, prefix, str(count))
     return [sys.executable, "-m", "tests.support.tracking_process", *names]
 
 
@@ -214,7 +227,7 @@ def test_without_a_spool_the_same_loses_events(installation: Installation, tmp_p
     begun = time.monotonic()
     while not lost and time.monotonic() - begun < 60:
         done = subprocess.run(
-            [sys.executable, "-c", code, door.ingestion.address, door.keys["shop"]],
+            [sys.executable, "-c", code, door.ingestion.address, installation.api_key],
             capture_output=True,
             text=True,
             check=False,
