@@ -56,7 +56,7 @@ def letters(log: redis.asyncio.Redis) -> DeadLetters:
 
 
 def a_source(log: redis.asyncio.Redis, consumer: str = "one") -> EventLogSource:
-    return EventLogSource(log, keys.RECORD_GROUP, consumer, AN_EPOCH.shards, Pace(idle_seconds=0.2))
+    return EventLogSource(log, keys.RECORD_GROUP, consumer, AN_EPOCH.shards, Pace(idle_seconds=0.2, wait_seconds=0.05))
 
 
 async def bury(log: redis.asyncio.Redis, event_id: str, reason: str = "BROKEN") -> None:

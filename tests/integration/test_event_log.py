@@ -23,7 +23,8 @@ from tributary_storage.redis.log_keeping import LogKeeping
 
 BULK = dedup_service_pb2.LANE_BULK
 SHARDS = AN_EPOCH.shards
-IMPATIENT = Pace(idle_seconds=0.0)
+QUICK = Pace(wait_seconds=0.05)
+IMPATIENT = Pace(idle_seconds=0.0, wait_seconds=0.05)
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ async def admission(redis_url: str) -> AsyncIterator[Admission]:
 def a_source(
     log: redis.asyncio.Redis, consumer: str = "one", group: str = keys.RECORD_GROUP, pace: Pace | None = None
 ) -> EventLogSource:
-    return EventLogSource(log, group, consumer, SHARDS, pace)
+    return EventLogSource(log, group, consumer, SHARDS, pace or QUICK)
 
 
 async def read_all(source: EventLogSource) -> list[LogEntry]:
@@ -233,17 +234,20 @@ async def test_what_is_postponed_comes_again_as_often_delivered_as_before(
     log: redis.asyncio.Redis, admission: Admission, workspace: str
 ) -> None:
     await admission.admit(a_request(workspace, [Sent("e-1")]))
-    source = a_source(log, pace=Pace(idle_seconds=0.01))
+    source = a_source(log, pace=Pace(idle_seconds=0.01, wait_seconds=0.05))
     entries = await read_all(source)
     for _ in range(4):
         assert [entry.deliveries for entry in entries] == [1]
         await source.postpone(entries)
         entries = list(await eventually_async(source.take_over))
-    other = a_source(log, "two", pace=Pace(idle_seconds=6.0))
+    other = a_source(log, "two", pace=Pace(idle_seconds=6.0, wait_seconds=0.05))
     assert not await other.take_over()
-    await a_source(log, pace=Pace(idle_seconds=3600.0)).postpone(entries)
-    assert not await a_source(log, "two", pace=Pace(idle_seconds=3600.0)).take_over()
-    assert len(await eventually_async(a_source(log, "two", pace=Pace(idle_seconds=3594.0)).take_over)) == 1
+    await a_source(log, pace=Pace(idle_seconds=3600.0, wait_seconds=0.05)).postpone(entries)
+    assert not await a_source(log, "two", pace=Pace(idle_seconds=3600.0, wait_seconds=0.05)).take_over()
+    assert (
+        len(await eventually_async(a_source(log, "two", pace=Pace(idle_seconds=3594.0, wait_seconds=0.05)).take_over))
+        == 1
+    )
 
 
 async def test_a_dead_letter_is_kept_with_payload_reason_and_version(
@@ -273,7 +277,7 @@ async def test_an_entry_that_cannot_be_taken_apart_is_kept_whole(
 
 
 async def test_a_small_batch_waits_for_more(admission: Admission, log: redis.asyncio.Redis, workspace: str) -> None:
-    source = a_source(log, pace=Pace(linger_seconds=0.001))
+    source = a_source(log, pace=Pace(linger_seconds=0.001, wait_seconds=0.05))
     await admit(admission, workspace, 10)
     assert len(event_ids(await source.read())) == 10
 

@@ -52,7 +52,9 @@ async def admission(redis_url: str) -> AsyncIterator[Admission]:
 @asynccontextmanager
 async def recording(log: redis.asyncio.Redis, clickhouse: ClickHouse, consumer: str = "one") -> AsyncIterator[None]:
     """Runs a recorder beside the test; a crash of it fails the test."""
-    source = EventLogSource(log, keys.RECORD_GROUP, consumer, AN_EPOCH.shards, Pace(idle_seconds=0.2))
+    source = EventLogSource(
+        log, keys.RECORD_GROUP, consumer, AN_EPOCH.shards, Pace(idle_seconds=0.2, wait_seconds=0.05)
+    )
     clock = SystemClock()
     recorder = Recorder(EventWriter(clickhouse), clock)
     worker = Worker(metrics.Group.RECORD, source, recorder, clock, take_over_seconds=0.2)

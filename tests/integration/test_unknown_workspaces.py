@@ -90,7 +90,7 @@ async def attributing(
     client: redis.asyncio.Redis, redis_url: str, clickhouse_url: str, lookup: WorkspaceLookup
 ) -> AsyncIterator[None]:
     async with running_attribution(redis_url, clickhouse_url, "nobody", lookup=lookup) as attribution:
-        source = EventLogSource(client, keys.ATTRIBUTE_GROUP, "one", SHARDS, Pace(idle_seconds=0.05))
+        source = EventLogSource(client, keys.ATTRIBUTE_GROUP, "one", SHARDS, Pace(idle_seconds=0.05, wait_seconds=0.05))
         worker = Worker(
             *(metrics.Group.ATTRIBUTE, source, attribution.attributor, SystemClock()),
             poison_limit=STRICT,

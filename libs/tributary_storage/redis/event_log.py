@@ -37,13 +37,15 @@ class Pace:
     """How long a batch that is smaller waits for more."""
     idle_seconds: float = 60.0
     """After how long what another consumer read and never acknowledged is taken over."""
+    wait_seconds: float = 1.0
+    """How long a read waits for anything at all, before it returns none."""
 
 
 class EventLogSource:
     """One consumer of one group of the event log.
 
     Args:
-        client: Of the role *log*; its timeout must exceed a second, for which `read` blocks.
+        client: Of the role *log*; its timeout must exceed `Pace.wait_seconds`, for which `read` blocks.
         group: `keys.RECORD_GROUP` or `keys.ATTRIBUTE_GROUP`.
         consumer: A name that this process alone has now and has again after a restart, such as the host's: what it
             left is then found at once instead of after `Pace.idle_seconds`.
@@ -64,12 +66,13 @@ class EventLogSource:
             linger_seconds=pace.linger_seconds,
             idle_seconds=pace.idle_seconds,
             weigh=_weight,
+            wait_seconds=pace.wait_seconds,
         )
         live = [stream for stream, (_, lane) in self._places.items() if lane == "live"]
         self._reader = GroupReader(client, list(self._places), group, consumer, portion, _failed, first=live)
 
     async def read(self) -> Sequence[LogEntry]:
-        """Returns the next entries, oldest first within a shard and lane; waits up to a second, then returns none."""
+        """Returns the next entries, oldest first within a shard and lane; after `Pace.wait_seconds` none."""
         return [self._understood(entry) for entry in await self._reader.read()]
 
     async def take_over(self) -> Sequence[LogEntry]:

@@ -23,7 +23,6 @@ DEAD_LETTER_LIFE_MILLIS: Final = 30 * 86_400_000
 _MOST_ENTRIES: Final = 256
 _MOST_PORTIONS: Final = 2
 """How many times as much as it should a batch may hold."""
-_BLOCK_MILLIS: Final = 1_000
 _POSTPONED_MILLIS: Final = 5_000
 
 
@@ -64,13 +63,15 @@ class Portion:
     """After how long what another consumer read and never acknowledged is taken over."""
     weigh: Callable[[StreamEntry], int] = _one
     """How much of `size` an entry is."""
+    wait_seconds: float = 1.0
+    """How long a read waits for anything at all, before it returns none."""
 
 
 class GroupReader:
     """One consumer of one group over several streams.
 
     Args:
-        client: Its timeout must exceed a second, for which `read` blocks.
+        client: Its timeout must exceed `Portion.wait_seconds`, for which `read` blocks.
         streams: All of them.
         group: The consumer group; created where it is missing, from the very beginning.
         consumer: A name that this process alone has now and has again after a restart, such as the host's: what it
@@ -105,7 +106,7 @@ class GroupReader:
         self._ahead: list[StreamEntry] = []
 
     async def read(self) -> list[StreamEntry]:
-        """Returns the next entries, oldest first within a stream; waits up to a second, then returns none.
+        """Returns the next entries, oldest first within a stream; after `Portion.wait_seconds` none.
 
         A call that fails may have read entries nobody saw, which are this consumer's from then on: the next call looks
         for them first.
@@ -215,7 +216,7 @@ class GroupReader:
         return entries
 
     async def _new(self, streams: Sequence[bytes], *, block: bool) -> list[StreamEntry]:
-        blocking = ("BLOCK", _BLOCK_MILLIS) if block else ()
+        blocking = ("BLOCK", max(1, round(self._portion.wait_seconds * 1000))) if block else ()  # 0 would be for ever
         found = await self._read(self._per_stream, *blocking, "STREAMS", *streams, *([">"] * len(streams)))
         return [
             StreamEntry(stream.decode(), entry_id.decode(), fields, deliveries=1)
