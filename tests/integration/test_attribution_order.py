@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -89,12 +89,17 @@ async def test_any_order_grouping_and_repetition_publishes_the_same(
     rng = random.Random(seed)
     world = a_world(workspace) + rng.sample(a_world(workspace), 6)
     rng.shuffle(world)
-    while world:
-        size = rng.choice([1, 1, 2, 3, 7])
-        await attribution.handle(*world[:size])
-        world = world[size:]
+    for batch in _in_batches(world, rng):
+        await attribution.handle(*batch)
     assert await published_states(attribution, workspace) == wanted
     await _ledger_adds_up(attribution)
+
+
+def _in_batches(events: Sequence[Admitted], rng: random.Random) -> Iterator[Sequence[Admitted]]:
+    while events:
+        size = rng.choice([1, 1, 2, 3, 7])
+        yield events[:size]
+        events = events[size:]
 
 
 def a_random_world(workspace: str, seed: int) -> list[Admitted]:
@@ -129,8 +134,8 @@ async def test_newest_first_and_at_random_publish_what_event_order_publishes(
     world = sorted(a_random_world(workspace, seed), key=lambda admitted: micros(admitted[1].event.event_time))
     for order in (world, world[::-1], rng.sample(world, len(world))):
         async with running_attribution(redis_url, clickhouse_url, workspace) as other:
-            for event in order:
-                await other.handle(event, backfill=True)
+            for batch in _in_batches(order, rng):
+                await other.handle(*batch, backfill=True)
             found.append(await published_states(other, workspace))
         await _forget_all(attribution, workspace)
     assert found[1] == found[0]
