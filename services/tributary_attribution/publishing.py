@@ -142,6 +142,7 @@ class Publisher:
                 for message, content in told:
                     revisions.append((one.key, message, content))
                     people.update(dict.fromkeys(_people(one, message)))
+            moved += await self._overtaken([one for one in pending if one.stored is not None])
             if moved:
                 metrics.PUBLISH_CONFLICTS.add(len(moved))
             pending = moved
@@ -224,6 +225,19 @@ class Publisher:
             raise PoisonEvent("SOURCE_TEXT_LOST", "The state store has lost the text of a source that a journey has.")
         ids = await self._click_ids.read(clicks)
         return Views(self._sources.reading(texts), lambda workspace, number: ids.get((workspace, number)))
+
+    async def _overtaken(self, published: Sequence[Affected]) -> list[Affected]:
+        """Returns those for whose sake another conversion was taken back, or not any more, while they were published.
+
+        Whoever takes it back writes that first and then looks at them; they are published first and look again here:
+        one of the two sees both.
+        """
+        before = [(one, one.retracted) for one in published]
+        await self._read_rivals(published)
+        overtaken = [one for one, retracted in before if one.retracted != retracted]
+        for one in overtaken:
+            one.stored, one.has_journey = None, False
+        return overtaken
 
     async def _read_rivals(self, affected: Sequence[Affected]) -> None:
         """Reads which other conversions were taken back, where a name does not count every one."""

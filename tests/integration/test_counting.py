@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -11,19 +13,20 @@ from tests.support.attribution import DAY, NOON, Attribution, Events, running_at
 from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_pb2 import NotCountedReason, RevisionCause
 from tributary.event.v1.event_pb2 import Traffic
+from tributary_storage.redis.conversions import Conversions, Publication
 
 MINUTE = 60_000_000
 
-Opened = Callable[[str], AbstractAsyncContextManager[Attribution]]
+Opened = Callable[..., AbstractAsyncContextManager[Attribution]]
 
 
 @pytest.fixture
 def opened(stores: Stores, clickhouse_url: str, workspace: str) -> Opened:
     """Opens an attribution whose purchases count as told."""
 
-    def opening(rule: str) -> AbstractAsyncContextManager[Attribution]:
+    def opening(rule: str, **more: Any) -> AbstractAsyncContextManager[Attribution]:
         conversions = [{"name": "purchase", "counting": rule}]
-        return running_attribution(stores.empty_redis_url(), clickhouse_url, workspace, conversions=conversions)
+        return running_attribution(stores.empty_redis_url(), clickhouse_url, workspace, conversions=conversions, **more)
 
     return opening
 
@@ -95,6 +98,27 @@ async def test_the_next_takes_over_from_one_that_is_taken_back_and_gives_way_whe
         restated.event.adjustment.reason = 2
         await attribution.handle(("A", restated))
         assert await counted(attribution, "o-1", "o-2") == ["", "ONCE_PER_PERSON"]
+
+
+async def test_one_that_is_taken_back_while_it_is_credited_keeps_no_other_from_counting(
+    opened: Opened, workspace: str
+) -> None:
+    events = Events(workspace)
+    meanwhile: list[Callable[[], Awaitable[None]]] = []
+
+    class Overtaken(Conversions):
+        """Something happens between computing and publishing."""
+
+        async def publish(self, publications: Sequence[Publication]) -> list[bool]:
+            while meanwhile:
+                await meanwhile.pop()()
+            return await super().publish(publications)
+
+    async with opened("once_per_person", conversions_as=Overtaken) as attribution:
+        await attribution.handle(events.order("visitor:a", order_id="o-2"))
+        meanwhile.append(partial(attribution.handle, events.retraction(order_id="o-1")))
+        await attribution.handle(events.order("visitor:a", order_id="o-1", at=NOON - MINUTE))
+        assert await counted(attribution, "o-1", "o-2") == ["RETRACTED", ""]
 
 
 async def test_what_is_suspicious_or_a_test_never_counts_in_place_of_a_good_one(opened: Opened, workspace: str) -> None:

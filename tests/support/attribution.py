@@ -289,6 +289,7 @@ async def running_attribution(
     workspace_id: str,
     *,
     descriptors_as: type[Descriptors] = Descriptors,
+    conversions_as: type[Conversions] = Conversions,
     epoch_micros: int = 0,
     loss_micros: int = 0,
     history_as: type[ConversionHistory] = ConversionHistory,
@@ -303,6 +304,7 @@ async def running_attribution(
         clickhouse_url: Migrated.
         workspace_id: The one workspace it knows.
         descriptors_as: What keeps the texts of sources.
+        conversions_as: What keeps parts and published states.
         epoch_micros: When the state store was created.
         loss_micros: When a loss of it was confirmed.
         history_as: What knows of conversions beside it.
@@ -316,7 +318,7 @@ async def running_attribution(
         clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse,
     ):
         clock = SystemClock()
-        people, conversions = People(state, SHARDS), Conversions(state, SHARDS)
+        people, conversions = People(state, SHARDS), conversions_as(state, SHARDS)
         descriptors = descriptors_as(state, SHARDS, clock)
 
         class Directory:
