@@ -10,6 +10,7 @@ from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
 from tributary_domain.event_order import OrderKey, event_hash
+from tributary_domain.value_bases import NO_PARTS, AdjustedValue, ValueBasis, ValueParts
 
 
 class SourceRank(IntEnum):
@@ -78,6 +79,10 @@ class ConversionFinding(StrEnum):
     """An amount was subtracted or given back, and no source states a value."""
     INCOMPLETE_JOURNEY = "incomplete_journey"
     """When it was credited first, not all of its window was kept any more."""
+    PARTS_MISSING = "parts_missing"
+    """Its name's value basis takes off parts that were not sent: its value is credited as sent."""
+    PARTS_CONTRADICTORY = "parts_contradictory"
+    """Tax and shipping are more than the value itself, which is credited as 0."""
 
 
 class DefaultValue(NamedTuple):
@@ -99,7 +104,9 @@ class Observation:
     """When the log accepted it."""
     source_rank: int = SourceRank.BACKEND
     amount_micros: int | None = None
-    """The credited value it states. None = it states none, which is not 0."""
+    """The value it states. None = it states none, which is not 0."""
+    parts: ValueParts = NO_PARTS
+    """Of that value."""
     currency_code: str = ""
     identifiers: tuple[str, ...] = ()
     """Identity tokens."""
@@ -135,6 +142,8 @@ class Adjustment:
     """Number of the refund, credit note or dispute: what makes two reports one. Empty: its event id."""
     amount_micros: int | None = None
     """Never negative, except for a restatement. None = all; required for a restatement."""
+    parts: ValueParts = NO_PARTS
+    """Of that amount."""
     currency_code: str = ""
     """Empty: the conversion's."""
     accept_time_micros: int = 0
@@ -177,13 +186,14 @@ class ConversionFacts:
     original_amount_micros: int | None
     """What `valued_by` states, else the default. None: neither is there."""
     amount_micros: int | None
-    """The value now: 0 where retracted. None: no value is known."""
+    """The credited value now: 0 where retracted. None: no value is known."""
     observations: tuple[Observation, ...]
     """Those that make the state, in event order."""
     adjustments: tuple[Adjustment, ...]
     """Those that count, each once, in event order; the absorbed ones too."""
     changes_micros: tuple[int, ...]
-    """By how much each adjustment changed the value, signed: with `original_amount_micros` they add up to the value."""
+    """By how much each adjustment changed the credited value, signed: if that is all of it, they add up to it with
+    `original_amount_micros`."""
     identifiers: tuple[str, ...]
     """United over observations, sorted; likewise the next two."""
     click_ids: tuple[str, ...]
@@ -194,6 +204,12 @@ class ConversionFacts:
     """Each once, sorted."""
     is_retracted: bool = False
     """Whether a retraction stands, whatever its status: what is not counted anyway can be taken back too."""
+    basis: ValueBasis = ValueBasis.AS_SENT
+    """Which part of the value is credited."""
+    full_amount_micros: int | None = None
+    """The value now as sent, whatever the basis."""
+    missing_parts: tuple[str, ...] = ()
+    """What the basis takes off and was not sent of the value in force, by the names of `ValueParts`."""
 
     @property
     def is_counted(self) -> bool:
@@ -220,6 +236,7 @@ def conversion_facts(
     observations: Iterable[Observation],
     adjustments: Iterable[Adjustment] = (),
     default: DefaultValue | None = None,
+    basis: ValueBasis = ValueBasis.AS_SENT,
 ) -> ConversionFacts:
     """Says what the parts of one conversion mean together.
 
@@ -227,6 +244,7 @@ def conversion_facts(
         observations: In any order, with any repeats.
         adjustments: In any order, with any repeats; may come before their conversion, in time too.
         default: What it is worth where no source states a value. None: such a conversion has no value, which is not 0.
+        basis: Which part of a stated value is credited; a default is credited whole.
 
     Returns:
         The state; the same for the same set of parts.
@@ -245,7 +263,11 @@ def conversion_facts(
         if len(same) < len(applied):
             findings.add(ConversionFinding.CURRENCY_MISMATCH)
         applied = same
-    amount, changes, is_retracted = _adjusted(original, applied, findings)
+    value = AdjustedValue(
+        basis if valued_by else ValueBasis.AS_SENT, original, valued_by.parts if valued_by else NO_PARTS
+    )
+    changes, is_retracted = _adjust(value, basis, applied, findings)
+    full = None if value.left_micros is None else 0 if is_retracted else max(0, value.left_micros)
     if status is ConversionStatus.COUNTED and is_retracted:
         status = ConversionStatus.RETRACTED
     return ConversionFacts(
@@ -254,7 +276,7 @@ def conversion_facts(
         valued_by=valued_by,
         currency_code=currency,
         original_amount_micros=original,
-        amount_micros=amount,
+        amount_micros=None if full is None else 0 if is_retracted else value.credited_micros,
         observations=tuple(seen),
         adjustments=tuple(applied),
         changes_micros=changes,
@@ -264,6 +286,9 @@ def conversion_facts(
         session=next((part.session for part in seen if part.session), 0),
         findings=tuple(sorted(findings)),
         is_retracted=is_retracted,
+        basis=basis,
+        full_amount_micros=full,
+        missing_parts=value.stated.missing,
     )
 
 
@@ -314,28 +339,30 @@ def _each_once(adjustments: Iterable[Adjustment], findings: set[ConversionFindin
     return list(first.values())
 
 
-def _adjusted(
-    original: int | None, applied: Iterable[Adjustment], findings: set[ConversionFinding]
-) -> tuple[int | None, tuple[int, ...], bool]:
-    """Returns the value after all adjustments, the change each made, and whether a retraction stands."""
-    base = left = original
+def _adjust(
+    value: AdjustedValue, basis: ValueBasis, applied: Iterable[Adjustment], findings: set[ConversionFinding]
+) -> tuple[tuple[int, ...], bool]:
+    """Adjusts a value; returns the change that each adjustment made, and whether a retraction stands."""
     is_retracted = False
-    value = max(0, original or 0)
-    changes = []
+    now, changes = value.credited_micros, []
     for part in applied:
         if part.kind is AdjustmentKind.RESTATEMENT:
-            base = left = part.amount_micros
+            value.state(part.amount_micros, part.parts, basis)
             is_retracted = False
         elif part.kind is AdjustmentKind.RETRACTION:
             is_retracted = True
-        elif base is None or left is None:
+        elif value.stated_micros is None:
             findings.add(ConversionFinding.ADJUSTED_WITHOUT_VALUE)
         elif part.kind is AdjustmentKind.REVERSAL:
-            left = base if part.amount_micros is None else left + part.amount_micros
+            value.give_back(part.amount_micros, part.parts)
         else:
-            left = min(left, 0) if part.amount_micros is None else left - part.amount_micros
-        before, value = value, 0 if is_retracted else max(0, left or 0)
-        changes.append(value - before)
-    if left is not None and left < 0 and not is_retracted:
+            value.take(part.amount_micros, part.parts)
+        before, now = now, 0 if is_retracted else value.credited_micros
+        changes.append(now - before)
+    if value.left_micros is not None and value.left_micros < 0 and not is_retracted:
         findings.add(ConversionFinding.OVER_REFUNDED)
-    return (None if left is None else value), tuple(changes), is_retracted
+    if value.stated.missing:
+        findings.add(ConversionFinding.PARTS_MISSING)
+    if value.stated.is_contradictory:
+        findings.add(ConversionFinding.PARTS_CONTRADICTORY)
+    return tuple(changes), is_retracted

@@ -37,6 +37,9 @@ class ValueParts:
     """What the goods cost the seller."""
 
 
+NO_PARTS: Final = ValueParts()
+"""Nothing was said of them."""
+
 _TAKEN_OFF: Final[dict[ValueBasis, tuple[str, ...]]] = {
     ValueBasis.AS_SENT: (),
     ValueBasis.NET_OF_TAX: ("tax_micros",),
@@ -94,11 +97,79 @@ def refunded_so_far(refunded_micros: int, stated_micros: int, credited_micros: i
     [0, 1, 2]
 
     Args:
-        refunded_micros: Sum of the refunds, in terms of the value as sent; 0 or more.
+        refunded_micros: Sum of the refunds, in terms of the value as sent; negative where more was given back.
         stated_micros: The value as sent.
         credited_micros: What of it is credited.
     """
     if stated_micros <= 0:
         return refunded_micros
-    whole = abs(credited_micros) * refunded_micros // stated_micros
-    return whole if credited_micros >= 0 else -whole
+    whole = abs(credited_micros) * abs(refunded_micros) // stated_micros
+    return whole if (credited_micros >= 0) is (refunded_micros >= 0) else -whole
+
+
+class AdjustedValue:
+    """A value that is stated, taken from and given back to, in event order: as sent, and what of it is credited.
+
+    A refund whose parts the basis needs takes off what they say; one without takes off its proportion. Where nothing is
+    left of the value as sent, nothing is credited; where all of it is, so is all that was. A value that is credited as
+    sent, because parts are missing, is refunded as sent.
+    """
+
+    __slots__ = ("_basis", "_by_parts", "_credited_by_parts", "_proportional", "stated", "stated_micros")
+
+    def __init__(self, basis: ValueBasis, stated_micros: int | None, parts: ValueParts) -> None:
+        """Begins with what was stated first."""
+        self.state(stated_micros, parts, basis)
+
+    def state(self, stated_micros: int | None, parts: ValueParts, basis: ValueBasis) -> None:
+        """States it anew: whatever was taken off before is absorbed."""
+        self._basis = basis
+        self.stated_micros = stated_micros
+        """As sent."""
+        self.stated = credited_value(stated_micros, parts, self._basis)
+        """What of that is credited."""
+        self.restore()
+
+    def restore(self) -> None:
+        """Gives back all that was taken off."""
+        self._proportional = self._by_parts = self._credited_by_parts = 0
+
+    def take(self, amount_micros: int | None, parts: ValueParts) -> None:
+        """Takes an amount off, in terms of the value as sent; None: all that is left."""
+        if amount_micros is None:
+            self._proportional += max(0, self.left_micros or 0)
+            return
+        basis = ValueBasis.AS_SENT if self.stated.missing else self._basis
+        credited = credited_value(amount_micros, parts, basis)
+        if credited.amount_micros is None or credited.missing:
+            self._proportional += amount_micros
+        else:
+            self._by_parts += amount_micros
+            self._credited_by_parts += credited.amount_micros
+
+    def give_back(self, amount_micros: int | None, parts: ValueParts) -> None:
+        """Gives an amount back; None: all that was taken off."""
+        if amount_micros is None:
+            self.restore()
+            return
+        proportional, by_parts, credited = self._proportional, self._by_parts, self._credited_by_parts
+        self.restore()
+        self.take(amount_micros, parts)
+        self._proportional = proportional - self._proportional
+        self._by_parts = by_parts - self._by_parts
+        self._credited_by_parts = credited - self._credited_by_parts
+
+    @property
+    def left_micros(self) -> int | None:
+        """As sent, what is left; negative where more was taken off than there was. None: no value was stated."""
+        return None if self.stated_micros is None else self.stated_micros - self._proportional - self._by_parts
+
+    @property
+    def credited_micros(self) -> int:
+        """What is credited now; 0 where no value was stated. Negative by `margin` only."""
+        stated, credited, left = self.stated_micros, self.stated.amount_micros, self.left_micros
+        if stated is None or credited is None or left is None or left < 0 or left == 0 < stated:
+            return 0
+        if left != stated:
+            credited -= refunded_so_far(self._proportional, stated, credited) + self._credited_by_parts
+        return credited if self._basis is ValueBasis.MARGIN else max(0, credited)

@@ -85,8 +85,9 @@ class ConversionDefinition(Declared):
     conversion is looked at again with its person's next event, not before."""
 
     value_basis: ValueBasis = ValueBasis.AS_SENT
-    """as_sent | net_of_tax | net_of_tax_and_shipping | margin: which part is credited. No effect in this release: the
-    value is credited as sent."""
+    """as_sent | net_of_tax | net_of_tax_and_shipping | margin: which part of a stated value is credited; pinned when
+    the conversion is first published. Where a part that it takes off was not sent, the value is credited as sent and
+    has the finding `parts_missing`. Delivery sends the value as sent."""
 
     default_value: DefaultValue | None = None
     """Credited where no source states a value, and shown as `value_source` DEFAULT; pinned when the conversion is first

@@ -22,13 +22,13 @@ from tributary_domain.data_driven import without_data_driven
 from tributary_domain.journey import JourneyTouch, path_start
 from tributary_domain.revision import Cause
 from tributary_domain.settings import AttributionSettings
+from tributary_domain.value_bases import ValueBasis
 from tributary_domain.windows import CreditableConversion, is_whole
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_matches import JourneyClick
 from tributary_storage.codec.conversion_parts import ConversionPart
-from tributary_storage.codec.conversion_revisions import (
-    PublishedConversion,
-)
+from tributary_storage.codec.conversion_revisions import PublishedConversion
+from tributary_storage.codec.conversion_states import BASIS_OF
 from tributary_storage.redis.conversions import StoredConversion
 from tributary_storage.redis.descriptors import digest_of
 from tributary_storage.redis.journey_layout import Journey
@@ -122,6 +122,7 @@ def assess(
         [part.observation() for part in parts if part.is_observation],
         [part.adjustment() for part in parts if not part.is_observation],
         _default_value(known, published),
+        _basis(known, published),
     )
     if state.anchor is None:
         return None
@@ -196,6 +197,14 @@ def _default_value(known: Known, published: PublishedConversion | None) -> domai
     name = next((part.event.conversion.name for part in known.parts if part.is_observation), "")
     declared = known.workspace.conversion(name).default_value
     return None if declared is None else domain.DefaultValue(declared.amount_micros, declared.currency)
+
+
+def _basis(known: Known, published: PublishedConversion | None) -> ValueBasis:
+    """Returns which part of its value is credited: pinned when it is first published."""
+    if published is not None:
+        return BASIS_OF.get(published.state.value_basis, ValueBasis.AS_SENT)
+    name = next((part.event.conversion.name for part in known.parts if part.is_observation), "")
+    return known.workspace.conversion(name).value_basis
 
 
 def _keep(

@@ -21,6 +21,7 @@ from tributary_attribution.repair import Repair
 from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity, finding
 from tributary_domain.reconciled_people import reconciled_people
 from tributary_domain.settings import SECOND, AttributionSettings
+from tributary_domain.value_bases import ValueBasis
 from tributary_runtime.clock import Clock
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.reconciliation_comparison import (
@@ -29,7 +30,12 @@ from tributary_storage.clickhouse.reconciliation_comparison import (
     Settled,
 )
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
-from tributary_storage.clickhouse.reconciliation_staging import DefaultValues, ReconciliationStaging, Scope
+from tributary_storage.clickhouse.reconciliation_staging import (
+    DeclaredBases,
+    DefaultValues,
+    ReconciliationStaging,
+    Scope,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -125,7 +131,8 @@ class Reconciliation:
             person: person for person in people.values()
         }
         await self._staging.write_people(scope, people)
-        await self._staging.stage(scope, history_micros(workspace), slack_micros(workspace), _defaults(workspace))
+        reach = history_micros(workspace), slack_micros(workspace)
+        await self._staging.stage(scope, *reach, _defaults(workspace), _bases(workspace))
         return people
 
     async def _reconcile(
@@ -233,6 +240,12 @@ def _defaults(workspace: Workspace) -> DefaultValues:
         tuple(value.amount_micros for _, value in own),
         tuple(value.currency for _, value in own),
     )
+
+
+def _bases(workspace: Workspace) -> DeclaredBases:
+    """Returns what of their values is credited, where that is not all of it."""
+    own = [(one.name, one.value_basis) for one in workspace.conversions if one.value_basis is not ValueBasis.AS_SENT]
+    return DeclaredBases(tuple(name for name, _ in own), tuple(basis.name for _, basis in own))
 
 
 def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

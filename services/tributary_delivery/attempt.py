@@ -20,6 +20,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary_delivery.candidates import consent_basis
 from tributary_delivery.destinations.destination import Outcome
+from tributary_delivery.sent_values import sent_micros, sent_value
 from tributary_domain.backoff import Backoff, Chance, is_over
 from tributary_storage.redis.delivery_jobs import Job, Settled, Settlement, Taken
 
@@ -71,7 +72,7 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         visible_id=attempt.visible_id,
         outcome=outcome.outcome,
         attempts=attempt.number,
-        value=revised.state.value if revised.state.value.currency_code else None,
+        value=sent_value(revised.state),
         message=outcome.message[:1024],
         destination_request_id=outcome.request_id,
         consent_basis=consent_basis(revised),
@@ -107,7 +108,7 @@ def _taken(attempt: Attempt) -> Taken:
         return Taken(first, _UNKNOWN_VALUE, counted=True)
     # Taken back without a creation that is certain: should it count again, it is created first.
     unsure = first if attempt.operation == DELIVERY_OPERATION_RETRACT else 0
-    return Taken(revised.revision, revised.state.value.amount_micros, revised.state.counted, unsure)
+    return Taken(revised.revision, sent_micros(revised.state), revised.state.counted, unsure)
 
 
 def _pause_seconds(number: int, outcome: Outcome, rules: AttemptRules) -> float:

@@ -18,6 +18,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
 from tributary.event.v1.event_pb2 import TRAFFIC_TEST
+from tributary_delivery.sent_values import sent_micros
 from tributary_domain.eligibility import Candidate, Terms, why_ineligible
 from tributary_runtime.destination_settings import Pixel, SendScope, WebhookDestination
 from tributary_storage.redis.delivery_jobs import Taken
@@ -100,6 +101,6 @@ def _operation(revised: ConversionRevised, taken: Taken | None, *, maybe_taken: 
         return DELIVERY_OPERATION_RETRACT if maybe_taken and is_taken_back else DELIVERY_OPERATION_CREATE
     if taken.counted and not state.counted:
         return DELIVERY_OPERATION_RETRACT
-    if taken.counted != state.counted or state.value.amount_micros != taken.value_micros:
+    if taken.counted != state.counted or sent_micros(state) != taken.value_micros:
         return DELIVERY_OPERATION_RESTATE
     return DELIVERY_OPERATION_CREDIT

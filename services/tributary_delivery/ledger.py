@@ -18,6 +18,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     IneligibleReason,
 )
 from tributary_delivery.candidates import consent_basis
+from tributary_delivery.sent_values import sent_value
 from tributary_storage.redis.delivery_jobs import Taken
 
 
@@ -117,4 +118,4 @@ def superseded(deliveries: list[Delivery], destination_id: str, revision: int) -
 
 
 def _value(revised: ConversionRevised) -> Money | None:
-    return revised.state.value if revised.state.value.currency_code else None
+    return sent_value(revised.state)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.attribution import DAY, NOON, SHARDS, Attribution, Events, running_attribution
+from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, Events, running_attribution
 from tests.support.worlds import a_world
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_attribution.reconcile import reconciliation_of
 from tributary_attribution.reconciliation import Reconciliation
 from tributary_attribution.runs import begun, exit_status
@@ -129,6 +130,57 @@ async def test_what_its_name_does_not_count_is_no_difference(
         assert sorted(await world.attribution.stored("counted")) == [(False,), (False,), (True,)]
         run = await world.run()
         assert (run.is_complete, run.counts["conversions"], await world.differences()) == (True, 3, [])
+
+
+def _with_parts(events: list[Admitted], rng: random.Random) -> list[Admitted]:
+    """Returns events with parts of their amounts, some of them missing, and refunds that are restated or reversed."""
+    for _, admitted in events:
+        kind = admitted.event.WhichOneof("kind")
+        if kind not in ("conversion", "adjustment"):
+            continue
+        said = admitted.event.conversion if kind == "conversion" else admitted.event.adjustment
+        for name, part in (("tax", 5_000_001), ("shipping", 3_000_000), ("cost_of_goods", 70_000_000)):
+            if rng.random() < 0.8:
+                setattr(said.amounts, f"{name}_micros", rng.choice([0, part, part // 7]))
+        if kind == "adjustment" and admitted.event.adjustment.HasField("amount"):
+            admitted.event.adjustment.reason = rng.choice([1, 1, 2, 4, 5])
+            admitted.event.adjustment.amount.amount_micros = rng.choice([10_000_000, 45_000_000, 90_000_000])
+    return events
+
+
+@pytest.mark.parametrize("basis", ["net_of_tax", "net_of_tax_and_shipping", "margin"])
+async def test_stream_and_batch_agree_on_what_of_a_value_is_credited(
+    redis_url: str, clickhouse_url: str, workspace: str, basis: str
+) -> None:
+    rng, conversions = random.Random(5), [{"name": "purchase", "value_basis": basis}]
+    async with reconciled(redis_url, clickhouse_url, workspace, conversions=conversions) as world:
+        events = _with_parts(a_world(workspace, rng, 40), rng)
+        again = [(letter, AdmittedEvent.FromString(event.SerializeToString())) for letter, event in events]
+        for _, admitted in again:  # several adjustments of one order
+            admitted.event.event_id += "-again"
+        adjustments = [one for one in again if one[1].event.HasField("adjustment")]
+        await world.happen(*events, *_with_parts(adjustments, rng))
+        run = await world.run()
+        assert await world.differences() == []
+        assert run.counts["open_errors"] == 0
+        rows = await world.attribution.stored("value_micros, original_value_micros, value_basis, findings")
+        assert {row[2] for row in rows} == {basis.upper()}
+        assert len({row[0] for row in rows if row[0] != row[1]}) > 5
+        assert any("parts_missing" in row[3] for row in rows)
+        assert any(row[0] < 0 for row in rows) is (basis == "margin")
+
+
+async def test_a_basis_that_is_declared_later_is_no_difference(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    letter, order = Events(workspace).order("customer:a")
+    order.event.conversion.amounts.tax_micros = 9_000_000
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await world.happen((letter, order))
+    conversions = [{"name": "purchase", "value_basis": "net_of_tax"}]
+    async with reconciled(redis_url, clickhouse_url, workspace, conversions=conversions) as world:
+        await world.run()
+        assert await world.differences() == []
 
 
 async def _harmed(world: Reconciled) -> dict[str, FindingCause]:

@@ -15,6 +15,7 @@ from tributary.attribution.v1.conversion_pb2 import (
     ConversionState,
     NotCountedReason,
     RevisionCause,
+    ValueBasis,
 )
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import CreditedTouch, UnattributedReason
@@ -57,13 +58,14 @@ REVISION_COLUMNS: Final = (
     *(f"{model}_{part}" for model in MODELS for part in ("credit_micros", "value_micros", "unattributed_reason")),
     "data_driven_model_version",
     *("role", "is_primary", "traffic", "amounts_micros", "rate_picos", "rate_date"),
-    *("reporting_credit_micros", "touch_details"),
+    *("reporting_credit_micros", "touch_details", "value_basis"),
 )
 
 TOUCH_DETAILS: Final = (*AD_DETAILS, *SOURCE_DETAILS, "spend_join_step", "just_after_conversion")
 """Every key of `touch_details`; what is not known of a touch has none."""
 
 CAUSES: Final = names_of(RevisionCause.DESCRIPTOR, lower=True)
+VALUE_BASES: Final = names_of(ValueBasis.DESCRIPTOR)
 _VALUE_SOURCES: Final = names_of(ValueSource.DESCRIPTOR)
 _NOT_COUNTED: Final = names_of(NotCountedReason.DESCRIPTOR)
 _ORIGINS: Final = names_of(Origin.DESCRIPTOR)
@@ -133,6 +135,7 @@ def _rest(state: ConversionState) -> Row:
         *(state.rate_picos, date(day.year, day.month, day.day) if state.HasField("rate_date") else _EPOCH),
         _reporting_credits(state) if state.HasField("reporting_value") else {},
         details,
+        VALUE_BASES[state.value_basis],
     )
 
 

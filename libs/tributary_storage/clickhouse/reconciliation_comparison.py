@@ -12,14 +12,11 @@ from typing import Any, Final, NamedTuple
 
 from tributary_domain.settings import MODELS, SECOND, AttributionSettings, ImpressionPolicy, TouchGrain
 from tributary_storage.clickhouse.client import ClickHouse
-from tributary_storage.clickhouse.reconciliation_staging import PLAIN_DIRECT, Scope
+from tributary_storage.clickhouse.reconciliation_staging import MARGIN_MICROS, PLAIN_DIRECT, Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
 
 LIMIT: Final = 10_000
 """The most differences of one slice that are named at once; after a repair the next run names the rest."""
-
-_MARGIN_MICROS: Final = 400 * 86_400 * SECOND
-"""How far from its true time a stored conversion is looked for: an observation may have been corrected so far."""
 
 
 class Share(NamedTuple):
@@ -143,8 +140,8 @@ class ReconciliationComparison:
             "slice": part,
             "settled": settled.accepted_until_micros,
             "staged": settled.staged_micros,
-            "stored_begin": scope.begin_micros - _MARGIN_MICROS,
-            "stored_end": scope.end_micros + _MARGIN_MICROS,
+            "stored_begin": scope.begin_micros - MARGIN_MICROS,
+            "stored_end": scope.end_micros + MARGIN_MICROS,
             "limit": LIMIT,
         }
 

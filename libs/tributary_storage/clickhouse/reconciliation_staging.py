@@ -23,6 +23,9 @@ SPILL: Final = 200_000_000
 
 PLAIN_DIRECT: Final = "cityHash64('Direct', '', '(direct)', '(none)'" + ", ''" * 15 + ")"
 
+MARGIN_MICROS: Final = 400 * 86_400 * 1_000_000
+"""How far from its true time a stored conversion is looked for: an observation may have been corrected so far."""
+
 _TABLES: Final = ("reconciliation_people", "reconciliation_entries", "reconciliation_conversions")
 _NOT_ONE_CLICK: Final = (
     *("gbraid", "wbraid", "gad_source", "gad_campaignid", "gclsrc"),
@@ -47,6 +50,14 @@ class DefaultValues(NamedTuple):
     names: tuple[str, ...]
     micros: tuple[int, ...]
     currencies: tuple[str, ...]
+
+
+class DeclaredBases(NamedTuple):
+    """Which part of a value is credited, by name; two lists of one length, without those that are credited as sent."""
+
+    names: tuple[str, ...]
+    bases: tuple[str, ...]
+    """In the words of the column `value_basis`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +121,9 @@ class ReconciliationStaging:
             rows: list[list[Any]] = [[scope.reconciliation_id] * len(some), some, persons]
             await self._clickhouse.insert("reconciliation_people", columns, rows)
 
-    async def stage(self, scope: Scope, history_micros: int, late_micros: int, defaults: DefaultValues) -> None:
+    async def stage(
+        self, scope: Scope, history_micros: int, late_micros: int, defaults: DefaultValues, bases: DeclaredBases
+    ) -> None:
         """Reads the conversions of the run and the journeys they look at.
 
         Args:
@@ -118,12 +131,18 @@ class ReconciliationStaging:
             history_micros: How far before a conversion a touch may matter.
             late_micros: How long after it.
             defaults: What conversions without a value are worth.
+            bases: What of their values is credited, of those that are not published yet.
         """
         values = {
             **scope.values,
             "default_names": list(defaults.names) or [""],
             "default_micros": list(defaults.micros) or [0],
             "default_currencies": list(defaults.currencies) or [""],
+            "basis_names": list(bases.names) or [""],
+            "bases": list(bases.bases) or [""],
+            "has_bases": bool(bases.names),
+            "stored_begin": scope.begin_micros - MARGIN_MICROS,
+            "stored_end": scope.end_micros + MARGIN_MICROS,
         }
         await self._clickhouse.execute(reconciliation_statement("stage_conversions"), values)
         plain = await self._clickhouse.execute(f"SELECT {PLAIN_DIRECT}")  # a constant of ours

@@ -14,9 +14,11 @@ from typing import Final
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
+from tributary.event.v1.conversion_pb2 import Amounts
 from tributary.event.v1.event_pb2 import Event, Traffic
 from tributary_domain.conversion import Adjustment, AdjustmentKind, Observation, Standing
 from tributary_domain.event_order import event_hash
+from tributary_domain.value_bases import NO_PARTS, ValueParts
 
 _HEAD: Final = Struct(">BQ")
 _VERSION: Final = 1
@@ -75,6 +77,7 @@ class ConversionPart:
             accept_time_micros=self.accept_time_micros,
             source_rank=self.admitted.source_rank or 1,
             amount_micros=conversion.value.amount_micros if has_value else None,
+            parts=_parts(conversion.amounts) if conversion.HasField("amounts") else NO_PARTS,
             currency_code=conversion.value.currency_code if has_value else "",
             identifiers=tuple(self.admitted.identity_tokens),
             session=event_hash(event.session_id) if event.session_id else 0,
@@ -97,10 +100,15 @@ class ConversionPart:
             kind=kind,
             adjustment_id=adjustment.adjustment_id,
             amount_micros=amount,
+            parts=_parts(adjustment.amounts) if adjustment.HasField("amounts") else NO_PARTS,
             currency_code=adjustment.amount.currency_code if has_amount else "",
             accept_time_micros=self.accept_time_micros,
             standing=self.standing,
         )
+
+
+def _parts(amounts: Amounts) -> ValueParts:
+    return ValueParts(**{field.name: micros for field, micros in amounts.ListFields()})
 
 
 def pack_part(admitted: AdmittedEvent, accept_time_micros: int) -> bytes:

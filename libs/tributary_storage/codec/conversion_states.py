@@ -11,6 +11,7 @@ from tributary.attribution.v1.conversion_pb2 import (
     NotCountedReason,
     OrderKey,
     RevisionCause,
+    ValueBasis,
 )
 from tributary.attribution.v1.credit_pb2 import (
     AppliedModel,
@@ -28,6 +29,7 @@ from tributary_domain.attribution import Attribution
 from tributary_domain.business_keys import order_of
 from tributary_domain.conversion import AdjustmentKind, ConversionStatus
 from tributary_domain.settings import EVERY_MODEL, AttributionModel
+from tributary_domain.value_bases import ValueBasis as Basis
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_parts import ConversionPart
 
@@ -46,6 +48,14 @@ _NOT_COUNTED: Final = {
     ConversionStatus.REPEATED_IN_SESSION: NotCountedReason.NOT_COUNTED_REASON_ONCE_PER_SESSION,
     ConversionStatus.REPEATED_FOR_CLICK: NotCountedReason.NOT_COUNTED_REASON_ONCE_PER_CLICK,
 }
+_BASES: Final = {
+    Basis.AS_SENT: ValueBasis.VALUE_BASIS_UNSPECIFIED,
+    Basis.NET_OF_TAX: ValueBasis.VALUE_BASIS_NET_OF_TAX,
+    Basis.NET_OF_TAX_AND_SHIPPING: ValueBasis.VALUE_BASIS_NET_OF_TAX_AND_SHIPPING,
+    Basis.MARGIN: ValueBasis.VALUE_BASIS_MARGIN,
+}
+BASIS_OF: Final = {number: basis for basis, number in _BASES.items()}
+"""Which part of a value is credited, from the published state."""
 STATUS_OF_REASON: Final = {reason: status for status, reason in _NOT_COUNTED.items()}
 """Why it is not counted -> its status."""
 _ORIGINS: Final = {
@@ -123,6 +133,13 @@ def facts_message(
         message.original_value.CopyFrom(
             Money(currency_code=state.currency_code, amount_micros=state.original_amount_micros)
         )
+    if state.basis is not Basis.AS_SENT:
+        message.value_basis = _BASES[state.basis]
+        message.missing_amounts.extend(state.missing_parts)
+        if state.full_amount_micros is not None:
+            message.full_value.CopyFrom(
+                Money(currency_code=state.currency_code, amount_micros=state.full_amount_micros)
+            )
     if valued is not None and valued.conversion.HasField("amounts"):
         message.amounts.CopyFrom(valued.conversion.amounts)
     for event in ranked:

@@ -14,6 +14,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tributary.attribution.v1.conversion_pb2 import ConversionState, NotCountedReason, RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
+from tributary.common.v1.money_pb2 import Money
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_CREDIT,
@@ -21,6 +22,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_RETRACT,
     DeliveryOperation,
 )
+from tributary_delivery.sent_values import sent_value
 
 MOST_BYTES: Final = 20_000
 """What Standard Webhooks recommends at most."""
@@ -73,6 +75,8 @@ def _body(revised: ConversionRevised, operation: DeliveryOperation.ValueType, na
         data["order"] = {"order_id": state.order_key.order_id, "store": state.order_key.store}
         if state.order_key.cycle:
             data["order"]["cycle"] = state.order_key.cycle
+    if state.HasField("full_value"):  # of another basis: what the credit of each model adds up to
+        data["credited_value"] = _money(state.value)
     if not state.counted:
         data["not_counted_reason"] = NotCountedReason.Name(state.not_counted_reason).removeprefix("NOT_COUNTED_REASON_")
     if summary:
@@ -83,9 +87,12 @@ def _body(revised: ConversionRevised, operation: DeliveryOperation.ValueType, na
 
 def _value(state: ConversionState) -> dict[str, Any] | None:
     """Returns the value now; None where none is known, which is not 0."""
-    if not state.HasField("value"):
-        return None
-    return {"currency_code": state.value.currency_code, "amount_micros": state.value.amount_micros}
+    value = sent_value(state)
+    return None if value is None else _money(value)
+
+
+def _money(money: Money) -> dict[str, Any]:
+    return {"currency_code": money.currency_code, "amount_micros": money.amount_micros}
 
 
 def _credit(state: ConversionState, *, by_source: bool) -> dict[str, list[dict[str, Any]]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.attribution import DAY, NOON, Admitted, Events
-from tributary.attribution.v1.conversion_pb2 import ConversionRole, RevisionCause
+from tributary.attribution.v1.conversion_pb2 import ConversionRole, RevisionCause, ValueBasis
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
 from tributary.attribution.v1.finding_pb2 import FindingKind
@@ -489,3 +489,26 @@ def test_a_click_that_is_said_to_be_old_is_an_old_one(age: int | None, channel: 
     at = NOON - 5 * DAY
     visit = clicked(at=at, click_time=None if age is None else at - age)
     assert [name for name, _ in channels_of(visit)] == [channel]
+
+
+def test_the_basis_of_its_name_chooses_the_credited_value_and_is_pinned() -> None:
+    net = workspace(conversions=[{"name": "purchase", "value_basis": "net_of_tax"}])
+    letter, order = EVENTS.order("visitor:a", micros=119_000_000)
+    order.event.conversion.amounts.tax_micros = 19_000_000
+    touch = EVENTS.touch("visitor:a", at=NOON - DAY, channel="Email")
+    first = World(touch, (letter, order), settings=net).revise()
+    assert first is not None
+    state = first.message.state
+    assert [money.amount_micros for money in (state.value, state.original_value, state.full_value)] == [
+        100_000_000,
+        119_000_000,
+        119_000_000,
+    ]
+    assert state.value_basis == ValueBasis.VALUE_BASIS_NET_OF_TAX
+    assert {share.value_micros for share in state.touches[0].credits[:-1]} == {100_000_000}
+    events = touch, (letter, order), EVENTS.refund(59_500_000)
+    later = revised_by(World(*events, settings=workspace()), first).state
+    assert (later.value.amount_micros, later.full_value.amount_micros) == (50_000_000, 59_500_000)
+    assert later.value_basis == state.value_basis
+    before = World(touch, (letter, order)).revise()
+    assert World(touch, (letter, order), settings=net).revise(before) is None

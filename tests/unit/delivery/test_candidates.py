@@ -46,6 +46,14 @@ def revised(
     return message
 
 
+def test_another_value_is_one_as_sent_whatever_is_credited() -> None:
+    message = revised(value_micros=80_000_000)
+    message.state.full_value.amount_micros = FULL
+    assert decide(message, a_destination(), BEFORE).operation == DELIVERY_OPERATION_CREDIT
+    message.state.full_value.amount_micros = FULL - 1
+    assert decide(message, a_destination(), BEFORE).operation == DELIVERY_OPERATION_RESTATE
+
+
 @pytest.mark.parametrize(
     ("taken", "own", "operation"),
     [

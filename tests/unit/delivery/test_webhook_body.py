@@ -10,6 +10,7 @@ import pytest
 
 from tests.support.revisions import Revision, Touch
 from tributary.attribution.v1.conversion_pb2 import NOT_COUNTED_REASON_TRAFFIC, REVISION_CAUSE_REFUND
+from tributary.common.v1.money_pb2 import Money
 from tributary.delivery.v1 import delivery_pb2 as pb
 from tributary_delivery.destinations.webhook_body import MOST_BYTES, webhook_body
 
@@ -41,6 +42,14 @@ def test_it_is_the_conversion_as_the_destination_calls_it() -> None:
     assert data["value"] == {"currency_code": "EUR", "amount_micros": 12_340_000}
     assert (data["order"]["order_id"], data["counted"], data["causes"]) == ("o-1", True, ["refund"])
     assert "summary" not in data
+
+
+def test_the_value_is_told_as_sent_and_what_of_it_is_credited_beside_it() -> None:
+    message = Revision(workspace="shop", value_micros=100_000_000).message()
+    message.state.full_value.CopyFrom(Money(currency_code="EUR", amount_micros=119_000_000))
+    data = json.loads(webhook_body(message, pb.DELIVERY_OPERATION_CREATE, "order"))["data"]
+    assert (data["value"]["amount_micros"], data["credited_value"]["amount_micros"]) == (119_000_000, 100_000_000)
+    assert "credited_value" not in told(Revision(workspace="shop"))["data"]
 
 
 def test_a_value_that_nobody_knows_is_not_zero() -> None:

@@ -15,6 +15,7 @@ from tributary_domain.conversion import (
     Standing,
     conversion_facts,
 )
+from tributary_domain.value_bases import NO_PARTS, ValueBasis, ValueParts
 
 REFUND, RESTATEMENT = AdjustmentKind.REFUND, AdjustmentKind.RESTATEMENT
 REVERSAL, RETRACTION = AdjustmentKind.REVERSAL, AdjustmentKind.RETRACTION
@@ -213,3 +214,43 @@ def test_quarantine_holds_no_order_against_a_good_event() -> None:
 
 def test_test_traffic_is_not_counted() -> None:
     assert standing(seen(standing=Standing.UNCOUNTED)).status is ConversionStatus.UNCOUNTED
+
+
+NET = ValueBasis.NET_OF_TAX
+TAXED = ValueParts(tax_micros=16)
+
+
+def test_a_basis_chooses_what_of_the_ranking_sources_value_is_credited() -> None:
+    state = conversion_facts([BROWSER, seen("backend", 12, 100, parts=TAXED)], [adjusted(REFUND, 50)], basis=NET)
+    assert (state.original_amount_micros, state.full_amount_micros, state.amount_micros) == (100, 50, 42)
+    assert (state.changes_micros, state.missing_parts, state.findings) == ((-42,), (), ())
+
+
+def test_a_part_that_was_not_sent_is_named_and_not_guessed() -> None:
+    state = conversion_facts([seen()], basis=NET)
+    assert (state.amount_micros, state.missing_parts) == (100, ("tax_micros",))
+    assert state.findings == (ConversionFinding.PARTS_MISSING,)
+
+
+@pytest.mark.parametrize(
+    ("parts", "value", "missing"), [(TAXED, 54, ()), (NO_PARTS, 70, ("tax_micros",))], ids=["with parts", "without"]
+)
+def test_a_restatement_is_credited_by_its_own_parts(parts: ValueParts, value: int, missing: tuple[str, ...]) -> None:
+    state = conversion_facts([seen(parts=TAXED)], [adjusted(RESTATEMENT, 70, parts=parts)], basis=NET)
+    assert (state.amount_micros, state.full_amount_micros, state.missing_parts) == (value, 70, missing)
+
+
+def test_a_default_value_is_credited_whole_and_its_restatement_by_the_basis() -> None:
+    nothing = [seen(amount=None, currency_code="")]
+    assert conversion_facts(nothing, [adjusted(REFUND, 5)], WORTH_20, NET).amount_micros == 15
+    assert conversion_facts(nothing, [adjusted(RESTATEMENT, 70, parts=TAXED)], WORTH_20, NET).amount_micros == 54
+
+
+def test_more_tax_than_value_is_credited_as_nothing_and_said() -> None:
+    state = conversion_facts([seen(parts=ValueParts(tax_micros=101))], basis=NET)
+    assert (state.amount_micros, state.findings) == (0, (ConversionFinding.PARTS_CONTRADICTORY,))
+
+
+def test_what_is_taken_back_is_worth_nothing_by_any_basis() -> None:
+    state = conversion_facts([seen(parts=TAXED)], [adjusted(RETRACTION)], basis=NET)
+    assert (state.amount_micros, state.full_amount_micros, state.changes_micros) == (0, 0, (-84,))

@@ -55,6 +55,34 @@ CONVERSION_ROLE_MICRO: ConversionRole.ValueType  # 3
 """A step on the way."""
 Global___ConversionRole: _TypeAlias = ConversionRole  # noqa: Y015
 
+class _ValueBasis:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ValueBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ValueBasis.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VALUE_BASIS_UNSPECIFIED: _ValueBasis.ValueType  # 0
+    """As sent."""
+    VALUE_BASIS_NET_OF_TAX: _ValueBasis.ValueType  # 1
+    """Without `tax_micros`."""
+    VALUE_BASIS_NET_OF_TAX_AND_SHIPPING: _ValueBasis.ValueType  # 2
+    """Without `tax_micros` and `shipping_micros`."""
+    VALUE_BASIS_MARGIN: _ValueBasis.ValueType  # 3
+    """Without these and `cost_of_goods_micros`: the one basis by which a value may be negative."""
+
+class ValueBasis(_ValueBasis, metaclass=_ValueBasisEnumTypeWrapper):
+    """Which part of a value is credited; all parts are stored. Values may be added."""
+
+VALUE_BASIS_UNSPECIFIED: ValueBasis.ValueType  # 0
+"""As sent."""
+VALUE_BASIS_NET_OF_TAX: ValueBasis.ValueType  # 1
+"""Without `tax_micros`."""
+VALUE_BASIS_NET_OF_TAX_AND_SHIPPING: ValueBasis.ValueType  # 2
+"""Without `tax_micros` and `shipping_micros`."""
+VALUE_BASIS_MARGIN: ValueBasis.ValueType  # 3
+"""Without these and `cost_of_goods_micros`: the one basis by which a value may be negative."""
+Global___ValueBasis: _TypeAlias = ValueBasis  # noqa: Y015
+
 class _RevisionCause:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -241,6 +269,9 @@ class ConversionState(_message.Message):
     TOUCHES_OMITTED_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     SECONDARY_FIELD_NUMBER: _builtins.int
+    VALUE_BASIS_FIELD_NUMBER: _builtins.int
+    FULL_VALUE_FIELD_NUMBER: _builtins.int
+    MISSING_AMOUNTS_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """The conversion's id, "c1:..."."""
     name: _builtins.str
@@ -283,6 +314,11 @@ class ConversionState(_message.Message):
     """What its name stood for in the workspace when this revision was published."""
     secondary: _builtins.bool
     """Whether totals of its role left its name out then."""
+    value_basis: Global___ValueBasis.ValueType
+    """Which part of what was stated is credited: as the workspace said when it was published first. A refund takes off the
+    same part of what it says; where it does not say what the basis needs, its proportion. A default value is credited
+    whole.
+    """
     @_builtins.property
     def order_key(self) -> Global___OrderKey:
         """The order it is. Empty where it is known by an event id only."""
@@ -301,7 +337,7 @@ class ConversionState(_message.Message):
 
     @_builtins.property
     def original_value(self) -> _money_pb2.Money:
-        """What was stated first, before any adjustment."""
+        """What was stated first, as sent, before any adjustment."""
 
     @_builtins.property
     def amounts(self) -> _conversion_pb2.Amounts:
@@ -355,6 +391,16 @@ class ConversionState(_message.Message):
     def findings(self) -> _containers.RepeatedScalarFieldContainer[_finding_pb2.FindingKind.ValueType]:
         """What is odd about it and should be looked at: each once, in the order of the enum."""
 
+    @_builtins.property
+    def full_value(self) -> _money_pb2.Money:
+        """What it is worth now as sent, on no basis. Unset where that is `value`, and where no value is known."""
+
+    @_builtins.property
+    def missing_amounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields of `event.v1.Amounts` that the basis takes off and that were not sent with the value in force, which is
+        therefore credited as sent. Unset differs from zero: nothing is guessed.
+        """
+
     def __init__(
         self,
         *,
@@ -394,10 +440,13 @@ class ConversionState(_message.Message):
         touches_omitted: _builtins.int = ...,
         role: Global___ConversionRole.ValueType = ...,
         secondary: _builtins.bool = ...,
+        value_basis: Global___ValueBasis.ValueType = ...,
+        full_value: _money_pb2.Money | None = ...,
+        missing_amounts: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "conversion_time", b"conversion_time", "experiment", b"experiment", "first_accept_time", b"first_accept_time", "lead", b"lead", "order_key", b"order_key", "original_value", b"original_value", "rate_date", b"rate_date", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "conversion_time", b"conversion_time", "experiment", b"experiment", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "lead", b"lead", "order_key", b"order_key", "original_value", b"original_value", "rate_date", b"rate_date", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "adjustments_omitted", b"adjustments_omitted", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "items", b"items", "lead", b"lead", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "observations_omitted", b"observations_omitted", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "role", b"role", "secondary", b"secondary", "settings_version", b"settings_version", "touches", b"touches", "touches_omitted", b"touches_omitted", "traffic", b"traffic", "value", b"value", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "adjustments_omitted", b"adjustments_omitted", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "items", b"items", "lead", b"lead", "missing_amounts", b"missing_amounts", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "observations_omitted", b"observations_omitted", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "role", b"role", "secondary", b"secondary", "settings_version", b"settings_version", "touches", b"touches", "touches_omitted", b"touches_omitted", "traffic", b"traffic", "value", b"value", "value_basis", b"value_basis", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -449,7 +498,7 @@ class AppliedAdjustment(_message.Message):
     adjustment_id: _builtins.str
     """The business number, if it has one."""
     change_micros: _builtins.int
-    """By how much it changed the value, signed."""
+    """By how much it changed the credited value, signed."""
     cause: Global___RevisionCause.ValueType
     """What kind."""
     @_builtins.property

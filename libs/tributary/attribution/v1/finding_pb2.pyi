@@ -68,6 +68,10 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     """
     FINDING_KIND_SUM_WRONG: _FindingKind.ValueType  # 20
     """A sum that must be nothing is not: events recorded twice, orders counted twice, credit that does not add up."""
+    FINDING_KIND_PARTS_MISSING: _FindingKind.ValueType  # 21
+    """The value basis of the conversion's name takes off parts that were not sent: it is credited as sent."""
+    FINDING_KIND_PARTS_CONTRADICTORY: _FindingKind.ValueType  # 22
+    """Tax and shipping are more than the value itself, which is credited as 0."""
 
 class FindingKind(_FindingKind, metaclass=_FindingKindEnumTypeWrapper):
     """What a finding is. Values may be added."""
@@ -116,6 +120,10 @@ it was credited from what was.
 """
 FINDING_KIND_SUM_WRONG: FindingKind.ValueType  # 20
 """A sum that must be nothing is not: events recorded twice, orders counted twice, credit that does not add up."""
+FINDING_KIND_PARTS_MISSING: FindingKind.ValueType  # 21
+"""The value basis of the conversion's name takes off parts that were not sent: it is credited as sent."""
+FINDING_KIND_PARTS_CONTRADICTORY: FindingKind.ValueType  # 22
+"""Tax and shipping are more than the value itself, which is credited as 0."""
 Global___FindingKind: _TypeAlias = FindingKind  # noqa: Y015
 
 class _FindingCause:

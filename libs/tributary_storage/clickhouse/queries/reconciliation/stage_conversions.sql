@@ -1,6 +1,10 @@
 -- Says of each conversion that was observed in the days of a run what its observations and adjustments mean together.
 -- Observations in event order: those that count, else internal and test traffic; the value of the highest ranked that
 -- states one, the earliest of these. Each adjustment once, in event order; a restatement absorbs what was before it.
+-- What of the value is credited: without the parts that the basis of its name takes off, as pinned when the conversion was
+-- published, else as the workspace says. Refunds take off the same of what they say, else in proportion; where a part was
+-- not sent, the value is credited as sent. `adjusted`: value as sent, is there one, taken off in proportion, taken off by
+-- parts, what of that is credited, is it retracted, credited value, is that as sent.
 INSERT INTO reconciliation_conversions
 (
     reconciliation_id,
@@ -36,9 +40,13 @@ SELECT
     order_id,
     currency,
     if(has_original, toInt64(original), 0),
-    toInt64(if(NOT adjusted.2 OR adjusted.4, 0, greatest(adjusted.3, 0))),
-    NOT is_internal AND NOT adjusted.4,
-    adjusted.4,
+    toInt64(multiIf(
+        NOT adjusted.2 OR adjusted.6 OR left_micros < 0 OR (left_micros = 0 AND adjusted.1 > 0), 0,
+        basis = 'MARGIN', credited_micros,
+        greatest(credited_micros, 0)
+    )),
+    NOT is_internal AND NOT adjusted.6,
+    adjusted.6,
     is_internal,
     observations,
     tokens,
@@ -46,18 +54,97 @@ SELECT
 FROM
 (
     SELECT
-        *,
+        g.*,
+        if(
+            b.is_stored,
+            toString(b.stored_basis),
+            transform(toString(name), %(basis_names)s, %(bases)s, '')
+        ) AS basis,
+        basis != '' AS takes_tax,
+        basis IN ('NET_OF_TAX_AND_SHIPPING', 'MARGIN') AS takes_shipping,
+        basis = 'MARGIN' AS takes_cost,
+        arrayPushFront(adjustments, valued_by) AS priced,
+        arrayMap(
+            part -> toUInt8(
+                (takes_tax AND part.tax < 0) OR (takes_shipping AND part.shipping < 0) OR (takes_cost AND part.cost < 0)
+            ),
+            priced
+        ) AS lacks,
+        arrayMap(
+            (part, lacks_some) -> if(
+                lacks_some,
+                part.amount,
+                greatest(
+                    part.amount - if(takes_tax, part.tax, 0) - if(takes_shipping, part.shipping, 0),
+                    least(part.amount, 0)
+                ) - if(takes_cost, part.cost, 0)
+            )::Int128,
+            priced,
+            lacks
+        ) AS nets,
         arrayFold(
-            (state, part) -> multiIf(
-                part.kind = 'RESTATEMENT', (part.amount, 1::UInt8, part.amount, 0::UInt8),
-                part.kind = 'RETRACTION', (state.1, state.2, state.3, 1::UInt8),
-                NOT state.2, state,
-                part.kind = 'REVERSAL', (state.1, state.2, if(part.has_amount, state.3 + part.amount, state.1), state.4),
-                (state.1, state.2, if(part.has_amount, state.3 - part.amount, least(state.3, 0)), state.4)
+            (state, part, net, lacks_some) -> multiIf(
+                part.kind = 'RESTATEMENT',
+                (part.amount, 1::UInt8, 0::Int128, 0::Int128, 0::Int128, 0::UInt8, net, lacks_some),
+                part.kind = 'RETRACTION',
+                (state.1, state.2, state.3, state.4, state.5, 1::UInt8, state.7, state.8),
+                NOT state.2,
+                state,
+                part.kind = 'REVERSAL' AND NOT part.has_amount,
+                (state.1, state.2, 0::Int128, 0::Int128, 0::Int128, state.6, state.7, state.8),
+                NOT part.has_amount,
+                (
+                    state.1,
+                    state.2,
+                    state.3 + greatest(state.1 - state.3 - state.4, 0::Int128),
+                    state.4,
+                    state.5,
+                    state.6,
+                    state.7,
+                    state.8
+                ),
+                state.8 OR NOT lacks_some,
+                (
+                    state.1,
+                    state.2,
+                    state.3,
+                    state.4 + if(part.kind = 'REVERSAL', -part.amount, part.amount),
+                    state.5 + if(part.kind = 'REVERSAL', -1, 1) * if(state.8, part.amount, net),
+                    state.6,
+                    state.7,
+                    state.8
+                ),
+                (
+                    state.1,
+                    state.2,
+                    state.3 + if(part.kind = 'REVERSAL', -part.amount, part.amount),
+                    state.4,
+                    state.5,
+                    state.6,
+                    state.7,
+                    state.8
+                )
             ),
             adjustments,
-            (toInt128(original), has_original, toInt128(original), 0::UInt8)
-        ) AS adjusted
+            arrayPopFront(nets),
+            arrayPopFront(lacks),
+            (
+                toInt128(original),
+                has_original,
+                0::Int128,
+                0::Int128,
+                0::Int128,
+                0::UInt8,
+                if(valued_by.has_amount, nets[1], toInt128(original)),
+                toUInt8(NOT valued_by.has_amount OR lacks[1])
+            )
+        ) AS adjusted,
+        adjusted.1 - adjusted.3 - adjusted.4 AS left_micros,
+        multiIf(
+            left_micros = adjusted.1, adjusted.7,
+            adjusted.1 <= 0, adjusted.7 - adjusted.3 - adjusted.5,
+            adjusted.7 - intDiv(adjusted.7 * adjusted.3, adjusted.1) - adjusted.5
+        ) AS credited_micros
     FROM
     (
         SELECT
@@ -115,9 +202,12 @@ FROM
                         identity_tokens,
                         if(adjustment_reason IN ('REFUND', 'CHARGEBACK', 'REVERSAL', 'RETRACTION'), adjustment_reason, 'RESTATEMENT'),
                         if(adjustment_id = '', concat('e:', event_id), concat('a:', adjustment_id)),
-                        toUnixTimestamp64Micro(accept_time)
+                        toUnixTimestamp64Micro(accept_time),
+                        toInt64OrDefault(details['amount_tax_micros'], -1::Int64),
+                        toInt64OrDefault(details['amount_shipping_micros'], -1::Int64),
+                        toInt64OrDefault(details['amount_cost_of_goods_micros'], -1::Int64)
                     ),
-                    'Tuple(time Int64, hash UInt64, event_id String, is_observation UInt8, is_internal UInt8, has_amount UInt8, amount Int128, currency String, rank UInt8, session UInt64, name String, store String, order_id String, tokens Array(String), kind String, identity String, accept_time Int64)'
+                    'Tuple(time Int64, hash UInt64, event_id String, is_observation UInt8, is_internal UInt8, has_amount UInt8, amount Int128, currency String, rank UInt8, session UInt64, name String, store String, order_id String, tokens Array(String), kind String, identity String, accept_time Int64, tax Int64, shipping Int64, cost Int64)'
                 ) AS part
             FROM
             (
@@ -161,7 +251,19 @@ FROM
         )
         GROUP BY conversion_id
         HAVING notEmpty(every)
-    )
+    ) AS g
+    LEFT JOIN
+    (
+        SELECT
+            conversion_id AS stored_id,
+            value_basis AS stored_basis,
+            1::UInt8 AS is_stored
+        FROM conversions FINAL
+        WHERE workspace = %(workspace)s
+            AND conversion_time >= fromUnixTimestamp64Micro(%(stored_begin)s, 'UTC')
+            AND conversion_time < fromUnixTimestamp64Micro(%(stored_end)s, 'UTC')
+            AND (value_basis != '' OR %(has_bases)s)
+    ) AS b ON b.stored_id = g.conversion_id
 ) AS c
 LEFT JOIN
 (
