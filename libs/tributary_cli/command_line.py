@@ -21,6 +21,7 @@ _COMMANDS = {
     "demo": ("tributary_cli.demo.command", "Show everything with realistic traffic and prove the numbers."),
     "doctor": ("tributary_cli.doctor", "Say what is reachable, what is misconfigured, and what to do."),
     "explain": ("tributary_cli.explain", "Say why a conversion has the credit it has."),
+    "identity": ("tributary_cli.identity", "Show who is one person, and take merges back."),
     "import": ("tributary_cli.imports", "Import spend, deals or exchange rates from a file."),
     "keys": ("tributary_cli.keys", "Make API keys."),
     "lookup": ("tributary_cli.lookup", "Say what became of event ids."),

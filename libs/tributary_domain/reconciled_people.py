@@ -3,21 +3,26 @@
 The one rule: it shares no code with what it checks, only the words of its rule. An identifier links the first customer
 id and the first five identifiers of each other type that it is seen with, until it proves to be a shared device; both
 ends must agree. A cluster of more than 500 links nobody but to the customer id each was seen with first. Then links in
-event order, unless they would make two customer ids, or more than five identifiers of a type, one person.
+event order, unless they would make two customer ids, or more than five identifiers of a type, one person. Pairs that an
+operator joined come first and know no limit but that on customer ids; pairs that an operator separated stay apart.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 _RANKS = {"customer": 0, "email": 1, "phone": 2, "visitor": 3, "device": 4}
 
 SeenTogether = tuple[str, str, tuple[int, int]]
 """Two identity tokens and the first event that carried both: its time and the hash of its id."""
 
+Words = Mapping[tuple[str, str], tuple[str, tuple[int, int]]]
+"""Two identity tokens -> what an operator said of them last, and when: a time and a hash."""
+
 
 def reconciled_people(
     edges: Iterable[SeenTogether],
     shared_since: Mapping[str, tuple[int, int]],
+    words: Words | None = None,
     *,
     customer_ids: int = 1,
     identifiers_per_type: int = 5,
@@ -28,6 +33,7 @@ def reconciled_people(
     Args:
         edges: Every pair that was ever seen together, once.
         shared_since: Identifiers that are shared devices, and the event from which on they link nobody.
+        words: What operators said.
         customer_ids: Customer ids of one person.
         identifiers_per_type: Identifiers of each other type of one person.
         refused_cluster_size: The most identifiers of a cluster.
@@ -39,18 +45,29 @@ def reconciled_people(
     >>> sorted(reconciled_people(edges, {}).items())
     [('customer:a', 'customer:a'), ('customer:b', 'customer:b'), ('visitor:1', 'customer:a')]
     """
-    told = [(place, *_telling_first(one, other)) for one, other, place in edges]
-    ordered = sorted(told, key=lambda edge: (edge[0], _rank(edge[1]), edge[1], _rank(edge[2]), edge[2]))
-    taken: dict[tuple[str, str], int] = defaultdict(int)
+    said = {_telling_first(*pair): word for pair, word in (words or {}).items() if word[0] != "withdrawn"}
+    places = {_telling_first(one, other): place for one, other, place in edges}
+    joined = {pair: places.get(pair, place) for pair, (word, place) in said.items() if word == "joined"}
+    apart = {pair: place for pair, (word, place) in said.items() if word == "separated"}
     links: list[tuple[str, str]] = []
-    for place, one, other in ordered:
+    told = [(place, *pair) for pair, place in (places | joined).items() if pair not in apart]
+    taken: dict[tuple[str, str], int] = defaultdict(int)
+    for place, one, other in sorted(told, key=_in_order):
+        if (one, other) in joined:
+            links.append((one, other))
+            continue
         wanted = [_takes(one, other, place, shared_since, taken, customer_ids, identifiers_per_type)]
         wanted.append(_takes(other, one, place, shared_since, taken, customer_ids, identifiers_per_type))
         if all(wanted):
             links.append((one, other))
-    everybody = {token for _, one, other in ordered for token in (one, other)}
+    everybody = {token for pair in [*places, *said] for token in pair}
     links = _without_refused(links, everybody, refused_cluster_size)
-    return _united(links, everybody, customer_ids, identifiers_per_type)
+    return _united(links, joined.keys(), apart, everybody, customer_ids, identifiers_per_type)
+
+
+def _in_order(edge: tuple[tuple[int, int], str, str]) -> tuple[tuple[int, int], int, str, int, str]:
+    place, one, other = edge
+    return place, _rank(one), one, _rank(other), other
 
 
 def _telling_first(one: str, other: str) -> tuple[str, str]:
@@ -96,18 +113,26 @@ def _without_refused(links: list[tuple[str, str]], everybody: set[str], limit: i
 
 
 def _united(
-    links: Iterable[tuple[str, str]], everybody: set[str], customer_ids: int, identifiers_per_type: int
+    links: Iterable[tuple[str, str]],
+    joined: Collection[tuple[str, str]],
+    apart: Collection[tuple[str, str]],
+    everybody: set[str],
+    customer_ids: int,
+    identifiers_per_type: int,
 ) -> dict[str, str]:
-    """Applies links in event order, each only within the limits."""
+    """Applies what was joined, then links in event order: within the limits, and none against who is to stay apart."""
     person_of = {token: token for token in everybody}
     counts = {token: {_kind(token): 1} for token in everybody}
-    for one, other in links:
+    for one, other in sorted(links, key=lambda pair: pair not in joined):
         kept, gone = _top(person_of, one), _top(person_of, other)
         if kept == gone:
             continue
         both = {kind: counts[kept].get(kind, 0) + count for kind, count in counts[gone].items()}
         limits = {kind: customer_ids if kind == "customer" else identifiers_per_type for kind in both}
-        if any(count > limits[kind] and kind in counts[kept] for kind, count in both.items()):
+        over = {kind for kind, count in both.items() if count > limits[kind] and kind in counts[kept]}
+        if over if (one, other) not in joined else "customer" in over:
+            continue
+        if any({_top(person_of, a), _top(person_of, b)} == {kept, gone} for a, b in apart):
             continue
         if (_rank(gone), gone) < (_rank(kept), kept):
             kept, gone = gone, kept

@@ -81,6 +81,8 @@ class Table(StrEnum):
     SPEND = "spend"
     SPEND_SLICES = "spend_slices"
     DEALS = "deals"
+    IDENTITY_CHANGES = "identity_changes"
+    IDENTITY_WORDS = "identity_words"
     EXCHANGE_RATES = "exchange_rates"
     SETTINGS_VERSIONS = "settings_versions"
     MODEL_VERSIONS = "model_versions"

@@ -15,23 +15,22 @@ class IdentitySettings(Declared):
     """Limits that keep strangers from becoming one person (SEMANTICS section 7)."""
 
     customer_ids_per_person: Annotated[int, Field(ge=1, le=100)] = 1
-    """Customer ids one person may have; a further one starts another person. No effect in this release."""
+    """Customer ids one person may have; a further one starts another person."""
 
     identifiers_per_type: Annotated[int, Field(ge=1, le=1000)] = 5
-    """Identifiers of each other type one person may have. No effect in this release."""
+    """Identifiers of each other type one person may have."""
 
     flagged_cluster_size: Annotated[int, Field(ge=2)] = 50
-    """Identifiers from which a person is shown as suspicious. No effect in this release."""
+    """Connected identifiers from which `tributary identity show` flags them as suspicious."""
 
     refused_cluster_size: Annotated[int, Field(ge=2)] = 500
-    """Identifiers beyond which a person takes no further one. No effect in this release."""
+    """Connected identifiers beyond which nothing is proved but what a customer id itself was seen with."""
 
     shared_device_customers: Annotated[int, Field(ge=1)] = 5
-    """An identifier seen with more customer ids than this stops linking: a kiosk, a family tablet. No effect in this
-    release."""
+    """An identifier seen with more customer ids than this stops linking: a kiosk, a family tablet."""
 
     shared_device_days: Annotated[int, Field(ge=1, le=365)] = 30
-    """The days in which those customer ids are counted. No effect in this release."""
+    """The days in which those customer ids are counted."""
 
     blocked_identifiers: tuple[str, ...] = ()
     """Values that never link anyone, beside the shipped list: test@example.com, 0000."""

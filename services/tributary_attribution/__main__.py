@@ -6,9 +6,12 @@ import socket
 from contextlib import AsyncExitStack
 
 from tributary_attribution.attributor import Attributor
+from tributary_attribution.credit_settings import limits_by_id
 from tributary_attribution.deferral import Deferral
 from tributary_attribution.explaining import Explainer
+from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
+from tributary_attribution.linking import Linking
 from tributary_attribution.model_publishing import ModelPublishing
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
@@ -33,6 +36,8 @@ from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.identity_changes import IdentityChanges
+from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
@@ -54,7 +59,6 @@ from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
 from tributary_storage.redis.event_log import EventLogSource, Pace
-from tributary_storage.redis.journeys import Journeys
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
 from tributary_storage.redis.readmission import Readmission
@@ -88,7 +92,8 @@ async def main(settings: AttributionServiceSettings) -> None:
         state = await closing.enter_async_context(
             connect(state_url, name="attribution-state", confirm=confirm, gate=gate)
         )
-        people, conversions = People(state, epoch.shards), Conversions(state, epoch.shards)
+        limits_of = limits_by_id(workspaces.find)
+        people, conversions = People(state, epoch.shards, limits_of), Conversions(state, epoch.shards)
         descriptors, click_ids = Descriptors(state, epoch.shards, clock), ClickIds(state, epoch.shards)
         pace = Pace(settings.attribution_batch_events, settings.attribution_linger_ms / 1000)
         consumer = settings.attribution_consumer or socket.gethostname()
@@ -103,10 +108,12 @@ async def main(settings: AttributionServiceSettings) -> None:
         models = Models(current_models, model_versions)
         publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, paths, models, clock)
         deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
+        changes = IdentityChanges(clickhouse)
+        linking = Linking(people.ties, changes, limits_of, lambda: continuity.loss_micros)
+        attributor = Attributor(people, linking, observing, descriptors, click_ids, publisher, deferral, lookup, clock)
         settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
-        attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, lookup, paths, clock)
-        converted, journeys = ConvertedPaths(state, epoch.shards), Journeys(state, epoch.shards)
-        as_paths = PeopleAsPaths(paths, converted, journeys, conversions, descriptors, lookup, clock)
+        converted = ConvertedPaths(state, epoch.shards)
+        as_paths = PeopleAsPaths(paths, converted, people, conversions, descriptors, lookup, clock)
         interval = settings.attribution_model_interval_seconds
         long_reads = await closing.enter_async_context(
             clickhouse_client.connect(
@@ -126,6 +133,7 @@ async def main(settings: AttributionServiceSettings) -> None:
                 Explainer(publisher, conversions, history, PastEvents(clickhouse), settings_history, workspaces),
                 Reattribution(publisher, PublishedConversions(clickhouse), workspaces),
                 reconciling,
+                Identities(people, changes, IdentityWords(clickhouse), attributor.relink, workspaces, clock),
             ),
             loops=[
                 Worker(

@@ -12,11 +12,13 @@ from tributary_attribution.arrivals import Arrival
 from tributary_attribution.assessment import MAX_CAUSING_EVENTS, CausingEvent
 from tributary_attribution.credit_settings import history_micros, slack_micros
 from tributary_domain.revision import Cause
+from tributary_domain.ties import most_telling, telling
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart, unpack_parts
 from tributary_storage.redis.conversions import StoredConversion, conversion_key
 from tributary_storage.redis.journey_layout import Journey
-from tributary_storage.redis.people import SettledPerson, person_key
+from tributary_storage.redis.people import SettledPerson
+from tributary_storage.redis.ties import Place
 
 
 class Joined(NamedTuple):
@@ -45,6 +47,8 @@ class Affected:
     known_causes: set[Cause] = field(default_factory=set)
     claim_micros: int = 0
     """When an observation of it was accepted whose claim was new then, and which was never read before; 0: none."""
+    elsewhere: list[Journey] = field(default_factory=list)
+    """Journeys of others, who may have been the same person."""
     askings: int = 0
     """Where it was deferred: how often that had been asked for when it was read."""
     retracted: frozenset[str] = frozenset()
@@ -80,36 +84,73 @@ class Affected:
         times = [part.event_time_micros for part in self.parts if part.is_observation]
         return min(times, default=0) - history_micros(self.workspace)
 
-    def person_keys(self) -> list[str]:
-        """Returns the person keys of its observations."""
-        tokens = {token: None for part in self.parts if part.is_observation for token in part.admitted.identity_tokens}
-        return [person_key(self.workspace.id, token) for token in tokens]
+    def place(self) -> Place | None:
+        """Returns the identifier that it belongs to: the most telling of its observations, of several the first.
+
+        None: nobody is named.
+        """
+        homes = [
+            (telling(home)[0], part.event_time_micros, part.event_hash, home)
+            for part in self.parts
+            if part.is_observation and part.admitted.identity_tokens
+            for home in [most_telling(part.admitted.identity_tokens)]
+        ]
+        return (self.workspace.id, min(homes)[3]) if homes else None
+
+    def strays(self) -> list[Place]:
+        """Returns the identifiers of its observations that are not its person's: it may have been another's before."""
+        if self.journey is None:
+            return []
+        tokens = {token for part in self.parts if part.is_observation for token in part.admitted.identity_tokens}
+        return [(self.workspace.id, token) for token in sorted(tokens - self.journey.tokens)]
+
+    def is_nobodys(self, journey: Journey | None) -> bool:
+        """Tells whether a journey is not that of its person: it was found where an observation of it was seen."""
+        place = self.place()
+        return journey is not None and (place is None or place[1] not in journey.tokens)
 
 
 def find_affected(
-    affected: dict[str, Affected], workspace: Workspace, person: SettledPerson, events: Sequence[Arrival]
+    affected: dict[str, Affected],
+    workspace: Workspace,
+    person: SettledPerson,
+    events: Sequence[Arrival],
+    linked: Sequence[Joined] = (),
+    elsewhere: Sequence[Journey] = (),
 ) -> None:
     """Notes which conversions of a person the events may have changed.
 
     All that are not before an event: however old a touch is, it may tell why nobody earned a conversion, and its click
-    id may be what a destination recognises the person by, which looks back further than credit does.
+    id may be what a destination recognises the person by, which looks back further than credit does. Where who the
+    person is has changed, all.
+
+    Args:
+        affected: To be added to.
+        workspace: Whose person it is.
+        person: As the batch left them.
+        events: Those of the batch that are theirs.
+        linked: What changed who they are.
+        elsewhere: Journeys of others, who may have been the same person.
     """
     journey = person.journey
-    if journey is None:
-        return
+    is_other = person.is_merged or person.is_split
     added = sorted((joined(event) for event in events if event.entry is not None), key=lambda one: one.time_micros)
     times = [one.time_micros for one in added]
     slack = slack_micros(workspace)
     for conversion_id, observed in journey.conversions.items():
         key = conversion_key(workspace.id, conversion_id)
         causing = added[: bisect_right(times, max(observed) + slack)]
-        if person.why < 2 and not causing and key not in affected:
+        if person.why < 2 and not is_other and not causing and key not in affected:
             continue
         one = affected_at(affected, workspace, conversion_id)
         one.journey, one.has_journey = journey, True
         if person.is_merged:
             one.known_causes.add(Cause.IDENTITY_MERGE)
-            causing = [*causing, *(joined(event) for event in events if len(event.tokens) > 1)]
+        if person.is_split:
+            one.known_causes.add(Cause.IDENTITY_UNMERGE)
+            one.elsewhere.extend(elsewhere)
+        if is_other:
+            causing = [*causing, *linked]
         elif person.why == 2 and not causing:
             causing = [joined(event) for event in events] if len(added) < len(events) else added
         one.note(causing)

@@ -52,8 +52,8 @@ class Arrival(NamedTuple):
     accept_time_micros: int
     traceparent: str
     tokens: list[str]
-    sightings: list[bytes]
-    """One per token; none if the event is quarantined."""
+    sighting: bytes
+    """When its most telling identifier was seen; empty if the event is quarantined."""
     entry: tuple[bytes, bytes] | None
     """Field and value for the journey."""
     conversion_id: str
@@ -71,7 +71,7 @@ class Arrival(NamedTuple):
     @property
     def is_quarantined(self) -> bool:
         """Whether it proves nothing."""
-        return not self.sightings
+        return not self.sighting
 
 
 class ArrivalReader:
@@ -146,7 +146,7 @@ class ArrivalReader:
             accept_time_micros=accept_time_micros,
             traceparent=traceparent,
             tokens=tokens,
-            sightings=[pack_sighting(micros, hashed, position) for position in range(len(tokens))] if is_good else [],
+            sighting=pack_sighting(micros, hashed, 0) if is_good else b"",
             entry=entry,
             conversion_id=conversion_id if is_good else "",
             part=part,

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.event.v1.conversion_pb2 import ValueSource
-from tributary_attribution.counting import status_of
+from tributary_attribution.counting import has_earlier, status_of
 from tributary_attribution.credit_settings import settings_for
 from tributary_attribution.models import Models
 from tributary_attribution.views import Views, as_direct
@@ -72,6 +72,8 @@ class Known:
     """Whether it is published again even if nothing changed."""
     retracted: frozenset[str] = frozenset()
     """Other conversions of its name and person that were taken back, as far as they matter to it."""
+    elsewhere: Sequence[Journey] = ()
+    """Journeys of others, who may have been the same person: what is there was not forgotten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +139,23 @@ def assess(
     settings = settings or settings_for(workspace, time)
     view = views.of(workspace.id, journey, settings, sees_internal=state.status is ConversionStatus.UNCOUNTED)
     entries, clicks = view.entries, list(view.clicks)
+    name = next(part.event.conversion.name for part in parts if part.is_observation)
     counts = status_of(
         workspace,
         known.conversion_id,
         state,
-        next(part.event.conversion.name for part in parts if part.is_observation),
+        name,
         journey,
         entries,
         settings,
         known.retracted,
         None if published is None else published.state,
-        is_whole=journey is not None
-        and not journey.trimmed_until_micros
-        and not is_incomplete(journey, settings, time, journey_life_seconds),
+        is_whole=has_earlier(known.elsewhere, name, state.anchor.order_key)
+        or (
+            journey is not None
+            and not journey.trimmed_until_micros
+            and not is_incomplete(journey, settings, time, journey_life_seconds)
+        ),
     )
     if counts is not state.status:
         state = replace(state, status=counts)
@@ -161,13 +167,16 @@ def assess(
     if published is None:
         attribution = attribute(entries, conversion, settings, path=path)
     else:
-        forgotten = published.touches
+        others = {entry[:2] for other in known.elsewhere for entry in other.entries} - view.held
+        forgotten = [touch for touch in published.touches if touch[:2] not in others]
         if is_trimmed:  # what is left tells less than what was published: nothing is earned anew from it
             entries = ()
         else:
-            forgotten = [touch for touch in published.touches if touch[:2] not in view.held]
+            forgotten = [touch for touch in forgotten if touch[:2] not in view.held]
         if forgotten or is_trimmed or is_incomplete(journey, settings, time, journey_life_seconds):
             known_clicks = {click[1:] for click in clicks}
+            for other in known.elsewhere:
+                known_clicks |= {click[1:] for click in views.clicks_of(workspace.id, other.entries)}
             clicks += [click for click in published.clicks if click[1:] not in known_clicks]
         settled = as_direct(forgotten, settings, known_source)
         computed = attribute(entries, conversion, settings, settled, path)

@@ -1,54 +1,52 @@
 """Events -> people, journeys, credit: the handler of group `attribute`.
 
 The order of the steps is the promise. Parts before journeys, so that whoever finds a conversion in a journey finds its
-parts; descriptors before the journeys that refer to them; ClickHouse before the conversion log; acknowledgement last. A
-crash between any two leaves something that the next run of the same events finishes: entries that are known, a journey
-that is frozen, a revision that is marked.
+parts; descriptors before the journeys that refer to them; ties before journeys, so that people are who they are from
+then on, and a link forgotten only once it is credited; ClickHouse before the conversion log; acknowledgement last. A
+crash between any two leaves something that the next run of the same events finishes: entries that are known, a link
+that is not finished, a revision that is marked.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from structlog.contextvars import bind_contextvars
 
-from tributary.attribution.v1.conversion_pb2 import RevisionCause
-from tributary.attribution.v1.credit_pb2 import TouchSource
-from tributary_attribution.affected import Affected, affected_at, find_affected
+from tributary_attribution.affected import Affected, Joined, affected_at, find_affected
 from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
+from tributary_attribution.assessment import CausingEvent
 from tributary_attribution.credit_settings import (
     conversion_life_seconds,
     journey_events,
     journey_life_seconds,
     slack_micros,
+    ties_seconds,
 )
 from tributary_attribution.deferral import Deferral
+from tributary_attribution.linking import Linked, Linking, Observation, Seen, edges_between
 from tributary_attribution.observing import Observing
 from tributary_attribution.publishing import Publisher, together
 from tributary_attribution.stopwatch import Stopwatch
 from tributary_domain.revision import Cause
+from tributary_domain.ties import edges_of, most_telling
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.traces import linked_span
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.redis.click_ids import Click, ClickIds
+from tributary_storage.codec.conversion_parts import ConversionPart
+from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
 from tributary_storage.redis.people import Lives, People, SettledPerson, Sighted
-from tributary_storage.redis.person_paths import PersonPaths
+from tributary_storage.redis.tie_layout import Said
+from tributary_storage.redis.ties import Place
 
-_ATTEMPTS: Final = 10
-"""How often a conversion that moved is computed again before the batch waits."""
-
-_SourceOf = Callable[[str, int], TouchSource | None]
-_ClickOf = Callable[[str, int], Click | None]
 _REMEMBERED: Final = 10_000
 """Entries that wait for workspaces and whose other events are known to be credited; of more, all is done again."""
-
-_CAUSES: Final = {RevisionCause.Value(f"REVISION_CAUSE_{cause.name}"): cause for cause in Cause}
 
 
 class Replayed(NamedTuple):
@@ -66,36 +64,36 @@ class Attributor:
 
     Args:
         people: Leads events to journeys.
+        linking: Links identifiers.
         observing: Writes what events say about conversions.
         descriptors: Keeps the texts of sources.
         click_ids: Keeps the texts of click ids.
         publisher: Credits conversions.
         deferral: Notes those of a busy person that have to wait.
         lookup: Knows the workspaces.
-        paths: Is told whose path may have changed.
         clock: Measures.
     """
 
     def __init__(
         self,
         people: People,
+        linking: Linking,
         observing: Observing,
         descriptors: Descriptors,
         click_ids: ClickIds,
         publisher: Publisher,
         deferral: Deferral,
         lookup: WorkspaceLookup,
-        paths: PersonPaths,
         clock: Clock,
     ) -> None:
         self._people = people
+        self._linking = linking
         self._observing = observing
         self._descriptors = descriptors
         self._click_ids = click_ids
         self._publisher = publisher
         self._deferral = deferral
         self._lookup = lookup
-        self._paths = paths
         self._clock = clock
         self._waiting: dict[tuple[int, str, str], frozenset[str]] = {}
         self._reader = ArrivalReader()
@@ -119,23 +117,23 @@ class Attributor:
             unknown = [event for event in events if event.admission.workspace not in workspaces]
             missing = {event.admission.workspace for event in unknown}
             if unknown and self._lookup.waits(entry.accept_micros, missing):
-                later[_place(entry)] = frozenset(event.admission.workspace for event in unknown)
+                later[_position(entry)] = frozenset(event.admission.workspace for event in unknown)
             else:
                 aside += [(entry, event) for event in unknown]
             await asyncio.sleep(0)  # callers wait on the same loop
         await self._attribute(arrivals, workspaces)
         for entry in entries:
-            self._waiting.pop(_place(entry), None)
+            self._waiting.pop(_position(entry), None)
         if later or aside:
             if len(self._waiting) < _REMEMBERED:
                 self._waiting |= later
-            left = [entry for entry in entries if _place(entry) in later]
+            left = [entry for entry in entries if _position(entry) in later]
             raise self._lookup.unfinished(len(arrivals), later=left, aside=aside)
         return sum(len(entry.mask) for entry in entries)
 
     def _left_of(self, entry: LogEntry) -> list[LoggedEvent]:
         """Returns the events of an entry; of one that waits for workspaces, only theirs: the others are credited."""
-        waiting = self._waiting.get(_place(entry))
+        waiting = self._waiting.get(_position(entry))
         events = self.singles(entry)
         return [event for event in events if waiting is None or event.admission.workspace in waiting]
 
@@ -164,30 +162,66 @@ class Attributor:
             is_first_sight=entry.is_first_sight and not admission.accept_context.backfill,
         )
 
-    async def _attribute(self, arrivals: Sequence[Arrival], workspaces: Mapping[str, Workspace]) -> None:
+    async def relink(self, workspace: Workspace, seen: Sequence[Seen]) -> Linked:
+        """Links, or takes apart, identifiers of a workspace, and credits what that changes; raises as `handle` does.
+
+        Returns:
+            What it changed about people: stored.
+        """
+        return await self._attribute((), {workspace.id: workspace}, seen)
+
+    async def _attribute(
+        self, arrivals: Sequence[Arrival], workspaces: Mapping[str, Workspace], said: Sequence[Seen] = ()
+    ) -> Linked:
         traceparents = dict.fromkeys(arrival.traceparent for arrival in arrivals)
         took = Stopwatch(self._clock)
         with linked_span("attribute batch", traceparents, events=len(arrivals)):
-            affected, _, _ = await together(
-                self._observing.observe(arrivals, workspaces), *self._keep_texts(workspaces)
-            )
-            took.note("observe_ms")
-            people = await self._settle(arrivals, affected, workspaces)
-            await self._paths.mark((person.workspace, person.person_key) for person, _ in people)
-            took.note("settle_ms")
-            for person, events in people:
-                find_affected(affected, workspaces[person.workspace], person, events)
+            affected, linked = await self._bring(arrivals, workspaces, said, took)
             now, later = self._deferral.divide(affected.values())
             await self._deferral.defer(later, min((arrival.accept_time_micros for arrival in arrivals), default=0))
             revisions = await self._publisher.publish(now)
             took.note("publish_ms")
-            await self._publisher.tell(revisions)
+            await self._publisher.tell(revisions, _walked(arrivals, linked))
+            await self._linking.finish(linked)
             took.note("emit_ms")
         metrics.ATTRIBUTED_EVENTS.add(len(arrivals))
         bind_contextvars(conversions=len(now), deferred=len(later), revisions=len(revisions), **took.noted)
+        return linked
+
+    async def _bring(
+        self,
+        arrivals: Sequence[Arrival],
+        workspaces: Mapping[str, Workspace],
+        said: Sequence[Seen],
+        took: Stopwatch,
+        *,
+        anew: bool = False,
+    ) -> tuple[dict[str, Affected], Linked]:
+        """Brings events to conversions, people and journeys; returns the conversions that this may have changed."""
+        affected, _, _ = await together(self._observing.observe(arrivals, workspaces), *self._keep_texts(workspaces))
+        took.note("observe_ms")
+        seen = [*_seen(arrivals, affected.values()), *said]
+        linked = await self._linking.link(seen, ties_seconds(workspaces.values()), anew=anew)
+        took.note("link_ms")
+        people = await self._settle(arrivals, linked, workspaces)
+        others = [person for person, _ in people if person.is_merged or person.is_split]
+        for person, events in people:
+            why = [_joined(one) for token in person.tokens for one in linked.said.get((person.workspace, token), ())]
+            elsewhere = [
+                other.journey
+                for other in others
+                if person.is_split and other is not person and other.workspace == person.workspace
+            ]
+            find_affected(affected, workspaces[person.workspace], person, events, why, elsewhere)
+        took.note("settle_ms")
+        return affected, linked
 
     async def replay(
-        self, workspace: Workspace, events: Sequence[Replayed], must_publish: Collection[str]
+        self,
+        workspace: Workspace,
+        events: Sequence[Replayed],
+        must_publish: Collection[str],
+        said: Sequence[Seen] = (),
     ) -> dict[str, int]:
         """Brings recorded events to journeys and conversions once more, and credits what that changes: a repair.
 
@@ -198,6 +232,7 @@ class Attributor:
             workspace: Whose.
             events: Of whole people, oldest first.
             must_publish: Ids of conversions that are published again even if nothing changes.
+            said: What operators said of their identifiers.
 
         Returns:
             Conversion id -> its new revision.
@@ -212,19 +247,16 @@ class Attributor:
             self._reader.read(workspace.id, event.letter, event.admitted, event.accept_micros, event.traceparent)
             for event in events
         ]
-        affected, _, _ = await together(self._observing.observe(arrivals, workspaces), *self._keep_texts(workspaces))
-        people = await self._settle(arrivals, affected, workspaces)
-        await self._paths.mark((person.workspace, person.person_key) for person, _ in people)
-        for person, own in people:
-            find_affected(affected, workspace, person, own)
+        affected, linked = await self._bring(arrivals, workspaces, said, Stopwatch(self._clock), anew=True)
         for conversion_id in must_publish:
             affected_at(affected, workspace, conversion_id).must_publish = True
         for one in affected.values():
             one.causing, one.arrived, one.known_causes = {}, set(), {Cause.RECONCILIATION}
             one.has_journey = False  # several chunks of one person's events may have followed
         revisions = await self._publisher.publish(list(affected.values()))
-        await self._publisher.tell(revisions)
-        return {revised.state.conversion_id: revised.revision for _, revised, _ in revisions}
+        await self._publisher.tell(revisions, _walked(arrivals, linked))
+        await self._linking.finish(linked)
+        return {one.revised.state.conversion_id: one.revised.revision for one in revisions}
 
     def _keep_texts(
         self, workspaces: Mapping[str, Workspace]
@@ -236,32 +268,69 @@ class Attributor:
         return self._descriptors.write(texts, life_seconds), self._click_ids.write(clicks)
 
     async def _settle(
-        self, arrivals: Sequence[Arrival], affected: Mapping[str, Affected], workspaces: Mapping[str, Workspace]
+        self, arrivals: Sequence[Arrival], linked: Linked, workspaces: Mapping[str, Workspace]
     ) -> list[tuple[SettledPerson, list[Arrival]]]:
-        """Brings the events into journeys; returns each person with their events."""
+        """Brings the events into journeys; returns who may have other conversions now, each with their events."""
         sighted: list[Sighted] = []
-        origins: list[Arrival | None] = []
+        origins: list[Arrival] = []
         for arrival in arrivals:
-            if not arrival.tokens:
+            tokens = arrival.tokens
+            if not tokens:
                 continue
-            together = [[token] for token in arrival.tokens] if arrival.is_quarantined else [arrival.tokens]
-            for tokens in together:
-                sighted.append(Sighted(arrival.workspace, tokens, arrival.entry, arrival.sightings))
+            homes = tokens if arrival.is_quarantined else [most_telling(tokens)]
+            for home in homes:  # one that proves nothing is shown with each identifier that it names
+                sighted.append(Sighted(arrival.workspace, home, arrival.entry, arrival.sighting or None))
                 origins.append(arrival)
-        for one in affected.values():
-            observed = [part for part in one.parts if part.is_observation]
-            if len(observed) > 1:
-                together_tokens = {token: None for part in observed for token in part.admitted.identity_tokens}
-                if len(together_tokens) > 1:
-                    sighted.append(Sighted(one.workspace.id, list(together_tokens), None, ()))
-                    origins.append(None)
-        if not sighted:
+        if not sighted and not linked.regrouped:
             return []
         known = workspaces.values()
-        lives = Lives(journey_life_seconds(known), conversion_life_seconds(known), journey_events(known))
-        settled = await self._people.settle(sighted, lives, max(map(slack_micros, known)))
-        return [(person, [origin for at in person.events if (origin := origins[at]) is not None]) for person in settled]
+        lives = Lives(journey_life_seconds(known), ties_seconds(known), journey_events(known))
+        settled = await self._people.settle(sighted, lives, max(map(slack_micros, known)), linked.regrouped)
+        return [(person, [origins[at] for at in person.events]) for person in settled]
 
 
-def _place(entry: LogEntry) -> tuple[int, str, str]:
+def _walked(arrivals: Iterable[Arrival], linked: Linked) -> dict[Place, None]:
+    """Returns identifiers, one at least of each person whose path may be another now."""
+    walked = {
+        (arrival.workspace, most_telling(arrival.tokens)): None
+        for arrival in arrivals
+        if arrival.entry is not None and arrival.tokens and not arrival.is_quarantined
+    }
+    return walked | dict.fromkeys(linked.regrouped)
+
+
+def _seen(arrivals: Sequence[Arrival], affected: Iterable[Affected]) -> list[Seen]:
+    """Returns which identifiers were seen together: in one event, or in two that observed one conversion."""
+    seen = []
+    for arrival in arrivals:
+        if len(arrival.tokens) > 1 and not arrival.is_quarantined:
+            edges = edges_of(arrival.tokens, arrival.event_time_micros, arrival.event_hash)
+            said = Said(
+                arrival.event_id,
+                arrival.event_time_micros,
+                arrival.event_hash,
+                arrival.accept_time_micros,
+                arrival.traceparent,
+            )
+            seen.append(Seen(arrival.workspace, said, edges))
+    for one in affected:
+        observed = [part for part in one.parts if part.is_observation]
+        if len(observed) > 1:
+            days = one.workspace.identity.shared_device_days
+            for said, edge in edges_between([_observation(part) for part in observed], days):
+                seen.append(Seen(one.workspace.id, said, [edge]))
+    return seen
+
+
+def _observation(part: ConversionPart) -> Observation:
+    said = Said(part.event.event_id, part.event_time_micros, part.event_hash, part.accept_time_micros)
+    return list(part.admitted.identity_tokens), said
+
+
+def _joined(said: Said) -> Joined:
+    causing = CausingEvent(said.accept_time_micros, said.event_id, said.traceparent)
+    return Joined(said.event_time_micros, said.event_hash, causing)
+
+
+def _position(entry: LogEntry) -> tuple[int, str, str]:
     return entry.shard, entry.lane, entry.entry_id

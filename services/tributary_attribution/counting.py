@@ -6,12 +6,13 @@ conversion that was not counted for the sake of one that is gone stays so.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from tributary.attribution.v1.conversion_pb2 import ConversionState
 from tributary_domain.conversion import ConversionFacts, ConversionStatus, conversion_facts
 from tributary_domain.counting import CountableConversion, Counting, UncountedReason, count, leading_click
+from tributary_domain.event_order import OrderKey
 from tributary_domain.journey import QUARANTINED, JourneyTouch, TouchKind
 from tributary_domain.sessions import session_ids
 from tributary_domain.settings import SECOND, AttributionSettings
@@ -84,7 +85,7 @@ def status_of(
         settings: It is credited under: they say when a session ends.
         retracted: Other conversions of the person that were taken back.
         published: What is published of it.
-        is_whole: Whether the journey holds all that ever was in its window.
+        is_whole: Whether the journey holds all that ever was in its window, or who had the rest is known.
     """
     rule, anchor = workspace.conversion(name).counting, facts.anchor
     if rule is Counting.EVERY or facts.status is not ConversionStatus.COUNTED or anchor is None:
@@ -105,6 +106,12 @@ def status_of(
         return facts.status
     decision = next(one for one in count(known, rule) if one.conversion_id == conversion_id)
     return facts.status if decision.reason is None else _STATUSES[decision.reason]
+
+
+def has_earlier(journeys: Iterable[Journey], name: str, place: OrderKey) -> bool:
+    """Tells whether somebody who may have been the same person has a conversion of a name before a place in time."""
+    digest = digest_of(name.encode())
+    return any(_is_of(entry, digest) and entry[:2] < place for journey in journeys for entry in journey.entries)
 
 
 def _countable(

@@ -85,7 +85,7 @@ class Deferral:
         later: list[Affected] = []
         done: dict[int, int] = defaultdict(int)
         for one in affected:
-            if one.journey is not None:
+            if one.journey is not None and not one.elsewhere:  # what others have now is known to this batch only
                 work = len(one.journey.entries) + _AT_LEAST
                 if done[id(one.journey)] and done[id(one.journey)] + work > self._share:
                     later.append(one)

@@ -168,7 +168,18 @@ class Explainer:
         views = await self._publisher.read([one], may_lack_sources=True)
         if one.stored is None or not any(part.is_observation for part in one.parts):
             raise _not_found(conversion_id)
-        known = Known(workspace, conversion_id, one.stored, one.parts, one.journey, (), (), (), retracted=one.retracted)
+        known = Known(
+            workspace=workspace,
+            conversion_id=conversion_id,
+            stored=one.stored,
+            parts=one.parts,
+            journey=one.journey,
+            causing=(),
+            arrived=(),
+            known_causes=(),
+            retracted=one.retracted,
+            elsewhere=one.elsewhere,
+        )
         return _Read(known, views, one.journey, frozenset())
 
     async def _at(self, read: _Read, moment_micros: int) -> _Read:

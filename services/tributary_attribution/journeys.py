@@ -8,6 +8,7 @@ from typing import Protocol
 from tributary.attribution.v1 import journey_pb2
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_attribution.affected import Affected
 from tributary_attribution.assessment import complete_since_micros
 from tributary_attribution.credit_settings import conversion_life_seconds, core_settings, journey_life_seconds
 from tributary_domain.identifiers import Identification
@@ -17,12 +18,11 @@ from tributary_domain.settings import SECOND
 from tributary_runtime.errors import NotFoundError
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
-from tributary_storage.codec.conversion_parts import unpack_parts
 from tributary_storage.codec.touch_sources import SourceCache
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.journey_layout import Journey
-from tributary_storage.redis.people import People, person_key
+from tributary_storage.redis.people import People
 
 
 class Directory(Protocol):
@@ -59,32 +59,27 @@ class JourneyReader:
     async def by_person_id(self, workspace_id: str, person_id: str) -> journey_pb2.Journey:
         """Returns a journey by a person id; one of before a merge leads to the person it is now."""
         workspace = self._directory.get(workspace_id)
-        journey = await self._people.find(workspace.id, [person_id])
-        if journey is None or not _belongs_to(journey, workspace):
-            raise _nobody()
-        return await self._message(workspace, journey)
+        token = await self._people.token_of(workspace.id, person_id)  # None for one of another workspace
+        return await self._read(workspace, [] if token is None else [token])
 
     async def by_identifiers(self, workspace_id: str, identifiers: Identifiers) -> journey_pb2.Journey:
         """Returns a journey by identifiers, of which one suffices."""
         workspace = self._directory.get(workspace_id)
-        tokens = _identification(workspace).identify(identifiers).tokens
-        return await self._read(workspace, [person_key(workspace.id, token) for token in tokens])
+        tokens = identification(workspace).identify(identifiers).tokens
+        return await self._read(workspace, tokens)
 
     async def by_conversion_id(self, workspace_id: str, conversion_id: str) -> journey_pb2.Journey:
         """Returns the journey that led to a conversion."""
         workspace = self._directory.get(workspace_id)
         key = conversion_key(workspace.id, conversion_id)
         stored = (await self._conversions.observe({key: {}}, 0))[key]
-        tokens = [
-            token
-            for part in unpack_parts(stored.parts.values())
-            if part.is_observation
-            for token in part.admitted.identity_tokens
-        ]
-        return await self._read(workspace, [person_key(workspace.id, token) for token in tokens])
+        one = Affected(workspace, conversion_id)
+        one.take(stored)
+        place = one.place()
+        return await self._read(workspace, [] if place is None else [place[1]])
 
-    async def _read(self, workspace: Workspace, person_keys: Sequence[str]) -> journey_pb2.Journey:
-        journey = await self._people.find(workspace.id, person_keys)
+    async def _read(self, workspace: Workspace, tokens: Sequence[str]) -> journey_pb2.Journey:
+        journey = await self._people.find(workspace.id, tokens)
         if journey is None:
             raise _nobody()
         return await self._message(workspace, journey)
@@ -97,17 +92,13 @@ class JourneyReader:
         return _message(workspace, journey, lambda descriptor: source_of(workspace.id, descriptor))
 
 
-def _belongs_to(journey: Journey, workspace: Workspace) -> bool:
-    """Tells whether a journey is of this workspace: a caller may name the person id of another's person."""
-    return any(person_key(workspace.id, token) == journey.person_key for token in journey.tokens)
-
-
 def _nobody() -> NotFoundError:
     message = "There is no such person in this workspace, or not any more."
     return NotFoundError(message, resource_type="person", resource_name="")
 
 
-def _identification(workspace: Workspace) -> Identification:
+def identification(workspace: Workspace) -> Identification:
+    """Returns what makes the identity tokens of a workspace."""
     return Identification(
         workspace.pepper.reveal().encode(),
         workspace.default_region,

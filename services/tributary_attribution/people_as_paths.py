@@ -3,7 +3,8 @@
 Beside the batches and never within: a touch changes its person's path, and counting that with every touch would cost
 more than crediting. Whoever is marked is read here once, however many events marked him, and counted in one step with
 what he was counted as before. A person is a path that led nowhere for every conversion name he has no counted
-conversion of; who turned out to be another person is none.
+conversion of. He is counted under the identifier that his person id is made of, whichever of them marked him; what is
+counted under an identifier that is not the first of its person any more is taken back.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from tributary_storage.codec.touch_sources import SourceCache
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.converted_paths import ConvertedPaths
 from tributary_storage.redis.descriptors import Descriptors, digest_of
-from tributary_storage.redis.journey_layout import ALIAS, META, Journey, unpack_journey
-from tributary_storage.redis.journeys import Journeys
-from tributary_storage.redis.people import person_key
-from tributary_storage.redis.person_paths import Person, PersonPaths
+from tributary_storage.redis.journey_layout import Journey
+from tributary_storage.redis.people import People
+from tributary_storage.redis.person_paths import PersonPaths
+from tributary_storage.redis.ties import Place, person_key
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,7 @@ class PeopleAsPaths:
     Args:
         paths: Knows who is marked, and keeps as what path each is counted.
         converted: Adds up what published conversions changed.
-        journeys: Reads what people did.
+        people: Knows who is one person, and what they did.
         conversions: Knows which of their conversions count.
         descriptors: Keeps the texts of sources.
         lookup: Knows the workspaces.
@@ -67,7 +68,7 @@ class PeopleAsPaths:
         self,
         paths: PersonPaths,
         converted: ConvertedPaths,
-        journeys: Journeys,
+        people: People,
         conversions: Conversions,
         descriptors: Descriptors,
         lookup: WorkspaceLookup,
@@ -75,7 +76,7 @@ class PeopleAsPaths:
     ) -> None:
         self._paths = paths
         self._converted_paths = converted
-        self._journeys = journeys
+        self._people = people
         self._conversions = conversions
         self._descriptors = descriptors
         self._lookup = lookup
@@ -127,40 +128,34 @@ class PeopleAsPaths:
         held = [person for person in held if person.workspace in workspaces]
         if not held:
             return 0
-        found = await self._journeys.read_each([person.person_key for person in held])
-        journeys: dict[Person, Journey] = {}
-        elsewhere: dict[Person, None] = {}
-        for person, fields in zip(held, found, strict=True):
-            if ALIAS in fields:
-                elsewhere[person.workspace, fields[ALIAS].decode()] = None
-            elif META in fields:
-                journey = unpack_journey(person.workspace, person.person_key, fields)
-                journeys[person.workspace, person.person_key] = journey
-        merged = [
-            (workspace, person_key(workspace, token))
-            for (workspace, _), journey in journeys.items()
-            if len(journey.tokens) > 1
-            for token in journey.tokens
-        ]
-        stale = await self._paths.among([person for person in merged if person not in journeys])
-        await self._paths.mark([*elsewhere, *stale])
+        found = await self._people.find_each([person.place for person in held])
+        journeys: dict[Place, Journey] = {}
+        elsewhere: dict[Place, None] = {}
+        for person, journey in zip(held, found, strict=True):
+            if journey is not None:
+                first = _first(person.workspace, journey)
+                if first == person.token:
+                    journeys[person.place] = journey
+                else:
+                    elsewhere[person.workspace, first] = None
+        await self._paths.mark(elsewhere.keys() - journeys.keys())
         packed = await self._packed(journeys, workspaces)
         counted = await self._paths.count(
-            [(person, packed.get((person.workspace, person.person_key), b"")) for person in held],
+            [(person, packed.get(person.place, b"")) for person in held],
             journey_life_seconds(workspaces.values()),
         )
         metrics.COUNTED_PEOPLE.add(counted)
         return len(held)
 
     async def _packed(
-        self, journeys: Mapping[Person, Journey], workspaces: Mapping[str, Workspace]
-    ) -> dict[Person, bytes]:
+        self, journeys: Mapping[Place, Journey], workspaces: Mapping[str, Workspace]
+    ) -> dict[Place, bytes]:
         """Returns the path of each person who is one."""
-        paths: dict[Person, Sequence[JourneyTouch]] = {}
-        for (workspace_id, key), journey in journeys.items():
+        paths: dict[Place, Sequence[JourneyTouch]] = {}
+        for (workspace_id, token), journey in journeys.items():
             touches = path_of(journey, workspaces[workspace_id])
             if touches:
-                paths[workspace_id, key] = touches
+                paths[workspace_id, token] = touches
         places = {(workspace_id, touch.descriptor) for (workspace_id, _), touches in paths.items() for touch in touches}
         texts = await self._descriptors.read(places, conversion_life_seconds(workspaces.values()))
         source_of = self._sources.reading(texts)
@@ -172,20 +167,25 @@ class PeopleAsPaths:
             packed[person] = pack_person_path(channels, names.get(person, ()))
         return packed
 
-    async def _converted(self, journeys: Mapping[Person, Journey]) -> dict[Person, list[str]]:
+    async def _converted(self, journeys: Mapping[Place, Journey]) -> dict[Place, list[str]]:
         """Returns the names of the counted conversions of each person who has any."""
         wanted = {
-            conversion_key(workspace_id, conversion_id): (workspace_id, key)
-            for (workspace_id, key), journey in journeys.items()
+            conversion_key(workspace_id, conversion_id): (workspace_id, token)
+            for (workspace_id, token), journey in journeys.items()
             for conversion_id in journey.conversions
         }
-        names: dict[Person, list[str]] = {}
+        names: dict[Place, list[str]] = {}
         if wanted:
             for key, stored in (await self._conversions.observe({key: {} for key in wanted}, 0)).items():
                 state = ConversionRevised.FromString(stored.published).state
                 if state.counted:
                     names.setdefault(wanted[key], []).append(state.name)
         return names
+
+
+def _first(workspace_id: str, journey: Journey) -> str:
+    """Returns the identity token that a person id is made of."""
+    return next(token for token in journey.tokens if person_key(workspace_id, token) == journey.person_id)
 
 
 def path_of(journey: Journey, workspace: Workspace) -> Sequence[JourneyTouch]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -31,15 +31,25 @@ from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.conversions import Conversions, Publication, conversion_key
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.people import People
-from tributary_storage.redis.person_paths import Person, PersonPaths
+from tributary_storage.redis.person_paths import PersonPaths
+from tributary_storage.redis.ties import Place
 
 _ATTEMPTS: Final = 10
 """How often a conversion that moved is computed again before the batch waits."""
 
 _CAUSES: Final = {RevisionCause.Value(f"REVISION_CAUSE_{cause.name}"): cause for cause in Cause}
 
-Unpublished = tuple[str, ConversionRevised, bytes]
-"""Conversion key, revision, and it serialised: what ClickHouse and the conversion log may lack."""
+
+class Unpublished(NamedTuple):
+    """A revision that ClickHouse and the conversion log may lack."""
+
+    key: str
+    """Of the conversion."""
+    revised: ConversionRevised
+    content: bytes
+    """The revision, serialised."""
+    place: Place | None
+    """The identifier that the conversion belongs to."""
 
 
 class Writer(Protocol):
@@ -112,7 +122,6 @@ class Publisher:
             PoisonEvent: A source that may earn credit has lost its text: nothing may be published without it.
         """
         revisions: list[Unpublished] = []
-        people: dict[Person, None] = {}
         pending = list(affected)
         known = {one.key for one in pending}
         for _ in range(_ATTEMPTS):
@@ -123,7 +132,6 @@ class Publisher:
                 views = await self.read(pending)
             pending = [one for one in pending if one.parts]
             if not pending:
-                await self._paths.mark(people)
                 return revisions
             computed = []
             for one in pending:
@@ -139,9 +147,8 @@ class Publisher:
                 told = [(ConversionRevised.FromString(one), one) for one in publication.stored.pending.values()]
                 if revised is not None:
                     told.append((revised, publication.revised))
-                for message, content in told:
-                    revisions.append((one.key, message, content))
-                    people.update(dict.fromkeys(_people(one, message)))
+                place = one.place()
+                revisions += [Unpublished(one.key, message, content, place) for message, content in told]
             moved += await self._overtaken([one for one in pending if one.stored is not None])
             if moved:
                 metrics.PUBLISH_CONFLICTS.add(len(moved))
@@ -156,18 +163,28 @@ class Publisher:
             await self._models.load(one.workspace.id, unknown.version)
             return _compute(one, views, self._models)
 
-    async def tell(self, revisions: Sequence[Unpublished]) -> None:
+    async def tell(self, revisions: Sequence[Unpublished], seen: Iterable[Place] = ()) -> None:
         """Stores revisions, tells the conversion log, takes their marks away: in this order.
+
+        Whose path may be another now is marked beside, before a revision is told: a run that stopped is repeated.
+
+        Args:
+            revisions: What `publish` returned.
+            seen: Identifiers whose person may have another path, whatever was published.
 
         Raises:
             StorageUnavailableError: A store does not answer; what it lacks stays marked.
         """
+        people = dict.fromkeys(seen)  # and whose conversion began or ceased to count, for he led nowhere or does now
+        people.update((one.place, None) for one in revisions if one.place and one.revised.counted_delta)
         if not revisions:
+            await self._paths.mark(people)
             return
-        await self._writer.write([(revised, content) for _, revised, content in revisions])
-        await self._conversions.emit([(key, revised.revision) for key, revised, _ in revisions])
+        told = [(one.revised, one.content) for one in revisions]
+        await together(self._writer.write(told), self._paths.mark(people))
+        await self._conversions.emit([(one.key, one.revised.revision) for one in revisions])
         now = self._clock.unix_micros()
-        for _, revised, _ in revisions:
+        for revised, _ in told:
             if revised.HasField("cause_accept_time"):
                 accepted = revised.cause_accept_time
                 age = (now - accepted.seconds * 1_000_000 - accepted.nanos // 1_000) / 1e6
@@ -197,10 +214,16 @@ class Publisher:
             for key, stored in read.items():
                 unread[key].take(stored)
         await self._restoration.restore(affected)
-        lost = [one for one in affected if not one.has_journey]
-        found = await self._people.find_each([(one.workspace.id, one.person_keys()) for one in lost])
+        lost = [one for one in affected if not one.has_journey or one.is_nobodys(one.journey)]
+        found = await self._people.find_each([one.place() for one in lost])
         for one, journey in zip(lost, found, strict=True):
             one.journey, one.has_journey = journey, True
+        strays = [(one, place) for one in affected if one.stored and one.stored.published for place in one.strays()]
+        if strays:
+            found = await self._people.find_each([place for _, place in strays])
+            for (one, _), other in zip(strays, found, strict=True):
+                if other is not None:
+                    one.elsewhere.append(other)
         await self._read_rivals(affected)
         begins: dict[int, tuple[Affected, int]] = {}  # journey -> one who sees it, and from when on all who do
         for one in affected:
@@ -218,6 +241,9 @@ class Publisher:
                     (needed if entry.event_time_micros >= begin else sources).add((workspace_id, entry.descriptor))
                     if entry.click:
                         clicks.add((workspace_id, entry.click))
+            clicks.update(
+                (workspace_id, entry.click) for other in one.elsewhere for entry in other.entries if entry.click
+            )
         life_seconds = conversion_life_seconds(one.workspace for one in affected)
         texts = await self._descriptors.read(sources | needed, life_seconds)
         if not may_lack_sources and any(place[1] and place not in texts for place in needed):
@@ -279,9 +305,19 @@ def _compute(one: Affected, views: Views, models: Models) -> tuple[Publication, 
     if stored is None:
         raise RuntimeError("a conversion is computed before it is read")
     causing = list(one.causing.values())
-    why = causing, one.arrived, one.known_causes
     known = Known(
-        one.workspace, one.conversion_id, stored, one.parts, journey, *why, models, one.must_publish, one.retracted
+        workspace=one.workspace,
+        conversion_id=one.conversion_id,
+        stored=stored,
+        parts=one.parts,
+        journey=journey,
+        causing=causing,
+        arrived=one.arrived,
+        known_causes=one.known_causes,
+        models=models,
+        must_publish=one.must_publish,
+        retracted=one.retracted,
+        elsewhere=one.elsewhere,
     )
     counted: list[bytes] = []
     revision = revise(known, views, journey_life_seconds([one.workspace]), counted)
@@ -291,14 +327,6 @@ def _compute(one: Affected, views: Views, models: Models) -> tuple[Publication, 
         return Publication(stored, version, counted=path), None
     message = revision.message
     return Publication(stored, version, message.revision, revision.content, revision.state, path), message
-
-
-def _people(one: Affected, revised: ConversionRevised) -> list[Person]:
-    """Returns who may lead somewhere else than before, because a conversion began or ceased to count."""
-    if not revised.counted_delta:
-        return []
-    keys = one.person_keys() if one.journey is None else [one.journey.person_key]
-    return [(one.workspace.id, key) for key in keys]
 
 
 async def together(*steps: Coroutine[Any, Any, Any]) -> list[Any]:

@@ -138,7 +138,16 @@ def _assess(one: Affected, views: Views, settings: AttributionSettings | None) -
     if one.stored is None:
         return None
     known = Known(
-        one.workspace, one.conversion_id, one.stored, one.parts, one.journey, (), (), (), retracted=one.retracted
+        workspace=one.workspace,
+        conversion_id=one.conversion_id,
+        stored=one.stored,
+        parts=one.parts,
+        journey=one.journey,
+        causing=(),
+        arrived=(),
+        known_causes=(),
+        retracted=one.retracted,
+        elsewhere=one.elsewhere,
     )
     return assess(known, views, journey_life_seconds([one.workspace]), settings)
 

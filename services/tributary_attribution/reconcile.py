@@ -19,8 +19,10 @@ from typing import Final
 import structlog
 
 from tributary_attribution.attributor import Attributor
+from tributary_attribution.credit_settings import limits_by_id
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deferral import Deferral
+from tributary_attribution.linking import Linking
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
 from tributary_attribution.publishing import Publisher
@@ -37,6 +39,8 @@ from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.identity_changes import IdentityChanges
+from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.reconciliation_comparison import ReconciliationComparison
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
@@ -69,12 +73,13 @@ def reconciliation_of(
         conversions: Knows what is published.
         clock: Says when.
     """
-    sources = ReconciliationSources(clickhouse)
+    sources, words = ReconciliationSources(clickhouse), IdentityWords(clickhouse)
     return Reconciliation(
         ReconciliationStaging(clickhouse),
+        words,
         ReconciliationComparison(clickhouse),
         ReconciliationRuns(clickhouse),
-        Repair(people, conversions, attributor, sources),
+        Repair(people, conversions, attributor, sources, words),
         CrossChecks(sources),
         clock,
     )
@@ -94,7 +99,8 @@ async def opened(
                 settings.clickhouse_url, name="reconcile", timeout_seconds=STATEMENT_SECONDS, connections=1
             )
         )
-        people, conversions = People(state, epoch.shards), Conversions(state, epoch.shards)
+        limits_of = limits_by_id(workspaces.find)
+        people, conversions = People(state, epoch.shards, limits_of), Conversions(state, epoch.shards)
         descriptors, click_ids = Descriptors(state, epoch.shards, clock), ClickIds(state, epoch.shards)
         history = ConversionHistory(clickhouse)
         restoration = Restoration(history, conversions, epoch.create_time_micros)
@@ -106,7 +112,8 @@ async def opened(
         publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, paths, models, clock)
         deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
         observing = Observing(conversions, history)
-        attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, lookup, paths, clock)
+        linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of)
+        attributor = Attributor(people, linking, observing, descriptors, click_ids, publisher, deferral, lookup, clock)
         yield (
             reconciliation_of(clickhouse, attributor, people, conversions, clock),
             ReconciliationRuns(clickhouse),

@@ -17,7 +17,8 @@ import structlog
 
 from tributary_attribution.credit_settings import core_settings, history_micros, slack_micros
 from tributary_attribution.cross_checks import CrossChecks
-from tributary_attribution.repair import Repair
+from tributary_attribution.repair import Repair, Words
+from tributary_domain.event_order import event_hash
 from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity, finding
 from tributary_domain.reconciled_people import reconciled_people
 from tributary_domain.settings import SECOND, AttributionSettings
@@ -44,8 +45,6 @@ GRACE_SECONDS: Final = 60
 
 _FOREVER: Final = 2**62
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SHARED_DEVICE: Final = (5, 30)
-"""Customers, days."""
 
 Told = Callable[[Run], None]
 """Is told how far a run is, after each step."""
@@ -56,6 +55,7 @@ class Reconciliation:
 
     Args:
         staging: Reads raw events.
+        words: What operators said of who is who.
         comparison: Compares.
         runs: Keeps runs and findings.
         repair: Explains and repairs.
@@ -66,6 +66,7 @@ class Reconciliation:
     def __init__(
         self,
         staging: ReconciliationStaging,
+        words: Words,
         comparison: ReconciliationComparison,
         runs: ReconciliationRuns,
         repair: Repair,
@@ -73,6 +74,7 @@ class Reconciliation:
         clock: Clock,
     ) -> None:
         self._staging = staging
+        self._words = words
         self._comparison = comparison
         self._runs = runs
         self._repair = repair
@@ -125,8 +127,18 @@ class Reconciliation:
     async def _read(self, scope: Scope, workspace: Workspace) -> dict[str, str]:
         """Reads the raw events of a run; returns identity token -> the token that stands for its person."""
         edges = await self._staging.edges(scope)
-        shared = await self._staging.shared_devices(scope, *_SHARED_DEVICE)
-        people = await asyncio.to_thread(reconciled_people, edges, shared)
+        limits = workspace.identity
+        shared = await self._staging.shared_devices(scope, limits.shared_device_customers, limits.shared_device_days)
+        words = await self._words.read(workspace.id)
+        people = await asyncio.to_thread(
+            reconciled_people,
+            edges,
+            shared,
+            {(one.first, one.second): (one.word.value, (one.time_micros, event_hash(one.event_id))) for one in words},
+            customer_ids=limits.customer_ids_per_person,
+            identifiers_per_type=limits.identifiers_per_type,
+            refused_cluster_size=limits.refused_cluster_size,
+        )
         people = {token: person for token, person in people.items() if token != person} | {
             person: person for person in people.values()
         }

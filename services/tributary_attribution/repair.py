@@ -10,13 +10,18 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from tributary_attribution.attributor import Attributor, Replayed
+from tributary_attribution.linking import Seen
+from tributary_domain.event_order import event_hash
 from tributary_domain.findings import Finding, FindingCause, FindingKind, cause_of, finding
+from tributary_domain.ties import Tie, operator_edge
 from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.identity_words import StoredWord
 from tributary_storage.clickhouse.reconciliation_comparison import Difference, StalePerson
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.codec.conversion_states import event_reference
 from tributary_storage.redis.conversions import Conversions, conversion_key
-from tributary_storage.redis.people import People, person_key
+from tributary_storage.redis.people import People
+from tributary_storage.redis.tie_layout import Said
 
 _EVENTS_AT_ONCE: Final = 1000
 _PEOPLE_AT_ONCE: Final = 50
@@ -37,6 +42,18 @@ class Recorded(Protocol):
         ...
 
 
+class Words(Protocol):
+    """What operators said of who is who."""
+
+    async def read(self, workspace: str) -> Sequence[StoredWord]:
+        """Returns all of a workspace, oldest first.
+
+        Raises:
+            StorageUnavailableError: They cannot be read.
+        """
+        ...
+
+
 class Repair:
     """Names causes and repairs. May run twice, and beside the attribution that runs.
 
@@ -45,13 +62,17 @@ class Repair:
         conversions: Knows what is published.
         attributor: The way every event goes.
         recorded: The events.
+        words: What operators said.
     """
 
-    def __init__(self, people: People, conversions: Conversions, attributor: Attributor, recorded: Recorded) -> None:
+    def __init__(
+        self, people: People, conversions: Conversions, attributor: Attributor, recorded: Recorded, words: Words
+    ) -> None:
         self._people = people
         self._conversions = conversions
         self._attributor = attributor
         self._recorded = recorded
+        self._words = words
 
     async def explain(self, scope: Scope, differences: Sequence[Difference], now_micros: int) -> list[Finding]:
         """Returns a finding per difference, with its likely cause.
@@ -64,7 +85,7 @@ class Repair:
         workspace = scope.workspace
         keys = [conversion_key(workspace, one.conversion_id) for one in differences]
         stored = await self._conversions.observe({key: {} for key in keys}, 0)
-        places = [(workspace, [person_key(workspace, token) for token in one.tokens]) for one in differences]
+        places = [(workspace, one.tokens[0]) if one.tokens else None for one in differences]
         journeys = await self._people.find_each(places)
         found = []
         for one, key, journey in zip(differences, keys, journeys, strict=True):
@@ -123,6 +144,7 @@ class Repair:
             StorageUnavailableError: A store does not answer; run the same again.
         """
         revisions: dict[str, int] = {}
+        words = await self._words.read(workspace.id)
         for start in range(0, len(conversions), _PEOPLE_AT_ONCE):
             ids = conversions[start : start + _PEOPLE_AT_ONCE]
             tokens = {token for own in people[start : start + _PEOPLE_AT_ONCE] for token in own}
@@ -130,8 +152,19 @@ class Repair:
             for at in range(0, len(events), _EVENTS_AT_ONCE):
                 is_last = at + _EVENTS_AT_ONCE >= len(events)
                 some = events[at : at + _EVENTS_AT_ONCE]
-                revisions |= await self._attributor.replay(workspace, some, ids if is_last else ())
+                said = _said(workspace.id, words, tokens) if at == 0 else ()
+                revisions |= await self._attributor.replay(workspace, some, ids if is_last else (), said)
         return revisions
+
+
+def _said(workspace: str, words: Sequence[StoredWord], tokens: Collection[str]) -> list[Seen]:
+    """Returns what operators said of identifiers, as they said it: what was said at once, at once."""
+    at_once: dict[Said, list[Tie]] = {}
+    for name, time, undone, first, second, word in words:
+        if first in tokens or second in tokens:
+            said = Said(name, time, event_hash(name), time, undone_change_id=undone)
+            at_once.setdefault(said, []).append(operator_edge(first, second, word, time, said.event_hash))
+    return [Seen(workspace, said, edges) for said, edges in at_once.items()]
 
 
 def _values_of(one: Difference, *, expected: bool) -> tuple[str, int, int, bool, bool] | None:

@@ -10,6 +10,7 @@ from structlog.contextvars import bind_contextvars
 
 from tributary.attribution.v1 import attribution_service_pb2, attribution_service_pb2_grpc, journey_pb2
 from tributary_attribution.explaining import Explainer
+from tributary_attribution.identities import Identities, change_message, identity_message
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.reattribution import Reattribution
 from tributary_attribution.reconciling import Reconciling
@@ -35,6 +36,7 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         explainer: Explains conversions.
         reattribution: Credits the past anew.
         reconciling: Answers for reconciliation.
+        identities: Shows people and takes merges back.
     """
 
     service_name = "tributary.attribution.v1.AttributionService"
@@ -47,12 +49,20 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         "GetReconciliation": INTERNAL,
         "ListFindings": INTERNAL,
         "UpdateFindings": INTERNAL,
+        "GetIdentity": INTERNAL,
+        "UndoIdentityChange": INTERNAL,
     }
 
     def __init__(
-        self, journeys: JourneyReader, explainer: Explainer, reattribution: Reattribution, reconciling: Reconciling
+        self,
+        journeys: JourneyReader,
+        explainer: Explainer,
+        reattribution: Reattribution,
+        reconciling: Reconciling,
+        identities: Identities,
     ) -> None:
         self._journeys = journeys
+        self._identities = identities
         self._explainer = explainer
         self._reattribution = reattribution
         self._reconciling = reconciling
@@ -145,6 +155,30 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
             answer.last_time.CopyFrom(timestamp(last.time_micros))
             answer.last_conversion_id = last.conversion_id
         return answer
+
+    async def GetIdentity(
+        self, request: attribution_service_pb2.GetIdentityRequest, context: object
+    ) -> attribution_service_pb2.GetIdentityResponse:
+        """Says who an identifier is."""
+        bind_contextvars(workspace=request.workspace)
+        named_by = request.WhichOneof("person")
+        if named_by == "person_id":
+            _check("person_id", request.person_id)
+            found = await self._identities.by_person_id(request.workspace, request.person_id)
+        elif named_by == "identifiers":
+            found = await self._identities.by_identifiers(request.workspace, request.identifiers)
+        else:
+            raise _invalid("person", "Must be set: a person id, or identifiers.")
+        return attribution_service_pb2.GetIdentityResponse(identity=identity_message(request.workspace, found))
+
+    async def UndoIdentityChange(
+        self, request: attribution_service_pb2.UndoIdentityChangeRequest, context: object
+    ) -> attribution_service_pb2.UndoIdentityChangeResponse:
+        """Takes a change of people back."""
+        bind_contextvars(workspace=request.workspace)
+        _check("change_id", request.change_id)
+        made = await self._identities.undo(request.workspace, request.change_id)
+        return attribution_service_pb2.UndoIdentityChangeResponse(changes=map(change_message, made))
 
 
 def page_of(

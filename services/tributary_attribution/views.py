@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from tributary.attribution.v1.credit_pb2 import TouchSource
@@ -71,10 +71,10 @@ class Views:
         held = frozenset(entry[:2] for entry in entries)
         if journey.internal and not sees_internal:
             entries = [entry for entry in entries if entry.event_hash not in journey.internal]
-        clicks = self._clicks(workspace_id, entries)
+        clicks = self.clicks_of(workspace_id, entries)
         return View(as_direct(entries, settings, lambda at: self.source_of(workspace_id, at)), clicks, held)
 
-    def _clicks(self, workspace_id: str, entries: Sequence[JourneyTouch]) -> list[JourneyClick]:
+    def clicks_of(self, workspace_id: str, entries: Iterable[JourneyTouch]) -> list[JourneyClick]:
         """Returns the click ids of a journey: each when the click was made, or else at its first sight."""
         first: dict[int, int] = {}
         for entry in entries:

@@ -11,6 +11,7 @@ from tributary_query.conversions import Conversions
 from tributary_query.events import Events
 from tributary_query.explanations import Explanations
 from tributary_query.health import Health
+from tributary_query.identities import Identities
 from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
 from tributary_query.models import Models
@@ -64,6 +65,7 @@ async def main(settings: QuerySettings) -> None:
         use_cases = UseCases(
             reports=Reports(clickhouse, models, progress, clock),
             conversions=Conversions(history),
+            identities=Identities(AttributionServiceStub(attribution)),
             journeys=Journeys(AttributionServiceStub(attribution), history),
             health=Health(clickhouse, progress, settings.durability),
             integrity=Integrity(StoredIntegrity(clickhouse), progress, DeliveryServiceStub(delivery)),

@@ -13,6 +13,7 @@ from tributary_query.conversions import Conversions
 from tributary_query.events import Events
 from tributary_query.explanations import Explanations
 from tributary_query.health import Health
+from tributary_query.identities import Identities
 from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
 from tributary_query.models import Models
@@ -32,6 +33,7 @@ class UseCases:
     reports: Reports
     conversions: Conversions
     journeys: Journeys
+    identities: Identities
     health: Health
     integrity: Integrity
     events: Events
@@ -58,6 +60,8 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
         "PreviewReattribution": Scope.QUERY,
         "Reattribute": Scope.ADMIN,
         "GetJourney": Scope.QUERY,
+        "GetIdentity": Scope.ADMIN,
+        "UndoIdentityChange": Scope.ADMIN,
         "GetPipelineHealth": Scope.QUERY,
         "GetIntegrity": Scope.QUERY,
         "LookupEvents": Scope.QUERY,
@@ -114,6 +118,16 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
     async def GetJourney(self, request: contract.GetJourneyRequest, context: object) -> contract.GetJourneyResponse:
         """Returns a person's journey, live."""
         return await self._ask.journeys.get(request, self._workspace().id)
+
+    async def GetIdentity(self, request: contract.GetIdentityRequest, context: object) -> contract.GetIdentityResponse:
+        """Says who an identifier is."""
+        return await self._ask.identities.get(request, self._workspace().id)
+
+    async def UndoIdentityChange(
+        self, request: contract.UndoIdentityChangeRequest, context: object
+    ) -> contract.UndoIdentityChangeResponse:
+        """Takes a change of people back."""
+        return await self._ask.identities.undo(request, self._workspace().id)
 
     async def GetPipelineHealth(
         self, request: contract.GetPipelineHealthRequest, context: object

@@ -171,10 +171,13 @@ STEPS = (
     ("conversions", "publish"),
     ("conversions", "emit"),
     ("writer", "write"),
-    ("journeys", "resolve"),
-    ("journeys", "freeze"),
+    ("ties", "read"),
+    ("ties", "write"),
+    ("ties", "write 2"),
     ("journeys", "apply"),
-    ("journeys", "drain"),
+    ("journeys", "visit"),
+    ("facts", "write"),
+    ("ties", "finish"),
 )
 
 
@@ -214,11 +217,18 @@ def _stop_at(patching: pytest.MonkeyPatch, attribution: Attribution, step: tuple
         "conversions": attribution.conversions,
         "writer": attribution.attributor._publisher._writer,
         "journeys": attribution.people._journeys,
+        "ties": attribution.people.ties,
+        "facts": attribution.attributor._linking._facts,
     }
     place = places[name]
+    method, _, number = method.partition(" ")
     original: Callable[..., Awaitable[Any]] = getattr(place, method)
+    left = [int(number or 1)]
 
     async def stop(*arguments: Any, **named: Any) -> Any:
+        left[0] -= 1
+        if left[0] > 0:
+            return await original(*arguments, **named)
         if is_done:
             await original(*arguments, **named)
         raise Stopped

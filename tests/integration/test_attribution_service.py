@@ -27,7 +27,7 @@ from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import Epoch, create_epoch
-from tributary_storage.redis.people import person_key
+from tributary_storage.redis.ties import person_key
 
 METHOD = "/tributary.attribution.v1.AttributionService/GetJourney"
 TOKEN = "internal-token-of-tests"

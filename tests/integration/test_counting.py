@@ -13,6 +13,7 @@ from tests.support.attribution import DAY, NOON, Attribution, Events, running_at
 from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_pb2 import NotCountedReason, RevisionCause
 from tributary.event.v1.event_pb2 import Traffic
+from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.redis.conversions import Conversions, Publication
 
 MINUTE = 60_000_000
@@ -132,7 +133,9 @@ async def test_what_is_suspicious_or_a_test_never_counts_in_place_of_a_good_one(
         assert await counted(attribution, "o-t", "o-1") == ["TRAFFIC", ""]
 
 
-async def test_two_people_count_apart_until_they_are_one(opened: Opened, workspace: str) -> None:
+async def test_two_people_count_apart_until_they_are_one_and_again_when_that_is_taken_back(
+    opened: Opened, workspace: str
+) -> None:
     events = Events(workspace)
     async with opened("once_per_person") as attribution:
         await attribution.handle(
@@ -141,3 +144,6 @@ async def test_two_people_count_apart_until_they_are_one(opened: Opened, workspa
         assert await counted(attribution, "o-1", "o-2") == ["", ""]
         await attribution.handle(events.identify("visitor:a", "visitor:b"))
         assert await counted(attribution, "o-1", "o-2") == ["", "ONCE_PER_PERSON"]
+        [merge] = await IdentityChanges(attribution.clickhouse).of_tokens(workspace, ["visitor:a"])
+        await attribution.identities.undo(workspace, merge.change_id)
+        assert await counted(attribution, "o-1", "o-2") == ["", ""]

@@ -15,12 +15,10 @@ from tributary_storage.redis.journey_layout import (
     event_field,
     meta_of,
     pack_conversion,
-    pack_sighting,
     pack_touch,
     unpack_journey,
 )
 from tributary_storage.redis.journeys import AppliedJourney, JourneyChange, Journeys
-from tributary_storage.redis.people import Lives, People, Sighted
 
 LIFE_SECONDS = 3_600
 KEPT = 100
@@ -47,7 +45,7 @@ async def journey_after(journeys: Journeys, *changes: Mapping[bytes, bytes], lif
     for change in changes:
         await journeys.apply([JourneyChange("a", change, {})], life, 0, KEPT)
     [fields] = await journeys.read_each(["a"])
-    return unpack_journey("w", "a", fields)
+    return unpack_journey("a", [fields])
 
 
 def numbers(journey: Journey) -> list[int]:
@@ -85,25 +83,7 @@ async def test_the_answer_to_what_made_it_too_long_is_what_is_left(journeys: Jou
     [applied] = await journeys.apply([JourneyChange("a", touches(range(1, 500)) | order, {})], LIFE_SECONDS, 0, KEPT)
     assert isinstance(applied, AppliedJourney)
     assert applied.fields is not None
-    assert len(unpack_journey("w", "a", applied.fields).entries) == KEPT
-
-
-async def test_people_who_become_one_are_whole_since_the_later_trim(client: redis.asyncio.Redis) -> None:
-    people, lives = People(client, 4), Lives(LIFE_SECONDS, LIFE_SECONDS, KEPT)
-
-    def seen(number: int, *tokens: str) -> Sighted:
-        at = (1_000 + number) * SECOND
-        sightings = [pack_sighting(at, number, position) for position in range(len(tokens))]
-        return Sighted("w", tokens, (event_field(number), pack_touch(JourneyTouch(at, number))), sightings)
-
-    await people.settle([seen(number, "visitor:a") for number in range(1, 127)], lives, 0)
-    await people.settle([seen(1, "visitor:b")], lives, 0)
-    [merged] = await people.settle([seen(200, "visitor:a", "visitor:b")], lives, 0)
-    assert merged.is_merged
-    found = await people.find("w", [merged.person_key])
-    assert found is not None
-    assert found.trimmed_until_micros == 1_027 * SECOND
-    assert found.has_lost_touches
+    assert len(unpack_journey("a", [applied.fields]).entries) == KEPT
 
 
 async def live_past_its_life(

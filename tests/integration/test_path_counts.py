@@ -12,6 +12,7 @@ import pytest
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
 from tributary_domain.path_counts import PathCounts, counts_of, total
 from tributary_runtime.errors import StorageUnavailableError
+from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.redis import keys
 
@@ -88,6 +89,20 @@ async def test_what_is_taken_back_leaves_no_trace(attribution: Attribution) -> N
     assert merged == {b"\0paths": 1, b'\0[0, "Email"]': 1, b'\0["Email", 2]': 1}, "he is a path that led nowhere now"
 
 
+async def test_people_who_are_taken_apart_are_a_path_each_again(attribution: Attribution) -> None:
+    make = Events(attribution.workspace.id)
+    await attribution.handle(
+        make.touch("visitor:a", channel="Email", at=NOON - 2 * DAY),
+        make.touch("visitor:b", channel="Display", at=NOON - DAY),
+        make.order("visitor:b"),
+        make.identify("visitor:a", "visitor:b"),
+    )
+    assert await attribution.count_people() == {"purchase": counted((["Email", "Display"], True))}
+    [merge] = await IdentityChanges(attribution.clickhouse).of_tokens(make.workspace, ["visitor:a"])
+    await attribution.identities.undo(make.workspace, merge.change_id)
+    assert await attribution.count_people() == {"purchase": counted((["Display"], True), (["Email"], False))}
+
+
 async def test_a_late_touch_takes_the_old_path_back(attribution: Attribution) -> None:
     make = Events(attribution.workspace.id)
     await attribution.handle(make.touch("visitor:a", channel="Email"), make.order("visitor:a"))
@@ -132,7 +147,7 @@ async def test_a_person_is_counted_once_by_two_who_hold_him_one_after_the_other(
     workspace = attribution.workspace.id
     await attribution.handle(make.touch("visitor:a", channel="Email"))
     [stale] = await attribution.paths.take(10)
-    await attribution.state.zadd(keys.path_due(_shard(attribution, stale.person_key)), {_name(stale): 1})
+    await attribution.state.zadd(keys.path_due(_shard(attribution, stale.token)), {_name(stale): 1})
     await attribution.count_people()
     assert await attribution.paths.count([(stale, b'[["Display"],[]]')], 60) == 0
     people = [await attribution.state.hgetall(keys.person_paths(n, workspace)) for n in range(4)]
@@ -146,7 +161,7 @@ async def test_whoever_is_marked_while_he_is_looked_at_is_looked_at_again(attrib
     await attribution.handle(make.touch("visitor:a", at=NOON, channel="Display"))
     assert await attribution.paths.count([(held, b'[["Email"],[]]')], 60) == 1
     [again] = await attribution.paths.take(10)
-    assert (again.person_key, again.counted) == (held.person_key, b'[["Email"],[]]')
+    assert (again.token, again.counted) == (held.token, b'[["Email"],[]]')
 
 
 async def test_what_was_published_before_it_could_be_counted_stays_out(attribution: Attribution) -> None:
@@ -161,11 +176,11 @@ async def test_what_was_published_before_it_could_be_counted_stays_out(attributi
 
 
 def _name(held: Any) -> str:
-    return f"{held.workspace}|{held.person_key}"
+    return f"{held.workspace}|{held.token}"
 
 
-def _shard(attribution: Attribution, person_key: str) -> int:
-    return attribution.paths._shard(f"{attribution.workspace.id}|{person_key}")
+def _shard(attribution: Attribution, token: str) -> int:
+    return attribution.paths._shard(f"{attribution.workspace.id}|{token}")
 
 
 async def test_changes_that_two_add_up_at_once_are_added_up_once(attribution: Attribution) -> None:

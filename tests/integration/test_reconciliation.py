@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, Events, running_attribution
-from tests.support.worlds import a_world
+from tests.support.worlds import a_world, people_who_share
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_attribution.reconcile import reconciliation_of
 from tributary_attribution.reconciliation import Reconciliation
@@ -21,10 +21,11 @@ from tributary_domain.findings import Finding, FindingCause, FindingKind, Findin
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
 from tributary_storage.redis import keys
 from tributary_storage.redis.conversions import conversion_key
-from tributary_storage.redis.people import person_key
+from tributary_storage.redis.ties import person_key
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -181,6 +182,50 @@ async def test_a_basis_that_is_declared_later_is_no_difference(
     async with reconciled(redis_url, clickhouse_url, workspace, conversions=conversions) as world:
         await world.run()
         assert await world.differences() == []
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_stream_and_batch_agree_on_who_is_one_person_before_and_after_merges_are_taken_back(
+    redis_url: str, clickhouse_url: str, workspace: str, seed: int
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        events = people_who_share(workspace, seed)
+        random.Random(seed).shuffle(events)
+        await world.happen(*events)
+        run = await world.run()
+        assert (run.counts["conversions"], await world.differences()) == (4, [])
+        changes = await IdentityChanges(world.attribution.clickhouse).of_tokens(workspace, [f"visitor:{seed}"])
+        for change in changes[:2]:
+            await world.attribution.identities.undo(workspace, change.change_id)
+        run = await world.run()
+        assert (run.counts["conversions"], await world.differences()) == (4, [])
+
+
+async def test_what_an_operator_said_outlives_the_loss_of_who_was_seen_with_whom(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        make = Events(workspace)
+        await world.happen(
+            make.touch("visitor:a", at=NOON - 2 * DAY, channel="Email"),
+            make.touch("visitor:b", at=NOON - DAY, channel="Display"),
+            make.order("visitor:b"),
+            make.identify("visitor:a", "visitor:b"),
+        )
+        [merge] = await IdentityChanges(world.attribution.clickhouse).of_tokens(workspace, ["visitor:a"])
+        await world.attribution.identities.undo(workspace, merge.change_id)
+        for token in ("visitor:a", "visitor:b"):
+            key = person_key(workspace, token)
+            await world.attribution.state.delete(keys.ties(shard_of_key(key, SHARDS), key))
+        await world.happen(make.identify("visitor:a", "visitor:b", at=NOON - 3 * DAY))
+        merged = await world.attribution.published(make.conversion_id())
+        assert merged is not None
+        assert len(merged.state.touches) == 2, "what nobody has looked after yet"
+        await world.run()
+        repaired = await world.attribution.published(make.conversion_id())
+        assert repaired is not None
+        assert [touch.source.channel for touch in repaired.state.touches] == ["Display"]
+        assert (await world.run()).counts["differences"] == 0
 
 
 async def _harmed(world: Reconciled) -> dict[str, FindingCause]:

@@ -17,9 +17,12 @@ from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary_attribution.affected import Affected
 from tributary_attribution.attributor import Attributor
+from tributary_attribution.credit_settings import limits_by_id
 from tributary_attribution.deferral import SHARE, Deferral
 from tributary_attribution.explaining import Explainer
+from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
+from tributary_attribution.linking import Linking
 from tributary_attribution.model_publishing import ModelPublishing
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
@@ -39,6 +42,8 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
+from tributary_storage.clickhouse.identity_changes import IdentityChanges
+from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.clickhouse.past_events import PastEvents
@@ -54,7 +59,6 @@ from tributary_storage.redis.converted_paths import ConvertedPaths
 from tributary_storage.redis.current_models import CurrentModels
 from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
-from tributary_storage.redis.journeys import Journeys
 from tributary_storage.redis.log_entry import LogEntry
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
@@ -186,6 +190,7 @@ class Attribution:
     state: redis.asyncio.Redis
     clickhouse: ClickHouse
     people: People
+    identities: Identities
     conversions: Conversions
     descriptors: Descriptors
     explainer: Explainer
@@ -318,7 +323,8 @@ async def running_attribution(
         clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse,
     ):
         clock = SystemClock()
-        people, conversions = People(state, SHARDS), conversions_as(state, SHARDS)
+        limits_of = limits_by_id(lambda _: workspace)
+        people, conversions = People(state, SHARDS, limits_of), conversions_as(state, SHARDS)
         descriptors = descriptors_as(state, SHARDS, clock)
 
         class Directory:
@@ -348,32 +354,35 @@ async def running_attribution(
         models = Models(current, versions)
         publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, paths, models, clock)
         deferral = Deferral(DeferredConversions(state, SHARDS), conversions, publisher, known, clock, share)
-        attributor = Attributor(people, observing, descriptors, click_ids, publisher, deferral, known, paths, clock)
-        as_paths = PeopleAsPaths(
-            paths, ConvertedPaths(state, SHARDS), Journeys(state, SHARDS), conversions, descriptors, known, clock
-        )
+        linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of, lambda: loss_micros)
+        attributor = Attributor(people, linking, observing, descriptors, click_ids, publisher, deferral, known, clock)
+        as_paths = PeopleAsPaths(paths, ConvertedPaths(state, SHARDS), people, conversions, descriptors, known, clock)
         journeys = JourneyReader(people, conversions, descriptors, directory)
         settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
         explainer = Explainer(publisher, conversions, history, PastEvents(clickhouse), settings_history, directory)
         reattribution = Reattribution(publisher, PublishedConversions(clickhouse), directory)
+        identities = Identities(
+            people, IdentityChanges(clickhouse), IdentityWords(clickhouse), attributor.relink, directory, clock
+        )
         yield Attribution(
-            workspace,
-            attributor,
-            deferral,
-            journeys,
-            state,
-            clickhouse,
-            people,
-            conversions,
-            descriptors,
-            explainer,
-            reattribution,
-            settings_history,
-            publisher,
-            paths,
-            as_paths,
-            models,
-            ModelPublishing(as_paths, current, versions, known_workspaces(workspace), clock, 1),
+            workspace=workspace,
+            attributor=attributor,
+            deferral=deferral,
+            journeys=journeys,
+            state=state,
+            clickhouse=clickhouse,
+            people=people,
+            identities=identities,
+            conversions=conversions,
+            descriptors=descriptors,
+            explainer=explainer,
+            reattribution=reattribution,
+            settings_history=settings_history,
+            publisher=publisher,
+            paths=paths,
+            as_paths=as_paths,
+            models=models,
+            model_publishing=ModelPublishing(as_paths, current, versions, known_workspaces(workspace), clock, 1),
         )
 
 

@@ -24,6 +24,31 @@ def a_world(workspace: str, rng: random.Random, people: int) -> list[Admitted]:
     return events
 
 
+def people_who_share(workspace: str, seed: int) -> list[Admitted]:
+    """Returns what three customers do on devices they share: mails, orders seen twice, late logins."""
+    rng = random.Random(seed)
+    make = Events(workspace)
+    customers, emails = [f"customer:{n}" for n in range(3)], [f"email:{n}" for n in range(3)]
+    visitors = [f"visitor:{n}" for n in range(5)]
+    world: list[Admitted] = []
+    for number in range(30):
+        at = NOON - rng.randrange(40 * DAY)
+        tokens = [rng.choice(visitors)]
+        if rng.random() < 0.3:
+            tokens.insert(0, rng.choice(emails))
+        if rng.random() < 0.3:
+            tokens.insert(0, rng.choice(customers))
+        channel = rng.choice(("Email", "Display", "Direct", "Paid Search"))
+        world.append(make.touch(*tokens, at=at, channel=channel, event_id=f"touch-{number}"))
+    for number in range(4):
+        at = NOON - rng.randrange(10 * DAY)
+        order_id = f"o-{number}"
+        world.append(make.order(rng.choice(visitors), order_id=order_id, at=at, rank=1, event_id=f"browser-{number}"))
+        backend = [rng.choice(customers), *rng.sample(emails, rng.randrange(2))]
+        world.append(make.order(*backend, order_id=order_id, at=at + _MINUTE, letter="M", event_id=f"backend-{number}"))
+    return world
+
+
 def _journey(make: Events, rng: random.Random, person: int) -> list[Admitted]:
     visitor, customer = f"visitor:{person:022d}", f"customer:{person:022d}"
     names = ["", "", f"s-{person}-1", f"s-{person}-2"] if rng.random() < 0.4 else [""]

@@ -19,7 +19,8 @@ _ENTRY: Final = (
 )
 _NO_SESSION: Final = "([]::Array(UInt64), []::Array(Int64), []::Array(UInt64), 0::UInt64, 0::Int64)"
 _TOUCH: Final = "'Tuple(time Int64, hash UInt64, kind UInt8, source UInt64, shown UInt64, direct UInt8)'"
-_SHORT: Final = {"entry": _ENTRY, "touch": _TOUCH, "no_session": _NO_SESSION}
+_TELLING: Final = "(indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t)"
+_SHORT: Final = {"entry": _ENTRY, "touch": _TOUCH, "no_session": _NO_SESSION, "telling": _TELLING}
 
 
 @cache

@@ -36,7 +36,7 @@ def pack_conversion_path(workspace: str, name: str, path: Sequence[str]) -> byte
     >>> pack_conversion_path("shop", "purchase", ["Email", "Email", "Direct"])
     b'["shop","purchase","Email","Direct"]'
     """
-    return _pack([workspace, name, *without_repeats(path)])
+    return _packed(workspace, name, tuple(path))
 
 
 def pack_person_path(path: Sequence[str], converted: Iterable[str]) -> bytes:
@@ -97,6 +97,12 @@ def counts_by_name(fields: Iterable[tuple[bytes, int]]) -> dict[str, PathCounts]
         name, _, own = field.decode().partition(_BETWEEN)
         found[name][own] += count
     return {name: from_fields(own) for name, own in found.items()}
+
+
+@lru_cache(maxsize=_CACHED)
+def _packed(workspace: str, name: str, path: tuple[str, ...]) -> bytes:
+    """Does so; what is published again and again has the same path each time."""
+    return _pack([workspace, name, *without_repeats(path)])
 
 
 def _pack(content: object) -> bytes:

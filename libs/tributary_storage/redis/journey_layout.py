@@ -5,22 +5,23 @@
 | 8 bytes         | an event, by its hash: kind, flags, time, descriptor, click, session, interaction, click    |
 |                 | time, without trailing zeros after the time; of a conversion: kind, flags, time, name,      |
 |                 | session, digest                                                                             |
-| identity token  | a sighting: time, hash and position of the earliest event that carried it                   |
-| `m`             | version, create time, newest conversion time, earliest sighting, number of events, second   |
-|                 | up to which events were trimmed, second from which on old ones are, 1: a touch was trimmed  |
-| `a`             | alias: the person key this journey has moved to                                             |
+| identity token  | whose journey it is, with a sighting: time, hash and position of the earliest event         |
+| `m`             | version, create time, newest conversion time of the person, earliest sighting, number of    |
+|                 | events, second up to which events were trimmed, second from which on old ones are, 1: a     |
+|                 | touch was trimmed                                                                           |
 
 Numbers are big-endian, so that bytes compare as events are ordered. What a number means never changes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from struct import Struct
 from typing import Final, NamedTuple
 
-from tributary_domain.ids import CONVERSION_PREFIX, person_id
+from tributary_domain.ids import CONVERSION_PREFIX
 from tributary_domain.journey import NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
 
 INTERNAL: Final = 16
@@ -28,10 +29,11 @@ INTERNAL: Final = 16
 CONSENTED: Final = 64
 """Flag: consent to measurement was given in words. Neither this nor NO_CONSENT: nothing was said."""
 
-ALIAS: Final = b"a"
 META: Final = b"m"
 
-_HASH_BYTES: Final = 8
+EVENT_BYTES: Final = 8
+"""Of the field of an event."""
+
 _HEAD_BYTES: Final = 10
 """Kind, flags and time, which the script reads."""
 _TOUCH: Final = Struct(">BBQQQQQQ")
@@ -44,26 +46,15 @@ _KIND: Final = int(TouchKind.CONVERSION)
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """The earliest event that carried an identity token, and where in its list of tokens."""
-
-    event_time_micros: int
-    event_hash: int
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
 class Journey:
     """A person's journey as it was read."""
 
-    person_key: str
-    """Where it is kept."""
     person_id: str
-    """What the person is called: the id of its first identity token in event order."""
+    """What the person is called: the id of their first identity token in the order of edges."""
     version: int
-    """Grows with every change, also over merges."""
+    """Grows with every change, also of who they are."""
     create_time_micros: int
-    """When Redis first knew of this person; of those merged into one, the latest."""
+    """When Redis first knew of this person; of several identifiers, of the last."""
     trimmed_until_micros: int
     """Events before this were trimmed, because there are too many; 0: none was."""
     has_lost_touches: bool
@@ -78,7 +69,7 @@ class Journey:
     """Event hashes of internal and test traffic."""
     consented: frozenset[int]
     """Event hashes of events whose consent was given in words."""
-    tokens: Mapping[str, Sighting]
+    tokens: frozenset[str]
     """The identity tokens of this person."""
 
 
@@ -147,23 +138,23 @@ def meta_of(fields: Mapping[bytes, bytes]) -> Meta:
     return Meta() if meta is None else Meta(*_META.unpack(meta))
 
 
-def unpack_journey(workspace: str, person_key: str, fields: Mapping[bytes, bytes]) -> Journey:
-    """Reads a journey.
+def unpack_journey(person_id: str, held: Sequence[Mapping[bytes, bytes]], tokens: Collection[str] = ()) -> Journey:
+    """Reads a person's journey.
 
     Args:
-        workspace: Whose it is.
-        person_key: Where it is kept.
-        fields: The whole hash.
+        person_id: What the person is called.
+        held: The whole hashes of their identifiers.
+        tokens: Their identity tokens; those that the hashes name are added.
     """
     entries: list[JourneyTouch] = []
     conversions: dict[str, list[int]] = {}
     conversion_ids: dict[int, str] = {}
     internal: set[int] = set()
     consented: set[int] = set()
-    tokens: dict[str, Sighting] = {}
+    named = set(tokens)
     size = _TOUCH.size
-    for field, value in fields.items():
-        if len(field) == _HASH_BYTES:
+    for field, value in chain.from_iterable(fields.items() for fields in held):
+        if len(field) == EVENT_BYTES:
             (event_hash,) = _HASH.unpack(field)
             if value[0] == _KIND:
                 _, flags, time, descriptor, session, digest = _CONVERSION.unpack(value)
@@ -185,24 +176,18 @@ def unpack_journey(workspace: str, person_key: str, fields: Mapping[bytes, bytes
             if flags & CONSENTED:
                 consented.add(event_hash)
         elif len(field) > 1:
-            tokens[field.decode()] = Sighting(*_SIGHTING.unpack(value))
-    meta = meta_of(fields)
-    first = min(tokens, key=lambda token: (_key(tokens[token]), token), default="")
+            named.add(field.decode())
+    metas = [meta_of(fields) for fields in held]
     return Journey(
-        person_key=person_key,
-        person_id=person_id(workspace, first) if first else person_key,
-        version=meta.version,
-        create_time_micros=meta.create_time_micros,
-        trimmed_until_micros=meta.trimmed_seconds * 1_000_000,
-        has_lost_touches=bool(meta.has_lost_touches),
+        person_id=person_id,
+        version=max(meta.version for meta in metas),
+        create_time_micros=max(meta.create_time_micros for meta in metas),
+        trimmed_until_micros=max(meta.trimmed_seconds for meta in metas) * 1_000_000,
+        has_lost_touches=any(meta.has_lost_touches for meta in metas),
         entries=tuple(entries),
         conversions={key: tuple(times) for key, times in conversions.items()},
         conversion_ids=conversion_ids,
         internal=frozenset(internal),
         consented=frozenset(consented),
-        tokens=tokens,
+        tokens=frozenset(named),
     )
-
-
-def _key(sighting: Sighting) -> tuple[int, int, int]:
-    return sighting.event_time_micros, sighting.event_hash, sighting.position

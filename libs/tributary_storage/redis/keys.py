@@ -18,6 +18,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{r:<name>}:rate`                      | string | seconds                    | ingestion   |
 | state | `trb:{v3}:velocity:<counted>`              | zset   | its window                 | ingestion   |
 | state | `trb:{p3}:journey:<person key>`            | hash   | see `people.Lives`         | attribution |
+| state | `trb:{p3}:journey:<person key>:ties`       | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:click:<workspace>|<number>`      | string | longest send window        | attribution |
 | state | `trb:{p3}:data-key:<workspace>|<name>`     | string | life of match keys         | ingestion   |
 | state | `trb:{c3}:conversion:<ws>|<conversion id>` | hash   | lookback + order window    | attribution |
@@ -70,11 +71,11 @@ Fields of a job (`delivery_jobs`):
 | `f`   | 1 where it is certain that the destination took nothing                                                |
 | `l`   | token of the lease                                                                                     |
 
-Fields of a journey: `journey_layout`.
+Fields of a journey: `journey_layout`; of ties: `tie_layout`.
 
 Reserved: nothing writes these yet. Names and meanings are fixed, so that what will be written needs no move.
-Consent and tombstones are of one identity token each, under the person key that is made of it, so that people who
-become one move none of them; `person` is united as journeys are.
+All are of one identity token each, under the person key that is made of it, so that people who become one, or are
+taken apart, move none of them.
 
 | role  | key                                        | type   | life                       | owner       |
 |-------|--------------------------------------------|--------|----------------------------|-------------|
@@ -168,11 +169,16 @@ def velocity(shard: int, counted: str) -> str:
 
 
 def journey(shard: int, person_key: str) -> str:
-    """Returns the journey of one person, or the alias of an identity token that belongs to another's.
+    """Returns the events of one identity token: those that name none that tells more. A person's journey is of several.
 
     A person key is the person id of an identity token (`ids.person_id`), so tokens need no keys of their own.
     """
     return f"trb:{{p{shard}}}:journey:{person_key}"
+
+
+def ties(shard: int, person_key: str) -> str:
+    """Returns whom an identity token was seen with, in the journey's slot; scripts know it by the journey's name."""
+    return f"{journey(shard, person_key)}:ties"
 
 
 def click(shard: int, number: str) -> str:

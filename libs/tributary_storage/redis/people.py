@@ -1,333 +1,334 @@
-"""People: which journey the events of a batch belong to, and journeys that become one.
+"""People: which journeys the events of a batch belong to, and whose journeys are one person's.
 
-A person is known by identity tokens; each token's own person id is a person key, so one that was never linked needs no
-entry at all. An event with several tokens says that they are one person: all but the smallest key become aliases.
-The steps of a merge (freeze the others, copy their fields in this event's own `apply`, empty them) may be repeated by
-anyone, and whoever meets a journey that was frozen but not emptied finishes it. So the causing event, which is
-acknowledged last, is all that is needed to resume; and what arrives in any order ends in one place.
+An event is its most telling identifier's and never moves: it is added to the journey of that identity token. A person
+is a set of tokens that follows from what they were seen with (`ties`, `tributary_domain.identity`), and their journey
+is the union of those of the tokens, made whenever a conversion asks. So there is nothing to move when people become
+one or are taken apart, and nothing that a crash could leave in between.
+
+Whoever adds a conversion tells the person's other journeys when it was, and reads them after; whoever adds a touch is
+answered in the same step when the person converted last. So of the two that come at once, one sees both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import redis.asyncio
 
-from tributary_domain.ids import person_id
-from tributary_storage.redis.journey_layout import ALIAS, META, Journey, meta_of, unpack_journey
-from tributary_storage.redis.journeys import AppliedJourney, JourneyChange, Journeys, MovedJourney
+from tributary_domain.identity import Cluster, IdentityLimits, Person, clusters_of, missing
+from tributary_domain.plain_clusters import plain_cluster
+from tributary_domain.ties import Tie
+from tributary_storage.redis.journey_layout import EVENT_BYTES, META, Journey, unpack_journey
+from tributary_storage.redis.journeys import JourneyChange, Journeys, Visit
+from tributary_storage.redis.tie_layout import unpack_ties
+from tributary_storage.redis.ties import IdentityTies, Place, person_key
 
-_ROUNDS: Final = 32
-"""A merge settles in two or three; more are a circle, which smaller-key-wins excludes."""
+LimitsOf = Callable[[str], IdentityLimits]
+"""Workspace -> what keeps its people apart."""
 
-person_key = lru_cache(maxsize=1 << 17)(person_id)
-"""(workspace, identity token) -> the person key the token has by itself."""
+_ROUNDS: Final = 10
+"""Telling a person's journeys of their newest conversion settles in two; others may convert meanwhile."""
 
 
 class Sighted(NamedTuple):
-    """What one event says about people."""
+    """What one event adds to a journey."""
 
     workspace: str
-    tokens: Sequence[str]
-    """All of one person."""
+    token: str
+    """The most telling identifier of the event: its journey takes it."""
     entry: tuple[bytes, bytes] | None
     """Field and value for the journey."""
-    sightings: Sequence[bytes]
-    """One per token; empty if the event is quarantined and proves nothing."""
+    sighting: bytes | None
+    """Of the token; None if the event is quarantined and proves nothing."""
 
 
 class Lives(NamedTuple):
     """How long state lives after the last event that used it."""
 
     journey_seconds: int
-    alias_seconds: int
-    """Of identity tokens that are another person's: longer, because an order may name a customer who logged in long
-    ago, and it is his journey of yesterday that led to it."""
+    ties_seconds: int
+    """Of what identifiers were seen with: longer, because an order may name a customer who logged in long ago, and it
+    is the journey of yesterday, on another device, that led to it."""
     journey_events: int = 4_000
-    """How many events of one person are kept at least where there are more."""
+    """How many events of one identifier are kept at least where there are more."""
+
+
+class Regrouped(NamedTuple):
+    """An identifier whose person has changed."""
+
+    is_merged: bool
+    """Whether others joined it."""
+    is_split: bool
+    """Whether it lost others."""
 
 
 @dataclass(slots=True)
 class SettledPerson:
-    """A person as the batch left it."""
+    """A person whose conversions a batch may have changed."""
 
     workspace: str
-    person_key: str
-    version: int
+    tokens: tuple[str, ...]
     why: int
-    """0: no conversion changed; 1: those near the new events in time; 2: any of this person."""
-    is_merged: bool
-    """Whether journeys became one."""
-    journey: Journey | None
-    """None where `why` is 0."""
+    """1: conversions near the new events in time; 2: any of this person."""
+    journey: Journey
     events: list[int]
     """Positions in the batch."""
+    is_merged: bool = False
+    """Whether people became one."""
+    is_split: bool = False
+    """Whether some of their identifiers are another's now."""
 
 
-class _Gathering:
-    """People who are one, as far as is known."""
+@dataclass(slots=True)
+class _Home:
+    """The journey of one identity token, as far as it was read."""
 
-    __slots__ = ("events", "frozen", "keys", "tops", "workspace")
-
-    def __init__(self, workspace: str, key: str) -> None:
-        self.workspace = workspace
-        self.tops = {key}
-        """Journeys that may be live; the smallest stays."""
-        self.keys = {key}
-        self.frozen: dict[str, Mapping[bytes, bytes]] = {}
-        """Journeys that moved, with what they held."""
-        self.events: list[int] = []
-        """Positions in the batch."""
-
-    @property
-    def winner(self) -> str:
-        return next(iter(self.tops)) if len(self.tops) == 1 else min(self.tops)
+    place: Place
+    newest_micros: int = 0
+    version: int = 0
+    fields: Mapping[bytes, bytes] | None = None
+    why: int = 0
+    events: list[int] = field(default_factory=list)
+    is_told: bool = False
+    """Whether it knows, since it was read last, of the conversion that `newest_micros` is of."""
 
 
 class People:
-    """Leads events to journeys. Every method may run twice, and at once in several processes."""
+    """Leads events to journeys. Every method may run twice, and at once in several processes.
 
-    def __init__(self, client: redis.asyncio.Redis, shards: int) -> None:
-        """Takes the Redis of role state and the shard count of its epoch."""
+    Args:
+        client: The Redis of role state.
+        shards: Of its epoch.
+        limits_of: Knows what keeps people apart.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, shards: int, limits_of: LimitsOf | None = None) -> None:
         self._journeys = Journeys(client, shards)
+        self.ties = IdentityTies(client, shards)
+        self._limits_of = limits_of or (lambda _: IdentityLimits())
 
-    async def settle(self, events: Sequence[Sighted], lives: Lives, slack_micros: int) -> list[SettledPerson]:
-        """Brings events into the journeys of their people, uniting people whom an event shows to be one.
+    async def settle(
+        self,
+        events: Sequence[Sighted],
+        lives: Lives,
+        slack_micros: int,
+        regrouped: Mapping[Place, Regrouped] | None = None,
+    ) -> list[SettledPerson]:
+        """Brings events into journeys.
 
         Args:
-            events: In any order; each with at least one token.
+            events: In any order.
             lives: How long state lives after this.
             slack_micros: How long after a conversion a touch may still count for it.
+            regrouped: Identifiers whose person has changed since their conversions were credited.
 
         Returns:
-            Each person once, in the order of their first event.
+            Each person whose conversions may have changed, once, in the order of their first event.
 
         Raises:
             StorageUnavailableError: The state store did not answer. Run the same again.
         """
-        gatherings = _Gatherings(events)
-        await self._look_up(gatherings, gatherings.keys, lives.alias_seconds)
-        pending = gatherings.all()
-        settled: dict[str, SettledPerson] = {}
-        drains: list[tuple[str, str, bool]] = []
-        for _ in range(_ROUNDS):
-            if not pending:
-                break
-            await self._freeze(gatherings, lives.alias_seconds)
-            pending = gatherings.still(pending)
-            changes = [_change(gathering, events) for gathering in pending]
-            answers = await self._journeys.apply(changes, lives.journey_seconds, slack_micros, lives.journey_events)
-            moved: list[_Gathering] = []
-            for gathering, answer in zip(pending, answers, strict=True):
-                if isinstance(answer, MovedJourney):
-                    gatherings.move(gathering.winner, answer.alias, is_empty=answer.is_empty)
-                    moved.append(gathering)
-                else:
-                    settled[gathering.winner] = _settled(gathering, answer)
-                    if gathering.frozen:
-                        drains.extend(_drains(gathering))
-            pending = gatherings.still(moved)
-        else:
-            raise RuntimeError("people do not settle: the aliases make a circle")
-        await self._journeys.drain(drains, lives.alias_seconds)
-        return [settled[gathering.winner] for gathering in gatherings.all()]
+        regrouped = regrouped or {}
+        homes: dict[Place, _Home] = {}
+        ties: dict[Place, tuple[Tie, ...]] = {}
+        for position, event in enumerate(events):
+            place = event.workspace, event.token
+            home = homes.get(place)
+            if home is None:
+                home = homes[place] = _Home(place)
+            home.events.append(position)
+        changes = [_change(home, events) for home in homes.values()]
+        answers = await self._journeys.apply(
+            changes, lives.journey_seconds, slack_micros, lives.journey_events, lives.ties_seconds
+        )
+        asking: list[Place] = []
+        for home, answer in zip(homes.values(), answers, strict=True):
+            if answer.why:
+                home.why, home.version, home.newest_micros = answer.why, answer.version, answer.newest_micros
+                home.fields = answer.fields
+                ties[home.place] = unpack_ties(home.place[1], answer.ties).ties if answer.ties else ()
+                asking.append(home.place)
+        asking += [place for place in regrouped if place not in ties]
+        if not asking:
+            return []
+        people = await self._people_of(asking, ties)
+        persons = list({(workspace, person): None for (workspace, _), person in people.items()})
+        parties = [
+            [homes.setdefault((workspace, token), _Home((workspace, token))) for token in person.tokens]
+            for workspace, person in persons
+        ]
+        await self._tell(parties, regrouped, lives.ties_seconds)
+        settled: list[SettledPerson] = []
+        for (workspace, person), party in zip(persons, parties, strict=True):
+            held = [home.fields for home in party if home.fields and META in home.fields]
+            changed = [regrouped[home.place] for home in party if home.place in regrouped]
+            if held and party[0].newest_micros:
+                one = SettledPerson(
+                    workspace,
+                    person.tokens,
+                    max(home.why for home in party),
+                    unpack_journey(person_key(workspace, person.first), held, person.tokens),
+                    sorted(position for home in party for position in home.events),
+                    any(change.is_merged for change in changed),
+                    any(change.is_split for change in changed),
+                )
+                settled.append(one)
+        return settled
 
-    async def find(self, workspace: str, person_keys: Iterable[str]) -> Journey | None:
-        """Reads the journey that the first of these keys with one leads to; None if none does.
+    async def find(self, workspace: str, tokens: Iterable[str]) -> Journey | None:
+        """Reads the journey of the person that the first of these tokens with one belongs to; None if none does.
 
         Raises:
             StorageUnavailableError: The state store did not answer.
         """
-        [journey] = await self.find_each([(workspace, list(person_keys))])
-        return journey
+        for token in tokens:
+            [journey] = await self.find_each([(workspace, token)])
+            if journey is not None:
+                return journey
+        return None
 
-    async def find_each(self, wanted: Sequence[tuple[str, Sequence[str]]]) -> list[Journey | None]:
-        """Does so for many at once; a journey that several lead to is read once and is one object.
+    async def find_each(self, wanted: Sequence[Place | None]) -> list[Journey | None]:
+        """Reads the journeys of the people that identifiers belong to; that of one person once, and it is one object.
 
         Args:
-            wanted: Workspace and person keys of each.
+            wanted: Workspace and token of each; None has no journey.
 
         Raises:
             StorageUnavailableError: The state store did not answer.
         """
-        fields: dict[str, Mapping[bytes, bytes]] = {}
-        journeys: dict[str, Journey] = {}
-        found: list[Journey | None] = [None] * len(wanted)
-        left = {index: list(person_keys) for index, (_, person_keys) in enumerate(wanted)}
-        left = {index: person_keys for index, person_keys in left.items() if person_keys}
+        people = await self.people_of({place for place in wanted if place is not None})
+        homes = {(workspace, token): None for (workspace, _), person in people.items() for token in person.tokens}
+        read = await self._journeys.read_each([person_key(*place) for place in homes])
+        fields = dict(zip(homes, read, strict=True))
+        journeys: dict[tuple[str, str], Journey | None] = {}
+        for (workspace, _), person in people.items():
+            name = workspace, person.first
+            if name not in journeys:
+                held = [own for token in person.tokens if META in (own := fields[workspace, token])]
+                first = person_key(workspace, person.first)
+                journeys[name] = unpack_journey(first, held, person.tokens) if held else None
+        return [None if place is None else journeys[place[0], people[place].first] for place in wanted]
+
+    async def token_of(self, workspace: str, person_id: str) -> str | None:
+        """Returns an identity token of whom a person id once was made; None if nothing is known of it.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        [fields] = await self._journeys.read_each([person_id])
+        named = [name.decode() for name in fields if len(name) > len(META) and len(name) != EVENT_BYTES]
+        named += await self.ties.owner(person_id)
+        return next((token for token in named if person_key(workspace, token) == person_id), None)
+
+    async def people_of(self, places: Collection[Place]) -> dict[Place, Person]:
+        """Says who identifiers are.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        return await self._people_of(places, {})
+
+    async def cluster_of(self, workspace: str, token: str) -> Cluster:
+        """Returns all that is connected with an identifier, and the people among it.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        views: dict[str, tuple[Tie, ...]] = {}
+        while True:
+            cluster, wanted = _cluster(views, token, self._limits_of(workspace))
+            if cluster is not None:
+                return cluster
+            read = await self.ties.read({(workspace, one) for one in wanted})
+            views.update((one, held.ties) for (_, one), held in read.items())
+
+    async def _people_of(self, places: Collection[Place], ties: dict[Place, tuple[Tie, ...]]) -> dict[Place, Person]:
+        """Does so, from ties that were read and others that are read now and added to them."""
+        views: dict[str, dict[str, tuple[Tie, ...]]] = defaultdict(dict)
+        for (workspace, token), own in ties.items():
+            views[workspace][token] = own
+        people: dict[Place, Person] = {}
+        left = list(places)
         while left:
-            places = {person_keys[0]: None for person_keys in left.values() if person_keys[0] not in fields}
-            fields.update(zip(places, await self._journeys.read_each(list(places)), strict=True))
-            for index, person_keys in list(left.items()):
-                at = person_keys[0]
-                held = fields[at]
-                if ALIAS in held:
-                    person_keys[0] = held[ALIAS].decode()
-                elif META in held:
-                    if at not in journeys:
-                        journeys[at] = unpack_journey(wanted[index][0], at, held)
-                    found[index] = journeys[at]
-                    del left[index]
-                else:
-                    del person_keys[0]
-                    if not person_keys:
-                        del left[index]
-        return found
+            lacking: set[Place] = set()
+            for place in left:
+                if place in people:
+                    continue
+                workspace, token = place
+                cluster, wanted = _cluster(views[workspace], token, self._limits_of(workspace))
+                lacking.update((workspace, one) for one in wanted)
+                for person in () if cluster is None else cluster.persons:
+                    people.update(((workspace, one), person) for one in person.tokens)
+            left = [place for place in left if place not in people]
+            for (workspace, token), held in (await self.ties.read(lacking)).items() if lacking else ():
+                views[workspace][token] = held.ties
+        return people
 
-    async def _look_up(self, gatherings: _Gatherings, keys: Collection[str], life_seconds: int) -> None:
-        for key, place in (await self._journeys.resolve(keys, life_seconds)).items():
-            if place is not None:
-                gatherings.move(key, place.alias, is_empty=place.is_empty)
-
-    async def _freeze(self, gatherings: _Gatherings, life_seconds: int) -> None:
-        """Freezes all but one journey of each gathering, until no alias leads to a new one."""
-        for _ in range(_ROUNDS):
-            losers = gatherings.losers()
-            if not losers:
+    async def _tell(
+        self, parties: Sequence[Sequence[_Home]], regrouped: Mapping[Place, Regrouped], ties_seconds: int
+    ) -> None:
+        """Tells the journeys of each person when they converted last, and reads them, until all of them know."""
+        pending = [party for party in parties if len(party) > 1 or party[0].place in regrouped]
+        for home in (home for party in pending for home in party if home.place in regrouped):
+            home.fields = None  # to be read again, with a version above all that was computed before
+        highest = 0  # of the journeys of all whose people changed: what was computed before may have seen any of them
+        for number in range(_ROUNDS):
+            visits: list[tuple[_Home, Visit]] = []
+            if number == 1:
+                highest = max((h.version for party in pending for h in party if h.place in regrouped), default=0)
+            for party in pending:
+                newest, version = (max(own) for own in zip(*((h.newest_micros, h.version) for h in party), strict=True))
+                moved = [home for home in party if home.place in regrouped]
+                behind = _behind(party, moved, max(version, highest) if moved else version)
+                for home in party:
+                    floor = version if home is behind else 0
+                    if home in moved and not home.is_told:
+                        floor = max(1, version)
+                    if floor or home.newest_micros < newest or not (home.is_told or home.fields):
+                        visits.append((home, Visit(person_key(*home.place), newest, floor)))
+            if not visits:
                 return
-            for loser, (alias, fields) in (await self._journeys.freeze(losers, life_seconds)).items():
-                gatherings.freeze(loser, alias, fields)
-        raise RuntimeError("people do not settle: the aliases make a circle")
+            answers = await self._journeys.visit([visit for _, visit in visits], ties_seconds)
+            for (home, _), answer in zip(visits, answers, strict=True):
+                home.version, home.newest_micros, home.fields = answer
+                home.is_told = True
+        # Others convert, again and again: they see what is here, and compute it themselves.
 
 
-class _Gatherings:
-    """The gatherings of a batch: disjoint sets of person keys that grow together."""
-
-    def __init__(self, events: Sequence[Sighted]) -> None:
-        self._of: dict[str, _Gathering] = {}
-        self._unfinished: set[str] = set()
-        for position, event in enumerate(events):
-            keys = [person_key(event.workspace, token) for token in event.tokens]
-            gathering = self._at(event.workspace, keys[0])
-            for key in keys[1:]:
-                gathering = self._join(gathering, self._at(event.workspace, key))
-            gathering.events.append(position)
-
-    @property
-    def keys(self) -> list[str]:
-        """Every person key that is known."""
-        return list(self._of)
-
-    def all(self) -> list[_Gathering]:
-        """Each gathering once."""
-        return list({id(gathering): gathering for gathering in self._of.values()}.values())
-
-    def still(self, gatherings: Iterable[_Gathering]) -> list[_Gathering]:
-        """Returns what those gatherings have become, each once."""
-        found = {}
-        for gathering in gatherings:
-            current = self._of[next(iter(gathering.keys))]
-            found[id(current)] = current
-        return list(found.values())
-
-    def move(self, key: str, alias: str, *, is_empty: bool) -> None:
-        """Notes that a journey has moved; one that is not empty is still to be copied."""
-        gathering = self._of[key]
-        gathering.tops.discard(key)
-        if alias not in gathering.keys:
-            gathering = self._join(gathering, self._at(gathering.workspace, alias))
-        if not is_empty and key not in gathering.frozen:
-            self._unfinished.add(key)
-
-    def freeze(self, key: str, alias: str, fields: Mapping[bytes, bytes]) -> None:
-        """Notes what a frozen journey held and where it points."""
-        self._unfinished.discard(key)
-        self.move(key, alias, is_empty=True)
-        self._of[key].frozen[key] = fields
-
-    def losers(self) -> dict[str, str]:
-        """Returns the journeys to be frozen -> the person key they move to."""
-        losers = {key: self._of[key].winner for key in self._unfinished}
-        for gathering in self.all():
-            if len(gathering.tops) > 1:
-                winner = gathering.winner
-                losers |= {key: winner for key in gathering.tops if key != winner}
-        return losers
-
-    def _at(self, workspace: str, key: str) -> _Gathering:
-        gathering = self._of.get(key)
-        if gathering is None:
-            gathering = self._of[key] = _Gathering(workspace, key)
-        return gathering
-
-    def _join(self, one: _Gathering, other: _Gathering) -> _Gathering:
-        if one is other:
-            return one
-        if len(one.keys) < len(other.keys):
-            one, other = other, one
-        one.tops |= other.tops
-        one.frozen |= other.frozen
-        one.keys |= other.keys
-        one.events += other.events
-        for key in other.keys:
-            self._of[key] = one
-        return one
+def _cluster(
+    view: Mapping[str, Sequence[Tie]], token: str, limits: IdentityLimits
+) -> tuple[Cluster | None, Collection[str]]:
+    """Returns an identifier's cluster, or the identifiers whose ties must be read before."""
+    cluster, wanted = plain_cluster(view, token, limits)
+    if cluster is not None:
+        return cluster, ()
+    wanted = wanted or missing(view, [token], limits)
+    return (None, wanted) if wanted else (clusters_of(view, [token], limits)[0], ())
 
 
-def _change(gathering: _Gathering, events: Sequence[Sighted]) -> JourneyChange:
-    """Returns what goes into the journey that stays: the batch's own events, and the fields of those that moved."""
+def _behind(party: Sequence[_Home], moved: Sequence[_Home], version: int) -> _Home | None:
+    """Returns a journey that changed and has to get a higher version, for clocks of several Redis may disagree.
+
+    Of the journeys of a person the newest tells how new what was computed from them is: it has to be one that changed.
+    """
+    changed = [home for home in party if home.version and (home.why or (home.is_told and home in moved))]
+    if not changed or max(home.version for home in changed) >= version:
+        return None
+    return changed[0]
+
+
+def _change(home: _Home, events: Sequence[Sighted]) -> JourneyChange:
+    """Returns what goes into a journey."""
     entries: dict[bytes, bytes] = {}
-    sightings: dict[bytes, bytes] = {}
-    asks_for_all = False
-    held = [meta_of(fields) for fields in gathering.frozen.values()]
-    version = max((meta.version for meta in held), default=0)
-    for fields in gathering.frozen.values():
-        for name, value in fields.items():
-            if len(name) == 8:
-                entries[name] = value
-            elif len(name) > 1:
-                _note(sightings, name, value)
-    for position in gathering.events:
-        event = events[position]
-        if event.entry is not None:
-            entries[event.entry[0]] = event.entry[1]
-        elif len(event.tokens) > 1:
-            asks_for_all = True  # without an entry the journey cannot tell whether this link was here before
-        for token, sighting in zip(event.tokens, event.sightings, strict=bool(event.sightings)):
-            _note(sightings, token.encode(), sighting)
-    return JourneyChange(
-        person_key=gathering.winner,
-        entries=entries,
-        sightings=sightings,
-        floor=version or (-1 if asks_for_all else 0),
-        create_time_micros=max((meta.create_time_micros for meta in held), default=0),
-        trimmed_seconds=max((meta.trimmed_seconds for meta in held), default=0),
-        has_lost_touches=any(meta.has_lost_touches for meta in held),
-    )
-
-
-def _note(sightings: dict[bytes, bytes], token: bytes, sighting: bytes) -> None:
-    known = sightings.get(token)
-    if known is None or sighting < known:
-        sightings[token] = sighting
-
-
-def _settled(gathering: _Gathering, answer: AppliedJourney) -> SettledPerson:
-    journey = None
-    if answer.fields is not None:
-        journey = unpack_journey(gathering.workspace, gathering.winner, answer.fields)
-    return SettledPerson(
-        workspace=gathering.workspace,
-        person_key=gathering.winner,
-        version=answer.version,
-        why=answer.why,
-        is_merged=any(META in fields for fields in gathering.frozen.values()),
-        journey=journey,
-        events=gathering.events,
-    )
-
-
-def _drains(gathering: _Gathering) -> Iterable[tuple[str, str, bool]]:
-    """Yields what is to be emptied, and what is to be pointed straight at the journey that stays."""
-    winner = gathering.winner
-    emptied = {key for key, fields in gathering.frozen.items() if META in fields}
-    for key in emptied:
-        yield key, winner, True
-        for name in gathering.frozen[key]:
-            if len(name) > 8:
-                other = person_key(gathering.workspace, name.decode())
-                if other != winner and other not in emptied:
-                    yield other, winner, False
+    first: bytes | None = None
+    for position in home.events:
+        _, _, entry, sighting = events[position]
+        if entry is not None:
+            entries[entry[0]] = entry[1]
+        if sighting is not None and (first is None or sighting < first):
+            first = sighting
+    workspace, token = home.place
+    return JourneyChange(person_key(workspace, token), entries, {} if first is None else {token.encode(): first})

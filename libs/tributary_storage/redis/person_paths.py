@@ -1,6 +1,7 @@
 """People as paths: who may have another path than he is counted as, and as what path each is counted.
 
-Whoever is marked is handed out in a while, however often he is marked until then, and stays marked until he is counted.
+Whoever is marked, by any of his identifiers, is handed out in a while, however often he is marked until then, and stays
+marked until he is counted.
 What a person is counted as and the counts change in one step and lie in one shard, so that neither a crash nor a second
 worker counts anybody twice. Fails closed.
 """
@@ -18,6 +19,7 @@ from tributary_storage.codec.counted_paths import counts_by_name, person_changes
 from tributary_storage.redis import keys
 from tributary_storage.redis.scripts import Argument, Script
 from tributary_storage.redis.state_scripts import Call, Piece, failed, in_calls, run
+from tributary_storage.redis.ties import Place
 
 _MARK: Final = Script("mark_people")
 _TAKE: Final = Script("take_people")
@@ -26,19 +28,22 @@ _COUNT: Final = Script("count_people")
 _LEASE_SECONDS: Final = 60
 """How much longer than the delay somebody has: so that a new mark always shows."""
 
-Person = tuple[str, str]
-"""Workspace and person key."""
-
 
 class HeldPerson(NamedTuple):
-    """A person who was handed out."""
+    """A person who was handed out by one of his identifiers."""
 
     workspace: str
-    person_key: str
+    token: str
+    """The identifier."""
     lease: int
     """Until when, seconds since 1970 by Redis."""
     counted: bytes
-    """As what path he is counted (`codec.counted_paths`); empty: as none."""
+    """As what path he is counted under this identifier (`codec.counted_paths`); empty: as none."""
+
+    @property
+    def place(self) -> Place:
+        """Returns whose it is."""
+        return self.workspace, self.token
 
 
 class PersonPaths:
@@ -55,15 +60,18 @@ class PersonPaths:
         self._shards = shards
         self._delay_seconds = delay_seconds
 
-    async def mark(self, people: Iterable[Person]) -> None:
+    async def mark(self, people: Iterable[Place]) -> None:
         """Notes that people may have other paths now; durable on return.
+
+        Args:
+            people: An identifier of each.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
         by_shard: dict[int, list[Argument]] = {}
-        for workspace, key in people:
-            name = f"{workspace}|{key}"
+        for workspace, token in people:
+            name = f"{workspace}|{token}"
             by_shard.setdefault(self._shard(name), [self._delay_seconds]).append(name)
         calls: list[Call] = [([keys.path_due(shard)], arguments) for shard, arguments in by_shard.items()]
         await run(self._client, _MARK, calls)
@@ -86,20 +94,9 @@ class PersonPaths:
         counted = await self._counted([name for _, name in names])
         held = []
         for (until, name), path in zip(names, counted, strict=True):
-            workspace, _, key = name.partition("|")
-            held.append(HeldPerson(workspace, key, until, path))
+            workspace, _, token = name.partition("|")
+            held.append(HeldPerson(workspace, token, until, path))
         return held
-
-    async def among(self, people: Sequence[Person]) -> list[Person]:
-        """Returns those of some people who are counted as a path.
-
-        Raises:
-            StorageUnavailableError: The state store did not answer.
-        """
-        if not people:
-            return []
-        counted = await self._counted([f"{workspace}|{key}" for workspace, key in people])
-        return [person for person, path in zip(people, counted, strict=True) if path]
 
     async def count(self, people: Sequence[tuple[HeldPerson, bytes]], life_seconds: int) -> int:
         """Counts people as the paths they are now, and forgets that they were marked before they were handed out.
@@ -116,7 +113,7 @@ class PersonPaths:
         """
         pieces = []
         for held, path in people:
-            name = f"{held.workspace}|{held.person_key}"
+            name = f"{held.workspace}|{held.token}"
             shard = self._shard(name)
             changes = person_changes(held.counted, path)
             flat = (part for change in changes.items() for part in change)

@@ -21,7 +21,7 @@ def read(admitted: Admitted, reader: ArrivalReader | None = None) -> Arrival:
 
 
 def journey(*arrivals: Arrival) -> Journey:
-    return unpack_journey("shop", "p1:x", dict(arrival.entry for arrival in arrivals if arrival.entry))
+    return unpack_journey("p1:x", [dict(arrival.entry for arrival in arrivals if arrival.entry)])
 
 
 def entry(admitted: Admitted) -> JourneyTouch:
@@ -95,7 +95,7 @@ def test_a_quarantined_order_is_shown_and_is_no_conversion() -> None:
     arrival = read(EVENTS.order("visitor:a", letter="Q"))
     assert journey(arrival).conversions == {}
     assert list(journey(arrival).conversion_ids.values()) == [EVENTS.conversion_id()]
-    assert (arrival.conversion_id, arrival.part, arrival.sightings) == ("", b"", [])
+    assert (arrival.conversion_id, arrival.part, arrival.sighting) == ("", b"", b"")
 
 
 def test_an_adjustment_goes_to_its_conversion_and_into_no_journey() -> None:

@@ -20,7 +20,6 @@ from tributary_attribution.assessment import CausingEvent, Known
 from tributary_attribution.crediting import Revision, revise
 from tributary_attribution.views import Views
 from tributary_domain.event_order import event_hash
-from tributary_domain.ids import person_id
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_parts import unpack_parts
@@ -51,12 +50,12 @@ class World:
                 self.fields[arrival.entry[0]] = arrival.entry[1]
             if arrival.part:
                 self.parts[arrival.event_hash.to_bytes(8)] = arrival.part
-            for token, sighting in zip(arrival.tokens, arrival.sightings, strict=bool(arrival.sightings)):
-                self.fields[token.encode()] = min(sighting, self.fields.get(token.encode(), sighting))
+            for token in arrival.tokens if arrival.sighting else ():
+                self.fields[token.encode()] = min(arrival.sighting, self.fields.get(token.encode(), arrival.sighting))
         self.source_of = SourceCache().reading(reader.new_texts)
 
     def journey(self) -> Journey:
-        return unpack_journey("shop", "p1:x", self.fields)
+        return unpack_journey("p1:x", [self.fields])
 
     def revise(self, published: Revision | None = None, *, journey: bool = True) -> Revision | None:
         stored = StoredConversion(
@@ -84,16 +83,6 @@ class World:
         revision = self.revise()
         assert revision is not None
         return revision.message
-
-
-def test_the_person_is_named_by_the_first_identifier_in_event_order() -> None:
-    world = World(
-        EVENTS.order("customer:1", "visitor:a"),
-        EVENTS.touch("visitor:b", at=NOON - 2 * DAY),
-        EVENTS.touch("visitor:a", at=NOON - DAY),
-    )
-    assert world.journey().person_id == person_id("shop", "visitor:b")
-    assert World(EVENTS.order("customer:1", "visitor:a")).journey().person_id == person_id("shop", "customer:1")
 
 
 def test_nothing_is_published_before_somebody_observed_the_conversion() -> None:

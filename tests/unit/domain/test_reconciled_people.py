@@ -8,14 +8,16 @@ import pytest
 
 from tributary_domain.identity import IdentityLimits, clusters_of, missing
 from tributary_domain.reconciled_people import reconciled_people
-from tributary_domain.ties import Tie, edges_of, join, shared_since
+from tributary_domain.ties import OperatorWord, Tie, edges_of, join, operator_edge, shared_since
 
 _DAY = 86_400_000_000
 
 
-def _ties(events: list[tuple[list[str], int, int]], limits: IdentityLimits) -> dict[str, list[Tie]]:
-    joined = join((tie for event in events for tie in edges_of(*event)), limits.shared_device_days)
+def _ties(events: list[tuple[list[str], int, int]], words: list[Tie], limits: IdentityLimits) -> dict[str, list[Tie]]:
+    edges = [tie for event in events for tie in edges_of(*event)]
+    joined = join([*edges, *words], limits.shared_device_days)
     ties: dict[str, list[Tie]] = {token: [] for tokens, _, _ in events for token in tokens}
+    ties |= {token: [] for word in words for token in word.pair}
     for tie in joined.values():
         ties[tie.first].append(tie)
         ties[tie.second].append(tie)
@@ -43,7 +45,11 @@ def test_the_same_edges_make_the_same_people(seed: int, refused: int) -> None:
         for _ in range(rng.choice([8, 30, 120]))
     ]
     limits = IdentityLimits(refused_cluster_size=refused, flagged_cluster_size=refused)
-    ties = _ties(events, limits)
+    words = [
+        operator_edge(*rng.sample(pool, 2), rng.choice(list(OperatorWord)), 100 * _DAY, number)
+        for number in range(rng.choice([0, 0, 3, 9]))
+    ]
+    ties = _ties(events, words, limits)
     assert not missing(ties, ties, limits)
     expected = {frozenset(person.tokens) for cluster in clusters_of(ties, ties, limits) for person in cluster.persons}
     since = {
@@ -51,9 +57,9 @@ def test_the_same_edges_make_the_same_people(seed: int, refused: int) -> None:
         for token, own in ties.items()
         if (found := shared_since(own, token, limits.shared_device_customers, limits.shared_device_days)) is not None
     }
-    edges = [
-        (tie.first, tie.second, tie.key) for tie in {tie[:2]: tie for own in ties.values() for tie in own}.values()
-    ]
+    pairs = {tie.pair: tie for own in ties.values() for tie in own}.values()
+    edges = [(tie.first, tie.second, tie.key) for tie in pairs if tie.spans]
+    said = {(tie.second, tie.first): (tie.word.value, tie.word_key) for tie in pairs}
     rng.shuffle(edges)
-    found = {token: token for token in ties} | reconciled_people(edges, since, refused_cluster_size=refused)
+    found = {token: token for token in ties} | reconciled_people(edges, since, said, refused_cluster_size=refused)
     assert _partition(found) == expected

@@ -37,7 +37,7 @@ times = st.integers(min_value=0, max_value=2**53 - 1)
 )
 def test_a_touch_is_read_as_it_was_written(touch: JourneyTouch, stored_flags: int) -> None:
     value = pack_touch(touch, stored_flags)
-    journey = unpack_journey("shop", "p1:x", {event_field(touch.event_hash): value})
+    journey = unpack_journey("p1:x", [{event_field(touch.event_hash): value}])
     assert journey.entries == (touch,)
     assert bool(journey.internal) == bool(stored_flags & INTERNAL)
     assert bool(journey.consented) == bool(stored_flags & CONSENTED)
@@ -48,7 +48,7 @@ def test_a_touch_is_read_as_it_was_written(touch: JourneyTouch, stored_flags: in
 def test_an_observation_is_read_as_it_was_written(time: int, name: int, session: int, digest: bytes) -> None:
     touch = JourneyTouch(time, 7, TouchKind.CONVERSION, name, session=session)
     value = pack_conversion(touch, f"c1:{digest.hex()}")
-    journey = unpack_journey("shop", "p1:x", {event_field(7): value})
+    journey = unpack_journey("p1:x", [{event_field(7): value}])
     assert journey.entries == (touch._replace(flags=NO_TOUCH),)
     assert journey.conversions == {f"c1:{digest.hex()}": (time,)}
     assert len(value) <= 64

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from tributary.attribution.v1 import explanation_pb2 as _explanation_pb2
 from tributary.attribution.v1 import finding_pb2 as _finding_pb2
+from tributary.attribution.v1 import identity_pb2 as _identity_pb2
 from tributary.attribution.v1 import journey_pb2 as _journey_pb2
 from tributary.attribution.v1 import reattribution_pb2 as _reattribution_pb2
 from tributary.attribution.v1 import reconciliation_pb2 as _reconciliation_pb2
@@ -553,3 +554,111 @@ class UpdateFindingsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateFindingsResponse: _TypeAlias = UpdateFindingsResponse  # noqa: Y015
+
+@_typing.final
+class GetIdentityRequest(_message.Message):
+    """Whose identity."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    workspace: _builtins.str
+    """Required. The workspace of the caller's credential."""
+    person_id: _builtins.str
+    """By person id; of before a change too."""
+    @_builtins.property
+    def identifiers(self) -> _identifiers_pb2.Identifiers:
+        """By identifiers, of which the most telling counts."""
+
+    def __init__(
+        self,
+        *,
+        workspace: _builtins.str = ...,
+        person_id: _builtins.str = ...,
+        identifiers: _identifiers_pb2.Identifiers | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identifiers", b"identifiers", "person", b"person", "person_id", b"person_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identifiers", b"identifiers", "person", b"person", "person_id", b"person_id", "workspace", b"workspace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_person: _TypeAlias = _typing.Literal["person_id", "identifiers"]  # noqa: Y015
+    _WhichOneofArgType_person: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_person) -> _WhichOneofReturnType_person | None: ...
+
+Global___GetIdentityRequest: _TypeAlias = GetIdentityRequest  # noqa: Y015
+
+@_typing.final
+class GetIdentityResponse(_message.Message):
+    """An identity."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def identity(self) -> _identity_pb2.Identity:
+        """The identity."""
+
+    def __init__(
+        self,
+        *,
+        identity: _identity_pb2.Identity | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["identity", b"identity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetIdentityResponse: _TypeAlias = GetIdentityResponse  # noqa: Y015
+
+@_typing.final
+class UndoIdentityChangeRequest(_message.Message):
+    """Which change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_FIELD_NUMBER: _builtins.int
+    CHANGE_ID_FIELD_NUMBER: _builtins.int
+    workspace: _builtins.str
+    """Required. The workspace of the caller's credential."""
+    change_id: _builtins.str
+    """Required. `IdentityChange.change_id`."""
+    def __init__(
+        self,
+        *,
+        workspace: _builtins.str = ...,
+        change_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change_id", b"change_id", "workspace", b"workspace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoIdentityChangeRequest: _TypeAlias = UndoIdentityChangeRequest  # noqa: Y015
+
+@_typing.final
+class UndoIdentityChangeResponse(_message.Message):
+    """What taking it back changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[_identity_pb2.IdentityChange]:
+        """The changes that it made. Empty: it was taken back already."""
+
+    def __init__(
+        self,
+        *,
+        changes: _abc.Iterable[_identity_pb2.IdentityChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoIdentityChangeResponse: _TypeAlias = UndoIdentityChangeResponse  # noqa: Y015

@@ -75,6 +75,16 @@ class AttributionServiceStub:
                 request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UpdateFindingsRequest.SerializeToString,
                 response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UpdateFindingsResponse.FromString,
                 _registered_method=True)
+        self.GetIdentity = channel.unary_unary(
+                '/tributary.attribution.v1.AttributionService/GetIdentity',
+                request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetIdentityRequest.SerializeToString,
+                response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetIdentityResponse.FromString,
+                _registered_method=True)
+        self.UndoIdentityChange = channel.unary_unary(
+                '/tributary.attribution.v1.AttributionService/UndoIdentityChange',
+                request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UndoIdentityChangeRequest.SerializeToString,
+                response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UndoIdentityChangeResponse.FromString,
+                _registered_method=True)
 
 
 class AttributionServiceServicer:
@@ -154,6 +164,25 @@ class AttributionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetIdentity(self, request, context):
+        """Says who an identifier is, and how that came.
+
+        NOT_FOUND: the identifiers name nobody, or the person id is unknown. UNAVAILABLE: as for `GetJourney`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndoIdentityChange(self, request, context):
+        """Takes a change of people back, whatever events say of the same identifiers, and credits again what it touched.
+
+        OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
+        by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AttributionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -196,6 +225,16 @@ def add_AttributionServiceServicer_to_server(servicer, server):
                     servicer.UpdateFindings,
                     request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UpdateFindingsRequest.FromString,
                     response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UpdateFindingsResponse.SerializeToString,
+            ),
+            'GetIdentity': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetIdentity,
+                    request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetIdentityRequest.FromString,
+                    response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetIdentityResponse.SerializeToString,
+            ),
+            'UndoIdentityChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoIdentityChange,
+                    request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UndoIdentityChangeRequest.FromString,
+                    response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UndoIdentityChangeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -415,6 +454,60 @@ class AttributionService:
             '/tributary.attribution.v1.AttributionService/UpdateFindings',
             tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UpdateFindingsRequest.SerializeToString,
             tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UpdateFindingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetIdentity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.attribution.v1.AttributionService/GetIdentity',
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetIdentityRequest.SerializeToString,
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetIdentityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoIdentityChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.attribution.v1.AttributionService/UndoIdentityChange',
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UndoIdentityChangeRequest.SerializeToString,
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UndoIdentityChangeResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -72,6 +72,17 @@ class AttributionServiceStub:
     """Lists what reconciliation found."""
     UpdateFindings: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.UpdateFindingsRequest, _attribution_service_pb2.UpdateFindingsResponse]
     """Says how far findings are dealt with."""
+    GetIdentity: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.GetIdentityRequest, _attribution_service_pb2.GetIdentityResponse]
+    """Says who an identifier is, and how that came.
+
+    NOT_FOUND: the identifiers name nobody, or the person id is unknown. UNAVAILABLE: as for `GetJourney`.
+    """
+    UndoIdentityChange: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.UndoIdentityChangeRequest, _attribution_service_pb2.UndoIdentityChangeResponse]
+    """Takes a change of people back, whatever events say of the same identifiers, and credits again what it touched.
+
+    OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
+    by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+    """
 
 @_typing.type_check_only
 class AttributionServiceAsyncStub(AttributionServiceStub):
@@ -117,6 +128,17 @@ class AttributionServiceAsyncStub(AttributionServiceStub):
     """Lists what reconciliation found."""
     UpdateFindings: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.UpdateFindingsRequest, _attribution_service_pb2.UpdateFindingsResponse]  # type: ignore[assignment]
     """Says how far findings are dealt with."""
+    GetIdentity: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.GetIdentityRequest, _attribution_service_pb2.GetIdentityResponse]  # type: ignore[assignment]
+    """Says who an identifier is, and how that came.
+
+    NOT_FOUND: the identifiers name nobody, or the person id is unknown. UNAVAILABLE: as for `GetJourney`.
+    """
+    UndoIdentityChange: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.UndoIdentityChangeRequest, _attribution_service_pb2.UndoIdentityChangeResponse]  # type: ignore[assignment]
+    """Takes a change of people back, whatever events say of the same identifiers, and credits again what it touched.
+
+    OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
+    by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+    """
 
 class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
     """People, journeys and credit. For Tributary's own services only: callers ask `QueryService`."""
@@ -207,5 +229,28 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_attribution_service_pb2.UpdateFindingsResponse, _abc.Awaitable[_attribution_service_pb2.UpdateFindingsResponse]]:
         """Says how far findings are dealt with."""
+
+    @_abc_1.abstractmethod
+    def GetIdentity(
+        self,
+        request: _attribution_service_pb2.GetIdentityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_service_pb2.GetIdentityResponse, _abc.Awaitable[_attribution_service_pb2.GetIdentityResponse]]:
+        """Says who an identifier is, and how that came.
+
+        NOT_FOUND: the identifiers name nobody, or the person id is unknown. UNAVAILABLE: as for `GetJourney`.
+        """
+
+    @_abc_1.abstractmethod
+    def UndoIdentityChange(
+        self,
+        request: _attribution_service_pb2.UndoIdentityChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_service_pb2.UndoIdentityChangeResponse, _abc.Awaitable[_attribution_service_pb2.UndoIdentityChangeResponse]]:
+        """Takes a change of people back, whatever events say of the same identifiers, and credits again what it touched.
+
+        OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
+        by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+        """
 
 def add_AttributionServiceServicer_to_server(servicer: AttributionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

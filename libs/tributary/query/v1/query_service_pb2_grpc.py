@@ -70,6 +70,16 @@ class QueryServiceStub:
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetJourneyRequest.SerializeToString,
                 response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetJourneyResponse.FromString,
                 _registered_method=True)
+        self.GetIdentity = channel.unary_unary(
+                '/tributary.query.v1.QueryService/GetIdentity',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetIdentityRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetIdentityResponse.FromString,
+                _registered_method=True)
+        self.UndoIdentityChange = channel.unary_unary(
+                '/tributary.query.v1.QueryService/UndoIdentityChange',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UndoIdentityChangeRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UndoIdentityChangeResponse.FromString,
+                _registered_method=True)
         self.GetPipelineHealth = channel.unary_unary(
                 '/tributary.query.v1.QueryService/GetPipelineHealth',
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetPipelineHealthRequest.SerializeToString,
@@ -194,6 +204,26 @@ class QueryServiceServicer:
         """Returns a person's journey, live.
 
         NOT_FOUND: no such person in this workspace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetIdentity(self, request, context):
+        """Says who an identifier is, and how that came. The key needs the scope `admin`.
+
+        NOT_FOUND: the identifiers name nobody, or the person id is unknown in this workspace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndoIdentityChange(self, request, context):
+        """Takes a change of people back, whatever events say of the same identifiers, and credits again what it touched. The
+        key needs the scope `admin`.
+
+        OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
+        by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -324,6 +354,16 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.GetJourney,
                     request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetJourneyRequest.FromString,
                     response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetJourneyResponse.SerializeToString,
+            ),
+            'GetIdentity': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetIdentity,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetIdentityRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetIdentityResponse.SerializeToString,
+            ),
+            'UndoIdentityChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoIdentityChange,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UndoIdentityChangeRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UndoIdentityChangeResponse.SerializeToString,
             ),
             'GetPipelineHealth': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPipelineHealth,
@@ -571,6 +611,60 @@ class QueryService:
             '/tributary.query.v1.QueryService/GetJourney',
             tributary_dot_query_dot_v1_dot_query__service__pb2.GetJourneyRequest.SerializeToString,
             tributary_dot_query_dot_v1_dot_query__service__pb2.GetJourneyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetIdentity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/GetIdentity',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.GetIdentityRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.GetIdentityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoIdentityChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/UndoIdentityChange',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.UndoIdentityChangeRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.UndoIdentityChangeResponse.FromString,
             options,
             channel_credentials,
             insecure,

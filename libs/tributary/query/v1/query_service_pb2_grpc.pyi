@@ -73,6 +73,18 @@ class QueryServiceStub:
 
     NOT_FOUND: no such person in this workspace.
     """
+    GetIdentity: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetIdentityRequest, _query_service_pb2.GetIdentityResponse]
+    """Says who an identifier is, and how that came. The key needs the scope `admin`.
+
+    NOT_FOUND: the identifiers name nobody, or the person id is unknown in this workspace.
+    """
+    UndoIdentityChange: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.UndoIdentityChangeRequest, _query_service_pb2.UndoIdentityChangeResponse]
+    """Takes a change of people back, whatever events say of the same identifiers, and credits again what it touched. The
+    key needs the scope `admin`.
+
+    OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
+    by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+    """
     GetPipelineHealth: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetPipelineHealthRequest, _query_service_pb2.GetPipelineHealthResponse]
     """Returns latencies, backlogs and success rates."""
     GetIntegrity: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetIntegrityRequest, _query_service_pb2.GetIntegrityResponse]
@@ -155,6 +167,18 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Returns a person's journey, live.
 
     NOT_FOUND: no such person in this workspace.
+    """
+    GetIdentity: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetIdentityRequest, _query_service_pb2.GetIdentityResponse]  # type: ignore[assignment]
+    """Says who an identifier is, and how that came. The key needs the scope `admin`.
+
+    NOT_FOUND: the identifiers name nobody, or the person id is unknown in this workspace.
+    """
+    UndoIdentityChange: _aio.UnaryUnaryMultiCallable[_query_service_pb2.UndoIdentityChangeRequest, _query_service_pb2.UndoIdentityChangeResponse]  # type: ignore[assignment]
+    """Takes a change of people back, whatever events say of the same identifiers, and credits again what it touched. The
+    key needs the scope `admin`.
+
+    OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
+    by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
     """
     GetPipelineHealth: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetPipelineHealthRequest, _query_service_pb2.GetPipelineHealthResponse]  # type: ignore[assignment]
     """Returns latencies, backlogs and success rates."""
@@ -277,6 +301,30 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns a person's journey, live.
 
         NOT_FOUND: no such person in this workspace.
+        """
+
+    @_abc_1.abstractmethod
+    def GetIdentity(
+        self,
+        request: _query_service_pb2.GetIdentityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.GetIdentityResponse, _abc.Awaitable[_query_service_pb2.GetIdentityResponse]]:
+        """Says who an identifier is, and how that came. The key needs the scope `admin`.
+
+        NOT_FOUND: the identifiers name nobody, or the person id is unknown in this workspace.
+        """
+
+    @_abc_1.abstractmethod
+    def UndoIdentityChange(
+        self,
+        request: _query_service_pb2.UndoIdentityChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.UndoIdentityChangeResponse, _abc.Awaitable[_query_service_pb2.UndoIdentityChangeResponse]]:
+        """Takes a change of people back, whatever events say of the same identifiers, and credits again what it touched. The
+        key needs the scope `admin`.
+
+        OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
+        by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
         """
 
     @_abc_1.abstractmethod

@@ -1,20 +1,21 @@
 -- Adds events to journeys, each once, and answers a whole journey where a conversion may have changed by them. A journey
 -- with too many events loses its oldest; one that lives on loses those that are older than its life.
--- KEYS    journeys of one shard
+-- KEYS    journeys of one shard. Beside each, with `:ties` behind its name: whom its identifier was seen with
 -- ARGV    1 life in seconds, 2 slack in microseconds: how long after a conversion a touch may still count, 3 how many
---         events stay where there are too many (a quarter more is too many), then per journey
---         {floor, create time, trimmed, touches were lost, entries n, tokens m, n x (field, value), m x (token, sighting)}
---         floor: newest version of journeys that are moved into this one, 0: none, -1: none, but answer the whole journey
---         with why = 2, -2: the same with why = 1;
---         create time, trimmed (second): latest of theirs; touches were lost: 1 if any of theirs were; field: 8 bytes;
---         value: 1 byte kind, 1 byte flags, 8 bytes time, more; sighting: 8 bytes time, 8 bytes event hash, 1 byte position
--- Answer  per journey {alias, number of its fields} if it has moved and nothing was written, else
---         {false, version, why the answer holds the whole journey, the journey as fields and values}
---         why: 0 it does not, 1 by time, 2 any conversion of the journey may have changed
--- Cost    one read, one write, one expiry per journey, and O(journey) where the whole is answered, after every
---         (quarter of 3) events of a person with too many, and once a day for one older than its life. A second run adds
---         nothing, keeps the version, and answers the whole journey if it has a conversion, with why = 2.
--- Fields  a: alias. m: see META. 8 bytes: an event. else: a token.
+--         events stay where there are too many (a quarter more is too many), 4 life of ties in seconds, then per journey
+--         {answers, entries n, tokens m, n x (field, value), m x (token, sighting)}
+--         answers: 0: as said below, 1: the whole journey if anybody of its person converted, with why = 1;
+--         field: 8 bytes; value: 1 byte kind, 1 byte flags, 8 bytes time, more;
+--         sighting: 8 bytes time, 8 bytes event hash, 1 byte position
+-- Answer  per journey {version, why the answer holds the whole journey, newest conversion time, the journey as fields and
+--         values, its ties as fields and values}; the last two only where why is not 0
+--         why: 0 it does not, 1 by time, 2 any conversion of the person may have changed
+-- Cost    one read, one write, one expiry per journey, one more read where it is new, and O(journey) where the whole is
+--         answered, after every (quarter of 3) events of a person with too many, and once a day for one older than its
+--         life. A second run adds nothing, keeps the version, and answers the whole journey if there is a conversion,
+--         with why = 2.
+-- Fields  m: see META; its newest conversion time is of the person, as `visit_journeys` tells. 8 bytes: an event. else: a
+--         token.
 -- Trimmed first go those that are only seen or quarantined: never more than a quarter of 3 push out nothing else.
 -- What is too old stays where it carries the id of a click or an interaction: seen again, it is an old one.
 local META = '>I8I8I8I8I4I4BI4I4I4B'
@@ -23,7 +24,7 @@ local FIRST_SEEN_KIND, LAST_SEEN_KIND = 3, 5
 local NEVER = 9007199254740991
 local DAY = 86400
 local HDEL_AT_ONCE = 1000
-local life, slack, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local life, slack, keep, ties_life = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local clock = redis.call('TIME')
 local now_seconds = tonumber(clock[1])
 local now = clock[1] * 1000000 + clock[2]
@@ -89,94 +90,95 @@ local function trim(journey, oldest)
 end
 
 local answers = {}
-local at = 4
+local at = 5
 for number, journey in ipairs(KEYS) do
-  local floor, created = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-  local moved_trimmed, moved_lost = tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
-  local entries, tokens = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
-  local first = at + 6
+  local asks, entries, tokens = ARGV[at] == '1', tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
+  local first = at + 3
   local last = first + 2 * (entries + tokens) - 1
   at = last + 1
-  local fields = {'a', 'm'}
+  local fields = {'m'}
   for index = first, last, 2 do fields[#fields + 1] = ARGV[index] end
   local known = redis.call('HMGET', journey, unpack(fields))
+  local version, create_time, newest, time, high, low, position = 0, 0, 0, NEVER, 0, 0, 0
+  local events, trimmed, look, lost = 0, 0, 0, 0
   if known[1] then
-    answers[number] = {known[1], redis.call('HLEN', journey)}
+    version, create_time, newest, time, high, low, position, events, trimmed, look, lost = struct.unpack(META, known[1])
   else
-    local version, create_time, newest, time, high, low, position = 0, 0, 0, NEVER, 0, 0, 0
-    local events, trimmed, look, lost = 0, 0, 0, 0
-    if known[2] then
-      version, create_time, newest, time, high, low, position, events, trimmed, look, lost = struct.unpack(META, known[2])
+    local told = redis.call('HGET', journey .. ':ties', 'n')
+    if told then
+      newest = tonumber(told)
+      redis.call('EXPIRE', journey .. ':ties', ties_life)
     end
-    local first_before = struct.pack('>I8I4I4B', time, high, low, position)
-    local writes, why, is_known, reaches, oldest = {}, 0, false, NEVER, NEVER
-    for index = 1, entries do
-      local value = ARGV[first + 2 * index - 1]
-      local kind, flags, event_time = struct.unpack('>BBI8', value)
-      if known[2 + index] then
-        is_known = true
-      else
-        writes[#writes + 1] = fields[2 + index]
-        writes[#writes + 1] = value
-        events = events + 1
-        if event_time < oldest then oldest = event_time end
-      end
-      if kind == CONVERSION and not has_flag(flags, QUARANTINED) then
-        if event_time > newest then newest = event_time end
-        why = 1
-      elseif event_time < reaches then
-        reaches = event_time
-      end
+  end
+  local writes, why, is_known, reaches, oldest = {}, 0, false, NEVER, NEVER
+  for index = 1, entries do
+    local value = ARGV[first + 2 * index - 1]
+    local kind, flags, event_time = struct.unpack('>BBI8', value)
+    if known[1 + index] then
+      is_known = true
+    else
+      writes[#writes + 1] = fields[1 + index]
+      writes[#writes + 1] = value
+      events = events + 1
+      if event_time < oldest then oldest = event_time end
     end
-    local is_someone_else = false
-    for index = 1, tokens do
-      local sighting = ARGV[first + 2 * (entries + index) - 1]
-      local before = known[2 + entries + index]
-      if before == sighting then
-        is_known = true
-      else
-        local new_time, new_high, new_low, new_position = struct.unpack('>I8I4I4B', sighting)
-        local is_new = not before
-        if before then
-          is_new = is_earlier(new_time, new_high, new_low, new_position, struct.unpack('>I8I4I4B', before))
-        end
-        if is_new then
-          writes[#writes + 1] = fields[2 + entries + index]
-          writes[#writes + 1] = sighting
-          if is_earlier(new_time, new_high, new_low, new_position, time, high, low, position) then
-            is_someone_else = before ~= first_before
-            time, high, low, position = new_time, new_high, new_low, new_position
-          end
+    if kind == CONVERSION and not has_flag(flags, QUARANTINED) then
+      if event_time > newest then newest = event_time end
+      why = 1
+    elseif event_time < reaches then
+      reaches = event_time
+    end
+  end
+  for index = 1, tokens do
+    local sighting = ARGV[first + 2 * (entries + index) - 1]
+    local before = known[1 + entries + index]
+    if before == sighting then
+      is_known = true
+    else
+      local new_time, new_high, new_low, new_position = struct.unpack('>I8I4I4B', sighting)
+      local is_new = not before
+      if before then
+        is_new = is_earlier(new_time, new_high, new_low, new_position, struct.unpack('>I8I4I4B', before))
+      end
+      if is_new then
+        writes[#writes + 1] = fields[1 + entries + index]
+        writes[#writes + 1] = sighting
+        if is_earlier(new_time, new_high, new_low, new_position, time, high, low, position) then
+          time, high, low, position = new_time, new_high, new_low, new_position
         end
       end
     end
-    if newest > 0 then
-      if is_known or is_someone_else or floor > 0 or floor == -1 then why = 2
-      elseif reaches <= newest + slack or floor == -2 then why = 1 end
+  end
+  if newest > 0 then
+    if is_known then why = 2
+    elseif reaches <= newest + slack or asks then why = 1 end
+  end
+  if #writes > 0 or not known[1] then
+    version = math.max(version + 1, now)
+    if create_time == 0 then create_time = now end
+    local is_due = now_seconds >= (look > 0 and look or math.floor(create_time / 1000000) + life)
+    if oldest < too_old then -- a backfill lives as long as what is new
+      look, is_due = now_seconds + life, false
     end
-    if #writes > 0 or floor > 0 or not known[2] then
-      version = math.max(version + 1, floor + 1, now)
-      if create_time == 0 then create_time = now end
-      create_time = math.max(create_time, created)
-      trimmed, lost = math.max(trimmed, moved_trimmed), math.max(lost, moved_lost)
-      local is_due = now_seconds >= (look > 0 and look or math.floor(create_time / 1000000) + life)
-      if oldest < too_old then -- a backfill lives as long as what is new
-        look, is_due = now_seconds + life, false
+    if is_due or events > keep * 1.25 then
+      if #writes > 0 then redis.call('HSET', journey, unpack(writes)) end
+      writes = {}
+      local trimmed_until, touches_went
+      events, trimmed_until, touches_went = trim(journey, is_due and too_old or 0)
+      if trimmed_until > 0 then trimmed = math.max(trimmed, math.floor(trimmed_until / 1000000) + 1) end
+      if touches_went then lost = 1 end
+      if is_due then
+        look = now_seconds + DAY
+        redis.call('EXPIRE', journey .. ':ties', ties_life)
       end
-      if is_due or events > keep * 1.25 then
-        if #writes > 0 then redis.call('HSET', journey, unpack(writes)) end
-        writes = {}
-        local trimmed_until, touches_went
-        events, trimmed_until, touches_went = trim(journey, is_due and too_old or 0)
-        if trimmed_until > 0 then trimmed = math.max(trimmed, math.floor(trimmed_until / 1000000) + 1) end
-        if touches_went then lost = 1 end
-        if is_due then look = now_seconds + DAY end
-      end
-      redis.call('HSET', journey, 'm', struct.pack(META, version, create_time, newest, time, high, low, position,
-        events, trimmed, look, lost), unpack(writes))
     end
-    redis.call('EXPIRE', journey, life)
-    answers[number] = {false, version, why, why > 0 and redis.call('HGETALL', journey) or false}
+    redis.call('HSET', journey, 'm', struct.pack(META, version, create_time, newest, time, high, low, position,
+      events, trimmed, look, lost), unpack(writes))
+  end
+  redis.call('EXPIRE', journey, life)
+  answers[number] = {version, why, newest}
+  if why > 0 then
+    answers[number][4], answers[number][5] = redis.call('HGETALL', journey), redis.call('HGETALL', journey .. ':ties')
   end
 end
 return answers

@@ -1,6 +1,6 @@
 -- Every pair of identifiers that one event carried, with the first such event in event order: what people are made of.
 -- Quarantined events prove nothing. Observations of one order that carry different identifiers are an edge too, at the
--- later of the two: an order has one buyer.
+-- later of the two: an order has one buyer. Only two customer ids are not tied by an order.
 SELECT
     first,
     second,
@@ -62,6 +62,7 @@ FROM
     ARRAY JOIN seen AS one
     ARRAY JOIN seen AS other
     WHERE one.1 < other.1
+        AND NOT (startsWith(one.1, 'customer:') AND startsWith(other.1, 'customer:'))
 )
 GROUP BY
     first,

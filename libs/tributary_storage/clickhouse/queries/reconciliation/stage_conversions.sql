@@ -1,6 +1,7 @@
 -- Says of each conversion that was observed in the days of a run what its observations and adjustments mean together.
--- Observations in event order: those that count, else internal and test traffic; the value of the highest ranked that
--- states one, the earliest of these. Each adjustment once, in event order; a restatement absorbs what was before it.
+-- It belongs to the most telling identifier of its observations. These in event order: those that count, else internal and
+-- test traffic; the value of the highest ranked that states one, the earliest of these. Each adjustment once, in event
+-- order; a restatement absorbs what was before it.
 -- What of the value is credited: without the parts that the basis of its name takes off, as pinned when the conversion was
 -- published, else as the workspace says. Refunds take off the same of what they say, else in proportion; where a part was
 -- not sent, the value is credited as sent. `adjusted`: value as sent, is there one, taken off in proportion, taken off by
@@ -160,7 +161,10 @@ FROM
             seen[1].order_id AS order_id,
             arrayFirst(o -> o.session != 0, seen).session AS session,
             arrayMap(o -> o.event_id, seen) AS observations,
-            arrayFirst(o -> notEmpty(o.tokens), seen).tokens AS tokens,
+            arraySort(
+                o -> (arrayMap(t -> /*telling*/, o.tokens)[1].1, o.time, o.hash),
+                arrayFilter(o -> notEmpty(o.tokens), every)
+            )[1].tokens AS tokens,
             arrayFirst(o -> o.has_amount AND o.rank = arrayMax(x -> if(x.has_amount, x.rank, 0), seen), seen) AS valued_by,
             transform(toString(name), %(default_names)s, %(default_micros)s, 0) AS default_micros,
             transform(toString(name), %(default_names)s, %(default_currencies)s, '') AS default_currency,
@@ -199,7 +203,7 @@ FROM
                         conversion_name,
                         store,
                         order_id,
-                        identity_tokens,
+                        arraySort(t -> /*telling*/, identity_tokens),
                         if(adjustment_reason IN ('REFUND', 'CHARGEBACK', 'REVERSAL', 'RETRACTION'), adjustment_reason, 'RESTATEMENT'),
                         if(adjustment_id = '', concat('e:', event_id), concat('a:', adjustment_id)),
                         toUnixTimestamp64Micro(accept_time),

@@ -1,5 +1,6 @@
 -- Reads the journeys that the conversions of a run look at, as numbers. FINAL: an event that was recorded twice is one.
--- What is older than every window is needed for its click ids and interactions only: an id that was seen is an old one.
+-- What is older than every window is needed for its click ids and interactions only: an id that was seen is an old one. An
+-- event belongs to its most telling identifier, and this one to a person.
 INSERT INTO reconciliation_entries
 (
     reconciliation_id,
@@ -42,7 +43,7 @@ FROM
 (
     SELECT
         *,
-        if(p.person = 0, xxHash64(identity_tokens[1]), p.person) AS person,
+        if(p.person = 0, xxHash64(home), p.person) AS person,
         toUnixTimestamp64Micro(event_time) AS time,
         xxHash64(event_id) AS hash,
         kind = 'touchpoint' AS is_touch,
@@ -58,7 +59,9 @@ FROM
         /*shown*/ AS shown
     FROM
     (
-        SELECT *
+        SELECT
+            *,
+            arraySort(t -> /*telling*/, identity_tokens)[1] AS home
         FROM events FINAL
         WHERE workspace = %(workspace)s
             AND kind IN ('touchpoint', 'conversion')
@@ -77,6 +80,6 @@ FROM
             person
         FROM reconciliation_people FINAL
         WHERE reconciliation_id = %(run)s
-    ) AS p ON p.identity_token = e.identity_tokens[1]
+    ) AS p ON p.identity_token = e.home
 )
 SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_insert_threads = 1

@@ -1,0 +1,38 @@
+-- Tells the journeys of one person's identifiers when the person converted last, and answers what they hold. From then on
+-- `apply_journeys` says of a touch at any of them that it may change a conversion at another.
+-- KEYS    journeys of one shard. Beside each, with `:ties` behind its name: whom its identifier was seen with
+-- ARGV    1 life of ties in seconds, then per journey {newest conversion time of the person, as far as it is known, in
+--         microseconds; the version it shall be above: 0 for none, and then it does not change}
+-- Answer  per journey {version, newest conversion time, the journey as fields and values}; the last only where somebody
+--         converted; version 0: there is no journey
+-- Cost    two reads, up to two writes per journey, and O(journey) where it is answered. A second run finds the newest
+--         conversion time told, and moves the version once more: what was computed before is computed again.
+-- Fields  as `apply_journeys`. Of ties, n: newest conversion time of the person, for a journey that begins later.
+local META = '>I8I8I8I8I4I4BI4I4I4B'
+local life = ARGV[1]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+local answers = {}
+for number, journey in ipairs(KEYS) do
+  local newest, floor = tonumber(ARGV[2 * number]), tonumber(ARGV[2 * number + 1])
+  local meta = redis.call('HGET', journey, 'm')
+  local told = redis.call('HGET', journey .. ':ties', 'n')
+  newest = math.max(newest, tonumber(told or '0'))
+  local version = 0
+  if meta then
+    local held = {struct.unpack(META, meta)}
+    version = held[1]
+    if held[3] > newest then newest = held[3] end
+    if floor > 0 then version = math.max(version + 1, floor + 1, now) end
+    if version ~= held[1] or newest ~= held[3] then
+      redis.call('HSET', journey, 'm', struct.pack(META, version, held[2], newest, held[4], held[5], held[6], held[7],
+        held[8], held[9], held[10], held[11]))
+    end
+  end
+  if told then
+    if newest > tonumber(told) then redis.call('HSET', journey .. ':ties', 'n', string.format('%.0f', newest)) end
+    redis.call('EXPIRE', journey .. ':ties', life)
+  end
+  answers[number] = {version, newest, meta and newest > 0 and redis.call('HGETALL', journey) or false}
+end
+return answers

@@ -1,0 +1,212 @@
+"""Who is one person, for operators: shown with what made them so, and taken apart where that was wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Final, Protocol
+
+from tributary.attribution.v1 import identity_pb2
+from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_attribution.journeys import identification
+from tributary_attribution.linking import Linked, Seen
+from tributary_domain.event_order import event_hash
+from tributary_domain.identity import Cluster
+from tributary_domain.ids import person_id
+from tributary_domain.ties import most_telling, operator_edge
+from tributary_runtime.clock import Clock
+from tributary_runtime.errors import NotFoundError, PreconditionError
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.identity_changes import StoredChange
+from tributary_storage.clickhouse.identity_words import StoredWord
+from tributary_storage.clickhouse.names import timestamp
+from tributary_storage.redis.people import People
+from tributary_storage.redis.tie_layout import Said
+
+MAX_CONNECTED: Final = 500
+"""Other people of one cluster that are shown."""
+
+_PREFIX: Final = "t1:"
+"""Of the ids of events that no caller sent."""
+
+
+class Changes(Protocol):
+    """The changes of people that are stored. Every method raises `StorageUnavailableError` if they cannot be read."""
+
+    async def of_tokens(self, workspace: str, tokens: Sequence[str]) -> list[StoredChange]:
+        """Returns those that concerned identifiers, newest first."""
+        ...
+
+    async def get(self, workspace: str, change_id: str) -> StoredChange | None:
+        """Returns one of them."""
+        ...
+
+
+class Words(Protocol):
+    """Where what operators say is stored."""
+
+    async def write(self, workspace: str, words: Sequence[StoredWord]) -> None:
+        """Returns when all are stored; may run twice.
+
+        Raises:
+            StorageUnavailableError: Some may be stored.
+        """
+        ...
+
+
+class Directory(Protocol):
+    """The workspaces as they are now."""
+
+    def get(self, workspace_id: str) -> Workspace:
+        """Returns a workspace.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who an identifier is."""
+
+    token: str
+    cluster: Cluster
+    """All that is connected with it."""
+    changes: Sequence[StoredChange]
+    """Newest first."""
+
+
+class Identities:
+    """Shows people and takes changes of them back.
+
+    Args:
+        people: Knows who is one person.
+        changes: What is stored of how they became so.
+        words: Stores what an operator says.
+        relink: Links identifiers and credits what that changes (`Attributor.relink`).
+        directory: Knows the workspaces.
+        clock: Tells when an operator said something.
+    """
+
+    def __init__(
+        self,
+        people: People,
+        changes: Changes,
+        words: Words,
+        relink: Callable[[Workspace, Sequence[Seen]], Awaitable[Linked]],
+        directory: Directory,
+        clock: Clock,
+    ) -> None:
+        self._people = people
+        self._changes = changes
+        self._words = words
+        self._relink = relink
+        self._directory = directory
+        self._clock = clock
+
+    async def by_person_id(self, workspace_id: str, person_id: str) -> Identity:
+        """Says who an identifier is, by the person id that was once made of it.
+
+        Raises:
+            NotFoundError: Nothing is known of it.
+            StorageUnavailableError: A store did not answer.
+        """
+        token = await self._people.token_of(self._directory.get(workspace_id).id, person_id)
+        if token is None:
+            raise _nobody(person_id)
+        return await self.show(workspace_id, token)
+
+    async def by_identifiers(self, workspace_id: str, identifiers: Identifiers) -> Identity:
+        """Says who the most telling of some identifiers is.
+
+        Raises:
+            NotFoundError: They name nobody.
+            StorageUnavailableError: A store did not answer.
+        """
+        tokens = identification(self._directory.get(workspace_id)).identify(identifiers).tokens
+        if not tokens:
+            raise _nobody("")
+        return await self.show(workspace_id, most_telling(tokens))
+
+    async def show(self, workspace_id: str, token: str) -> Identity:
+        """Says who an identifier is.
+
+        Raises:
+            NotFoundError: There is no such workspace.
+            StorageUnavailableError: A store did not answer.
+        """
+        workspace = self._directory.get(workspace_id)
+        cluster = await self._people.cluster_of(workspace.id, token)
+        return Identity(token, cluster, await self._changes.of_tokens(workspace.id, [token]))
+
+    async def undo(self, workspace_id: str, change_id: str) -> list[StoredChange]:
+        """Takes a change of people back, for good: whatever events say of the same identifiers.
+
+        May run twice: a run that was cut off is finished by the next one.
+
+        Args:
+            workspace_id: Whose people.
+            change_id: Of a merge, a split, or an undoing.
+
+        Returns:
+            The changes that this made; none if it was taken back already.
+
+        Raises:
+            NotFoundError: There is no such change in the workspace.
+            PreconditionError: It cannot be taken back.
+            StorageUnavailableError: A store did not answer; run the same again.
+        """
+        workspace = self._directory.get(workspace_id)
+        change = await self._changes.get(workspace.id, change_id)
+        if change is None:
+            message = "There is no such change of people in this workspace."
+            raise NotFoundError(message, resource_type="identity_change", resource_name=change_id)
+        if not change.undo:
+            message = "Nothing is known that would take this change back."
+            raise PreconditionError(message, subject=change_id, reason="CHANGE_NOT_UNDOABLE")
+        now = self._clock.unix_micros()
+        name = _PREFIX + blake2b(f"{change_id} {now}".encode(), digest_size=16, person=b"trb undo").hexdigest()
+        said = Said(name, now, event_hash(name), now, undone_change_id=change_id)
+        await self._words.write(workspace.id, [StoredWord(name, now, change_id, *undo) for undo in change.undo])
+        edges = [operator_edge(first, second, word, now, said.event_hash) for first, second, word in change.undo]
+        linked = await self._relink(workspace, [Seen(workspace.id, said, edges)])
+        made = {fact.change_id for fact in linked.facts}
+        found = [await self._changes.get(workspace.id, one) for one in sorted(made)]
+        return [one for one in found if one is not None]
+
+
+def identity_message(workspace: str, identity: Identity) -> identity_pb2.Identity:
+    """Returns what is known of an identifier as the contract has it."""
+    own = next(person for person in identity.cluster.persons if identity.token in person.tokens)
+    others = [person for person in identity.cluster.persons if person is not own]
+    return identity_pb2.Identity(
+        person=_person(person_id(workspace, own.first), own.tokens),
+        connected=[_person(person_id(workspace, other.first), other.tokens) for other in others[:MAX_CONNECTED]],
+        flagged=identity.cluster.is_flagged,
+        refused=identity.cluster.is_refused,
+        changes=[change_message(change) for change in identity.changes],
+    )
+
+
+def change_message(change: StoredChange) -> identity_pb2.IdentityChange:
+    """Returns a change as the contract has it."""
+    return identity_pb2.IdentityChange(
+        change_id=change.change_id,
+        change_time=timestamp(change.change_time_micros),
+        kind=identity_pb2.IdentityChangeKind.Value(f"IDENTITY_CHANGE_KIND_{change.kind}"),
+        before=map(_person, change.person_ids_before, change.tokens_before),
+        after=map(_person, change.person_ids_after, change.tokens_after),
+        causing_event_id=change.causing_event_id,
+        undone_change_id=change.undone_change_id,
+    )
+
+
+def _person(name: str, tokens: Sequence[str]) -> identity_pb2.IdentifiedPerson:
+    return identity_pb2.IdentifiedPerson(person_id=name, identity_tokens=tokens)
+
+
+def _nobody(name: str) -> NotFoundError:
+    message = "Nothing is known of such a person in this workspace, or not any more."
+    return NotFoundError(message, resource_type="person", resource_name=name)

@@ -1,0 +1,362 @@
+"""Who was seen with whom -> ties, and what that changes about people, as facts.
+
+Called for events with two identifiers or more; a pair that this process has seen through is not asked for again. Step
+by step; each may run twice, in several processes at once, and a crash between any two leaves what the next run of the
+event, or of any other event with one of its identifiers, finishes:
+
+1. An identifier's ties are read, with the links that are not finished.
+2. The new ones are written, at the event's most telling identifier together with the *link*: what was added and what
+   that displaced; then at the others. Each only if nobody wrote there since it was read, else all again from 1. From
+   here on the people are others, whoever asks.
+3. What changed follows from the ties with and without the link: people before, people after.
+4. Their conversions are credited, or put off (`attributor`).
+5. The facts are stored in ClickHouse, under names that are the same in every run.
+6. The link is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, Protocol
+
+from tributary_domain.identifiers import CUSTOMER
+from tributary_domain.identity import IdentityLimits
+from tributary_domain.person_changes import PersonChange, missing_to_relink, relink
+from tributary_domain.ties import Span, Tie, edges_of, join, shared_since, telling, type_of
+from tributary_runtime.errors import Backpressure
+from tributary_storage.clickhouse.identity_changes import IdentityFact
+from tributary_storage.redis.people import LimitsOf, Regrouped
+from tributary_storage.redis.tie_layout import HeldTies, Link, Said
+from tributary_storage.redis.ties import IdentityTies, Place
+
+_ATTEMPTS: Final = 20
+"""How often ties that others write at the same time are read again before the batch waits."""
+_FULL: Final = 64
+"""Ties that an identifier keeps at least, of each type, whatever its person may have: an operator may part the first.
+"""
+_KNOWN: Final = 50_000
+"""Pairs that a process remembers."""
+
+_Pair = tuple[str, str, str]
+"""Workspace and both identifiers."""
+
+
+class Seen(NamedTuple):
+    """Identifiers that were seen together."""
+
+    workspace: str
+    said: Said
+    edges: Sequence[Tie]
+
+
+class Facts(Protocol):
+    """Where changes of people are stored."""
+
+    async def write(self, facts: Iterable[IdentityFact]) -> None:
+        """Returns when all are stored; may run twice.
+
+        Raises:
+            StorageUnavailableError: Some may be stored; the same are written again.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class Linked:
+    """What a batch of edges led to, until its conversions are credited."""
+
+    facts: list[IdentityFact] = field(default_factory=list)
+    regrouped: dict[Place, Regrouped] = field(default_factory=dict)
+    """Identifiers whose person has changed."""
+    said: dict[Place, list[Said]] = field(default_factory=dict)
+    """What changed them."""
+    links: list[tuple[str, Link]] = field(default_factory=list)
+    """To be forgotten at the end."""
+    known: dict[_Pair, tuple[Span, ...]] = field(default_factory=dict)
+    """To be remembered then."""
+
+
+class _Moved(Exception):
+    """Somebody else wrote meanwhile."""
+
+
+class Linking:
+    """Links identifiers. Every method may run twice, and at once in several processes.
+
+    Args:
+        ties: Keeps who was seen with whom.
+        facts: Stores what changes.
+        limits_of: Knows what keeps people apart.
+        loss_micros: Tells when the last confirmed loss of the state store was; 0: there was none.
+    """
+
+    def __init__(
+        self, ties: IdentityTies, facts: Facts, limits_of: LimitsOf, loss_micros: Callable[[], int] = lambda: 0
+    ) -> None:
+        self._ties = ties
+        self._facts = facts
+        self._limits_of = limits_of
+        self._loss_micros = loss_micros
+        self._lost_micros = 0
+        self._known: dict[_Pair, tuple[Span, ...]] = {}
+
+    async def link(self, seen: Sequence[Seen], ties_seconds: int, *, anew: bool = False) -> Linked:
+        """Writes ties and says what they changed, and what others left unfinished.
+
+        Args:
+            seen: In any order.
+            ties_seconds: How long ties live after this.
+            anew: Whether pairs that were seen through are looked at again: somebody has lost what was known of them.
+
+        Raises:
+            Backpressure: Others wrote the same ties again and again.
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        loss_micros = self._loss_micros()
+        if loss_micros != self._lost_micros:
+            self._known, self._lost_micros = {}, loss_micros
+        fresh = [one for one in seen if anew or not all(self._knows(one.workspace, edge) for edge in one.edges)]
+        if not fresh:
+            return Linked()
+        fresh.sort(key=lambda one: one.said[1:3])
+        for _ in range(_ATTEMPTS):
+            try:
+                return await self._link(fresh, ties_seconds)
+            except _Moved:
+                continue
+        raise Backpressure("Ties moved while they were written.", pause_seconds=0.2)
+
+    async def finish(self, linked: Linked) -> None:
+        """Stores what changed and forgets the links: once the conversions are credited, or noted to be.
+
+        Raises:
+            StorageUnavailableError: A store did not answer; run all of it again.
+        """
+        if linked.facts:
+            await self._facts.write(linked.facts)
+        if linked.links:
+            await self._ties.finish(linked.links)
+        if len(self._known) > _KNOWN:
+            self._known.clear()
+        self._known.update(linked.known)
+
+    def _knows(self, workspace: str, edge: Tie) -> bool:
+        """Tells whether an edge was seen through: it adds nothing to what is kept of its pair."""
+        if edge.word_key[0] >= 0:
+            return False
+        spans = self._known.get((workspace, *edge.pair))
+        if not spans:
+            return False
+        (start, hashed, end) = edge.spans[0]
+        if type_of(edge.first) != CUSTOMER:
+            return spans[0][:2] <= (start, hashed)
+        return any(span[:2] <= (start, hashed) and end <= span.end_time_micros for span in spans)
+
+    async def _link(self, fresh: Sequence[Seen], ties_seconds: int) -> Linked:
+        held, pending = await self._read(fresh)
+        views: dict[str, _View] = {}
+        for workspace in {place[0] for place in held}:
+            own = {token: found for (where, token), found in held.items() if where == workspace}
+            views[workspace] = _View(own, self._limits_of(workspace))
+        for workspace, link in pending:
+            views[workspace].add(link.edges)  # of some of its ends nothing may be written yet
+        links = list(pending)
+        for workspace, said, edges in fresh:
+            view = views[workspace]
+            displaced = view.add(edges)
+            if displaced:
+                pairs = sorted(displaced.items(), key=lambda pair: (telling(pair[0].first), telling(pair[0].second)))
+                new, before = zip(*pairs, strict=True)
+                links.append((workspace, Link(new[0].first, said, new, before)))
+        await self._write(views, links[len(pending) :], held, ties_seconds)
+        linked = Linked(links=links)
+        for workspace, _, edges in fresh:
+            view = views[workspace]
+            linked.known.update(((workspace, *edge.pair), view.spans(edge.pair)) for edge in edges)
+        for workspace, view in views.items():
+            await self._tell_changes(workspace, view, [link for where, link in links if where == workspace], linked)
+        return linked
+
+    async def _read(self, fresh: Sequence[Seen]) -> tuple[dict[Place, HeldTies], list[tuple[str, Link]]]:
+        """Reads the ties of all identifiers, and of those that unfinished links name."""
+        held: dict[Place, HeldTies] = {}
+        links: dict[tuple[str, bytes], Link] = {}
+        wanted = {(one.workspace, token) for one in fresh for edge in one.edges for token in edge.pair}
+        while wanted:
+            read = await self._ties.read(wanted)
+            held |= read
+            for (workspace, _), found in read.items():
+                links.update(((workspace, name), link) for name, link in found.links.items())
+            named = {
+                (workspace, token)
+                for (workspace, _), link in links.items()
+                for edge in link.edges
+                for token in edge.pair
+            }
+            wanted = named - held.keys()
+        ordered = sorted(links.items(), key=lambda own: own[1].said[1:3])
+        return held, [(workspace, link) for (workspace, _), link in ordered]
+
+    async def _write(
+        self,
+        views: Mapping[str, _View],
+        links: Sequence[tuple[str, Link]],
+        held: Mapping[Place, HeldTies],
+        ties_seconds: int,
+    ) -> None:
+        """Writes what is new: first where the links are kept, then the rest.
+
+        Raises:
+            _Moved: Somebody else wrote meanwhile, or there is more: all has to be read again.
+        """
+        of_home: dict[Place, list[Link]] = defaultdict(list)
+        for workspace, link in links:
+            of_home[workspace, link.home].append(link)
+        changes = {
+            (workspace, token): ties for workspace, view in views.items() for token, ties in view.changed().items()
+        }
+        first = {place: (held[place].version, changes.pop(place, ()), own) for place, own in of_home.items()}
+        rest = {place: (held[place].version, ties, ()) for place, ties in changes.items()}
+        for step in (first, rest):
+            if step and await self._ties.write(step, ties_seconds):
+                raise _Moved
+
+    async def _tell_changes(self, workspace: str, view: _View, links: Sequence[Link], linked: Linked) -> None:
+        """Says what links changed about people, one after another, as if each had come alone and in this order."""
+        ties = view.without(links)
+        for link in links:
+            while lacking := missing_to_relink(ties, link.edges, view.limits):
+                read = await self._ties.read({(workspace, token) for token in lacking})
+                ties.update((token, found.ties) for (_, token), found in read.items())
+            relinked = relink(ties, link.edges, view.limits)
+            ties.update(relinked.ties)
+            for change in relinked.changes:
+                linked.facts.append(IdentityFact(workspace, link, change))
+                _regroup(workspace, link.said, change, linked)
+
+
+class _View:
+    """The ties of the identifiers of one workspace that a batch names."""
+
+    def __init__(self, held: Mapping[str, HeldTies], limits: IdentityLimits) -> None:
+        self.limits = limits
+        self._held = {token: {tie.pair: tie for tie in found.ties} for token, found in held.items()}
+        self._ties = {token: dict(own) for token, own in self._held.items()}
+
+    def spans(self, pair: tuple[str, str]) -> tuple[Span, ...]:
+        """Returns when a pair that was added was seen together."""
+        found = self._ties[pair[0]].get(pair) or self._ties[pair[1]].get(pair)
+        return () if found is None else found.spans
+
+    def add(self, edges: Iterable[Tie]) -> dict[Tie, Tie | None]:
+        """Adds edges; returns those that may change who somebody is, with what was known of the pair before."""
+        displaced: dict[Tie, Tie | None] = {}
+        for edge in edges:
+            pair = edge.pair
+            before, other = (self._ties[token].get(pair) for token in pair)
+            if before is None:
+                before = other
+            elif other is not None and other != before:  # of a link that is not finished, one end is written
+                before = join([other], self.limits.shared_device_days, [before])[pair]
+            after = edge if before is None else join([edge], self.limits.shared_device_days, [before])[pair]
+            for token in pair:
+                if pair in self._ties[token] or not self._is_full(token, after):
+                    self._ties[token][pair] = after
+            if before is None or self._matters(before, after):
+                displaced[edge] = before
+        return displaced
+
+    def changed(self) -> dict[str, list[Tie]]:
+        """Returns the ties that differ from what was read, at each of their ends."""
+        found = {}
+        for token, own in self._ties.items():
+            held = self._held[token]
+            new = [tie for pair, tie in own.items() if held.get(pair) != tie]
+            if new:
+                found[token] = new
+        return found
+
+    def without(self, links: Iterable[Link]) -> dict[str, tuple[Tie, ...]]:
+        """Returns all ties as if some links had not been added."""
+        ties = {token: dict(own) for token, own in self._ties.items()}
+        for link in reversed(list(links)):
+            for edge, before in zip(link.edges, link.displaced, strict=True):
+                for token in edge.pair:
+                    if before is None:
+                        ties[token].pop(edge.pair, None)
+                    else:
+                        ties[token][edge.pair] = before
+        return {token: tuple(own.values()) for token, own in ties.items()}
+
+    def _is_full(self, token: str, tie: Tie) -> bool:
+        """Tells whether an identifier was seen with so many others that one more can never link at this end.
+
+        Then only the other end keeps the tie, which uses up its place for such: so what a kiosk, or an address that all
+        share, makes everybody read stays bounded.
+        """
+        own, limits = self._ties[token], self.limits
+        if len(own) < _FULL or tie.word_key[0] >= 0:
+            return False
+        kind = type_of(tie.other(token))
+        if kind == CUSTOMER and type_of(token) != CUSTOMER:
+            end = shared_since(own.values(), token, limits.shared_device_customers, limits.shared_device_days)
+            return end is not None and end < tie.key
+        earlier = sum(type_of(known.other(token)) == kind and known.key < tie.key for known in own.values())
+        return earlier >= max(_FULL, 2 * limits.of_type(kind))
+
+    def _matters(self, before: Tie, after: Tie) -> bool:
+        """Tells whether a known pair may change who somebody is: an earlier edge, a word, a device that is shared."""
+        if before.key != after.key or (before.word, before.word_key) != (after.word, after.word_key):
+            return True
+        if before.spans == after.spans:
+            return False
+        customers = sum(type_of(tie.first) == CUSTOMER for tie in self._ties[after.second].values())
+        return customers > self.limits.shared_device_customers
+
+
+def _regroup(workspace: str, said: Said, change: PersonChange, linked: Linked) -> None:
+    """Notes whose person has changed, and how."""
+    for person in change.after:
+        tokens = set(person.tokens)
+        sources = [before for before in change.before if tokens & {*before.tokens}]
+        is_split = any(not tokens.issuperset(before.tokens) for before in sources)
+        for token in person.tokens:
+            place = workspace, token
+            known = linked.regrouped.get(place, Regrouped(False, False))
+            is_merged = known.is_merged or not is_split or len(sources) > 1
+            linked.regrouped[place] = Regrouped(is_merged, known.is_split or is_split)
+            linked.said.setdefault(place, []).append(said)
+
+
+Observation = tuple[Sequence[str], Said]
+"""The identity tokens of an observation of a conversion, and which event it is."""
+
+
+def edges_between(observations: Sequence[Observation], days: int) -> list[tuple[Said, Tie]]:
+    """Returns the edges between identifiers of different observations of one conversion: who ordered is one person.
+
+    Each is as old as the later of the two observations. Two customer ids are no edge.
+
+    Args:
+        observations: In event order.
+        days: `IdentityLimits.shared_device_days`.
+    """
+    seen: dict[str, list[Said]] = {}
+    for tokens, said in observations:
+        for token in tokens:
+            seen.setdefault(token, []).append(said)
+    ordered = sorted(seen, key=telling)
+    found: list[tuple[Said, Tie]] = []
+    for at, first in enumerate(ordered):
+        for second in ordered[at + 1 :]:
+            if type_of(first) == type_of(second) == CUSTOMER:
+                continue
+            since = max(seen[first][0][1:3], seen[second][0][1:3])
+            later = sorted({said for said in (*seen[first], *seen[second]) if said[1:3] >= since}, key=lambda s: s[1:3])
+            if type_of(first) != CUSTOMER:
+                later = later[:1]
+            edges = [edge for said in later for edge in edges_of([first, second], said[1], said[2])]
+            found.append((later[0], join(edges, days)[first, second]))
+    return found
