@@ -16,6 +16,8 @@ ENCODED_CHARACTERS: Final = 8
 
 _SIGN: Final = re.compile(r"(?:[\w+/-]{4})*?(?:Q[C-H]|[\w+/-](?:[EUk0][AB]|[\w+/-][BFJNRVZdhlptx159]A))", re.ASCII)
 """The pairs that an `@` gives as the first, second or third of three bytes."""
+_PART: Final = re.compile(r"[/?#&=;,]")
+"""What parts of a URL end with; the `/` and `=` of base64 itself are escaped there, or are padding."""
 _URL_SAFE: Final = str.maketrans("-_", "+/")
 _PADDING: Final = ("", "", "==", "=")
 """By how many characters are over a multiple of four; of one there is no base64."""
@@ -43,3 +45,14 @@ def holds_encoded_address(value: str) -> bool:
         return holds_address(decoded.decode())
     except UnicodeDecodeError:
         return False
+
+
+def holds_encoded_part(text: str) -> bool:
+    """Tells whether a part of a path, of a fragment or of a link within a link is such a text.
+
+    >>> [holds_encoded_part(text) for text in ("u/YW5uQGV4YW1wbGUuY29t/off", "p/Spring-Sale/shoes", "p/spring")]
+    [True, False, False]
+    """
+    if len(text) < ENCODED_CHARACTERS or text.islower():
+        return False
+    return any(holds_encoded_address(part) for part in _PART.split(text))

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 
-from tributary_domain.encoded_addresses import ENCODED_CHARACTERS, holds_encoded_address
+from tributary_domain.encoded_addresses import ENCODED_CHARACTERS, holds_encoded_address, holds_encoded_part
 from tributary_domain.personal import AT_SIGN, IN_URL, PHONE, holds_address
 from tributary_domain.personal_names import plainer
 from tributary_domain.texts import CLICK_ID_CHARACTERS
@@ -75,11 +75,14 @@ def read_url(url: str) -> Url:
         return _read_carefully(url)
     if "#" in url:
         before, _, fragment = url.partition("#")
-        return _read_carefully(url) if "=" in fragment else read_url(before)._replace(cleaned=url)
+        if "=" in fragment or holds_encoded_part(fragment):
+            return _read_carefully(url)
+        read = read_url(before)
+        return read._replace(cleaned=f"{read.cleaned}#{fragment}")
     address, _, query = url.partition("?")
     _, separator, rest = address.partition("://")
     authority, slash, path = (rest if separator else address).partition("/")
-    if "=" in path or "?" in query:
+    if "=" in path or "?" in query or holds_encoded_part(path):
         return _read_carefully(url)
     if not query:
         return Url(_host(authority), slash + path, _NOTHING, _NOTHING, url, False)
@@ -90,7 +93,7 @@ def read_url(url: str) -> Url:
         name, _, value = pair.partition("=")
         found = known.get(name) or find_parameter(name)
         if found is None:
-            if len(value) >= ENCODED_CHARACTERS and not value.islower() and holds_encoded_address(value):
+            if len(pair) >= ENCODED_CHARACTERS and not pair.islower() and _is_encoded(pair, value):
                 return _read_carefully(url)
             continue
         if not value:
@@ -164,7 +167,7 @@ def _read_carefully(url: str) -> Url:
     if fragment:
         pairs = [pair for part in _FRAGMENT_PART.split(fragment) for _, pair in _pairs(part)]
         found = [_judge(pair) for pair in pairs]
-        if any(kind is PERSONAL for kind, _, _ in found):
+        if any(kind is PERSONAL for kind, _, _ in found) or holds_encoded_part(fragment):
             hash_sign = fragment = ""
         for kind, name, value in found:  # of the routes of a page that is an app: what its query says goes before
             if not (name in utm if kind is UTM else name in click_ids):
@@ -205,7 +208,7 @@ def _judge(pair: str) -> tuple[str, str, str]:
         if value or "%3" in pair:  # email%3Dann is a name and a value, to whoever decodes it
             return kind, name, value
         kind = ""
-    if kind is not CLICK and holds_encoded_address(value):
+    if kind is not CLICK and _is_encoded(pair, value):
         return PERSONAL, name, value
     if _DOUBTFUL.search(value) is None and (kind or _DOUBTFUL.search(said) is None):
         return kind, name, value
@@ -217,9 +220,15 @@ def _judge(pair: str) -> tuple[str, str, str]:
         PHONE.search(plain) is not None
         or ("+" in pair and PHONE.search(pair) is not None)
         or _holds_personal(plain, is_campaign=kind is UTM)
+        or holds_encoded_part(plain)
     ):
         return PERSONAL, name, value
     return kind, name, value
+
+
+def _is_encoded(pair: str, value: str) -> bool:
+    """Tells whether a parameter is an address in base64, or has one as a part of a path of its own."""
+    return holds_encoded_address(value) or holds_encoded_part(pair)
 
 
 def _note(kind: str, name: str, value: str, utm: dict[str, str], click_ids: dict[str, str]) -> None:
@@ -265,7 +274,7 @@ def _holds_user(text: str) -> bool:
 
 def _clean_path(path: str) -> str:
     """Puts a dash for every part of a path that is personal."""
-    if _DOUBTFUL.search(path) is None:
+    if _DOUBTFUL.search(path) is None and not holds_encoded_part(path):
         return path
     path = IN_URL.sub("-", path)
     pieces = _PATH_SIGN.split(path)
@@ -275,7 +284,7 @@ def _clean_path(path: str) -> str:
 
 def _judge_part(piece: str) -> bool:
     """Tells whether a part of a path may stay."""
-    return not any(
+    return not holds_encoded_part(piece) and not any(
         _holds_user(text) or PHONE.search(text) is not None or _holds_personal(text, is_path=True)
         for text in plainer(piece)
     )

@@ -87,11 +87,25 @@ from tributary_domain.urls import read_url
             )
         ),
         *(
+            pytest.param(f"https://s.example/p?{said}&a=1#top", "https://s.example/p?a=1#top", id=f"{said}, fragment")
+            for said in ("name=Ann", "phone=01711234567", "password=open", "u=YW5uQGIuZGU")
+        ),
+        *(
             pytest.param(f"https://s.example/p?{said}&a=1", "https://s.example/p?a=1", id=f"in base64: {said}")
             for said in (
                 *("u=YW5uQGV4YW1wbGUuY29t", "u=YW5uQGIuZGU=", "u=YW5uQGIuZGU%3D", "u=YW5uQGIuZGU", "u=YUBiLmRl"),
                 *("d=eyJlbWFpbCI6ImFubkBiLmRlIn0", "utm_content=YW5uQGV4YW1wbGUuY29t"),
                 "d=eyJrIjoiPz8-IiwiZSI6ImFAYi5kZSJ9",
+            )
+        ),
+        *(
+            pytest.param(f"https://s.example{said}", f"https://s.example{kept}", id=f"in base64: {said}")
+            for said, kept in (
+                *(("/u/YW5uQGV4YW1wbGUuY29t/off", "/u/-/off"), ("/u/YW5uQGIuZGU=?a=1", "/u/-?a=1")),
+                *(("/p#YW5uQGV4YW1wbGUuY29t", "/p"), ("/p#/u/YW5uQGV4YW1wbGUuY29t", "/p")),
+                *(("/p?YW5uQGV4YW1wbGUuY29t&a=1", "/p?a=1"), ("/p?YW5uQGIuZGU==&a=1", "/p?a=1")),
+                *(("/p?to=/u/YW5uQGV4YW1wbGUuY29t&a=1", "/p?a=1"), ("/p?to=%2Fu%3Fk%3DYW5uQGIuZGU%26x&a=1", "/p?a=1")),
+                *(("/p/YW5uQGIuZGU#top", "/p/-#top"), ("/p/SpringSale2026ForAll#Top", "/p/SpringSale2026ForAll#Top")),
             )
         ),
         *(
