@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
 from typing import Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -12,6 +11,7 @@ from tributary.query.v1 import report_pb2
 from tributary.query.v1.query_service_pb2 import QueryReportRequest, QueryReportResponse
 from tributary.query.v1.report_pb2 import ReportBasis
 from tributary_domain.settings import AttributionModel
+from tributary_query.finality import finality
 from tributary_query.page_tokens import make_token
 from tributary_query.report_answers import check_addable, report_rows
 from tributary_query.report_requests import read_report_request
@@ -92,7 +92,7 @@ class Reports:
     ) -> ReportBasis:
         basis = ReportBasis(
             time_basis=_BASES[query.basis],
-            finality=_finality(query, workspace.reporting.books_closed_through),
+            finality=finality(query, workspace.reporting, complete_through),
             time_zone=query.time_zone,
             currency_codes=sorted({currency for line in lines for currency in line.currencies}),
         )
@@ -110,15 +110,6 @@ def _needs_evidence(query: ReportQuery) -> bool:
     """Tells whether a report says how much data_driven has learned from."""
     models = {query.model, *(model for _, model in query.own_models)}
     return AttributionModel.DATA_DRIVEN.value in models and query.after is None
-
-
-def _finality(query: ReportQuery, books_closed_through: date | None) -> report_pb2.Finality.ValueType:
-    """Closed books are final by posting day only: by another clock, a late change still shows on its own day."""
-    if query.basis is Basis.POSTING and books_closed_through is not None:
-        last = date.fromisoformat(query.end_date) - timedelta(days=1)
-        if last <= books_closed_through:
-            return report_pb2.FINALITY_CLOSED
-    return report_pb2.FINALITY_PROVISIONAL
 
 
 def _timestamp(micros: int) -> Timestamp:

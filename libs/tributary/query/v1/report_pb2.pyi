@@ -177,7 +177,7 @@ class _FinalityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Finality.Val
     FINALITY_RECONCILED: _Finality.ValueType  # 3
     """The nightly recomputation agrees."""
     FINALITY_CLOSED: _Finality.ValueType  # 4
-    """The books are closed: they never change."""
+    """The books are closed, and all that was accepted on those days is in them: they never change."""
 
 class Finality(_Finality, metaclass=_FinalityEnumTypeWrapper):
     """Whether numbers can still change. No value will be added in v1."""
@@ -191,7 +191,7 @@ FINALITY_TIER2_PASSED: Finality.ValueType  # 2
 FINALITY_RECONCILED: Finality.ValueType  # 3
 """The nightly recomputation agrees."""
 FINALITY_CLOSED: Finality.ValueType  # 4
-"""The books are closed: they never change."""
+"""The books are closed, and all that was accepted on those days is in them: they never change."""
 Global___Finality: _TypeAlias = Finality  # noqa: Y015
 
 @_typing.final
