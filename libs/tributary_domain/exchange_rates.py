@@ -3,10 +3,12 @@
 The one rule: a rate is of one civil day of the books; a later statement corrects it, an earlier one never does.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tributary_domain.import_checks import check_currency, check_day, check_statement_time, check_text
 from tributary_domain.reasons import Reason, ReasonCode
+from tributary_domain.shares import split_exactly
 
 PICOS: Final = 10**12
 _MAX_RATE_PICOS: Final = 9 * 10**18
@@ -33,3 +35,34 @@ def check_rate(rate: Any, now_micros: int) -> list[Reason]:
     published = rate.publish_time if rate.HasField("publish_time") else None
     check_statement_time(published, "publish_time", now_micros, found)
     return found
+
+
+def converted(amount_micros: int, rate_picos: int) -> int:
+    """Returns an amount in the quote currency, to the nearest micro; halves away from zero, so that a refund mirrors.
+
+    >>> converted(3, 500_000_000_000), converted(-3, 500_000_000_000)
+    (2, -2)
+
+    Args:
+        amount_micros: In the base currency.
+        rate_picos: Units of the quote currency per unit of the base, times 10^12.
+    """
+    whole = (abs(amount_micros) * rate_picos + PICOS // 2) // PICOS
+    return whole if amount_micros >= 0 else -whole
+
+
+def converted_shares(converted_micros: int, shares_micros: Sequence[int]) -> list[int]:
+    """Splits a converted amount as it was split before, again to the last micro.
+
+    >>> converted_shares(10, [33, 33, 34])
+    [3, 3, 4]
+
+    Args:
+        converted_micros: In the quote currency.
+        shares_micros: Of the same in the base currency, all of one sign.
+
+    Returns:
+        One per share; their sum is `converted_micros`, unless there is nothing to share.
+    """
+    weights = [abs(share) for share in shares_micros]
+    return split_exactly(converted_micros, weights) if any(weights) else [0] * len(weights)

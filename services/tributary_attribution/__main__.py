@@ -17,6 +17,8 @@ from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
 from tributary_attribution.people_as_paths import PeopleAsPaths
 from tributary_attribution.publishing import Publisher
+from tributary_attribution.rate_corrections import RateCorrections
+from tributary_attribution.rates import Rates
 from tributary_attribution.reattribution import Reattribution
 from tributary_attribution.reconcile import STATEMENT_SECONDS, reconciliation_of
 from tributary_attribution.reconciling import Reconciling
@@ -36,6 +38,7 @@ from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.exchange_rates import ExchangeRates
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.model_versions import ModelVersions
@@ -106,7 +109,10 @@ async def main(settings: AttributionServiceSettings) -> None:
         paths = PersonPaths(state, epoch.shards, settings.attribution_path_delay_seconds)
         current_models, model_versions = CurrentModels(state), ModelVersions(clickhouse)
         models = Models(current_models, model_versions)
-        publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, paths, models, clock)
+        rates = Rates(ExchangeRates(clickhouse), clock)
+        publisher = Publisher(
+            people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, clock
+        )
         deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
         changes = IdentityChanges(clickhouse)
         linking = Linking(people.ties, changes, limits_of, lambda: continuity.loss_micros)
@@ -145,6 +151,7 @@ async def main(settings: AttributionServiceSettings) -> None:
                     settle=Replication(state, "state", replicas).settle,
                 ),
                 deferral,
+                RateCorrections(ExchangeRates(clickhouse), rates, deferral, workspaces, clock),
                 settings_history,
                 as_paths,
                 models,

@@ -14,6 +14,7 @@ from tributary.event.v1.conversion_pb2 import ValueSource
 from tributary_attribution.counting import has_earlier, status_of
 from tributary_attribution.credit_settings import settings_for
 from tributary_attribution.models import Models
+from tributary_attribution.rates import Rates
 from tributary_attribution.views import Views, as_direct
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute, kept
@@ -74,6 +75,8 @@ class Known:
     """Other conversions of its name and person that were taken back, as far as they matter to it."""
     elsewhere: Sequence[Journey] = ()
     """Journeys of others, who may have been the same person: what is there was not forgotten."""
+    rates: Rates | None = None
+    """The exchange rates; None: a conversion that has none yet is not converted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
 from tributary_attribution.assessment import MAX_CAUSING_EVENTS, Known, assess
+from tributary_attribution.rates import pin_rate
 from tributary_attribution.views import Views
 from tributary_domain.data_driven import DataDrivenModel, with_data_driven
 from tributary_domain.revision import ADJUSTED_BY, Cause, Change, compare, next_revision
@@ -30,6 +31,7 @@ from tributary_storage.codec.conversion_revisions import (
 )
 from tributary_storage.codec.conversion_states import add_credit, facts_message
 from tributary_storage.codec.counted_paths import pack_conversion_path
+from tributary_storage.codec.reporting_values import add_reporting_value
 
 _INCOMPLETE: Final = FindingKind.FINDING_KIND_INCOMPLETE_JOURNEY
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,6 +67,7 @@ def revise(
 
     Raises:
         UnknownModelError: The published credit pins a model that has to be loaded first.
+        UnknownRatesError: The exchange rates of its day have to be loaded first.
     """
     assessed = assess(known, views, journey_life_seconds)
     if assessed is None:
@@ -100,6 +103,8 @@ def revise(
         published is not None and _INCOMPLETE in published.state.findings
     ):
         message.findings[:] = sorted({*message.findings, _INCOMPLETE})
+    before = None if published is None else published.state
+    quote = pin_rate(message, before, workspace, known.rates, frozenset(known.known_causes))
     facts = ConversionState()
     facts.CopyFrom(message)
     new = snapshot_of(message, attribution, facts_digest(facts, match))
@@ -115,6 +120,8 @@ def revise(
     if change is None and (published is None or state.is_counted):
         return None
     add_credit(message, attribution, source, state.conversion_time_micros)
+    if message.rate_picos:
+        add_reporting_value(message, quote)
     if change is None:
         # What is not counted moves no total, but what is shown of it must not hang on the order of arrivals.
         if published is None or _has_same_credit(message, published.state):

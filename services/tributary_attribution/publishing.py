@@ -18,6 +18,7 @@ from tributary_attribution.counting import is_retracted, rivals
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.crediting import revise
 from tributary_attribution.models import Models, UnknownModelError
+from tributary_attribution.rates import Rates, UnknownRatesError
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.views import Views
 from tributary_domain.journey import TouchKind
@@ -81,6 +82,7 @@ class Publisher:
         restoration: Restores what Redis has lost of conversions.
         paths: Is told whose path may have changed.
         models: Knows the models of data_driven.
+        rates: Knows exchange rates.
         clock: Measures.
     """
 
@@ -94,6 +96,7 @@ class Publisher:
         restoration: Restoration,
         paths: PersonPaths,
         models: Models,
+        rates: Rates,
         clock: Clock,
     ) -> None:
         self._people = people
@@ -104,6 +107,7 @@ class Publisher:
         self._restoration = restoration
         self._paths = paths
         self._models = models
+        self._rates = rates
         self._clock = clock
         self._sources = SourceCache()
 
@@ -156,12 +160,14 @@ class Publisher:
         raise Backpressure("Conversions moved while they were computed.", pause_seconds=0.2)
 
     async def _computed(self, one: Affected, views: Views) -> tuple[Publication, ConversionRevised | None]:
-        """Computes a conversion; reads the model that it pins, if that is not known."""
-        try:
-            return _compute(one, views, self._models)
-        except UnknownModelError as unknown:
-            await self._models.load(one.workspace.id, unknown.version)
-            return _compute(one, views, self._models)
+        """Computes a conversion; reads the model that it pins, and the rates of its day, if they are not known."""
+        while True:
+            try:
+                return _compute(one, views, self._models, self._rates)
+            except UnknownModelError as unknown:
+                await self._models.load(one.workspace.id, unknown.version)
+            except UnknownRatesError as unknown:
+                await self._rates.load(unknown.day)
 
     async def tell(self, revisions: Sequence[Unpublished], seen: Iterable[Place] = ()) -> None:
         """Stores revisions, tells the conversion log, takes their marks away: in this order.
@@ -300,7 +306,7 @@ def _successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]
     return found
 
 
-def _compute(one: Affected, views: Views, models: Models) -> tuple[Publication, ConversionRevised | None]:
+def _compute(one: Affected, views: Views, models: Models, rates: Rates) -> tuple[Publication, ConversionRevised | None]:
     stored, journey = one.stored, one.journey
     if stored is None:
         raise RuntimeError("a conversion is computed before it is read")
@@ -318,6 +324,7 @@ def _compute(one: Affected, views: Views, models: Models) -> tuple[Publication, 
         must_publish=one.must_publish,
         retracted=one.retracted,
         elsewhere=one.elsewhere,
+        rates=rates,
     )
     counted: list[bytes] = []
     revision = revise(known, views, journey_life_seconds([one.workspace]), counted)

@@ -26,6 +26,7 @@ from tributary_attribution.linking import Linking
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
 from tributary_attribution.publishing import Publisher
+from tributary_attribution.rates import Rates
 from tributary_attribution.reconciliation import GRACE_SECONDS, Reconciliation
 from tributary_attribution.repair import Repair
 from tributary_attribution.restoration import Restoration
@@ -39,6 +40,7 @@ from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.exchange_rates import ExchangeRates
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.model_versions import ModelVersions
@@ -109,7 +111,10 @@ async def opened(
         await models.refresh()
         paths = PersonPaths(state, epoch.shards, settings.attribution_path_delay_seconds)
         writer = ConversionWriter(clickhouse)
-        publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, paths, models, clock)
+        rates = Rates(ExchangeRates(clickhouse), clock)
+        publisher = Publisher(
+            people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, clock
+        )
         deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
         observing = Observing(conversions, history)
         linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of)

@@ -17,9 +17,9 @@ def finality(
 ) -> report_pb2.Finality.ValueType:
     """Says how final a report is.
 
-    Closed books are final by posting day only: by another clock, a late change still shows on its own day. And only once
-    all that was accepted on those days is credited and stored: a revision that was published before the books were closed
-    posts to its day whenever it arrives.
+    Closed books are final by posting day only: by another clock, a late change still shows on its own day. And only
+    once all that was accepted on those days is credited and stored: a revision that was published before the books
+    were closed posts to its day whenever it arrives.
 
     Args:
         query: What was asked.

@@ -28,6 +28,8 @@ from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
 from tributary_attribution.people_as_paths import PeopleAsPaths
 from tributary_attribution.publishing import Publisher
+from tributary_attribution.rate_corrections import RateCorrections
+from tributary_attribution.rates import Rates
 from tributary_attribution.reattribution import Reattribution
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.settings_history import SettingsHistory
@@ -42,6 +44,7 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
+from tributary_storage.clickhouse.exchange_rates import ExchangeRates
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.model_versions import ModelVersions
@@ -201,6 +204,7 @@ class Attribution:
     as_paths: PeopleAsPaths
     models: Models
     model_publishing: ModelPublishing
+    rate_corrections: RateCorrections
 
     async def learn(self) -> list[Model]:
         """Counts everybody, publishes what that says, and looks at it; returns what is new."""
@@ -352,7 +356,10 @@ async def running_attribution(
         paths = PersonPaths(state, SHARDS, 0)
         current, versions = CurrentModels(state), ModelVersions(clickhouse)
         models = Models(current, versions)
-        publisher = Publisher(people, conversions, descriptors, click_ids, writer, restoration, paths, models, clock)
+        rates = Rates(ExchangeRates(clickhouse), clock)
+        publisher = Publisher(
+            people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, clock
+        )
         deferral = Deferral(DeferredConversions(state, SHARDS), conversions, publisher, known, clock, share)
         linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of, lambda: loss_micros)
         attributor = Attributor(people, linking, observing, descriptors, click_ids, publisher, deferral, known, clock)
@@ -383,6 +390,9 @@ async def running_attribution(
             as_paths=as_paths,
             models=models,
             model_publishing=ModelPublishing(as_paths, current, versions, known_workspaces(workspace), clock, 1),
+            rate_corrections=RateCorrections(
+                ExchangeRates(clickhouse), rates, deferral, known_workspaces(workspace), clock
+            ),
         )
 
 

@@ -35,7 +35,8 @@ from tributary_storage.codec.touch_sources import descriptor_of
 _KIND_OF_CAUSE: Final = {cause: kind for kind, cause in CAUSE_OF_ADJUSTMENT.items()}
 _MODELS: Final = tuple(model.value for model in EVERY_MODEL)
 _NOT_FACTS: Final = (
-    *("touches", "models", "value", "full_value", "settings_version", "counted", "not_counted_reason", "retracted"),
+    *("touches", "models", "value", "full_value", "reporting_value", "settings_version"),
+    *("counted", "not_counted_reason", "retracted"),
     *("role", "secondary"),  # the workspace's words for it: new ones are no revision of the past
 )
 
