@@ -11,7 +11,7 @@ import click
 from tributary.query.v1 import report_pb2
 from tributary_cli.console import output, print_json
 from tributary_cli.local import resolve_api_key, resolve_target
-from tributary_cli.report_rows import read_value, show_value, sum_rows
+from tributary_cli.report_rows import read_value, show_value, sum_rows, unconverted
 from tributary_cli.report_times import Span, read_span, read_zone
 from tributary_cli.rpc import connection_options, explain_call, metadata_of, open_channel, reasons_of
 from tributary_runtime.clock import SystemClock
@@ -148,6 +148,7 @@ def _print_document(answer: QueryReportResponse, dimensions: Sequence[str], metr
         {
             **dict(zip(dimensions, row.dimension_values, strict=True)),
             **{name: read_value(value) for name, value in zip(metrics, row.metric_values, strict=True)},
+            **({"unconverted": unconverted([row])} if row.unconverted else {}),
         }
         for row in answer.rows
     ]
@@ -177,6 +178,11 @@ def _print_table(answer: QueryReportResponse, dimensions: Sequence[str], metrics
         table.add_row(*(Text(cell) for cell in cells))
     console = output()
     console.print(table)
+    if "model" not in dimensions and (left_out := unconverted(answer.rows)):
+        amounts = ", ".join(f"{amount} {currency}" for currency, amount in left_out.items())
+        console.print(
+            f"unconverted: {amounts} have no rate of their day and are not in reporting value.", style="yellow"
+        )
     basis = answer.basis
     own = "".join(f", {name} {model}" for name, model in sorted(answer.own_models.items()))
     said = [f"model {answer.model}{own}" if answer.model else "", f"{basis.time_zone or 'UTC'}"]

@@ -10,7 +10,7 @@ from tributary.common.v1.money_pb2 import MoneyTotal
 from tributary.query.v1.report_pb2 import MetricValue, ReportRow
 
 MICROS = 1_000_000
-_ADDITIVE = ("conversions", "value", "touchpoints", "cost")
+_ADDITIVE = ("conversions", "value", "touchpoints", "cost", "reporting_value")
 
 
 def read_value(value: MetricValue) -> Any:
@@ -64,6 +64,15 @@ def sum_rows(rows: Sequence[ReportRow], metrics: Sequence[str]) -> list[MetricVa
         _sum([row.metric_values[column] for row in rows]) if name in _ADDITIVE else MetricValue()
         for column, name in enumerate(metrics)
     ]
+
+
+def unconverted(rows: Sequence[ReportRow]) -> dict[str, str]:
+    """Returns what has no rate to the reporting currency: per currency the amount, as exact text."""
+    sums: dict[str, int] = {}
+    for row in rows:
+        for money in row.unconverted:
+            sums[money.currency_code] = sums.get(money.currency_code, 0) + _micros_of(money)
+    return {currency: str(_decimal(micros)) for currency, micros in sorted(sums.items())}
 
 
 def _sum(values: Sequence[MetricValue]) -> MetricValue:

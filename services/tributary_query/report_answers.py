@@ -27,12 +27,13 @@ def check_addable(lines: Sequence[ReportLine], query: ReportQuery, workspace: Wo
     Raises:
         InvalidRequestError: A value has several currencies, or several roles.
     """
-    if Metric.VALUE not in query.metrics:
+    if not {Metric.VALUE, Metric.REPORTING_VALUE} & set(query.metrics):
         return
     wrong = Violations()
-    if any(len(line.currencies) > 1 for line in lines):
+    if Metric.VALUE in query.metrics and any(len(line.currencies) > 1 for line in lines):
         currencies = sorted({currency for line in lines for currency in line.currencies})
-        description = f"Values in {', '.join(currencies)} cannot be added: add CURRENCY, or filter by one."
+        instead = "add CURRENCY, filter by one, or ask for REPORTING_VALUE"
+        description = f"Values in {', '.join(currencies)} cannot be added: {instead}."
         wrong.add("dimensions", description, "CURRENCIES_MIXED")
     mixed = next((line.names for line in lines if len(_roles(line.names, workspace)) > 1), None)
     if mixed is not None:
@@ -55,6 +56,7 @@ def report_rows(lines: Sequence[ReportLine], query: ReportQuery, workspace: Work
                 _metric(metric, value, line, workspace)
                 for metric, value in zip(query.metrics, line.values, strict=True)
             ],
+            unconverted=[money_total(currency, micros) for currency, micros in line.unconverted],
         )
         for line in lines
     ]
@@ -85,7 +87,9 @@ def _dimension(dimension: Dimension, value: str | int, zone: ZoneInfo) -> str:
 def _metric(metric: Metric, value: int, line: ReportLine, workspace: Workspace) -> MetricValue:
     if metric is Metric.CONVERSIONS:
         return MetricValue(count_micros=value)
-    if metric is Metric.VALUE:
+    if metric is Metric.REPORTING_VALUE and (line.currencies or not line.names):
+        return MetricValue(money=money_total(workspace.reporting.currency, value))
+    if metric in (Metric.VALUE, Metric.REPORTING_VALUE):
         if not line.currencies and line.names:
             return MetricValue()  # there are conversions, and no source stated what any of them is worth
         currency = line.currencies[0] if line.currencies else workspace.reporting.currency

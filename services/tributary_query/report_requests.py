@@ -39,6 +39,7 @@ METRICS: Final = {
     report_pb2.METRIC_VALUE: Metric.VALUE,
     report_pb2.METRIC_CONVERSIONS_ASSISTED: Metric.CONVERSIONS_ASSISTED,
     report_pb2.METRIC_TOUCHPOINTS: Metric.TOUCHPOINTS,
+    report_pb2.METRIC_REPORTING_VALUE: Metric.REPORTING_VALUE,
 }
 _NEEDS_SPEND: Final = frozenset({report_pb2.METRIC_COST, report_pb2.METRIC_ROAS, report_pb2.METRIC_CPA})
 DIMENSIONS: Final = {
@@ -109,6 +110,7 @@ def read_report_request(request: QueryReportRequest, workspace: Workspace, now: 
         basis=basis,
         time_zone=zone.key,
         as_of_micros=as_of,
+        reporting_currency=workspace.reporting.currency,
         not_primary_names=_left_out(workspace, dimensions, filters),
         after=after,
         limit=min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE) + 1,  # one more tells whether there are more

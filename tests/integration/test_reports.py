@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -11,15 +12,32 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests.support.revisions import MICRO, NOON, Revision, Touch, micros
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_storage.clickhouse.client import ClickHouse, connect
 from tributary_storage.clickhouse.conversion_rows import MODELS
 from tributary_storage.clickhouse.report_query import Basis, Dimension, Filter, Key, Metric, ReportQuery
-from tributary_storage.clickhouse.reports import read_report
+from tributary_storage.clickhouse.reports import ReportLine, read_report
 from tributary_storage.clickhouse.writer import ConversionWriter
+from tributary_storage.codec.reporting_values import add_reporting_value
 
 EMAIL, SEARCH, DIRECT = Touch("Email", source="news"), Touch("Paid Search", source="google"), Touch("Direct")
 ALL = (Metric.CONVERSIONS, Metric.VALUE, Metric.CONVERSIONS_ASSISTED, Metric.TOUCHPOINTS)
 DAY = timedelta(days=1)
+
+
+@dataclass
+class Pinned:
+    """A revision at the rate of its day."""
+
+    revision: Revision
+    rate_picos: int
+    currency: str
+
+    def packed(self) -> tuple[ConversionRevised, bytes]:
+        message = self.revision.message()
+        message.state.rate_picos = self.rate_picos
+        add_reporting_value(message.state, self.currency)
+        return message, message.SerializeToString(deterministic=True)
 
 
 class World:
@@ -37,7 +55,13 @@ class World:
     async def has(self, *revisions: Revision) -> None:
         await ConversionWriter(self.clickhouse).write([revision.packed() for revision in revisions])
 
+    async def has_packed(self, *revisions: tuple[ConversionRevised, bytes]) -> None:
+        await ConversionWriter(self.clickhouse).write(revisions)
+
     async def report(self, *dimensions: Dimension, **said: Any) -> dict[Key, tuple[int, ...]]:
+        return {line.key: line.values for line in await self.lines(*dimensions, **said)}
+
+    async def lines(self, *dimensions: Dimension, **said: Any) -> list[ReportLine]:
         query = ReportQuery(
             **{
                 "workspace": self.workspace,
@@ -49,7 +73,7 @@ class World:
                 **said,
             }
         )
-        return {line.key: line.values for line in await read_report(self.clickhouse, query)}
+        return await read_report(self.clickhouse, query)
 
     async def postings(self, *dimensions: Dimension, days: Sequence[str], **said: Any) -> dict[Key, tuple[int, ...]]:
         start, end = days
@@ -381,3 +405,25 @@ async def test_the_view_for_bi_says_the_same(world: World) -> None:
         ("Direct", "0.5", "0.75"),
         ("Email", "0.5", "0.75"),
     ]
+
+
+async def test_the_reporting_currency_adds_what_has_a_rate_and_tells_what_has_none(world: World) -> None:
+    touches = [EMAIL, SEARCH, Touch("Email", "t-3")]
+    unconverted = world.conversion(touches=touches, value_micros=70, currency="GBP")
+    dollars = world.conversion(touches=touches, value_micros=100, currency="USD")
+    pinned = Pinned(dollars, rate_picos=500_000_000_000, currency="EUR")
+    elsewhere = Pinned(world.conversion(value_micros=9, currency="GBP"), rate_picos=2 * 10**12, currency="CHF")
+    own = world.conversion(touches=[SEARCH], value_micros=1000)
+    await world.has_packed(unconverted.packed(), pinned.packed(), elsewhere.packed(), own.packed())
+    said: dict[str, Any] = {"metrics": (Metric.REPORTING_VALUE,), "reporting_currency": "EUR"}
+    for model in MODELS:
+        found = await world.report(Dimension.CHANNEL, model=model, **said)
+        if model == "data_driven":
+            assert found == {("unattributed",): (1050,)}
+        else:
+            assert found == {("Email",): (33,), ("Paid Search",): (1017,)}
+    [line] = await world.lines(**said)
+    assert (line.values, line.unconverted) == ((1050,), (("GBP", 79),))
+    assert sum(values[0] for values in (await world.report(Dimension.MODEL, **said)).values()) == 1050 * len(MODELS)
+    days = {"days": ("2026-11-01", "2027-01-01"), **said}
+    assert await world.postings(**days) == {(): (1050,)}

@@ -24,6 +24,8 @@ class Metric(StrEnum):
     """Conversions with any credit in the row."""
     TOUCHPOINTS = "touchpoints"
     """Touchpoints that earned credit."""
+    REPORTING_VALUE = "reporting_value"
+    """Credited value in the reporting currency, in micros, of what has a rate."""
 
 
 class Dimension(StrEnum):
@@ -87,6 +89,8 @@ class ReportQuery:
     """That days and hours are cut in."""
     as_of_micros: int | None = None
     """What was published by then; None: all."""
+    reporting_currency: str = ""
+    """Only used with REPORTING_VALUE."""
     not_primary_names: Sequence[str] = ()
     """Conversion names that totals leave out."""
     after: Key | None = None

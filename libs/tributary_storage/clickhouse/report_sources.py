@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from tributary_domain.settings import AttributionModel
-from tributary_storage.clickhouse.report_query import Basis, Dimension, Filter, ReportQuery
+from tributary_storage.clickhouse.report_query import Basis, Dimension, Filter, Metric, ReportQuery
 
 LATE_TOUCH_SECONDS: Final = 60
 """How long after its conversion a touch may be and still earn credit, at most."""
@@ -29,6 +29,9 @@ TOUCH_COLUMNS: Final = {
     Dimension.AD_DESTINATION: "touch_ad_destinations",
 }
 """The dimensions that touches have."""
+
+REPORTING_COLUMNS: Final = ("reporting_currency", "reporting_value_micros", "reporting_credit_micros")
+"""What a conversion is in the reporting currency."""
 
 SETTINGS: Final = "SETTINGS do_not_merge_across_partitions_select_final = 1"
 """A key never leaves its partition, so FINAL need not look across."""
@@ -165,8 +168,24 @@ def _posted_columns(query: ReportQuery, models: Sequence[str]) -> list[str]:
         *("conversion_id", "conversion_time", "posting_date", "sign", "counted", "value_pending", "name", "currency"),
         "touch_event_ids",
         *(["value_micros"] if DATA_DRIVEN in models else []),
+        *(REPORTING_COLUMNS if Metric.REPORTING_VALUE in query.metrics else ()),
         *(column for dimension, column in TOUCH_COLUMNS.items() if dimension in used),
         *(f"{model}_{part}" for model in models for part in MODEL_PARTS),
+    ]
+
+
+def reporting_columns(model: str) -> list[str]:
+    """Returns the value of each touch in the reporting currency, and whether there is none for want of a rate."""
+    converted = f"arrayResize(reporting_credit_micros['{model}'], length({model}_value_micros))"
+    if model == DATA_DRIVEN:
+        whole = "arrayPushBack(arrayResize([]::Array(Int64), touches), reporting_value_micros)"
+        converted = f"if(lacks_model, {whole}, {converted})"
+    nothing = f"arrayResize([]::Array(Int64), length({model}_value_micros))"
+    return [
+        "currency NOT IN ('', %(reporting_currency)s) AND reporting_currency != %(reporting_currency)s"
+        " AS is_unconverted",
+        f"multiIf(currency = %(reporting_currency)s, {model}_value_micros, is_unconverted, {nothing}, {converted})"
+        " AS model_reporting_micros",
     ]
 
 

@@ -24,6 +24,7 @@ from tributary_storage.clickhouse.report_sources import (
     keep,
     listed,
     primary,
+    reporting_columns,
     source,
     used_dimensions,
     where,
@@ -40,12 +41,19 @@ _METRICS: Final = {
     Metric.VALUE: "sum(toInt128(if(value_pending, 0, touch_value_micros)) * sign)",
     Metric.CONVERSIONS_ASSISTED: "toInt128(uniqExact(conversion_id))",
     Metric.TOUCHPOINTS: "toInt128(uniqExactIf(touch_event_id, touch_event_id != ''))",
+    Metric.REPORTING_VALUE: "sum(toInt128(if(value_pending, 0, touch_reporting_micros)) * sign)",
 }
 
 _TOLD: Final = (
     f"groupUniqArrayIf({MAX_CURRENCIES})(currency, currency != '') AS currencies",
     f"groupUniqArray({MAX_NAMES})(conversion_name) AS names",
 )
+
+
+_UNCONVERTED: Final = (
+    "sumMapIf(map(currency, toInt128(if(value_pending, 0, touch_value_micros)) * sign), is_unconverted) AS unconverted"
+)
+"""Of what REPORTING_VALUE leaves out, per currency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,8 @@ class ReportLine:
     """Of the values in it, sorted; none where no value was stated."""
     names: tuple[str, ...]
     """Of the conversions in it, sorted."""
+    unconverted: tuple[tuple[str, int], ...] = ()
+    """Currency and sum of what REPORTING_VALUE leaves out, sorted."""
 
 
 async def read_report(clickhouse: ClickHouse, query: ReportQuery) -> list[ReportLine]:
@@ -80,9 +90,10 @@ async def read_report(clickhouse: ClickHouse, query: ReportQuery) -> list[Report
     dimensions, metrics = len(query.dimensions), len(query.metrics)
     lines = []
     for row in await clickhouse.execute(statement.text, statement.parameters):
-        *values, currencies, names = row[dimensions:]
-        key = tuple(row[:dimensions])
-        lines.append(ReportLine(key, tuple(values[:metrics]), tuple(sorted(currencies)), tuple(sorted(names))))
+        values, (currencies, names, *others) = row[dimensions : dimensions + metrics], row[dimensions + metrics :]
+        left_out = tuple(sorted(others[0].items())) if others else ()
+        told = tuple(sorted(currencies)), tuple(sorted(names)), left_out
+        lines.append(ReportLine(tuple(row[:dimensions]), tuple(values), *told))
     return lines
 
 
@@ -93,7 +104,9 @@ def report_statement(query: ReportQuery) -> Statement:
     if is_comparison(query):
         return Statement(comparison(query, parameters, _TOLD), parameters)
     totals = [f"{_METRICS[metric]} AS {metric.value}_total" for metric in query.metrics]
-    selected = [*dimensions, *totals, *_TOLD]
+    selected = [*dimensions, *totals, *_TOLD, *([_UNCONVERTED] if Metric.REPORTING_VALUE in query.metrics else [])]
+    if Metric.REPORTING_VALUE in query.metrics:
+        parameters["reporting_currency"] = query.reporting_currency
     lines = ["SELECT", listed(selected), "FROM", "(", indented(_credits(query, parameters)), ")"]
     if dimensions:
         lines += ["GROUP BY", listed(dimensions)]
@@ -108,7 +121,7 @@ def report_statement(query: ReportQuery) -> Statement:
 
 def _credits(query: ReportQuery, parameters: dict[str, Any]) -> str:
     """One row per conversion, model and touch with credit: its dimensions and what the metrics need."""
-    used = used_dimensions(query)
+    used, converts = used_dimensions(query), Metric.REPORTING_VALUE in query.metrics
     touch = [(dimension, column) for dimension, column in TOUCH_COLUMNS.items() if dimension in used]
     arrays = [
         *(f"{column} AS {dimension.value}" for dimension, column in touch),
@@ -116,6 +129,7 @@ def _credits(query: ReportQuery, parameters: dict[str, Any]) -> str:
         *(["touch_times AS touch_time"] if query.basis is Basis.TOUCHPOINT else []),
         "model_credit_micros AS credit_micros",
         "model_value_micros AS touch_value_micros",
+        *(["model_reporting_micros AS touch_reporting_micros"] if converts else []),
     ]
     selected = [
         "conversion_id",
@@ -126,6 +140,7 @@ def _credits(query: ReportQuery, parameters: dict[str, Any]) -> str:
         "touch_event_id",
         "credit_micros",
         "touch_value_micros",
+        *(["touch_reporting_micros", "is_unconverted"] if converts else []),
         *(dimension.value for dimension, _ in touch),
         *(["model"] if Dimension.MODEL in used else []),
         *(cut_time(dimension, query, parameters) for dimension in (Dimension.DAY, Dimension.HOUR) if dimension in used),
@@ -190,6 +205,7 @@ def _model(
         f"{model}_credit_micros AS model_credit_micros",
         f"{model}_value_micros AS model_value_micros",
         f"{model}_unattributed_reason AS model_unattributed_reason",
+        *(reporting_columns(model) if Metric.REPORTING_VALUE in query.metrics else []),
     ]
     conditions = ["counted", "notEmpty(model_credit_micros)", *primary(query, parameters)]
     conditions += [condition] if condition else []

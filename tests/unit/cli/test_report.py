@@ -14,7 +14,7 @@ from tests.support.ports import free_address
 from tributary.common.v1.money_pb2 import MoneyTotal
 from tributary.query.v1.report_pb2 import MetricValue, ReportRow
 from tributary_cli.command_line import cli
-from tributary_cli.report_rows import read_value, show_value, sum_rows
+from tributary_cli.report_rows import read_value, show_value, sum_rows, unconverted
 from tributary_cli.report_times import read_span, read_zone
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -116,3 +116,9 @@ def test_a_filter_that_is_none_is_refused() -> None:
     result = CliRunner().invoke(cli, ["report", "--filter", "colour=blue"])
     assert result.exit_code == 2
     assert "is not DIMENSION=VALUE" in result.stderr
+
+
+def test_what_has_no_rate_is_a_line_of_its_own() -> None:
+    money = [MoneyTotal(currency_code="USD", units=1), MoneyTotal(currency_code="EUR", units=2, micros=500_000)]
+    rows = [ReportRow(unconverted=money), ReportRow(unconverted=money[1:]), ReportRow()]
+    assert unconverted(rows) == {"EUR": "5.000000", "USD": "1.000000"}

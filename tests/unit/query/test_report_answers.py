@@ -92,3 +92,15 @@ def test_an_hour_is_told_with_its_offset() -> None:
         "2026-10-25T02:00:00+02:00",
         "2026-10-25T02:00:00+01:00",
     ]
+
+
+def test_values_of_several_currencies_are_added_in_the_reporting_currency_and_what_has_no_rate_is_told() -> None:
+    query = ReportQuery(workspace="shop", metrics=[Metric.REPORTING_VALUE], model="linear")
+    line = ReportLine((), (3_000_000,), ("EUR", "USD"), ("purchase",), (("EUR", 1_500_000),))
+    check_addable([line], query, WORKSPACE)
+    (row,) = report_rows([line], query, WORKSPACE)
+    assert (row.metric_values[0].money.currency_code, row.metric_values[0].money.units) == ("CHF", 3)
+    [left_out] = row.unconverted
+    assert (left_out.currency_code, left_out.units, left_out.micros) == ("EUR", 1, 500_000)
+    (row,) = report_rows([a_line(value=0)], query, WORKSPACE)
+    assert row.metric_values[0].WhichOneof("value") is None

@@ -46,6 +46,10 @@ class _MetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Metric.ValueTy
     """Credited value over cost."""
     METRIC_CPA: _Metric.ValueType  # 7
     """Cost per credited conversion."""
+    METRIC_REPORTING_VALUE: _Metric.ValueType  # 8
+    """Credited value in the workspace's reporting currency, at the rates that conversions are pinned to, whatever their
+    currencies. What has no rate is left out, and told in `ReportRow.unconverted`. Unset as METRIC_VALUE.
+    """
 
 class Metric(_Metric, metaclass=_MetricEnumTypeWrapper):
     """A number to compute. Values may be added."""
@@ -68,6 +72,10 @@ METRIC_ROAS: Metric.ValueType  # 6
 """Credited value over cost."""
 METRIC_CPA: Metric.ValueType  # 7
 """Cost per credited conversion."""
+METRIC_REPORTING_VALUE: Metric.ValueType  # 8
+"""Credited value in the workspace's reporting currency, at the rates that conversions are pinned to, whatever their
+currencies. What has no rate is left out, and told in `ReportRow.unconverted`. Unset as METRIC_VALUE.
+"""
 Global___Metric: _TypeAlias = Metric  # noqa: Y015
 
 class _Dimension:
@@ -202,6 +210,7 @@ class ReportRow(_message.Message):
 
     DIMENSION_VALUES_FIELD_NUMBER: _builtins.int
     METRIC_VALUES_FIELD_NUMBER: _builtins.int
+    UNCONVERTED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def dimension_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """One per dimension of the request, in its order. Times as RFC 3339 in the report's zone: "2026-11-25",
@@ -212,15 +221,22 @@ class ReportRow(_message.Message):
     def metric_values(self) -> _containers.RepeatedCompositeFieldContainer[Global___MetricValue]:
         """One per metric of the request, in its order."""
 
+    @_builtins.property
+    def unconverted(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.MoneyTotal]:
+        """With METRIC_REPORTING_VALUE: what it leaves out, because the days of these conversions have no rate. One sum per
+        currency, in that currency. Never added to anything in silence.
+        """
+
     def __init__(
         self,
         *,
         dimension_values: _abc.Iterable[_builtins.str] | None = ...,
         metric_values: _abc.Iterable[Global___MetricValue] | None = ...,
+        unconverted: _abc.Iterable[_money_pb2.MoneyTotal] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension_values", b"dimension_values", "metric_values", b"metric_values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension_values", b"dimension_values", "metric_values", b"metric_values", "unconverted", b"unconverted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
