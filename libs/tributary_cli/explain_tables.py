@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
     from rich.table import Table
 
+    from tributary.attribution.v1.conversion_pb2 import ConversionState
     from tributary.attribution.v1.credit_pb2 import TouchSource
     from tributary.attribution.v1.explanation_pb2 import CreditSettings, ExplainedModel, Explanation
     from tributary.common.v1.money_pb2 import Money
@@ -157,6 +158,28 @@ def show_micros(micros: int) -> str:
 def show_money(money: Money) -> str:
     """Returns an amount with its currency; a dash where none is known."""
     return f"{show_micros(money.amount_micros)} {money.currency_code}" if money.currency_code else "-"
+
+
+def value_lines(state: ConversionState) -> list[str]:
+    """Says which part of a value is credited, and what it is in the reporting currency; nothing where it is plain."""
+    from tributary.attribution.v1.conversion_pb2 import ValueBasis
+
+    lines = []
+    if state.value_basis:
+        basis = ValueBasis.Name(state.value_basis).removeprefix("VALUE_BASIS_").lower()
+        parts = ", ".join(
+            f"{field.name.removesuffix('_micros')} {show_micros(value)}" for field, value in state.amounts.ListFields()
+        )
+        said = f"credited {basis}: of {show_money(state.original_value)} as sent ({parts or 'no parts'})"
+        if state.missing_amounts:
+            names = ", ".join(name.removesuffix("_micros") for name in state.missing_amounts)
+            said += f"; as sent, because nobody sent {names}"
+        lines.append(said)
+    if state.rate_picos:
+        day = state.rate_date
+        rate = f"{Decimal(state.rate_picos).scaleb(-12):f}".rstrip("0").rstrip(".")
+        lines.append(f"{show_money(state.reporting_value)} at {rate} of {day.year}-{day.month:02}-{day.day:02}")
+    return lines
 
 
 def show_source(source: TouchSource) -> str:

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.support.ports import free_address
+from tributary.attribution.v1.conversion_pb2 import ConversionState, ValueBasis
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.explanation_pb2 import (
     CreditSettings,
@@ -20,9 +21,13 @@ from tributary.attribution.v1.explanation_pb2 import (
     TouchpointExclusion,
 )
 from tributary.attribution.v1.reattribution_pb2 import CreditChange, ReattributionPage
+from tributary.common.v1.calendar_date_pb2 import CalendarDate
+from tributary.common.v1.money_pb2 import Money
+from tributary.event.v1.conversion_pb2 import Amounts
 from tributary_cli.command_line import cli
 from tributary_cli.conversion_options import name_conversion, read_moment
 from tributary_cli.explain import paper, print_explanation
+from tributary_cli.explain_tables import value_lines
 from tributary_cli.reattribute_tables import Totals
 from tributary_cli.setting_options import read_settings
 
@@ -148,3 +153,20 @@ def test_changes_of_several_pages_add_up(capsys: pytest.CaptureFixture[str]) -> 
     assert "last_touch" not in shown
     with pytest.raises(click.BadParameter):
         totals.print_to(paper(), ("best",), "would change")
+
+
+def test_the_basis_of_a_value_is_said_with_its_parts_and_what_is_missing() -> None:
+    state = ConversionState(
+        value_basis=ValueBasis.VALUE_BASIS_MARGIN,
+        original_value=Money(currency_code="EUR", amount_micros=119_000_000),
+        amounts=Amounts(tax_micros=19_000_000, shipping_micros=0),
+        missing_amounts=["cost_of_goods_micros"],
+        reporting_value=Money(currency_code="SEK", amount_micros=1_330_420_000),
+        rate_picos=11_180_000_000_000,
+        rate_date=CalendarDate(year=2026, month=3, day=7),
+    )
+    assert value_lines(state) == [
+        "credited margin: of 119.00 EUR as sent (tax 19.00, shipping 0.00); as sent, because nobody sent cost_of_goods",
+        "1330.42 SEK at 11.18 of 2026-03-07",
+    ]
+    assert value_lines(ConversionState()) == []
