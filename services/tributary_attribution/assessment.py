@@ -176,14 +176,16 @@ def assess(
             entries = ()
         else:
             forgotten = [touch for touch in forgotten if touch[:2] not in view.held]
-        if forgotten or is_trimmed or is_incomplete(journey, settings, time, journey_life_seconds):
+        has_lost = bool(forgotten) or is_trimmed or is_incomplete(journey, settings, time, journey_life_seconds)
+        if has_lost:
             known_clicks = {click[1:] for click in clicks}
             for other in known.elsewhere:
                 known_clicks |= {click[1:] for click in views.clicks_of(workspace.id, other.entries)}
             clicks += [click for click in published.clicks if click[1:] not in known_clicks]
         settled = as_direct(forgotten, settings, known_source)
         computed = attribute(entries, conversion, settings, settled, path)
-        attribution = _keep(published, computed, conversion, has_forgotten=bool(forgotten))
+        # Where nothing is lost, what was published may have been said of touches that are somebody else's now.
+        attribution = _keep(published, computed, conversion, has_forgotten=bool(forgotten)) if has_lost else computed
     return Assessment(
         facts=state,
         published=published,

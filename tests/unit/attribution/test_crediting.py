@@ -349,6 +349,15 @@ def test_why_nobody_earned_a_conversion_outlives_the_journey(touch: Admitted, re
     assert again is None
 
 
+def test_why_nobody_earned_a_conversion_goes_where_the_touch_goes_that_said_so() -> None:
+    """Nothing was forgotten: the touch is somebody else's, since their identifiers were taken apart."""
+    order = EVENTS.order("visitor:a", "customer:c")
+    first = World(EVENTS.touch("visitor:a", letter="Q"), order).revise()
+    later = revised_by(World(order), first)
+    reasons = {UnattributedReason.Name(model.unattributed.reason) for model in later.state.models}
+    assert reasons == {"UNATTRIBUTED_REASON_NO_TOUCHPOINT"}
+
+
 def test_a_conversion_that_is_linked_to_a_person_is_not_anonymous_any_more() -> None:
     anonymous = EVENTS.order()
     world = World(anonymous)
