@@ -46,7 +46,7 @@ async def test_a_database_that_is_not_there_is_made_with_everything(fresh_url: s
     applied = await migrate(fresh_url)
     assert applied == [str(migration) for migration in read_migrations()]
     tables = {row[0] for row in await fresh.execute("SHOW TABLES")}
-    made = {migration.name.removesuffix("_details").removesuffix("_value_basis") for migration in read_migrations()}
+    made = {migration.name for migration in read_migrations() if migration.statement.count("\nCREATE ")}
     assert tables >= {name for name in made if not name.endswith("_before")} | set(read_views())
 
 
