@@ -316,7 +316,8 @@ def problems(cls: type[Settings], environ: Mapping[str, str]) -> list[str]:
     except ValidationError as error:
         for problem in error.errors(include_input=False, include_url=False):
             name = str(problem["loc"][0]) if problem["loc"] else ""
-            meaning = f" ({attribute_docs(cls)[name]})" if name in attribute_docs(cls) else ""
+            said = attribute_docs(cls).get(name, "")
+            meaning = f" ({' '.join(said.split())})" if said else ""  # a problem is a line, whatever the source wraps
             what = "is required" if problem["type"] == "missing" else problem["msg"].removeprefix("Value error, ")
             found.append(f"{PREFIX}{name.upper()}: {what}{meaning}")
     own = f"{PREFIX}{cls.service.upper()}_"

@@ -24,7 +24,8 @@ class SomeSettings(ServiceSettings, WithLogStore, WithStateStore, WithClickHouse
     service: ClassVar[str] = "dedup"
 
     dedup_linger_ms: int = 2
-    """How long the first caller waits for others."""
+    """How long the first caller waits
+    for others."""
 
 
 GOOD = {
@@ -69,6 +70,12 @@ def test_every_problem_is_told_at_once(environ: pytest.MonkeyPatch) -> None:
         "TRIBUTARY_LISTEN",
         "TRIBUTARY_LOGLEVEL",
     }
+
+
+def test_a_problem_is_one_line_and_says_what_the_setting_means(environ: pytest.MonkeyPatch) -> None:
+    environ.setenv("TRIBUTARY_DEDUP_LINGER_MS", "soon")
+    (problem,) = problems(SomeSettings, os.environ)
+    assert problem.endswith(" (How long the first caller waits for others.)")
 
 
 def test_no_value_is_in_a_problem(environ: pytest.MonkeyPatch) -> None:
