@@ -50,17 +50,17 @@ SUITES = ("claims", "event_log", "attribution")
 """Those that show most for their time; `python -m tests.load.cluster` runs all that have a Redis."""
 
 
-def run_on_cluster(suite: str) -> str:
-    """Runs the tests of a module on a cluster; returns how they ended."""
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--redis-cluster", f"tests/integration/test_{suite}.py"]
+def run_on_cluster(*suites: str) -> str:
+    """Runs the tests of modules on one cluster; returns how they ended."""
+    files = [f"tests/integration/test_{suite}.py" for suite in suites]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--redis-cluster", *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stdout[-4_000:]
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("suite", SUITES)
-def test_what_holds_on_one_redis_holds_on_a_cluster(suite: str) -> None:
-    assert run_on_cluster(suite) == ""
+def test_what_holds_on_one_redis_holds_on_a_cluster() -> None:
+    assert run_on_cluster(*SUITES) == ""
 
 
 @pytest.fixture(scope="module")
