@@ -18,12 +18,14 @@ from tests.support.ports import free_port
 from tests.support.stores import running_redis_at, vouch_for
 from tributary.attribution.v1.attribution_service_pb2 import GetJourneyRequest, GetJourneyResponse
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_cli.stack.services import ServiceProcess
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.channels import open_channel
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.migrate import migrate
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import Epoch, create_epoch
@@ -171,9 +173,10 @@ async def test_what_a_killed_process_had_read_is_credited_by_the_next(
 
 @pytest.mark.timeout(240)
 async def test_redis_may_be_killed_while_credit_is_published(
-    private_redis: RedisServer, clickhouse_url: str, workspace: str, tmp_path: Path
+    private_redis: RedisServer, private_clickhouse: ClickHouseServer, workspace: str, tmp_path: Path
 ) -> None:
-    make = Events(workspace)
+    make, clickhouse_url = Events(workspace), private_clickhouse.url
+    await migrate(clickhouse_url)  # a shared one knows places of other tests: a Redis that comes back would be older
     async with connect(private_redis.url, name="tests") as client:
         await create_epoch({"log": client, "state": client}, Epoch("an-epoch", SHARDS, 6, 1))
         await vouch_for(client)
