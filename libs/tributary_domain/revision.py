@@ -10,7 +10,8 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from tributary_domain.attribution import Attribution, UnattributedReason
-from tributary_domain.conversion import AdjustmentKind, ConversionFacts, ConversionStatus
+from tributary_domain.conversion import ConversionFacts, ConversionStatus
+from tributary_domain.conversion_parts import AdjustmentKind
 from tributary_domain.settings import EVERY_MODEL, AttributionModel
 
 

@@ -26,8 +26,9 @@ from tributary_attribution.credit_settings import (
     ties_seconds,
 )
 from tributary_attribution.deferral import Deferral
-from tributary_attribution.linking import Linked, Linking, Observation, Seen, edges_between
+from tributary_attribution.linking import Linked, Linking, Seen
 from tributary_attribution.observing import Observing
+from tributary_attribution.order_edges import Observed, edges_between
 from tributary_attribution.publishing import Publisher, together
 from tributary_attribution.stopwatch import Stopwatch
 from tributary_domain.revision import Cause
@@ -209,8 +210,8 @@ class Attributor:
             why = [_joined(one) for token in person.tokens for one in linked.said.get((person.workspace, token), ())]
             elsewhere = [
                 other.journey
-                for other in others
-                if person.is_split and other is not person and other.workspace == person.workspace
+                for other in (others if person.is_split else ())
+                if other is not person and other.workspace == person.workspace
             ]
             find_affected(affected, workspaces[person.workspace], person, events, why, elsewhere)
         took.note("settle_ms")
@@ -317,12 +318,12 @@ def _seen(arrivals: Sequence[Arrival], affected: Iterable[Affected]) -> list[See
         observed = [part for part in one.parts if part.is_observation]
         if len(observed) > 1:
             days = one.workspace.identity.shared_device_days
-            for said, edge in edges_between([_observation(part) for part in observed], days):
+            for said, edge in edges_between([_observed(part) for part in observed], days):
                 seen.append(Seen(one.workspace.id, said, [edge]))
     return seen
 
 
-def _observation(part: ConversionPart) -> Observation:
+def _observed(part: ConversionPart) -> Observed:
     said = Said(part.event.event_id, part.event_time_micros, part.event_hash, part.accept_time_micros)
     return list(part.admitted.identity_tokens), said
 

@@ -21,10 +21,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
+from tributary_attribution.tie_view import TieView
 from tributary_domain.identifiers import CUSTOMER
-from tributary_domain.identity import IdentityLimits
 from tributary_domain.person_changes import PersonChange, missing_to_relink, relink
-from tributary_domain.ties import Span, Tie, edges_of, join, shared_since, telling, type_of
+from tributary_domain.ties import Span, Tie, telling, type_of
 from tributary_runtime.errors import Backpressure
 from tributary_storage.clickhouse.identity_changes import IdentityFact
 from tributary_storage.redis.people import LimitsOf, Regrouped
@@ -33,9 +33,6 @@ from tributary_storage.redis.ties import IdentityTies, Place
 
 _ATTEMPTS: Final = 20
 """How often ties that others write at the same time are read again before the batch waits."""
-_FULL: Final = 64
-"""Ties that an identifier keeps at least, of each type, whatever its person may have: an operator may part the first.
-"""
 _KNOWN: Final = 50_000
 """Pairs that a process remembers."""
 
@@ -156,10 +153,10 @@ class Linking:
 
     async def _link(self, fresh: Sequence[Seen], ties_seconds: int) -> Linked:
         held, pending = await self._read(fresh)
-        views: dict[str, _View] = {}
+        views: dict[str, TieView] = {}
         for workspace in {place[0] for place in held}:
             own = {token: found for (where, token), found in held.items() if where == workspace}
-            views[workspace] = _View(own, self._limits_of(workspace))
+            views[workspace] = TieView(own, self._limits_of(workspace))
         for workspace, link in pending:
             views[workspace].add(link.edges)  # of some of its ends nothing may be written yet
         links = list(pending)
@@ -201,7 +198,7 @@ class Linking:
 
     async def _write(
         self,
-        views: Mapping[str, _View],
+        views: Mapping[str, TieView],
         links: Sequence[tuple[str, Link]],
         held: Mapping[Place, HeldTies],
         ties_seconds: int,
@@ -223,7 +220,7 @@ class Linking:
             if step and await self._ties.write(step, ties_seconds):
                 raise _Moved
 
-    async def _tell_changes(self, workspace: str, view: _View, links: Sequence[Link], linked: Linked) -> None:
+    async def _tell_changes(self, workspace: str, view: TieView, links: Sequence[Link], linked: Linked) -> None:
         """Says what links changed about people, one after another, as if each had come alone and in this order."""
         ties = view.without(links)
         for link in links:
@@ -235,85 +232,6 @@ class Linking:
             for change in relinked.changes:
                 linked.facts.append(IdentityFact(workspace, link, change))
                 _regroup(workspace, link.said, change, linked)
-
-
-class _View:
-    """The ties of the identifiers of one workspace that a batch names."""
-
-    def __init__(self, held: Mapping[str, HeldTies], limits: IdentityLimits) -> None:
-        self.limits = limits
-        self._held = {token: {tie.pair: tie for tie in found.ties} for token, found in held.items()}
-        self._ties = {token: dict(own) for token, own in self._held.items()}
-
-    def spans(self, pair: tuple[str, str]) -> tuple[Span, ...]:
-        """Returns when a pair that was added was seen together."""
-        found = self._ties[pair[0]].get(pair) or self._ties[pair[1]].get(pair)
-        return () if found is None else found.spans
-
-    def add(self, edges: Iterable[Tie]) -> dict[Tie, Tie | None]:
-        """Adds edges; returns those that may change who somebody is, with what was known of the pair before."""
-        displaced: dict[Tie, Tie | None] = {}
-        for edge in edges:
-            pair = edge.pair
-            before, other = (self._ties[token].get(pair) for token in pair)
-            if before is None:
-                before = other
-            elif other is not None and other != before:  # of a link that is not finished, one end is written
-                before = join([other], self.limits.shared_device_days, [before])[pair]
-            after = edge if before is None else join([edge], self.limits.shared_device_days, [before])[pair]
-            for token in pair:
-                if pair in self._ties[token] or not self._is_full(token, after):
-                    self._ties[token][pair] = after
-            if before is None or self._matters(before, after):
-                displaced[edge] = before
-        return displaced
-
-    def changed(self) -> dict[str, list[Tie]]:
-        """Returns the ties that differ from what was read, at each of their ends."""
-        found = {}
-        for token, own in self._ties.items():
-            held = self._held[token]
-            new = [tie for pair, tie in own.items() if held.get(pair) != tie]
-            if new:
-                found[token] = new
-        return found
-
-    def without(self, links: Iterable[Link]) -> dict[str, tuple[Tie, ...]]:
-        """Returns all ties as if some links had not been added."""
-        ties = {token: dict(own) for token, own in self._ties.items()}
-        for link in reversed(list(links)):
-            for edge, before in zip(link.edges, link.displaced, strict=True):
-                for token in edge.pair:
-                    if before is None:
-                        ties[token].pop(edge.pair, None)
-                    else:
-                        ties[token][edge.pair] = before
-        return {token: tuple(own.values()) for token, own in ties.items()}
-
-    def _is_full(self, token: str, tie: Tie) -> bool:
-        """Tells whether an identifier was seen with so many others that one more can never link at this end.
-
-        Then only the other end keeps the tie, which uses up its place for such: so what a kiosk, or an address that all
-        share, makes everybody read stays bounded.
-        """
-        own, limits = self._ties[token], self.limits
-        if len(own) < _FULL or tie.word_key[0] >= 0:
-            return False
-        kind = type_of(tie.other(token))
-        if kind == CUSTOMER and type_of(token) != CUSTOMER:
-            end = shared_since(own.values(), token, limits.shared_device_customers, limits.shared_device_days)
-            return end is not None and end < tie.key
-        earlier = sum(type_of(known.other(token)) == kind and known.key < tie.key for known in own.values())
-        return earlier >= max(_FULL, 2 * limits.of_type(kind))
-
-    def _matters(self, before: Tie, after: Tie) -> bool:
-        """Tells whether a known pair may change who somebody is: an earlier edge, a word, a device that is shared."""
-        if before.key != after.key or (before.word, before.word_key) != (after.word, after.word_key):
-            return True
-        if before.spans == after.spans:
-            return False
-        customers = sum(type_of(tie.first) == CUSTOMER for tie in self._ties[after.second].values())
-        return customers > self.limits.shared_device_customers
 
 
 def _regroup(workspace: str, said: Said, change: PersonChange, linked: Linked) -> None:
@@ -328,35 +246,3 @@ def _regroup(workspace: str, said: Said, change: PersonChange, linked: Linked) -
             is_merged = known.is_merged or not is_split or len(sources) > 1
             linked.regrouped[place] = Regrouped(is_merged, known.is_split or is_split)
             linked.said.setdefault(place, []).append(said)
-
-
-Observation = tuple[Sequence[str], Said]
-"""The identity tokens of an observation of a conversion, and which event it is."""
-
-
-def edges_between(observations: Sequence[Observation], days: int) -> list[tuple[Said, Tie]]:
-    """Returns the edges between identifiers of different observations of one conversion: who ordered is one person.
-
-    Each is as old as the later of the two observations. Two customer ids are no edge.
-
-    Args:
-        observations: In event order.
-        days: `IdentityLimits.shared_device_days`.
-    """
-    seen: dict[str, list[Said]] = {}
-    for tokens, said in observations:
-        for token in tokens:
-            seen.setdefault(token, []).append(said)
-    ordered = sorted(seen, key=telling)
-    found: list[tuple[Said, Tie]] = []
-    for at, first in enumerate(ordered):
-        for second in ordered[at + 1 :]:
-            if type_of(first) == type_of(second) == CUSTOMER:
-                continue
-            since = max(seen[first][0][1:3], seen[second][0][1:3])
-            later = sorted({said for said in (*seen[first], *seen[second]) if said[1:3] >= since}, key=lambda s: s[1:3])
-            if type_of(first) != CUSTOMER:
-                later = later[:1]
-            edges = [edge for said in later for edge in edges_of([first, second], said[1], said[2])]
-            found.append((later[0], join(edges, days)[first, second]))
-    return found

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from tributary.event.v1 import verdict_pb2
 from tributary_domain.business_keys import BusinessKey
-from tributary_domain.conversion import SourceRank
+from tributary_domain.conversion_parts import SourceRank
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.velocity import Count
 from tributary_ingestion.human_checks import Token

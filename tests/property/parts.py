@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from tributary_domain.conversion import Adjustment, AdjustmentKind, Observation, SourceRank, Standing
+from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation, SourceRank, Standing
 
 _times = st.integers(0, 20)
 _amounts = st.integers(0, 50)

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from tests.property.journeys import conversions, journeys, settings_of
 from tests.property.parts import adjustments, observations
 from tributary_domain.attribution import attribute
-from tributary_domain.conversion import Adjustment, Observation, conversion_facts
+from tributary_domain.conversion import conversion_facts
+from tributary_domain.conversion_parts import Adjustment, Observation
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.settings import SECOND, AttributionSettings
 from tributary_domain.windows import CreditableConversion, exclusions

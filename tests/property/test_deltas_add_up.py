@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from tests.property.journeys import CONVERSION_TIME, journeys, settings_of
 from tests.property.parts import adjustments
 from tributary_domain.attribution import WHOLE, attribute
-from tributary_domain.conversion import Adjustment, AdjustmentKind, Observation, conversion_facts
+from tributary_domain.conversion import conversion_facts
+from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.revision import Change, Snapshot, compare, snapshot
 from tributary_domain.settings import MODELS, AttributionSettings

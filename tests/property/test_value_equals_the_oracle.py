@@ -4,15 +4,8 @@ from hypothesis import given
 
 from tests.property.parts import adjustments, observations
 from tests.support.oracle import value_after
-from tributary_domain.conversion import (
-    Adjustment,
-    ConversionFinding,
-    ConversionStatus,
-    DefaultValue,
-    Observation,
-    Standing,
-    conversion_facts,
-)
+from tributary_domain.conversion import ConversionFinding, ConversionStatus, DefaultValue, conversion_facts
+from tributary_domain.conversion_parts import Adjustment, Observation, Standing
 
 
 @given(observations(), adjustments())

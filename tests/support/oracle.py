@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
 
-from tributary_domain.conversion import Adjustment, AdjustmentKind, Observation, Standing
+from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation, Standing
 from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
 from tributary_domain.settings import AttributionSettings, ImpressionPolicy, TouchGrain
 from tributary_domain.windows import CreditableConversion

@@ -16,7 +16,7 @@ from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary.event.v1.conversion_pb2 import Amounts
 from tributary.event.v1.event_pb2 import Event, Traffic
-from tributary_domain.conversion import Adjustment, AdjustmentKind, Observation, Standing
+from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation, Standing
 from tributary_domain.event_order import event_hash
 from tributary_domain.value_bases import NO_PARTS, ValueParts
 

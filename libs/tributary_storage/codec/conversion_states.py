@@ -27,7 +27,8 @@ from tributary.event.v1.event_pb2 import Event, Origin, Traffic
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution
 from tributary_domain.business_keys import order_of
-from tributary_domain.conversion import AdjustmentKind, ConversionStatus
+from tributary_domain.conversion import ConversionStatus
+from tributary_domain.conversion_parts import AdjustmentKind, Observation
 from tributary_domain.settings import EVERY_MODEL, AttributionModel
 from tributary_domain.value_bases import ValueBasis as Basis
 from tributary_storage.clickhouse.names import timestamp
@@ -189,7 +190,7 @@ def add_credit(
                 share.value_micros = amount
 
 
-def _by_rank(observations: Iterable[domain.Observation], events: dict[str, Event]) -> list[Event]:
+def _by_rank(observations: Iterable[Observation], events: dict[str, Event]) -> list[Event]:
     """Returns the events whose word counts most first; equals in event order."""
     ranked = sorted(observations, key=lambda observation: -observation.source_rank)
     return [events[observation.event_id] for observation in ranked]

@@ -4,17 +4,13 @@ from typing import Any
 import pytest
 
 from tributary_domain.conversion import (
-    Adjustment,
-    AdjustmentKind,
     ConversionFacts,
     ConversionFinding,
     ConversionStatus,
     DefaultValue,
-    Observation,
-    SourceRank,
-    Standing,
     conversion_facts,
 )
+from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation, SourceRank, Standing
 from tributary_domain.value_bases import NO_PARTS, ValueBasis, ValueParts
 
 REFUND, RESTATEMENT = AdjustmentKind.REFUND, AdjustmentKind.RESTATEMENT

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from tributary_domain.attribution import attribute
-from tributary_domain.conversion import Adjustment, AdjustmentKind, Observation, Standing, conversion_facts
+from tributary_domain.conversion import conversion_facts
+from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation, Standing
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.revision import Cause, Change, Snapshot, compare, next_revision, snapshot
 from tributary_domain.settings import DAY, MODELS, AttributionModel, AttributionSettings
