@@ -1,7 +1,7 @@
-"""What one person's events ask for beyond what a batch may cost: done beside the batches of others, and not at once.
+"""What busy people's events ask for beyond what a batch may cost: done beside the batches of others, and not at once.
 
-A batch credits as many conversions of one person as fit into its share, and notes the others before its events are
-acknowledged. Here they are credited, from what is known when their turn comes: however many events asked, once.
+A batch credits as many conversions of one person as fit into its share, of many busy people as many as fit into some
+shares, and notes the others before its events are acknowledged. Here they are credited, from what is known when their turn comes: however many events asked, once.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ _LOOK_SECONDS: Final = 1.0
 
 SHARE: Final = 20_000
 """Entries of one person's journey that a batch looks at, each as often as a conversion that looks at it."""
+_SHARES: Final = 10
+"""How many such shares a batch has for all people together; the first conversion of each does not ask for one."""
 _AT_LEAST: Final = 50
 """What a conversion costs without any entry, in entries."""
 
@@ -76,7 +78,7 @@ class Deferral:
         self._clock = clock
 
     def divide(self, affected: Iterable[Affected]) -> tuple[list[Affected], list[Affected]]:
-        """Returns the conversions that a batch credits itself, and those that have to wait: too many of one person.
+        """Returns the conversions that a batch credits itself, and those that have to wait: too many of busy people.
 
         Args:
             affected: What the batch observed first.
@@ -84,13 +86,16 @@ class Deferral:
         now: list[Affected] = []
         later: list[Affected] = []
         done: dict[int, int] = defaultdict(int)
+        in_all = 0
         for one in affected:
             if one.journey is not None and not one.elsewhere:  # what others have now is known to this batch only
                 work = len(one.journey.entries) + _AT_LEAST
-                if done[id(one.journey)] and done[id(one.journey)] + work > self._share:
+                own = done[id(one.journey)]
+                if own and (own + work > self._share or in_all + work > self._share * _SHARES):
                     later.append(one)
                     continue
                 done[id(one.journey)] += work
+                in_all += work
             now.append(one)
         return now, later
 

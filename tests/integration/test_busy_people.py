@@ -1,4 +1,4 @@
-"""One busy person slows nobody but themselves: what is beyond a batch's share is credited later, to the same end."""
+"""Busy people slow nobody but themselves: what is beyond a batch's share is credited later, to the same end."""
 
 from __future__ import annotations
 
@@ -70,6 +70,22 @@ async def test_a_neighbour_with_few_events_never_waits(attribution: Attribution,
     await attribution.handle(*orders)
     assert await waiting(attribution) == 0
     assert len(await published(attribution, events)) == 5
+
+
+async def test_many_busy_people_share_what_a_batch_may_do(attribution: Attribution, events: Events) -> None:
+    many = range(60)
+    orders = [
+        events.order(f"visitor:{person}", at=NOON + number, order_id=f"o-{person}-{number}")
+        for person in many
+        for number in range(2)
+    ]
+    await attribution.handle(*orders)
+    assert 0 < await waiting(attribution) < len(many)
+    credited = {revised.state.conversion_id for revised in await attribution.logged()}
+    for person in many:
+        assert credited & {events.conversion_id(f"o-{person}-{number}") for number in range(2)}, person
+    await attribution.work_off()
+    assert len({revised.state.conversion_id for revised in await attribution.logged()}) == len(orders)
 
 
 @pytest.mark.parametrize("seed", range(3))
