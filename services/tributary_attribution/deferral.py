@@ -1,7 +1,8 @@
 """What busy people's events ask for beyond what a batch may cost: done beside the batches of others, and not at once.
 
 A batch credits as many conversions of one person as fit into its share, of many busy people as many as fit into some
-shares, and notes the others before its events are acknowledged. Here they are credited, from what is known when their turn comes: however many events asked, once.
+shares, and notes the others before its events are acknowledged. Here they are credited, from what is known when their
+turn comes: however many events asked, once.
 """
 
 from __future__ import annotations
