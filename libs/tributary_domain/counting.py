@@ -40,7 +40,8 @@ class CountableConversion:
     session: int = 0
     """`sessions.session_ids` of it; 0: it belongs to none."""
     click: int = 0
-    """`leading_click` of it; 0: none led to it."""
+    """Its own: the click id that its earliest observation with one carries itself; else `leading_click` of it; 0: none
+    led to it."""
     is_good: bool = True
     """Whether it would count under `every`: neither quarantined, nor retracted, nor test traffic."""
 

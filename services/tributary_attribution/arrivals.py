@@ -14,8 +14,10 @@ from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, ChannelEvidenc
 from tributary.event.v1.consent_pb2 import ConsentState
 from tributary.event.v1.event_pb2 import Event, Traffic
 from tributary_domain import ids
+from tributary_domain.channel_evidence import VISIT, Touch, click_ids_of
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
+from tributary_domain.urls import read_url
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.codec.conversion_parts import pack_part
 from tributary_storage.codec.touch_sources import TouchSources
@@ -131,7 +133,7 @@ class ArrivalReader:
         elif kind == "conversion":
             name = digest_of(event.conversion.name.encode())
             touch = JourneyTouch(micros, hashed, _CONVERSION, name, flags, session=session)
-            entry = event_field(hashed), pack_conversion(touch, admitted.conversion_id, stored_flags)
+            entry = event_field(hashed), pack_conversion(touch, admitted.conversion_id, stored_flags, _own_click(event))
             conversion_id = admitted.conversion_id
             own_id = ids.conversion_id(ids.event_digest(workspace, event.event_id))
         elif kind == "adjustment":
@@ -193,6 +195,21 @@ class ArrivalReader:
                 made = found.click_time
                 return number, max(0, made.seconds * 1_000_000 + made.nanos // 1_000)
         return 0, 0
+
+
+def _own_click(event: Event) -> int:
+    """Returns the number of the click id that a conversion carries itself, the one that a visit to its page would have.
+
+    0: none, or consent to measure was denied, so that what it carries may tell nothing.
+    """
+    page_url = event.context.page_url
+    if not (page_url or event.HasField("click_ids")) or event.consent.analytics_storage == _DENIED:
+        return 0
+    own = {field.name: value for field, value in event.click_ids.ListFields() if isinstance(value, str)}
+    for family, value in click_ids_of(Touch(VISIT, read_url(page_url), click_ids=own)).items():
+        if family not in _NOT_ONE_CLICK:
+            return hash_of_click(family, value)
+    return 0
 
 
 def _flags(event: Event, *, is_quarantined: bool) -> tuple[int, int]:

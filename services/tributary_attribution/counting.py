@@ -7,6 +7,7 @@ conversion that was not counted for the sake of one that is gone stays so.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from tributary.attribution.v1.conversion_pb2 import ConversionState
@@ -49,6 +50,28 @@ def rivals(
     found = {journey.conversion_ids[entry.event_hash]: None for entry in journey.entries if _is_of(entry, digest)}
     found.pop(conversion_id, None)
     return list(found)
+
+
+def may_move_rivals(journey: Journey | None, parts: Sequence[ConversionPart], arrived: Collection[int]) -> bool:
+    """Tells whether events may have changed which other conversions count, whatever their places in time.
+
+    An adjustment may: it takes a conversion back, or restates it. So may a further observation that carries a click id:
+    it moves the conversion to that click from its earliest observation on.
+
+    Args:
+        journey: The person's.
+        parts: Of the conversion.
+        arrived: Hashes of the events.
+    """
+    observed = 0
+    is_moved = False
+    for part in parts:
+        observed += part.is_observation
+        if part.event_hash in arrived:
+            if not part.is_observation:
+                return True
+            is_moved = is_moved or (journey is not None and part.event_hash in journey.own_clicks)
+    return is_moved and observed > 1
 
 
 def is_retracted(parts: Sequence[ConversionPart]) -> bool:
@@ -124,6 +147,7 @@ def _countable(
     """Returns the conversions of a name in a journey, each at its earliest observation."""
     digest = digest_of(name.encode())
     found: dict[str, CountableConversion] = {}
+    own_clicks: dict[str, int] = {}  # of the earliest observation that carries one
     sessions = session_ids(entries, settings.session_timeout_seconds * SECOND)
     for entry, session in zip(entries, sessions, strict=True):
         if not _is_of(entry, digest):
@@ -138,7 +162,13 @@ def _countable(
                 click=leading_click(entries, entry[:2]),
                 is_good=conversion_id not in retracted,
             )
-    return list(found.values())
+        own_click = journey.own_clicks.get(entry.event_hash)
+        if own_click:
+            own_clicks.setdefault(conversion_id, own_click)
+    return [
+        replace(one, click=own_clicks[one.conversion_id]) if one.conversion_id in own_clicks else one
+        for one in found.values()
+    ]
 
 
 def _is_of(entry: JourneyTouch, digest: int) -> bool:

@@ -14,7 +14,7 @@ from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
 from tributary_attribution.assessment import Known
-from tributary_attribution.counting import is_retracted, rivals
+from tributary_attribution.counting import is_retracted, may_move_rivals, rivals
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.crediting import revise
 from tributary_attribution.models import Models, UnknownModelError
@@ -287,7 +287,7 @@ class Publisher:
 
 
 def _successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]:
-    """Returns the conversions that may count, or not any more, because others were taken back or restated.
+    """Returns the conversions that may count, or not any more, because of what became of others.
 
     Args:
         affected: Those that may have been; with parts and journeys.
@@ -295,7 +295,7 @@ def _successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]
     """
     found = []
     for one in affected:
-        if not any(not part.is_observation and part.event_hash in one.arrived for part in one.parts):
+        if not may_move_rivals(one.journey, one.parts, one.arrived):
             continue
         for rival in rivals(one.workspace, one.journey, one.parts, one.conversion_id):
             successor = Affected(one.workspace, rival)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -75,6 +76,32 @@ async def test_which_conversions_count_does_not_hang_on_which_arrives_first(
         assert [row[0] for row in rows] == [not reason for reason in reasons]
         deltas = sum(revised.counted_delta for revised in await attribution.logged())
         assert deltas == reasons.count("")
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_click_id_that_a_conversion_carries_itself_is_its_click_in_any_order_of_arrival(
+    opened: Opened, workspace: str, seed: int
+) -> None:
+    """In its fields or its page; else the newest click of the journey. An order is at the click of any who saw it."""
+    events = Events(workspace)
+    thanks = "https://shop.example/thanks?gclid="
+    batches = [
+        events.touch("visitor:a", at=NOON, clicks={"gclid": "g-1"}),
+        events.order("visitor:a", at=NOON + MINUTE, order_id="o-1"),
+        events.order("visitor:a", at=NOON + 2 * MINUTE, order_id="o-2", click_ids={"gclid": "g-2"}),
+        events.order("visitor:a", at=NOON + 3 * MINUTE, order_id="o-3", page_url=f"{thanks}g-2"),
+        events.order("visitor:a", at=NOON + 4 * MINUTE, order_id="o-4"),
+        events.order("visitor:a", at=NOON + 5 * MINUTE, order_id="o-5"),
+        events.order("visitor:a", at=NOON + 6 * MINUTE, order_id="o-6", click_ids={"gclid": "g-3"}),
+        events.order("visitor:a", at=NOON + 7 * MINUTE, order_id="o-5", letter="M", rank=1, page_url=f"{thanks}g-3"),
+    ]
+    random.Random(seed).shuffle(batches)
+    async with opened("once_per_click") as attribution:
+        for one in batches:
+            await attribution.handle(one)
+        reasons = await counted(attribution, *(f"o-{number}" for number in range(1, 7)))
+        assert reasons == ["", "", "ONCE_PER_CLICK", "ONCE_PER_CLICK", "", "ONCE_PER_CLICK"]
+        assert sum(revised.counted_delta for revised in await attribution.logged()) == 3
 
 
 async def test_the_next_takes_over_from_one_that_is_taken_back_and_gives_way_when_that_is_restated(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.model_pb2 import Model
 from tributary.dedup.v1.admitted_events_pb2 import Admission, AdmittedEvent, AdmittedEvents
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
+from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary_attribution.affected import Affected
 from tributary_attribution.attributor import Attributor
@@ -114,6 +115,8 @@ class Events:
         letter: str = "A",
         event_id: str = "",
         rank: int = 2,
+        click_ids: Mapping[str, str] | None = None,
+        page_url: str = "",
         **own: Any,
     ) -> Admitted:
         event = self._event(event_id, at, tokens)
@@ -123,6 +126,10 @@ class Events:
             conversion.value.currency_code, conversion.value.amount_micros = "EUR", micros
         event.conversion_id = self.conversion_id(order_id)
         event.source_rank = rank
+        if click_ids:
+            event.event.MergeFrom(Event(click_ids=click_ids))
+        if page_url:
+            event.event.context.page_url = page_url
         for name, value in own.items():
             setattr(event.event, name, value)
         return letter, event

@@ -4,7 +4,7 @@
 |-----------------|---------------------------------------------------------------------------------------------|
 | 8 bytes         | an event, by its hash: kind, flags, time, descriptor, click, session, interaction, click    |
 |                 | time, without trailing zeros after the time; of a conversion: kind, flags, time, name,      |
-|                 | session, digest                                                                             |
+|                 | session, digest, and the click id that it carries itself, if it does                        |
 | identity token  | whose journey it is, with a sighting: time, hash and position of the earliest event         |
 | `m`             | version, create time, newest conversion time of the person, earliest sighting, number of    |
 |                 | events, second up to which events were trimmed, second from which on old ones are, 1: a     |
@@ -69,6 +69,9 @@ class Journey:
     """Event hashes of internal and test traffic."""
     consented: frozenset[int]
     """Event hashes of events whose consent was given in words."""
+    own_clicks: Mapping[int, int]
+    """Event hash of an observation -> the number of the click id that it carries itself, of those that carry one.
+    Beside the entries, because a conversion is no touch: its click id makes nothing else an old click."""
     tokens: frozenset[str]
     """The identity tokens of this person."""
 
@@ -85,18 +88,20 @@ def pack_touch(touch: JourneyTouch, stored_flags: int = 0) -> bytes:
     return value[:_HEAD_BYTES] + value[_HEAD_BYTES:].rstrip(b"\0")
 
 
-def pack_conversion(touch: JourneyTouch, conversion_id: str, stored_flags: int = 0) -> bytes:
+def pack_conversion(touch: JourneyTouch, conversion_id: str, stored_flags: int = 0, own_click: int = 0) -> bytes:
     """Returns the value of an observation of a conversion.
 
     Args:
         touch: As the core knows it; `descriptor` stands for the conversion's name.
         conversion_id: `c1:` and 32 hexadecimal digits.
         stored_flags: INTERNAL, CONSENTED.
+        own_click: The number of the click id that it carries itself; 0: it carries none.
     """
     digest = bytes.fromhex(conversion_id.removeprefix(CONVERSION_PREFIX))
-    return _CONVERSION.pack(
+    value = _CONVERSION.pack(
         _KIND, touch.flags | stored_flags, touch.event_time_micros, touch.descriptor, touch.session, digest
     )
+    return value + _HASH.pack(own_click) if own_click else value
 
 
 def event_field(event_hash: int) -> bytes:
@@ -151,13 +156,16 @@ def unpack_journey(person_id: str, held: Sequence[Mapping[bytes, bytes]], tokens
     conversion_ids: dict[int, str] = {}
     internal: set[int] = set()
     consented: set[int] = set()
+    own_clicks: dict[int, int] = {}
     named = set(tokens)
     size = _TOUCH.size
     for field, value in chain.from_iterable(fields.items() for fields in held):
         if len(field) == EVENT_BYTES:
             (event_hash,) = _HASH.unpack(field)
             if value[0] == _KIND:
-                _, flags, time, descriptor, session, digest = _CONVERSION.unpack(value)
+                _, flags, time, descriptor, session, digest = _CONVERSION.unpack_from(value)
+                if len(value) > _CONVERSION.size:
+                    (own_clicks[event_hash],) = _HASH.unpack_from(value, _CONVERSION.size)
                 entries.append(
                     JourneyTouch(time, event_hash, _KIND, descriptor, flags & ~_STORED_FLAGS | NO_TOUCH, 0, 0, session)
                 )
@@ -189,5 +197,6 @@ def unpack_journey(person_id: str, held: Sequence[Mapping[bytes, bytes]], tokens
         conversion_ids=conversion_ids,
         internal=frozenset(internal),
         consented=frozenset(consented),
+        own_clicks=own_clicks,
         tokens=frozenset(named),
     )

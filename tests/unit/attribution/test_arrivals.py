@@ -13,6 +13,7 @@ from tributary_runtime.errors import PoisonEvent
 from tributary_storage.redis.journey_layout import Journey, unpack_journey
 
 EVENTS = Events("shop")
+THANKS = "https://shop.example/thanks"
 
 
 def read(admitted: Admitted, reader: ArrivalReader | None = None) -> Arrival:
@@ -89,6 +90,33 @@ def test_an_order_points_at_its_conversion() -> None:
     assert journey(arrival).conversions == {EVENTS.conversion_id("o-1"): (NOON,)}
     assert arrival.conversion_id == EVENTS.conversion_id("o-1")
     assert arrival.part
+
+
+@pytest.mark.parametrize(
+    ("click_ids", "page_url", "same_as"),
+    [
+        pytest.param({"gclid": "a"}, "", {"gclid": "a"}, id="its own"),
+        pytest.param({}, f"{THANKS}?gclid=a", {"gclid": "a"}, id="in its page"),
+        pytest.param({"gclid": "a"}, f"{THANKS}?gclid=b", {"gclid": "a"}, id="its own before the page's"),
+        pytest.param({"gbraid": "x", "fbclid": "f"}, "", {"gbraid": "x", "fbclid": "f"}, id="one that names one click"),
+        pytest.param({"gbraid": "x"}, "", {}, id="none that names one click"),
+        pytest.param({}, THANKS, {}, id="none"),
+    ],
+)
+def test_an_order_carries_the_click_that_a_visit_to_its_page_would_have(
+    click_ids: dict[str, str], page_url: str, same_as: dict[str, str]
+) -> None:
+    order = EVENTS.order("visitor:a", click_ids=click_ids, page_url=page_url)
+    arrival = read(order)
+    expected = entry(EVENTS.touch("visitor:a", clicks=same_as)).click if same_as else 0
+    assert journey(arrival).own_clicks == ({arrival.event_hash: expected} if expected else {})
+    assert entry(order).click == 0  # it is no touch
+
+
+def test_a_click_id_that_came_without_consent_to_measure_is_not_an_orders_own() -> None:
+    order = EVENTS.order("visitor:a", click_ids={"gclid": "a"})
+    order[1].event.consent.analytics_storage = ConsentState.CONSENT_STATE_DENIED
+    assert journey(read(order)).own_clicks == {}
 
 
 def test_a_quarantined_order_is_shown_and_is_no_conversion() -> None:

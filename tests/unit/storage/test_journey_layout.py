@@ -44,13 +44,16 @@ def test_a_touch_is_read_as_it_was_written(touch: JourneyTouch, stored_flags: in
     assert len(value) <= 64
 
 
-@given(times, numbers, numbers, st.binary(min_size=16, max_size=16))
-def test_an_observation_is_read_as_it_was_written(time: int, name: int, session: int, digest: bytes) -> None:
+@given(times, numbers, numbers, st.binary(min_size=16, max_size=16), numbers)
+def test_an_observation_is_read_as_it_was_written(
+    time: int, name: int, session: int, digest: bytes, own_click: int
+) -> None:
     touch = JourneyTouch(time, 7, TouchKind.CONVERSION, name, session=session)
-    value = pack_conversion(touch, f"c1:{digest.hex()}")
+    value = pack_conversion(touch, f"c1:{digest.hex()}", own_click=own_click)
     journey = unpack_journey("p1:x", [{event_field(7): value}])
     assert journey.entries == (touch._replace(flags=NO_TOUCH),)
     assert journey.conversions == {f"c1:{digest.hex()}": (time,)}
+    assert journey.own_clicks == ({7: own_click} if own_click else {})
     assert len(value) <= 64
 
 
