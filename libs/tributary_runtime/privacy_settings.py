@@ -8,6 +8,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from tributary_domain.consent import Purpose
 from tributary_runtime.declared import Declared, RegionCode
 
 
@@ -40,16 +41,6 @@ class IdentitySettings(Declared):
         if self.flagged_cluster_size > self.refused_cluster_size:
             raise ValueError("flagged_cluster_size is larger than refused_cluster_size")
         return self
-
-
-class Purpose(StrEnum):
-    """What consent is for."""
-
-    AD_STORAGE = "ad_storage"
-    ANALYTICS_STORAGE = "analytics_storage"
-    AD_USER_DATA = "ad_user_data"
-    AD_PERSONALIZATION = "ad_personalization"
-    SALE_OR_SHARING = "sale_or_sharing"
 
 
 class ConsentDefault(Declared):

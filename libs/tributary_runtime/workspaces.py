@@ -195,8 +195,9 @@ class Workspace(Declared):
     """Which identifiers make one person."""
 
     consent_defaults: tuple[ConsentDefault, ...] = ()
-    """What is assumed where nothing was said, per region; without an entry: denied. No effect in this release: where
-    nothing was said touches earn credit, and a webhook is sent the conversion."""
+    """What is assumed where nothing was said, per region of the person (`Consent.region`, else `default_region`); where
+    there are entries, a region without one denies. Without any: nothing is assumed, touches earn credit, and a webhook
+    is sent the conversion. Of touches it holds for events that arrive after it was changed."""
 
     retention: RetentionSettings = RetentionSettings()
     """How long what is kept."""

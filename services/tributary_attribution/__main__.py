@@ -6,7 +6,7 @@ import socket
 from contextlib import AsyncExitStack
 
 from tributary_attribution.attributor import Attributor
-from tributary_attribution.credit_settings import limits_by_id
+from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.deferral import Deferral
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.identities import Identities
@@ -28,8 +28,10 @@ from tributary_attribution.servicer import AttributionServicer
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.settings_history import SettingsHistory
 from tributary_runtime import metrics
+from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.gate import Gate
+from tributary_runtime.identity_limits import limits_by_id
 from tributary_runtime.readiness import Guard
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import DurabilityMode, load
@@ -37,6 +39,7 @@ from tributary_runtime.worker import Worker
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
@@ -52,6 +55,7 @@ from tributary_storage.continuity import Continuity
 from tributary_storage.redis import keys
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
+from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversion_log import ConversionLogKeeping
 from tributary_storage.redis.conversions import Conversions
 from tributary_storage.redis.converted_paths import ConvertedPaths
@@ -116,7 +120,14 @@ async def main(settings: AttributionServiceSettings) -> None:
         deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
         changes = IdentityChanges(clickhouse)
         linking = Linking(people.ties, changes, limits_of, lambda: continuity.loss_micros)
-        attributor = Attributor(people, linking, observing, descriptors, click_ids, publisher, deferral, lookup, clock)
+        consents = ConsentLedger(
+            Consents(state, epoch.shards), ConsentDecisions(clickhouse), lambda: continuity.loss_micros
+        )
+        assumed_of = assumed_by_id(workspaces.find)
+        attributor = Attributor(
+            *(people, linking, observing, descriptors, click_ids, publisher, deferral, consents, lookup, clock),
+            assumed_of=assumed_of,
+        )
         settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
         converted = ConvertedPaths(state, epoch.shards)
         as_paths = PeopleAsPaths(paths, converted, people, conversions, descriptors, lookup, clock)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from tributary_attribution.arrivals import Arrival
 from tributary_attribution.assessment import MAX_CAUSING_EVENTS, CausingEvent
 from tributary_attribution.credit_settings import history_micros, slack_micros
+from tributary_domain.consent import DENIED, Purpose
 from tributary_domain.revision import Cause
 from tributary_domain.ties import most_telling, telling
 from tributary_runtime.workspaces import Workspace
@@ -117,12 +118,13 @@ def find_affected(
     events: Sequence[Arrival],
     linked: Sequence[Joined] = (),
     elsewhere: Sequence[Journey] = (),
+    decided: Sequence[Arrival] = (),
 ) -> None:
     """Notes which conversions of a person the events may have changed.
 
     All that are not before an event: however old a touch is, it may tell why nobody earned a conversion, and its click
     id may be what a destination recognises the person by, which looks back further than credit does. Where who the
-    person is has changed, all.
+    person is has changed, all; where they decided about consent, those that are not before the decision.
 
     Args:
         affected: To be added to.
@@ -131,6 +133,7 @@ def find_affected(
         events: Those of the batch that are theirs.
         linked: What changed who they are.
         elsewhere: Journeys of others, who may have been the same person.
+        decided: Events that changed what the person consented to.
     """
     journey = person.journey
     is_other = person.is_merged or person.is_split
@@ -140,7 +143,8 @@ def find_affected(
     for conversion_id, observed in journey.conversions.items():
         key = conversion_key(workspace.id, conversion_id)
         causing = added[: bisect_right(times, max(observed) + slack)]
-        if person.why < 2 and not is_other and not causing and key not in affected:
+        words = [one for one in decided if one.decision and one.decision.time_micros <= max(observed) + slack]
+        if person.why < 2 and not is_other and not causing and not words and key not in affected:
             continue
         one = affected_at(affected, workspace, conversion_id)
         one.journey, one.has_journey = journey, True
@@ -149,11 +153,20 @@ def find_affected(
         if person.is_split:
             one.known_causes.add(Cause.IDENTITY_UNMERGE)
             one.elsewhere.extend(elsewhere)
+        if any(map(is_denial, words)):
+            one.known_causes.add(Cause.CONSENT_WITHDRAWN)
+        if words:
+            causing = [*causing, *(joined(word) for word in words if word.entry is None)]
         if is_other:
             causing = [*causing, *linked]
         elif person.why == 2 and not causing:
             causing = [joined(event) for event in events] if len(added) < len(events) else added
         one.note(causing)
+
+
+def is_denial(arrival: Arrival) -> bool:
+    """Tells whether an event denies that its person is measured."""
+    return arrival.decision is not None and arrival.decision.state_of(Purpose.ANALYTICS_STORAGE) == DENIED
 
 
 def affected_at(affected: dict[str, Affected], workspace: Workspace, conversion_id: str) -> Affected:

@@ -6,15 +6,27 @@ person is nor that there was a conversion; D, C and R are somebody else's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, ChannelEvidence
-from tributary.event.v1.consent_pb2 import ConsentState
+from tributary.event.v1.consent_pb2 import Consent
 from tributary.event.v1.event_pb2 import Event, Traffic
 from tributary_domain import ids
 from tributary_domain.channel_evidence import VISIT, Touch, click_ids_of
+from tributary_domain.consent import (
+    DENIED,
+    PURPOSES,
+    UNSAID,
+    Assumed,
+    Decision,
+    Purpose,
+    decision_of,
+    is_own_word,
+    packed,
+)
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
 from tributary_domain.urls import read_url
@@ -24,6 +36,7 @@ from tributary_storage.codec.touch_sources import TouchSources
 from tributary_storage.redis.click_ids import Click, hash_of_click
 from tributary_storage.redis.descriptors import digest_of
 from tributary_storage.redis.journey_layout import (
+    ASSUMED_DENIED,
     CONSENTED,
     INTERNAL,
     event_field,
@@ -35,8 +48,6 @@ from tributary_storage.redis.journey_layout import (
 ADMITTED: Final = frozenset("AMQ")
 
 _UNCOUNTED: Final = frozenset({Traffic.TRAFFIC_INTERNAL, Traffic.TRAFFIC_TEST})
-_DENIED: Final = ConsentState.CONSENT_STATE_DENIED
-_GRANTED: Final = ConsentState.CONSENT_STATE_GRANTED
 _CONVERSION: Final = int(TouchKind.CONVERSION)
 _NOT_ONE_CLICK: Final = frozenset(
     {"gbraid", "wbraid", "gad_source", "gad_campaignid", "gclsrc", "srsltid", "mc_cid", "hsenc", "igshid", "kx"}
@@ -69,6 +80,8 @@ class Arrival(NamedTuple):
     """Where it observes an order: the conversion it would be without one, by which adjustments may name the order."""
     named_conversion_id: str = ""
     """As `conversion_id`, of a quarantined event too: what it proves nothing of, it names all the same."""
+    decision: Decision | None = None
+    """What the person decided beyond this event."""
 
     @property
     def is_quarantined(self) -> bool:
@@ -77,10 +90,14 @@ class Arrival(NamedTuple):
 
 
 class ArrivalReader:
-    """Takes events apart; remembers the texts of the sources it met until they are taken."""
+    """Takes events apart; remembers the texts of the sources it met until they are taken.
 
-    def __init__(self) -> None:
-        """Has met no source yet."""
+    Args:
+        assumed_of: Workspace -> what its people are assumed to consent to.
+    """
+
+    def __init__(self, assumed_of: Callable[[str], Assumed] = lambda _: Assumed()) -> None:
+        self._assumed_of = assumed_of
         self._sources = TouchSources()
         self.new_texts: dict[tuple[str, int], bytes] = {}
         """(workspace, descriptor) -> text, of every source met since this was last emptied."""
@@ -122,7 +139,8 @@ class ArrivalReader:
         hashed = event_hash(event.event_id)
         is_good = letter != "Q"
         tokens = list(admitted.identity_tokens)
-        flags, stored_flags = _flags(event, is_quarantined=not is_good)
+        consent = event.consent if event.HasField("consent") else None
+        flags, stored_flags = _flags(event, consent, micros, self._assumed_of(workspace), is_quarantined=not is_good)
         session = event_hash(event.session_id) if event.session_id else 0
         entry: tuple[bytes, bytes] | None = None
         conversion_id, own_id, part = "", "", b""
@@ -155,6 +173,7 @@ class ArrivalReader:
             claims_conversion=is_first_sight and letter == "A" and kind == "conversion",
             own_conversion_id=own_id if own_id != admitted.conversion_id else "",
             named_conversion_id=admitted.conversion_id,
+            decision=_decision(consent, micros, accept_time_micros) if consent is not None and is_good else None,
         )
 
     def _touch(
@@ -203,7 +222,7 @@ def _own_click(event: Event) -> int:
     0: none, or consent to measure was denied, so that what it carries may tell nothing.
     """
     page_url = event.context.page_url
-    if not (page_url or event.HasField("click_ids")) or event.consent.analytics_storage == _DENIED:
+    if not (page_url or event.HasField("click_ids")) or event.consent.analytics_storage == DENIED:
         return 0
     own = {field.name: value for field, value in event.click_ids.ListFields() if isinstance(value, str)}
     for family, value in click_ids_of(Touch(VISIT, read_url(page_url), click_ids=own)).items():
@@ -212,14 +231,33 @@ def _own_click(event: Event) -> int:
     return 0
 
 
-def _flags(event: Event, *, is_quarantined: bool) -> tuple[int, int]:
+def _flags(
+    event: Event, consent: Consent | None, micros: int, assumed: Assumed, *, is_quarantined: bool
+) -> tuple[int, int]:
     """Returns the flags of the core, and those that are only stored."""
     flags = QUARANTINED if is_quarantined else 0
     stored = INTERNAL if event.traffic in _UNCOUNTED else 0
-    if event.HasField("consent"):
-        said = event.consent.analytics_storage
-        if said == _DENIED:
-            flags |= NO_CONSENT
-        elif said == _GRANTED:
-            stored |= CONSENTED
+    said = UNSAID if consent is None else consent.analytics_storage
+    if said == DENIED:
+        flags |= NO_CONSENT
+    elif said == UNSAID:
+        region = "" if consent is None else consent.region
+        if assumed.defaults and assumed.state(region, Purpose.ANALYTICS_STORAGE) == DENIED:
+            stored |= ASSUMED_DENIED
+    elif consent is not None and is_own_word(_consent_micros(consent), micros):
+        stored |= CONSENTED
     return flags, stored
+
+
+def _decision(consent: Consent, event_micros: int, accept_micros: int) -> Decision | None:
+    """Returns what an event decides beyond itself."""
+    states = packed([getattr(consent, purpose) for purpose in PURPOSES])
+    if not states:
+        return None
+    return decision_of(states, _consent_micros(consent), event_micros, accept_micros, consent.region, consent.source)
+
+
+def _consent_micros(consent: Consent) -> int:
+    """Returns when the person decided; 0: nobody said."""
+    time = consent.consent_time
+    return max(0, time.seconds * 1_000_000 + time.nanos // 1_000)

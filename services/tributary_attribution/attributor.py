@@ -1,16 +1,16 @@
 """Events -> people, journeys, credit: the handler of group `attribute`.
 
 The order of the steps is the promise. Parts before journeys, so that whoever finds a conversion in a journey finds its
-parts; descriptors before the journeys that refer to them; ties before journeys, so that people are who they are from
-then on, and a link forgotten only once it is credited; ClickHouse before the conversion log; acknowledgement last. A
-crash between any two leaves something that the next run of the same events finishes: entries that are known, a link
-that is not finished, a revision that is marked.
+parts; descriptors before the journeys that refer to them; ties and what people consent to before journeys, so that
+people are who they are from then on, and a link forgotten only once it is credited; ClickHouse before the conversion
+log; acknowledgement last. A crash between any two leaves something that the next run of the same events finishes:
+entries that are known, a link that is not finished, a revision that is marked.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from structlog.contextvars import bind_contextvars
@@ -18,6 +18,7 @@ from structlog.contextvars import bind_contextvars
 from tributary_attribution.affected import Affected, Joined, affected_at, find_affected
 from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
 from tributary_attribution.assessment import CausingEvent
+from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.credit_settings import (
     conversion_life_seconds,
     journey_events,
@@ -31,6 +32,7 @@ from tributary_attribution.observing import Observing
 from tributary_attribution.order_edges import Observed, edges_between
 from tributary_attribution.publishing import Publisher, together
 from tributary_attribution.stopwatch import Stopwatch
+from tributary_domain.consent import Assumed
 from tributary_domain.revision import Cause
 from tributary_domain.ties import edges_of, most_telling
 from tributary_runtime import metrics
@@ -42,12 +44,14 @@ from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
-from tributary_storage.redis.people import Lives, People, SettledPerson, Sighted
+from tributary_storage.redis.people import Lives, People, Regrouped, SettledPerson, Sighted
 from tributary_storage.redis.tie_layout import Said
 from tributary_storage.redis.ties import Place
 
 _REMEMBERED: Final = 10_000
 """Entries that wait for workspaces and whose other events are known to be credited; of more, all is done again."""
+
+_NOTHING_ASSUMED: Final = Assumed()
 
 
 class Replayed(NamedTuple):
@@ -71,8 +75,10 @@ class Attributor:
         click_ids: Keeps the texts of click ids.
         publisher: Credits conversions.
         deferral: Notes those of a busy person that have to wait.
+        consents: Keeps what people decided.
         lookup: Knows the workspaces.
         clock: Measures.
+        assumed_of: Workspace -> what its people are assumed to consent to.
     """
 
     def __init__(
@@ -84,9 +90,12 @@ class Attributor:
         click_ids: ClickIds,
         publisher: Publisher,
         deferral: Deferral,
+        consents: ConsentLedger,
         lookup: WorkspaceLookup,
         clock: Clock,
+        assumed_of: Callable[[str], Assumed] = lambda _: _NOTHING_ASSUMED,
     ) -> None:
+        self._consents = consents
         self._people = people
         self._linking = linking
         self._observing = observing
@@ -97,7 +106,7 @@ class Attributor:
         self._lookup = lookup
         self._clock = clock
         self._waiting: dict[tuple[int, str, str], frozenset[str]] = {}
-        self._reader = ArrivalReader()
+        self._reader = ArrivalReader(assumed_of)
 
     async def handle(self, entries: Sequence[LogEntry]) -> int:
         """Credits what a batch of events changes; returns how many events it held.
@@ -184,6 +193,7 @@ class Attributor:
             took.note("publish_ms")
             await self._publisher.tell(revisions, _walked(arrivals, linked))
             await self._linking.finish(linked)
+            self._consents.finish(arrivals)
             took.note("emit_ms")
         metrics.ATTRIBUTED_EVENTS.add(len(arrivals))
         bind_contextvars(conversions=len(now), deferred=len(later), revisions=len(revisions), **took.noted)
@@ -203,6 +213,9 @@ class Attributor:
         took.note("observe_ms")
         seen = [*_seen(arrivals, affected.values()), *said]
         linked = await self._linking.link(seen, ties_seconds(workspaces.values()), anew=anew)
+        decided = await self._consents.record(arrivals)
+        for place in decided:  # computed again, with a version above all that was computed without the decision
+            linked.regrouped.setdefault(place, Regrouped(is_merged=False, is_split=False))
         took.note("link_ms")
         people = await self._settle(arrivals, linked, workspaces)
         others = [person for person, _ in people if person.is_merged or person.is_split]
@@ -213,7 +226,8 @@ class Attributor:
                 for other in (others if person.is_split else ())
                 if other is not person and other.workspace == person.workspace
             ]
-            find_affected(affected, workspaces[person.workspace], person, events, why, elsewhere)
+            words = [one for token in person.tokens for one in decided.get((person.workspace, token), ())]
+            find_affected(affected, workspaces[person.workspace], person, events, why, elsewhere, words)
         took.note("settle_ms")
         return affected, linked
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from tributary_domain.identity import IdentityLimits
 from tributary_domain.settings import SECOND, AttributionSettings
 from tributary_runtime import attribution_settings as declared
-from tributary_runtime.privacy_settings import IdentitySettings
 from tributary_runtime.workspaces import Workspace
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -103,33 +101,6 @@ def conversion_life_seconds(workspaces: Iterable[Workspace]) -> int:
 def ties_seconds(workspaces: Iterable[Workspace]) -> int:
     """Returns how long it must be known who was seen with whom: as long as a conversion, of which it may be asked."""
     return conversion_life_seconds(workspaces)
-
-
-def identity_limits(workspace: Workspace) -> IdentityLimits:
-    """Returns what keeps strangers from becoming one person; blocked values have no tokens, the door sees to that."""
-    return _identity_limits(workspace.identity)
-
-
-@lru_cache(maxsize=1024)
-def _identity_limits(declared_limits: IdentitySettings) -> IdentityLimits:
-    return IdentityLimits(
-        customer_ids=declared_limits.customer_ids_per_person,
-        identifiers_per_type=declared_limits.identifiers_per_type,
-        flagged_cluster_size=declared_limits.flagged_cluster_size,
-        refused_cluster_size=declared_limits.refused_cluster_size,
-        shared_device_customers=declared_limits.shared_device_customers,
-        shared_device_days=declared_limits.shared_device_days,
-    )
-
-
-def limits_by_id(find: Callable[[str], Workspace | None]) -> Callable[[str], IdentityLimits]:
-    """Returns the same by workspace id; of one that is not known (any more), the defaults."""
-
-    def of(workspace_id: str) -> IdentityLimits:
-        workspace = find(workspace_id)
-        return IdentityLimits() if workspace is None else identity_limits(workspace)
-
-    return of
 
 
 def journey_events(workspaces: Iterable[Workspace]) -> int:

@@ -19,7 +19,7 @@ from typing import Final
 import structlog
 
 from tributary_attribution.attributor import Attributor
-from tributary_attribution.credit_settings import limits_by_id
+from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deferral import Deferral
 from tributary_attribution.linking import Linking
@@ -32,13 +32,16 @@ from tributary_attribution.repair import Repair
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.runs import begun, exit_status
 from tributary_attribution.settings import AttributionServiceSettings
+from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.errors import TributaryError
+from tributary_runtime.identity_limits import limits_by_id
 from tributary_runtime.settings import load
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
@@ -51,6 +54,7 @@ from tributary_storage.clickhouse.reconciliation_staging import ReconciliationSt
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
+from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversions import Conversions
 from tributary_storage.redis.current_models import CurrentModels
 from tributary_storage.redis.deferred import DeferredConversions
@@ -118,7 +122,11 @@ async def opened(
         deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
         observing = Observing(conversions, history)
         linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of)
-        attributor = Attributor(people, linking, observing, descriptors, click_ids, publisher, deferral, lookup, clock)
+        consents = ConsentLedger(Consents(state, epoch.shards), ConsentDecisions(clickhouse))
+        attributor = Attributor(
+            *(people, linking, observing, descriptors, click_ids, publisher, deferral, consents, lookup, clock),
+            assumed_of=assumed_by_id(workspaces.find),
+        )
         yield (
             reconciliation_of(clickhouse, attributor, people, conversions, clock),
             ReconciliationRuns(clickhouse),

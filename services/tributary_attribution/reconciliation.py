@@ -23,6 +23,7 @@ from tributary_domain.findings import Finding, FindingCause, FindingKind, Findin
 from tributary_domain.reconciled_people import reconciled_people
 from tributary_domain.settings import SECOND, AttributionSettings
 from tributary_domain.value_bases import ValueBasis
+from tributary_runtime.assumed_consent import assumed_consent
 from tributary_runtime.clock import Clock
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.reconciliation_comparison import (
@@ -144,7 +145,8 @@ class Reconciliation:
         }
         await self._staging.write_people(scope, people)
         reach = history_micros(workspace), slack_micros(workspace)
-        await self._staging.stage(scope, *reach, _defaults(workspace), _bases(workspace))
+        assumed = assumed_consent(workspace)
+        await self._staging.stage(scope, *reach, _defaults(workspace), _bases(workspace), assumed)
         return people
 
     async def _reconcile(

@@ -15,14 +15,17 @@ from tributary_delivery.lane import LaneRunner, Pace, Stores
 from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.leftovers import Leftovers
 from tributary_delivery.newest import NewestRevisions
+from tributary_delivery.permissions import Permissions
 from tributary_delivery.planner import Planner
 from tributary_delivery.servicer import DeliveryServicer
 from tributary_delivery.settings import DeliverySettings
 from tributary_domain.backoff import Backoff
 from tributary_runtime import metrics
+from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.destination_settings import WebhookDestination
 from tributary_runtime.gate import Gate
+from tributary_runtime.identity_limits import limits_by_id
 from tributary_runtime.readiness import Guard
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import DurabilityMode, load
@@ -36,6 +39,7 @@ from tributary_storage.clickhouse.writer import DeliveryWriter
 from tributary_storage.continuity import Continuity
 from tributary_storage.redis.abandoned_jobs import AbandonedJobs
 from tributary_storage.redis.client import connect
+from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversion_log import ConversionLogSource
 from tributary_storage.redis.conversions import Conversions
 from tributary_storage.redis.dead_letters import DeadLetters
@@ -44,6 +48,7 @@ from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
 from tributary_storage.redis.keys import CONVERSION_LOG_GROUPS
+from tributary_storage.redis.people import People
 from tributary_storage.redis.readmission import Readmission
 from tributary_storage.redis.reconnection import Reconnection
 from tributary_storage.redis.replication import Replication
@@ -64,9 +69,10 @@ async def main(settings: DeliverySettings) -> None:
         epoch, jobs_epoch = await wait_for_epoch(state_checks, "state"), await wait_for_epoch(checks, "jobs")
         replicas = settings.delivery_replicas if settings.durability is DurabilityMode.REPLICATED else 0
         published = PublishedMarks(clickhouse, epoch.shards)
+        state_continuity = Continuity(state_checks, "state", Conversions(state_checks, epoch.shards), published)
         state_guards: list[Guard] = [
             Durability(state_checks, "state", settings.durability, epoch=epoch),
-            Continuity(state_checks, "state", Conversions(state_checks, epoch.shards), published),
+            state_continuity,
         ]
         continuity = Continuity(checks, "jobs", DeliveryJobs(checks), TriedMarks(clickhouse))
         jobs_guards: list[Guard] = [
@@ -86,7 +92,13 @@ async def main(settings: DeliverySettings) -> None:
         states, history = DestinationStates(jobs_store), ConversionHistory(clickhouse)
         newest = NewestRevisions(Conversions(state_store, epoch.shards), history)
         ledger = LedgerBatches(DeliveryWriter(clickhouse))
-        stores = Stores(jobs, states, newest, ledger, history, replication)
+        permissions = Permissions(
+            People(state_store, epoch.shards, limits_by_id(workspaces.find)),
+            Consents(state_store, epoch.shards),
+            assumed_by_id(workspaces.find),
+            lambda: state_continuity.loss_micros,
+        )
+        stores = Stores(jobs, states, newest, ledger, history, permissions, replication)
         pace = Pace(settings.delivery_concurrency, settings.delivery_call_seconds, settings.delivery_margin_seconds)
 
         def make_lane(lane: Lane, destination: WebhookDestination) -> LaneRunner:

@@ -29,6 +29,7 @@ from tributary_delivery.destinations.destination import Message, Outcome
 from tributary_delivery.ledger import Ledger, Memory
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.outbox import Outbox
+from tributary_delivery.permissions import Permissions
 from tributary_delivery.preparation import Preparation
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
@@ -57,6 +58,7 @@ class Stores:
     newest: NewestRevisions
     ledger: Ledger
     memory: Memory
+    permissions: Permissions
     replication: Replication | None = None
     """What is waited for before an attempt is made; None: nothing."""
 
@@ -112,7 +114,7 @@ class LaneRunner:
         self._token = secrets.token_hex(8)
         self._type = metrics.DestinationType(settings.type)
         self._circuit = Circuit(clock)
-        self._preparation = Preparation(lane, settings, stores.newest, stores.memory, stores.ledger)
+        self._preparation = Preparation(lane, settings, stores.newest, stores.memory, stores.ledger, stores.permissions)
         most = _OUTCOMES_PER_CALL * pace.concurrency
         ours = (lane, self._token, pace.lease_seconds)
         self._outbox = Outbox(*ours, stores.jobs, stores.states, stores.ledger, most=most, wake=self.wake)

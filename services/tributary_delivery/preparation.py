@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 import structlog
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, Delivery
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, INELIGIBLE_REASON_NO_CONSENT, Delivery
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.candidates import decide
 from tributary_delivery.ledger import Ledger, Memory, attempts_at, ineligible, remembered, superseded
 from tributary_delivery.newest import NewestRevisions
+from tributary_delivery.permissions import Permissions
 from tributary_runtime import metrics
 from tributary_runtime.destination_settings import WebhookDestination
 from tributary_runtime.errors import UnavailableError
@@ -49,11 +50,19 @@ class Preparation:
         newest: Where conversions are read as they are now.
         memory: What ClickHouse knows of them.
         ledger: Where it is written that a newer revision took the place of one that was tried.
+        permissions: What people allow now.
     """
 
     def __init__(
-        self, lane: Lane, settings: WebhookDestination, newest: NewestRevisions, memory: Memory, ledger: Ledger
+        self,
+        lane: Lane,
+        settings: WebhookDestination,
+        newest: NewestRevisions,
+        memory: Memory,
+        ledger: Ledger,
+        permissions: Permissions,
     ) -> None:
+        self._permissions = permissions
         self._lane = lane
         self._settings = settings
         self._newest = newest
@@ -64,7 +73,7 @@ class Preparation:
         """Decides about jobs; one that ClickHouse is needed for while it is out holds no other up.
 
         Raises:
-            StorageUnavailableError: The conversions cannot be read.
+            StorageUnavailableError: The conversions, or what people allow, cannot be read.
         """
         newest = await self._newest.read(self._lane.workspace, [job.conversion_id for job in jobs])
         prepared = Prepared()
@@ -82,7 +91,27 @@ class Preparation:
             log.warning("delivery_dropped", destination=self._lane.destination, conversion_id=job.conversion_id)
             prepared.done.append((Settled(job.conversion_id, Settlement.DROPPED, job.revision), None))
         await asyncio.gather(*known)
-        return prepared
+        return await self._permitted(prepared)
+
+    async def _permitted(self, prepared: Prepared) -> Prepared:
+        """Returns the same without what people do not allow to leave: asked last."""
+        if not prepared.ready:
+            return prepared
+        ready = prepared.ready
+        denied = await self._permissions.denied(self._lane.workspace, [one.revised for one in ready])
+        done = list(prepared.done)
+        for one in ready:
+            if one.job.conversion_id in denied:
+                metrics.INELIGIBLE.add(1)
+                line = ineligible(
+                    one.revised,
+                    self._lane.destination,
+                    one.operation,
+                    INELIGIBLE_REASON_NO_CONSENT,
+                    one.job.plan_micros,
+                )
+                done.append((Settled(one.job.conversion_id, Settlement.DROPPED, one.revised.revision), line))
+        return Prepared([one for one in ready if one.job.conversion_id not in denied], done)
 
     async def _decide_or_postpone(self, job: Job, revised: ConversionRevised, prepared: Prepared) -> None:
         try:

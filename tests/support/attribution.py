@@ -18,7 +18,7 @@ from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary_attribution.affected import Affected
 from tributary_attribution.attributor import Attributor
-from tributary_attribution.credit_settings import limits_by_id
+from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.deferral import SHARE, Deferral
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.identities import Identities
@@ -37,12 +37,15 @@ from tributary_attribution.settings_history import SettingsHistory
 from tributary_domain import ids
 from tributary_domain.path_counts import PathCounts
 from tributary_domain.revision import Cause
+from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import NotFoundError
+from tributary_runtime.identity_limits import limits_by_id
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace, Workspaces
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
@@ -58,6 +61,7 @@ from tributary_storage.redis import keys
 from tributary_storage.redis.claims import SCHEMA
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
+from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.converted_paths import ConvertedPaths
 from tributary_storage.redis.current_models import CurrentModels
@@ -201,6 +205,7 @@ class Attribution:
     clickhouse: ClickHouse
     people: People
     identities: Identities
+    consents: Consents
     conversions: Conversions
     descriptors: Descriptors
     explainer: Explainer
@@ -369,7 +374,12 @@ async def running_attribution(
         )
         deferral = Deferral(DeferredConversions(state, SHARDS), conversions, publisher, known, clock, share)
         linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of, lambda: loss_micros)
-        attributor = Attributor(people, linking, observing, descriptors, click_ids, publisher, deferral, known, clock)
+        consents = Consents(state, SHARDS)
+        keeping = ConsentLedger(consents, ConsentDecisions(clickhouse), lambda: loss_micros)
+        attributor = Attributor(
+            *(people, linking, observing, descriptors, click_ids, publisher, deferral, keeping, known, clock),
+            assumed_of=assumed_by_id(directory.find),
+        )
         as_paths = PeopleAsPaths(paths, ConvertedPaths(state, SHARDS), people, conversions, descriptors, known, clock)
         journeys = JourneyReader(people, conversions, descriptors, directory)
         settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
@@ -387,6 +397,7 @@ async def running_attribution(
             clickhouse=clickhouse,
             people=people,
             identities=identities,
+            consents=consents,
             conversions=conversions,
             descriptors=descriptors,
             explainer=explainer,

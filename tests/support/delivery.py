@@ -27,7 +27,9 @@ from tributary_delivery.destinations.webhook import Webhook
 from tributary_delivery.lane import LaneRunner, Pace, Stores
 from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.newest import NewestRevisions
+from tributary_delivery.permissions import Permissions
 from tributary_domain.backoff import Backoff
+from tributary_domain.consent import Assumed
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.destination_settings import WebhookDestination
 from tributary_storage.clickhouse import client as clickhouse_client
@@ -35,9 +37,11 @@ from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.writer import ConversionWriter, DeliveryWriter
 from tributary_storage.redis.client import connect
+from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversions import Conversions, Publication, conversion_key
 from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane, PlannedRevision
 from tributary_storage.redis.destination_states import DestinationStates
+from tributary_storage.redis.people import People
 
 SHARDS = 4
 INTERNAL_TOKEN = "internal-token-of-tests"
@@ -138,7 +142,7 @@ class Rig:
 
 
 @asynccontextmanager
-async def a_rig(redis_url: str, clickhouse_url: str) -> AsyncIterator[Rig]:
+async def a_rig(redis_url: str, clickhouse_url: str, assumed: Assumed | None = None) -> AsyncIterator[Rig]:
     """Opens the stores; both are migrated."""
     async with AsyncExitStack() as closing:
         client = await closing.enter_async_context(connect(redis_url, name="test"))
@@ -150,6 +154,7 @@ async def a_rig(redis_url: str, clickhouse_url: str) -> AsyncIterator[Rig]:
             NewestRevisions(Conversions(client, SHARDS), history),
             LedgerBatches(DeliveryWriter(clickhouse)),
             history,
+            Permissions(People(client, SHARDS), Consents(client, SHARDS), lambda _: assumed or Assumed()),
         )
         yield Rig(Publisher(client, clickhouse), stores, client, clickhouse)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from tributary_domain.consent import Assumed, Purpose
 from tributary_domain.event_order import OrderKey, event_hash
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
@@ -122,7 +123,13 @@ class ReconciliationStaging:
             await self._clickhouse.insert("reconciliation_people", columns, rows)
 
     async def stage(
-        self, scope: Scope, history_micros: int, late_micros: int, defaults: DefaultValues, bases: DeclaredBases
+        self,
+        scope: Scope,
+        history_micros: int,
+        late_micros: int,
+        defaults: DefaultValues,
+        bases: DeclaredBases,
+        assumed: Assumed,
     ) -> None:
         """Reads the conversions of the run and the journeys they look at.
 
@@ -132,7 +139,9 @@ class ReconciliationStaging:
             late_micros: How long after it.
             defaults: What conversions without a value are worth.
             bases: What of their values is credited, of those that are not published yet.
+            assumed: What people are assumed to consent to.
         """
+        measured = Purpose.ANALYTICS_STORAGE
         values = {
             **scope.values,
             "default_names": list(defaults.names) or [""],
@@ -151,6 +160,9 @@ class ReconciliationStaging:
             "end": scope.end_micros + late_micros,
             "plain_direct": plain[0][0],
             "not_one_click": _NOT_ONE_CLICK,
+            "assumes": bool(assumed.defaults),
+            "granting": [region for region, own in assumed.defaults.items() if measured in own] or [""],
+            "default_region": assumed.region,
         }
         await self._clickhouse.execute(reconciliation_statement("stage_entries"), values)
 

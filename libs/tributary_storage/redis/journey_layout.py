@@ -21,13 +21,18 @@ from itertools import chain
 from struct import Struct
 from typing import Final, NamedTuple
 
+from tributary_domain.consent import DENIED, UNSAID, Decision, Purpose, Timeline
 from tributary_domain.ids import CONVERSION_PREFIX
-from tributary_domain.journey import NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
+from tributary_domain.journey import NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
+from tributary_storage.redis.consents import decisions_of
 
 INTERNAL: Final = 16
 """Flag beside those of `tributary_domain.journey`: internal or test traffic, out of sight of what is counted."""
+ASSUMED_DENIED: Final = 32
+"""Flag: where nobody decided anything about measurement, it counts as denied."""
 CONSENTED: Final = 64
-"""Flag: consent to measurement was given in words. Neither this nor NO_CONSENT: nothing was said."""
+"""Flag: consent to measurement was given in words, for this event. Neither this nor NO_CONSENT: what was decided before
+it holds."""
 
 META: Final = b"m"
 
@@ -41,7 +46,7 @@ _CONVERSION: Final = Struct(">BBQQQ16s")
 _HASH: Final = Struct(">Q")
 _META: Final = Struct(">QQQQQBIIIB")
 _SIGHTING: Final = Struct(">QQB")
-_STORED_FLAGS: Final = INTERNAL | CONSENTED
+_STORED_FLAGS: Final = INTERNAL | ASSUMED_DENIED | CONSENTED
 _KIND: Final = int(TouchKind.CONVERSION)
 
 
@@ -60,7 +65,7 @@ class Journey:
     has_lost_touches: bool
     """Whether a touch was trimmed, be it for its age."""
     entries: tuple[JourneyTouch, ...]
-    """Touches and conversions, in no order; flags as the core knows them."""
+    """Touches and conversions, in no order; flags as the core knows them, NO_CONSENT as what was decided says."""
     conversions: Mapping[str, tuple[int, ...]]
     """Conversion id -> event times of its observations, quarantined ones left out."""
     conversion_ids: Mapping[int, str]
@@ -74,6 +79,8 @@ class Journey:
     Beside the entries, because a conversion is no touch: its click id makes nothing else an old click."""
     tokens: frozenset[str]
     """The identity tokens of this person."""
+    decisions: tuple[Decision, ...] = ()
+    """What was decided under them, in no order."""
 
 
 def pack_touch(touch: JourneyTouch, stored_flags: int = 0) -> bytes:
@@ -81,7 +88,7 @@ def pack_touch(touch: JourneyTouch, stored_flags: int = 0) -> bytes:
 
     Args:
         touch: As the core knows it.
-        stored_flags: INTERNAL, CONSENTED.
+        stored_flags: INTERNAL, ASSUMED_DENIED, CONSENTED.
     """
     time, _, kind, descriptor, flags, click, interaction, session, click_time = touch
     value = _TOUCH.pack(kind, flags | stored_flags, time, descriptor, click, session, interaction, click_time)
@@ -94,7 +101,7 @@ def pack_conversion(touch: JourneyTouch, conversion_id: str, stored_flags: int =
     Args:
         touch: As the core knows it; `descriptor` stands for the conversion's name.
         conversion_id: `c1:` and 32 hexadecimal digits.
-        stored_flags: INTERNAL, CONSENTED.
+        stored_flags: INTERNAL, ASSUMED_DENIED, CONSENTED.
         own_click: The number of the click id that it carries itself; 0: it carries none.
     """
     digest = bytes.fromhex(conversion_id.removeprefix(CONVERSION_PREFIX))
@@ -148,7 +155,7 @@ def unpack_journey(person_id: str, held: Sequence[Mapping[bytes, bytes]], tokens
 
     Args:
         person_id: What the person is called.
-        held: The whole hashes of their identifiers.
+        held: The whole hashes of their identifiers, with what was decided under each.
         tokens: Their identity tokens; those that the hashes name are added.
     """
     entries: list[JourneyTouch] = []
@@ -159,6 +166,8 @@ def unpack_journey(person_id: str, held: Sequence[Mapping[bytes, bytes]], tokens
     own_clicks: dict[int, int] = {}
     named = set(tokens)
     size = _TOUCH.size
+    decided: dict[bytes, bytes] = {}
+    assumed: set[int] = set()
     for field, value in chain.from_iterable(fields.items() for fields in held):
         if len(field) == EVENT_BYTES:
             (event_hash,) = _HASH.unpack(field)
@@ -183,8 +192,16 @@ def unpack_journey(person_id: str, held: Sequence[Mapping[bytes, bytes]], tokens
                 internal.add(event_hash)
             if flags & CONSENTED:
                 consented.add(event_hash)
-        elif len(field) > 1:
+            if flags & ASSUMED_DENIED:
+                assumed.add(event_hash)
+        elif is_token(field):
             named.add(field.decode())
+        elif field != META:
+            decided[field] = value
+    decisions = decisions_of(decided)
+    if decisions or assumed:
+        timeline = Timeline(decisions, Purpose.ANALYTICS_STORAGE)
+        entries = [_as_decided(entry, timeline, assumed) if entry[1] not in consented else entry for entry in entries]
     metas = [meta_of(fields) for fields in held]
     return Journey(
         person_id=person_id,
@@ -199,4 +216,18 @@ def unpack_journey(person_id: str, held: Sequence[Mapping[bytes, bytes]], tokens
         consented=frozenset(consented),
         own_clicks=own_clicks,
         tokens=frozenset(named),
+        decisions=tuple(decisions),
     )
+
+
+def is_token(field: bytes) -> bool:
+    """Tells whether a field is an identity token: neither an event nor META, nor a decision that was read with it."""
+    return len(field) > len(META) and len(field) != EVENT_BYTES and field[0] != 0
+
+
+def _as_decided(entry: JourneyTouch, timeline: Timeline, assumed: Collection[int]) -> JourneyTouch:
+    """Returns an entry that no grant of its own holds for, with NO_CONSENT where the person had not allowed it."""
+    state = timeline.at(entry.event_time_micros)
+    if state == DENIED or (state == UNSAID and entry.event_hash in assumed):
+        return entry._replace(flags=entry.flags | NO_CONSENT)
+    return entry

@@ -45,7 +45,7 @@ class AppliedJourney(NamedTuple):
     newest_micros: int
     """When the person converted last, as far as the journey was told; 0: never."""
     fields: Mapping[bytes, bytes] | None
-    """The whole journey; None where `why` is 0."""
+    """The whole journey, and what was decided under its identifier; None where `why` is 0."""
     ties: Sequence[bytes] = ()
     """Fields and values of what its identifier was seen with (`tie_layout`), where `why` is not 0."""
 
@@ -68,7 +68,8 @@ class VisitedJourney(NamedTuple):
     newest_micros: int
     """When its person converted last."""
     fields: Mapping[bytes, bytes] | None
-    """The whole journey; None where there is none, or its person never converted."""
+    """The whole journey, and what was decided under its identifier; None where there is neither, or its person never
+    converted."""
 
 
 class Journeys:
@@ -117,7 +118,7 @@ class Journeys:
         return [_applied(answer) for answer in answers]
 
     async def read_each(self, person_keys: Sequence[str]) -> list[dict[bytes, bytes]]:
-        """Returns the fields of journeys, in order; empty where there is none.
+        """Returns the fields of journeys and of what was decided beside them, in order; empty where there is nothing.
 
         Raises:
             StorageUnavailableError: The state store did not answer.
@@ -126,12 +127,14 @@ class Journeys:
             return []
         pipeline = self._client.pipeline(transaction=False)
         for key in person_keys:
-            pipeline.hgetall(keys.journey(shard_of_key(key, self._shards), key))
+            shard = shard_of_key(key, self._shards)
+            pipeline.hgetall(keys.journey(shard, key))
+            pipeline.hgetall(keys.consent(shard, key))
         try:
             answers: list[dict[bytes, bytes]] = await pipeline.execute()
         except redis.RedisError as error:
             raise failed(error) from error
-        return answers
+        return [journey | said if said else journey for journey, said in zip(answers[::2], answers[1::2], strict=True)]
 
     async def visit(self, visits: Sequence[Visit], ties_seconds: int) -> list[VisitedJourney]:
         """Tells journeys when their people converted last, and reads them.

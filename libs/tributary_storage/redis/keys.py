@@ -19,6 +19,8 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{v3}:velocity:<counted>`              | zset   | its window                 | ingestion   |
 | state | `trb:{p3}:journey:<person key>`            | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:journey:<person key>:ties`       | hash   | see `people.Lives`         | attribution |
+| state | `trb:{p3}:journey:<person key>:consent`    | hash   | for ever, until erased     | attribution |
+| state | `trb:{consent}:restored`                   | string | for ever                   | attribution |
 | state | `trb:{p3}:click:<workspace>|<number>`      | string | longest send window        | attribution |
 | state | `trb:{p3}:data-key:<workspace>|<name>`     | string | life of match keys         | ingestion   |
 | state | `trb:{c3}:conversion:<ws>|<conversion id>` | hash   | lookback + order window    | attribution |
@@ -71,7 +73,7 @@ Fields of a job (`delivery_jobs`):
 | `f`   | 1 where it is certain that the destination took nothing                                                |
 | `l`   | token of the lease                                                                                     |
 
-Fields of a journey: `journey_layout`; of ties: `tie_layout`.
+Fields of a journey: `journey_layout`; of ties: `tie_layout`; of consent: `consents`.
 
 Reserved: nothing writes these yet. Names and meanings are fixed, so that what will be written needs no move.
 All are of one identity token each, under the person key that is made of it, so that people who become one, or are
@@ -80,7 +82,6 @@ taken apart, move none of them.
 | role  | key                                        | type   | life                       | owner       |
 |-------|--------------------------------------------|--------|----------------------------|-------------|
 | state | `trb:{p3}:person:<person key>`             | hash   | for ever, until erased     | attribution |
-| state | `trb:{p3}:consent:<person key>`            | hash   | for ever, until erased     | attribution |
 | state | `trb:{p3}:erased:<person key>`             | string | for ever                   | attribution |
 | state | `trb:{v3}:human-check:<workspace>|<digest>` | string | an hour                    | ingestion   |
 """
@@ -179,6 +180,19 @@ def journey(shard: int, person_key: str) -> str:
 def ties(shard: int, person_key: str) -> str:
     """Returns whom an identity token was seen with, in the journey's slot; scripts know it by the journey's name."""
     return f"{journey(shard, person_key)}:ties"
+
+
+def consent(shard: int, person_key: str) -> str:
+    """Returns the consent ledger of an identity token, in the journey's slot; scripts know it by the journey's name.
+
+    Written by attribution; read by delivery last before it sends.
+    """
+    return f"{journey(shard, person_key)}:consent"
+
+
+def consent_restored() -> str:
+    """Returns the last loss of the state store after which the consent ledger was read back from ClickHouse."""
+    return "trb:{consent}:restored"
 
 
 def click(shard: int, number: str) -> str:
@@ -296,7 +310,7 @@ def destination_state(workspace: str, destination: str) -> str:
     return f"trb:{{j:{workspace}:{destination}}}:state"
 
 
-RESERVED: Final = ("person", "consent", "erased", "human_check")
+RESERVED: Final = ("person", "erased", "human_check")
 """The functions below, whose keys nothing writes yet."""
 
 
@@ -308,14 +322,6 @@ def person(shard: int, person_key: str) -> str:
     the first conversion, which tells new customers from returning ones.
     """
     return f"trb:{{p{shard}}}:person:{person_key}"
-
-
-def consent(shard: int, person_key: str) -> str:
-    """Returns the consent ledger of one identity token: field purpose -> state, consent time, source, region.
-
-    Written by attribution, newest consent time wins; read by delivery last before it sends.
-    """
-    return f"trb:{{p{shard}}}:consent:{person_key}"
 
 
 def erased(shard: int, person_key: str) -> str:

@@ -21,7 +21,7 @@ import redis.asyncio
 from tributary_domain.identity import Cluster, IdentityLimits, Person, clusters_of, missing
 from tributary_domain.plain_clusters import plain_cluster
 from tributary_domain.ties import Tie
-from tributary_storage.redis.journey_layout import EVENT_BYTES, META, Journey, unpack_journey
+from tributary_storage.redis.journey_layout import META, Journey, is_token, unpack_journey
 from tributary_storage.redis.journeys import JourneyChange, Journeys, Visit
 from tributary_storage.redis.tie_layout import unpack_ties
 from tributary_storage.redis.ties import IdentityTies, Place, person_key
@@ -163,9 +163,9 @@ class People:
         await self._tell(parties, regrouped, lives.ties_seconds)
         settled: list[SettledPerson] = []
         for (workspace, person), party in zip(persons, parties, strict=True):
-            held = [home.fields for home in party if home.fields and META in home.fields]
+            held = [home.fields for home in party if home.fields]
             changed = [regrouped[home.place] for home in party if home.place in regrouped]
-            if held and party[0].newest_micros:
+            if party[0].newest_micros and any(META in fields for fields in held):
                 one = SettledPerson(
                     workspace,
                     person.tokens,
@@ -207,9 +207,10 @@ class People:
         for (workspace, _), person in people.items():
             name = workspace, person.first
             if name not in journeys:
-                held = [own for token in person.tokens if META in (own := fields[workspace, token])]
+                held = [own for token in person.tokens if (own := fields[workspace, token])]
                 first = person_key(workspace, person.first)
-                journeys[name] = unpack_journey(first, held, person.tokens) if held else None
+                is_there = any(META in own for own in held)
+                journeys[name] = unpack_journey(first, held, person.tokens) if is_there else None
         return [None if place is None else journeys[place[0], people[place].first] for place in wanted]
 
     async def token_of(self, workspace: str, person_id: str) -> str | None:
@@ -219,7 +220,7 @@ class People:
             StorageUnavailableError: The state store did not answer.
         """
         [fields] = await self._journeys.read_each([person_id])
-        named = [name.decode() for name in fields if len(name) > len(META) and len(name) != EVENT_BYTES]
+        named = [name.decode() for name in fields if is_token(name)]
         named += await self.ties.owner(person_id)
         return next((token for token in named if person_key(workspace, token) == person_id), None)
 

@@ -7,7 +7,7 @@ whoever writes next at its identifier finishes. Beside each journey, in its slot
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
@@ -113,12 +113,22 @@ class IdentityTies:
         Raises:
             StorageUnavailableError: The state store did not answer.
         """
-        shard = shard_of_key(person_key, self._shards)
+        return [token for token in await self.owners([person_key]) if token is not None]
+
+    async def owners(self, person_keys: Sequence[str]) -> list[str | None]:
+        """Returns the same of several, in order; None where there are none.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for person_key in person_keys:
+            pipeline.hget(keys.ties(shard_of_key(person_key, self._shards), person_key), OWNER)
         try:
-            token: Any = await self._client.hget(keys.ties(shard, person_key), OWNER)
+            tokens: list[Any] = await pipeline.execute() if person_keys else []
         except redis.RedisError as error:
             raise failed(error) from error
-        return [] if token is None else [token.decode()]
+        return [None if token is None else token.decode() for token in tokens]
 
     def _piece(self, place: Place, *arguments: str | bytes | int) -> Piece:
         key = person_key(*place)

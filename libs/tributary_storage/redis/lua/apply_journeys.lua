@@ -1,6 +1,7 @@
 -- Adds events to journeys, each once, and answers a whole journey where a conversion may have changed by them. A journey
 -- with too many events loses its oldest; one that lives on loses those that are older than its life.
--- KEYS    journeys of one shard. Beside each, with `:ties` behind its name: whom its identifier was seen with
+-- KEYS    journeys of one shard. Beside each, behind its name, with `:ties`: whom its identifier was seen with, with
+--         `:consent`: what was decided under it
 -- ARGV    1 life in seconds, 2 slack in microseconds: how long after a conversion a touch may still count, 3 how many
 --         events stay where there are too many (a quarter more is too many), 4 life of ties in seconds, then per journey
 --         {answers, entries n, tokens m, n x (field, value), m x (token, sighting)}
@@ -8,7 +9,7 @@
 --         field: 8 bytes; value: 1 byte kind, 1 byte flags, 8 bytes time, more;
 --         sighting: 8 bytes time, 8 bytes event hash, 1 byte position
 -- Answer  per journey {version, why the answer holds the whole journey, newest conversion time, the journey as fields and
---         values, its ties as fields and values}; the last two only where why is not 0
+--         values, and of its consent; its ties as fields and values}; the last two only where why is not 0
 --         why: 0 it does not, 1 by time, 2 any conversion of the person may have changed
 -- Cost    one read, one write, one expiry per journey, one more read where it is new, and O(journey) where the whole is
 --         answered, after every (quarter of 3) events of a person with too many, and once a day for one older than its
@@ -178,7 +179,9 @@ for number, journey in ipairs(KEYS) do
   redis.call('EXPIRE', journey, life)
   answers[number] = {version, why, newest}
   if why > 0 then
-    answers[number][4], answers[number][5] = redis.call('HGETALL', journey), redis.call('HGETALL', journey .. ':ties')
+    local whole = redis.call('HGETALL', journey)
+    for _, text in ipairs(redis.call('HGETALL', journey .. ':consent')) do whole[#whole + 1] = text end
+    answers[number][4], answers[number][5] = whole, redis.call('HGETALL', journey .. ':ties')
   end
 end
 return answers

@@ -1,6 +1,8 @@
 -- Reads the journeys that the conversions of a run look at, as numbers. FINAL: an event that was recorded twice is one.
 -- What is older than every window is needed for its click ids and interactions only: an id that was seen is an old one. An
--- event belongs to its most telling identifier, and this one to a person.
+-- event belongs to its most telling identifier, and this one to a person. Consent is what the event says; a grant that says
+-- when it was given, and an event that says nothing, go by the person's last decision until then; without any by what is
+-- assumed of their region.
 INSERT INTO reconciliation_entries
 (
     reconciliation_id,
@@ -29,7 +31,15 @@ SELECT
     (is_touch AND channel_rule = 'direct' AND NOT continues_session)
         + 2 * (verdict = 'QUARANTINED')
         + 4 * (is_touch AND continues_session)
-        + 8 * (consent_analytics_storage = 'DENIED')
+        + 8 * (
+            multiIf(
+                consent_analytics_storage = 'DENIED', 2,
+                consent_analytics_storage = 'GRANTED' AND (consent_time = 0 OR consent_time > time), 1,
+                decided > 0, decided,
+                consent_analytics_storage = '' AND assumed_denied, 2,
+                0
+            ) = 2
+        )
         + 16 * (traffic IN ('INTERNAL', 'TEST')),
     if(is_touch, if(channel_rule = 'direct' AND shown = %(plain_direct)s, 0, cityHash64(shown, channel_rule)), 1),
     shown,
@@ -56,6 +66,10 @@ FROM
         arrayFirstIndex(family -> family NOT IN %(not_one_click)s, click_id_families) AS click_at,
         if(click_at = 0, 0, cityHash64(click_id_families[click_at], click_id_values[click_at])) AS click,
         if(interaction_id = '', 0, xxHash64(interaction_id)) AS interaction,
+        toInt64OrZero(details['consent_time_micros']) AS consent_time,
+        if(details['consent_region'] = '', %(default_region)s, details['consent_region']) AS region,
+        %(assumes)s AND splitByChar('-', region)[1] NOT IN %(granting)s AS assumed_denied,
+        arrayLast(d -> d.1 <= time, c.decisions).2 AS decided,
         /*shown*/ AS shown
     FROM
     (
@@ -81,5 +95,23 @@ FROM
         FROM reconciliation_people FINAL
         WHERE reconciliation_id = %(run)s
     ) AS p ON p.identity_token = e.home
+    LEFT JOIN
+    (
+        SELECT
+            if(q.person = 0, xxHash64(d.identity_token), q.person) AS person,
+            arraySort(groupUniqArray((toUnixTimestamp64Micro(decision_time), bitAnd(bitShiftRight(states, 2), 3))))
+                AS decisions
+        FROM consent_decisions AS d FINAL
+        LEFT JOIN
+        (
+            SELECT
+                identity_token,
+                person
+            FROM reconciliation_people FINAL
+            WHERE reconciliation_id = %(run)s
+        ) AS q ON q.identity_token = d.identity_token
+        WHERE workspace = %(workspace)s AND bitAnd(states, 12) > 0
+        GROUP BY person
+    ) AS c ON c.person = if(p.person = 0, xxHash64(e.home), p.person)
 )
 SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_insert_threads = 1

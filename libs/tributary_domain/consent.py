@@ -1,0 +1,187 @@
+"""What people allowed: decisions, the state that follows from them at a moment, and what nobody decided.
+
+The one rule: the newest decision wins, of two at one time the denial; so the state follows from the set of decisions,
+in whatever order and however often they arrive. A later grant never upgrades what was collected without it, and a
+later denial holds back what was collected with it (SEMANTICS section 13).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+
+class Purpose(StrEnum):
+    """What consent is for."""
+
+    AD_STORAGE = "ad_storage"
+    ANALYTICS_STORAGE = "analytics_storage"
+    AD_USER_DATA = "ad_user_data"
+    AD_PERSONALIZATION = "ad_personalization"
+    SALE_OR_SHARING = "sale_or_sharing"
+
+
+PURPOSES: Final = tuple(Purpose)
+"""In the order of their bits; it never changes."""
+
+UNSAID: Final = 0
+GRANTED: Final = 1
+DENIED: Final = 2
+
+NOTHING: Final = 0
+"""States of which none was said."""
+
+_BITS: Final = 2
+_MASK: Final = 3
+_SHIFTS: Final = {purpose: _BITS * at for at, purpose in enumerate(PURPOSES)}
+_ALL_DENIED: Final = sum(DENIED << shift for shift in _SHIFTS.values())
+
+KEPT_PER_PURPOSE: Final = 16
+"""Decisions of one identifier on one purpose that are kept; its newest denial stays beside them."""
+
+
+class Decision(NamedTuple):
+    """What a person said at one moment."""
+
+    time_micros: int
+    """When they decided."""
+    states: int
+    """Two bits per purpose: UNSAID, GRANTED, DENIED."""
+    region: str = ""
+    source: str = ""
+    """Who says so."""
+
+    def state_of(self, purpose: Purpose) -> int:
+        """Returns what was said of a purpose."""
+        return state_of(self.states, purpose)
+
+
+def packed(said: Iterable[int]) -> int:
+    """Returns the states of all purposes, given in the order of `PURPOSES`.
+
+    >>> packed([GRANTED, DENIED, UNSAID, UNSAID, UNSAID])
+    9
+    """
+    return sum(state << _BITS * at for at, state in enumerate(said))
+
+
+def state_of(states: int, purpose: Purpose) -> int:
+    """Returns what states say of a purpose."""
+    return states >> _SHIFTS[purpose] & _MASK
+
+
+def denials_of(states: int) -> int:
+    """Returns the denials among states."""
+    return states & _ALL_DENIED
+
+
+def decision_of(
+    states: int, consent_micros: int, event_micros: int, accept_micros: int, region: str = "", source: str = ""
+) -> Decision | None:
+    """Returns what an event decides beyond itself; None: nothing.
+
+    Args:
+        states: What it says.
+        consent_micros: When the person decided; 0: nobody said. Then what was denied was so when it happened, and what
+            was granted holds for this event alone.
+        event_micros: When it happened.
+        accept_micros: When it was accepted: nobody decides later than we hear of it.
+        region: Of the person.
+        source: Who says so.
+    """
+    if not consent_micros:
+        consent_micros, states = event_micros, denials_of(states)
+    return Decision(min(consent_micros, accept_micros), states, region, source) if states else None
+
+
+def is_own_word(consent_micros: int, event_micros: int) -> bool:
+    """Tells whether a grant holds for its event whatever was decided before: nobody said when, or it was later."""
+    return not consent_micros or consent_micros > event_micros
+
+
+class Timeline:
+    """The states of one purpose over time.
+
+    Args:
+        decisions: Of one person, in any order, each as often as it may be.
+        purpose: Which.
+    """
+
+    __slots__ = ("_keys", "newest_denial_micros")
+
+    def __init__(self, decisions: Iterable[Decision], purpose: Purpose) -> None:
+        shift = _SHIFTS[purpose]
+        self._keys = sorted((one[0], state) for one in decisions if (state := one[1] >> shift & _MASK))
+        self.newest_denial_micros = max((time for time, state in self._keys if state == DENIED), default=-1)
+        """When the person said no last; -1: never."""
+
+    def __bool__(self) -> bool:
+        """Tells whether anything was said."""
+        return bool(self._keys)
+
+    def at(self, time_micros: int) -> int:
+        """Returns the state at a moment; a decision at that very moment holds."""
+        place = bisect_right(self._keys, (time_micros, _MASK))
+        return self._keys[place - 1][1] if place else UNSAID
+
+
+class Assumed:
+    """What is assumed where nothing was said.
+
+    Args:
+        granted: Region -> purposes that count as granted there, all others as denied; a region that is not listed
+            denies all. None at all: nothing is assumed.
+        region: Of those whose region nobody said.
+    """
+
+    __slots__ = ("defaults", "region")
+
+    def __init__(self, granted: Mapping[str, Iterable[str]] | None = None, region: str = "") -> None:
+        self.defaults = {name: frozenset(purposes) for name, purposes in (granted or {}).items()}
+        self.region = region
+
+    def state(self, region: str, purpose: Purpose) -> int:
+        """Returns what is assumed of people of a region; "US-CA" lies in "US". UNSAID: nothing is."""
+        if not self.defaults:
+            return UNSAID
+        own = self.defaults.get((region or self.region).partition("-")[0], frozenset())
+        return GRANTED if purpose in own else DENIED
+
+
+def state_when_leaving(own: int, own_micros: int, event_micros: int, timeline: Timeline, assumed: int) -> int:
+    """Returns the state under which something may leave: the most restrictive of its own and any later one.
+
+    Args:
+        own: What was said with it.
+        own_micros: When the person had decided that; 0: nobody said.
+        event_micros: When it was collected.
+        timeline: What the person decided, before and after.
+        assumed: Where nothing was said.
+
+    Returns:
+        DENIED, GRANTED; UNSAID where nothing was said and nothing is assumed.
+    """
+    if own == DENIED or timeline.newest_denial_micros >= event_micros:
+        return DENIED
+    if own == GRANTED and is_own_word(own_micros, event_micros):
+        return GRANTED
+    at_event = timeline.at(event_micros)
+    if own == GRANTED:  # the person may have said no between that and the event
+        return DENIED if at_event == DENIED and timeline.newest_denial_micros >= own_micros else GRANTED
+    return at_event or assumed
+
+
+def dispensable(decisions: Sequence[Decision], kept: int = KEPT_PER_PURPOSE) -> list[Decision]:
+    """Returns the decisions of one identifier that need not be kept: of each purpose the newest are, and the last no.
+
+    What is dispensable among some is so among more, so it may go whoever adds others meanwhile.
+    """
+    needed: set[Decision] = set()
+    ordered = sorted(decisions, reverse=True)
+    for purpose in PURPOSES:
+        own = [one for one in ordered if one.state_of(purpose)]
+        needed.update(own[:kept])
+        needed.update([one for one in own if one.state_of(purpose) == DENIED][:1])
+    return [one for one in ordered if one not in needed]

@@ -1,0 +1,92 @@
+"""May what is about to be sent leave: the consent ledger, asked last before HTTP.
+
+The one rule: the most restrictive of what was said with the conversion and of what its person said later. A later grant
+never upgrades what was collected without it. Fails closed: while the ledger cannot be read, or was lost and not read
+back yet, nothing leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_domain.consent import DENIED, Assumed, Decision, Purpose, Timeline, state_when_leaving
+from tributary_runtime.errors import StorageUnavailableError
+from tributary_storage.redis.consents import Consents
+from tributary_storage.redis.people import People
+from tributary_storage.redis.ties import person_key
+
+
+class Permissions:
+    """Asks the consent ledger about conversions.
+
+    Args:
+        people: Knows under which identifiers a person may have decided.
+        consents: The ledger.
+        assumed_of: Workspace -> what its people are assumed to consent to.
+        loss_micros: Tells when the last confirmed loss of the state store was; 0: there was none.
+    """
+
+    def __init__(
+        self,
+        people: People,
+        consents: Consents,
+        assumed_of: Callable[[str], Assumed],
+        loss_micros: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._people = people
+        self._consents = consents
+        self._assumed_of = assumed_of
+        self._loss_micros = loss_micros
+        self._restored_micros = 0
+
+    async def denied(self, workspace: str, revisions: Sequence[ConversionRevised]) -> set[str]:
+        """Returns the ids of those conversions whose data may not leave.
+
+        Raises:
+            StorageUnavailableError: Nobody can tell now.
+        """
+        await self._require_restored()
+        decisions = await self._decisions(workspace, sorted({one.state.person_id for one in revisions} - {""}))
+        assumed = self._assumed_of(workspace)
+        return {
+            one.state.conversion_id
+            for one in revisions
+            if _state(one, decisions.get(one.state.person_id, ()), assumed) == DENIED
+        }
+
+    async def _decisions(self, workspace: str, person_ids: Sequence[str]) -> dict[str, list[Decision]]:
+        """Returns what people decided, under whatever identifier."""
+        if not person_ids:
+            return {}
+        owners = await self._people.ties.owners(person_ids)
+        linked = {name: (workspace, token) for name, token in zip(person_ids, owners, strict=True) if token is not None}
+        people = await self._people.people_of(set(linked.values())) if linked else {}
+        homes = {
+            name: [name, *(person_key(workspace, token) for token in people[linked[name]].tokens)]
+            if name in linked
+            else [name]
+            for name in person_ids
+        }
+        wanted = sorted({home for own in homes.values() for home in own})
+        found = dict(zip(wanted, await self._consents.read_people(wanted), strict=True))
+        return {name: [one for home in own for one in found[home]] for name, own in homes.items()}
+
+    async def _require_restored(self) -> None:
+        loss_micros = self._loss_micros()
+        if loss_micros > self._restored_micros:
+            if await self._consents.restored_micros() < loss_micros:
+                message = "The consent ledger was lost and is not read back from ClickHouse yet; nothing is sent."
+                raise StorageUnavailableError(message, metadata={"store": "state"})
+            self._restored_micros = loss_micros
+
+
+def _state(revised: ConversionRevised, decisions: Sequence[Decision], assumed: Assumed) -> int:
+    own = revised.match.consent
+    return state_when_leaving(
+        own.ad_user_data,
+        own.consent_time.ToMicroseconds() if own.HasField("consent_time") else 0,
+        revised.state.conversion_time.ToMicroseconds(),
+        Timeline(decisions, Purpose.AD_USER_DATA),
+        assumed.state(own.region, Purpose.AD_USER_DATA),
+    )

@@ -1,0 +1,212 @@
+"""Consent holds at the touch and when data leaves, in whatever order it is heard of; and batch agrees with stream."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from tests.integration.test_reconciliation import reconciled
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
+from tests.support.delivery import SHARDS, a_destination, a_rig
+from tests.support.destinations import running_endpoint
+from tests.support.eventually import eventually_async
+from tests.support.revisions import Revision
+from tributary.attribution.v1.conversion_pb2 import REVISION_CAUSE_CONSENT_WITHDRAWN
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_INELIGIBLE, INELIGIBLE_REASON_NO_CONSENT
+from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED, ConsentState
+from tributary_attribution.consents import ConsentLedger
+from tributary_domain.consent import DENIED, GRANTED, Decision, packed
+from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
+from tributary_storage.clickhouse.names import timestamp
+from tributary_storage.redis.consents import Consents
+from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.ties import person_key
+
+YES, NO = CONSENT_STATE_GRANTED, CONSENT_STATE_DENIED
+VISITOR, CUSTOMER = "visitor:11", "customer:22"
+
+
+@pytest.fixture
+async def attribution(migrated_redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Attribution]:
+    async with running_attribution(migrated_redis_url, clickhouse_url, workspace) as running:
+        yield running
+
+
+def consent(
+    events: Events, token: str, state: ConsentState.ValueType, *, at: int, event_id: str, **more: Any
+) -> Admitted:
+    """Returns a decision about measurement and about sending."""
+    _, event = events.identify(token, at=at, event_id=event_id)
+    event.event.consent_change.SetInParent()
+    event.event.consent.analytics_storage = event.event.consent.ad_user_data = state
+    event.event.consent.consent_time.CopyFrom(timestamp(at))
+    for name, value in more.items():
+        setattr(event.event.consent, name, value)
+    return "A", event
+
+
+def a_life(events: Events) -> list[Admitted]:
+    """Returns a person who said no between two of their three touches, and yes before the last."""
+    return [
+        events.touch(VISITOR, at=NOON - 5 * DAY, channel="Email", event_id="t-1"),
+        consent(events, VISITOR, NO, at=NOON - 4 * DAY, event_id="c-1"),
+        events.touch(VISITOR, at=NOON - 3 * DAY, channel="Display", event_id="t-2"),
+        consent(events, CUSTOMER, YES, at=NOON - 2 * DAY, event_id="c-2"),
+        events.touch(VISITOR, at=NOON - DAY, channel="Paid Search", event_id="t-3"),
+        events.order(CUSTOMER, VISITOR, event_id="o-1"),
+    ]
+
+
+async def channels(attribution: Attribution, events: Events) -> list[str]:
+    published = await attribution.published(events.conversion_id())
+    assert published is not None
+    return [touch.source.channel for touch in published.state.touches]
+
+
+async def test_a_touch_needs_the_consent_of_its_moment_in_whatever_order_it_is_heard_of(
+    attribution: Attribution, workspace: str
+) -> None:
+    numbered = list(itertools.permutations(range(6)))
+    for number, order in enumerate(numbered[:: len(numbered) // 8]):
+        events = Events(workspace)
+        life = a_life(events)
+        for _, event in life:  # another person each time
+            event.event.event_id = f"{number}-{event.event.event_id}"
+            event.identity_tokens[:] = [f"{token}-{number}" for token in event.identity_tokens]
+            if event.conversion_id:
+                event.conversion_id = events.conversion_id(f"o-{number}")
+        for at in order:
+            await attribution.handle(life[at])
+        published = await attribution.published(events.conversion_id(f"o-{number}"))
+        assert published is not None
+        assert [touch.source.channel for touch in published.state.touches] == ["Email", "Paid Search"], order
+
+
+async def test_a_withdrawal_that_is_heard_of_late_is_a_revision_with_its_cause_and_again_is_none(
+    attribution: Attribution, workspace: str
+) -> None:
+    events = Events(workspace)
+    email, late_no, display, *_ = a_life(events)
+    await attribution.handle(email, display, events.order(CUSTOMER, VISITOR, event_id="o-1"))
+    assert await channels(attribution, events) == ["Email", "Display"]
+    for _ in range(2):
+        await attribution.handle(late_no)
+    assert await channels(attribution, events) == ["Email"]
+    published = await attribution.published(events.conversion_id())
+    assert published is not None
+    assert list(published.causes) == [REVISION_CAUSE_CONSENT_WITHDRAWN]
+    assert len(await attribution.stored_revisions(events.conversion_id())) == 2
+
+
+async def test_where_nothing_was_said_what_is_assumed_of_the_region_holds(
+    migrated_redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    defaults = [{"regions": ["US"], "granted": ["analytics_storage"]}]
+    settings = {"consent_defaults": defaults, "default_region": "DE"}
+    async with running_attribution(migrated_redis_url, clickhouse_url, workspace, **settings) as attribution:
+        events = Events(workspace)
+        german, american = (
+            events.touch(VISITOR, at=NOON - 3 * DAY, channel="Email"),
+            events.touch(VISITOR, at=NOON - DAY, channel="Display"),
+        )
+        american[1].event.consent.region = "US-CA"
+        await attribution.handle(german, american, events.order(VISITOR))
+        assert await channels(attribution, events) == ["Display"]
+        await attribution.handle(consent(events, VISITOR, YES, at=NOON - 4 * DAY, event_id="late-yes"))
+        assert await channels(attribution, events) == ["Email", "Display"]
+
+
+async def test_batch_applies_the_same_rule(migrated_redis_url: str, clickhouse_url: str, workspace: str) -> None:
+    defaults = [{"regions": ["US"], "granted": ["analytics_storage"]}]
+    settings = {"consent_defaults": defaults, "default_region": "US"}
+    async with reconciled(migrated_redis_url, clickhouse_url, workspace, **settings) as own:
+        events = Events(workspace)
+        german = events.touch(VISITOR, at=NOON - 6 * DAY, channel="Affiliates")
+        german[1].event.consent.region = "DE"
+        stale = events.touch(VISITOR, at=NOON - 3 * DAY + 7, channel="Referral")
+        stale[1].event.consent.analytics_storage = YES
+        stale[1].event.consent.consent_time.CopyFrom(timestamp(NOON - 5 * DAY))
+        fresh = events.touch(VISITOR, at=NOON - 3 * DAY + 8, channel="Organic Social")
+        fresh[1].event.consent.analytics_storage = YES
+        for event in [german, stale, fresh, *reversed(a_life(events))]:
+            await own.happen(event)
+        assert await channels(own.attribution, events) == ["Email", "Organic Social", "Paid Search"]
+        await own.run()
+        assert await own.differences() == []
+
+
+async def test_the_ledger_is_read_back_from_clickhouse_after_a_loss(
+    migrated_redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with running_attribution(migrated_redis_url, clickhouse_url, workspace) as attribution:
+        events = Events(workspace)
+        await attribution.record(*a_life(events))
+        loss_micros = 10**17  # after all that other tests lost
+        ledger = ConsentLedger(attribution.consents, ConsentDecisions(attribution.clickhouse), lambda: loss_micros)
+        await ledger.restore()
+        held = await attribution.consents.read([(workspace, VISITOR), (workspace, CUSTOMER)])
+        states = packed([0, DENIED, DENIED, 0, 0]), packed([0, GRANTED, GRANTED, 0, 0])
+        assert held == {
+            (workspace, VISITOR): [Decision(NOON - 4 * DAY, states[0])],
+            (workspace, CUSTOMER): [Decision(NOON - 2 * DAY, states[1])],
+        }
+        assert await attribution.consents.restored_micros() >= loss_micros
+
+
+async def _withheld(
+    urls: tuple[str, str], workspace: str, own: ConsentState.ValueType, decisions: Sequence[Decision]
+) -> tuple[int, list[tuple[int, int]]]:
+    """Plans a conversion, lets its person decide, then lets the lane run; returns calls, and what the ledger says."""
+    lane = Lane(workspace, "crm")
+    async with a_rig(*urls) as rig, running_endpoint() as endpoint:
+        revision = Revision(workspace=workspace, order_id="o-1")
+        message = revision.message()
+        message.state.person_id = person_key(workspace, CUSTOMER)
+        message.match.consent.ad_user_data = own
+
+        class Said(Revision):
+            def message(self) -> ConversionRevised:
+                return message
+
+        await rig.plan(lane, await rig.publisher.publish(Said(workspace=workspace)))
+        await Consents(rig.redis, SHARDS).record({(workspace, CUSTOMER): decisions})
+
+        async def is_idle() -> bool:
+            return await rig.stores.jobs.waiting(lane) == 0
+
+        async with rig.running_lane(lane, a_destination(endpoint.url)):
+            await eventually_async(is_idle)
+        lines = await rig.deliveries(lane, message.state.conversion_id)
+        return len(endpoint.calls), [(line.state, line.ineligible_reason) for line in lines]
+
+
+async def test_consent_withdrawn_between_planning_and_sending_means_no_call(
+    migrated_redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    decisions = [Decision(2_000_000_000_000_000, packed([0, 0, DENIED, 0, 0]))]
+    calls, lines = await _withheld((migrated_redis_url, clickhouse_url), workspace, YES, decisions)
+    assert calls == 0
+    assert lines == [(DELIVERY_STATE_INELIGIBLE, INELIGIBLE_REASON_NO_CONSENT)]
+
+
+async def test_a_later_grant_does_not_upgrade_what_was_collected_without_it(
+    migrated_redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    decisions = [
+        Decision(1_000_000_000_000_000, packed([0, 0, DENIED, 0, 0])),
+        Decision(2_000_000_000_000_000, packed([0, 0, GRANTED, 0, 0])),
+    ]
+    calls, _ = await _withheld((migrated_redis_url, clickhouse_url), workspace, 0, decisions)
+    assert calls == 0
+
+
+async def test_consent_to_something_else_that_was_withdrawn_holds_nothing_back(
+    migrated_redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    decisions = [Decision(2_000_000_000_000_000, packed([DENIED, DENIED, 0, DENIED, 0]))]
+    calls, _ = await _withheld((migrated_redis_url, clickhouse_url), workspace, YES, decisions)
+    assert calls == 1
