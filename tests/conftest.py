@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from tests.support.stores import Stores, create_test_epoch, run_apart, running_c
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_storage.clickhouse import migrate as clickhouse_migrations
+
+# Hundreds of processes are started: each would compile all of Tributary anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The default run draws the same examples everywhere; `--hypothesis-profile=night` looks for new ones.
 settings.register_profile(

@@ -56,6 +56,7 @@ class Dispatcher:
         self._workspaces = workspaces
         self._make_lane = make_lane
         self._running: dict[Lane, _Running] = {}
+        self._seen: Workspaces | None = None
 
     def wake(self, lane: Lane) -> None:
         """Tells a lane, if this process runs it, that there are new jobs."""
@@ -76,9 +77,12 @@ class Dispatcher:
             await self._end()
 
     def _adjust(self) -> None:
+        current = self._workspaces.current
+        if current is self._seen and not any(one.task.done() for one in self._running.values()):
+            return
         wanted = {
             Lane(workspace.id, destination.id): destination
-            for workspace in self._workspaces.current.workspaces
+            for workspace in current.workspaces
             for destination in workspace.destinations
             if not destination.paused
         }
@@ -92,6 +96,7 @@ class Dispatcher:
             if lane not in self._running:
                 ended, runner = asyncio.Event(), self._make_lane(lane, settings)
                 self._running[lane] = _Running(runner, ended, asyncio.create_task(runner.run(ended)))
+        self._seen = current
 
     async def _end(self) -> None:
         for one in self._running.values():

@@ -43,7 +43,10 @@ from tributary_storage.redis.replication import Replication
 log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS: Final = 1.0
-"""How often to look for jobs that another process planned, at least."""
+"""How often to look for jobs that another process planned, at least, while there is something to do."""
+_LONGEST_LOOK_SECONDS: Final = 4.0
+"""Up to this looks become rarer while nothing waits. Whoever plans a job wakes its own lane, and sends it: another one
+is needed only if that process dies, or has all it can do. Most destinations are idle most of the time."""
 _OUTAGE_PAUSE_SECONDS: Final = 1.0
 _OUTCOMES_PER_CALL: Final = 8
 """Outcomes that may wait for the ledger, per call at once."""
@@ -121,6 +124,7 @@ class LaneRunner:
         self._in_flight: set[asyncio.Task[None]] = set()
         self._quota_free_seconds = 0.0
         self._quota_room = pace.concurrency
+        self._look_seconds = _LOOK_SECONDS
         self._wake = asyncio.Event()
 
     def wake(self) -> None:
@@ -165,14 +169,19 @@ class LaneRunner:
         leased = await self._jobs.lease(self._lane, self._token, self._pace.lease_seconds, most)
         # What is ours still, and came due because its outcome could not be written: leased anew, but not sent again.
         jobs = [job for job in leased.jobs if job.conversion_id not in self._outbox.held]
+        if not leased.jobs and not leased.wait_seconds and not self._in_flight:
+            await self._pause(self._look_seconds, _LONGEST_LOOK_SECONDS)
+            self._look_seconds = min(2 * self._look_seconds, _LONGEST_LOOK_SECONDS)
+            return
+        self._look_seconds = _LOOK_SECONDS
         if not leased.jobs:
             await self._pause(leased.wait_seconds or _LOOK_SECONDS)
         elif jobs:
             await self._handle(jobs)
 
-    async def _pause(self, seconds: float) -> None:
+    async def _pause(self, seconds: float, longest_seconds: float = _LOOK_SECONDS) -> None:
         try:
-            async with asyncio.timeout(min(seconds, _LOOK_SECONDS)):
+            async with asyncio.timeout(min(seconds, longest_seconds)):
                 await self._wake.wait()
         except TimeoutError:
             pass

@@ -1,4 +1,7 @@
-"""One installation for all user stories in which nothing is killed: each story has a workspace with a webhook."""
+"""One installation for all user stories in which nothing is killed: each story has a workspace with a webhook.
+
+Its scope is this package: an installation costs processor time for as long as it runs, even if nobody calls it.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,15 @@ import pytest
 from tests.support.collector import Collector, running_collector
 from tests.support.inbox import Inbox, running_inbox
 from tests.support.shop import Shop, open_shop
-from tests.support.stack import KeyedWorkspace, running_stack
+from tests.support.stack import KeyedWorkspace, SharedStack, running_stack
 from tributary_cli.stack.stack import Stack
 from tributary_runtime.authentication import new_key
 from tributary_runtime.workspaces import Scope
 
-STOCK = 160
+STOCK = 80
 """How many stories there may be."""
+PLAIN = 20
+"""How many stories there may be of workspaces without any setting."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Street:
 
     stack: Stack
     stock: Iterator[KeyedWorkspace]
+    plain: Iterator[KeyedWorkspace]
     keys: Mapping[str, str]
     """Keys of one more workspace: one per scope, named after it, and one that has expired."""
 
@@ -36,14 +42,14 @@ PERSONAL_DATA_KEY = base64.b64encode(bytes(range(32))).decode()
 """Of the workspace "personal"."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def inbox() -> Iterator[Inbox]:
     """Where every story's webhook goes."""
     with running_inbox() as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def street(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[Street]:
     """Where all shops are."""
     own = {"destinations": [inbox.destination("purchase", "signup")], "own_domains": ["shop.example"]}
@@ -51,11 +57,17 @@ def street(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[S
     locked = [{"id": key.id, "sha256": key.sha256, "scopes": [scope]} for scope, key in made.items()]
     made["expired"] = old = new_key()
     locked.append({"id": old.id, "sha256": old.sha256, "expires_on": date(2020, 1, 1), "scopes": list(made)[:-1]})
-    settings = {f"shop-{number}": own for number in range(STOCK)} | {"locked": {"api_keys": locked}}
+    shops, plain = ([f"{kind}-{number}" for number in range(count)] for kind, count in (("shop", STOCK), ("w", PLAIN)))
+    settings = {**dict.fromkeys(shops, own), **{name: {} for name in plain}, "locked": {"api_keys": locked}}
     keys = {name: key.key.get_secret_value() for name, key in made.items()}
     with running_stack(tmp_path_factory.mktemp("street"), settings) as (stack, keyed):
-        del keyed["locked"]
-        yield Street(stack, iter(keyed.values()), keys)
+        yield Street(stack, iter([keyed[name] for name in shops]), iter([keyed[name] for name in plain]), keys)
+
+
+@pytest.fixture(scope="package")
+def stack(street: Street) -> SharedStack:
+    """As the fixture of all tests, on the installation of this package."""
+    return SharedStack(street.stack, street.plain)
 
 
 @pytest.fixture
@@ -70,7 +82,7 @@ def keys(street: Street) -> Mapping[str, str]:
     return street.keys
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def take_shop(street: Street, inbox: Inbox) -> Iterator[Callable[[], Shop]]:
     """Returns, each time, a workspace that nobody else uses."""
     with ExitStack() as closing:
@@ -99,7 +111,7 @@ class Observed:
     inbox: Inbox
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def observed(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[Observed]:
     """An installation that the standard `OTEL_*` variables make send its traces and metrics."""
     own = {"destinations": [inbox.destination("purchase")], "own_domains": ["shop.example"], "default_region": "DE"}

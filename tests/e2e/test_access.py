@@ -67,6 +67,12 @@ def bearer(key: str) -> list[tuple[str, str]]:
     return [("authorization", f"Bearer {key}")]
 
 
+@pytest.fixture(scope="module")
+def keyed(stack: SharedStack) -> KeyedWorkspace:
+    """The workspace whose keys are tried."""
+    return stack.take_workspace()
+
+
 @pytest.mark.parametrize(("service", "method"), EVERY)
 def test_every_method_has_a_rule_of_its_kind(service: str, method: MethodDescriptor) -> None:
     access = RULES[service][method.name]
@@ -85,19 +91,19 @@ def test_nobody_gets_in_without_a_credential(stack: SharedStack, service: str, m
 
 @pytest.mark.parametrize(("service", "method"), EVERY)
 def test_a_forged_credential_does_not_get_in(
-    stack: SharedStack, keyed_workspace: KeyedWorkspace, service: str, method: MethodDescriptor
+    stack: SharedStack, keyed: KeyedWorkspace, service: str, method: MethodDescriptor
 ) -> None:
-    forged = keyed_workspace.api_key[:-1] + ("0" if keyed_workspace.api_key[-1] != "0" else "1")
+    forged = keyed.api_key[:-1] + ("0" if keyed.api_key[-1] != "0" else "1")
     assert code_of(stack, service, method, bearer(forged)) == "UNAUTHENTICATED"
     assert code_of(stack, service, method, [("tributary-internal", "guessed")]) == "UNAUTHENTICATED"
 
 
 @pytest.mark.parametrize(("service", "method"), EVERY)
 def test_a_key_gets_in_only_where_it_has_the_scope(
-    stack: SharedStack, keyed_workspace: KeyedWorkspace, service: str, method: MethodDescriptor
+    stack: SharedStack, keyed: KeyedWorkspace, service: str, method: MethodDescriptor
 ) -> None:
     access = RULES[service][method.name]
-    codes = {scope: code_of(stack, service, method, bearer(key)) for scope, key in keyed_workspace.scoped.items()}
+    codes = {scope: code_of(stack, service, method, bearer(key)) for scope, key in keyed.scoped.items()}
     if access is INTERNAL:
         assert set(codes.values()) == {"UNAUTHENTICATED"}
         return

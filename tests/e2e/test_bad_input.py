@@ -40,6 +40,12 @@ Call = Callable[[Shop, str], object]
 """Makes a call with a key."""
 
 
+@pytest.fixture(scope="module")
+def any_shop(take_shop: Callable[[], Shop]) -> Shop:
+    """The shop of all tests that do not count what is in it."""
+    return take_shop()
+
+
 def _bearer(key: str) -> tuple[tuple[str, str], ...]:
     return (("authorization", f"Bearer {key}"),) if key else ()
 
@@ -78,10 +84,10 @@ def _failed(make: Callable[[], object]) -> Failure:
     ],
 )
 def test_a_key_that_is_none_is_unauthenticated(
-    shop: Shop, keys: Mapping[str, str], call: Call, key: str, reason: str | None
+    any_shop: Shop, keys: Mapping[str, str], call: Call, key: str, reason: str | None
 ) -> None:
     sent = {"wrong secret": keys["ingest"][:-1] + "_", "expired": keys["expired"]}.get(key, key)
-    failure = _failed(lambda: call(shop, sent))
+    failure = _failed(lambda: call(any_shop, sent))
     assert failure.code == "UNAUTHENTICATED"
     assert reason in (None, failure.infos[0].reason)
     assert not sent or sent not in failure.message
@@ -92,18 +98,18 @@ def test_a_key_that_is_none_is_unauthenticated(
     [(_ingest, "query"), (_query, "ingest"), (_backfill, "ingest"), (_ingest, "admin")],
     ids=["ingest", "query", "backfill", "ingest-as-admin"],
 )
-def test_a_key_without_the_scope_is_refused(shop: Shop, keys: Mapping[str, str], call: Call, scope: str) -> None:
-    assert _failed(lambda: call(shop, keys[scope])).code == "PERMISSION_DENIED"
+def test_a_key_without_the_scope_is_refused(any_shop: Shop, keys: Mapping[str, str], call: Call, scope: str) -> None:
+    assert _failed(lambda: call(any_shop, keys[scope])).code == "PERMISSION_DENIED"
 
 
 @pytest.mark.parametrize(("call", "scope"), [(_ingest, "ingest"), (_query, "query")], ids=["ingest", "query"])
-def test_a_key_with_the_scope_may(shop: Shop, keys: Mapping[str, str], call: Call, scope: str) -> None:
-    call(shop, keys[scope])
+def test_a_key_with_the_scope_may(any_shop: Shop, keys: Mapping[str, str], call: Call, scope: str) -> None:
+    call(any_shop, keys[scope])
 
 
 @pytest.mark.parametrize("count", [0, 1001])
-def test_too_few_or_too_many_events_are_an_invalid_call(shop: Shop, count: int) -> None:
-    failure = _failed(lambda: shop.send(*[an_order("o")] * count))
+def test_too_few_or_too_many_events_are_an_invalid_call(any_shop: Shop, count: int) -> None:
+    failure = _failed(lambda: any_shop.send(*[an_order("o")] * count))
     assert failure.code == "INVALID_ARGUMENT"
     assert failure.violations == [("events", "EVENTS_OUT_OF_RANGE")]
     assert failure.retry_seconds is None
@@ -203,9 +209,9 @@ FIELDS = {
 
 
 @pytest.mark.parametrize("name", MALFORMED)
-def test_a_malformed_event_is_rejected_by_its_field_and_its_neighbours_are_accepted(shop: Shop, name: str) -> None:
+def test_a_malformed_event_is_rejected_by_its_field_and_its_neighbours_are_accepted(any_shop: Shop, name: str) -> None:
     malformed, code = MALFORMED[name]
-    verdicts = shop.send(an_order("before"), malformed, an_order("after"))
+    verdicts = any_shop.send(an_order(f"before-{name}"), malformed, an_order(f"after-{name}"))
     assert [named(verdict) for verdict in verdicts] == ["ACCEPTED", "REJECTED", "ACCEPTED"]
     assert reasons(verdicts[1])[0] == (code, FIELDS[name])
     assert all(reason.message for reason in verdicts[1].reasons)
@@ -245,9 +251,11 @@ _UNARY = [
 
 
 @pytest.mark.parametrize(("service", "method"), _UNARY, ids=[method.rpartition("/")[2] for _, method in _UNARY])
-def test_random_bytes_never_give_an_internal_error(shop: Shop, street_stack: Stack, service: str, method: str) -> None:
+def test_random_bytes_never_give_an_internal_error(
+    any_shop: Shop, street_stack: Stack, service: str, method: str
+) -> None:
     chance = random.Random(method)
-    metadata = (*shop.metadata, ("tributary-internal", street_stack.installation.internal_token))
+    metadata = (*any_shop.metadata, ("tributary-internal", street_stack.installation.internal_token))
     failures: list[Failure] = []
     with grpc.insecure_channel(street_stack.addresses[service]) as channel:
         call = channel.unary_unary(method)
@@ -281,10 +289,10 @@ def test_random_bytes_never_give_an_internal_error(shop: Shop, street_stack: Sta
     ids=["AdmitEvents", "GetJourney", "ListDestinations"],
 )
 def test_calls_between_services_refuse_an_api_key(
-    shop: Shop, street_stack: Stack, service: str, call: Callable[[grpc.Channel, object], object]
+    any_shop: Shop, street_stack: Stack, service: str, call: Callable[[grpc.Channel, object], object]
 ) -> None:
     with grpc.insecure_channel(street_stack.addresses[service]) as channel:
-        assert _failed(lambda: call(channel, shop.metadata)).code == "UNAUTHENTICATED"
+        assert _failed(lambda: call(channel, any_shop.metadata)).code == "UNAUTHENTICATED"
 
 
 def test_a_second_workspace_sees_nothing_of_the_first(shop: Shop, other_shop: Shop) -> None:

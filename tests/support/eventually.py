@@ -11,20 +11,32 @@ from typing import TypeVar, overload
 T = TypeVar("T")
 
 _FIRST_PAUSE_SECONDS = 0.005
-_LONGEST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 0.2
 
 
-def eventually(check: Callable[[], T], timeout_seconds: float = 10) -> T:
+def eventually(
+    check: Callable[[], T],
+    timeout_seconds: float = 10,
+    *,
+    first_pause_seconds: float = _FIRST_PAUSE_SECONDS,
+    longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS,
+) -> T:
     """Calls `check` until it returns something true and no AssertionError, and returns that.
 
     A check that only asserts counts as soon as it returns (None is not false here): `eventually(lambda: ...)` and
     `def check(): assert ...` both work.
 
+    Args:
+        check: Called again and again.
+        timeout_seconds: For how long.
+        first_pause_seconds: Before the second call; pauses grow.
+        longest_pause_seconds: Up to this. A check that costs the system under test work should come less often.
+
     Raises:
         AssertionError: It did not hold in time; with the last failure.
     """
     deadline = time.monotonic() + timeout_seconds
-    pause = _FIRST_PAUSE_SECONDS
+    pause = first_pause_seconds
     while True:
         held, answer, failure = _attempt(check)
         if held:
@@ -34,7 +46,7 @@ def eventually(check: Callable[[], T], timeout_seconds: float = 10) -> T:
                 f"did not hold within {timeout_seconds:g} s; last: {failure or repr(answer)}"
             ) from failure
         time.sleep(pause)
-        pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+        pause = min(pause * 1.5, longest_pause_seconds)
 
 
 @overload

@@ -42,6 +42,8 @@ EURO = 1_000_000
 MICRO = timedelta(microseconds=1)
 CALL_SECONDS = 10.0
 WAIT_SECONDS = 25.0
+_FIRST_LOOK_SECONDS, _LONGEST_LOOK_SECONDS = 0.1, 0.4
+"""A look is a call that asks all stores, and costs as much as the event that is waited for."""
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
 BOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 PAID = "https://shop.example/?utm_source=google&utm_medium=cpc"
@@ -181,7 +183,9 @@ class Shop:
 
     def wait(self, check: Callable[[], T]) -> T:
         """Waits until something holds."""
-        return eventually(check, WAIT_SECONDS)
+        return eventually(
+            check, WAIT_SECONDS, first_pause_seconds=_FIRST_LOOK_SECONDS, longest_pause_seconds=_LONGEST_LOOK_SECONDS
+        )
 
     def wait_for_value(self, order_id: str, micros: int, **order: str) -> GetConversionResponse:
         """Waits until an order is worth this much."""

@@ -1,7 +1,8 @@
 """The process that is ClickHouse in the local stack: the engine of the wheel `chdb-core`, listening.
 
 `python -m tributary_cli.stack.clickhouse_process DATA_DIRECTORY`, in a working directory whose `config.xml` names ports
-and address: the engine reads that file from where it is started, which is why this is a process of its own.
+and address, and whose `users.xml` says who may do what: the engine reads these files from where it is started, which
+is why this is a process of its own.
 It ends when killed; there is no orderly end, and none is needed: an acknowledged insert survives `kill -9`.
 """
 

@@ -23,8 +23,29 @@ _CONFIG = """<clickhouse>
     <listen_host>{host}</listen_host>
     <mark_cache_size>268435456</mark_cache_size>
     <background_pool_size>4</background_pool_size>
+    <memory_worker_period_ms>1000</memory_worker_period_ms>
+    <users_config>users.xml</users_config>
 </clickhouse>
 """
+_USERS = """<clickhouse>
+    <profiles>
+        <default>
+            <compile_expressions>0</compile_expressions>
+            <compile_aggregate_expressions>0</compile_aggregate_expressions>
+            <compile_sort_description>0</compile_sort_description>
+        </default>
+    </profiles>
+    <users>
+        <default>
+            <password></password>
+            <networks><ip>{host}</ip></networks>
+            <profile>default</profile>
+            <quota>default</quota>
+        </default>
+    </users>
+    <quotas><default></default></quotas>
+</clickhouse>
+"""  # to compile an expression takes far longer than to run it on as few rows as a laptop has
 
 
 class ClickHouseServer(ChildProcess):
@@ -63,10 +84,11 @@ class ClickHouseServer(ChildProcess):
         )
 
     def start(self) -> None:
-        """Writes config.xml and starts the server; returns at once."""
+        """Writes its configuration and starts the server; returns at once."""
         self._home.mkdir(parents=True, exist_ok=True)
         config = _CONFIG.format(port=self.port, http_port=self.http_port, host=HOST)
         (self._home / "config.xml").write_text(config)
+        (self._home / "users.xml").write_text(_USERS.format(host=HOST))
         super().start()
 
     def wait_until_ready(self, timeout_seconds: float = 30) -> None:
