@@ -133,13 +133,13 @@ def test_the_running_system_gives_the_answers_others_computed(
         assert report[model].keys() == expected.keys()
         for channel, conversions in expected.items():
             assert abs(report[model][channel][0] / 1e6 - conversions) <= _CONVERSIONS * 1e-6, (model, channel)
+    rows = {row["order_id"]: row for row in stored_conversions(stack, workspace)}
+    assert len(rows) == _CONVERSIONS
+    touches = sum(len(row["touch_channels"]) for row in rows.values())
     for model, by_channel in answers.value_cents.items():
-        touches = sum(len(row["touch_channels"]) for row in stored_conversions(stack, workspace))
         for channel, cents in by_channel.items():
             assert abs(report[model][channel][1] / 10_000 - cents) <= touches, (model, channel)
 
-    rows = {row["order_id"]: row for row in stored_conversions(stack, workspace)}
-    assert len(rows) == _CONVERSIONS
     for row in rows.values():
         for model in MODELS:
             assert sum(row[f"{model}_credit_micros"]) == 1_000_000

@@ -69,7 +69,7 @@ def test_the_smallest_demo_holds_too_and_says_what_it_has_none_of() -> None:
 
 @pytest.mark.timeout(120)
 def test_a_demo_that_is_told_to_end_leaves_nothing_behind(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tributary_cli", "demo", "--events", "20000"]
+    command = [sys.executable, "-m", "tributary_cli", "demo", "--events", "1000"]
     environ = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ) as demo:
         try:

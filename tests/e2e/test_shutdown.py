@@ -31,7 +31,9 @@ CLIENTS, BARE, READERS = 2, 2, 2
 PROBE = "probe"
 """The event of an order that is there from the beginning, to be read."""
 PAUSE_SECONDS = 0.05
-"""Between two calls of one caller: a load, and yet one that two cores get done."""
+"""Between two calls of one caller that the leaving service notices: a load, and yet one that two cores get done."""
+LONG_PAUSE_SECONDS = 0.2
+"""Between two calls of one caller that it does not."""
 ENOUGH = 20
 """Calls that make a load."""
 
@@ -50,6 +52,8 @@ class Load:
 
     shop: Shop
     target: str
+    send_pause_seconds: float
+    read_pause_seconds: float
     verdicts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
     """What reached a caller in spite of the client's retries, and verdicts that are none."""
@@ -66,16 +70,18 @@ class Load:
                     self._take(client.ingest(events))
                 except Exception as error:  # whatever it is, the caller was not spared it
                     self.failures.append(repr(error))
-                self._stop.wait(PAUSE_SECONDS)
+                self._stop.wait(self.send_pause_seconds)
             self.resent += client.resent_events
 
     def send_bare(self, name: str) -> None:
         for events in self._batches(name):
             self.ingested.append(self._called(lambda events=events: self._take(self.shop.send(*events))))
+            self._stop.wait(self.send_pause_seconds)
 
     def read_bare(self, _: str) -> None:
         while not self._stop.is_set():
             self.read.append(self._called(lambda: self.shop.find(event_id=PROBE)))
+            self._stop.wait(self.read_pause_seconds)
 
     def stop(self) -> None:
         self._stop.set()
@@ -99,18 +105,18 @@ class Load:
             call()
         except grpc.RpcError as error:
             return Call(began, code_of(error).name)
-        finally:
-            self._stop.wait(PAUSE_SECONDS)
         return Call(began, "OK")
 
 
 @contextmanager
-def constant_load(shop: Shop, target: str, name: str) -> Iterator[Load]:
-    """Runs callers until the end of the block, then waits for what they have begun."""
-    load = Load(shop, target)
+def constant_load(shop: Shop, target: str, service: str) -> Iterator[Load]:
+    """Runs callers that a service notices until the end of the block, then waits for what they have begun."""
+    is_read = service == "query"
+    pauses = (LONG_PAUSE_SECONDS, PAUSE_SECONDS) if is_read else (PAUSE_SECONDS, LONG_PAUSE_SECONDS)
+    load = Load(shop, target, *pauses)
     kinds = [load.send_with_client] * CLIENTS + [load.send_bare] * BARE + [load.read_bare] * READERS
     threads = [
-        threading.Thread(target=kind, args=(f"{name}-{place}",), daemon=True) for place, kind in enumerate(kinds)
+        threading.Thread(target=kind, args=(f"{service}-{place}",), daemon=True) for place, kind in enumerate(kinds)
     ]
     for thread in threads:
         thread.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.processes import is_alive
-from tests.support.stack import KeyedWorkspace, render_workspaces, running_stack
+from tests.support.stack import KeyedWorkspace, render_workspaces
 from tributary.query.v1.query_service_pb2 import GetIntegrityRequest
 from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
 from tributary_cli.errors import StackError
@@ -22,11 +23,30 @@ from tributary_cli.stack.stack import Stack
 pytestmark = pytest.mark.timeout(120)
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """An installation of these tests' own, because they kill its parts; its workspaces lie elsewhere."""
+
+    stack: Stack
+    file: Path
+    """Its workspaces.yaml."""
+    shop: KeyedWorkspace
+    """The one workspace that is in the file at first."""
+
+
 @pytest.fixture(scope="module")
-def own_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """An installation of these tests' own, because they kill its parts."""
-    with running_stack(tmp_path_factory.mktemp("stack"), {"shop": {}}) as (stack, _):
-        yield stack
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Own]:
+    directory = tmp_path_factory.mktemp("stack")
+    file = directory / "my workspaces.yaml"
+    text, keyed = render_workspaces({"shop": {}})
+    file.write_text(text)
+    with Stack(directory / "data", workspaces=file) as stack:
+        yield Own(stack, file, keyed["shop"])
+
+
+@pytest.fixture
+def own_stack(own: Own) -> Stack:
+    return own.stack
 
 
 @pytest.mark.parametrize("part", ["redis", "clickhouse", *SERVICES])
@@ -61,35 +81,6 @@ def test_workspaces_that_cannot_be_used_are_said_before_anything_starts(tmp_path
     assert not stack.directory.is_locked()
 
 
-def test_a_workspaces_file_is_used_where_it_lies_and_remembered(tmp_path: Path) -> None:
-    file = tmp_path / "my workspaces.yaml"
-    text, keyed = render_workspaces({"shop": {}})
-    file.write_text(text)
-
-    def ask(stack: Stack, workspace: KeyedWorkspace) -> grpc.StatusCode:
-        with grpc.insecure_channel(stack.addresses["query"]) as channel:
-            try:
-                QueryServiceStub(channel).GetIntegrity(
-                    GetIntegrityRequest(), metadata=[("authorization", f"Bearer {workspace.api_key}")], timeout=10
-                )
-            except grpc.RpcError as error:
-                return cast(grpc.Call, error).code()
-            return grpc.StatusCode.OK
-
-    with Stack(tmp_path / "data", workspaces=file) as stack:
-        assert ask(stack, keyed["shop"]) is grpc.StatusCode.OK
-        assert not stack.directory.workspaces_file.exists()
-        edited, other = render_workspaces({"other": {}})
-        assert ask(stack, other["other"]) is grpc.StatusCode.UNAUTHENTICATED
-        file.write_text(edited)
-        eventually(lambda: ask(stack, other["other"]) is grpc.StatusCode.OK, 30)
-    with Stack(tmp_path / "data") as stack:
-        assert ask(stack, other["other"]) is grpc.StatusCode.OK
-    file.unlink()
-    with pytest.raises(StackError, match=r"my workspaces\.yaml, which the last start used, is gone"):
-        Stack(tmp_path / "data").start()
-
-
 def test_a_start_that_fails_leaves_no_process_and_says_why(tmp_path: Path) -> None:
     stack = Stack(tmp_path, environment={"TRIBUTARY_REFLECTION": "perhaps"})
     with pytest.raises(StackError, match="ended with status 2") as raised:
@@ -97,3 +88,31 @@ def test_a_start_that_fails_leaves_no_process_and_says_why(tmp_path: Path) -> No
     assert "TRIBUTARY_REFLECTION: Input should be a valid boolean" in raised.value.detail
     assert not any(process.is_running for process in stack.processes().values())
     assert not stack.directory.is_locked()
+
+
+def _ask(stack: Stack, workspace: KeyedWorkspace) -> grpc.StatusCode:
+    with grpc.insecure_channel(stack.addresses["query"]) as channel:
+        try:
+            QueryServiceStub(channel).GetIntegrity(
+                GetIntegrityRequest(), metadata=[("authorization", f"Bearer {workspace.api_key}")], timeout=10
+            )
+        except grpc.RpcError as error:
+            return cast(grpc.Call, error).code()
+        return grpc.StatusCode.OK
+
+
+def test_a_workspaces_file_is_used_where_it_lies_and_remembered(own: Own) -> None:
+    """Stands last: the others need it."""
+    assert _ask(own.stack, own.shop) is grpc.StatusCode.OK
+    assert not own.stack.directory.workspaces_file.exists()
+    edited, other = render_workspaces({"other": {}})
+    assert _ask(own.stack, other["other"]) is grpc.StatusCode.UNAUTHENTICATED
+    own.file.write_text(edited)
+    eventually(lambda: _ask(own.stack, other["other"]) is grpc.StatusCode.OK, 30)
+    own.stack.stop()
+    data = own.stack.directory.path
+    with Stack(data) as stack:
+        assert _ask(stack, other["other"]) is grpc.StatusCode.OK
+    own.file.unlink()
+    with pytest.raises(StackError, match=r"my workspaces\.yaml, which the last start used, is gone"):
+        Stack(data).start()

@@ -64,6 +64,7 @@ async def survive(
     clickhouse_url: str,
     *,
     rounds: int,
+    events_per_round: int = EVENTS_PER_ROUND,
     kind: type[Load] = Load,
     callers: int = 4,
     lose_tail: bool = False,
@@ -76,6 +77,7 @@ async def survive(
         redis: Of this run's own.
         clickhouse_url: Migrated.
         rounds: How many kills.
+        events_per_round: How many events come with each.
         kind: Of callers.
         callers: How many.
         lose_tail: Whether a Redis that dies loses the end of its append-only file.
@@ -96,7 +98,7 @@ async def survive(
                 answer = await call(request.SerializeToString(), metadata=metadata, timeout=4)
                 return [verdict.verdict for verdict in answer.verdicts]
 
-            load = kind(send, _events(rounds), callers=callers)
+            load = kind(send, _events(rounds * events_per_round), callers=callers)
             running = asyncio.create_task(load.run())
             try:
                 for number, part in zip(range(rounds), itertools.cycle(PARTS)):
@@ -134,12 +136,9 @@ def _lose_tail(data: Path) -> None:
         file.truncate(int(newest.stat().st_size * (1 - LOST_SHARE)))
 
 
-def _events(rounds: int) -> list[Sent]:
+def _events(count: int) -> list[Sent]:
     """Returns enough events that every kill meets some: a tenth with an order."""
-    return [
-        Sent(f"e-{number}", order=f"o-{number}" if number % 10 == 0 else "")
-        for number in range(EVENTS_PER_ROUND * rounds)
-    ]
+    return [Sent(f"e-{number}", order=f"o-{number}" if number % 10 == 0 else "") for number in range(count)]
 
 
 def _event(sent: Sent) -> Event:

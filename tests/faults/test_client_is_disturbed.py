@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import random
 import subprocess
 import sys
@@ -85,7 +86,7 @@ class Traffic:
             number = len(self.tracked)
             event_id = self.client.track_conversion("purchase", order_id=f"o-{number}", customer_id=f"c-{number}")
             self.tracked.append(event_id)
-            self._stop.wait(0.001)
+            self._stop.wait(0.003)
 
     def during(self, disturb: Callable[[], None]) -> None:
         thread = threading.Thread(target=self.run)
@@ -188,7 +189,9 @@ def test_a_client_that_is_killed_has_forgotten_nothing_when_it_comes_back(
         installation.door.ingestion.kill()
     for life in range(2):
         with subprocess.Popen(
-            a_backend(installation, way, spool, f"life{life}", 1_000_000), stdout=subprocess.PIPE
+            a_backend(installation, way, spool, f"life{life}", 1_000_000),
+            stdout=subprocess.PIPE,
+            pipesize=mmap.PAGESIZE,  # it is never far ahead of who reads
         ) as process:
             assert process.stdout is not None
             wanted = chance.randrange(200, 1_000)

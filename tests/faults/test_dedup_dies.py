@@ -70,7 +70,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_accepted_twice_when_dedu
     await prepare(private_redis.url)
     await migrate(stores.clickhouse_url)
     dedup = dedup_process(tmp_path, private_redis.url, stores.clickhouse_url)
-    events = [Sent(f"e-{number}", order=f"o-{number}" if number % 10 == 0 else "") for number in range(3000)]
+    events = [Sent(f"e-{number}", order=f"o-{number}" if number % 10 == 0 else "") for number in range(1200)]
     try:
         dedup.start()
         await asyncio.to_thread(dedup.wait_until_ready)
