@@ -27,6 +27,7 @@ _COMMANDS = {
     "lookup": ("tributary_cli.lookup", "Say what became of event ids."),
     "models": ("tributary_cli.models", "Say what data_driven learned from people's paths."),
     "migrate": ("tributary_cli.migrate", "Prepare Redis and ClickHouse for this version."),
+    "quarantine": ("tributary_cli.quarantine", "Look at quarantined events, let them in or keep them out."),
     "reattribute": ("tributary_cli.reattribute", "Credit the past under the settings of today."),
     "reconcile": ("tributary_cli.reconcile", "Recompute days from raw events, compare, repair."),
     "report": ("tributary_cli.report", "Show conversions and their credit."),

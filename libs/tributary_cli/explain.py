@@ -135,6 +135,8 @@ def _print(answer: ExplainConversionResponse, model: str) -> None:
     if answer.revisions_omitted:
         console.print(f"{answer.revisions_omitted} older revisions are not shown.", style="yellow")
     console.print(tables.revisions_table(answer.revisions))
+    for decision in answer.quarantine_decisions:
+        console.print(tables.decision_line(decision), markup=False)
     if answer.deliveries:
         console.print()
         console.print(tables.deliveries_table(answer.deliveries))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tributary.attribution.v1.credit_pb2 import TouchSource
     from tributary.attribution.v1.explanation_pb2 import CreditSettings, ExplainedModel, Explanation
     from tributary.common.v1.money_pb2 import Money
+    from tributary.dedup.v1.quarantine_pb2 import QuarantineRecord
     from tributary.delivery.v1.delivery_pb2 import Delivery
     from tributary.query.v1.query_service_pb2 import RevisionSummary
 
@@ -136,6 +137,15 @@ def deliveries_table(deliveries: Sequence[Delivery]) -> Table:
             why,
         )
     return table
+
+
+def decision_line(decision: QuarantineRecord) -> str:
+    """Returns what was decided about an event in quarantine, as a line."""
+    from tributary.dedup.v1.quarantine_pb2 import QuarantineAction
+
+    word = QuarantineAction.Name(decision.action).removeprefix("QUARANTINE_ACTION_").lower()
+    why = f": {decision.reason}" if decision.reason else ""
+    return f"{decision.event_id}: {word} at {show_time(decision.decide_time)} UTC by {decision.decided_by}{why}"
 
 
 def show_time(time: Timestamp) -> str:

@@ -58,6 +58,7 @@ def _ask(ids: list[str], address: str, api_key: str, *, tls: bool) -> list[Event
 
 
 def _line(fate: EventFate) -> str:
+    from tributary.dedup.v1.quarantine_pb2 import QuarantineAction
     from tributary.event.v1.verdict_pb2 import ReasonCode, Verdict
 
     parts = [fate.event_id, Verdict.Name(fate.verdict).removeprefix("VERDICT_") if fate.verdict else "UNKNOWN"]
@@ -71,4 +72,7 @@ def _line(fate: EventFate) -> str:
         parts.append(", ".join(ReasonCode.Name(code).removeprefix("REASON_CODE_") for code in dict.fromkeys(codes)))
     if fate.refusals:
         parts.append(f"refused {len(fate.refusals)} times" if len(fate.refusals) > 1 else "refused once")
+    for decision in fate.quarantine_decisions:
+        word = QuarantineAction.Name(decision.action).removeprefix("QUARANTINE_ACTION_")
+        parts.append(f"{word} at {decision.decide_time.ToJsonString()} by {decision.decided_by}")
     return "  ".join(parts)

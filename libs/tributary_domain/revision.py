@@ -153,6 +153,7 @@ def compare(
     known_causes: Collection[Cause] = (),
     arrived: Collection[int] = (),
     otherwise: Cause = Cause.RECONCILIATION,
+    released: Collection[int] = (),
 ) -> Change | None:
     """Says what changed and why.
 
@@ -164,6 +165,7 @@ def compare(
         arrived: Hashes of the events that made the caller look again. A touch among them that joined is a late
             touchpoint; one that came with another person's journey is not.
         otherwise: The cause where nothing that is compared tells it: an adjustment that was found wanting, say.
+        released: Hashes of those of `arrived` that were in quarantine until now: what they changed was not late.
 
     Returns:
         The change; None where both are the same, whatever `known_causes` says.
@@ -172,9 +174,9 @@ def compare(
         return None
     deltas = _deltas(displaced, new)
     causes = (
-        {Cause.INITIAL, *({Cause.RECONCILIATION} & set(known_causes))}
+        _first_causes(new, known_causes, frozenset(released))
         if displaced is None
-        else _causes(displaced, new, frozenset(known_causes), frozenset(arrived), otherwise)
+        else _causes(displaced, new, frozenset(known_causes), frozenset(arrived), otherwise, frozenset(released))
     )
     return Change(
         causes=tuple(cause for cause in Cause if cause in causes),
@@ -193,11 +195,26 @@ def next_revision(last: int, redis_time_micros: int) -> int:
     return max(last + 1, redis_time_micros)
 
 
+def _first_causes(new: Snapshot, known: Collection[Cause], released: frozenset[int]) -> set[Cause]:
+    """Returns why a conversion is published that never was before."""
+    causes = {Cause.INITIAL, *({Cause.RECONCILIATION} & set(known))}
+    if released.intersection(new.observations):
+        causes.add(Cause.QUARANTINE_RELEASE)
+    return causes
+
+
 def _causes(
-    old: Snapshot, new: Snapshot, known: frozenset[Cause], arrived: frozenset[int], otherwise: Cause
+    old: Snapshot,
+    new: Snapshot,
+    known: frozenset[Cause],
+    arrived: frozenset[int],
+    otherwise: Cause,
+    released: frozenset[int],
 ) -> set[Cause]:
     """Returns why a conversion that was published before changed."""
     causes = set(known)
+    moved = set(old.observations) ^ set(new.observations)
+    moved |= {event_hash for event_hash, _ in set(old.adjustments) ^ set(new.adjustments)}
     if old.observations != new.observations:
         causes.add(Cause.OBSERVATION_MERGED)
     for _, kind in set(old.adjustments) ^ set(new.adjustments):
@@ -219,11 +236,15 @@ def _causes(
     if old.person_id != new.person_id and joined - arrived and not known & {Cause.IDENTITY_UNMERGE, Cause.ERASURE}:
         causes.add(Cause.IDENTITY_MERGE)
     explained = bool(causes - {Cause.OBSERVATION_MERGED, *ADJUSTED_BY.values()})
-    if joined & arrived or (both and before.keys() != after.keys() and not explained):
+    unexplained = both and before.keys() != after.keys() and not explained
+    if released & (joined | moved) or (released and unexplained):
+        causes.add(Cause.QUARANTINE_RELEASE)
+    if joined & (arrived - released) or (unexplained and not released):
         causes.add(Cause.LATE_TOUCHPOINT)
     if not causes:
-        moved = _reasons(old) != _reasons(new) or old.person_id != new.person_id
-        causes.add(Cause.LATE_TOUCHPOINT if moved else otherwise)
+        if _reasons(old) != _reasons(new) or old.person_id != new.person_id:
+            otherwise = Cause.LATE_TOUCHPOINT
+        causes.add(Cause.QUARANTINE_RELEASE if released else otherwise)
     return causes
 
 

@@ -75,6 +75,7 @@ class Table(StrEnum):
 
     EVENTS = "events"
     REFUSALS = "refusals"
+    QUARANTINE_DECISIONS = "quarantine_decisions"
     CONVERSIONS = "conversions"
     CONVERSION_REVISIONS = "conversion_revisions"
     DELIVERIES = "deliveries"

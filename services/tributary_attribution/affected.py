@@ -28,6 +28,8 @@ class Joined(NamedTuple):
     time_micros: int
     event_hash: int
     causing: CausingEvent
+    is_released: bool = False
+    """Whether it was in quarantine until now."""
 
 
 @dataclass(slots=True)
@@ -45,6 +47,8 @@ class Affected:
     """Some of the events, at least the first `MAX_CAUSING_EVENTS`."""
     arrived: set[int] = field(default_factory=set)
     """Hashes of the events."""
+    released: set[int] = field(default_factory=set)
+    """Hashes of those of them that were in quarantine until now."""
     known_causes: set[Cause] = field(default_factory=set)
     claim_micros: int = 0
     """When an observation of it was accepted whose claim was new then, and which was never read before; 0: none."""
@@ -71,10 +75,12 @@ class Affected:
         """Takes what another conversion was asked for: it turned out to be this one."""
         self.causing |= other.causing
         self.arrived |= other.arrived
+        self.released |= other.released
 
     def note(self, events: Sequence[Joined]) -> None:
         """Notes events that may have changed it; of many, the first in the order in which they were accepted."""
         self.arrived.update(event.event_hash for event in events)
+        self.released.update(event.event_hash for event in events if event.is_released)
         if len(events) > MAX_CAUSING_EVENTS:
             events = nsmallest(MAX_CAUSING_EVENTS, events, key=lambda event: event.causing[:2])
         for event in events:
@@ -181,4 +187,4 @@ def affected_at(affected: dict[str, Affected], workspace: Workspace, conversion_
 def joined(arrival: Arrival) -> Joined:
     """Returns what conversions want to know of an event."""
     causing = CausingEvent(arrival.accept_time_micros, arrival.event_id, arrival.traceparent)
-    return Joined(arrival.event_time_micros, arrival.event_hash, causing)
+    return Joined(arrival.event_time_micros, arrival.event_hash, causing, arrival.is_released)

@@ -1,7 +1,7 @@
 """Events as they arrive from the log -> what they add to a journey and to a conversion.
 
-The one rule: only what was admitted is read. A and M count; Q goes into the journey, flagged, and proves neither who a
-person is nor that there was a conversion; D, C and R are somebody else's.
+The one rule: only what was admitted is read. A and M count, also of what is released from quarantine; Q goes into the
+journey, flagged, and proves neither who a person is nor that there was a conversion; D, C and R are somebody else's.
 """
 
 from __future__ import annotations
@@ -82,6 +82,8 @@ class Arrival(NamedTuple):
     """As `conversion_id`, of a quarantined event too: what it proves nothing of, it names all the same."""
     decision: Decision | None = None
     """What the person decided beyond this event."""
+    is_released: bool = False
+    """Whether it was in quarantine until now."""
 
     @property
     def is_quarantined(self) -> bool:
@@ -138,6 +140,7 @@ class ArrivalReader:
             raise PoisonEvent("EVENT_UNREADABLE", "The event has no id, or is older than 1970.")
         hashed = event_hash(event.event_id)
         is_good = letter != "Q"
+        is_released = admitted.HasField("decision")  # before a part is made of it, which does not show that
         tokens = list(admitted.identity_tokens)
         consent = event.consent if event.HasField("consent") else None
         flags, stored_flags = _flags(event, consent, micros, self._assumed_of(workspace), is_quarantined=not is_good)
@@ -170,10 +173,11 @@ class ArrivalReader:
             entry=entry,
             conversion_id=conversion_id if is_good else "",
             part=part,
-            claims_conversion=is_first_sight and letter == "A" and kind == "conversion",
+            claims_conversion=is_first_sight and letter == "A" and kind == "conversion" and not is_released,
             own_conversion_id=own_id if own_id != admitted.conversion_id else "",
             named_conversion_id=admitted.conversion_id,
             decision=_decision(consent, micros, accept_time_micros) if consent is not None and is_good else None,
+            is_released=is_released,
         )
 
     def _touch(

@@ -67,6 +67,8 @@ class Known:
     """Hashes of all of these."""
     known_causes: Collection[Cause]
     """What a comparison of states cannot see."""
+    released: Collection[int] = ()
+    """Hashes of those of `arrived` that were in quarantine until now."""
     models: Models | None = None
     """The models of data_driven; None: it is not credited."""
     must_publish: bool = False

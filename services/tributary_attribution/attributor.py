@@ -266,7 +266,7 @@ class Attributor:
         for conversion_id in must_publish:
             affected_at(affected, workspace, conversion_id).must_publish = True
         for one in affected.values():
-            one.causing, one.arrived, one.known_causes = {}, set(), {Cause.RECONCILIATION}
+            one.causing, one.arrived, one.released, one.known_causes = {}, set(), set(), {Cause.RECONCILIATION}
             one.has_journey = False  # several chunks of one person's events may have followed
         revisions = await self._publisher.publish(list(affected.values()))
         await self._publisher.tell(revisions, _walked(arrivals, linked))

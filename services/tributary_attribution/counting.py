@@ -14,7 +14,7 @@ from tributary.attribution.v1.conversion_pb2 import ConversionState
 from tributary_domain.conversion import ConversionFacts, ConversionStatus, conversion_facts
 from tributary_domain.counting import CountableConversion, Counting, UncountedReason, count, leading_click
 from tributary_domain.event_order import OrderKey
-from tributary_domain.journey import QUARANTINED, JourneyTouch, TouchKind
+from tributary_domain.journey import NO_CONSENT, QUARANTINED, JourneyTouch, TouchKind
 from tributary_domain.sessions import session_ids
 from tributary_domain.settings import SECOND, AttributionSettings
 from tributary_runtime.workspaces import Workspace
@@ -163,7 +163,7 @@ def _countable(
                 is_good=conversion_id not in retracted,
             )
         own_click = journey.own_clicks.get(entry.event_hash)
-        if own_click:
+        if own_click and not entry.flags & NO_CONSENT:
             own_clicks.setdefault(conversion_id, own_click)
     return [
         replace(one, click=own_clicks[one.conversion_id]) if one.conversion_id in own_clicks else one

@@ -114,7 +114,7 @@ def revise(
         if now != known.stored.counted:
             counted.append(now)
     displaced = None if published is None else published.snapshot
-    change = compare(displaced, new, known.known_causes, known.arrived, _quiet_cause(known))
+    change = compare(displaced, new, known.known_causes, known.arrived, _quiet_cause(known), known.released)
     if change is None and known.must_publish:
         change = Change(causes=(Cause.RECONCILIATION,), deltas=(), moves=False)
     if change is None and (published is None or state.is_counted):

@@ -188,8 +188,9 @@ class _Rest:
 def _why(one: Affected) -> bytes:
     """Returns why a conversion has to be credited again: a revision without a state."""
     events = sorted(one.causing.values())
+    causes = one.known_causes | ({Cause.QUARANTINE_RELEASE} if one.released else set())
     why = ConversionRevised(
-        causes=[RevisionCause.Value(f"REVISION_CAUSE_{cause.name}") for cause in one.known_causes],
+        causes=[RevisionCause.Value(f"REVISION_CAUSE_{cause.name}") for cause in causes],
         causing_event_ids=[event.event_id for event in events[:MAX_CAUSING_EVENTS]],
         traceparent=next((event.traceparent for event in events if event.traceparent), ""),
     )
@@ -206,3 +207,6 @@ def _remember(one: Affected, causes: bytes) -> None:
     for event_id in why.causing_event_ids:
         one.causing[event_id] = CausingEvent(accepted, event_id, why.traceparent)
         one.arrived.add(event_hash(event_id))
+    if Cause.QUARANTINE_RELEASE in one.known_causes:  # which of them it was is not kept
+        one.known_causes.remove(Cause.QUARANTINE_RELEASE)
+        one.released |= one.arrived

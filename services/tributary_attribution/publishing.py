@@ -319,6 +319,7 @@ def _compute(one: Affected, views: Views, models: Models, rates: Rates) -> tuple
         journey=journey,
         causing=causing,
         arrived=one.arrived,
+        released=one.released,
         known_causes=one.known_causes,
         models=models,
         must_publish=one.must_publish,

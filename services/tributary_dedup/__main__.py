@@ -10,6 +10,7 @@ from tributary_dedup.admission import Admission
 from tributary_dedup.backfill import Backfill
 from tributary_dedup.continuity import Continuity
 from tributary_dedup.lookup import Lookup
+from tributary_dedup.quarantine import Quarantine
 from tributary_dedup.recorder import Recorder
 from tributary_dedup.retention import Retention
 from tributary_dedup.servicer import DedupServicer
@@ -23,6 +24,7 @@ from tributary_runtime.server import run, serve
 from tributary_runtime.settings import DurabilityMode, load
 from tributary_runtime.worker import Worker
 from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.quarantine import QuarantinedEvents
 from tributary_storage.clickhouse.recorded_events import RecordedEvents
 from tributary_storage.clickhouse.recorded_positions import RecordedPositions
 from tributary_storage.clickhouse.writer import EventWriter
@@ -69,18 +71,30 @@ async def main(settings: DedupSettings) -> None:
         fill, keeping = LogFill(reads), LogKeeping(reads, epoch.shards)
         placement, recorded = Placement(epoch), RecordedEvents(clickhouse)
         claimed = ClaimLookup(reads, placement)
-        admission = Admission(Claims(commits, replicas=replicas), placement, fill, clock)
+        claims, quarantined = Claims(commits, replicas=replicas), QuarantinedEvents(clickhouse)
+        admission = Admission(claims, placement, fill, clock)
+        quarantine = Quarantine(claims, placement, claimed, quarantined, recorded, fill, clock)
         pace = Pace(events=settings.dedup_batch_events, linger_seconds=settings.dedup_linger_ms / 1000)
         consumer = settings.dedup_consumer or socket.gethostname()
         source = EventLogSource(reads, keys.RECORD_GROUP, consumer, epoch.shards, pace)
         recorder = Worker(
-            metrics.Group.RECORD, source, Recorder(EventWriter(clickhouse), clock, continuity), clock, gate=gate
+            metrics.Group.RECORD,
+            source,
+            Recorder(EventWriter(clickhouse), clock, continuity, quarantined),
+            clock,
+            gate=gate,
         )
         shares = BacklogShares(reads, epoch.shards, fill)
         settle_heap()
         await serve(
             settings,
-            DedupServicer(admission, Backfill(admission, claimed, recorded), Lookup(claimed, recorded), shares),
+            DedupServicer(
+                admission,
+                Backfill(admission, claimed, recorded),
+                Lookup(claimed, recorded, quarantined),
+                quarantine,
+                shares,
+            ),
             loops=[
                 admission,
                 recorder,

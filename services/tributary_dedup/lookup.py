@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from tributary.dedup.v1.event_fate_pb2 import EventFate, RefusalFate
 from tributary.event.v1 import verdict_pb2
 from tributary_domain.ids import event_digest
+from tributary_storage.clickhouse.quarantine import StoredDecision
 from tributary_storage.clickhouse.recorded_events import RecordedEvent, RecordedRefusal
 from tributary_storage.redis.claim_layout import Kind
 from tributary_storage.redis.claim_lookup import KnownClaim
@@ -48,17 +49,27 @@ class Recorded(Protocol):
         ...
 
 
+class Decisions(Protocol):
+    """What was decided in quarantine, as `QuarantinedEvents`; may raise `StorageUnavailableError`."""
+
+    async def decisions(self, workspace: str, event_ids: Collection[str]) -> dict[str, list[StoredDecision]]:
+        """Returns what was decided about events, oldest first."""
+        ...
+
+
 class Lookup:
     """Looks event ids up.
 
     Args:
         claimed: The claims.
         recorded: What ClickHouse has.
+        decisions: What was decided in quarantine.
     """
 
-    def __init__(self, claimed: Claimed, recorded: Recorded) -> None:
+    def __init__(self, claimed: Claimed, recorded: Recorded, decisions: Decisions) -> None:
         self._claimed = claimed
         self._recorded = recorded
+        self._decisions = decisions
 
     async def find(self, workspace: str, event_ids: Sequence[str]) -> list[EventFate]:
         """Returns what became of each id, in order.
@@ -67,15 +78,21 @@ class Lookup:
             StorageUnavailableError: A store did not answer.
         """
         distinct = list(dict.fromkeys(event_ids))
-        claims, recorded, refusals = await asyncio.gather(
+        claims, recorded, refusals, decisions = await asyncio.gather(
             self._claimed.events([event_digest(workspace, event_id) for event_id in distinct]),
             self._recorded.events(workspace, distinct),
             self._recorded.refusals(workspace, distinct),
+            self._decisions.decisions(workspace, distinct),
         )
         fates = {
             event_id: _fate(event_id, claim, recorded.get(event_id), refusals.get(event_id, ()))
             for event_id, claim in zip(distinct, claims, strict=True)
         }
+        for event_id, decided in decisions.items():
+            fate = fates[event_id]
+            fate.quarantine_decisions.extend(decision.message() for decision in decided)
+            fate.first_accept_time.FromMicroseconds(decided[0].first_accept_micros)
+            fate.is_time_rounded = False
         return [fates[event_id] for event_id in event_ids]
 
 

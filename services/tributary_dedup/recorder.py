@@ -7,7 +7,8 @@ in the log, and so they do until it was asked whether this log is the one it kno
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from structlog.contextvars import bind_contextvars
@@ -31,6 +32,18 @@ class Writer(Protocol):
 
         Raises:
             StorageUnavailableError: Some of it may be stored; the same is written again.
+        """
+        ...
+
+
+class Released(Protocol):
+    """What was released from quarantine."""
+
+    async def released(self, workspace: str, event_ids: Collection[str]) -> set[str]:
+        """Returns which of some events were released.
+
+        Raises:
+            StorageUnavailableError: It cannot be told.
         """
         ...
 
@@ -62,12 +75,17 @@ class Recorder:
         writer: Where rows go.
         clock: Measures the lag.
         known: Says whether anything may be recorded; None: always.
+        released: What was released from quarantine. An entry that is read again, long after it was recorded, must not
+            bring back what it said before; None: nothing was.
     """
 
-    def __init__(self, writer: Writer, clock: Clock, known: KnownLog | None = None) -> None:
+    def __init__(
+        self, writer: Writer, clock: Clock, known: KnownLog | None = None, released: Released | None = None
+    ) -> None:
         self._writer = writer
         self._clock = clock
         self._known = known
+        self._released = released
         self._ready: _Ready | None = None
 
     async def handle(self, entries: Sequence[LogEntry]) -> int:
@@ -103,6 +121,7 @@ class Recorder:
                 for position, admitted in enumerate(admission.events, first):
                     _add(batch, place, position, entry.mask[position], admitted, of)
             await asyncio.sleep(0)  # callers wait on the same loop
+        await self._forget_released(batch, [entry for entry in entries if not entry.is_first_sight])
         return _Ready(entries, batch, sorted(traceparents))
 
     def singles(self, entry: LogEntry) -> Sequence[LoggedEvent]:
@@ -121,7 +140,20 @@ class Recorder:
         batch, admission = EventBatch(), single.admission
         of = admission.workspace, admission.accept_context, admission.traceparent
         _add(batch, _place(entry), single.position, single.letter, single.admitted, of)
+        await self._forget_released(batch, [entry])
         await self._writer.write(batch)
+
+    async def _forget_released(self, batch: EventBatch, seen_before: Sequence[LogEntry]) -> None:
+        """Drops what entries that may have been recorded before say of events that were released since."""
+        if self._released is None or not any("Q" in entry.mask for entry in seen_before):
+            return
+        quarantined: dict[str, list[str]] = defaultdict(list)
+        for workspace, event_id in batch.quarantined():
+            quarantined[workspace].append(event_id)
+        for workspace, event_ids in quarantined.items():
+            released = await self._released.released(workspace, event_ids)
+            if released:
+                batch.drop_quarantined({(workspace, event_id) for event_id in released})
 
     def _require_known(self) -> None:
         if self._known is not None and not self._known.is_known:

@@ -8,6 +8,7 @@ import grpc
 from structlog.contextvars import bind_contextvars
 
 from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
+from tributary.dedup.v1.quarantine_pb2 import QUARANTINE_ACTION_REJECT, QUARANTINE_ACTION_RELEASE
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup import backfill
 from tributary_dedup.admission import Admission
@@ -15,6 +16,7 @@ from tributary_dedup.backfill import Backfill
 from tributary_dedup.calls import malformed
 from tributary_dedup.lookup import MAX_IDS, Lookup
 from tributary_dedup.outcomes import RETRY_DELAY_SECONDS, Outcome
+from tributary_dedup.quarantine import Quarantine
 from tributary_domain.claim_records import CLAIM_RECORD, OUTCOME_RECORD
 from tributary_runtime.interceptors import INTERNAL, Access
 from tributary_storage.redis.backlog_shares import BacklogShares
@@ -35,16 +37,30 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
         admission: Decides on events.
         backfill: Decides on events of any age.
         lookup: Says what became of events.
+        quarantine: Releases and rejects what is quarantined.
         shares: Whose unread events the log holds.
     """
 
     service_name = "tributary.dedup.v1.DedupService"
-    rules: Mapping[str, Access] = {"AdmitEvents": INTERNAL, "LookupEvents": INTERNAL, "GetBacklog": INTERNAL}
+    rules: Mapping[str, Access] = {
+        "AdmitEvents": INTERNAL,
+        "LookupEvents": INTERNAL,
+        "DecideQuarantinedEvents": INTERNAL,
+        "GetBacklog": INTERNAL,
+    }
 
-    def __init__(self, admission: Admission, backfill: Backfill, lookup: Lookup, shares: BacklogShares) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        backfill: Backfill,
+        lookup: Lookup,
+        quarantine: Quarantine,
+        shares: BacklogShares,
+    ) -> None:
         self._admission = admission
         self._backfill = backfill
         self._lookup = lookup
+        self._quarantine = quarantine
         self._shares = shares
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -73,6 +89,20 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
         bind_contextvars(workspace=request.workspace, ids=len(request.event_ids))
         fates = await self._lookup.find(request.workspace, request.event_ids)
         return dedup_service_pb2.LookupEventsResponse(fates=fates)
+
+    async def DecideQuarantinedEvents(
+        self, request: dedup_service_pb2.DecideQuarantinedEventsRequest, context: object
+    ) -> dedup_service_pb2.DecideQuarantinedEventsResponse:
+        """Releases or rejects quarantined events."""
+        if not (request.workspace and request.decided_by):
+            raise malformed("workspace" if not request.workspace else "decided_by", "Must be set.")
+        if not 1 <= len(request.event_ids) <= MAX_IDS:
+            raise malformed("event_ids", f"Must be 1 to {MAX_IDS}.")
+        if request.action not in (QUARANTINE_ACTION_RELEASE, QUARANTINE_ACTION_REJECT):
+            raise malformed("action", "Must be RELEASE or REJECT.")
+        bind_contextvars(workspace=request.workspace, ids=len(request.event_ids), key=request.decided_by)
+        outcomes = await self._quarantine.decide(request)
+        return dedup_service_pb2.DecideQuarantinedEventsResponse(outcomes=outcomes)
 
     async def GetBacklog(
         self, request: dedup_service_pb2.GetBacklogRequest, context: object

@@ -8,6 +8,7 @@ from tributary.attribution.v1.attribution_service_pb2_grpc import AttributionSer
 from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceStub
 from tributary.delivery.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from tributary_query.conversions import Conversions
+from tributary_query.event_filters import EventFilters
 from tributary_query.events import Events
 from tributary_query.explanations import Explanations
 from tributary_query.health import Health
@@ -15,6 +16,7 @@ from tributary_query.identities import Identities
 from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
 from tributary_query.models import Models
+from tributary_query.quarantine import Quarantine
 from tributary_query.reattributions import Reattributions
 from tributary_query.reconciliations import Reconciliations
 from tributary_query.reports import Reports
@@ -32,6 +34,7 @@ from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.integrity import StoredIntegrity
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_events import PastEvents
+from tributary_storage.clickhouse.quarantine import QuarantinedEvents
 from tributary_storage.clickhouse.refused_events import RefusedEvents
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import wait_for_epoch
@@ -62,6 +65,8 @@ async def main(settings: QuerySettings) -> None:
         delivery = await closing.enter_async_context(open_channel(settings.delivery_target, token, tls=tls))
         progress = Progress(log_store, state_store, await wait_for_epoch(log_store, "log"))
         history, models = ConversionHistory(clickhouse), Models(ModelVersions(clickhouse))
+        refused, decided = RefusedEvents(clickhouse), QuarantinedEvents(clickhouse)
+        filters = EventFilters(workspaces, clock)
         use_cases = UseCases(
             reports=Reports(clickhouse, models, progress, clock),
             conversions=Conversions(history),
@@ -69,9 +74,10 @@ async def main(settings: QuerySettings) -> None:
             journeys=Journeys(AttributionServiceStub(attribution), history),
             health=Health(clickhouse, progress, settings.durability),
             integrity=Integrity(StoredIntegrity(clickhouse), progress, DeliveryServiceStub(delivery)),
-            events=Events(DedupServiceStub(dedup), RefusedEvents(clickhouse), workspaces, clock),
+            events=Events(DedupServiceStub(dedup), refused, filters),
+            quarantine=Quarantine(DedupServiceStub(dedup), refused, decided, filters),
             reattributions=Reattributions(AttributionServiceStub(attribution)),
-            explanations=Explanations(AttributionServiceStub(attribution), history, PastEvents(clickhouse)),
+            explanations=Explanations(AttributionServiceStub(attribution), history, PastEvents(clickhouse), decided),
             models=models,
             reconciliations=Reconciliations(AttributionServiceStub(attribution)),
         )

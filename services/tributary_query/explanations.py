@@ -10,6 +10,7 @@ import structlog
 
 from tributary.attribution.v1 import attribution_service_pb2 as attribution
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.explanation_pb2 import Explanation
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
 from tributary.common.v1.money_pb2 import Money
@@ -29,6 +30,7 @@ from tributary_runtime.errors import UnavailableError
 from tributary_storage.clickhouse.conversion_history import LATEST_MICROS, NO_LAST, ConversionHistory
 from tributary_storage.clickhouse.names import micros, numbers_of, timestamp
 from tributary_storage.clickhouse.past_events import EventDetails, PastEvents
+from tributary_storage.clickhouse.quarantine import QuarantinedEvents
 from tributary_storage.codec.conversion_states import hash_of_reference
 
 if TYPE_CHECKING:  # the asynchronous stub is known to type checkers only
@@ -50,14 +52,20 @@ class Explanations:
         attribution_stub: Over a channel that carries the internal token.
         history: Knows revisions and deliveries.
         events: Knows what journeys do not keep of events. While it does not answer, events are named by their hashes.
+        decided: Knows what was decided about events in quarantine.
     """
 
     def __init__(
-        self, attribution_stub: AttributionServiceAsyncStub, history: ConversionHistory, events: PastEvents
+        self,
+        attribution_stub: AttributionServiceAsyncStub,
+        history: ConversionHistory,
+        events: PastEvents,
+        decided: QuarantinedEvents,
     ) -> None:
         self._attribution = attribution_stub
         self._history = history
         self._events = events
+        self._decided = decided
 
     async def explain(self, request: ExplainConversionRequest, workspace: str) -> ExplainConversionResponse:
         """Returns all there is to say about why a conversion has its credit.
@@ -86,6 +94,8 @@ class Explanations:
         await asyncio.gather(
             self._name(answer.explanation, workspace), name_touches([bound(newest)], workspace, self._history)
         )
+        decisions = await self._decided.decisions(workspace, _event_ids(answer.explanation, newest))
+        told = [one for each in decisions.values() for one in each if one.decide_micros <= moment]
         return ExplainConversionResponse(
             explanation=answer.explanation,
             newest=newest,
@@ -93,6 +103,7 @@ class Explanations:
             revisions_omitted=count - len(summaries),
             deliveries=deliveries[-MAX_DELIVERIES:],
             deliveries_omitted=max(0, len(deliveries) - MAX_DELIVERIES),
+            quarantine_decisions=[one.message() for one in sorted(told, key=lambda one: one.decide_micros)],
         )
 
     async def simulate(self, request: SimulateAttributionRequest, workspace: str) -> SimulateAttributionResponse:
@@ -130,6 +141,16 @@ class Explanations:
                 share.event_id = _named(share.event_id, known)
         for touch in explanation.published_touches:
             touch.event_id = _named(touch.event_id, known)
+
+
+def _event_ids(explanation: Explanation, newest: ConversionRevised) -> list[str]:
+    """Returns the ids of all events that an explanation is about."""
+    state = newest.state
+    return [
+        *(touchpoint.event_id for touchpoint in explanation.touchpoints),
+        *state.observation_event_ids,
+        *(adjustment.event_id for adjustment in state.adjustments),
+    ]
 
 
 def _touches(explanation: Explanation) -> Iterable[tuple[int, int]]:

@@ -17,6 +17,7 @@ from tributary_query.identities import Identities
 from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
 from tributary_query.models import Models
+from tributary_query.quarantine import Quarantine
 from tributary_query.reattributions import Reattributions
 from tributary_query.reconciliations import Reconciliations
 from tributary_query.reports import Reports
@@ -37,6 +38,7 @@ class UseCases:
     health: Health
     integrity: Integrity
     events: Events
+    quarantine: Quarantine
     explanations: Explanations
     reattributions: Reattributions
     models: Models
@@ -67,6 +69,7 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
         "LookupEvents": Scope.QUERY,
         "ListRefusals": Scope.QUERY,
         "ListQuarantinedEvents": Scope.QUERY,
+        "DecideQuarantinedEvents": Scope.ADMIN,
         "ListModels": Scope.QUERY,
         "GetModel": Scope.QUERY,
         "Reconcile": Scope.ADMIN,
@@ -157,7 +160,13 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
         self, request: contract.ListQuarantinedEventsRequest, context: object
     ) -> contract.ListQuarantinedEventsResponse:
         """Lists events that are quarantined."""
-        return await self._ask.events.quarantined(request, self._workspace().id)
+        return await self._ask.quarantine.page(request, self._workspace().id)
+
+    async def DecideQuarantinedEvents(
+        self, request: contract.DecideQuarantinedEventsRequest, context: object
+    ) -> contract.DecideQuarantinedEventsResponse:
+        """Releases or rejects quarantined events."""
+        return await self._ask.quarantine.decide(request, self._workspace().id, current_caller().key_id)
 
     async def ListModels(self, request: contract.ListModelsRequest, context: object) -> contract.ListModelsResponse:
         """Lists the models of data_driven."""

@@ -13,7 +13,7 @@ from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.clickhouse.client import ClickHouse, connect
 from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS, revision_row
 from tributary_storage.clickhouse.delivery_rows import DELIVERY_COLUMNS
-from tributary_storage.clickhouse.event_rows import EVENT_COLUMNS, REFUSAL_COLUMNS
+from tributary_storage.clickhouse.event_rows import DECISION_COLUMNS, EVENT_COLUMNS, REFUSAL_COLUMNS
 from tributary_storage.clickhouse.migrate import (
     MigrationChangedError,
     migrate,
@@ -25,6 +25,7 @@ from tributary_storage.clickhouse.migrate import (
 COLUMNS = {
     "events": EVENT_COLUMNS,
     "refusals": REFUSAL_COLUMNS,
+    "quarantine_decisions": DECISION_COLUMNS,
     "conversion_revisions": REVISION_COLUMNS,
     "deliveries": DELIVERY_COLUMNS,
 }

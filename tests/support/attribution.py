@@ -16,6 +16,7 @@ from tributary.dedup.v1.admitted_events_pb2 import Admission, AdmittedEvent, Adm
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
+from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED
 from tributary_attribution.affected import Affected
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.consents import ConsentLedger
@@ -159,6 +160,14 @@ class Events:
         if of_event:
             event.conversion_id = ids.conversion_id(ids.event_digest(self.workspace, of_event))
         return "A", event
+
+    def release(self, quarantined: Admitted, *, merged: bool = False) -> Admitted:
+        """Returns what the log carries when a quarantined event is released."""
+        event = AdmittedEvent()
+        event.CopyFrom(quarantined[1])
+        event.decision.quarantine.event_id = event.event.event_id
+        event.decision.quarantine.verdict = VERDICT_ACCEPTED
+        return "M" if merged else "A", event
 
     def identify(self, *tokens: str, at: int = NOON + DAY, event_id: str = "") -> Admitted:
         event = self._event(event_id, at, tokens)

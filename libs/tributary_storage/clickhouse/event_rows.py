@@ -1,4 +1,4 @@
-"""Admitted events as rows of `events` and `refusals`.
+"""Admitted events as rows of `events`, `refusals` and `quarantine_decisions`.
 
 The one rule: an event that cannot become a row is found here, alone, before it could take its batch along. Hot: every
 event passes here once, so rows are tuples, built from parts that are shared where a kind of event lacks them.
@@ -6,7 +6,7 @@ event passes here once, so rows are tuples, built from parts that are shared whe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -18,7 +18,7 @@ from tributary.event.v1.context_pb2 import Observer
 from tributary.event.v1.conversion_pb2 import Conversion
 from tributary.event.v1.event_pb2 import Event, Origin, Traffic
 from tributary.event.v1.touchpoint_pb2 import Touchpoint, TouchpointKind
-from tributary.event.v1.verdict_pb2 import ReasonCode
+from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED, ReasonCode
 from tributary_domain.reasons import Reason, order_value_differs, payload_differs
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.clickhouse.event_details import event_details
@@ -29,8 +29,13 @@ Row = tuple[Any, ...]
 KEPT: Final = {"A": "ACCEPTED", "M": "DUPLICATE", "Q": "QUARANTINED"}
 """Mask letter to the verdict of a row of `events`."""
 
+_QUARANTINED: Final = KEPT["Q"]
+
 REFUSED: Final = {"C": "CONFLICT", "V": "CONFLICT", "R": "REJECTED"}
 """Mask letter to the verdict of a row of `refusals`."""
+
+DECISION: Final = "X"
+"""Mask letter of a decision that makes no other row than its own."""
 
 _CONFLICTS: Final[dict[str, Callable[[str | None], Reason]]] = {
     "C": lambda _kind: payload_differs(),
@@ -59,6 +64,10 @@ REFUSAL_COLUMNS: Final = (
     *("workspace", "accept_time", "log_shard", "log_lane", "log_milliseconds", "log_sequence", "log_index"),
     *("verdict", "reason_codes", "reason_fields", "reason_messages", "event_id", "kind", "conversion_id"),
     *("payload_digest", "api_key_id", "traceparent", "admitted"),
+)
+
+DECISION_COLUMNS: Final = (
+    *("workspace", "event_id", "action", "decide_time", "decided_by", "reason", "first_accept_time", "conversion_id"),
 )
 
 _NO_AGENT: Final[Row] = (False, "")
@@ -102,15 +111,24 @@ class LogPlace(NamedTuple):
 class EventBatch:
     """Rows for `EventWriter.write`, added event by event."""
 
-    __slots__ = ("events", "refusals")
+    __slots__ = ("decisions", "events", "refusals")
 
     def __init__(self) -> None:
         """Starts empty."""
         self.events: list[Row] = []
         self.refusals: list[Row] = []
+        self.decisions: list[Row] = []
 
     def __len__(self) -> int:
-        return len(self.events) + len(self.refusals)
+        return len(self.events) + len(self.refusals) + len(self.decisions)
+
+    def quarantined(self) -> list[tuple[str, str]]:
+        """Returns workspace and id of each event that a row says is quarantined."""
+        return [(row[0], row[2]) for row in self.events if row[4] == _QUARANTINED]
+
+    def drop_quarantined(self, released: Collection[tuple[str, str]]) -> None:
+        """Drops rows that say that events are quarantined, of those that are not any more: (workspace, event id)."""
+        self.events = [row for row in self.events if row[4] != _QUARANTINED or (row[0], row[2]) not in released]
 
     def add(
         self,
@@ -138,7 +156,13 @@ class EventBatch:
         """
         verdict = KEPT.get(letter)
         if verdict is not None:
-            self.events.append(_event_row(place, index, verdict, workspace, admitted, context, traceparent))
+            message = _read(admitted)
+            row = _event_row(place, index, verdict, workspace, (message, admitted), context, traceparent)
+            if message.HasField("decision"):
+                self.decisions.append(_decision_row(place, workspace, message))
+            self.events.append(row)
+        elif letter == DECISION:
+            self.decisions.append(_decision_row(place, workspace, _read(admitted)))
         elif letter in REFUSED:
             self.refusals.append(_refusal_row(place, index, letter, workspace, admitted, context, traceparent))
         elif letter != "D":
@@ -157,11 +181,11 @@ def _event_row(
     index: int,
     verdict: str,
     workspace: str,
-    admitted: bytes,
+    of: tuple[AdmittedEvent, bytes],
     context: AcceptContext,
     traceparent: str,
 ) -> Row:
-    message = _read(admitted)
+    message, admitted = of
     event = message.event
     event_id = event.event_id
     if not event_id:
@@ -194,6 +218,19 @@ def _event_row(
         *touchpoint,
         *value,
         event_details(message, kind),
+    )
+
+
+def _decision_row(place: LogPlace, workspace: str, message: AdmittedEvent) -> Row:
+    decision = message.decision
+    decided = decision.quarantine
+    if not decided.event_id:
+        raise PoisonEvent("DECISION_UNKNOWN", "The decision is none that this version knows.")
+    first = decided.first_accept_time
+    return (
+        *(workspace, decided.event_id, "RELEASED" if decided.verdict == VERDICT_ACCEPTED else "REJECTED"),
+        *(place.accept_time_micros, decision.decided_by, decision.reason),
+        *(first.seconds * 1_000_000 + first.nanos // 1_000, decided.conversion_id),
     )
 
 

@@ -38,6 +38,8 @@ class Wanted:
     """One of them suffices; none: any."""
     verdicts: Sequence[str] = ("CONFLICT", "REJECTED")
     """Of refusals."""
+    rejected: bool | None = None
+    """Of quarantined events: whether somebody rejected them; None: whatever."""
     limit: int = 100
 
 
@@ -132,6 +134,8 @@ def _parameters(wanted: Wanted) -> dict[str, Any]:
         "workspace": wanted.workspace,
         "start": wanted.start_micros,
         "end": wanted.end_micros,
+        "any_state": int(wanted.rejected is None),
+        "rejected": int(bool(wanted.rejected)),
         "any_id": int(not wanted.event_ids),
         "event_ids": tuple(wanted.event_ids) or NOBODY,
         "any_reason": int(not wanted.reason_codes),

@@ -18,11 +18,11 @@ from tributary_runtime import metrics
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS, revision_row
 from tributary_storage.clickhouse.delivery_rows import DELIVERY_COLUMNS, delivery_row
-from tributary_storage.clickhouse.event_rows import EVENT_COLUMNS, REFUSAL_COLUMNS, EventBatch
+from tributary_storage.clickhouse.event_rows import DECISION_COLUMNS, EVENT_COLUMNS, REFUSAL_COLUMNS, EventBatch
 
 
 class EventWriter:
-    """Writes `events` and `refusals`; for the recorder of dedup."""
+    """Writes `events`, `refusals` and `quarantine_decisions`; for the recorder of dedup."""
 
     def __init__(self, clickhouse: ClickHouse) -> None:
         """Writes through this client."""
@@ -34,6 +34,8 @@ class EventWriter:
         Raises:
             StorageUnavailableError: Some of it may be stored; write the same again.
         """
+        if batch.decisions:  # first: whoever finds a released event finds why
+            await _insert(self._clickhouse, metrics.Table.QUARANTINE_DECISIONS, DECISION_COLUMNS, batch.decisions)
         if batch.events:
             await _insert(self._clickhouse, metrics.Table.EVENTS, EVENT_COLUMNS, batch.events)
         if batch.refusals:

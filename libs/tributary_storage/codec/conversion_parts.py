@@ -115,6 +115,7 @@ def pack_part(admitted: AdmittedEvent, accept_time_micros: int) -> bytes:
     """Returns what is kept of an event; `admitted` loses what is not."""
     admitted.ClearField("channel_evidence")
     admitted.ClearField("reasons")
+    admitted.ClearField("decision")
     admitted.event.ClearField("properties")
     if admitted.event.HasField("context"):
         admitted.event.context.ClearField("page_url")

@@ -26,7 +26,8 @@ SCHEMA: Final = 1
 _PACK: Any = pack_command  # its stub knows only commands of one word
 _ADMIT = Script("admit")
 _ADMIT_ORDERS = Script("admit_orders")
-_LOADS: Final[list[list[Argument]]] = [["SCRIPT", "LOAD", script.body] for script in (_ADMIT, _ADMIT_ORDERS)]
+_DECIDE = Script("decide_quarantined")
+_LOADS: Final[list[list[Argument]]] = [["SCRIPT", "LOAD", script.body] for script in (_ADMIT, _ADMIT_ORDERS, _DECIDE)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,32 @@ class AdmitOrders:
         return _command(_ADMIT_ORDERS, self, packed)
 
 
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """What was decided about one quarantined event, for `lua/decide_quarantined.lua`."""
+
+    shard: int
+    """Where it was claimed: its own, or its order's."""
+    lane: Lane
+    payload: bytes
+    """Serialised `AdmittedEvents` of this one event."""
+    letter: bytes
+    """A: it is released; X: it is rejected."""
+    claim: bytes
+    """Its claim record, under `home_digest` if it has an order."""
+    order: bytes
+    """Its order record; empty if it has none."""
+    bucket_keys: Sequence[str]
+    """The bucket of its claim and, if it has an order, that of the order."""
+    workspace: str
+
+    def command(self) -> list[Argument]:
+        """Returns the call of the script."""
+        log, verdicts = keys.event_log(self.shard, self.lane), keys.verdicts(self.shard)
+        packed = (SCHEMA, self.payload, self.letter, self.claim, self.order, self.workspace)
+        return ["EVALSHA", _DECIDE.sha, 2 + len(self.bucket_keys), log, verdicts, *self.bucket_keys, *packed]
+
+
 def _command(script: Script, of: Admit | AdmitOrders, packed: tuple[Argument, ...]) -> list[Argument]:
     log, verdicts = keys.event_log(of.shard, of.lane), keys.verdicts(of.shard)
     runs = [argument for run in of.runs for argument in run]
@@ -91,10 +118,10 @@ class Decided:
     """By the log's clock."""
     letters: bytes
     """What became of each event. Plain: A, Q, R, D or C. Ordered, in step (a): o (go on to step b), d or c; in step
-    (b): A, Q, M, D, C or V."""
+    (b): A, Q, M, D, C or V. Of a decision: A, M, X, V, D or N."""
     known: bytes
     """`Admit`: the claim of each D, C, d and c, in order. `AdmitOrders`: the claim of each D that the script itself
-    found, the order of each M and V, in order."""
+    found, the order of each M and V, in order. `Decide`: the claim of a D."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +157,7 @@ class Claims:
         self._replicas = replicas
         self._replica_timeout_millis = int(replica_timeout_seconds * 1000)
 
-    async def commit(self, calls: Sequence[Admit | AdmitOrders]) -> list[Decided | Undecided]:
+    async def commit(self, calls: Sequence[Admit | AdmitOrders | Decide]) -> list[Decided | Undecided]:
         """Runs each call as one atomic script, all in one round trip.
 
         May block for the timeout; never raises for a Redis that fails. May not be run twice for the same
@@ -162,7 +189,7 @@ class Claims:
         note(self._client, answers)
         return [_decided(answer) for answer in answers]
 
-    async def _commit(self, client: Any, calls: Sequence[Admit | AdmitOrders], deadline: float) -> list[Any]:
+    async def _commit(self, client: Any, calls: Sequence[Admit | AdmitOrders | Decide], deadline: float) -> list[Any]:
         """Runs calls on one node; returns an answer or an exception per call."""
         answers = await self._send(client, [call.command() for call in calls], deadline)
         missing = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]

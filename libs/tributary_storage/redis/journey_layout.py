@@ -202,6 +202,10 @@ def unpack_journey(person_id: str, held: Sequence[Mapping[bytes, bytes]], tokens
     if decisions or assumed:
         timeline = Timeline(decisions, Purpose.ANALYTICS_STORAGE)
         entries = [_as_decided(entry, timeline, assumed) if entry[1] not in consented else entry for entry in entries]
+    if len(held) > 1 and any(entry.flags & QUARANTINED for entry in entries):
+        # One that names several identifiers waited with each; released, it is with one of them.
+        good = {entry.event_hash for entry in entries if not entry.flags & QUARANTINED}
+        entries = [entry for entry in entries if not (entry.flags & QUARANTINED and entry.event_hash in good)]
     metas = [meta_of(fields) for fields in held]
     return Journey(
         person_id=person_id,

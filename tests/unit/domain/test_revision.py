@@ -202,3 +202,42 @@ def test_a_merge_and_a_late_touchpoint_at_once_are_both_named() -> None:
     found = compare(published((AD,)), published((AD, NEWSLETTER)), [Cause.IDENTITY_MERGE], [NEWSLETTER.event_hash])
     assert found is not None
     assert found.causes == (Cause.LATE_TOUCHPOINT, Cause.IDENTITY_MERGE)
+
+
+REFUND = replace(adjusted(AdjustmentKind.REFUND), event_hash=3)
+
+
+@pytest.mark.parametrize(
+    ("displaced", "new", "released", "causes"),
+    [
+        pytest.param(None, published(), {ORDER.event_hash}, [Cause.INITIAL, Cause.QUARANTINE_RELEASE], id="an order"),
+        pytest.param(None, published(), {99}, [Cause.INITIAL], id="something else"),
+        pytest.param(
+            published(),
+            published((AD, NEWSLETTER)),
+            {NEWSLETTER.event_hash},
+            [Cause.QUARANTINE_RELEASE],
+            id="a touch",
+        ),
+        pytest.param(
+            published(()),
+            published((AD, NEWSLETTER)),
+            {NEWSLETTER.event_hash},
+            [Cause.LATE_TOUCHPOINT, Cause.QUARANTINE_RELEASE],
+            id="a touch beside a late one",
+        ),
+        pytest.param(
+            published(),
+            published(adjustments=(REFUND,)),
+            {REFUND.event_hash},
+            [Cause.REFUND, Cause.QUARANTINE_RELEASE],
+            id="a refund",
+        ),
+    ],
+)
+def test_what_was_released_is_a_cause_where_it_changed_something(
+    displaced: Snapshot | None, new: Snapshot, released: set[int], causes: list[Cause]
+) -> None:
+    found = compare(displaced, new, arrived={AD.event_hash, NEWSLETTER.event_hash, *released}, released=released)
+    assert found is not None
+    assert list(found.causes) == causes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tributary_domain.journey import NO_TOUCH, JourneyTouch, TouchKind
+from tributary_domain.journey import NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
 from tributary_storage.redis.journey_layout import (
     CONSENTED,
     INTERNAL,
@@ -55,6 +55,17 @@ def test_an_observation_is_read_as_it_was_written(
     assert journey.conversions == {f"c1:{digest.hex()}": (time,)}
     assert journey.own_clicks == ({7: own_click} if own_click else {})
     assert len(value) <= 64
+
+
+def test_what_was_released_is_there_once_wherever_it_waited() -> None:
+    """It waited with each identifier that it names, and is with one of them since."""
+    waiting, good, other = (JourneyTouch(1, 7, flags=flags) for flags in (QUARANTINED, 0, QUARANTINED))
+    other = other._replace(event_hash=8)
+    held = [
+        {event_field(7): pack_touch(good)},
+        {event_field(7): pack_touch(waiting), event_field(8): pack_touch(other)},
+    ]
+    assert set(unpack_journey("p1:x", held).entries) == {good, other}
 
 
 @given(st.tuples(times, numbers, st.integers(0, 255)), st.tuples(times, numbers, st.integers(0, 255)))

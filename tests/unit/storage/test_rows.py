@@ -19,7 +19,13 @@ from tributary_runtime.errors import PoisonEvent
 from tributary_storage.clickhouse.conversion_rows import MODELS, REVISION_COLUMNS, TOUCH_DETAILS, revision_row
 from tributary_storage.clickhouse.delivery_rows import DELIVERY_COLUMNS, delivery_of, delivery_row
 from tributary_storage.clickhouse.event_details import EVENT_DETAILS
-from tributary_storage.clickhouse.event_rows import EVENT_COLUMNS, REFUSAL_COLUMNS, EventBatch, LogPlace
+from tributary_storage.clickhouse.event_rows import (
+    DECISION_COLUMNS,
+    EVENT_COLUMNS,
+    REFUSAL_COLUMNS,
+    EventBatch,
+    LogPlace,
+)
 from tributary_storage.clickhouse.names import names_of, numbers_of
 
 PLACE = LogPlace.of(3, "live", b"1764000000000-7", 1_764_000_000_000_123)
@@ -79,6 +85,55 @@ def revision(**said: Any) -> dict[str, Any]:
 )
 def test_what_exists_is_an_event_with_its_verdict(letter: str, verdict: str) -> None:
     assert event_row(a_touchpoint(), letter)["verdict"] == verdict
+
+
+def decided(admitted: AdmittedEvent, verdict: verdict_pb2.Verdict.ValueType) -> AdmittedEvent:
+    """Returns an event with a decision beside it."""
+    admitted.decision.decided_by, admitted.decision.reason = "key-1", "why not"
+    quarantine = admitted.decision.quarantine
+    quarantine.event_id, quarantine.verdict, quarantine.conversion_id = "bot", verdict, "c1:a"
+    quarantine.first_accept_time.FromMicroseconds(1_764_000_000_000_000)
+    return admitted
+
+
+@pytest.mark.parametrize(
+    ("letter", "verdict", "action", "rows"),
+    [
+        pytest.param("A", verdict_pb2.VERDICT_ACCEPTED, "RELEASED", 1, id="a release is an event and a decision"),
+        pytest.param("M", verdict_pb2.VERDICT_ACCEPTED, "RELEASED", 1, id="also one that joins a known order"),
+        pytest.param("X", verdict_pb2.VERDICT_REJECTED, "REJECTED", 0, id="a rejection is a decision only"),
+    ],
+)
+def test_what_was_decided_in_quarantine_is_a_row(
+    letter: str, verdict: verdict_pb2.Verdict.ValueType, action: str, rows: int
+) -> None:
+    batch = EventBatch()
+    add(batch, letter, decided(a_touchpoint(), verdict))
+    assert len(batch.events) == rows
+    assert dict(zip(DECISION_COLUMNS, batch.decisions[0], strict=True)) == {
+        "workspace": "shop",
+        "event_id": "bot",
+        "action": action,
+        "decide_time": 1_764_000_000_000_123,
+        "decided_by": "key-1",
+        "reason": "why not",
+        "first_accept_time": 1_764_000_000_000_000,
+        "conversion_id": "c1:a",
+    }
+
+
+def test_a_decision_that_is_not_known_here_is_poison() -> None:
+    with pytest.raises(PoisonEvent, match="none that this version knows"):
+        add(EventBatch(), "X", a_touchpoint())
+
+
+def test_what_was_released_is_quarantined_in_no_row_more() -> None:
+    batch = EventBatch()
+    for letter in "QA":
+        add(batch, letter, a_touchpoint())
+    assert len(batch.quarantined()) == 1
+    batch.drop_quarantined(set(batch.quarantined()))
+    assert [row[4] for row in batch.events] == ["ACCEPTED"]
 
 
 def test_a_duplicate_is_no_row() -> None:

@@ -26,8 +26,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class AdmittedEvents(_message.Message):
     """What one stream entry of the event log carries. The entry's field `mask` has one byte per event over all admissions,
     in order: A accepted, M merged observation, Q quarantined, D duplicate, C conflict (the event id is known with another
-    payload), V conflict (an equally ranked source stated another value for the order), R rejected. A consumer reads only
-    the letters it is for.
+    payload), V conflict (an equally ranked source stated another value for the order), R rejected, X a decision that changes
+    nothing but what is known of its event. A consumer reads only the letters it is for.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -183,7 +183,9 @@ class AdmittedEvent(_message.Message):
 
     @_builtins.property
     def decision(self) -> _decision_pb2.Decision:
-        """A decision about earlier events. Never from a caller; `event` has no kind then."""
+        """A decision about earlier events, or about this one. Never from a caller; `event` has no kind then, unless it is a
+        quarantined event that is released: A or M in the mask, as it would have had when it came.
+        """
 
     def __init__(
         self,

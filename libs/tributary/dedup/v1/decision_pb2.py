@@ -22,26 +22,27 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tributary.event.v1 import verdict_pb2 as tributary_dot_event_dot_v1_dot_verdict__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tributary/dedup/v1/decision.proto\x12\x12tributary.dedup.v1\x1a tributary/event/v1/verdict.proto\"\xea\x01\n\x08\x44\x65\x63ision\x12<\n\nquarantine\x18\x01 \x01(\x0b\x32&.tributary.dedup.v1.QuarantineDecisionH\x00\x12\x38\n\x08identity\x18\x02 \x01(\x0b\x32$.tributary.dedup.v1.IdentityDecisionH\x00\x12\x36\n\x07\x65rasure\x18\x03 \x01(\x0b\x32#.tributary.dedup.v1.ErasureDecisionH\x00\x12\x12\n\ndecided_by\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\tB\n\n\x08\x64\x65\x63ision\"k\n\x12QuarantineDecision\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12\x15\n\rconversion_id\x18\x03 \x01(\t\"u\n\x10IdentityDecision\x12\x17\n\x0fidentity_tokens\x18\x01 \x03(\t\x12.\n\x04link\x18\x02 \x01(\x0e\x32 .tributary.dedup.v1.IdentityLink\x12\x18\n\x10undone_change_id\x18\x03 \x01(\t\"Y\n\x0f\x45rasureDecision\x12\x17\n\x0fidentity_tokens\x18\x01 \x03(\t\x12-\n\x04mode\x18\x02 \x01(\x0e\x32\x1f.tributary.dedup.v1.ErasureMode*d\n\x0cIdentityLink\x12\x1d\n\x19IDENTITY_LINK_UNSPECIFIED\x10\x00\x12\x18\n\x14IDENTITY_LINK_JOINED\x10\x01\x12\x1b\n\x17IDENTITY_LINK_SEPARATED\x10\x02*\\\n\x0b\x45rasureMode\x12\x1c\n\x18\x45RASURE_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45RASURE_MODE_SEVER\x10\x01\x12\x17\n\x13\x45RASURE_MODE_REMOVE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tributary/dedup/v1/decision.proto\x12\x12tributary.dedup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a tributary/event/v1/verdict.proto\"\xea\x01\n\x08\x44\x65\x63ision\x12<\n\nquarantine\x18\x01 \x01(\x0b\x32&.tributary.dedup.v1.QuarantineDecisionH\x00\x12\x38\n\x08identity\x18\x02 \x01(\x0b\x32$.tributary.dedup.v1.IdentityDecisionH\x00\x12\x36\n\x07\x65rasure\x18\x03 \x01(\x0b\x32#.tributary.dedup.v1.ErasureDecisionH\x00\x12\x12\n\ndecided_by\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\tB\n\n\x08\x64\x65\x63ision\"\xa2\x01\n\x12QuarantineDecision\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12\x15\n\rconversion_id\x18\x03 \x01(\t\x12\x35\n\x11\x66irst_accept_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x10IdentityDecision\x12\x17\n\x0fidentity_tokens\x18\x01 \x03(\t\x12.\n\x04link\x18\x02 \x01(\x0e\x32 .tributary.dedup.v1.IdentityLink\x12\x18\n\x10undone_change_id\x18\x03 \x01(\t\"Y\n\x0f\x45rasureDecision\x12\x17\n\x0fidentity_tokens\x18\x01 \x03(\t\x12-\n\x04mode\x18\x02 \x01(\x0e\x32\x1f.tributary.dedup.v1.ErasureMode*d\n\x0cIdentityLink\x12\x1d\n\x19IDENTITY_LINK_UNSPECIFIED\x10\x00\x12\x18\n\x14IDENTITY_LINK_JOINED\x10\x01\x12\x1b\n\x17IDENTITY_LINK_SEPARATED\x10\x02*\\\n\x0b\x45rasureMode\x12\x1c\n\x18\x45RASURE_MODE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x45RASURE_MODE_SEVER\x10\x01\x12\x17\n\x13\x45RASURE_MODE_REMOVE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.dedup.v1.decision_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IDENTITYLINK']._serialized_start=647
-  _globals['_IDENTITYLINK']._serialized_end=747
-  _globals['_ERASUREMODE']._serialized_start=749
-  _globals['_ERASUREMODE']._serialized_end=841
-  _globals['_DECISION']._serialized_start=92
-  _globals['_DECISION']._serialized_end=326
-  _globals['_QUARANTINEDECISION']._serialized_start=328
-  _globals['_QUARANTINEDECISION']._serialized_end=435
-  _globals['_IDENTITYDECISION']._serialized_start=437
-  _globals['_IDENTITYDECISION']._serialized_end=554
-  _globals['_ERASUREDECISION']._serialized_start=556
-  _globals['_ERASUREDECISION']._serialized_end=645
+  _globals['_IDENTITYLINK']._serialized_start=736
+  _globals['_IDENTITYLINK']._serialized_end=836
+  _globals['_ERASUREMODE']._serialized_start=838
+  _globals['_ERASUREMODE']._serialized_end=930
+  _globals['_DECISION']._serialized_start=125
+  _globals['_DECISION']._serialized_end=359
+  _globals['_QUARANTINEDECISION']._serialized_start=362
+  _globals['_QUARANTINEDECISION']._serialized_end=524
+  _globals['_IDENTITYDECISION']._serialized_start=526
+  _globals['_IDENTITYDECISION']._serialized_end=643
+  _globals['_ERASUREDECISION']._serialized_start=645
+  _globals['_ERASUREDECISION']._serialized_end=734
 # @@protoc_insertion_point(module_scope)

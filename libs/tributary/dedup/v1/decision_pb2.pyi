@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tributary.event.v1 import verdict_pb2 as _verdict_pb2
@@ -71,7 +72,9 @@ Global___ErasureMode: _TypeAlias = ErasureMode  # noqa: Y015
 @_typing.final
 class Decision(_message.Message):
     """A decision about earlier events, made by Tier 2 or an operator. An event of the log like any other, so that replay and
-    batch see it: its id begins with "t1:", its `event` holds that id, the time of the decision, and no kind.
+    batch see it: its id begins with "t1:", its `event` holds that id, the time of the decision, and no kind. Only the
+    release of a quarantined event is that event itself, admitted at last, with the decision beside it: so the log says
+    all that is needed to apply it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -125,22 +128,30 @@ class QuarantineDecision(_message.Message):
     EVENT_ID_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
     CONVERSION_ID_FIELD_NUMBER: _builtins.int
+    FIRST_ACCEPT_TIME_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """The event."""
     verdict: _verdict_pb2.Verdict.ValueType
-    """ACCEPTED: applied as if it arrived now. REJECTED: it frees the order it held back."""
+    """ACCEPTED: applied as if it arrived now, at its own event time. For good: what it should not have counted is adjusted.
+    REJECTED: it stays in quarantine, and is no longer shown as waiting; a later release stands all the same.
+    """
     conversion_id: _builtins.str
     """The conversion it observes. Empty for a touchpoint."""
+    @_builtins.property
+    def first_accept_time(self) -> _timestamp_pb2.Timestamp:
+        """When the event was accepted into quarantine."""
+
     def __init__(
         self,
         *,
         event_id: _builtins.str = ...,
         verdict: _verdict_pb2.Verdict.ValueType = ...,
         conversion_id: _builtins.str = ...,
+        first_accept_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first_accept_time", b"first_accept_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "event_id", b"event_id", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "event_id", b"event_id", "first_accept_time", b"first_accept_time", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

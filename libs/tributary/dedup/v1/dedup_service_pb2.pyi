@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tributary.dedup.v1 import event_fate_pb2 as _event_fate_pb2
+from tributary.dedup.v1 import quarantine_pb2 as _quarantine_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -207,6 +208,76 @@ class LookupEventsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LookupEventsResponse: _TypeAlias = LookupEventsResponse  # noqa: Y015
+
+@_typing.final
+class DecideQuarantinedEventsRequest(_message.Message):
+    """What shall become of which quarantined events."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_FIELD_NUMBER: _builtins.int
+    EVENT_IDS_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    DECIDED_BY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    workspace: _builtins.str
+    """Required. The workspace of the credential."""
+    action: _quarantine_pb2.QuarantineAction.ValueType
+    """Required. RELEASE or REJECT."""
+    decided_by: _builtins.str
+    """Required. The id of the API key that decides."""
+    reason: _builtins.str
+    """Optional. Why, for people. At most 1 024 characters."""
+    validate_only: _builtins.bool
+    """Optional. Whether only to say what would come of it, as far as that is known before: whether the value of an order
+    is another, is not.
+    """
+    @_builtins.property
+    def event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Required. 1-1000 event ids, as they are recorded."""
+
+    def __init__(
+        self,
+        *,
+        workspace: _builtins.str = ...,
+        event_ids: _abc.Iterable[_builtins.str] | None = ...,
+        action: _quarantine_pb2.QuarantineAction.ValueType = ...,
+        decided_by: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "decided_by", b"decided_by", "event_ids", b"event_ids", "reason", b"reason", "validate_only", b"validate_only", "workspace", b"workspace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideQuarantinedEventsRequest: _TypeAlias = DecideQuarantinedEventsRequest  # noqa: Y015
+
+@_typing.final
+class DecideQuarantinedEventsResponse(_message.Message):
+    """What came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[_quarantine_pb2.QuarantineOutcome]:
+        """One per id, in request order."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[_quarantine_pb2.QuarantineOutcome] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideQuarantinedEventsResponse: _TypeAlias = DecideQuarantinedEventsResponse  # noqa: Y015
 
 @_typing.final
 class GetBacklogRequest(_message.Message):

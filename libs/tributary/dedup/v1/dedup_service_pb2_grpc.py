@@ -46,6 +46,11 @@ class DedupServiceStub:
                 request_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsRequest.SerializeToString,
                 response_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsResponse.FromString,
                 _registered_method=True)
+        self.DecideQuarantinedEvents = channel.unary_unary(
+                '/tributary.dedup.v1.DedupService/DecideQuarantinedEvents',
+                request_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.DecideQuarantinedEventsRequest.SerializeToString,
+                response_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.DecideQuarantinedEventsResponse.FromString,
+                _registered_method=True)
         self.GetBacklog = channel.unary_unary(
                 '/tributary.dedup.v1.DedupService/GetBacklog',
                 request_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.GetBacklogRequest.SerializeToString,
@@ -78,6 +83,17 @@ class DedupServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DecideQuarantinedEvents(self, request, context):
+        """Releases or rejects quarantined events. OK means that every outcome but UNDECIDED is on stable storage, in the event
+        log, before it has any effect. May be called again: what was decided is not done twice.
+
+        UNAVAILABLE: a store did not answer before anything was decided. RESOURCE_EXHAUSTED: the event log is over its soft
+        limit.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetBacklog(self, request, context):
         """Says whose unread events the event log holds, as of a second ago: what fair shares are decided by.
         """
@@ -97,6 +113,11 @@ def add_DedupServiceServicer_to_server(servicer, server):
                     servicer.LookupEvents,
                     request_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsRequest.FromString,
                     response_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsResponse.SerializeToString,
+            ),
+            'DecideQuarantinedEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideQuarantinedEvents,
+                    request_deserializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.DecideQuarantinedEventsRequest.FromString,
+                    response_serializer=tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.DecideQuarantinedEventsResponse.SerializeToString,
             ),
             'GetBacklog': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBacklog,
@@ -160,6 +181,33 @@ class DedupService:
             '/tributary.dedup.v1.DedupService/LookupEvents',
             tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsRequest.SerializeToString,
             tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.LookupEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideQuarantinedEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.dedup.v1.DedupService/DecideQuarantinedEvents',
+            tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.DecideQuarantinedEventsRequest.SerializeToString,
+            tributary_dot_dedup_dot_v1_dot_dedup__service__pb2.DecideQuarantinedEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,6 +47,13 @@ class DedupServiceStub:
 
     UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
     """
+    DecideQuarantinedEvents: _grpc.UnaryUnaryMultiCallable[_dedup_service_pb2.DecideQuarantinedEventsRequest, _dedup_service_pb2.DecideQuarantinedEventsResponse]
+    """Releases or rejects quarantined events. OK means that every outcome but UNDECIDED is on stable storage, in the event
+    log, before it has any effect. May be called again: what was decided is not done twice.
+
+    UNAVAILABLE: a store did not answer before anything was decided. RESOURCE_EXHAUSTED: the event log is over its soft
+    limit.
+    """
     GetBacklog: _grpc.UnaryUnaryMultiCallable[_dedup_service_pb2.GetBacklogRequest, _dedup_service_pb2.GetBacklogResponse]
     """Says whose unread events the event log holds, as of a second ago: what fair shares are decided by."""
 
@@ -68,6 +75,13 @@ class DedupServiceAsyncStub(DedupServiceStub):
     """Says what became of event ids. Asks the claims, then ClickHouse for what claims do not say or no longer hold.
 
     UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
+    """
+    DecideQuarantinedEvents: _aio.UnaryUnaryMultiCallable[_dedup_service_pb2.DecideQuarantinedEventsRequest, _dedup_service_pb2.DecideQuarantinedEventsResponse]  # type: ignore[assignment]
+    """Releases or rejects quarantined events. OK means that every outcome but UNDECIDED is on stable storage, in the event
+    log, before it has any effect. May be called again: what was decided is not done twice.
+
+    UNAVAILABLE: a store did not answer before anything was decided. RESOURCE_EXHAUSTED: the event log is over its soft
+    limit.
     """
     GetBacklog: _aio.UnaryUnaryMultiCallable[_dedup_service_pb2.GetBacklogRequest, _dedup_service_pb2.GetBacklogResponse]  # type: ignore[assignment]
     """Says whose unread events the event log holds, as of a second ago: what fair shares are decided by."""
@@ -99,6 +113,19 @@ class DedupServiceServicer(metaclass=_abc_1.ABCMeta):
         """Says what became of event ids. Asks the claims, then ClickHouse for what claims do not say or no longer hold.
 
         UNAVAILABLE: a store did not answer, so that an id could not be told from one that nobody sent.
+        """
+
+    @_abc_1.abstractmethod
+    def DecideQuarantinedEvents(
+        self,
+        request: _dedup_service_pb2.DecideQuarantinedEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dedup_service_pb2.DecideQuarantinedEventsResponse, _abc.Awaitable[_dedup_service_pb2.DecideQuarantinedEventsResponse]]:
+        """Releases or rejects quarantined events. OK means that every outcome but UNDECIDED is on stable storage, in the event
+        log, before it has any effect. May be called again: what was decided is not done twice.
+
+        UNAVAILABLE: a store did not answer before anything was decided. RESOURCE_EXHAUSTED: the event log is over its soft
+        limit.
         """
 
     @_abc_1.abstractmethod

@@ -23,18 +23,19 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tributary.dedup.v1 import quarantine_pb2 as tributary_dot_dedup_dot_v1_dot_quarantine__pb2
 from tributary.event.v1 import verdict_pb2 as tributary_dot_event_dot_v1_dot_verdict__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tributary/dedup/v1/event_fate.proto\x12\x12tributary.dedup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a tributary/event/v1/verdict.proto\"\xd9\x02\n\tEventFate\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12\x35\n\x11\x66irst_accept_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fis_time_rounded\x18\x04 \x01(\x08\x12\x15\n\rconversion_id\x18\x05 \x01(\t\x12\x0c\n\x04kind\x18\x06 \x01(\t\x12.\n\nevent_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x0creason_codes\x18\x08 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12\x31\n\x08refusals\x18\t \x03(\x0b\x32\x1f.tributary.dedup.v1.RefusalFate\"\x99\x01\n\x0bRefusalFate\x12/\n\x0brefuse_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12+\n\x07reasons\x18\x03 \x03(\x0b\x32\x1a.tributary.event.v1.Reasonb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#tributary/dedup/v1/event_fate.proto\x12\x12tributary.dedup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tributary/dedup/v1/quarantine.proto\x1a tributary/event/v1/verdict.proto\"\x9d\x03\n\tEventFate\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12\x35\n\x11\x66irst_accept_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fis_time_rounded\x18\x04 \x01(\x08\x12\x15\n\rconversion_id\x18\x05 \x01(\t\x12\x0c\n\x04kind\x18\x06 \x01(\t\x12.\n\nevent_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x0creason_codes\x18\x08 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12\x31\n\x08refusals\x18\t \x03(\x0b\x32\x1f.tributary.dedup.v1.RefusalFate\x12\x42\n\x14quarantine_decisions\x18\n \x03(\x0b\x32$.tributary.dedup.v1.QuarantineRecord\"\x99\x01\n\x0bRefusalFate\x12/\n\x0brefuse_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12+\n\x07reasons\x18\x03 \x03(\x0b\x32\x1a.tributary.event.v1.Reasonb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.dedup.v1.event_fate_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENTFATE']._serialized_start=127
-  _globals['_EVENTFATE']._serialized_end=472
-  _globals['_REFUSALFATE']._serialized_start=475
-  _globals['_REFUSALFATE']._serialized_end=628
+  _globals['_EVENTFATE']._serialized_start=164
+  _globals['_EVENTFATE']._serialized_end=577
+  _globals['_REFUSALFATE']._serialized_start=580
+  _globals['_REFUSALFATE']._serialized_end=733
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from tributary.dedup.v1 import quarantine_pb2 as _quarantine_pb2
 from tributary.event.v1 import verdict_pb2 as _verdict_pb2
 import builtins as _builtins
 import sys
@@ -35,11 +36,12 @@ class EventFate(_message.Message):
     EVENT_TIME_FIELD_NUMBER: _builtins.int
     REASON_CODES_FIELD_NUMBER: _builtins.int
     REFUSALS_FIELD_NUMBER: _builtins.int
+    QUARANTINE_DECISIONS_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """As it was asked."""
     verdict: _verdict_pb2.Verdict.ValueType
-    """What was decided first: ACCEPTED, DUPLICATE (kept as a further observation of a known order) or QUARANTINED. If it
-    never was accepted: what the newest refusal says, REJECTED or CONFLICT. UNDECIDED: it was begun and not finished;
+    """What was decided first: ACCEPTED, DUPLICATE (kept as a further observation of a known order) or QUARANTINED; of one
+    that was released from quarantine, what it is since: ACCEPTED or DUPLICATE. If it never was accepted: what the newest refusal says, REJECTED or CONFLICT. UNDECIDED: it was begun and not finished;
     send it again. VERDICT_UNSPECIFIED: nobody ever sent it, or its bytes were refused as a whole.
     """
     is_time_rounded: _builtins.bool
@@ -66,6 +68,10 @@ class EventFate(_message.Message):
     def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusalFate]:
         """How often it was refused, newest first, at most 10; `QueryService.ListRefusals` has all."""
 
+    @_builtins.property
+    def quarantine_decisions(self) -> _containers.RepeatedCompositeFieldContainer[_quarantine_pb2.QuarantineRecord]:
+        """What was decided about it in quarantine, oldest first."""
+
     def __init__(
         self,
         *,
@@ -78,10 +84,11 @@ class EventFate(_message.Message):
         event_time: _timestamp_pb2.Timestamp | None = ...,
         reason_codes: _abc.Iterable[_verdict_pb2.ReasonCode.ValueType] | None = ...,
         refusals: _abc.Iterable[Global___RefusalFate] | None = ...,
+        quarantine_decisions: _abc.Iterable[_quarantine_pb2.QuarantineRecord] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "first_accept_time", b"first_accept_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "event_id", b"event_id", "event_time", b"event_time", "first_accept_time", b"first_accept_time", "is_time_rounded", b"is_time_rounded", "kind", b"kind", "reason_codes", b"reason_codes", "refusals", b"refusals", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "event_id", b"event_id", "event_time", b"event_time", "first_accept_time", b"first_accept_time", "is_time_rounded", b"is_time_rounded", "kind", b"kind", "quarantine_decisions", b"quarantine_decisions", "reason_codes", b"reason_codes", "refusals", b"refusals", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,6 +22,7 @@ from tributary.common.v1 import calendar_date_pb2 as _calendar_date_pb2
 from tributary.common.v1 import money_pb2 as _money_pb2
 from tributary.common.v1 import time_range_pb2 as _time_range_pb2
 from tributary.dedup.v1 import event_fate_pb2 as _event_fate_pb2
+from tributary.dedup.v1 import quarantine_pb2 as _quarantine_pb2
 from tributary.delivery.v1 import delivery_pb2 as _delivery_pb2
 from tributary.event.v1 import identifiers_pb2 as _identifiers_pb2
 from tributary.event.v1 import verdict_pb2 as _verdict_pb2
@@ -397,6 +398,7 @@ class ExplainConversionResponse(_message.Message):
     REVISIONS_OMITTED_FIELD_NUMBER: _builtins.int
     DELIVERIES_FIELD_NUMBER: _builtins.int
     DELIVERIES_OMITTED_FIELD_NUMBER: _builtins.int
+    QUARANTINE_DECISIONS_FIELD_NUMBER: _builtins.int
     revisions_omitted: _builtins.int
     """How many older revisions were left out, because the newest 1 000 are listed. Else 0."""
     deliveries_omitted: _builtins.int
@@ -417,6 +419,10 @@ class ExplainConversionResponse(_message.Message):
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[_delivery_pb2.Delivery]:
         """What was sent and where, or why not, of all revisions, oldest first."""
 
+    @_builtins.property
+    def quarantine_decisions(self) -> _containers.RepeatedCompositeFieldContainer[_quarantine_pb2.QuarantineRecord]:
+        """What was decided about quarantined events among its touchpoints, observations and adjustments, oldest first."""
+
     def __init__(
         self,
         *,
@@ -426,10 +432,11 @@ class ExplainConversionResponse(_message.Message):
         revisions_omitted: _builtins.int = ...,
         deliveries: _abc.Iterable[_delivery_pb2.Delivery] | None = ...,
         deliveries_omitted: _builtins.int = ...,
+        quarantine_decisions: _abc.Iterable[_quarantine_pb2.QuarantineRecord] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "newest", b"newest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "deliveries_omitted", b"deliveries_omitted", "explanation", b"explanation", "newest", b"newest", "revisions", b"revisions", "revisions_omitted", b"revisions_omitted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "deliveries_omitted", b"deliveries_omitted", "explanation", b"explanation", "newest", b"newest", "quarantine_decisions", b"quarantine_decisions", "revisions", b"revisions", "revisions_omitted", b"revisions_omitted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1105,10 +1112,13 @@ class ListQuarantinedEventsRequest(_message.Message):
     REASON_CODES_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Optional. At most this many. 0: 100. More than 1 000: 1 000. Negative: INVALID_ARGUMENT."""
     page_token: _builtins.str
     """Optional. `next_page_token` of the page before; the other fields must be the same."""
+    state: _refusal_pb2.QuarantineState.ValueType
+    """Optional. Only those that are waiting, or only those that are rejected. Unset: both."""
     @_builtins.property
     def time_range(self) -> _time_range_pb2.TimeRange:
         """Optional. Half-open, of the event's time. Unset: the last 31 days."""
@@ -1129,14 +1139,99 @@ class ListQuarantinedEventsRequest(_message.Message):
         reason_codes: _abc.Iterable[_verdict_pb2.ReasonCode.ValueType] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        state: _refusal_pb2.QuarantineState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time_range", b"time_range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_ids", b"event_ids", "page_size", b"page_size", "page_token", b"page_token", "reason_codes", b"reason_codes", "time_range", b"time_range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_ids", b"event_ids", "page_size", b"page_size", "page_token", b"page_token", "reason_codes", b"reason_codes", "state", b"state", "time_range", b"time_range"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListQuarantinedEventsRequest: _TypeAlias = ListQuarantinedEventsRequest  # noqa: Y015
+
+@_typing.final
+class DecideQuarantinedEventsRequest(_message.Message):
+    """What shall become of which quarantined events: those named, or those of a filter that nobody decided on yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    EVENT_IDS_FIELD_NUMBER: _builtins.int
+    TIME_RANGE_FIELD_NUMBER: _builtins.int
+    REASON_CODES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    action: _quarantine_pb2.QuarantineAction.ValueType
+    """Required. RELEASE or REJECT."""
+    reason: _builtins.str
+    """Optional. Why, for people: kept with the decision. No personal data. At most 1 024 characters."""
+    validate_only: _builtins.bool
+    """Optional. Whether only to say what would come of it, as far as that is known before. Nothing is decided."""
+    page_size: _builtins.int
+    """Optional. Of a filter, at most this many in this call. 0: 100. More than 1 000: 1 000. Negative: INVALID_ARGUMENT."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the call before; the other fields must be the same."""
+    @_builtins.property
+    def event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. These events, at most 1 000, as sent or as listed; also such as were rejected."""
+
+    @_builtins.property
+    def time_range(self) -> _time_range_pb2.TimeRange:
+        """Optional, not with `event_ids`. Half-open, of the event's time. Unset with `reason_codes`: the last 31 days."""
+
+    @_builtins.property
+    def reason_codes(self) -> _containers.RepeatedScalarFieldContainer[_verdict_pb2.ReasonCode.ValueType]:
+        """Optional, not with `event_ids`. Only with one of these reasons, at most 100."""
+
+    def __init__(
+        self,
+        *,
+        action: _quarantine_pb2.QuarantineAction.ValueType = ...,
+        event_ids: _abc.Iterable[_builtins.str] | None = ...,
+        time_range: _time_range_pb2.TimeRange | None = ...,
+        reason_codes: _abc.Iterable[_verdict_pb2.ReasonCode.ValueType] | None = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_range", b"time_range"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "event_ids", b"event_ids", "page_size", b"page_size", "page_token", b"page_token", "reason", b"reason", "reason_codes", b"reason_codes", "time_range", b"time_range", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideQuarantinedEventsRequest: _TypeAlias = DecideQuarantinedEventsRequest  # noqa: Y015
+
+@_typing.final
+class DecideQuarantinedEventsResponse(_message.Message):
+    """What came of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Of a filter that more events meet: names the next. Empty at the end."""
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedCompositeFieldContainer[_quarantine_pb2.QuarantineOutcome]:
+        """One per event: in request order, or, of a filter, newest event first."""
+
+    def __init__(
+        self,
+        *,
+        outcomes: _abc.Iterable[_quarantine_pb2.QuarantineOutcome] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "outcomes", b"outcomes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideQuarantinedEventsResponse: _TypeAlias = DecideQuarantinedEventsResponse  # noqa: Y015
 
 @_typing.final
 class ListQuarantinedEventsResponse(_message.Message):

@@ -105,6 +105,11 @@ class QueryServiceStub:
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsRequest.SerializeToString,
                 response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsResponse.FromString,
                 _registered_method=True)
+        self.DecideQuarantinedEvents = channel.unary_unary(
+                '/tributary.query.v1.QueryService/DecideQuarantinedEvents',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.DecideQuarantinedEventsRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.DecideQuarantinedEventsResponse.FromString,
+                _registered_method=True)
         self.ListModels = channel.unary_unary(
                 '/tributary.query.v1.QueryService/ListModels',
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListModelsRequest.SerializeToString,
@@ -266,6 +271,19 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DecideQuarantinedEvents(self, request, context):
+        """Releases quarantined events, so that they count from now on as if they had been accepted when they came, or rejects
+        them. OK means that every outcome but UNDECIDED is on stable storage; credit, reports and deliveries follow. May be
+        called again: what was decided is not done twice. A release is for good; a rejection stands until a release.
+        Needs the scope `admin`.
+
+        INVALID_ARGUMENT: neither ids nor a filter, or both. UNAVAILABLE: a store did not answer; call again.
+        RESOURCE_EXHAUSTED: the event log is full for now; call again later.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModels(self, request, context):
         """Lists the models of data_driven with their evidence, newest first; also where the evidence is too little for one.
         """
@@ -389,6 +407,11 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.ListQuarantinedEvents,
                     request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsRequest.FromString,
                     response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsResponse.SerializeToString,
+            ),
+            'DecideQuarantinedEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideQuarantinedEvents,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.DecideQuarantinedEventsRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.DecideQuarantinedEventsResponse.SerializeToString,
             ),
             'ListModels': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModels,
@@ -800,6 +823,33 @@ class QueryService:
             '/tributary.query.v1.QueryService/ListQuarantinedEvents',
             tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsRequest.SerializeToString,
             tributary_dot_query_dot_v1_dot_query__service__pb2.ListQuarantinedEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideQuarantinedEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/DecideQuarantinedEvents',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.DecideQuarantinedEventsRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.DecideQuarantinedEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -98,6 +98,15 @@ class QueryServiceStub:
     """Lists events that were refused, with reasons and what was sent, newest refusal first."""
     ListQuarantinedEvents: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListQuarantinedEventsRequest, _query_service_pb2.ListQuarantinedEventsResponse]
     """Lists events that are quarantined, with reasons and what was sent, newest event first."""
+    DecideQuarantinedEvents: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.DecideQuarantinedEventsRequest, _query_service_pb2.DecideQuarantinedEventsResponse]
+    """Releases quarantined events, so that they count from now on as if they had been accepted when they came, or rejects
+    them. OK means that every outcome but UNDECIDED is on stable storage; credit, reports and deliveries follow. May be
+    called again: what was decided is not done twice. A release is for good; a rejection stands until a release.
+    Needs the scope `admin`.
+
+    INVALID_ARGUMENT: neither ids nor a filter, or both. UNAVAILABLE: a store did not answer; call again.
+    RESOURCE_EXHAUSTED: the event log is full for now; call again later.
+    """
     ListModels: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListModelsRequest, _query_service_pb2.ListModelsResponse]
     """Lists the models of data_driven with their evidence, newest first; also where the evidence is too little for one."""
     GetModel: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetModelRequest, _query_service_pb2.GetModelResponse]
@@ -193,6 +202,15 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Lists events that were refused, with reasons and what was sent, newest refusal first."""
     ListQuarantinedEvents: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListQuarantinedEventsRequest, _query_service_pb2.ListQuarantinedEventsResponse]  # type: ignore[assignment]
     """Lists events that are quarantined, with reasons and what was sent, newest event first."""
+    DecideQuarantinedEvents: _aio.UnaryUnaryMultiCallable[_query_service_pb2.DecideQuarantinedEventsRequest, _query_service_pb2.DecideQuarantinedEventsResponse]  # type: ignore[assignment]
+    """Releases quarantined events, so that they count from now on as if they had been accepted when they came, or rejects
+    them. OK means that every outcome but UNDECIDED is on stable storage; credit, reports and deliveries follow. May be
+    called again: what was decided is not done twice. A release is for good; a rejection stands until a release.
+    Needs the scope `admin`.
+
+    INVALID_ARGUMENT: neither ids nor a filter, or both. UNAVAILABLE: a store did not answer; call again.
+    RESOURCE_EXHAUSTED: the event log is full for now; call again later.
+    """
     ListModels: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListModelsRequest, _query_service_pb2.ListModelsResponse]  # type: ignore[assignment]
     """Lists the models of data_driven with their evidence, newest first; also where the evidence is too little for one."""
     GetModel: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetModelRequest, _query_service_pb2.GetModelResponse]  # type: ignore[assignment]
@@ -369,6 +387,21 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_query_service_pb2.ListQuarantinedEventsResponse, _abc.Awaitable[_query_service_pb2.ListQuarantinedEventsResponse]]:
         """Lists events that are quarantined, with reasons and what was sent, newest event first."""
+
+    @_abc_1.abstractmethod
+    def DecideQuarantinedEvents(
+        self,
+        request: _query_service_pb2.DecideQuarantinedEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.DecideQuarantinedEventsResponse, _abc.Awaitable[_query_service_pb2.DecideQuarantinedEventsResponse]]:
+        """Releases quarantined events, so that they count from now on as if they had been accepted when they came, or rejects
+        them. OK means that every outcome but UNDECIDED is on stable storage; credit, reports and deliveries follow. May be
+        called again: what was decided is not done twice. A release is for good; a rejection stands until a release.
+        Needs the scope `admin`.
+
+        INVALID_ARGUMENT: neither ids nor a filter, or both. UNAVAILABLE: a store did not answer; call again.
+        RESOURCE_EXHAUSTED: the event log is full for now; call again later.
+        """
 
     @_abc_1.abstractmethod
     def ListModels(

@@ -23,19 +23,22 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tributary.dedup.v1 import quarantine_pb2 as tributary_dot_dedup_dot_v1_dot_quarantine__pb2
 from tributary.event.v1 import event_pb2 as tributary_dot_event_dot_v1_dot_event__pb2
 from tributary.event.v1 import verdict_pb2 as tributary_dot_event_dot_v1_dot_verdict__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tributary/query/v1/refusal.proto\x12\x12tributary.query.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etributary/event/v1/event.proto\x1a tributary/event/v1/verdict.proto\"\x94\x02\n\x07Refusal\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12+\n\x07reasons\x18\x03 \x03(\x0b\x32\x1a.tributary.event.v1.Reason\x12/\n\x0brefuse_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rconversion_id\x18\x05 \x01(\t\x12(\n\x05\x65vent\x18\x06 \x01(\x0b\x32\x19.tributary.event.v1.Event\x12\x16\n\x0epayload_digest\x18\x07 \x01(\x0c\x12\x12\n\napi_key_id\x18\x08 \x01(\t\"\x88\x02\n\x10QuarantinedEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12+\n\x07reasons\x18\x02 \x03(\x0b\x32\x1a.tributary.event.v1.Reason\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rconversion_id\x18\x04 \x01(\t\x12(\n\x05\x65vent\x18\x05 \x01(\x0b\x32\x19.tributary.event.v1.Event\x12\x17\n\x0fidentity_tokens\x18\x06 \x03(\t\x12\x16\n\x0epayload_digest\x18\x07 \x01(\x0c\x12\x12\n\napi_key_id\x18\x08 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n tributary/query/v1/refusal.proto\x12\x12tributary.query.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#tributary/dedup/v1/quarantine.proto\x1a\x1etributary/event/v1/event.proto\x1a tributary/event/v1/verdict.proto\"\x94\x02\n\x07Refusal\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12,\n\x07verdict\x18\x02 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12+\n\x07reasons\x18\x03 \x03(\x0b\x32\x1a.tributary.event.v1.Reason\x12/\n\x0brefuse_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rconversion_id\x18\x05 \x01(\t\x12(\n\x05\x65vent\x18\x06 \x01(\x0b\x32\x19.tributary.event.v1.Event\x12\x16\n\x0epayload_digest\x18\x07 \x01(\x0c\x12\x12\n\napi_key_id\x18\x08 \x01(\t\"\xc1\x02\n\x10QuarantinedEvent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12+\n\x07reasons\x18\x02 \x03(\x0b\x32\x1a.tributary.event.v1.Reason\x12/\n\x0b\x61\x63\x63\x65pt_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rconversion_id\x18\x04 \x01(\t\x12(\n\x05\x65vent\x18\x05 \x01(\x0b\x32\x19.tributary.event.v1.Event\x12\x17\n\x0fidentity_tokens\x18\x06 \x03(\t\x12\x16\n\x0epayload_digest\x18\x07 \x01(\x0c\x12\x12\n\napi_key_id\x18\x08 \x01(\t\x12\x37\n\tdecisions\x18\t \x03(\x0b\x32$.tributary.dedup.v1.QuarantineRecord*p\n\x0fQuarantineState\x12 \n\x1cQUARANTINE_STATE_UNSPECIFIED\x10\x00\x12\x1c\n\x18QUARANTINE_STATE_WAITING\x10\x01\x12\x1d\n\x19QUARANTINE_STATE_REJECTED\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.query.v1.refusal_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REFUSAL']._serialized_start=156
-  _globals['_REFUSAL']._serialized_end=432
-  _globals['_QUARANTINEDEVENT']._serialized_start=435
-  _globals['_QUARANTINEDEVENT']._serialized_end=699
+  _globals['_QUARANTINESTATE']._serialized_start=795
+  _globals['_QUARANTINESTATE']._serialized_end=907
+  _globals['_REFUSAL']._serialized_start=193
+  _globals['_REFUSAL']._serialized_end=469
+  _globals['_QUARANTINEDEVENT']._serialized_start=472
+  _globals['_QUARANTINEDEVENT']._serialized_end=793
 # @@protoc_insertion_point(module_scope)

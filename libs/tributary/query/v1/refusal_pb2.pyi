@@ -8,6 +8,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tributary.dedup.v1 import quarantine_pb2 as _quarantine_pb2
 from tributary.event.v1 import event_pb2 as _event_pb2
 from tributary.event.v1 import verdict_pb2 as _verdict_pb2
 import builtins as _builtins
@@ -20,6 +22,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _QuarantineState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _QuarantineStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QuarantineState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    QUARANTINE_STATE_UNSPECIFIED: _QuarantineState.ValueType  # 0
+    """Both."""
+    QUARANTINE_STATE_WAITING: _QuarantineState.ValueType  # 1
+    """Nobody decided yet."""
+    QUARANTINE_STATE_REJECTED: _QuarantineState.ValueType  # 2
+    """Rejected: it stays, and earns nothing."""
+
+class QuarantineState(_QuarantineState, metaclass=_QuarantineStateEnumTypeWrapper):
+    """How far quarantined events are dealt with. No value will be added in v1."""
+
+QUARANTINE_STATE_UNSPECIFIED: QuarantineState.ValueType  # 0
+"""Both."""
+QUARANTINE_STATE_WAITING: QuarantineState.ValueType  # 1
+"""Nobody decided yet."""
+QUARANTINE_STATE_REJECTED: QuarantineState.ValueType  # 2
+"""Rejected: it stays, and earns nothing."""
+Global___QuarantineState: _TypeAlias = QuarantineState  # noqa: Y015
 
 @_typing.final
 class Refusal(_message.Message):
@@ -91,6 +117,7 @@ class QuarantinedEvent(_message.Message):
     IDENTITY_TOKENS_FIELD_NUMBER: _builtins.int
     PAYLOAD_DIGEST_FIELD_NUMBER: _builtins.int
     API_KEY_ID_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """As sent or as derived."""
     conversion_id: _builtins.str
@@ -115,6 +142,10 @@ class QuarantinedEvent(_message.Message):
     def identity_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Keyed tokens of whom it names."""
 
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedCompositeFieldContainer[_quarantine_pb2.QuarantineRecord]:
+        """What was decided about it: nothing yet, or that it is rejected. One that was released is no longer in this list."""
+
     def __init__(
         self,
         *,
@@ -126,10 +157,11 @@ class QuarantinedEvent(_message.Message):
         identity_tokens: _abc.Iterable[_builtins.str] | None = ...,
         payload_digest: _builtins.bytes = ...,
         api_key_id: _builtins.str = ...,
+        decisions: _abc.Iterable[_quarantine_pb2.QuarantineRecord] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "api_key_id", b"api_key_id", "conversion_id", b"conversion_id", "event", b"event", "event_id", b"event_id", "identity_tokens", b"identity_tokens", "payload_digest", b"payload_digest", "reasons", b"reasons"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "api_key_id", b"api_key_id", "conversion_id", b"conversion_id", "decisions", b"decisions", "event", b"event", "event_id", b"event_id", "identity_tokens", b"identity_tokens", "payload_digest", b"payload_digest", "reasons", b"reasons"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

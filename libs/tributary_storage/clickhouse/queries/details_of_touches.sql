@@ -9,4 +9,5 @@ FROM events
 WHERE workspace = %(workspace)s
     AND event_time IN (SELECT fromUnixTimestamp64Micro(toInt64(arrayJoin(%(times)s)), 'UTC'))
     AND event_hash IN (%(hashes)s)
+ORDER BY verdict = 'QUARANTINED' -- of one that was released, what it is since
 LIMIT 1 BY event_hash

@@ -16,4 +16,5 @@ WHERE workspace = %(workspace)s
             AND identity_token IN (%(tokens)s)
     )
     AND accept_time <= fromUnixTimestamp64Micro(%(moment)s, 'UTC')
+ORDER BY verdict = 'QUARANTINED' -- of one that was released, what it is since
 LIMIT 1 BY event_hash

@@ -15,6 +15,15 @@ WHERE workspace = %(workspace)s
     AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
     AND (%(any_id)s OR event_id IN %(event_ids)s)
     AND (%(any_reason)s OR hasAny(reason_codes, %(reason_codes)s))
+    AND (
+        %(any_state)s
+        OR %(rejected)s = (event_id IN
+        (
+            SELECT event_id
+            FROM quarantine_decisions
+            WHERE workspace = %(workspace)s
+        ))
+    )
     AND (event_time, event_id) < (fromUnixTimestamp64Micro(%(at)s, 'UTC'), %(after_id)s)
 ORDER BY
     event_time DESC,

@@ -1,4 +1,5 @@
--- What was recorded of event ids, first acceptance first: an id that was recorded twice is told by its first row.
+-- What was recorded of event ids, first acceptance first: an id that was recorded twice is told by its first row, but one
+-- that was released from quarantine by what it is since.
 SELECT
     event_id,
     kind,
@@ -15,4 +16,6 @@ FROM events_by_id
 WHERE workspace = %(workspace)s
     AND event_hash IN %(hashes)s
     AND event_id IN %(event_ids)s
-ORDER BY accept_time
+ORDER BY
+    verdict = 'QUARANTINED',
+    accept_time

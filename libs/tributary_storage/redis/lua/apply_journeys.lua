@@ -1,4 +1,4 @@
--- Adds events to journeys, each once, and answers a whole journey where a conversion may have changed by them. A journey
+-- Adds events to journeys, each once; one that was released takes its quarantined place. Answers a whole journey where a conversion may have changed by them. A journey
 -- with too many events loses its oldest; one that lives on loses those that are older than its life.
 -- KEYS    journeys of one shard. Beside each, behind its name, with `:ties`: whom its identifier was seen with, with
 --         `:consent`: what was decided under it
@@ -115,11 +115,13 @@ for number, journey in ipairs(KEYS) do
   for index = 1, entries do
     local value = ARGV[first + 2 * index - 1]
     local kind, flags, event_time = struct.unpack('>BBI8', value)
-    if known[1 + index] then
-      is_known = true
-    else
+    local before = known[1 + index]
+    if before then is_known = true end
+    if not before or has_flag(string.byte(before, 2), QUARANTINED) and not has_flag(flags, QUARANTINED) then
       writes[#writes + 1] = fields[1 + index]
       writes[#writes + 1] = value
+    end
+    if not before then
       events = events + 1
       if event_time < oldest then oldest = event_time end
     end

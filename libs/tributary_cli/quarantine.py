@@ -1,0 +1,256 @@
+"""`tributary quarantine`: what waits, why, and letting it in or keeping it out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tributary_cli.console import output, print_json
+from tributary_cli.local import resolve_api_key, resolve_target
+from tributary_cli.report_times import read_span
+from tributary_cli.rpc import connection_options, explaining_calls, metadata_of, open_channel
+
+if TYPE_CHECKING:
+    from tributary.dedup.v1.quarantine_pb2 import QuarantineOutcome
+    from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
+    from tributary.query.v1.refusal_pb2 import QuarantinedEvent
+
+_CALL_SECONDS = 60.0
+_IDS_PER_CALL = 1_000
+_DONE = frozenset({"RELEASED", "MERGED", "REJECTED", "ALREADY_DECIDED"})
+_NEXT_STEPS = {
+    "CONFLICT": "Its order is known with another value: send the change as an adjustment.",
+    "NOT_QUARANTINED": "It counts, or has counted since its release: take it back with an adjustment.",
+    "NOT_FOUND": "Nothing is recorded under this id; `tributary lookup` says what is known of it.",
+    "UNDECIDED": "The event log could not decide; give the same command again, nothing is done twice.",
+}
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _filters(command: _Command) -> _Command:
+    """Adds the options that choose events."""
+    for option in (
+        click.option("--until", metavar="TIME", help="Up to this day, included, or moment, of the event's time, UTC."),
+        click.option("--since", metavar="TIME", help="From this day or moment on. [31 days ago]"),
+        click.option("--reason", "reasons", multiple=True, metavar="CODE", help="Only of this reason; repeat."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def quarantine() -> None:
+    """Look at quarantined events, let them in, or keep them out.
+
+    A quarantined event is stored and earns nothing. Releasing or rejecting needs an API key with the scope `admin`.
+    """
+
+
+@quarantine.command("list")
+@click.argument("event_ids", nargs=-1, metavar="[ID]...")
+@_filters
+@click.option("--state", type=click.Choice(["waiting", "rejected", "all"]), default="waiting", show_default=True)
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most this many.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@connection_options("query")
+def list_(
+    event_ids: tuple[str, ...],
+    reasons: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    state: str,
+    limit: int,
+    as_json: bool,
+    **connection: Any,
+) -> None:
+    """List quarantined events, newest first: when, id, kind, why, and what was decided."""
+    from tributary.query.v1.query_service_pb2 import ListQuarantinedEventsRequest
+    from tributary.query.v1.refusal_pb2 import QuarantineState
+
+    request = ListQuarantinedEventsRequest(event_ids=event_ids, reason_codes=_codes(reasons))
+    if state != "all":
+        request.state = QuarantineState.Value(f"QUARANTINE_STATE_{state.upper()}")
+    _limit_time(request, since, until)
+    found: list[QuarantinedEvent] = []
+    with _calling(connection) as (stub, metadata):
+        while len(found) < limit:
+            request.page_size = min(limit - len(found), 1_000)
+            answer = stub.ListQuarantinedEvents(request, timeout=_CALL_SECONDS, metadata=metadata)
+            found += answer.events
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                break
+    if as_json:
+        from google.protobuf import json_format
+
+        print_json([json_format.MessageToDict(event, preserving_proto_field_name=True) for event in found])
+        return
+    console = output()
+    for event in found:
+        console.print(_line(event), markup=False)
+    if not found:
+        console.print("Nothing is quarantined that meets this.")
+
+
+def _deciding(command: _Command) -> _Command:
+    """Adds what a release and a rejection are told alike."""
+    for option in (
+        connection_options("query"),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
+        click.option("--dry-run", is_flag=True, help="Only say what would come of it."),
+        click.option("--why", default="", metavar="TEXT", help="Kept with the decision. No personal data."),
+        _filters,
+        click.argument("event_ids", nargs=-1, metavar="[ID]..."),
+    ):
+        command = option(command)
+    return command
+
+
+@quarantine.command()
+@_deciding
+def release(**asked: Any) -> None:
+    """Let events in: by ID, or all that wait and meet the options.
+
+    They count from now on as if they had been accepted when they came; credit and deliveries follow. For good: what
+    should not have counted is taken back with an adjustment. It may be called again: nothing is released twice.
+
+    Exit status: 0 all are released, 1 some are not.
+    """
+    _decide("RELEASE", **asked)
+
+
+@quarantine.command()
+@_deciding
+def reject(**asked: Any) -> None:
+    """Keep events out: by ID, or all that wait and meet the options.
+
+    They stay stored, earn nothing, and no longer wait. They can be released later all the same.
+
+    Exit status: 0 all are rejected, 1 some are not.
+    """
+    _decide("REJECT", **asked)
+
+
+def _decide(
+    action: str,
+    event_ids: tuple[str, ...],
+    reasons: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    why: str,
+    dry_run: bool,
+    as_json: bool,
+    **connection: Any,
+) -> None:
+    from tributary.dedup.v1.quarantine_pb2 import QuarantineAction
+    from tributary.query.v1.query_service_pb2 import DecideQuarantinedEventsRequest
+
+    has_filter = bool(reasons or since or until)
+    if has_filter == bool(event_ids):
+        raise click.UsageError("Name events by ID, or choose them with --reason, --since, --until: one of the two.")
+    request = DecideQuarantinedEventsRequest(
+        action=QuarantineAction.Value(f"QUARANTINE_ACTION_{action}"),
+        reason_codes=_codes(reasons),
+        reason=why,
+        validate_only=dry_run,
+        page_size=_IDS_PER_CALL,
+    )
+    _limit_time(request, since, until)
+    outcomes: list[QuarantineOutcome] = []
+    with _calling(connection) as (stub, metadata):
+        if event_ids:
+            for start in range(0, len(event_ids), _IDS_PER_CALL):
+                request.event_ids[:] = event_ids[start : start + _IDS_PER_CALL]
+                answer = stub.DecideQuarantinedEvents(request, timeout=_CALL_SECONDS, metadata=metadata)
+                outcomes += answer.outcomes
+        while not event_ids:
+            answer = stub.DecideQuarantinedEvents(request, timeout=_CALL_SECONDS, metadata=metadata)
+            outcomes += answer.outcomes
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                break
+    _show(outcomes, dry_run=dry_run, as_json=as_json)
+    if any(_result(outcome) not in _DONE for outcome in outcomes):
+        raise click.exceptions.Exit(1)
+
+
+def _show(outcomes: list[QuarantineOutcome], *, dry_run: bool, as_json: bool) -> None:
+    if as_json:
+        from google.protobuf import json_format
+
+        print_json([json_format.MessageToDict(one, preserving_proto_field_name=True) for one in outcomes])
+        return
+    console = output()
+    for one in outcomes:
+        parts = [one.event_id, _result(one), one.kind, one.conversion_id]
+        console.print("  ".join(filter(None, parts)), markup=False)
+    counts = Counter(map(_result, outcomes))
+    told = ", ".join(f"{count} {result}" for result, count in sorted(counts.items()))
+    console.print((f"Would be: {told}." if dry_run else f"{told}.") if told else "Nothing waits that meets this.")
+    for result, step in _NEXT_STEPS.items():
+        if counts[result]:
+            console.print(f"{result}: {step}", style="yellow", markup=False)
+
+
+def _result(outcome: QuarantineOutcome) -> str:
+    from tributary.dedup.v1.quarantine_pb2 import QuarantineResult
+
+    return QuarantineResult.Name(outcome.result).removeprefix("QUARANTINE_RESULT_")
+
+
+def _line(event: QuarantinedEvent) -> str:
+    from tributary.dedup.v1.quarantine_pb2 import QuarantineAction
+    from tributary.event.v1.verdict_pb2 import ReasonCode
+
+    codes = dict.fromkeys(ReasonCode.Name(reason.code).removeprefix("REASON_CODE_") for reason in event.reasons)
+    parts = [event.event.event_time.ToJsonString(), event.event_id, event.event.WhichOneof("kind") or "-"]
+    parts += [", ".join(codes), event.conversion_id]
+    for decision in event.decisions:
+        word = QuarantineAction.Name(decision.action).removeprefix("QUARANTINE_ACTION_")
+        parts.append(
+            f"{word} by {decision.decided_by} at {decision.decide_time.ToJsonString()} {decision.reason}".strip()
+        )
+    return "  ".join(filter(None, parts))
+
+
+def _codes(names: tuple[str, ...]) -> list[Any]:
+    """Returns reason codes by their names, `BOT` or `REASON_CODE_BOT`."""
+    from tributary.event.v1.verdict_pb2 import ReasonCode
+
+    known = set(ReasonCode.keys())
+    found = []
+    for name in names:
+        whole = f"REASON_CODE_{name.upper().removeprefix('REASON_CODE_')}"
+        if whole not in known:
+            raise click.BadParameter(
+                f"{name!r} is no reason; `tributary quarantine list` shows those there are.", param_hint="--reason"
+            )
+        found.append(ReasonCode.Value(whole))
+    return found
+
+
+def _limit_time(request: Any, since: str | None, until: str | None) -> None:
+    if since is None and until is None:
+        return
+    span = read_span("31d", since, until, datetime.now(UTC), UTC)  # noqa: TID251 - the user's now
+    request.time_range.start_time.FromDatetime(span.start)
+    request.time_range.end_time.FromDatetime(span.end)
+
+
+@contextmanager
+def _calling(connection: dict[str, Any]) -> Iterator[tuple[QueryServiceStub, Any]]:
+    """Opens a stub; turns what its calls raise into what the user needs to know."""
+    from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
+
+    data: Path = connection["data"]
+    address = resolve_target(connection["target"], "query", data)
+    api_key = resolve_api_key(connection["api_key"], data)
+    with explaining_calls(address), open_channel(address, tls=connection["tls"]) as channel:
+        yield QueryServiceStub(channel), metadata_of(api_key)
