@@ -17,8 +17,8 @@ from tributary_domain.ties import most_telling, telling
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart, unpack_parts
 from tributary_storage.redis.conversions import StoredConversion, conversion_key
+from tributary_storage.redis.journey_homes import SettledPerson
 from tributary_storage.redis.journey_layout import Journey
-from tributary_storage.redis.people import SettledPerson
 from tributary_storage.redis.ties import Place
 
 

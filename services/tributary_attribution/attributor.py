@@ -43,8 +43,9 @@ from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.descriptors import Descriptors
+from tributary_storage.redis.journey_homes import Lives, Regrouped, SettledPerson, Sighted
 from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
-from tributary_storage.redis.people import Lives, People, Regrouped, SettledPerson, Sighted
+from tributary_storage.redis.people import People
 from tributary_storage.redis.tie_layout import Said
 from tributary_storage.redis.ties import Place
 

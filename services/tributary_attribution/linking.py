@@ -27,7 +27,8 @@ from tributary_domain.person_changes import PersonChange, missing_to_relink, rel
 from tributary_domain.ties import Span, Tie, telling, type_of
 from tributary_runtime.errors import Backpressure
 from tributary_storage.clickhouse.identity_changes import IdentityFact
-from tributary_storage.redis.people import LimitsOf, Regrouped
+from tributary_storage.redis.journey_homes import Regrouped
+from tributary_storage.redis.people import LimitsOf
 from tributary_storage.redis.tie_layout import HeldTies, Link, Said
 from tributary_storage.redis.ties import IdentityTies, Place
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from functools import partial
 
 import pytest
 import redis.asyncio
 
-from tributary_domain.identity import IdentityLimits
+from tributary_domain.identity import IdentityLimits, Person
 from tributary_domain.journey import JourneyTouch
 from tributary_domain.shards import shard_of_key
-from tributary_domain.ties import edges_of, join
+from tributary_domain.ties import OperatorWord, edges_of, join, operator_edge
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
+from tributary_storage.redis.journey_homes import Lives, Regrouped, SettledPerson, Sighted
 from tributary_storage.redis.journey_layout import META, event_field, pack_conversion, pack_sighting, pack_touch
-from tributary_storage.redis.journeys import JourneyChange, Journeys
-from tributary_storage.redis.people import Lives, People, Regrouped, Sighted
-from tributary_storage.redis.ties import person_key
+from tributary_storage.redis.journeys import JourneyChange, Journeys, Visit, VisitedJourney
+from tributary_storage.redis.people import People
+from tributary_storage.redis.tie_layout import HeldTies
+from tributary_storage.redis.ties import Place, person_key
 
 SHARDS = 4
 LIVES = Lives(journey_seconds=3600, ties_seconds=7200, journey_events=10_000)
@@ -155,6 +158,85 @@ async def test_a_person_id_is_known_as_long_as_the_ties_of_whom_it_named(
         if not key.endswith(b":ties"):
             await client.delete(key)
     assert await people.token_of("w", person_key("w", LAPTOP)) == LAPTOP
+
+
+Meanwhile = Callable[[], Awaitable[object]]
+
+
+class Overtaken(People):
+    """Is overtaken by others: after it has read who is who, and after it has visited journeys first."""
+
+    after_people: Meanwhile | None = None
+    after_visit: Meanwhile | None = None
+
+    async def _people_of(self, places: Collection[Place], ties: dict[Place, HeldTies]) -> dict[Place, Person]:
+        people = await super()._people_of(places, ties)
+        meanwhile, self.after_people = self.after_people, None
+        if meanwhile is not None:
+            await meanwhile()
+        return people
+
+
+class OvertakenJourneys(Journeys):
+    """The journeys of one who is overtaken."""
+
+    def __init__(self, client: redis.asyncio.Redis, owner: Overtaken) -> None:
+        super().__init__(client, SHARDS)
+        self._owner = owner
+
+    async def visit(self, visits: Sequence[Visit], ties_seconds: int) -> list[VisitedJourney]:
+        found = await super().visit(visits, ties_seconds)
+        meanwhile, self._owner.after_visit = self._owner.after_visit, None
+        if meanwhile is not None:
+            await meanwhile()
+        return found
+
+
+async def test_who_is_overtaken_by_a_split_sees_it(client: redis.asyncio.Redis) -> None:
+    slow, quick = Overtaken(client, SHARDS), People(client, SHARDS)
+    await tie(quick, (CUSTOMER, LAPTOP))
+    await quick.settle([ordered(20, CUSTOMER)], LIVES, 10**9)
+
+    async def part() -> None:
+        places = [("w", CUSTOMER), ("w", LAPTOP)]
+        held = await quick.ties.read(places)
+        apart = operator_edge(CUSTOMER, LAPTOP, OperatorWord.SEPARATED, 5_000, 5)
+        changes = {place: (held[place].version, [apart], ()) for place in places}
+        assert await quick.ties.write(changes, LIVES.ties_seconds) == []
+        found = await quick.settle([], LIVES, 10**9, dict.fromkeys(places, Regrouped(False, True)))
+        assert {person.tokens for person in found} == {(CUSTOMER,), (LAPTOP,)}
+
+    slow.after_people = part
+    [person] = await slow.settle([touched(10, LAPTOP)], LIVES, 10**9)
+    assert person.tokens == (LAPTOP,)
+    assert not person.journey.conversions
+
+
+async def test_who_asks_for_a_journey_while_people_change_sees_the_change(client: redis.asyncio.Redis) -> None:
+    slow, quick = Overtaken(client, SHARDS), People(client, SHARDS)
+    await quick.settle([touched(1, PHONE), touched(2, CUSTOMER)], LIVES, 10**9)
+    slow.after_people = partial(tie, quick, (CUSTOMER, PHONE))
+    [journey] = await slow.find_each([("w", PHONE)])
+    assert journey is not None
+    assert journey.tokens == {CUSTOMER, PHONE}
+
+
+async def test_who_is_overtaken_by_a_touch_knows_it_or_is_older(client: redis.asyncio.Redis) -> None:
+    slow, quick = Overtaken(client, SHARDS), People(client, SHARDS)
+    slow._journeys = OvertakenJourneys(client, slow)
+    await tie(quick, (CUSTOMER, LAPTOP), (CUSTOMER, EMAIL))
+    await quick.settle([ordered(20, CUSTOMER)], LIVES, 10**9)
+    slow.after_people = partial(quick.settle, [touched(12, CUSTOMER)], LIVES, 10**9)
+    theirs: list[SettledPerson] = []
+
+    async def touch() -> None:
+        theirs.extend(await quick.settle([touched(11, EMAIL)], LIVES, 10**9))
+
+    slow.after_visit = touch
+    [person] = await slow.settle([touched(10, LAPTOP)], LIVES, 10**9)
+    [other] = theirs
+    knows = 11 in {entry.event_hash for entry in person.journey.entries}
+    assert knows or person.journey.version < other.journey.version
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -150,13 +150,16 @@ def meta_of(fields: Mapping[bytes, bytes]) -> Meta:
     return Meta() if meta is None else Meta(*_META.unpack(meta))
 
 
-def unpack_journey(person_id: str, held: Sequence[Mapping[bytes, bytes]], tokens: Collection[str] = ()) -> Journey:
+def unpack_journey(
+    person_id: str, held: Sequence[Mapping[bytes, bytes]], tokens: Collection[str] = (), version: int = 0
+) -> Journey:
     """Reads a person's journey.
 
     Args:
         person_id: What the person is called.
         held: The whole hashes of their identifiers, with what was decided under each.
         tokens: Their identity tokens; those that the hashes name are added.
+        version: How new it is at least; 0: as new as the newest of the hashes.
     """
     entries: list[JourneyTouch] = []
     conversions: dict[str, list[int]] = {}
@@ -209,7 +212,7 @@ def unpack_journey(person_id: str, held: Sequence[Mapping[bytes, bytes]], tokens
     metas = [meta_of(fields) for fields in held]
     return Journey(
         person_id=person_id,
-        version=max(meta.version for meta in metas),
+        version=version or max(meta.version for meta in metas),
         create_time_micros=max(meta.create_time_micros for meta in metas),
         trimmed_until_micros=max(meta.trimmed_seconds for meta in metas) * 1_000_000,
         has_lost_touches=any(meta.has_lost_touches for meta in metas),

@@ -21,6 +21,7 @@ from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
 
 _APPLY: Final = Script("apply_journeys")
 _VISIT: Final = Script("visit_journeys")
+_VERSIONS: Final = Script("read_versions")
 
 _FIELDS_PER_PART: Final = 1000
 """Lua passes at most some 8 000 values to one command."""
@@ -48,6 +49,13 @@ class AppliedJourney(NamedTuple):
     """The whole journey, and what was decided under its identifier; None where `why` is 0."""
     ties: Sequence[bytes] = ()
     """Fields and values of what its identifier was seen with (`tie_layout`), where `why` is not 0."""
+
+
+class Versions(NamedTuple):
+    """How new a journey is; 0: there is none."""
+
+    journey: int
+    ties: int
 
 
 class Visit(NamedTuple):
@@ -158,6 +166,23 @@ class Journeys:
         for own, answer in zip(positions, await run(self._client, _VISIT, calls), strict=True):
             for at, (version, newest, flat) in zip(own, answer, strict=True):
                 found[at] = VisitedJourney(version, newest, None if flat is None else _fields(flat))
+        return found
+
+    async def versions(self, person_keys: Sequence[str]) -> list[Versions]:
+        """Returns how new journeys are, and what their identifiers were seen with, in order.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        pieces = []
+        for key in person_keys:
+            shard = shard_of_key(key, self._shards)
+            pieces.append(Piece(shard, keys.journey(shard, key)))
+        calls, positions = in_calls(pieces)
+        found: list[Any] = [None] * len(pieces)
+        for own, answer in zip(positions, await run(self._client, _VERSIONS, calls), strict=True):
+            for at, each in zip(own, answer, strict=True):
+                found[at] = Versions(*each)
         return found
 
 

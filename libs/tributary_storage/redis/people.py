@@ -7,23 +7,28 @@ one or are taken apart, and nothing that a crash could leave in between.
 
 Whoever adds a conversion tells the person's other journeys when it was, and reads them after; whoever adds a touch is
 answered in the same step when the person converted last. So of the two that come at once, one sees both.
+
+Ties and journeys lie in several places and are read one after another, while others write. The version of what is
+computed must be below that of whatever it does not know. So it is that of journeys before the last of them was read,
+and it is asked afterwards whether the ties were still the same then.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 import redis.asyncio
 
 from tributary_domain.identity import Cluster, IdentityLimits, Person, clusters_of, missing
 from tributary_domain.plain_clusters import plain_cluster
 from tributary_domain.ties import Tie
+from tributary_runtime.errors import Backpressure
+from tributary_storage.redis.journey_homes import Home, Lives, Regrouped, SettledPerson, Sighted, change_of, lagging
 from tributary_storage.redis.journey_layout import META, Journey, is_token, unpack_journey
-from tributary_storage.redis.journeys import JourneyChange, Journeys, Visit
-from tributary_storage.redis.tie_layout import unpack_ties
+from tributary_storage.redis.journeys import Journeys, Visit
+from tributary_storage.redis.tie_layout import HeldTies, unpack_ties
 from tributary_storage.redis.ties import IdentityTies, Place, person_key
 
 LimitsOf = Callable[[str], IdentityLimits]
@@ -31,69 +36,6 @@ LimitsOf = Callable[[str], IdentityLimits]
 
 _ROUNDS: Final = 10
 """Telling a person's journeys of their newest conversion settles in two; others may convert meanwhile."""
-
-
-class Sighted(NamedTuple):
-    """What one event adds to a journey."""
-
-    workspace: str
-    token: str
-    """The most telling identifier of the event: its journey takes it."""
-    entry: tuple[bytes, bytes] | None
-    """Field and value for the journey."""
-    sighting: bytes | None
-    """Of the token; None if the event is quarantined and proves nothing."""
-
-
-class Lives(NamedTuple):
-    """How long state lives after the last event that used it."""
-
-    journey_seconds: int
-    ties_seconds: int
-    """Of what identifiers were seen with: longer, because an order may name a customer who logged in long ago, and it
-    is the journey of yesterday, on another device, that led to it."""
-    journey_events: int = 4_000
-    """How many events of one identifier are kept at least where there are more."""
-
-
-class Regrouped(NamedTuple):
-    """An identifier whose person has changed."""
-
-    is_merged: bool
-    """Whether others joined it."""
-    is_split: bool
-    """Whether it lost others."""
-
-
-@dataclass(slots=True)
-class SettledPerson:
-    """A person whose conversions a batch may have changed."""
-
-    workspace: str
-    tokens: tuple[str, ...]
-    why: int
-    """1: conversions near the new events in time; 2: any of this person."""
-    journey: Journey
-    events: list[int]
-    """Positions in the batch."""
-    is_merged: bool = False
-    """Whether people became one."""
-    is_split: bool = False
-    """Whether some of their identifiers are another's now."""
-
-
-@dataclass(slots=True)
-class _Home:
-    """The journey of one identity token, as far as it was read."""
-
-    place: Place
-    newest_micros: int = 0
-    version: int = 0
-    fields: Mapping[bytes, bytes] | None = None
-    why: int = 0
-    events: list[int] = field(default_factory=list)
-    is_told: bool = False
-    """Whether it knows, since it was read last, of the conversion that `newest_micros` is of."""
 
 
 class People:
@@ -129,18 +71,19 @@ class People:
             Each person whose conversions may have changed, once, in the order of their first event.
 
         Raises:
+            Backpressure: The people changed again and again while they were read. Run the same again.
             StorageUnavailableError: The state store did not answer. Run the same again.
         """
         regrouped = regrouped or {}
-        homes: dict[Place, _Home] = {}
-        ties: dict[Place, tuple[Tie, ...]] = {}
+        homes: dict[Place, Home] = {}
+        ties: dict[Place, HeldTies] = {}
         for position, event in enumerate(events):
             place = event.workspace, event.token
             home = homes.get(place)
             if home is None:
-                home = homes[place] = _Home(place)
+                home = homes[place] = Home(place)
             home.events.append(position)
-        changes = [_change(home, events) for home in homes.values()]
+        changes = [change_of(home, events) for home in homes.values()]
         answers = await self._journeys.apply(
             changes, lives.journey_seconds, slack_micros, lives.journey_events, lives.ties_seconds
         )
@@ -149,18 +92,32 @@ class People:
             if answer.why:
                 home.why, home.version, home.newest_micros = answer.why, answer.version, answer.newest_micros
                 home.fields = answer.fields
-                ties[home.place] = unpack_ties(home.place[1], answer.ties).ties if answer.ties else ()
+                ties[home.place] = unpack_ties(home.place[1], answer.ties) if answer.ties else HeldTies()
                 asking.append(home.place)
         asking += [place for place in regrouped if place not in ties]
         if not asking:
             return []
-        people = await self._people_of(asking, ties)
-        persons = list({(workspace, person): None for (workspace, _), person in people.items()})
-        parties = [
-            [homes.setdefault((workspace, token), _Home((workspace, token))) for token in person.tokens]
-            for workspace, person in persons
-        ]
-        await self._tell(parties, regrouped, lives.ties_seconds)
+        for _ in range(_ROUNDS):
+            people = await self._people_of(asking, ties)
+            persons = list({(workspace, person): None for (workspace, _), person in people.items()})
+            parties = [
+                [homes.setdefault((workspace, token), Home((workspace, token))) for token in person.tokens]
+                for workspace, person in persons
+            ]
+            asked = _pending(parties, regrouped)
+            await self._tell(asked, regrouped, lives.ties_seconds)
+            unsure = [home for party in asked for home in party]
+            sure = {party[0].place for party in parties if party not in asked}
+            read = {place: held for place, held in ties.items() if place not in sure}
+            now = await self._versions(read, [home.place for home in unsure]) if unsure else {}
+            if now is not None:
+                await self._refresh(unsure, now)
+                break
+            ties = {}
+            for home in homes.values():
+                home.fields, home.is_told = None, False
+        else:
+            raise _moving()
         settled: list[SettledPerson] = []
         for (workspace, person), party in zip(persons, parties, strict=True):
             held = [home.fields for home in party if home.fields]
@@ -170,7 +127,9 @@ class People:
                     workspace,
                     person.tokens,
                     max(home.why for home in party),
-                    unpack_journey(person_key(workspace, person.first), held, person.tokens),
+                    unpack_journey(
+                        person_key(workspace, person.first), held, person.tokens, max(home.version for home in party)
+                    ),
                     sorted(position for home in party for position in home.events),
                     any(change.is_merged for change in changed),
                     any(change.is_split for change in changed),
@@ -197,10 +156,19 @@ class People:
             wanted: Workspace and token of each; None has no journey.
 
         Raises:
+            Backpressure: The people changed again and again while they were read.
             StorageUnavailableError: The state store did not answer.
         """
-        people = await self.people_of({place for place in wanted if place is not None})
-        homes = {(workspace, token): None for (workspace, _), person in people.items() for token in person.tokens}
+        places = {place for place in wanted if place is not None}
+        for _ in range(_ROUNDS):
+            ties: dict[Place, HeldTies] = {}
+            people = await self._people_of(places, ties)
+            homes = {(workspace, token): None for (workspace, _), person in people.items() for token in person.tokens}
+            versions = await self._versions(ties, homes) if homes else {}
+            if versions is not None:
+                break
+        else:
+            raise _moving()
         read = await self._journeys.read_each([person_key(*place) for place in homes])
         fields = dict(zip(homes, read, strict=True))
         journeys: dict[tuple[str, str], Journey | None] = {}
@@ -208,9 +176,10 @@ class People:
             name = workspace, person.first
             if name not in journeys:
                 held = [own for token in person.tokens if (own := fields[workspace, token])]
+                version = max(versions[workspace, token] for token in person.tokens)
                 first = person_key(workspace, person.first)
                 is_there = any(META in own for own in held)
-                journeys[name] = unpack_journey(first, held, person.tokens) if is_there else None
+                journeys[name] = unpack_journey(first, held, person.tokens, version) if is_there else None
         return [None if place is None else journeys[place[0], people[place].first] for place in wanted]
 
     async def token_of(self, workspace: str, person_id: str) -> str | None:
@@ -246,11 +215,11 @@ class People:
             read = await self.ties.read({(workspace, one) for one in wanted})
             views.update((one, held.ties) for (_, one), held in read.items())
 
-    async def _people_of(self, places: Collection[Place], ties: dict[Place, tuple[Tie, ...]]) -> dict[Place, Person]:
+    async def _people_of(self, places: Collection[Place], ties: dict[Place, HeldTies]) -> dict[Place, Person]:
         """Does so, from ties that were read and others that are read now and added to them."""
         views: dict[str, dict[str, tuple[Tie, ...]]] = defaultdict(dict)
-        for (workspace, token), own in ties.items():
-            views[workspace][token] = own
+        for (workspace, token), held in ties.items():
+            views[workspace][token] = held.ties
         people: dict[Place, Person] = {}
         left = list(places)
         while left:
@@ -264,26 +233,43 @@ class People:
                 for person in () if cluster is None else cluster.persons:
                     people.update(((workspace, one), person) for one in person.tokens)
             left = [place for place in left if place not in people]
-            for (workspace, token), held in (await self.ties.read(lacking)).items() if lacking else ():
+            read = await self.ties.read(lacking) if lacking else {}
+            ties |= read
+            for (workspace, token), held in read.items():
                 views[workspace][token] = held.ties
         return people
 
+    async def _versions(self, ties: Mapping[Place, HeldTies], homes: Collection[Place]) -> dict[Place, int] | None:
+        """Returns the versions of journeys now; None if ties are not any more what was read of them."""
+        places = list({**ties, **dict.fromkeys(homes)})
+        found = await self._journeys.versions([person_key(*place) for place in places])
+        now = dict(zip(places, found, strict=True))
+        if any(now[place].ties != held.version for place, held in ties.items()):
+            return None
+        return {place: now[place].journey for place in homes}
+
+    async def _refresh(self, homes: Sequence[Home], now: Mapping[Place, int]) -> None:
+        """Reads again what was written while others were read; the version stays that of before."""
+        changed = [home for home in homes if now[home.place] != home.version]
+        read = await self._journeys.read_each([person_key(*home.place) for home in changed])
+        for home, fields in zip(changed, read, strict=True):
+            home.fields = fields
+
     async def _tell(
-        self, parties: Sequence[Sequence[_Home]], regrouped: Mapping[Place, Regrouped], ties_seconds: int
+        self, pending: Sequence[Sequence[Home]], regrouped: Mapping[Place, Regrouped], ties_seconds: int
     ) -> None:
         """Tells the journeys of each person when they converted last, and reads them, until all of them know."""
-        pending = [party for party in parties if len(party) > 1 or party[0].place in regrouped]
         for home in (home for party in pending for home in party if home.place in regrouped):
             home.fields = None  # to be read again, with a version above all that was computed before
         highest = 0  # of the journeys of all whose people changed: what was computed before may have seen any of them
         for number in range(_ROUNDS):
-            visits: list[tuple[_Home, Visit]] = []
+            visits: list[tuple[Home, Visit]] = []
             if number == 1:
                 highest = max((h.version for party in pending for h in party if h.place in regrouped), default=0)
             for party in pending:
                 newest, version = (max(own) for own in zip(*((h.newest_micros, h.version) for h in party), strict=True))
                 moved = [home for home in party if home.place in regrouped]
-                behind = _behind(party, moved, max(version, highest) if moved else version)
+                behind = lagging(party, moved, max(version, highest) if moved else version)
                 for home in party:
                     floor = version if home is behind else 0
                     if home in moved and not home.is_told:
@@ -310,26 +296,10 @@ def _cluster(
     return (None, wanted) if wanted else (clusters_of(view, [token], limits)[0], ())
 
 
-def _behind(party: Sequence[_Home], moved: Sequence[_Home], version: int) -> _Home | None:
-    """Returns a journey that changed and has to get a higher version, for clocks of several Redis may disagree.
-
-    Of the journeys of a person the newest tells how new what was computed from them is: it has to be one that changed.
-    """
-    changed = [home for home in party if home.version and (home.why or (home.is_told and home in moved))]
-    if not changed or max(home.version for home in changed) >= version:
-        return None
-    return changed[0]
+def _pending(parties: Sequence[Sequence[Home]], regrouped: Mapping[Place, Regrouped]) -> list[Sequence[Home]]:
+    """Returns those of whom not all is read: of the others there is one journey, read with its ties in one step."""
+    return [party for party in parties if len(party) > 1 or party[0].place in regrouped or party[0].fields is None]
 
 
-def _change(home: _Home, events: Sequence[Sighted]) -> JourneyChange:
-    """Returns what goes into a journey."""
-    entries: dict[bytes, bytes] = {}
-    first: bytes | None = None
-    for position in home.events:
-        _, _, entry, sighting = events[position]
-        if entry is not None:
-            entries[entry[0]] = entry[1]
-        if sighting is not None and (first is None or sighting < first):
-            first = sighting
-    workspace, token = home.place
-    return JourneyChange(person_key(workspace, token), entries, {} if first is None else {token.encode(): first})
+def _moving() -> Backpressure:
+    return Backpressure("People changed again and again while they were read.", pause_seconds=0.2)
