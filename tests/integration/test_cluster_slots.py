@@ -13,9 +13,10 @@ import pytest
 import redis.asyncio
 
 from tests.support.admissions import AN_EPOCH, Sent, a_request, running_admission
-from tests.support.attribution import DAY, NOON, Events, running_attribution
+from tests.support.attribution import DAY, NOON, Admitted, Events, running_attribution
 from tests.support.eventually import eventually_async
 from tests.support.stores import running_redis
+from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary_domain.ids import event_digest, order_digest
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.velocity import Count, Limit
@@ -59,13 +60,21 @@ async def node(tmp_path: Path) -> AsyncIterator[str]:
         yield server.url
 
 
+def _decided(admitted: Admitted) -> Admitted:
+    """Lets an event tell what its person decided about consent."""
+    consent = admitted[1].event.consent
+    consent.ad_user_data = CONSENT_STATE_GRANTED
+    consent.consent_time.CopyFrom(admitted[1].event.event_time)
+    return admitted
+
+
 async def attribute(url: str, clickhouse_url: str, workspace: str) -> None:
     """Makes people one, credits, at once and later, refunds, and restores what was lost."""
     events = Events(workspace)
     young = NOON + 30 * DAY
     async with running_attribution(url, clickhouse_url, workspace, epoch_micros=young, share=1) as attribution:
         order = events.order("visitor:a", "customer:1")
-        happened = (events.touch("visitor:a"), events.touch("customer:1", channel="Email"), order)
+        happened = (_decided(events.touch("visitor:a")), events.touch("customer:1", channel="Email"), order)
         for one in happened:
             await attribution.handle(one)
         await attribution.record(*happened)
