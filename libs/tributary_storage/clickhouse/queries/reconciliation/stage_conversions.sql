@@ -6,6 +6,8 @@
 -- published, else as the workspace says. Refunds take off the same of what they say, else in proportion; where a part was
 -- not sent, the value is credited as sent. `adjusted`: value as sent, is there one, taken off in proportion, taken off by
 -- parts, what of that is credited, is it retracted, credited value, is that as sent.
+-- In steps, because ClickHouse looks through a name of the same step at each of its uses, and through a column only once:
+-- as one step this takes ten times as long to plan.
 INSERT INTO reconciliation_conversions
 (
     reconciliation_id,
@@ -28,6 +30,282 @@ INSERT INTO reconciliation_conversions
     tokens,
     accept_time
 )
+WITH
+    parts AS
+    (
+        SELECT
+            if(e.kind = 'adjustment' AND t.order_of != '', t.order_of, e.named) AS conversion_id,
+            CAST(
+                (
+                    toUnixTimestamp64Micro(event_time),
+                    xxHash64(event_id),
+                    event_id,
+                    e.kind = 'conversion',
+                    traffic IN ('INTERNAL', 'TEST'),
+                    isNotNull(value_micros),
+                    ifNull(value_micros, 0),
+                    currency,
+                    source_rank,
+                    session,
+                    conversion_name,
+                    store,
+                    order_id,
+                    arraySort(t -> /*telling*/, identity_tokens),
+                    if(adjustment_reason IN ('REFUND', 'CHARGEBACK', 'REVERSAL', 'RETRACTION'), adjustment_reason, 'RESTATEMENT'),
+                    if(adjustment_id = '', concat('e:', event_id), concat('a:', adjustment_id)),
+                    toUnixTimestamp64Micro(accept_time),
+                    toInt64OrDefault(details['amount_tax_micros'], -1::Int64),
+                    toInt64OrDefault(details['amount_shipping_micros'], -1::Int64),
+                    toInt64OrDefault(details['amount_cost_of_goods_micros'], -1::Int64)
+                ),
+                'Tuple(time Int64, hash UInt64, event_id String, is_observation UInt8, is_internal UInt8, has_amount UInt8, amount Int128, currency String, rank UInt8, session UInt64, name String, store String, order_id String, tokens Array(String), kind String, identity String, accept_time Int64, tax Int64, shipping Int64, cost Int64)'
+            ) AS part
+        FROM
+        (
+            SELECT
+                *,
+                if(session_id = '', 0, xxHash64(session_id)) AS session,
+                if(conversion_id = '', details['target_conversion_id'], conversion_id) AS named
+            FROM events FINAL
+            WHERE workspace = %(workspace)s
+                AND kind IN ('conversion', 'adjustment')
+                AND verdict != 'QUARANTINED'
+        ) AS e
+        LEFT JOIN
+        (
+            SELECT
+                event_id AS target,
+                any(conversion_id) AS order_of
+            FROM events
+            WHERE workspace = %(workspace)s
+                AND kind = 'conversion'
+                AND verdict != 'QUARANTINED'
+                AND event_id IN
+                (
+                    SELECT details['target_event_id']
+                    FROM events
+                    WHERE workspace = %(workspace)s
+                        AND kind = 'adjustment'
+                )
+            GROUP BY event_id
+        ) AS t ON t.target = e.details['target_event_id']
+    ),
+    with_each AS
+    (
+        SELECT
+            conversion_id,
+            arraySort(groupArrayIf(part, part.is_observation)) AS every,
+            arraySort(groupArrayIf(part, NOT part.is_observation AND NOT part.is_internal)) AS reports,
+            max(part.accept_time) AS accept_time
+        FROM parts
+        WHERE conversion_id IN
+        (
+            SELECT conversion_id
+            FROM events
+            WHERE workspace = %(workspace)s
+                AND kind = 'conversion'
+                AND verdict != 'QUARANTINED'
+                AND event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        )
+        GROUP BY conversion_id
+        HAVING notEmpty(every)
+    ),
+    with_seen AS
+    (
+        SELECT
+            conversion_id,
+            every,
+            accept_time,
+            arrayFilter(o -> NOT o.is_internal, every) AS good,
+            empty(good) AS is_internal,
+            if(is_internal, every, good) AS seen,
+            arrayFilter(
+                (a, at) -> arrayFirstIndex(b -> b.kind = a.kind AND b.identity = a.identity, reports) = at,
+                reports,
+                arrayEnumerate(reports)
+            ) AS each_once
+        FROM with_each
+    ),
+    with_facts AS
+    (
+        SELECT
+            conversion_id,
+            accept_time,
+            is_internal,
+            each_once,
+            seen[1].time AS time,
+            seen[1].hash AS hash,
+            seen[1].name AS name,
+            seen[1].store AS store,
+            seen[1].order_id AS order_id,
+            arrayFirst(o -> o.session != 0, seen).session AS session,
+            arrayMap(o -> o.event_id, seen) AS observations,
+            arraySort(
+                o -> (arrayMap(t -> /*telling*/, o.tokens)[1].1, o.time, o.hash),
+                arrayFilter(o -> notEmpty(o.tokens), every)
+            )[1].tokens AS tokens,
+            arrayFirst(
+                o -> o.has_amount AND o.rank = arrayMax(x -> if(x.has_amount, x.rank, 0), seen),
+                seen
+            ) AS valued_by,
+            transform(toString(name), %(default_names)s, %(default_micros)s, 0) AS default_micros,
+            transform(toString(name), %(default_names)s, %(default_currencies)s, '') AS default_currency
+        FROM with_seen
+    ),
+    with_currency AS
+    (
+        SELECT
+            * EXCEPT (default_micros, default_currency),
+            if(valued_by.has_amount, toInt64(valued_by.amount), default_micros) AS original,
+            toUInt8(valued_by.has_amount OR default_currency != '') AS has_original,
+            if(valued_by.has_amount, valued_by.currency, default_currency) AS stated_currency,
+            if(
+                stated_currency = '',
+                arrayLast(a -> a.kind = 'RESTATEMENT', each_once).currency,
+                stated_currency
+            ) AS currency
+        FROM with_facts
+    ),
+    with_adjustments AS
+    (
+        SELECT
+            *,
+            arrayFilter(a -> currency = '' OR a.currency IN ('', currency), each_once) AS adjustments
+        FROM with_currency
+    ),
+    with_basis AS
+    (
+        SELECT
+            g.*,
+            if(
+                b.is_stored,
+                toString(b.stored_basis),
+                transform(toString(name), %(basis_names)s, %(bases)s, '')
+            ) AS basis
+        FROM with_adjustments AS g
+        LEFT JOIN
+        (
+            SELECT
+                conversion_id AS stored_id,
+                value_basis AS stored_basis,
+                1::UInt8 AS is_stored
+            FROM conversions FINAL
+            WHERE workspace = %(workspace)s
+                AND conversion_time >= fromUnixTimestamp64Micro(%(stored_begin)s, 'UTC')
+                AND conversion_time < fromUnixTimestamp64Micro(%(stored_end)s, 'UTC')
+                AND (value_basis != '' OR %(has_bases)s)
+        ) AS b ON b.stored_id = g.conversion_id
+    ),
+    with_parts AS
+    (
+        SELECT
+            *,
+            basis != '' AS takes_tax,
+            basis IN ('NET_OF_TAX_AND_SHIPPING', 'MARGIN') AS takes_shipping,
+            basis = 'MARGIN' AS takes_cost,
+            arrayPushFront(adjustments, valued_by) AS priced,
+            arrayMap(
+                part -> toUInt8(
+                    (takes_tax AND part.tax < 0) OR (takes_shipping AND part.shipping < 0) OR (takes_cost AND part.cost < 0)
+                ),
+                priced
+            ) AS lacks
+        FROM with_basis
+    ),
+    without_parts AS
+    (
+        SELECT
+            *,
+            arrayMap(
+                (part, lacks_some) -> if(
+                    lacks_some,
+                    part.amount,
+                    greatest(
+                        part.amount - if(takes_tax, part.tax, 0) - if(takes_shipping, part.shipping, 0),
+                        least(part.amount, 0)
+                    ) - if(takes_cost, part.cost, 0)
+                )::Int128,
+                priced,
+                lacks
+            ) AS nets
+        FROM with_parts
+    ),
+    taken_off AS
+    (
+        SELECT
+            * EXCEPT (priced, lacks, nets),
+            arrayFold(
+                (state, part, net, lacks_some) -> multiIf(
+                    part.kind = 'RESTATEMENT',
+                    (part.amount, 1::UInt8, 0::Int128, 0::Int128, 0::Int128, 0::UInt8, net, lacks_some),
+                    part.kind = 'RETRACTION',
+                    (state.1, state.2, state.3, state.4, state.5, 1::UInt8, state.7, state.8),
+                    NOT state.2,
+                    state,
+                    part.kind = 'REVERSAL' AND NOT part.has_amount,
+                    (state.1, state.2, 0::Int128, 0::Int128, 0::Int128, state.6, state.7, state.8),
+                    NOT part.has_amount,
+                    (
+                        state.1,
+                        state.2,
+                        state.3 + greatest(state.1 - state.3 - state.4, 0::Int128),
+                        state.4,
+                        state.5,
+                        state.6,
+                        state.7,
+                        state.8
+                    ),
+                    state.8 OR NOT lacks_some,
+                    (
+                        state.1,
+                        state.2,
+                        state.3,
+                        state.4 + if(part.kind = 'REVERSAL', -part.amount, part.amount),
+                        state.5 + if(part.kind = 'REVERSAL', -1, 1) * if(state.8, part.amount, net),
+                        state.6,
+                        state.7,
+                        state.8
+                    ),
+                    (
+                        state.1,
+                        state.2,
+                        state.3 + if(part.kind = 'REVERSAL', -part.amount, part.amount),
+                        state.4,
+                        state.5,
+                        state.6,
+                        state.7,
+                        state.8
+                    )
+                ),
+                adjustments,
+                arrayPopFront(nets),
+                arrayPopFront(lacks),
+                (
+                    toInt128(original),
+                    has_original,
+                    0::Int128,
+                    0::Int128,
+                    0::Int128,
+                    0::UInt8,
+                    if(valued_by.has_amount, nets[1], toInt128(original)),
+                    toUInt8(NOT valued_by.has_amount OR lacks[1])
+                )
+            ) AS adjusted
+        FROM without_parts
+    ),
+    credited AS
+    (
+        SELECT
+            *,
+            adjusted.1 - adjusted.3 - adjusted.4 AS left_micros,
+            multiIf(
+                left_micros = adjusted.1, adjusted.7,
+                adjusted.1 <= 0, adjusted.7 - adjusted.3 - adjusted.5,
+                adjusted.7 - intDiv(adjusted.7 * adjusted.3, adjusted.1) - adjusted.5
+            ) AS credited_micros
+        FROM taken_off
+    )
 SELECT
     %(run)s,
     if(person = 0, xxHash64(conversion_id), person) %% %(slices)s,
@@ -52,223 +330,7 @@ SELECT
     observations,
     tokens,
     accept_time
-FROM
-(
-    SELECT
-        g.*,
-        if(
-            b.is_stored,
-            toString(b.stored_basis),
-            transform(toString(name), %(basis_names)s, %(bases)s, '')
-        ) AS basis,
-        basis != '' AS takes_tax,
-        basis IN ('NET_OF_TAX_AND_SHIPPING', 'MARGIN') AS takes_shipping,
-        basis = 'MARGIN' AS takes_cost,
-        arrayPushFront(adjustments, valued_by) AS priced,
-        arrayMap(
-            part -> toUInt8(
-                (takes_tax AND part.tax < 0) OR (takes_shipping AND part.shipping < 0) OR (takes_cost AND part.cost < 0)
-            ),
-            priced
-        ) AS lacks,
-        arrayMap(
-            (part, lacks_some) -> if(
-                lacks_some,
-                part.amount,
-                greatest(
-                    part.amount - if(takes_tax, part.tax, 0) - if(takes_shipping, part.shipping, 0),
-                    least(part.amount, 0)
-                ) - if(takes_cost, part.cost, 0)
-            )::Int128,
-            priced,
-            lacks
-        ) AS nets,
-        arrayFold(
-            (state, part, net, lacks_some) -> multiIf(
-                part.kind = 'RESTATEMENT',
-                (part.amount, 1::UInt8, 0::Int128, 0::Int128, 0::Int128, 0::UInt8, net, lacks_some),
-                part.kind = 'RETRACTION',
-                (state.1, state.2, state.3, state.4, state.5, 1::UInt8, state.7, state.8),
-                NOT state.2,
-                state,
-                part.kind = 'REVERSAL' AND NOT part.has_amount,
-                (state.1, state.2, 0::Int128, 0::Int128, 0::Int128, state.6, state.7, state.8),
-                NOT part.has_amount,
-                (
-                    state.1,
-                    state.2,
-                    state.3 + greatest(state.1 - state.3 - state.4, 0::Int128),
-                    state.4,
-                    state.5,
-                    state.6,
-                    state.7,
-                    state.8
-                ),
-                state.8 OR NOT lacks_some,
-                (
-                    state.1,
-                    state.2,
-                    state.3,
-                    state.4 + if(part.kind = 'REVERSAL', -part.amount, part.amount),
-                    state.5 + if(part.kind = 'REVERSAL', -1, 1) * if(state.8, part.amount, net),
-                    state.6,
-                    state.7,
-                    state.8
-                ),
-                (
-                    state.1,
-                    state.2,
-                    state.3 + if(part.kind = 'REVERSAL', -part.amount, part.amount),
-                    state.4,
-                    state.5,
-                    state.6,
-                    state.7,
-                    state.8
-                )
-            ),
-            adjustments,
-            arrayPopFront(nets),
-            arrayPopFront(lacks),
-            (
-                toInt128(original),
-                has_original,
-                0::Int128,
-                0::Int128,
-                0::Int128,
-                0::UInt8,
-                if(valued_by.has_amount, nets[1], toInt128(original)),
-                toUInt8(NOT valued_by.has_amount OR lacks[1])
-            )
-        ) AS adjusted,
-        adjusted.1 - adjusted.3 - adjusted.4 AS left_micros,
-        multiIf(
-            left_micros = adjusted.1, adjusted.7,
-            adjusted.1 <= 0, adjusted.7 - adjusted.3 - adjusted.5,
-            adjusted.7 - intDiv(adjusted.7 * adjusted.3, adjusted.1) - adjusted.5
-        ) AS credited_micros
-    FROM
-    (
-        SELECT
-            conversion_id,
-            arraySort(groupArrayIf(part, part.is_observation)) AS every,
-            arrayFilter(o -> NOT o.is_internal, every) AS good,
-            empty(good) AS is_internal,
-            if(is_internal, every, good) AS seen,
-            seen[1].time AS time,
-            seen[1].hash AS hash,
-            seen[1].name AS name,
-            seen[1].store AS store,
-            seen[1].order_id AS order_id,
-            arrayFirst(o -> o.session != 0, seen).session AS session,
-            arrayMap(o -> o.event_id, seen) AS observations,
-            arraySort(
-                o -> (arrayMap(t -> /*telling*/, o.tokens)[1].1, o.time, o.hash),
-                arrayFilter(o -> notEmpty(o.tokens), every)
-            )[1].tokens AS tokens,
-            arrayFirst(o -> o.has_amount AND o.rank = arrayMax(x -> if(x.has_amount, x.rank, 0), seen), seen) AS valued_by,
-            transform(toString(name), %(default_names)s, %(default_micros)s, 0) AS default_micros,
-            transform(toString(name), %(default_names)s, %(default_currencies)s, '') AS default_currency,
-            if(valued_by.has_amount, toInt64(valued_by.amount), default_micros) AS original,
-            toUInt8(valued_by.has_amount OR default_currency != '') AS has_original,
-            arraySort(groupArrayIf(part, NOT part.is_observation AND NOT part.is_internal)) AS reports,
-            arrayFilter(
-                (a, at) -> arrayFirstIndex(b -> b.kind = a.kind AND b.identity = a.identity, reports) = at,
-                reports,
-                arrayEnumerate(reports)
-            ) AS each_once,
-            if(valued_by.has_amount, valued_by.currency, default_currency) AS stated_currency,
-            if(
-                stated_currency = '',
-                arrayLast(a -> a.kind = 'RESTATEMENT', each_once).currency,
-                stated_currency
-            ) AS currency,
-            arrayFilter(a -> currency = '' OR a.currency IN ('', currency), each_once) AS adjustments,
-            max(part.accept_time) AS accept_time
-        FROM
-        (
-            SELECT
-                if(e.kind = 'adjustment' AND t.order_of != '', t.order_of, e.named) AS conversion_id,
-                CAST(
-                    (
-                        toUnixTimestamp64Micro(event_time),
-                        xxHash64(event_id),
-                        event_id,
-                        e.kind = 'conversion',
-                        traffic IN ('INTERNAL', 'TEST'),
-                        isNotNull(value_micros),
-                        ifNull(value_micros, 0),
-                        currency,
-                        source_rank,
-                        session,
-                        conversion_name,
-                        store,
-                        order_id,
-                        arraySort(t -> /*telling*/, identity_tokens),
-                        if(adjustment_reason IN ('REFUND', 'CHARGEBACK', 'REVERSAL', 'RETRACTION'), adjustment_reason, 'RESTATEMENT'),
-                        if(adjustment_id = '', concat('e:', event_id), concat('a:', adjustment_id)),
-                        toUnixTimestamp64Micro(accept_time),
-                        toInt64OrDefault(details['amount_tax_micros'], -1::Int64),
-                        toInt64OrDefault(details['amount_shipping_micros'], -1::Int64),
-                        toInt64OrDefault(details['amount_cost_of_goods_micros'], -1::Int64)
-                    ),
-                    'Tuple(time Int64, hash UInt64, event_id String, is_observation UInt8, is_internal UInt8, has_amount UInt8, amount Int128, currency String, rank UInt8, session UInt64, name String, store String, order_id String, tokens Array(String), kind String, identity String, accept_time Int64, tax Int64, shipping Int64, cost Int64)'
-                ) AS part
-            FROM
-            (
-                SELECT
-                    *,
-                    if(session_id = '', 0, xxHash64(session_id)) AS session,
-                    if(conversion_id = '', details['target_conversion_id'], conversion_id) AS named
-                FROM events FINAL
-                WHERE workspace = %(workspace)s
-                    AND kind IN ('conversion', 'adjustment')
-                    AND verdict != 'QUARANTINED'
-            ) AS e
-            LEFT JOIN
-            (
-                SELECT
-                    event_id AS target,
-                    any(conversion_id) AS order_of
-                FROM events
-                WHERE workspace = %(workspace)s
-                    AND kind = 'conversion'
-                    AND verdict != 'QUARANTINED'
-                    AND event_id IN
-                    (
-                        SELECT details['target_event_id']
-                        FROM events
-                        WHERE workspace = %(workspace)s
-                            AND kind = 'adjustment'
-                    )
-                GROUP BY event_id
-            ) AS t ON t.target = e.details['target_event_id']
-        )
-        WHERE conversion_id IN
-        (
-            SELECT conversion_id
-            FROM events
-            WHERE workspace = %(workspace)s
-                AND kind = 'conversion'
-                AND verdict != 'QUARANTINED'
-                AND event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-                AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
-        )
-        GROUP BY conversion_id
-        HAVING notEmpty(every)
-    ) AS g
-    LEFT JOIN
-    (
-        SELECT
-            conversion_id AS stored_id,
-            value_basis AS stored_basis,
-            1::UInt8 AS is_stored
-        FROM conversions FINAL
-        WHERE workspace = %(workspace)s
-            AND conversion_time >= fromUnixTimestamp64Micro(%(stored_begin)s, 'UTC')
-            AND conversion_time < fromUnixTimestamp64Micro(%(stored_end)s, 'UTC')
-            AND (value_basis != '' OR %(has_bases)s)
-    ) AS b ON b.stored_id = g.conversion_id
-) AS c
+FROM credited AS c
 LEFT JOIN
 (
     SELECT
