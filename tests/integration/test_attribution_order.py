@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, Events, entry, running_attribution
+from tests.support.stores import Stores, run_apart
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
 from tributary_domain.revision import Cause
@@ -23,9 +24,23 @@ class Stopped(Exception):
     """The process died here."""
 
 
+@pytest.fixture(scope="module")
+def clickhouse_url(stores: Stores) -> Iterator[str]:
+    """A database of this module's own: between the lives of a world all is forgotten, and nothing of others."""
+    with stores.a_database("order", without=("conversions_feed",)) as url:  # here all read what that is made of
+        yield url
+
+
+@pytest.fixture
+def workspace() -> str:
+    """One for all: what is expected of a world is worked out once."""
+    return "w-order"
+
+
 @pytest.fixture
 async def attribution(redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Attribution]:
     async with running_attribution(redis_url, clickhouse_url, workspace) as running:
+        await _forget_all(running)
         yield running
 
 
@@ -67,31 +82,33 @@ async def published_states(attribution: Attribution, workspace: str) -> list[byt
     return states
 
 
-async def expected(redis_url: str, clickhouse_url: str, workspace: str) -> list[bytes]:
-    async with running_attribution(redis_url, clickhouse_url, workspace) as other:
-        await other.handle(*a_world(workspace))
-        states = await published_states(other, workspace)
-        await _forget_all(other, workspace)
-    return states
+@pytest.fixture(scope="module")
+def expected(stores: Stores, clickhouse_url: str) -> list[bytes]:
+    """What a world that comes at once publishes."""
+
+    async def work_out() -> list[bytes]:
+        async with running_attribution(stores.empty_redis_url(), clickhouse_url, "w-order") as other:
+            await other.handle(*a_world("w-order"))
+            return await published_states(other, "w-order")
+
+    return run_apart(work_out())
 
 
-async def _forget_all(attribution: Attribution, workspace: str) -> None:
+async def _forget_all(attribution: Attribution) -> None:
     await attribution.state.flushdb()
-    forget = "ALTER TABLE conversion_revisions DELETE WHERE workspace = %(w)s SETTINGS mutations_sync = 2"
-    await attribution.clickhouse.execute(forget, {"w": workspace})  # else it would be restored
+    await attribution.clickhouse.execute("TRUNCATE TABLE conversion_revisions")  # else it would be restored
 
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_any_order_grouping_and_repetition_publishes_the_same(
-    attribution: Attribution, redis_url: str, clickhouse_url: str, workspace: str, seed: int
+    attribution: Attribution, expected: list[bytes], workspace: str, seed: int
 ) -> None:
-    wanted = await expected(redis_url, clickhouse_url, workspace)
     rng = random.Random(seed)
     world = a_world(workspace) + rng.sample(a_world(workspace), 6)
     rng.shuffle(world)
     for batch in _in_batches(world, rng):
         await attribution.handle(*batch)
-    assert await published_states(attribution, workspace) == wanted
+    assert await published_states(attribution, workspace) == expected
     await _ledger_adds_up(attribution)
 
 
@@ -137,7 +154,7 @@ async def test_newest_first_and_at_random_publish_what_event_order_publishes(
             for batch in _in_batches(order, rng):
                 await other.handle(*batch, backfill=True)
             found.append(await published_states(other, workspace))
-        await _forget_all(attribution, workspace)
+        await _forget_all(attribution)
     assert found[1] == found[0]
     assert found[2] == found[0]
 
@@ -185,13 +202,13 @@ STEPS = (
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: ".".join(step))
 async def test_a_crash_at_any_step_loses_and_doubles_nothing(
     attribution: Attribution,
+    expected: list[bytes],
     redis_url: str,
     clickhouse_url: str,
     workspace: str,
     step: tuple[str, str],
     is_done: bool,
 ) -> None:
-    wanted = await expected(redis_url, clickhouse_url, workspace)
     world = a_world(workspace)
     rng = random.Random(str(step))
     rng.shuffle(world)
@@ -206,7 +223,7 @@ async def test_a_crash_at_any_step_loses_and_doubles_nothing(
         async with running_attribution(redis_url, clickhouse_url, workspace) as next_life:
             await next_life.attributor.handle([entry(workspace, batch)])
     assert stops
-    assert await published_states(attribution, workspace) == wanted
+    assert await published_states(attribution, workspace) == expected
     await _ledger_adds_up(attribution)
 
 
@@ -238,9 +255,8 @@ def _stop_at(patching: pytest.MonkeyPatch, attribution: Attribution, step: tuple
 
 @pytest.mark.parametrize("seed", range(5))
 async def test_two_workers_at_once_publish_the_same(
-    attribution: Attribution, redis_url: str, clickhouse_url: str, workspace: str, seed: int
+    attribution: Attribution, expected: list[bytes], redis_url: str, clickhouse_url: str, workspace: str, seed: int
 ) -> None:
-    wanted = await expected(redis_url, clickhouse_url, workspace)
     world = a_world(workspace)
     random.Random(seed).shuffle(world)
 
@@ -250,29 +266,26 @@ async def test_two_workers_at_once_publish_the_same(
 
     async with running_attribution(redis_url, clickhouse_url, workspace) as other:
         await asyncio.gather(work(attribution, world[::2]), work(other, world[1::2]))
-    assert await published_states(attribution, workspace) == wanted
+    assert await published_states(attribution, workspace) == expected
     await _ledger_adds_up(attribution)
 
 
 async def test_a_worker_that_computed_from_an_older_state_does_not_win(
-    redis_url: str, clickhouse_url: str, workspace: str
+    attribution: Attribution, workspace: str
 ) -> None:
     """It has read parts and journey; before it publishes, another has credited a late touch and a refund."""
     events = Events(workspace)
-    async with running_attribution(redis_url, clickhouse_url, workspace) as attribution:
-        await attribution.handle(events.touch("visitor:a", channel="Email"), events.order("visitor:a"))
-        slow = Affected(attribution.workspace, events.conversion_id())
-        slow.known_causes.add(Cause.OPERATOR)
-        await attribution.publisher.read([slow])
-        await attribution.handle(
-            events.touch("visitor:a", at=NOON - 2 * DAY, channel="Display"), events.refund(40_000_000)
-        )
-        newest = await attribution.published(events.conversion_id())
-        assert newest is not None
-        assert await attribution.publisher.publish([slow]) == []
-        assert await attribution.published(events.conversion_id()) == newest
-        assert [touch.source.channel for touch in newest.state.touches] == ["Display", "Email"]
-        assert newest.state.value.amount_micros == 50_000_000
-        assert await attribution.stored_revisions(events.conversion_id()) == [
-            revised.revision for revised in await attribution.logged()
-        ]
+    await attribution.handle(events.touch("visitor:a", channel="Email"), events.order("visitor:a"))
+    slow = Affected(attribution.workspace, events.conversion_id())
+    slow.known_causes.add(Cause.OPERATOR)
+    await attribution.publisher.read([slow])
+    await attribution.handle(events.touch("visitor:a", at=NOON - 2 * DAY, channel="Display"), events.refund(40_000_000))
+    newest = await attribution.published(events.conversion_id())
+    assert newest is not None
+    assert await attribution.publisher.publish([slow]) == []
+    assert await attribution.published(events.conversion_id()) == newest
+    assert [touch.source.channel for touch in newest.state.touches] == ["Display", "Email"]
+    assert newest.state.value.amount_micros == 50_000_000
+    assert await attribution.stored_revisions(events.conversion_id()) == [
+        revised.revision for revised in await attribution.logged()
+    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ from tests.support.ports import free_port
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.process import ChildProcess
 from tributary_cli.stack.redis_server import RedisServer
+from tributary_storage.clickhouse.migrate import migrate
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect, read_run_id
 from tributary_storage.redis.epoch import Epoch, create_epoch
@@ -45,6 +46,28 @@ class Stores:
     def empty_redis_url(self) -> str:
         """Returns the URL of a Redis database nobody used before."""
         return f"{self.redis.url}/{next(self._numbers) % _REDIS_DATABASES}"
+
+    @contextmanager
+    def a_database(self, name: str, *, without: Sequence[str] = ()) -> Iterator[str]:
+        """Makes a migrated database of its own in ClickHouse, and drops it: for who empties or alters whole tables.
+
+        Its revisions are not merged: who empties the table before long would pay for it and have nothing of it.
+
+        Args:
+            name: Among those of other tests.
+            without: Views to leave out, whose tables nobody reads.
+        """
+        url = f"{self.clickhouse_url}_{name}"
+        database = url.rpartition("/")[2]
+        run_apart(migrate(url))
+        for table in ("conversion_revisions", "conversions"):
+            self.clickhouse.execute(f"SYSTEM STOP MERGES {database}.{table}")
+        for view in without:
+            self.clickhouse.execute(f"DROP VIEW {database}.{view}")
+        try:
+            yield url
+        finally:
+            self.clickhouse.execute(f"DROP DATABASE {database} SYNC")
 
 
 @contextmanager

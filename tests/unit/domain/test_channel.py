@@ -96,9 +96,10 @@ def test_pages_referrers_and_parameters_give_the_channel_of_posthog(case: dict[s
     assert evidence.channel == RENAMED.get(case["expected"], case["expected"])
 
 
-@pytest.mark.parametrize("source", sorted(VECTORS["ga4_source_categories_velir_mit"]))
-def test_every_source_of_ga4_keeps_its_category(source: str) -> None:
-    assert category_of_source(source) == VECTORS["ga4_source_categories_velir_mit"][source]
+def test_every_source_of_ga4_keeps_its_category() -> None:
+    listed = VECTORS["ga4_source_categories_velir_mit"]
+    assert len(listed) == 819
+    assert {source: category_of_source(source) for source in listed} == listed
 
 
 @pytest.mark.parametrize("host", OURS_DIFFERS)

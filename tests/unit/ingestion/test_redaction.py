@@ -54,25 +54,29 @@ def an_event(path: str) -> Event:
     return event
 
 
-def nowhere(event: Event) -> None:
+def leaves_something(event: Event) -> bool:
+    """Says whether anything of an address or a number is left, or nothing of the event."""
     packed = take(event, RULES, NOW, backfill=False)
-    for said in (b"quist", b"5550177", b"555-0177"):
-        assert said not in packed.admitted.lower()
-        assert said.decode() not in str(packed.reasons).lower()
-    assert AdmittedEvent.FromString(packed.admitted).event.event_id
+    left = packed.admitted.lower() + str(packed.reasons).lower().encode()
+    is_told = any(said in left for said in (b"quist", b"5550177", b"555-0177"))
+    return is_told or not AdmittedEvent.FromString(packed.admitted).event.event_id
 
 
 @pytest.mark.parametrize("spelling", [*SPELLINGS.values(), *PHONES.values()], ids=[*SPELLINGS, *PHONES])
-@pytest.mark.parametrize("path", PATHS)
-def test_no_text_of_an_event_carries_an_address_or_a_phone_number_through_the_door(path: str, spelling: str) -> None:
-    event = an_event(path)
-    *parents, name = path.split(".")
-    message: Any = event
-    for parent in parents:
-        message = getattr(message, parent)
+def test_no_text_of_an_event_carries_an_address_or_a_phone_number_through_the_door(spelling: str) -> None:
     in_url = "https://s.example/?a=" + spelling.replace("&", "%26").replace("#", "%23")
-    setattr(message, name, in_url if name.endswith("_url") else spelling)
-    nowhere(event)
+    leaks = []
+    for path in PATHS:
+        event = an_event(path)
+        *parents, name = path.split(".")
+        message: Any = event
+        for parent in parents:
+            message = getattr(message, parent)
+        setattr(message, name, in_url if name.endswith("_url") else spelling)
+        if leaves_something(event):
+            leaks.append(path)
+    assert leaks == []
+    assert len(PATHS) == 106
 
 
 COLLECTIONS: list[Any] = [
@@ -98,4 +102,4 @@ def test_no_list_or_map_carries_an_address_or_a_phone_number_through_the_door(
 ) -> None:
     event = an_event("conversion")
     put(event, spelling)
-    nowhere(event)
+    assert not leaves_something(event)

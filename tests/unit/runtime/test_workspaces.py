@@ -96,11 +96,11 @@ def test_settings_without_effect_are_those_we_know() -> None:
     assert expected == SAYS_NO_EFFECT
 
 
-@pytest.mark.parametrize(
-    "name", sorted(declared_settings().keys() - SAYS_NO_EFFECT - READ_BY_THE_MODEL - PARTS_OF_THOSE)
-)
-def test_a_setting_that_nothing_reads_says_so(name: str) -> None:
-    assert any(re.search(rf"\b{name}\b", text) for text in READERS)
+def test_a_setting_that_nothing_reads_says_so() -> None:
+    words = {word for text in READERS for word in re.findall(r"\w+", text)}
+    with_effect = declared_settings().keys() - SAYS_NO_EFFECT - READ_BY_THE_MODEL - PARTS_OF_THOSE
+    assert with_effect - words == set()
+    assert len(with_effect) > 100
 
 
 @pytest.mark.parametrize("name", sorted(SAYS_NO_EFFECT))
