@@ -19,11 +19,13 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.inbox import Inbox
 from tests.support.lives import Credit, World, a_world
-from tests.support.shop import code_of, named, open_shop
+from tests.support.shop import CALL_SECONDS, Shop, code_of, named, open_shop
 from tests.support.stack import KeyedWorkspace, running_stack
+from tributary.dedup.v1.quarantine_pb2 import QUARANTINE_ACTION_RELEASE, QUARANTINE_RESULT_RELEASED
 from tributary.event.v1.event_pb2 import Event
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
 from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
+from tributary.query.v1.query_service_pb2 import DecideQuarantinedEventsRequest
 from tributary_cli.demo.warehouse import Warehouse
 from tributary_cli.stack.clickhouse_server import DATABASE
 from tributary_cli.stack.stack import Stack
@@ -110,6 +112,9 @@ def test_worlds_end_as_the_rules_say(tmp_path: Path, inbox: Inbox) -> None:
                 one.result()
         with open_shop(stack.addresses, keyed["w-0"], inbox) as shop:
             eventually(shop.wait_until_settled, timeout_seconds=PATIENCE)
+            for name, world in worlds.items():
+                _release(shop, keyed[name], world)
+            eventually(shop.wait_until_settled, timeout_seconds=PATIENCE)
         stored = asyncio.run(_stored(stack))
 
     bots = sum(fact.is_bot for world in worlds.values() for fact in world.facts)
@@ -117,6 +122,16 @@ def test_worlds_end_as_the_rules_say(tmp_path: Path, inbox: Inbox) -> None:
     assert backends.verdicts["QUARANTINED"] <= bots
     differences = list(itertools.chain.from_iterable(_compare(world, stored[name]) for name, world in worlds.items()))
     assert differences == [], f"{len(differences)} differences"
+
+
+def _release(shop: Shop, workspace: KeyedWorkspace, world: World) -> None:
+    """Says of events that they were no bots' after all."""
+    event_ids = [fact.event_id for fact in world.facts if fact.is_released]
+    if event_ids:
+        request = DecideQuarantinedEventsRequest(action=QUARANTINE_ACTION_RELEASE, event_ids=event_ids)
+        metadata = (("authorization", f"Bearer {workspace.api_key}"),)
+        answer = shop.query.DecideQuarantinedEvents(request, timeout=CALL_SECONDS, metadata=metadata)
+        assert {outcome.result for outcome in answer.outcomes} == {QUARANTINE_RESULT_RELEASED}
 
 
 async def _stored(stack: Stack) -> dict[str, dict[str, dict[str, Any]]]:

@@ -17,12 +17,13 @@ from tests.support import oracle
 from tests.support.people import oracle as people_of
 from tests.support.shop import BOT, BROWSER, EURO, NOW
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
+from tributary.event.v1.consent_pb2 import ConsentState
 from tributary.event.v1.context_pb2 import OBSERVER_BACKEND, OBSERVER_BROWSER
 from tributary.event.v1.event_pb2 import TRAFFIC_INTERNAL, Event
 from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation, SourceRank
 from tributary_domain.event_order import event_hash
 from tributary_domain.identity import IdentityLimits
-from tributary_domain.journey import DIRECT, NO_TOUCH, JourneyTouch, TouchKind
+from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, JourneyTouch, TouchKind
 from tributary_domain.settings import AttributionModel, AttributionSettings, ImpressionPolicy, TouchGrain
 from tributary_domain.ties import Tie, edges_of, telling
 from tributary_domain.windows import CreditableConversion
@@ -59,6 +60,8 @@ class Fact:
     micros: int
     tokens: tuple[str, ...] = ()
     is_bot: bool = False
+    is_released: bool = False
+    """Whether an operator says in the end that it was no bot."""
     is_internal: bool = False
     touch: int = 0
     """A `TouchKind`."""
@@ -72,6 +75,8 @@ class Fact:
     adjustment: AdjustmentKind | None = None
     adjustment_id: str = ""
     amount: int | None = None
+    decided: str = ""
+    """What the person said about consent: GRANTED, DENIED."""
 
     @property
     def key(self) -> tuple[int, int]:
@@ -129,7 +134,7 @@ class World:
 
     def answers(self) -> dict[str, Answer]:
         """Returns what must be left of each order."""
-        good = [fact for fact in self.facts if not fact.is_bot]
+        good = [fact for fact in self.facts if fact.is_released or not fact.is_bot]
         people = people_of(_edges(good), IdentityLimits())
         person_of = {token: person for person in people for token in person}
         orders: dict[str, list[Fact]] = {}
@@ -140,10 +145,10 @@ class World:
         for order_id, observed in orders.items():
             home = min((telling(fact.home)[0], *fact.key, fact.home) for fact in observed)[3]
             person = person_of.get(home, frozenset({home}))
+            theirs = [fact for fact in good if fact.tokens and fact.home in person]
+            decided = sorted((fact.micros, fact.decided) for fact in theirs if fact.decided)
             journey = [
-                _entry(fact)
-                for fact in good
-                if fact.tokens and not fact.is_internal and fact.home in person and (fact.touch or fact.is_observation)
+                _entry(fact, decided) for fact in theirs if not fact.is_internal and (fact.touch or fact.is_observation)
             ]
             adjusted = [fact for fact in good if fact.adjustment and fact.order_id == order_id]
             found[order_id] = self._answer(observed, adjusted, journey)
@@ -200,7 +205,7 @@ def a_world(seed: int) -> World:
     rng = random.Random(seed)
     world = World(seed, _settings(rng))
     make = _Maker(rng, world.facts)
-    customers = [f"customer:c{number}" for number in range(rng.choice([1, 2, 2, 3]))]
+    customers = [f"customer:c{number}" for number in range(rng.choice([1, 2, 2]))]
     for customer in customers:
         make.live(customer, f"email:{customer[9:]}@mail.example", [f"visitor:v{rng.randrange(4)}" for _ in range(2)])
     for _ in range(rng.randrange(3)):
@@ -238,7 +243,7 @@ class _Maker:
         """Somebody comes by, logs in now and then, buys, sends back."""
         rng = self._rng
         at = _NOW - rng.randrange(8, 26) * DAY + rng.randrange(DAY)
-        for _ in range(rng.randrange(2, 8)):
+        for _ in range(rng.randrange(2, 7)):
             at = min(at + rng.choice(_GAPS), _NOW - 2 * MINUTE)
             self._touch(at, rng.choice(devices), customer, email)
         for device in devices:
@@ -246,6 +251,10 @@ class _Maker:
                 self._add(micros=_NOW - rng.randrange(5 * MINUTE, 20 * DAY), tokens=(customer, device))
         if rng.random() < 0.3:
             self._add(micros=_NOW - rng.randrange(5 * MINUTE, 20 * DAY), tokens=(email, rng.choice(devices)))
+        if rng.random() < 0.2:
+            for said in ("DENIED", "GRANTED")[: rng.choice([1, 2, 2])]:
+                when = at - rng.randrange(3 * DAY) if said == "DENIED" else at + rng.randrange(DAY)
+                self._add(micros=min(when, _NOW), tokens=(rng.choice([customer, *devices]),), decided=said)
         for _ in range(rng.choice([1, 1, 2])):
             bought = min(at + rng.choice(_GAPS), _NOW - MINUTE)
             self._order(bought, customer, email, rng.choice(devices))
@@ -255,10 +264,11 @@ class _Maker:
         """A crawler comes by on somebody's device, and may even buy."""
         rng = self._rng
         device, at = f"visitor:v{rng.randrange(4)}", _NOW - rng.randrange(MINUTE, 20 * DAY)
-        self._add(micros=at, tokens=(device,), is_bot=True, touch=int(TouchKind.VISIT), source="google")
+        bot = {"tokens": (device,), "is_bot": True, "is_released": rng.random() < 0.3}
+        self._add(micros=at, touch=int(TouchKind.VISIT), source="google", **bot)
         if rng.random() < 0.5:
             order = {"order_id": f"b-{len(self._facts)}", "value": 9 * EURO, "rank": SourceRank.FRONT}
-            self._add(micros=at + 1, tokens=(device,), is_bot=True, **order)
+            self._add(micros=at + 1, **order, **bot)
 
     def _touch(self, at: int, device: str, customer: str, email: str) -> None:
         rng = self._rng
@@ -305,9 +315,11 @@ class _Maker:
                 self._add(**told)
 
 
-def _entry(fact: Fact) -> JourneyTouch:
+def _entry(fact: Fact, decided: Sequence[tuple[int, str]]) -> JourneyTouch:
     kind = fact.touch or int(TouchKind.CONVERSION)
     flags = DIRECT if fact.source == "direct" else NO_TOUCH if fact.source == "returned" else 0
+    if [said for at, said in decided if at <= fact.micros][-1:] == ["DENIED"]:
+        flags |= NO_CONSENT
     return JourneyTouch(
         *fact.key,
         kind,
@@ -357,6 +369,11 @@ def _message(fact: Fact) -> Event:
     elif fact.order_id:
         event.conversion.name, event.conversion.order_id = "purchase", fact.order_id
         event.conversion.value.currency_code, event.conversion.value.amount_micros = "EUR", fact.value
+    elif fact.decided:
+        event.consent_change.SetInParent()
+        event.consent.analytics_storage = ConsentState.Value(f"CONSENT_STATE_{fact.decided}")
+        event.consent.consent_time.FromMicroseconds(fact.micros)
+        return event
     else:
         event.identify.SetInParent()
         return event
