@@ -5,6 +5,7 @@ Starting and stopping
     server              `run(settings, main)` in `__main__`; `serve(settings, servicer, loops=..., guards=...)`
     readiness           guards, gRPC health, the drain
     clock               the only clock
+    quick_start  heap   what a process need not do while it starts, and what its garbage collector need not look at
 
 Calls
     interceptors        around every call: who may (`Scope`, `INTERNAL`, `PUBLIC`), errors, canonical line, span

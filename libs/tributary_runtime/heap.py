@@ -10,8 +10,13 @@ _THRESHOLDS = (20_000, 20, 50)
 """A call of 1000 events makes and forgets some thousand objects: a collection per call is enough."""
 
 
+def collect_rarely() -> None:
+    """Makes collections rarer: what imports make stays, too."""
+    gc.set_threshold(*_THRESHOLDS)
+
+
 def settle_heap() -> None:
     """Takes what is there now out of every collection to come, and makes collections rarer. Twice is once."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_THRESHOLDS)
+    collect_rarely()

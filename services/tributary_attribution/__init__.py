@@ -28,3 +28,5 @@ settings into its words. The message `ConversionState` is what is published of a
 Beside the way: `people_as_paths` counts whom and what data_driven learns from; `retention` trims the conversion log;
 `journeys` and `servicer` answer who asks for a journey.
 """
+
+import tributary_runtime.quick_start  # noqa: F401 - first of all, for its effects

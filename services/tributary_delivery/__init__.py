@@ -4,3 +4,5 @@
 only itself; a lane takes due jobs, asks `eligible` whether each may go, calls the destination, writes the sent ledger
 and settles. What a destination is, `destinations` knows: one module each.
 """
+
+import tributary_runtime.quick_start  # noqa: F401 - first of all, for its effects

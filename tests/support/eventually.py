@@ -18,6 +18,7 @@ def eventually(
     check: Callable[[], T],
     timeout_seconds: float = 10,
     *,
+    before_seconds: float = 0,
     first_pause_seconds: float = _FIRST_PAUSE_SECONDS,
     longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS,
 ) -> T:
@@ -29,6 +30,7 @@ def eventually(
     Args:
         check: Called again and again.
         timeout_seconds: For how long.
+        before_seconds: Before the first call, where that would be in vain.
         first_pause_seconds: Before the second call; pauses grow.
         longest_pause_seconds: Up to this. A check that costs the system under test work should come less often.
 
@@ -37,6 +39,7 @@ def eventually(
     """
     deadline = time.monotonic() + timeout_seconds
     pause = first_pause_seconds
+    time.sleep(before_seconds)
     while True:
         held, answer, failure = _attempt(check)
         if held:

@@ -181,10 +181,14 @@ class Shop:
                 raise AssertionError(f"not there yet: {by}") from error
             raise
 
-    def wait(self, check: Callable[[], T]) -> T:
+    def wait(self, check: Callable[[], T], before_seconds: float = 0) -> T:
         """Waits until something holds."""
         return eventually(
-            check, WAIT_SECONDS, first_pause_seconds=_FIRST_LOOK_SECONDS, longest_pause_seconds=_LONGEST_LOOK_SECONDS
+            check,
+            WAIT_SECONDS,
+            before_seconds=before_seconds,
+            first_pause_seconds=_FIRST_LOOK_SECONDS,
+            longest_pause_seconds=_LONGEST_LOOK_SECONDS,
         )
 
     def wait_for_value(self, order_id: str, micros: int, **order: str) -> GetConversionResponse:
@@ -205,7 +209,7 @@ class Shop:
             assert all(check.settled for check in answer.checks)
             assert [check.name for check in answer.checks if not check.ok] == []
 
-        self.wait(settled)
+        self.wait(settled, before_seconds=_FIRST_LOOK_SECONDS)  # what was sent just now never is
 
     def journey(self, **person: Any) -> Journey:
         """Returns a journey; raises `grpc.RpcError`."""

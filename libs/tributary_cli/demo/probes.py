@@ -23,7 +23,8 @@ LEAST: Final = 30
 _PAUSE_SECONDS: Final = 0.25
 _HURRIED_SECONDS: Final = 0.05
 """The pause once the traffic has ended."""
-_POLL_SECONDS: Final = 0.01
+_POLL_SECONDS: Final = 0.02
+"""Finer than what is measured needs; oftener, and the looks themselves would slow down what they look at."""
 
 
 class Probes:
