@@ -48,7 +48,7 @@ def _settings(lookback_days: int) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, dict[str, KeyedWorkspace]]]:
     settings = {**{name: _settings(30) for name in _ORDERS}, _WITHOUT_WINDOW: _settings(365)}
-    soon = {"TRIBUTARY_ATTRIBUTION_PATH_DELAY_SECONDS": "1", "TRIBUTARY_ATTRIBUTION_MODEL_INTERVAL_SECONDS": "1"}
+    soon = {"TRIBUTARY_ATTRIBUTION_PATH_DELAY_SECONDS": "1", "TRIBUTARY_ATTRIBUTION_MODEL_INTERVAL_SECONDS": "2"}
     with running_stack(tmp_path_factory.mktemp("vectors"), settings, soon) as running:
         yield running
 

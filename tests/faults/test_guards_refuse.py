@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -207,6 +206,5 @@ def _age(own: Installation) -> None:
 
 
 def _stays(holds: Callable[[], bool], seconds: float = 3.0) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        assert holds()
+    with pytest.raises(AssertionError, match="did not hold within"):
+        eventually(lambda: not holds(), seconds)
