@@ -20,6 +20,7 @@ _COMMANDS = {
     "dead-letters": ("tributary_cli.dead_letters", "Look at what no worker could handle, and put it back."),
     "demo": ("tributary_cli.demo.command", "Show everything with realistic traffic and prove the numbers."),
     "doctor": ("tributary_cli.doctor", "Say what is reachable, what is misconfigured, and what to do."),
+    "erase": ("tributary_cli.erase", "Erase a person, and prove that nothing is left."),
     "explain": ("tributary_cli.explain", "Say why a conversion has the credit it has."),
     "identity": ("tributary_cli.identity", "Show who is one person, and take merges back."),
     "import": ("tributary_cli.imports", "Import spend, deals or exchange rates from a file."),

@@ -84,6 +84,7 @@ class Table(StrEnum):
     DEALS = "deals"
     IDENTITY_CHANGES = "identity_changes"
     IDENTITY_WORDS = "identity_words"
+    ERASURES = "erasures"
     EXCHANGE_RATES = "exchange_rates"
     SETTINGS_VERSIONS = "settings_versions"
     MODEL_VERSIONS = "model_versions"

@@ -80,4 +80,4 @@ class RetentionSettings(Declared):
     """Conversions, revisions, credit, without personal data. No effect in this release: they are kept for ever."""
 
     erasure: ErasureMode = ErasureMode.SEVER
-    """sever | remove: what erasing a person leaves. No effect in this release: nobody is erased."""
+    """sever | remove: what erasing a person leaves, where who asks for it does not say."""

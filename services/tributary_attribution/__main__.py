@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.deferral import Deferral
+from tributary_attribution.erasing import Erasing, again
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
@@ -27,6 +28,7 @@ from tributary_attribution.retention import Retention
 from tributary_attribution.servicer import AttributionServicer
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.settings_history import SettingsHistory
+from tributary_attribution.tombstones import Tombstones
 from tributary_runtime import metrics
 from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import SystemClock
@@ -41,6 +43,7 @@ from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.identity_words import IdentityWords
@@ -60,11 +63,13 @@ from tributary_storage.redis.conversion_log import ConversionLogKeeping
 from tributary_storage.redis.conversions import Conversions
 from tributary_storage.redis.converted_paths import ConvertedPaths
 from tributary_storage.redis.current_models import CurrentModels
+from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
+from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.event_log import EventLogSource, Pace
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
@@ -124,8 +129,27 @@ async def main(settings: AttributionServiceSettings) -> None:
             Consents(state, epoch.shards), ConsentDecisions(clickhouse), lambda: continuity.loss_micros
         )
         assumed_of = assumed_by_id(workspaces.find)
+        erasures = Erasures(state, epoch.shards)
+        tombstones = Tombstones(
+            erasures,
+            ErasureRecords(clickhouse),
+            lambda workspace, token, until: again(workspace, token, until, clock.unix_micros()),
+            lambda: continuity.loss_micros,
+        )
         attributor = Attributor(
-            *(people, linking, observing, descriptors, click_ids, publisher, deferral, consents, lookup, clock),
+            *(
+                people,
+                linking,
+                observing,
+                descriptors,
+                click_ids,
+                publisher,
+                deferral,
+                consents,
+                tombstones,
+                lookup,
+                clock,
+            ),
             assumed_of=assumed_of,
         )
         settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
@@ -143,6 +167,15 @@ async def main(settings: AttributionServiceSettings) -> None:
             workspaces,
             clock,
         )
+        erasing = Erasing(
+            people,
+            erasures,
+            ErasureRecords(long_reads),
+            DataKeys(state, epoch.shards),
+            conversions,
+            workspaces,
+            clock,
+        )
         await serve(
             settings,
             AttributionServicer(
@@ -151,6 +184,7 @@ async def main(settings: AttributionServiceSettings) -> None:
                 Reattribution(publisher, PublishedConversions(clickhouse), workspaces),
                 reconciling,
                 Identities(people, changes, IdentityWords(clickhouse), attributor.relink, workspaces, clock),
+                erasing,
             ),
             loops=[
                 Worker(
@@ -168,6 +202,7 @@ async def main(settings: AttributionServiceSettings) -> None:
                 models,
                 ModelPublishing(as_paths, current_models, model_versions, workspaces, clock, interval),
                 reconciling,
+                erasing,
                 Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),
                 StreamConsumers.of_conversion_log(state, epoch.shards),
                 Readmission(DeadLetters(log, state, log_epoch.shards), [keys.ATTRIBUTE_GROUP], workspaces),

@@ -32,6 +32,7 @@ from tributary_attribution.observing import Observing
 from tributary_attribution.order_edges import Observed, edges_between
 from tributary_attribution.publishing import Publisher, together
 from tributary_attribution.stopwatch import Stopwatch
+from tributary_attribution.tombstones import Tombstones
 from tributary_domain.consent import Assumed
 from tributary_domain.revision import Cause
 from tributary_domain.ties import edges_of, most_telling
@@ -77,6 +78,7 @@ class Attributor:
         publisher: Credits conversions.
         deferral: Notes those of a busy person that have to wait.
         consents: Keeps what people decided.
+        tombstones: Knows who was erased.
         lookup: Knows the workspaces.
         clock: Measures.
         assumed_of: Workspace -> what its people are assumed to consent to.
@@ -92,11 +94,13 @@ class Attributor:
         publisher: Publisher,
         deferral: Deferral,
         consents: ConsentLedger,
+        tombstones: Tombstones,
         lookup: WorkspaceLookup,
         clock: Clock,
         assumed_of: Callable[[str], Assumed] = lambda _: _NOTHING_ASSUMED,
     ) -> None:
         self._consents = consents
+        self._tombstones = tombstones
         self._people = people
         self._linking = linking
         self._observing = observing
@@ -184,6 +188,7 @@ class Attributor:
     async def _attribute(
         self, arrivals: Sequence[Arrival], workspaces: Mapping[str, Workspace], said: Sequence[Seen] = ()
     ) -> Linked:
+        arrivals = await self._living(arrivals)
         traceparents = dict.fromkeys(arrival.traceparent for arrival in arrivals)
         took = Stopwatch(self._clock)
         with linked_span("attribute batch", traceparents, events=len(arrivals)):
@@ -263,16 +268,26 @@ class Attributor:
             self._reader.read(workspace.id, event.letter, event.admitted, event.accept_micros, event.traceparent)
             for event in events
         ]
-        affected, linked = await self._bring(arrivals, workspaces, said, Stopwatch(self._clock), anew=True)
+        living = await self._living(arrivals)
+        affected, linked = await self._bring(living, workspaces, said, Stopwatch(self._clock), anew=True)
         for conversion_id in must_publish:
             affected_at(affected, workspace, conversion_id).must_publish = True
         for one in affected.values():
             one.causing, one.arrived, one.released, one.known_causes = {}, set(), set(), {Cause.RECONCILIATION}
             one.has_journey = False  # several chunks of one person's events may have followed
         revisions = await self._publisher.publish(list(affected.values()))
-        await self._publisher.tell(revisions, _walked(arrivals, linked))
+        await self._publisher.tell(revisions, _walked(living, linked))
         await self._linking.finish(linked)
         return {one.revised.state.conversion_id: one.revised.revision for one in revisions}
+
+    async def _living(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
+        """Returns the events that are not those of somebody who was erased; of the others no click id is kept."""
+        living = await self._tombstones.living(arrivals)
+        if len(living) < len(arrivals):
+            values = b" ".join(arrival.entry[1] for arrival in living if arrival.entry is not None)
+            clicks = self._reader.new_clicks
+            self._reader.new_clicks = {at: one for at, one in clicks.items() if at[1].to_bytes(8) in values}
+        return living
 
     def _keep_texts(
         self, workspaces: Mapping[str, Workspace]

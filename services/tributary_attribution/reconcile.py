@@ -22,6 +22,7 @@ from tributary_attribution.attributor import Attributor
 from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deferral import Deferral
+from tributary_attribution.erasing import again
 from tributary_attribution.linking import Linking
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
@@ -32,6 +33,7 @@ from tributary_attribution.repair import Repair
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.runs import begun, exit_status
 from tributary_attribution.settings import AttributionServiceSettings
+from tributary_attribution.tombstones import Tombstones
 from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.errors import TributaryError
@@ -43,6 +45,7 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.identity_words import IdentityWords
@@ -60,6 +63,7 @@ from tributary_storage.redis.current_models import CurrentModels
 from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.epoch import Epoch, wait_for_epoch
+from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
 
@@ -123,8 +127,25 @@ async def opened(
         observing = Observing(conversions, history)
         linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of)
         consents = ConsentLedger(Consents(state, epoch.shards), ConsentDecisions(clickhouse))
+        tombstones = Tombstones(
+            Erasures(state, epoch.shards),
+            ErasureRecords(clickhouse),
+            lambda workspace, token, until: again(workspace, token, until, clock.unix_micros()),
+        )
         attributor = Attributor(
-            *(people, linking, observing, descriptors, click_ids, publisher, deferral, consents, lookup, clock),
+            *(
+                people,
+                linking,
+                observing,
+                descriptors,
+                click_ids,
+                publisher,
+                deferral,
+                consents,
+                tombstones,
+                lookup,
+                clock,
+            ),
             assumed_of=assumed_by_id(workspaces.find),
         )
         yield (

@@ -9,6 +9,8 @@ import grpc
 from structlog.contextvars import bind_contextvars
 
 from tributary.attribution.v1 import attribution_service_pb2, attribution_service_pb2_grpc, journey_pb2
+from tributary_attribution.erasing import Erasing
+from tributary_attribution.erasure_messages import erase, stored_message
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.identities import Identities, change_message, identity_message
 from tributary_attribution.journeys import JourneyReader
@@ -37,6 +39,7 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         reattribution: Credits the past anew.
         reconciling: Answers for reconciliation.
         identities: Shows people and takes merges back.
+        erasing: Erases people.
     """
 
     service_name = "tributary.attribution.v1.AttributionService"
@@ -51,6 +54,8 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         "UpdateFindings": INTERNAL,
         "GetIdentity": INTERNAL,
         "UndoIdentityChange": INTERNAL,
+        "ErasePerson": INTERNAL,
+        "GetErasure": INTERNAL,
     }
 
     def __init__(
@@ -60,7 +65,9 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         reattribution: Reattribution,
         reconciling: Reconciling,
         identities: Identities,
+        erasing: Erasing,
     ) -> None:
+        self._erasing = erasing
         self._journeys = journeys
         self._identities = identities
         self._explainer = explainer
@@ -179,6 +186,22 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         _check("change_id", request.change_id)
         made = await self._identities.undo(request.workspace, request.change_id)
         return attribution_service_pb2.UndoIdentityChangeResponse(changes=map(change_message, made))
+
+    async def ErasePerson(
+        self, request: attribution_service_pb2.ErasePersonRequest, context: object
+    ) -> attribution_service_pb2.ErasePersonResponse:
+        """Erases a person, or says what that would destroy."""
+        bind_contextvars(workspace=request.workspace, is_dry_run=request.dry_run)
+        return await erase(self._erasing, request)
+
+    async def GetErasure(
+        self, request: attribution_service_pb2.GetErasureRequest, context: object
+    ) -> attribution_service_pb2.GetErasureResponse:
+        """Returns how far an erasure is."""
+        bind_contextvars(workspace=request.workspace)
+        _check("erasure_id", request.erasure_id)
+        stored = await self._erasing.get(request.workspace, request.erasure_id)
+        return attribution_service_pb2.GetErasureResponse(erasure=stored_message(stored))
 
 
 def page_of(

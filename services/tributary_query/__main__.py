@@ -8,6 +8,7 @@ from tributary.attribution.v1.attribution_service_pb2_grpc import AttributionSer
 from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceStub
 from tributary.delivery.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from tributary_query.conversions import Conversions
+from tributary_query.erasures import Erasures
 from tributary_query.event_filters import EventFilters
 from tributary_query.events import Events
 from tributary_query.explanations import Explanations
@@ -71,6 +72,7 @@ async def main(settings: QuerySettings) -> None:
             reports=Reports(clickhouse, models, progress, clock),
             conversions=Conversions(history),
             identities=Identities(AttributionServiceStub(attribution)),
+            erasures=Erasures(AttributionServiceStub(attribution)),
             journeys=Journeys(AttributionServiceStub(attribution), history),
             health=Health(clickhouse, progress, settings.durability),
             integrity=Integrity(StoredIntegrity(clickhouse), progress, DeliveryServiceStub(delivery)),

@@ -10,6 +10,7 @@ import grpc
 from tributary.query.v1 import query_service_pb2 as contract
 from tributary.query.v1 import query_service_pb2_grpc
 from tributary_query.conversions import Conversions
+from tributary_query.erasures import Erasures
 from tributary_query.events import Events
 from tributary_query.explanations import Explanations
 from tributary_query.health import Health
@@ -35,6 +36,7 @@ class UseCases:
     conversions: Conversions
     journeys: Journeys
     identities: Identities
+    erasures: Erasures
     health: Health
     integrity: Integrity
     events: Events
@@ -64,6 +66,8 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
         "GetJourney": Scope.QUERY,
         "GetIdentity": Scope.ADMIN,
         "UndoIdentityChange": Scope.ADMIN,
+        "ErasePerson": Scope.ADMIN,
+        "GetErasure": Scope.ADMIN,
         "GetPipelineHealth": Scope.QUERY,
         "GetIntegrity": Scope.QUERY,
         "LookupEvents": Scope.QUERY,
@@ -131,6 +135,14 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
     ) -> contract.UndoIdentityChangeResponse:
         """Takes a change of people back."""
         return await self._ask.identities.undo(request, self._workspace().id)
+
+    async def ErasePerson(self, request: contract.ErasePersonRequest, context: object) -> contract.ErasePersonResponse:
+        """Erases a person, or says what that would destroy."""
+        return await self._ask.erasures.erase(request, self._workspace().id, current_caller().key_id)
+
+    async def GetErasure(self, request: contract.GetErasureRequest, context: object) -> contract.GetErasureResponse:
+        """Returns how far an erasure is."""
+        return await self._ask.erasures.get(request, self._workspace().id)
 
     async def GetPipelineHealth(
         self, request: contract.GetPipelineHealthRequest, context: object

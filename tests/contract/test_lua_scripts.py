@@ -68,7 +68,7 @@ def test_what_is_reserved_is_not_written() -> None:
 
 
 def test_what_is_kept_of_a_person_lives_with_the_journey() -> None:
-    own = [keys.journey, keys.person, keys.consent, keys.erased]
+    own = [keys.journey, keys.person, keys.consent]
     assert {_TAG.search(of(3, "p1:x"))[1] for of in own} == {"p3"}  # type: ignore[index]
 
 

@@ -21,6 +21,7 @@ from tributary_attribution.affected import Affected
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.deferral import SHARE, Deferral
+from tributary_attribution.erasing import Erasing, again
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
@@ -35,6 +36,7 @@ from tributary_attribution.rates import Rates
 from tributary_attribution.reattribution import Reattribution
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.settings_history import SettingsHistory
+from tributary_attribution.tombstones import Tombstones
 from tributary_domain import ids
 from tributary_domain.path_counts import PathCounts
 from tributary_domain.revision import Cause
@@ -48,6 +50,7 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
@@ -66,8 +69,10 @@ from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.converted_paths import ConvertedPaths
 from tributary_storage.redis.current_models import CurrentModels
+from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
+from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.log_entry import LogEntry
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
@@ -215,6 +220,8 @@ class Attribution:
     people: People
     identities: Identities
     consents: Consents
+    erasures: Erasures
+    erasing: Erasing
     conversions: Conversions
     descriptors: Descriptors
     explainer: Explainer
@@ -385,8 +392,25 @@ async def running_attribution(
         linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of, lambda: loss_micros)
         consents = Consents(state, SHARDS)
         keeping = ConsentLedger(consents, ConsentDecisions(clickhouse), lambda: loss_micros)
+        erasures, records = Erasures(state, SHARDS), ErasureRecords(clickhouse)
+        tombstones = Tombstones(erasures, records, lambda *who: again(*who, clock.unix_micros()), lambda: loss_micros)
+        erasing = Erasing(
+            people, erasures, records, DataKeys(state, SHARDS), conversions, directory, clock, grace_seconds=0
+        )
         attributor = Attributor(
-            *(people, linking, observing, descriptors, click_ids, publisher, deferral, keeping, known, clock),
+            *(
+                people,
+                linking,
+                observing,
+                descriptors,
+                click_ids,
+                publisher,
+                deferral,
+                keeping,
+                tombstones,
+                known,
+                clock,
+            ),
             assumed_of=assumed_by_id(directory.find),
         )
         as_paths = PeopleAsPaths(paths, ConvertedPaths(state, SHARDS), people, conversions, descriptors, known, clock)
@@ -407,6 +431,8 @@ async def running_attribution(
             people=people,
             identities=identities,
             consents=consents,
+            erasures=erasures,
+            erasing=erasing,
             conversions=conversions,
             descriptors=descriptors,
             explainer=explainer,

@@ -21,6 +21,9 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{p3}:journey:<person key>:ties`       | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:journey:<person key>:consent`    | hash   | for ever, until erased     | attribution |
 | state | `trb:{consent}:restored`                   | string | for ever                   | attribution |
+| state | `trb:{erasures}:tombstones`                | list   | for ever                   | attribution |
+| state | `trb:{erasures}:open`                      | hash   | until finished             | attribution |
+| state | `trb:{erasures}:restored`                  | string | for ever                   | attribution |
 | state | `trb:{p3}:click:<workspace>|<number>`      | string | longest send window        | attribution |
 | state | `trb:{p3}:data-key:<workspace>|<name>`     | string | life of match keys         | ingestion   |
 | state | `trb:{c3}:conversion:<ws>|<conversion id>` | hash   | lookback + order window    | attribution |
@@ -82,7 +85,6 @@ taken apart, move none of them.
 | role  | key                                        | type   | life                       | owner       |
 |-------|--------------------------------------------|--------|----------------------------|-------------|
 | state | `trb:{p3}:person:<person key>`             | hash   | for ever, until erased     | attribution |
-| state | `trb:{p3}:erased:<person key>`             | string | for ever                   | attribution |
 | state | `trb:{v3}:human-check:<workspace>|<digest>` | string | an hour                    | ingestion   |
 """
 
@@ -188,6 +190,21 @@ def consent(shard: int, person_key: str) -> str:
     Written by attribution; read by delivery last before it sends.
     """
     return f"{journey(shard, person_key)}:consent"
+
+
+def tombstones() -> str:
+    """Returns the identifiers that were erased, by their person keys, and until when what happened is gone."""
+    return "trb:{erasures}:tombstones"
+
+
+def open_erasures() -> str:
+    """Returns the erasures that are not finished: field id -> all that is needed to go on."""
+    return "trb:{erasures}:open"
+
+
+def erasures_restored() -> str:
+    """Returns the last loss of the state store after which the tombstones were read back from ClickHouse."""
+    return "trb:{erasures}:restored"
 
 
 def consent_restored() -> str:
@@ -310,7 +327,7 @@ def destination_state(workspace: str, destination: str) -> str:
     return f"trb:{{j:{workspace}:{destination}}}:state"
 
 
-RESERVED: Final = ("person", "erased", "human_check")
+RESERVED: Final = ("person", "human_check")
 """The functions below, whose keys nothing writes yet."""
 
 
@@ -322,11 +339,6 @@ def person(shard: int, person_key: str) -> str:
     the first conversion, which tells new customers from returning ones.
     """
     return f"trb:{{p{shard}}}:person:{person_key}"
-
-
-def erased(shard: int, person_key: str) -> str:
-    """Returns the tombstone of an erased identity token: when, and in which mode."""
-    return f"trb:{{p{shard}}}:erased:{person_key}"
 
 
 def human_check(shard: int, digest: str) -> str:

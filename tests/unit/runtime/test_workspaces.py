@@ -92,7 +92,7 @@ def test_settings_without_effect_are_those_we_know() -> None:
     expected |= {"amount_tolerance_percent", "date_tolerance_days"}
     expected |= {"spend", "due_days", "own_creators"}
     expected |= {"pending_value_hours", "unmatched_adjustment_days", "renewals", "journey_days"}
-    expected |= {"person_event_months", "ledger_years", "erasure"}
+    expected |= {"person_event_months", "ledger_years"}
     assert expected == SAYS_NO_EFFECT
 
 

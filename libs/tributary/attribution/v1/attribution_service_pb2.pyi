@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from tributary.attribution.v1 import erasure_pb2 as _erasure_pb2
 from tributary.attribution.v1 import explanation_pb2 as _explanation_pb2
 from tributary.attribution.v1 import finding_pb2 as _finding_pb2
 from tributary.attribution.v1 import identity_pb2 as _identity_pb2
@@ -15,6 +16,7 @@ from tributary.attribution.v1 import journey_pb2 as _journey_pb2
 from tributary.attribution.v1 import reattribution_pb2 as _reattribution_pb2
 from tributary.attribution.v1 import reconciliation_pb2 as _reconciliation_pb2
 from tributary.common.v1 import time_range_pb2 as _time_range_pb2
+from tributary.dedup.v1 import decision_pb2 as _decision_pb2
 from tributary.event.v1 import identifiers_pb2 as _identifiers_pb2
 import builtins as _builtins
 import sys
@@ -662,3 +664,129 @@ class UndoIdentityChangeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UndoIdentityChangeResponse: _TypeAlias = UndoIdentityChangeResponse  # noqa: Y015
+
+@_typing.final
+class ErasePersonRequest(_message.Message):
+    """Who is erased."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    IDENTIFIERS_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REQUESTED_BY_FIELD_NUMBER: _builtins.int
+    workspace: _builtins.str
+    """Required. The workspace of the caller's credential."""
+    person_id: _builtins.str
+    """By person id."""
+    mode: _decision_pb2.ErasureMode.ValueType
+    """Optional. What stays. Unset: as the workspace says (`retention.erasure`), SEVER unless it says otherwise."""
+    reason: _builtins.str
+    """Optional. Why, for people. No personal data. At most 1 024 characters."""
+    dry_run: _builtins.bool
+    """Optional. Whether it is only said what would be destroyed: `Erasure.remaining` counts it, and nothing is done. After
+    an erasure that is nothing, which is its proof.
+    """
+    requested_by: _builtins.str
+    """Optional. The id of the API key that asks."""
+    @_builtins.property
+    def identifiers(self) -> _identifiers_pb2.Identifiers:
+        """By identifiers; whoever any of them belongs to."""
+
+    def __init__(
+        self,
+        *,
+        workspace: _builtins.str = ...,
+        person_id: _builtins.str = ...,
+        identifiers: _identifiers_pb2.Identifiers | None = ...,
+        mode: _decision_pb2.ErasureMode.ValueType = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        requested_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["identifiers", b"identifiers", "person", b"person", "person_id", b"person_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "identifiers", b"identifiers", "mode", b"mode", "person", b"person", "person_id", b"person_id", "reason", b"reason", "requested_by", b"requested_by", "workspace", b"workspace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_person: _TypeAlias = _typing.Literal["person_id", "identifiers"]  # noqa: Y015
+    _WhichOneofArgType_person: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_person) -> _WhichOneofReturnType_person | None: ...
+
+Global___ErasePersonRequest: _TypeAlias = ErasePersonRequest  # noqa: Y015
+
+@_typing.final
+class ErasePersonResponse(_message.Message):
+    """How far it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def erasure(self) -> _erasure_pb2.Erasure:
+        """The erasure. With `dry_run` it has no id."""
+
+    def __init__(
+        self,
+        *,
+        erasure: _erasure_pb2.Erasure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasePersonResponse: _TypeAlias = ErasePersonResponse  # noqa: Y015
+
+@_typing.final
+class GetErasureRequest(_message.Message):
+    """Which erasure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_FIELD_NUMBER: _builtins.int
+    ERASURE_ID_FIELD_NUMBER: _builtins.int
+    workspace: _builtins.str
+    """Required. The workspace of the caller's credential."""
+    erasure_id: _builtins.str
+    """Required. `Erasure.erasure_id`."""
+    def __init__(
+        self,
+        *,
+        workspace: _builtins.str = ...,
+        erasure_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure_id", b"erasure_id", "workspace", b"workspace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetErasureRequest: _TypeAlias = GetErasureRequest  # noqa: Y015
+
+@_typing.final
+class GetErasureResponse(_message.Message):
+    """How far it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def erasure(self) -> _erasure_pb2.Erasure:
+        """The erasure."""
+
+    def __init__(
+        self,
+        *,
+        erasure: _erasure_pb2.Erasure | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasure", b"erasure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetErasureResponse: _TypeAlias = GetErasureResponse  # noqa: Y015

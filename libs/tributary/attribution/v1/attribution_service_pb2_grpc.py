@@ -85,6 +85,16 @@ class AttributionServiceStub:
                 request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UndoIdentityChangeRequest.SerializeToString,
                 response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UndoIdentityChangeResponse.FromString,
                 _registered_method=True)
+        self.ErasePerson = channel.unary_unary(
+                '/tributary.attribution.v1.AttributionService/ErasePerson',
+                request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ErasePersonRequest.SerializeToString,
+                response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ErasePersonResponse.FromString,
+                _registered_method=True)
+        self.GetErasure = channel.unary_unary(
+                '/tributary.attribution.v1.AttributionService/GetErasure',
+                request_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetErasureRequest.SerializeToString,
+                response_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetErasureResponse.FromString,
+                _registered_method=True)
 
 
 class AttributionServiceServicer:
@@ -183,6 +193,25 @@ class AttributionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ErasePerson(self, request, context):
+        """Erases a person, or says what that would destroy.
+
+        OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is. NOT_FOUND: nothing is known
+        of the person. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun goes on all the same.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetErasure(self, request, context):
+        """Returns how far an erasure is, and what it destroyed.
+
+        NOT_FOUND: no such erasure in this workspace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AttributionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -235,6 +264,16 @@ def add_AttributionServiceServicer_to_server(servicer, server):
                     servicer.UndoIdentityChange,
                     request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UndoIdentityChangeRequest.FromString,
                     response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UndoIdentityChangeResponse.SerializeToString,
+            ),
+            'ErasePerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.ErasePerson,
+                    request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ErasePersonRequest.FromString,
+                    response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ErasePersonResponse.SerializeToString,
+            ),
+            'GetErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErasure,
+                    request_deserializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetErasureRequest.FromString,
+                    response_serializer=tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetErasureResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -508,6 +547,60 @@ class AttributionService:
             '/tributary.attribution.v1.AttributionService/UndoIdentityChange',
             tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UndoIdentityChangeRequest.SerializeToString,
             tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.UndoIdentityChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ErasePerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.attribution.v1.AttributionService/ErasePerson',
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ErasePersonRequest.SerializeToString,
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.ErasePersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.attribution.v1.AttributionService/GetErasure',
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetErasureRequest.SerializeToString,
+            tributary_dot_attribution_dot_v1_dot_attribution__service__pb2.GetErasureResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -83,6 +83,17 @@ class AttributionServiceStub:
     OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
     by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
     """
+    ErasePerson: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.ErasePersonRequest, _attribution_service_pb2.ErasePersonResponse]
+    """Erases a person, or says what that would destroy.
+
+    OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is. NOT_FOUND: nothing is known
+    of the person. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun goes on all the same.
+    """
+    GetErasure: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.GetErasureRequest, _attribution_service_pb2.GetErasureResponse]
+    """Returns how far an erasure is, and what it destroyed.
+
+    NOT_FOUND: no such erasure in this workspace.
+    """
 
 @_typing.type_check_only
 class AttributionServiceAsyncStub(AttributionServiceStub):
@@ -138,6 +149,17 @@ class AttributionServiceAsyncStub(AttributionServiceStub):
 
     OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
     by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+    """
+    ErasePerson: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.ErasePersonRequest, _attribution_service_pb2.ErasePersonResponse]  # type: ignore[assignment]
+    """Erases a person, or says what that would destroy.
+
+    OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is. NOT_FOUND: nothing is known
+    of the person. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun goes on all the same.
+    """
+    GetErasure: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.GetErasureRequest, _attribution_service_pb2.GetErasureResponse]  # type: ignore[assignment]
+    """Returns how far an erasure is, and what it destroyed.
+
+    NOT_FOUND: no such erasure in this workspace.
     """
 
 class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -251,6 +273,29 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
         by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+        """
+
+    @_abc_1.abstractmethod
+    def ErasePerson(
+        self,
+        request: _attribution_service_pb2.ErasePersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_service_pb2.ErasePersonResponse, _abc.Awaitable[_attribution_service_pb2.ErasePersonResponse]]:
+        """Erases a person, or says what that would destroy.
+
+        OK: it will happen, whatever happens to this process; `Erasure.state` says how far it is. NOT_FOUND: nothing is known
+        of the person. UNAVAILABLE: ask again after `RetryInfo.retry_delay`; what was begun goes on all the same.
+        """
+
+    @_abc_1.abstractmethod
+    def GetErasure(
+        self,
+        request: _attribution_service_pb2.GetErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_attribution_service_pb2.GetErasureResponse, _abc.Awaitable[_attribution_service_pb2.GetErasureResponse]]:
+        """Returns how far an erasure is, and what it destroyed.
+
+        NOT_FOUND: no such erasure in this workspace.
         """
 
 def add_AttributionServiceServicer_to_server(servicer: AttributionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -83,7 +83,10 @@ class Consent(_message.Message):
     """Who says so: "cmp", "preference_centre", "support". At most 64 characters."""
     @_builtins.property
     def consent_time(self) -> _timestamp_pb2.Timestamp:
-        """When the person decided. The newest decision wins; a later grant never upgrades what was collected without it."""
+        """When the person decided. The newest decision wins, for all that names any of the event's identifiers; a later grant
+        never upgrades what was collected without it, and a later denial holds back what was collected with it. Unset: what
+        is denied was denied when the event happened, what is granted holds for this event alone.
+        """
 
     def __init__(
         self,

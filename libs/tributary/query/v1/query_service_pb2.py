@@ -26,6 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tributary.attribution.v1 import conversion_pb2 as tributary_dot_attribution_dot_v1_dot_conversion__pb2
 from tributary.attribution.v1 import conversion_revised_pb2 as tributary_dot_attribution_dot_v1_dot_conversion__revised__pb2
+from tributary.attribution.v1 import erasure_pb2 as tributary_dot_attribution_dot_v1_dot_erasure__pb2
 from tributary.attribution.v1 import explanation_pb2 as tributary_dot_attribution_dot_v1_dot_explanation__pb2
 from tributary.attribution.v1 import finding_pb2 as tributary_dot_attribution_dot_v1_dot_finding__pb2
 from tributary.attribution.v1 import identity_pb2 as tributary_dot_attribution_dot_v1_dot_identity__pb2
@@ -36,6 +37,7 @@ from tributary.attribution.v1 import reconciliation_pb2 as tributary_dot_attribu
 from tributary.common.v1 import calendar_date_pb2 as tributary_dot_common_dot_v1_dot_calendar__date__pb2
 from tributary.common.v1 import money_pb2 as tributary_dot_common_dot_v1_dot_money__pb2
 from tributary.common.v1 import time_range_pb2 as tributary_dot_common_dot_v1_dot_time__range__pb2
+from tributary.dedup.v1 import decision_pb2 as tributary_dot_dedup_dot_v1_dot_decision__pb2
 from tributary.dedup.v1 import event_fate_pb2 as tributary_dot_dedup_dot_v1_dot_event__fate__pb2
 from tributary.dedup.v1 import quarantine_pb2 as tributary_dot_dedup_dot_v1_dot_quarantine__pb2
 from tributary.delivery.v1 import delivery_pb2 as tributary_dot_delivery_dot_v1_dot_delivery__pb2
@@ -47,7 +49,7 @@ from tributary.query.v1 import refusal_pb2 as tributary_dot_query_dot_v1_dot_ref
 from tributary.query.v1 import report_pb2 as tributary_dot_query_dot_v1_dot_report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/query/v1/query_service.proto\x12\x12tributary.query.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a)tributary/attribution/v1/conversion.proto\x1a\x31tributary/attribution/v1/conversion_revised.proto\x1a*tributary/attribution/v1/explanation.proto\x1a&tributary/attribution/v1/finding.proto\x1a\'tributary/attribution/v1/identity.proto\x1a&tributary/attribution/v1/journey.proto\x1a$tributary/attribution/v1/model.proto\x1a,tributary/attribution/v1/reattribution.proto\x1a-tributary/attribution/v1/reconciliation.proto\x1a\'tributary/common/v1/calendar_date.proto\x1a\x1ftributary/common/v1/money.proto\x1a$tributary/common/v1/time_range.proto\x1a#tributary/dedup/v1/event_fate.proto\x1a#tributary/dedup/v1/quarantine.proto\x1a$tributary/delivery/v1/delivery.proto\x1a$tributary/event/v1/identifiers.proto\x1a tributary/event/v1/verdict.proto\x1a\x1ftributary/query/v1/health.proto\x1a\"tributary/query/v1/integrity.proto\x1a tributary/query/v1/refusal.proto\x1a\x1ftributary/query/v1/report.proto\"\x8a\x03\n\x12QueryReportRequest\x12+\n\x07metrics\x18\x01 \x03(\x0e\x32\x1a.tributary.query.v1.Metric\x12\x31\n\ndimensions\x18\x02 \x03(\x0e\x32\x1d.tributary.query.v1.Dimension\x12\r\n\x05model\x18\x03 \x01(\t\x12\x32\n\ntime_range\x18\x04 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x34\n\x07\x66ilters\x18\x05 \x03(\x0b\x32#.tributary.query.v1.DimensionFilter\x12\x31\n\ntime_basis\x18\x06 \x01(\x0e\x32\x1d.tributary.query.v1.TimeBasis\x12\x11\n\ttime_zone\x18\x07 \x01(\t\x12.\n\nas_of_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\t\"d\n\x0f\x44imensionFilter\x12\x30\n\tdimension\x18\x01 \x01(\x0e\x32\x1d.tributary.query.v1.Dimension\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x0f\n\x07\x65xclude\x18\x03 \x01(\x08\"\xd5\x02\n\x13QueryReportResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.tributary.query.v1.ReportRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\x05\x62\x61sis\x18\x03 \x01(\x0b\x32\x1f.tributary.query.v1.ReportBasis\x12\r\n\x05model\x18\x04 \x01(\t\x12J\n\nown_models\x18\x05 \x03(\x0b\x32\x36.tributary.query.v1.QueryReportResponse.OwnModelsEntry\x12;\n\x12\x64\x61ta_driven_models\x18\x06 \x03(\x0b\x32\x1f.tributary.attribution.v1.Model\x1a\x30\n\x0eOwnModelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xdd\x01\n\x14GetConversionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12.\n\nas_of_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nconversion\"Y\n\x0eOrderReference\x12\x17\n\x0f\x63onversion_name\x18\x01 \x01(\t\x12\r\n\x05store\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\r\n\x05\x63ycle\x18\x04 \x01(\t\"\xe2\x01\n\x15GetConversionResponse\x12;\n\x06newest\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12>\n\trevisions\x18\x02 \x03(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12\x33\n\ndeliveries\x18\x03 \x03(\x0b\x32\x1f.tributary.delivery.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"\xba\x01\n\x18\x45xplainConversionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x12.\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nconversion\"\xfc\x02\n\x19\x45xplainConversionResponse\x12:\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32%.tributary.attribution.v1.Explanation\x12;\n\x06newest\x18\x02 \x01(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12\x36\n\trevisions\x18\x03 \x03(\x0b\x32#.tributary.query.v1.RevisionSummary\x12\x19\n\x11revisions_omitted\x18\x04 \x01(\x05\x12\x33\n\ndeliveries\x18\x05 \x03(\x0b\x32\x1f.tributary.delivery.v1.Delivery\x12\x1a\n\x12\x64\x65liveries_omitted\x18\x06 \x01(\x05\x12\x42\n\x14quarantine_decisions\x18\x07 \x03(\x0b\x32$.tributary.dedup.v1.QuarantineRecord\"\xdc\x02\n\x0fRevisionSummary\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x30\n\x0cpublish_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x06\x63\x61uses\x18\x03 \x03(\x0e\x32\'.tributary.attribution.v1.RevisionCause\x12\x19\n\x11\x63\x61using_event_ids\x18\x04 \x03(\t\x12)\n\x05value\x18\x05 \x01(\x0b\x32\x1a.tributary.common.v1.Money\x12\x0f\n\x07\x63ounted\x18\x06 \x01(\x08\x12\x11\n\tperson_id\x18\x07 \x01(\t\x12\x18\n\x10settings_version\x18\x08 \x01(\t\x12\x37\n\x0cposting_date\x18\t \x01(\x0b\x32!.tributary.common.v1.CalendarDate\x12\x0f\n\x07touches\x18\n \x01(\x05\"\xc8\x01\n\x1aSimulateAttributionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x12:\n\x08settings\x18\x04 \x01(\x0b\x32(.tributary.attribution.v1.CreditSettingsB\x0c\n\nconversion\"Y\n\x1bSimulateAttributionResponse\x12:\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32%.tributary.attribution.v1.Explanation\"\xce\x01\n\x1bPreviewReattributionRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x18\n\x10\x63onversion_names\x18\x02 \x03(\t\x12:\n\x08settings\x18\x03 \x01(\x0b\x32(.tributary.attribution.v1.CreditSettings\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"r\n\x1cPreviewReattributionResponse\x12\x39\n\x04page\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ReattributionPage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x89\x01\n\x12ReattributeRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x18\n\x10\x63onversion_names\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"i\n\x13ReattributeResponse\x12\x39\n\x04page\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ReattributionPage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xaa\x01\n\x11GetJourneyRequest\x12\x13\n\tperson_id\x18\x01 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x02 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x12\x17\n\rconversion_id\x18\x03 \x01(\tH\x00\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\tB\x08\n\x06person\"a\n\x12GetJourneyResponse\x12\x32\n\x07journey\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Journey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"k\n\x12GetIdentityRequest\x12\x13\n\tperson_id\x18\x01 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x02 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x42\x08\n\x06person\"K\n\x13GetIdentityResponse\x12\x34\n\x08identity\x18\x01 \x01(\x0b\x32\".tributary.attribution.v1.Identity\".\n\x19UndoIdentityChangeRequest\x12\x11\n\tchange_id\x18\x01 \x01(\t\"W\n\x1aUndoIdentityChangeResponse\x12\x39\n\x07\x63hanges\x18\x01 \x03(\x0b\x32(.tributary.attribution.v1.IdentityChange\"E\n\x18GetPipelineHealthRequest\x12)\n\x06window\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"O\n\x19GetPipelineHealthResponse\x12\x32\n\x06health\x18\x01 \x01(\x0b\x32\".tributary.query.v1.PipelineHealth\"\x15\n\x13GetIntegrityRequest\"\x7f\n\x14GetIntegrityResponse\x12\x32\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\".tributary.query.v1.IntegrityCheck\x12\x33\n\x08verdicts\x18\x02 \x01(\x0b\x32!.tributary.query.v1.VerdictCounts\"(\n\x13LookupEventsRequest\x12\x11\n\tevent_ids\x18\x01 \x03(\t\"D\n\x14LookupEventsResponse\x12,\n\x05\x66\x61tes\x18\x01 \x03(\x0b\x32\x1d.tributary.dedup.v1.EventFate\"\xe7\x01\n\x13ListRefusalsRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x34\n\x0creason_codes\x18\x03 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12,\n\x07verdict\x18\x04 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"^\n\x14ListRefusalsResponse\x12-\n\x08refusals\x18\x01 \x03(\x0b\x32\x1b.tributary.query.v1.Refusal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf6\x01\n\x1cListQuarantinedEventsRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x34\n\x0creason_codes\x18\x03 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x32\n\x05state\x18\x06 \x01(\x0e\x32#.tributary.query.v1.QuarantineState\"\xa1\x02\n\x1e\x44\x65\x63ideQuarantinedEventsRequest\x12\x34\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32$.tributary.dedup.v1.QuarantineAction\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x32\n\ntime_range\x18\x03 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x34\n\x0creason_codes\x18\x04 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"s\n\x1f\x44\x65\x63ideQuarantinedEventsResponse\x12\x37\n\x08outcomes\x18\x01 \x03(\x0b\x32%.tributary.dedup.v1.QuarantineOutcome\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x1dListQuarantinedEventsResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32$.tributary.query.v1.QuarantinedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x11ListModelsRequest\x12\x17\n\x0f\x63onversion_name\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x12ListModelsResponse\x12/\n\x06models\x18\x01 \x03(\x0b\x32\x1f.tributary.attribution.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x0fGetModelRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"B\n\x10GetModelResponse\x12.\n\x05model\x18\x01 \x01(\x0b\x32\x1f.tributary.attribution.v1.Model\"\x82\x01\n\x10ReconcileRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x0f\n\x07repairs\x18\x02 \x01(\x08\x12\x19\n\x11reconciliation_id\x18\x03 \x01(\t\x12\x0e\n\x06slices\x18\x04 \x01(\x05\"U\n\x11ReconcileResponse\x12@\n\x0ereconciliation\x18\x01 \x01(\x0b\x32(.tributary.attribution.v1.Reconciliation\"5\n\x18GetReconciliationRequest\x12\x19\n\x11reconciliation_id\x18\x01 \x01(\t\"]\n\x19GetReconciliationResponse\x12@\n\x0ereconciliation\x18\x01 \x01(\x0b\x32(.tributary.attribution.v1.Reconciliation\"\x8f\x01\n\x13ListFindingsRequest\x12\x19\n\x11reconciliation_id\x18\x01 \x01(\t\x12\x36\n\x06states\x18\x02 \x03(\x0e\x32&.tributary.attribution.v1.FindingState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"d\n\x14ListFindingsResponse\x12\x33\n\x08\x66indings\x18\x01 \x03(\x0b\x32!.tributary.attribution.v1.Finding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"c\n\x15UpdateFindingsRequest\x12\x13\n\x0b\x66inding_ids\x18\x01 \x03(\t\x12\x35\n\x05state\x18\x02 \x01(\x0e\x32&.tributary.attribution.v1.FindingState\"M\n\x16UpdateFindingsResponse\x12\x33\n\x08\x66indings\x18\x01 \x03(\x0b\x32!.tributary.attribution.v1.Finding2\xb5\x11\n\x0cQueryService\x12^\n\x0bQueryReport\x12&.tributary.query.v1.QueryReportRequest\x1a\'.tributary.query.v1.QueryReportResponse\x12\x64\n\rGetConversion\x12(.tributary.query.v1.GetConversionRequest\x1a).tributary.query.v1.GetConversionResponse\x12p\n\x11\x45xplainConversion\x12,.tributary.query.v1.ExplainConversionRequest\x1a-.tributary.query.v1.ExplainConversionResponse\x12v\n\x13SimulateAttribution\x12..tributary.query.v1.SimulateAttributionRequest\x1a/.tributary.query.v1.SimulateAttributionResponse\x12y\n\x14PreviewReattribution\x12/.tributary.query.v1.PreviewReattributionRequest\x1a\x30.tributary.query.v1.PreviewReattributionResponse\x12^\n\x0bReattribute\x12&.tributary.query.v1.ReattributeRequest\x1a\'.tributary.query.v1.ReattributeResponse\x12[\n\nGetJourney\x12%.tributary.query.v1.GetJourneyRequest\x1a&.tributary.query.v1.GetJourneyResponse\x12^\n\x0bGetIdentity\x12&.tributary.query.v1.GetIdentityRequest\x1a\'.tributary.query.v1.GetIdentityResponse\x12s\n\x12UndoIdentityChange\x12-.tributary.query.v1.UndoIdentityChangeRequest\x1a..tributary.query.v1.UndoIdentityChangeResponse\x12p\n\x11GetPipelineHealth\x12,.tributary.query.v1.GetPipelineHealthRequest\x1a-.tributary.query.v1.GetPipelineHealthResponse\x12\x61\n\x0cGetIntegrity\x12\'.tributary.query.v1.GetIntegrityRequest\x1a(.tributary.query.v1.GetIntegrityResponse\x12\x61\n\x0cLookupEvents\x12\'.tributary.query.v1.LookupEventsRequest\x1a(.tributary.query.v1.LookupEventsResponse\x12\x61\n\x0cListRefusals\x12\'.tributary.query.v1.ListRefusalsRequest\x1a(.tributary.query.v1.ListRefusalsResponse\x12|\n\x15ListQuarantinedEvents\x12\x30.tributary.query.v1.ListQuarantinedEventsRequest\x1a\x31.tributary.query.v1.ListQuarantinedEventsResponse\x12\x82\x01\n\x17\x44\x65\x63ideQuarantinedEvents\x12\x32.tributary.query.v1.DecideQuarantinedEventsRequest\x1a\x33.tributary.query.v1.DecideQuarantinedEventsResponse\x12[\n\nListModels\x12%.tributary.query.v1.ListModelsRequest\x1a&.tributary.query.v1.ListModelsResponse\x12U\n\x08GetModel\x12#.tributary.query.v1.GetModelRequest\x1a$.tributary.query.v1.GetModelResponse\x12X\n\tReconcile\x12$.tributary.query.v1.ReconcileRequest\x1a%.tributary.query.v1.ReconcileResponse\x12p\n\x11GetReconciliation\x12,.tributary.query.v1.GetReconciliationRequest\x1a-.tributary.query.v1.GetReconciliationResponse\x12\x61\n\x0cListFindings\x12\'.tributary.query.v1.ListFindingsRequest\x1a(.tributary.query.v1.ListFindingsResponse\x12g\n\x0eUpdateFindings\x12).tributary.query.v1.UpdateFindingsRequest\x1a*.tributary.query.v1.UpdateFindingsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/query/v1/query_service.proto\x12\x12tributary.query.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a)tributary/attribution/v1/conversion.proto\x1a\x31tributary/attribution/v1/conversion_revised.proto\x1a&tributary/attribution/v1/erasure.proto\x1a*tributary/attribution/v1/explanation.proto\x1a&tributary/attribution/v1/finding.proto\x1a\'tributary/attribution/v1/identity.proto\x1a&tributary/attribution/v1/journey.proto\x1a$tributary/attribution/v1/model.proto\x1a,tributary/attribution/v1/reattribution.proto\x1a-tributary/attribution/v1/reconciliation.proto\x1a\'tributary/common/v1/calendar_date.proto\x1a\x1ftributary/common/v1/money.proto\x1a$tributary/common/v1/time_range.proto\x1a!tributary/dedup/v1/decision.proto\x1a#tributary/dedup/v1/event_fate.proto\x1a#tributary/dedup/v1/quarantine.proto\x1a$tributary/delivery/v1/delivery.proto\x1a$tributary/event/v1/identifiers.proto\x1a tributary/event/v1/verdict.proto\x1a\x1ftributary/query/v1/health.proto\x1a\"tributary/query/v1/integrity.proto\x1a tributary/query/v1/refusal.proto\x1a\x1ftributary/query/v1/report.proto\"\x8a\x03\n\x12QueryReportRequest\x12+\n\x07metrics\x18\x01 \x03(\x0e\x32\x1a.tributary.query.v1.Metric\x12\x31\n\ndimensions\x18\x02 \x03(\x0e\x32\x1d.tributary.query.v1.Dimension\x12\r\n\x05model\x18\x03 \x01(\t\x12\x32\n\ntime_range\x18\x04 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x34\n\x07\x66ilters\x18\x05 \x03(\x0b\x32#.tributary.query.v1.DimensionFilter\x12\x31\n\ntime_basis\x18\x06 \x01(\x0e\x32\x1d.tributary.query.v1.TimeBasis\x12\x11\n\ttime_zone\x18\x07 \x01(\t\x12.\n\nas_of_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\t \x01(\x05\x12\x12\n\npage_token\x18\n \x01(\t\"d\n\x0f\x44imensionFilter\x12\x30\n\tdimension\x18\x01 \x01(\x0e\x32\x1d.tributary.query.v1.Dimension\x12\x0e\n\x06values\x18\x02 \x03(\t\x12\x0f\n\x07\x65xclude\x18\x03 \x01(\x08\"\xd5\x02\n\x13QueryReportResponse\x12+\n\x04rows\x18\x01 \x03(\x0b\x32\x1d.tributary.query.v1.ReportRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12.\n\x05\x62\x61sis\x18\x03 \x01(\x0b\x32\x1f.tributary.query.v1.ReportBasis\x12\r\n\x05model\x18\x04 \x01(\t\x12J\n\nown_models\x18\x05 \x03(\x0b\x32\x36.tributary.query.v1.QueryReportResponse.OwnModelsEntry\x12;\n\x12\x64\x61ta_driven_models\x18\x06 \x03(\x0b\x32\x1f.tributary.attribution.v1.Model\x1a\x30\n\x0eOwnModelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xdd\x01\n\x14GetConversionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12.\n\nas_of_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nconversion\"Y\n\x0eOrderReference\x12\x17\n\x0f\x63onversion_name\x18\x01 \x01(\t\x12\r\n\x05store\x18\x02 \x01(\t\x12\x10\n\x08order_id\x18\x03 \x01(\t\x12\r\n\x05\x63ycle\x18\x04 \x01(\t\"\xe2\x01\n\x15GetConversionResponse\x12;\n\x06newest\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12>\n\trevisions\x18\x02 \x03(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12\x33\n\ndeliveries\x18\x03 \x03(\x0b\x32\x1f.tributary.delivery.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x04 \x01(\t\"\xba\x01\n\x18\x45xplainConversionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x12.\n\nas_of_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0c\n\nconversion\"\xfc\x02\n\x19\x45xplainConversionResponse\x12:\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32%.tributary.attribution.v1.Explanation\x12;\n\x06newest\x18\x02 \x01(\x0b\x32+.tributary.attribution.v1.ConversionRevised\x12\x36\n\trevisions\x18\x03 \x03(\x0b\x32#.tributary.query.v1.RevisionSummary\x12\x19\n\x11revisions_omitted\x18\x04 \x01(\x05\x12\x33\n\ndeliveries\x18\x05 \x03(\x0b\x32\x1f.tributary.delivery.v1.Delivery\x12\x1a\n\x12\x64\x65liveries_omitted\x18\x06 \x01(\x05\x12\x42\n\x14quarantine_decisions\x18\x07 \x03(\x0b\x32$.tributary.dedup.v1.QuarantineRecord\"\xdc\x02\n\x0fRevisionSummary\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\x30\n\x0cpublish_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x06\x63\x61uses\x18\x03 \x03(\x0e\x32\'.tributary.attribution.v1.RevisionCause\x12\x19\n\x11\x63\x61using_event_ids\x18\x04 \x03(\t\x12)\n\x05value\x18\x05 \x01(\x0b\x32\x1a.tributary.common.v1.Money\x12\x0f\n\x07\x63ounted\x18\x06 \x01(\x08\x12\x11\n\tperson_id\x18\x07 \x01(\t\x12\x18\n\x10settings_version\x18\x08 \x01(\t\x12\x37\n\x0cposting_date\x18\t \x01(\x0b\x32!.tributary.common.v1.CalendarDate\x12\x0f\n\x07touches\x18\n \x01(\x05\"\xc8\x01\n\x1aSimulateAttributionRequest\x12\x17\n\rconversion_id\x18\x01 \x01(\tH\x00\x12\x33\n\x05order\x18\x02 \x01(\x0b\x32\".tributary.query.v1.OrderReferenceH\x00\x12\x12\n\x08\x65vent_id\x18\x03 \x01(\tH\x00\x12:\n\x08settings\x18\x04 \x01(\x0b\x32(.tributary.attribution.v1.CreditSettingsB\x0c\n\nconversion\"Y\n\x1bSimulateAttributionResponse\x12:\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32%.tributary.attribution.v1.Explanation\"\xce\x01\n\x1bPreviewReattributionRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x18\n\x10\x63onversion_names\x18\x02 \x03(\t\x12:\n\x08settings\x18\x03 \x01(\x0b\x32(.tributary.attribution.v1.CreditSettings\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"r\n\x1cPreviewReattributionResponse\x12\x39\n\x04page\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ReattributionPage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x89\x01\n\x12ReattributeRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x18\n\x10\x63onversion_names\x18\x02 \x03(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"i\n\x13ReattributeResponse\x12\x39\n\x04page\x18\x01 \x01(\x0b\x32+.tributary.attribution.v1.ReattributionPage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xaa\x01\n\x11GetJourneyRequest\x12\x13\n\tperson_id\x18\x01 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x02 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x12\x17\n\rconversion_id\x18\x03 \x01(\tH\x00\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\tB\x08\n\x06person\"a\n\x12GetJourneyResponse\x12\x32\n\x07journey\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Journey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"k\n\x12GetIdentityRequest\x12\x13\n\tperson_id\x18\x01 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x02 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x42\x08\n\x06person\"K\n\x13GetIdentityResponse\x12\x34\n\x08identity\x18\x01 \x01(\x0b\x32\".tributary.attribution.v1.Identity\".\n\x19UndoIdentityChangeRequest\x12\x11\n\tchange_id\x18\x01 \x01(\t\"W\n\x1aUndoIdentityChangeResponse\x12\x39\n\x07\x63hanges\x18\x01 \x03(\x0b\x32(.tributary.attribution.v1.IdentityChange\"\xbb\x01\n\x12\x45rasePersonRequest\x12\x13\n\tperson_id\x18\x01 \x01(\tH\x00\x12\x36\n\x0bidentifiers\x18\x02 \x01(\x0b\x32\x1f.tributary.event.v1.IdentifiersH\x00\x12-\n\x04mode\x18\x03 \x01(\x0e\x32\x1f.tributary.dedup.v1.ErasureMode\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x05 \x01(\x08\x42\x08\n\x06person\"I\n\x13\x45rasePersonResponse\x12\x32\n\x07\x65rasure\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Erasure\"\'\n\x11GetErasureRequest\x12\x12\n\nerasure_id\x18\x01 \x01(\t\"H\n\x12GetErasureResponse\x12\x32\n\x07\x65rasure\x18\x01 \x01(\x0b\x32!.tributary.attribution.v1.Erasure\"E\n\x18GetPipelineHealthRequest\x12)\n\x06window\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\"O\n\x19GetPipelineHealthResponse\x12\x32\n\x06health\x18\x01 \x01(\x0b\x32\".tributary.query.v1.PipelineHealth\"\x15\n\x13GetIntegrityRequest\"\x7f\n\x14GetIntegrityResponse\x12\x32\n\x06\x63hecks\x18\x01 \x03(\x0b\x32\".tributary.query.v1.IntegrityCheck\x12\x33\n\x08verdicts\x18\x02 \x01(\x0b\x32!.tributary.query.v1.VerdictCounts\"(\n\x13LookupEventsRequest\x12\x11\n\tevent_ids\x18\x01 \x03(\t\"D\n\x14LookupEventsResponse\x12,\n\x05\x66\x61tes\x18\x01 \x03(\x0b\x32\x1d.tributary.dedup.v1.EventFate\"\xe7\x01\n\x13ListRefusalsRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x34\n\x0creason_codes\x18\x03 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12,\n\x07verdict\x18\x04 \x01(\x0e\x32\x1b.tributary.event.v1.Verdict\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"^\n\x14ListRefusalsResponse\x12-\n\x08refusals\x18\x01 \x03(\x0b\x32\x1b.tributary.query.v1.Refusal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xf6\x01\n\x1cListQuarantinedEventsRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x34\n\x0creason_codes\x18\x03 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x32\n\x05state\x18\x06 \x01(\x0e\x32#.tributary.query.v1.QuarantineState\"\xa1\x02\n\x1e\x44\x65\x63ideQuarantinedEventsRequest\x12\x34\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32$.tributary.dedup.v1.QuarantineAction\x12\x11\n\tevent_ids\x18\x02 \x03(\t\x12\x32\n\ntime_range\x18\x03 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x34\n\x0creason_codes\x18\x04 \x03(\x0e\x32\x1e.tributary.event.v1.ReasonCode\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x12\n\npage_token\x18\x08 \x01(\t\"s\n\x1f\x44\x65\x63ideQuarantinedEventsResponse\x12\x37\n\x08outcomes\x18\x01 \x03(\x0b\x32%.tributary.dedup.v1.QuarantineOutcome\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x1dListQuarantinedEventsResponse\x12\x34\n\x06\x65vents\x18\x01 \x03(\x0b\x32$.tributary.query.v1.QuarantinedEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x11ListModelsRequest\x12\x17\n\x0f\x63onversion_name\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x12ListModelsResponse\x12/\n\x06models\x18\x01 \x03(\x0b\x32\x1f.tributary.attribution.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x0fGetModelRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\"B\n\x10GetModelResponse\x12.\n\x05model\x18\x01 \x01(\x0b\x32\x1f.tributary.attribution.v1.Model\"\x82\x01\n\x10ReconcileRequest\x12\x32\n\ntime_range\x18\x01 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12\x0f\n\x07repairs\x18\x02 \x01(\x08\x12\x19\n\x11reconciliation_id\x18\x03 \x01(\t\x12\x0e\n\x06slices\x18\x04 \x01(\x05\"U\n\x11ReconcileResponse\x12@\n\x0ereconciliation\x18\x01 \x01(\x0b\x32(.tributary.attribution.v1.Reconciliation\"5\n\x18GetReconciliationRequest\x12\x19\n\x11reconciliation_id\x18\x01 \x01(\t\"]\n\x19GetReconciliationResponse\x12@\n\x0ereconciliation\x18\x01 \x01(\x0b\x32(.tributary.attribution.v1.Reconciliation\"\x8f\x01\n\x13ListFindingsRequest\x12\x19\n\x11reconciliation_id\x18\x01 \x01(\t\x12\x36\n\x06states\x18\x02 \x03(\x0e\x32&.tributary.attribution.v1.FindingState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"d\n\x14ListFindingsResponse\x12\x33\n\x08\x66indings\x18\x01 \x03(\x0b\x32!.tributary.attribution.v1.Finding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"c\n\x15UpdateFindingsRequest\x12\x13\n\x0b\x66inding_ids\x18\x01 \x03(\t\x12\x35\n\x05state\x18\x02 \x01(\x0e\x32&.tributary.attribution.v1.FindingState\"M\n\x16UpdateFindingsResponse\x12\x33\n\x08\x66indings\x18\x01 \x03(\x0b\x32!.tributary.attribution.v1.Finding2\xf2\x12\n\x0cQueryService\x12^\n\x0bQueryReport\x12&.tributary.query.v1.QueryReportRequest\x1a\'.tributary.query.v1.QueryReportResponse\x12\x64\n\rGetConversion\x12(.tributary.query.v1.GetConversionRequest\x1a).tributary.query.v1.GetConversionResponse\x12p\n\x11\x45xplainConversion\x12,.tributary.query.v1.ExplainConversionRequest\x1a-.tributary.query.v1.ExplainConversionResponse\x12v\n\x13SimulateAttribution\x12..tributary.query.v1.SimulateAttributionRequest\x1a/.tributary.query.v1.SimulateAttributionResponse\x12y\n\x14PreviewReattribution\x12/.tributary.query.v1.PreviewReattributionRequest\x1a\x30.tributary.query.v1.PreviewReattributionResponse\x12^\n\x0bReattribute\x12&.tributary.query.v1.ReattributeRequest\x1a\'.tributary.query.v1.ReattributeResponse\x12[\n\nGetJourney\x12%.tributary.query.v1.GetJourneyRequest\x1a&.tributary.query.v1.GetJourneyResponse\x12^\n\x0bGetIdentity\x12&.tributary.query.v1.GetIdentityRequest\x1a\'.tributary.query.v1.GetIdentityResponse\x12s\n\x12UndoIdentityChange\x12-.tributary.query.v1.UndoIdentityChangeRequest\x1a..tributary.query.v1.UndoIdentityChangeResponse\x12^\n\x0b\x45rasePerson\x12&.tributary.query.v1.ErasePersonRequest\x1a\'.tributary.query.v1.ErasePersonResponse\x12[\n\nGetErasure\x12%.tributary.query.v1.GetErasureRequest\x1a&.tributary.query.v1.GetErasureResponse\x12p\n\x11GetPipelineHealth\x12,.tributary.query.v1.GetPipelineHealthRequest\x1a-.tributary.query.v1.GetPipelineHealthResponse\x12\x61\n\x0cGetIntegrity\x12\'.tributary.query.v1.GetIntegrityRequest\x1a(.tributary.query.v1.GetIntegrityResponse\x12\x61\n\x0cLookupEvents\x12\'.tributary.query.v1.LookupEventsRequest\x1a(.tributary.query.v1.LookupEventsResponse\x12\x61\n\x0cListRefusals\x12\'.tributary.query.v1.ListRefusalsRequest\x1a(.tributary.query.v1.ListRefusalsResponse\x12|\n\x15ListQuarantinedEvents\x12\x30.tributary.query.v1.ListQuarantinedEventsRequest\x1a\x31.tributary.query.v1.ListQuarantinedEventsResponse\x12\x82\x01\n\x17\x44\x65\x63ideQuarantinedEvents\x12\x32.tributary.query.v1.DecideQuarantinedEventsRequest\x1a\x33.tributary.query.v1.DecideQuarantinedEventsResponse\x12[\n\nListModels\x12%.tributary.query.v1.ListModelsRequest\x1a&.tributary.query.v1.ListModelsResponse\x12U\n\x08GetModel\x12#.tributary.query.v1.GetModelRequest\x1a$.tributary.query.v1.GetModelResponse\x12X\n\tReconcile\x12$.tributary.query.v1.ReconcileRequest\x1a%.tributary.query.v1.ReconcileResponse\x12p\n\x11GetReconciliation\x12,.tributary.query.v1.GetReconciliationRequest\x1a-.tributary.query.v1.GetReconciliationResponse\x12\x61\n\x0cListFindings\x12\'.tributary.query.v1.ListFindingsRequest\x1a(.tributary.query.v1.ListFindingsResponse\x12g\n\x0eUpdateFindings\x12).tributary.query.v1.UpdateFindingsRequest\x1a*.tributary.query.v1.UpdateFindingsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,98 +58,106 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_QUERYREPORTRESPONSE_OWNMODELSENTRY']._loaded_options = None
   _globals['_QUERYREPORTRESPONSE_OWNMODELSENTRY']._serialized_options = b'8\001'
-  _globals['_QUERYREPORTREQUEST']._serialized_start=950
-  _globals['_QUERYREPORTREQUEST']._serialized_end=1344
-  _globals['_DIMENSIONFILTER']._serialized_start=1346
-  _globals['_DIMENSIONFILTER']._serialized_end=1446
-  _globals['_QUERYREPORTRESPONSE']._serialized_start=1449
-  _globals['_QUERYREPORTRESPONSE']._serialized_end=1790
-  _globals['_QUERYREPORTRESPONSE_OWNMODELSENTRY']._serialized_start=1742
-  _globals['_QUERYREPORTRESPONSE_OWNMODELSENTRY']._serialized_end=1790
-  _globals['_GETCONVERSIONREQUEST']._serialized_start=1793
-  _globals['_GETCONVERSIONREQUEST']._serialized_end=2014
-  _globals['_ORDERREFERENCE']._serialized_start=2016
-  _globals['_ORDERREFERENCE']._serialized_end=2105
-  _globals['_GETCONVERSIONRESPONSE']._serialized_start=2108
-  _globals['_GETCONVERSIONRESPONSE']._serialized_end=2334
-  _globals['_EXPLAINCONVERSIONREQUEST']._serialized_start=2337
-  _globals['_EXPLAINCONVERSIONREQUEST']._serialized_end=2523
-  _globals['_EXPLAINCONVERSIONRESPONSE']._serialized_start=2526
-  _globals['_EXPLAINCONVERSIONRESPONSE']._serialized_end=2906
-  _globals['_REVISIONSUMMARY']._serialized_start=2909
-  _globals['_REVISIONSUMMARY']._serialized_end=3257
-  _globals['_SIMULATEATTRIBUTIONREQUEST']._serialized_start=3260
-  _globals['_SIMULATEATTRIBUTIONREQUEST']._serialized_end=3460
-  _globals['_SIMULATEATTRIBUTIONRESPONSE']._serialized_start=3462
-  _globals['_SIMULATEATTRIBUTIONRESPONSE']._serialized_end=3551
-  _globals['_PREVIEWREATTRIBUTIONREQUEST']._serialized_start=3554
-  _globals['_PREVIEWREATTRIBUTIONREQUEST']._serialized_end=3760
-  _globals['_PREVIEWREATTRIBUTIONRESPONSE']._serialized_start=3762
-  _globals['_PREVIEWREATTRIBUTIONRESPONSE']._serialized_end=3876
-  _globals['_REATTRIBUTEREQUEST']._serialized_start=3879
-  _globals['_REATTRIBUTEREQUEST']._serialized_end=4016
-  _globals['_REATTRIBUTERESPONSE']._serialized_start=4018
-  _globals['_REATTRIBUTERESPONSE']._serialized_end=4123
-  _globals['_GETJOURNEYREQUEST']._serialized_start=4126
-  _globals['_GETJOURNEYREQUEST']._serialized_end=4296
-  _globals['_GETJOURNEYRESPONSE']._serialized_start=4298
-  _globals['_GETJOURNEYRESPONSE']._serialized_end=4395
-  _globals['_GETIDENTITYREQUEST']._serialized_start=4397
-  _globals['_GETIDENTITYREQUEST']._serialized_end=4504
-  _globals['_GETIDENTITYRESPONSE']._serialized_start=4506
-  _globals['_GETIDENTITYRESPONSE']._serialized_end=4581
-  _globals['_UNDOIDENTITYCHANGEREQUEST']._serialized_start=4583
-  _globals['_UNDOIDENTITYCHANGEREQUEST']._serialized_end=4629
-  _globals['_UNDOIDENTITYCHANGERESPONSE']._serialized_start=4631
-  _globals['_UNDOIDENTITYCHANGERESPONSE']._serialized_end=4718
-  _globals['_GETPIPELINEHEALTHREQUEST']._serialized_start=4720
-  _globals['_GETPIPELINEHEALTHREQUEST']._serialized_end=4789
-  _globals['_GETPIPELINEHEALTHRESPONSE']._serialized_start=4791
-  _globals['_GETPIPELINEHEALTHRESPONSE']._serialized_end=4870
-  _globals['_GETINTEGRITYREQUEST']._serialized_start=4872
-  _globals['_GETINTEGRITYREQUEST']._serialized_end=4893
-  _globals['_GETINTEGRITYRESPONSE']._serialized_start=4895
-  _globals['_GETINTEGRITYRESPONSE']._serialized_end=5022
-  _globals['_LOOKUPEVENTSREQUEST']._serialized_start=5024
-  _globals['_LOOKUPEVENTSREQUEST']._serialized_end=5064
-  _globals['_LOOKUPEVENTSRESPONSE']._serialized_start=5066
-  _globals['_LOOKUPEVENTSRESPONSE']._serialized_end=5134
-  _globals['_LISTREFUSALSREQUEST']._serialized_start=5137
-  _globals['_LISTREFUSALSREQUEST']._serialized_end=5368
-  _globals['_LISTREFUSALSRESPONSE']._serialized_start=5370
-  _globals['_LISTREFUSALSRESPONSE']._serialized_end=5464
-  _globals['_LISTQUARANTINEDEVENTSREQUEST']._serialized_start=5467
-  _globals['_LISTQUARANTINEDEVENTSREQUEST']._serialized_end=5713
-  _globals['_DECIDEQUARANTINEDEVENTSREQUEST']._serialized_start=5716
-  _globals['_DECIDEQUARANTINEDEVENTSREQUEST']._serialized_end=6005
-  _globals['_DECIDEQUARANTINEDEVENTSRESPONSE']._serialized_start=6007
-  _globals['_DECIDEQUARANTINEDEVENTSRESPONSE']._serialized_end=6122
-  _globals['_LISTQUARANTINEDEVENTSRESPONSE']._serialized_start=6124
-  _globals['_LISTQUARANTINEDEVENTSRESPONSE']._serialized_end=6234
-  _globals['_LISTMODELSREQUEST']._serialized_start=6236
-  _globals['_LISTMODELSREQUEST']._serialized_end=6319
-  _globals['_LISTMODELSRESPONSE']._serialized_start=6321
-  _globals['_LISTMODELSRESPONSE']._serialized_end=6415
-  _globals['_GETMODELREQUEST']._serialized_start=6417
-  _globals['_GETMODELREQUEST']._serialized_end=6451
-  _globals['_GETMODELRESPONSE']._serialized_start=6453
-  _globals['_GETMODELRESPONSE']._serialized_end=6519
-  _globals['_RECONCILEREQUEST']._serialized_start=6522
-  _globals['_RECONCILEREQUEST']._serialized_end=6652
-  _globals['_RECONCILERESPONSE']._serialized_start=6654
-  _globals['_RECONCILERESPONSE']._serialized_end=6739
-  _globals['_GETRECONCILIATIONREQUEST']._serialized_start=6741
-  _globals['_GETRECONCILIATIONREQUEST']._serialized_end=6794
-  _globals['_GETRECONCILIATIONRESPONSE']._serialized_start=6796
-  _globals['_GETRECONCILIATIONRESPONSE']._serialized_end=6889
-  _globals['_LISTFINDINGSREQUEST']._serialized_start=6892
-  _globals['_LISTFINDINGSREQUEST']._serialized_end=7035
-  _globals['_LISTFINDINGSRESPONSE']._serialized_start=7037
-  _globals['_LISTFINDINGSRESPONSE']._serialized_end=7137
-  _globals['_UPDATEFINDINGSREQUEST']._serialized_start=7139
-  _globals['_UPDATEFINDINGSREQUEST']._serialized_end=7238
-  _globals['_UPDATEFINDINGSRESPONSE']._serialized_start=7240
-  _globals['_UPDATEFINDINGSRESPONSE']._serialized_end=7317
-  _globals['_QUERYSERVICE']._serialized_start=7320
-  _globals['_QUERYSERVICE']._serialized_end=9549
+  _globals['_QUERYREPORTREQUEST']._serialized_start=1025
+  _globals['_QUERYREPORTREQUEST']._serialized_end=1419
+  _globals['_DIMENSIONFILTER']._serialized_start=1421
+  _globals['_DIMENSIONFILTER']._serialized_end=1521
+  _globals['_QUERYREPORTRESPONSE']._serialized_start=1524
+  _globals['_QUERYREPORTRESPONSE']._serialized_end=1865
+  _globals['_QUERYREPORTRESPONSE_OWNMODELSENTRY']._serialized_start=1817
+  _globals['_QUERYREPORTRESPONSE_OWNMODELSENTRY']._serialized_end=1865
+  _globals['_GETCONVERSIONREQUEST']._serialized_start=1868
+  _globals['_GETCONVERSIONREQUEST']._serialized_end=2089
+  _globals['_ORDERREFERENCE']._serialized_start=2091
+  _globals['_ORDERREFERENCE']._serialized_end=2180
+  _globals['_GETCONVERSIONRESPONSE']._serialized_start=2183
+  _globals['_GETCONVERSIONRESPONSE']._serialized_end=2409
+  _globals['_EXPLAINCONVERSIONREQUEST']._serialized_start=2412
+  _globals['_EXPLAINCONVERSIONREQUEST']._serialized_end=2598
+  _globals['_EXPLAINCONVERSIONRESPONSE']._serialized_start=2601
+  _globals['_EXPLAINCONVERSIONRESPONSE']._serialized_end=2981
+  _globals['_REVISIONSUMMARY']._serialized_start=2984
+  _globals['_REVISIONSUMMARY']._serialized_end=3332
+  _globals['_SIMULATEATTRIBUTIONREQUEST']._serialized_start=3335
+  _globals['_SIMULATEATTRIBUTIONREQUEST']._serialized_end=3535
+  _globals['_SIMULATEATTRIBUTIONRESPONSE']._serialized_start=3537
+  _globals['_SIMULATEATTRIBUTIONRESPONSE']._serialized_end=3626
+  _globals['_PREVIEWREATTRIBUTIONREQUEST']._serialized_start=3629
+  _globals['_PREVIEWREATTRIBUTIONREQUEST']._serialized_end=3835
+  _globals['_PREVIEWREATTRIBUTIONRESPONSE']._serialized_start=3837
+  _globals['_PREVIEWREATTRIBUTIONRESPONSE']._serialized_end=3951
+  _globals['_REATTRIBUTEREQUEST']._serialized_start=3954
+  _globals['_REATTRIBUTEREQUEST']._serialized_end=4091
+  _globals['_REATTRIBUTERESPONSE']._serialized_start=4093
+  _globals['_REATTRIBUTERESPONSE']._serialized_end=4198
+  _globals['_GETJOURNEYREQUEST']._serialized_start=4201
+  _globals['_GETJOURNEYREQUEST']._serialized_end=4371
+  _globals['_GETJOURNEYRESPONSE']._serialized_start=4373
+  _globals['_GETJOURNEYRESPONSE']._serialized_end=4470
+  _globals['_GETIDENTITYREQUEST']._serialized_start=4472
+  _globals['_GETIDENTITYREQUEST']._serialized_end=4579
+  _globals['_GETIDENTITYRESPONSE']._serialized_start=4581
+  _globals['_GETIDENTITYRESPONSE']._serialized_end=4656
+  _globals['_UNDOIDENTITYCHANGEREQUEST']._serialized_start=4658
+  _globals['_UNDOIDENTITYCHANGEREQUEST']._serialized_end=4704
+  _globals['_UNDOIDENTITYCHANGERESPONSE']._serialized_start=4706
+  _globals['_UNDOIDENTITYCHANGERESPONSE']._serialized_end=4793
+  _globals['_ERASEPERSONREQUEST']._serialized_start=4796
+  _globals['_ERASEPERSONREQUEST']._serialized_end=4983
+  _globals['_ERASEPERSONRESPONSE']._serialized_start=4985
+  _globals['_ERASEPERSONRESPONSE']._serialized_end=5058
+  _globals['_GETERASUREREQUEST']._serialized_start=5060
+  _globals['_GETERASUREREQUEST']._serialized_end=5099
+  _globals['_GETERASURERESPONSE']._serialized_start=5101
+  _globals['_GETERASURERESPONSE']._serialized_end=5173
+  _globals['_GETPIPELINEHEALTHREQUEST']._serialized_start=5175
+  _globals['_GETPIPELINEHEALTHREQUEST']._serialized_end=5244
+  _globals['_GETPIPELINEHEALTHRESPONSE']._serialized_start=5246
+  _globals['_GETPIPELINEHEALTHRESPONSE']._serialized_end=5325
+  _globals['_GETINTEGRITYREQUEST']._serialized_start=5327
+  _globals['_GETINTEGRITYREQUEST']._serialized_end=5348
+  _globals['_GETINTEGRITYRESPONSE']._serialized_start=5350
+  _globals['_GETINTEGRITYRESPONSE']._serialized_end=5477
+  _globals['_LOOKUPEVENTSREQUEST']._serialized_start=5479
+  _globals['_LOOKUPEVENTSREQUEST']._serialized_end=5519
+  _globals['_LOOKUPEVENTSRESPONSE']._serialized_start=5521
+  _globals['_LOOKUPEVENTSRESPONSE']._serialized_end=5589
+  _globals['_LISTREFUSALSREQUEST']._serialized_start=5592
+  _globals['_LISTREFUSALSREQUEST']._serialized_end=5823
+  _globals['_LISTREFUSALSRESPONSE']._serialized_start=5825
+  _globals['_LISTREFUSALSRESPONSE']._serialized_end=5919
+  _globals['_LISTQUARANTINEDEVENTSREQUEST']._serialized_start=5922
+  _globals['_LISTQUARANTINEDEVENTSREQUEST']._serialized_end=6168
+  _globals['_DECIDEQUARANTINEDEVENTSREQUEST']._serialized_start=6171
+  _globals['_DECIDEQUARANTINEDEVENTSREQUEST']._serialized_end=6460
+  _globals['_DECIDEQUARANTINEDEVENTSRESPONSE']._serialized_start=6462
+  _globals['_DECIDEQUARANTINEDEVENTSRESPONSE']._serialized_end=6577
+  _globals['_LISTQUARANTINEDEVENTSRESPONSE']._serialized_start=6579
+  _globals['_LISTQUARANTINEDEVENTSRESPONSE']._serialized_end=6689
+  _globals['_LISTMODELSREQUEST']._serialized_start=6691
+  _globals['_LISTMODELSREQUEST']._serialized_end=6774
+  _globals['_LISTMODELSRESPONSE']._serialized_start=6776
+  _globals['_LISTMODELSRESPONSE']._serialized_end=6870
+  _globals['_GETMODELREQUEST']._serialized_start=6872
+  _globals['_GETMODELREQUEST']._serialized_end=6906
+  _globals['_GETMODELRESPONSE']._serialized_start=6908
+  _globals['_GETMODELRESPONSE']._serialized_end=6974
+  _globals['_RECONCILEREQUEST']._serialized_start=6977
+  _globals['_RECONCILEREQUEST']._serialized_end=7107
+  _globals['_RECONCILERESPONSE']._serialized_start=7109
+  _globals['_RECONCILERESPONSE']._serialized_end=7194
+  _globals['_GETRECONCILIATIONREQUEST']._serialized_start=7196
+  _globals['_GETRECONCILIATIONREQUEST']._serialized_end=7249
+  _globals['_GETRECONCILIATIONRESPONSE']._serialized_start=7251
+  _globals['_GETRECONCILIATIONRESPONSE']._serialized_end=7344
+  _globals['_LISTFINDINGSREQUEST']._serialized_start=7347
+  _globals['_LISTFINDINGSREQUEST']._serialized_end=7490
+  _globals['_LISTFINDINGSRESPONSE']._serialized_start=7492
+  _globals['_LISTFINDINGSRESPONSE']._serialized_end=7592
+  _globals['_UPDATEFINDINGSREQUEST']._serialized_start=7594
+  _globals['_UPDATEFINDINGSREQUEST']._serialized_end=7693
+  _globals['_UPDATEFINDINGSRESPONSE']._serialized_start=7695
+  _globals['_UPDATEFINDINGSRESPONSE']._serialized_end=7772
+  _globals['_QUERYSERVICE']._serialized_start=7775
+  _globals['_QUERYSERVICE']._serialized_end=10193
 # @@protoc_insertion_point(module_scope)

@@ -80,6 +80,16 @@ class QueryServiceStub:
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UndoIdentityChangeRequest.SerializeToString,
                 response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UndoIdentityChangeResponse.FromString,
                 _registered_method=True)
+        self.ErasePerson = channel.unary_unary(
+                '/tributary.query.v1.QueryService/ErasePerson',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ErasePersonRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ErasePersonResponse.FromString,
+                _registered_method=True)
+        self.GetErasure = channel.unary_unary(
+                '/tributary.query.v1.QueryService/GetErasure',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetErasureRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetErasureResponse.FromString,
+                _registered_method=True)
         self.GetPipelineHealth = channel.unary_unary(
                 '/tributary.query.v1.QueryService/GetPipelineHealth',
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetPipelineHealthRequest.SerializeToString,
@@ -234,6 +244,26 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ErasePerson(self, request, context):
+        """Erases a person: their data keys, identifiers, journey, consent and URLs are destroyed, and no earlier event brings
+        them back; or says what that would destroy. The key needs the scope `admin`.
+
+        OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is. NOT_FOUND: nothing
+        is known of the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetErasure(self, request, context):
+        """Returns how far an erasure is, and what it destroyed. The key needs the scope `admin`.
+
+        NOT_FOUND: no such erasure in this workspace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetPipelineHealth(self, request, context):
         """Returns latencies, backlogs and success rates.
         """
@@ -382,6 +412,16 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.UndoIdentityChange,
                     request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UndoIdentityChangeRequest.FromString,
                     response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UndoIdentityChangeResponse.SerializeToString,
+            ),
+            'ErasePerson': grpc.unary_unary_rpc_method_handler(
+                    servicer.ErasePerson,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ErasePersonRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ErasePersonResponse.SerializeToString,
+            ),
+            'GetErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetErasure,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetErasureRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetErasureResponse.SerializeToString,
             ),
             'GetPipelineHealth': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPipelineHealth,
@@ -688,6 +728,60 @@ class QueryService:
             '/tributary.query.v1.QueryService/UndoIdentityChange',
             tributary_dot_query_dot_v1_dot_query__service__pb2.UndoIdentityChangeRequest.SerializeToString,
             tributary_dot_query_dot_v1_dot_query__service__pb2.UndoIdentityChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ErasePerson(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/ErasePerson',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ErasePersonRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ErasePersonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/GetErasure',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.GetErasureRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.GetErasureResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -85,6 +85,18 @@ class QueryServiceStub:
     OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
     by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
     """
+    ErasePerson: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ErasePersonRequest, _query_service_pb2.ErasePersonResponse]
+    """Erases a person: their data keys, identifiers, journey, consent and URLs are destroyed, and no earlier event brings
+    them back; or says what that would destroy. The key needs the scope `admin`.
+
+    OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is. NOT_FOUND: nothing
+    is known of the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
+    """
+    GetErasure: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetErasureRequest, _query_service_pb2.GetErasureResponse]
+    """Returns how far an erasure is, and what it destroyed. The key needs the scope `admin`.
+
+    NOT_FOUND: no such erasure in this workspace.
+    """
     GetPipelineHealth: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetPipelineHealthRequest, _query_service_pb2.GetPipelineHealthResponse]
     """Returns latencies, backlogs and success rates."""
     GetIntegrity: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetIntegrityRequest, _query_service_pb2.GetIntegrityResponse]
@@ -188,6 +200,18 @@ class QueryServiceAsyncStub(QueryServiceStub):
 
     OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
     by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+    """
+    ErasePerson: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ErasePersonRequest, _query_service_pb2.ErasePersonResponse]  # type: ignore[assignment]
+    """Erases a person: their data keys, identifiers, journey, consent and URLs are destroyed, and no earlier event brings
+    them back; or says what that would destroy. The key needs the scope `admin`.
+
+    OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is. NOT_FOUND: nothing
+    is known of the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
+    """
+    GetErasure: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetErasureRequest, _query_service_pb2.GetErasureResponse]  # type: ignore[assignment]
+    """Returns how far an erasure is, and what it destroyed. The key needs the scope `admin`.
+
+    NOT_FOUND: no such erasure in this workspace.
     """
     GetPipelineHealth: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetPipelineHealthRequest, _query_service_pb2.GetPipelineHealthResponse]  # type: ignore[assignment]
     """Returns latencies, backlogs and success rates."""
@@ -343,6 +367,30 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
         by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+        """
+
+    @_abc_1.abstractmethod
+    def ErasePerson(
+        self,
+        request: _query_service_pb2.ErasePersonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ErasePersonResponse, _abc.Awaitable[_query_service_pb2.ErasePersonResponse]]:
+        """Erases a person: their data keys, identifiers, journey, consent and URLs are destroyed, and no earlier event brings
+        them back; or says what that would destroy. The key needs the scope `admin`.
+
+        OK: it will happen, whatever happens to Tributary's processes; `Erasure.state` says how far it is. NOT_FOUND: nothing
+        is known of the person in this workspace. UNAVAILABLE: ask again after `RetryInfo.retry_delay`.
+        """
+
+    @_abc_1.abstractmethod
+    def GetErasure(
+        self,
+        request: _query_service_pb2.GetErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.GetErasureResponse, _abc.Awaitable[_query_service_pb2.GetErasureResponse]]:
+        """Returns how far an erasure is, and what it destroyed. The key needs the scope `admin`.
+
+        NOT_FOUND: no such erasure in this workspace.
         """
 
     @_abc_1.abstractmethod

@@ -6,6 +6,7 @@ SELECT
 FROM conversion_revisions
 WHERE workspace = %(workspace)s
     AND conversion_id IN (%(conversion_ids)s)
+    AND NOT startsWith(conversion_id, 's1:')
 ORDER BY
     conversion_id,
     revision DESC

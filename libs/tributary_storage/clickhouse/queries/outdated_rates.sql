@@ -1,4 +1,5 @@
--- Conversions in another currency than the reporting one whose day has a rate now that they are not pinned to.
+-- Conversions in another currency than the reporting one whose day has a rate now that they are not pinned to. What an
+-- erasure severed is frozen.
 SELECT
     toUnixTimestamp64Micro(conversion_time) AS time,
     conversion_id
@@ -16,6 +17,7 @@ FROM
         AND conversion_time >= toDateTime64(toDate32(%(first)s), 6, 'UTC') - INTERVAL 1 DAY
         AND conversion_time < toDateTime64(toDate32(%(last)s), 6, 'UTC') + INTERVAL 2 DAY
         AND currency NOT IN ('', %(quote)s)
+        AND NOT startsWith(conversion_id, 's1:')
 ) AS c
 INNER JOIN
 (

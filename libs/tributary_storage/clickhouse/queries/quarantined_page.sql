@@ -1,5 +1,5 @@
 -- One page of quarantined events, newest first, by the key of the table in reverse. FINAL: a row written again is one
--- event.
+-- event. Without what an erasure stripped: nothing can be decided about it.
 SELECT
     toUnixTimestamp64Micro(event_time) AS event_micros,
     event_id,
@@ -11,6 +11,7 @@ SELECT
 FROM events FINAL
 WHERE workspace = %(workspace)s
     AND verdict = 'QUARANTINED'
+    AND admitted != ''
     AND event_time >= fromUnixTimestamp64Micro(%(start)s, 'UTC')
     AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
     AND (%(any_id)s OR event_id IN %(event_ids)s)

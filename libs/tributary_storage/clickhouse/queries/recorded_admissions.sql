@@ -1,5 +1,5 @@
 -- Events as they are recorded, by their ids: what is needed to bring them to the event log once more. FINAL: an event that
--- was released is one row, the newer.
+-- was released is one row, the newer. What an erasure stripped is nothing to bring back.
 SELECT
     event_id,
     verdict,
@@ -13,6 +13,7 @@ SELECT
     admitted
 FROM events FINAL
 WHERE workspace = %(workspace)s
+    AND admitted != ''
     AND (event_time, event_id) IN
     (
         SELECT

@@ -3,6 +3,7 @@ SELECT revised
 FROM conversion_revisions
 WHERE workspace = %(workspace)s
     AND conversion_id = %(conversion_id)s
+    AND revised != ''
     AND revision <= %(moment)s
 ORDER BY revision DESC
 LIMIT 1

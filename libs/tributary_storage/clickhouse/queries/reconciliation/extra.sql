@@ -1,5 +1,6 @@
 -- Conversions that are stored and that no recorded event observed, of some days: what nobody can account for. A backlog
--- of the recorder is none: what was published after the run read the events is left out.
+-- of the recorder is none: what was published after the run read the events is left out. Nor is what an erasure severed
+-- from its events: it is frozen.
 SELECT
     conversion_id,
     name,
@@ -13,6 +14,7 @@ WHERE workspace = %(workspace)s
     AND conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
     AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
     AND publish_time <= fromUnixTimestamp64Micro(%(settled)s, 'UTC')
+    AND NOT startsWith(conversion_id, 's1:')
     AND conversion_id NOT IN
     (
         SELECT conversion_id

@@ -70,6 +70,7 @@ WITH
             WHERE workspace = %(workspace)s
                 AND kind IN ('conversion', 'adjustment')
                 AND verdict != 'QUARANTINED'
+                AND NOT startsWith(conversion_id, 's1:')
         ) AS e
         LEFT JOIN
         (

@@ -1,0 +1,52 @@
+"""What an erasure is: whom it concerns, until when, what stays; and how far it is.
+
+The one rule: what happened until the moment of the erasure is gone, whenever it is heard of; what happens after it
+under the same identifiers is somebody new (SEMANTICS section 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+SEVERED_PREFIX: Final = "s1:"
+"""Of the ids of conversions whose person was erased: random, made of a secret that is destroyed with the person."""
+
+
+class ErasureState(StrEnum):
+    """How far an erasure is."""
+
+    REQUESTED = "requested"
+    """It will be done, whatever happens from now on."""
+    DESTROYED = "destroyed"
+    """All that was there is gone; what was on its way then is looked for once more."""
+    FINISHED = "finished"
+    """That is gone too, and the secret and the tokens with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasure:
+    """An erasure under way. It holds what it destroys last: tokens, conversions, and the secret of the random ids."""
+
+    erasure_id: str
+    workspace: str
+    request_micros: int
+    until_micros: int
+    """What happened until then is gone."""
+    removes: bool
+    """Whether the conversions go too; else they stay under random ids."""
+    tokens: tuple[str, ...]
+    conversion_ids: tuple[str, ...] = ()
+    secret: tuple[int, int] = (0, 0)
+    """Two numbers of 64 bits of chance."""
+    state: ErasureState = ErasureState.REQUESTED
+    due_micros: int = 0
+    """When it goes on."""
+    destroyed: Mapping[str, int] = field(default_factory=dict)
+    """Store -> how much of the person was destroyed there."""
+    remaining: Mapping[str, int] = field(default_factory=dict)
+    """Store -> how much was found there after it."""
+    reason: str = ""
+    requested_by: str = ""

@@ -1,0 +1,163 @@
+"""Erasures in ClickHouse: that they were asked for, and the destroying of what is recorded of people.
+
+The one rule: that somebody is erased is stored before anything is destroyed, and names nobody. Rows whose keys tell
+nothing are stripped in place, so that what is counted stays; conversions are copied to random ids first and deleted
+then. Every method may run twice, and raises `StorageUnavailableError` if ClickHouse does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from tributary_domain.erasures import Erasure, ErasureState
+from tributary_domain.ids import person_id
+from tributary_runtime import metrics
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.statements import statement
+
+_COLUMNS: Final = (
+    *("workspace", "erasure_id", "version", "request_time", "until_time", "mode", "state"),
+    *("person_keys", "destroyed", "remaining", "requested_by", "reason"),
+)
+_NONE: Final = ("-",)
+"""What no id is: an empty list is no list to SQL."""
+_AT_ONCE: Final = 2_000
+
+_OF_CONVERSIONS: Final = (
+    *("conversion_revisions", "conversions", "deliveries", "events_by_conversion", "reconciliation_findings"),
+)
+_OF_TOKENS: Final = ("events_by_identifier", "consent_decisions", "identity_changes", "identity_words")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredErasure:
+    """An erasure as it is stored for ever: it names nobody."""
+
+    workspace: str
+    erasure_id: str
+    request_micros: int
+    until_micros: int
+    mode: str
+    state: ErasureState
+    person_keys: Sequence[str]
+    destroyed: Mapping[str, int] = field(default_factory=dict)
+    remaining: Mapping[str, int] = field(default_factory=dict)
+    requested_by: str = ""
+    reason: str = ""
+
+
+class ErasureRecords:
+    """Writes `erasures`, and destroys what other tables have of people.
+
+    Args:
+        clickhouse: Through which; statements may take minutes.
+    """
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+
+    async def write(self, erasure: Erasure, now_micros: int) -> None:
+        """Stores how far an erasure is."""
+        row: tuple[Any, ...] = (
+            *(erasure.workspace, erasure.erasure_id, now_micros, erasure.request_micros, erasure.until_micros),
+            *("remove" if erasure.removes else "sever", erasure.state.value),
+            [person_id(erasure.workspace, token) for token in erasure.tokens],
+            *(dict(erasure.destroyed), dict(erasure.remaining), erasure.requested_by, erasure.reason),
+        )
+        table = metrics.Table.ERASURES
+        written = await self._clickhouse.insert(table.value, _COLUMNS, [[one] for one in row])
+        metrics.WRITTEN_ROWS.add(written, table=table)
+
+    async def all(self) -> list[StoredErasure]:
+        """Returns every erasure, oldest first."""
+        return await self._read("", "")
+
+    async def tombstones(self) -> list[tuple[str, int]]:
+        """Returns all tombstones: person key, and until when what happened is gone."""
+        return [(key, one.until_micros) for one in await self.all() for key in one.person_keys]
+
+    async def get(self, workspace: str, erasure_id: str) -> StoredErasure | None:
+        """Returns one of them."""
+        return next(iter(await self._read(workspace, erasure_id)), None)
+
+    async def _read(self, workspace: str, erasure_id: str) -> list[StoredErasure]:
+        asked = {"workspace": workspace, "erasure_id": erasure_id}
+        rows = await self._clickhouse.execute(statement("erasure/erasures"), asked)
+        return [
+            StoredErasure(
+                workspace=row[0],
+                erasure_id=row[1],
+                request_micros=row[2],
+                until_micros=row[3],
+                mode=row[4],
+                state=ErasureState(row[5]),
+                person_keys=row[6],
+                destroyed=row[7],
+                remaining=row[8],
+                requested_by=row[9],
+                reason=row[10],
+            )
+            for row in rows
+        ]
+
+    async def conversions(self, workspace: str, tokens: Sequence[str], until_micros: int) -> list[str]:
+        """Returns the conversions of the people whom identifiers belong to, or belonged to, until a moment."""
+        asked = {
+            "workspace": workspace,
+            "until": until_micros,
+            "person_keys": [person_id(workspace, token) for token in tokens],
+        }
+        return [row[0] for row in await self._clickhouse.execute(statement("erasure/conversions_of_person"), asked)]
+
+    async def found(self, erasure: Erasure) -> dict[str, int]:
+        """Returns how much is stored of a person, by table."""
+        rows = await self._clickhouse.execute(statement("erasure/found"), _values(erasure))
+        return {str(table): int(number) for table, number in rows}
+
+    async def sever(self, erasure: Erasure) -> None:
+        """Copies conversions, and what was sent of them, to random ids; the originals are still there."""
+        values = _values(erasure)
+        if erasure.conversion_ids:
+            await self._clickhouse.execute(statement("erasure/sever_revisions"), values)
+            await self._clickhouse.execute(statement("erasure/sever_deliveries"), values)
+
+    async def delete_conversions(self, erasure: Erasure) -> None:
+        """Deletes conversions, and what was sent and found of them."""
+        if erasure.conversion_ids:
+            for table in _OF_CONVERSIONS:
+                await self._clickhouse.execute(statement(f"erasure/delete_{table}"), _values(erasure))
+
+    async def strip_events(self, erasure: Erasure) -> int:
+        """Strips a person's events; returns how many there were."""
+        values = _values(erasure)
+        events = await self._clickhouse.execute(statement("erasure/events_of_person"), values)
+        for start in range(0, len(events), _AT_ONCE):
+            some = [(int(time), str(name)) for time, name in events[start : start + _AT_ONCE]]
+            own = {**values, "events": some, "event_ids": [name for _, name in some]}
+            for name in ("strip_event_ids", "strip_events", "delete_events_by_identifier_of_events"):
+                await self._clickhouse.execute(statement(f"erasure/{name}"), own)
+        for name in ("strip_refusals", "strip_quarantine_decisions"):
+            await self._clickhouse.execute(statement(f"erasure/{name}"), values)
+        return len(events)
+
+    async def delete_identifiers(self, erasure: Erasure) -> None:
+        """Deletes all that is found by a person's identifiers."""
+        for table in _OF_TOKENS:
+            await self._clickhouse.execute(statement(f"erasure/delete_{table}"), _values(erasure))
+
+
+def _values(erasure: Erasure) -> dict[str, Any]:
+    first, second = erasure.secret
+    return {
+        "workspace": erasure.workspace,
+        "until": erasure.until_micros,
+        "tokens": list(erasure.tokens),
+        "token_list": list(erasure.tokens),
+        "person_keys": [person_id(erasure.workspace, token) for token in erasure.tokens],
+        "conversions": list(erasure.conversion_ids) or list(_NONE),
+        "removes": erasure.removes,
+        "first": first,
+        "second": second,
+    }

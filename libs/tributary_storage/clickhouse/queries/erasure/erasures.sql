@@ -1,0 +1,18 @@
+-- Erasures as they are now; FINAL: the highest version. All, or one.
+SELECT
+    workspace,
+    erasure_id,
+    toUnixTimestamp64Micro(request_time),
+    toUnixTimestamp64Micro(until_time),
+    mode,
+    state,
+    person_keys,
+    destroyed,
+    remaining,
+    requested_by,
+    reason
+FROM erasures FINAL
+WHERE %(erasure_id)s = '' OR (workspace = %(workspace)s AND erasure_id = %(erasure_id)s)
+ORDER BY
+    request_time,
+    erasure_id

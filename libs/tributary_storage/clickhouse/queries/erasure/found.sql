@@ -1,0 +1,82 @@
+-- How much is stored of a person until a moment, by table. FINAL is not needed: what is there in any version is there.
+SELECT
+    table,
+    number
+FROM
+(
+    SELECT
+        'events' AS table,
+        count() AS number
+    FROM events
+    WHERE workspace = %(workspace)s
+        AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+        AND (
+            arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1]
+                IN %(tokens)s
+            OR conversion_id IN %(conversions)s
+        )
+    UNION ALL
+    SELECT
+        'events_by_identifier' AS table,
+        count() AS number
+    FROM events_by_identifier
+    WHERE workspace = %(workspace)s
+        AND identity_token IN %(tokens)s
+        AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+    UNION ALL
+    SELECT
+        'consent_decisions' AS table,
+        count() AS number
+    FROM consent_decisions
+    WHERE workspace = %(workspace)s
+        AND identity_token IN %(tokens)s
+        AND decision_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+    UNION ALL
+    SELECT
+        'identity_changes' AS table,
+        count() AS number
+    FROM identity_changes
+    WHERE workspace = %(workspace)s
+        AND hasAny(identity_tokens, %(token_list)s)
+        AND change_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+    UNION ALL
+    SELECT
+        'identity_words' AS table,
+        count() AS number
+    FROM identity_words
+    WHERE workspace = %(workspace)s
+        AND (first IN %(tokens)s OR second IN %(tokens)s)
+        AND word_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+    UNION ALL
+    SELECT
+        'refusals' AS table,
+        count() AS number
+    FROM refusals
+    WHERE workspace = %(workspace)s
+        AND accept_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+        AND multiSearchAny(admitted, %(token_list)s)
+    UNION ALL
+    SELECT
+        'conversion_revisions' AS table,
+        count() AS number
+    FROM conversion_revisions
+    WHERE workspace = %(workspace)s
+        AND conversion_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+        AND (person_id IN %(person_keys)s OR conversion_id IN %(conversions)s)
+    UNION ALL
+    SELECT
+        'conversions' AS table,
+        count() AS number
+    FROM conversions
+    WHERE workspace = %(workspace)s
+        AND conversion_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+        AND (person_id IN %(person_keys)s OR conversion_id IN %(conversions)s)
+    UNION ALL
+    SELECT
+        'deliveries' AS table,
+        count() AS number
+    FROM deliveries
+    WHERE workspace = %(workspace)s
+        AND conversion_id IN %(conversions)s
+)
+ORDER BY table

@@ -1,0 +1,23 @@
+-- Copies what was sent of conversions to their random ids, without by what anybody could be recognised.
+INSERT INTO deliveries
+SELECT
+    * REPLACE
+    (
+        concat('s1:', lower(hex(sipHash128Keyed((toUInt64(%(first)s), toUInt64(%(second)s)), conversion_id))))
+            AS conversion_id,
+        '' AS message,
+        '' AS visible_id,
+        '' AS destination_request_id,
+        '' AS click_id_family,
+        '' AS click_id,
+        map() AS identifier_digests,
+        NULL AS sent_conversion_time
+    )
+FROM
+(
+    SELECT *
+    FROM deliveries FINAL
+    WHERE workspace = %(workspace)s
+        AND conversion_id IN %(conversions)s
+)
+SETTINGS prefer_column_name_to_alias = 1

@@ -1,0 +1,24 @@
+-- Takes all that tells of a person out of recorded events: that there was an event, when, and what became of it, stays, so
+-- that what was received still equals what is there. A conversion stays one, under another random id than the severed.
+ALTER TABLE events
+    UPDATE
+        kind = if(%(removes)s AND kind = 'conversion', 'erased', kind),
+        identity_tokens = [],
+        session_id = '',
+        conversion_id = if(conversion_id = '' OR startsWith(conversion_id, 's1:'), conversion_id, concat('s1:', lower(
+            hex(sipHash128Keyed((toUInt64(%(second)s), toUInt64(%(first)s)), conversion_id))))),
+        address_token = '',
+        page_url = '',
+        referrer_host = '',
+        click_id_families = [],
+        click_id_values = [],
+        interaction_id = '',
+        order_id = '',
+        adjustment_id = '',
+        properties = map(),
+        details = map(),
+        traceparent = '',
+        admitted = ''
+    WHERE workspace = %(workspace)s
+        AND (toUnixTimestamp64Micro(event_time), event_id) IN %(events)s
+SETTINGS mutations_sync = 2

@@ -1,0 +1,11 @@
+-- Takes the events of a person out of what was refused; that they were, and why, stays.
+ALTER TABLE refusals
+    UPDATE
+        admitted = '',
+        conversion_id = '',
+        reason_messages = arrayMap(text -> '', reason_messages),
+        traceparent = ''
+    WHERE workspace = %(workspace)s
+        AND accept_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+        AND multiSearchAny(admitted, %(token_list)s)
+SETTINGS mutations_sync = 2

@@ -1,0 +1,213 @@
+"""Erasures in the state store: tombstones, what is under way, and the destroying of what is kept of people there.
+
+A tombstone names an identifier by its person key, which nobody can turn back into the identifier. They are few and read
+by everybody, so they are one list, of which each process reads what is new. Every method may run twice, and at once in
+several processes. Fails closed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import redis.asyncio
+
+from tributary_domain.erasures import Erasure, ErasureState
+from tributary_domain.shards import shard_of_key
+from tributary_storage.redis import keys
+from tributary_storage.redis.consents import is_decision
+from tributary_storage.redis.conversions import conversion_key
+from tributary_storage.redis.journey_layout import EVENT_BYTES, META, unpack_journey
+from tributary_storage.redis.state_scripts import failed
+from tributary_storage.redis.tie_layout import unpack_ties
+from tributary_storage.redis.ties import person_key
+
+
+class Erasures:
+    """Erasures in the state store.
+
+    Args:
+        client: The Redis of role state.
+        shards: Of its epoch.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, shards: int) -> None:
+        self._client = client
+        self._shards = shards
+
+    async def bury(self, tombstones: Iterable[tuple[str, int]]) -> None:
+        """Adds tombstones.
+
+        Args:
+            tombstones: Person key, and until when what happened is gone.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        entries = [f"{key} {until}" for key, until in tombstones]
+        if entries:
+            await self._ask(self._client.rpush(keys.tombstones(), *entries))
+
+    async def tombstones(self, known: int) -> list[tuple[str, int]]:
+        """Returns the tombstones after those that are known, oldest first.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        entries = await self._ask(self._client.lrange(keys.tombstones(), known, -1))
+        found = (entry.decode().partition(" ") for entry in entries)
+        return [(key, int(until)) for key, _, until in found]
+
+    async def keep(self, erasure: Erasure) -> None:
+        """Keeps all that is needed to go on with an erasure; durable on return.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        await self._ask(self._client.hset(keys.open_erasures(), erasure.erasure_id, json.dumps(asdict(erasure))))
+
+    async def opened(self) -> list[Erasure]:
+        """Returns the erasures that are not finished.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        held = await self._ask(self._client.hgetall(keys.open_erasures()))
+        return [_erasure(json.loads(content)) for content in held.values()]
+
+    async def close(self, erasure_id: str) -> None:
+        """Forgets an erasure: it is finished.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        await self._ask(self._client.hdel(keys.open_erasures(), erasure_id))
+
+    async def restored_micros(self) -> int:
+        """Returns the last loss of the store after which the tombstones were read back; 0: there was none.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        return int(await self._ask(self._client.get(keys.erasures_restored())) or 0)
+
+    async def note_restored(self, loss_micros: int) -> None:
+        """Notes that the tombstones were read back after a loss.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        await self._ask(self._client.set(keys.erasures_restored(), loss_micros))
+
+    async def forget_people(self, workspace: str, tokens: Sequence[str], until_micros: int) -> dict[str, int]:
+        """Destroys what is kept of identifiers until a moment: journeys, ties at both ends, consent, paths, click ids.
+
+        Returns:
+            How much there was, by what it was.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        counts = dict.fromkeys(("journey_events", "ties", "decisions", "click_ids"), 0)
+        for token in tokens:
+            key = person_key(workspace, token)
+            shard = shard_of_key(key, self._shards)
+            journey, ties, ledger = keys.journey(shard, key), keys.ties(shard, key), keys.consent(shard, key)
+            found = await self._ask(self._client.hgetall(journey))
+            seen = unpack_journey(key, [found]) if META in found else None
+            entries = () if seen is None else seen.entries
+            old = [one for one in entries if one.event_time_micros <= until_micros]
+            clicks = {one.click for one in old if one.click} - {one.click for one in entries if one not in old}
+            if found and len(old) == len(entries):
+                await self._ask(self._client.delete(journey))
+            elif old:
+                await self._ask(self._client.hdel(journey, *(one.event_hash.to_bytes(EVENT_BYTES) for one in old)))
+            counts["journey_events"] += len(old)
+            counts["click_ids"] += await self._forget_clicks(workspace, clicks)
+            counts["ties"] += await self._forget_ties(workspace, token, ties, until_micros)
+            said = await self._ask(self._client.hgetall(ledger))
+            gone = [name for name in said if _time_of(name) <= until_micros]
+            if gone:
+                await self._ask(self._client.hdel(ledger, *gone))
+            counts["decisions"] += len(gone)
+            name = f"{workspace}|{token}"
+            at = shard_of_key(name, self._shards)
+            await self._ask(self._client.delete(keys.person_path(at, name)))
+            await self._ask(self._client.zrem(keys.path_due(at), name))
+        return counts
+
+    async def forget_conversions(self, workspace: str, conversion_ids: Collection[str]) -> int:
+        """Destroys what is kept of conversions; returns how many there were.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        count = 0
+        for conversion_id in conversion_ids:
+            name = conversion_key(workspace, conversion_id)
+            shard = shard_of_key(name, self._shards)
+            count += await self._ask(self._client.delete(keys.conversion(shard, name)))
+            await self._ask(self._client.zrem(keys.deferred(shard), name))
+            await self._ask(self._client.zrem(keys.deferred_since(shard), name))
+        return count
+
+    async def held(self, workspace: str, tokens: Sequence[str], until_micros: int) -> dict[str, int]:
+        """Returns how much is kept of identifiers until a moment, by what it is.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        counts = dict.fromkeys(("journey_events", "ties", "decisions"), 0)
+        for token in tokens:
+            key = person_key(workspace, token)
+            shard = shard_of_key(key, self._shards)
+            found = await self._ask(self._client.hgetall(keys.journey(shard, key)))
+            if META in found:
+                entries = unpack_journey(key, [found]).entries
+                counts["journey_events"] += sum(one.event_time_micros <= until_micros for one in entries)
+            counts["ties"] += len(await self._old_ties(token, keys.ties(shard, key), until_micros))
+            said = await self._ask(self._client.hkeys(keys.consent(shard, key)))
+            counts["decisions"] += sum(_time_of(name) <= until_micros for name in said)
+        return counts
+
+    async def _old_ties(self, token: str, ties: str, until_micros: int) -> list[str]:
+        """Returns with whom an identifier was seen until a moment, and not after it."""
+        flat = await self._ask(self._client.hgetall(ties))
+        held = unpack_ties(token, [part for pair in flat.items() for part in pair]).ties if flat else ()
+        return [tie.other(token) for tie in held if all(span[0] <= until_micros for span in tie.spans)]
+
+    async def _forget_ties(self, workspace: str, token: str, ties: str, until_micros: int) -> int:
+        others = await self._old_ties(token, ties, until_micros)
+        for other in others:
+            key = person_key(workspace, other)
+            await self._ask(self._client.hdel(keys.ties(shard_of_key(key, self._shards), key), token))
+        if others:
+            await self._ask(self._client.hdel(ties, *others))
+        flat = await self._ask(self._client.hgetall(ties))
+        if flat and not unpack_ties(token, [part for pair in flat.items() for part in pair]).ties:
+            await self._ask(self._client.delete(ties))
+        return len(others)
+
+    async def _forget_clicks(self, workspace: str, numbers: Collection[int]) -> int:
+        names = [f"{workspace}|{number:016x}" for number in numbers]
+        gone = 0
+        for name in names:
+            gone += await self._ask(self._client.delete(keys.click(shard_of_key(name, self._shards), name)))
+        return gone
+
+    async def _ask(self, answer: Any) -> Any:
+        try:
+            return await answer
+        except redis.RedisError as error:
+            raise failed(error) from error
+
+
+def _time_of(field: bytes) -> int:
+    return int.from_bytes(field[1:9]) if is_decision(field) else -1
+
+
+def _erasure(held: dict[str, Any]) -> Erasure:
+    lists = {name: tuple(held[name]) for name in ("tokens", "conversion_ids", "secret")}
+    return Erasure(**{**held, **lists, "state": ErasureState(held["state"])})

@@ -1,0 +1,329 @@
+"""Erasing a person: asked for once, durable before it has any effect, and gone on with until nothing is left.
+
+Step by step; each may run twice, and a crash between any two leaves an open erasure, which any process goes on with:
+
+1. What is needed to go on is kept in the state store: from here on it happens.
+2. That somebody is erased is stored in ClickHouse, naming nobody; then the tombstones: no event of before brings
+   anything back.
+3. The data keys: what they sealed, wherever a copy of it is, can be read by nobody.
+4. The conversions are noted; their revisions are copied to random ids (or not, where they go too) and deleted.
+5. Recorded events are stripped, and what is found by the identifiers is deleted.
+6. Journeys, ties, consent, click ids and conversions in the state store are destroyed.
+7. It is looked for what is left, and what was destroyed is stored.
+
+All of it is done once more a little later, for batches and rows that were on their way; then the tokens, and the secret
+that the random ids were made of, are destroyed too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Final, Protocol
+
+import structlog
+
+from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_attribution.journeys import identification
+from tributary_domain.erasures import Erasure, ErasureState
+from tributary_domain.sealing import key_name
+from tributary_runtime.clock import Clock
+from tributary_runtime.errors import Backpressure, NotFoundError, TributaryError, WorkerDecision
+from tributary_runtime.privacy_settings import ErasureMode
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.erasures import ErasureRecords, StoredErasure
+from tributary_storage.redis.conversions import Conversions, conversion_key
+from tributary_storage.redis.data_keys import DataKeys
+from tributary_storage.redis.erasures import Erasures
+from tributary_storage.redis.people import People
+from tributary_storage.redis.ties import person_key
+
+log = structlog.get_logger(__name__)
+
+GRACE_SECONDS: Final = 120
+"""After how long what was on its way is looked for: longer than a batch, or the recorder, takes."""
+_OWN_SECONDS: Final = 60
+"""How long whoever was asked has it for himself; then any process goes on with it."""
+_LOOK_SECONDS: Final = 5.0
+_AGAIN: Final = "again-"
+"""Of the ids of erasures that nobody asked for: they look for what came back."""
+
+
+class Directory(Protocol):
+    """The workspaces as they are now."""
+
+    def get(self, workspace_id: str) -> Workspace:
+        """Returns a workspace.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        ...
+
+
+class Erasing:
+    """Erases people. Every method may run twice, and at once in several processes.
+
+    Args:
+        people: Knows which identifiers are one person.
+        erasures: What is under way, and the state store's part of it.
+        records: ClickHouse's part of it.
+        data_keys: What match keys are sealed under.
+        conversions: Tells what is not published everywhere yet.
+        directory: Knows the workspaces.
+        clock: Tells when.
+        grace_seconds: After how long what was on its way is looked for.
+    """
+
+    name = "erasures"
+
+    def __init__(
+        self,
+        people: People,
+        erasures: Erasures,
+        records: ErasureRecords,
+        data_keys: DataKeys,
+        conversions: Conversions,
+        directory: Directory,
+        clock: Clock,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
+        self._people = people
+        self._erasures = erasures
+        self._records = records
+        self._data_keys = data_keys
+        self._conversions = conversions
+        self._directory = directory
+        self._clock = clock
+        self._grace_micros = round(grace_seconds * 1e6)
+
+    async def tokens_of(self, workspace_id: str, identifiers: Identifiers | None, person_id: str) -> list[str]:
+        """Returns the identity tokens of a person, by identifiers or by person id, the most telling first.
+
+        Raises:
+            NotFoundError: They name nobody.
+            StorageUnavailableError: The state store did not answer.
+        """
+        workspace = self._directory.get(workspace_id)
+        if identifiers is not None:
+            named = list(identification(workspace).identify(identifiers).tokens)
+        else:
+            token = await self._people.token_of(workspace.id, person_id)
+            named = [] if token is None else [token]
+        if not named:
+            message = "Nothing is known of such a person in this workspace, or not any more."
+            raise NotFoundError(message, resource_type="person", resource_name=person_id)
+        people = await self._people.people_of({(workspace.id, token) for token in named})
+        return sorted({*named, *(token for person in people.values() for token in person.tokens)})
+
+    def plan(
+        self,
+        workspace_id: str,
+        tokens: Sequence[str],
+        mode: ErasureMode | None = None,
+        *,
+        reason: str = "",
+        requested_by: str = "",
+    ) -> Erasure:
+        """Returns what erasing a person would be; nothing is done, or kept.
+
+        Args:
+            workspace_id: Whose person it is.
+            tokens: All of the person's.
+            mode: What stays; None: as the workspace says.
+            reason: Why, for people.
+            requested_by: Id of the API key.
+        """
+        now = self._clock.unix_micros()
+        mode = mode or self._directory.get(workspace_id).retention.erasure
+        return Erasure(
+            erasure_id=f"er-{secrets.token_hex(12)}",
+            workspace=workspace_id,
+            request_micros=now,
+            until_micros=now,
+            removes=mode is ErasureMode.REMOVE,
+            tokens=tuple(tokens),
+            secret=(secrets.randbits(64), secrets.randbits(64)),
+            due_micros=now + _OWN_SECONDS * 1_000_000,
+            reason=reason,
+            requested_by=requested_by,
+        )
+
+    async def request(self, erasure: Erasure) -> Erasure:
+        """Makes an erasure durable; from here on it happens.
+
+        Raises:
+            StorageUnavailableError: A store did not answer; ask again.
+        """
+        held = await self._held(erasure)
+        erasure = replace(erasure, until_micros=max([erasure.until_micros, *held]))
+        await self._erasures.keep(erasure)
+        return erasure
+
+    async def survey(self, erasure: Erasure) -> dict[str, int]:
+        """Returns how much is kept of a person, by store: what would be destroyed; after an erasure, nothing.
+
+        Raises:
+            StorageUnavailableError: A store did not answer.
+        """
+        noted = await self._noted(erasure)
+        keys = await self._data_keys.read([(erasure.workspace, key_name(erasure.workspace, t)) for t in erasure.tokens])
+        counts = await self._erasures.held(erasure.workspace, erasure.tokens, erasure.until_micros)
+        return {**counts, "data_keys": len(keys), **await self._records.found(noted)}
+
+    def steps(self) -> Sequence[Callable[[Erasure], Awaitable[Erasure]]]:
+        """Returns the steps in their order; each returns what the next is told."""
+        return (self._bury, self._shred, self._note, self._sever, self._strip, self._forget, self._prove)
+
+    async def go_on(self, erasure: Erasure) -> Erasure:
+        """Does all steps.
+
+        Raises:
+            Backpressure: Its conversions are being published; go on a little later.
+            StorageUnavailableError: A store did not answer; go on later.
+        """
+        for step in self.steps():
+            erasure = await step(erasure)
+        log.info("person_erased", workspace=erasure.workspace, erasure=erasure.erasure_id, state=erasure.state.value)
+        return erasure
+
+    async def get(self, workspace_id: str, erasure_id: str) -> StoredErasure:
+        """Returns how far an erasure is.
+
+        Raises:
+            NotFoundError: There is no such erasure in the workspace.
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        found = await self._records.get(workspace_id, erasure_id)
+        if found is None:
+            message = "There is no such erasure in this workspace."
+            raise NotFoundError(message, resource_type="erasure", resource_name=erasure_id)
+        return found
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Goes on with what is due until stopped; an outage is for the next time."""
+        while not stop.is_set():
+            try:
+                await self.go_on_with_due()
+            except TributaryError as failure:
+                log.warning("erasures_not_read", reason=failure.message)
+            try:
+                async with asyncio.timeout(_LOOK_SECONDS):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+
+    async def go_on_with_due(self) -> int:
+        """Goes on with every erasure whose time has come; returns how many were."""
+        now = self._clock.unix_micros()
+        due = [erasure for erasure in await self._erasures.opened() if erasure.due_micros <= now]
+        for erasure in due:
+            try:
+                await self.go_on(erasure)
+            except (TributaryError, WorkerDecision) as failure:
+                log.warning("erasure_not_finished", erasure=erasure.erasure_id, reason=str(failure))
+        return len(due)
+
+    async def _bury(self, erasure: Erasure) -> Erasure:
+        if not erasure.erasure_id.startswith(_AGAIN):
+            if erasure.state is ErasureState.REQUESTED:  # before any effect: who restores the tombstones reads it
+                await self._records.write(erasure, self._clock.unix_micros())
+            keys = [person_key(erasure.workspace, token) for token in erasure.tokens]
+            await self._erasures.bury([(key, erasure.until_micros) for key in keys])
+        return erasure
+
+    async def _shred(self, erasure: Erasure) -> Erasure:
+        """Destroys the data keys; what was made of the same name since, belongs to somebody new."""
+        if erasure.state is not ErasureState.REQUESTED or erasure.erasure_id.startswith(_AGAIN):
+            return erasure
+        names = [(erasure.workspace, key_name(erasure.workspace, token)) for token in erasure.tokens]
+        destroyed = await self._data_keys.destroy(names)
+        return _counted(erasure, {"data_keys": destroyed})
+
+    async def _note(self, erasure: Erasure) -> Erasure:
+        """Keeps which conversions it is about, and that none of them is about to be told to anybody."""
+        noted = await self._noted(erasure)
+        await self._erasures.keep(noted)
+        wanted = {conversion_key(noted.workspace, one): one for one in noted.conversion_ids}
+        stored = await self._conversions.observe({key: {} for key in wanted}, 0) if wanted else {}
+        if any(one.pending for one in stored.values()):
+            raise Backpressure("Conversions of the person are being published.", pause_seconds=1.0)
+        return noted
+
+    async def _sever(self, erasure: Erasure) -> Erasure:
+        found = await self._records.found(erasure)
+        if not erasure.removes:
+            await self._records.sever(erasure)
+        await self._records.delete_conversions(erasure)
+        return _counted(erasure, {name: found[name] for name in ("conversions", "conversion_revisions", "deliveries")})
+
+    async def _strip(self, erasure: Erasure) -> Erasure:
+        found = await self._records.found(erasure)
+        events = await self._records.strip_events(erasure)
+        await self._records.delete_identifiers(erasure)
+        names = ("consent_decisions", "identity_changes", "identity_words", "refusals")
+        return _counted(erasure, {"events": events, **{name: found[name] for name in names}})
+
+    async def _forget(self, erasure: Erasure) -> Erasure:
+        forgotten = await self._erasures.forget_people(erasure.workspace, erasure.tokens, erasure.until_micros)
+        conversions = await self._erasures.forget_conversions(erasure.workspace, erasure.conversion_ids)
+        return _counted(erasure, {**forgotten, "live_conversions": conversions})
+
+    async def _prove(self, erasure: Erasure) -> Erasure:
+        """Looks for what is left, stores that, and closes the erasure after its second time."""
+        remaining = await self.survey(erasure)
+        if erasure.state is not ErasureState.REQUESTED:
+            remaining.pop("data_keys")
+        is_last = erasure.state is ErasureState.DESTROYED and not any(remaining.values())
+        state = ErasureState.FINISHED if is_last else ErasureState.DESTROYED
+        now = self._clock.unix_micros()
+        after = replace(erasure, remaining=remaining, state=state, due_micros=now + self._grace_micros)
+        if not erasure.erasure_id.startswith(_AGAIN):
+            await self._records.write(after, now)
+        if is_last:
+            await self._erasures.close(erasure.erasure_id)
+        else:
+            await self._erasures.keep(after)
+        return after
+
+    async def _noted(self, erasure: Erasure) -> Erasure:
+        """Returns the same with all conversions that are known to be the person's."""
+        known = set(erasure.conversion_ids)
+        known.update(await self._records.conversions(erasure.workspace, erasure.tokens, erasure.until_micros))
+        for journey in await self._people.find_each([(erasure.workspace, token) for token in erasure.tokens]):
+            for conversion_id, times in () if journey is None else journey.conversions.items():
+                if min(times) <= erasure.until_micros:
+                    known.add(conversion_id)
+        return replace(erasure, conversion_ids=tuple(sorted(known)))
+
+    async def _held(self, erasure: Erasure) -> Collection[int]:
+        """Returns when what is known of a person happened: clocks may be ahead of ours."""
+        journeys = await self._people.find_each([(erasure.workspace, token) for token in erasure.tokens])
+        return [entry.event_time_micros for journey in journeys if journey for entry in journey.entries]
+
+
+def again(workspace: str, token: str, until_micros: int, now_micros: int) -> Erasure:
+    """Returns the erasure that looks for what came back of an identifier, a little later; the same for the same."""
+    name = blake2b(f"{workspace}|{token}".encode(), digest_size=12, person=b"trb again").hexdigest()
+    return Erasure(
+        erasure_id=_AGAIN + name,
+        workspace=workspace,
+        request_micros=now_micros,
+        until_micros=until_micros,
+        removes=False,
+        tokens=(token,),
+        secret=(secrets.randbits(64), secrets.randbits(64)),
+        state=ErasureState.DESTROYED,
+        due_micros=now_micros + GRACE_SECONDS * 1_000_000,
+    )
+
+
+def _counted(erasure: Erasure, counts: Mapping[str, int]) -> Erasure:
+    """Returns the same with what was destroyed added; what a second run finds was destroyed by it."""
+    destroyed = dict(erasure.destroyed)
+    for name, number in counts.items():
+        destroyed[name] = destroyed.get(name, 0) + number
+    return replace(erasure, destroyed=destroyed)

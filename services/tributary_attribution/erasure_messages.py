@@ -1,0 +1,93 @@
+"""Erasures from the contract and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+
+from tributary.attribution.v1 import erasure_pb2
+from tributary.attribution.v1.attribution_service_pb2 import ErasePersonRequest, ErasePersonResponse
+from tributary.dedup.v1.decision_pb2 import ERASURE_MODE_REMOVE, ERASURE_MODE_SEVER, ERASURE_MODE_UNSPECIFIED
+from tributary_attribution.erasing import Erasing
+from tributary_domain.erasures import Erasure, ErasureState
+from tributary_runtime.errors import Backpressure, FieldViolation, InvalidRequestError
+from tributary_runtime.privacy_settings import ErasureMode
+from tributary_storage.clickhouse.erasures import StoredErasure
+from tributary_storage.clickhouse.names import timestamp
+
+_MAX_REASON: Final = 1024
+_MAX_ID: Final = 128
+_MODES: Final = {
+    ERASURE_MODE_UNSPECIFIED: None,
+    ERASURE_MODE_SEVER: ErasureMode.SEVER,
+    ERASURE_MODE_REMOVE: ErasureMode.REMOVE,
+}
+_STATES: Final = {
+    ErasureState.REQUESTED: erasure_pb2.ERASURE_STATE_REQUESTED,
+    ErasureState.DESTROYED: erasure_pb2.ERASURE_STATE_DESTROYED,
+    ErasureState.FINISHED: erasure_pb2.ERASURE_STATE_FINISHED,
+}
+
+
+async def erase(erasing: Erasing, request: ErasePersonRequest) -> ErasePersonResponse:
+    """Erases a person, or says what that would destroy.
+
+    Raises:
+        InvalidRequestError: It names nobody.
+        NotFoundError: Nothing is known of the person.
+        StorageUnavailableError: A store did not answer; what was begun goes on.
+    """
+    named_by = request.WhichOneof("person")
+    if named_by is None or (named_by == "person_id" and not 1 <= len(request.person_id) <= _MAX_ID):
+        raise _invalid("person", "Must be set: a person id, or identifiers.")
+    if len(request.reason) > _MAX_REASON:
+        raise _invalid("reason", f"Must have at most {_MAX_REASON} characters.")
+    identifiers = request.identifiers if named_by == "identifiers" else None
+    tokens = await erasing.tokens_of(request.workspace, identifiers, request.person_id)
+    mode = _MODES.get(request.mode)
+    erasure = erasing.plan(request.workspace, tokens, mode, reason=request.reason, requested_by=request.requested_by)
+    if request.dry_run:
+        message = _message(erasure, {}, await erasing.survey(erasure))
+        message.ClearField("erasure_id")
+        message.ClearField("state")
+        return ErasePersonResponse(erasure=message)
+    erasure = await erasing.request(erasure)
+    with suppress(Backpressure):  # it is asked for, and gone on with in a moment
+        erasure = await erasing.go_on(erasure)
+    return ErasePersonResponse(erasure=_message(erasure, erasure.destroyed, erasure.remaining))
+
+
+def stored_message(stored: StoredErasure) -> erasure_pb2.Erasure:
+    """Returns an erasure as the contract has it."""
+    return erasure_pb2.Erasure(
+        erasure_id=stored.erasure_id,
+        request_time=timestamp(stored.request_micros),
+        until_time=timestamp(stored.until_micros),
+        mode=ERASURE_MODE_REMOVE if stored.mode == ErasureMode.REMOVE.value else ERASURE_MODE_SEVER,
+        state=_STATES[stored.state],
+        identifiers=len(stored.person_keys),
+        destroyed=stored.destroyed,
+        remaining=stored.remaining,
+        reason=stored.reason,
+        requested_by=stored.requested_by,
+    )
+
+
+def _message(erasure: Erasure, destroyed: Mapping[str, int], remaining: Mapping[str, int]) -> erasure_pb2.Erasure:
+    return erasure_pb2.Erasure(
+        erasure_id=erasure.erasure_id,
+        request_time=timestamp(erasure.request_micros),
+        until_time=timestamp(erasure.until_micros),
+        mode=ERASURE_MODE_REMOVE if erasure.removes else ERASURE_MODE_SEVER,
+        state=_STATES[erasure.state],
+        identifiers=len(erasure.tokens),
+        destroyed=destroyed,
+        remaining=remaining,
+        reason=erasure.reason,
+        requested_by=erasure.requested_by,
+    )
+
+
+def _invalid(field: str, description: str) -> InvalidRequestError:
+    return InvalidRequestError("The request cannot be answered as it is.", [FieldViolation(field, description)])

@@ -1,0 +1,92 @@
+"""Who was erased, as every process of attribution knows it before it reads an event.
+
+The one rule: an event whose most telling identifier was erased, and that happened before that, is nobody's: whoever
+brings it, however late, by whatever way. It may have been recorded again, so the record is looked through once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import structlog
+
+from tributary_attribution.arrivals import Arrival
+from tributary_domain.erasures import Erasure
+from tributary_domain.ties import most_telling
+from tributary_storage.redis.erasures import Erasures
+from tributary_storage.redis.ties import person_key
+
+log = structlog.get_logger(__name__)
+
+
+class Records(Protocol):
+    """The durable copy of the tombstones."""
+
+    async def tombstones(self) -> list[tuple[str, int]]:
+        """Returns all of them; raises `StorageUnavailableError`."""
+        ...
+
+
+class Tombstones:
+    """Knows who was erased.
+
+    Args:
+        erasures: Where tombstones are.
+        records: Their durable copy.
+        again: Makes the erasure that looks for what came back of some identifiers (`erasing.again`).
+        loss_micros: Tells when the last confirmed loss of the state store was; 0: there was none.
+    """
+
+    def __init__(
+        self,
+        erasures: Erasures,
+        records: Records,
+        again: Callable[[str, str, int], Erasure],
+        loss_micros: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._erasures = erasures
+        self._records = records
+        self._again = again
+        self._loss_micros = loss_micros
+        self._restored_micros = 0
+        self._known = 0
+        self._until: dict[str, int] = {}
+
+    async def living(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
+        """Returns the events that are not those of somebody who was erased after them.
+
+        Raises:
+            StorageUnavailableError: A store did not answer; nobody can tell.
+        """
+        await self._refresh()
+        if not self._until:
+            return arrivals
+        living: list[Arrival] = []
+        back: dict[tuple[str, str], int] = {}
+        for arrival in arrivals:
+            token = most_telling(arrival.tokens) if arrival.tokens else ""
+            until = self._until.get(person_key(arrival.workspace, token), -1) if token else -1
+            if arrival.event_time_micros <= until:
+                back[arrival.workspace, token] = until
+            else:
+                living.append(arrival)
+        for (workspace, token), until in back.items():
+            await self._erasures.keep(self._again(workspace, token, until))
+        if back:
+            log.info("erased_events_passed_over", events=len(arrivals) - len(living))
+        return living
+
+    async def _refresh(self) -> None:
+        """Reads what is new; after a loss of the state store, all of it, from ClickHouse."""
+        loss_micros = self._loss_micros()
+        if loss_micros > self._restored_micros:
+            if await self._erasures.restored_micros() < loss_micros:
+                await self._erasures.bury(await self._records.tombstones())
+                await self._erasures.note_restored(loss_micros)
+            self._restored_micros, self._known = loss_micros, 0
+        known = self._known
+        new = await self._erasures.tombstones(known)
+        self._known = max(self._known, known + len(new))  # another batch may have read them meanwhile
+        for key, until in new:
+            self._until[key] = max(until, self._until.get(key, -1))

@@ -1,0 +1,253 @@
+"""Who was erased is found nowhere, comes back by no way, and is missing from no total."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.integration.test_closed_books import _report as report
+from tests.integration.test_consent import consent
+from tests.integration.test_reconciliation import Reconciled, reconciled
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events
+from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
+from tributary_attribution.tombstones import Tombstones
+from tributary_domain.erasures import Erasure, ErasureState
+from tributary_domain.sealing import key_name
+from tributary_runtime.errors import StorageUnavailableError
+from tributary_runtime.privacy_settings import ErasureMode
+from tributary_storage.clickhouse.erasures import ErasureRecords
+from tributary_storage.clickhouse.report_query import Basis
+from tributary_storage.redis.data_keys import DataKeys
+
+CANARY = f"canary-{secrets.token_hex(4)}"
+VISITOR, CUSTOMER, OTHER = f"visitor:{CANARY}-v", f"customer:{CANARY}-c", "customer:other"
+SHARDS = 4
+_READ = {
+    b"hash": ("hgetall",),
+    b"string": ("get",),
+    b"list": ("lrange", 0, -1),
+    b"zset": ("zrange", 0, -1),
+    b"set": ("smembers",),
+}
+
+
+@pytest.fixture
+async def own(migrated_redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Reconciled]:
+    async with reconciled(migrated_redis_url, clickhouse_url, workspace) as opened:
+        yield opened
+
+
+def a_life(events: Events) -> list[Admitted]:
+    """Returns all that somebody did: three touches, a log-in, an order seen twice, a refund, consent."""
+    touch = events.touch(VISITOR, at=NOON - 3 * DAY, channel="Email", event_id="t-1", clicks={"gclid": CANARY})
+    touch[1].event.context.page_url = f"https://shop.example/{CANARY}"
+    order = events.order(CUSTOMER, VISITOR, event_id="o-1", order_id=f"o-{CANARY}")
+    order[1].event.context.page_url = f"https://shop.example/thanks/{CANARY}"
+    return [
+        touch,
+        events.touch(VISITOR, at=NOON - 2 * DAY, channel="Display", event_id="t-2"),
+        consent(events, CUSTOMER, CONSENT_STATE_GRANTED, at=NOON - 2 * DAY, event_id="c-1"),
+        events.identify(CUSTOMER, VISITOR, at=NOON - DAY, event_id="i-1"),
+        order,
+        events.order(VISITOR, at=NOON + 5, event_id="o-2", order_id=f"o-{CANARY}", letter="M", rank=1),
+        events.refund(10_000_000, order_id=f"o-{CANARY}", event_id="r-1"),
+    ]
+
+
+def somebody_else(events: Events) -> list[Admitted]:
+    return [
+        events.touch(OTHER, at=NOON - DAY, channel="Email", event_id="x-1"),
+        events.order(OTHER, order_id="o-other", event_id="x-2"),
+    ]
+
+
+async def lived(own: Reconciled, workspace: str) -> tuple[Events, list[Admitted]]:
+    """Lets the person and somebody else live; returns what the person did."""
+    events = Events(workspace)
+    life = a_life(events)
+    for event in [*life, *somebody_else(events)]:
+        await own.happen(event)
+    await DataKeys(own.attribution.state, SHARDS).obtain({(workspace, key_name(workspace, VISITOR)): b"w" * 40}, 1000)
+    return events, life
+
+
+async def requested(attribution: Attribution, mode: ErasureMode = ErasureMode.SEVER) -> Erasure:
+    people = await attribution.people.people_of({(attribution.workspace.id, CUSTOMER)})
+    tokens = next(iter(people.values())).tokens
+    assert set(tokens) == {CUSTOMER, VISITOR}
+    return await attribution.erasing.request(attribution.erasing.plan(attribution.workspace.id, tokens, mode))
+
+
+async def totals(attribution: Attribution) -> list[Any]:
+    """Returns what reports add up: by day and channel, and by the day it was posted."""
+    asked = {"w": attribution.workspace.id}
+    by_time = """
+        SELECT toDate(conversion_time), name, touch_channel, count(), sum(value_micros), sum(linear), sum(decay)
+        FROM (SELECT * FROM conversions FINAL WHERE workspace = %(w)s AND counted)
+        ARRAY JOIN touch_channels AS touch_channel, linear_value_micros AS linear, time_decay_credit_micros AS decay
+        GROUP BY ALL ORDER BY ALL"""
+    posted = """
+        SELECT posting_date, name, count(), sum(value_delta_micros), sum(counted_delta), groupArray(causes)
+        FROM (SELECT * FROM conversion_revisions FINAL WHERE workspace = %(w)s ORDER BY conversion_time, revision)
+        GROUP BY ALL ORDER BY ALL"""
+    received = """
+        SELECT verdict, count(), uniqExact(event_id), uniqExactIf(conversion_id, kind = 'conversion')
+        FROM events FINAL WHERE workspace = %(w)s GROUP BY ALL ORDER BY ALL"""
+    counted = [await attribution.clickhouse.execute(one, asked) for one in (by_time, posted, received)]
+    return [*counted, *[await report(attribution, basis=basis) for basis in Basis]]
+
+
+async def everything(attribution: Attribution) -> list[tuple[bytes, bytes]]:
+    """Returns all keys of the state store with what they hold; without streams, which end by themselves."""
+    keys = [key async for key in attribution.state.scan_iter(count=5000)]
+    held: list[tuple[bytes, bytes]] = []
+    for start in range(0, len(keys), 2000):
+        some = keys[start : start + 2000]
+        asking = attribution.state.pipeline(transaction=False)
+        for key in some:
+            asking.type(key)
+        kinds = await asking.execute()
+        asking = attribution.state.pipeline(transaction=False)
+        wanted = [(key, kind) for key, kind in zip(some, kinds, strict=True) if kind in _READ]
+        for key, kind in wanted:
+            getattr(asking, _READ[kind][0])(key, *_READ[kind][1:])
+        for (key, _), answer in zip(wanted, await asking.execute(), strict=True):
+            held.append((key, repr(answer).encode()))
+    return held
+
+
+async def canaries(attribution: Attribution) -> list[str]:
+    """Returns where anything of the person is found: keys, fields and values of Redis, texts of all tables."""
+    found = [key.decode() for key, content in await everything(attribution) if CANARY.encode() in key + content]
+    tables = await attribution.clickhouse.execute(
+        "SELECT table, groupArray(name) FROM system.columns WHERE database = currentDatabase() AND table IN"
+        " (SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%%MergeTree')"
+        " AND table IN (SELECT table FROM system.columns WHERE database = currentDatabase() AND name = 'workspace')"
+        " GROUP BY table ORDER BY table"
+    )
+    for table, columns in tables:
+        text = " , ".join(f"toString({column})" for column in columns)
+        [(number,)] = await attribution.clickhouse.execute(
+            f"SELECT countIf(position(concat({text}, ''), %(needle)s) > 0) FROM {table} WHERE workspace = %(w)s",  # noqa: S608
+            {"needle": CANARY, "w": attribution.workspace.id},
+        )
+        if number:
+            found.append(table)
+    return found
+
+
+async def test_nothing_of_the_person_is_left_and_no_total_changes(own: Reconciled, workspace: str) -> None:
+    await lived(own, workspace)
+    attribution = own.attribution
+    before = await totals(attribution)
+    assert await canaries(attribution) != []
+    dry = await attribution.erasing.survey(attribution.erasing.plan(workspace, [CUSTOMER, VISITOR]))
+    assert dry["events"] == 7
+    assert dry["data_keys"] == 1
+    erasure = await attribution.erasing.go_on(await requested(attribution))
+    assert erasure.state is ErasureState.DESTROYED
+    assert erasure.destroyed["journey_events"] == 4
+    assert erasure.destroyed["data_keys"] == 1
+    assert erasure.destroyed["events"] == 7
+    assert not any(erasure.remaining.values()), erasure.remaining
+    assert await attribution.erasing.go_on_with_due() >= 1
+    assert (await attribution.erasing.get(workspace, erasure.erasure_id)).state is ErasureState.FINISHED
+    assert await canaries(attribution) == []
+    assert await totals(attribution) == before
+
+
+async def test_what_is_heard_of_again_brings_nobody_back_and_batch_finds_nothing(
+    own: Reconciled, workspace: str
+) -> None:
+    events, life = await lived(own, workspace)
+    attribution = own.attribution
+    before = await totals(attribution)
+    await attribution.erasing.go_on(await requested(attribution))
+    for event in life:  # redelivered, and recorded by a recorder that was behind
+        await own.happen(event)
+    await attribution.handle(*life, backfill=True)
+    assert await attribution.published(events.conversion_id("o-other")) is not None
+    assert await attribution.people.find(workspace, [CUSTOMER, VISITOR]) is None
+    for one in await attribution.erasures.opened():
+        if one.workspace == workspace:
+            await attribution.erasing.go_on(replace(one, due_micros=0))
+    assert await canaries(attribution) == []
+    assert (await totals(attribution))[:2] == before[:2]
+    assert (await totals(attribution))[3:] == before[3:]
+    await own.run()
+    assert await own.differences() == []
+    assert (await totals(attribution))[3:] == before[3:]
+
+
+async def test_the_same_identifier_is_somebody_new_afterwards(own: Reconciled, workspace: str) -> None:
+    events, _ = await lived(own, workspace)
+    attribution = own.attribution
+    erasure = await requested(attribution)
+    erasure = await attribution.erasing.go_on(erasure)
+    later = erasure.until_micros + 1
+    await own.happen(events.touch(VISITOR, at=later, channel="Referral", event_id="n-1"))
+    await own.happen(events.order(VISITOR, at=later + 1, order_id="o-new", event_id="n-2"))
+    await attribution.erasing.go_on(erasure)  # its second time takes nothing of the new
+    published = await attribution.published(events.conversion_id("o-new"))
+    assert published is not None
+    assert [touch.source.channel for touch in published.state.touches] == ["Referral"]
+    journey = await attribution.people.find(workspace, [VISITOR])
+    assert journey is not None
+    assert len(journey.entries) == 2
+    assert journey.tokens == {VISITOR}
+
+
+async def test_a_run_that_stops_after_any_step_is_gone_on_with(own: Reconciled, workspace: str) -> None:
+    await lived(own, workspace)
+    attribution = own.attribution
+    before = await totals(attribution)
+    erasure = await requested(attribution)
+
+    async def held() -> Erasure:
+        return next(one for one in await attribution.erasures.opened() if one.erasure_id == erasure.erasure_id)
+
+    steps = attribution.erasing.steps()
+    for last in range(len(steps)):  # the next run knows no more than what is kept
+        going = await held()
+        for step in steps[: last + 1]:
+            going = await step(going)
+        assert (await totals(attribution))[2] == before[2]
+    await attribution.erasing.go_on(await held())
+    assert await totals(attribution) == before
+    assert await canaries(attribution) == []
+    stored = await attribution.erasing.get(workspace, erasure.erasure_id)
+    assert stored.state is ErasureState.FINISHED
+    assert not any(stored.remaining.values())
+
+
+async def test_removing_takes_the_conversions_along(own: Reconciled, workspace: str) -> None:
+    events, _ = await lived(own, workspace)
+    attribution = own.attribution
+    await attribution.erasing.go_on(await requested(attribution, ErasureMode.REMOVE))
+    assert [row[0] for row in await attribution.stored("conversion_id")] == [events.conversion_id("o-other")]
+    await own.run()
+    assert await own.differences() == []
+
+
+async def test_tombstones_are_read_back_after_a_loss_before_any_event(own: Reconciled, workspace: str) -> None:
+    _, life = await lived(own, workspace)
+    attribution = own.attribution
+    await attribution.erasing.go_on(await requested(attribution))
+    await attribution.state.delete("trb:{erasures}:tombstones")
+    records = ErasureRecords(attribution.clickhouse)
+    made = Tombstones(attribution.erasures, records, lambda *who: _unused(*who), lambda: 10**17 + 1)
+    with pytest.raises(StorageUnavailableError):
+        await made.living([_arrival(attribution, life[0])])
+
+
+def _unused(*who: Any) -> Erasure:
+    raise StorageUnavailableError(f"an event came back: {who[0]}")
+
+
+def _arrival(attribution: Attribution, admitted: Admitted) -> Any:
+    letter, event = admitted
+    return attribution.attributor._reader.read(attribution.workspace.id, letter, event.SerializeToString(), NOON, "")
