@@ -21,7 +21,7 @@ from tributary_cli.stack.stack import Stack
 from tributary_runtime.authentication import new_key
 from tributary_runtime.workspaces import Scope
 
-STOCK = 80
+STOCK = 90
 """How many stories there may be."""
 PLAIN = 20
 """How many stories there may be of workspaces without any setting."""

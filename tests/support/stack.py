@@ -18,7 +18,7 @@ from tributary_cli.stack.stack import Stack
 from tributary_runtime.authentication import new_key
 from tributary_runtime.workspaces import Scope
 
-_SHARED_WORKSPACES = 200
+_SHARED_WORKSPACES = 60
 
 
 @dataclass(frozen=True, slots=True)
