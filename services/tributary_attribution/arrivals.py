@@ -15,7 +15,6 @@ from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, ChannelEvidenc
 from tributary.event.v1.consent_pb2 import Consent
 from tributary.event.v1.event_pb2 import Event, Traffic
 from tributary_domain import ids
-from tributary_domain.channel_evidence import VISIT, Touch, click_ids_of
 from tributary_domain.consent import (
     DENIED,
     PURPOSES,
@@ -29,9 +28,9 @@ from tributary_domain.consent import (
 )
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
-from tributary_domain.urls import read_url
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.codec.conversion_parts import pack_part
+from tributary_storage.codec.own_clicks import NOT_ONE_CLICK, own_click_ids
 from tributary_storage.codec.touch_sources import TouchSources
 from tributary_storage.redis.click_ids import Click, hash_of_click
 from tributary_storage.redis.descriptors import digest_of
@@ -49,10 +48,6 @@ ADMITTED: Final = frozenset("AMQ")
 
 _UNCOUNTED: Final = frozenset({Traffic.TRAFFIC_INTERNAL, Traffic.TRAFFIC_TEST})
 _CONVERSION: Final = int(TouchKind.CONVERSION)
-_NOT_ONE_CLICK: Final = frozenset(
-    {"gbraid", "wbraid", "gad_source", "gad_campaignid", "gclsrc", "srsltid", "mc_cid", "hsenc", "igshid", "kx"}
-)
-"""Click ids that many clicks share, or that follow a person around."""
 
 
 class Arrival(NamedTuple):
@@ -212,7 +207,7 @@ class ArrivalReader:
         """Returns the number of the click id that names one click, and when it was made; 0: none does, nobody said."""
         for found in evidence.click_ids:
             family, value = found.family, found.value
-            if family not in _NOT_ONE_CLICK:
+            if family not in NOT_ONE_CLICK:
                 number = hash_of_click(family, value)
                 self.new_clicks[workspace, number] = family, value
                 made = found.click_time
@@ -225,12 +220,10 @@ def _own_click(event: Event) -> int:
 
     0: none, or consent to measure was denied, so that what it carries may tell nothing.
     """
-    page_url = event.context.page_url
-    if not (page_url or event.HasField("click_ids")) or event.consent.analytics_storage == DENIED:
+    if event.consent.analytics_storage == DENIED:
         return 0
-    own = {field.name: value for field, value in event.click_ids.ListFields() if isinstance(value, str)}
-    for family, value in click_ids_of(Touch(VISIT, read_url(page_url), click_ids=own)).items():
-        if family not in _NOT_ONE_CLICK:
+    for family, value in own_click_ids(event).items():
+        if family not in NOT_ONE_CLICK:
             return hash_of_click(family, value)
     return 0
 

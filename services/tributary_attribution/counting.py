@@ -148,8 +148,9 @@ def _countable(
     digest = digest_of(name.encode())
     found: dict[str, CountableConversion] = {}
     own_clicks: dict[str, int] = {}  # of the earliest observation that carries one
-    sessions = session_ids(entries, settings.session_timeout_seconds * SECOND)
-    for entry, session in zip(entries, sessions, strict=True):
+    active = [entry for entry in entries if not entry.flags & (QUARANTINED | NO_CONSENT)]  # the others hold no session
+    sessions = dict(zip(active, session_ids(active, settings.session_timeout_seconds * SECOND), strict=True))
+    for entry in entries:
         if not _is_of(entry, digest):
             continue
         conversion_id = journey.conversion_ids[entry.event_hash]
@@ -158,7 +159,7 @@ def _countable(
                 conversion_id=conversion_id,
                 event_time_micros=entry.event_time_micros,
                 event_hash=entry.event_hash,
-                session=session,
+                session=sessions.get(entry, 0),
                 click=leading_click(entries, entry[:2]),
                 is_good=conversion_id not in retracted,
             )

@@ -18,6 +18,7 @@ import structlog
 from tributary_attribution.credit_settings import core_settings, history_micros, slack_micros
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.repair import Repair, Words
+from tributary_domain.counting import Counting
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity, finding
 from tributary_domain.reconciled_people import reconciled_people
@@ -28,6 +29,7 @@ from tributary_runtime.clock import Clock
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.reconciliation_comparison import (
     Difference,
+    MiscountedConversion,
     ReconciliationComparison,
     Settled,
 )
@@ -163,15 +165,19 @@ class Reconciliation:
         stale = await self._comparison.stale_people(scope, part, settled)
         known = {one.conversion_id for one in differences}
         stale = [one for one in stale if one.conversion_id not in known]
+        known |= {one.conversion_id for one in stale}
+        miscounted = await self._miscounted(scope, workspace, part, settled)
+        miscounted = [one for one in miscounted if one.conversion_id not in known]
         now = self._clock.unix_micros()
         found = [
             *await self._repair.explain(scope, differences, now),
             *self._repair.explain_stale(scope, stale, now),
+            *self._repair.explain_miscounted(scope, miscounted, now),
         ]
         if found and run.repairs:
             person_of, members = people
             tokens = [_tokens_of(one, person_of, members) for one in differences]
-            ids = [*known, *(one.conversion_id for one in stale)]
+            ids = [*known, *(one.conversion_id for one in miscounted)]
             tokens_of = dict(zip((one.conversion_id for one in differences), tokens, strict=True))
             revisions = await self._repair.repair(scope, workspace, [tokens_of.get(one, ()) for one in ids], ids)
             found = await self._checked(found, revisions, scope, workspace, part)
@@ -194,6 +200,7 @@ class Reconciliation:
         whenever = Settled(_FOREVER, _FOREVER)
         again = {one.conversion_id for one in await self._differences(scope, workspace, part, whenever)}
         again |= {one.conversion_id for one in await self._comparison.stale_people(scope, part, whenever)}
+        again |= {one.conversion_id for one in await self._miscounted(scope, workspace, part, whenever)}
         return [
             one if one.conversion_id in again else one.repaired(revisions.get(one.conversion_id, 0)) for one in found
         ]
@@ -203,6 +210,16 @@ class Reconciliation:
         found: list[Difference] = []
         for settings, begin, end in _held(workspace, scope.begin_micros, scope.end_micros):
             found += await self._comparison.differences(scope, part, settled, settings, begin, end)
+        return found
+
+    async def _miscounted(
+        self, scope: Scope, workspace: Workspace, part: int, settled: Settled
+    ) -> list[MiscountedConversion]:
+        """Compares which conversions count in one slice, where names do not count every one."""
+        rules = {one.name: one.counting.value for one in workspace.conversions if one.counting is not Counting.EVERY}
+        found: list[MiscountedConversion] = []
+        for settings, begin, end in _held(workspace, scope.begin_micros, scope.end_micros) if rules else ():
+            found += await self._comparison.miscounted(scope, part, settled, settings, begin, end, rules)
         return found
 
     async def _extra(self, scope: Scope, settled: Settled) -> list[Finding]:

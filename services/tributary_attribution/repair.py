@@ -16,7 +16,7 @@ from tributary_domain.findings import Finding, FindingCause, FindingKind, cause_
 from tributary_domain.ties import Tie, operator_edge
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.identity_words import StoredWord
-from tributary_storage.clickhouse.reconciliation_comparison import Difference, StalePerson
+from tributary_storage.clickhouse.reconciliation_comparison import Difference, MiscountedConversion, StalePerson
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.codec.conversion_states import event_reference
 from tributary_storage.redis.conversions import Conversions, conversion_key
@@ -126,6 +126,24 @@ class Repair:
                 find_micros=now_micros,
             )
             for one in stale
+        ]
+
+    def explain_miscounted(
+        self, scope: Scope, miscounted: Sequence[MiscountedConversion], now_micros: int
+    ) -> list[Finding]:
+        """Returns a finding per conversion that counts otherwise than the rule of its name says."""
+        return [
+            finding(
+                scope.reconciliation_id,
+                FindingKind.DIFFERENT,
+                _MESSAGES[FindingCause.WRONG_VALUE],
+                cause=FindingCause.WRONG_VALUE,
+                conversion_id=one.conversion_id,
+                expected="not counted: another one counts in its place" if one.is_repeat else "counted",
+                actual=f"not counted: {one.stored_reason}" if one.stored_reason else "counted",
+                find_micros=now_micros,
+            )
+            for one in miscounted
         ]
 
     async def repair(

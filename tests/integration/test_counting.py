@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.attribution import DAY, NOON, Attribution, Events, running_attribution
+from tests.integration.test_reconciliation import reconciled
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
 from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_pb2 import NotCountedReason, RevisionCause
 from tributary.event.v1.event_pb2 import Traffic
+from tributary_domain.findings import FindingCause, FindingState
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.redis.conversions import Conversions, Publication
 
@@ -174,3 +176,70 @@ async def test_two_people_count_apart_until_they_are_one_and_again_when_that_is_
         [merge] = await IdentityChanges(attribution.clickhouse).of_tokens(workspace, ["visitor:a"])
         await attribution.identities.undo(workspace, merge.change_id)
         assert await counted(attribution, "o-1", "o-2") == ["", ""]
+
+
+async def test_what_is_suspicious_joins_no_two_sessions(opened: Opened, workspace: str) -> None:
+    events = Events(workspace)
+    async with opened("once_per_session") as attribution:
+        await attribution.handle(
+            events.order("visitor:a", order_id="o-1"),
+            events.touch("visitor:a", at=NOON + 20 * MINUTE, letter="Q"),
+            events.order("visitor:a", order_id="o-2", at=NOON + 40 * MINUTE),
+        )
+        assert await counted(attribution, "o-1", "o-2") == ["", ""]
+
+
+def _people(events: Events, rule: str) -> list[Admitted]:
+    """Returns what several people did: clicks, reloads, later visits, own click ids, what was taken back or waits."""
+    world: list[Admitted] = []
+    for number in range(6):
+        who, order = f"visitor:{number}", partial(events.order, f"visitor:{number}")
+        world += [
+            events.touch(who, at=NOON, clicks={"gclid": f"g-{number}"}),
+            order(at=NOON + MINUTE, order_id=f"{rule}-{number}-1"),
+            order(at=NOON + 2 * MINUTE, order_id=f"{rule}-{number}-2", click_ids={"gclid": f"h-{number}"}),
+            events.touch(who, at=NOON + 25 * MINUTE, letter="Q"),
+            order(
+                at=NOON + 50 * MINUTE, order_id=f"{rule}-{number}-3", page_url=f"https://shop.example/?gclid=h-{number}"
+            ),
+            order(at=NOON - MINUTE, order_id=f"{rule}-{number}-q", letter="Q"),
+        ]
+        if number % 2:
+            retraction = events.retraction(order_id=f"{rule}-{number}-1", at=NOON + DAY)
+            retraction[1].event.event_id = f"retraction-{number}"
+            world.append(retraction)
+        if number % 3 == 0:
+            world.append(events.order(who, at=NOON + 3 * MINUTE, order_id=f"{rule}-{number}-1", letter="M", rank=1))
+    return world
+
+
+@pytest.mark.parametrize("rule", ["once_per_person", "once_per_session", "once_per_click"])
+async def test_stream_and_batch_agree_on_which_count_and_a_wrong_count_is_found_and_repaired(
+    redis_url: str, clickhouse_url: str, workspace: str, rule: str
+) -> None:
+    world = _people(Events(workspace), rule)
+    random.Random(rule).shuffle(world)
+    conversions = [{"name": "purchase", "counting": rule}]
+    async with reconciled(redis_url, clickhouse_url, workspace, conversions=conversions) as running:
+        for start in range(0, len(world), 5):
+            await running.happen(*world[start : start + 5])
+        await running.run()
+        assert await running.differences() == []
+        before = await running.attribution.stored("order_id, counted, not_counted_reason")
+        assert {counts for _, counts, _ in before} == {True, False}
+        for is_counted in (True, False):
+            one = next(
+                order_id for order_id, counts, reason in before if counts is is_counted and reason != "RETRACTED"
+            )
+            await running.execute(
+                "ALTER TABLE conversions UPDATE counted = NOT counted, not_counted_reason = if(counted, %(r)s, '')"
+                " WHERE workspace = %(w)s AND order_id = %(o)s",
+                r=rule.upper(),
+                o=one,
+            )
+        run = await running.run()
+        found = await running.differences()
+        assert [finding.cause for finding in found] == [FindingCause.WRONG_VALUE] * 2
+        assert {finding.state for finding in found} == {FindingState.RESOLVED}
+        assert run.counts["repaired"] == 2
+        assert await running.attribution.stored("order_id, counted, not_counted_reason") == before

@@ -15,6 +15,7 @@ from tributary.event.v1.context_pb2 import HumanCheck, HumanCheckProvider, Human
 from tributary.event.v1.conversion_pb2 import Amounts, Conversion, CustomerType, RecurrenceKind, ValueSource
 from tributary.event.v1.touchpoint_pb2 import Ad, Touchpoint
 from tributary_storage.clickhouse.names import micros, names_of
+from tributary_storage.codec.own_clicks import own_click_ids
 
 AD_DETAILS: Final = (
     *("campaign_name", "adset_id", "ad_id", "creative_id"),
@@ -35,10 +36,10 @@ EVENT_DETAILS: Final = (
     *("coupon_codes", *(f"amount_{part}_micros" for part in _PARTS)),
     *("consent_ad_storage", "consent_sale_or_sharing", "consent_region", "consent_source", "consent_time_micros"),
     *("human_provider", "human_verdict", "human_score_percent", "bot_name", "bot_category"),
-    *("click_times_micros", "target_conversion_id"),
+    *("click_times_micros", "target_conversion_id", "own_click_ids"),
 )
 """Every key of `events.details`; `coupon_codes` are lines, and so are `click_times_micros`: one per click id, 0 where
-nobody said when the click was made."""
+nobody said when the click was made. `own_click_ids`, of a conversion, are lines of family=value."""
 
 _CONSENT: Final = names_of(ConsentState.DESCRIPTOR)
 _CUSTOMERS: Final = names_of(CustomerType.DESCRIPTOR)
@@ -76,6 +77,8 @@ def event_details(admitted: AdmittedEvent, kind: str) -> dict[str, str]:
         _touchpoint(event.touchpoint, admitted, found)
     elif kind == "conversion":
         _conversion(event.conversion, found)
+        if own := own_click_ids(event):
+            found["own_click_ids"] = "\n".join(f"{family}={value}" for family, value in own.items())
     elif kind == "adjustment":
         _adjustment(event.adjustment, found)
     if event.HasField("sent_time"):

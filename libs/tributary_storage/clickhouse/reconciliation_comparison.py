@@ -6,7 +6,7 @@ next run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -74,6 +74,16 @@ class StalePerson(NamedTuple):
     usual_person: str
 
 
+class MiscountedConversion(NamedTuple):
+    """A conversion that counts, or does not, otherwise than the rule of its name says."""
+
+    conversion_id: str
+    is_repeat: bool
+    """Whether another one counts in its place."""
+    stored_reason: str
+    """Why it does not count, as it is stored; empty: it does."""
+
+
 class ExtraConversion(NamedTuple):
     """A conversion that no recorded event observed."""
 
@@ -128,6 +138,32 @@ class ReconciliationComparison:
             reconciliation_statement("stale_people"), self._values(scope, part, settled)
         )
         return [StalePerson(row[0], row[2], row[3]) for row in rows]
+
+    async def miscounted(
+        self,
+        scope: Scope,
+        part: int,
+        settled: Settled,
+        settings: AttributionSettings,
+        begin: int,
+        end: int,
+        rules: Mapping[str, str],
+    ) -> list[MiscountedConversion]:
+        """Returns the conversions of one slice that count otherwise than they should, at most `LIMIT`.
+
+        Args:
+            scope: The run.
+            part: The slice, from 0.
+            settled: What may be compared.
+            settings: What conversions of these times are credited under: they say when a session ends.
+            begin: First moment of these times, microseconds.
+            end: First moment after them.
+            rules: By name, `Counting` of those that do not count every one; at least one.
+        """
+        values = self._values(scope, part, settled) | _of_settings(settings) | {"begin": begin, "end": end}
+        values |= {"names": list(rules), "rules": list(rules.values()), "run_begin": scope.begin_micros}
+        rows = await self._clickhouse.execute(reconciliation_statement("miscounted"), values)
+        return [MiscountedConversion(row[0], bool(row[1]), row[2]) for row in rows]
 
     async def unobserved(self, scope: Scope, settled: Settled) -> list[ExtraConversion]:
         """Returns the stored conversions of the run's days that no recorded event observed."""

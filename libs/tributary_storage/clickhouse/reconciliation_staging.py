@@ -150,6 +150,7 @@ class ReconciliationStaging:
             "basis_names": list(bases.names) or [""],
             "bases": list(bases.bases) or [""],
             "has_bases": bool(bases.names),
+            "not_one_click": _NOT_ONE_CLICK,
             "stored_begin": scope.begin_micros - MARGIN_MICROS,
             "stored_end": scope.end_micros + MARGIN_MICROS,
         }
@@ -159,7 +160,6 @@ class ReconciliationStaging:
             "begin": scope.begin_micros - history_micros,
             "end": scope.end_micros + late_micros,
             "plain_direct": plain[0][0],
-            "not_one_click": _NOT_ONE_CLICK,
             "assumes": bool(assumed.defaults),
             "granting": [region for region, own in assumed.defaults.items() if measured in own] or [""],
             "default_region": assumed.region,

@@ -210,6 +210,7 @@ def test_the_keys_of_details_are_the_names_that_never_change() -> None:
             fill(getattr(admitted.event, part))
         if kind == "conversion":
             admitted.event.conversion.coupon_codes.append("ANNA10")
+            admitted.event.click_ids.gclid = "c"
         if kind == "touchpoint":
             admitted.channel_evidence.click_ids.add(family="gclid", value="c").click_time.FromMicroseconds(5)
         if kind == "adjustment":
@@ -218,6 +219,13 @@ def test_the_keys_of_details_are_the_names_that_never_change() -> None:
             admitted.event.adjustment.event_id = "e-2"
         said |= event_row(admitted)["details"].keys()
     assert said == set(EVENT_DETAILS)
+
+
+def test_the_click_ids_that_an_order_carries_itself_are_lines() -> None:
+    admitted = an_order()
+    admitted.event.click_ids.fbclid = "f"
+    admitted.event.context.page_url = "https://shop.example/thanks?gclid=g"
+    assert event_row(admitted)["details"]["own_click_ids"] == "gclid=g\nfbclid=f"
 
 
 def test_a_value_that_was_not_stated_is_not_zero() -> None:

@@ -28,7 +28,8 @@ INSERT INTO reconciliation_conversions
     is_internal,
     observations,
     tokens,
-    accept_time
+    accept_time,
+    own_click
 )
 WITH
     parts AS
@@ -56,16 +57,28 @@ WITH
                     toUnixTimestamp64Micro(accept_time),
                     toInt64OrDefault(details['amount_tax_micros'], -1::Int64),
                     toInt64OrDefault(details['amount_shipping_micros'], -1::Int64),
-                    toInt64OrDefault(details['amount_cost_of_goods_micros'], -1::Int64)
+                    toInt64OrDefault(details['amount_cost_of_goods_micros'], -1::Int64),
+                    if(
+                        own_click_id = '' OR consent_analytics_storage = 'DENIED',
+                        0::UInt64,
+                        cityHash64(
+                            substring(own_click_id, 1, position(own_click_id, '=') - 1),
+                            substring(own_click_id, position(own_click_id, '=') + 1)
+                        )
+                    )
                 ),
-                'Tuple(time Int64, hash UInt64, event_id String, is_observation UInt8, is_internal UInt8, has_amount UInt8, amount Int128, currency String, rank UInt8, session UInt64, name String, store String, order_id String, tokens Array(String), kind String, identity String, accept_time Int64, tax Int64, shipping Int64, cost Int64)'
+                'Tuple(time Int64, hash UInt64, event_id String, is_observation UInt8, is_internal UInt8, has_amount UInt8, amount Int128, currency String, rank UInt8, session UInt64, name String, store String, order_id String, tokens Array(String), kind String, identity String, accept_time Int64, tax Int64, shipping Int64, cost Int64, own_click UInt64)'
             ) AS part
         FROM
         (
             SELECT
                 *,
                 if(session_id = '', 0, xxHash64(session_id)) AS session,
-                if(conversion_id = '', details['target_conversion_id'], conversion_id) AS named
+                if(conversion_id = '', details['target_conversion_id'], conversion_id) AS named,
+                arrayFirst(
+                    line -> splitByChar('=', line)[1] NOT IN %(not_one_click)s,
+                    splitByChar('\n', details['own_click_ids'])
+                ) AS own_click_id
             FROM events FINAL
             WHERE workspace = %(workspace)s
                 AND kind IN ('conversion', 'adjustment')
@@ -141,6 +154,7 @@ WITH
             seen[1].store AS store,
             seen[1].order_id AS order_id,
             arrayFirst(o -> o.session != 0, seen).session AS session,
+            arrayFirst(o -> o.own_click != 0, seen).own_click AS own_click,
             arrayMap(o -> o.event_id, seen) AS observations,
             arraySort(
                 o -> (arrayMap(t -> /*telling*/, o.tokens)[1].1, o.time, o.hash),
@@ -330,7 +344,8 @@ SELECT
     is_internal,
     observations,
     tokens,
-    accept_time
+    accept_time,
+    own_click
 FROM credited AS c
 LEFT JOIN
 (

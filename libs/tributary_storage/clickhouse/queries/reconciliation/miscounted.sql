@@ -1,0 +1,166 @@
+-- Conversions of one slice of people that count, or do not, otherwise than the rule of their name says: one per person,
+-- per session or per click, in event order, of those that are neither internal nor taken back. The click of a conversion is
+-- the one that it carries itself, else the newest before it; without one it is counted per session, and without a session
+-- always. Who had a conversion of the name before the days of the run may have counted for it: there only what counts and
+-- should not is told.
+WITH
+    together AS
+    (
+        SELECT
+            person,
+            name,
+            transform(toString(name), %(names)s, %(rules)s, '') AS rule,
+            arraySort(groupArray(CAST(
+                (time, hash, conversion_id, counted, own_click),
+                'Tuple(time Int64, hash UInt64, id String, is_good UInt8, own_click UInt64)'
+            ))) AS conversions,
+            max(accept_time) AS newest
+        FROM reconciliation_conversions FINAL
+        WHERE reconciliation_id = %(run)s
+            AND slice = %(slice)s
+            AND person != 0
+            AND NOT is_internal
+            AND name IN %(names)s
+        GROUP BY
+            person,
+            name
+    ),
+    with_entries AS
+    (
+        SELECT
+            t.*,
+            arrayFilter(entry -> bitAnd(entry.flags, 26) = 0, j.entries) AS entries
+        FROM together AS t
+        LEFT JOIN
+        (
+            /*journeys*/
+        ) AS j ON j.person = t.person
+        WHERE greatest(t.newest, j.newest_accept_time) <= %(settled)s
+    ),
+    with_sessions AS
+    (
+        SELECT
+            *,
+            arrayFold(
+                /*session_step*/,
+                entries,
+                /*no_session*/
+            ).1 AS sessions
+        FROM with_entries
+    ),
+    with_places AS
+    (
+        SELECT
+            person,
+            name,
+            conversions,
+            arrayMap(
+                (conversion, session, click) -> multiIf(
+                    rule = 'once_per_person', ('person', 0::UInt64),
+                    rule = 'once_per_click' AND click != 0, ('click', click),
+                    session != 0, ('session', session),
+                    ('', 0::UInt64)
+                ),
+                conversions,
+                arrayMap(
+                    conversion -> arrayFirst(
+                        (session, entry) -> entry.time = conversion.time AND entry.hash = conversion.hash,
+                        sessions,
+                        entries
+                    ),
+                    conversions
+                ),
+                arrayMap(
+                    conversion -> if(
+                        conversion.own_click != 0
+                            AND arrayExists(
+                                entry -> entry.time = conversion.time AND entry.hash = conversion.hash,
+                                entries
+                            ),
+                        conversion.own_click,
+                        arrayMap(
+                            entry -> if(entry.click != 0, entry.click, entry.hash),
+                            [arrayLast(
+                                entry -> (entry.time, entry.hash) <= (conversion.time, conversion.hash)
+                                    AND (entry.click != 0 OR entry.kind = 2)
+                                    AND entry.kind NOT IN (3, 4, 5, 7),
+                                entries
+                            )]
+                        )[1]
+                    ),
+                    conversions
+                )
+            ) AS places
+        FROM with_sessions
+    ),
+    with_repeats AS
+    (
+        SELECT
+            person,
+            name,
+            conversions[at] AS conversion,
+            places[at].1 != '' AND arrayExists(
+                (place, other) -> place = places[at] AND other.is_good,
+                arraySlice(places, 1, at - 1),
+                arraySlice(conversions, 1, at - 1)
+            ) AS is_repeat
+        FROM with_places
+        ARRAY JOIN arrayEnumerate(conversions) AS at
+    )
+SELECT
+    conversion.id,
+    is_repeat,
+    s.reason
+FROM with_repeats AS r
+INNER JOIN
+(
+    SELECT
+        conversion_id,
+        counted AS is_counted,
+        toString(not_counted_reason) AS reason
+    FROM conversions FINAL
+    WHERE workspace = %(workspace)s
+        AND name IN %(names)s
+        AND conversion_time >= fromUnixTimestamp64Micro(%(stored_begin)s, 'UTC')
+        AND conversion_time < fromUnixTimestamp64Micro(%(stored_end)s, 'UTC')
+        AND toUnixTimestamp64Micro(publish_time) <= %(staged)s
+        AND (counted OR startsWith(not_counted_reason, 'ONCE_PER_'))
+) AS s ON s.conversion_id = r.conversion.id
+LEFT JOIN
+(
+    SELECT
+        if(p.person = 0, xxHash64(home), p.person) AS person,
+        conversion_name AS name,
+        1::UInt8 AS is_known
+    FROM
+    (
+        SELECT
+            arraySort(t -> /*telling*/, identity_tokens)[1] AS home,
+            conversion_name
+        FROM events
+        WHERE workspace = %(workspace)s
+            AND kind = 'conversion'
+            AND verdict != 'QUARANTINED'
+            AND conversion_name IN %(names)s
+            AND notEmpty(identity_tokens)
+            AND event_time < fromUnixTimestamp64Micro(%(run_begin)s, 'UTC')
+    ) AS e
+    LEFT JOIN
+    (
+        SELECT
+            identity_token,
+            person
+        FROM reconciliation_people FINAL
+        WHERE reconciliation_id = %(run)s
+    ) AS p ON p.identity_token = e.home
+    GROUP BY
+        person,
+        name
+) AS b ON b.person = r.person AND b.name = r.name
+WHERE conversion.is_good
+    AND conversion.time >= %(begin)s
+    AND conversion.time < %(end)s
+    AND if(is_repeat, s.is_counted, NOT s.is_counted AND b.is_known = 0)
+ORDER BY conversion.id
+LIMIT %(limit)s
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2
