@@ -44,6 +44,8 @@ class Erasure:
     state: ErasureState = ErasureState.REQUESTED
     due_micros: int = 0
     """When it goes on."""
+    is_behind: bool = False
+    """Whether events from before it were still on their way when this run began."""
     destroyed: Mapping[str, int] = field(default_factory=dict)
     """Store -> how much of the person was destroyed there."""
     remaining: Mapping[str, int] = field(default_factory=dict)

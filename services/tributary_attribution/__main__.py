@@ -56,6 +56,7 @@ from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.continuity import Continuity
 from tributary_storage.redis import keys
+from tributary_storage.redis.backlogs import oldest_event_micros
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.consents import Consents
@@ -175,6 +176,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             conversions,
             workspaces,
             clock,
+            lambda: oldest_event_micros(log, log_epoch.shards),
         )
         await serve(
             settings,

@@ -11,8 +11,9 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 6. Journeys, ties, consent, click ids and conversions in the state store are destroyed.
 7. It is looked for what is left, and what was destroyed is stored.
 
-All of it is done once more a little later, for batches and rows that were on their way; then the tokens, and the secret
-that the random ids were made of, are destroyed too.
+All of it is done once more a little later, for batches and rows that were on their way, and again as long as the event
+log holds unfinished events from before; then the tokens, and the secret that the random ids were made of, are destroyed
+too.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Erasing:
         conversions: Tells what is not published everywhere yet.
         directory: Knows the workspaces.
         clock: Tells when.
+        oldest_waiting: Tells when the oldest event was accepted that somebody has not finished; None: there is none.
         grace_seconds: After how long what was on its way is looked for.
     """
 
@@ -89,8 +91,10 @@ class Erasing:
         conversions: Conversions,
         directory: Directory,
         clock: Clock,
+        oldest_waiting: Callable[[], Awaitable[int | None]],
         grace_seconds: float = GRACE_SECONDS,
     ) -> None:
+        self._oldest_waiting = oldest_waiting
         self._people = people
         self._erasures = erasures
         self._records = records
@@ -176,7 +180,7 @@ class Erasing:
 
     def steps(self) -> Sequence[Callable[[Erasure], Awaitable[Erasure]]]:
         """Returns the steps in their order; each returns what the next is told."""
-        return (self._bury, self._shred, self._note, self._sever, self._strip, self._forget, self._prove)
+        return (self._look, self._bury, self._shred, self._note, self._sever, self._strip, self._forget, self._prove)
 
     async def go_on(self, erasure: Erasure) -> Erasure:
         """Does all steps.
@@ -226,6 +230,11 @@ class Erasing:
             except (TributaryError, WorkerDecision) as failure:
                 log.warning("erasure_not_finished", erasure=erasure.erasure_id, reason=str(failure))
         return len(due)
+
+    async def _look(self, erasure: Erasure) -> Erasure:
+        """Sees whether events from before it wait for attribution or the recorder: then this is not its last run."""
+        oldest = await self._oldest_waiting()
+        return replace(erasure, is_behind=oldest is not None and oldest <= erasure.request_micros)
 
     async def _bury(self, erasure: Erasure) -> Erasure:
         if not erasure.erasure_id.startswith(_AGAIN):
@@ -277,7 +286,8 @@ class Erasing:
         remaining = await self.survey(erasure)
         if erasure.state is not ErasureState.REQUESTED:
             remaining.pop("data_keys")
-        is_last = erasure.state is ErasureState.DESTROYED and not any(remaining.values())
+        is_second = erasure.state is ErasureState.DESTROYED
+        is_last = is_second and not erasure.is_behind and not any(remaining.values())
         state = ErasureState.FINISHED if is_last else ErasureState.DESTROYED
         now = self._clock.unix_micros()
         after = replace(erasure, remaining=remaining, state=state, due_micros=now + self._grace_micros)

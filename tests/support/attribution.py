@@ -222,6 +222,8 @@ class Attribution:
     consents: Consents
     erasures: Erasures
     erasing: Erasing
+    waiting: list[int]
+    """When events were accepted that the event log would still hold for somebody."""
     conversions: Conversions
     descriptors: Descriptors
     explainer: Explainer
@@ -393,9 +395,16 @@ async def running_attribution(
         consents = Consents(state, SHARDS)
         keeping = ConsentLedger(consents, ConsentDecisions(clickhouse), lambda: loss_micros)
         erasures, records = Erasures(state, SHARDS), ErasureRecords(clickhouse)
+        waiting: list[int] = []
+
+        async def oldest_waiting() -> int | None:
+            return min(waiting, default=None)
+
         tombstones = Tombstones(erasures, records, lambda *who: again(*who, clock.unix_micros()), lambda: loss_micros)
         erasing = Erasing(
-            people, erasures, records, DataKeys(state, SHARDS), conversions, directory, clock, grace_seconds=0
+            *(people, erasures, records, DataKeys(state, SHARDS), conversions, directory, clock),
+            oldest_waiting,
+            grace_seconds=0,
         )
         attributor = Attributor(
             *(
@@ -433,6 +442,7 @@ async def running_attribution(
             consents=consents,
             erasures=erasures,
             erasing=erasing,
+            waiting=waiting,
             conversions=conversions,
             descriptors=descriptors,
             explainer=explainer,

@@ -56,6 +56,16 @@ async def event_log_backlogs(client: redis.asyncio.Redis, shards: int) -> list[G
     return await _backlogs(client, "log", streams, dead)
 
 
+async def oldest_event_micros(client: redis.asyncio.Redis, shards: int) -> int | None:
+    """Returns when the oldest event was accepted that any group of the event log has not finished; None: there is none.
+
+    Raises:
+        StorageUnavailableError: The event log did not answer.
+    """
+    backlogs = await event_log_backlogs(client, shards)
+    return min((one.oldest_micros for one in backlogs if one.oldest_micros is not None), default=None)
+
+
 async def conversion_log_backlogs(client: redis.asyncio.Redis, shards: int) -> list[GroupBacklog]:
     """Returns the backlog of each group of the conversion log.
 
