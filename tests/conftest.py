@@ -38,6 +38,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds what `tests/integration/test_redis_cluster.py` runs other tests with."""
     parser.addoption("--redis-cluster", action="store_true", help="what asks for redis_url gets a Redis Cluster")
+    parser.addoption("--clickhouse-url", default="", help="what asks for clickhouse_url gets this, migrated already")
 
 
 @pytest.fixture(scope="session")
@@ -66,8 +67,12 @@ def migrated_redis_url(redis_url: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def clickhouse_url(stores: Stores) -> str:
+def clickhouse_url(request: pytest.FixtureRequest) -> str:
     """The shared ClickHouse database, migrated; what a test writes there carries its own workspace."""
+    given: str = request.config.getoption("--clickhouse-url")
+    if given:
+        return given
+    stores: Stores = request.getfixturevalue("stores")
     run_apart(clickhouse_migrations.migrate(stores.clickhouse_url))
     return stores.clickhouse_url
 

@@ -6,6 +6,9 @@ A `Chart` is loaded anew for every render: Helm may leave values of one render b
 from __future__ import annotations
 
 import copy
+import json
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +39,38 @@ def overlaid(below: Values, above: Values) -> Values:
 
 def case(name: str, changes: Values | None = None) -> Values:
     """Returns the values of one of `CASES`, with changes on top."""
-    return overlaid(yaml.safe_load((VALUES / f"{name}.yaml").read_text()), changes or {})
+    return overlaid(_values_of(name), changes or {})
 
 
-def render(values: Values, *, release: str = RELEASE) -> dict[str, str]:
-    """Renders every template: path inside the chart -> text."""
+@cache
+def _values_of(name: str) -> Values:
+    (values,) = parsed((VALUES / f"{name}.yaml").read_text())
+    return dict(values)
+
+
+def parsed(text: str) -> Iterator[Any]:
+    """Reads the documents of a YAML text, with the parser that is written in C."""
+    return yaml.load_all(text, Loader=yaml.CSafeLoader)
+
+
+def _render(values: str, release: str) -> dict[str, str]:
     with helm_python.Chart.load(CHART) as chart:
-        rendered = chart.render(values=values, name=release, namespace=NAMESPACE)
+        rendered = chart.render(values=json.loads(values), name=release, namespace=NAMESPACE)
     return {path.removeprefix("tributary/"): text for path, text in sorted(rendered.items())}
 
 
-def manifests(values: Values, *, release: str = RELEASE) -> list[Manifest]:
+_render_once = cache(_render)
+
+
+def render(values: Values, *, release: str = RELEASE, anew: bool = False) -> dict[str, str]:
+    """Renders every template: path inside the chart -> text; the same values once, unless `anew`."""
+    return dict((_render if anew else _render_once)(json.dumps(values), release))
+
+
+def manifests(values: Values, *, release: str = RELEASE, anew: bool = False) -> list[Manifest]:
     """Renders every object, hooks included, in the order of the templates."""
-    texts = (text for path, text in render(values, release=release).items() if path.endswith(".yaml"))
-    return [manifest for text in texts for manifest in yaml.safe_load_all(text) if manifest]
+    texts = (text for path, text in render(values, release=release, anew=anew).items() if path.endswith(".yaml"))
+    return [manifest for text in texts for manifest in parsed(text) if manifest]
 
 
 def of_kind(found: list[Manifest], kind: str) -> dict[str, Manifest]:

@@ -74,7 +74,8 @@ def test_own_redis_and_given_clickhouse_mix() -> None:
 def test_a_token_is_generated_when_none_is_given() -> None:
     changes = {"internalToken": {"value": ""}}
     first, second = (
-        decoded(of_kind(manifests(case("trial", changes)), "Secret")["internal-token"])["token"] for _ in range(2)
+        decoded(of_kind(manifests(case("trial", changes), anew=True), "Secret")["internal-token"])["token"]
+        for _ in range(2)
     )
     assert len(first) == 48
     # Without a cluster to look into, every render makes a new one; the notes say so.

@@ -57,7 +57,7 @@ def process(
     try:
         yield service
     finally:
-        service.stop()
+        service.kill()
 
 
 def described(
@@ -197,7 +197,7 @@ async def test_redis_may_be_killed_while_credit_is_published(
             await eventually_async(lambda: _is(unfinished(client), 0), 60)
             revisions = await logged(client)
     finally:
-        service.stop()
+        service.kill()
     assert len(revisions) == 60
     assert {revised.state.conversion_id for revised in revisions} == {make.conversion_id(f"o-{n}") for n in range(60)}
 
@@ -290,4 +290,4 @@ async def test_another_state_store_is_not_worked_on_before_the_guard_has_passed(
                 await vouch_for(state)
                 await eventually_async(lambda: _is(unfinished(client), 0), timeout_seconds=20)
     finally:
-        process.stop()
+        process.kill()

@@ -165,5 +165,5 @@ async def test_nobody_but_our_services_may_call(dedup: ServiceProcess, workspace
 
 def test_dedup_stops_cleanly(stores: Stores, tmp_path: Path) -> None:
     with running_dedup(tmp_path, stores.empty_redis_url(), stores.clickhouse_url) as process:
-        pass
+        process.stop()
     assert "server_stopped" in process.log_file.read_text()

@@ -158,7 +158,7 @@ def test_a_workspace_beyond_its_share_of_the_live_lane_goes_on_in_bulk_and_other
     door.send(*visits(5), workspace="quiet")
 
     def moved() -> None:
-        door.send(*visits(50), workspace="flood")
+        door.send(*visits(200, 500), workspace="flood")
         assert lanes(redis_url)["bulk"]["flood"] > 0
 
     eventually(moved, timeout_seconds=20)

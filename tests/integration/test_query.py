@@ -92,7 +92,7 @@ def query(stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPath
         process.wait_until_ready()
         yield Query(process, log_url, iter(keyed.values()))
     finally:
-        process.stop()
+        process.kill()
 
 
 @pytest.fixture

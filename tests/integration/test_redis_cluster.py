@@ -50,17 +50,19 @@ SUITES = ("claims", "event_log", "attribution")
 """Those that show most for their time; `python -m tests.load.cluster` runs all that have a Redis."""
 
 
-def run_on_cluster(*suites: str) -> str:
-    """Runs the tests of modules on one cluster; returns how they ended."""
+def run_on_cluster(*suites: str, clickhouse_url: str = "") -> str:
+    """Runs the tests of modules on one cluster, and on a ClickHouse of their own if none is named; tells how it ended."""
     files = [f"tests/integration/test_{suite}.py" for suite in suites]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--redis-cluster", *files]
+    if clickhouse_url:
+        command.append(f"--clickhouse-url={clickhouse_url}")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else done.stdout[-4_000:]
 
 
 @pytest.mark.timeout(300)
-def test_what_holds_on_one_redis_holds_on_a_cluster() -> None:
-    assert run_on_cluster(*SUITES) == ""
+def test_what_holds_on_one_redis_holds_on_a_cluster(clickhouse_url: str) -> None:
+    assert run_on_cluster(*SUITES, clickhouse_url=clickhouse_url) == ""
 
 
 @pytest.fixture(scope="module")

@@ -195,7 +195,7 @@ def running_dedup(
         process.wait_until_ready()
         yield process
     finally:
-        process.stop()
+        process.kill()  # how it leaves is looked at elsewhere
 
 
 def dedup_process(

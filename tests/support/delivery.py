@@ -204,7 +204,7 @@ def running(process: ServiceProcess) -> Iterator[ServiceProcess]:
         process.wait_until_ready()
         yield process
     finally:
-        process.stop()
+        process.kill()  # how it leaves is looked at elsewhere
 
 
 async def prepare(redis_url: str) -> None:

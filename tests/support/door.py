@@ -88,7 +88,7 @@ def running_door(
     )
     with ExitStack() as closing:
         for process in (dedup, ingestion):  # one after the other: who finds nobody to connect to is refused for a while
-            closing.callback(process.stop)
+            closing.callback(process.kill)  # how it leaves is looked at elsewhere
             process.start()
             process.wait_until_ready(_READY_SECONDS)
         channel = closing.enter_context(
