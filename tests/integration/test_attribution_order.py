@@ -27,7 +27,9 @@ class Stopped(Exception):
 @pytest.fixture(scope="module")
 def clickhouse_url(stores: Stores) -> Iterator[str]:
     """A database of this module's own: between the lives of a world all is forgotten, and nothing of others."""
-    with stores.a_database("order", without=("conversions_feed",)) as url:  # here all read what that is made of
+    with stores.a_database(
+        "order", merges=False, without=("conversions_feed",)
+    ) as url:  # here all read what that is made of
         yield url
 
 

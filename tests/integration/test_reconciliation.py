@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, Events, running_attribution
+from tests.support.stores import Stores
 from tests.support.worlds import a_world, people_who_share
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_attribution.reconcile import reconciliation_of
@@ -31,6 +32,13 @@ pytestmark = pytest.mark.timeout(120)
 
 _NO_GRACE = -1e9
 """Nothing is too young to be compared: events of tests are accepted whenever the test says."""
+
+
+@pytest.fixture(scope="module")
+def clickhouse_url(stores: Stores) -> Iterator[str]:
+    """A database of this module's own: to harm a row takes as long as the table is large."""
+    with stores.a_database("reconciled") as url:
+        yield url
 
 
 @dataclass

@@ -51,7 +51,7 @@ SUITES = ("claims", "event_log", "attribution")
 
 
 def run_on_cluster(*suites: str, clickhouse_url: str = "") -> str:
-    """Runs the tests of modules on one cluster, and on a ClickHouse of their own if none is named; tells how it ended."""
+    """Runs the tests of modules on one cluster, on a ClickHouse of their own if none is named; returns what failed."""
     files = [f"tests/integration/test_{suite}.py" for suite in suites]
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--redis-cluster", *files]
     if clickhouse_url:

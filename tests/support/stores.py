@@ -48,19 +48,18 @@ class Stores:
         return f"{self.redis.url}/{next(self._numbers) % _REDIS_DATABASES}"
 
     @contextmanager
-    def a_database(self, name: str, *, without: Sequence[str] = ()) -> Iterator[str]:
+    def a_database(self, name: str, *, merges: bool = True, without: Sequence[str] = ()) -> Iterator[str]:
         """Makes a migrated database of its own in ClickHouse, and drops it: for who empties or alters whole tables.
-
-        Its revisions are not merged: who empties the table before long would pay for it and have nothing of it.
 
         Args:
             name: Among those of other tests.
+            merges: Whether revisions are merged, and can be altered: who empties the table before long saves that.
             without: Views to leave out, whose tables nobody reads.
         """
         url = f"{self.clickhouse_url}_{name}"
         database = url.rpartition("/")[2]
         run_apart(migrate(url))
-        for table in ("conversion_revisions", "conversions"):
+        for table in () if merges else ("conversion_revisions", "conversions"):
             self.clickhouse.execute(f"SYSTEM STOP MERGES {database}.{table}")
         for view in without:
             self.clickhouse.execute(f"DROP VIEW {database}.{view}")
