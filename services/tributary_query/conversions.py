@@ -44,12 +44,11 @@ class Conversions:
         as_of = moment_of(request)
         last, moment = (NO_LAST, LATEST_MICROS) if as_of is None else (as_of, min(as_of, LATEST_MICROS))
         size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
-        newest, read = await asyncio.gather(
-            self._history.as_of(workspace, found, last),
-            self._history.revisions(workspace, found, after, size + 1, last),
-        )
+        newest = await self._history.as_of(workspace, found, last)
         if newest is None:
             raise not_found(found)
+        # After it and up to it, so that the newest of the list is the newest there is, whatever is published meanwhile.
+        read = await self._history.revisions(workspace, found, after, size + 1, newest.revision)
         page = page_of([bound(revised) for revised in read], size)
         has_more = len(page) < len(read)
         last = page[-1].revision if has_more else last

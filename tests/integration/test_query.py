@@ -16,6 +16,7 @@ from tests.support.ports import free_address, free_port
 from tests.support.revisions import NOON, Revision, Touch, micros
 from tests.support.stack import KeyedWorkspace, render_workspaces
 from tests.support.stores import Stores, create_test_epoch, run_apart
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, AdmittedEvent
 from tributary.delivery.v1 import delivery_pb2
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
@@ -26,12 +27,14 @@ from tributary.query.v1.integrity_pb2 import IntegrityCheck
 from tributary_cli.stack.services import ServiceProcess
 from tributary_domain.event_order import event_hash
 from tributary_domain.ids import conversion_id, event_digest, order_digest
+from tributary_query.conversions import Conversions
 from tributary_runtime.channels import open_channel
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import InvalidRequestError, TributaryError, UnavailableError
 from tributary_runtime.remote_errors import error_of
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.client import connect as connect_clickhouse
+from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.writer import ConversionWriter, DeliveryWriter, EventWriter
 from tributary_storage.codec.conversion_states import event_reference
@@ -276,6 +279,27 @@ async def test_a_conversion_is_found_by_id_by_order_and_by_event(
         assert found.newest == second.shown()
         assert list(found.revisions) == [first.shown(), second.shown()]
         assert list(found.deliveries) == [delivery]
+
+
+async def test_what_is_published_while_a_conversion_is_read_is_for_the_next_call(
+    clickhouse: ClickHouse, workspace: str
+) -> None:
+    revisions = [Revision(workspace=workspace)]
+    writer = ConversionWriter(clickhouse)
+    await writer.write([revisions[0].packed()])
+
+    class Overtaken(ConversionHistory):
+        async def as_of(self, workspace: str, conversion_id: str, moment_micros: int) -> ConversionRevised | None:
+            found = await super().as_of(workspace, conversion_id, moment_micros)
+            revisions.append(revisions[-1].then(value_micros=len(revisions)))
+            await writer.write([revisions[-1].packed()])
+            return found
+
+    request = contract.GetConversionRequest(conversion_id=revisions[0].conversion_id)
+    for number in (1, 2):
+        found = await Conversions(Overtaken(clickhouse)).get(request, workspace)
+        assert [one.revision for one in found.revisions] == [one.number for one in revisions[:number]]
+        assert found.newest.revision == revisions[number - 1].number
 
 
 async def test_pages_of_revisions_join_to_all_of_them_with_what_was_sent(
