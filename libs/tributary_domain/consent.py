@@ -36,7 +36,9 @@ NOTHING: Final = 0
 _BITS: Final = 2
 _MASK: Final = 3
 _SHIFTS: Final = {purpose: _BITS * at for at, purpose in enumerate(PURPOSES)}
-_ALL_DENIED: Final = sum(DENIED << shift for shift in _SHIFTS.values())
+_LASTING_DENIALS: Final = sum(
+    DENIED << shift for purpose, shift in _SHIFTS.items() if purpose is not Purpose.ANALYTICS_STORAGE
+)
 
 KEPT_PER_PURPOSE: Final = 16
 """Decisions of one identifier on one purpose that are kept; its newest denial stays beside them."""
@@ -73,8 +75,8 @@ def state_of(states: int, purpose: Purpose) -> int:
 
 
 def denials_of(states: int) -> int:
-    """Returns the denials among states."""
-    return states & _ALL_DENIED
+    """Returns the denials among states that hold beyond their moment: all but of being measured."""
+    return states & _LASTING_DENIALS
 
 
 def decision_of(
@@ -84,8 +86,8 @@ def decision_of(
 
     Args:
         states: What it says.
-        consent_micros: When the person decided; 0: nobody said. Then what was denied was so when it happened, and what
-            was granted holds for this event alone.
+        consent_micros: When the person decided; 0: nobody said. Then it holds for this event alone, as far as that is
+            measured; but a denial of anything that leaves the house counts as decided when the event happened.
         event_micros: When it happened.
         accept_micros: When it was accepted: nobody decides later than we hear of it.
         region: Of the person.

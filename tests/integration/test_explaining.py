@@ -101,7 +101,7 @@ async def test_every_touchpoint_is_credited_or_has_one_reason(attribution: Attri
             events.touch("visitor:a", at=NOON - DAY, channel="Affiliate", event_id="staff"),
             traffic=Traffic.TRAFFIC_INTERNAL,
         ),
-        of_kind(events.touch("visitor:a", at=NOON - DAY - HOUR, event_id="seen"), TOUCHPOINT_KIND_IMPRESSION),
+        of_kind(events.touch("visitor:a", at=NOON - HOUR, event_id="seen"), TOUCHPOINT_KIND_IMPRESSION),
         events.touch("visitor:a", at=NOON + HOUR, event_id="after"),
         events.order("visitor:a"),
     )

@@ -65,9 +65,10 @@ def test_what_leaves_is_under_the_most_restrictive_of_its_own_and_any_later_stat
     assert state_when_leaving(own, own_time, 10, Timeline(decisions, AD), assumed) == expected
 
 
-def test_a_grant_without_a_time_is_of_its_event_alone_and_a_denial_of_its_moment() -> None:
+def test_what_has_no_time_is_of_its_event_alone_but_for_a_denial_of_what_leaves_the_house() -> None:
     assert decision_of(packed([GRANTED] * 5), 0, 7, 9) is None
-    assert decision_of(packed([GRANTED, DENIED, 0, 0, 0]), 0, 7, 9) == Decision(7, packed([0, DENIED, 0, 0, 0]))
+    assert decision_of(packed([0, DENIED, 0, 0, 0]), 0, 7, 9) is None
+    assert decision_of(packed([GRANTED, DENIED, DENIED, 0, 0]), 0, 7, 9) == Decision(7, packed([0, 0, DENIED, 0, 0]))
 
 
 def test_nobody_decides_later_than_we_hear_of_it() -> None:

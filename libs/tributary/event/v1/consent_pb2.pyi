@@ -84,8 +84,9 @@ class Consent(_message.Message):
     @_builtins.property
     def consent_time(self) -> _timestamp_pb2.Timestamp:
         """When the person decided. The newest decision wins, for all that names any of the event's identifiers; a later grant
-        never upgrades what was collected without it, and a later denial holds back what was collected with it. Unset: what
-        is denied was denied when the event happened, what is granted holds for this event alone.
+        never upgrades what was collected without it, and a later denial holds back what was collected with it. Unset: it
+        holds for this event alone; but a denial of anything other than `analytics_storage` counts as decided when the
+        event happened.
         """
 
     def __init__(

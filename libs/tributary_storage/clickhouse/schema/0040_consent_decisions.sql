@@ -1,6 +1,6 @@
 -- One row per identity token of an event that decides something about consent: what the consent ledger is rebuilt from
 -- once the state store has lost it, and what reconciliation asks. An event that says when the person decided, decides all
--- that it says; one that does not, only what was denied when it happened. Filled by `consent_decisions_feed`.
+-- that it says; one that does not, only what was denied of all but being measured. Filled by `consent_decisions_feed`.
 -- Order: reads want the identifiers of one workspace, whatever the time. All of the key is fixed with the event; a row
 -- written again replaces itself. Not partitioned: asked for without its time. Kept: until the person is erased.
 CREATE TABLE IF NOT EXISTS consent_decisions /*ON CLUSTER*/

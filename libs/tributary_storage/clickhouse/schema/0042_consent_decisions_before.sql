@@ -24,8 +24,9 @@ SELECT
     event_id,
     arraySum(
         (said, place) -> multiIf(
+            details['consent_time_micros'] = '' AND (place = 1 OR said != 'DENIED'), 0,
             said = 'DENIED', 2,
-            said = 'GRANTED' AND details['consent_time_micros'] != '', 1,
+            said = 'GRANTED', 1,
             0
         ) * bitShiftLeft(1, 2 * place),
         [
