@@ -5,11 +5,12 @@ state is a pure function of the *set* of parts: they are ordered by event order,
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation, Standing
+from tributary_domain.lead_stages import StageStanding
 from tributary_domain.value_bases import NO_PARTS, AdjustedValue, ValueBasis
 
 
@@ -27,6 +28,8 @@ class ConversionStatus(StrEnum):
     """
     REPEATED_IN_SESSION = "repeated_in_session"
     REPEATED_FOR_CLICK = "repeated_for_click"
+    SUPERSEDED = "superseded"
+    """A later stage of its lead counts: `lead_stages` decides, never the parts."""
     UNOBSERVED = "unobserved"
     """So far only adjustments are known: they wait for their conversion."""
 
@@ -117,6 +120,28 @@ class ConversionFacts:
     def counted_amount_micros(self) -> int:
         """What totals contain of it."""
         return self.amount_micros or 0 if self.is_counted else 0
+
+
+def in_lead(facts: ConversionFacts, standing: StageStanding | None) -> ConversionFacts:
+    """Returns what a conversion is as a stage of its lead.
+
+    Args:
+        facts: What its own parts say.
+        standing: Among the stages; None: it is of no lead.
+    """
+    if facts.status is not ConversionStatus.COUNTED:
+        return facts
+    if standing is StageStanding.SUPERSEDED:
+        return replace(facts, status=ConversionStatus.SUPERSEDED)
+    if standing is StageStanding.RETRACTED:
+        return replace(
+            facts,
+            status=ConversionStatus.RETRACTED,
+            is_retracted=True,
+            amount_micros=None if facts.amount_micros is None else 0,
+            full_amount_micros=None if facts.full_amount_micros is None else 0,
+        )
+    return facts
 
 
 def conversion_facts(

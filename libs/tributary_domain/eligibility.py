@@ -14,6 +14,7 @@ class Ineligible(Enum):
     """Why a conversion is not sent; names as in `delivery.v1.IneligibleReason`."""
 
     NOT_MAPPED = "NOT_MAPPED"
+    RENEWAL = "RENEWAL"
     TRAFFIC = "TRAFFIC"
     NOT_COUNTED = "NOT_COUNTED"
     VALUE_PENDING = "VALUE_PENDING"
@@ -28,6 +29,8 @@ class Candidate:
 
     is_mapped: bool
     """Whether the destination takes this conversion name."""
+    is_unmapped_renewal: bool
+    """Whether it is a later payment of a subscription, and the destination takes none of this conversion name."""
     is_normal_traffic: bool
     is_test_traffic: bool
     """Whether it is a test; neither normal nor a test is internal."""
@@ -60,6 +63,8 @@ def why_ineligible(candidate: Candidate, terms: Terms, *, was_sent: bool) -> Ine
     """
     if not candidate.is_mapped:
         return Ineligible.NOT_MAPPED
+    if candidate.is_unmapped_renewal:
+        return Ineligible.RENEWAL
     if candidate.consent_denied:
         return Ineligible.NO_CONSENT
     if was_sent:

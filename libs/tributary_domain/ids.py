@@ -22,6 +22,7 @@ DERIVED_EVENT_PREFIX: Final = "d1:"
 SYSTEM_EVENT_PREFIX: Final = "t1:"
 CONVERSION_PREFIX: Final = "c1:"
 PERSON_PREFIX: Final = "p1:"
+FAMILY_PREFIX: Final = "k1:"
 REDACTED_PREFIX: Final = "x1:"
 """Of what stands for an id that was somebody's e-mail address."""
 
@@ -31,6 +32,7 @@ RESERVED_EVENT_PREFIXES: Final = (DERIVED_EVENT_PREFIX, SYSTEM_EVENT_PREFIX)
 _EVENT = blake2b(digest_size=DIGEST_BYTES, person=b"trb event")
 _ORDER = blake2b(digest_size=DIGEST_BYTES, person=b"trb order")
 _ADJUSTMENT = blake2b(digest_size=DIGEST_BYTES, person=b"trb adjustment")
+_FAMILY = blake2b(digest_size=DIGEST_BYTES, person=b"trb family")
 _PERSON = blake2b(digest_size=DIGEST_BYTES, person=b"trb person")
 _VALUE = blake2b(digest_size=VALUE_DIGEST_BYTES, person=b"trb value")
 
@@ -124,6 +126,13 @@ def value_digest(currency_code: str, amount_micros: int) -> bytes:
     state = _VALUE.copy()
     state.update(f"{currency_code}{amount_micros}".encode())
     return state.digest()
+
+
+def family_id(name: str) -> str:
+    """Returns the id of a lead or a subscription by its name (`families`); no caller's id begins like it."""
+    state = _FAMILY.copy()
+    state.update(name.encode())
+    return FAMILY_PREFIX + state.hexdigest()
 
 
 def person_id(workspace: str, identity_token: str) -> str:

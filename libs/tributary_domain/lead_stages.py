@@ -4,15 +4,16 @@ The one rule: event order decides which stage is the latest, so that a CRM that 
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from tributary_domain.event_order import OrderKey
-from tributary_domain.windows import CreditableConversion
 
 LOST: Final = frozenset({"lost"})
 """Stages that retract, unless a later one reopens the lead."""
+ROOT: Final = ""
+"""The stage of a lead's first conversion, where that is no stage itself: whatever came, it was before all others."""
 
 
 class StageStanding(StrEnum):
@@ -21,7 +22,7 @@ class StageStanding(StrEnum):
     LATEST = "latest"
     """It is the lead's value now."""
     SUPERSEDED = "superseded"
-    """A later stage took its place: the stage stands, its value is 0."""
+    """A later stage took its place: the stage stands, its value is not counted."""
     RETRACTED = "retracted"
     """The lead is lost: no stage is worth anything."""
 
@@ -32,10 +33,13 @@ class LeadStage:
 
     conversion_id: str
     stage: str
+    """`ROOT`: it is the lead's first conversion, and no stage."""
     event_time_micros: int
     event_hash: int
     amount_micros: int | None = None
     """What the stage is worth; None: not stated."""
+    is_good: bool = True
+    """Neither retracted by itself nor a test: else it is no stage."""
 
     @property
     def order_key(self) -> OrderKey:
@@ -49,34 +53,27 @@ class StagedConversion:
 
     conversion_id: str
     standing: StageStanding
-    anchor: OrderKey
-    """The root's place in event order: all stages share its journey and window."""
+    root_id: str
+    """The conversion whose place in event order, journey and window all stages share: the earliest of them."""
     counted_amount_micros: int
     """What totals contain of it."""
 
 
-def staged(
-    stages: Iterable[LeadStage], root: OrderKey | None = None, lost: Collection[str] = LOST
-) -> list[StagedConversion]:
+def staged(stages: Iterable[LeadStage], lost: Collection[str] = LOST) -> list[StagedConversion]:
     """Says what each stage of one lead counts for.
 
     Args:
-        stages: All of one lead, in any order, with any repeats.
-        root: The place in event order of the lead's first conversion where that is no stage (`root_order_id`). None:
-            the earliest stage is the root.
+        stages: All of one lead, its root too, in any order, with any repeats.
         lost: Names of stages that retract.
 
     Returns:
-        One per stage, in event order; at most one of them counts for anything.
+        One per good stage, in event order; at most one of them counts for anything.
     """
-    ordered = sorted(
-        {stage.conversion_id: stage for stage in sorted(stages, key=_latest_last, reverse=True)}.values(),
-        key=_latest_last,
-    )
+    good = sorted((stage for stage in stages if stage.is_good), key=_latest_last, reverse=True)
+    ordered = sorted({stage.conversion_id: stage for stage in good}.values(), key=_latest_last)
     if not ordered:
         return []
-    anchor = ordered[0].order_key if root is None else min(root, ordered[0].order_key)
-    latest = ordered[-1]
+    latest = max(ordered, key=lambda stage: (stage.stage != ROOT, _latest_last(stage)))
     is_lost = latest.stage in lost
     found = []
     for stage in ordered:
@@ -85,14 +82,9 @@ def staged(
         else:
             standing = StageStanding.LATEST if stage is latest else StageStanding.SUPERSEDED
         amount = (stage.amount_micros or 0) if standing is StageStanding.LATEST else 0
-        found.append(StagedConversion(stage.conversion_id, standing, anchor, amount))
+        found.append(StagedConversion(stage.conversion_id, standing, ordered[0].conversion_id, amount))
     return found
 
 
 def _latest_last(stage: LeadStage) -> tuple[OrderKey, str]:
     return stage.order_key, stage.conversion_id
-
-
-def at_root(root: CreditableConversion, stage: StagedConversion) -> CreditableConversion:
-    """Returns a stage as `attribute` takes it: on the root's journey, worth what it counts for."""
-    return replace(root, amount_micros=stage.counted_amount_micros)

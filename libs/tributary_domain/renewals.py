@@ -6,11 +6,10 @@ and goes by its own path.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
 from tributary_domain.event_order import OrderKey
-from tributary_domain.windows import CreditableConversion
 
 
 class RenewalCredit(StrEnum):
@@ -65,6 +64,16 @@ def first_payment(cycles: Iterable[Cycle]) -> Cycle | None:
     return marked or next((cycle for cycle in good if cycle.kind in bought and cycle.amount_micros > 0), None)
 
 
+def decides(kind: int) -> bool:
+    """Tells whether a cycle of this kind is a decision of the buyer that others may inherit from."""
+    return kind in (CycleKind.FIRST, CycleKind.UPGRADE, CycleKind.REACTIVATION)
+
+
+def is_renewal(kind: int) -> bool:
+    """Tells whether a cycle of this kind is a later payment; one that is not known is."""
+    return kind not in set(CycleKind) - {CycleKind.RENEWAL}
+
+
 def inherits_from(cycle: Cycle, cycles: Iterable[Cycle], rule: RenewalCredit) -> Cycle | None:
     """Returns the conversion whose credit a cycle inherits; None where it goes by its own path.
 
@@ -73,15 +82,7 @@ def inherits_from(cycle: Cycle, cycles: Iterable[Cycle], rule: RenewalCredit) ->
         cycles: All of its subscription, in any order.
         rule: Of the settings that were effective at the cycle's time.
     """
-    if rule is RenewalCredit.OWN_PATH or cycle.kind in set(CycleKind) - {CycleKind.RENEWAL}:
+    if rule is RenewalCredit.OWN_PATH or not is_renewal(cycle.kind):
         return None
     first = first_payment(cycles)
     return first if first is not None and first.order_key < cycle.order_key else None
-
-
-def on_first_payment(first: CreditableConversion, amount_micros: int) -> CreditableConversion:
-    """Returns a renewal as `attribute` takes it: the first payment's place and journey, the renewal's value.
-
-    Credited under the first payment's settings it has exactly the first payment's credit.
-    """
-    return replace(first, amount_micros=amount_micros)

@@ -42,6 +42,8 @@ class Cause(StrEnum):
     OPERATOR = "operator"
     COUNTING = "counting"
     """Which of a person's conversions of one name counts became another."""
+    INHERITANCE = "inheritance"
+    """Whose credit a renewal inherits became another."""
 
 
 ADJUSTED_BY: Final = {

@@ -99,8 +99,8 @@ class AttributionSettings(Declared):
     """continue | {reset: [names]}: whether touches before one conversion may earn credit for the next."""
 
     renewal_credit: RenewalCredit = RenewalCredit.FIRST_PAYMENT
-    """first_payment | own_path: whose credit a subscription's renewal gets. No effect in this release: a renewal is
-    attributed like any conversion."""
+    """first_payment | own_path: whose credit a subscription's renewal gets: that of the first paid conversion, whatever
+    touches came between, or what its own journey gives."""
 
     @field_validator("direct_channels")
     @classmethod

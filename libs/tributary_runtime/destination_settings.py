@@ -46,8 +46,7 @@ class ConversionMapping(Declared):
     """The destination's own name or action id for it; unset: as ours."""
 
     renewals: bool = False
-    """Whether later payments of a subscription are sent too. No effect in this release: they are, like any
-    conversion."""
+    """Whether later payments of a subscription are sent too."""
 
 
 class Quota(Declared):
@@ -128,6 +127,11 @@ class WebhookDestination(Declared):
         """Returns what a conversion is called there, or None if it is not sent there."""
         mapping = self.conversions.get(conversion_name)
         return None if mapping is None else mapping.name or conversion_name
+
+    def takes_renewals(self, conversion_name: str) -> bool:
+        """Tells whether later payments of a subscription are sent there under a conversion name."""
+        mapping = self.conversions.get(conversion_name)
+        return mapping is not None and mapping.renewals
 
 
 Destination = WebhookDestination

@@ -10,6 +10,7 @@ from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.deferral import Deferral
 from tributary_attribution.erasing import Erasing, again
 from tributary_attribution.explaining import Explainer
+from tributary_attribution.families import Families
 from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.linking import Linking
@@ -49,6 +50,7 @@ from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_events import PastEvents
+from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns
 from tributary_storage.clickhouse.role_marks import PublishedMarks
@@ -120,8 +122,9 @@ async def main(settings: AttributionServiceSettings) -> None:
         current_models, model_versions = CurrentModels(state), ModelVersions(clickhouse)
         models = Models(current_models, model_versions)
         rates = Rates(ExchangeRates(clickhouse), clock)
+        families = Families(conversions, restoration, PastFamilies(clickhouse), lambda: continuity.loss_micros)
         publisher = Publisher(
-            people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, clock
+            people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, families, clock
         )
         deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
         changes = IdentityChanges(clickhouse)

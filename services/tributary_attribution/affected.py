@@ -6,12 +6,16 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from heapq import nsmallest
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from tributary_attribution.arrivals import Arrival
-from tributary_attribution.assessment import MAX_CAUSING_EVENTS, CausingEvent
+from tributary_attribution.assessment import MAX_CAUSING_EVENTS, CausingEvent, Known
 from tributary_attribution.credit_settings import history_micros, slack_micros
+from tributary_attribution.memberships import is_related
+from tributary_attribution.models import Models
+from tributary_attribution.rates import Rates
 from tributary_domain.consent import DENIED, Purpose
+from tributary_domain.lead_stages import StageStanding
 from tributary_domain.revision import Cause
 from tributary_domain.ties import most_telling, telling
 from tributary_runtime.workspaces import Workspace
@@ -30,6 +34,28 @@ class Joined(NamedTuple):
     causing: CausingEvent
     is_released: bool = False
     """Whether it was in quarantine until now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kin:
+    """What others of its lead or subscription are to a conversion."""
+
+    origin: Affected | None = None
+    """Whose credit it has instead of its own path's."""
+    is_lead: bool = False
+    """Whether it is of a lead."""
+    standing: StageStanding | None = None
+    """Among the stages of its lead; None: it is of none, or no good."""
+    relatives: tuple[str, ...] = ()
+    """Ids of the conversions that may change when it does."""
+
+    @property
+    def told(self) -> tuple[str, StageStanding | None]:
+        """What of it another conversion may change."""
+        return "" if self.origin is None else self.origin.conversion_id, self.standing
+
+
+NO_KIN: Final = Kin()
 
 
 @dataclass(slots=True)
@@ -58,6 +84,8 @@ class Affected:
     """Where it was deferred: how often that had been asked for when it was read."""
     retracted: frozenset[str] = frozenset()
     """Other conversions of its name and person that were taken back, where its name does not count every one."""
+    kin: Kin = NO_KIN
+    """Whom it is related to, as far as that matters to it."""
     must_publish: bool = False
     """Whether what is published of it is to be published again even if nothing changed: somebody has lost it."""
 
@@ -70,6 +98,56 @@ class Affected:
         """Takes what was read of it."""
         self.stored = stored
         self.parts = unpack_parts(stored.parts.values())
+
+    def known(self, models: Models | None = None, rates: Rates | None = None) -> Known:
+        """Returns all that was read of it, and of whose credit it has.
+
+        Args:
+            models: The models of data_driven; None: it is not credited.
+            rates: The exchange rates; None: a conversion that has none yet is not converted.
+        """
+        if self.stored is None:
+            raise RuntimeError("a conversion is computed before it is read")
+        origin = self.kin.origin
+        return Known(
+            workspace=self.workspace,
+            conversion_id=self.conversion_id,
+            stored=self.stored,
+            parts=self.parts,
+            journey=self.journey,
+            causing=list(self.causing.values()),
+            arrived=self.arrived,
+            released=self.released,
+            known_causes=self.known_causes,
+            models=models,
+            must_publish=self.must_publish,
+            retracted=self.retracted,
+            elsewhere=self.elsewhere,
+            rates=rates,
+            origin=None if origin is None else origin.known(models, rates),
+            is_lead=self.kin.is_lead,
+            standing=self.kin.standing,
+        )
+
+    @property
+    def is_related(self) -> bool:
+        """Tells whether it is of a lead or a subscription, or would be how a lead began."""
+        if self.stored is not None and self.stored.families:
+            return True
+        return any(part.is_observation and is_related(part.event.conversion) for part in self.parts)
+
+    def journey_version(self) -> int:
+        """Returns the newest journey that it is computed from: its person's, or that of whose credit it has.
+
+        Of one that may have another's credit never below what was computed before: the other's journey may be older
+        than the one that counted then. So the journey of these is read after what is published.
+        """
+        own = 0 if self.journey is None else self.journey.version
+        noted = 0 if self.stored is None else self.stored.journey_version
+        if not self.is_related:
+            return own or noted
+        origin = self.kin.origin
+        return max(own, noted, 0 if origin is None else origin.journey_version())
 
     def take_over(self, other: Affected) -> None:
         """Takes what another conversion was asked for: it turned out to be this one."""

@@ -13,7 +13,9 @@ from google.protobuf.message import DecodeError
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, ChannelEvidence
 from tributary.event.v1.consent_pb2 import Consent
+from tributary.event.v1.conversion_pb2 import Conversion
 from tributary.event.v1.event_pb2 import Event, Traffic
+from tributary_attribution.memberships import is_related
 from tributary_domain import ids
 from tributary_domain.consent import (
     DENIED,
@@ -79,6 +81,8 @@ class Arrival(NamedTuple):
     """What the person decided beyond this event."""
     is_released: bool = False
     """Whether it was in quarantine until now."""
+    related: Conversion | None = None
+    """The conversion it observes, where it is of a lead or a subscription."""
 
     @property
     def is_quarantined(self) -> bool:
@@ -173,6 +177,7 @@ class ArrivalReader:
             named_conversion_id=admitted.conversion_id,
             decision=_decision(consent, micros, accept_time_micros) if consent is not None and is_good else None,
             is_released=is_released,
+            related=event.conversion if part and kind == "conversion" and is_related(event.conversion) else None,
         )
 
     def _touch(

@@ -18,9 +18,11 @@ from tributary_attribution.rates import Rates
 from tributary_attribution.views import Views, as_direct
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute, kept
-from tributary_domain.conversion import ConversionStatus, conversion_facts
+from tributary_domain.conversion import ConversionStatus, conversion_facts, in_lead
 from tributary_domain.data_driven import without_data_driven
+from tributary_domain.inheritance import inherit
 from tributary_domain.journey import JourneyTouch, path_start
+from tributary_domain.lead_stages import StageStanding
 from tributary_domain.revision import Cause
 from tributary_domain.settings import AttributionSettings
 from tributary_domain.value_bases import ValueBasis
@@ -79,6 +81,12 @@ class Known:
     """Journeys of others, who may have been the same person: what is there was not forgotten."""
     rates: Rates | None = None
     """The exchange rates; None: a conversion that has none yet is not converted."""
+    origin: Known | None = None
+    """Whose credit it has instead of its own path's."""
+    is_lead: bool = False
+    """Whether it is of a lead."""
+    standing: StageStanding | None = None
+    """Among the stages of its lead; None: it is of none, or no good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,8 @@ class Assessment:
     """The touches of data_driven's window, oldest first."""
     source_of: Callable[[int], TouchSource | None]
     """Descriptor -> source."""
+    origin: Assessment | None = None
+    """Of whose credit it has instead of its own path's: settings, conversion, entries and path are those of it."""
 
 
 def assess(
@@ -131,15 +141,18 @@ def assess(
         _default_value(known, published),
         _basis(known, published),
     )
-    if state.anchor is None:
+    anchor = state.anchor
+    if anchor is None:
         return None
+    state = in_lead(state, known.standing)
     time = state.conversion_time_micros
+    origin = None if known.origin is None else assess(known.origin, views, journey_life_seconds, settings)
 
     def known_source(descriptor: int) -> TouchSource | None:
         found = views.source_of(workspace.id, descriptor)
         if found is None and published is not None:
             found = published.sources.get(descriptor)
-        return found
+        return found if found is not None or origin is None else origin.source_of(descriptor)
 
     settings = settings or settings_for(workspace, time)
     view = views.of(workspace.id, journey, settings, sees_internal=state.status is ConversionStatus.UNCOUNTED)
@@ -155,21 +168,46 @@ def assess(
         settings,
         known.retracted,
         None if published is None else published.state,
-        is_whole=has_earlier(known.elsewhere, name, state.anchor.order_key)
-        or (
-            journey is not None
-            and not journey.trimmed_until_micros
-            and not is_incomplete(journey, settings, time, journey_life_seconds)
-        ),
+        is_whole=has_earlier(known.elsewhere, name, anchor.order_key)
+        or _is_whole(journey, settings, time, journey_life_seconds),
     )
     if counts is not state.status:
         state = replace(state, status=counts)
+    if origin is not None:
+        path: list[JourneyTouch] = []
+        conversion, attribution = inherit(
+            origin.conversion,
+            origin.attribution,
+            state.amount_micros or 0,
+            origin.entries,
+            origin.settings,
+            origin.settled,
+            path,
+        )
+        if published is not None and not _is_whole(journey, settings, time, journey_life_seconds):
+            clicks += [click for click in published.clicks if click not in clicks]
+        if known.is_lead:
+            clicks += [click for click in origin.clicks if click not in clicks]
+        return Assessment(
+            facts=state,
+            published=published,
+            settings=origin.settings,
+            conversion=conversion,
+            entries=origin.entries,
+            settled=origin.settled,
+            clicks=clicks,
+            attribution=attribution,
+            is_trimmed=origin.is_trimmed,
+            path=path,
+            source_of=known_source,
+            origin=origin,
+        )
     has_earlier_touch = journey is not None and journey.has_lost_touches
     conversion = _creditable(entries, state, settings, has_earlier_touch=has_earlier_touch)
     is_trimmed = journey is not None and not is_whole(entries, time, settings, journey.trimmed_until_micros)
     settled: Sequence[JourneyTouch] = ()
-    path: list[JourneyTouch] = []
-    if published is None:
+    path = []
+    if published is None or published.state.HasField("inherited_from"):
         attribution = attribute(entries, conversion, settings, path=path)
     else:
         others = {entry[:2] for other in known.elsewhere for entry in other.entries} - view.held
@@ -200,6 +238,17 @@ def assess(
         is_trimmed=is_trimmed,
         path=path,
         source_of=known_source,
+    )
+
+
+def _is_whole(
+    journey: Journey | None, settings: AttributionSettings, conversion_time_micros: int, journey_life_seconds: int
+) -> bool:
+    """Tells whether a journey holds all that ever was in a window."""
+    return (
+        journey is not None
+        and not journey.trimmed_until_micros
+        and not is_incomplete(journey, settings, conversion_time_micros, journey_life_seconds)
     )
 
 

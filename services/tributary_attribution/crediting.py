@@ -9,12 +9,18 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from tributary.attribution.v1.conversion_pb2 import ConversionRole, ConversionState
+from tributary.attribution.v1.conversion_pb2 import (
+    ConversionRole,
+    ConversionState,
+    InheritanceReason,
+    InheritedCredit,
+    NotCountedReason,
+)
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
-from tributary_attribution.assessment import MAX_CAUSING_EVENTS, Known, assess
+from tributary_attribution.assessment import MAX_CAUSING_EVENTS, Assessment, Known, assess
 from tributary_attribution.rates import pin_rate
 from tributary_attribution.views import Views
 from tributary_domain.data_driven import DataDrivenModel, with_data_driven
@@ -23,7 +29,6 @@ from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_matches import match_of
 from tributary_storage.codec.conversion_revisions import (
-    PublishedConversion,
     add_deltas,
     describe_change,
     facts_digest,
@@ -34,6 +39,8 @@ from tributary_storage.codec.counted_paths import pack_conversion_path
 from tributary_storage.codec.reporting_values import add_reporting_value
 
 _INCOMPLETE: Final = FindingKind.FINDING_KIND_INCOMPLETE_JOURNEY
+_FIRST_PAYMENT: Final = InheritanceReason.INHERITANCE_REASON_FIRST_PAYMENT
+_SUPERSEDED: Final = NotCountedReason.NOT_COUNTED_REASON_SUPERSEDED_STAGE
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -86,7 +93,7 @@ def revise(
             raise RuntimeError("a touch is credited before its source is read")
         return found
 
-    model, path = _model(known, published), assessed.path
+    model, path = _model(known, assessed), assessed.path
     channels = [source(touch.descriptor).channel for touch in path]
     if model is not None:
         attribution = with_data_driven(attribution, path, channels, model)
@@ -103,6 +110,8 @@ def revise(
         published is not None and _INCOMPLETE in published.state.findings
     ):
         message.findings[:] = sorted({*message.findings, _INCOMPLETE})
+    if assessed.origin is not None:
+        message.inherited_from.CopyFrom(inherited_from(known, assessed.origin))
     before = None if published is None else published.state
     quote = pin_rate(message, before, workspace, known.rates, frozenset(known.known_causes))
     facts = ConversionState()
@@ -110,11 +119,13 @@ def revise(
     new = snapshot_of(message, attribution, facts_digest(facts, match))
     if counted is not None and not (published is not None and (assessed.is_trimmed or not known.stored.counted)):
         # What was published and never counted stays out: in another life of the store it may have been.
-        now = pack_conversion_path(workspace.id, message.name, channels if state.is_counted else ())
+        is_new_decision = state.is_counted and message.inherited_from.reason != _FIRST_PAYMENT
+        now = pack_conversion_path(workspace.id, message.name, channels if is_new_decision else ())
         if now != known.stored.counted:
             counted.append(now)
     displaced = None if published is None else published.snapshot
-    change = compare(displaced, new, known.known_causes, known.arrived, _quiet_cause(known), known.released)
+    causes = {*known.known_causes, *_family_causes(before, message, is_lead=known.is_lead)}
+    change = compare(displaced, new, causes, known.arrived, _quiet_cause(known), known.released)
     if change is None and known.must_publish:
         change = Change(causes=(Cause.RECONCILIATION,), deltas=(), moves=False)
     if change is None and (published is None or state.is_counted):
@@ -135,9 +146,44 @@ def revise(
     return Revision(revised, revised.SerializeToString(deterministic=True), state_content)
 
 
-def _model(known: Known, published: PublishedConversion | None) -> DataDrivenModel | None:
-    """Returns the model that data_driven is credited under: pinned when the conversion was credited first."""
-    models, workspace_id = known.models, known.workspace.id
+def inherited_from(known: Known, origin: Assessment) -> InheritedCredit:
+    """Says whose credit a conversion has.
+
+    Args:
+        known: The conversion.
+        origin: Whose credit it has.
+    """
+    return InheritedCredit(
+        conversion_id="" if known.origin is None else known.origin.conversion_id,
+        conversion_time=timestamp(origin.facts.conversion_time_micros),
+        reason=InheritanceReason.INHERITANCE_REASON_LEAD_ROOT if known.is_lead else _FIRST_PAYMENT,
+    )
+
+
+def _family_causes(before: ConversionState | None, now: ConversionState, *, is_lead: bool) -> set[Cause]:
+    """Returns what of a change comes from the conversion's lead or subscription."""
+    if before is None:
+        return set()
+    causes = set()
+    was_lead = before.inherited_from.reason == InheritanceReason.INHERITANCE_REASON_LEAD_ROOT
+    if before.inherited_from.conversion_id != now.inherited_from.conversion_id:
+        causes.add(Cause.STAGE_CHANGE if is_lead or was_lead else Cause.INHERITANCE)
+    is_superseded = [one.not_counted_reason == _SUPERSEDED for one in (before, now)]
+    is_adjusted = [{adjustment.event_id for adjustment in one.adjustments} for one in (before, now)]
+    was_lost = before.retracted != now.retracted and is_adjusted[0] == is_adjusted[1]
+    if is_superseded[0] != is_superseded[1] or was_lost:
+        causes.add(Cause.STAGE_CHANGE)
+    return causes
+
+
+def _model(known: Known, assessed: Assessment) -> DataDrivenModel | None:
+    """Returns the model that data_driven is credited under: pinned when the conversion was credited first.
+
+    An heir is credited under that of whose credit it has.
+    """
+    if known.origin is not None and assessed.origin is not None:
+        return _model(known.origin, assessed.origin)
+    models, workspace_id, published = known.models, known.workspace.id, assessed.published
     if models is None:
         return None
     if published is None or Cause.MODEL_CHANGE in known.known_causes:

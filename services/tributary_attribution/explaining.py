@@ -11,11 +11,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from tributary.attribution.v1.conversion_pb2 import ConversionState, NotCountedReason
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.explanation_pb2 import CreditSettings, Explanation
 from tributary_attribution.affected import Affected
 from tributary_attribution.assessment import Assessment, Known, assess, complete_since_micros
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
+from tributary_attribution.crediting import inherited_from
 from tributary_attribution.explanation_bounds import bound
 from tributary_attribution.explanations import Around, fill, is_same_credit
 from tributary_attribution.journeys import Directory
@@ -23,6 +25,7 @@ from tributary_attribution.publishing import Publisher
 from tributary_attribution.simulated_settings import simulated
 from tributary_attribution.views import Views
 from tributary_domain.explanation import explain
+from tributary_domain.lead_stages import StageStanding
 from tributary_domain.settings import AttributionSettings
 from tributary_runtime import attribution_settings as declared
 from tributary_runtime.errors import NotFoundError
@@ -77,7 +80,7 @@ class _Read:
     known: Known
     views: Views
     entries: Journey | None
-    """The journey as it is now."""
+    """The journey as it is now; of an heir, that of whose credit it has."""
     unknown: frozenset[int]
     """Event hashes of what was not known at the moment."""
 
@@ -168,23 +171,19 @@ class Explainer:
         views = await self._publisher.read([one], may_lack_sources=True)
         if one.stored is None or not any(part.is_observation for part in one.parts):
             raise _not_found(conversion_id)
-        known = Known(
-            workspace=workspace,
-            conversion_id=conversion_id,
-            stored=one.stored,
-            parts=one.parts,
-            journey=one.journey,
-            causing=(),
-            arrived=(),
-            known_causes=(),
-            retracted=one.retracted,
-            elsewhere=one.elsewhere,
-        )
-        return _Read(known, views, one.journey, frozenset())
+        origin = _origin(one.known())
+        return _Read(one.known(), views, origin.journey, frozenset())
 
     async def _at(self, read: _Read, moment_micros: int) -> _Read:
         """Returns what was known of it at a moment."""
-        known = read.known
+        known, unknown = await self._known_at(read.known, moment_micros)
+        origin = _origin(read.known)
+        if known.origin is None:  # by then it was credited by its own path
+            return _Read(known, read.views, read.known.journey, unknown)
+        return _Read(known, read.views, origin.journey, unknown)
+
+    async def _known_at(self, known: Known, moment_micros: int) -> tuple[Known, frozenset[int]]:
+        """Returns what was known at a moment, and which events of the journey that its credit is from were not."""
         revised = await self._history.as_of(known.workspace.id, known.conversion_id, moment_micros)
         parts = [part for part in known.parts if part.accept_time_micros <= moment_micros]
         if revised is None or not any(part.is_observation for part in parts):
@@ -198,7 +197,17 @@ class Explainer:
             unknown = frozenset(entry.event_hash for entry in journey.entries) - held
             entries = tuple(entry for entry in journey.entries if entry.event_hash in held)
             journey = replace(journey, entries=entries, person_id=revised.state.person_id)
-        return _Read(replace(known, stored=stored, parts=parts, journey=journey), read.views, read.entries, unknown)
+        origin = known.origin
+        if origin is not None and revised.state.inherited_from.conversion_id == origin.conversion_id:
+            origin, unknown = await self._known_at(origin, moment_micros)
+        else:
+            origin = None
+        return (
+            replace(
+                known, stored=stored, parts=parts, journey=journey, origin=origin, standing=_standing(revised.state)
+            ),
+            unknown,
+        )
 
 
 def _assess(read: _Read, settings: AttributionSettings | None = None) -> Assessment:
@@ -219,6 +228,8 @@ def _message(read: _Read, assessed: Assessment) -> Explanation:
         revision=known.stored.revision,
         reproduces_revision=published is not None and is_same_credit(published.attribution, explained.attribution),
     )
+    if assessed.origin is not None:
+        message.inherited_from.CopyFrom(inherited_from(known, assessed.origin))
     if facts.amount_micros is not None:
         message.value.currency_code, message.value.amount_micros = facts.currency_code, facts.amount_micros
     if journey is not None:
@@ -232,6 +243,20 @@ def _message(read: _Read, assessed: Assessment) -> Explanation:
     )
     fill(message, explained, assessed.settings, around)
     return message
+
+
+def _origin(known: Known) -> Known:
+    """Returns the conversion whose own path a conversion is credited by."""
+    return known if known.origin is None else _origin(known.origin)
+
+
+def _standing(state: ConversionState) -> StageStanding | None:
+    """Returns what a conversion counted for among the stages of its lead."""
+    if state.not_counted_reason == NotCountedReason.NOT_COUNTED_REASON_SUPERSEDED_STAGE:
+        return StageStanding.SUPERSEDED
+    if state.retracted and state.HasField("lead"):
+        return StageStanding.RETRACTED
+    return None
 
 
 def _person_then(parts: Collection[ConversionPart], events: Mapping[int, PastEvent]) -> set[str]:

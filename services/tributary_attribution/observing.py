@@ -15,6 +15,7 @@ from typing import Protocol
 from tributary_attribution.affected import Affected, affected_at, joined
 from tributary_attribution.arrivals import Arrival
 from tributary_attribution.credit_settings import conversion_life_seconds
+from tributary_attribution.memberships import memberships
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.conversions import FORWARD, Conversions, conversion_key
 from tributary_storage.redis.journey_layout import event_field
@@ -64,6 +65,10 @@ class Observing:
                 if arrival.claims_conversion:
                     one.claim_micros = arrival.accept_time_micros
                 parts[one.key][event_field(arrival.event_hash)] = arrival.part
+            if arrival.related is not None:
+                workspace = workspaces[arrival.workspace]
+                for key, fields in memberships(workspace, arrival.conversion_id, arrival.related).items():
+                    parts[key].update(fields)
             if arrival.own_conversion_id:
                 own = conversion_key(arrival.workspace, arrival.own_conversion_id)
                 parts[own][FORWARD] = arrival.named_conversion_id.encode()

@@ -13,12 +13,13 @@ from typing import Any, Final, NamedTuple, Protocol
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
-from tributary_attribution.assessment import Known
 from tributary_attribution.counting import is_retracted, may_move_rivals, rivals
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.crediting import revise
+from tributary_attribution.families import Families
 from tributary_attribution.models import Models, UnknownModelError
 from tributary_attribution.rates import Rates, UnknownRatesError
+from tributary_attribution.relatives import heirs, relatives
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.views import Views
 from tributary_domain.journey import TouchKind
@@ -83,6 +84,7 @@ class Publisher:
         paths: Is told whose path may have changed.
         models: Knows the models of data_driven.
         rates: Knows exchange rates.
+        families: Relates stages of leads and cycles of subscriptions.
         clock: Measures.
     """
 
@@ -97,6 +99,7 @@ class Publisher:
         paths: PersonPaths,
         models: Models,
         rates: Rates,
+        families: Families,
         clock: Clock,
     ) -> None:
         self._people = people
@@ -108,6 +111,7 @@ class Publisher:
         self._paths = paths
         self._models = models
         self._rates = rates
+        self._families = families
         self._clock = clock
         self._sources = SourceCache()
 
@@ -130,8 +134,7 @@ class Publisher:
         known = {one.key for one in pending}
         for _ in range(_ATTEMPTS):
             views = await self.read(pending)
-            successors = _successors(pending, known)
-            if successors:
+            while successors := [*_successors(pending, known), *relatives(pending, known)]:
                 pending += successors
                 views = await self.read(pending)
             pending = [one for one in pending if one.parts]
@@ -153,6 +156,7 @@ class Publisher:
                     told.append((revised, publication.revised))
                 place = one.place()
                 revisions += [Unpublished(one.key, message, content, place) for message, content in told]
+            moved += heirs(pending, moved)
             moved += await self._overtaken([one for one in pending if one.stored is not None])
             if moved:
                 metrics.PUBLISH_CONFLICTS.add(len(moved))
@@ -220,11 +224,12 @@ class Publisher:
             for key, stored in read.items():
                 unread[key].take(stored)
         await self._restoration.restore(affected)
-        lost = [one for one in affected if not one.has_journey or one.is_nobodys(one.journey)]
+        everybody = [*affected, *await self._families.relate(affected)]
+        lost = [one for one in everybody if not one.has_journey or one.is_related or one.is_nobodys(one.journey)]
         found = await self._people.find_each([one.place() for one in lost])
         for one, journey in zip(lost, found, strict=True):
             one.journey, one.has_journey = journey, True
-        strays = [(one, place) for one in affected if one.stored and one.stored.published for place in one.strays()]
+        strays = [(one, place) for one in everybody if one.stored and one.stored.published for place in one.strays()]
         if strays:
             found = await self._people.find_each([place for _, place in strays])
             for (one, _), other in zip(strays, found, strict=True):
@@ -232,7 +237,7 @@ class Publisher:
                     one.elsewhere.append(other)
         await self._read_rivals(affected)
         begins: dict[int, tuple[Affected, int]] = {}  # journey -> one who sees it, and from when on all who do
-        for one in affected:
+        for one in everybody:
             if one.journey is not None:
                 begin = one.window_begin_micros()
                 known = begins.get(id(one.journey))
@@ -261,12 +266,15 @@ class Publisher:
     async def _overtaken(self, published: Sequence[Affected]) -> list[Affected]:
         """Returns those for whose sake another conversion was taken back, or not any more, while they were published.
 
-        Whoever takes it back writes that first and then looks at them; they are published first and look again here:
+        Likewise those of whose lead or subscription another conversion became known. Whoever takes it back, or brings
+        it, writes that first and then looks at them; they are published first and look again here:
         one of the two sees both.
         """
         before = [(one, one.retracted) for one in published]
         await self._read_rivals(published)
         overtaken = [one for one, retracted in before if one.retracted != retracted]
+        moved = {one.key for one in overtaken}
+        overtaken += await self._families.overtaken([one for one in published if one.key not in moved])
         for one in overtaken:
             one.stored, one.has_journey = None, False
         return overtaken
@@ -307,29 +315,11 @@ def _successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]
 
 
 def _compute(one: Affected, views: Views, models: Models, rates: Rates) -> tuple[Publication, ConversionRevised | None]:
-    stored, journey = one.stored, one.journey
-    if stored is None:
-        raise RuntimeError("a conversion is computed before it is read")
-    causing = list(one.causing.values())
-    known = Known(
-        workspace=one.workspace,
-        conversion_id=one.conversion_id,
-        stored=stored,
-        parts=one.parts,
-        journey=journey,
-        causing=causing,
-        arrived=one.arrived,
-        released=one.released,
-        known_causes=one.known_causes,
-        models=models,
-        must_publish=one.must_publish,
-        retracted=one.retracted,
-        elsewhere=one.elsewhere,
-        rates=rates,
-    )
+    known = one.known(models, rates)
+    stored = known.stored
     counted: list[bytes] = []
     revision = revise(known, views, journey_life_seconds([one.workspace]), counted)
-    version = stored.journey_version if journey is None else journey.version
+    version = one.journey_version()
     path = counted[0] if counted else b""
     if revision is None:
         return Publication(stored, version, counted=path), None

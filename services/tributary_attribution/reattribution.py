@@ -15,7 +15,7 @@ from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.explanation_pb2 import CreditSettings
 from tributary.attribution.v1.reattribution_pb2 import ReattributionPage
 from tributary_attribution.affected import Affected
-from tributary_attribution.assessment import Assessment, Known, assess, is_incomplete
+from tributary_attribution.assessment import Assessment, assess, is_incomplete
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
 from tributary_attribution.explanations import is_same_credit
 from tributary_attribution.journeys import Directory
@@ -137,19 +137,7 @@ class Reattribution:
 def _assess(one: Affected, views: Views, settings: AttributionSettings | None) -> Assessment | None:
     if one.stored is None:
         return None
-    known = Known(
-        workspace=one.workspace,
-        conversion_id=one.conversion_id,
-        stored=one.stored,
-        parts=one.parts,
-        journey=one.journey,
-        causing=(),
-        arrived=(),
-        known_causes=(),
-        retracted=one.retracted,
-        elsewhere=one.elsewhere,
-    )
-    return assess(known, views, journey_life_seconds([one.workspace]), settings)
+    return assess(one.known(), views, journey_life_seconds([one.workspace]), settings)
 
 
 class Comparison:

@@ -23,6 +23,7 @@ from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deferral import Deferral
 from tributary_attribution.erasing import again
+from tributary_attribution.families import Families
 from tributary_attribution.linking import Linking
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
@@ -50,7 +51,9 @@ from tributary_storage.clickhouse.exchange_rates import ExchangeRates
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.model_versions import ModelVersions
+from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.reconciliation_comparison import ReconciliationComparison
+from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
 from tributary_storage.clickhouse.reconciliation_staging import ReconciliationStaging
@@ -86,6 +89,7 @@ def reconciliation_of(
     sources, words = ReconciliationSources(clickhouse), IdentityWords(clickhouse)
     return Reconciliation(
         ReconciliationStaging(clickhouse),
+        ReconciliationFamilies(clickhouse),
         words,
         ReconciliationComparison(clickhouse),
         ReconciliationRuns(clickhouse),
@@ -120,8 +124,9 @@ async def opened(
         paths = PersonPaths(state, epoch.shards, settings.attribution_path_delay_seconds)
         writer = ConversionWriter(clickhouse)
         rates = Rates(ExchangeRates(clickhouse), clock)
+        families = Families(conversions, restoration, PastFamilies(clickhouse))
         publisher = Publisher(
-            people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, clock
+            people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, families, clock
         )
         deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
         observing = Observing(conversions, history)

@@ -18,6 +18,7 @@ import structlog
 from tributary_attribution.credit_settings import core_settings, history_micros, slack_micros
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.repair import Repair, Words
+from tributary_attribution.run_families import RunFamilies
 from tributary_domain.counting import Counting
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity, finding
@@ -33,6 +34,7 @@ from tributary_storage.clickhouse.reconciliation_comparison import (
     ReconciliationComparison,
     Settled,
 )
+from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
 from tributary_storage.clickhouse.reconciliation_staging import (
     DeclaredBases,
@@ -58,6 +60,7 @@ class Reconciliation:
 
     Args:
         staging: Reads raw events.
+        families: Keeps what a run makes of leads and subscriptions.
         words: What operators said of who is who.
         comparison: Compares.
         runs: Keeps runs and findings.
@@ -69,6 +72,7 @@ class Reconciliation:
     def __init__(
         self,
         staging: ReconciliationStaging,
+        families: ReconciliationFamilies,
         words: Words,
         comparison: ReconciliationComparison,
         runs: ReconciliationRuns,
@@ -77,6 +81,7 @@ class Reconciliation:
         clock: Clock,
     ) -> None:
         self._staging = staging
+        self._families = families
         self._words = words
         self._comparison = comparison
         self._runs = runs
@@ -106,13 +111,12 @@ class Reconciliation:
         now = self._clock.unix_micros()
         settled = Settled(now - round(grace_seconds * SECOND), now)
         await self._staging.drop(run.reconciliation_id)
-        person_of = await self._read(scope, workspace)
-        members: dict[str, list[str]] = defaultdict(list)
-        for token, person in person_of.items():
-            members[person].append(token)
+        families = RunFamilies(self._families, scope, workspace)
+        person_of, oldest = await self._read(scope, workspace, families)
+        read = _Read(person_of, families, oldest)
         for part in range(run.slices):
             if part not in run.finished_slices:
-                counts = await self._reconcile(run, scope, workspace, part, settled, (person_of, members))
+                counts = await self._reconcile(run, scope, workspace, part, settled, read)
                 run = replace(run, finished_slices=(*run.finished_slices, part), counts=_added(run.counts, counts))
                 await self._runs.save(run, self._clock.unix_micros())
                 told(run)
@@ -127,8 +131,12 @@ class Reconciliation:
         log.info("reconciliation_finished", workspace=run.workspace, reconciliation_id=run.reconciliation_id, **counts)
         return run
 
-    async def _read(self, scope: Scope, workspace: Workspace) -> dict[str, str]:
-        """Reads the raw events of a run; returns identity token -> the token that stands for its person."""
+    async def _read(self, scope: Scope, workspace: Workspace, families: RunFamilies) -> tuple[dict[str, str], int]:
+        """Reads the raw events of a run.
+
+        Returns:
+            Identity token -> the token that stands for its person, and when the earliest conversion was that matters.
+        """
         edges = await self._staging.edges(scope)
         limits = workspace.identity
         shared = await self._staging.shared_devices(scope, limits.shared_device_customers, limits.shared_device_days)
@@ -146,10 +154,12 @@ class Reconciliation:
             person: person for person in people.values()
         }
         await self._staging.write_people(scope, people)
+        await families.name()
+        await self._staging.stage_conversions(scope, _defaults(workspace), _bases(workspace))
+        oldest = await families.settle()
         reach = history_micros(workspace), slack_micros(workspace)
-        assumed = assumed_consent(workspace)
-        await self._staging.stage(scope, *reach, _defaults(workspace), _bases(workspace), assumed)
-        return people
+        await self._staging.stage_entries(scope, *reach, oldest, assumed_consent(workspace))
+        return people, oldest
 
     async def _reconcile(
         self,
@@ -158,10 +168,10 @@ class Reconciliation:
         workspace: Workspace,
         part: int,
         settled: Settled,
-        people: tuple[Mapping[str, str], Mapping[str, Sequence[str]]],
+        read: _Read,
     ) -> dict[str, int]:
         """Compares one slice of people, stores what differs, repairs it; returns what was counted."""
-        differences = await self._differences(scope, workspace, part, settled)
+        differences = await self._differences(scope, workspace, part, settled, read.oldest_micros)
         stale = await self._comparison.stale_people(scope, part, settled)
         known = {one.conversion_id for one in differences}
         stale = [one for one in stale if one.conversion_id not in known]
@@ -175,12 +185,11 @@ class Reconciliation:
             *self._repair.explain_miscounted(scope, miscounted, now),
         ]
         if found and run.repairs:
-            person_of, members = people
-            tokens = [_tokens_of(one, person_of, members) for one in differences]
+            tokens = [read.tokens_of(one) for one in differences]
             ids = [*known, *(one.conversion_id for one in miscounted)]
             tokens_of = dict(zip((one.conversion_id for one in differences), tokens, strict=True))
             revisions = await self._repair.repair(scope, workspace, [tokens_of.get(one, ()) for one in ids], ids)
-            found = await self._checked(found, revisions, scope, workspace, part)
+            found = await self._checked(found, revisions, scope, workspace, part, read.oldest_micros)
         await self._runs.report(run.workspace, found, self._clock.unix_micros())
         repaired = sum(one.state is FindingState.RESOLVED for one in found)
         causes = {f"cause_{one.cause.lower()}": 0 for one in found}
@@ -195,20 +204,23 @@ class Reconciliation:
         scope: Scope,
         workspace: Workspace,
         part: int,
+        oldest: int,
     ) -> list[Finding]:
         """Looks again: resolved is what does not differ any more."""
         whenever = Settled(_FOREVER, _FOREVER)
-        again = {one.conversion_id for one in await self._differences(scope, workspace, part, whenever)}
+        again = {one.conversion_id for one in await self._differences(scope, workspace, part, whenever, oldest)}
         again |= {one.conversion_id for one in await self._comparison.stale_people(scope, part, whenever)}
         again |= {one.conversion_id for one in await self._miscounted(scope, workspace, part, whenever)}
         return [
             one if one.conversion_id in again else one.repaired(revisions.get(one.conversion_id, 0)) for one in found
         ]
 
-    async def _differences(self, scope: Scope, workspace: Workspace, part: int, settled: Settled) -> list[Difference]:
+    async def _differences(
+        self, scope: Scope, workspace: Workspace, part: int, settled: Settled, oldest: int
+    ) -> list[Difference]:
         """Compares one slice under the settings that held at each time."""
         found: list[Difference] = []
-        for settings, begin, end in _held(workspace, scope.begin_micros, scope.end_micros):
+        for settings, begin, end in _held(workspace, oldest, scope.end_micros):
             found += await self._comparison.differences(scope, part, settled, settings, begin, end)
         return found
 
@@ -240,12 +252,29 @@ class Reconciliation:
         ]
 
 
-def _tokens_of(one: Difference, person_of: Mapping[str, str], members: Mapping[str, Sequence[str]]) -> list[str]:
-    """Returns all identity tokens of a conversion's person, and its own."""
-    own = set(one.tokens)
-    for token in one.tokens[:1]:
-        own.update(members.get(person_of.get(token, token), ()))
-    return sorted(own)
+class _Read:
+    """What a run has read of raw events.
+
+    Args:
+        person_of: Identity token -> the token that stands for its person.
+        families: Leads and subscriptions.
+        oldest_micros: When the earliest conversion was that matters.
+    """
+
+    def __init__(self, person_of: Mapping[str, str], families: RunFamilies, oldest_micros: int) -> None:
+        self._person_of = person_of
+        self._families = families
+        self.oldest_micros = oldest_micros
+        self._members: dict[str, list[str]] = defaultdict(list)
+        for token, person in person_of.items():
+            self._members[person].append(token)
+
+    def tokens_of(self, one: Difference) -> list[str]:
+        """Returns all identity tokens of a conversion's person and of those of its family, and its own."""
+        own = set(one.tokens) | self._families.tokens_of(one.conversion_id)
+        for token in (*one.tokens[:1], *self._families.tokens_of(one.conversion_id)):
+            own.update(self._members.get(self._person_of.get(token, token), ()))
+        return sorted(own)
 
 
 def _held(workspace: Workspace, begin: int, end: int) -> list[tuple[AttributionSettings, int, int]]:

@@ -18,7 +18,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     Delivery,
     DeliveryOperation,
 )
-from tributary_delivery.candidates import consent_basis
+from tributary_delivery.candidates import consent_basis, stands
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.sent_values import sent_micros, sent_value
 from tributary_domain.backoff import Backoff, Chance, is_over
@@ -108,7 +108,7 @@ def _taken(attempt: Attempt) -> Taken:
         return Taken(first, _UNKNOWN_VALUE, counted=True)
     # Taken back without a creation that is certain: should it count again, it is created first.
     unsure = first if attempt.operation == DELIVERY_OPERATION_RETRACT else 0
-    return Taken(revised.revision, sent_micros(revised.state), revised.state.counted, unsure)
+    return Taken(revised.revision, sent_micros(revised.state), stands(revised.state), unsure)
 
 
 def _pause_seconds(number: int, outcome: Outcome, rules: AttemptRules) -> float:

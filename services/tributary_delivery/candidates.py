@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from tributary.attribution.v1.conversion_pb2 import NOT_COUNTED_REASON_TRAFFIC
+from tributary.attribution.v1.conversion_pb2 import (
+    NOT_COUNTED_REASON_SUPERSEDED_STAGE,
+    NOT_COUNTED_REASON_TRAFFIC,
+    ConversionState,
+)
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
@@ -20,6 +24,7 @@ from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_G
 from tributary.event.v1.event_pb2 import TRAFFIC_TEST
 from tributary_delivery.sent_values import sent_micros
 from tributary_domain.eligibility import Candidate, Terms, why_ineligible
+from tributary_domain.renewals import is_renewal
 from tributary_runtime.destination_settings import Pixel, SendScope, WebhookDestination
 from tributary_storage.redis.delivery_jobs import Taken
 
@@ -62,6 +67,15 @@ def decide(
     return Decision(operation, _REASONS[ineligible.value] if ineligible else INELIGIBLE_REASON_UNSPECIFIED)
 
 
+def stands(state: ConversionState) -> bool:
+    """Tells whether a destination is to have a conversion: a stage that was superseded is one of its own there."""
+    return state.counted or state.not_counted_reason == NOT_COUNTED_REASON_SUPERSEDED_STAGE
+
+
+def _is_renewal(state: ConversionState) -> bool:
+    return state.HasField("recurrence") and is_renewal(state.recurrence.kind)
+
+
 def consent_basis(revised: ConversionRevised) -> str:
     """Returns on what consent a conversion is sent, for the ledger."""
     said = revised.match.consent.ad_user_data
@@ -72,9 +86,10 @@ def _candidate(revised: ConversionRevised, settings: WebhookDestination) -> Cand
     state, match = revised.state, revised.match
     return Candidate(
         is_mapped=settings.name_of(state.name) is not None,
+        is_unmapped_renewal=_is_renewal(state) and not settings.takes_renewals(state.name),
         is_normal_traffic=state.not_counted_reason != NOT_COUNTED_REASON_TRAFFIC,
         is_test_traffic=state.traffic == TRAFFIC_TEST,
-        counted=state.counted,
+        counted=stands(state),
         value_pending=state.value_pending,
         # A webhook is the workspace's own system: silence is no refusal there.
         consent_denied=match.consent.ad_user_data == CONSENT_STATE_DENIED,
@@ -97,10 +112,10 @@ def _in_scope(revised: ConversionRevised, settings: WebhookDestination) -> bool:
 def _operation(revised: ConversionRevised, taken: Taken | None, *, maybe_taken: bool) -> DeliveryOperation.ValueType:
     state = revised.state
     if taken is None:
-        is_taken_back = not state.counted and state.not_counted_reason != NOT_COUNTED_REASON_TRAFFIC
+        is_taken_back = not stands(state) and state.not_counted_reason != NOT_COUNTED_REASON_TRAFFIC
         return DELIVERY_OPERATION_RETRACT if maybe_taken and is_taken_back else DELIVERY_OPERATION_CREATE
-    if taken.counted and not state.counted:
+    if taken.counted and not stands(state):
         return DELIVERY_OPERATION_RETRACT
-    if taken.counted != state.counted or sent_micros(state) != taken.value_micros:
+    if taken.counted != stands(state) or sent_micros(state) != taken.value_micros:
         return DELIVERY_OPERATION_RESTATE
     return DELIVERY_OPERATION_CREDIT

@@ -21,10 +21,12 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_SUPERSEDED,
     INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NOT_COUNTED,
+    INELIGIBLE_REASON_RENEWAL,
     Delivery,
     DeliveryState,
 )
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
+from tributary.event.v1.conversion_pb2 import RecurrenceKind
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_delivery.destinations.destination import Message, Outcome
 from tributary_delivery.lane import Pace
@@ -250,6 +252,20 @@ async def _deny(rig: Rig, revision: Revision) -> ConversionRevised:
             return message
 
     return await rig.publisher.publish(Denied(workspace=revision.workspace))
+
+
+async def test_a_renewal_is_not_sent_where_it_is_not_mapped_and_the_ledger_says_why(
+    rig: Rig, endpoint: Endpoint, lane: Lane
+) -> None:
+    for cycle in ("unmapped", "mapped"):
+        revision = a_revision(lane, conversion_id=f"c1:{cycle}", kind=RecurrenceKind.RECURRENCE_KIND_RENEWAL)
+        await rig.plan(lane, await rig.publisher.publish(revision))
+        mapping = {"purchase": {"renewals": cycle == "mapped"}}
+        async with rig.running_lane(lane, a_destination(endpoint.url, conversions=mapping)):
+            await eventually_async(idle(rig, lane))
+    assert list(endpoint.effects) == ["c1:mapped:crm"]
+    [delivery] = await rig.deliveries(lane, "c1:unmapped")
+    assert (delivery.attempts, delivery.ineligible_reason) == (0, INELIGIBLE_REASON_RENEWAL)
 
 
 async def test_a_person_who_said_no_is_not_sent(rig: Rig, endpoint: Endpoint, lane: Lane) -> None:

@@ -23,6 +23,7 @@ from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.deferral import SHARE, Deferral
 from tributary_attribution.erasing import Erasing, again
 from tributary_attribution.explaining import Explainer
+from tributary_attribution.families import Families
 from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.linking import Linking
@@ -58,6 +59,7 @@ from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.clickhouse.past_events import PastEvents
+from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
@@ -387,8 +389,9 @@ async def running_attribution(
         current, versions = CurrentModels(state), ModelVersions(clickhouse)
         models = Models(current, versions)
         rates = Rates(ExchangeRates(clickhouse), clock)
+        families = Families(conversions, restoration, PastFamilies(clickhouse), lambda: loss_micros)
         publisher = Publisher(
-            people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, clock
+            people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, families, clock
         )
         deferral = Deferral(DeferredConversions(state, SHARDS), conversions, publisher, known, clock, share)
         linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of, lambda: loss_micros)

@@ -10,6 +10,7 @@ from typing import Any
 from tributary.attribution.v1.conversion_pb2 import REVISION_CAUSE_INITIAL, RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UNATTRIBUTED_REASON_NO_MODEL, UNATTRIBUTED_REASON_NO_TOUCHPOINT
+from tributary.event.v1.conversion_pb2 import RecurrenceKind
 from tributary_domain.settings import MODELS
 from tributary_domain.shares import split_exactly
 
@@ -51,6 +52,8 @@ class Revision:
     posted: date | None = None
     cause: RevisionCause.ValueType = REVISION_CAUSE_INITIAL
     models: Sequence[str] = field(default=MODELS)
+    kind: RecurrenceKind.ValueType = RecurrenceKind.RECURRENCE_KIND_UNSPECIFIED
+    """Of a subscription's cycle; unspecified: it is none."""
     data_driven: str = ""
     """The version of the model that data_driven was credited under; empty: there was none."""
 
@@ -86,6 +89,8 @@ class Revision:
         if self.value_micros is not None:
             state.value.currency_code = state.original_value.currency_code = self.currency
             state.value.amount_micros = state.original_value.amount_micros = self.value_micros
+        if self.kind:
+            state.recurrence.subscription_id, state.recurrence.kind = "s-1", self.kind
         if self.counted:
             self._share(revised)
         return revised

@@ -122,7 +122,7 @@ class ReconciliationComparison:
             scope: The run.
             part: The slice, from 0.
             settled: What may be compared.
-            settings: What conversions of these times are credited under.
+            settings: What is credited under: conversions of these times, and those that have the credit of one of them.
             begin: First moment of these times, microseconds.
             end: First moment after them.
         """
@@ -178,6 +178,8 @@ class ReconciliationComparison:
             "staged": settled.staged_micros,
             "stored_begin": scope.begin_micros - MARGIN_MICROS,
             "stored_end": scope.end_micros + MARGIN_MICROS,
+            "days_begin": scope.begin_micros,
+            "days_end": scope.end_micros,
             "limit": LIMIT,
         }
 

@@ -27,7 +27,12 @@ PLAIN_DIRECT: Final = "cityHash64('Direct', '', '(direct)', '(none)'" + ", ''" *
 MARGIN_MICROS: Final = 400 * 86_400 * 1_000_000
 """How far from its true time a stored conversion is looked for: an observation may have been corrected so far."""
 
-_TABLES: Final = ("reconciliation_people", "reconciliation_entries", "reconciliation_conversions")
+_TABLES: Final = (
+    "reconciliation_people",
+    "reconciliation_families",
+    "reconciliation_entries",
+    "reconciliation_conversions",
+)
 _NOT_ONE_CLICK: Final = (
     *("gbraid", "wbraid", "gad_source", "gad_campaignid", "gclsrc"),
     *("srsltid", "mc_cid", "hsenc", "igshid", "kx"),
@@ -122,26 +127,14 @@ class ReconciliationStaging:
             rows: list[list[Any]] = [[scope.reconciliation_id] * len(some), some, persons]
             await self._clickhouse.insert("reconciliation_people", columns, rows)
 
-    async def stage(
-        self,
-        scope: Scope,
-        history_micros: int,
-        late_micros: int,
-        defaults: DefaultValues,
-        bases: DeclaredBases,
-        assumed: Assumed,
-    ) -> None:
-        """Reads the conversions of the run and the journeys they look at.
+    async def stage_conversions(self, scope: Scope, defaults: DefaultValues, bases: DeclaredBases) -> None:
+        """Reads the conversions of the run, and all of their leads and subscriptions.
 
         Args:
-            scope: The run; `write_people` comes first.
-            history_micros: How far before a conversion a touch may matter.
-            late_micros: How long after it.
+            scope: The run; `write_people` and `ReconciliationFamilies.name` come first.
             defaults: What conversions without a value are worth.
             bases: What of their values is credited, of those that are not published yet.
-            assumed: What people are assumed to consent to.
         """
-        measured = Purpose.ANALYTICS_STORAGE
         values = {
             **scope.values,
             "default_names": list(defaults.names) or [""],
@@ -155,11 +148,28 @@ class ReconciliationStaging:
             "stored_end": scope.end_micros + MARGIN_MICROS,
         }
         await self._clickhouse.execute(reconciliation_statement("stage_conversions"), values)
+
+    async def stage_entries(
+        self, scope: Scope, history_micros: int, late_micros: int, oldest_micros: int, assumed: Assumed
+    ) -> None:
+        """Reads the journeys that the conversions of the run look at.
+
+        Args:
+            scope: The run; `stage_conversions` and `ReconciliationFamilies.settle` come first.
+            history_micros: How far before a conversion a touch may matter.
+            late_micros: How long after it.
+            oldest_micros: The earliest conversion whose credit one of the run has.
+            assumed: What people are assumed to consent to.
+        """
+        measured = Purpose.ANALYTICS_STORAGE
         plain = await self._clickhouse.execute(f"SELECT {PLAIN_DIRECT}")  # a constant of ours
-        values |= {
+        values = {
+            **scope.values,
+            "has_old_origins": oldest_micros < scope.begin_micros,
             "begin": scope.begin_micros - history_micros,
             "end": scope.end_micros + late_micros,
             "plain_direct": plain[0][0],
+            "not_one_click": _NOT_ONE_CLICK,
             "assumes": bool(assumed.defaults),
             "granting": [region for region, own in assumed.defaults.items() if measured in own] or [""],
             "default_region": assumed.region,

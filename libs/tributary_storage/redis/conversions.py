@@ -32,6 +32,10 @@ _PART_FIELD_BYTES: Final = 8
 _PENDING: Final = b"u"
 FORWARD: Final = b"f"
 """The field, beside parts, that says which order the event observed that has this conversion id by itself."""
+FAMILY: Final = b"k"
+"""Begins the fields, beside parts, that name leads whose first conversion this would be."""
+ASKED: Final = b"h"
+"""Begins the fields, of a family, that say after which loss ClickHouse was asked for its members."""
 
 
 def conversion_key(workspace: str, conversion_id: str) -> str:
@@ -68,6 +72,10 @@ class StoredConversion:
     and belong to that order."""
     counted: bytes = b""
     """As what path it is counted (`codec.counted_paths`); empty: it is not, nor will be if it was published before."""
+    families: tuple[str, ...] = ()
+    """Names of the leads whose first conversion it would be (`families`)."""
+    asked_after: frozenset[int] = frozenset()
+    """Of a family: the losses after which ClickHouse was asked for its members; 0: before any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +233,8 @@ def _stored(key: str, flat: Sequence[Any], redis_time_micros: int) -> StoredConv
     pending: dict[int, bytes] = {}
     numbers = {b"r": 0, b"j": 0, b"l": 0, b"e": 0}
     published = causes = forward = counted = b""
+    families: list[str] = []
+    asked: set[int] = set()
     for name, value in zip(flat[::2], flat[1::2], strict=True):
         if len(name) == _PART_FIELD_BYTES:
             parts[name] = value
@@ -238,6 +248,10 @@ def _stored(key: str, flat: Sequence[Any], redis_time_micros: int) -> StoredConv
             forward = value
         elif name in numbers:
             numbers[name] = int(value)
+        elif name.startswith(FAMILY):
+            families.append(value.decode())
+        elif name.startswith(ASKED):
+            asked.add(int(value))
         elif name.startswith(_PENDING):
             pending[int(name[1:])] = value
     return StoredConversion(
@@ -253,4 +267,6 @@ def _stored(key: str, flat: Sequence[Any], redis_time_micros: int) -> StoredConv
         askings=numbers[b"e"],
         forward=forward.decode(),
         counted=counted,
+        families=tuple(sorted(families)),
+        asked_after=frozenset(asked),
     )

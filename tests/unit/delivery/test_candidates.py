@@ -8,7 +8,11 @@ import pytest
 
 from tests.support.delivery import a_destination
 from tests.support.revisions import Revision
-from tributary.attribution.v1.conversion_pb2 import NOT_COUNTED_REASON_TRAFFIC
+from tributary.attribution.v1.conversion_pb2 import (
+    NOT_COUNTED_REASON_RETRACTED,
+    NOT_COUNTED_REASON_SUPERSEDED_STAGE,
+    NOT_COUNTED_REASON_TRAFFIC,
+)
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
@@ -20,11 +24,13 @@ from tributary.delivery.v1.delivery_pb2 import (
     INELIGIBLE_REASON_NOT_COUNTED,
     INELIGIBLE_REASON_NOT_MAPPED,
     INELIGIBLE_REASON_OUT_OF_SCOPE,
+    INELIGIBLE_REASON_RENEWAL,
     INELIGIBLE_REASON_TRAFFIC,
     INELIGIBLE_REASON_UNSPECIFIED,
     INELIGIBLE_REASON_VALUE_PENDING,
 )
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
+from tributary.event.v1.conversion_pb2 import RecurrenceKind
 from tributary.event.v1.event_pb2 import TRAFFIC_INTERNAL, TRAFFIC_TEST, Traffic
 from tributary_delivery.candidates import consent_basis, decide
 from tributary_storage.redis.delivery_jobs import Taken
@@ -70,6 +76,32 @@ def test_the_operation_follows_from_what_was_taken(taken: Taken | None, own: dic
     decision = decide(revised(**own), a_destination(), taken)
     assert decision.is_sent
     assert decision.operation == operation
+
+
+@pytest.mark.parametrize(
+    ("kind", "renewals", "reason"),
+    [
+        pytest.param("RENEWAL", False, INELIGIBLE_REASON_RENEWAL, id="a renewal"),
+        pytest.param("RENEWAL", True, INELIGIBLE_REASON_UNSPECIFIED, id="a renewal that is mapped"),
+        pytest.param("FIRST", False, INELIGIBLE_REASON_UNSPECIFIED, id="a first payment"),
+        pytest.param("UPGRADE", False, INELIGIBLE_REASON_UNSPECIFIED, id="an upgrade"),
+    ],
+)
+def test_a_renewal_is_sent_only_where_its_name_is_mapped_with_renewals(kind: str, renewals: bool, reason: int) -> None:
+    message = revised(kind=RecurrenceKind.Value(f"RECURRENCE_KIND_{kind}"))
+    destination = a_destination(conversions={"purchase": {"renewals": renewals}})
+    for taken in (None, BEFORE):
+        assert decide(message, destination, taken).reason == reason
+
+
+def test_a_stage_that_was_superseded_stands_where_it_was_sent_and_is_sent_where_it_was_not() -> None:
+    message = revised(counted=False)
+    message.state.not_counted_reason = NOT_COUNTED_REASON_SUPERSEDED_STAGE
+    assert decide(message, a_destination(), None).operation == DELIVERY_OPERATION_CREATE
+    assert decide(message, a_destination(), None).is_sent
+    assert decide(message, a_destination(), BEFORE).operation == DELIVERY_OPERATION_CREDIT
+    message.state.not_counted_reason = NOT_COUNTED_REASON_RETRACTED
+    assert decide(message, a_destination(), BEFORE).operation == DELIVERY_OPERATION_RETRACT
 
 
 def test_what_may_have_been_taken_is_created_again_or_taken_back() -> None:

@@ -11,6 +11,7 @@ from tributary_domain.eligibility import Candidate, Ineligible, Terms, why_ineli
 
 FINE = Candidate(
     is_mapped=True,
+    is_unmapped_renewal=False,
     is_normal_traffic=True,
     is_test_traffic=False,
     counted=True,
@@ -22,6 +23,7 @@ FINE = Candidate(
 STRICT = Terms(needs_pixel_id=True)
 FAULTS = {
     Ineligible.NOT_MAPPED: {"is_mapped": False},
+    Ineligible.RENEWAL: {"is_unmapped_renewal": True},
     Ineligible.NO_CONSENT: {"consent_denied": True},
     Ineligible.TRAFFIC: {"is_normal_traffic": False},
     Ineligible.NOT_COUNTED: {"counted": False},
@@ -49,7 +51,8 @@ def test_of_several_faults_the_first_of_the_funnel_is_the_reason(count: int) -> 
 @pytest.mark.parametrize("fault", list(FAULTS))
 def test_a_correction_is_held_back_only_without_mapping_or_consent(fault: Ineligible) -> None:
     reason = why_ineligible(replace(FINE, **FAULTS[fault]), STRICT, was_sent=True)
-    assert reason is (fault if fault in (Ineligible.NOT_MAPPED, Ineligible.NO_CONSENT) else None)
+    holds_back = (Ineligible.NOT_MAPPED, Ineligible.RENEWAL, Ineligible.NO_CONSENT)
+    assert reason is (fault if fault in holds_back else None)
 
 
 def test_test_traffic_goes_where_it_is_wanted_though_it_never_counts() -> None:

@@ -2,13 +2,17 @@ from itertools import permutations
 
 import pytest
 
-from tributary_domain.lead_stages import LeadStage, StageStanding, at_root, staged
-from tributary_domain.windows import CreditableConversion
+from tributary_domain.lead_stages import ROOT, LeadStage, StageStanding, staged
 
 
-def stage(name: str, time: int, amount: int | None = 100) -> LeadStage:
+def stage(name: str, time: int, amount: int | None = 100, *, is_good: bool = True) -> LeadStage:
     return LeadStage(
-        conversion_id=f"c:{name}", stage=name, event_time_micros=time, event_hash=time, amount_micros=amount
+        conversion_id=f"c:{name}",
+        stage=name,
+        event_time_micros=time,
+        event_hash=time,
+        amount_micros=amount,
+        is_good=is_good,
     )
 
 
@@ -43,12 +47,26 @@ def test_stages_stand_as_what_they_are() -> None:
     assert [one.standing for one in staged([NEW, stage("dead", 4)], lost={"dead"})] == [StageStanding.RETRACTED] * 2
 
 
-@pytest.mark.parametrize(("root", "anchor"), [(None, (1, 1)), ((0, 5), (0, 5)), ((7, 7), (1, 1))])
-def test_all_stages_are_anchored_at_the_root(root: tuple[int, int] | None, anchor: tuple[int, int]) -> None:
-    assert {one.anchor for one in staged([WON, NEW, QUALIFIED], root)} == {anchor}
+@pytest.mark.parametrize(
+    ("root", "first"),
+    [
+        pytest.param(stage(ROOT, 0, 5), "c:", id="the root"),
+        pytest.param(stage(ROOT, 0, 5, is_good=False), "c:new", id="a root that was taken back"),
+        pytest.param(stage(ROOT, 7, 5), "c:new", id="an order that came later"),
+    ],
+)
+def test_all_stages_share_the_place_of_the_first(root: LeadStage, first: str) -> None:
+    for arrival in permutations([WON, NEW, QUALIFIED, root]):
+        assert {one.root_id for one in staged(arrival)} == {first}
 
 
-def test_a_stage_is_credited_on_the_journey_of_its_root() -> None:
-    root = CreditableConversion(event_time_micros=1, event_hash=1, amount_micros=10, session=4)
-    won = staged([NEW, WON])[-1]
-    assert at_root(root, won) == CreditableConversion(event_time_micros=1, event_hash=1, amount_micros=900, session=4)
+def test_a_root_that_is_no_stage_is_superseded_by_any_and_lost_with_the_lead() -> None:
+    root = stage(ROOT, 20, 5)
+    assert [one.standing for one in staged([root])] == [StageStanding.LATEST]
+    assert {one.conversion_id: one.standing for one in staged([NEW, WON, root])}["c:"] is StageStanding.SUPERSEDED
+    assert {one.standing for one in staged([LOST, root])} == {StageStanding.RETRACTED}
+
+
+def test_a_stage_that_is_no_good_supersedes_nothing_and_is_left_out() -> None:
+    assert [one.conversion_id for one in staged([NEW, stage("won", 9, is_good=False)])] == ["c:new"]
+    assert [one.standing for one in staged([NEW, stage("lost", 9, is_good=False)])] == [StageStanding.LATEST]

@@ -2,11 +2,7 @@ from itertools import permutations
 
 import pytest
 
-from tributary_domain.attribution import attribute
-from tributary_domain.journey import JourneyTouch
-from tributary_domain.renewals import Cycle, CycleKind, RenewalCredit, first_payment, inherits_from, on_first_payment
-from tributary_domain.settings import DAY, AttributionSettings
-from tributary_domain.windows import CreditableConversion
+from tributary_domain.renewals import Cycle, CycleKind, RenewalCredit, first_payment, inherits_from
 
 
 def cycle(kind: CycleKind | int, time: int, amount: int = 10, *, is_good: bool = True) -> Cycle:
@@ -53,12 +49,3 @@ def test_by_setting_a_renewal_goes_by_its_own_path() -> None:
 
 def test_no_subscription_has_a_first_payment_without_cycles() -> None:
     assert first_payment([]) is None
-
-
-def test_a_renewal_has_the_credit_of_the_first_payment_and_its_own_value() -> None:
-    journey = [JourneyTouch(DAY, 1, descriptor=1), JourneyTouch(2 * DAY, 2, descriptor=2), JourneyTouch(40 * DAY, 3)]
-    first = CreditableConversion(event_time_micros=3 * DAY, amount_micros=100)
-    paid = attribute(journey, first, AttributionSettings())
-    renewed = attribute(journey, on_first_payment(first, 31), AttributionSettings())
-    assert (renewed.touches, renewed.credits) == (paid.touches, paid.credits)
-    assert all(sum(amounts) == 31 for amounts in renewed.amounts)

@@ -88,10 +88,10 @@ SAYS_NO_EFFECT = {name for name, about in declared_settings().items() if NO_EFFE
 
 
 def test_settings_without_effect_are_those_we_know() -> None:
-    expected = {"value_basis", "renewal_credit", "value", "value_model"}
+    expected = {"value_basis", "value", "value_model"}
     expected |= {"amount_tolerance_percent", "date_tolerance_days"}
     expected |= {"spend", "due_days", "own_creators"}
-    expected |= {"pending_value_hours", "unmatched_adjustment_days", "renewals", "journey_days"}
+    expected |= {"pending_value_hours", "unmatched_adjustment_days", "journey_days"}
     expected |= {"person_event_months", "ledger_years"}
     assert expected == SAYS_NO_EFFECT
 

@@ -55,6 +55,30 @@ CONVERSION_ROLE_MICRO: ConversionRole.ValueType  # 3
 """A step on the way."""
 Global___ConversionRole: _TypeAlias = ConversionRole  # noqa: Y015
 
+class _InheritanceReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _InheritanceReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_InheritanceReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INHERITANCE_REASON_UNSPECIFIED: _InheritanceReason.ValueType  # 0
+    """Never set."""
+    INHERITANCE_REASON_LEAD_ROOT: _InheritanceReason.ValueType  # 1
+    """It is a stage of a lead, and the other is how the lead began."""
+    INHERITANCE_REASON_FIRST_PAYMENT: _InheritanceReason.ValueType  # 2
+    """It is a renewal, and the other is the first paid conversion of its subscription."""
+
+class InheritanceReason(_InheritanceReason, metaclass=_InheritanceReasonEnumTypeWrapper):
+    """Why a conversion has the credit of another. Values may be added."""
+
+INHERITANCE_REASON_UNSPECIFIED: InheritanceReason.ValueType  # 0
+"""Never set."""
+INHERITANCE_REASON_LEAD_ROOT: InheritanceReason.ValueType  # 1
+"""It is a stage of a lead, and the other is how the lead began."""
+INHERITANCE_REASON_FIRST_PAYMENT: InheritanceReason.ValueType  # 2
+"""It is a renewal, and the other is the first paid conversion of its subscription."""
+Global___InheritanceReason: _TypeAlias = InheritanceReason  # noqa: Y015
+
 class _ValueBasis:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -135,6 +159,8 @@ class _RevisionCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Revisio
     """A refund or chargeback was undone."""
     REVISION_CAUSE_COUNTING: _RevisionCause.ValueType  # 22
     """Its name counts once per person, session or click, and which of the person's conversions counts became another."""
+    REVISION_CAUSE_INHERITANCE: _RevisionCause.ValueType  # 23
+    """It is a renewal, and which conversion is the first paid one of its subscription became another, or known."""
 
 class RevisionCause(_RevisionCause, metaclass=_RevisionCauseEnumTypeWrapper):
     """What changed a conversion. Values may be added."""
@@ -185,6 +211,8 @@ REVISION_CAUSE_REVERSAL: RevisionCause.ValueType  # 21
 """A refund or chargeback was undone."""
 REVISION_CAUSE_COUNTING: RevisionCause.ValueType  # 22
 """Its name counts once per person, session or click, and which of the person's conversions counts became another."""
+REVISION_CAUSE_INHERITANCE: RevisionCause.ValueType  # 23
+"""It is a renewal, and which conversion is the first paid one of its subscription became another, or known."""
 Global___RevisionCause: _TypeAlias = RevisionCause  # noqa: Y015
 
 class _NotCountedReason:
@@ -272,6 +300,7 @@ class ConversionState(_message.Message):
     VALUE_BASIS_FIELD_NUMBER: _builtins.int
     FULL_VALUE_FIELD_NUMBER: _builtins.int
     MISSING_AMOUNTS_FIELD_NUMBER: _builtins.int
+    INHERITED_FROM_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """The conversion's id, "c1:..."."""
     name: _builtins.str
@@ -401,6 +430,12 @@ class ConversionState(_message.Message):
         therefore credited as sent. Unset differs from zero: nothing is guessed.
         """
 
+    @_builtins.property
+    def inherited_from(self) -> Global___InheritedCredit:
+        """Whose credit it has instead of its own path's: touches, window and settings are those of that conversion, the value is
+        its own. Unset: it was credited by its own path.
+        """
+
     def __init__(
         self,
         *,
@@ -443,14 +478,47 @@ class ConversionState(_message.Message):
         value_basis: Global___ValueBasis.ValueType = ...,
         full_value: _money_pb2.Money | None = ...,
         missing_amounts: _abc.Iterable[_builtins.str] | None = ...,
+        inherited_from: Global___InheritedCredit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "conversion_time", b"conversion_time", "experiment", b"experiment", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "lead", b"lead", "order_key", b"order_key", "original_value", b"original_value", "rate_date", b"rate_date", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "conversion_time", b"conversion_time", "experiment", b"experiment", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "inherited_from", b"inherited_from", "lead", b"lead", "order_key", b"order_key", "original_value", b"original_value", "rate_date", b"rate_date", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "adjustments_omitted", b"adjustments_omitted", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "items", b"items", "lead", b"lead", "missing_amounts", b"missing_amounts", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "observations_omitted", b"observations_omitted", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "role", b"role", "secondary", b"secondary", "settings_version", b"settings_version", "touches", b"touches", "touches_omitted", b"touches_omitted", "traffic", b"traffic", "value", b"value", "value_basis", b"value_basis", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "adjustments_omitted", b"adjustments_omitted", "amounts", b"amounts", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "counted", b"counted", "coupon_codes", b"coupon_codes", "customer_type", b"customer_type", "experiment", b"experiment", "findings", b"findings", "first_accept_time", b"first_accept_time", "full_value", b"full_value", "inherited_from", b"inherited_from", "items", b"items", "lead", b"lead", "missing_amounts", b"missing_amounts", "models", b"models", "name", b"name", "not_counted_reason", b"not_counted_reason", "observation_event_ids", b"observation_event_ids", "observations_omitted", b"observations_omitted", "order_key", b"order_key", "origin", b"origin", "original_value", b"original_value", "person_id", b"person_id", "rate_date", b"rate_date", "rate_picos", b"rate_picos", "recurrence", b"recurrence", "reporting_value", b"reporting_value", "retracted", b"retracted", "role", b"role", "secondary", b"secondary", "settings_version", b"settings_version", "touches", b"touches", "touches_omitted", b"touches_omitted", "traffic", b"traffic", "value", b"value", "value_basis", b"value_basis", "value_pending", b"value_pending", "value_source", b"value_source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConversionState: _TypeAlias = ConversionState  # noqa: Y015
+
+@_typing.final
+class InheritedCredit(_message.Message):
+    """A conversion whose credit another has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSION_ID_FIELD_NUMBER: _builtins.int
+    CONVERSION_TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    conversion_id: _builtins.str
+    """Its id."""
+    reason: Global___InheritanceReason.ValueType
+    """What it is to the other."""
+    @_builtins.property
+    def conversion_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened: what came later earns nothing."""
+
+    def __init__(
+        self,
+        *,
+        conversion_id: _builtins.str = ...,
+        conversion_time: _timestamp_pb2.Timestamp | None = ...,
+        reason: Global___InheritanceReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conversion_time", b"conversion_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InheritedCredit: _TypeAlias = InheritedCredit  # noqa: Y015
 
 @_typing.final
 class OrderKey(_message.Message):

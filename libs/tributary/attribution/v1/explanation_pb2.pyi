@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tributary.attribution.v1 import conversion_pb2 as _conversion_pb2
 from tributary.attribution.v1 import credit_pb2 as _credit_pb2
 from tributary.common.v1 import money_pb2 as _money_pb2
 from tributary.event.v1 import touchpoint_pb2 as _touchpoint_pb2
@@ -171,6 +172,7 @@ class Explanation(_message.Message):
     PUBLISHED_TOUCHES_FIELD_NUMBER: _builtins.int
     PUBLISHED_MODELS_FIELD_NUMBER: _builtins.int
     PUBLISHED_TOUCHES_OMITTED_FIELD_NUMBER: _builtins.int
+    INHERITED_FROM_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """The conversion."""
     person_id: _builtins.str
@@ -219,6 +221,12 @@ class Explanation(_message.Message):
     def published_models(self) -> _containers.RepeatedCompositeFieldContainer[_credit_pb2.AppliedModel]:
         """Likewise its models."""
 
+    @_builtins.property
+    def inherited_from(self) -> _conversion_pb2.InheritedCredit:
+        """Whose credit it has instead of its own path's: touchpoints, settings and models are explained as of that conversion
+        and its person's journey, and shared is the value of this one. Unset: its own path's.
+        """
+
     def __init__(
         self,
         *,
@@ -236,10 +244,11 @@ class Explanation(_message.Message):
         published_touches: _abc.Iterable[_credit_pb2.CreditedTouch] | None = ...,
         published_models: _abc.Iterable[_credit_pb2.AppliedModel] | None = ...,
         published_touches_omitted: _builtins.int = ...,
+        inherited_from: _conversion_pb2.InheritedCredit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "conversion_time", b"conversion_time", "settings", b"settings", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "conversion_time", b"conversion_time", "inherited_from", b"inherited_from", "settings", b"settings", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "models", b"models", "person_id", b"person_id", "published_models", b"published_models", "published_touches", b"published_touches", "published_touches_omitted", b"published_touches_omitted", "reproduces_revision", b"reproduces_revision", "revision", b"revision", "settings", b"settings", "touchpoints", b"touchpoints", "touchpoints_omitted", b"touchpoints_omitted", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "inherited_from", b"inherited_from", "models", b"models", "person_id", b"person_id", "published_models", b"published_models", "published_touches", b"published_touches", "published_touches_omitted", b"published_touches_omitted", "reproduces_revision", b"reproduces_revision", "revision", b"revision", "settings", b"settings", "touchpoints", b"touchpoints", "touchpoints_omitted", b"touchpoints_omitted", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

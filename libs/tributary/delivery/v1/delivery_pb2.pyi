@@ -171,6 +171,8 @@ class _IneligibleReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Inel
     """Outside the destination's scope: its channel earned no credit."""
     INELIGIBLE_REASON_VALUE_PENDING: _IneligibleReason.ValueType  # 9
     """Its value is held back because it is outside the expected range."""
+    INELIGIBLE_REASON_RENEWAL: _IneligibleReason.ValueType  # 10
+    """A later payment of a subscription: the destination takes those only of names that it maps with `renewals`."""
 
 class IneligibleReason(_IneligibleReason, metaclass=_IneligibleReasonEnumTypeWrapper):
     """Why a conversion was not sent. Values may be added."""
@@ -195,6 +197,8 @@ INELIGIBLE_REASON_OUT_OF_SCOPE: IneligibleReason.ValueType  # 8
 """Outside the destination's scope: its channel earned no credit."""
 INELIGIBLE_REASON_VALUE_PENDING: IneligibleReason.ValueType  # 9
 """Its value is held back because it is outside the expected range."""
+INELIGIBLE_REASON_RENEWAL: IneligibleReason.ValueType  # 10
+"""A later payment of a subscription: the destination takes those only of names that it maps with `renewals`."""
 Global___IneligibleReason: _TypeAlias = IneligibleReason  # noqa: Y015
 
 @_typing.final

@@ -380,8 +380,9 @@ Global___Recurrence: _TypeAlias = Recurrence  # noqa: Y015
 
 @_typing.final
 class LeadStage(_message.Message):
-    """A stage of a lead. The stages of one lead share one journey, anchored at the root's time; only the latest stage's
-    value counts.
+    """A stage of a lead. Stages are of one lead if they share `lead_id`, or `store` and `root_order_id`. They share one
+    journey, anchored at the root's time: the lead's first conversion, or else its earliest stage. Only the latest stage, in
+    the order of event times, is counted; the root is superseded as any stage. All are sent to destinations.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -392,7 +393,9 @@ class LeadStage(_message.Message):
     lead_id: _builtins.str
     """Required unless `root_order_id` is set. The lead, 1-128 characters."""
     root_order_id: _builtins.str
-    """Required unless `lead_id` is set. The order id of the lead's first conversion, 1-128 characters."""
+    """Required unless `lead_id` is set. The order id of the lead's first conversion, 1-128 characters: of the same store, and
+    of this conversion's name or one that the workspace declares.
+    """
     stage: _builtins.str
     """Required. The stage: "qualified", "won". "lost" retracts. 1-64 characters."""
     def __init__(

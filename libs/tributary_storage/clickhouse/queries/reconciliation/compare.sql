@@ -1,5 +1,6 @@
 -- Credits the conversions of one slice of people again, from the numbers that were read of the raw events, and compares
 -- with what is stored. One row per conversion that differs; what agrees never leaves ClickHouse.
+-- A stage of a lead is credited at the place of its root, a renewal at that of the first payment.
 -- Step by step: the journey up to the conversion, sessions, touches, the window of each model, weights, exact shares
 -- (largest remainder, ties in event order), and at last the stored row beside them.
 WITH
@@ -7,12 +8,12 @@ WITH
     (
         SELECT
             c.conversion_id AS conversion_id,
-            c.person AS person,
-            c.time AS time,
-            c.hash AS hash,
-            c.session AS session,
+            c.credited_person AS person,
+            c.credited_time AS time,
+            c.credited_hash AS hash,
+            c.credited_session AS session,
             c.is_internal AS is_internal,
-            c.value_micros AS value_micros,
+            if(c.is_lost, 0, c.value_micros) AS value_micros,
             c.tokens AS tokens,
             (
                 c.name,
@@ -20,10 +21,10 @@ WITH
                 c.order_id,
                 c.time,
                 c.currency,
-                c.value_micros,
+                if(c.is_lost, 0, c.value_micros),
                 c.original_micros,
-                c.counted,
-                c.retracted,
+                c.counted AND NOT c.is_superseded AND NOT c.is_lost,
+                c.retracted OR c.is_lost,
                 arraySort(c.observations)
             ) AS facts,
             j.entries AS entries,
@@ -36,22 +37,44 @@ WITH
             s.amounts AS stored_amounts
         FROM
         (
-            SELECT *
-            FROM reconciliation_conversions FINAL
-            WHERE reconciliation_id = %(run)s
-                AND slice = %(slice)s
-                AND time >= %(begin)s
-                AND time < %(end)s
+            SELECT
+                r.*,
+                f.is_superseded AS is_superseded,
+                f.is_lost AS is_lost,
+                f.accept_time AS family_accept_time,
+                if(f.is_settled, f.slice, r.slice) AS credited_slice,
+                if(f.is_settled, f.person, r.person) AS credited_person,
+                if(f.is_settled, f.time, r.time) AS credited_time,
+                if(f.is_settled, f.hash, r.hash) AS credited_hash,
+                if(f.is_settled, f.session, r.session) AS credited_session
+            FROM
+            (
+                SELECT *
+                FROM reconciliation_conversions FINAL
+                WHERE reconciliation_id = %(run)s
+                    AND time >= %(days_begin)s
+                    AND time < %(days_end)s
+            ) AS r
+            LEFT JOIN
+            (
+                SELECT *
+                FROM reconciliation_families FINAL
+                WHERE reconciliation_id = %(run)s
+                    AND is_settled
+            ) AS f ON f.conversion_id = r.conversion_id
+            WHERE credited_slice = %(slice)s
+                AND credited_time >= %(begin)s
+                AND credited_time < %(end)s
         ) AS c
         LEFT JOIN
         (
             /*journeys*/
-        ) AS j ON j.person = c.person
+        ) AS j ON j.person = c.credited_person
         LEFT JOIN
         (
             /*stored*/
         ) AS s ON s.conversion_id = c.conversion_id
-        WHERE greatest(c.accept_time, j.newest_accept_time) <= %(settled)s
+        WHERE greatest(c.accept_time, c.family_accept_time, j.newest_accept_time) <= %(settled)s
             AND s.publish_micros <= %(staged)s
     ),
     with_candidates AS

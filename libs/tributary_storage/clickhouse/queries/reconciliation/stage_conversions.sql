@@ -1,5 +1,5 @@
--- Says of each conversion that was observed in the days of a run what its observations and adjustments mean together.
--- It belongs to the most telling identifier of its observations. These in event order: those that count, else internal and
+-- Says of each conversion that was observed in the days of a run, and of all of its lead or subscription, what its
+-- observations and adjustments mean together. It belongs to the most telling identifier of its observations. These in event order: those that count, else internal and
 -- test traffic; the value of the highest ranked that states one, the earliest of these. Each adjustment once, in event
 -- order; a restatement absorbs what was before it.
 -- What of the value is credited: without the parts that the basis of its name takes off, as pinned when the conversion was
@@ -50,7 +50,12 @@ WITH
                     session,
                     conversion_name,
                     store,
-                    order_id,
+                    multiIf(
+                        order_id != '', order_id,
+                        details['subscription_id'] != '', details['subscription_id'],
+                        details['lead_id'] != '', details['lead_id'],
+                        details['root_order_id']
+                    ),
                     arraySort(t -> /*telling*/, identity_tokens),
                     if(adjustment_reason IN ('REFUND', 'CHARGEBACK', 'REVERSAL', 'RETRACTION'), adjustment_reason, 'RESTATEMENT'),
                     if(adjustment_id = '', concat('e:', event_id), concat('a:', adjustment_id)),
@@ -114,6 +119,10 @@ WITH
         FROM parts
         WHERE conversion_id IN
         (
+            SELECT conversion_id
+            FROM reconciliation_families
+            WHERE reconciliation_id = %(run)s
+            UNION ALL
             SELECT conversion_id
             FROM events
             WHERE workspace = %(workspace)s

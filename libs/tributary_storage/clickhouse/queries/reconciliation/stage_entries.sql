@@ -2,7 +2,7 @@
 -- What is older than every window is needed for its click ids and interactions only: an id that was seen is an old one. An
 -- event belongs to its most telling identifier, and this one to a person. Consent is what the event says; a grant that says
 -- when it was given, and an event that says nothing, go by the person's last decision until then; without any by what is
--- assumed of their region.
+-- assumed of their region. Of people whose conversions decide about those of others, all: it may be older than the run.
 INSERT INTO reconciliation_entries
 (
     reconciliation_id,
@@ -85,6 +85,7 @@ FROM
                 event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
                 OR notEmpty(click_id_families)
                 OR interaction_id != ''
+                OR %(has_old_origins)s
             )
     ) AS e
     LEFT JOIN
@@ -114,4 +115,14 @@ FROM
         GROUP BY person
     ) AS c ON c.person = if(p.person = 0, xxHash64(e.home), p.person)
 )
+WHERE event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+    OR notEmpty(click_id_families)
+    OR interaction_id != ''
+    OR person IN
+    (
+        SELECT person
+        FROM reconciliation_families
+        WHERE reconciliation_id = %(run)s
+            AND is_settled
+    )
 SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_insert_threads = 1

@@ -56,4 +56,10 @@ WHERE workspace = %(workspace)s
         FROM reconciliation_conversions
         WHERE reconciliation_id = %(run)s
             AND slice = %(slice)s
+        UNION ALL
+        SELECT conversion_id
+        FROM reconciliation_families
+        WHERE reconciliation_id = %(run)s
+            AND slice = %(slice)s
+            AND is_settled
     )

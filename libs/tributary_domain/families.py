@@ -1,0 +1,100 @@
+"""Families: conversions that decide about each other though they may be different people's: leads and subscriptions.
+
+The one rule: a family is named by what callers send, so that whoever comes first, the next finds it by the same name.
+The stages of a lead are named by the lead, or by the order that was its first conversion, or by both, which makes both
+one family.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Membership(IntEnum):
+    """What a conversion is in a family. Stored: never renumbered."""
+
+    STAGE = 1
+    ROOT = 2
+    """It would be the lead's first conversion, if it were observed."""
+    CYCLE = 3
+    """A cycle of a subscription that decided something: others may inherit from it."""
+    RENEWAL = 4
+    """A cycle that decided nothing: it inherits, or is a trial."""
+
+
+class Member(NamedTuple):
+    """A conversion in a family."""
+
+    conversion_id: str
+    role: Membership
+    names: tuple[str, ...]
+    """All names by which it belongs to the family."""
+
+
+def lead_names(lead_id: str, store: str, root_order_id: str) -> tuple[str, ...]:
+    """Returns the names of a stage's lead, at least one.
+
+    >>> lead_names("L-1", "de", "7")
+    ('lead:L-1', 'order:2:de:7')
+    """
+    return (*([f"lead:{lead_id}"] if lead_id else []), *([order_name(store, root_order_id)] if root_order_id else []))
+
+
+def order_name(store: str, order_id: str) -> str:
+    """Returns the name of a lead by the order that was its first conversion; order numbers repeat between shops."""
+    return f"order:{len(store)}:{store}:{order_id}"
+
+
+def subscription_name(store: str, subscription_id: str) -> str:
+    """Returns the name of a subscription; likewise."""
+    return f"subscription:{len(store)}:{store}:{subscription_id}"
+
+
+def unread(names: Iterable[str], members: Mapping[str, Iterable[Member]]) -> set[str]:
+    """Returns the names of a family that lead on and whose members are not known yet; none: it is whole.
+
+    Args:
+        names: Some of the family.
+        members: By name, as far as they were read.
+    """
+    return whole(names, members) - members.keys()
+
+
+def whole(names: Iterable[str], members: Mapping[str, Iterable[Member]]) -> set[str]:
+    """Returns all names of a family, as far as its members are known.
+
+    Args:
+        names: Some of them.
+        members: By name.
+    """
+    found: set[str] = set()
+    left = list(names)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += [other for member in members.get(name, ()) for other in member.names]
+    return found
+
+
+class NamedBy(NamedTuple):
+    """What a name says."""
+
+    kind: str
+    """"lead", "order" or "subscription"."""
+    store: str
+    """Empty of a lead."""
+    text: str
+
+
+def parse_name(name: str) -> NamedBy:
+    """Reads a name.
+
+    >>> parse_name("order:2:de:7")
+    NamedBy(kind='order', store='de', text='7')
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "lead":
+        return NamedBy(kind, "", rest)
+    length, _, rest = rest.partition(":")
+    return NamedBy(kind, rest[: int(length)], rest[int(length) + 1 :])

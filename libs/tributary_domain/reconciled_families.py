@@ -1,0 +1,182 @@
+"""Leads and subscriptions as reconciliation derives them: from what observations say, all at once, in no order.
+
+The one rule: nothing of the streaming's way to them is used (names that lead on, who came first, who wrote what where):
+conversions that share a lead, an order that a lead is named by, or a subscription are one family.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+_PAID: Final = (4, 5)
+_FIRST: Final = 2
+_NO_RENEWAL: Final = (1, 2, 4, 5)
+_LOST: Final = "lost"
+
+
+class Related(NamedTuple):
+    """What an observation says of its family."""
+
+    conversion_id: str
+    name: str
+    store: str
+    order_id: str
+    """As sent; empty: none."""
+    lead_id: str
+    root_order_id: str
+    stage: str
+    subscription_id: str
+    kind: int
+    """As on the wire; 0: it is no cycle."""
+    rank: int
+    time_micros: int
+    event_hash: int
+    is_internal: bool
+
+
+class Staged(NamedTuple):
+    """What the parts of a conversion say together."""
+
+    conversion_id: str
+    slice: int
+    person: int
+    time_micros: int
+    event_hash: int
+    session: int
+    counted: bool
+    original_micros: int
+    accept_time: int
+    tokens: Sequence[str]
+
+
+class Heir(NamedTuple):
+    """What a family is to one of its conversions."""
+
+    conversion_id: str
+    origin: Staged | None
+    """Whose credit it has; None: its own path's."""
+    is_superseded: bool
+    is_lost: bool
+    accept_time: int
+    """Of the newest event that says anything about the family."""
+    family: tuple[str, ...]
+    """Ids of all of it."""
+
+
+def families(observations: Iterable[Related], declared: Collection[str]) -> list[set[str]]:
+    """Returns the families: ids of conversions, of which at least one names a family itself.
+
+    Args:
+        observations: Those that name a lead or a subscription, and of each order that a lead is named by.
+        declared: Names of conversions that the workspace declares: a root is of one, or of its stage's name.
+    """
+    theirs: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    by_order: dict[tuple[str, str], list[Related]] = defaultdict(list)
+    naming: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for one in observations:
+        if one.lead_id:
+            theirs["lead", one.lead_id].add(one.conversion_id)
+        if one.root_order_id:
+            theirs["order", one.store, one.root_order_id].add(one.conversion_id)
+            naming[one.store, one.root_order_id].add(one.name)
+        if one.subscription_id:
+            theirs["subscription", one.store, one.subscription_id].add(one.conversion_id)
+        elif one.order_id:
+            by_order[one.store, one.order_id].append(one)
+    for order, names in naming.items():
+        roots = [one.conversion_id for one in by_order[order] if one.name in {*names, *declared}]
+        theirs["order", *order].update(roots)
+    family_of: dict[str, set[str]] = {}
+    for ids in theirs.values():
+        whole = set(ids)
+        for conversion_id in ids:
+            whole |= family_of.get(conversion_id, set())
+        for conversion_id in whole:
+            family_of[conversion_id] = whole
+    return list({id(family): family for family in family_of.values()}.values())
+
+
+def heirs(
+    family: Collection[str],
+    observations: Mapping[str, Sequence[Related]],
+    staged: Mapping[str, Staged],
+    inherits: Callable[[int], bool],
+) -> list[Heir]:
+    """Says what a family is to its conversions.
+
+    Args:
+        family: Ids.
+        observations: By conversion, all that say anything of their family.
+        staged: By conversion; those that nobody observed are left out.
+        inherits: Whether renewals of a time inherit.
+    """
+    known = [staged[conversion_id] for conversion_id in family if conversion_id in staged]
+    good = sorted((one for one in known if one.counted), key=_place)
+    said = {one.conversion_id: _ranked(observations.get(one.conversion_id, ())) for one in good}
+    newest = max((one.accept_time for one in known), default=0)
+    stage_of = {key: next((one.stage for one in found if one.stage), "") for key, found in said.items()}
+    kind_of = {key: next((one.kind for one in found if one.kind), 0) for key, found in said.items()}
+    stages = [one for one in good if stage_of[one.conversion_id]]
+    lead = [*stages, *_roots(good, observations, stage_of)] if stages else []
+    root = min(lead, key=_place, default=None)
+    latest = max(stages, key=_place, default=None)
+    in_lead = {one.conversion_id for one in lead}
+    first = _first_payment(good, kind_of)
+    found = []
+    for one in known:
+        key = one.conversion_id
+        origin, superseded, lost = None, False, False
+        if key in in_lead and latest is not None:
+            origin = root if root is not None and root.conversion_id != key else None
+            lost = stage_of[latest.conversion_id] == _LOST
+            superseded = not lost and key != latest.conversion_id
+        elif kind_of.get(key, 0) and kind_of[key] not in _NO_RENEWAL and first is not None:
+            origin = first if _place(first)[:2] < _place(one)[:2] and inherits(one.time_micros) else None
+        found.append(Heir(key, origin, superseded, lost, newest, tuple(sorted(family))))
+    return _through(found)
+
+
+def _through(found: Sequence[Heir]) -> list[Heir]:
+    """Returns heirs with whose own path it is: a first payment may have its credit from the root of its lead."""
+    by_id = {one.conversion_id: one for one in found}
+    settled = []
+    for one in found:
+        origin = one.origin
+        while origin is not None and (above := by_id[origin.conversion_id].origin) is not None:
+            origin = above
+        settled.append(one._replace(origin=origin))
+    return settled
+
+
+def _roots(
+    good: Iterable[Staged], observations: Mapping[str, Sequence[Related]], stage_of: Mapping[str, str]
+) -> list[Staged]:
+    """Returns the first conversions of leads that are no stages: of each order number the earliest."""
+    first: dict[tuple[str, str], Staged] = {}
+    named = {(one.store, one.root_order_id) for said in observations.values() for one in said if one.root_order_id}
+    for one in good:
+        for order in {(said.store, said.order_id) for said in observations.get(one.conversion_id, ())} & named:
+            if not stage_of[one.conversion_id]:
+                first.setdefault(order, one)
+    return list(first.values())
+
+
+def _first_payment(good: Iterable[Staged], kind_of: Mapping[str, int]) -> Staged | None:
+    ordered = list(good)
+    marked = [one for one in ordered if kind_of[one.conversion_id] == _FIRST]
+    paid = [one for one in ordered if kind_of[one.conversion_id] in _PAID and one.original_micros > 0]
+    return next(iter([*marked, *paid]), None)
+
+
+def _ranked(observations: Iterable[Related]) -> list[Related]:
+    """Returns those whose word counts, best first."""
+    return sorted(
+        (one for one in observations if not one.is_internal),
+        key=lambda one: (-one.rank, one.time_micros, one.event_hash),
+    )
+
+
+def _place(one: Staged) -> tuple[int, int, str]:
+    return one.time_micros, one.event_hash, one.conversion_id

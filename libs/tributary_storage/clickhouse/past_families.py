@@ -1,0 +1,65 @@
+"""Leads and subscriptions as ClickHouse knows them: which conversions that were ever published belong to which."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from tributary_domain.business_keys import STAGE
+from tributary_domain.families import Member, Membership, NamedBy, lead_names, parse_name, subscription_name
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.statements import statement
+
+_DECIDING: Final = ("FIRST", "UPGRADE", "REACTIVATION")
+
+
+class PastMember(NamedTuple):
+    """A conversion that was published."""
+
+    member: Member
+    name: str
+    """The conversion's name."""
+
+
+class PastFamilies:
+    """Reads them."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        """Reads through this client."""
+        self._clickhouse = clickhouse
+
+    async def of_names(self, workspace: str, names: Collection[str]) -> list[PastMember]:
+        """Returns the members of families that were ever published.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        asked = [parse_name(name) for name in names]
+        parameters = {
+            "workspace": workspace,
+            "leads": [one.text for one in asked if one.kind == "lead"] or ["\0"],
+            "subscriptions": _pairs(asked, "subscription"),
+            "orders": _pairs(asked, "order"),
+            "stage": STAGE,
+        }
+        rows = await self._clickhouse.execute(statement("past_families"), parameters)
+        wanted = set(names)
+        return [
+            PastMember(member, row[1]) for row in rows for member in _members(row) if wanted.intersection(member.names)
+        ]
+
+
+def _pairs(asked: Sequence[NamedBy], kind: str) -> list[tuple[str, str]]:
+    return [(one.store, one.text) for one in asked if one.kind == kind] or [("\0", "\0")]
+
+
+def _members(row: Sequence[Any]) -> Iterator[Member]:
+    """Yields what a conversion is to the families that it names."""
+    conversion_id, _, store, order_id, cycle, lead_id, subscription_id, kind = row
+    if subscription_id:
+        role = Membership.CYCLE if kind in _DECIDING else Membership.RENEWAL
+        yield Member(conversion_id, role, (subscription_name(store, subscription_id),))
+    is_stage = cycle.startswith(STAGE) and not subscription_id
+    if lead_id or is_stage:
+        root = order_id if is_stage and not lead_id else ""
+        yield Member(conversion_id, Membership.STAGE, lead_names(lead_id, store, root))

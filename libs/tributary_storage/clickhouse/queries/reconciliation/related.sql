@@ -1,0 +1,50 @@
+-- What observations say of leads and subscriptions: all leads, the orders that they are named by, and the subscriptions
+-- of some days.
+SELECT
+    conversion_id,
+    conversion_name,
+    store,
+    order_id,
+    details['lead_id'],
+    details['root_order_id'],
+    details['stage'],
+    details['subscription_id'],
+    transform(
+        details['recurrence_kind'],
+        ['TRIAL', 'FIRST', 'RENEWAL', 'UPGRADE', 'REACTIVATION'],
+        [1, 2, 3, 4, 5],
+        if(details['subscription_id'] = '', 0, 3)
+    ),
+    source_rank,
+    toUnixTimestamp64Micro(event_time),
+    xxHash64(event_id),
+    traffic IN ('INTERNAL', 'TEST')
+FROM events FINAL
+WHERE workspace = %(workspace)s
+    AND kind = 'conversion'
+    AND verdict != 'QUARANTINED'
+    AND NOT startsWith(conversion_id, 's1:')
+    AND (
+        details['lead_id'] != ''
+        OR details['root_order_id'] != ''
+        OR (details['subscription_id'] != '' AND details['subscription_id'] IN
+        (
+            SELECT details['subscription_id']
+            FROM events
+            WHERE workspace = %(workspace)s
+                AND kind = 'conversion'
+                AND event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        ))
+        OR (order_id != '' AND (store, order_id) IN
+        (
+            SELECT
+                store,
+                details['root_order_id']
+            FROM events
+            WHERE workspace = %(workspace)s
+                AND kind = 'conversion'
+                AND details['root_order_id'] != ''
+        ))
+    )
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2

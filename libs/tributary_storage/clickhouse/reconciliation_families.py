@@ -1,0 +1,64 @@
+"""Leads and subscriptions of one run of reconciliation: what observations say of them, and what the run makes of it.
+
+Every method raises `StorageUnavailableError` if ClickHouse does not answer; all may run twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from tributary_domain.reconciled_families import Heir, Related, Staged
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.reconciliation_staging import Scope
+from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
+
+_COLUMNS: Final = (
+    *("reconciliation_id", "conversion_id", "is_settled", "slice", "person", "time", "hash", "session"),
+    *("is_superseded", "is_lost", "accept_time"),
+)
+_AT_ONCE: Final = 100_000
+
+
+class ReconciliationFamilies:
+    """Reads and writes them."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        """Uses this client."""
+        self._clickhouse = clickhouse
+
+    async def related(self, scope: Scope) -> list[Related]:
+        """Returns what observations say of leads, and of the subscriptions of the run's days."""
+        rows = await self._clickhouse.execute(reconciliation_statement("related"), scope.values)
+        return [Related(*row) for row in rows]
+
+    async def name(self, scope: Scope, conversion_ids: Iterable[str]) -> None:
+        """Notes which conversions the run reads, whenever they were."""
+        nothing = (0,) * (len(_COLUMNS) - 2)
+        await self._write([(scope.reconciliation_id, conversion_id, *nothing) for conversion_id in conversion_ids])
+
+    async def staged(self, scope: Scope) -> list[Staged]:
+        """Returns what the run has read of the conversions that were named."""
+        rows = await self._clickhouse.execute(reconciliation_statement("staged_families"), scope.values)
+        return [Staged(*row) for row in rows]
+
+    async def settle(self, scope: Scope, heirs: Iterable[Heir], staged: dict[str, Staged]) -> None:
+        """Notes at which conversion's place each is credited.
+
+        Args:
+            scope: The run.
+            heirs: What their families are to them.
+            staged: What was read, by conversion.
+        """
+        rows = []
+        for heir in heirs:
+            at = heir.origin or staged[heir.conversion_id]
+            place = at.slice, at.person, at.time_micros, at.event_hash, at.session
+            standing = heir.is_superseded, heir.is_lost, heir.accept_time
+            rows.append((scope.reconciliation_id, heir.conversion_id, 1, *place, *standing))
+        await self._write(rows)
+
+    async def _write(self, rows: list[tuple[Any, ...]]) -> None:
+        for start in range(0, len(rows), _AT_ONCE):
+            columns: list[list[Any]] = [list(column) for column in zip(*rows[start : start + _AT_ONCE], strict=True)]
+            await self._clickhouse.insert("reconciliation_families", _COLUMNS, columns)

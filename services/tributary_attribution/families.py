@@ -1,0 +1,171 @@
+"""Leads and subscriptions: finds the conversions that decide about each other, whoever's they are, whatever came first.
+
+Every observation writes its own part, and that it is of a family, before the family is read: one of two that come at
+once always sees both, and brings the other along. What Redis has never known of a family is asked of ClickHouse once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Protocol
+
+from tributary_attribution.affected import NO_KIN, Affected
+from tributary_attribution.credit_settings import conversion_life_seconds
+from tributary_attribution.kinship import kin_of, names_of
+from tributary_attribution.memberships import family_key, kept_of, roots_of
+from tributary_attribution.restoration import Restoration
+from tributary_domain.families import Member, Membership, parse_name, unread, whole
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.codec.family_members import unpack_members
+from tributary_storage.redis.conversions import ASKED, Conversions, StoredConversion, conversion_key
+
+_Members = dict[str, list[Member]]
+
+
+class PastFamilies(Protocol):
+    """What ClickHouse knows of families."""
+
+    async def of_names(self, workspace: str, names: Collection[str]) -> Sequence[tuple[Member, str]]:
+        """Returns the members of families that were ever published, each with the name of the conversion.
+
+        Raises:
+            StorageUnavailableError: It did not answer.
+        """
+        ...
+
+
+class Families:
+    """Relates conversions. Every method may run twice, and at once in several processes.
+
+    Args:
+        conversions: Keeps parts and families.
+        restoration: Restores what Redis has lost of conversions.
+        past: Knows the families of before.
+        loss_micros: Tells when the last confirmed loss was; 0: there was none.
+    """
+
+    def __init__(
+        self,
+        conversions: Conversions,
+        restoration: Restoration,
+        past: PastFamilies,
+        loss_micros: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._conversions = conversions
+        self._restoration = restoration
+        self._past = past
+        self._loss_micros = loss_micros
+
+    async def relate(self, affected: Sequence[Affected]) -> list[Affected]:
+        """Says of conversions what their families are to them.
+
+        Args:
+            affected: With their parts; take it.
+
+        Returns:
+            Others whose credit they have; of these the parts are read, and nothing else.
+
+        Raises:
+            StorageUnavailableError: A store did not answer.
+        """
+        known = {one.key: one for one in affected}
+        origins: dict[str, Affected] = {}
+        own = set(known)
+        pending = list(affected)
+        while pending:
+            related: dict[str, list[Affected]] = defaultdict(list)
+            for one in pending:
+                one.kin = NO_KIN
+                if names_of(one):
+                    related[one.workspace.id].append(one)
+            pending = []
+            for some in related.values():
+                await self._relate(some, known)
+                for one in some:
+                    origin = one.kin.origin
+                    if origin is not None and origin.key not in own and origin.key not in origins:
+                        origins[origin.key] = origin
+                        pending.append(origin)
+        return list(origins.values())
+
+    async def overtaken(self, published: Iterable[Affected]) -> list[Affected]:
+        """Returns those whose family has become another one while they were computed and published.
+
+        Raises:
+            StorageUnavailableError: A store did not answer.
+        """
+        held = [one for one in published if names_of(one)]
+        again = [Affected(one.workspace, one.conversion_id, one.stored, one.parts) for one in held]
+        await self.relate(again)
+        return [one for one, now in zip(held, again, strict=True) if one.kin.told != now.kin.told]
+
+    async def _relate(self, some: Sequence[Affected], known: dict[str, Affected]) -> None:
+        """Relates conversions of one workspace; what is read of their relatives is known from then on."""
+        workspace = some[0].workspace
+        families, is_new = await self._read(workspace, {name for one in some for name in names_of(one)})
+        theirs = {
+            one.key: [member for name in sorted(whole(names_of(one), families)) for member in families.get(name, ())]
+            for one in some
+        }
+        members = [member for members in theirs.values() for member in members]
+        await self._find(workspace, members, known, may_be_lost=is_new)
+
+        def find(conversion_id: str) -> Affected | None:
+            return known.get(conversion_key(workspace.id, conversion_id))
+
+        for one in some:
+            one.kin = kin_of(one, theirs[one.key], find)
+
+    async def _read(self, workspace: Workspace, names: Collection[str]) -> tuple[_Members, bool]:
+        """Returns the members of families and of all that these lead to, by name, and whether any is new to Redis."""
+        families: _Members = {}
+        is_new = False
+        while left := sorted(unread(names, families)):
+            keys = {family_key(workspace.id, name): name for name in left}
+            read = await self._conversions.observe({key: {} for key in keys}, 0)
+            loss = self._loss_micros()
+            unasked = [key for key, stored in read.items() if loss not in stored.asked_after]
+            is_new = is_new or bool(unasked)
+            if unasked:
+                read |= await self._recall(workspace, {key: keys[key] for key in unasked}, loss)
+            for key, name in keys.items():
+                families[name] = unpack_members(read[key].parts.values())
+        return families, is_new
+
+    async def _recall(self, workspace: Workspace, names: dict[str, str], loss: int) -> dict[str, StoredConversion]:
+        """Gives families back what ClickHouse knows of them; returns what is kept of them then."""
+        kept: dict[str, dict[bytes, bytes]] = {key: {ASKED + str(loss).encode(): str(loss).encode()} for key in names}
+        for member, name in await self._past.of_names(workspace.id, sorted(names.values())):
+            orders = [parse_name(one) for one in member.names if member.role is Membership.STAGE]
+            roots = [root for kind, *order in orders if kind == "order" for root in roots_of(workspace, name, *order)]
+            for one in (member, *roots):
+                for key, fields in kept_of(one, workspace.id).items():
+                    kept.setdefault(key, {}).update(fields)
+        written = await self._conversions.observe(kept, conversion_life_seconds([workspace]))
+        return {key: written[key] for key in names}
+
+    async def _find(
+        self, workspace: Workspace, members: Iterable[Member], known: dict[str, Affected], *, may_be_lost: bool
+    ) -> None:
+        """Reads those members that decide something and are not known yet.
+
+        Args:
+            workspace: Whose.
+            members: Of families.
+            known: By key; takes what is read.
+            may_be_lost: Whether roots that nobody observed as far as Redis knows are asked of ClickHouse.
+        """
+        missing: dict[str, Affected] = {}
+        were_published: set[str] = set()
+        for member in members:
+            key = conversion_key(workspace.id, member.conversion_id)
+            if key not in known and key not in missing and member.role is not Membership.RENEWAL:
+                missing[key] = Affected(workspace, member.conversion_id)
+                if may_be_lost or member.role is not Membership.ROOT:
+                    were_published.add(key)
+        if missing:
+            for key, stored in (await self._conversions.observe({key: {} for key in missing}, 0)).items():
+                missing[key].take(stored)
+            await self._restoration.restore([one for key, one in missing.items() if one.parts or key in were_published])
+            known.update(missing)

@@ -1,0 +1,78 @@
+"""Leads and subscriptions of a run of reconciliation: found before conversions are read, settled when they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+
+from tributary_attribution.credit_settings import declared_for
+from tributary_domain.reconciled_families import Heir, Related, Staged, families, heirs
+from tributary_domain.renewals import RenewalCredit
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
+from tributary_storage.clickhouse.reconciliation_staging import Scope
+
+
+class RunFamilies:
+    """The families of one run.
+
+    Args:
+        storage: Keeps what the run makes of them.
+        scope: The run.
+        workspace: Whose.
+    """
+
+    def __init__(self, storage: ReconciliationFamilies, scope: Scope, workspace: Workspace) -> None:
+        self._storage = storage
+        self._scope = scope
+        self._workspace = workspace
+        self._observations: dict[str, list[Related]] = {}
+        self._found: list[set[str]] = []
+        self._tokens: dict[str, Sequence[str]] = {}
+        self._heirs: dict[str, Heir] = {}
+
+    async def name(self) -> None:
+        """Finds the families of the run's days, so that all of their conversions are read.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        related = await self._storage.related(self._scope)
+        declared = {one.name for one in self._workspace.conversions}
+        found = await asyncio.to_thread(families, related, declared)
+        begin, end = self._scope.begin_micros, self._scope.end_micros
+        today = {one.conversion_id for one in related if begin <= one.time_micros < end}
+        self._found = [family for family in found if family & today]
+        grouped: dict[str, list[Related]] = defaultdict(list)
+        for one in related:
+            grouped[one.conversion_id].append(one)
+        self._observations = grouped
+        await self._storage.name(self._scope, [one for family in self._found for one in sorted(family)])
+
+    async def settle(self) -> int:
+        """Says of their conversions what they count for and at whose place they are credited.
+
+        Returns:
+            When the earliest was whose credit another has; the beginning of the run if that is later.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        if not self._found:
+            return self._scope.begin_micros
+        staged: dict[str, Staged] = {one.conversion_id: one for one in await self._storage.staged(self._scope)}
+        found = [heir for family in self._found for heir in heirs(family, self._observations, staged, self._inherits)]
+        await self._storage.settle(self._scope, found, staged)
+        self._heirs = {heir.conversion_id: heir for heir in found}
+        self._tokens = {one.conversion_id: one.tokens for one in staged.values()}
+        times = [heir.origin.time_micros for heir in found if heir.origin is not None]
+        return min([self._scope.begin_micros, *times])
+
+    def tokens_of(self, conversion_id: str) -> set[str]:
+        """Returns the identity tokens of all of a conversion's family; none if it has none."""
+        heir = self._heirs.get(conversion_id)
+        return {token for one in heir.family for token in self._tokens.get(one, ())} if heir is not None else set()
+
+    def _inherits(self, time_micros: int) -> bool:
+        return declared_for(self._workspace, time_micros).renewal_credit is RenewalCredit.FIRST_PAYMENT

@@ -1,0 +1,396 @@
+"""Stages of a lead, renewals of a subscription: whatever arrives first, one journey earns them, one stage counts."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
+from tests.support.families import Families, awkward_families
+from tests.support.stores import Stores
+from tributary.attribution.v1.conversion_pb2 import InheritanceReason, NotCountedReason, RevisionCause
+from tributary.attribution.v1.explanation_pb2 import TouchpointExclusion
+from tributary.event.v1.event_pb2 import Traffic
+from tributary_attribution.reconcile import reconciliation_of
+from tributary_attribution.runs import begun
+from tributary_domain.event_order import event_hash
+from tributary_domain.findings import FindingKind
+from tributary_runtime.clock import SystemClock
+from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
+from tributary_storage.codec.conversion_states import event_reference
+from tributary_storage.redis.conversions import Conversions, Publication
+
+UNIT = 1_000_000
+Names = dict[str, Admitted]
+"""What a test calls an event -> the event."""
+Opened = Callable[..., AbstractAsyncContextManager[Attribution]]
+
+
+@pytest.fixture
+def opened(stores: Stores, clickhouse_url: str, workspace: str) -> Opened:
+    """Opens an attribution whose workspace declares leads and purchases."""
+    conversions = [{"name": "lead"}, {"name": "purchase"}]
+    return partial(running_attribution, stores.empty_redis_url(), clickhouse_url, workspace, conversions=conversions)
+
+
+@pytest.fixture
+async def attribution(opened: Opened) -> AsyncIterator[Attribution]:
+    async with opened() as running:
+        yield running
+
+
+async def arrive(attribution: Attribution, named: Names, rng: random.Random) -> str:
+    """Brings events in some order, in batches of some size, and records them; returns in which order."""
+    arriving = list(named)
+    rng.shuffle(arriving)
+    size = rng.choice((1, 1, 2, len(named)))
+    for start in range(0, len(arriving), size):
+        await attribution.handle(*(named[name] for name in arriving[start : start + size]))
+    await attribution.record(*named.values())
+    return f"{size} at once of {arriving}"
+
+
+async def told(attribution: Attribution, named: Names) -> dict[str, tuple[str, int, list[str], str]]:
+    """Returns per conversion why it is not counted, its value, which touches earned it, and whose credit that is."""
+    by_id = {event.conversion_id: name for name, (_, event) in named.items() if event.event.HasField("conversion")}
+    touches = {event_reference(event_hash(event.event.event_id)): name for name, (_, event) in named.items()}
+    found = {}
+    for conversion_id, name in by_id.items():
+        revised = await attribution.published(conversion_id)
+        assert revised is not None, name
+        state = revised.state
+        reason = NotCountedReason.Name(state.not_counted_reason).removeprefix("NOT_COUNTED_REASON_")
+        found[name] = (
+            "" if state.counted else reason,
+            state.value.amount_micros // UNIT,
+            [touches[touch.event_id] for touch in state.touches],
+            by_id.get(state.inherited_from.conversion_id, ""),
+        )
+    return found
+
+
+async def causes(attribution: Attribution, admitted: Admitted) -> list[list[str]]:
+    """Returns the causes of each revision of a conversion, oldest first."""
+    conversion_id = admitted[1].conversion_id
+    revised = [one for one in await attribution.logged() if one.state.conversion_id == conversion_id]
+    words = [[RevisionCause.Name(cause).removeprefix("REVISION_CAUSE_") for cause in one.causes] for one in revised]
+    return [[word.lower() for word in own] for own in words]
+
+
+async def reconcile(attribution: Attribution, *, repairs: bool = False, begin: int = NOON - DAY // 2) -> Run:
+    """Reconciles the conversions of some days."""
+    clickhouse, clock = attribution.clickhouse, SystemClock()
+    own = reconciliation_of(clickhouse, attribution.attributor, attribution.people, attribution.conversions, clock)
+    workspace = attribution.workspace
+    run = begun(workspace.id, begin, NOON + 60 * DAY, clock.unix_micros(), repairs=repairs, slices=2)
+    return await own.run(run, workspace, grace_seconds=-1e9)
+
+
+async def assert_batch_agrees(attribution: Attribution) -> None:
+    """Reconciles: what was recorded gives what was published, of all days and of some days that cut families."""
+    for begin in (NOON - DAY // 2, NOON + 5 * DAY):
+        run = await reconcile(attribution, begin=begin)
+        assert run.counts["conversions"]
+        found = await ReconciliationRuns(attribution.clickhouse).findings(attribution.workspace.id)
+        kinds = (FindingKind.MISSING, FindingKind.EXTRA, FindingKind.DIFFERENT)
+        assert [one for one in found if one.kind in kinds] == []
+
+
+def a_lead(workspace: str, number: int, *, ends: str, by_order: bool = False) -> Names:
+    """A lead with touches before, between and after its stages; the CRM knows the person by another identifier."""
+    events = Events(workspace)
+    families = Families(events)
+    visitor, contact, own = f"visitor:{number}", f"email:{number}", f"l-{number}"
+    called = {"root": own} if by_order else {"lead_id": own}
+    root = (
+        families.root(visitor, order_id=own, micros=20 * UNIT, event_id=f"{number}-new")
+        if by_order
+        else families.stage(visitor, stage="new", micros=20 * UNIT, event_id=f"{number}-new", **called)
+    )
+
+    def touch(at: int, channel: str, token: str = visitor) -> Admitted:
+        return events.touch(token, at=at, channel=channel, event_id=f"{number}-{channel}")
+
+    def stage(stage: str, name: str, at: int, micros: int) -> Admitted:
+        event_id = f"{number}-{stage}"
+        return families.stage(contact, stage=stage, name=name, at=at, micros=micros, event_id=event_id, **called)
+
+    return {
+        "before": touch(NOON - DAY, "Email"),
+        "between": touch(NOON + DAY, "Display"),
+        "elsewhere": touch(NOON - DAY, "Referral", contact),
+        "root": root,
+        "qualified": stage("qualified", "deal", NOON + 2 * DAY, 50 * UNIT),
+        "end": stage(ends, "purchase", NOON + 9 * DAY, 900 * UNIT),
+    }
+
+
+@pytest.mark.parametrize("by_order", [pytest.param(False, id="by lead id"), pytest.param(True, id="by root order")])
+async def test_stages_share_the_journey_of_the_root_and_only_the_latest_counts_in_any_order_of_arrival(
+    attribution: Attribution, workspace: str, by_order: bool
+) -> None:
+    rng = random.Random(5)
+    for number in range(10):
+        ends = ("won", "lost")[number % 2]
+        named = a_lead(workspace, number, ends=ends, by_order=by_order)
+        how = await arrive(attribution, named, rng)
+        standings = [("SUPERSEDED_STAGE", 20), ("SUPERSEDED_STAGE", 50), ("", 900)]
+        if ends == "lost":
+            standings = [("RETRACTED", 0)] * 3
+        assert await told(attribution, named) == {
+            name: (*standing, ["before"], "" if name == "root" else "root")
+            for name, standing in zip(("root", "qualified", "end"), standings, strict=True)
+        }, how
+    revisions = await attribution.logged()
+    assert sum(one.counted_delta for one in revisions) == 5
+    assert sum(one.value_delta_micros for one in revisions) == 5 * 900 * UNIT
+    await assert_batch_agrees(attribution)
+
+
+async def test_a_revision_says_that_the_lead_moved_on_and_because_of_which_event(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = a_lead(workspace, 1, ends="lost")
+    for name in ("before", "qualified", "root", "end"):
+        await attribution.handle(named[name])
+    assert await causes(attribution, named["qualified"]) == [["initial"], ["stage_change"], ["stage_change"]]
+    assert await causes(attribution, named["root"]) == [["initial"], ["stage_change"]]
+    root = await attribution.published(named["root"][1].conversion_id)
+    assert root is not None
+    assert list(root.causing_event_ids) == ["1-lost"]
+    late = Events(workspace).touch("visitor:1", at=NOON - 2 * DAY, channel="Affiliates", event_id="late")
+    await attribution.handle(late)
+    assert (await causes(attribution, named["end"])) == [["initial"], ["late_touchpoint"]]
+    found = await told(attribution, {**named, "late": late})
+    assert [found[name][2] for name in ("root", "qualified", "end")] == [["late", "before"]] * 3
+
+
+async def test_a_stage_that_is_taken_back_gives_way_to_the_one_before(attribution: Attribution, workspace: str) -> None:
+    named = a_lead(workspace, 1, ends="lost")
+    families = Families(Events(workspace))
+    await attribution.handle(*named.values())
+    taken_back = families.adjusted(families.events.retraction(at=NOON + 10 * DAY), named["end"])
+    await attribution.handle(taken_back)
+    found = await told(attribution, named)
+    assert [found[name][:2] for name in ("root", "qualified", "end")] == [
+        ("SUPERSEDED_STAGE", 20),
+        ("", 50),
+        ("RETRACTED", 0),
+    ]
+    await attribution.record(*named.values(), taken_back)
+    await assert_batch_agrees(attribution)
+
+
+async def test_a_stage_that_comes_while_another_is_credited_supersedes_it_all_the_same(
+    opened: Opened, workspace: str
+) -> None:
+    named = a_lead(workspace, 1, ends="won")
+    meanwhile: list[Callable[[], Awaitable[None]]] = []
+
+    class Overtaken(Conversions):
+        """Something happens between computing and publishing."""
+
+        async def publish(self, publications: Sequence[Publication]) -> list[bool]:
+            while meanwhile:
+                await meanwhile.pop()()
+            return await super().publish(publications)
+
+    async with opened(conversions_as=Overtaken) as attribution:
+        await attribution.handle(named["before"])
+        meanwhile.append(partial(attribution.handle, named["end"]))
+        await attribution.handle(named["root"])
+        found = await told(attribution, {name: named[name] for name in ("before", "root", "end")})
+        assert found == {"root": ("SUPERSEDED_STAGE", 20, ["before"], ""), "end": ("", 900, ["before"], "root")}
+
+
+def a_subscription(workspace: str, number: int) -> Names:
+    """A trial, a first payment, two renewals and an upgrade, with a touch before each; renewals are another's card."""
+    events = Events(workspace)
+    families = Families(events)
+    own = f"s-{number}"
+    named: Names = {}
+    for month, kind in enumerate(("TRIAL", "FIRST", "RENEWAL", "UPGRADE", "RENEWAL")):
+        who = f"{'email' if kind == 'RENEWAL' else 'visitor'}:{number}"
+        at = NOON + month * 9 * DAY
+        named[f"touch {month}"] = events.touch(
+            who,
+            at=at - DAY,
+            channel=("Email", "Display", "Referral", "Affiliates", "Paid Social")[month],
+            event_id=f"{number}-t{month}",
+        )
+        named[f"{kind.lower()} {month}"] = families.cycle(
+            who, kind=kind, cycle=f"{month}", subscription=own, at=at, micros=month * UNIT, event_id=f"{number}-{month}"
+        )
+    return named
+
+
+async def test_a_renewal_has_the_credit_of_the_first_payment_in_any_order_of_arrival(
+    attribution: Attribution, workspace: str
+) -> None:
+    rng = random.Random(6)
+    for number in range(8):
+        named = a_subscription(workspace, number)
+        how = await arrive(attribution, named, rng)
+        paid = ["touch 0", "touch 1"]
+        assert await told(attribution, named) == {
+            "trial 0": ("", 0, ["touch 0"], ""),
+            "first 1": ("", 1, paid, ""),
+            "renewal 2": ("", 2, paid, "first 1"),
+            "upgrade 3": ("", 3, [*paid, "touch 3"], ""),
+            "renewal 4": ("", 4, paid, "first 1"),
+        }, how
+    await assert_batch_agrees(attribution)
+
+
+async def test_stream_and_batch_agree_on_awkward_families(attribution: Attribution, workspace: str) -> None:
+    rng = random.Random(23)
+    world = awkward_families(workspace, rng, 25)
+    for start in range(0, len(world), 40):
+        await attribution.handle(*world[start : start + 40])
+    await attribution.record(*world)
+    standings = Counter(one for [one] in await attribution.stored("not_counted_reason"))
+    assert {"SUPERSEDED_STAGE", "RETRACTED", "TRAFFIC", ""} == standings.keys()
+    assert sum(one.state.HasField("inherited_from") for one in await attribution.logged()) > 20
+    await assert_batch_agrees(attribution)
+
+
+async def test_what_was_recorded_and_never_credited_is_found_and_brings_its_family_along(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = a_lead(workspace, 1, ends="won")
+    await attribution.record(*named.values())
+    await attribution.handle(*(named[name] for name in named if name != "end"))
+    run = await reconcile(attribution, repairs=True)
+    assert run.counts["open_errors"] == 0
+    assert run.counts["differences"] == run.counts["repaired"] == 2
+    found = await told(attribution, named)
+    assert [found[name][0] for name in ("root", "qualified", "end")] == ["SUPERSEDED_STAGE", "SUPERSEDED_STAGE", ""]
+    assert found["end"][2:] == (["before"], "root")
+
+
+async def test_a_closed_month_keeps_what_the_stages_of_its_leads_were_worth(opened: Opened, workspace: str) -> None:
+    named = a_lead(workspace, 1, ends="won")
+    async with opened() as attribution:
+        await attribution.handle(named["before"], named["root"], named["qualified"])
+        before = [(one.state.conversion_id, one.revision) for one in await attribution.logged()]
+    closed = datetime.fromtimestamp(SystemClock().unix_micros() / 1e6, UTC).date() + timedelta(days=1)
+    async with opened(reporting={"books_closed_through": closed.isoformat()}) as attribution:
+        await attribution.handle(named["end"])
+        later = [one for one in await attribution.logged() if (one.state.conversion_id, one.revision) not in before]
+    assert sum(one.value_delta_micros for one in later) == (900 - 50) * UNIT
+    days = {date(one.posting_date.year, one.posting_date.month, one.posting_date.day) for one in later}
+    assert days == {closed + timedelta(days=1)}
+
+
+async def test_a_stage_that_a_crm_reports_is_recognised_by_the_click_that_led_to_its_root(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = a_lead(workspace, 1, ends="won")
+    click = Events(workspace).touch("visitor:1", at=NOON - DAY, clicks={"gclid": "g-1"}, event_id="click")
+    await attribution.handle(click, *named.values())
+    won = await attribution.published(named["end"][1].conversion_id)
+    assert won is not None
+    assert [(one.family, one.value) for one in won.match.click_ids] == [("gclid", "g-1")]
+
+
+async def test_by_setting_a_renewal_is_credited_on_its_own_journey(opened: Opened, workspace: str) -> None:
+    named = a_subscription(workspace, 1)
+    async with opened(attribution=[{"renewal_credit": "own_path"}]) as attribution:
+        await arrive(attribution, named, random.Random(1))
+        found = await told(attribution, named)
+        assert found["renewal 2"] == ("", 2, ["touch 2"], "")
+        assert found["renewal 4"] == ("", 4, ["touch 2", "touch 4"], "")
+        await assert_batch_agrees(attribution)
+
+
+async def test_a_refunded_first_payment_was_paid_and_one_that_is_taken_back_was_not(
+    attribution: Attribution, workspace: str
+) -> None:
+    families = Families(Events(workspace))
+    named = a_subscription(workspace, 1)
+    await attribution.handle(*named.values())
+    refund = families.adjusted(families.events.refund(UNIT, at=NOON + 45 * DAY, event_id="refund"), named["first 1"])
+    await attribution.handle(refund)
+    found = await told(attribution, named)
+    assert found["first 1"][1] == 0
+    assert found["renewal 2"][3] == found["renewal 4"][3] == "first 1"
+    assert await causes(attribution, named["renewal 4"]) == [["initial"]]
+    taken_back = families.adjusted(families.events.retraction(at=NOON + 46 * DAY), named["first 1"])
+    await attribution.handle(taken_back)
+    found = await told(attribution, named)
+    assert found["renewal 2"][2:] == (["touch 2"], "")
+    assert found["renewal 4"][2:] == (["touch 0", "touch 1", "touch 3"], "upgrade 3")
+    assert await causes(attribution, named["renewal 4"]) == [["initial"], ["inheritance"]]
+    await attribution.record(*named.values(), refund, taken_back)
+    await assert_batch_agrees(attribution)
+
+
+async def test_a_first_payment_is_renewed_long_after_redis_has_forgotten_it(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = a_subscription(workspace, 1)
+    await attribution.record(*named.values())
+    await attribution.handle(*(named[name] for name in list(named)[:4]))
+    await attribution.lose_state()
+    await attribution.handle(*(named[name] for name in list(named)[4:6]))
+    renewal = await attribution.published(named["renewal 2"][1].conversion_id)
+    assert renewal is not None
+    assert renewal.state.inherited_from.conversion_id == named["first 1"][1].conversion_id
+    touches = [event_reference(event_hash(named[name][1].event.event_id)) for name in ("touch 0", "touch 1")]
+    assert [touch.event_id for touch in renewal.state.touches] == touches
+
+
+async def test_when_the_payer_turns_out_to_be_somebody_known_the_renewals_follow(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = a_subscription(workspace, 1)
+    await attribution.handle(*named.values())
+    events = Events(workspace)
+    earlier = events.touch("visitor:9", at=NOON - 3 * DAY, channel="Organic Video", event_id="earlier")
+    await attribution.handle(earlier)
+    await attribution.handle(events.identify("visitor:1", "visitor:9", at=NOON))
+    found = await told(attribution, {**named, "earlier": earlier})
+    paid = ["earlier", "touch 0", "touch 1"]
+    assert [found[name][2] for name in ("first 1", "renewal 2", "renewal 4")] == [paid] * 3
+    assert (await causes(attribution, named["renewal 4"]))[-1] == ["identity_merge"]
+
+
+async def test_a_test_is_neither_a_stage_nor_a_first_payment(attribution: Attribution, workspace: str) -> None:
+    families = Families(Events(workspace))
+    named = {
+        "test": families.stage("visitor:1", stage="won", lead_id="l-1", at=NOON + DAY, traffic=Traffic.TRAFFIC_TEST),
+        "new": families.stage("visitor:1", stage="new", lead_id="l-1", name="purchase"),
+        "suspicious": families.stage("visitor:1", stage="lost", lead_id="l-1", at=NOON + DAY, letter="Q"),
+    }
+    await attribution.handle(*named.values())
+    del named["suspicious"]
+    found = await told(attribution, named)
+    assert [found["test"][0], found["new"][0]] == ["TRAFFIC", ""]
+
+
+async def test_an_explanation_says_whose_credit_it_is_and_what_became_of_the_touches_between(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = a_subscription(workspace, 1)
+    await attribution.handle(*named.values())
+    renewal, first = named["renewal 4"][1].conversion_id, named["first 1"][1].conversion_id
+    explained = await attribution.explainer.explain(workspace, renewal)
+    assert explained.inherited_from.conversion_id == first
+    assert explained.inherited_from.reason == InheritanceReason.INHERITANCE_REASON_FIRST_PAYMENT
+    assert explained.reproduces_revision
+    assert explained.value.amount_micros == 4 * UNIT
+    exclusions = list(_exclusions(explained))
+    assert exclusions == ["UNSPECIFIED", "UNSPECIFIED", "AFTER_CONVERSION"]
+    assert sum(share.value_micros for share in explained.models[3].shares) == 4 * UNIT
+
+
+def _exclusions(explained: Any) -> Iterator[str]:
+    for touchpoint in explained.touchpoints:
+        yield TouchpointExclusion.Name(touchpoint.exclusion).removeprefix("TOUCHPOINT_EXCLUSION_")

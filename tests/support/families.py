@@ -1,0 +1,134 @@
+"""Leads and subscriptions, as admitted events."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from tests.support.attribution import DAY, NOON, Admitted, Events
+from tributary.event.v1.conversion_pb2 import RecurrenceKind
+from tributary.event.v1.event_pb2 import Traffic
+from tributary_domain.business_keys import business_key
+
+
+@dataclass
+class Families:
+    """Makes events of leads and subscriptions; say only what matters."""
+
+    events: Events
+
+    def stage(
+        self,
+        *tokens: str,
+        stage: str,
+        lead_id: str = "",
+        root: str = "",
+        name: str = "lead",
+        at: int = NOON,
+        micros: int | None = 10_000_000,
+        **more: Any,
+    ) -> Admitted:
+        letter, event = self.events.order(*tokens, at=at, order_id="", micros=micros, **more)
+        conversion = event.event.conversion
+        conversion.name = name
+        conversion.lead.lead_id, conversion.lead.root_order_id, conversion.lead.stage = lead_id, root, stage
+        return letter, self._named(event)
+
+    def root(self, *tokens: str, order_id: str, name: str = "lead", **more: Any) -> Admitted:
+        """Returns an order that a lead may be named by."""
+        letter, event = self.events.order(*tokens, order_id=order_id, **more)
+        event.event.conversion.name = name
+        return letter, self._named(event)
+
+    def cycle(
+        self,
+        *tokens: str,
+        kind: str,
+        cycle: str,
+        subscription: str = "s-1",
+        name: str = "payment",
+        at: int = NOON,
+        micros: int | None = 10_000_000,
+        **more: Any,
+    ) -> Admitted:
+        letter, event = self.events.order(*tokens, at=at, order_id="", micros=micros, **more)
+        conversion = event.event.conversion
+        conversion.name = name
+        conversion.recurrence.subscription_id, conversion.recurrence.cycle = subscription, cycle
+        conversion.recurrence.kind = RecurrenceKind.Value(f"RECURRENCE_KIND_{kind}")
+        return letter, self._named(event)
+
+    def adjusted(self, adjustment: Admitted, conversion: Admitted) -> Admitted:
+        """Returns an adjustment of another conversion."""
+        letter, event = adjustment
+        event.event.adjustment.ClearField("conversion_name")
+        event.event.adjustment.conversion_id = event.conversion_id = conversion[1].conversion_id
+        return letter, event
+
+    def _named(self, event: Any) -> Any:
+        event.conversion_id = business_key(self.events.workspace, event.event, "conversion", b"").conversion_id
+        return event
+
+
+def awkward_families(workspace: str, rng: random.Random, groups: int) -> list[Admitted]:
+    """Returns what leads and subscriptions may do, in no order: named in every way, reported twice, taken back."""
+    made: list[Admitted] = []
+    for group in range(groups):
+        made += _awkward(Families(Events(workspace)), rng, f"{group}")
+    for number, (_, event) in enumerate(made):
+        event.event.event_id = f"e-{number}"
+    rng.shuffle(made)
+    seen: set[str] = set()
+    admitted = []
+    for letter, event in made:
+        if event.event.HasField("conversion"):
+            letter = "M" if event.conversion_id in seen else letter
+            seen.add(event.conversion_id)
+        admitted.append((letter, event))
+    return admitted
+
+
+def _awkward(families: Families, rng: random.Random, own: str) -> list[Admitted]:
+    events = families.events
+    people = [f"{kind}:{own}-{number}" for kind in ("visitor", "email") for number in range(3)]
+    channels = ("Email", "Display", "Direct", "Paid Search", "Referral")
+    made = [
+        events.touch(rng.choice(people), at=NOON - rng.randrange(-30, 30) * DAY // 3, channel=rng.choice(channels))
+        for _ in range(12)
+    ]
+    conversions: list[Admitted] = []
+
+    def at() -> int:
+        return NOON + rng.randrange(20) * DAY // 2
+
+    def more() -> dict[str, Any]:
+        is_test = rng.random() < 0.1
+        own = {"micros": rng.choice((None, 0, 7, 90 * 1_000_000)), "rank": rng.choice((1, 2))}
+        return own | ({"traffic": Traffic.TRAFFIC_TEST} if is_test else {})
+
+    for order_id in (f"{own}-1", f"{own}-2"):
+        for name in rng.sample(("lead", "purchase", "deal"), 2):
+            conversions.append(families.root(rng.choice(people), order_id=order_id, name=name, at=at(), **more()))
+    for _ in range(rng.randrange(2, 6)):
+        names = rng.choice((("a", ""), ("b", ""), ("", "1"), ("", "2"), ("a", "1"), ("b", "2")))
+        lead_id, root = (f"{own}-{text}" if text else "" for text in names)
+        stage = rng.choice(("new", "qualified", "won", "lost"))
+        name = rng.choice(("lead", "purchase", "deal"))
+        conversions.append(
+            families.stage(rng.choice(people), stage=stage, lead_id=lead_id, root=root, name=name, at=at(), **more())
+        )
+    for number in range(rng.randrange(6)):
+        kind = rng.choice(("TRIAL", "FIRST", "RENEWAL", "RENEWAL", "UPGRADE", "REACTIVATION"))
+        cycle = f"{number // 2}"
+        conversions.append(
+            families.cycle(rng.choice(people), kind=kind, cycle=cycle, subscription=own, at=at(), **more())
+        )
+    for conversion in conversions:
+        if rng.random() < 0.15:
+            made.append(families.adjusted(events.retraction(at=NOON + 12 * DAY), conversion))
+        if rng.random() < 0.15:
+            made.append(families.adjusted(events.refund(3, at=NOON + 12 * DAY), conversion))
+    if rng.random() < 0.5:
+        made.append(events.identify(*rng.sample(people, 2), at=NOON))
+    return made + conversions

@@ -1,0 +1,33 @@
+import pytest
+
+from tributary_domain.families import (
+    Member,
+    Membership,
+    lead_names,
+    order_name,
+    parse_name,
+    subscription_name,
+    unread,
+    whole,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        pytest.param(lead_names("a:b", "", "")[0], ("lead", "", "a:b"), id="lead"),
+        pytest.param(order_name("de:1", "x:2"), ("order", "de:1", "x:2"), id="order"),
+        pytest.param(subscription_name("", "s"), ("subscription", "", "s"), id="subscription"),
+    ],
+)
+def test_a_name_says_what_it_was_made_of(name: str, said: tuple[str, str, str]) -> None:
+    assert parse_name(name) == said
+
+
+def test_a_stage_with_both_names_makes_one_family_of_both() -> None:
+    both = Member("c1", Membership.STAGE, ("lead:1", "order:0::7"))
+    members = {"lead:1": [both]}
+    assert unread(["lead:1"], members) == {"order:0::7"}
+    members["order:0::7"] = [both, Member("c2", Membership.STAGE, ("order:0::7",))]
+    assert not unread(["lead:1"], members)
+    assert whole(["order:0::7"], members) == {"lead:1", "order:0::7"}
