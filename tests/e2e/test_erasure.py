@@ -60,3 +60,10 @@ def test_the_command_says_what_it_would_do_does_it_and_proves_it(shop: Shop, str
     with pytest.raises(grpc.RpcError) as gone:
         shop.query.GetJourney(request, timeout=CALL_SECONDS, metadata=shop.metadata)
     assert code_of(gone.value) is grpc.StatusCode.NOT_FOUND
+
+
+def test_a_reason_that_names_somebody_is_refused_and_nobody_is_erased(shop: Shop) -> None:
+    named = contract.ErasePersonRequest(identifiers={"customer_id": "anna"}, reason="asked by anna@post.example")
+    with pytest.raises(grpc.RpcError) as refused:
+        shop.query.ErasePerson(named, timeout=CALL_SECONDS, metadata=shop.metadata)
+    assert code_of(refused.value) is grpc.StatusCode.INVALID_ARGUMENT
