@@ -171,10 +171,18 @@ def show_money(money: Money) -> str:
 
 
 def value_lines(state: ConversionState) -> list[str]:
-    """Says which part of a value is credited, and what it is in the reporting currency; nothing where it is plain."""
-    from tributary.attribution.v1.conversion_pb2 import ValueBasis
+    """Says whose credit it has, which part of a value is credited, and what it is in the reporting currency.
+
+    Nothing where it is plain.
+    """
+    from tributary.attribution.v1.conversion_pb2 import InheritanceReason, ValueBasis
 
     lines = []
+    if state.HasField("inherited_from"):
+        origin = state.inherited_from
+        is_lead = origin.reason == InheritanceReason.INHERITANCE_REASON_LEAD_ROOT
+        what = "how its lead began" if is_lead else "the first payment of its subscription"
+        lines.append(f"credited as {origin.conversion_id} of {show_time(origin.conversion_time)}: {what}")
     if state.value_basis:
         basis = ValueBasis.Name(state.value_basis).removeprefix("VALUE_BASIS_").lower()
         parts = ", ".join(

@@ -121,7 +121,8 @@ class Affected:
             known_causes=self.known_causes,
             models=models,
             must_publish=self.must_publish,
-            retracted=self.retracted,
+            # Stages of one lead are no repeats of each other: the latest counts in place of all.
+            retracted=self.retracted if self.kin.standing is None else self.retracted.union(self.kin.relatives),
             elsewhere=self.elsewhere,
             rates=rates,
             origin=None if origin is None else origin.known(models, rates),

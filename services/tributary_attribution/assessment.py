@@ -76,7 +76,7 @@ class Known:
     must_publish: bool = False
     """Whether it is published again even if nothing changed."""
     retracted: frozenset[str] = frozenset()
-    """Other conversions of its name and person that were taken back, as far as they matter to it."""
+    """Other conversions of its name and person that were taken back, or are of its lead, as far as that matters."""
     elsewhere: Sequence[Journey] = ()
     """Journeys of others, who may have been the same person: what is there was not forgotten."""
     rates: Rates | None = None

@@ -15,6 +15,7 @@ import redis.asyncio
 from tests.support.admissions import AN_EPOCH, Sent, a_request, running_admission
 from tests.support.attribution import DAY, NOON, Admitted, Events, running_attribution
 from tests.support.eventually import eventually_async
+from tests.support.families import Families
 from tests.support.stores import running_redis
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary_domain.ids import event_digest, order_digest
@@ -86,6 +87,11 @@ async def attribute(url: str, clickhouse_url: str, workspace: str) -> None:
         assert await attribution.count_people()
         await attribution.handle(*(events.order("visitor:b", order_id=order_id) for order_id in ("o-2", "o-3")))
         assert await attribution.work_off() == 1
+        stage = Families(events).stage("email:1", stage="won", root="o-2", name="purchase", at=NOON + DAY)
+        await attribution.handle(stage)  # a lead, its root and the stage have three homes
+        revised = await attribution.published(stage[1].conversion_id)
+        assert revised is not None
+        assert revised.state.inherited_from.conversion_id == events.conversion_id("o-2")
 
 
 async def deliver(client: redis.asyncio.Redis) -> None:

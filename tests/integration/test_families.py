@@ -36,8 +36,13 @@ Opened = Callable[..., AbstractAsyncContextManager[Attribution]]
 @pytest.fixture
 def opened(stores: Stores, clickhouse_url: str, workspace: str) -> Opened:
     """Opens an attribution whose workspace declares leads and purchases."""
-    conversions = [{"name": "lead"}, {"name": "purchase"}]
-    return partial(running_attribution, stores.empty_redis_url(), clickhouse_url, workspace, conversions=conversions)
+    declared = {"conversions": [{"name": "lead"}, {"name": "purchase"}]}
+
+    def opening(**own: Any) -> AbstractAsyncContextManager[Attribution]:
+        return running_attribution(redis_url, clickhouse_url, workspace, **(declared | own))
+
+    redis_url = stores.empty_redis_url()
+    return opening
 
 
 @pytest.fixture
@@ -93,9 +98,9 @@ async def reconcile(attribution: Attribution, *, repairs: bool = False, begin: i
     return await own.run(run, workspace, grace_seconds=-1e9)
 
 
-async def assert_batch_agrees(attribution: Attribution) -> None:
+async def assert_batch_agrees(attribution: Attribution, *begins: int) -> None:
     """Reconciles: what was recorded gives what was published, of all days and of some days that cut families."""
-    for begin in (NOON - DAY // 2, NOON + 5 * DAY):
+    for begin in begins or (NOON - DAY // 2, NOON + 5 * DAY):
         run = await reconcile(attribution, begin=begin)
         assert run.counts["conversions"]
         found = await ReconciliationRuns(attribution.clickhouse).findings(attribution.workspace.id)
@@ -170,6 +175,26 @@ async def test_a_revision_says_that_the_lead_moved_on_and_because_of_which_event
     assert (await causes(attribution, named["end"])) == [["initial"], ["late_touchpoint"]]
     found = await told(attribution, {**named, "late": late})
     assert [found[name][2] for name in ("root", "qualified", "end")] == [["late", "before"]] * 3
+
+
+@pytest.mark.parametrize("rule", ["once_per_person", "once_per_session"])
+async def test_the_latest_stage_counts_in_place_of_those_before_it_where_a_name_counts_once(
+    opened: Opened, workspace: str, rule: str
+) -> None:
+    events = Events(workspace)
+    families = Families(events)
+    named = {
+        f"{stage} {lead}": families.stage(
+            "visitor:1", stage=stage, lead_id=lead, at=NOON + at * UNIT, event_id=f"{stage}-{lead}"
+        )
+        for lead, stage, at in (("l-1", "new", 0), ("l-1", "won", 60), ("l-2", "new", 120), ("l-2", "won", 180))
+    }
+    async with opened(conversions=[{"name": "lead", "counting": rule}]) as attribution:
+        await arrive(attribution, named, random.Random(3))
+        found = await told(attribution, named)
+        assert [found[name][0] for name in ("new l-1", "new l-2")] == ["SUPERSEDED_STAGE"] * 2
+        assert [found[name][0] for name in ("won l-1", "won l-2")] == ["", rule.upper()]
+        await assert_batch_agrees(attribution, NOON - DAY // 2)
 
 
 async def test_a_stage_that_is_taken_back_gives_way_to_the_one_before(attribution: Attribution, workspace: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from tests.support.ports import free_address
-from tributary.attribution.v1.conversion_pb2 import ConversionState, ValueBasis
+from tributary.attribution.v1.conversion_pb2 import ConversionState, InheritanceReason, ValueBasis
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.explanation_pb2 import (
     CreditSettings,
@@ -170,3 +170,14 @@ def test_the_basis_of_a_value_is_said_with_its_parts_and_what_is_missing() -> No
         "1330.42 SEK at 11.18 of 2026-03-07",
     ]
     assert value_lines(ConversionState()) == []
+
+
+def test_whose_credit_a_conversion_has_is_said() -> None:
+    state = ConversionState()
+    state.inherited_from.conversion_id = "c1:first"
+    state.inherited_from.conversion_time.seconds = 1_790_000_000
+    state.inherited_from.reason = InheritanceReason.INHERITANCE_REASON_FIRST_PAYMENT
+    [line] = value_lines(state)
+    assert line == "credited as c1:first of 2026-09-21 14:13:20.000: the first payment of its subscription"
+    state.inherited_from.reason = InheritanceReason.INHERITANCE_REASON_LEAD_ROOT
+    assert value_lines(state)[0].endswith("how its lead began")

@@ -1,7 +1,7 @@
 -- Conversions of one slice of people that count, or do not, otherwise than the rule of their name says: one per person,
 -- per session or per click, in event order, of those that are neither internal nor taken back. The click of a conversion is
 -- the one that it carries itself, else the newest before it; without one it is counted per session, and without a session
--- always. Who had a conversion of the name before the days of the run may have counted for it: there only what counts and
+-- always. A stage of a lead is no repeat of those that it supersedes. Who had a conversion of the name before the days of the run may have counted for it: there only what counts and
 -- should not is told.
 WITH
     together AS
@@ -11,16 +11,27 @@ WITH
             name,
             transform(toString(name), %(names)s, %(rules)s, '') AS rule,
             arraySort(groupArray(CAST(
-                (time, hash, conversion_id, counted, own_click),
-                'Tuple(time Int64, hash UInt64, id String, is_good UInt8, own_click UInt64)'
+                (c.time, c.hash, c.conversion_id, c.counted, c.own_click, f.is_superseded, f.hash),
+                'Tuple(time Int64, hash UInt64, id String, is_good UInt8, own_click UInt64, is_superseded UInt8, root UInt64)'
             ))) AS conversions,
-            max(accept_time) AS newest
-        FROM reconciliation_conversions FINAL
-        WHERE reconciliation_id = %(run)s
-            AND slice = %(slice)s
-            AND person != 0
-            AND NOT is_internal
-            AND name IN %(names)s
+            max(greatest(c.accept_time, f.accept_time)) AS newest
+        FROM
+        (
+            SELECT *
+            FROM reconciliation_conversions FINAL
+            WHERE reconciliation_id = %(run)s
+                AND slice = %(slice)s
+                AND person != 0
+                AND NOT is_internal
+                AND name IN %(names)s
+        ) AS c
+        LEFT JOIN
+        (
+            SELECT *
+            FROM reconciliation_families FINAL
+            WHERE reconciliation_id = %(run)s
+                AND is_settled
+        ) AS f ON f.conversion_id = c.conversion_id
         GROUP BY
             person,
             name
@@ -100,7 +111,9 @@ WITH
             name,
             conversions[at] AS conversion,
             places[at].1 != '' AND arrayExists(
-                (place, other) -> place = places[at] AND other.is_good,
+                (place, other) -> place = places[at]
+                    AND other.is_good
+                    AND NOT (other.is_superseded AND other.root = conversions[at].root),
                 arraySlice(places, 1, at - 1),
                 arraySlice(conversions, 1, at - 1)
             ) AS is_repeat
