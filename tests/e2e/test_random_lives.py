@@ -21,7 +21,11 @@ from tests.support.inbox import Inbox
 from tests.support.lives import Credit, World, a_world
 from tests.support.shop import CALL_SECONDS, Shop, code_of, named, open_shop
 from tests.support.stack import KeyedWorkspace, running_stack
-from tributary.dedup.v1.quarantine_pb2 import QUARANTINE_ACTION_RELEASE, QUARANTINE_RESULT_RELEASED
+from tributary.dedup.v1.quarantine_pb2 import (
+    QUARANTINE_ACTION_RELEASE,
+    QUARANTINE_RESULT_ALREADY_DECIDED,
+    QUARANTINE_RESULT_RELEASED,
+)
 from tributary.event.v1.event_pb2 import Event
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
 from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
@@ -130,8 +134,18 @@ def _release(shop: Shop, workspace: KeyedWorkspace, world: World) -> None:
     if event_ids:
         request = DecideQuarantinedEventsRequest(action=QUARANTINE_ACTION_RELEASE, event_ids=event_ids)
         metadata = (("authorization", f"Bearer {workspace.api_key}"),)
-        answer = shop.query.DecideQuarantinedEvents(request, timeout=CALL_SECONDS, metadata=metadata)
-        assert {outcome.result for outcome in answer.outcomes} == {QUARANTINE_RESULT_RELEASED}
+
+        def released() -> None:
+            try:
+                answer = shop.query.DecideQuarantinedEvents(request, timeout=CALL_SECONDS, metadata=metadata)
+            except grpc.RpcError as error:
+                if code_of(error) is not grpc.StatusCode.UNAVAILABLE:
+                    raise
+                raise AssertionError("a store was killed a moment ago") from error
+            results = {outcome.result for outcome in answer.outcomes}
+            assert results <= {QUARANTINE_RESULT_RELEASED, QUARANTINE_RESULT_ALREADY_DECIDED}
+
+        eventually(released, timeout_seconds=PATIENCE)
 
 
 async def _stored(stack: Stack) -> dict[str, dict[str, dict[str, Any]]]:
