@@ -39,6 +39,8 @@ class Erasure:
     """Whether the conversions go too; else they stay under random ids."""
     tokens: tuple[str, ...]
     conversion_ids: tuple[str, ...] = ()
+    memberships: tuple[tuple[str, str], ...] = ()
+    """What is kept of these at their leads and subscriptions: conversion key, and field in hexadecimal digits."""
     secret: tuple[int, int] = (0, 0)
     """Two numbers of 64 bits of chance."""
     state: ErasureState = ErasureState.REQUESTED

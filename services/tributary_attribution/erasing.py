@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Final, Protocol
@@ -29,6 +30,7 @@ import structlog
 
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.journeys import identification
+from tributary_attribution.memberships import memberships
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.sealing import key_name
 from tributary_runtime.clock import Clock
@@ -36,6 +38,7 @@ from tributary_runtime.errors import Backpressure, NotFoundError, TributaryError
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.erasures import ErasureRecords, StoredErasure
+from tributary_storage.codec.conversion_parts import unpack_parts
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.erasures import Erasures
@@ -255,9 +258,16 @@ class Erasing:
     async def _note(self, erasure: Erasure) -> Erasure:
         """Keeps which conversions it is about, and that none of them is about to be told to anybody."""
         noted = await self._noted(erasure)
-        await self._erasures.keep(noted)
         wanted = {conversion_key(noted.workspace, one): one for one in noted.conversion_ids}
         stored = await self._conversions.observe({key: {} for key in wanted}, 0) if wanted else {}
+        kept = {
+            (key, field.hex())
+            for one, conversion_id in wanted.items()
+            for key, fields in self._memberships(noted.workspace, conversion_id, stored[one].parts.values()).items()
+            for field in fields
+        }
+        noted = replace(noted, memberships=tuple(sorted({*noted.memberships, *kept})))
+        await self._erasures.keep(noted)
         if any(one.pending for one in stored.values()):
             raise Backpressure("Conversions of the person are being published.", pause_seconds=1.0)
         return noted
@@ -278,6 +288,7 @@ class Erasing:
 
     async def _forget(self, erasure: Erasure) -> Erasure:
         forgotten = await self._erasures.forget_people(erasure.workspace, erasure.tokens, erasure.until_micros)
+        await self._erasures.forget_memberships(erasure.memberships)
         conversions = await self._erasures.forget_conversions(erasure.workspace, erasure.conversion_ids)
         return _counted(erasure, {**forgotten, "live_conversions": conversions})
 
@@ -298,6 +309,18 @@ class Erasing:
         else:
             await self._erasures.keep(after)
         return after
+
+    def _memberships(
+        self, workspace_id: str, conversion_id: str, parts: Iterable[bytes]
+    ) -> Mapping[str, Iterable[bytes]]:
+        """Returns what is kept of a conversion at its lead and subscription: fields by key."""
+        workspace = self._directory.get(workspace_id)
+        kept: dict[str, set[bytes]] = defaultdict(set)
+        for part in unpack_parts(parts):
+            if part.is_observation:
+                for key, fields in memberships(workspace, conversion_id, part.event.conversion).items():
+                    kept[key].update(fields)
+        return kept
 
     async def _noted(self, erasure: Erasure) -> Erasure:
         """Returns the same with all conversions that are known to be the person's."""

@@ -153,6 +153,19 @@ class Erasures:
             await self._ask(self._client.zrem(keys.deferred_since(shard), name))
         return count
 
+    async def forget_memberships(self, memberships: Iterable[tuple[str, str]]) -> None:
+        """Destroys what is kept of conversions at their leads and subscriptions.
+
+        Args:
+            memberships: Conversion key of each, and field in hexadecimal digits.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        for name, field in memberships:
+            key = keys.conversion(shard_of_key(name, self._shards), name)
+            await self._ask(self._client.hdel(key, bytes.fromhex(field)))
+
     async def held(self, workspace: str, tokens: Sequence[str], until_micros: int) -> dict[str, int]:
         """Returns how much is kept of identifiers until a moment, by what it is.
 
@@ -210,4 +223,5 @@ def _time_of(field: bytes) -> int:
 
 def _erasure(held: dict[str, Any]) -> Erasure:
     lists = {name: tuple(held[name]) for name in ("tokens", "conversion_ids", "secret")}
-    return Erasure(**{**held, **lists, "state": ErasureState(held["state"])})
+    memberships = tuple((key, field) for key, field in held["memberships"])
+    return Erasure(**{**held, **lists, "memberships": memberships, "state": ErasureState(held["state"])})
