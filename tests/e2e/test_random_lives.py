@@ -64,18 +64,18 @@ class Backends:
             calls += [(name, sent[start : start + size]) for start in range(0, len(sent), size)]
         rng.shuffle(calls)
         self.verdicts: Counter[str] = Counter()
-        self.calls, self.done = len(calls), 0
+        self.calls, self.done, self.is_over = len(calls), 0, False
         self._calls, self._keyed, self._address = iter(calls), keyed, address
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        """Sends until nothing is left."""
+        """Sends until nothing is left, or the test is over."""
         with grpc.insecure_channel(self._address, [("grpc.max_reconnect_backoff_ms", 200)]) as channel:
             door = IngestionServiceStub(channel)
             while True:
                 with self._lock:
                     call = next(self._calls, None)
-                if call is None:
+                if call is None or self.is_over:
                     return
                 name, events = call
                 decided = self._send(door, name, events)
@@ -86,7 +86,7 @@ class Backends:
     def _send(self, door: IngestionServiceStub, name: str, events: list[Event]) -> list[str]:
         metadata = (("authorization", f"Bearer {self._keyed[name].api_key}"),)
         decided: list[str] = []
-        while events:
+        while events and not self.is_over:
             try:
                 answer = door.IngestEvents(IngestEventsRequest(events=events), timeout=10, metadata=metadata)
             except grpc.RpcError as error:
@@ -107,13 +107,16 @@ def test_worlds_end_as_the_rules_say(tmp_path: Path, inbox: Inbox) -> None:
         backends = Backends(worlds, keyed, stack.addresses["ingestion"])
         with ThreadPoolExecutor(SENDERS) as pool:
             sending = [pool.submit(backends.run) for _ in range(SENDERS)]
-            for number, name in enumerate(KILLED, start=1):
-                share = backends.calls * number / (len(KILLED) + 1)
-                eventually(lambda share=share: backends.done >= share, timeout_seconds=PATIENCE)
-                stack.kill(name)
-                stack.restart(name)
-            for one in sending:
-                one.result()
+            try:
+                for number, name in enumerate(KILLED, start=1):
+                    share = backends.calls * number / (len(KILLED) + 1)
+                    eventually(lambda share=share: backends.done >= share, timeout_seconds=PATIENCE)
+                    stack.kill(name)
+                    stack.restart(name)
+                for one in sending:
+                    one.result()
+            finally:
+                backends.is_over = True
         with open_shop(stack.addresses, keyed["w-0"], inbox) as shop:
             eventually(shop.wait_until_settled, timeout_seconds=PATIENCE)
             for name, world in worlds.items():
