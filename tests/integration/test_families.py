@@ -94,13 +94,13 @@ async def reconcile(attribution: Attribution, *, repairs: bool = False, begin: i
     clickhouse, clock = attribution.clickhouse, SystemClock()
     own = reconciliation_of(clickhouse, attribution.attributor, attribution.people, attribution.conversions, clock)
     workspace = attribution.workspace
-    run = begun(workspace.id, begin, NOON + 60 * DAY, clock.unix_micros(), repairs=repairs, slices=2)
+    run = begun(workspace.id, begin, NOON + 60 * DAY, clock.unix_micros(), repairs=repairs, slices=1)
     return await own.run(run, workspace, grace_seconds=-1e9)
 
 
 async def assert_batch_agrees(attribution: Attribution, *begins: int) -> None:
-    """Reconciles: what was recorded gives what was published, of all days and of some days that cut families."""
-    for begin in begins or (NOON - DAY // 2, NOON + 5 * DAY):
+    """Reconciles: what was recorded gives what was published, of all days or from each of some on."""
+    for begin in begins or (NOON - DAY // 2,):
         run = await reconcile(attribution, begin=begin)
         assert run.counts["conversions"]
         found = await ReconciliationRuns(attribution.clickhouse).findings(attribution.workspace.id)
@@ -142,7 +142,7 @@ async def test_stages_share_the_journey_of_the_root_and_only_the_latest_counts_i
     attribution: Attribution, workspace: str, by_order: bool
 ) -> None:
     rng = random.Random(5)
-    for number in range(10):
+    for number in range(4):
         ends = ("won", "lost")[number % 2]
         named = a_lead(workspace, number, ends=ends, by_order=by_order)
         how = await arrive(attribution, named, rng)
@@ -154,8 +154,8 @@ async def test_stages_share_the_journey_of_the_root_and_only_the_latest_counts_i
             for name, standing in zip(("root", "qualified", "end"), standings, strict=True)
         }, how
     revisions = await attribution.logged()
-    assert sum(one.counted_delta for one in revisions) == 5
-    assert sum(one.value_delta_micros for one in revisions) == 5 * 900 * UNIT
+    assert sum(one.counted_delta for one in revisions) == 2
+    assert sum(one.value_delta_micros for one in revisions) == 2 * 900 * UNIT
     await assert_batch_agrees(attribution)
 
 
@@ -194,7 +194,7 @@ async def test_the_latest_stage_counts_in_place_of_those_before_it_where_a_name_
         found = await told(attribution, named)
         assert [found[name][0] for name in ("new l-1", "new l-2")] == ["SUPERSEDED_STAGE"] * 2
         assert [found[name][0] for name in ("won l-1", "won l-2")] == ["", rule.upper()]
-        await assert_batch_agrees(attribution, NOON - DAY // 2)
+        await assert_batch_agrees(attribution)
 
 
 async def test_a_stage_that_is_taken_back_gives_way_to_the_one_before(attribution: Attribution, workspace: str) -> None:
@@ -260,7 +260,7 @@ async def test_a_renewal_has_the_credit_of_the_first_payment_in_any_order_of_arr
     attribution: Attribution, workspace: str
 ) -> None:
     rng = random.Random(6)
-    for number in range(8):
+    for number in range(4):
         named = a_subscription(workspace, number)
         how = await arrive(attribution, named, rng)
         paid = ["touch 0", "touch 1"]
@@ -276,14 +276,14 @@ async def test_a_renewal_has_the_credit_of_the_first_payment_in_any_order_of_arr
 
 async def test_stream_and_batch_agree_on_awkward_families(attribution: Attribution, workspace: str) -> None:
     rng = random.Random(23)
-    world = awkward_families(workspace, rng, 25)
+    world = awkward_families(workspace, rng, 14)
     for start in range(0, len(world), 40):
         await attribution.handle(*world[start : start + 40])
     await attribution.record(*world)
     standings = Counter(one for [one] in await attribution.stored("not_counted_reason"))
     assert {"SUPERSEDED_STAGE", "RETRACTED", "TRAFFIC", ""} == standings.keys()
-    assert sum(one.state.HasField("inherited_from") for one in await attribution.logged()) > 20
-    await assert_batch_agrees(attribution)
+    assert sum(one.state.HasField("inherited_from") for one in await attribution.logged()) > 10
+    await assert_batch_agrees(attribution, NOON - DAY // 2, NOON + 5 * DAY)
 
 
 async def test_what_was_recorded_and_never_credited_is_found_and_brings_its_family_along(
