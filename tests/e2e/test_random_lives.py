@@ -48,7 +48,7 @@ KILLED = (
 )
 
 
-SENDERS = 8
+SENDERS = 16
 PATIENCE = 90
 
 
@@ -60,7 +60,7 @@ class Backends:
         calls: list[tuple[str, list[Event]]] = []
         for name, world in worlds.items():
             sent = world.messages(rng)
-            size = rng.choice([5, 20, 60])
+            size = rng.choice([10, 60, 60])
             calls += [(name, sent[start : start + size]) for start in range(0, len(sent), size)]
         rng.shuffle(calls)
         self.verdicts: Counter[str] = Counter()
