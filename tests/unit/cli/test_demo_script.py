@@ -7,7 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tributary_cli.demo.script import Expected, make_script
+from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.verdict_pb2 import VERDICT_DUPLICATE, EventVerdict, Verdict
+from tributary_cli.demo.script import Expected, Sending, make_script
+from tributary_cli.demo.traffic import Tally
 from tributary_domain.velocity import Limits
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -40,3 +43,11 @@ def test_nobody_in_the_world_buys_so_often_that_it_looks_like_fraud() -> None:
         for start in times:
             window = [time for time in times if 0 <= time - start < limit.window_millis / 1000]
             assert len(window) <= limit.at_most, who
+
+
+@pytest.mark.parametrize(("first", "is_surprise"), [("QUARANTINED", False), ("ACCEPTED", True)])
+def test_a_bot_s_event_that_is_answered_again_is_what_it_was_at_first(first: str, is_surprise: bool) -> None:
+    tally = Tally()
+    verdict = EventVerdict(verdict=VERDICT_DUPLICATE, first_verdict=Verdict.Value(f"VERDICT_{first}"))
+    tally.take(Sending(Event(event_id="bot"), Expected.QUARANTINED), verdict)
+    assert bool(tally.surprises) is is_surprise
