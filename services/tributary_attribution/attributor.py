@@ -10,14 +10,13 @@ entries that are known, a link that is not finished, a revision that is marked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from structlog.contextvars import bind_contextvars
 
-from tributary_attribution.affected import Affected, Joined, affected_at, find_affected
+from tributary_attribution.affected import Affected, affected_at, find_affected
 from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
-from tributary_attribution.assessment import CausingEvent
 from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.credit_settings import (
     conversion_life_seconds,
@@ -29,26 +28,23 @@ from tributary_attribution.credit_settings import (
 from tributary_attribution.deferral import Deferral
 from tributary_attribution.linking import Linked, Linking, Seen
 from tributary_attribution.observing import Observing
-from tributary_attribution.order_edges import Observed, edges_between
 from tributary_attribution.publishing import Publisher, together
+from tributary_attribution.sightings import joined_by, seen_together, walked
 from tributary_attribution.stopwatch import Stopwatch
 from tributary_attribution.tombstones import Tombstones
 from tributary_domain.consent import Assumed
 from tributary_domain.revision import Cause
-from tributary_domain.ties import edges_of, most_telling
+from tributary_domain.ties import most_telling
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.traces import linked_span
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.journey_homes import Lives, Regrouped, SettledPerson, Sighted
 from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
 from tributary_storage.redis.people import People
-from tributary_storage.redis.tie_layout import Said
-from tributary_storage.redis.ties import Place
 
 _REMEMBERED: Final = 10_000
 """Entries that wait for workspaces and whose other events are known to be credited; of more, all is done again."""
@@ -197,7 +193,7 @@ class Attributor:
             await self._deferral.defer(later, min((arrival.accept_time_micros for arrival in arrivals), default=0))
             revisions = await self._publisher.publish(now)
             took.note("publish_ms")
-            await self._publisher.tell(revisions, _walked(arrivals, linked))
+            await self._publisher.tell(revisions, walked(arrivals, linked))
             await self._linking.finish(linked)
             self._consents.finish(arrivals)
             took.note("emit_ms")
@@ -217,7 +213,7 @@ class Attributor:
         """Brings events to conversions, people and journeys; returns the conversions that this may have changed."""
         affected, _, _ = await together(self._observing.observe(arrivals, workspaces), *self._keep_texts(workspaces))
         took.note("observe_ms")
-        seen = [*_seen(arrivals, affected.values()), *said]
+        seen = [*seen_together(arrivals, affected.values()), *said]
         linked = await self._linking.link(seen, ties_seconds(workspaces.values()), anew=anew)
         decided = await self._consents.record(arrivals)
         for place in decided:  # computed again, with a version above all that was computed without the decision
@@ -226,7 +222,7 @@ class Attributor:
         people = await self._settle(arrivals, linked, workspaces)
         others = [person for person, _ in people if person.is_merged or person.is_split]
         for person, events in people:
-            why = [_joined(one) for token in person.tokens for one in linked.said.get((person.workspace, token), ())]
+            why = [joined_by(one) for token in person.tokens for one in linked.said.get((person.workspace, token), ())]
             elsewhere = [
                 other.journey
                 for other in (others if person.is_split else ())
@@ -276,7 +272,7 @@ class Attributor:
             one.causing, one.arrived, one.released, one.known_causes = {}, set(), set(), {Cause.RECONCILIATION}
             one.has_journey = False  # several chunks of one person's events may have followed
         revisions = await self._publisher.publish(list(affected.values()))
-        await self._publisher.tell(revisions, _walked(living, linked))
+        await self._publisher.tell(revisions, walked(living, linked))
         await self._linking.finish(linked)
         return {one.revised.state.conversion_id: one.revised.revision for one in revisions}
 
@@ -318,49 +314,6 @@ class Attributor:
         lives = Lives(journey_life_seconds(known), ties_seconds(known), journey_events(known))
         settled = await self._people.settle(sighted, lives, max(map(slack_micros, known)), linked.regrouped)
         return [(person, [origins[at] for at in person.events]) for person in settled]
-
-
-def _walked(arrivals: Iterable[Arrival], linked: Linked) -> dict[Place, None]:
-    """Returns identifiers, one at least of each person whose path may be another now."""
-    walked = {
-        (arrival.workspace, most_telling(arrival.tokens)): None
-        for arrival in arrivals
-        if arrival.entry is not None and arrival.tokens and not arrival.is_quarantined
-    }
-    return walked | dict.fromkeys(linked.regrouped)
-
-
-def _seen(arrivals: Sequence[Arrival], affected: Iterable[Affected]) -> list[Seen]:
-    """Returns which identifiers were seen together: in one event, or in two that observed one conversion."""
-    seen = []
-    for arrival in arrivals:
-        if len(arrival.tokens) > 1 and not arrival.is_quarantined:
-            edges = edges_of(arrival.tokens, arrival.event_time_micros, arrival.event_hash)
-            said = Said(
-                arrival.event_id,
-                arrival.event_time_micros,
-                arrival.event_hash,
-                arrival.accept_time_micros,
-                arrival.traceparent,
-            )
-            seen.append(Seen(arrival.workspace, said, edges))
-    for one in affected:
-        observed = [part for part in one.parts if part.is_observation]
-        if len(observed) > 1:
-            days = one.workspace.identity.shared_device_days
-            for said, edge in edges_between([_observed(part) for part in observed], days):
-                seen.append(Seen(one.workspace.id, said, [edge]))
-    return seen
-
-
-def _observed(part: ConversionPart) -> Observed:
-    said = Said(part.event.event_id, part.event_time_micros, part.event_hash, part.accept_time_micros)
-    return list(part.admitted.identity_tokens), said
-
-
-def _joined(said: Said) -> Joined:
-    causing = CausingEvent(said.accept_time_micros, said.event_id, said.traceparent)
-    return Joined(said.event_time_micros, said.event_hash, causing)
 
 
 def _position(entry: LogEntry) -> tuple[int, str, str]:

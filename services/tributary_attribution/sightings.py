@@ -1,0 +1,59 @@
+"""What the events of a batch tell of people: who was seen with whom, whose path may be another now. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from tributary_attribution.affected import Affected, Joined
+from tributary_attribution.arrivals import Arrival
+from tributary_attribution.assessment import CausingEvent
+from tributary_attribution.linking import Linked, Seen
+from tributary_attribution.order_edges import Observed, edges_between
+from tributary_domain.ties import edges_of, most_telling
+from tributary_storage.codec.conversion_parts import ConversionPart
+from tributary_storage.redis.tie_layout import Said
+from tributary_storage.redis.ties import Place
+
+
+def walked(arrivals: Iterable[Arrival], linked: Linked) -> dict[Place, None]:
+    """Returns identifiers, one at least of each person whose path may be another now."""
+    walked = {
+        (arrival.workspace, most_telling(arrival.tokens)): None
+        for arrival in arrivals
+        if arrival.entry is not None and arrival.tokens and not arrival.is_quarantined
+    }
+    return walked | dict.fromkeys(linked.regrouped)
+
+
+def seen_together(arrivals: Sequence[Arrival], affected: Iterable[Affected]) -> list[Seen]:
+    """Returns which identifiers were seen together: in one event, or in two that observed one conversion."""
+    seen = []
+    for arrival in arrivals:
+        if len(arrival.tokens) > 1 and not arrival.is_quarantined:
+            edges = edges_of(arrival.tokens, arrival.event_time_micros, arrival.event_hash)
+            said = Said(
+                arrival.event_id,
+                arrival.event_time_micros,
+                arrival.event_hash,
+                arrival.accept_time_micros,
+                arrival.traceparent,
+            )
+            seen.append(Seen(arrival.workspace, said, edges))
+    for one in affected:
+        observed = [part for part in one.parts if part.is_observation]
+        if len(observed) > 1:
+            days = one.workspace.identity.shared_device_days
+            for said, edge in edges_between([_observed(part) for part in observed], days):
+                seen.append(Seen(one.workspace.id, said, [edge]))
+    return seen
+
+
+def _observed(part: ConversionPart) -> Observed:
+    said = Said(part.event.event_id, part.event_time_micros, part.event_hash, part.accept_time_micros)
+    return list(part.admitted.identity_tokens), said
+
+
+def joined_by(said: Said) -> Joined:
+    """Returns what conversions want to know of what linked identifiers."""
+    causing = CausingEvent(said.accept_time_micros, said.event_id, said.traceparent)
+    return Joined(said.event_time_micros, said.event_hash, causing)
