@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -22,6 +23,9 @@ from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.report_query import Basis
 from tributary_storage.redis.data_keys import DataKeys
+
+if TYPE_CHECKING:
+    from tributary_storage.clickhouse.client import ClickHouse
 
 CANARY = f"canary-{secrets.token_hex(4)}"
 VISITOR, CUSTOMER, OTHER = f"visitor:{CANARY}-v", f"customer:{CANARY}-c", "customer:other"
@@ -95,19 +99,24 @@ async def received(attribution: Attribution) -> list[Any]:
     )
 
 
-async def totals(attribution: Attribution) -> list[Any]:
-    """Returns what reports add up: by day and channel, and by the day it was posted."""
-    asked = {"w": attribution.workspace.id}
-    by_time = """
+async def by_time(attribution: Attribution) -> list[Any]:
+    """Returns what reports by conversion time add up, by day and channel."""
+    asked = """
         SELECT toDate(conversion_time), name, touch_channel, count(), sum(value_micros), sum(linear), sum(decay)
         FROM (SELECT * FROM conversions FINAL WHERE workspace = %(w)s AND counted)
         ARRAY JOIN touch_channels AS touch_channel, linear_value_micros AS linear, time_decay_credit_micros AS decay
         GROUP BY ALL ORDER BY ALL"""
+    return await attribution.clickhouse.execute(asked, {"w": attribution.workspace.id})
+
+
+async def totals(attribution: Attribution) -> list[Any]:
+    """Returns what reports add up: by day and channel, and by the day it was posted."""
     posted = """
         SELECT posting_date, name, count(), sum(value_delta_micros), sum(counted_delta), arraySort(groupArray(causes))
         FROM (SELECT * FROM conversion_revisions FINAL WHERE workspace = %(w)s ORDER BY conversion_time, revision)
         GROUP BY ALL ORDER BY ALL"""
-    counted = [await attribution.clickhouse.execute(one, asked) for one in (by_time, posted)]
+    asked = {"w": attribution.workspace.id}
+    counted = [await by_time(attribution), await attribution.clickhouse.execute(posted, asked)]
     return [*counted, *[await report(attribution, basis=basis) for basis in Basis]]
 
 
@@ -235,6 +244,29 @@ async def test_a_run_that_stops_after_any_step_is_gone_on_with(own: Reconciled, 
     stored = await attribution.erasing.get(workspace, erasure.erasure_id)
     assert stored.state is ErasureState.FINISHED
     assert not any(stored.remaining.values())
+
+
+async def test_a_copy_and_its_original_are_both_in_totals_for_one_statement_only(
+    own: Reconciled, workspace: str
+) -> None:
+    await lived(own, workspace)
+    attribution = own.attribution
+    before = await by_time(attribution)
+    noted = await requested(attribution)
+    for step in attribution.erasing.steps()[:4]:
+        noted = await step(noted)
+    stands: list[bool] = []
+
+    async def execute(*asked: Any) -> list[Any]:
+        answer = await attribution.clickhouse.execute(*asked)
+        stands.append(await by_time(attribution) == before)
+        return answer
+
+    records = ErasureRecords(cast("ClickHouse", SimpleNamespace(execute=execute)))
+    await records.sever(noted)
+    await records.delete_conversions(noted)
+    assert stands.count(False) == 1
+    assert stands[-1]
 
 
 async def test_removing_takes_the_conversions_along(own: Reconciled, workspace: str) -> None:

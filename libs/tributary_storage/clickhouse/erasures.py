@@ -26,8 +26,9 @@ _NONE: Final = ("-",)
 _AT_ONCE: Final = 2_000
 
 _OF_CONVERSIONS: Final = (
-    *("conversion_revisions", "conversions", "deliveries", "events_by_conversion", "reconciliation_findings"),
+    *("conversions", "conversion_revisions", "deliveries", "events_by_conversion", "reconciliation_findings"),
 )
+"""In the order of deleting: what is copied last goes first, for while copy and original are there, totals have both."""
 _OF_TOKENS: Final = ("events_by_identifier", "consent_decisions", "identity_changes", "identity_words")
 
 
@@ -120,8 +121,8 @@ class ErasureRecords:
         """Copies conversions, and what was sent of them, to random ids; the originals are still there."""
         values = _values(erasure)
         if erasure.conversion_ids:
-            await self._clickhouse.execute(statement("erasure/sever_revisions"), values)
             await self._clickhouse.execute(statement("erasure/sever_deliveries"), values)
+            await self._clickhouse.execute(statement("erasure/sever_revisions"), values)  # last: totals have both now
 
     async def delete_conversions(self, erasure: Erasure) -> None:
         """Deletes conversions, and what was sent and found of them."""
