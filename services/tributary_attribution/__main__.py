@@ -8,7 +8,8 @@ from contextlib import AsyncExitStack
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.deferral import Deferral
-from tributary_attribution.erasing import Erasing, again
+from tributary_attribution.erasing import Erasing
+from tributary_attribution.erasure_plans import again
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.families import Families
 from tributary_attribution.identities import Identities

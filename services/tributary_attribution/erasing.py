@@ -23,12 +23,12 @@ import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from hashlib import blake2b
 from typing import Final, Protocol
 
 import structlog
 
 from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_attribution.erasure_plans import GRACE_SECONDS, counted, is_again
 from tributary_attribution.journeys import identification
 from tributary_attribution.memberships import memberships
 from tributary_domain.erasures import Erasure, ErasureState
@@ -47,13 +47,9 @@ from tributary_storage.redis.ties import person_key
 
 log = structlog.get_logger(__name__)
 
-GRACE_SECONDS: Final = 120
-"""After how long what was on its way is looked for: longer than a batch, or the recorder, takes."""
 _OWN_SECONDS: Final = 60
 """How long whoever was asked has it for himself; then any process goes on with it."""
 _LOOK_SECONDS: Final = 5.0
-_AGAIN: Final = "again-"
-"""Of the ids of erasures that nobody asked for: they look for what came back."""
 
 
 class Directory(Protocol):
@@ -240,7 +236,7 @@ class Erasing:
         return replace(erasure, is_behind=oldest is not None and oldest <= erasure.request_micros)
 
     async def _bury(self, erasure: Erasure) -> Erasure:
-        if not erasure.erasure_id.startswith(_AGAIN):
+        if not is_again(erasure):
             if erasure.state is ErasureState.REQUESTED:  # before any effect: who restores the tombstones reads it
                 await self._records.write(erasure, self._clock.unix_micros())
             keys = [person_key(erasure.workspace, token) for token in erasure.tokens]
@@ -249,11 +245,11 @@ class Erasing:
 
     async def _shred(self, erasure: Erasure) -> Erasure:
         """Destroys the data keys; what was made of the same name since, belongs to somebody new."""
-        if erasure.state is not ErasureState.REQUESTED or erasure.erasure_id.startswith(_AGAIN):
+        if erasure.state is not ErasureState.REQUESTED or is_again(erasure):
             return erasure
         names = [(erasure.workspace, key_name(erasure.workspace, token)) for token in erasure.tokens]
         destroyed = await self._data_keys.destroy(names)
-        return _counted(erasure, {"data_keys": destroyed})
+        return counted(erasure, {"data_keys": destroyed})
 
     async def _note(self, erasure: Erasure) -> Erasure:
         """Keeps which conversions it is about, and that none of them is about to be told to anybody."""
@@ -277,20 +273,20 @@ class Erasing:
         if not erasure.removes:
             await self._records.sever(erasure)
         await self._records.delete_conversions(erasure)
-        return _counted(erasure, {name: found[name] for name in ("conversions", "conversion_revisions", "deliveries")})
+        return counted(erasure, {name: found[name] for name in ("conversions", "conversion_revisions", "deliveries")})
 
     async def _strip(self, erasure: Erasure) -> Erasure:
         found = await self._records.found(erasure)
         events = await self._records.strip_events(erasure)
         await self._records.delete_identifiers(erasure)
         names = ("consent_decisions", "identity_changes", "identity_words", "refusals")
-        return _counted(erasure, {"events": events, **{name: found[name] for name in names}})
+        return counted(erasure, {"events": events, **{name: found[name] for name in names}})
 
     async def _forget(self, erasure: Erasure) -> Erasure:
         forgotten = await self._erasures.forget_people(erasure.workspace, erasure.tokens, erasure.until_micros)
         await self._erasures.forget_memberships(erasure.memberships)
         conversions = await self._erasures.forget_conversions(erasure.workspace, erasure.conversion_ids)
-        return _counted(erasure, {**forgotten, "live_conversions": conversions})
+        return counted(erasure, {**forgotten, "live_conversions": conversions})
 
     async def _prove(self, erasure: Erasure) -> Erasure:
         """Looks for what is left, stores that, and closes the erasure after its second time."""
@@ -302,7 +298,7 @@ class Erasing:
         state = ErasureState.FINISHED if is_last else ErasureState.DESTROYED
         now = self._clock.unix_micros()
         after = replace(erasure, remaining=remaining, state=state, due_micros=now + self._grace_micros)
-        if not erasure.erasure_id.startswith(_AGAIN):
+        if not is_again(erasure):
             await self._records.write(after, now)
         if is_last:
             await self._erasures.close(erasure.erasure_id)
@@ -336,27 +332,3 @@ class Erasing:
         """Returns when what is known of a person happened: clocks may be ahead of ours."""
         journeys = await self._people.find_each([(erasure.workspace, token) for token in erasure.tokens])
         return [entry.event_time_micros for journey in journeys if journey for entry in journey.entries]
-
-
-def again(workspace: str, token: str, until_micros: int, now_micros: int) -> Erasure:
-    """Returns the erasure that looks for what came back of an identifier, a little later; the same for the same."""
-    name = blake2b(f"{workspace}|{token}".encode(), digest_size=12, person=b"trb again").hexdigest()
-    return Erasure(
-        erasure_id=_AGAIN + name,
-        workspace=workspace,
-        request_micros=now_micros,
-        until_micros=until_micros,
-        removes=False,
-        tokens=(token,),
-        secret=(secrets.randbits(64), secrets.randbits(64)),
-        state=ErasureState.DESTROYED,
-        due_micros=now_micros + GRACE_SECONDS * 1_000_000,
-    )
-
-
-def _counted(erasure: Erasure, counts: Mapping[str, int]) -> Erasure:
-    """Returns the same with what was destroyed added; what a second run finds was destroyed by it."""
-    destroyed = dict(erasure.destroyed)
-    for name, number in counts.items():
-        destroyed[name] = destroyed.get(name, 0) + number
-    return replace(erasure, destroyed=destroyed)

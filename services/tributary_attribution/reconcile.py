@@ -22,7 +22,7 @@ from tributary_attribution.attributor import Attributor
 from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deferral import Deferral
-from tributary_attribution.erasing import again
+from tributary_attribution.erasure_plans import again
 from tributary_attribution.families import Families
 from tributary_attribution.linking import Linking
 from tributary_attribution.models import Models

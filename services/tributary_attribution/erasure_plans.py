@@ -1,0 +1,45 @@
+"""What erasures are made of that nobody asked for, and what they count. Pure, but for the secrets."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Final
+
+from tributary_domain.erasures import Erasure, ErasureState
+
+GRACE_SECONDS: Final = 120
+"""After how long what was on its way is looked for: longer than a batch, or the recorder, takes."""
+AGAIN: Final = "again-"
+"""Of the ids of erasures that nobody asked for: they look for what came back."""
+
+
+def is_again(erasure: Erasure) -> bool:
+    """Tells whether nobody asked for it."""
+    return erasure.erasure_id.startswith(AGAIN)
+
+
+def again(workspace: str, token: str, until_micros: int, now_micros: int) -> Erasure:
+    """Returns the erasure that looks for what came back of an identifier, a little later; the same for the same."""
+    name = blake2b(f"{workspace}|{token}".encode(), digest_size=12, person=b"trb again").hexdigest()
+    return Erasure(
+        erasure_id=AGAIN + name,
+        workspace=workspace,
+        request_micros=now_micros,
+        until_micros=until_micros,
+        removes=False,
+        tokens=(token,),
+        secret=(secrets.randbits(64), secrets.randbits(64)),
+        state=ErasureState.DESTROYED,
+        due_micros=now_micros + GRACE_SECONDS * 1_000_000,
+    )
+
+
+def counted(erasure: Erasure, counts: Mapping[str, int]) -> Erasure:
+    """Returns the same with what was destroyed added; what a second run finds was destroyed by it."""
+    destroyed = dict(erasure.destroyed)
+    for name, number in counts.items():
+        destroyed[name] = destroyed.get(name, 0) + number
+    return replace(erasure, destroyed=destroyed)
