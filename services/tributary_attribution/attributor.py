@@ -10,8 +10,8 @@ entries that are known, a link that is not finished, a revision that is marked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from structlog.contextvars import bind_contextvars
 
@@ -211,7 +211,7 @@ class Attributor:
         anew: bool = False,
     ) -> tuple[dict[str, Affected], Linked]:
         """Brings events to conversions, people and journeys; returns the conversions that this may have changed."""
-        affected, _, _ = await together(self._observing.observe(arrivals, workspaces), *self._keep_texts(workspaces))
+        affected, _ = await together(self._observing.observe(arrivals, workspaces), self._keep_texts(workspaces))
         took.note("observe_ms")
         seen = [*seen_together(arrivals, affected.values()), *said]
         linked = await self._linking.link(seen, ties_seconds(workspaces.values()), anew=anew)
@@ -280,19 +280,30 @@ class Attributor:
         """Returns the events that are not those of somebody who was erased; of the others no click id is kept."""
         living = await self._tombstones.living(arrivals)
         if len(living) < len(arrivals):
-            values = b" ".join(arrival.entry[1] for arrival in living if arrival.entry is not None)
-            clicks = self._reader.new_clicks
-            self._reader.new_clicks = {at: one for at, one in clicks.items() if at[1].to_bytes(8) in values}
+            stays = {id(arrival) for arrival in living}
+            kept, gone = (
+                b" ".join(one.entry[1] for one in arrivals if one.entry is not None and (id(one) in stays) is is_living)
+                for is_living in (True, False)
+            )
+            for place in list(self._reader.new_clicks):  # those of other batches stay
+                number = place[1].to_bytes(8)
+                if number in gone and number not in kept:
+                    del self._reader.new_clicks[place]
         return living
 
-    def _keep_texts(
-        self, workspaces: Mapping[str, Workspace]
-    ) -> tuple[Coroutine[Any, Any, None], Coroutine[Any, Any, None]]:
-        """Returns the writing of the texts that journeys are about to refer to."""
-        texts, self._reader.new_texts = self._reader.new_texts, {}
-        clicks, self._reader.new_clicks = self._reader.new_clicks, {}
+    async def _keep_texts(self, workspaces: Mapping[str, Workspace]) -> None:
+        """Writes the texts that journeys are about to refer to.
+
+        Batches read events side by side: what another has met may be among them, and is forgotten only once it is
+        written, so that whoever refers to it has written it, or knows that it was.
+        """
+        texts, clicks = dict(self._reader.new_texts), dict(self._reader.new_clicks)
         life_seconds = conversion_life_seconds(workspaces.values())
-        return self._descriptors.write(texts, life_seconds), self._click_ids.write(clicks)
+        await together(self._descriptors.write(texts, life_seconds), self._click_ids.write(clicks))
+        for text in texts:
+            self._reader.new_texts.pop(text, None)
+        for click in clicks:
+            self._reader.new_clicks.pop(click, None)
 
     async def _settle(
         self, arrivals: Sequence[Arrival], linked: Linked, workspaces: Mapping[str, Workspace]

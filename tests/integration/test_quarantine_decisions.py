@@ -116,7 +116,7 @@ async def test_a_release_by_the_command_line_brings_credit_reasons_and_counts_in
         integrity = await live.query.GetIntegrity(contract.GetIntegrityRequest())
         assert all(check.settled and check.ok for check in integrity.checks), integrity
         assert (integrity.verdicts.accepted, integrity.verdicts.quarantined) == (2, 1)
-        return found
+        return await live.query.ExplainConversion(request)  # what was decided is recorded now as well
 
     found = await eventually_async(credited)
     assert found.newest.state.value.amount_micros == 90_000_000
