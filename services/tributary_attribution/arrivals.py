@@ -91,7 +91,7 @@ class Arrival(NamedTuple):
 
 
 class ArrivalReader:
-    """Takes events apart; remembers the texts of the sources it met until they are taken.
+    """Takes events apart; remembers the texts of the sources it met until they are written.
 
     Args:
         assumed_of: Workspace -> what its people are assumed to consent to.
@@ -101,7 +101,7 @@ class ArrivalReader:
         self._assumed_of = assumed_of
         self._sources = TouchSources()
         self.new_texts: dict[tuple[str, int], bytes] = {}
-        """(workspace, descriptor) -> text, of every source met since this was last emptied."""
+        """(workspace, descriptor) -> text, of every source met and not known to be written yet."""
         self.new_clicks: dict[tuple[str, int], Click] = {}
         """(workspace, number) -> click id, likewise."""
 

@@ -1,5 +1,6 @@
--- Adds events to journeys, each once; one that was released takes its quarantined place. Answers a whole journey where a conversion may have changed by them. A journey
--- with too many events loses its oldest; one that lives on loses those that are older than its life.
+-- Adds events to journeys, each once; one that was released takes its quarantined place. Answers a whole journey where a
+-- conversion may have changed by them. A journey with too many events loses its oldest; one that lives on loses those that
+-- are older than its life.
 -- KEYS    journeys of one shard. Beside each, behind its name, with `:ties`: whom its identifier was seen with, with
 --         `:consent`: what was decided under it
 -- ARGV    1 life in seconds, 2 slack in microseconds: how long after a conversion a touch may still count, 3 how many
