@@ -37,8 +37,9 @@ def classify(ctx: click.Context, workspaces_file: Path | None, workspace: str | 
     touch (a return from a payment page, a step inside the own site) has no channel. A line that cannot be read is
     answered by an object with `error`, and the exit status is then 1.
     """
-    from tributary_cli.visit_lines import BadLineError, read_lines, read_visit  # heavy: `--help` does without
-    from tributary_cli.visit_lines import classify as classify_visit
+    from tributary_cli.json_lines import BadLineError, read_lines
+    from tributary_cli.visit_lines import classify as classify_visit  # heavy: `--help` does without
+    from tributary_cli.visit_lines import read_visit
     from tributary_domain.addresses import NO_ADDRESSES
     from tributary_domain.channel import ChannelClassifier
     from tributary_runtime.workspace_channels import channels_of

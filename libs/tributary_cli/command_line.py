@@ -26,6 +26,7 @@ _COMMANDS = {
     "import": ("tributary_cli.imports", "Import spend, deals or exchange rates from a file."),
     "keys": ("tributary_cli.keys", "Make API keys."),
     "lookup": ("tributary_cli.lookup", "Say what became of event ids."),
+    "match-keys": ("tributary_cli.match_keys", "Say what a destination is sent of a person's e-mail, phone, name."),
     "models": ("tributary_cli.models", "Say what data_driven learned from people's paths."),
     "migrate": ("tributary_cli.migrate", "Prepare Redis and ClickHouse for this version."),
     "quarantine": ("tributary_cli.quarantine", "Look at quarantined events, let them in or keep them out."),

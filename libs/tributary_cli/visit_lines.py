@@ -6,18 +6,15 @@ kept of a line once it is answered.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
+from tributary_cli.json_lines import check_text, read_object
 from tributary_domain.addresses import AddressBook, read_address
 from tributary_domain.bots import AgentKind, Observer, judge_user_agent
 from tributary_domain.channel import CHANNEL_RULES_VERSION, ChannelClassifier
 from tributary_domain.channel_evidence import VISIT, Touch, click_ids_of
 from tributary_domain.texts import CLICK_ID_CHARACTERS, CONTEXT
 from tributary_domain.urls import read_referrer, read_url
-
-MAX_LINE_BYTES: Final = 65_536
 
 FIELDS: Final = {
     **{name: CONTEXT.limit(name) for name in ("user_agent", "client_ip", "page_url", "referrer_url")},
@@ -26,55 +23,16 @@ FIELDS: Final = {
 """What a line may have -> its most characters."""
 
 
-class BadLineError(ValueError):
-    """A line is no visit.
-
-    Args:
-        message: What is wrong with it.
-        field: The field to blame; empty if the line is no JSON object at all.
-    """
-
-    def __init__(self, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.field = field
-
-
-def read_lines(file: BinaryIO) -> Iterator[bytes]:
-    """Yields the lines of a file as they come; of one that is too long only its beginning."""
-    while line := file.readline(MAX_LINE_BYTES + 1):
-        yield line
-        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
-            line = file.readline(MAX_LINE_BYTES + 1)
-
-
 def read_visit(line: bytes) -> dict[str, str]:
     """Reads what is known of a visit; what is null is left out, and so is what is none of `FIELDS`.
 
     Raises:
         BadLineError: It is no JSON object, or a field is no text or is too long.
     """
-    if len(line) > MAX_LINE_BYTES:
-        message = f"is longer than {MAX_LINE_BYTES} bytes"
-        raise BadLineError(message)
-    try:
-        said: Any = json.loads(line)
-    except (ValueError, RecursionError):
-        message = "is no JSON"
-        raise BadLineError(message) from None
-    if not isinstance(said, dict):
-        message = "is no JSON object"
-        raise BadLineError(message)
+    said = read_object(line)
     visit = {name: said[name] for name in FIELDS if said.get(name) is not None}
     for name, value in visit.items():
-        if not isinstance(value, str):
-            message = "is no text"
-            raise BadLineError(message, name)
-        if len(value) > FIELDS[name]:
-            message = f"is longer than {FIELDS[name]} characters"
-            raise BadLineError(message, name)
-        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-            message = "is no Unicode text"
-            raise BadLineError(message, name)
+        check_text(value, name, FIELDS[name])
     return visit
 
 

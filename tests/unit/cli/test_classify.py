@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tributary_cli.command_line import cli
-from tributary_cli.visit_lines import MAX_LINE_BYTES
+from tributary_cli.json_lines import MAX_LINE_BYTES
 
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 BROWSER = "Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"

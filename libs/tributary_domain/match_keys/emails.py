@@ -1,0 +1,72 @@
+"""E-mail addresses as destinations hash them.
+
+| form | is                                                                     |
+|------|------------------------------------------------------------------------|
+| E1   | trimmed, in lower case: what `email_sha256` is the hash of             |
+| E2   | E1; of the two domains of Gmail without dots and "+suffix" before the @ |
+| E3   | E1 without dots and "+suffix" before the @, whatever the domain         |
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tributary_domain.match_keys.keys import EMPTY, Forms, NoKey
+from tributary_domain.normalization import normalize_email
+
+_GMAIL: Final = frozenset({"gmail.com", "googlemail.com"})
+_NO_ADDRESS: Final = NoKey("is no e-mail address")
+_NO_LOCAL_PART: Final = NoKey("is no e-mail address: nothing is left before the @")
+
+
+def as_written(value: str, _region: str) -> Forms:
+    """E1.
+
+    >>> as_written(" John_Smith+shop@Gmail.com ", "")
+    ('john_smith+shop@gmail.com',)
+    """
+    email = _read(value)
+    return email if isinstance(email, NoKey) else (email,)
+
+
+def with_dotted_domain(value: str, region: str) -> Forms:
+    """E1 of an address whose domain has a dot."""
+    forms = as_written(value, region)
+    if isinstance(forms, NoKey):
+        return forms
+    host, _, top = forms[0].partition("@")[2].rpartition(".")
+    return forms if host and top else _NO_ADDRESS
+
+
+def as_gmail_reads(value: str, _region: str) -> Forms:
+    """E2.
+
+    >>> as_gmail_reads("cloudy.sanfrancisco+shopping@gmail.com", ""), as_gmail_reads("user.name+NYC@Example.com", "")
+    (('cloudysanfrancisco@gmail.com',), ('user.name+nyc@example.com',))
+    """
+    email = _read(value)
+    if isinstance(email, NoKey):
+        return email
+    return _bare(email) if email.partition("@")[2] in _GMAIL else (email,)
+
+
+def bare(value: str, _region: str) -> Forms:
+    """E3.
+
+    >>> bare("FIRST.LAST+x.y@Example.com", "")
+    ('firstlast@example.com',)
+    """
+    email = _read(value)
+    return email if isinstance(email, NoKey) else _bare(email)
+
+
+def _read(value: str) -> str | NoKey:
+    if not value.strip():
+        return EMPTY
+    return normalize_email(value) or _NO_ADDRESS
+
+
+def _bare(email: str) -> Forms:
+    local, _, domain = email.partition("@")
+    local = local.partition("+")[0].replace(".", "")
+    return (f"{local}@{domain}",) if local else _NO_LOCAL_PART
