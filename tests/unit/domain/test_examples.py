@@ -7,6 +7,8 @@ import pytest
 import tributary_domain
 
 
-@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(tributary_domain.__path__)])
+@pytest.mark.parametrize(
+    "name", [module.name for module in pkgutil.walk_packages(tributary_domain.__path__, "tributary_domain.")]
+)
 def test_every_worked_example_in_a_docstring_holds(name: str) -> None:
-    assert doctest.testmod(import_module(f"tributary_domain.{name}")).failed == 0
+    assert doctest.testmod(import_module(name)).failed == 0
