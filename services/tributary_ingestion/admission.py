@@ -84,20 +84,25 @@ class Admission:
     def __init__(self, dedup: DedupServiceAsyncStub, deadline_seconds: float) -> None:
         self._deadline_seconds = deadline_seconds
         self._live = _Line(dedup, deadline_seconds)
+        self._crowded = _Line(dedup, deadline_seconds)  # what comes in floods keeps nobody else waiting
         self._backfill = _Line(dedup, deadline_seconds)  # what has to be looked up first keeps nobody else waiting
 
-    async def admit(self, events: CallerEvents, remaining_seconds: float | None) -> Outcomes:
+    async def admit(
+        self, events: CallerEvents, remaining_seconds: float | None, *, is_crowded: bool = False
+    ) -> Outcomes:
         """Returns what became of a caller's events.
 
         Args:
             events: 1-1000.
             remaining_seconds: How long the caller still waits; `None`: for ever.
+            is_crowded: Whether more calls of the same workspace wait for their turn.
 
         Raises:
             UnavailableError: Dedup does not answer, or refuses because it might forget.
             OverloadedError: The event log is full.
         """
-        outcomes = (self._backfill if events.sender.backfill else self._live).join(events)
+        line = self._backfill if events.sender.backfill else self._crowded if is_crowded else self._live
+        outcomes = line.join(events)
         if remaining_seconds is None or remaining_seconds * _MARGIN >= self._deadline_seconds:
             return _told_apart(await outcomes)
         try:
@@ -111,6 +116,7 @@ class Admission:
         """Calls dedup for those who wait, until stopped and nobody waits."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._live.run(stop))
+            group.create_task(self._crowded.run(stop))
             group.create_task(self._backfill.run(stop))
 
 

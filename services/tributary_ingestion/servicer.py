@@ -36,6 +36,8 @@ from tributary_runtime.traces import current_traceparent
 from tributary_runtime.workspaces import Scope
 
 MAX_EVENTS = 1000
+EVENTS_AT_ONCE: Final = 20
+"""Events that are packed without letting others on, where several workspaces call: about a millisecond."""
 
 _Batch = IngestEventsRequest | StreamEventsRequest
 """What both methods take: events, and how to take them."""
@@ -152,7 +154,7 @@ class IngestionServicer:
             self._quotas.check_room(caller.workspace_id)
         rules = self._rules.of(caller.workspace_id)
         async with self._turns.turn(caller.workspace_id, len(request.events), size) as turn:
-            packed = self._pack(request, rules, receive_micros)
+            packed = await self._pack(request, rules, receive_micros)
             if request.validate_only:
                 answers = verdicts.validated(packed)
             else:
@@ -166,18 +168,27 @@ class IngestionServicer:
                     packed = await self._fraud.judge(packed, rules)
                 sender = Sender(caller.workspace_id, caller.key_id, request.backfill, current_traceparent(), is_bulk)
                 sealed = await self._sealing.seal(packed, rules)
-                outcomes = await self._admission.admit(pack(sender, receive_micros, packed, sealed), remaining_seconds)
+                outcomes = await self._admission.admit(
+                    pack(sender, receive_micros, packed, sealed),
+                    remaining_seconds,
+                    is_crowded=self._turns.is_crowded(caller.workspace_id),
+                )
                 answers = verdicts.decided(packed, outcomes)
         verdicts.tell(answers)
         return answers
 
-    def _pack(self, request: _Batch, rules: WorkspaceRules, receive_micros: int) -> Sequence[Packed]:
+    async def _pack(self, request: _Batch, rules: WorkspaceRules, receive_micros: int) -> Sequence[Packed]:
+        events, visits = request.events, self._visits.of(rules)
+        packed: list[Packed] = []
         try:
-            return intake.take_all(
-                request.events, rules, receive_micros, backfill=request.backfill, visits=self._visits.of(rules)
-            )
+            for start in range(0, len(events), EVENTS_AT_ONCE):
+                if start:
+                    await self._turns.let_others_on()
+                some = events[start : start + EVENTS_AT_ONCE]
+                packed += intake.take_all(some, rules, receive_micros, backfill=request.backfill, visits=visits)
         except DecodeError as error:  # of a part that was not looked at before
             raise malformed(request.DESCRIPTOR.name) from error
+        return packed
 
 
 def _check(request: _Batch) -> None:

@@ -31,6 +31,10 @@ BYTES_PER_EVENT: Final = 2_048
 CALLS_SHARE: Final = 0.5
 """Part of the calls at once that one workspace may have here, waiting ones included."""
 
+STEPS: Final = 4
+"""Of the event loop, that whoever computes for long lets others take: a call takes about a dozen until it is answered,
+and finds some milliseconds of work before it at each of them otherwise."""
+
 _RETRY_DELAY_SECONDS: Final = 1.0
 
 
@@ -61,6 +65,22 @@ class Turns:
         self._lines: dict[str, _Line] = {}
         self._last = ""
         self._shared_until = 0.0
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several workspaces call, or have called just now."""
+        return len(self._lines) > 1 or self._clock.monotonic_seconds() < self._shared_until
+
+    def is_crowded(self, workspace: str) -> bool:
+        """Tells whether more calls of a workspace came than the door takes of one at once: others wait."""
+        line = self._lines.get(workspace)
+        return line is not None and bool(line.waiting)
+
+    async def let_others_on(self) -> None:
+        """Lets what others wait for happen, where there are others: said in between by whoever computes for long."""
+        if self.is_shared:
+            for _ in range(STEPS):
+                await asyncio.sleep(0)
 
     def turn(self, workspace: str, events: int, size: int = 0) -> _Turn:
         """Returns a turn to be entered: `async with turns.turn("shop", 100, 60_000): ...`."""
@@ -147,8 +167,7 @@ class Turns:
     def _has_room(self, line: _Line, events: int) -> bool:
         if not line.events:
             return True
-        is_shared = len(self._lines) > 1 or self._clock.monotonic_seconds() < self._shared_until
-        return line.events + events <= (EVENTS_AMONG_OTHERS if is_shared else EVENTS_ALONE)
+        return line.events + events <= (EVENTS_AMONG_OTHERS if self.is_shared else EVENTS_ALONE)
 
 
 class _Turn:

@@ -13,6 +13,7 @@ from tributary_ingestion.turns import (
     EVENTS_ALONE,
     EVENTS_AMONG_OTHERS,
     SHARED_SECONDS,
+    STEPS,
     Turns,
 )
 from tributary_runtime.errors import OverloadedError
@@ -175,3 +176,36 @@ async def test_a_heavy_call_counts_as_one_of_more_events() -> None:
         second = await entered(turns, "heavy", 1)
         assert not second.done()
     await second
+
+
+async def test_only_a_workspace_whose_calls_wait_is_crowded() -> None:
+    turns = a_door()
+    await turns.enter("quiet", 20)
+    await turns.enter("flood", EVENTS_AMONG_OTHERS)
+    assert not turns.is_crowded("flood")
+    waiting = await entered(turns, "flood", 100)
+    assert turns.is_crowded("flood")
+    assert not turns.is_crowded("quiet")
+    assert not turns.is_crowded("nobody")
+    turns.leave("flood", EVENTS_AMONG_OTHERS)
+    await waiting
+    assert not turns.is_crowded("flood")
+
+
+async def test_who_computes_for_long_lets_others_on_where_there_are_any() -> None:
+    turns, steps = a_door(), 0
+
+    async def somebody_else() -> None:
+        nonlocal steps
+        while True:
+            steps += 1
+            await asyncio.sleep(0)
+
+    await turns.enter("flood", 100)
+    other = asyncio.ensure_future(somebody_else())
+    await turns.let_others_on()
+    assert steps == 0  # alone at the door: nothing is lost on politeness
+    await turns.enter("quiet", 20)
+    await turns.let_others_on()
+    assert steps == STEPS
+    other.cancel()
