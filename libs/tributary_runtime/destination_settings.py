@@ -1,4 +1,4 @@
-"""Where conversions of a workspace are sent, as `workspaces.yaml` declares it.
+"""Where conversions of a workspace are sent, as `workspaces.yaml` declares it: what all share, and webhooks.
 
 The one rule: a destination gets only what is mapped here; a conversion name without an entry is not sent.
 """
@@ -56,23 +56,14 @@ class Quota(Declared):
     """Calls in any sliding minute at most."""
 
 
-class WebhookDestination(Declared):
-    """An HTTPS address of the workspace's own; calls are signed as Standard Webhooks asks."""
+class DestinationSettings(Declared):
+    """What is said of any destination, whatever its type."""
 
     id: Slug
     """Unique in the workspace; never changes, the sent ledger knows it."""
 
-    type: Literal["webhook"]
-    """webhook."""
-
-    url: Annotated[str, Field(max_length=2048)]
-    """Where to post to; https, unless private addresses are allowed."""
-
-    secret: SecretReference
-    """Signs every call: whsec_ and base64, or at least 24 characters of any text."""
-
-    previous_secret: SecretReference | None = None
-    """Also signs while receivers change to `secret`."""
+    type: str
+    """What kind of destination it is."""
 
     conversions: dict[Name, ConversionMapping] = Field(default_factory=dict)
     """Conversion names to send, and what each is called there."""
@@ -90,14 +81,13 @@ class WebhookDestination(Declared):
     """all_consented | with_own_click | channel_credited."""
 
     value: SentValue = SentValue.FULL
-    """full | basis | credited: which value is told. No effect in this release: the full value is."""
+    """full | basis | credited: which value is told."""
 
     value_basis: ValueBasis | None = None
-    """The part of a basis value; unset: as the conversion's name is credited. No effect in this release: the value is
-    told as sent."""
+    """The part of a basis value; unset: as the conversion's name is credited."""
 
     value_model: AttributionModel | None = None
-    """The model of a credited value; unset: the workspace's primary model. No effect in this release."""
+    """The model of a credited value; unset: the workspace's primary model."""
 
     pixel: Pixel = Pixel.NONE
     """none | shared_id: whether a browser tag tells the destination about the same conversions."""
@@ -112,13 +102,7 @@ class WebhookDestination(Declared):
     """How fast it may be called."""
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
-        url = urlsplit(self.url)
-        allowed = ("https", "http") if self.allow_private_addresses else ("https",)
-        if url.scheme not in allowed or not url.hostname:
-            raise ValueError(f"url must begin with {' or '.join(f'{scheme}://' for scheme in allowed)} and name a host")
-        if url.username or url.password:
-            raise ValueError("url must not contain a user or password")
+    def _check_scope(self) -> Self:
         if self.send_scope is SendScope.CHANNEL_CREDITED and not self.channels:
             raise ValueError("send_scope channel_credited needs channels")
         return self
@@ -133,6 +117,57 @@ class WebhookDestination(Declared):
         mapping = self.conversions.get(conversion_name)
         return mapping is not None and mapping.renewals
 
+    @property
+    def click_families(self) -> frozenset[str]:
+        """The families of click ids that this destination gives out; empty: it gives out none."""
+        return frozenset()
 
-Destination = WebhookDestination
-"""Any destination; a union told apart by `type` once there are more."""
+
+class WebhookDestination(DestinationSettings):
+    """An HTTPS address of the workspace's own; calls are signed as Standard Webhooks asks."""
+
+    type: Literal["webhook"]
+    """webhook."""
+
+    url: Annotated[str, Field(max_length=2048)]
+    """Where to post to; https, unless private addresses are allowed."""
+
+    secret: SecretReference
+    """Signs every call: whsec_ and base64, or at least 24 characters of any text."""
+
+    previous_secret: SecretReference | None = None
+    """Also signs while receivers change to `secret`."""
+
+    value: SentValue = SentValue.FULL
+    """full | basis | credited: which value is told. No effect in this release: the full value is."""
+
+    value_basis: ValueBasis | None = None
+    """The part of a basis value; unset: as the conversion's name is credited. No effect in this release: the value is
+    told as sent."""
+
+    value_model: AttributionModel | None = None
+    """The model of a credited value; unset: the workspace's primary model. No effect in this release."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_url("url", self.url, allow_http=self.allow_private_addresses)
+        return self
+
+
+def check_url(name: str, text: str, *, allow_http: bool) -> None:
+    """Refuses an address that nothing may be sent to.
+
+    Args:
+        name: Of the setting.
+        text: The address.
+        allow_http: Whether http will do: on a laptop.
+
+    Raises:
+        ValueError: It is no address, not https, or holds a password.
+    """
+    url = urlsplit(text)
+    allowed = ("https", "http") if allow_http else ("https",)
+    if url.scheme not in allowed or not url.hostname:
+        raise ValueError(f"{name} must begin with {' or '.join(f'{scheme}://' for scheme in allowed)} and name a host")
+    if url.username or url.password:
+        raise ValueError(f"{name} must not contain a user or password")

@@ -68,6 +68,10 @@ class DestinationType(StrEnum):
     """What kind of destination was called."""
 
     WEBHOOK = "webhook"
+    GOOGLE = "google"
+    META = "meta"
+    LINKEDIN = "linkedin"
+    TIKTOK = "tiktok"
 
 
 class Table(StrEnum):

@@ -21,7 +21,7 @@ from tributary_runtime.comparison_settings import DealMatching, FindingDelays, S
 from tributary_runtime.conversion_settings import ChannelRule, ConversionDefinition
 from tributary_runtime.data_driven_settings import DataDrivenSettings
 from tributary_runtime.declared import CurrencyCode, Declared, Domain, Name, RegionCode, Slug
-from tributary_runtime.destination_settings import Destination
+from tributary_runtime.destination_types import Destination
 from tributary_runtime.door_settings import BotAddresses, HumanCheckProvider, KindWithSession, VelocityLimits
 from tributary_runtime.privacy_settings import ConsentDefault, IdentitySettings, RetentionSettings
 from tributary_runtime.secret_references import SecretReference

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
@@ -26,6 +25,7 @@ from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE
 from tributary_delivery.destinations.addresses import Addresses, Lookup, RefusedAddressError
 from tributary_delivery.destinations.destination import CONFIG, OK, RETRY, THROTTLED, Message, Outcome
 from tributary_delivery.destinations.signature import sign, signing_key
+from tributary_delivery.destinations.usual_answers import retry_after_seconds
 from tributary_delivery.destinations.webhook_body import webhook_body
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.destination_settings import WebhookDestination
@@ -37,7 +37,6 @@ _UNAVAILABLE: Final = 503
 _PERHAPS_TAKEN: Final = frozenset({408, 409})
 _UNREACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
-_MOST_RETRY_AFTER_SECONDS: Final = 24 * 3600.0
 _MOST_ANSWER_BYTES: Final = 16_384
 _ANSWER_SECONDS: Final = 0.5
 _CONNECTIONS: Final = httpx.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=15.0)
@@ -201,7 +200,7 @@ def outcome_of(status: int, retry_after: str, now_seconds: int) -> Outcome:
         return Outcome(CONFIG, status_code=status, message="The destination is gone (410).", is_untaken=True)
     is_untaken = _is_untaken(status, retry_after)
     if status in _SLOW_DOWN:
-        wait = _retry_after_seconds(retry_after, now_seconds)
+        wait = retry_after_seconds(retry_after, now_seconds)
         return Outcome(THROTTLED, status, f"HTTP {status}", wait, is_untaken=is_untaken)
     return Outcome(RETRY, status, f"HTTP {status}", is_untaken=is_untaken)
 
@@ -211,14 +210,3 @@ def _is_untaken(status: int, retry_after: str) -> bool:
     if status == _UNAVAILABLE:
         return bool(retry_after)
     return 300 <= status < 500 and status not in _PERHAPS_TAKEN
-
-
-def _retry_after_seconds(header: str, now_seconds: int) -> float:
-    """Returns what `Retry-After` asks for, seconds or a date; 0 where it is absent or unreadable."""
-    if header.isascii() and header.isdigit():
-        return min(float(header[:9]), _MOST_RETRY_AFTER_SECONDS)
-    try:
-        wait = parsedate_to_datetime(header).timestamp() - now_seconds
-    except (TypeError, ValueError, OverflowError):
-        return 0.0
-    return min(max(0.0, wait), _MOST_RETRY_AFTER_SECONDS)

@@ -173,6 +173,8 @@ class _IneligibleReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Inel
     """Its value is held back because it is outside the expected range."""
     INELIGIBLE_REASON_RENEWAL: _IneligibleReason.ValueType  # 10
     """A later payment of a subscription: the destination takes those only of names that it maps with `renewals`."""
+    INELIGIBLE_REASON_MISSING_FIELD: _IneligibleReason.ValueType  # 11
+    """It lacks something that the destination requires; `message` says what."""
 
 class IneligibleReason(_IneligibleReason, metaclass=_IneligibleReasonEnumTypeWrapper):
     """Why a conversion was not sent. Values may be added."""
@@ -199,6 +201,8 @@ INELIGIBLE_REASON_VALUE_PENDING: IneligibleReason.ValueType  # 9
 """Its value is held back because it is outside the expected range."""
 INELIGIBLE_REASON_RENEWAL: IneligibleReason.ValueType  # 10
 """A later payment of a subscription: the destination takes those only of names that it maps with `renewals`."""
+INELIGIBLE_REASON_MISSING_FIELD: IneligibleReason.ValueType  # 11
+"""It lacks something that the destination requires; `message` says what."""
 Global___IneligibleReason: _TypeAlias = IneligibleReason  # noqa: Y015
 
 @_typing.final
@@ -248,6 +252,7 @@ class Delivery(_message.Message):
     CLICK_ID_FIELD_NUMBER: _builtins.int
     IDENTIFIER_DIGESTS_FIELD_NUMBER: _builtins.int
     SENT_CONVERSION_TIME_FIELD_NUMBER: _builtins.int
+    RESIDUAL_FIELD_NUMBER: _builtins.int
     destination_id: _builtins.str
     """The destination's id in the workspace."""
     conversion_id: _builtins.str
@@ -304,6 +309,12 @@ class Delivery(_message.Message):
     def sent_conversion_time(self) -> _timestamp_pb2.Timestamp:
         """The conversion's time as it was sent, to the destination's precision."""
 
+    @_builtins.property
+    def residual(self) -> _money_pb2.Money:
+        """With UNDELIVERABLE_CORRECTION: by how much what the destination has is more than what is true, signed. Unset where it
+        is not known what it has.
+        """
+
     def __init__(
         self,
         *,
@@ -328,10 +339,11 @@ class Delivery(_message.Message):
         click_id: _builtins.str = ...,
         identifier_digests: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         sent_conversion_time: _timestamp_pb2.Timestamp | None = ...,
+        residual: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "due_time", b"due_time", "plan_time", b"plan_time", "sent_conversion_time", b"sent_conversion_time", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "due_time", b"due_time", "plan_time", b"plan_time", "residual", b"residual", "sent_conversion_time", b"sent_conversion_time", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "attempts", b"attempts", "click_id", b"click_id", "click_id_family", b"click_id_family", "consent_basis", b"consent_basis", "conversion_id", b"conversion_id", "destination_id", b"destination_id", "destination_request_id", b"destination_request_id", "due_time", b"due_time", "identifier_digests", b"identifier_digests", "ineligible_reason", b"ineligible_reason", "message", b"message", "operation", b"operation", "outcome", b"outcome", "plan_time", b"plan_time", "revision", b"revision", "sent_conversion_time", b"sent_conversion_time", "state", b"state", "status_code", b"status_code", "value", b"value", "visible_id", b"visible_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "attempts", b"attempts", "click_id", b"click_id", "click_id_family", b"click_id_family", "consent_basis", b"consent_basis", "conversion_id", b"conversion_id", "destination_id", b"destination_id", "destination_request_id", b"destination_request_id", "due_time", b"due_time", "identifier_digests", b"identifier_digests", "ineligible_reason", b"ineligible_reason", "message", b"message", "operation", b"operation", "outcome", b"outcome", "plan_time", b"plan_time", "residual", b"residual", "revision", b"revision", "sent_conversion_time", b"sent_conversion_time", "state", b"state", "status_code", b"status_code", "value", b"value", "visible_id", b"visible_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,215 @@
+"""Ad destinations: Google (Data Manager API), Meta, LinkedIn, TikTok.
+
+The one rule: credentials are references, and defaults are what each documentation says in 2026-11.
+"""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from tributary_runtime.batch_destinations import BatchDestination, OAuthRefresh
+from tributary_runtime.destination_settings import Quota
+from tributary_runtime.secret_references import SecretReference
+
+_GOOGLE_ACTIONS = 10
+"""Destinations that one request to the Data Manager API may name."""
+
+AccountId = Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
+"""Digits, without dashes."""
+
+ActionSource = Literal["website", "email", "app", "phone_call", "chat", "physical_store", "system_generated", "other"]
+"""Where Meta is told that a conversion happened."""
+
+
+class GoogleDestination(BatchDestination):
+    """Google Ads through the Data Manager API; `conversions.*.name` is the id of the conversion action."""
+
+    restates: ClassVar[bool] = True
+
+    type: Literal["google"]
+    """google."""
+
+    operating_account: AccountId
+    """The customer id that owns the conversion actions."""
+
+    login_account: AccountId | None = None
+    """The manager account that the credential belongs to; unset: the operating account itself."""
+
+    access_token: SecretReference | None = None
+    """A token that somebody else renews, with scope https://www.googleapis.com/auth/datamanager."""
+
+    oauth: OAuthRefresh | None = None
+    """Or a refresh token of that scope."""
+
+    base_url: Annotated[str, Field(max_length=2048)] = "https://datamanager.googleapis.com"
+    """Where its API is."""
+
+    api_version: Annotated[str, Field(pattern=r"^v[0-9]+[a-z0-9]*$")] = "v1"
+    """Of the API."""
+
+    batch_size: Annotated[int, Field(ge=1, le=2_000)] = 2_000
+    """Conversions in one request at most."""
+
+    most_age_days: Annotated[int, Field(ge=1, le=400)] = 90
+    """How old a conversion may be when it is sent: a click older than that is of no use."""
+
+    resend_hours: Annotated[int, Field(ge=0, le=72)] = 72
+    """For how long it is sent again while an outcome is unknown: the transaction id is remembered."""
+
+    quota: Quota = Quota(requests_per_minute=240)
+    """How fast it may be called."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.access_token is None) == (self.oauth is None):
+            raise ValueError("give exactly one of access_token, oauth")
+        actions = {mapping.name or name for name, mapping in self.conversions.items()}
+        if not all(action.isascii() and action.isdigit() for action in actions):
+            raise ValueError("conversions: name must be the id of a conversion action, digits only")
+        if len(actions) > _GOOGLE_ACTIONS:
+            raise ValueError(f"conversions: at most {_GOOGLE_ACTIONS} conversion actions; declare a second destination")
+        return self
+
+    @property
+    def click_families(self) -> frozenset[str]:
+        """Google's own."""
+        return frozenset({"gclid", "gbraid", "wbraid", "dclid"})
+
+
+class MetaDestination(BatchDestination):
+    """Meta's Conversions API; `conversions.*.name` is the name of the event there: Purchase, Lead."""
+
+    type: Literal["meta"]
+    """meta."""
+
+    dataset_id: AccountId
+    """The data set, or pixel."""
+
+    access_token: SecretReference
+    """Of the data set."""
+
+    app_secret: SecretReference | None = None
+    """Where the app demands a proof of it with every call."""
+
+    test_event_code: Annotated[str, Field(max_length=64)] = ""
+    """Shows events in the test view only. For trying out: what is sent with it counts nowhere."""
+
+    action_source: ActionSource = "website"
+    """Where conversions happen of which nobody says."""
+
+    base_url: Annotated[str, Field(max_length=2048)] = "https://graph.facebook.com"
+    """Where its API is."""
+
+    api_version: Annotated[str, Field(pattern=r"^v[0-9]+\.[0-9]+$")] = "v26.0"
+    """Of the API."""
+
+    batch_size: Annotated[int, Field(ge=1, le=1_000)] = 1_000
+    """Conversions in one request at most."""
+
+    most_age_days: Annotated[int, Field(ge=1, le=62)] = 7
+    """How old a conversion may be when it is sent. 62 with action_source physical_store, else 7."""
+
+    resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
+    """For how long it is sent again while an outcome is unknown: an event id is remembered for 48 hours."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.most_age_days > 7 and self.action_source != "physical_store":
+            raise ValueError("most_age_days must be at most 7: an older event refuses the whole request")
+        return self
+
+    @property
+    def click_families(self) -> frozenset[str]:
+        """Meta's own."""
+        return frozenset({"fbclid"})
+
+
+class LinkedInDestination(BatchDestination):
+    """LinkedIn's Conversions API; `conversions.*.name` is the id of the conversion rule."""
+
+    type: Literal["linkedin"]
+    """linkedin."""
+
+    access_token: SecretReference | None = None
+    """A token that somebody else renews, with scope rw_conversions."""
+
+    oauth: OAuthRefresh | None = None
+    """Or a refresh token of that scope."""
+
+    base_url: Annotated[str, Field(max_length=2048)] = "https://api.linkedin.com"
+    """Where its API is."""
+
+    api_version: Annotated[str, Field(pattern=r"^20[0-9]{4}$")] = "202603"
+    """Of the API, year and month; one dies about a year after its release."""
+
+    batch_size: Annotated[int, Field(ge=1, le=5_000)] = 5_000
+    """Conversions in one request at most."""
+
+    most_age_days: Annotated[int, Field(ge=1, le=90)] = 90
+    """How old a conversion may be when it is sent."""
+
+    resend_hours: Annotated[int, Field(ge=0, le=72)] = 0
+    """For how long it is sent again while an outcome is unknown. 0: never, for nobody says that LinkedIn would know it
+    again."""
+
+    quota: Quota = Quota(requests_per_minute=300)
+    """How fast it may be called."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.access_token is None) == (self.oauth is None):
+            raise ValueError("give exactly one of access_token, oauth")
+        names = [mapping.name or name for name, mapping in self.conversions.items()]
+        if not all(name.isascii() and name.isdigit() for name in names):
+            raise ValueError("conversions: name must be the id of a conversion rule, digits only")
+        return self
+
+    @property
+    def click_families(self) -> frozenset[str]:
+        """LinkedIn's own."""
+        return frozenset({"li_fat_id"})
+
+
+class TikTokDestination(BatchDestination):
+    """TikTok's Events API; `conversions.*.name` is the name of the event there: Purchase, Lead."""
+
+    type: Literal["tiktok"]
+    """tiktok."""
+
+    event_source: Literal["web", "app", "offline", "crm"] = "web"
+    """Where conversions happen."""
+
+    event_source_id: Annotated[str, Field(min_length=1, max_length=128)]
+    """The pixel code, or the id of the app, offline or CRM event set."""
+
+    access_token: SecretReference
+    """Of the advertiser."""
+
+    test_event_code: Annotated[str, Field(max_length=64)] = ""
+    """Shows events in the test view only. For trying out: what is sent with it counts nowhere, one by one."""
+
+    base_url: Annotated[str, Field(max_length=2048)] = "https://business-api.tiktok.com"
+    """Where its API is."""
+
+    api_version: Annotated[str, Field(pattern=r"^v[0-9]+\.[0-9]+$")] = "v1.3"
+    """Of the API."""
+
+    batch_size: Annotated[int, Field(ge=1, le=1_000)] = 1_000
+    """Conversions in one request at most."""
+
+    most_age_days: Annotated[int, Field(ge=1, le=7)] = 7
+    """How old a conversion may be when it is sent."""
+
+    resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
+    """For how long it is sent again while an outcome is unknown: an event id is remembered for 48 hours."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.test_event_code and self.batch_size != 1:
+            raise ValueError("batch_size must be 1 with test_event_code")
+        return self
+
+    @property
+    def click_families(self) -> frozenset[str]:
+        """TikTok's own."""
+        return frozenset({"ttclid"})

@@ -1,0 +1,72 @@
+"""What is said of destinations that take many conversions in one request: where they are, how much, how fast, how late.
+
+The one rule: what a destination's documentation says is a default here and no more: base URL, API version and every
+limit can be set, but no limit beyond what keeps a conversion from counting twice.
+"""
+
+from typing import Annotated, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from tributary_runtime.declared import Declared
+from tributary_runtime.destination_settings import DestinationSettings, SendScope, SentValue, check_url
+from tributary_runtime.secret_references import SecretReference
+
+
+class OAuthRefresh(Declared):
+    """A refresh token: access tokens are obtained with it, and again when one has expired."""
+
+    client_id: SecretReference
+    """Of the application."""
+
+    client_secret: SecretReference
+    """Of the application."""
+
+    refresh_token: SecretReference
+    """Of the account that gave its consent."""
+
+    token_url: Annotated[str, Field(max_length=2048)] | None = None
+    """Where access tokens are obtained; unset: the destination's usual address."""
+
+
+class BatchDestination(DestinationSettings):
+    """A destination that takes many conversions in one request."""
+
+    restates: ClassVar[bool] = False
+    """Whether the destination takes corrections: without, what it is sent must not depend on what may yet change."""
+
+    base_url: Annotated[str, Field(max_length=2048)]
+    """Where its API is; https, unless private addresses are allowed."""
+
+    batch_size: Annotated[int, Field(ge=1)]
+    """Conversions in one request at most."""
+
+    request_bytes: Annotated[int, Field(ge=10_000, le=100_000_000)] = 5_000_000
+    """Bytes of one request at most."""
+
+    most_age_days: Annotated[int, Field(ge=1, le=400)]
+    """How old a conversion may be when it is sent; older ones are not."""
+
+    resend_hours: Annotated[int, Field(ge=0)]
+    """For how long a conversion is sent again after an attempt whose outcome is not known: as long as the destination
+    knows it again. 0: never; it is a dead letter then."""
+
+    needs_consent_grant: bool = True
+    """Whether a person must have granted `ad_user_data` (or the workspace's `consent_defaults` must, for their region);
+    false: silence is no refusal."""
+
+    page_url: Annotated[str, Field(max_length=2048)] = ""
+    """The site's address, for destinations that ask on which page a conversion happened."""
+
+    @model_validator(mode="after")
+    def _check_batch(self) -> Self:
+        check_url("base_url", self.base_url, allow_http=self.allow_private_addresses)
+        if self.page_url:
+            check_url("page_url", self.page_url, allow_http=False)
+        if not self.restates and self.send_scope is not SendScope.ALL_CONSENTED:
+            raise ValueError(f"send_scope must be all_consented: {self.type} takes no corrections, and scopes change")
+        if not self.restates and self.value is not SentValue.FULL:
+            raise ValueError(f"value must be full: {self.type} takes no corrections, and other values change")
+        if self.value is SentValue.CREDITED or self.value_basis or self.value_model:
+            raise ValueError("value is full, or basis as the conversion's name is credited, in this release")
+        return self

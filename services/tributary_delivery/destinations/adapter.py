@@ -1,0 +1,203 @@
+"""What an adapter of a batch destination takes and gives: all of it values, none of it I/O.
+
+The one rule: plain match keys exist between opening and mapping, in `PersonKeys` alone; no `repr` shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tributary.attribution.v1.conversion_pb2 import ResolvedClickId
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import DeliveryOperation, IneligibleReason
+from tributary_delivery.destinations.destination import Outcome
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PostalAddress:
+    """Name and address, plain, as sent; empty where unknown."""
+
+    given_name: str = ""
+    family_name: str = ""
+    street: str = ""
+    city: str = ""
+    region: str = ""
+    postal_code: str = ""
+    country_code: str = ""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PersonKeys:
+    """What a destination can recognise the person of a conversion by."""
+
+    emails: tuple[str, ...] = ()
+    """Plain, as sent, each once; the newest observation's first."""
+    email_digests: tuple[str, ...] = ()
+    """What callers sent as `email_sha256`: of the trimmed, lower-case address."""
+    phones: tuple[str, ...] = ()
+    """Plain, as sent: not in E.164 yet."""
+    phone_digests: tuple[str, ...] = ()
+    """What callers sent as `phone_sha256`: of E.164 with its "+"."""
+    customer_id: str = ""
+    visitor_id: str = ""
+    device_ids: tuple[str, ...] = ()
+    address: PostalAddress | None = None
+    client_ip: str = ""
+    """Of the person's browser or app, never a backend's."""
+    user_agent: str = ""
+    """Likewise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permits:
+    """What the person allows now; states as in `tributary_domain.consent`."""
+
+    ad_user_data: int
+    ad_personalization: int
+    is_opted_out: bool = False
+    """Whether they object to selling or sharing, or their browser does (GPC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """How a conversion was sent first: a correction names the same."""
+
+    visible_id: str
+    click_id_family: str = ""
+    click_id: str = ""
+    time_micros: int = 0
+    """As sent; 0: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One conversion on its way: all that its event is made of."""
+
+    revised: ConversionRevised
+    operation: DeliveryOperation.ValueType
+    name: str
+    """What `conversions` of the settings calls it."""
+    visible_id: str
+    """The id by which the destination knows it; the same for ever."""
+    amount_micros: int | None
+    """What it is worth, as the destination is told; None: nobody knows. 0 for a retraction."""
+    currency: str
+    keys: PersonKeys
+    permits: Permits
+    click_ids: Mapping[str, ResolvedClickId]
+    """By family."""
+    now_micros: int
+    pinned: Pinned | None = None
+    """For a correction."""
+    default_region: str = ""
+    """Where phone numbers without a country code are from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A conversion in the destination's language."""
+
+    event: Mapping[str, Any]
+    """For `json_bytes`: a `Decimal` becomes a number with all its digits."""
+    click_id_family: str = ""
+    """Of the click id that is in it."""
+    click_id: str = ""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """The hashes in it, by the destination's name of the field."""
+    time_micros: int = 0
+    """The conversion's time in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unmappable:
+    """Why a conversion cannot be said in the destination's language."""
+
+    reason: IneligibleReason.ValueType
+    message: str = ""
+    """For people: which field. No personal data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is posted."""
+
+    path: str
+    """Below the base URL."""
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a destination answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: Any
+    """Parsed JSON; None where it is none."""
+    text: str
+    """The beginning of the body, for who writes no JSON. Never kept: it may repeat what was sent."""
+    now_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of the events of one request."""
+
+    whole: Outcome
+    """Of every event that `rows` do not name. SPLIT: none was taken; those that `rows` name are to blame, else nobody
+    knows which."""
+    rows: Mapping[int, Outcome] = field(default_factory=dict)
+    """By place in the request."""
+
+    def of(self, place: int) -> Outcome:
+        """Returns what became of one event."""
+        return self.rows.get(place, self.whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a destination asks of who sends."""
+
+    batch_size: int
+    request_bytes: int
+    most_age_seconds: int
+    resend_seconds: int
+    """For how long after an attempt with an unknown outcome another one may be made; 0: none."""
+    operations: frozenset[DeliveryOperation.ValueType]
+    """What it can be told."""
+    id_is_order: bool = False
+    """Whether its visible id is the order's where no browser tag shares one; else the event's."""
+    most_id_characters: int = 128
+    credential_place: str = "authorization"
+    """Header of the access token; "authorization" says Bearer before it, "?name" puts it into the query."""
+
+
+class Adapter(Protocol):
+    """The language of one destination. Pure: runs as often as need be."""
+
+    @property
+    def policy(self) -> Policy:
+        """What it asks."""
+        ...
+
+    def event(self, outgoing: Outgoing) -> Mapped | Unmappable:
+        """Says one conversion."""
+        ...
+
+    def request(self, events: Sequence[bytes], token: str) -> Request:
+        """Puts events into one request.
+
+        Args:
+            events: As `json_bytes` wrote them, at least one.
+            token: The access token, for a proof of it; who sends puts the token itself where the policy says.
+        """
+        ...
+
+    def classify(self, answer: Answer, events: int) -> Verdict:
+        """Tells what an answer to so many events means; whatever it is."""
+        ...
