@@ -1,0 +1,52 @@
+"""Reads answers: values that may be anything, and the outcome that an error code of the destination's own comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tributary.delivery.v1.delivery_pb2 import OutcomeClass
+from tributary_delivery.destinations.adapter import Answer
+from tributary_delivery.destinations.destination import OK, RETRY, THROTTLED, Outcome
+from tributary_delivery.destinations.usual_answers import retry_after_seconds
+
+_ID_CHARACTERS: Final = 128
+
+
+def outcome_of(
+    kind: OutcomeClass.ValueType, answer: Answer, why: str, request_id: str = "", *, wait: float = 0.0
+) -> Outcome:
+    """Returns what an error comes to that the destination has a code for.
+
+    Args:
+        kind: Its class. What is to be sent again as it is may have been taken; of all else nothing was.
+        answer: With its status, and the pause that it asks for.
+        why: Codes only: a destination's own texts may repeat what was sent.
+        request_id: The destination's id of the request.
+        wait: Seconds to wait where no header says otherwise.
+    """
+    if kind in {RETRY, THROTTLED}:
+        wait = retry_after_seconds(answer.headers.get("retry-after", ""), answer.now_seconds) or wait
+    return Outcome(kind, answer.status, why, wait, request_id, is_untaken=kind not in {OK, RETRY})
+
+
+def mapping_of(value: object) -> Mapping[str, Any]:
+    """Returns a JSON object; an empty one where there is none."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def objects_of(value: object) -> list[Mapping[str, Any]]:
+    """Returns the elements of a JSON list; what is no object is an empty one, so that places stay."""
+    return [mapping_of(one) for one in value] if isinstance(value, list) else []
+
+
+def number_of(value: object) -> int:
+    """Returns a whole number, also where it stands in a text; 0 where there is none."""
+    if isinstance(value, str):
+        return int(value[:18]) if value.isascii() and value.isdigit() else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def text_of(value: object) -> str:
+    """Returns a short text, such as a code or an id; "" where there is none."""
+    return value[:_ID_CHARACTERS] if isinstance(value, str) else ""
