@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tributary_runtime.batch_destinations import BatchDestination, OAuthRefresh
+from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.destination_settings import Quota
 from tributary_runtime.secret_references import SecretReference
 
@@ -25,6 +25,7 @@ class GoogleDestination(BatchDestination):
     """Google Ads through the Data Manager API; `conversions.*.name` is the id of the conversion action."""
 
     restates: ClassVar[bool] = True
+    refreshes: ClassVar[bool] = True
 
     type: Literal["google"]
     """google."""
@@ -36,10 +37,7 @@ class GoogleDestination(BatchDestination):
     """The manager account that the credential belongs to; unset: the operating account itself."""
 
     access_token: SecretReference | None = None
-    """A token that somebody else renews, with scope https://www.googleapis.com/auth/datamanager."""
-
-    oauth: OAuthRefresh | None = None
-    """Or a refresh token of that scope."""
+    """A token that somebody else renews, of scope https://www.googleapis.com/auth/datamanager."""
 
     base_url: Annotated[str, Field(max_length=2048)] = "https://datamanager.googleapis.com"
     """Where its API is."""
@@ -61,8 +59,6 @@ class GoogleDestination(BatchDestination):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.access_token is None) == (self.oauth is None):
-            raise ValueError("give exactly one of access_token, oauth")
         actions = {mapping.name or name for name, mapping in self.conversions.items()}
         if not all(action.isascii() and action.isdigit() for action in actions):
             raise ValueError("conversions: name must be the id of a conversion action, digits only")
@@ -84,9 +80,6 @@ class MetaDestination(BatchDestination):
 
     dataset_id: AccountId
     """The data set, or pixel."""
-
-    access_token: SecretReference
-    """Of the data set."""
 
     app_secret: SecretReference | None = None
     """Where the app demands a proof of it with every call."""
@@ -127,14 +120,13 @@ class MetaDestination(BatchDestination):
 class LinkedInDestination(BatchDestination):
     """LinkedIn's Conversions API; `conversions.*.name` is the id of the conversion rule."""
 
+    refreshes: ClassVar[bool] = True
+
     type: Literal["linkedin"]
     """linkedin."""
 
     access_token: SecretReference | None = None
-    """A token that somebody else renews, with scope rw_conversions."""
-
-    oauth: OAuthRefresh | None = None
-    """Or a refresh token of that scope."""
+    """A token that somebody else renews, of scope rw_conversions."""
 
     base_url: Annotated[str, Field(max_length=2048)] = "https://api.linkedin.com"
     """Where its API is."""
@@ -157,8 +149,6 @@ class LinkedInDestination(BatchDestination):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.access_token is None) == (self.oauth is None):
-            raise ValueError("give exactly one of access_token, oauth")
         names = [mapping.name or name for name, mapping in self.conversions.items()]
         if not all(name.isascii() and name.isdigit() for name in names):
             raise ValueError("conversions: name must be the id of a conversion rule, digits only")
@@ -181,9 +171,6 @@ class TikTokDestination(BatchDestination):
 
     event_source_id: Annotated[str, Field(min_length=1, max_length=128)]
     """The pixel code, or the id of the app, offline or CRM event set."""
-
-    access_token: SecretReference
-    """Of the advertiser."""
 
     test_event_code: Annotated[str, Field(max_length=64)] = ""
     """Shows events in the test view only. For trying out: what is sent with it counts nowhere, one by one."""

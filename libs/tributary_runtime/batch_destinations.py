@@ -35,6 +35,15 @@ class BatchDestination(DestinationSettings):
     restates: ClassVar[bool] = False
     """Whether the destination takes corrections: without, what it is sent must not depend on what may yet change."""
 
+    refreshes: ClassVar[bool] = False
+    """Whether it gives out refresh tokens."""
+
+    access_token: SecretReference | None = None
+    """A token that nobody, or somebody else, renews."""
+
+    oauth: OAuthRefresh | None = None
+    """Or a refresh token, where the destination gives such out."""
+
     base_url: Annotated[str, Field(max_length=2048)]
     """Where its API is; https, unless private addresses are allowed."""
 
@@ -63,6 +72,10 @@ class BatchDestination(DestinationSettings):
         check_url("base_url", self.base_url, allow_http=self.allow_private_addresses)
         if self.page_url:
             check_url("page_url", self.page_url, allow_http=False)
+        if (self.access_token is None) == (self.oauth is None):
+            raise ValueError("give exactly one of access_token, oauth")
+        if self.oauth is not None and not self.refreshes:
+            raise ValueError(f"oauth: {self.type} gives out no refresh tokens; give access_token")
         if not self.restates and self.send_scope is not SendScope.ALL_CONSENTED:
             raise ValueError(f"send_scope must be all_consented: {self.type} takes no corrections, and scopes change")
         if not self.restates and self.value is not SentValue.FULL:

@@ -81,13 +81,13 @@ class DestinationSettings(Declared):
     """all_consented | with_own_click | channel_credited."""
 
     value: SentValue = SentValue.FULL
-    """full | basis | credited: which value is told."""
+    """full | basis | credited: which value is told. Of a webhook no effect in this release: the full value is."""
 
     value_basis: ValueBasis | None = None
-    """The part of a basis value; unset: as the conversion's name is credited."""
+    """The part of a basis value; unset: as the conversion's name is credited. No effect in this release: it is so."""
 
     value_model: AttributionModel | None = None
-    """The model of a credited value; unset: the workspace's primary model."""
+    """The model of a credited value; unset: the workspace's primary model. No effect in this release."""
 
     pixel: Pixel = Pixel.NONE
     """none | shared_id: whether a browser tag tells the destination about the same conversions."""
@@ -118,6 +118,11 @@ class DestinationSettings(Declared):
         return mapping is not None and mapping.renewals
 
     @property
+    def told(self) -> SentValue:
+        """Which value is told in this release."""
+        return self.value
+
+    @property
     def click_families(self) -> frozenset[str]:
         """The families of click ids that this destination gives out; empty: it gives out none."""
         return frozenset()
@@ -138,15 +143,10 @@ class WebhookDestination(DestinationSettings):
     previous_secret: SecretReference | None = None
     """Also signs while receivers change to `secret`."""
 
-    value: SentValue = SentValue.FULL
-    """full | basis | credited: which value is told. No effect in this release: the full value is."""
-
-    value_basis: ValueBasis | None = None
-    """The part of a basis value; unset: as the conversion's name is credited. No effect in this release: the value is
-    told as sent."""
-
-    value_model: AttributionModel | None = None
-    """The model of a credited value; unset: the workspace's primary model. No effect in this release."""
+    @property
+    def told(self) -> SentValue:
+        """The full one."""
+        return SentValue.FULL
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -63,7 +63,8 @@ def configure_logs(service: str, level: LogLevel = LogLevel.INFO, output: TextIO
     is_terminal = output.isatty()
     render: list[structlog.typing.Processor]
     if is_terminal:
-        render = [structlog.dev.ConsoleRenderer()]
+        # Never with what local variables hold: match keys, tokens.
+        render = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     else:
         render = [structlog.processors.format_exc_info, redact, structlog.processors.JSONRenderer(_to_json)]
 

@@ -148,6 +148,16 @@ class WorkspacesFile:
             raise NotFoundError(message, resource_type="workspace", resource_name=workspace_id)
         return workspace
 
+    def wrapping_keys(self, workspace_id: str) -> tuple[bytes, ...]:
+        """Returns what may have wrapped a workspace's data keys, the newest first; nothing where it keeps none."""
+        workspace = self.find(workspace_id)
+        return () if workspace is None else workspace.wrapping_keys
+
+    def default_region(self, workspace_id: str) -> str:
+        """Returns where a workspace's phone numbers without a country code are from; empty: it does not say."""
+        workspace = self.find(workspace_id)
+        return "" if workspace is None else workspace.default_region or ""
+
     def reload_if_changed(self) -> bool:
         """Reads the file again if it, or a file with a secret it names, looks different.
 

@@ -9,21 +9,23 @@ from contextlib import AsyncExitStack
 import httpx
 
 from tributary_delivery.attempt import AttemptRules
-from tributary_delivery.destinations import DESTINATIONS
 from tributary_delivery.dispatcher import Dispatcher
 from tributary_delivery.lane import LaneRunner, Pace, Stores
 from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.leftovers import Leftovers
+from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.newest import NewestRevisions
+from tributary_delivery.operations import Operations
 from tributary_delivery.permissions import Permissions
 from tributary_delivery.planner import Planner
+from tributary_delivery.senders import Senders
 from tributary_delivery.servicer import DeliveryServicer
 from tributary_delivery.settings import DeliverySettings
 from tributary_domain.backoff import Backoff
 from tributary_runtime import metrics
 from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import SystemClock
-from tributary_runtime.destination_settings import WebhookDestination
+from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.gate import Gate
 from tributary_runtime.identity_limits import limits_by_id
 from tributary_runtime.readiness import Guard
@@ -35,6 +37,7 @@ from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.role_marks import PublishedMarks, TriedMarks
+from tributary_storage.clickhouse.sent_ledger import SentLedger
 from tributary_storage.clickhouse.writer import DeliveryWriter
 from tributary_storage.continuity import Continuity
 from tributary_storage.redis.abandoned_jobs import AbandonedJobs
@@ -42,6 +45,7 @@ from tributary_storage.redis.client import connect
 from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversion_log import ConversionLogSource
 from tributary_storage.redis.conversions import Conversions
+from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane
 from tributary_storage.redis.destination_states import DestinationStates
@@ -51,6 +55,7 @@ from tributary_storage.redis.keys import CONVERSION_LOG_GROUPS
 from tributary_storage.redis.people import People
 from tributary_storage.redis.readmission import Readmission
 from tributary_storage.redis.reconnection import Reconnection
+from tributary_storage.redis.replayed_jobs import ReplayedJobs
 from tributary_storage.redis.replication import Replication
 
 
@@ -101,9 +106,11 @@ async def main(settings: DeliverySettings) -> None:
         stores = Stores(jobs, states, newest, ledger, history, permissions, replication)
         pace = Pace(settings.delivery_concurrency, settings.delivery_call_seconds, settings.delivery_margin_seconds)
 
-        def make_lane(lane: Lane, destination: WebhookDestination) -> LaneRunner:
-            made = DESTINATIONS[destination.type](destination, call_seconds=settings.delivery_call_seconds, tls=tls)
-            return LaneRunner(lane, destination, made, stores, rules, clock, pace)
+        opener = MatchKeyOpener(DataKeys(state_store, epoch.shards), workspaces.wrapping_keys)
+        senders = Senders(opener, history, workspaces.default_region, clock, settings.delivery_call_seconds, tls)
+
+        def make_lane(lane: Lane, destination: DestinationSettings) -> LaneRunner:
+            return LaneRunner(lane, destination, senders.make(lane, destination), stores, rules, clock, pace)
 
         dispatcher = Dispatcher(workspaces, make_lane)
         consumer = settings.delivery_consumer or socket.gethostname()
@@ -112,9 +119,10 @@ async def main(settings: DeliverySettings) -> None:
         )
         lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
         planner = Planner(lookup, jobs, ledger, clock, dispatcher.wake)
+        operations = Operations(SentLedger(clickhouse), ReplayedJobs(jobs_store), clock)
         await serve(
             settings,
-            DeliveryServicer(workspaces, jobs, states, clock),
+            DeliveryServicer(workspaces, jobs, states, operations, clock),
             loops=[
                 workspaces,
                 dispatcher,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -19,9 +19,11 @@ from tributary.delivery.v1.delivery_pb2 import (
     DeliveryOperation,
 )
 from tributary_delivery.candidates import consent_basis, stands
+from tributary_delivery.destinations.adapter import Mapped, Permits
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.sent_values import sent_micros, sent_value
 from tributary_domain.backoff import Backoff, Chance, is_over
+from tributary_runtime.destination_settings import SentValue
 from tributary_storage.redis.delivery_jobs import Job, Settled, Settlement, Taken
 
 CONFIG_PAUSE_SECONDS: Final = 600.0
@@ -39,6 +41,19 @@ class AttemptRules:
     backoff: Backoff
     chance: Chance
     horizon_seconds: float
+    resend_seconds: float | None = None
+    """For how long after an attempt whose outcome is unknown another may be made; None: as long as the horizon."""
+
+    def is_too_late(self, doubt_micros: int, due_micros: int) -> bool:
+        """Tells whether another attempt could be taken for a new conversion.
+
+        Args:
+            doubt_micros: Since when an outcome is unknown; 0: none is.
+            due_micros: When it would be made.
+        """
+        if not doubt_micros or self.resend_seconds is None:
+            return False
+        return due_micros - doubt_micros > self.resend_seconds * 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +68,58 @@ class Attempt:
     """What the destination took before; None: nothing that is certain."""
     maybe_taken: int = 0
     """The revision that the creation carried first; 0: this is its first attempt, or no creation."""
+    doubt_micros: int = 0
+    """Since when it is not known whether the destination has this; 0: it is known."""
     attempts_before: int = 0
     """How many were made at this message under a job that is no more."""
     number: int = 0
     """Of attempts at this message, from 1."""
     visible_id: str = ""
     now_micros: int = 0
+    told: SentValue = SentValue.FULL
+    """Which value it tells."""
+    permits: Permits | None = None
+    """What the person allows; None: not asked yet."""
+    mapped: Mapped = field(default=Mapped({}))
+    """How it was said, where several share a request."""
+    event: bytes = b""
+    """The same in the destination's language."""
 
 
 def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Settled, Delivery]:
     """Returns what becomes of the job, and the ledger's line."""
     job, revised = attempt.job, attempt.revised
+    delivery = ledger_line(attempt, outcome)
+    if outcome.is_ok:
+        delivery.state = DELIVERY_STATE_ACCEPTED
+        taken = _taken(attempt)
+        return Settled(job.conversion_id, Settlement.TAKEN, taken.revision, taken=taken), delivery
+    untaken = outcome.is_untaken and attempt.operation == DELIVERY_OPERATION_CREATE and not attempt.maybe_taken
+    pause = _pause_seconds(attempt.number, outcome, rules)
+    due_micros = attempt.now_micros + round(pause * 1e6)
+    doubt_micros = attempt.doubt_micros or (0 if outcome.is_untaken else attempt.now_micros)
+    is_hopeless = outcome.outcome in _HOPELESS
+    if not is_hopeless and rules.is_too_late(doubt_micros, due_micros):
+        is_hopeless, delivery.outcome = True, OUTCOME_CLASS_UNKNOWN
+    if is_hopeless or is_over(job.plan_micros / 1e6, due_micros / 1e6, rules.horizon_seconds):
+        delivery.state = DELIVERY_STATE_DEAD
+        return Settled(job.conversion_id, Settlement.GIVEN_UP, revised.revision, is_untaken=untaken), delivery
+    delivery.state = DELIVERY_STATE_PENDING
+    delivery.due_time.FromMicroseconds(due_micros)
+    again = Settled(
+        job.conversion_id,
+        Settlement.AGAIN,
+        revised.revision,
+        delay_seconds=pause,
+        is_untaken=untaken,
+        is_refused=outcome.is_untaken,
+    )
+    return again, delivery
+
+
+def ledger_line(attempt: Attempt, outcome: Outcome) -> Delivery:
+    """Returns what the ledger says of an attempt, but for the destination and how it goes on."""
+    job, revised, mapped = attempt.job, attempt.revised, attempt.mapped
     delivery = Delivery(
         destination_id="",
         conversion_id=job.conversion_id,
@@ -72,28 +128,20 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         visible_id=attempt.visible_id,
         outcome=outcome.outcome,
         attempts=attempt.number,
-        value=sent_value(revised.state),
+        value=sent_value(revised.state, attempt.told),
         message=outcome.message[:1024],
         destination_request_id=outcome.request_id,
         consent_basis=consent_basis(revised),
         status_code=outcome.status_code,
+        click_id_family=mapped.click_id_family,
+        click_id=mapped.click_id,
+        identifier_digests=mapped.digests,
     )
+    if mapped.time_micros:
+        delivery.sent_conversion_time.FromMicroseconds(mapped.time_micros)
     delivery.plan_time.FromMicroseconds(job.plan_micros)
     delivery.attempt_time.FromMicroseconds(attempt.now_micros)
-    if outcome.is_ok:
-        delivery.state = DELIVERY_STATE_ACCEPTED
-        taken = _taken(attempt)
-        return Settled(job.conversion_id, Settlement.TAKEN, taken.revision, taken=taken), delivery
-    untaken = outcome.is_untaken and attempt.operation == DELIVERY_OPERATION_CREATE and not attempt.maybe_taken
-    pause = _pause_seconds(attempt.number, outcome, rules)
-    due_micros = attempt.now_micros + round(pause * 1e6)
-    if outcome.outcome in _HOPELESS or is_over(job.plan_micros / 1e6, due_micros / 1e6, rules.horizon_seconds):
-        delivery.state = DELIVERY_STATE_DEAD
-        return Settled(job.conversion_id, Settlement.GIVEN_UP, revised.revision, is_untaken=untaken), delivery
-    delivery.state = DELIVERY_STATE_PENDING
-    delivery.due_time.FromMicroseconds(due_micros)
-    again = Settled(job.conversion_id, Settlement.AGAIN, revised.revision, delay_seconds=pause, is_untaken=untaken)
-    return again, delivery
+    return delivery
 
 
 def _taken(attempt: Attempt) -> Taken:
@@ -108,7 +156,7 @@ def _taken(attempt: Attempt) -> Taken:
         return Taken(first, _UNKNOWN_VALUE, counted=True)
     # Taken back without a creation that is certain: should it count again, it is created first.
     unsure = first if attempt.operation == DELIVERY_OPERATION_RETRACT else 0
-    return Taken(revised.revision, sent_micros(revised.state), stands(revised.state), unsure)
+    return Taken(revised.revision, sent_micros(revised.state, attempt.told), stands(revised.state), unsure)
 
 
 def _pause_seconds(number: int, outcome: Outcome, rules: AttemptRules) -> float:

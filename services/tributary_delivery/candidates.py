@@ -25,7 +25,7 @@ from tributary.event.v1.event_pb2 import TRAFFIC_TEST
 from tributary_delivery.sent_values import sent_micros
 from tributary_domain.eligibility import Candidate, Terms, why_ineligible
 from tributary_domain.renewals import is_renewal
-from tributary_runtime.destination_settings import Pixel, SendScope, WebhookDestination
+from tributary_runtime.destination_settings import DestinationSettings, Pixel, SendScope
 from tributary_storage.redis.delivery_jobs import Taken
 
 _REASONS: Final = {name.removeprefix("INELIGIBLE_REASON_"): number for name, number in IneligibleReason.items()}
@@ -48,7 +48,7 @@ class Decision:
 
 
 def decide(
-    revised: ConversionRevised, settings: WebhookDestination, taken: Taken | None, *, maybe_taken: bool = False
+    revised: ConversionRevised, settings: DestinationSettings, taken: Taken | None, *, maybe_taken: bool = False
 ) -> Decision:
     """Returns what a destination is sent.
 
@@ -63,7 +63,7 @@ def decide(
     terms = Terms(needs_pixel_id=settings.pixel is Pixel.SHARED_ID, takes_test_traffic=settings.send_test_traffic)
     was_sent = taken is not None or maybe_taken
     ineligible = why_ineligible(_candidate(revised, settings), terms, was_sent=was_sent)
-    operation = _operation(revised, taken, maybe_taken=maybe_taken)
+    operation = _operation(revised, taken, settings, maybe_taken=maybe_taken)
     return Decision(operation, _REASONS[ineligible.value] if ineligible else INELIGIBLE_REASON_UNSPECIFIED)
 
 
@@ -82,7 +82,7 @@ def consent_basis(revised: ConversionRevised) -> str:
     return {CONSENT_STATE_GRANTED: "granted", CONSENT_STATE_DENIED: "denied"}.get(said, "not_asked")
 
 
-def _candidate(revised: ConversionRevised, settings: WebhookDestination) -> Candidate:
+def _candidate(revised: ConversionRevised, settings: DestinationSettings) -> Candidate:
     state, match = revised.state, revised.match
     return Candidate(
         is_mapped=settings.name_of(state.name) is not None,
@@ -98,24 +98,27 @@ def _candidate(revised: ConversionRevised, settings: WebhookDestination) -> Cand
     )
 
 
-def _in_scope(revised: ConversionRevised, settings: WebhookDestination) -> bool:
+def _in_scope(revised: ConversionRevised, settings: DestinationSettings) -> bool:
     if settings.send_scope is SendScope.CHANNEL_CREDITED:
         return any(
             touch.source.channel in settings.channels and any(credit.credit_micros for credit in touch.credits)
             for touch in revised.state.touches
         )
     if settings.send_scope is SendScope.WITH_OWN_CLICK:
-        return any(click.own for click in revised.match.click_ids)
+        families = settings.click_families
+        return any(click.family in families if families else click.own for click in revised.match.click_ids)
     return True
 
 
-def _operation(revised: ConversionRevised, taken: Taken | None, *, maybe_taken: bool) -> DeliveryOperation.ValueType:
+def _operation(
+    revised: ConversionRevised, taken: Taken | None, settings: DestinationSettings, *, maybe_taken: bool
+) -> DeliveryOperation.ValueType:
     state = revised.state
     if taken is None:
         is_taken_back = not stands(state) and state.not_counted_reason != NOT_COUNTED_REASON_TRAFFIC
         return DELIVERY_OPERATION_RETRACT if maybe_taken and is_taken_back else DELIVERY_OPERATION_CREATE
     if taken.counted and not stands(state):
         return DELIVERY_OPERATION_RETRACT
-    if taken.counted != stands(state) or sent_micros(state) != taken.value_micros:
+    if taken.counted != stands(state) or sent_micros(state, settings.told) != taken.value_micros:
         return DELIVERY_OPERATION_RESTATE
     return DELIVERY_OPERATION_CREDIT

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import structlog
 
 from tributary_delivery.lane import LaneRunner
-from tributary_runtime.destination_settings import WebhookDestination
+from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.workspaces import Workspaces
 from tributary_storage.redis.delivery_jobs import Lane
 
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS: Final = 1.0
 
-MakeLane = Callable[[Lane, WebhookDestination], LaneRunner]
+MakeLane = Callable[[Lane, DestinationSettings], LaneRunner]
 """How a lane is made."""
 
 
@@ -86,16 +86,20 @@ class Dispatcher:
             for destination in workspace.destinations
             if not destination.paused
         }
+        mended: set[Lane] = set()
         for lane, one in list(self._running.items()):
             if one.task.done():
                 self._look_back(lane, one)
                 del self._running[lane]
+                if lane in wanted and wanted[lane] != one.runner.settings:
+                    mended.add(lane)
             elif wanted.get(lane) != one.runner.settings:
                 one.stop.set()  # its calls end first; two lives of one lane would each have its own circuit and leases
         for lane, settings in wanted.items():
             if lane not in self._running:
                 ended, runner = asyncio.Event(), self._make_lane(lane, settings)
-                self._running[lane] = _Running(runner, ended, asyncio.create_task(runner.run(ended)))
+                task = asyncio.create_task(runner.run(ended, is_mended=lane in mended))
+                self._running[lane] = _Running(runner, ended, task)
         self._seen = current
 
     async def _end(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Protocol
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.common.v1.money_pb2 import Money
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_RETRACT,
@@ -13,12 +12,15 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_INELIGIBLE,
     DELIVERY_STATE_PENDING,
     DELIVERY_STATE_SUPERSEDED,
+    DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
     Delivery,
     DeliveryOperation,
     IneligibleReason,
 )
 from tributary_delivery.candidates import consent_basis
+from tributary_delivery.destinations.adapter import Pinned
 from tributary_delivery.sent_values import sent_value
+from tributary_runtime.destination_settings import SentValue
 from tributary_storage.redis.delivery_jobs import Taken
 
 
@@ -76,12 +78,34 @@ def attempts_at(deliveries: list[Delivery], destination_id: str, revision: int) 
     return max((one.attempts for one in own), default=0)
 
 
+def tried_micros(deliveries: list[Delivery], destination_id: str, revision: int) -> int:
+    """Returns since when a revision may have been tried: when it was planned, by the ledger; 0: it was not."""
+    own = (one for one in deliveries if one.destination_id == destination_id and one.revision == revision)
+    return next((one.plan_time.ToMicroseconds() for one in own if one.attempts), 0)
+
+
+def first_sent(deliveries: list[Delivery], destination_id: str) -> Pinned | None:
+    """Returns how a destination was sent a conversion that it took; None: it took none.
+
+    Args:
+        deliveries: Of one conversion, oldest revision first.
+        destination_id: Which destination.
+    """
+    own = (one for one in deliveries if one.destination_id == destination_id)
+    first = next((one for one in own if one.state == DELIVERY_STATE_ACCEPTED), None)
+    if first is None:
+        return None
+    sent_micros = first.sent_conversion_time.ToMicroseconds() if first.HasField("sent_conversion_time") else 0
+    return Pinned(first.visible_id, first.click_id_family, first.click_id, sent_micros)
+
+
 def ineligible(
     revised: ConversionRevised,
     destination_id: str,
     operation: DeliveryOperation.ValueType,
     reason: IneligibleReason.ValueType,
     plan_micros: int,
+    message: str = "",
 ) -> Delivery:
     """Returns the ledger's line for a revision that is not sent: attempt 0, with the reason."""
     delivery = Delivery(
@@ -91,9 +115,46 @@ def ineligible(
         operation=operation,
         state=DELIVERY_STATE_INELIGIBLE,
         ineligible_reason=reason,
-        value=_value(revised),
+        message=message[:1024],
+        value=sent_value(revised.state),
         consent_basis=consent_basis(revised),
     )
+    delivery.plan_time.FromMicroseconds(plan_micros)
+    return delivery
+
+
+def undeliverable(
+    revised: ConversionRevised,
+    destination_id: str,
+    operation: DeliveryOperation.ValueType,
+    taken: Taken | None,
+    plan_micros: int,
+    told: SentValue,
+) -> Delivery:
+    """Returns the ledger's line for a correction that the destination has no way to take.
+
+    Args:
+        revised: What is true.
+        destination_id: Which destination.
+        operation: What it would have been told.
+        taken: What it has; None: not known.
+        plan_micros: When it was planned.
+        told: Which value it is told.
+    """
+    value = sent_value(revised.state, told)
+    delivery = Delivery(
+        destination_id=destination_id,
+        conversion_id=revised.state.conversion_id,
+        revision=revised.revision,
+        operation=operation,
+        state=DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
+        value=value,
+        consent_basis=consent_basis(revised),
+    )
+    if taken is not None and taken.value_micros >= 0 and value is not None:
+        has = taken.value_micros if taken.counted else 0
+        is_true = 0 if operation == DELIVERY_OPERATION_RETRACT else value.amount_micros
+        delivery.residual.currency_code, delivery.residual.amount_micros = value.currency_code, has - is_true
     delivery.plan_time.FromMicroseconds(plan_micros)
     return delivery
 
@@ -115,7 +176,3 @@ def superseded(deliveries: list[Delivery], destination_id: str, revision: int) -
             line.ClearField("due_time")
             lines.append(line)
     return lines
-
-
-def _value(revised: ConversionRevised) -> Money | None:
-    return sent_value(revised.state)

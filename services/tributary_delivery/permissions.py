@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary_domain.consent import DENIED, Assumed, Decision, Purpose, Timeline, state_when_leaving
+from tributary_delivery.destinations.adapter import Permits
+from tributary_domain.consent import DENIED, UNSAID, Assumed, Decision, Purpose, Timeline, state_when_leaving
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.people import People
@@ -40,8 +41,8 @@ class Permissions:
         self._loss_micros = loss_micros
         self._restored_micros = 0
 
-    async def denied(self, workspace: str, revisions: Sequence[ConversionRevised]) -> set[str]:
-        """Returns the ids of those conversions whose data may not leave.
+    async def read(self, workspace: str, revisions: Sequence[ConversionRevised]) -> dict[str, Permits]:
+        """Returns what is allowed now, by conversion id.
 
         Raises:
             StorageUnavailableError: Nobody can tell now.
@@ -50,9 +51,7 @@ class Permissions:
         decisions = await self._decisions(workspace, sorted({one.state.person_id for one in revisions} - {""}))
         assumed = self._assumed_of(workspace)
         return {
-            one.state.conversion_id
-            for one in revisions
-            if _state(one, decisions.get(one.state.person_id, ()), assumed) == DENIED
+            one.state.conversion_id: _permits(one, decisions.get(one.state.person_id, ()), assumed) for one in revisions
         }
 
     async def _decisions(self, workspace: str, person_ids: Sequence[str]) -> dict[str, list[Decision]]:
@@ -81,12 +80,20 @@ class Permissions:
             self._restored_micros = loss_micros
 
 
-def _state(revised: ConversionRevised, decisions: Sequence[Decision], assumed: Assumed) -> int:
+def _permits(revised: ConversionRevised, decisions: Sequence[Decision], assumed: Assumed) -> Permits:
     own = revised.match.consent
-    return state_when_leaving(
-        own.ad_user_data,
-        own.consent_time.ToMicroseconds() if own.HasField("consent_time") else 0,
-        revised.state.conversion_time.ToMicroseconds(),
-        Timeline(decisions, Purpose.AD_USER_DATA),
-        assumed.state(own.region, Purpose.AD_USER_DATA),
+    own_micros = own.consent_time.ToMicroseconds() if own.HasField("consent_time") else 0
+    conversion_micros = revised.state.conversion_time.ToMicroseconds()
+
+    def state(said: int, purpose: Purpose) -> int:
+        default = assumed.state(own.region, purpose)
+        return state_when_leaving(said, own_micros, conversion_micros, Timeline(decisions, purpose), default)
+
+    # Selling and sharing is objected to, never assumed to be: silence is no objection.
+    objection = Timeline(decisions, Purpose.SALE_OR_SHARING)
+    sale = state_when_leaving(own.sale_or_sharing, own_micros, conversion_micros, objection, UNSAID)
+    return Permits(
+        state(own.ad_user_data, Purpose.AD_USER_DATA),
+        state(own.ad_personalization, Purpose.AD_PERSONALIZATION),
+        is_opted_out=own.gpc or sale == DENIED,
     )

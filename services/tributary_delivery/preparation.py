@@ -9,19 +9,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, INELIGIBLE_REASON_NO_CONSENT, Delivery
-from tributary_delivery.attempt import Attempt
-from tributary_delivery.candidates import decide
-from tributary_delivery.ledger import Ledger, Memory, attempts_at, ineligible, remembered, superseded
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_CREDIT,
+    DELIVERY_OPERATION_RESTATE,
+    DELIVERY_STATE_DEAD,
+    INELIGIBLE_REASON_NO_CONSENT,
+    OUTCOME_CLASS_UNKNOWN,
+    Delivery,
+)
+from tributary_delivery.attempt import Attempt, AttemptRules, ledger_line
+from tributary_delivery.candidates import Decision, decide
+from tributary_delivery.destinations.destination import Outcome
+from tributary_delivery.ledger import (
+    Ledger,
+    Memory,
+    attempts_at,
+    ineligible,
+    remembered,
+    superseded,
+    tried_micros,
+    undeliverable,
+)
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.permissions import Permissions
+from tributary_delivery.sender import Sender
+from tributary_domain.consent import DENIED, GRANTED
 from tributary_runtime import metrics
-from tributary_runtime.destination_settings import WebhookDestination
+from tributary_runtime.clock import Clock
+from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.errors import UnavailableError
 from tributary_storage.redis.delivery_jobs import Job, Lane, Settled, Settlement, Taken
 
@@ -30,6 +51,11 @@ log = structlog.get_logger(__name__)
 _POSTPONE_SECONDS = 5.0
 _UNSTORED_SECONDS = 0.5
 """After how long it is looked again for what attribution has published and is about to store."""
+_TOO_LATE = "Nobody knows whether an earlier attempt was taken, and the destination would not know it again by now."
+
+
+Done = tuple[Settled, Delivery | None]
+"""Nothing is sent; with the ledger's line if there is something to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +63,7 @@ class Prepared:
     """What becomes of leased jobs."""
 
     ready: list[Attempt] = field(default_factory=list)
-    done: list[tuple[Settled, Delivery | None]] = field(default_factory=list)
-    """Nothing is sent; with the ledger's line if there is something to say."""
+    done: list[Done] = field(default_factory=list)
 
 
 class Preparation:
@@ -47,6 +72,9 @@ class Preparation:
     Args:
         lane: Which.
         settings: Of the destination.
+        sender: What the destination can be told.
+        rules: For how long it may be told again.
+        clock: Tells whether that is over.
         newest: Where conversions are read as they are now.
         memory: What ClickHouse knows of them.
         ledger: Where it is written that a newer revision took the place of one that was tried.
@@ -56,7 +84,10 @@ class Preparation:
     def __init__(
         self,
         lane: Lane,
-        settings: WebhookDestination,
+        settings: DestinationSettings,
+        sender: Sender,
+        rules: AttemptRules,
+        clock: Clock,
         newest: NewestRevisions,
         memory: Memory,
         ledger: Ledger,
@@ -65,6 +96,9 @@ class Preparation:
         self._permissions = permissions
         self._lane = lane
         self._settings = settings
+        self._sender = sender
+        self._rules = rules
+        self._clock = clock
         self._newest = newest
         self._memory = memory
         self._ledger = ledger
@@ -91,27 +125,30 @@ class Preparation:
             log.warning("delivery_dropped", destination=self._lane.destination, conversion_id=job.conversion_id)
             prepared.done.append((Settled(job.conversion_id, Settlement.DROPPED, job.revision), None))
         await asyncio.gather(*known)
-        return await self._permitted(prepared)
+        allowed, withheld = await self.permitted(prepared.ready)
+        return Prepared(allowed, prepared.done + withheld)
 
-    async def _permitted(self, prepared: Prepared) -> Prepared:
-        """Returns the same without what people do not allow to leave: asked last."""
-        if not prepared.ready:
-            return prepared
-        ready = prepared.ready
-        denied = await self._permissions.denied(self._lane.workspace, [one.revised for one in ready])
-        done = list(prepared.done)
-        for one in ready:
-            if one.job.conversion_id in denied:
+    async def permitted(self, attempts: Sequence[Attempt]) -> tuple[list[Attempt], list[Done]]:
+        """Returns those that people allow to leave, and what becomes of the others: asked last.
+
+        Raises:
+            StorageUnavailableError: Nobody can tell now.
+        """
+        if not attempts:
+            return [], []
+        permits = await self._permissions.read(self._lane.workspace, [one.revised for one in attempts])
+        allowed: list[Attempt] = []
+        withheld: list[Done] = []
+        for one in attempts:
+            own = permits[one.job.conversion_id]
+            if own.ad_user_data == GRANTED or (own.ad_user_data != DENIED and not self._sender.needs_grant):
+                allowed.append(replace(one, permits=own))
+            else:
                 metrics.INELIGIBLE.add(1)
-                line = ineligible(
-                    one.revised,
-                    self._lane.destination,
-                    one.operation,
-                    INELIGIBLE_REASON_NO_CONSENT,
-                    one.job.plan_micros,
-                )
-                done.append((Settled(one.job.conversion_id, Settlement.DROPPED, one.revised.revision), line))
-        return Prepared([one for one in ready if one.job.conversion_id not in denied], done)
+                about = (one.revised, self._lane.destination, one.operation)
+                line = ineligible(*about, INELIGIBLE_REASON_NO_CONSENT, one.job.plan_micros)
+                withheld.append((Settled(one.job.conversion_id, Settlement.DROPPED, one.revised.revision), line))
+        return allowed, withheld
 
     async def _decide_or_postpone(self, job: Job, revised: ConversionRevised, prepared: Prepared) -> None:
         try:
@@ -122,23 +159,72 @@ class Preparation:
             prepared.done.append((again, None))
 
     async def _decide(self, job: Job, revised: ConversionRevised, prepared: Prepared) -> None:
-        taken, maybe_taken = await self._taken(job)
+        taken, maybe_taken, doubt_micros = await self._taken(job, revised)
         decision = decide(revised, self._settings, taken, maybe_taken=maybe_taken > 0)
-        if decision.is_sent:
-            before = 0
+        line = self._correction_line(job, revised, taken, decision)
+        if decision.is_sent and decision.operation in self._sender.operations and line is None:
+            newest, before = revised, 0
             if decision.operation == DELIVERY_OPERATION_CREATE and 0 < maybe_taken <= revised.revision:
                 if maybe_taken < revised.revision:
                     revised = await self._as_tried(revised, maybe_taken)
                 before = await self._attempts_before(job, revised)
             await self._supersede(job, revised)
-            prepared.ready.append(Attempt(job, revised, decision.operation, taken, maybe_taken, before))
+            attempt = Attempt(
+                job, revised, decision.operation, taken, maybe_taken, doubt_micros, before, told=self._settings.told
+            )
+            await self._admit(attempt, newest, prepared)
             return
-        line = None
-        if not decision.is_known:
+        if not decision.is_known and decision.reason:
             metrics.INELIGIBLE.add(1)
             line = ineligible(revised, self._lane.destination, decision.operation, decision.reason, job.plan_micros)
         await self._supersede(job, revised)
         prepared.done.append((Settled(job.conversion_id, Settlement.DROPPED, revised.revision), line))
+
+    def _correction_line(
+        self, job: Job, revised: ConversionRevised, taken: Taken | None, decision: Decision
+    ) -> Delivery | None:
+        """Returns the ledger's line for a correction that cannot be delivered; None: it can, or there is none.
+
+        What the destination cannot be told, it has wrong from now on. A correction of what it may never have taken
+        would be a conversion of its own to a destination that takes many at once.
+        """
+        operations, operation = self._sender.operations, decision.operation
+        if not decision.is_sent or operation in (DELIVERY_OPERATION_CREATE, DELIVERY_OPERATION_CREDIT):
+            return None
+        if operation in operations and (taken is not None or DELIVERY_OPERATION_CREDIT in operations):
+            return None
+        about = (revised, self._lane.destination, operation)
+        return undeliverable(*about, taken, job.plan_micros, self._settings.told)
+
+    async def _admit(self, attempt: Attempt, newest: ConversionRevised, prepared: Prepared) -> None:
+        """Takes an attempt, unless it comes too late to be made; then nothing newer can be told either."""
+        if not self._rules.is_too_late(attempt.doubt_micros, self._clock.unix_micros()):
+            prepared.ready.append(attempt)
+            return
+        job, revision = attempt.job, attempt.revised.revision
+        line = await self._last_line(attempt)
+        if newest.revision != revision:
+            await self._ledger.write([(self._lane.workspace, line)])
+            about = (newest, self._lane.destination, DELIVERY_OPERATION_RESTATE)
+            line = undeliverable(*about, None, job.plan_micros, self._settings.told)
+        prepared.done.append((Settled(job.conversion_id, Settlement.GIVEN_UP, newest.revision), line))
+
+    async def _last_line(self, attempt: Attempt) -> Delivery:
+        """Returns the ledger's line of the attempt that nobody knows the outcome of, closed."""
+        job, revision = attempt.job, attempt.revised.revision
+        deliveries = await self._memory.deliveries(self._lane.workspace, job.conversion_id)
+        line = next(
+            (one for one in deliveries if (one.destination_id, one.revision) == (self._lane.destination, revision)),
+            None,
+        )
+        if line is None or not line.attempts:  # its process died before it could write anything down
+            made = max(1, job.attempts if job.tried_revision == revision else attempt.attempts_before)
+            unwritten = replace(attempt, number=made, now_micros=attempt.doubt_micros)
+            line = ledger_line(unwritten, Outcome(OUTCOME_CLASS_UNKNOWN))
+            line.destination_id = self._lane.destination
+        line.state, line.outcome, line.message = DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN, _TOO_LATE
+        line.ClearField("due_time")
+        return line
 
     async def _attempts_before(self, job: Job, revised: ConversionRevised) -> int:
         """Returns how many attempts at a creation the ledger has of an earlier job, so that no row is written over."""
@@ -156,11 +242,14 @@ class Preparation:
         if lines:
             await self._ledger.write([(self._lane.workspace, line) for line in lines])
 
-    async def _taken(self, job: Job) -> tuple[Taken | None, int]:
+    async def _taken(self, job: Job, revised: ConversionRevised) -> tuple[Taken | None, int, int]:
+        """Returns what the destination took; what it was tried to be created with; since when an outcome is unknown."""
         if job.taken is not None or job.maybe_taken or job.never_sent:
-            return job.taken, job.maybe_taken
+            is_same = job.maybe_taken or job.tried_revision == revised.revision
+            return job.taken, job.maybe_taken, job.doubt_micros if is_same else 0
         deliveries = await self._memory.deliveries(self._lane.workspace, job.conversion_id)
-        return remembered(deliveries, self._lane.destination)
+        taken, maybe_taken = remembered(deliveries, self._lane.destination)
+        return taken, maybe_taken, tried_micros(deliveries, self._lane.destination, maybe_taken)
 
     async def _as_tried(self, revised: ConversionRevised, revision: int) -> ConversionRevised:
         """Returns the conversion as it was when its creation was tried first; as it is where that is forgotten."""

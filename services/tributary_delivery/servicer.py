@@ -8,14 +8,18 @@ from typing import Protocol
 import grpc
 
 from tributary.delivery.v1 import delivery_service_pb2, delivery_service_pb2_grpc
+from tributary_delivery.operations import Operations
+from tributary_domain.personal import without_personal
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import FieldViolation, InvalidRequestError
+from tributary_runtime.destination_settings import DestinationSettings
+from tributary_runtime.errors import FieldViolation, InvalidRequestError, NotFoundError
 from tributary_runtime.interceptors import INTERNAL, Access
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane
 from tributary_storage.redis.destination_states import DestinationStates
 
 _DEFAULT_PAGE, _MOST_PER_PAGE = 100, 1_000
+_MOST_REASON = 256
 
 
 class Workspaces(Protocol):
@@ -37,16 +41,31 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         workspaces: Whose destinations.
         jobs: What waits.
         states: How destinations are doing.
+        operations: What an operator does about deliveries.
         clock: Tells whether a pause is over.
     """
 
     service_name = "tributary.delivery.v1.DeliveryService"
-    rules: Mapping[str, Access] = {"ListDestinations": INTERNAL}
+    rules: Mapping[str, Access] = {
+        "ListDestinations": INTERNAL,
+        "PauseDestination": INTERNAL,
+        "ResumeDestination": INTERNAL,
+        "ListDeliveries": INTERNAL,
+        "ReplayDeliveries": INTERNAL,
+    }
 
-    def __init__(self, workspaces: Workspaces, jobs: DeliveryJobs, states: DestinationStates, clock: Clock) -> None:
+    def __init__(
+        self,
+        workspaces: Workspaces,
+        jobs: DeliveryJobs,
+        states: DestinationStates,
+        operations: Operations,
+        clock: Clock,
+    ) -> None:
         self._workspaces = workspaces
         self._jobs = jobs
         self._states = states
+        self._operations = operations
         self._clock = clock
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -57,28 +76,76 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         self, request: delivery_service_pb2.ListDestinationsRequest, context: object
     ) -> delivery_service_pb2.ListDestinationsResponse:
         """Lists the destinations of a workspace, by id."""
-        if request.page_size < 0:
-            violation = FieldViolation("page_size", "Must not be negative; 0 takes the default.")
-            raise InvalidRequestError("The page size is negative.", [violation])
-        size = min(request.page_size or _DEFAULT_PAGE, _MOST_PER_PAGE)
+        size = _page_size(request.page_size)
         destinations = sorted(self._workspaces.get(request.workspace).destinations, key=lambda one: one.id)
         later = [one for one in destinations if one.id > request.page_token]
         response = delivery_service_pb2.ListDestinationsResponse()
         for destination in later[:size]:
-            status = await self._status(Lane(request.workspace, destination.id), destination.paused)
-            status.destination_id, status.type = destination.id, destination.type
-            response.destinations.append(status)
+            response.destinations.append(await self._status(request.workspace, destination))
         if len(later) > size:
             response.next_page_token = later[size - 1].id
         return response
 
-    async def _status(self, lane: Lane, paused: bool) -> delivery_service_pb2.DestinationStatus:
+    async def PauseDestination(
+        self, request: delivery_service_pb2.PauseDestinationRequest, context: object
+    ) -> delivery_service_pb2.PauseDestinationResponse:
+        """Lets nobody call a destination until it is resumed."""
+        destination = self._find(request.workspace, request.destination_id)
+        if len(request.reason) > _MOST_REASON:
+            violation = FieldViolation("reason", f"Say it in at most {_MOST_REASON} characters.")
+            raise InvalidRequestError("The reason is too long.", [violation])
+        await self._states.hold(Lane(request.workspace, destination.id), without_personal(request.reason))
+        status = await self._status(request.workspace, destination)
+        return delivery_service_pb2.PauseDestinationResponse(destination=status)
+
+    async def ResumeDestination(
+        self, request: delivery_service_pb2.ResumeDestinationRequest, context: object
+    ) -> delivery_service_pb2.ResumeDestinationResponse:
+        """Ends every pause but that of the file."""
+        destination = self._find(request.workspace, request.destination_id)
+        await self._states.release(Lane(request.workspace, destination.id))
+        status = await self._status(request.workspace, destination)
+        return delivery_service_pb2.ResumeDestinationResponse(destination=status)
+
+    async def ListDeliveries(
+        self, request: delivery_service_pb2.ListDeliveriesRequest, context: object
+    ) -> delivery_service_pb2.ListDeliveriesResponse:
+        """Lists deliveries, last attempted first."""
+        size = _page_size(request.page_size)
+        page = await self._operations.page(request.workspace, request.filter, request.page_token, size)
+        return delivery_service_pb2.ListDeliveriesResponse(deliveries=page.deliveries, next_page_token=page.next_token)
+
+    async def ReplayDeliveries(
+        self, request: delivery_service_pb2.ReplayDeliveriesRequest, context: object
+    ) -> delivery_service_pb2.ReplayDeliveriesResponse:
+        """Has deliveries sent again."""
+        return await self._operations.replay(
+            request.workspace, request.filter, dry_run=request.dry_run, risk_duplicates=request.risk_duplicates
+        )
+
+    def _find(self, workspace_id: str, destination_id: str) -> DestinationSettings:
+        destination = self._workspaces.get(workspace_id).destination(destination_id)
+        if destination is None:
+            message = "The workspace has no such destination; ListDestinations names those it has."
+            raise NotFoundError(message, resource_type="destination", resource_name=destination_id)
+        return destination
+
+    async def _status(self, workspace: str, destination: DestinationSettings) -> delivery_service_pb2.DestinationStatus:
+        lane, paused = Lane(workspace, destination.id), destination.paused
         state = await self._states.read(lane)
         pending, oldest = await self._jobs.waiting(lane), await self._jobs.oldest_plan_micros(lane)
-        paused_now = state.paused_until_millis > self._clock.unix_micros() // 1000
+        reason = ""
+        if paused:
+            reason = "Paused in workspaces.yaml."
+        elif state.held_reason is not None:
+            reason = state.held_reason or "Paused by an operator."
+        elif state.paused_until_millis > self._clock.unix_micros() // 1000:
+            reason = state.pause_reason or "Paused."
         status = delivery_service_pb2.DestinationStatus(
-            paused=paused or paused_now,
-            pause_reason="Paused in workspaces.yaml." if paused else state.pause_reason if paused_now else "",
+            destination_id=destination.id,
+            type=destination.type,
+            paused=bool(reason),
+            pause_reason=reason,
             pending=pending,
             dead=state.dead,
             last_outcome=state.last_outcome,  # type: ignore[arg-type] # kept as its number
@@ -88,3 +155,10 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         if state.last_attempt_micros:
             status.last_attempt_time.FromMicroseconds(state.last_attempt_micros)
         return status
+
+
+def _page_size(asked: int) -> int:
+    if asked < 0:
+        violation = FieldViolation("page_size", "Must not be negative; 0 takes the default.")
+        raise InvalidRequestError("The page size is negative.", [violation])
+    return min(asked or _DEFAULT_PAGE, _MOST_PER_PAGE)

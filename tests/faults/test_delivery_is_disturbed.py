@@ -16,6 +16,7 @@ from tests.support.revisions import Revision
 from tributary_delivery.attempt import AttemptRules
 from tributary_delivery.destinations.webhook import Webhook
 from tributary_delivery.lane import LaneRunner, Pace
+from tributary_delivery.sender import OneByOne
 from tributary_domain.backoff import Backoff
 from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.delivery_jobs import Lane
@@ -51,7 +52,7 @@ async def run_and_die(rig: Rig, lane: Lane, endpoint: Endpoint, chance: random.R
         rules = AttemptRules(Backoff(0.02, 0.1), chance, 3600.0)
         settings = a_destination(endpoint.url)
         webhook = Webhook(settings, call_seconds=PACE.call_seconds)
-        runner = LaneRunner(lane, settings, webhook, rig.stores, rules, SystemClock(), PACE)
+        runner = LaneRunner(lane, settings, OneByOne(webhook), rig.stores, rules, SystemClock(), PACE)
         life = asyncio.create_task(runner.run(stop))
         await asyncio.wait([life], timeout=chance.uniform(0.3, 1.5))
         if not stop.is_set():

@@ -23,15 +23,17 @@ from tributary.delivery.v1.delivery_pb2 import Delivery
 from tributary_cli.stack.services import ServiceProcess
 from tributary_delivery.attempt import AttemptRules
 from tributary_delivery.destinations import Destination
-from tributary_delivery.destinations.webhook import Webhook
 from tributary_delivery.lane import LaneRunner, Pace, Stores
 from tributary_delivery.ledger_batches import LedgerBatches
+from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.permissions import Permissions
+from tributary_delivery.sender import OneByOne, Sender
+from tributary_delivery.senders import Senders
 from tributary_domain.backoff import Backoff
 from tributary_domain.consent import Assumed
 from tributary_runtime.clock import Clock, SystemClock
-from tributary_runtime.destination_settings import WebhookDestination
+from tributary_runtime.destination_settings import DestinationSettings, WebhookDestination
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -39,11 +41,14 @@ from tributary_storage.clickhouse.writer import ConversionWriter, DeliveryWriter
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversions import Conversions, Publication, conversion_key
+from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane, PlannedRevision
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.people import People
 
 SHARDS = 4
+WORKSPACE_KEY = bytes(range(32))
+"""Wraps the data keys of tests."""
 INTERNAL_TOKEN = "internal-token-of-tests"
 PACE = Pace(concurrency=16, call_seconds=2.0, margin_seconds=2.0)
 
@@ -103,6 +108,11 @@ class Rig:
     redis: redis.asyncio.Redis
     clickhouse: ClickHouse
 
+    def senders(self, call_seconds: float = 2.0, clock: Clock | None = None) -> Senders:
+        """Makes senders, for people of `tests.support.sealed`."""
+        opener = MatchKeyOpener(DataKeys(self.redis, SHARDS), lambda _: (WORKSPACE_KEY,))
+        return Senders(opener, self.stores.memory, lambda _: "DE", clock or SystemClock(), call_seconds)
+
     async def plan(self, lane: Lane, message: ConversionRevised, hold_seconds: int = 0) -> int:
         """Plans a revision as the planner would."""
         planned = PlannedRevision(
@@ -119,19 +129,22 @@ class Rig:
     async def running_lane(
         self,
         lane: Lane,
-        settings: WebhookDestination,
+        settings: DestinationSettings,
         *,
         stores: Stores | None = None,
         backoff: Backoff | None = None,
         horizon_seconds: float = 3600.0,
         pace: Pace = PACE,
         destination: Destination | None = None,
+        sender: Sender | None = None,
         clock: Clock | None = None,
     ) -> AsyncIterator[LaneRunner]:
         """Runs a lane; retries come soon."""
         rules = AttemptRules(backoff or Backoff(0.02, 0.1), random.Random(7), horizon_seconds)
-        called = destination or Webhook(settings, call_seconds=pace.call_seconds)
-        runner = LaneRunner(lane, settings, called, stores or self.stores, rules, clock or SystemClock(), pace)
+        if sender is None and destination is not None:
+            sender = OneByOne(destination)
+        sender = sender or self.senders(pace.call_seconds).make(lane, settings)
+        runner = LaneRunner(lane, settings, sender, stores or self.stores, rules, clock or SystemClock(), pace)
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(runner.run(stop))

@@ -20,7 +20,7 @@ DELIVERY_COLUMNS: Final = (
     *("workspace", "destination_id", "conversion_id", "revision", "attempt"),
     *("operation", "state", "outcome", "status_code", "ineligible_reason", "message"),
     *("visible_id", "destination_request_id", "click_id_family", "click_id", "identifier_digests"),
-    *("sent_conversion_time", "consent_basis", "currency", "value_micros"),
+    *("sent_conversion_time", "consent_basis", "currency", "value_micros", "residual_micros"),
     *("plan_time", "attempt_time", "due_time"),
 )
 
@@ -46,7 +46,9 @@ def delivery_row(workspace: str, delivery: Delivery) -> Row:
         dict(delivery.identifier_digests),
         micros(delivery.sent_conversion_time) if delivery.HasField("sent_conversion_time") else None,
         delivery.consent_basis,
-        *(delivery.value.currency_code, delivery.value.amount_micros, plan),
+        *(delivery.value.currency_code, delivery.value.amount_micros),
+        delivery.residual.amount_micros if delivery.HasField("residual") else None,
+        plan,
         micros(delivery.attempt_time) if delivery.HasField("attempt_time") else plan,
         micros(delivery.due_time) if delivery.HasField("due_time") else None,
     )
@@ -60,7 +62,7 @@ def delivery_of(row: Row) -> Delivery:
     """
     destination_id, conversion_id, revision, attempt, operation, state, outcome, status_code, *rest = row
     reason, message, visible_id, request_id, click_id_family, click_id, digests, *rest = rest
-    sent_time, consent_basis, currency, value_micros, plan, attempted, due = rest
+    sent_time, consent_basis, currency, value_micros, residual_micros, plan, attempted, due = rest
     return Delivery(
         destination_id=destination_id,
         conversion_id=conversion_id,
@@ -74,6 +76,7 @@ def delivery_of(row: Row) -> Delivery:
         attempt_time=timestamp(attempted) if attempt else None,
         due_time=None if due is None else timestamp(due),
         value=Money(currency_code=currency, amount_micros=value_micros) if currency else None,
+        residual=None if residual_micros is None else Money(currency_code=currency, amount_micros=residual_micros),
         ineligible_reason=_REASON(reason),
         message=message,
         destination_request_id=request_id,

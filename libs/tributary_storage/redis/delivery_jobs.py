@@ -106,6 +106,8 @@ class Job:
     """What the destination last took, as far as Redis remembers."""
     maybe_taken: int = 0
     """The revision of a creation that was tried and never confirmed; 0: none."""
+    doubt_micros: int = 0
+    """Since when it is not known whether what was tried was taken; 0: it is, or nobody knows since when."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,8 @@ class Settled:
     """For TAKEN."""
     is_untaken: bool = False
     """For AGAIN and GIVEN_UP of a creation: whether it is certain that no attempt at it was ever taken."""
+    is_refused: bool = False
+    """For AGAIN: whether it is certain that this attempt was not taken."""
 
 
 class DeliveryJobs:
@@ -257,7 +261,8 @@ class DeliveryJobs:
             names += self._names(lane, one.conversion_id)
             remembered = one.taken.written() if one.taken else _NEVER if one.is_untaken else ""
             delay_millis = round(one.delay_seconds * 1000)
-            arguments += (one.conversion_id, one.what.value, one.revision, delay_millis, remembered)
+            refused = int(one.is_refused)
+            arguments += (one.conversion_id, one.what.value, one.revision, delay_millis, remembered, refused)
         return [bool(one) for one in await self._run(_SETTLE, names, arguments)]
 
     async def marks(self, places: Collection[str]) -> dict[str, int]:
@@ -317,10 +322,13 @@ class DeliveryJobs:
 
 
 def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
-    revision, attempts, plan_micros, tried, created, first, sent = answer
+    revision, attempts, plan_micros, tried, created, first, doubt, sent = answer
     taken = Taken.read(sent)
     is_never = sent.endswith(_NEVER.encode())
-    created_before = int(sent.split()[3][1:]) if sent and taken is None and not is_never else 0
+    created_before = doubted_before = 0
+    if sent and taken is None and not is_never:
+        maybe, *since = sent.split()[3:]
+        created_before, doubted_before = int(maybe[1:]), int(since[0]) if since else 0
     return Job(
         conversion_id=conversion_id,
         revision=int(revision),
@@ -330,6 +338,7 @@ def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
         never_sent=first == b"1" and (not sent or is_never),
         taken=taken,
         maybe_taken=0 if taken else created_before or int(created),
+        doubt_micros=(int(doubt) or doubted_before) * 1000,
     )
 
 

@@ -14,8 +14,13 @@ from tributary_storage.redis.refusals import translate
 from tributary_storage.redis.scripts import Script
 
 _TAKE_QUOTA: Final = Script("take_quota")
+_SLOW_DOWN: Final = Script("slow_down")
 _WINDOW_MICROS: Final = 61_000_000
 """A minute, and a second for calls that are not all equally long on their way."""
+_GROWTH_SECONDS: Final = 600
+"""How long a destination that was slowed down to nothing would take to be called as fast as ever."""
+_SAME_SECONDS: Final = 5
+_LEAST_THOUSANDTHS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ class DestinationState:
     last_attempt_micros: int
     dead: int
     """How many deliveries were given up."""
+    held_reason: str | None = None
+    """Why somebody paused it until they resume it; None: nobody did."""
 
 
 class DestinationStates:
@@ -55,6 +62,7 @@ class DestinationStates:
             last_outcome=int(fields.get(b"outcome", 0)),
             last_attempt_micros=int(fields.get(b"attempt", 0)),
             dead=int(fields.get(b"dead", 0)),
+            held_reason=fields[b"held"].decode() if b"held" in fields else None,
         )
 
     async def note(self, lane: Lane, outcome: int, attempt_micros: int) -> None:
@@ -63,29 +71,79 @@ class DestinationStates:
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
-        fields = {"outcome": outcome, "attempt": attempt_micros}
-        try:
-            await self._client.hset(keys.destination_state(lane.workspace, lane.destination), mapping=fields)
-        except redis.RedisError as error:
-            raise _failed(error) from error
+        await self._set(lane, {"outcome": outcome, "attempt": attempt_micros})
 
-    async def pause(self, lane: Lane, until_millis: int, reason: str) -> None:
+    async def pause(self, lane: Lane, until_millis: int, reason: str, *, is_config: bool = False) -> None:
         """Lets nobody call a destination before `until_millis`; 0 ends a pause.
+
+        Args:
+            lane: Which destination.
+            until_millis: Unix.
+            reason: For people.
+            is_config: Whether another configuration would end it.
 
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
-        fields = {"paused_until": until_millis, "pause_reason": reason}
+        await self._set(lane, {"paused_until": until_millis, "pause_reason": reason, "pause_config": int(is_config)})
+
+    async def mend(self, lane: Lane) -> None:
+        """Ends a pause that the configuration was to blame for: it is another one now.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        try:
+            blamed = await self._client.hget(keys.destination_state(lane.workspace, lane.destination), "pause_config")
+        except redis.RedisError as error:
+            raise _failed(error) from error
+        if blamed == b"1":
+            await self.pause(lane, 0, "")
+
+    async def hold(self, lane: Lane, reason: str) -> None:
+        """Lets nobody call a destination until it is released, whatever else pauses it.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        await self._set(lane, {"held": reason})
+
+    async def release(self, lane: Lane) -> None:
+        """Ends every pause of a destination.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        try:
+            await self._client.hdel(keys.destination_state(lane.workspace, lane.destination), "held")
+        except redis.RedisError as error:
+            raise _failed(error) from error
+        await self.pause(lane, 0, "")
+
+    async def _set(self, lane: Lane, fields: dict[str, int | str]) -> None:
         try:
             await self._client.hset(keys.destination_state(lane.workspace, lane.destination), mapping=fields)
         except redis.RedisError as error:
             raise _failed(error) from error
+
+    async def slow_down(self, lane: Lane) -> float:
+        """Halves how fast a destination is called; it grows back by itself. Returns the part of its quota that is left.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        arguments = [_SAME_SECONDS * 1000, _LEAST_THOUSANDTHS, _GROWTH_SECONDS * 1000]
+        try:
+            left = await _SLOW_DOWN(self._client, [keys.destination_state(lane.workspace, lane.destination)], arguments)
+        except redis.RedisError as error:
+            raise _failed(error) from error
+        return int(left) / 1000
 
     async def take_quota(self, lane: Lane, per_minute: int, wanted: int) -> tuple[int, float]:
         """Takes calls from a destination's quota.
 
         A burst, and then one call per interval: burst + window / interval never exceed `per_minute`, so no sliding
-        minute sees more calls than that.
+        minute sees more calls than that; fewer after the destination asked to slow down.
 
         Returns:
             How many may be made now, and in how many seconds the next one could be.
@@ -93,12 +151,13 @@ class DestinationStates:
         Raises:
             StorageUnavailableError: Redis did not answer: make none.
         """
-        burst = max(1, per_minute // 4)
-        arguments = [_WINDOW_MICROS // (per_minute - burst + 1) + 1, burst, wanted]
+        names = [
+            keys.quota(lane.workspace, lane.destination),
+            keys.destination_state(lane.workspace, lane.destination),
+        ]
+        arguments = [per_minute, _WINDOW_MICROS, wanted, _GROWTH_SECONDS * 1_000_000]
         try:
-            granted, wait_micros = await _TAKE_QUOTA(
-                self._client, [keys.quota(lane.workspace, lane.destination)], arguments
-            )
+            granted, wait_micros = await _TAKE_QUOTA(self._client, names, arguments)
         except redis.RedisError as error:
             raise _failed(error) from error
         return int(granted), int(wait_micros) / 1e6

@@ -75,6 +75,8 @@ Fields of a job (`delivery_jobs`):
 | `c`   | the creation that was tried first, and may have been taken                                             |
 | `f`   | 1 where it is certain that the destination took nothing                                                |
 | `l`   | token of the lease                                                                                     |
+| `u`   | since when it is not known whether the revision being tried was taken; 0: it is                        |
+| `w`   | the attempt that left it unknown first                                                                 |
 
 Fields of a journey: `journey_layout`; of ties: `tie_layout`; of consent: `consents`.
 
@@ -323,7 +325,7 @@ def quota(workspace: str, destination: str) -> str:
 
 
 def destination_state(workspace: str, destination: str) -> str:
-    """Returns a destination's pause, its counts and its last outcome."""
+    """Returns a destination's pauses, how fast it is called, its counts and its last outcome."""
     return f"trb:{{j:{workspace}:{destination}}}:state"
 
 

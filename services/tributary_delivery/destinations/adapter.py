@@ -11,8 +11,15 @@ from typing import Any, Protocol
 
 from tributary.attribution.v1.conversion_pb2 import ResolvedClickId
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.delivery.v1.delivery_pb2 import DeliveryOperation, IneligibleReason
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_RESTATE,
+    DELIVERY_OPERATION_RETRACT,
+    DeliveryOperation,
+    IneligibleReason,
+)
 from tributary_delivery.destinations.destination import Outcome
+from tributary_runtime.batch_destinations import BatchDestination
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -175,6 +182,36 @@ class Policy:
     most_id_characters: int = 128
     credential_place: str = "authorization"
     """Header of the access token; "authorization" says Bearer before it, "?name" puts it into the query."""
+
+
+def policy_of(
+    settings: BatchDestination,
+    *,
+    restates: bool = False,
+    id_is_order: bool = False,
+    most_id_characters: int = 128,
+    credential_place: str = "authorization",
+) -> Policy:
+    """Returns the policy of a destination, its limits as the settings say.
+
+    Args:
+        settings: Of the destination.
+        restates: Whether it can be told another total, and that a conversion never was one.
+        id_is_order: As `Policy.id_is_order`.
+        most_id_characters: What of its visible id is longer is hashed.
+        credential_place: As `Policy.credential_place`.
+    """
+    corrections = {DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT} if restates else set()
+    return Policy(
+        batch_size=settings.batch_size,
+        request_bytes=settings.request_bytes,
+        most_age_seconds=settings.most_age_days * 86_400,
+        resend_seconds=settings.resend_hours * 3600,
+        operations=frozenset({DELIVERY_OPERATION_CREATE, *corrections}),
+        id_is_order=id_is_order,
+        most_id_characters=most_id_characters,
+        credential_place=credential_place,
+    )
 
 
 class Adapter(Protocol):

@@ -22,12 +22,13 @@ import httpx
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE
-from tributary_delivery.destinations.addresses import Addresses, Lookup, RefusedAddressError
+from tributary_delivery.destinations.addresses import Lookup
+from tributary_delivery.destinations.checked_http import UNANSWERED, CheckedHttp, unanswered
 from tributary_delivery.destinations.destination import CONFIG, OK, RETRY, THROTTLED, Message, Outcome
 from tributary_delivery.destinations.signature import sign, signing_key
 from tributary_delivery.destinations.usual_answers import retry_after_seconds
 from tributary_delivery.destinations.webhook_body import webhook_body
-from tributary_runtime.clock import Clock, SystemClock
+from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import WebhookDestination
 from tributary_runtime.traces import TRACEPARENT, current_traceparent
 
@@ -35,15 +36,8 @@ _SLOW_DOWN: Final = frozenset({429, 502, 503, 504})
 _GONE: Final = 410
 _UNAVAILABLE: Final = 503
 _PERHAPS_TAKEN: Final = frozenset({408, 409})
-_UNREACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
-_DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _MOST_ANSWER_BYTES: Final = 16_384
 _ANSWER_SECONDS: Final = 0.5
-_CONNECTIONS: Final = httpx.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=15.0)
-_PASSING_TLS_ERRORS: Final = (
-    *(ssl.SSLEOFError, ssl.SSLSyscallError, ssl.SSLZeroReturnError),
-    *(ssl.SSLWantReadError, ssl.SSLWantWriteError),
-)
 
 
 class Webhook:
@@ -81,20 +75,14 @@ class Webhook:
             self._fault = "The destination's url cannot be read."
         except ValueError as error:
             self._fault = f"The destination cannot be signed for: {error}."
-        self._host = self._url.raw_host.decode("ascii")
-        self._port = self._url.port or _DEFAULT_PORTS.get(self._url.scheme, 443)
-        allow_private = settings.allow_private_addresses
-        self._addresses = Addresses(
-            self._host, self._port, clock or SystemClock(), allow_private=allow_private, lookup=lookup
-        )
-        self._client = httpx.AsyncClient(
-            verify=tls or httpx.create_ssl_context(),
-            # A handshake that the whole call's time-out cancels would leave its socket to the garbage collector.
-            timeout=httpx.Timeout(call_seconds, connect=call_seconds / 3),
-            limits=_CONNECTIONS,
-            follow_redirects=False,
-            trust_env=False,  # a proxy of the environment would connect past the address check
-            headers={"user-agent": "Tributary-Webhooks/1", "accept-encoding": "identity"},
+        self._http = CheckedHttp(
+            self._url,
+            call_seconds=call_seconds,
+            allow_private=settings.allow_private_addresses,
+            agent="Tributary-Webhooks/1",
+            clock=clock,
+            tls=tls,
+            lookup=lookup,
         )
 
     def visible_id(self, revised: ConversionRevised) -> str:
@@ -114,35 +102,21 @@ class Webhook:
         body, headers = self._sealed(message)
         try:
             async with asyncio.timeout(self._call_seconds):  # of all of it: httpx counts each read anew
-                answer = await self._post(body, headers)
-        except TimeoutError:
-            return Outcome(RETRY, message="No answer in time.")
-        except RefusedAddressError as error:
-            return Outcome(CONFIG, message=str(error), is_untaken=True)
-        except httpx.HTTPError as error:
-            # Never the text of the error: it may hold the address with its query, where customers keep tokens.
-            if is_tls_refusal(error):
-                why = "The destination's TLS certificate or protocol is refused."
-                return Outcome(CONFIG, message=why, is_untaken=True)
-            is_untaken = isinstance(error, _UNREACHED)
-            return Outcome(RETRY, message=f"No answer: {type(error).__name__}.", is_untaken=is_untaken)
-        except OSError as error:
-            why = f"The destination's host does not resolve: {type(error).__name__}."
-            return Outcome(RETRY, message=why, is_untaken=True)
+                answer = await self._http.post(self._url, body, headers)
+        except UNANSWERED as error:
+            return unanswered(error)
         await _finish(answer)
         return outcome_of(answer.status_code, answer.headers.get("retry-after", ""), message.now_seconds)
 
     async def aclose(self) -> None:
         """Closes its connections."""
-        self._addresses.close()
-        await self._client.aclose()
+        await self._http.aclose()
 
     def _sealed(self, message: Message) -> tuple[bytes, dict[str, str]]:
         name = self._settings.name_of(message.revised.state.name) or message.revised.state.name
         body = webhook_body(message.revised, message.operation, name)
         message_id = self.message_id(message)
         headers = {
-            "host": self._url.netloc.decode("ascii"),
             "content-type": "application/json",
             "webhook-id": message_id,
             "webhook-timestamp": str(message.now_seconds),
@@ -151,20 +125,6 @@ class Webhook:
         if traceparent := current_traceparent():
             headers[TRACEPARENT] = traceparent
         return body, headers
-
-    async def _post(self, body: bytes, headers: dict[str, str]) -> httpx.Response:
-        """Posts to an address that was checked: the next one where one cannot be connected to."""
-        *others, last = await self._addresses.find()
-        for address in others:
-            with suppress(httpx.ConnectError):
-                return await self._post_to(address, body, headers)
-        return await self._post_to(last, body, headers)
-
-    async def _post_to(self, address: str, body: bytes, headers: dict[str, str]) -> httpx.Response:
-        url = self._url.copy_with(host=address, port=self._port, fragment=None)
-        extensions = {"sni_hostname": self._host}
-        request = self._client.build_request("POST", url, content=body, headers=headers, extensions=extensions)
-        return await self._client.send(request, stream=True)
 
 
 async def _finish(answer: httpx.Response) -> None:
@@ -180,16 +140,6 @@ async def _finish(answer: httpx.Response) -> None:
         pass  # the status is there, and it says all
     with suppress(httpx.HTTPError):
         await answer.aclose()
-
-
-def is_tls_refusal(error: BaseException) -> bool:
-    """Tells whether a connection failed for what TLS found, and will again: not for a line that broke or was slow."""
-    seen: BaseException | None = error if isinstance(error, httpx.ConnectError) else None
-    while seen is not None:
-        if isinstance(seen, ssl.SSLError):
-            return not isinstance(seen, _PASSING_TLS_ERRORS)
-        seen = seen.__cause__ or seen.__context__
-    return False
 
 
 def outcome_of(status: int, retry_after: str, now_seconds: int) -> Outcome:

@@ -63,7 +63,7 @@ READERS = [
     path.read_text()
     for folder in ("libs", "services")
     for path in (Path(__file__).parents[3] / folder).glob("tributary_*/**/*.py")
-    if not (path.parent.name == "tributary_runtime" and path.stem.endswith(("_settings", "workspaces")))
+    if path.parent.name != "tributary_runtime" or not path.stem.endswith(("_settings", "_destinations", "workspaces"))
 ]
 """Every module but those that declare settings."""
 
@@ -423,7 +423,7 @@ def destination(**more: Any) -> dict[str, Any]:
         pytest.param({"url": "https://u:p@x.example"}, "url must not contain a user", id="credentials"),
         pytest.param({"url": "https:///path"}, "name a host", id="no host"),
         pytest.param({"send_scope": "channel_credited"}, "needs channels", id="scope without channels"),
-        pytest.param({"type": "meta"}, "webhook", id="unknown type"),
+        pytest.param({"type": "myspace"}, "webhook", id="unknown type"),
     ],
 )
 def test_a_wrong_destination_is_refused(more: dict[str, Any], problem: str) -> None:

@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tributary.common.v1 import money_pb2 as _money_pb2
+from tributary.common.v1 import time_range_pb2 as _time_range_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -348,3 +349,55 @@ class Delivery(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+
+@_typing.final
+class DeliveryFilter(_message.Message):
+    """Which deliveries. Of what is not set, any."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DESTINATION_ID_FIELD_NUMBER: _builtins.int
+    CONVERSION_IDS_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    INELIGIBLE_REASONS_FIELD_NUMBER: _builtins.int
+    TIME_RANGE_FIELD_NUMBER: _builtins.int
+    destination_id: _builtins.str
+    """Optional. To this destination."""
+    @_builtins.property
+    def conversion_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Of these conversions, at most 1 000."""
+
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___DeliveryState.ValueType]:
+        """Optional. In one of these states."""
+
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[Global___OutcomeClass.ValueType]:
+        """Optional. Whose last attempt came to one of these."""
+
+    @_builtins.property
+    def ineligible_reasons(self) -> _containers.RepeatedScalarFieldContainer[Global___IneligibleReason.ValueType]:
+        """Optional. Not sent for one of these reasons."""
+
+    @_builtins.property
+    def time_range(self) -> _time_range_pb2.TimeRange:
+        """Optional. Half-open; when it was attempted last, or planned where it was not attempted."""
+
+    def __init__(
+        self,
+        *,
+        destination_id: _builtins.str = ...,
+        conversion_ids: _abc.Iterable[_builtins.str] | None = ...,
+        states: _abc.Iterable[Global___DeliveryState.ValueType] | None = ...,
+        outcomes: _abc.Iterable[Global___OutcomeClass.ValueType] | None = ...,
+        ineligible_reasons: _abc.Iterable[Global___IneligibleReason.ValueType] | None = ...,
+        time_range: _time_range_pb2.TimeRange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_range", b"time_range"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_ids", b"conversion_ids", "destination_id", b"destination_id", "ineligible_reasons", b"ineligible_reasons", "outcomes", b"outcomes", "states", b"states", "time_range", b"time_range"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeliveryFilter: _TypeAlias = DeliveryFilter  # noqa: Y015

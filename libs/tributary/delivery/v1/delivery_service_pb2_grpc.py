@@ -40,6 +40,26 @@ class DeliveryServiceStub:
                 request_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDestinationsRequest.SerializeToString,
                 response_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDestinationsResponse.FromString,
                 _registered_method=True)
+        self.PauseDestination = channel.unary_unary(
+                '/tributary.delivery.v1.DeliveryService/PauseDestination',
+                request_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.PauseDestinationRequest.SerializeToString,
+                response_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.PauseDestinationResponse.FromString,
+                _registered_method=True)
+        self.ResumeDestination = channel.unary_unary(
+                '/tributary.delivery.v1.DeliveryService/ResumeDestination',
+                request_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ResumeDestinationRequest.SerializeToString,
+                response_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ResumeDestinationResponse.FromString,
+                _registered_method=True)
+        self.ListDeliveries = channel.unary_unary(
+                '/tributary.delivery.v1.DeliveryService/ListDeliveries',
+                request_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDeliveriesRequest.SerializeToString,
+                response_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDeliveriesResponse.FromString,
+                _registered_method=True)
+        self.ReplayDeliveries = channel.unary_unary(
+                '/tributary.delivery.v1.DeliveryService/ReplayDeliveries',
+                request_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ReplayDeliveriesRequest.SerializeToString,
+                response_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ReplayDeliveriesResponse.FromString,
+                _registered_method=True)
 
 
 class DeliveryServiceServicer:
@@ -55,6 +75,44 @@ class DeliveryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PauseDestination(self, request, context):
+        """Lets nobody call a destination until it is resumed; what is to be sent waits. OK means that nothing begins any more;
+        calls under way end.
+
+        NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeDestination(self, request, context):
+        """Ends every pause of a destination but that of its settings, also one that the destination asked for.
+
+        NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeliveries(self, request, context):
+        """Lists deliveries with what became of them, last attempted first.
+
+        INVALID_ARGUMENT: the filter cannot be. UNAVAILABLE: ClickHouse does not answer now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayDeliveries(self, request, context):
+        """Sends deliveries again, or for the first time where they were not eligible: as the conversion is now, to who does not
+        have it. Whoever has a revision already is not sent it again. OK means that they are planned.
+
+        INVALID_ARGUMENT: the filter cannot be. UNAVAILABLE: some may be planned; call again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DeliveryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -62,6 +120,26 @@ def add_DeliveryServiceServicer_to_server(servicer, server):
                     servicer.ListDestinations,
                     request_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDestinationsRequest.FromString,
                     response_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDestinationsResponse.SerializeToString,
+            ),
+            'PauseDestination': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseDestination,
+                    request_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.PauseDestinationRequest.FromString,
+                    response_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.PauseDestinationResponse.SerializeToString,
+            ),
+            'ResumeDestination': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeDestination,
+                    request_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ResumeDestinationRequest.FromString,
+                    response_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ResumeDestinationResponse.SerializeToString,
+            ),
+            'ListDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeliveries,
+                    request_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDeliveriesRequest.FromString,
+                    response_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDeliveriesResponse.SerializeToString,
+            ),
+            'ReplayDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayDeliveries,
+                    request_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ReplayDeliveriesRequest.FromString,
+                    response_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ReplayDeliveriesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -92,6 +170,114 @@ class DeliveryService:
             '/tributary.delivery.v1.DeliveryService/ListDestinations',
             tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDestinationsRequest.SerializeToString,
             tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDestinationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseDestination(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.delivery.v1.DeliveryService/PauseDestination',
+            tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.PauseDestinationRequest.SerializeToString,
+            tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.PauseDestinationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeDestination(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.delivery.v1.DeliveryService/ResumeDestination',
+            tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ResumeDestinationRequest.SerializeToString,
+            tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ResumeDestinationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.delivery.v1.DeliveryService/ListDeliveries',
+            tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDeliveriesRequest.SerializeToString,
+            tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.delivery.v1.DeliveryService/ReplayDeliveries',
+            tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ReplayDeliveriesRequest.SerializeToString,
+            tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ReplayDeliveriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,6 +38,28 @@ class DeliveryServiceStub:
 
     UNAVAILABLE: the jobs cannot be read now; ask again after `RetryInfo.retry_delay`.
     """
+    PauseDestination: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.PauseDestinationRequest, _delivery_service_pb2.PauseDestinationResponse]
+    """Lets nobody call a destination until it is resumed; what is to be sent waits. OK means that nothing begins any more;
+    calls under way end.
+
+    NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
+    """
+    ResumeDestination: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeDestinationRequest, _delivery_service_pb2.ResumeDestinationResponse]
+    """Ends every pause of a destination but that of its settings, also one that the destination asked for.
+
+    NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
+    """
+    ListDeliveries: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ListDeliveriesRequest, _delivery_service_pb2.ListDeliveriesResponse]
+    """Lists deliveries with what became of them, last attempted first.
+
+    INVALID_ARGUMENT: the filter cannot be. UNAVAILABLE: ClickHouse does not answer now.
+    """
+    ReplayDeliveries: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.ReplayDeliveriesRequest, _delivery_service_pb2.ReplayDeliveriesResponse]
+    """Sends deliveries again, or for the first time where they were not eligible: as the conversion is now, to who does not
+    have it. Whoever has a revision already is not sent it again. OK means that they are planned.
+
+    INVALID_ARGUMENT: the filter cannot be. UNAVAILABLE: some may be planned; call again.
+    """
 
 @_typing.type_check_only
 class DeliveryServiceAsyncStub(DeliveryServiceStub):
@@ -48,6 +70,28 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     """Lists the destinations of a workspace with how they are doing.
 
     UNAVAILABLE: the jobs cannot be read now; ask again after `RetryInfo.retry_delay`.
+    """
+    PauseDestination: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.PauseDestinationRequest, _delivery_service_pb2.PauseDestinationResponse]  # type: ignore[assignment]
+    """Lets nobody call a destination until it is resumed; what is to be sent waits. OK means that nothing begins any more;
+    calls under way end.
+
+    NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
+    """
+    ResumeDestination: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ResumeDestinationRequest, _delivery_service_pb2.ResumeDestinationResponse]  # type: ignore[assignment]
+    """Ends every pause of a destination but that of its settings, also one that the destination asked for.
+
+    NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
+    """
+    ListDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ListDeliveriesRequest, _delivery_service_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
+    """Lists deliveries with what became of them, last attempted first.
+
+    INVALID_ARGUMENT: the filter cannot be. UNAVAILABLE: ClickHouse does not answer now.
+    """
+    ReplayDeliveries: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.ReplayDeliveriesRequest, _delivery_service_pb2.ReplayDeliveriesResponse]  # type: ignore[assignment]
+    """Sends deliveries again, or for the first time where they were not eligible: as the conversion is now, to who does not
+    have it. Whoever has a revision already is not sent it again. OK means that they are planned.
+
+    INVALID_ARGUMENT: the filter cannot be. UNAVAILABLE: some may be planned; call again.
     """
 
 class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -62,6 +106,52 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the destinations of a workspace with how they are doing.
 
         UNAVAILABLE: the jobs cannot be read now; ask again after `RetryInfo.retry_delay`.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseDestination(
+        self,
+        request: _delivery_service_pb2.PauseDestinationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_service_pb2.PauseDestinationResponse, _abc.Awaitable[_delivery_service_pb2.PauseDestinationResponse]]:
+        """Lets nobody call a destination until it is resumed; what is to be sent waits. OK means that nothing begins any more;
+        calls under way end.
+
+        NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeDestination(
+        self,
+        request: _delivery_service_pb2.ResumeDestinationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_service_pb2.ResumeDestinationResponse, _abc.Awaitable[_delivery_service_pb2.ResumeDestinationResponse]]:
+        """Ends every pause of a destination but that of its settings, also one that the destination asked for.
+
+        NOT_FOUND: the workspace has no such destination. UNAVAILABLE: as above.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDeliveries(
+        self,
+        request: _delivery_service_pb2.ListDeliveriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_service_pb2.ListDeliveriesResponse, _abc.Awaitable[_delivery_service_pb2.ListDeliveriesResponse]]:
+        """Lists deliveries with what became of them, last attempted first.
+
+        INVALID_ARGUMENT: the filter cannot be. UNAVAILABLE: ClickHouse does not answer now.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplayDeliveries(
+        self,
+        request: _delivery_service_pb2.ReplayDeliveriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_service_pb2.ReplayDeliveriesResponse, _abc.Awaitable[_delivery_service_pb2.ReplayDeliveriesResponse]]:
+        """Sends deliveries again, or for the first time where they were not eligible: as the conversion is now, to who does not
+        have it. Whoever has a revision already is not sent it again. OK means that they are planned.
+
+        INVALID_ARGUMENT: the filter cannot be. UNAVAILABLE: some may be planned; call again.
         """
 
 def add_DeliveryServiceServicer_to_server(servicer: DeliveryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

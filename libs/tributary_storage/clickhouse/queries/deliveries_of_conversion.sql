@@ -21,6 +21,7 @@ SELECT
     consent_basis,
     currency,
     value_micros,
+    residual_micros,
     toUnixTimestamp64Micro(plan_time),
     toUnixTimestamp64Micro(attempt_time),
     toUnixTimestamp64Micro(due_time)

@@ -7,7 +7,8 @@ SELECT
     countIf(attempt > 0) AS attempts,
     countIf(outcome = 'OK') AS successes,
     countIf(attempt > 0 AND state IN ('REJECTED', 'DEAD')) AS given_up,
-    countIf(state = 'INELIGIBLE') AS ineligible
+    countIf(state = 'INELIGIBLE') AS ineligible,
+    countIf(state = 'UNDELIVERABLE_CORRECTION') AS undeliverable_corrections
 FROM deliveries FINAL
 GROUP BY
     workspace,

@@ -1,13 +1,16 @@
--- Takes due jobs for a while: nobody else takes them before the lease ends. Nobody takes any while a pause lasts.
+-- Takes due jobs for a while: nobody else takes them before the lease ends. Nobody takes any while a pause lasts, or while
+-- somebody holds the destination.
 -- KEYS    1 due, 2 state, 3 planned, then per conversion: job, sent; all of one destination
 -- ARGV    1 length of the lease in ms, 2 token of the lease, 3.. conversion ids
 -- Answer  {ms until the first that is not due yet, or until the pause is over; 0: unknown,
---         then per conversion {r, a, p, t, c, f, sent} | {} not due}
+--         then per conversion {r, a, p, t, c, f, u, sent} | {} not due}
 -- Cost    five commands per conversion. A second run takes nothing.
 local due, state, planned, lease_ms, token = KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1]), ARGV[2]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-local paused_ms = tonumber(redis.call('HGET', state, 'paused_until') or '0') - now
+local pauses = redis.call('HMGET', state, 'paused_until', 'held')
+local paused_ms = tonumber(pauses[1] or '0') - now
+if pauses[2] then paused_ms = math.max(paused_ms, 60000) end
 local answers = {math.max(0, paused_ms)}
 for number = 1, (#KEYS - 3) / 2 do
   local job, sent, conversion = KEYS[number * 2 + 2], KEYS[number * 2 + 3], ARGV[number + 2]
@@ -16,11 +19,12 @@ for number = 1, (#KEYS - 3) / 2 do
   if paused_ms <= 0 and score > now then
     if answers[1] == 0 or score - now < answers[1] then answers[1] = score - now end
   elseif paused_ms <= 0 and score > 0 then
-    local fields = redis.call('HMGET', job, 'r', 'a', 'p', 't', 'c', 'f')
+    local fields = redis.call('HMGET', job, 'r', 'a', 'p', 't', 'c', 'f', 'u')
     if fields[1] then
       redis.call('ZADD', due, now + lease_ms, conversion)
       redis.call('HSET', job, 'l', token)
-      fields[7] = redis.call('GET', sent) or ''
+      fields[7] = fields[7] or '0'
+      fields[8] = redis.call('GET', sent) or ''
       answers[number + 1] = fields
     else
       redis.call('ZREM', due, conversion)

@@ -6,6 +6,7 @@
 -- Cost    five commands per conversion. A second run finds every revision known.
 -- Fields  r: newest revision planned, n: when. t: revision being tried, a: its attempts, p: when it was planned.
 --         c: the creation that was tried first, and may have been taken. f: 1 where nothing was ever taken, for certain. l: lease.
+--         u: since when, in ms, it is not known whether t was taken; 0: it is. w: the attempt that left it unknown first.
 local due, planned, hold_ms = KEYS[1], KEYS[2], tonumber(ARGV[1])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -25,7 +26,7 @@ for number = 1, (#KEYS - 2) / 2 do
     if not known then
       -- The first revision of all was never sent; of a later one the ledger knows, where `sent` has been forgotten.
       local first = never or (not taken and previous == '0')
-      redis.call('HSET', job, 'p', plan_us, 'a', 0, 't', 0, 'c', 0, 'f', first and 1 or 0)
+      redis.call('HSET', job, 'p', plan_us, 'a', 0, 't', 0, 'c', 0, 'u', 0, 'f', first and 1 or 0)
       redis.call('ZADD', due, first and now + hold_ms or now, conversion)
       redis.call('ZADD', planned, plan_us, conversion)
     end

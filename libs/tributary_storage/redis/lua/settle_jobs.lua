@@ -1,19 +1,19 @@
 -- Settles attempts: done, again later, or given up. A lease that was lost settles nothing.
 -- KEYS    1 due, 2 state, 3 planned, then per conversion: job, sent; all of one destination
--- ARGV    1 token, 2 life of `sent` in seconds, then per conversion five: its id, what became of it (taken | again |
+-- ARGV    1 token, 2 life of `sent` in seconds, then per conversion six: its id, what became of it (taken | again |
 --         given_up | dropped), the revision, ms until it is due again, what to remember as sent | "never": no attempt at
---         the creation was taken, that is certain
+--         the creation was taken, that is certain; 1 if this attempt certainly was not taken
 -- Answer  per conversion 1 settled | 0 the lease was lost
--- Cost    at most ten commands per conversion. A second run finds the lease gone.
+-- Cost    at most eleven commands per conversion. A second run finds the lease gone.
 local due, state, planned, token, life = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local answers = {}
 for number = 1, (#KEYS - 3) / 2 do
   local job, sent = KEYS[number * 2 + 2], KEYS[number * 2 + 3]
-  local at = (number - 1) * 5 + 3
+  local at = (number - 1) * 6 + 3
   local conversion, what, revision, delay_ms, remember = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
-  local fields = redis.call('HMGET', job, 'l', 'r', 'c', 'n', 'f', 't')
+  local fields = redis.call('HMGET', job, 'l', 'r', 'c', 'n', 'f', 't', 'u', 'w', 'a')
   answers[number] = 0
   if fields[1] == token then
     answers[number] = 1
@@ -22,8 +22,11 @@ for number = 1, (#KEYS - 3) / 2 do
       redis.call('HSET', job, 'c', 0, 'f', 1)
       fields[3], fields[5] = '0', '1'
     end
+    local since = fields[7] or '0'
+    if ARGV[at + 5] == '1' and fields[8] == fields[9] then since = '0' end
     if what == 'again' then
       redis.call('ZADD', due, now + tonumber(delay_ms), conversion)
+      redis.call('HSET', job, 'u', since)
     else
       if what == 'taken' then
         redis.call('SET', sent, remember, 'EX', life)
@@ -31,7 +34,7 @@ for number = 1, (#KEYS - 3) / 2 do
         -- A creation was tried, and never heard of: `m`, it may have been taken. What is known better stays.
         local known = redis.call('GET', sent)
         if not known or string.find(known, 'never', 1, true) then
-          redis.call('SET', sent, fields[3] .. ' -1 1 m' .. fields[3], 'EX', life)
+          redis.call('SET', sent, fields[3] .. ' -1 1 m' .. fields[3] .. ' ' .. since, 'EX', life)
         end
       elseif fields[5] == '1' and fields[6] ~= '0' then
         -- Attempted, so the ledger alone could not tell; and certainly not taken.
@@ -41,7 +44,7 @@ for number = 1, (#KEYS - 3) / 2 do
       if tonumber(fields[2]) > tonumber(revision) then
         -- Something newer was planned meanwhile: a message of its own, with attempts of its own.
         local first = what ~= 'taken' and fields[3] == '0' and fields[5] or 0
-        redis.call('HSET', job, 'a', 0, 't', 0, 'c', 0, 'p', fields[4], 'f', first)
+        redis.call('HSET', job, 'a', 0, 't', 0, 'c', 0, 'u', 0, 'p', fields[4], 'f', first)
         redis.call('ZADD', due, now, conversion)
         redis.call('ZADD', planned, fields[4], conversion)
       else

@@ -1,0 +1,125 @@
+"""What the fake destinations share. The one rule: a fake counts what the real one would count, repeats included."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+from tributary_runtime.clock import SystemClock
+
+DAY_SECONDS: Final = 86_400
+HASH: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One request."""
+
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+
+    def json(self) -> Any:
+        """Returns the body; numbers with a fraction are exact. None where it is no JSON."""
+        try:
+            return json.loads(self.body, parse_float=Decimal)
+        except ValueError:
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What is answered."""
+
+    status: int
+    body: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Fake:
+    """A destination that counts.
+
+    Args:
+        token: The access token that it takes.
+        unix_seconds: Tells time; the machine's unless given.
+    """
+
+    name = ""
+
+    def __init__(self, token: str, unix_seconds: Callable[[], float] | None = None) -> None:
+        clock = SystemClock()
+        self.token = token
+        self.unix_seconds = unix_seconds or (lambda: clock.unix_micros() / 1e6)
+        self.counted: Counter[str] = Counter()
+        """Visible id -> how often it is a conversion in its reports."""
+        self.values: dict[str, Decimal] = {}
+        """Visible id -> what it is worth there, where it has a value."""
+        self.events: dict[str, Any] = {}
+        """Visible id -> the event as it was taken last."""
+        self.requests = self.refused = self.repeats = 0
+        """Requests; those refused as a whole; events that were known."""
+        self.poison: set[str] = set()
+        """Visible ids that it takes for invalid, whatever the event is."""
+        self.throttles = 0
+        """How many of the next requests are too many."""
+        self.lock = threading.Lock()
+
+    @property
+    def accepted(self) -> int:
+        """How many conversions are in its reports."""
+        return sum(self.counted.values())
+
+    def answer(self, ask: Ask) -> Reply:
+        """Answers one request; one at a time."""
+        with self.lock:
+            self.requests += 1
+            if self.throttles:
+                self.throttles -= 1
+                return self.too_many()
+            reply = self.take(ask)
+            self.refused += reply.status >= 400
+            return reply
+
+    def take(self, ask: Ask) -> Reply:
+        """Takes what is to be taken."""
+        raise NotImplementedError
+
+    def too_many(self) -> Reply:
+        """Returns what is answered to one request too many."""
+        return Reply(429, {"message": "Too many requests"}, {"retry-after": "1"})
+
+    def count(self, visible_id: str, event: Any, value: Any) -> None:
+        """Counts a conversion once more."""
+        self.counted[visible_id] += 1
+        self.note(visible_id, event, value)
+
+    def note(self, visible_id: str, event: Any, value: Any) -> None:
+        """Keeps what is said of a conversion now."""
+        self.events[visible_id] = event
+        amount = number(value)
+        if amount is not None:
+            self.values[visible_id] = amount
+
+
+def number(value: Any) -> Decimal | None:
+    """Returns a number, or a text that is one, exactly; None if it is neither."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        return None
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        return None
+
+
+def is_hash(value: Any) -> bool:
+    """Tells whether a value is SHA-256 in lower-case hex, or a list of such."""
+    values = value if isinstance(value, list) else [value]
+    return bool(values) and all(isinstance(one, str) and HASH.fullmatch(one) is not None for one in values)

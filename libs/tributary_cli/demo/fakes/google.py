@@ -1,0 +1,111 @@
+"""Google's Data Manager API: one bad event refuses all and is named; the same transaction again is its new total."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tributary_cli.demo.fakes.fake import Ask, Fake, Reply, is_hash, number
+
+_MOST_EVENTS, _MOST_DESTINATIONS, _MOST_IDENTIFIERS = 2_000, 10, 10
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
+_HASHED_NAMES: Final = ("givenName", "familyName")
+_SOURCES: Final = frozenset(("WEB", "APP", "IN_STORE", "PHONE", "MESSAGE", "OTHER"))
+
+
+class FakeGoogle(Fake):
+    """One operating account."""
+
+    name = "google"
+
+    def take(self, ask: Ask) -> Reply:
+        """Takes all events of a request, or none."""
+        if ask.headers.get("authorization") != f"Bearer {self.token}":
+            return _status(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+        said = ask.json()
+        if not ask.path.endswith("/events:ingest") or not isinstance(said, dict):
+            return _status(404, "NOT_FOUND", "Not found.")
+        destinations, events = said.get("destinations") or [], said.get("events") or []
+        violations = self._of_request(said, destinations, events)
+        references = {one.get("reference") for one in destinations if isinstance(one, dict)}
+        for place, event in enumerate(events):
+            why = _why_invalid(event, references)
+            if event.get("transactionId") in self.poison:
+                why = ("user_data", "INVALID_EVENT")
+            if why:
+                violations.append({"field": f"events[{place}].{why[0]}", "description": why[1], "reason": why[1]})
+        if violations:
+            return _status(400, "INVALID_ARGUMENT", "There was a problem with the request.", violations)
+        if not said.get("validateOnly"):
+            for event in events:
+                self._count(event)
+        return Reply(200, {"requestId": f"r-{self.requests}"})
+
+    def too_many(self) -> Reply:
+        """Too many calls have a status of their own."""
+        return _status(429, "RESOURCE_EXHAUSTED", "Quota exceeded.")
+
+    @staticmethod
+    def _of_request(said: Mapping[str, Any], destinations: list[Any], events: list[Any]) -> list[dict[str, str]]:
+        found = []
+        if not 0 < len(destinations) <= _MOST_DESTINATIONS:
+            found.append({"field": "destinations", "description": "count", "reason": "REQUIRED_FIELD_MISSING"})
+        if not 0 < len(events) <= _MOST_EVENTS:
+            found.append({"field": "events", "description": "count", "reason": "TOO_MANY_EVENTS"})
+        if said.get("encoding") not in ("HEX", "BASE64") and any("userData" in one for one in events):
+            found.append({"field": "encoding", "description": "required", "reason": "REQUIRED_FIELD_MISSING"})
+        return found
+
+    def _count(self, event: Mapping[str, Any]) -> None:
+        visible_id = str(event["transactionId"])
+        if visible_id in self.counted:  # not again, but what it is worth now
+            self.repeats += 1
+            self.note(visible_id, event, event.get("conversionValue"))
+            return
+        self.count(visible_id, event, event.get("conversionValue"))
+
+
+def _why_invalid(event: Any, references: set[Any]) -> tuple[str, str] | None:
+    """Returns field and reason; None if nothing is wrong."""
+    if not isinstance(event, dict) or not _TIME.fullmatch(str(event.get("eventTimestamp", ""))):
+        return "event_timestamp", "REQUIRED_FIELD_MISSING"
+    if not event.get("transactionId"):
+        return "transaction_id", "REQUIRED_FIELD_MISSING"
+    if not set(event.get("destinationReferences") or references) <= references:
+        return "destination_references", "INVALID_DESTINATION"
+    if event.get("eventSource") not in (None, *_SOURCES):
+        return "event_source", "INVALID_ENUM_VALUE"
+    if "conversionValue" in event and (number(event["conversionValue"]) is None or not event.get("currency")):
+        return "conversion_value", "INVALID_CURRENCY_CODE"
+    identifiers = (event.get("userData") or {}).get("userIdentifiers") or []
+    if not event.get("adIdentifiers") and not identifiers:
+        return "user_data", "NO_IDENTIFIERS_PROVIDED"
+    if len(identifiers) > _MOST_IDENTIFIERS:
+        return "user_data.user_identifiers", "TOO_MANY_USER_IDENTIFIERS"
+    return None if all(map(_is_identifier, identifiers)) else ("user_data.user_identifiers[0]", "INVALID_SHA256_FORMAT")
+
+
+def _is_identifier(one: Any) -> bool:
+    if not isinstance(one, dict) or len(one) != 1:
+        return False
+    address = one.get("address")
+    if address is None:
+        return is_hash(one.get("emailAddress", one.get("phoneNumber")))
+    return all(is_hash(address.get(name)) for name in _HASHED_NAMES) and bool(
+        address.get("regionCode") and address.get("postalCode")
+    )
+
+
+def _status(status: int, name: str, message: str, violations: list[dict[str, str]] | None = None) -> Reply:
+    details: list[dict[str, Any]] = [
+        {
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+            "reason": violations[0]["reason"] if violations else name,
+            "domain": "datamanager.googleapis.com",
+            "metadata": {"requestId": "r-refused"},
+        }
+    ]
+    if violations:
+        details.append({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations})
+    return Reply(status, {"error": {"code": status, "message": message, "status": name, "details": details}})

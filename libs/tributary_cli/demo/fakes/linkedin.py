@@ -1,0 +1,70 @@
+"""LinkedIn's Conversions API: one bad event refuses all and is named; nothing that comes again is known."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, Fake, Reply, is_hash, number
+
+_MOST_EVENTS: Final = 5_000
+_MOST_ID_CHARACTERS: Final = 64
+_MOST_DAYS: Final = 90
+_VERSION: Final = re.compile(r"20\d{4}")
+_RULE: Final = re.compile(r"urn:lla:llaPartnerConversion:\d+")
+
+
+class FakeLinkedIn(Fake):
+    """One ad account."""
+
+    name = "linkedin"
+
+    def take(self, ask: Ask) -> Reply:
+        """Takes all events of a request, or none."""
+        if ask.headers.get("authorization") != f"Bearer {self.token}":
+            return _error(401, "Invalid access token", "INVALID_ACCESS_TOKEN")
+        if not _VERSION.fullmatch(ask.headers.get("linkedin-version", "")):
+            return _error(426, "Requested version is not active", "NONEXISTENT_VERSION")
+        said = ask.json()
+        elements = said.get("elements") if isinstance(said, dict) else None
+        is_batch = ask.headers.get("x-restli-method", "").upper() == "BATCH_CREATE"
+        if not is_batch or not isinstance(elements, list) or not 0 < len(elements) <= _MOST_EVENTS:
+            return _error(400, "Bad request", "ILLEGAL_ARGUMENT")
+        wrong = [(place, why) for place, one in enumerate(elements) if (why := self._why_invalid(one))]
+        if wrong:
+            lines = "".join(f"Index: {place}, ERROR :: {why} \n" for place, why in wrong)
+            return _error(422, lines, "UNPROCESSABLE_ENTITY")
+        for one in elements:
+            self.count(str(one.get("eventId", "")), one, (one.get("conversionValue") or {}).get("amount"))
+        return Reply(200, {"elements": [{"status": 201} for _ in elements]})
+
+    def too_many(self) -> Reply:
+        """Too many calls have the usual status."""
+        return _error(429, "Resource level throttle limit reached", "TOO_MANY_REQUESTS")
+
+    def _why_invalid(self, event: Any) -> str:
+        if isinstance(event, dict) and event.get("eventId") in self.poison:
+            return "/user :: is not what it should be"
+        if not isinstance(event, dict) or not _RULE.fullmatch(str(event.get("conversion", ""))):
+            return "/conversion :: field is required but not found"
+        time = event.get("conversionHappenedAt")
+        if not isinstance(time, int) or not 0 <= self.unix_seconds() + 60 - time / 1000 <= _MOST_DAYS * DAY_SECONDS:
+            return "/conversionHappenedAt :: must be within 90 days"
+        user = event.get("user")
+        if not isinstance(user, dict) or not isinstance(user.get("userIds"), list):
+            return "/user/userIds :: field is required but not found"
+        name = user.get("userInfo")
+        if not user["userIds"] and not (name and name.get("firstName") and name.get("lastName")):
+            return "/user :: no identifier"
+        if any(one.get("idType") == "SHA256_EMAIL" and not is_hash(one.get("idValue")) for one in user["userIds"]):
+            return "/user/userIds :: no SHA-256"
+        if len(str(event.get("eventId", ""))) > _MOST_ID_CHARACTERS:
+            return "/eventId :: too long"
+        value = event.get("conversionValue")
+        if value is not None and not (isinstance(value.get("amount"), str) and number(value["amount"]) is not None):
+            return "/conversionValue/amount :: is no text of a number"
+        return ""
+
+
+def _error(status: int, message: str, code: str) -> Reply:
+    return Reply(status, {"status": status, "message": message, "code": code, "serviceErrorCode": 0})

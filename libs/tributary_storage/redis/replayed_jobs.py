@@ -1,0 +1,67 @@
+"""Jobs that somebody asked for: deliveries that were given up, or were not eligible, once more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+import redis.asyncio
+
+from tributary_storage.redis import keys
+from tributary_storage.redis.delivery_jobs import SENT_LIFE_SECONDS, Lane
+from tributary_storage.redis.refusals import translate
+from tributary_storage.redis.scripts import Argument, Script
+
+_REPLAY: Final = Script("replay_jobs")
+
+
+class Replayed(Enum):
+    """What became of a wish."""
+
+    PLANNED = 1
+    WAITING = 0
+    """It waits already."""
+    KNOWN = -1
+    """The destination has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A conversion that shall be sent again."""
+
+    conversion_id: str
+    revision: int
+    forgets: bool = False
+    """Whether what the destination may have taken counts as not taken."""
+
+
+class ReplayedJobs:
+    """Plans what somebody asked for, in the Redis of role *jobs*. Fails closed."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        """Takes the Redis of role *jobs*."""
+        self._client: Any = client
+
+    async def plan(self, lane: Lane, wishes: Sequence[Wish], plan_micros: int) -> list[Replayed]:
+        """Plans conversions for one destination; returns what became of each. May run twice.
+
+        Raises:
+            StorageUnavailableError: Some may be planned; plan the same again.
+        """
+        names: list[Argument] = [
+            keys.due(lane.workspace, lane.destination),
+            keys.planned(lane.workspace, lane.destination),
+        ]
+        arguments: list[Argument] = [plan_micros, SENT_LIFE_SECONDS]
+        for one in wishes:
+            names.append(keys.job(lane.workspace, lane.destination, one.conversion_id))
+            names.append(keys.sent(lane.workspace, lane.destination, one.conversion_id))
+            arguments += (one.conversion_id, one.revision, int(one.forgets))
+        try:
+            answers = await _REPLAY(self._client, names, arguments)
+        except redis.RedisError as error:
+            message = "The store of delivery jobs did not answer; ask for the same again."
+            raise translate(error, "jobs", message) from error
+        return [Replayed(int(one)) for one in answers]

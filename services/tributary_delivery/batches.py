@@ -1,0 +1,263 @@
+"""Many conversions in a request: said in the destination's language, put together, sent, and the answer read per row.
+
+The one rule: who sends knows no destination, and the destination no HTTP: `destinations.adapter` is all they share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import httpx
+import structlog
+
+from tributary.attribution.v1.conversion_pb2 import ResolvedClickId
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_RETRACT,
+    INELIGIBLE_REASON_TOO_OLD,
+    DeliveryOperation,
+)
+from tributary_delivery.attempt import Attempt
+from tributary_delivery.destinations.adapter import (
+    Adapter,
+    Answer,
+    Outgoing,
+    Permits,
+    PersonKeys,
+    Pinned,
+    Request,
+    Unmappable,
+    Verdict,
+)
+from tributary_delivery.destinations.checked_http import UNANSWERED, CheckedHttp, unanswered
+from tributary_delivery.destinations.destination import CONFIG, PERMANENT, REAUTH, Outcome
+from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.tokens import TokenError, Tokens, read_body
+from tributary_delivery.ledger import Memory, first_sent
+from tributary_delivery.match_keys import MatchKeyOpener
+from tributary_delivery.sender import Formed, Refused
+from tributary_delivery.sent_values import sent_value
+from tributary_delivery.visible_ids import visible_id
+from tributary_domain.consent import UNSAID
+from tributary_runtime.batch_destinations import BatchDestination
+from tributary_runtime.clock import Clock
+from tributary_storage.redis.delivery_jobs import Lane
+
+log = structlog.get_logger(__name__)
+
+_MOST_ANSWER_BYTES: Final = 8_000_000
+_TEXT_CHARACTERS: Final = 65_536
+_LEAST_LINGER_SECONDS: Final = 0.2
+
+
+class BatchSender:
+    """A `Sender` for a destination that takes many conversions in one request.
+
+    Args:
+        lane: Which.
+        settings: Of the destination.
+        adapter: Its language.
+        http: Calls it.
+        tokens: Where access tokens come from.
+        opener: Opens match keys.
+        memory: What was sent before, for corrections.
+        region_of: Workspace -> where its phone numbers without a country code are from.
+        clock: Tells time.
+        call_seconds: How long one call may take.
+    """
+
+    def __init__(
+        self,
+        lane: Lane,
+        settings: BatchDestination,
+        adapter: Adapter,
+        http: CheckedHttp,
+        tokens: Tokens,
+        opener: MatchKeyOpener,
+        memory: Memory,
+        region_of: Callable[[str], str],
+        clock: Clock,
+        *,
+        call_seconds: float,
+    ) -> None:
+        self._lane = lane
+        self._settings = settings
+        self._adapter = adapter
+        self._policy = adapter.policy
+        self._http = http
+        self._tokens = tokens
+        self._opener = opener
+        self._memory = memory
+        self._region_of = region_of
+        self._clock = clock
+        self._call_seconds = call_seconds
+
+    @property
+    def most_per_call(self) -> int:
+        """As many as the destination takes."""
+        return self._policy.batch_size
+
+    @property
+    def linger_seconds(self) -> float:
+        """As long as the quota would make the next call wait if they were even."""
+        if self._policy.batch_size == 1:
+            return 0.0
+        return max(_LEAST_LINGER_SECONDS, 60 / self._settings.quota.requests_per_minute)
+
+    @property
+    def operations(self) -> frozenset[DeliveryOperation.ValueType]:
+        """What the destination can be told."""
+        return self._policy.operations
+
+    @property
+    def resend_seconds(self) -> float:
+        """For how long the destination knows a conversion again."""
+        return self._policy.resend_seconds
+
+    @property
+    def needs_grant(self) -> bool:
+        """Whether silence about consent is a refusal."""
+        return self._settings.needs_consent_grant
+
+    async def form(self, attempts: Sequence[Attempt]) -> Formed:
+        """Says attempts in the destination's language; as many to a call as fit.
+
+        Raises:
+            StorageUnavailableError: Data keys, or what was sent before, cannot be read.
+        """
+        formed = Formed()
+        if not attempts:
+            return formed
+        now_micros = self._clock.unix_micros()
+        people = await self._opener.open(self._lane.workspace, [one.revised for one in attempts])
+        call, size = list[Attempt](), 0
+        for attempt, keys in zip(attempts, people, strict=True):
+            said = await self._say(attempt, keys, now_micros, formed)
+            if said is None:
+                continue
+            if call and (len(call) >= self._policy.batch_size or size + len(said.event) > self._policy.request_bytes):
+                formed.calls.append(call)
+                call, size = [], 0
+            call.append(said)
+            size += len(said.event) + 1
+        if call:
+            formed.calls.append(call)
+        return formed
+
+    async def _say(self, attempt: Attempt, keys: PersonKeys, now_micros: int, formed: Formed) -> Attempt | None:
+        """Returns an attempt with its event; None if it cannot be said, which `formed` then tells."""
+        age_micros = now_micros - attempt.revised.state.conversion_time.ToMicroseconds()
+        if attempt.operation == DELIVERY_OPERATION_CREATE and age_micros > self._policy.most_age_seconds * 1_000_000:
+            formed.refused.append(Refused(attempt, INELIGIBLE_REASON_TOO_OLD))
+            return None
+        pinned = None
+        if attempt.operation != DELIVERY_OPERATION_CREATE:
+            deliveries = await self._memory.deliveries(self._lane.workspace, attempt.job.conversion_id)
+            pinned = first_sent(deliveries, self._lane.destination)
+        try:
+            outgoing = self._outgoing(attempt, keys, now_micros, pinned)
+            mapped = self._adapter.event(outgoing)
+            event = b"" if isinstance(mapped, Unmappable) else json_bytes(mapped.event)
+        except Exception as error:  # a bug of ours: never what the error says, it may hold what was to be hashed
+            log.error("conversion_not_said", destination=self._lane.destination, kind=type(error).__name__)
+            why = f"Tributary failed: {type(error).__name__}; nothing was sent."
+            formed.failed.append((attempt, Outcome(PERMANENT, message=why, is_untaken=True)))
+            return None
+        if isinstance(mapped, Unmappable):
+            formed.refused.append(Refused(attempt, mapped.reason, mapped.message))
+            return None
+        digests = replace(mapped, event={})  # what is in the event's bytes need not be kept twice
+        return replace(attempt, mapped=digests, event=event, visible_id=outgoing.visible_id)
+
+    def _outgoing(self, attempt: Attempt, keys: PersonKeys, now_micros: int, pinned: Pinned | None) -> Outgoing:
+        revised, policy = attempt.revised, self._policy
+        value = sent_value(revised.state, attempt.told)
+        is_retraction = attempt.operation == DELIVERY_OPERATION_RETRACT
+        return Outgoing(
+            revised=revised,
+            operation=attempt.operation,
+            name=self._settings.name_of(revised.state.name) or revised.state.name,
+            visible_id=pinned.visible_id
+            if pinned
+            else visible_id(
+                revised,
+                self._lane.destination,
+                id_is_order=policy.id_is_order,
+                most_characters=policy.most_id_characters,
+            ),
+            amount_micros=None if value is None else 0 if is_retraction else value.amount_micros,
+            currency="" if value is None else value.currency_code,
+            keys=keys,
+            permits=attempt.permits or Permits(UNSAID, UNSAID),
+            click_ids=_click_ids(attempt, pinned),
+            now_micros=now_micros,
+            pinned=pinned,
+            default_region=self._region_of(self._lane.workspace),
+        )
+
+    async def send(self, call: Sequence[Attempt]) -> Sequence[Outcome]:
+        """Makes one request; once more with another token where the first one was refused."""
+        events = [attempt.event for attempt in call]
+        try:
+            verdict, token = await self._try(events)
+            if verdict.whole.outcome == REAUTH and self._tokens.refuse(token):
+                verdict, _ = await self._try(events)
+        except TokenError as error:
+            return [error.outcome] * len(call)
+        if verdict.whole.outcome == REAUTH:
+            verdict = Verdict(replace(verdict.whole, outcome=CONFIG, is_untaken=True))
+        return [verdict.of(place) for place in range(len(call))]
+
+    async def _try(self, events: Sequence[bytes]) -> tuple[Verdict, str]:
+        token = await self._tokens.get()
+        request = self._adapter.request(events, token)
+        try:
+            async with asyncio.timeout(self._call_seconds):  # of all of it: httpx counts each read anew
+                response = await self._http.post(self._url(request, token), request.body, self._headers(request, token))
+                content = await read_body(response, _MOST_ANSWER_BYTES)
+        except UNANSWERED as error:
+            return Verdict(unanswered(error)), token
+        headers = {name.lower(): text for name, text in response.headers.items()}
+        text = content[:_TEXT_CHARACTERS].decode("utf-8", "replace")
+        now_seconds = self._clock.unix_micros() // 1_000_000
+        answer = Answer(response.status_code, headers, _parsed(content), text, now_seconds)
+        return self._adapter.classify(answer, len(events)), token
+
+    def _url(self, request: Request, token: str) -> httpx.URL:
+        query = dict(request.query)
+        if self._policy.credential_place.startswith("?"):
+            query[self._policy.credential_place[1:]] = token
+        return httpx.URL(self._settings.base_url.rstrip("/") + request.path, params=query)
+
+    def _headers(self, request: Request, token: str) -> dict[str, str]:
+        headers = {"content-type": "application/json", **request.headers}
+        place = self._policy.credential_place
+        if not place.startswith("?"):
+            headers[place] = f"Bearer {token}" if place == "authorization" else token
+        return headers
+
+    async def aclose(self) -> None:
+        """Closes its connections."""
+        await self._tokens.aclose()
+        await self._http.aclose()
+
+
+def _click_ids(attempt: Attempt, pinned: Pinned | None) -> dict[str, ResolvedClickId]:
+    """Returns the click ids by family; of a correction the one that was sent first, and no other of its family."""
+    click_ids = {one.family: one for one in attempt.revised.match.click_ids}
+    if pinned is not None and pinned.click_id_family:
+        known = click_ids.get(pinned.click_id_family)
+        if known is None or known.value != pinned.click_id:
+            click_ids[pinned.click_id_family] = ResolvedClickId(family=pinned.click_id_family, value=pinned.click_id)
+    return click_ids
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        return json.loads(content) if content else None
+    except ValueError:
+        return None

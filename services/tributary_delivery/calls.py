@@ -1,0 +1,226 @@
+"""The calls of one lane: made, split where a whole one was refused, and their outcomes left in its outbox.
+
+The one rule: what a destination refused as a whole it took nothing of; so it is sent again in parts, until only what is
+to blame is left. Every part is an attempt of its own: noted before it is made, within the quota, and not against what
+people said meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Final, Protocol
+
+import structlog
+
+from tributary.delivery.v1.delivery_pb2 import (
+    OUTCOME_CLASS_CONFIG,
+    OUTCOME_CLASS_OK,
+    OUTCOME_CLASS_PERMANENT,
+    OUTCOME_CLASS_RETRY,
+    OUTCOME_CLASS_SPLIT,
+    OUTCOME_CLASS_THROTTLED,
+    OutcomeClass,
+)
+from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, settle
+from tributary_delivery.circuit import Circuit
+from tributary_delivery.destinations.destination import Outcome
+from tributary_delivery.outbox import Outbox
+from tributary_delivery.sender import Sender
+from tributary_runtime import metrics
+from tributary_runtime.clock import Clock
+from tributary_runtime.destination_settings import DestinationSettings
+from tributary_runtime.errors import UnavailableError
+from tributary_runtime.traces import linked_span
+from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.destination_states import DestinationStates
+
+log = structlog.get_logger(__name__)
+
+_ANSWERED: Final = frozenset({OUTCOME_CLASS_OK, OUTCOME_CLASS_SPLIT, OUTCOME_CLASS_PERMANENT})
+"""Outcomes of a destination that works."""
+_SERVER_ERROR: Final = 500
+_UNTAKEN: Final = Outcome(
+    OUTCOME_CLASS_RETRY, message="It was part of a request that was refused as a whole.", is_untaken=True
+)
+
+
+class Again(Protocol):
+    """How a lane lets a part of a call be made, or what it takes instead."""
+
+    async def begin(self, attempts: Sequence[Attempt], waiting: Sequence[Attempt]) -> list[Attempt]:
+        """Waits for the quota and notes attempts; returns those that may be made. Keeps what waits ours meanwhile.
+
+        Raises:
+            UnavailableError: None may be made now.
+        """
+        ...
+
+
+class Calls:
+    """Makes the calls of one lane.
+
+    Args:
+        lane: Which.
+        settings: Of the destination.
+        sender: How it is called.
+        states: Where a pause is said to all replicas.
+        rules: When to try again.
+        clock: Tells and measures time.
+        margin_seconds: How long after its attempt was noted a call may begin.
+        outbox: Takes the outcomes.
+        circuit: Learns from them.
+        again: Lets a part of a call be made.
+        ended: Told when a call has ended.
+    """
+
+    def __init__(
+        self,
+        lane: Lane,
+        settings: DestinationSettings,
+        sender: Sender,
+        states: DestinationStates,
+        rules: AttemptRules,
+        clock: Clock,
+        margin_seconds: float,
+        outbox: Outbox,
+        circuit: Circuit,
+        *,
+        again: Again,
+        ended: Callable[[], None],
+    ) -> None:
+        self._lane = lane
+        self._type = metrics.DestinationType(settings.type)
+        self._sender = sender
+        self._states = states
+        self._rules = rules
+        self._clock = clock
+        self._margin_seconds = margin_seconds
+        self._outbox = outbox
+        self._circuit = circuit
+        self._again = again
+        self._ended = ended
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """How many are under way."""
+        return len(self._tasks)
+
+    def start(self, call: Sequence[Attempt], begin_seconds: float) -> None:
+        """Begins a call whose attempts were noted at `begin_seconds` of the monotonic clock."""
+        now_micros = self._clock.unix_micros()
+        first = [replace(attempt, now_micros=now_micros) for attempt in call]
+        for attempt in first:
+            self._outbox.hold(attempt.job.conversion_id)
+        open_attempts = {attempt.job.conversion_id: attempt for attempt in first}
+        task = asyncio.create_task(self._make(first, begin_seconds, open_attempts))
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._end, open_attempts))
+
+    async def finish(self) -> None:
+        """Returns when none is under way."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _make(self, call: list[Attempt], begin_seconds: float, open_attempts: dict[str, Attempt]) -> None:
+        """Makes one call, and as many as it takes to find out what is wrong with it."""
+        if self._clock.monotonic_seconds() - begin_seconds > self._margin_seconds:
+            # We stood still for so long that the lease may end during the call: whoever has it then sends.
+            for conversion_id in open_attempts:
+                self._outbox.release(conversion_id)
+            open_attempts.clear()
+            return
+        parts = [call]
+        while parts:
+            part = parts.pop()
+            if part is not call:
+                waiting = [attempt for later in parts for attempt in later]
+                try:
+                    part = await self._again.begin(part, waiting)
+                except UnavailableError as outage:
+                    log.warning("call_not_split", destination=self._lane.destination, reason=str(outage))
+                    for attempt in [*part, *waiting]:
+                        self._keep(attempt, _UNTAKEN, open_attempts)
+                    return
+                for conversion_id in set(open_attempts) - {one.job.conversion_id for one in [*part, *waiting]}:
+                    del open_attempts[conversion_id]  # withheld, or no longer ours
+                if not part:
+                    continue
+            parts += await self._try(part, open_attempts)
+
+    async def _try(self, part: Sequence[Attempt], open_attempts: dict[str, Attempt]) -> list[list[Attempt]]:
+        """Sends a part; returns what of it is to be sent again, in parts."""
+        now_micros, started = self._clock.unix_micros(), self._clock.monotonic_seconds()
+        part = [replace(attempt, now_micros=now_micros) for attempt in part]
+        open_attempts.update({attempt.job.conversion_id: attempt for attempt in part})
+        traceparents = [attempt.revised.traceparent for attempt in part]
+        with linked_span("deliver", traceparents, destination=self._type.value):
+            outcomes = await self._sender.send(part)
+        metrics.DELIVERY_DURATION.record(self._clock.monotonic_seconds() - started, destination=self._type)
+        self._circuit.record(started, is_ok=any(one.outcome in _ANSWERED for one in outcomes))
+        split: list[Attempt] = []
+        for attempt, outcome in zip(part, outcomes, strict=True):
+            if outcome.outcome == OUTCOME_CLASS_SPLIT and len(part) > 1:
+                split.append(attempt)
+            elif outcome.outcome == OUTCOME_CLASS_SPLIT:
+                self._keep(attempt, replace(outcome, outcome=OUTCOME_CLASS_PERMANENT), open_attempts)
+            else:
+                self._keep(attempt, outcome, open_attempts)
+        await self._react(outcomes)
+        if not split:
+            return []
+        self._count(OUTCOME_CLASS_SPLIT)
+        if len(split) < len(part):  # those to blame were named
+            return [split]
+        middle = (len(split) + 1) // 2
+        return [split[middle:], split[:middle]]
+
+    def _end(self, open_attempts: dict[str, Attempt], task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._ended()
+        if task.cancelled() or (failure := task.exception()) is None:
+            return
+        # A bug of ours: it must neither stop the lane nor be tried for ever.
+        log.error("delivery_failed", destination=self._lane.destination, exc_info=failure)
+        message = f"Tributary failed: {type(failure).__name__}; its log says where."
+        for attempt in list(open_attempts.values()):
+            self._keep(attempt, Outcome(OUTCOME_CLASS_RETRY, message=message), open_attempts)
+
+    def _keep(self, attempt: Attempt, outcome: Outcome, open_attempts: dict[str, Attempt]) -> None:
+        """Counts an outcome and puts it into the outbox."""
+        self._count(outcome.outcome)
+        if outcome.is_ok:
+            publish_micros = attempt.revised.publish_time.ToMicroseconds()
+            lag_seconds = max(0.0, (self._clock.unix_micros() - publish_micros) / 1e6)
+            metrics.CREDIT_TO_DELIVERY.record(lag_seconds, destination=self._type)
+        settled, line = settle(attempt, outcome, self._rules)
+        line.destination_id = self._lane.destination
+        open_attempts.pop(attempt.job.conversion_id, None)
+        self._outbox.add(settled, line)
+
+    def _count(self, outcome: OutcomeClass.ValueType) -> None:
+        name = OutcomeClass.Name(outcome).removeprefix("OUTCOME_CLASS_")
+        metrics.DELIVERY_ATTEMPTS.add(1, destination=self._type, outcome=metrics.Outcome[name])
+
+    async def _react(self, outcomes: Sequence[Outcome]) -> None:
+        """Slows or pauses the lane for everybody where the destination asks for it."""
+        told = next((one for one in outcomes if one.outcome in (OUTCOME_CLASS_CONFIG, OUTCOME_CLASS_THROTTLED)), None)
+        if told is None:
+            return
+        try:
+            if told.outcome == OUTCOME_CLASS_CONFIG:
+                log.error("destination_paused", destination=self._lane.destination, reason=told.message)
+                await self._pause(CONFIG_PAUSE_SECONDS, told.message, is_config=True)
+                return
+            if told.status_code < _SERVER_ERROR:  # it counts our calls, and they are too many
+                await self._states.slow_down(self._lane)
+            if told.retry_after_seconds:
+                await self._pause(told.retry_after_seconds, "The destination asked to wait.")
+        except UnavailableError as outage:
+            log.warning("pause_not_kept", destination=self._lane.destination, reason=str(outage))
+
+    async def _pause(self, seconds: float, why: str, *, is_config: bool = False) -> None:
+        until_millis = self._clock.unix_micros() // 1000 + round(seconds * 1000)
+        await self._states.pause(self._lane, until_millis, why, is_config=is_config)

@@ -1,0 +1,54 @@
+"""Google's Data Manager API: one request names its conversion actions, each event those that it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from tributary_delivery.destinations import google_answer, google_event
+from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Unmappable, Verdict, policy_of
+from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_runtime.ad_destinations import GoogleDestination
+
+TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+
+
+class Google:
+    """The language of one operating account.
+
+    Args:
+        settings: What `workspaces.yaml` says of it.
+    """
+
+    def __init__(self, settings: GoogleDestination) -> None:
+        self._settings = settings
+        self.policy = policy_of(settings, restates=True, id_is_order=True)
+        actions = dict.fromkeys(mapping.name or name for name, mapping in settings.conversions.items())
+        head = {"destinations": [self._action(action) for action in actions], "encoding": "HEX"}
+        self._head = json_bytes(head)[:-1] + b',"events":['
+
+    def _action(self, action: str) -> dict[str, Any]:
+        settings = self._settings
+        owner, login = settings.operating_account, settings.login_account
+        named: dict[str, Any] = {
+            "reference": action,
+            "operatingAccount": {"accountType": "GOOGLE_ADS", "accountId": owner},
+            "productDestinationId": action,
+        }
+        if login is not None:
+            named["loginAccount"] = {"accountType": "GOOGLE_ADS", "accountId": login}
+        return named
+
+    def event(self, outgoing: Outgoing) -> Mapped | Unmappable:
+        """Says one conversion, or the new total of one."""
+        return google_event.event(outgoing, self._settings)
+
+    def request(self, events: Sequence[bytes], token: str) -> Request:
+        """Puts events into one request."""
+        del token  # needs no proof
+        path = f"/{self._settings.api_version}/events:ingest"
+        return Request(path, self._head + b",".join(events) + b"]}")
+
+    def classify(self, answer: Answer, events: int) -> Verdict:
+        """Tells what an answer means."""
+        return google_answer.classify(answer, events)

@@ -1,0 +1,179 @@
+"""What an operator does: pauses and resumes destinations, looks at deliveries, has them sent again.
+
+The one rule: nothing is sent from here. What is to be sent again becomes a job, and goes the way of all jobs: as the
+conversion is now, to who may have it and does not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_STATE_DEAD,
+    OUTCOME_CLASS_UNKNOWN,
+    Delivery,
+    DeliveryFilter,
+    IneligibleReason,
+    OutcomeClass,
+)
+from tributary.delivery.v1.delivery_pb2 import DeliveryState as States
+from tributary.delivery.v1.delivery_service_pb2 import ReplayDeliveriesResponse
+from tributary_runtime.clock import Clock
+from tributary_runtime.errors import FieldViolation, InvalidRequestError
+from tributary_storage.clickhouse.sent_ledger import LEDGER_START, Key, WantedDeliveries, key_of
+from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.replayed_jobs import Replayed, ReplayedJobs, Wish
+
+MOST_IDS: Final = 1_000
+MOST_REPLAYED: Final = 10_000
+"""Deliveries of one request to send again."""
+_PAGE: Final = 1_000
+
+
+class LedgerPages(Protocol):
+    """What was sent, a page at a time."""
+
+    async def page(self, wanted: WantedDeliveries, after: Key = LEDGER_START, limit: int = 100) -> list[Delivery]:
+        """Returns deliveries, last attempted first.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some deliveries."""
+
+    deliveries: list[Delivery]
+    next_token: str
+    """Empty at the end."""
+
+
+class Operations:
+    """The use cases.
+
+    Args:
+        ledger: What was sent.
+        jobs: Where jobs are made that somebody asks for.
+        clock: Tells when that was.
+    """
+
+    def __init__(self, ledger: LedgerPages, jobs: ReplayedJobs, clock: Clock) -> None:
+        self._ledger = ledger
+        self._jobs = jobs
+        self._clock = clock
+
+    async def page(self, workspace: str, asked: DeliveryFilter, token: str, size: int) -> Page:
+        """Returns a page of deliveries, last attempted first.
+
+        Raises:
+            InvalidRequestError: The filter cannot be, or the token is none.
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        wanted = wanted_deliveries(workspace, asked)
+        found = await self._ledger.page(wanted, _after(token), size + 1)
+        shown = found[:size]
+        return Page(shown, json.dumps(key_of(shown[-1])) if len(found) > size else "")
+
+    async def replay(
+        self, workspace: str, asked: DeliveryFilter, *, dry_run: bool, risk_duplicates: bool
+    ) -> ReplayDeliveriesResponse:
+        """Has deliveries sent again; each conversion once, whatever number of its revisions is named.
+
+        Raises:
+            InvalidRequestError: The filter is empty, or cannot be.
+            StorageUnavailableError: A store did not answer; some may be planned.
+        """
+        if not asked.ListFields():
+            violation = FieldViolation("filter", "Name at least one thing: all deliveries are sent again by nobody.")
+            raise InvalidRequestError("The filter is empty.", [violation])
+        named = DeliveryFilter()
+        named.CopyFrom(asked)
+        if not named.states:
+            named.states.append(DELIVERY_STATE_DEAD)
+        found = await self._all(wanted_deliveries(workspace, named))
+        answer = ReplayDeliveriesResponse(matched=len(found))
+        wishes: dict[Lane, dict[str, Wish]] = defaultdict(dict)
+        for one in found:
+            if one.outcome == OUTCOME_CLASS_UNKNOWN and not risk_duplicates:
+                answer.uncertain += 1
+                continue
+            wish = Wish(one.conversion_id, one.revision, one.outcome == OUTCOME_CLASS_UNKNOWN)
+            own = wishes[Lane(workspace, one.destination_id)]
+            if one.conversion_id not in own or own[one.conversion_id].revision < one.revision:
+                own[one.conversion_id] = wish
+        if dry_run:
+            answer.planned = sum(len(own) for own in wishes.values())
+            return answer
+        now_micros, counts = self._clock.unix_micros(), Counter[Replayed]()
+        for lane, own in wishes.items():
+            some = list(own.values())
+            for start in range(0, len(some), _PAGE):
+                counts.update(await self._jobs.plan(lane, some[start : start + _PAGE], now_micros))
+        answer.planned, answer.waiting = counts[Replayed.PLANNED], counts[Replayed.WAITING]
+        return answer
+
+    async def _all(self, wanted: WantedDeliveries) -> list[Delivery]:
+        found: list[Delivery] = []
+        after = LEDGER_START
+        while len(found) < MOST_REPLAYED:
+            page = await self._ledger.page(wanted, after, _PAGE)
+            found += page
+            if len(page) < _PAGE:
+                break
+            after = key_of(page[-1])
+        return found
+
+
+def wanted_deliveries(workspace: str, asked: DeliveryFilter) -> WantedDeliveries:
+    """Returns which deliveries a filter names.
+
+    Raises:
+        InvalidRequestError: It cannot be.
+    """
+    wrong = []
+    if len(asked.conversion_ids) > MOST_IDS:
+        wrong.append(FieldViolation("filter.conversion_ids", f"Name at most {MOST_IDS} conversions."))
+    enums = {
+        "states": (asked.states, States),
+        "outcomes": (asked.outcomes, OutcomeClass),
+        "ineligible_reasons": (asked.ineligible_reasons, IneligibleReason),
+    }
+    for name, (numbers, enum) in enums.items():
+        if any(number not in enum.values() or not number for number in numbers):  # type: ignore[attr-defined]
+            wrong.append(FieldViolation(f"filter.{name}", "Names a value that does not exist."))
+    if wrong:
+        raise InvalidRequestError("The filter cannot be.", wrong)
+    wanted = WantedDeliveries(
+        workspace,
+        asked.destination_id,
+        tuple(asked.conversion_ids),
+        tuple(asked.states),
+        tuple(asked.outcomes),
+        tuple(asked.ineligible_reasons),
+    )
+    if not asked.HasField("time_range"):
+        return wanted
+    span = asked.time_range
+    return WantedDeliveries(
+        *(wanted.workspace, wanted.destination_id, wanted.conversion_ids),
+        *(wanted.states, wanted.outcomes, wanted.reasons),
+        span.start_time.ToMicroseconds() if span.HasField("start_time") else wanted.start_micros,
+        span.end_time.ToMicroseconds() if span.HasField("end_time") else wanted.end_micros,
+    )
+
+
+def _after(token: str) -> Key:
+    if not token:
+        return LEDGER_START
+    try:
+        at, destination, conversion, revision = json.loads(token)
+        return int(at), str(destination), str(conversion), int(revision)
+    except (ValueError, TypeError) as error:
+        violation = FieldViolation("page_token", "Is no page token; send `next_page_token` of the page before.")
+        raise InvalidRequestError("The page token cannot be read.", [violation]) from error

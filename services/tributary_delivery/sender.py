@@ -1,0 +1,113 @@
+"""How a lane's attempts become calls: one by one, or many in a request. And the webhook's way, which is one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
+
+from tributary.delivery.v1.delivery_pb2 import DeliveryOperation, IneligibleReason
+from tributary_delivery.attempt import Attempt
+from tributary_delivery.destinations.destination import Destination, Message, Outcome
+
+ALL_OPERATIONS: Final = frozenset(number for number in DeliveryOperation.values() if number)
+"""What a destination may be told that is told everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An attempt that is not made: it cannot be said in the destination's language."""
+
+    attempt: Attempt
+    reason: IneligibleReason.ValueType
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Formed:
+    """Attempts as they are sent together."""
+
+    calls: list[list[Attempt]] = field(default_factory=list)
+    refused: list[Refused] = field(default_factory=list)
+    failed: list[tuple[Attempt, Outcome]] = field(default_factory=list)
+    """We could not say them, for a bug of ours."""
+
+
+class Sender(Protocol):
+    """How one destination of one workspace is sent what a lane has for it."""
+
+    @property
+    def most_per_call(self) -> int:
+        """How many attempts one call may hold."""
+        ...
+
+    @property
+    def linger_seconds(self) -> float:
+        """How long to wait for company after a call that could have held more."""
+        ...
+
+    @property
+    def operations(self) -> frozenset[DeliveryOperation.ValueType]:
+        """What the destination can be told."""
+        ...
+
+    @property
+    def resend_seconds(self) -> float | None:
+        """As `AttemptRules.resend_seconds`."""
+        ...
+
+    @property
+    def needs_grant(self) -> bool:
+        """Whether silence about consent is a refusal."""
+        ...
+
+    async def form(self, attempts: Sequence[Attempt]) -> Formed:
+        """Says attempts in the destination's language and puts together what may go together.
+
+        Raises:
+            StorageUnavailableError: What is needed for it cannot be read.
+        """
+        ...
+
+    async def send(self, call: Sequence[Attempt]) -> Sequence[Outcome]:
+        """Makes one call; returns an outcome per attempt. Takes at most a second more than its time-out.
+
+        May run twice with the same; never raises but for a bug of ours.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Closes its connections."""
+        ...
+
+
+class OneByOne:
+    """A `Sender` for a destination that takes one conversion per call, and every change of it.
+
+    Args:
+        destination: How it is called.
+    """
+
+    most_per_call = 1
+    linger_seconds = 0.0
+    operations = ALL_OPERATIONS
+    resend_seconds = None
+    needs_grant = False
+
+    def __init__(self, destination: Destination) -> None:
+        self._destination = destination
+
+    async def form(self, attempts: Sequence[Attempt]) -> Formed:
+        """Returns a call per attempt."""
+        visible_id = self._destination.visible_id
+        return Formed([[replace(one, visible_id=visible_id(one.revised))] for one in attempts])
+
+    async def send(self, call: Sequence[Attempt]) -> Sequence[Outcome]:
+        """Makes the one call."""
+        [one] = call
+        message = Message(one.revised, one.operation, one.taken, one.now_micros // 1_000_000)
+        return [await self._destination.send(message)]
+
+    async def aclose(self) -> None:
+        """Closes its connections."""
+        await self._destination.aclose()

@@ -1,0 +1,86 @@
+"""Makes the sender of a destination from what `workspaces.yaml` says of it."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import httpx
+
+from tributary_delivery.batches import BatchSender
+from tributary_delivery.destinations import ADAPTERS, DESTINATIONS, TOKEN_URLS
+from tributary_delivery.destinations.checked_http import CheckedHttp
+from tributary_delivery.destinations.tokens import GivenToken, RefreshedToken, Tokens
+from tributary_delivery.ledger import Memory
+from tributary_delivery.match_keys import MatchKeyOpener
+from tributary_delivery.sender import OneByOne, Sender
+from tributary_runtime.batch_destinations import BatchDestination
+from tributary_runtime.clock import Clock
+from tributary_runtime.destination_settings import DestinationSettings, WebhookDestination
+from tributary_storage.redis.delivery_jobs import Lane
+
+_AGENT = "Tributary/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """What all senders share."""
+
+    opener: MatchKeyOpener
+    memory: Memory
+    region_of: Callable[[str], str]
+    """Workspace -> where its phone numbers without a country code are from."""
+    clock: Clock
+    call_seconds: float
+    """How long one call may take."""
+    tls: ssl.SSLContext | None = None
+    """How certificates are checked; made once for many destinations, it is slow to make."""
+
+    def make(self, lane: Lane, settings: DestinationSettings) -> Sender:
+        """Makes one; nothing connects.
+
+        Raises:
+            TypeError: There is no such type of destination.
+        """
+        if isinstance(settings, WebhookDestination):
+            made = DESTINATIONS[settings.type](settings, call_seconds=self.call_seconds, tls=self.tls)
+            return OneByOne(made)
+        if isinstance(settings, BatchDestination):
+            return self._batches(lane, settings)
+        raise TypeError(f"no destination of type {settings.type}")
+
+    def _batches(self, lane: Lane, settings: BatchDestination) -> BatchSender:
+        http = CheckedHttp(
+            httpx.URL(settings.base_url),
+            call_seconds=self.call_seconds,
+            allow_private=settings.allow_private_addresses,
+            agent=_AGENT,
+            tls=self.tls,
+        )
+        return BatchSender(
+            lane,
+            settings,
+            ADAPTERS[settings.type](settings),
+            http,
+            self._tokens(settings),
+            self.opener,
+            self.memory,
+            self.region_of,
+            self.clock,
+            call_seconds=self.call_seconds,
+        )
+
+    def _tokens(self, settings: BatchDestination) -> Tokens:
+        if settings.oauth is not None:
+            return RefreshedToken(
+                settings.oauth,
+                TOKEN_URLS.get(settings.type, settings.base_url),
+                call_seconds=self.call_seconds,
+                clock=self.clock,
+                allow_private=settings.allow_private_addresses,
+                tls=self.tls,
+            )
+        if settings.access_token is None:
+            raise TypeError(f"a destination of type {settings.type} without a credential")
+        return GivenToken(settings.access_token)

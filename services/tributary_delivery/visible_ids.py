@@ -1,0 +1,31 @@
+"""The id by which an ad destination knows a conversion: the caller's own, so that its browser tag and we count it once.
+
+The one rule: the same for ever. It is made of what does not change, and a correction takes it from the ledger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+
+
+def visible_id(revised: ConversionRevised, destination_id: str, *, id_is_order: bool, most_characters: int) -> str:
+    """Returns the id: the browser tag's for this destination, its id for all, the order's, else the event's.
+
+    An order number with a cycle names several conversions, so the cycle is part of it.
+
+    Args:
+        revised: The conversion.
+        destination_id: As the caller names it in `pixel_event_ids`.
+        id_is_order: Whether the destination's tag reports order numbers.
+        most_characters: What is longer is hashed.
+    """
+    match, state = revised.match, revised.state
+    shared = match.pixel_event_ids.get(destination_id, "") or match.pixel_event_id
+    order = state.order_key.order_id if id_is_order else ""
+    if order and state.order_key.cycle:
+        order = f"{order}:{state.order_key.cycle}"
+    event = state.observation_event_ids[0] if state.observation_event_ids else state.conversion_id
+    chosen = shared or order or event
+    return chosen if len(chosen) <= most_characters else hashlib.sha256(chosen.encode()).hexdigest()[:most_characters]

@@ -1,0 +1,263 @@
+"""Batch destinations: each conversion counts exactly once there, or is a dead letter that says why."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.batches import Ahead, a_batch_destination, a_purchase, publish, running_fake
+from tests.support.delivery import Rig, a_rig
+from tests.support.eventually import eventually_async
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_DEAD,
+    DELIVERY_STATE_INELIGIBLE,
+    DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
+    INELIGIBLE_REASON_NO_CONSENT,
+    INELIGIBLE_REASON_NO_PIXEL_ID,
+    INELIGIBLE_REASON_TOO_OLD,
+    OUTCOME_CLASS_CONFIG,
+    OUTCOME_CLASS_PERMANENT,
+    OUTCOME_CLASS_UNKNOWN,
+    Delivery,
+)
+from tributary_cli.demo.fakes.server import FAILED_AFTER, LOST, REFUSED, Fault
+from tributary_storage.redis.delivery_jobs import Lane
+
+KINDS = ("google", "linkedin", "meta", "tiktok")
+KNOWS_AGAIN = ("google", "meta", "tiktok")
+"""Those that know a conversion again; LinkedIn does not say that it does."""
+
+
+@pytest.fixture
+async def rig(migrated_redis_url: str, clickhouse_url: str) -> AsyncIterator[Rig]:
+    async with a_rig(migrated_redis_url, clickhouse_url) as opened:
+        yield opened
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def lane_of(workspace: str, kind: str) -> Lane:
+    return Lane(workspace, kind)
+
+
+def idle(rig: Rig, lane: Lane) -> Callable[[], Awaitable[bool]]:
+    async def is_idle() -> bool:
+        return await rig.stores.jobs.waiting(lane) == 0
+
+    return is_idle
+
+
+async def only(rig: Rig, lane: Lane, conversion_id: str = "c1:0000") -> Delivery:
+    [delivery] = await rig.deliveries(lane, conversion_id)
+    return delivery
+
+
+async def test_many_conversions_are_one_request_and_each_is_written_down(rig: Rig, workspace: str, kind: str) -> None:
+    lane = lane_of(workspace, kind)
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(50)])
+    with running_fake(kind) as server:
+        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
+            await eventually_async(idle(rig, lane))
+        assert len(server.asks) == 1
+        assert server.fake.counted == {f"p-c1:{number:04}": 1 for number in range(50)}
+        assert set(server.fake.values.values()) == {90}
+    delivery = await only(rig, lane, "c1:0007")
+    assert (delivery.state, delivery.attempts, delivery.visible_id) == (DELIVERY_STATE_ACCEPTED, 1, "p-c1:0007")
+    assert delivery.consent_basis == "granted"
+    assert delivery.identifier_digests
+    assert all(len(digest) == 64 for digest in delivery.identifier_digests.values())
+
+
+@pytest.mark.parametrize("fault", [LOST, FAILED_AFTER], ids=["reply lost", "500"])
+async def test_what_failed_after_its_effect_counts_once(rig: Rig, workspace: str, kind: str, fault: Fault) -> None:
+    lane = lane_of(workspace, kind)
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(3)])
+    with running_fake(kind) as server:
+        server.faults.append(fault)
+        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
+            await eventually_async(idle(rig, lane))
+        assert server.fake.counted == {f"p-c1:{number:04}": 1 for number in range(3)}
+        assert len(server.asks) == (2 if kind in KNOWS_AGAIN else 1)
+    delivery = await only(rig, lane)
+    if kind in KNOWS_AGAIN:
+        assert delivery.state == DELIVERY_STATE_ACCEPTED
+    else:
+        assert (delivery.state, delivery.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN)
+
+
+async def test_one_bad_event_of_a_thousand_is_the_only_one_that_is_not_taken(
+    rig: Rig, workspace: str, kind: str
+) -> None:
+    lane = lane_of(workspace, kind)
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(1_000)])
+    with running_fake(kind) as server:
+        server.fake.poison.add("p-c1:0617")
+        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
+            await eventually_async(idle(rig, lane), 30)
+        assert server.fake.accepted == 999
+        assert server.fake.repeats == 0
+        assert len(server.asks) <= (2 if kind in ("google", "linkedin") else 21)
+    delivery = await only(rig, lane, "c1:0617")
+    assert (delivery.state, delivery.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_PERMANENT)
+    assert (await only(rig, lane, "c1:0618")).state == DELIVERY_STATE_ACCEPTED
+
+
+async def test_a_destination_that_asks_to_slow_down_is_called_more_slowly(rig: Rig, workspace: str, kind: str) -> None:
+    lane = lane_of(workspace, kind)
+    await publish(rig, lane, [a_purchase(lane)])
+    with running_fake(kind) as server:
+        server.fake.throttles = 1
+        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
+            await eventually_async(idle(rig, lane))
+        assert server.fake.accepted == 1
+    assert (await only(rig, lane)).attempts == 2
+    assert await rig.stores.states.slow_down(lane) < 0.6, "it was slowed down a moment ago"
+
+
+async def test_what_may_have_been_taken_is_not_sent_once_the_destination_would_not_know_it_again(
+    rig: Rig, workspace: str
+) -> None:
+    lane = lane_of(workspace, "meta")
+    await publish(rig, lane, [a_purchase(lane)])
+    with running_fake("meta") as server:
+        server.faults.append(LOST)
+        destination = a_batch_destination("meta", server.url)
+        async with rig.running_lane(lane, destination):  # at once after the loss: it is taken away before it retries
+            await eventually_async(lambda: server.asks)
+        async with rig.running_lane(lane, destination, clock=Ahead(hours=48)):
+            await eventually_async(idle(rig, lane))
+        assert len(server.asks) == 1
+    delivery = await only(rig, lane)
+    assert (delivery.state, delivery.outcome, delivery.attempts) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN, 1)
+
+
+async def test_what_was_surely_not_taken_is_sent_as_late_as_may_be(rig: Rig, workspace: str, kind: str) -> None:
+    lane = lane_of(workspace, kind)
+    await publish(rig, lane, [a_purchase(lane)])
+    with running_fake(kind) as server:
+        server.fake.throttles = 1
+        destination = a_batch_destination(kind, server.url)
+        async with rig.running_lane(lane, destination):
+            await eventually_async(lambda: server.asks)
+        async with rig.running_lane(lane, destination, clock=Ahead(hours=60), horizon_seconds=72 * 3600):
+            await eventually_async(idle(rig, lane))
+        assert server.fake.accepted == 1
+
+
+async def test_a_refund_is_the_new_total_at_google_under_the_same_id_time_and_identifiers(
+    rig: Rig, workspace: str
+) -> None:
+    lane = lane_of(workspace, "google")
+    first = a_purchase(lane)
+    with running_fake("google") as server:
+        async with rig.running_lane(lane, a_batch_destination("google", server.url)) as runner:
+            await publish(rig, lane, [first])
+            await eventually_async(idle(rig, lane))
+            created = server.fake.events["p-c1:0000"]
+            for refunded in (first.then(value_micros=70_000_000), first.then(counted=False).then(counted=False)):
+                await publish(rig, lane, [refunded])
+                runner.wake()
+                await eventually_async(idle(rig, lane))
+                restated = server.fake.events["p-c1:0000"]
+                assert unchanging(restated) == unchanging(created)
+        assert server.fake.counted == {"p-c1:0000": 1}
+        assert server.fake.values == {"p-c1:0000": 0}
+    assert [one.state for one in await rig.deliveries(lane, "c1:0000")] == [DELIVERY_STATE_ACCEPTED] * 3
+
+
+def unchanging(event: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in event.items() if name not in ("conversionValue", "lastUpdatedTimestamp")}
+
+
+@pytest.mark.parametrize("kind", ["linkedin", "meta", "tiktok"])
+async def test_a_refund_that_a_destination_cannot_be_told_is_written_down_with_what_it_has_too_much(
+    rig: Rig, workspace: str, kind: str
+) -> None:
+    lane = lane_of(workspace, kind)
+    first = a_purchase(lane)
+    with running_fake(kind) as server:
+        async with rig.running_lane(lane, a_batch_destination(kind, server.url)) as runner:
+            await publish(rig, lane, [first])
+            await eventually_async(idle(rig, lane))
+            for revision in (first.then(touches=()), first.then(value_micros=70_000_000).then(value_micros=70_000_000)):
+                await publish(rig, lane, [revision])
+                runner.wake()
+                await eventually_async(idle(rig, lane))
+        assert len(server.asks) == 1
+    sent, refund = await rig.deliveries(lane, "c1:0000")
+    assert sent.state == DELIVERY_STATE_ACCEPTED
+    assert refund.state == DELIVERY_STATE_UNDELIVERABLE_CORRECTION
+    assert (refund.residual.amount_micros, refund.residual.currency_code) == (20_000_000, "EUR")
+
+
+async def test_a_refund_before_it_is_sent_is_one_event_of_the_net_value(rig: Rig, workspace: str, kind: str) -> None:
+    lane = lane_of(workspace, kind)
+    first = a_purchase(lane)
+    await publish(rig, lane, [first])
+    await publish(rig, lane, [first.then(value_micros=70_000_000)])
+    with running_fake(kind) as server:
+        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
+            await eventually_async(idle(rig, lane))
+        assert server.fake.counted == {"p-c1:0000": 1}
+        assert server.fake.values == {"p-c1:0000": 70}
+
+
+async def test_who_did_not_consent_is_not_sent_and_neither_is_what_is_too_old_or_lacks_its_shared_id(
+    rig: Rig, workspace: str
+) -> None:
+    lane = lane_of(workspace, "meta")
+    silent, old, unshared = (a_purchase(lane, number) for number in range(3))
+    await publish(rig, lane, [silent], lambda message: message.match.ClearField("consent"))
+    await publish(rig, lane, [a_purchase(lane, 1, time=old.time - timedelta(days=8))])
+    await publish(rig, lane, [unshared], lambda message: message.match.ClearField("pixel_event_id"))
+    with running_fake("meta") as server:
+        async with rig.running_lane(lane, a_batch_destination("meta", server.url, pixel="shared_id")):
+            await eventually_async(idle(rig, lane))
+        assert server.asks == []
+    reasons = [INELIGIBLE_REASON_NO_CONSENT, INELIGIBLE_REASON_TOO_OLD, INELIGIBLE_REASON_NO_PIXEL_ID]
+    for number, reason in enumerate(reasons):
+        delivery = await only(rig, lane, f"c1:{number:04}")
+        assert (delivery.state, delivery.ineligible_reason) == (DELIVERY_STATE_INELIGIBLE, reason)
+
+
+async def test_a_wrong_token_pauses_the_destination_and_nobody_reads_it_anywhere(
+    rig: Rig, workspace: str, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lane = lane_of(workspace, kind)
+    await publish(rig, lane, [a_purchase(lane)])
+    wrong = "wrong-token-of-the-tests"
+    with running_fake(kind) as server:
+        destination = a_batch_destination(kind, server.url, access_token={"value": wrong})
+        async with rig.running_lane(lane, destination):
+            await eventually_async(lambda: is_paused(rig, lane))
+        assert server.fake.accepted == 0
+    delivery = await only(rig, lane)
+    assert delivery.outcome == OUTCOME_CLASS_CONFIG
+    printed = capsys.readouterr()
+    assert wrong not in f"{delivery}{printed.out}{printed.err}{await rig.stores.states.read(lane)}"
+
+
+async def is_paused(rig: Rig, lane: Lane) -> bool:
+    delivered = await rig.deliveries(lane, "c1:0000")
+    return bool(delivered) and (await rig.stores.states.read(lane)).paused_until_millis > 0
+
+
+async def test_an_outage_is_waited_for(rig: Rig, workspace: str, kind: str) -> None:
+    lane = lane_of(workspace, kind)
+    await publish(rig, lane, [a_purchase(lane)])
+    settings = a_batch_destination(kind, "http://127.0.0.1:1")
+    async with rig.running_lane(lane, settings) as runner:
+        await eventually_async(lambda: rig.deliveries(lane, "c1:0000"))
+        assert runner.settings is settings
+    with running_fake(kind) as server:
+        server.faults.extend([REFUSED] if kind in KNOWS_AGAIN else [])
+        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
+            await eventually_async(idle(rig, lane))
+        assert server.fake.accepted == 1

@@ -1,0 +1,147 @@
+"""Batch destinations on real stores: conversions with sealed match keys, published together, and a fake for each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from tests.support.delivery import SHARDS, WORKSPACE_KEY, Rig
+from tests.support.revisions import Revision
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.dedup.v1.match_keys_pb2 import MatchKeys
+from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
+from tributary.event.v1.context_pb2 import OBSERVER_BROWSER
+from tributary_cli.demo.fakes.fake import Fake
+from tributary_cli.demo.fakes.google import FakeGoogle
+from tributary_cli.demo.fakes.linkedin import FakeLinkedIn
+from tributary_cli.demo.fakes.meta import FakeMeta
+from tributary_cli.demo.fakes.server import FakeServer
+from tributary_cli.demo.fakes.tiktok import FakeTikTok
+from tributary_domain.sealing import KEY_BYTES, NONCE_BYTES, DataKey, key_name, wrap
+from tributary_runtime.batch_destinations import BatchDestination
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.destination_types import Destination
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.redis.conversions import Conversions, Publication, conversion_key
+from tributary_storage.redis.data_keys import DataKeys
+from tributary_storage.redis.delivery_jobs import Lane, PlannedRevision
+
+TOKEN = "a-token-of-the-tests"
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
+FAKES: dict[str, type[Fake]] = {
+    "google": FakeGoogle,
+    "linkedin": FakeLinkedIn,
+    "meta": FakeMeta,
+    "tiktok": FakeTikTok,
+}
+_OWN: dict[str, dict[str, Any]] = {
+    "google": {"operating_account": "1234567890"},
+    "linkedin": {},
+    "meta": {"dataset_id": "4711"},
+    "tiktok": {"event_source_id": "PIXEL"},
+}
+NAMES = {"google": "99", "linkedin": "104012", "meta": "Purchase", "tiktok": "Purchase"}
+
+
+def declared_batches(kind: str, url: str, **own: Any) -> dict[str, Any]:
+    """Returns what the file says of a batch destination."""
+    return {
+        "id": kind,
+        "type": kind,
+        "base_url": url,
+        "access_token": {"value": TOKEN},
+        "conversions": {"purchase": {"name": NAMES[kind]}},
+        "allow_private_addresses": True,
+        "page_url": "https://shop.example/",
+        "quota": {"requests_per_minute": 1_000_000},
+        **_OWN[kind],
+        **own,
+    }
+
+
+def a_batch_destination(kind: str, url: str = "http://127.0.0.1:1", **own: Any) -> BatchDestination:
+    """Returns the settings of one."""
+    pepper = {"value": "a pepper of the tests"}
+    declared = {"id": "shop", "pepper": pepper, "destinations": [declared_batches(kind, url, **own)]}
+    destination: Destination = Workspace.model_validate(declared).destinations[0]
+    assert isinstance(destination, BatchDestination)
+    return destination
+
+
+@contextmanager
+def running_fake(kind: str, unix_seconds: Callable[[], float] | None = None) -> Iterator[FakeServer]:
+    """Runs the fake of a destination until the end of the block."""
+    with FakeServer(FAKES[kind](TOKEN, unix_seconds)) as server:
+        yield server
+
+
+@dataclass
+class Ahead(SystemClock):
+    """The machine's clock, so many hours ahead."""
+
+    hours: float = 0.0
+
+    def unix_micros(self) -> int:
+        return super().unix_micros() + round(self.hours * 3_600_000_000)
+
+
+async def seal(rig: Rig, workspace: str, keys: MatchKeys, person: str = "customer:1") -> bytes:
+    """Seals match keys as the door does, under the data key of an identity token."""
+    name = key_name(workspace, person)
+    candidate = wrap(os.urandom(KEY_BYTES), WORKSPACE_KEY)
+    stored = await DataKeys(rig.redis, SHARDS).obtain({(workspace, name): candidate}, 3600)
+    key = DataKey(workspace, name, stored[workspace, name], [WORKSPACE_KEY])
+    return key.seal(keys.SerializeToString(), os.urandom(NONCE_BYTES))
+
+
+def match_keys(email: str = "Ann@Example.com") -> MatchKeys:
+    """Returns what a browser's event says of its person."""
+    keys = MatchKeys(client_ip="203.0.113.7", user_agent=AGENT, observed_by=OBSERVER_BROWSER)
+    keys.identifiers.email = email
+    return keys
+
+
+def a_purchase(lane: Lane, number: int = 0, **own: Any) -> Revision:
+    """Returns a conversion that happened a minute ago."""
+    now = SystemClock().now()
+    described = {"conversion_id": f"c1:{number:04}", "time": now - timedelta(minutes=1), "published": now, **own}
+    return Revision(workspace=lane.workspace, **described)
+
+
+async def publish(
+    rig: Rig,
+    lane: Lane,
+    revisions: Sequence[Revision],
+    change: Callable[[ConversionRevised], None] | None = None,
+) -> list[ConversionRevised]:
+    """Publishes, stores and plans revisions with consent, match keys, and an id that the browser tag shares."""
+    sealed = await seal(rig, lane.workspace, match_keys())
+    messages = []
+    for revision in revisions:
+        message = revision.message()
+        message.match.consent.ad_user_data = CONSENT_STATE_GRANTED
+        message.match.sealed_match_keys.append(sealed)
+        message.match.pixel_event_id = f"p-{message.state.conversion_id}"
+        if change is not None:
+            change(message)
+        messages.append(message)
+    conversions = Conversions(rig.publisher.client, SHARDS)
+    keys = [conversion_key(one.workspace, one.state.conversion_id) for one in messages]
+    kept = await conversions.observe({key: {b"12345678": b"part"} for key in keys}, 3600)
+    contents = [one.SerializeToString() for one in messages]
+    published = [
+        Publication(kept[key], 1, one.revision, content, content)
+        for key, one, content in zip(keys, messages, contents, strict=True)
+    ]
+    assert all(await conversions.publish(published))
+    await rig.publisher.store(*messages)
+    planned = [
+        PlannedRevision(one.state.conversion_id, one.revision, one.previous_revision, SystemClock().unix_micros())
+        for one in messages
+    ]
+    await rig.stores.jobs.plan(lane, planned)
+    return messages

@@ -1,0 +1,55 @@
+"""What the file may say of destinations that take many conversions at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tests.support.batches import a_batch_destination
+
+REFERENCE = {"value": "a secret"}
+OAUTH = {"client_id": REFERENCE, "client_secret": REFERENCE, "refresh_token": REFERENCE}
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "problem"),
+    [
+        pytest.param("meta", {"base_url": "ftp://x.example"}, "base_url must begin with https://", id="scheme"),
+        pytest.param(
+            "meta",
+            {"base_url": "http://x.example", "allow_private_addresses": False},
+            "base_url must begin with https://",
+            id="http",
+        ),
+        pytest.param("meta", {"page_url": "http://shop.example"}, "page_url must begin with https://", id="page"),
+        pytest.param("meta", {"access_token": None}, "exactly one of access_token, oauth", id="no credential"),
+        pytest.param("google", {"oauth": OAUTH}, "exactly one of access_token, oauth", id="two credentials"),
+        pytest.param("meta", {"access_token": None, "oauth": OAUTH}, "no refresh tokens", id="nobody refreshes"),
+        pytest.param("meta", {"send_scope": "with_own_click"}, "takes no corrections", id="scope may change"),
+        pytest.param("tiktok", {"value": "basis"}, "takes no corrections", id="value may change"),
+        pytest.param("google", {"value": "credited"}, "in this release", id="credited"),
+        pytest.param("meta", {"most_age_days": 30}, "at most 7", id="an old event refuses all"),
+        pytest.param("meta", {"resend_hours": 72}, "less than or equal to 47", id="beyond what is known again"),
+        pytest.param("meta", {"batch_size": 2_000}, "less than or equal to 1000", id="too many"),
+        pytest.param("google", {"conversions": {"purchase": {}}}, "digits only", id="no conversion action"),
+        pytest.param("linkedin", {"conversions": {"purchase": {}}}, "digits only", id="no rule"),
+        pytest.param(
+            "google",
+            {"conversions": {f"n{number}": {"name": str(number)} for number in range(11)}},
+            "at most 10 conversion actions",
+            id="too many actions",
+        ),
+        pytest.param("tiktok", {"test_event_code": "T1"}, "batch_size must be 1", id="tests one by one"),
+    ],
+)
+def test_a_wrong_destination_is_refused(kind: str, own: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        a_batch_destination(kind, "https://x.example", **own)
+
+
+def test_only_who_takes_corrections_may_be_told_what_changes() -> None:
+    destination = a_batch_destination("google", value="basis", send_scope="with_own_click")
+    assert destination.restates
+    assert "gclid" in destination.click_families
