@@ -592,7 +592,15 @@ Global___AppliedAdjustment: _TypeAlias = AppliedAdjustment  # noqa: Y015
 
 @_typing.final
 class MatchResolution(_message.Message):
-    """The keys by which destinations can recognise the person. Resolved once per conversion, pinned at first send."""
+    """The keys by which destinations can recognise the person. Resolved for each revision; what a destination was sent first
+    is delivery's to pin. Whatever is not the conversion's own is of its person, as people are known now: of events that are
+    neither quarantined nor of internal or test traffic (unless the conversion is), that happened up to the conversion, and
+    for which none of `analytics_storage`, `ad_storage` and `ad_user_data` was denied then or from then until the conversion.
+    What was denied later is not looked at here: ask the consent ledger when something leaves. Of a stage of a lead also
+    what is of the person of its root. What Tributary has forgotten since it was published stays published.
+
+    A change of these keys alone is a revision, without deltas: who sends later than it was published has to know.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -636,6 +644,27 @@ class MatchResolution(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class BrowserIdTimesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _timestamp_pb2.Timestamp: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _timestamp_pb2.Timestamp | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     CLICK_IDS_FIELD_NUMBER: _builtins.int
     BROWSER_IDS_FIELD_NUMBER: _builtins.int
     SEALED_MATCH_KEYS_FIELD_NUMBER: _builtins.int
@@ -643,24 +672,36 @@ class MatchResolution(_message.Message):
     PIXEL_EVENT_IDS_FIELD_NUMBER: _builtins.int
     CONSENT_FIELD_NUMBER: _builtins.int
     SEALED_DEVICE_KEYS_FIELD_NUMBER: _builtins.int
+    PERSON_KEYS_FIELD_NUMBER: _builtins.int
+    DEVICE_TIME_FIELD_NUMBER: _builtins.int
+    BROWSER_ID_TIMES_FIELD_NUMBER: _builtins.int
     pixel_event_id: _builtins.str
     """The pixel event id, and per destination where they differ."""
     sealed_device_keys: _builtins.bytes
     """Sealed match keys of the person's newest event up to the conversion that a browser or an app observed, or that was
-    forwarded from one: of them the address and the user agent are what a destination may be sent, never a backend's.
-    Empty where none is known, and while `sealed_match_keys` hold such an event of the conversion itself.
+    forwarded from one: of them the address and the user agent are what a destination may be sent, never a backend's. Of
+    one identifier's events within a half hour the first stands for all. Empty where none is known, and while
+    `sealed_match_keys` hold such an event of the conversion itself.
     """
     @_builtins.property
     def click_ids(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResolvedClickId]:
-        """Click ids, newest of the person before the conversion per family."""
+        """Click ids, at most one per family, in the order of families. The conversion's own (of the newest of its observations
+        that has one, in `Event.click_ids` or else in its page URL) if its click lies inside the family's send window, else the
+        person's newest inside it, by the time of the click. The window: 90 days before the conversion, of li_fat_id 30, both
+        ends included; no model and no lookback matters.
+        """
 
     @_builtins.property
     def browser_ids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Browser ids by field name of `event.v1.BrowserIds`."""
+        """Browser ids by field name of `event.v1.BrowserIds`: the conversion's own, of the newest observation that has it, else
+        the person's newest in the 90 days up to the conversion.
+        """
 
     @_builtins.property
     def sealed_match_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
-        """Sealed match keys of the conversion's observations."""
+        """Sealed `dedup.v1.MatchKeys` of the conversion's observations, in event order. Each is sealed under a data key of its
+        own, which its bytes 1-8 name, as do those below: a key that is gone (erased, or 100 days old) takes only its own away.
+        """
 
     @_builtins.property
     def pixel_event_ids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -669,6 +710,22 @@ class MatchResolution(_message.Message):
     @_builtins.property
     def consent(self) -> _consent_pb2.Consent:
         """The most restrictive consent of the observations."""
+
+    @_builtins.property
+    def person_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersonKeys]:
+        """Sealed match keys of other events of the person that name an e-mail address or a phone number, where no observation
+        of the conversion names one: the newest in the 100 days up to the conversion that names an e-mail address, and the
+        newest that names a phone number, newest first; one that names both stands once. Their identifiers complete those of
+        `sealed_match_keys`; address and user agent in them are not to be sent.
+        """
+
+    @_builtins.property
+    def device_time(self) -> _timestamp_pb2.Timestamp:
+        """When the event of `sealed_device_keys` happened."""
+
+    @_builtins.property
+    def browser_id_times(self) -> _containers.MessageMap[_builtins.str, _timestamp_pb2.Timestamp]:
+        """When those of `browser_ids` were seen that are not the conversion's own."""
 
     def __init__(
         self,
@@ -680,14 +737,53 @@ class MatchResolution(_message.Message):
         pixel_event_ids: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         consent: _consent_pb2.Consent | None = ...,
         sealed_device_keys: _builtins.bytes = ...,
+        person_keys: _abc.Iterable[Global___PersonKeys] | None = ...,
+        device_time: _timestamp_pb2.Timestamp | None = ...,
+        browser_id_times: _abc.Mapping[_builtins.str, _timestamp_pb2.Timestamp] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["consent", b"consent", "device_time", b"device_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_ids", b"browser_ids", "click_ids", b"click_ids", "consent", b"consent", "pixel_event_id", b"pixel_event_id", "pixel_event_ids", b"pixel_event_ids", "sealed_device_keys", b"sealed_device_keys", "sealed_match_keys", b"sealed_match_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["browser_id_times", b"browser_id_times", "browser_ids", b"browser_ids", "click_ids", b"click_ids", "consent", b"consent", "device_time", b"device_time", "person_keys", b"person_keys", "pixel_event_id", b"pixel_event_id", "pixel_event_ids", b"pixel_event_ids", "sealed_device_keys", b"sealed_device_keys", "sealed_match_keys", b"sealed_match_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MatchResolution: _TypeAlias = MatchResolution  # noqa: Y015
+
+@_typing.final
+class PersonKeys(_message.Message):
+    """Match keys of an event of the person that did not observe the conversion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEALED_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    HAS_EMAIL_FIELD_NUMBER: _builtins.int
+    HAS_PHONE_FIELD_NUMBER: _builtins.int
+    sealed: _builtins.bytes
+    """A sealed `dedup.v1.MatchKeys`."""
+    has_email: _builtins.bool
+    """Whether they name an e-mail address, plain or hashed."""
+    has_phone: _builtins.bool
+    """Whether they name a phone number, plain or hashed."""
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp:
+        """When the event happened."""
+
+    def __init__(
+        self,
+        *,
+        sealed: _builtins.bytes = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+        has_email: _builtins.bool = ...,
+        has_phone: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "has_email", b"has_email", "has_phone", b"has_phone", "sealed", b"sealed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonKeys: _TypeAlias = PersonKeys  # noqa: Y015
 
 @_typing.final
 class ResolvedClickId(_message.Message):
@@ -707,7 +803,7 @@ class ResolvedClickId(_message.Message):
     """Whether the conversion itself carried it."""
     @_builtins.property
     def click_time(self) -> _timestamp_pb2.Timestamp:
-        """When the click was made."""
+        """When the click was made, as far as the caller said; else when the id was seen first."""
 
     def __init__(
         self,
