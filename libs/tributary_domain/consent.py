@@ -123,6 +123,12 @@ class Timeline:
         """Tells whether anything was said."""
         return bool(self._keys)
 
+    def was_denied(self, after_micros: int, until_micros: int) -> bool:
+        """Tells whether the person said no after a moment, up to another, whatever they said then."""
+        if self.newest_denial_micros <= after_micros:
+            return False
+        return any(after_micros < time <= until_micros and state == DENIED for time, state in self._keys)
+
     def at(self, time_micros: int) -> int:
         """Returns the state at a moment; a decision at that very moment holds."""
         place = bisect_right(self._keys, (time_micros, _MASK))

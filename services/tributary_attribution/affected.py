@@ -30,6 +30,7 @@ class Joined(NamedTuple):
     """An event as far as conversions want to know it."""
 
     time_micros: int
+    """From when on it may change conversions."""
     event_hash: int
     causing: CausingEvent
     is_released: bool = False
@@ -86,6 +87,8 @@ class Affected:
     """Other conversions of its name and person that were taken back, where its name does not count every one."""
     kin: Kin = NO_KIN
     """Whom it is related to, as far as that matters to it."""
+    model_version: str = ""
+    """The model of data_driven that it is moved to on purpose; empty: it keeps its own."""
     must_publish: bool = False
     """Whether what is published of it is to be published again even if nothing changed: somebody has lost it."""
 
@@ -121,6 +124,7 @@ class Affected:
             known_causes=self.known_causes,
             models=models,
             must_publish=self.must_publish,
+            model_version=self.model_version,
             # Stages of one lead are no repeats of each other: the latest counts in place of all.
             retracted=self.retracted if self.kin.standing is None else self.retracted.union(self.kin.relatives),
             elsewhere=self.elsewhere,
@@ -222,7 +226,9 @@ def find_affected(
     """
     journey = person.journey
     is_other = person.is_merged or person.is_split
-    added = sorted((joined(event) for event in events if event.entry is not None), key=lambda one: one.time_micros)
+    added = sorted(
+        (joined(event) for event in events if event.entry is not None or event.traces), key=lambda one: one.time_micros
+    )
     times = [one.time_micros for one in added]
     slack = slack_micros(workspace)
     for conversion_id, observed in journey.conversions.items():
@@ -266,4 +272,4 @@ def affected_at(affected: dict[str, Affected], workspace: Workspace, conversion_
 def joined(arrival: Arrival) -> Joined:
     """Returns what conversions want to know of an event."""
     causing = CausingEvent(arrival.accept_time_micros, arrival.event_id, arrival.traceparent)
-    return Joined(arrival.event_time_micros, arrival.event_hash, causing, arrival.is_released)
+    return Joined(arrival.reach_micros, arrival.event_hash, causing, arrival.is_released)

@@ -6,7 +6,7 @@ journey, flagged, and proves neither who a person is nor that there was a conver
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
@@ -19,6 +19,7 @@ from tributary_attribution.memberships import is_related
 from tributary_domain import ids
 from tributary_domain.consent import (
     DENIED,
+    NOTHING,
     PURPOSES,
     UNSAID,
     Assumed,
@@ -30,8 +31,11 @@ from tributary_domain.consent import (
 )
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
+from tributary_domain.traces import INTERNAL as INTERNAL_TRACE
+from tributary_domain.traces import flags_of
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.codec.conversion_parts import pack_part
+from tributary_storage.codec.event_traces import traces_of
 from tributary_storage.codec.own_clicks import NOT_ONE_CLICK, own_click_ids
 from tributary_storage.codec.touch_sources import TouchSources
 from tributary_storage.redis.click_ids import Click, hash_of_click
@@ -45,6 +49,7 @@ from tributary_storage.redis.journey_layout import (
     pack_sighting,
     pack_touch,
 )
+from tributary_storage.redis.trace_layout import Left
 
 ADMITTED: Final = frozenset("AMQ")
 
@@ -83,6 +88,13 @@ class Arrival(NamedTuple):
     """Whether it was in quarantine until now."""
     related: Conversion | None = None
     """The conversion it observes, where it is of a lead or a subscription."""
+    traces: Sequence[Left] = ()
+    """By what destinations can recognise the person later, with slots."""
+
+    @property
+    def reach_micros(self) -> int:
+        """From when on conversions may change by it: a click that it names may be older than it."""
+        return min((trace.time_micros for _, trace in self.traces), default=self.event_time_micros)
 
     @property
     def is_quarantined(self) -> bool:
@@ -143,6 +155,7 @@ class ArrivalReader:
         tokens = list(admitted.identity_tokens)
         consent = event.consent if event.HasField("consent") else None
         flags, stored_flags = _flags(event, consent, micros, self._assumed_of(workspace), is_quarantined=not is_good)
+        traces = _traces(admitted, consent, micros, hashed, self._assumed_of(workspace)) if is_good and tokens else ()
         session = event_hash(event.session_id) if event.session_id else 0
         entry: tuple[bytes, bytes] | None = None
         conversion_id, own_id, part = "", "", b""
@@ -178,6 +191,7 @@ class ArrivalReader:
             decision=_decision(consent, micros, accept_time_micros) if consent is not None and is_good else None,
             is_released=is_released,
             related=event.conversion if part and kind == "conversion" and is_related(event.conversion) else None,
+            traces=traces,
         )
 
     def _touch(
@@ -249,6 +263,22 @@ def _flags(
     elif consent is not None and is_own_word(_consent_micros(consent), micros):
         stored |= CONSENTED
     return flags, stored
+
+
+def _traces(
+    admitted: AdmittedEvent, consent: Consent | None, micros: int, hashed: int, assumed: Assumed
+) -> Sequence[Left]:
+    """Returns what an event leaves; nothing where it may not."""
+    if consent is None:
+        flags = flags_of(NOTHING, 0, micros, "", assumed)
+    else:
+        states = packed([getattr(consent, purpose) for purpose in PURPOSES])
+        flags = flags_of(states, _consent_micros(consent), micros, consent.region, assumed)
+    if flags is None:
+        return ()
+    if admitted.event.traffic in _UNCOUNTED:
+        flags |= INTERNAL_TRACE
+    return traces_of(admitted, micros, hashed, flags)
 
 
 def _decision(consent: Consent, event_micros: int, accept_micros: int) -> Decision | None:

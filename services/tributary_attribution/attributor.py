@@ -317,7 +317,8 @@ class Attributor:
                 continue
             homes = tokens if arrival.is_quarantined else [most_telling(tokens)]
             for home in homes:  # one that proves nothing is shown with each identifier that it names
-                sighted.append(Sighted(arrival.workspace, home, arrival.entry, arrival.sighting or None))
+                sighting = arrival.sighting or None
+                sighted.append(Sighted(arrival.workspace, home, arrival.entry, sighting, arrival.traces))
                 origins.append(arrival)
         if not sighted and not linked.regrouped:
             return []

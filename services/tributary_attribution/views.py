@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary_domain.journey import DIRECT, NO_CONSENT, QUARANTINED, JourneyTouch, TouchKind, in_event_order
 from tributary_domain.settings import AttributionSettings
-from tributary_storage.codec.conversion_matches import JourneyClick
+from tributary_domain.traces import Trace, click_slot
 from tributary_storage.redis.click_ids import Click
 from tributary_storage.redis.journey_layout import Journey
+from tributary_storage.redis.trace_layout import Left
 
 SourceOf = Callable[[str, int], TouchSource | None]
 """(workspace, descriptor) -> source, for every descriptor that may earn credit; None for those it does not know."""
@@ -24,8 +25,8 @@ class View:
 
     entries: Sequence[JourneyTouch]
     """In event order."""
-    clicks: Sequence[JourneyClick]
-    """Its click ids, each at its first time."""
+    clicks: Sequence[Left]
+    """Its click ids, each at its first time, with its slot."""
     held: frozenset[tuple[int, int]]
     """Time and hash of all that the journey holds, seen or not."""
 
@@ -74,15 +75,24 @@ class Views:
         clicks = self.clicks_of(workspace_id, entries)
         return View(as_direct(entries, settings, lambda at: self.source_of(workspace_id, at)), clicks, held)
 
-    def clicks_of(self, workspace_id: str, entries: Iterable[JourneyTouch]) -> list[JourneyClick]:
+    def clicks_of(self, workspace_id: str, entries: Iterable[JourneyTouch]) -> list[Left]:
         """Returns the click ids of a journey: each when the click was made, or else at its first sight."""
-        first: dict[int, int] = {}
+        good = (entry for entry in entries if entry.click and not entry.flags & (QUARANTINED | NO_CONSENT))
+        return self.every_click(workspace_id, good)
+
+    def every_click(self, workspace_id: str, entries: Iterable[JourneyTouch]) -> list[Left]:
+        """Returns the same of all entries, also of those that prove nothing or that nobody allowed."""
+        first: dict[int, tuple[int, int]] = {}
         for entry in entries:
-            if entry.click and not entry.flags & (QUARANTINED | NO_CONSENT):
-                time = entry.click_time_micros or entry.event_time_micros
+            if entry.click:
+                time = entry.click_time_micros or entry.event_time_micros, entry.event_hash
                 first[entry.click] = min(time, first.get(entry.click, time))
-        found = ((time, self.click_of(workspace_id, number)) for number, time in first.items())
-        return [JourneyClick(time, *click) for time, click in found if click is not None]
+        found = ((number, *seen, self.click_of(workspace_id, number)) for number, seen in first.items())
+        return [
+            (click_slot(click[0]), Trace(time, hashed, number, 0, click[1].encode()))
+            for number, time, hashed, click in found
+            if click is not None
+        ]
 
 
 def as_direct(

@@ -1,7 +1,8 @@
 """What one event says about a conversion: kept whole beside the conversion, read as an observation or an adjustment.
 
-Kept: accept time and the admitted event, without what no conversion shows (page, referrer, properties, evidence). So a
-rule that is refined later finds every field it may want.
+Kept: accept time and the admitted event, without what no conversion shows (page, referrer, properties, evidence); of
+the page's URL its click ids, as if the caller had named them. So a rule that is refined later finds every field it may
+want.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from tributary.event.v1.event_pb2 import Event, Traffic
 from tributary_domain.conversion_parts import Adjustment, AdjustmentKind, Observation, Standing
 from tributary_domain.event_order import event_hash
 from tributary_domain.value_bases import NO_PARTS, ValueParts
+from tributary_storage.codec.own_clicks import own_click_ids
 
 _HEAD: Final = Struct(">BQ")
 _VERSION: Final = 1
@@ -118,9 +120,19 @@ def pack_part(admitted: AdmittedEvent, accept_time_micros: int) -> bytes:
     admitted.ClearField("decision")
     admitted.event.ClearField("properties")
     if admitted.event.HasField("context"):
+        if admitted.event.HasField("conversion"):
+            _keep_click_ids(admitted.event)
         admitted.event.context.ClearField("page_url")
         admitted.event.context.ClearField("referrer_url")
     return _HEAD.pack(_VERSION, accept_time_micros) + admitted.SerializeToString()
+
+
+def _keep_click_ids(event: Event) -> None:
+    """Writes the click ids of the page's URL where the event has none of the family."""
+    if not event.context.page_url:
+        return
+    for family, value in own_click_ids(event).items():
+        setattr(event.click_ids, family, value)
 
 
 def unpack_parts(contents: Iterable[bytes]) -> list[ConversionPart]:

@@ -23,7 +23,7 @@ from tributary_domain.journey import DIRECT, JourneyTouch
 from tributary_domain.revision import Change, Snapshot
 from tributary_domain.settings import EVERY_MODEL
 from tributary_storage.clickhouse.names import micros, timestamp
-from tributary_storage.codec.conversion_matches import JourneyClick
+from tributary_storage.codec.conversion_matches import remembered
 from tributary_storage.codec.conversion_states import (
     CAUSE_OF_ADJUSTMENT,
     STATUS_OF_REASON,
@@ -61,12 +61,8 @@ class PublishedConversion:
             flags = DIRECT if touch.source.rule == "direct" else 0
             time, event_hash = micros(touch.touch_time), hash_of_reference(touch.event_id)
             self.touches.append(JourneyTouch(time, event_hash, touch.kind, descriptor, flags))
-        self.clicks = [
-            JourneyClick(micros(click.click_time), click.family, click.value)
-            for click in revised.match.click_ids
-            if not click.own
-        ]
-        """The click ids it has from its person's journey."""
+        self.traces = list(remembered(revised.match))
+        """By what destinations can recognise its person, beside what is its own; with slots."""
         facts = ConversionState()
         facts.CopyFrom(self.state)
         self.attribution = self._attribution()

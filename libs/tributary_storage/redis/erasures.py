@@ -23,6 +23,7 @@ from tributary_storage.redis.journey_layout import EVENT_BYTES, META, unpack_jou
 from tributary_storage.redis.state_scripts import failed
 from tributary_storage.redis.tie_layout import unpack_ties
 from tributary_storage.redis.ties import person_key
+from tributary_storage.redis.trace_layout import time_of
 
 
 class Erasures:
@@ -102,7 +103,7 @@ class Erasures:
         await self._ask(self._client.set(keys.erasures_restored(), loss_micros))
 
     async def forget_people(self, workspace: str, tokens: Sequence[str], until_micros: int) -> dict[str, int]:
-        """Destroys what is kept of identifiers until a moment: journeys, ties at both ends, consent, paths, click ids.
+        """Destroys what is kept of identifiers until a moment: journeys, traces, ties at both ends, consent, paths.
 
         Returns:
             How much there was, by what it was.
@@ -110,7 +111,7 @@ class Erasures:
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
-        counts = dict.fromkeys(("journey_events", "ties", "decisions", "click_ids"), 0)
+        counts = dict.fromkeys(("journey_events", "traces", "ties", "decisions", "click_ids"), 0)
         for token in tokens:
             key = person_key(workspace, token)
             shard = shard_of_key(key, self._shards)
@@ -126,6 +127,10 @@ class Erasures:
                 await self._ask(self._client.hdel(journey, *(one.event_hash.to_bytes(EVENT_BYTES) for one in old)))
             counts["journey_events"] += len(old)
             counts["click_ids"] += await self._forget_clicks(workspace, clicks)
+            traces = await self._old_traces(keys.traces(shard, key), until_micros)
+            if traces:
+                await self._ask(self._client.hdel(keys.traces(shard, key), *traces))
+            counts["traces"] += len(traces)
             counts["ties"] += await self._forget_ties(workspace, token, ties, until_micros)
             said = await self._ask(self._client.hgetall(ledger))
             gone = [name for name in said if _time_of(name) <= until_micros]
@@ -172,7 +177,7 @@ class Erasures:
         Raises:
             StorageUnavailableError: The state store did not answer.
         """
-        counts = dict.fromkeys(("journey_events", "ties", "decisions"), 0)
+        counts = dict.fromkeys(("journey_events", "traces", "ties", "decisions"), 0)
         for token in tokens:
             key = person_key(workspace, token)
             shard = shard_of_key(key, self._shards)
@@ -180,10 +185,16 @@ class Erasures:
             if META in found:
                 entries = unpack_journey(key, [found]).entries
                 counts["journey_events"] += sum(one.event_time_micros <= until_micros for one in entries)
+            counts["traces"] += len(await self._old_traces(keys.traces(shard, key), until_micros))
             counts["ties"] += len(await self._old_ties(token, keys.ties(shard, key), until_micros))
             said = await self._ask(self._client.hkeys(keys.consent(shard, key)))
             counts["decisions"] += sum(_time_of(name) <= until_micros for name in said)
         return counts
+
+    async def _old_traces(self, traces: str, until_micros: int) -> list[bytes]:
+        """Returns the fields of what was left until a moment."""
+        found = await self._ask(self._client.hgetall(traces))
+        return [field for field, value in found.items() if time_of(value) <= until_micros]
 
     async def _old_ties(self, token: str, ties: str, until_micros: int) -> list[str]:
         """Returns with whom an identifier was seen until a moment, and not after it."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tributary_storage.redis.journey_layout import Journey
 from tributary_storage.redis.journeys import JourneyChange
 from tributary_storage.redis.ties import Place, person_key
+from tributary_storage.redis.trace_layout import Left, pack_traces
 
 
 class Sighted(NamedTuple):
@@ -21,6 +22,8 @@ class Sighted(NamedTuple):
     """Field and value for the journey."""
     sighting: bytes | None
     """Of the token; None if the event is quarantined and proves nothing."""
+    traces: Sequence[Left] = ()
+    """What it leaves of its person, with slots."""
 
 
 class Lives(NamedTuple):
@@ -89,11 +92,14 @@ def change_of(home: Home, events: Sequence[Sighted]) -> JourneyChange:
     """Returns what goes into a journey."""
     entries: dict[bytes, bytes] = {}
     first: bytes | None = None
+    left: list[Left] = []
     for position in home.events:
-        _, _, entry, sighting = events[position]
+        _, _, entry, sighting, traces = events[position]
+        left += traces
         if entry is not None:
             entries[entry[0]] = entry[1]
         if sighting is not None and (first is None or sighting < first):
             first = sighting
     workspace, token = home.place
-    return JourneyChange(person_key(workspace, token), entries, {} if first is None else {token.encode(): first})
+    sightings = {} if first is None else {token.encode(): first}
+    return JourneyChange(person_key(workspace, token), entries, sightings, pack_traces(left) if left else ())

@@ -15,8 +15,9 @@ Numbers are big-endian, so that bytes compare as events are ordered. What a numb
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from struct import Struct
 from typing import Final, NamedTuple
@@ -24,7 +25,9 @@ from typing import Final, NamedTuple
 from tributary_domain.consent import DENIED, UNSAID, Decision, Purpose, Timeline
 from tributary_domain.ids import CONVERSION_PREFIX
 from tributary_domain.journey import NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
+from tributary_domain.traces import Trace, Traces
 from tributary_storage.redis.consents import decisions_of
+from tributary_storage.redis.trace_layout import BESIDE, add_trace
 
 INTERNAL: Final = 16
 """Flag beside those of `tributary_domain.journey`: internal or test traffic, out of sight of what is counted."""
@@ -81,6 +84,8 @@ class Journey:
     """The identity tokens of this person."""
     decisions: tuple[Decision, ...] = ()
     """What was decided under them, in no order."""
+    traces: Traces = field(default_factory=dict)
+    """By what destinations can recognise this person: of each identifier the newest two of a slot, in no order."""
 
 
 def pack_touch(touch: JourneyTouch, stored_flags: int = 0) -> bytes:
@@ -157,7 +162,7 @@ def unpack_journey(
 
     Args:
         person_id: What the person is called.
-        held: The whole hashes of their identifiers, with what was decided under each.
+        held: The whole hashes of their identifiers, with what was decided under each and the traces of each.
         tokens: Their identity tokens; those that the hashes name are added.
         version: How new it is at least; 0: as new as the newest of the hashes.
     """
@@ -171,9 +176,10 @@ def unpack_journey(
     size = _TOUCH.size
     decided: dict[bytes, bytes] = {}
     assumed: set[int] = set()
-    for field, value in chain.from_iterable(fields.items() for fields in held):
-        if len(field) == EVENT_BYTES:
-            (event_hash,) = _HASH.unpack(field)
+    traces: dict[str, list[Trace]] = defaultdict(list)
+    for name, value in chain.from_iterable(fields.items() for fields in held):
+        if len(name) == EVENT_BYTES:
+            (event_hash,) = _HASH.unpack(name)
             if value[0] == _KIND:
                 _, flags, time, descriptor, session, digest = _CONVERSION.unpack_from(value)
                 if len(value) > _CONVERSION.size:
@@ -197,10 +203,12 @@ def unpack_journey(
                 consented.add(event_hash)
             if flags & ASSUMED_DENIED:
                 assumed.add(event_hash)
-        elif is_token(field):
-            named.add(field.decode())
-        elif field != META:
-            decided[field] = value
+        elif name[0] == BESIDE:
+            add_trace(traces, name, value)
+        elif is_token(name):
+            named.add(name.decode())
+        elif name != META:
+            decided[name] = value
     decisions = decisions_of(decided)
     if decisions or assumed:
         timeline = Timeline(decisions, Purpose.ANALYTICS_STORAGE)
@@ -224,12 +232,13 @@ def unpack_journey(
         own_clicks=own_clicks,
         tokens=frozenset(named),
         decisions=tuple(decisions),
+        traces=traces,
     )
 
 
 def is_token(field: bytes) -> bool:
-    """Tells whether a field is an identity token: neither an event nor META, nor a decision that was read with it."""
-    return len(field) > len(META) and len(field) != EVENT_BYTES and field[0] != 0
+    """Tells whether a field is an identity token: no event, not META, no decision or trace that was read with it."""
+    return len(field) > len(META) and len(field) != EVENT_BYTES and field[0] > BESIDE
 
 
 def _as_decided(entry: JourneyTouch, timeline: Timeline, assumed: Collection[int]) -> JourneyTouch:

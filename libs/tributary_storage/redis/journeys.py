@@ -18,11 +18,13 @@ from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
 from tributary_storage.redis.scripts import Argument, Script
 from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
+from tributary_storage.redis.trace_layout import BESIDE, LIFE_SECONDS
 
 _APPLY: Final = Script("apply_journeys")
 _VISIT: Final = Script("visit_journeys")
 _VERSIONS: Final = Script("read_versions")
 
+_BESIDE: Final = bytes([BESIDE])
 _FIELDS_PER_PART: Final = 1000
 """Lua passes at most some 8 000 values to one command."""
 
@@ -35,6 +37,8 @@ class JourneyChange(NamedTuple):
     """Fields and values (`journey_layout`)."""
     sightings: Mapping[bytes, bytes]
     """Identity tokens and sightings."""
+    traces: Sequence[bytes] = ()
+    """Slots and traces by turns (`trace_layout.pack_traces`)."""
 
 
 class AppliedJourney(NamedTuple):
@@ -46,7 +50,7 @@ class AppliedJourney(NamedTuple):
     newest_micros: int
     """When the person converted last, as far as the journey was told; 0: never."""
     fields: Mapping[bytes, bytes] | None
-    """The whole journey, and what was decided under its identifier; None where `why` is 0."""
+    """The whole journey, with what was decided under its identifier and its traces; None where `why` is 0."""
     ties: Sequence[bytes] = ()
     """Fields and values of what its identifier was seen with (`tie_layout`), where `why` is not 0."""
 
@@ -76,8 +80,8 @@ class VisitedJourney(NamedTuple):
     newest_micros: int
     """When its person converted last."""
     fields: Mapping[bytes, bytes] | None
-    """The whole journey, and what was decided under its identifier; None where there is neither, or its person never
-    converted."""
+    """The whole journey, with what was decided under its identifier and its traces; None where there is none of it, or
+    its person never converted."""
 
 
 class Journeys:
@@ -118,7 +122,8 @@ class Journeys:
             for part in _parts(change):
                 pieces.append(Piece(shard, keys.journey(shard, change.person_key), part))
                 owners.append(at)
-        calls, positions = in_calls(pieces, (life_seconds, slack_micros, events_kept, max(ties_seconds, life_seconds)))
+        head = (life_seconds, slack_micros, events_kept, max(ties_seconds, life_seconds), LIFE_SECONDS)
+        calls, positions = in_calls(pieces, head)
         answers: list[Any] = [None] * len(changes)
         for own, answer in zip(positions, await run(self._client, _APPLY, calls), strict=True):
             for position, each in zip(own, answer, strict=True):
@@ -126,7 +131,7 @@ class Journeys:
         return [_applied(answer) for answer in answers]
 
     async def read_each(self, person_keys: Sequence[str]) -> list[dict[bytes, bytes]]:
-        """Returns the fields of journeys and of what was decided beside them, in order; empty where there is nothing.
+        """Returns the fields of journeys, with what was decided and left beside them, in order; empty: nothing.
 
         Raises:
             StorageUnavailableError: The state store did not answer.
@@ -138,11 +143,15 @@ class Journeys:
             shard = shard_of_key(key, self._shards)
             pipeline.hgetall(keys.journey(shard, key))
             pipeline.hgetall(keys.consent(shard, key))
+            pipeline.hgetall(keys.traces(shard, key))
         try:
             answers: list[dict[bytes, bytes]] = await pipeline.execute()
         except redis.RedisError as error:
             raise failed(error) from error
-        return [journey | said if said else journey for journey, said in zip(answers[::2], answers[1::2], strict=True)]
+        return [
+            journey | said | {_BESIDE + field: value for field, value in left.items()} if said or left else journey
+            for journey, said, left in zip(answers[::3], answers[1::3], answers[2::3], strict=True)
+        ]
 
     async def visit(self, visits: Sequence[Visit], ties_seconds: int) -> list[VisitedJourney]:
         """Tells journeys when their people converted last, and reads them.
@@ -199,8 +208,9 @@ def _parts(change: JourneyChange) -> Iterator[list[Argument]]:
         room = _FIELDS_PER_PART - len(some)
         others, sightings = sightings[:room], sightings[room:]
         asks = 1
-        yield [0, len(some), len(others), *chain.from_iterable(some), *chain.from_iterable(others)]
-    yield [asks, len(entries), len(sightings), *chain.from_iterable(entries), *chain.from_iterable(sightings)]
+        yield [0, len(some), len(others), 0, *chain.from_iterable(some), *chain.from_iterable(others)]
+    lengths = len(entries), len(sightings), len(change.traces) // 2
+    yield [asks, *lengths, *chain.from_iterable(entries), *chain.from_iterable(sightings), *change.traces]
 
 
 def _applied(answer: Sequence[Any]) -> AppliedJourney:

@@ -20,6 +20,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{p3}:journey:<person key>`            | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:journey:<person key>:ties`       | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:journey:<person key>:consent`    | hash   | for ever, until erased     | attribution |
+| state | `trb:{p3}:journey:<person key>:traces`     | hash   | longest send window        | attribution |
 | state | `trb:{consent}:restored`                   | string | for ever                   | attribution |
 | state | `trb:{erasures}:tombstones`                | list   | for ever                   | attribution |
 | state | `trb:{erasures}:open`                      | hash   | until finished             | attribution |
@@ -78,7 +79,7 @@ Fields of a job (`delivery_jobs`):
 | `u`   | since when it is not known whether the revision being tried was taken; 0: it is                        |
 | `w`   | the attempt that left it unknown first                                                                 |
 
-Fields of a journey: `journey_layout`; of ties: `tie_layout`; of consent: `consents`.
+Fields of a journey: `journey_layout`; of ties: `tie_layout`; of consent: `consents`; of traces: `trace_layout`.
 
 Reserved: nothing writes these yet. Names and meanings are fixed, so that what will be written needs no move.
 All are of one identity token each, under the person key that is made of it, so that people who become one, or are
@@ -192,6 +193,11 @@ def consent(shard: int, person_key: str) -> str:
     Written by attribution; read by delivery last before it sends.
     """
     return f"{journey(shard, person_key)}:consent"
+
+
+def traces(shard: int, person_key: str) -> str:
+    """Returns the traces of an identity token, in the journey's slot; scripts know them by the journey's name."""
+    return f"{journey(shard, person_key)}:traces"
 
 
 def tombstones() -> str:
@@ -336,9 +342,8 @@ RESERVED: Final = ("person", "human_check")
 def person(shard: int, person_key: str) -> str:
     """Returns what is kept of a person beside the window of the journey, in the journey's slot.
 
-    Fields: `click:<family>` the newest two click ids with click time and touch; `browser:<name>` the newest browser id
-    with its time; `acquired` the first touch ever, with its descriptor's text; `first:<conversion name>` time and id of
-    the first conversion, which tells new customers from returning ones.
+    Fields: `acquired` the first touch ever, with its descriptor's text; `first:<conversion name>` time and id of the
+    first conversion, which tells new customers from returning ones.
     """
     return f"trb:{{p{shard}}}:person:{person_key}"
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from tests.support.attribution import DAY, NOON, Admitted, Events
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED as DENIED
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED as GRANTED
-from tributary_storage.codec.conversion_matches import JourneyClick, match_of, most_restrictive
+from tributary_domain.traces import DEVICE, EMAIL, PHONE, Trace, browser_slot, click_slot, keys_slot
+from tributary_storage.clickhouse.names import timestamp
+from tributary_storage.codec.conversion_matches import match_of, most_restrictive, remembered
 from tributary_storage.codec.conversion_parts import ConversionPart
+from tributary_storage.redis.click_ids import hash_of_click
 
 EVENTS = Events("shop")
 
@@ -42,14 +45,37 @@ def test_hints_are_no_click_ids() -> None:
     assert [click.family for click in match_of(parts(order)).click_ids] == ["gclid"]
 
 
-def test_a_click_of_the_journey_is_sent_as_long_as_its_destination_takes_it() -> None:
-    clicks = [
-        JourneyClick(NOON - 90 * DAY, "gclid", "just in time"),
-        JourneyClick(NOON - 90 * DAY - 1, "msclkid", "too old"),
-        JourneyClick(NOON - 31 * DAY, "li_fat_id", "too old"),
-        JourneyClick(NOON + 1, "ttclid", "after"),
+def test_what_the_person_left_is_sent_beside_the_own_and_is_read_back_as_it_was() -> None:
+    order = an_order()
+    order[1].event.click_ids.gclid, order[1].event.browser_ids.fbp = "own", "own"
+    left = {
+        click_slot("gclid"): Trace(NOON - DAY, 1, 1, 0, b"the person's"),
+        click_slot("wbraid"): Trace(NOON - DAY, 1, hash_of_click("wbraid", "w"), 0, b"w"),
+        browser_slot("fbp"): Trace(NOON - DAY, 1, 1, 0, b"the person's"),
+        browser_slot("ttp"): Trace(NOON - DAY, 1, 1, 0, b"t"),
+        DEVICE: Trace(NOON - 1, 2, 1, 0, b"phone"),
+        keys_slot(EMAIL | PHONE): Trace(NOON - 2, 3, 1, 0, b"both"),
+        keys_slot(EMAIL): Trace(NOON - 3, 4, 1, 0, b"older"),
+    }
+    match = match_of(parts(order), left)
+    assert [(one.family, one.value, one.own) for one in match.click_ids] == [
+        ("gclid", "own", True),
+        ("wbraid", "w", False),
     ]
-    assert [click.value for click in match_of(parts(an_order()), clicks).click_ids] == ["just in time"]
+    assert dict(match.browser_ids) == {"fbp": "own", "ttp": "t"}
+    assert [(one.sealed, one.has_email, one.has_phone) for one in match.person_keys] == [(b"both", True, True)]
+    assert {(slot, trace.time_micros, trace.value) for slot, trace in remembered(match)} == {
+        (slot, left[slot].time_micros, left[slot].value)
+        for slot in (click_slot("wbraid"), browser_slot("ttp"), DEVICE, keys_slot(EMAIL | PHONE))
+    }
+
+
+def test_an_own_click_that_its_destination_no_longer_takes_stands_in_nobodys_way() -> None:
+    order = an_order()
+    order[1].event.click_ids.gclid = "own"
+    order[1].event.click_ids.click_time.CopyFrom(timestamp(NOON - 91 * DAY))
+    left = {click_slot("gclid"): Trace(NOON - DAY, 1, 1, 0, b"newer")}
+    assert [click.value for click in match_of(parts(order), left).click_ids] == ["newer"]
 
 
 def test_sealed_keys_are_kept_of_each_observer_once() -> None:

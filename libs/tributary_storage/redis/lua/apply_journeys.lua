@@ -2,15 +2,18 @@
 -- conversion may have changed by them. A journey with too many events loses its oldest; one that lives on loses those that
 -- are older than its life.
 -- KEYS    journeys of one shard. Beside each, behind its name, with `:ties`: whom its identifier was seen with, with
---         `:consent`: what was decided under it
+--         `:consent`: what was decided under it, with `:traces`: its traces (`trace_layout`)
 -- ARGV    1 life in seconds, 2 slack in microseconds: how long after a conversion a touch may still count, 3 how many
---         events stay where there are too many (a quarter more is too many), 4 life of ties in seconds, then per journey
---         {answers, entries n, tokens m, n x (field, value), m x (token, sighting)}
+--         events stay where there are too many (a quarter more is too many), 4 life of ties in seconds, 5 of traces, then
+--         per journey
+--         {answers, entries n, tokens m, traces k, n x (field, value), m x (token, sighting), k x (slot, trace)}
 --         answers: 0: as said below, 1: the whole journey if anybody of its person converted, with why = 1;
 --         field: 8 bytes; value: 1 byte kind, 1 byte flags, 8 bytes time, more;
 --         sighting: 8 bytes time, 8 bytes event hash, 1 byte position
+--         trace: 8 bytes time, 8 bytes event hash, 8 bytes of what is alike, more
 -- Answer  per journey {version, why the answer holds the whole journey, newest conversion time, the journey as fields and
---         values, and of its consent; its ties as fields and values}; the last two only where why is not 0
+--         values, of its consent, of its traces behind a byte 1; its ties as fields and values}; the last two only where
+--         why is not 0
 --         why: 0 it does not, 1 by time, 2 any conversion of the person may have changed
 -- Cost    one read, one write, one expiry per journey, one more read where it is new, and O(journey) where the whole is
 --         answered, after every (quarter of 3) events of a person with too many, and once a day for one older than its
@@ -19,6 +22,7 @@
 -- Fields  m: see META; its newest conversion time is of the person, as `visit_journeys` tells. 8 bytes: an event. else: a
 --         token.
 -- Trimmed first go those that are only seen or quarantined: never more than a quarter of 3 push out nothing else.
+-- Of a slot the newest two traces stay, of those alike the first: what a journey forgets stays there.
 -- What is too old stays where it carries the id of a click or an interaction: seen again, it is an old one.
 local META = '>I8I8I8I8I4I4BI4I4I4B'
 local CONVERSION, QUARANTINED, NO_TOUCH = 7, 2, 4
@@ -26,7 +30,8 @@ local FIRST_SEEN_KIND, LAST_SEEN_KIND = 3, 5
 local NEVER = 9007199254740991
 local DAY = 86400
 local HDEL_AT_ONCE = 1000
-local life, slack, keep, ties_life = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local life, slack, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local ties_life, traces_life = ARGV[4], ARGV[5]
 local clock = redis.call('TIME')
 local now_seconds = tonumber(clock[1])
 local now = clock[1] * 1000000 + clock[2]
@@ -91,13 +96,63 @@ local function trim(journey, oldest)
   return #events - #gone, others_until, touches_went
 end
 
+-- Tells whether one trace is before another in the order of events.
+local function is_before(one, other)
+  local time, high, low = struct.unpack('>I8I4I4', one)
+  return is_earlier(time, high, low, 0, struct.unpack('>I8I4I4', other))
+end
+
+-- Returns the field that takes a trace; nil: it is known, or there are two that are newer.
+local function place_of(trace, slot, held)
+  local fields = {slot .. '#0', slot .. '#1'}
+  local alike = string.sub(trace, 17, 24)
+  for _, field in ipairs(fields) do
+    if held[field] and string.sub(held[field], 17, 24) == alike then
+      return is_before(trace, held[field]) and field or nil
+    end
+  end
+  for _, field in ipairs(fields) do
+    if not held[field] then return field end
+  end
+  local older = is_before(held[fields[1]], held[fields[2]]) and fields[1] or fields[2]
+  return is_before(held[older], trace) and older or nil
+end
+
+-- Adds traces; returns whether there is a new one, and the time of the first that was brought.
+local function leave(traces, from, count)
+  local names, held, writes, first = {}, {}, {}, NEVER
+  for index = 0, count - 1 do
+    names[#names + 1] = ARGV[from + 2 * index] .. '#0'
+    names[#names + 1] = ARGV[from + 2 * index] .. '#1'
+  end
+  for index, value in ipairs(redis.call('HMGET', traces, unpack(names))) do
+    if value then held[names[index]] = value end
+  end
+  for index = 0, count - 1 do
+    local slot, trace = ARGV[from + 2 * index], ARGV[from + 2 * index + 1]
+    local field = place_of(trace, slot, held)
+    if field then
+      held[field] = trace
+      writes[#writes + 1] = field
+      writes[#writes + 1] = trace
+    end
+    first = math.min(first, (struct.unpack('>I8', trace)))
+  end
+  if #writes > 0 then
+    redis.call('HSET', traces, unpack(writes))
+    redis.call('EXPIRE', traces, traces_life)
+  end
+  return #writes > 0, first
+end
+
 local answers = {}
-local at = 5
+local at = 6
 for number, journey in ipairs(KEYS) do
   local asks, entries, tokens = ARGV[at] == '1', tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-  local first = at + 3
+  local traces = tonumber(ARGV[at + 3])
+  local first = at + 4
   local last = first + 2 * (entries + tokens) - 1
-  at = last + 1
+  at = last + 1 + 2 * traces
   local fields = {'m'}
   for index = first, last, 2 do fields[#fields + 1] = ARGV[index] end
   local known = redis.call('HMGET', journey, unpack(fields))
@@ -153,11 +208,17 @@ for number, journey in ipairs(KEYS) do
       end
     end
   end
+  local has_new_trace = false
+  if traces > 0 then
+    local left
+    has_new_trace, left = leave(journey .. ':traces', last + 1, traces)
+    reaches = math.min(reaches, left)
+  end
   if newest > 0 then
     if is_known then why = 2
     elseif reaches <= newest + slack or asks then why = 1 end
   end
-  if #writes > 0 or not known[1] then
+  if #writes > 0 or has_new_trace or not known[1] then
     version = math.max(version + 1, now)
     if create_time == 0 then create_time = now end
     local is_due = now_seconds >= (look > 0 and look or math.floor(create_time / 1000000) + life)
@@ -184,6 +245,9 @@ for number, journey in ipairs(KEYS) do
   if why > 0 then
     local whole = redis.call('HGETALL', journey)
     for _, text in ipairs(redis.call('HGETALL', journey .. ':consent')) do whole[#whole + 1] = text end
+    for index, text in ipairs(redis.call('HGETALL', journey .. ':traces')) do
+      whole[#whole + 1] = index % 2 == 1 and '\1' .. text or text
+    end
     answers[number][4], answers[number][5] = whole, redis.call('HGETALL', journey .. ':ties')
   end
 end

@@ -1,11 +1,12 @@
 -- Tells the journeys of one person's identifiers when the person converted last, and answers what they hold. From then on
 -- `apply_journeys` says of a touch at any of them that it may change a conversion at another.
 -- KEYS    journeys of one shard. Beside each, behind its name, with `:ties`: whom its identifier was seen with, with
---         `:consent`: what was decided under it
+--         `:consent`: what was decided under it, with `:traces`: its traces
 -- ARGV    1 life of ties in seconds, then per journey {newest conversion time of the person, as far as it is known, in
 --         microseconds; the version it shall be above: 0 for none, and then it does not change}
--- Answer  per journey {version, newest conversion time, the journey as fields and values, and of its consent}; the last
---         only where somebody converted; version 0: there is no journey, and of the last only consent
+-- Answer  per journey {version, newest conversion time, the journey as fields and values, of its consent, of its traces
+--         behind a byte 1}; the last only where somebody converted; version 0: there is no journey, and of the last only
+--         consent and traces
 -- Cost    two reads, up to two writes per journey, and O(journey) where it is answered. A second run finds the newest
 --         conversion time told, and moves the version once more: what was computed before is computed again.
 -- Fields  as `apply_journeys`. Of ties, n: newest conversion time of the person, for a journey that begins later.
@@ -38,6 +39,9 @@ for number, journey in ipairs(KEYS) do
   if newest > 0 then
     whole = redis.call('HGETALL', journey)
     for _, text in ipairs(redis.call('HGETALL', journey .. ':consent')) do whole[#whole + 1] = text end
+    for index, text in ipairs(redis.call('HGETALL', journey .. ':traces')) do
+      whole[#whole + 1] = index % 2 == 1 and '\1' .. text or text
+    end
     if #whole == 0 then whole = false end
   end
   answers[number] = {version, newest, whole}
