@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tributary_cli.console import output, print_json
+from tributary_cli.console import messages, output, print_json
 from tributary_cli.local import resolve_api_key, resolve_target
 from tributary_cli.report_times import read_span
 from tributary_cli.rpc import connection_options, explaining_calls, metadata_of, open_channel
@@ -37,6 +37,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 def _filters(command: _Command) -> _Command:
     """Adds the options that choose events."""
     for option in (
+        click.option("--name", "names", multiple=True, metavar="NAME", help="Only conversions of this name; repeat."),
         click.option("--until", metavar="TIME", help="Up to this day, included, or moment, of the event's time, UTC."),
         click.option("--since", metavar="TIME", help="From this day or moment on. [31 days ago]"),
         click.option("--reason", "reasons", multiple=True, metavar="CODE", help="Only of this reason; repeat."),
@@ -63,6 +64,7 @@ def quarantine() -> None:
 def list_(
     event_ids: tuple[str, ...],
     reasons: tuple[str, ...],
+    names: tuple[str, ...],
     since: str | None,
     until: str | None,
     state: str,
@@ -74,7 +76,7 @@ def list_(
     from tributary.query.v1.query_service_pb2 import ListQuarantinedEventsRequest
     from tributary.query.v1.refusal_pb2 import QuarantineState
 
-    request = ListQuarantinedEventsRequest(event_ids=event_ids, reason_codes=_codes(reasons))
+    request = ListQuarantinedEventsRequest(event_ids=event_ids, reason_codes=_codes(reasons), conversion_names=names)
     if state != "all":
         request.state = QuarantineState.Value(f"QUARANTINE_STATE_{state.upper()}")
     _limit_time(request, since, until)
@@ -104,9 +106,11 @@ def _deciding(command: _Command) -> _Command:
     for option in (
         connection_options("query"),
         click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
+        click.option("--yes", is_flag=True, help="Do not ask first, whatever meets the options."),
         click.option("--dry-run", is_flag=True, help="Only say what would come of it."),
         click.option("--why", default="", metavar="TEXT", help="Kept with the decision. No personal data."),
         _filters,
+        click.option("--all", "everything", is_flag=True, help="All that wait, whatever their age."),
         click.argument("event_ids", nargs=-1, metavar="[ID]..."),
     ):
         command = option(command)
@@ -119,7 +123,8 @@ def release(**asked: Any) -> None:
     """Let events in: by ID, or all that wait and meet the options.
 
     They count from now on as if they had been accepted when they came; credit and deliveries follow. For good: what
-    should not have counted is taken back with an adjustment. It may be called again: nothing is released twice.
+    should not have counted is taken back with an adjustment. It may be called again: nothing is released twice. What
+    options choose is counted and shown first, and you are asked.
 
     Exit status: 0 all are released, 1 some are not.
     """
@@ -131,7 +136,8 @@ def release(**asked: Any) -> None:
 def reject(**asked: Any) -> None:
     """Keep events out: by ID, or all that wait and meet the options.
 
-    They stay stored, earn nothing, and no longer wait. They can be released later all the same.
+    They stay stored, earn nothing, and no longer wait. They can be released later all the same. What options choose is
+    counted and shown first, and you are asked.
 
     Exit status: 0 all are rejected, 1 some are not.
     """
@@ -141,44 +147,77 @@ def reject(**asked: Any) -> None:
 def _decide(
     action: str,
     event_ids: tuple[str, ...],
+    everything: bool,
     reasons: tuple[str, ...],
+    names: tuple[str, ...],
     since: str | None,
     until: str | None,
     why: str,
     dry_run: bool,
+    yes: bool,
     as_json: bool,
     **connection: Any,
 ) -> None:
     from tributary.dedup.v1.quarantine_pb2 import QuarantineAction
     from tributary.query.v1.query_service_pb2 import DecideQuarantinedEventsRequest
 
-    has_filter = bool(reasons or since or until)
+    has_filter = bool(everything or reasons or names or since or until)
     if has_filter == bool(event_ids):
-        raise click.UsageError("Name events by ID, or choose them with --reason, --since, --until: one of the two.")
+        message = "Name events by ID, or choose them with --all, --reason, --name, --since, --until: one of the two."
+        raise click.UsageError(message)
     request = DecideQuarantinedEventsRequest(
         action=QuarantineAction.Value(f"QUARANTINE_ACTION_{action}"),
         reason_codes=_codes(reasons),
+        conversion_names=names,
+        all=everything,
         reason=why,
-        validate_only=dry_run,
+        validate_only=True,
         page_size=_IDS_PER_CALL,
     )
     _limit_time(request, since, until)
     outcomes: list[QuarantineOutcome] = []
     with _calling(connection) as (stub, metadata):
-        if event_ids:
-            for start in range(0, len(event_ids), _IDS_PER_CALL):
-                request.event_ids[:] = event_ids[start : start + _IDS_PER_CALL]
-                answer = stub.DecideQuarantinedEvents(request, timeout=_CALL_SECONDS, metadata=metadata)
-                outcomes += answer.outcomes
-        while not event_ids:
-            answer = stub.DecideQuarantinedEvents(request, timeout=_CALL_SECONDS, metadata=metadata)
-            outcomes += answer.outcomes
-            request.page_token = answer.next_page_token
-            if not request.page_token:
-                break
+        if has_filter:
+            outcomes += _all_that_meet(stub, request, metadata)
+            event_ids = () if dry_run else tuple(outcome.event_id for outcome in outcomes)
+            if event_ids and not yes:
+                _say(f"Would be: {_counts(outcomes)}.")
+                click.confirm(f"{action.capitalize()} them?", abort=True, err=True)
+        if event_ids:  # what was shown and nothing else, whatever came in meanwhile
+            named = DecideQuarantinedEventsRequest(action=request.action, reason=why, validate_only=dry_run)
+            outcomes = list(_by_id(stub, named, event_ids, metadata))
     _show(outcomes, dry_run=dry_run, as_json=as_json)
     if any(_result(outcome) not in _DONE for outcome in outcomes):
         raise click.exceptions.Exit(1)
+
+
+def _by_id(stub: QueryServiceStub, request: Any, event_ids: tuple[str, ...], metadata: Any) -> Iterator[Any]:
+    for start in range(0, len(event_ids), _IDS_PER_CALL):
+        request.event_ids[:] = event_ids[start : start + _IDS_PER_CALL]
+        yield from stub.DecideQuarantinedEvents(request, timeout=_CALL_SECONDS, metadata=metadata).outcomes
+        if len(event_ids) > _IDS_PER_CALL:
+            _say(f"{min(start + _IDS_PER_CALL, len(event_ids))} of {len(event_ids)} events decided on")
+
+
+def _all_that_meet(stub: QueryServiceStub, request: Any, metadata: Any) -> Iterator[Any]:
+    """Yields what would come of all events of a filter; says how far it is, where they are many."""
+    done = 0
+    while True:
+        answer = stub.DecideQuarantinedEvents(request, timeout=_CALL_SECONDS, metadata=metadata)
+        yield from answer.outcomes
+        done += len(answer.outcomes)
+        request.page_token = answer.next_page_token
+        if not request.page_token:
+            return
+        _say(f"{done} events looked at")
+
+
+def _say(text: str) -> None:
+    messages().print(text, style="dim", markup=False)
+
+
+def _counts(outcomes: list[QuarantineOutcome]) -> str:
+    return ", ".join(f"{count} {result}" for result, count in sorted(Counter(map(_result, outcomes)).items()))
 
 
 def _show(outcomes: list[QuarantineOutcome], *, dry_run: bool, as_json: bool) -> None:
@@ -191,8 +230,7 @@ def _show(outcomes: list[QuarantineOutcome], *, dry_run: bool, as_json: bool) ->
     for one in outcomes:
         parts = [one.event_id, _result(one), one.kind, one.conversion_id]
         console.print("  ".join(filter(None, parts)), markup=False)
-    counts = Counter(map(_result, outcomes))
-    told = ", ".join(f"{count} {result}" for result, count in sorted(counts.items()))
+    counts, told = Counter(map(_result, outcomes)), _counts(outcomes)
     console.print((f"Would be: {told}." if dry_run else f"{told}.") if told else "Nothing waits that meets this.")
     for result, step in _NEXT_STEPS.items():
         if counts[result]:

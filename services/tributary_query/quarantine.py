@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -19,12 +20,13 @@ from tributary_query.event_filters import EventFilters, after_of
 from tributary_query.page_tokens import fingerprint, make_token
 from tributary_query.violations import Violations
 from tributary_storage.clickhouse.quarantine import QuarantinedEvents
-from tributary_storage.clickhouse.refused_events import QUARANTINED_START, RefusedEvents
+from tributary_storage.clickhouse.refused_events import EARLIEST_MICROS, QUARANTINED_START, RefusedEvents
 
 if TYPE_CHECKING:  # the asynchronous stub is known to type checkers only
     from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceAsyncStub
 
 MAX_REASON_CHARACTERS: Final = 1024
+MAX_NAMES: Final = 100
 
 _REJECTED: Final = {
     QUARANTINE_STATE_UNSPECIFIED: None,
@@ -69,9 +71,11 @@ class Quarantine:
         wanted = self._filters.wanted(request, workspace, (), wrong)
         if request.state not in _REJECTED:
             wrong.add("state", "Must be WAITING or REJECTED, or unset for both.")
+        _check_names(request.conversion_names, wrong)
         after = after_of(request.page_token, mark, QUARANTINED_START, wrong)
         wrong.raise_if_any()
-        wanted = replace(wanted, rejected=_REJECTED[request.state])
+        names = list(request.conversion_names)
+        wanted = replace(wanted, rejected=_REJECTED[request.state], conversion_names=names)
         rows = await self._refused.quarantined(wanted, after)
         page = rows[: wanted.limit - 1]
         answer = contract.ListQuarantinedEventsResponse(
@@ -114,11 +118,15 @@ class Quarantine:
             wrong.add("action", "Say RELEASE or REJECT.")
         if len(request.reason) > MAX_REASON_CHARACTERS:
             wrong.add("reason", f"At most {MAX_REASON_CHARACTERS} characters.")
-        has_filter = bool(request.reason_codes) or request.HasField("time_range")
-        if has_filter == bool(request.event_ids):
-            wrong.add("event_ids", "Name events, or a filter by reason or time: one of the two.")
+        has_filter = bool(request.reason_codes or request.conversion_names or request.all)
+        if (has_filter or request.HasField("time_range")) == bool(request.event_ids):
+            wrong.add("event_ids", "Name events, or a filter by reason, time or name, or all: one of the two.")
+        _check_names(request.conversion_names, wrong)
         mark = fingerprint(workspace, request)
         wanted = self._filters.wanted(request, workspace, (), wrong)
+        if request.all and not request.HasField("time_range"):
+            wanted = replace(wanted, start_micros=EARLIEST_MICROS)
+        wanted = replace(wanted, conversion_names=list(request.conversion_names))
         after = after_of(request.page_token, mark, QUARANTINED_START, wrong)
         wrong.raise_if_any()
         token = ""
@@ -143,3 +151,10 @@ class Quarantine:
         for outcome in outcomes:  # as it was asked, not as it is stored
             outcome.event_id = named[outcome.event_id]
         return contract.DecideQuarantinedEventsResponse(outcomes=outcomes, next_page_token=token)
+
+
+def _check_names(names: Sequence[str], wrong: Violations) -> None:
+    if len(names) > MAX_NAMES:
+        wrong.add("conversion_names", f"Name at most {MAX_NAMES} conversion names.")
+    if not all(names):
+        wrong.add("conversion_names", "A conversion name is not empty.")

@@ -156,6 +156,24 @@ async def test_events_are_rejected_by_reason_and_then_wait_no_more(live: Live) -
     assert (told.exit_code, told.output.splitlines()[-1]) == (0, "1 RELEASED.")
 
 
+async def test_all_that_wait_or_those_of_a_name_are_released_after_they_were_shown(live: Live) -> None:
+    await live.send(an_order("order"), a_visit("visit"), a_visit("old", hours_ago=24 * 20))
+    assert live.run("release", "--all", "--dry-run").output.splitlines()[-1] == "Would be: 3 RELEASED."
+    refused = live.run("release", "--all")  # nobody says yes
+    assert (refused.exit_code, "Would be: 3 RELEASED." in refused.output) == (1, True)
+    named = live.run("release", "--name", "purchase", "--yes")
+    assert [line for line in named.output.splitlines() if "RELEASED" in line][-1] == "1 RELEASED."
+    assert named.output.splitlines()[0].split()[:3] == ["order", "RELEASED", "conversion"]
+
+    async def visits_wait_alone() -> None:
+        assert [event["event_id"] for event in json.loads(live.run("list", "--json").output)] == ["visit", "old"]
+
+    await eventually_async(visits_wait_alone)
+    assert live.run("list", "--name", "purchase").output == "Nothing is quarantined that meets this.\n"
+    rest = live.run("reject", "--all", "--yes")
+    assert (rest.exit_code, rest.output.splitlines()[-1]) == (0, "2 REJECTED.")
+
+
 async def test_what_cannot_be_decided_says_the_next_step_and_fails_the_command(live: Live) -> None:
     await live.send(a_visit("good", agent=BROWSER))
     told = live.run("release", "good", "nobody")

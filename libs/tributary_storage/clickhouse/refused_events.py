@@ -38,6 +38,8 @@ class Wanted:
     """One of them suffices; none: any."""
     verdicts: Sequence[str] = ("CONFLICT", "REJECTED")
     """Of refusals."""
+    conversion_names: Sequence[str] = ()
+    """Of quarantined events: which conversions and adjustments; none: any event."""
     rejected: bool | None = None
     """Of quarantined events: whether somebody rejected them; None: whatever."""
     limit: int = 100
@@ -111,7 +113,11 @@ class RefusedEvents:
 
     async def quarantined(self, wanted: Wanted, after: Key = QUARANTINED_START) -> list[QuarantinedRow]:
         """Returns the next quarantined events, newest event first."""
-        parameters = {**_parameters(wanted), **dict(zip(("at", "after_id"), after, strict=True))}
+        names = {
+            "any_name": int(not wanted.conversion_names),
+            "conversion_names": tuple(wanted.conversion_names) or NOBODY,
+        }
+        parameters = {**_parameters(wanted), **names, **dict(zip(("at", "after_id"), after, strict=True))}
         found = []
         for row in await self._clickhouse.execute(statement("quarantined_page"), parameters, raw_strings=True):
             event_micros, event_id, accept_micros, conversion_id, api_key_id, payload_digest, admitted = row

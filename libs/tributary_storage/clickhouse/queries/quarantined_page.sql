@@ -16,6 +16,7 @@ WHERE workspace = %(workspace)s
     AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
     AND (%(any_id)s OR event_id IN %(event_ids)s)
     AND (%(any_reason)s OR hasAny(reason_codes, %(reason_codes)s))
+    AND (%(any_name)s OR conversion_name IN %(conversion_names)s)
     AND (
         %(any_state)s
         OR %(rejected)s = (event_id IN
