@@ -104,8 +104,12 @@ def print_explanation(console: Console, explanation: Explanation, model: str) ->
     reasons = tables.reasons_line(explanation)
     if reasons:
         console.print(reasons, style="yellow", markup=False)
+    if explanation.HasField("data_driven"):
+        console.print(tables.data_driven_line(explanation), style="dim", markup=False)
     if model:
         console.print()
+        if model == "data_driven":
+            console.print(tables.channels_table(explanation))
         shown = explanation.models[names.index(model)]
         console.print(f"{model}: looks back {shown.lookback_days} days; the weights sum to {shown.weights_sum or 0}")
         console.print(tables.division_table(shown, explanation.value.currency_code))

@@ -105,6 +105,33 @@ def division_table(model: ExplainedModel, currency: str) -> Table:
     return table
 
 
+def data_driven_line(explanation: Explanation) -> str:
+    """Returns by what data_driven is credited, with its evidence, or why it is not."""
+    from tributary.attribution.v1.explanation_pb2 import NoModelReason
+
+    shown = explanation.data_driven
+    model, evidence = shown.model, ""
+    if shown.HasField("model"):
+        chance = Decimal(model.conversion_probability_picos).scaleb(-10)
+        evidence = f"{model.paths} paths, {model.conversions} conversions, P(conversion) {chance:.4f}%"
+    if not shown.no_model_reason:
+        return f"data_driven: model {model.version}, learned from {evidence}"
+    why = _words(NoModelReason.Name(shown.no_model_reason), "NO_MODEL_REASON_")
+    if model.minimum_paths or model.minimum_conversions:
+        evidence += f"; a model takes {model.minimum_paths} and {model.minimum_conversions}"
+    return f"data_driven is not used: {why}" + (f" ({evidence})" if evidence else "")
+
+
+def channels_table(explanation: Explanation) -> Table:
+    """Returns what each channel of the path is worth under data_driven."""
+    table = _table(("channel", 24), ("touches", 8), ("share", 12), ("removal effect", 14), right=(1, 2, 3))
+    for one in explanation.data_driven.channels:
+        share, effect = (Decimal(picos).scaleb(-10) for picos in (one.weight_picos, one.removal_effect_picos))
+        cells = (f"{share:.6f}%", f"{effect:.6f}%") if one.known else ("unknown", "unknown")
+        table.add_row(one.channel, str(one.touches), *cells)
+    return table
+
+
 def revisions_table(revisions: Iterable[RevisionSummary]) -> Table:
     """Returns the revisions with their causes."""
     from tributary.attribution.v1.conversion_pb2 import RevisionCause

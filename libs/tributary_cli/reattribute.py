@@ -33,6 +33,11 @@ _PAGE_SIZE = 200
 @click.option("--time-zone", metavar="NAME", help="Where days begin, as Europe/Berlin. [UTC]")
 @click.option("--name", "names", multiple=True, metavar="NAME", help="Only conversions of this name; repeat it.")
 @setting_options
+@click.option(
+    "--data-driven",
+    metavar="VERSION",
+    help="Move them to this model of data_driven, or to the `first` or the `newest` one of their name.",
+)
 @click.option("--model", "models", multiple=True, help="Show this model; repeat it. [those that change]")
 @click.option("--yes", is_flag=True, help="Do not ask first.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document, with exact numbers.")
@@ -44,6 +49,7 @@ def reattribute(
     until: str | None,
     time_zone: str | None,
     names: tuple[str, ...],
+    data_driven: str | None,
     models: tuple[str, ...],
     yes: bool,
     as_json: bool,
@@ -56,7 +62,8 @@ def reattribute(
     """Credit conversions of a span under the settings of today.
 
     Settings never rewrite the past by themselves; this does it on purpose. Each conversion whose credit changes has a
-    revision with the cause settings_change. With --preview nothing is stored, and options may say settings to try.
+    revision with the cause settings_change. With --data-driven they move to another model of data_driven instead, with
+    the cause model_change. With --preview nothing is stored, and options may say settings to try.
     It can be stopped and run again: what is done already changes nothing.
     """
     asked = read_settings(settings)
@@ -65,11 +72,12 @@ def reattribute(
     zone = read_zone(time_zone)
     span = read_span(last, since, until, SystemClock().now(), zone)
     if not (preview or yes):
-        message = f"Credit conversions from {span.start:%Y-%m-%d %H:%M} to {span.end:%Y-%m-%d %H:%M} anew?"
+        under = f" under the model {data_driven} of data_driven" if data_driven else ""
+        message = f"Credit conversions from {span.start:%Y-%m-%d %H:%M} to {span.end:%Y-%m-%d %H:%M} anew{under}?"
         click.confirm(message, abort=True, err=True)
     address, key = resolve_target(target, "query", data), resolve_api_key(api_key, data)
     totals, said = Totals(), messages()
-    for page in _pages(span, names, asked if preview else None, address, key, tls=tls):
+    for page in _pages(span, names, asked if preview else None, data_driven, address, key, tls=tls):
         totals.add(page)
         said.print(f"{totals.conversions} conversions, {totals.changed} with other credit", style="dim")
     if as_json:
@@ -79,7 +87,14 @@ def reattribute(
 
 
 def _pages(
-    span: Span, names: tuple[str, ...], asked: CreditSettings | None, address: str, api_key: str, *, tls: bool
+    span: Span,
+    names: tuple[str, ...],
+    asked: CreditSettings | None,
+    data_driven: str | None,
+    address: str,
+    api_key: str,
+    *,
+    tls: bool,
 ) -> Iterator[ReattributionPage]:
     """Yields what each page of conversions changes, or would change where settings are given to try."""
     import grpc  # heavy: only who asks pays
@@ -92,6 +107,10 @@ def _pages(
     request.time_range.end_time.FromDatetime(span.end)
     request.conversion_names.extend(names)
     request.page_size = _PAGE_SIZE
+    if data_driven in ("first", "newest"):
+        setattr(request.model, data_driven, True)
+    elif data_driven is not None:
+        request.model.version = data_driven
     try:
         with open_channel(address, tls=tls) as channel:
             stub = QueryServiceStub(channel)

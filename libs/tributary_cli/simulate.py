@@ -22,6 +22,7 @@ _CALL_SECONDS = 60.0
 @click.command()
 @conversion_options
 @setting_options
+@click.option("--data-driven", metavar="VERSION", help="The model of data_driven, of `tributary models list`.")
 @click.option("--model", default="", help="Show this model's division step by step, such as time_decay.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @connection_options("query")
@@ -31,6 +32,7 @@ def simulate(
     store: str,
     cycle: str,
     event_id: str | None,
+    data_driven: str | None,
     model: str,
     as_json: bool,
     target: str | None,
@@ -48,6 +50,7 @@ def simulate(
 
     request = SimulateAttributionRequest(**name_conversion(conversion_id, order, store, cycle, event_id))
     request.settings.CopyFrom(read_settings(settings))
+    request.settings.data_driven_version = data_driven or ""
     address, key = resolve_target(target, "query", data), resolve_api_key(api_key, data)
     with explaining_calls(address), open_channel(address, tls=tls) as channel:
         answer: SimulateAttributionResponse = QueryServiceStub(channel).SimulateAttribution(

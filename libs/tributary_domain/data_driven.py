@@ -163,7 +163,7 @@ def credit_under(model: DataDrivenModel, channels: Sequence[str], amount_micros:
     """
     if not channels:
         return DataDrivenCredit(model.version, (), (), ())
-    weights = touch_weights(channels, _weights(model, channels))
+    weights = weights_under(model, channels)
     whole = sum(weights)
     return DataDrivenCredit(
         model.version,
@@ -171,6 +171,16 @@ def credit_under(model: DataDrivenModel, channels: Sequence[str], amount_micros:
         tuple(share_out(WHOLE, weights, whole)),
         tuple(share_out(amount_micros, weights, whole)),
     )
+
+
+def weights_under(model: DataDrivenModel, channels: Sequence[str]) -> list[int]:
+    """Returns the weight of each touch of a path under a model, as an integer.
+
+    Args:
+        model: What the credit pins.
+        channels: Of the touches, oldest first.
+    """
+    return touch_weights(channels, _weights(model, channels))
 
 
 def with_data_driven(

@@ -28,6 +28,8 @@ class NoShare(StrEnum):
     """last_non_direct passed over it: an older touch has a source."""
     WEIGHT_ZERO = "weight_zero"
     """position_based: its place has no weight by the settings. time_decay: it is more than 63 half lives older."""
+    CHANNEL_WITHOUT_WEIGHT = "channel_without_weight"
+    """data_driven: the model gives its channel no weight beside the others of the path."""
     ROUNDED_TO_ZERO = "rounded_to_zero"
     """It has a weight, and no whole unit of the credit came to it."""
 

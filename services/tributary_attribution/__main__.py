@@ -15,6 +15,7 @@ from tributary_attribution.families import Families
 from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.linking import Linking
+from tributary_attribution.model_choices import ModelChoices
 from tributary_attribution.model_publishing import ModelPublishing
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
@@ -122,6 +123,7 @@ async def main(settings: AttributionServiceSettings) -> None:
         paths = PersonPaths(state, epoch.shards, settings.attribution_path_delay_seconds)
         current_models, model_versions = CurrentModels(state), ModelVersions(clickhouse)
         models = Models(current_models, model_versions)
+        choices = ModelChoices(models, model_versions)
         rates = Rates(ExchangeRates(clickhouse), clock)
         families = Families(conversions, restoration, PastFamilies(clickhouse), lambda: continuity.loss_micros)
         publisher = Publisher(
@@ -186,8 +188,10 @@ async def main(settings: AttributionServiceSettings) -> None:
             settings,
             AttributionServicer(
                 JourneyReader(people, conversions, descriptors, workspaces),
-                Explainer(publisher, conversions, history, PastEvents(clickhouse), settings_history, workspaces),
-                Reattribution(publisher, PublishedConversions(clickhouse), workspaces),
+                Explainer(
+                    publisher, conversions, history, PastEvents(clickhouse), settings_history, workspaces, choices
+                ),
+                Reattribution(publisher, PublishedConversions(clickhouse), workspaces, choices),
                 reconciling,
                 Identities(people, changes, IdentityWords(clickhouse), attributor.relink, workspaces, clock),
                 erasing,

@@ -28,7 +28,6 @@ from tributary_domain.settings import AttributionSettings
 from tributary_domain.value_bases import ValueBasis
 from tributary_domain.windows import CreditableConversion, is_whole
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.codec.conversion_matches import JourneyClick
 from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.codec.conversion_revisions import PublishedConversion
 from tributary_storage.codec.conversion_states import BASIS_OF
@@ -73,6 +72,8 @@ class Known:
     """Hashes of those of `arrived` that were in quarantine until now."""
     models: Models | None = None
     """The models of data_driven; None: it is not credited."""
+    model_version: str = ""
+    """The model that it is moved to on purpose; empty: it keeps its own."""
     must_publish: bool = False
     """Whether it is published again even if nothing changed."""
     retracted: frozenset[str] = frozenset()
@@ -102,8 +103,8 @@ class Assessment:
     """Of the journey, as it sees it, in event order."""
     settled: Sequence[JourneyTouch]
     """Touches of before that the journey has forgotten."""
-    clicks: list[JourneyClick]
-    """Click ids of the journey."""
+    sees_internal: bool
+    """Whether it sees internal and test traffic: it is such itself."""
     attribution: Attribution
     """Its credit: computed, or as published as far as forgetting alone would change it."""
     is_trimmed: bool
@@ -155,8 +156,9 @@ def assess(
         return found if found is not None or origin is None else origin.source_of(descriptor)
 
     settings = settings or settings_for(workspace, time)
-    view = views.of(workspace.id, journey, settings, sees_internal=state.status is ConversionStatus.UNCOUNTED)
-    entries, clicks = view.entries, list(view.clicks)
+    sees_internal = state.status is ConversionStatus.UNCOUNTED
+    view = views.of(workspace.id, journey, settings, sees_internal=sees_internal)
+    entries = view.entries
     name = next(part.event.conversion.name for part in parts if part.is_observation)
     counts = status_of(
         workspace,
@@ -184,10 +186,6 @@ def assess(
             origin.settled,
             path,
         )
-        if published is not None and not _is_whole(journey, settings, time, journey_life_seconds):
-            clicks += [click for click in published.clicks if click not in clicks]
-        if known.is_lead:
-            clicks += [click for click in origin.clicks if click not in clicks]
         return Assessment(
             facts=state,
             published=published,
@@ -195,7 +193,7 @@ def assess(
             conversion=conversion,
             entries=origin.entries,
             settled=origin.settled,
-            clicks=clicks,
+            sees_internal=sees_internal,
             attribution=attribution,
             is_trimmed=origin.is_trimmed,
             path=path,
@@ -217,11 +215,6 @@ def assess(
         else:
             forgotten = [touch for touch in forgotten if touch[:2] not in view.held]
         has_lost = bool(forgotten) or is_trimmed or is_incomplete(journey, settings, time, journey_life_seconds)
-        if has_lost:
-            known_clicks = {click[1:] for click in clicks}
-            for other in known.elsewhere:
-                known_clicks |= {click[1:] for click in views.clicks_of(workspace.id, other.entries)}
-            clicks += [click for click in published.clicks if click[1:] not in known_clicks]
         settled = as_direct(forgotten, settings, known_source)
         computed = attribute(entries, conversion, settings, settled, path)
         # Where nothing is lost, what was published may have been said of touches that are somebody else's now.
@@ -233,7 +226,7 @@ def assess(
         conversion=conversion,
         entries=entries,
         settled=settled,
-        clicks=clicks,
+        sees_internal=sees_internal,
         attribution=attribution,
         is_trimmed=is_trimmed,
         path=path,

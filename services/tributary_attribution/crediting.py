@@ -22,6 +22,7 @@ from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
 from tributary_attribution.assessment import MAX_CAUSING_EVENTS, Assessment, Known, assess
 from tributary_attribution.rates import pin_rate
+from tributary_attribution.recognising import recognise
 from tributary_attribution.views import Views
 from tributary_domain.data_driven import DataDrivenModel, with_data_driven
 from tributary_domain.revision import ADJUSTED_BY, Cause, Change, compare, next_revision
@@ -93,15 +94,16 @@ def revise(
             raise RuntimeError("a touch is credited before its source is read")
         return found
 
-    model, path = _model(known, assessed), assessed.path
-    channels = [source(touch.descriptor).channel for touch in path]
+    channels = [source(touch.descriptor).channel for touch in assessed.path]
+    model = model_for(known, assessed)
     if model is not None:
-        attribution = with_data_driven(attribution, path, channels, model)
+        attribution = with_data_driven(attribution, assessed.path, channels, model)
     person_id = "" if journey is None else journey.person_id
     if journey is None and published is not None and state.identifiers:
         person_id = published.state.person_id  # the journey has expired, the person has not
     observed = {part.event.event_id: part for part in parts if part.is_observation}
-    match = match_of([observed[observation.event_id] for observation in state.observations], assessed.clicks)
+    observations = [observed[observation.event_id] for observation in state.observations]
+    match = match_of(observations, recognise(known, assessed, views))
     message = facts_message(known.conversion_id, parts, state, person_id=person_id, settings_version=settings.version)
     definition = workspace.conversion(message.name)
     message.role = ConversionRole.Value(f"CONVERSION_ROLE_{definition.role.value}")
@@ -176,16 +178,21 @@ def _family_causes(before: ConversionState | None, now: ConversionState, *, is_l
     return causes
 
 
-def _model(known: Known, assessed: Assessment) -> DataDrivenModel | None:
+def model_for(known: Known, assessed: Assessment) -> DataDrivenModel | None:
     """Returns the model that data_driven is credited under: pinned when the conversion was credited first.
 
     An heir is credited under that of whose credit it has.
+
+    Raises:
+        UnknownModelError: It has to be loaded first.
     """
     if known.origin is not None and assessed.origin is not None:
-        return _model(known.origin, assessed.origin)
+        return model_for(known.origin, assessed.origin)
     models, workspace_id, published = known.models, known.workspace.id, assessed.published
     if models is None:
         return None
+    if known.model_version:
+        return models.pinned(workspace_id, known.model_version)
     if published is None or Cause.MODEL_CHANGE in known.known_causes:
         name = next((part.event.conversion.name for part in known.parts if part.is_observation), "")
         return models.in_use(workspace_id, name)
@@ -197,7 +204,7 @@ def _quiet_cause(known: Known) -> Cause:
     """Returns the cause of what is no change of value, touches or observations.
 
     It is an adjustment that arrived and changed no value, such as a foreign one; else the arrival of an event of the
-    journey, which brought a click id.
+    person, which brought something to recognise them by.
     """
     adjusting = (part for part in known.parts if not part.is_observation and part.event_hash in known.arrived)
     otherwise = Cause.LATE_TOUCHPOINT if known.arrived else Cause.RECONCILIATION

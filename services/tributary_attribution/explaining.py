@@ -13,19 +13,28 @@ from typing import Protocol
 
 from tributary.attribution.v1.conversion_pb2 import ConversionState, NotCountedReason
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.explanation_pb2 import CreditSettings, Explanation
 from tributary_attribution.affected import Affected
 from tributary_attribution.assessment import Assessment, Known, assess, complete_since_micros
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
 from tributary_attribution.crediting import inherited_from
 from tributary_attribution.explanation_bounds import bound
-from tributary_attribution.explanations import Around, fill, is_same_credit
+from tributary_attribution.explanations import (
+    Around,
+    data_driven_message,
+    fill,
+    is_same_credit,
+    is_same_data_driven,
+)
 from tributary_attribution.journeys import Directory
+from tributary_attribution.model_choices import Evidence, ModelChoices, name_of, no_model
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.simulated_settings import simulated
 from tributary_attribution.views import Views
 from tributary_domain.explanation import explain
 from tributary_domain.lead_stages import StageStanding
+from tributary_domain.model_explanation import with_model
 from tributary_domain.settings import AttributionSettings
 from tributary_runtime import attribution_settings as declared
 from tributary_runtime.errors import NotFoundError
@@ -95,6 +104,7 @@ class Explainer:
         events: Knows when what was accepted.
         settings: Knows what the settings of before were.
         directory: Knows the workspaces.
+        choices: Knows models of data_driven.
     """
 
     def __init__(
@@ -105,6 +115,7 @@ class Explainer:
         events: PastEvents,
         settings: Settings,
         directory: Directory,
+        choices: ModelChoices,
     ) -> None:
         self._publisher = publisher
         self._conversions = conversions
@@ -112,6 +123,7 @@ class Explainer:
         self._events = events
         self._settings = settings
         self._directory = directory
+        self._choices = choices
 
     async def explain(self, workspace_id: str, conversion_id: str, as_of_micros: int | None = None) -> Explanation:
         """Says why a conversion has the credit it has.
@@ -130,13 +142,14 @@ class Explainer:
         if as_of_micros is not None:
             read = await self._at(read, as_of_micros)
             settings = await self._named(read.known)
-        return bound(_message(read, _assess(read, settings)))
+        assessed = _assess(read, settings)
+        return bound(_message(read, assessed, await self._choices.evidence(read.known, assessed)))
 
     async def simulate(self, workspace_id: str, conversion_id: str, asked: CreditSettings) -> Explanation:
         """Says what credit a conversion would have under other settings.
 
         Raises:
-            InvalidRequestError: There are no such settings.
+            InvalidRequestError: There are no such settings, or no such model of data_driven.
             NotFoundError: There is no such conversion in the workspace.
             StorageUnavailableError: A store does not answer.
         """
@@ -144,12 +157,23 @@ class Explainer:
         read = await self._read(workspace, conversion_id)
         time = _assess(read).facts.conversion_time_micros
         settings = core_settings(simulated(declared_for(workspace, time), asked))
-        message = _message(read, _assess(read, settings))
+        if asked.data_driven_version:
+            read = await self._under(read, asked.data_driven_version)
+        assessed = _assess(read, settings)
+        message = _message(read, assessed, await self._choices.evidence(read.known, assessed))
         if read.known.stored.published:
             published = ConversionRevised.FromString(read.known.stored.published).state
             message.published_touches.extend(published.touches)
             message.published_models.extend(published.models)
         return bound(message)
+
+    async def _under(self, read: _Read, version: str) -> _Read:
+        """Returns a conversion as it would be under another model of data_driven."""
+        field = "settings.data_driven_version"
+        model = await self._choices.named(read.known.workspace.id, version, field)
+        if model.conversion_name != name_of(read.known):
+            raise no_model(field, f"It is of conversions named {model.conversion_name!r}.")
+        return replace(read, known=replace(read.known, model_version=version))
 
     async def _named(self, known: Known) -> AttributionSettings | None:
         """Returns the settings that a revision names, if they are known still."""
@@ -217,16 +241,22 @@ def _assess(read: _Read, settings: AttributionSettings | None = None) -> Assessm
     return assessed
 
 
-def _message(read: _Read, assessed: Assessment) -> Explanation:
+def _message(read: _Read, assessed: Assessment, evidence: Evidence) -> Explanation:
     known, facts, journey = read.known, assessed.facts, read.entries
     explained = explain(assessed.entries, assessed.conversion, assessed.settings, assessed.settled)
-    published = assessed.published
+    published, path = assessed.published, assessed.path
+    channels = [(assessed.source_of(touch.descriptor) or TouchSource()).channel for touch in path]
+    if evidence.model is not None:
+        explained = with_model(explained, path, channels, evidence.model, assessed.settings)
     message = Explanation(
         conversion_id=known.conversion_id,
         person_id="" if known.journey is None else known.journey.person_id,
         conversion_time=timestamp(facts.conversion_time_micros),
         revision=known.stored.revision,
-        reproduces_revision=published is not None and is_same_credit(published.attribution, explained.attribution),
+        reproduces_revision=published is not None
+        and is_same_credit(published.attribution, explained.attribution)
+        and is_same_data_driven(published.attribution, explained.attribution),
+        data_driven=data_driven_message(evidence.message, evidence.model, channels),
     )
     if assessed.origin is not None:
         message.inherited_from.CopyFrom(inherited_from(known, assessed.origin))
@@ -242,6 +272,7 @@ def _message(read: _Read, assessed: Assessment) -> Explanation:
         source_of=assessed.source_of,
     )
     fill(message, explained, assessed.settings, around)
+    message.settings.data_driven_version = explained.attribution.model_version
     return message
 
 

@@ -15,15 +15,18 @@ from google.protobuf.duration_pb2 import Duration
 from tributary.attribution.v1.credit_pb2 import TouchSource, UnattributedReason
 from tributary.attribution.v1.explanation_pb2 import (
     CreditSettings,
+    DataDrivenExplanation,
     ExplainedModel,
     ExplainedTouchpoint,
     Explanation,
+    NoModelReason,
     NoShareReason,
     TouchpointExclusion,
 )
+from tributary.attribution.v1.model_pb2 import Model, ModelStatus
 from tributary_domain import explanation as domain
 from tributary_domain.attribution import Attribution
-from tributary_domain.data_driven import without_data_driven
+from tributary_domain.data_driven import DataDrivenModel, without_data_driven
 from tributary_domain.event_order import OrderKey
 from tributary_domain.journey import JourneyTouch, TouchKind, in_event_order
 from tributary_domain.sessions import session_ids
@@ -40,6 +43,13 @@ _DAY_SECONDS: Final = DAY // SECOND
 _Outcome = tuple["TouchpointExclusion.ValueType", OrderKey | None]
 _CREDITED: Final[_Outcome] = (TouchpointExclusion.TOUCHPOINT_EXCLUSION_UNSPECIFIED, None)
 _INTERNAL: Final[_Outcome] = (TouchpointExclusion.TOUCHPOINT_EXCLUSION_INTERNAL_TRAFFIC, None)
+_NO_MODEL: Final = {
+    ModelStatus.MODEL_STATUS_UNSPECIFIED: NoModelReason.NO_MODEL_REASON_NEVER_EVALUATED,
+    ModelStatus.MODEL_STATUS_PUBLISHED: NoModelReason.NO_MODEL_REASON_CREDITED_BEFORE,
+    ModelStatus.MODEL_STATUS_NOT_ENOUGH_EVIDENCE: NoModelReason.NO_MODEL_REASON_NOT_ENOUGH_EVIDENCE,
+    ModelStatus.MODEL_STATUS_TOO_MANY_CHANNELS: NoModelReason.NO_MODEL_REASON_TOO_MANY_CHANNELS,
+}
+"""Why there is none, by what the newest evaluation said."""
 _NOT_KNOWN_YET: Final[_Outcome] = (TouchpointExclusion.TOUCHPOINT_EXCLUSION_NOT_KNOWN_YET, None)
 
 
@@ -108,6 +118,49 @@ def is_same_credit(one: Attribution, other: Attribution) -> bool:
         other.amounts,
         other.unattributed,
     )
+
+
+def is_same_data_driven(one: Attribution, other: Attribution) -> bool:
+    """Tells whether two ways of computing it gave a conversion the same credit under data_driven, by the same model."""
+    return _data_driven(one) == _data_driven(other)
+
+
+def _data_driven(attribution: Attribution) -> tuple[object, ...]:
+    if not attribution.model_version:
+        return ()
+    shares = zip(attribution.touches, attribution.credits[-1], attribution.amounts[-1], strict=True)
+    given = [(touch[:2], credit, amount) for touch, credit, amount in shares if credit or amount]
+    return attribution.model_version, given, attribution.unattributed[-1]
+
+
+def data_driven_message(
+    message: Model | None, model: DataDrivenModel | None, channels: Sequence[str]
+) -> DataDrivenExplanation:
+    """Says what data_driven is credited by, or why it is not.
+
+    Args:
+        message: The model, or the newest evaluation where there is none.
+        model: The model; None: there is none.
+        channels: Of the touches of its window.
+    """
+    shown = DataDrivenExplanation()
+    if message is not None:
+        shown.model.CopyFrom(message)
+        shown.model.ClearField("channels")
+    if model is None:
+        shown.no_model_reason = _NO_MODEL[ModelStatus.MODEL_STATUS_UNSPECIFIED if message is None else message.status]
+        return shown
+    places = {channel: place for place, channel in enumerate(model.channels)}
+    effects = {} if message is None else {one.channel: one.removal_effect_picos for one in message.channels}
+    for channel in sorted(set(channels)):
+        shown.channels.add(
+            channel=channel,
+            touches=channels.count(channel),
+            weight_picos=model.weights[places[channel]] if channel in places else 0,
+            removal_effect_picos=effects.get(channel, 0),
+            known=channel in places,
+        )
+    return shown
 
 
 def _add_touchpoints(

@@ -6,26 +6,31 @@ would be published, a conversion whose credit stays the same has no revision, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final, Protocol
 
 from tributary.attribution.v1.conversion_pb2 import ConversionState
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.explanation_pb2 import CreditSettings
-from tributary.attribution.v1.reattribution_pb2 import ReattributionPage
+from tributary.attribution.v1.reattribution_pb2 import ModelChoice, ReattributionPage
 from tributary_attribution.affected import Affected
-from tributary_attribution.assessment import Assessment, assess, is_incomplete
+from tributary_attribution.assessment import Assessment, Known, assess, is_incomplete
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
-from tributary_attribution.explanations import is_same_credit
+from tributary_attribution.explanations import is_same_credit, is_same_data_driven
 from tributary_attribution.journeys import Directory
+from tributary_attribution.model_choices import ModelChoices, name_of, no_model
 from tributary_attribution.publishing import Publisher, let_others_run
 from tributary_attribution.simulated_settings import simulated
-from tributary_attribution.views import Views
-from tributary_domain.attribution import Attribution
-from tributary_domain.settings import MODELS, AttributionSettings
+from tributary_domain.attribution import WHOLE, Attribution
+from tributary_domain.data_driven import with_data_driven
+from tributary_domain.journey import JourneyTouch
+from tributary_domain.revision import Cause
+from tributary_domain.settings import EVERY_MODEL, MODELS, AttributionSettings
 from tributary_runtime.errors import Backpressure, PoisonEvent, RevisionMovedError
 from tributary_storage.clickhouse.published_conversions import Place, Wanted
+from tributary_storage.codec.conversion_revisions import PublishedConversion
 
 _Row = tuple[int, str, str, str]
 """Place of the model, channel, conversion name, currency."""
@@ -59,33 +64,36 @@ class Reattribution:
         publisher: Reads, computes and publishes.
         published: Knows which conversions there are.
         directory: Knows the workspaces.
+        choices: Knows models of data_driven.
     """
 
-    def __init__(self, publisher: Publisher, published: Published, directory: Directory) -> None:
+    def __init__(self, publisher: Publisher, published: Published, directory: Directory, choices: ModelChoices) -> None:
+        self._choices = choices
         self._publisher = publisher
         self._published = published
         self._directory = directory
 
     async def preview(
-        self, wanted: Wanted, asked: CreditSettings | None = None
+        self, wanted: Wanted, asked: CreditSettings | None = None, choice: ModelChoice | None = None
     ) -> tuple[ReattributionPage, Place | None]:
         """Says what a page of conversions would change. Nothing is stored.
 
         Args:
             wanted: Which conversions.
             asked: What differs from the workspace's settings; None: nothing.
+            choice: The model of data_driven that they would be moved to; None: each keeps its own.
 
         Returns:
             The changes, and the last conversion of the page; None if there is none after it.
 
         Raises:
-            InvalidRequestError: There are no such settings.
+            InvalidRequestError: There are no such settings, or no such model.
             NotFoundError: There is no such workspace.
             StorageUnavailableError: A store does not answer.
         """
-        return await self._run(wanted, asked, publishes=False)
+        return await self._run(wanted, asked, choice, publishes=False)
 
-    async def apply(self, wanted: Wanted) -> tuple[ReattributionPage, Place | None]:
+    async def apply(self, wanted: Wanted, choice: ModelChoice | None = None) -> tuple[ReattributionPage, Place | None]:
         """Credits a page of conversions under the workspace's settings as they are now; what changes is revised.
 
         Args: as for `preview`, whose errors it raises too.
@@ -93,14 +101,17 @@ class Reattribution:
         Raises:
             RevisionMovedError: Conversions moved again and again while they were computed; ask again.
         """
-        return await self._run(wanted, None, publishes=True)
+        return await self._run(wanted, None, choice, publishes=True)
 
     async def _run(
-        self, wanted: Wanted, asked: CreditSettings | None, *, publishes: bool
+        self, wanted: Wanted, asked: CreditSettings | None, choice: ModelChoice | None, *, publishes: bool
     ) -> tuple[ReattributionPage, Place | None]:
         workspace = self._directory.get(wanted.workspace)
         if asked is not None:
             simulated(workspace.attribution[-1], asked)  # a wrong question is refused, whatever it would find
+            if asked.data_driven_version:
+                raise no_model("settings.data_driven_version", "Say it in `model`: conversions have several names.")
+        moves = {} if choice is None else await self._choices.by_name(workspace.id, choice, "model")
         found = await self._published.page(wanted)
         places = found[: wanted.limit - 1]
         comparison = Comparison()
@@ -113,11 +124,30 @@ class Reattribution:
                 declared = declared_for(workspace, place.time_micros)
                 if asked is not None and declared.version not in tried:
                     tried[declared.version] = core_settings(simulated(declared, asked))
-                comparison.add(one, _assess(one, views, tried.get(declared.version)))
+                known = one.known(self._choices.models)
+                assessed = assess(known, views, journey_life_seconds([workspace]), tried.get(declared.version))
+                if assessed is not None and assessed.published is not None:
+                    known = _move(one, known, assessed.published, moves)
+                    is_left = choice is not None and not one.model_version
+                    credit = assessed.published.attribution if is_left else await self._credit(known, assessed)
+                    comparison.add(one, assessed, credit)
+                else:
+                    comparison.add(one, None, None)
                 await let_others_run()
             if publishes:
-                await self._publish(some)
+                await self._publish([one for one in some if one.model_version] if choice is not None else some)
         return comparison.page(), places[-1] if len(found) > len(places) else None
+
+    async def _credit(self, known: Known, assessed: Assessment) -> Attribution:
+        """Returns the credit under every model; without data_driven where ClickHouse has lost its model."""
+        try:
+            model = await self._choices.pinned(known, assessed)
+        except PoisonEvent:
+            return assessed.attribution
+        if model is None:
+            return assessed.attribution
+        channels = [_channel(assessed, touch) for touch in assessed.path]
+        return with_data_driven(assessed.attribution, assessed.path, channels, model)
 
     async def _publish(self, some: Sequence[Affected]) -> None:
         """Publishes what changed of some conversions; one whose source has lost its text is left as it is."""
@@ -134,10 +164,20 @@ class Reattribution:
         await self._publisher.tell(revisions)
 
 
-def _assess(one: Affected, views: Views, settings: AttributionSettings | None) -> Assessment | None:
-    if one.stored is None:
-        return None
-    return assess(one.known(), views, journey_life_seconds([one.workspace]), settings)
+def _move(one: Affected, known: Known, published: PublishedConversion, moves: Mapping[str, str]) -> Known:
+    """Lets a conversion be moved to the model of its name; returns all that is known of it then.
+
+    It stays with what it has where that is the model already, or where it follows another conversion.
+    """
+    version = moves.get(name_of(known), "")
+    if not version or known.origin is not None or version == published.attribution.model_version:
+        return known
+    one.model_version, one.known_causes = version, {Cause.MODEL_CHANGE}
+    return replace(known, model_version=version, known_causes=one.known_causes)
+
+
+def _channel(assessed: Assessment, touch: JourneyTouch) -> str:
+    return (assessed.source_of(touch.descriptor) or TouchSource()).channel
 
 
 class Comparison:
@@ -148,16 +188,17 @@ class Comparison:
         self._page = ReattributionPage()
         self._sums: dict[_Row, list[int]] = {}
 
-    def add(self, one: Affected, assessed: Assessment | None) -> None:
+    def add(self, one: Affected, assessed: Assessment | None, credit: Attribution | None) -> None:
         """Adds a conversion.
 
         Args:
             one: As it was read.
             assessed: What it would be; None where nothing is known of it any more.
+            credit: Its credit then, under every model.
         """
         page = self._page
         page.conversions += 1
-        if assessed is None or assessed.published is None:
+        if assessed is None or assessed.published is None or credit is None:
             page.incomplete += 1
             return
         published = assessed.published
@@ -166,17 +207,19 @@ class Comparison:
         life = journey_life_seconds([one.workspace])
         if assessed.is_trimmed or (has_person and is_incomplete(one.journey, settings, time, life)):
             page.incomplete += 1
-        page.changed += not is_same_credit(published.attribution, assessed.attribution)
+        before = published.attribution
+        page.changed += not (is_same_credit(before, credit) and is_same_data_driven(before, credit))
+        has_model = bool(before.model_version or credit.model_version)
         if published.state.counted:
-            self._add(_BEFORE, published.attribution, published.state, assessed)
+            self._add(_BEFORE, before, published.state, assessed, has_model=has_model)
         if assessed.facts.is_counted:
-            self._add(_AFTER, assessed.attribution, published.state, assessed)
+            self._add(_AFTER, credit, published.state, assessed, has_model=has_model)
 
     def page(self) -> ReattributionPage:
         """Returns what was added up."""
         for (model, channel, name, currency), sums in sorted(self._sums.items()):
             self._page.changes.add(
-                model=MODELS[model].value,
+                model=EVERY_MODEL[model].value,
                 channel=channel,
                 conversion_name=name,
                 currency_code=currency,
@@ -187,10 +230,17 @@ class Comparison:
             )
         return self._page
 
-    def _add(self, side: int, attribution: Attribution, state: ConversionState, assessed: Assessment) -> None:
+    def _add(
+        self, side: int, attribution: Attribution, state: ConversionState, assessed: Assessment, *, has_model: bool
+    ) -> None:
+        """Adds a side; where data_driven has a model on the other side only, nobody earned it on this one."""
         currency = state.value.currency_code
-        channels = [(assessed.source_of(touch.descriptor) or TouchSource()).channel for touch in attribution.touches]
-        for model in range(len(MODELS)):
+        channels = [_channel(assessed, touch) for touch in attribution.touches]
+        if has_model and not attribution.model_version:
+            sums = self._sums.setdefault((len(MODELS), UNATTRIBUTED, state.name, currency), [0, 0, 0, 0])
+            sums[side] += WHOLE
+            sums[side + 1] += attribution.amount_micros
+        for model in range(len(attribution.unattributed)):
             rows = [
                 *zip(channels, attribution.credits[model], attribution.amounts[model], strict=True),
                 (UNATTRIBUTED, attribution.unattributed_credits[model], attribution.unattributed_amounts[model]),

@@ -151,11 +151,12 @@ class AttributionServicer(attribution_service_pb2_grpc.AttributionServiceService
         """Credits a page of past conversions anew, or says what that would change."""
         bind_contextvars(workspace=request.workspace, is_preview=request.preview)
         wanted = wanted_of(request)
+        choice = request.model if request.HasField("model") else None
         if request.preview:
             asked = request.settings if request.HasField("settings") else None
-            page, last = await self._reattribution.preview(wanted, asked)
+            page, last = await self._reattribution.preview(wanted, asked, choice)
         else:
-            page, last = await self._reattribution.apply(wanted)
+            page, last = await self._reattribution.apply(wanted, choice)
         bind_contextvars(conversions=page.conversions, changed=page.changed)
         answer = attribution_service_pb2.ReattributeResponse(page=page, has_more=last is not None)
         if last is not None:

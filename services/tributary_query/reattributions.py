@@ -77,6 +77,7 @@ def asked_of(
         time_range=span,
         conversion_names=request.conversion_names,
         page_size=request.page_size,
+        model=request.model if request.HasField("model") else None,
     )
     if request.page_token:
         try:

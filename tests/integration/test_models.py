@@ -11,7 +11,9 @@ from tests.support.attribution import DAY, NOON, Attribution, Events, running_at
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
+from tributary.attribution.v1.explanation_pb2 import CreditSettings, Explanation, NoModelReason, NoShareReason
 from tributary.attribution.v1.model_pb2 import ModelMethod, ModelStatus
+from tributary.attribution.v1.reattribution_pb2 import ModelChoice
 from tributary.query.v1.query_service_pb2 import GetModelRequest, ListModelsRequest
 from tributary_attribution.models import Models
 from tributary_domain.data_driven import DataDrivenModel, Floor, fit
@@ -19,8 +21,9 @@ from tributary_domain.path_counts import counts_of, total
 from tributary_domain.revision import Cause
 from tributary_query.models import Models as ModelAnswers
 from tributary_query.models import show_missing_model
-from tributary_runtime.errors import NotFoundError, PoisonEvent
+from tributary_runtime.errors import InvalidRequestError, NotFoundError, PoisonEvent
 from tributary_storage.clickhouse.model_versions import ModelVersions
+from tributary_storage.clickhouse.published_conversions import Wanted
 from tributary_storage.redis.current_models import CurrentModels
 
 LITTLE = {
@@ -230,3 +233,128 @@ async def test_a_longer_lookback_of_its_own_sees_touches_that_the_others_do_not(
         again = await attribution.published(make.conversion_id())
         assert again is not None
         assert data_driven(again) == (version, credits)
+
+
+async def explained(attribution: Attribution, order_id: str = "o-1", *, version: str = "") -> Explanation:
+    """Explains an order, or says what it would be under another model."""
+    name, found = attribution.workspace.id, Events(attribution.workspace.id).conversion_id(order_id)
+    if version:
+        return await attribution.explainer.simulate(name, found, CreditSettings(data_driven_version=version))
+    return await attribution.explainer.explain(name, found)
+
+
+def dividing(explanation: Explanation) -> dict[str, int]:
+    """Returns channel -> millionths of the conversion under data_driven; empty where it is not credited."""
+    found: dict[str, int] = {}
+    for model in explanation.models:
+        if model.name == "data_driven":
+            for share in model.shares:
+                found[share.source.channel] = found.get(share.source.channel, 0) + share.credit_micros
+    return found
+
+
+async def test_an_explanation_shows_what_the_model_knows_of_the_path_and_divides_by_it(
+    attribution: Attribution,
+) -> None:
+    model = await learn(attribution)
+    revised = await buy(attribution, Events(attribution.workspace.id), "Email", "Referral", "Display", "Email")
+    explanation = await explained(attribution)
+    assert explanation.reproduces_revision
+    assert explanation.settings.data_driven_version == explanation.data_driven.model.version == model.version
+    evidence = explanation.data_driven.model
+    assert (evidence.paths, evidence.conversions, evidence.conversion_probability_picos) == (4, 2, 10**12 // 2)
+    assert not evidence.channels
+    shown = [(one.channel, one.touches, one.weight_picos, one.known) for one in explanation.data_driven.channels]
+    assert shown == [
+        ("Display", 1, model.weight_of("Display"), True),
+        ("Email", 2, model.weight_of("Email"), True),
+        ("Referral", 1, 0, False),
+    ]
+    effects = {one.channel: one.removal_effect_picos / 1e12 for one in explanation.data_driven.channels}
+    assert [effects[channel] for channel in model.channels] == pytest.approx(model.removal_effects, abs=1e-11)
+    shares = next(one.shares for one in explanation.models if one.name == "data_driven")
+    assert [share.credit_micros for share in shares] == data_driven(revised)[1]
+    assert [share.weight for share in shares] == [
+        *(model.weight_of("Email"), 0),
+        *(2 * model.weight_of("Display"), model.weight_of("Email")),
+    ]
+    assert [NoShareReason.Name(share.no_share_reason) for share in shares if share.no_share_reason] == [
+        "NO_SHARE_REASON_CHANNEL_WITHOUT_WEIGHT"
+    ]
+
+
+async def test_an_explanation_says_why_data_driven_is_not_used_and_how_far_away_it_is(
+    attribution: Attribution,
+) -> None:
+    make = Events(attribution.workspace.id)
+    await buy(attribution, make, "Email")
+    never = await explained(attribution)
+    assert never.data_driven.no_model_reason == NoModelReason.NO_MODEL_REASON_NEVER_EVALUATED
+    await attribution.learn()
+    little = (await explained(attribution)).data_driven
+    assert little.no_model_reason == NoModelReason.NO_MODEL_REASON_NOT_ENOUGH_EVIDENCE
+    assert (little.model.paths, little.model.conversions, little.model.minimum_conversions) == (1, 1, 2)
+    await learn(attribution)
+    before = await explained(attribution)
+    assert before.data_driven.no_model_reason == NoModelReason.NO_MODEL_REASON_CREDITED_BEFORE
+    assert before.reproduces_revision
+    assert dividing(before) == {}
+
+
+async def test_a_simulation_tries_another_model_of_the_name_and_refuses_what_is_none(attribution: Attribution) -> None:
+    make = Events(attribution.workspace.id)
+    await buy(attribution, make, "Email", "Display")
+    model = await learn(attribution)
+    tried = await explained(attribution, version=model.version)
+    assert not tried.reproduces_revision
+    assert dividing(tried) == pytest.approx(
+        {name: round(model.weight_of(name) / 1e6) for name in ("Email", "Display")}, abs=1
+    )
+    assert await attribution.stored_revisions(make.conversion_id()) == [tried.revision]
+    with pytest.raises(InvalidRequestError) as refused:
+        await explained(attribution, version="m1:none")
+    assert refused.value.violations[0].field == "settings.data_driven_version"
+
+
+async def test_conversions_are_moved_to_a_model_on_purpose_and_a_preview_says_what_that_changes(
+    attribution: Attribution,
+) -> None:
+    make = Events(attribution.workspace.id)
+    await buy(attribution, make, "Email", "Display", order_id="before")
+    first = await learn(attribution)
+    await buy(attribution, make, "Email", "Display", order_id="pinned")
+    second = await learn(attribution, [(["Referral", "Display"], True), (["Email", "Email", "Display"], False)])
+    wanted = Wanted(workspace=attribution.workspace.id, start_micros=NOON - 1, end_micros=NOON + 1)
+    preview, _ = await attribution.reattribution.preview(wanted, None, ModelChoice(first=True))
+    changes = {
+        one.channel: (one.before_credit_micros, one.after_credit_micros)
+        for one in preview.changes
+        if one.model == "data_driven"
+    }
+    conversions = preview.conversions
+    assert sum(before for before, _ in changes.values()) == sum(after for _, after in changes.values())
+    assert changes["unattributed"][1] == 0
+    logged = await attribution.logged()
+    done, _ = await attribution.reattribution.apply(wanted, ModelChoice(first=True))
+    assert done == preview
+    moved = [one for one in await attribution.logged() if one not in logged]
+    assert done.changed == len(moved) < conversions
+    assert {tuple(one.causes) for one in moved} == {(RevisionCause.REVISION_CAUSE_MODEL_CHANGE,)}
+    assert {delta.model for one in moved for delta in one.deltas} == {"data_driven"}
+    for order_id in ("before", "pinned"):
+        revised = await attribution.published(make.conversion_id(order_id))
+        assert revised is not None
+        assert data_driven(revised)[0] == first.version
+    again, _ = await attribution.reattribution.apply(wanted, ModelChoice(first=True))
+    assert again.changed == 0
+    await attribution.reattribution.apply(wanted, ModelChoice(version=second.version))
+    newest, _ = await attribution.reattribution.preview(wanted, None, ModelChoice(newest=True))
+    assert newest.changed == 0
+    revised = await attribution.published(make.conversion_id("pinned"))
+    assert revised is not None
+    assert data_driven(revised)[0] == second.version
+    for choice in (ModelChoice(version="m1:none"), ModelChoice()):
+        with pytest.raises(InvalidRequestError):
+            await attribution.reattribution.preview(wanted, None, choice)
+    with pytest.raises(InvalidRequestError):
+        await attribution.reattribution.preview(wanted, CreditSettings(data_driven_version=first.version))

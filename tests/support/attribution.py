@@ -28,6 +28,7 @@ from tributary_attribution.families import Families
 from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.linking import Linking
+from tributary_attribution.model_choices import ModelChoices
 from tributary_attribution.model_publishing import ModelPublishing
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
@@ -429,8 +430,11 @@ async def running_attribution(
         as_paths = PeopleAsPaths(paths, ConvertedPaths(state, SHARDS), people, conversions, descriptors, known, clock)
         journeys = JourneyReader(people, conversions, descriptors, directory)
         settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
-        explainer = Explainer(publisher, conversions, history, PastEvents(clickhouse), settings_history, directory)
-        reattribution = Reattribution(publisher, PublishedConversions(clickhouse), directory)
+        choices = ModelChoices(models, versions)
+        explainer = Explainer(
+            publisher, conversions, history, PastEvents(clickhouse), settings_history, directory, choices
+        )
+        reattribution = Reattribution(publisher, PublishedConversions(clickhouse), directory, choices)
         identities = Identities(
             people, IdentityChanges(clickhouse), IdentityWords(clickhouse), attributor.relink, directory, clock
         )

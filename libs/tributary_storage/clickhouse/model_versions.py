@@ -69,6 +69,11 @@ class ModelVersions:
         rows = await self._clickhouse.execute(statement("newest_models"), {"workspace": workspace}, raw_strings=True)
         return [Model.FromString(row[0]) for row in rows]
 
+    async def published(self, workspace: str) -> dict[str, tuple[str, str]]:
+        """Returns the versions of the first and of the newest model of every conversion name that ever had one."""
+        rows = await self._clickhouse.execute(statement("published_models"), {"workspace": workspace})
+        return {name: (first, newest) for name, first, newest in rows}
+
     async def page(
         self, workspace: str, conversion_name: str, after: ModelPlace | None, limit: int
     ) -> list[tuple[ModelPlace, Model]]:

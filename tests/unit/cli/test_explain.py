@@ -14,12 +14,16 @@ from tributary.attribution.v1.conversion_pb2 import ConversionState, Inheritance
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.explanation_pb2 import (
     CreditSettings,
+    DataDrivenExplanation,
+    ExplainedChannel,
     ExplainedModel,
     ExplainedShare,
     ExplainedTouchpoint,
     Explanation,
+    NoModelReason,
     TouchpointExclusion,
 )
+from tributary.attribution.v1.model_pb2 import Model
 from tributary.attribution.v1.reattribution_pb2 import CreditChange, ReattributionPage
 from tributary.common.v1.calendar_date_pb2 import CalendarDate
 from tributary.common.v1.money_pb2 import Money
@@ -27,7 +31,7 @@ from tributary.event.v1.conversion_pb2 import Amounts
 from tributary_cli.command_line import cli
 from tributary_cli.conversion_options import name_conversion, read_moment
 from tributary_cli.explain import paper, print_explanation
-from tributary_cli.explain_tables import value_lines
+from tributary_cli.explain_tables import data_driven_line, value_lines
 from tributary_cli.reattribute_tables import Totals
 from tributary_cli.setting_options import read_settings
 
@@ -124,6 +128,31 @@ def test_long_texts_fold_into_a_hundred_columns(capsys: pytest.CaptureFixture[st
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 100
     assert "data" in "\n".join(lines)
+
+
+def test_it_is_said_by_what_data_driven_is_credited_and_why_it_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    evidence = Model(version="m1:x", paths=2_000, conversions=300, conversion_probability_picos=150_000_000_000)
+    channels = [
+        ExplainedChannel(channel="Email", touches=2, weight_picos=10**12 // 4, removal_effect_picos=1, known=True),
+        ExplainedChannel(channel="Fax", touches=1),
+    ]
+    shown = DataDrivenExplanation(model=evidence, channels=channels)
+    print_explanation(
+        paper(), Explanation(models=[ExplainedModel(name="data_driven")], data_driven=shown), "data_driven"
+    )
+    told = capsys.readouterr().out
+    assert "data_driven: model m1:x, learned from 2000 paths, 300 conversions, P(conversion) 15.0000%" in told
+    rows = [line.split() for line in told.splitlines()]
+    assert ["Email", "2", "25.000000%", "0.000000%"] in rows
+    assert ["Fax", "1", "unknown", "unknown"] in rows
+    missing = DataDrivenExplanation(
+        model=Model(paths=20, conversions=3, minimum_paths=2_000, minimum_conversions=200),
+        no_model_reason=NoModelReason.NO_MODEL_REASON_NOT_ENOUGH_EVIDENCE,
+    )
+    assert data_driven_line(Explanation(data_driven=missing)) == (
+        "data_driven is not used: not enough evidence"
+        " (20 paths, 3 conversions, P(conversion) 0.0000%; a model takes 2000 and 200)"
+    )
 
 
 def test_changes_of_several_pages_add_up(capsys: pytest.CaptureFixture[str]) -> None:

@@ -235,6 +235,7 @@ class ReattributeRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     AFTER_TIME_FIELD_NUMBER: _builtins.int
     AFTER_CONVERSION_ID_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     workspace: _builtins.str
     """Required. The workspace of the caller's credential."""
     preview: _builtins.bool
@@ -259,6 +260,10 @@ class ReattributeRequest(_message.Message):
     def after_time(self) -> _timestamp_pb2.Timestamp:
         """Optional. Only conversions after this one in order of time and id."""
 
+    @_builtins.property
+    def model(self) -> _reattribution_pb2.ModelChoice:
+        """Optional. The model of data_driven that these conversions are moved to. Unset: each keeps its own."""
+
     def __init__(
         self,
         *,
@@ -270,10 +275,11 @@ class ReattributeRequest(_message.Message):
         page_size: _builtins.int = ...,
         after_time: _timestamp_pb2.Timestamp | None = ...,
         after_conversion_id: _builtins.str = ...,
+        model: _reattribution_pb2.ModelChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "settings", b"settings", "time_range", b"time_range"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after_time", b"after_time", "model", b"model", "settings", b"settings", "time_range", b"time_range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_conversion_id", b"after_conversion_id", "after_time", b"after_time", "conversion_names", b"conversion_names", "page_size", b"page_size", "preview", b"preview", "settings", b"settings", "time_range", b"time_range", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_conversion_id", b"after_conversion_id", "after_time", b"after_time", "conversion_names", b"conversion_names", "model", b"model", "page_size", b"page_size", "preview", b"preview", "settings", b"settings", "time_range", b"time_range", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -123,7 +123,7 @@ class AttributionServiceServicer:
     def SimulateAttribution(self, request, context):
         """Says what credit a conversion would have under other settings. Nothing is stored.
 
-        INVALID_ARGUMENT: the settings cannot be. Other codes as for `ExplainConversion`.
+        INVALID_ARGUMENT: the settings cannot be, or there is no such model. Other codes as for `ExplainConversion`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,7 +133,8 @@ class AttributionServiceServicer:
         """Credits conversions of the past under the workspace's settings as they are now, page by page; or says what that, or
         what other settings, would change.
 
-        ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be.
+        ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be,
+        or there is no such model.
         UNAVAILABLE: as for `GetJourney`; what was done of the page stays done, ask for the same again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -47,13 +47,14 @@ class AttributionServiceStub:
     SimulateAttribution: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.SimulateAttributionRequest, _attribution_service_pb2.SimulateAttributionResponse]
     """Says what credit a conversion would have under other settings. Nothing is stored.
 
-    INVALID_ARGUMENT: the settings cannot be. Other codes as for `ExplainConversion`.
+    INVALID_ARGUMENT: the settings cannot be, or there is no such model. Other codes as for `ExplainConversion`.
     """
     Reattribute: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.ReattributeRequest, _attribution_service_pb2.ReattributeResponse]
     """Credits conversions of the past under the workspace's settings as they are now, page by page; or says what that, or
     what other settings, would change.
 
-    ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be.
+    ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be,
+    or there is no such model.
     UNAVAILABLE: as for `GetJourney`; what was done of the page stays done, ask for the same again.
     """
     Reconcile: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.ReconcileRequest, _attribution_service_pb2.ReconcileResponse]
@@ -114,13 +115,14 @@ class AttributionServiceAsyncStub(AttributionServiceStub):
     SimulateAttribution: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.SimulateAttributionRequest, _attribution_service_pb2.SimulateAttributionResponse]  # type: ignore[assignment]
     """Says what credit a conversion would have under other settings. Nothing is stored.
 
-    INVALID_ARGUMENT: the settings cannot be. Other codes as for `ExplainConversion`.
+    INVALID_ARGUMENT: the settings cannot be, or there is no such model. Other codes as for `ExplainConversion`.
     """
     Reattribute: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.ReattributeRequest, _attribution_service_pb2.ReattributeResponse]  # type: ignore[assignment]
     """Credits conversions of the past under the workspace's settings as they are now, page by page; or says what that, or
     what other settings, would change.
 
-    ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be.
+    ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be,
+    or there is no such model.
     UNAVAILABLE: as for `GetJourney`; what was done of the page stays done, ask for the same again.
     """
     Reconcile: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.ReconcileRequest, _attribution_service_pb2.ReconcileResponse]  # type: ignore[assignment]
@@ -196,7 +198,7 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_attribution_service_pb2.SimulateAttributionResponse, _abc.Awaitable[_attribution_service_pb2.SimulateAttributionResponse]]:
         """Says what credit a conversion would have under other settings. Nothing is stored.
 
-        INVALID_ARGUMENT: the settings cannot be. Other codes as for `ExplainConversion`.
+        INVALID_ARGUMENT: the settings cannot be, or there is no such model. Other codes as for `ExplainConversion`.
         """
 
     @_abc_1.abstractmethod
@@ -208,7 +210,8 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Credits conversions of the past under the workspace's settings as they are now, page by page; or says what that, or
         what other settings, would change.
 
-        ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be.
+        ABORTED: conversions moved while they were computed; ask for the same again. INVALID_ARGUMENT: the settings cannot be,
+        or there is no such model.
         UNAVAILABLE: as for `GetJourney`; what was done of the page stays done, ask for the same again.
         """
 

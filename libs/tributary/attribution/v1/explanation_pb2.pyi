@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tributary.attribution.v1 import conversion_pb2 as _conversion_pb2
 from tributary.attribution.v1 import credit_pb2 as _credit_pb2
+from tributary.attribution.v1 import model_pb2 as _model_pb2
 from tributary.common.v1 import money_pb2 as _money_pb2
 from tributary.event.v1 import touchpoint_pb2 as _touchpoint_pb2
 from tributary.event.v1 import verdict_pb2 as _verdict_pb2
@@ -122,6 +123,8 @@ class _NoShareReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoShare
     """More touches than the cap allows, in this model's window."""
     NO_SHARE_REASON_OUTSIDE_VIEW_WINDOW: _NoShareReason.ValueType  # 10
     """It was only seen, and too long before the conversion."""
+    NO_SHARE_REASON_CHANNEL_WITHOUT_WEIGHT: _NoShareReason.ValueType  # 11
+    """data_driven: the model gives its channel no weight beside the other channels of the path."""
 
 class NoShareReason(_NoShareReason, metaclass=_NoShareReasonEnumTypeWrapper):
     """Why a touch has no credit under one model. Values may be added."""
@@ -148,7 +151,41 @@ NO_SHARE_REASON_OVER_CAP: NoShareReason.ValueType  # 9
 """More touches than the cap allows, in this model's window."""
 NO_SHARE_REASON_OUTSIDE_VIEW_WINDOW: NoShareReason.ValueType  # 10
 """It was only seen, and too long before the conversion."""
+NO_SHARE_REASON_CHANNEL_WITHOUT_WEIGHT: NoShareReason.ValueType  # 11
+"""data_driven: the model gives its channel no weight beside the other channels of the path."""
 Global___NoShareReason: _TypeAlias = NoShareReason  # noqa: Y015
+
+class _NoModelReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NoModelReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoModelReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NO_MODEL_REASON_UNSPECIFIED: _NoModelReason.ValueType  # 0
+    """It has."""
+    NO_MODEL_REASON_NEVER_EVALUATED: _NoModelReason.ValueType  # 1
+    """No evidence was ever looked at for conversions of its name."""
+    NO_MODEL_REASON_NOT_ENOUGH_EVIDENCE: _NoModelReason.ValueType  # 2
+    """There are fewer paths or conversions than a model takes."""
+    NO_MODEL_REASON_TOO_MANY_CHANNELS: _NoModelReason.ValueType  # 3
+    """There are more channels than one model takes."""
+    NO_MODEL_REASON_CREDITED_BEFORE: _NoModelReason.ValueType  # 4
+    """There is a model, but there was none when the conversion was credited first. It can be moved to it on purpose."""
+
+class NoModelReason(_NoModelReason, metaclass=_NoModelReasonEnumTypeWrapper):
+    """Why a conversion has no credit under data_driven. Values may be added."""
+
+NO_MODEL_REASON_UNSPECIFIED: NoModelReason.ValueType  # 0
+"""It has."""
+NO_MODEL_REASON_NEVER_EVALUATED: NoModelReason.ValueType  # 1
+"""No evidence was ever looked at for conversions of its name."""
+NO_MODEL_REASON_NOT_ENOUGH_EVIDENCE: NoModelReason.ValueType  # 2
+"""There are fewer paths or conversions than a model takes."""
+NO_MODEL_REASON_TOO_MANY_CHANNELS: NoModelReason.ValueType  # 3
+"""There are more channels than one model takes."""
+NO_MODEL_REASON_CREDITED_BEFORE: NoModelReason.ValueType  # 4
+"""There is a model, but there was none when the conversion was credited first. It can be moved to it on purpose."""
+Global___NoModelReason: _TypeAlias = NoModelReason  # noqa: Y015
 
 @_typing.final
 class Explanation(_message.Message):
@@ -173,6 +210,7 @@ class Explanation(_message.Message):
     PUBLISHED_MODELS_FIELD_NUMBER: _builtins.int
     PUBLISHED_TOUCHES_OMITTED_FIELD_NUMBER: _builtins.int
     INHERITED_FROM_FIELD_NUMBER: _builtins.int
+    DATA_DRIVEN_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """The conversion."""
     person_id: _builtins.str
@@ -227,6 +265,10 @@ class Explanation(_message.Message):
         and its person's journey, and shared is the value of this one. Unset: its own path's.
         """
 
+    @_builtins.property
+    def data_driven(self) -> Global___DataDrivenExplanation:
+        """What data_driven is credited by, or why it is not: then it is not among `models`."""
+
     def __init__(
         self,
         *,
@@ -245,14 +287,93 @@ class Explanation(_message.Message):
         published_models: _abc.Iterable[_credit_pb2.AppliedModel] | None = ...,
         published_touches_omitted: _builtins.int = ...,
         inherited_from: _conversion_pb2.InheritedCredit | None = ...,
+        data_driven: Global___DataDrivenExplanation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "conversion_time", b"conversion_time", "inherited_from", b"inherited_from", "settings", b"settings", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "conversion_time", b"conversion_time", "data_driven", b"data_driven", "inherited_from", b"inherited_from", "settings", b"settings", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "inherited_from", b"inherited_from", "models", b"models", "person_id", b"person_id", "published_models", b"published_models", "published_touches", b"published_touches", "published_touches_omitted", b"published_touches_omitted", "reproduces_revision", b"reproduces_revision", "revision", b"revision", "settings", b"settings", "touchpoints", b"touchpoints", "touchpoints_omitted", b"touchpoints_omitted", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "data_driven", b"data_driven", "inherited_from", b"inherited_from", "models", b"models", "person_id", b"person_id", "published_models", b"published_models", "published_touches", b"published_touches", "published_touches_omitted", b"published_touches_omitted", "reproduces_revision", b"reproduces_revision", "revision", b"revision", "settings", b"settings", "touchpoints", b"touchpoints", "touchpoints_omitted", b"touchpoints_omitted", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
+@_typing.final
+class DataDrivenExplanation(_message.Message):
+    """What data_driven knows of the channels of a conversion's path. A touch weighs as its channel does; touches of one
+    channel share that equally.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    NO_MODEL_REASON_FIELD_NUMBER: _builtins.int
+    no_model_reason: Global___NoModelReason.ValueType
+    """Why there is no credit under it. Unspecified where there is."""
+    @_builtins.property
+    def model(self) -> _model_pb2.Model:
+        """The model that the credit pins, or that a simulation asked for. Where there is none: the newest evaluation of the
+        conversion's name, with its evidence and what it takes; unset where there never was one. Without `channels`.
+        """
+
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedChannel]:
+        """The channels of the touches of data_driven's window, each once, by name. None without a model."""
+
+    def __init__(
+        self,
+        *,
+        model: _model_pb2.Model | None = ...,
+        channels: _abc.Iterable[Global___ExplainedChannel] | None = ...,
+        no_model_reason: Global___NoModelReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "model", b"model", "no_model_reason", b"no_model_reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DataDrivenExplanation: _TypeAlias = DataDrivenExplanation  # noqa: Y015
+
+@_typing.final
+class ExplainedChannel(_message.Message):
+    """What a channel of the path is worth in the model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    TOUCHES_FIELD_NUMBER: _builtins.int
+    WEIGHT_PICOS_FIELD_NUMBER: _builtins.int
+    REMOVAL_EFFECT_PICOS_FIELD_NUMBER: _builtins.int
+    KNOWN_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """The channel."""
+    touches: _builtins.int
+    """How many touches of the path it has: they share its weight equally."""
+    weight_picos: _builtins.int
+    """As `ChannelWeight.weight_picos`: by MARKOV credit is split by it, over the channels of the path. By SHAPLEY, and where
+    the model knows no channel of the path, all of them weigh the same.
+    """
+    removal_effect_picos: _builtins.int
+    """As `ChannelWeight.removal_effect_picos`."""
+    known: _builtins.bool
+    """Whether the model's evidence had it. A channel that it had not has no credit beside one that it had, by MARKOV."""
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        touches: _builtins.int = ...,
+        weight_picos: _builtins.int = ...,
+        removal_effect_picos: _builtins.int = ...,
+        known: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "known", b"known", "removal_effect_picos", b"removal_effect_picos", "touches", b"touches", "weight_picos", b"weight_picos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainedChannel: _TypeAlias = ExplainedChannel  # noqa: Y015
 
 @_typing.final
 class ExplainedTouchpoint(_message.Message):
@@ -488,6 +609,7 @@ class CreditSettings(_message.Message):
     DIRECT_CHANNELS_FIELD_NUMBER: _builtins.int
     COLLAPSE_REPEATS_FIELD_NUMBER: _builtins.int
     PATH_RESET_NAMES_FIELD_NUMBER: _builtins.int
+    DATA_DRIVEN_VERSION_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """In an answer: the version they are named by on revisions. Ignored in a request."""
     lookback_days: _builtins.int
@@ -512,6 +634,10 @@ class CreditSettings(_message.Message):
     """A touch up to this long after its conversion, in the same session, counts as before it."""
     collapse_repeats: _builtins.bool
     """Whether consecutive touches of one source count as one."""
+    data_driven_version: _builtins.str
+    """data_driven: the version of the model. In an answer: what was credited under; empty where there was none. In a request
+    to simulate: the version to try. Not in a request to preview: say `ModelChoice` there.
+    """
     @_builtins.property
     def model_lookback_days(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Models that look back another number of days, by name. In a request: replaces theirs; 0 takes their own away."""
@@ -547,10 +673,11 @@ class CreditSettings(_message.Message):
         direct_channels: _abc.Iterable[_builtins.str] | None = ...,
         collapse_repeats: _builtins.bool | None = ...,
         path_reset_names: _abc.Iterable[_builtins.str] | None = ...,
+        data_driven_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_collapse_repeats", b"_collapse_repeats", "_half_life_hours", b"_half_life_hours", "_impression_cap", b"_impression_cap", "_impression_window_days", b"_impression_window_days", "_late_touch_seconds", b"_late_touch_seconds", "_lookback_days", b"_lookback_days", "_session_timeout_minutes", b"_session_timeout_minutes", "_touch_cap", b"_touch_cap", "_touch_cap_first", b"_touch_cap_first", "collapse_repeats", b"collapse_repeats", "half_life_hours", b"half_life_hours", "impression_cap", b"impression_cap", "impression_window_days", b"impression_window_days", "late_touch_seconds", b"late_touch_seconds", "lookback_days", b"lookback_days", "session_timeout_minutes", b"session_timeout_minutes", "touch_cap", b"touch_cap", "touch_cap_first", b"touch_cap_first"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collapse_repeats", b"_collapse_repeats", "_half_life_hours", b"_half_life_hours", "_impression_cap", b"_impression_cap", "_impression_window_days", b"_impression_window_days", "_late_touch_seconds", b"_late_touch_seconds", "_lookback_days", b"_lookback_days", "_session_timeout_minutes", b"_session_timeout_minutes", "_touch_cap", b"_touch_cap", "_touch_cap_first", b"_touch_cap_first", "collapse_repeats", b"collapse_repeats", "direct_channels", b"direct_channels", "half_life_hours", b"half_life_hours", "impression_cap", b"impression_cap", "impression_policy", b"impression_policy", "impression_window_days", b"impression_window_days", "late_touch_seconds", b"late_touch_seconds", "lookback_days", b"lookback_days", "model_lookback_days", b"model_lookback_days", "path_reset_names", b"path_reset_names", "position_weights", b"position_weights", "session_timeout_minutes", b"session_timeout_minutes", "touch_cap", b"touch_cap", "touch_cap_first", b"touch_cap_first", "touch_grain", b"touch_grain", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collapse_repeats", b"_collapse_repeats", "_half_life_hours", b"_half_life_hours", "_impression_cap", b"_impression_cap", "_impression_window_days", b"_impression_window_days", "_late_touch_seconds", b"_late_touch_seconds", "_lookback_days", b"_lookback_days", "_session_timeout_minutes", b"_session_timeout_minutes", "_touch_cap", b"_touch_cap", "_touch_cap_first", b"_touch_cap_first", "collapse_repeats", b"collapse_repeats", "data_driven_version", b"data_driven_version", "direct_channels", b"direct_channels", "half_life_hours", b"half_life_hours", "impression_cap", b"impression_cap", "impression_policy", b"impression_policy", "impression_window_days", b"impression_window_days", "late_touch_seconds", b"late_touch_seconds", "lookback_days", b"lookback_days", "model_lookback_days", b"model_lookback_days", "path_reset_names", b"path_reset_names", "position_weights", b"position_weights", "session_timeout_minutes", b"session_timeout_minutes", "touch_cap", b"touch_cap", "touch_cap_first", b"touch_cap_first", "touch_grain", b"touch_grain", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__collapse_repeats: _TypeAlias = _typing.Literal["collapse_repeats"]  # noqa: Y015
     _WhichOneofArgType__collapse_repeats: _TypeAlias = _typing.Literal["_collapse_repeats", b"_collapse_repeats"]  # noqa: Y015

@@ -24,15 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tributary/attribution/v1/reattribution.proto\x12\x18tributary.attribution.v1\"\x86\x01\n\x11ReattributionPage\x12\x13\n\x0b\x63onversions\x18\x01 \x01(\x05\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x05\x12\x12\n\nincomplete\x18\x03 \x01(\x05\x12\x37\n\x07\x63hanges\x18\x04 \x03(\x0b\x32&.tributary.attribution.v1.CreditChange\"\xd2\x01\n\x0c\x43reditChange\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x17\n\x0f\x63onversion_name\x18\x03 \x01(\t\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x1c\n\x14\x62\x65\x66ore_credit_micros\x18\x05 \x01(\x03\x12\x1b\n\x13\x61\x66ter_credit_micros\x18\x06 \x01(\x03\x12\x1b\n\x13\x62\x65\x66ore_value_micros\x18\x07 \x01(\x03\x12\x1a\n\x12\x61\x66ter_value_micros\x18\x08 \x01(\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tributary/attribution/v1/reattribution.proto\x12\x18tributary.attribution.v1\"L\n\x0bModelChoice\x12\x11\n\x07version\x18\x01 \x01(\tH\x00\x12\x0f\n\x05\x66irst\x18\x02 \x01(\x08H\x00\x12\x10\n\x06newest\x18\x03 \x01(\x08H\x00\x42\x07\n\x05model\"\x86\x01\n\x11ReattributionPage\x12\x13\n\x0b\x63onversions\x18\x01 \x01(\x05\x12\x0f\n\x07\x63hanged\x18\x02 \x01(\x05\x12\x12\n\nincomplete\x18\x03 \x01(\x05\x12\x37\n\x07\x63hanges\x18\x04 \x03(\x0b\x32&.tributary.attribution.v1.CreditChange\"\xd2\x01\n\x0c\x43reditChange\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07\x63hannel\x18\x02 \x01(\t\x12\x17\n\x0f\x63onversion_name\x18\x03 \x01(\t\x12\x15\n\rcurrency_code\x18\x04 \x01(\t\x12\x1c\n\x14\x62\x65\x66ore_credit_micros\x18\x05 \x01(\x03\x12\x1b\n\x13\x61\x66ter_credit_micros\x18\x06 \x01(\x03\x12\x1b\n\x13\x62\x65\x66ore_value_micros\x18\x07 \x01(\x03\x12\x1a\n\x12\x61\x66ter_value_micros\x18\x08 \x01(\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.attribution.v1.reattribution_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_REATTRIBUTIONPAGE']._serialized_start=75
-  _globals['_REATTRIBUTIONPAGE']._serialized_end=209
-  _globals['_CREDITCHANGE']._serialized_start=212
-  _globals['_CREDITCHANGE']._serialized_end=422
+  _globals['_MODELCHOICE']._serialized_start=74
+  _globals['_MODELCHOICE']._serialized_end=150
+  _globals['_REATTRIBUTIONPAGE']._serialized_start=153
+  _globals['_REATTRIBUTIONPAGE']._serialized_end=287
+  _globals['_CREDITCHANGE']._serialized_start=290
+  _globals['_CREDITCHANGE']._serialized_end=500
 # @@protoc_insertion_point(module_scope)

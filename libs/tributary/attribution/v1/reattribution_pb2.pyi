@@ -19,6 +19,41 @@ else:
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
+class ModelChoice(_message.Message):
+    """The model of data_driven that conversions are moved to. One that has another has a revision with the cause MODEL_CHANGE;
+    under the other models its credit stays as it is, unless settings changed too. What has its credit from another
+    conversion follows that one.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    NEWEST_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """The published model of this version. Conversions of another name than the model's stay with what they have."""
+    first: _builtins.bool
+    """The first that was published for the conversion's name. Where there is none, it stays with what it has."""
+    newest: _builtins.bool
+    """The newest that was published for its name, likewise."""
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        first: _builtins.bool = ...,
+        newest: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "model", b"model", "newest", b"newest", "version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "model", b"model", "newest", b"newest", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_model: _TypeAlias = _typing.Literal["version", "first", "newest"]  # noqa: Y015
+    _WhichOneofArgType_model: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_model) -> _WhichOneofReturnType_model | None: ...
+
+Global___ModelChoice: _TypeAlias = ModelChoice  # noqa: Y015
+
+@_typing.final
 class ReattributionPage(_message.Message):
     """What other settings change, or would change, for a page of conversions."""
 

@@ -587,6 +587,7 @@ class PreviewReattributionRequest(_message.Message):
     SETTINGS_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Optional. At most this many conversions. 0: 200. More than 500: 500. Negative: INVALID_ARGUMENT."""
     page_token: _builtins.str
@@ -603,6 +604,10 @@ class PreviewReattributionRequest(_message.Message):
     def settings(self) -> _explanation_pb2.CreditSettings:
         """Optional. What differs from the workspace's settings. Unset: nothing."""
 
+    @_builtins.property
+    def model(self) -> _reattribution_pb2.ModelChoice:
+        """Optional. The model of data_driven that they would be moved to. Unset: each keeps its own."""
+
     def __init__(
         self,
         *,
@@ -611,10 +616,11 @@ class PreviewReattributionRequest(_message.Message):
         settings: _explanation_pb2.CreditSettings | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        model: _reattribution_pb2.ModelChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings", "time_range", b"time_range"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "settings", b"settings", "time_range", b"time_range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_names", b"conversion_names", "page_size", b"page_size", "page_token", b"page_token", "settings", b"settings", "time_range", b"time_range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_names", b"conversion_names", "model", b"model", "page_size", b"page_size", "page_token", b"page_token", "settings", b"settings", "time_range", b"time_range"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -658,6 +664,7 @@ class ReattributeRequest(_message.Message):
     CONVERSION_NAMES_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Optional. At most this many conversions. 0: 200. More than 500: 500. Negative: INVALID_ARGUMENT."""
     page_token: _builtins.str
@@ -670,6 +677,10 @@ class ReattributeRequest(_message.Message):
     def conversion_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. Only conversions of these names, at most 100. None: of all."""
 
+    @_builtins.property
+    def model(self) -> _reattribution_pb2.ModelChoice:
+        """Optional. The model of data_driven that they are moved to. Unset: each keeps its own."""
+
     def __init__(
         self,
         *,
@@ -677,10 +688,11 @@ class ReattributeRequest(_message.Message):
         conversion_names: _abc.Iterable[_builtins.str] | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        model: _reattribution_pb2.ModelChoice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["time_range", b"time_range"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "time_range", b"time_range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_names", b"conversion_names", "page_size", b"page_size", "page_token", b"page_token", "time_range", b"time_range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_names", b"conversion_names", "model", b"model", "page_size", b"page_size", "page_token", b"page_token", "time_range", b"time_range"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1231,6 +1243,7 @@ class ListQuarantinedEventsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    CONVERSION_NAMES_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Optional. At most this many. 0: 100. More than 1 000: 1 000. Negative: INVALID_ARGUMENT."""
     page_token: _builtins.str
@@ -1249,6 +1262,10 @@ class ListQuarantinedEventsRequest(_message.Message):
     def reason_codes(self) -> _containers.RepeatedScalarFieldContainer[_verdict_pb2.ReasonCode.ValueType]:
         """Optional. Only with one of these reasons, at most 100."""
 
+    @_builtins.property
+    def conversion_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Only conversions and adjustments of these conversion names, at most 100."""
+
     def __init__(
         self,
         *,
@@ -1258,10 +1275,11 @@ class ListQuarantinedEventsRequest(_message.Message):
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         state: _refusal_pb2.QuarantineState.ValueType = ...,
+        conversion_names: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time_range", b"time_range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_ids", b"event_ids", "page_size", b"page_size", "page_token", b"page_token", "reason_codes", b"reason_codes", "state", b"state", "time_range", b"time_range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_names", b"conversion_names", "event_ids", b"event_ids", "page_size", b"page_size", "page_token", b"page_token", "reason_codes", b"reason_codes", "state", b"state", "time_range", b"time_range"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1281,6 +1299,8 @@ class DecideQuarantinedEventsRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CONVERSION_NAMES_FIELD_NUMBER: _builtins.int
+    ALL_FIELD_NUMBER: _builtins.int
     action: _quarantine_pb2.QuarantineAction.ValueType
     """Required. RELEASE or REJECT."""
     reason: _builtins.str
@@ -1291,17 +1311,23 @@ class DecideQuarantinedEventsRequest(_message.Message):
     """Optional. Of a filter, at most this many in this call. 0: 100. More than 1 000: 1 000. Negative: INVALID_ARGUMENT."""
     page_token: _builtins.str
     """Optional. `next_page_token` of the call before; the other fields must be the same."""
+    all: _builtins.bool
+    """Optional, not with `event_ids`. All that wait, whatever their age; of these, what meets the other fields."""
     @_builtins.property
     def event_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. These events, at most 1 000, as sent or as listed; also such as were rejected."""
 
     @_builtins.property
     def time_range(self) -> _time_range_pb2.TimeRange:
-        """Optional, not with `event_ids`. Half-open, of the event's time. Unset with `reason_codes`: the last 31 days."""
+        """Optional, not with `event_ids`. Half-open, of the event's time. Unset: the last 31 days, or with `all` any."""
 
     @_builtins.property
     def reason_codes(self) -> _containers.RepeatedScalarFieldContainer[_verdict_pb2.ReasonCode.ValueType]:
         """Optional, not with `event_ids`. Only with one of these reasons, at most 100."""
+
+    @_builtins.property
+    def conversion_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional, not with `event_ids`. Only conversions and adjustments of these conversion names, at most 100."""
 
     def __init__(
         self,
@@ -1314,10 +1340,12 @@ class DecideQuarantinedEventsRequest(_message.Message):
         validate_only: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        conversion_names: _abc.Iterable[_builtins.str] | None = ...,
+        all: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time_range", b"time_range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "event_ids", b"event_ids", "page_size", b"page_size", "page_token", b"page_token", "reason", b"reason", "reason_codes", b"reason_codes", "time_range", b"time_range", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "all", b"all", "conversion_names", b"conversion_names", "event_ids", b"event_ids", "page_size", b"page_size", "page_token", b"page_token", "reason", b"reason", "reason_codes", b"reason_codes", "time_range", b"time_range", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -63,7 +63,8 @@ class QueryServiceStub:
     """
     Reattribute: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ReattributeRequest, _query_service_pb2.ReattributeResponse]
     """Credits past conversions under the workspace's settings as they are now. What changes is revised, with the cause
-    SETTINGS_CHANGE; a conversion whose credit stays the same has no revision. Needs the scope `admin`.
+    SETTINGS_CHANGE; a conversion whose credit stays the same has no revision. With `model` they are moved to another
+    model of data_driven, with the cause MODEL_CHANGE. Needs the scope `admin`.
 
     OK: the page is done and published. ABORTED, UNAVAILABLE: ask for the same page again; what is done already changes
     nothing.
@@ -179,7 +180,8 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """
     Reattribute: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ReattributeRequest, _query_service_pb2.ReattributeResponse]  # type: ignore[assignment]
     """Credits past conversions under the workspace's settings as they are now. What changes is revised, with the cause
-    SETTINGS_CHANGE; a conversion whose credit stays the same has no revision. Needs the scope `admin`.
+    SETTINGS_CHANGE; a conversion whose credit stays the same has no revision. With `model` they are moved to another
+    model of data_driven, with the cause MODEL_CHANGE. Needs the scope `admin`.
 
     OK: the page is done and published. ABORTED, UNAVAILABLE: ask for the same page again; what is done already changes
     nothing.
@@ -328,7 +330,8 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_query_service_pb2.ReattributeResponse, _abc.Awaitable[_query_service_pb2.ReattributeResponse]]:
         """Credits past conversions under the workspace's settings as they are now. What changes is revised, with the cause
-        SETTINGS_CHANGE; a conversion whose credit stays the same has no revision. Needs the scope `admin`.
+        SETTINGS_CHANGE; a conversion whose credit stays the same has no revision. With `model` they are moved to another
+        model of data_driven, with the cause MODEL_CHANGE. Needs the scope `admin`.
 
         OK: the page is done and published. ABORTED, UNAVAILABLE: ask for the same page again; what is done already changes
         nothing.
