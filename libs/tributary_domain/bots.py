@@ -113,10 +113,12 @@ _LIBRARY = re.compile(
     okhttp|java(?:[/-]|$)|apache-http(?:async)?client|ahc/|jersey/|google-http-java-client|
     resttemplate|reactornetty|unirest-java|vert\.x-webclient|ktor|akka-http|dispatch/|
     go-http-client|go-resty|go\ http\ package|go\ 1\.1\ package\ http|fasthttp|
-    axios|node-fetch|node-superagent|node-urllib|undici|needle/|got[/\ (]|request\.js|electron-fetch|
+    axios|node(?:\.js)?(?:/|$)|deno/|bun/|node-fetch|(?:node-)?superagent|node-urllib|undici|needle/|got[/\ (]|
+    request\.js|electron-fetch|insomnia/|
     guzzle|php-curl-class|symfony|pear\ httprequest|http_request2|zend|drupal|
     ruby|faraday|rest-client|http\.rb/|httpclient/|typhoeus|
-    dart/|hackney/|reqwest|ureq/|libwww-perl|http-tiny/|restsharp|cpp-httplib|libcurl|curl(?:[/\ ]|$)|wget[/\ ]|grpc-|
+    dart/|hackney/|finch/|req/|reqwest|ureq/|hyper/|isahc/|feign/|microsoft-winhttp|winhttp|
+    libwww-perl|http-tiny/|restsharp|cpp-httplib|libcurl|curl(?:[/\ ]|$)|wget[/\ ]|grpc-|
     postmanruntime|httpie/
     )""",
     re.IGNORECASE | re.VERBOSE,

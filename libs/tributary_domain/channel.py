@@ -39,8 +39,9 @@ from tributary_domain.channel_lists import (
 )
 from tributary_domain.channel_rules import ChannelRuleLike, CompiledRules
 from tributary_domain.click_id_proofs import HINTS, MAIL_IDS, ORGANIC_LINKS, PROOF_IDS, PROOFS, Family
+from tributary_domain.sites import is_same_site
 
-CHANNEL_RULES_VERSION: Final = 3
+CHANNEL_RULES_VERSION: Final = 4
 """Grows with every change of a rule or a list, so that it can be seen by which touches were classified."""
 
 NOT_SET: Final = "(not set)"
@@ -124,14 +125,14 @@ class ChannelClassifier:
     def _decide(self, touch: Touch, clicks: Mapping[str, str]) -> ChannelEvidence:
         page, host = touch.page, touch.referrer.host
         own_utm = {name: value for name, value in zip(UTM_NAMES, touch.utm, strict=False) if value}
-        utm = {**page.utm, **own_utm}
+        utm = {name: value for name, value in {**page.utm, **own_utm}.items() if not value.isspace()}
         if touch.kind <= VISIT and (host or touch.landing is False):
             if host and is_within(host, self._ignored) and not is_within(host, self._own):
                 if not (is_within(host, MAIL_REFERRERS) and _is_campaign(utm, clicks)):
                     return _continued("ignored_referrer", host, utm_ignored=False)
                 host = ""
             is_declared = bool(host) and is_within(host, self._own)
-            is_own = is_declared or (bool(host) and _is_same_site(host, page.host))
+            is_own = is_declared or is_same_site(host, page.host)
             if touch.landing is False or (
                 is_own and not touch.landing and (is_declared or PROOF_IDS.isdisjoint(clicks))
             ):
@@ -199,13 +200,6 @@ class ChannelClassifier:
         return "(direct)", "(none)", Category.NONE, "direct"
 
 
-def _is_same_site(host: str, page_host: str) -> bool:
-    if not page_host:
-        return False
-    here, there = page_host.removeprefix("www."), host.removeprefix("www.")
-    return here == there or here.endswith(f".{there}") or there.endswith(f".{here}")
-
-
 def _is_campaign(utm: Mapping[str, str], clicks: Mapping[str, str]) -> bool:
     """Tells whether a page opened from a mailbox was linked in a campaign's mail; an ad's click id is an old one."""
     return bool(utm) or not MAIL_IDS.isdisjoint(clicks)
@@ -226,6 +220,8 @@ def _proven(
             category = Category.NONE
         elif family == "gad_source" and clicks[family] == "1":
             category = Category.SEARCH
+    elif family == "yclid" and "yahoo" in f"{host} {utm.get('source', '').lower()}":
+        source = "yahoo"  # whose ads in Japan name their click ids as Yandex does
     return source, medium, category, f"click_id:{family}"
 
 

@@ -11,6 +11,8 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final
 
+from tributary_domain.sites import site_of
+
 
 class Category(StrEnum):
     """What kind of site it is."""
@@ -128,6 +130,9 @@ def _without_country(host: str) -> str:
 _POINTERS = frozenset({"www", "m", "l", "lm", "mobile", "amp", "out"})
 """Sub-domains that only say how a site was shown, or that a link led out of it."""
 
+_SEARCH_APPS: Final = {"com.google.android.": "google", "com.microsoft.bing": "bing"}
+"""How the apps of search engines begin -> the engine."""
+
 
 @lru_cache(16_384)
 def source_of_host(host: str) -> str:
@@ -137,8 +142,7 @@ def source_of_host(host: str) -> str:
     ('google', 'facebook.com', 'blog.example.org')
     """
     if category_of_host(host) is Category.SEARCH:
-        if host.startswith("com.google.android."):
-            return "google"
-        return (_without_country(host) or host).rpartition(".")[2]
+        app = next((name for prefix, name in _SEARCH_APPS.items() if host.startswith(prefix)), "")
+        return app or site_of(host).partition(".")[0]
     label, _, rest = host.partition(".")
     return rest if label in _POINTERS and "." in rest else host

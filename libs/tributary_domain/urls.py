@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 from tributary_domain.encoded_addresses import ENCODED_CHARACTERS, holds_encoded_address, holds_encoded_part
 from tributary_domain.personal import AT_SIGN, IN_URL, PHONE, holds_address
 from tributary_domain.personal_names import plainer
+from tributary_domain.sites import plain_host
 from tributary_domain.texts import CLICK_ID_CHARACTERS
 from tributary_domain.url_parameters import CLICK, COMMON, MAIL, MAILERS, PARAMETERS, PERSONAL, UTM, find_parameter
 
@@ -19,6 +20,9 @@ _KEPT_URL_CHARACTERS: Final = 256
 
 _SITES: Final = frozenset({"http", "https", "android-app", "ios-app"})
 """Schemes of what a visitor may come from."""
+
+_IN_NO_HOST: Final = re.compile(r"[\s#%/<>?@\[\\\]^|]")
+"""What no host has in it."""
 
 _ENCODED: Final = re.compile(r"%(?:25)*(?:40|22|26|2[bB][1-9]|3[bBdD]|[uU]0040|[eE][fF]|23(?:0*64|[xX]0*40))")
 """What every percent-encoded spelling of an `@`, and of a parameter or a phone number within a value, has."""
@@ -38,7 +42,7 @@ class Url(NamedTuple):
     """A URL that was read."""
 
     host: str
-    """In lower case, without port and user; empty if there is none."""
+    """As `plain_host` writes it, without port and user; empty if there is none."""
     path: str
     """With its leading slash; without personal data."""
     utm: dict[str, str]
@@ -105,8 +109,8 @@ def read_url(url: str) -> Url:
             return _read_carefully(url)
         else:
             if "%" in value or "+" in value:
-                value = unquote_plus(value)
-            if len(value) <= CLICK_ID_CHARACTERS:
+                value = unquote_plus(value).strip()
+            if 0 < len(value) <= CLICK_ID_CHARACTERS:
                 click_ids[family] = value
     said = "&".join(campaign)
     utm = _read_campaign(said)
@@ -148,7 +152,7 @@ def _read_carefully(url: str) -> Url:
     if "64;" in said or "40;" in said or "commat;" in said:
         said = _REFERENCE.sub("@", said)
     scheme, separator, rest = said.partition("://")
-    if not scheme.replace("-", "").isalnum():  # it is further on, of a link within this one
+    if not scheme.strip().replace("-", "").isalnum():  # it is further on, of a link within this one
         scheme, separator, rest = "", "", said
     before, hash_sign, fragment = rest.partition("#")
     address, mark, query = before.partition("?")
@@ -239,7 +243,7 @@ def _note(kind: str, name: str, value: str, utm: dict[str, str], click_ids: dict
         value = unquote_plus(value)
     if kind is UTM:
         utm[name] = value[:CLICK_ID_CHARACTERS]
-    elif len(value) <= CLICK_ID_CHARACTERS:
+    elif 0 < len(value := value.strip()) <= CLICK_ID_CHARACTERS:
         click_ids[name] = value
 
 
@@ -292,11 +296,11 @@ def _judge_part(piece: str) -> bool:
 
 @lru_cache(8_192)
 def _host(authority: str) -> str:
-    """Returns the host without its port, in lower case and without the dot of the root."""
-    host = authority.lower()
+    """Returns the host without its port, as `plain_host` writes it and without the dot of the root."""
+    host = authority.strip().lower()
     if ":" in host:
         host = host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
-    return host.rstrip(".")
+    return plain_host(host.rstrip("."))
 
 
 @lru_cache(8_192)
@@ -321,8 +325,8 @@ def _read_site(url: str) -> Url:
         return read._replace(cleaned=read.cleaned.removeprefix("https:"))
     read = read_url(url)
     scheme, separator, _ = url.partition("://")
-    is_site = scheme.lower() in _SITES if separator else "." in read.host
-    return read if is_site else read._replace(host="")
+    is_site = scheme.strip().lower() in _SITES if separator else "." in read.host
+    return read if is_site and _IN_NO_HOST.search(read.host) is None else read._replace(host="")
 
 
 def _without_user(authority: str) -> str:

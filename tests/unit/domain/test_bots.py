@@ -60,6 +60,8 @@ def test_a_library_is_a_warning_unless_it_crawls() -> None:
     found = kinds(HELD_OUT["libraries"])
     assert found[AgentKind.LIBRARY] >= 0.9 * len(HELD_OUT["libraries"])
     assert found[AgentKind.HUMAN] == 0
+    for runtime in ("node", "node.js", "Node/22", "Deno/2.1.4", "Bun/1.1", "superagent/8", "req/0.5", "hyper/1.0"):
+        assert classify_user_agent(runtime).kind is AgentKind.LIBRARY, "what a backend's own `fetch` calls itself"
     for crawls in ("Scrapy/1.0.3 (+http://scrapy.org)", "Python-urllib/2.7 (+http://ella.juls.savba.sk/aranea_about)"):
         assert classify_user_agent(crawls).kind is AgentKind.BOT
 

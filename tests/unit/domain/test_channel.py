@@ -29,7 +29,9 @@ VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "channels.json").r
 
 OURS_DIFFERS = {
     "checkout.stripe.com": "a return from a checkout is no touch; GA4's list calls it shopping (SEMANTICS section 5)",
+    "checkout.shopify.com": "as above",
     "shop.app": "as above",
+    "mail.yandex.ru": "a return from a mailbox is no touch; GA4's list calls it search (SEMANTICS section 5)",
 }
 """Sources of GA4's list that a referrer is never classified by."""
 
@@ -103,10 +105,16 @@ def test_every_source_of_ga4_keeps_its_category() -> None:
 
 
 @pytest.mark.parametrize("host", OURS_DIFFERS)
-def test_a_return_from_a_checkout_is_no_touch_where_ga4_calls_it_shopping(host: str) -> None:
-    assert VECTORS["ga4_source_categories_velir_mit"][host] == "shopping"
+def test_a_return_is_no_touch_where_ga4_calls_the_page_shopping_or_search(host: str) -> None:
+    assert VECTORS["ga4_source_categories_velir_mit"][host] in ("shopping", "search")
     evidence = classify(referrer=f"https://{host}/pay/1")
     assert (evidence.continues_session, evidence.rule, evidence.channel) == (True, "ignored_referrer", "")
+
+
+def test_every_other_host_of_ga4s_list_has_its_channel_as_a_referrer() -> None:
+    listed = {host: kind for host, kind in VECTORS["ga4_source_categories_velir_mit"].items() if "." in host}
+    found = {host: classify(referrer=f"https://{host}/").channel for host in listed}
+    assert {host for host, kind in listed.items() if found[host] != f"Organic {kind.title()}"} == set(OURS_DIFFERS)
 
 
 def test_every_search_engine_of_matomo_is_a_search_engine() -> None:
@@ -194,6 +202,17 @@ def test_every_parameter_of_the_vectors_is_evidence_of_what_they_say(parameter: 
     assert classify(f"https://shop.example/?{parameter}=1").channel in HINTS[hint]
 
 
+def test_a_parameter_that_is_blank_says_nothing() -> None:
+    assert classify("https://shop.example/?utm_source=%20&gclid=+&fbclid=%20%20").channel == "Direct"
+    assert classify("https://shop.example/?utm_source=+", "https://www.google.com/").channel == "Organic Search"
+
+
+def test_a_click_id_of_yahoo_japan_is_told_from_one_of_yandex_by_what_is_beside_it() -> None:
+    assert classify("https://shop.example/?yclid=1").source == "yandex"
+    assert classify("https://shop.example/?yclid=1", "https://search.yahoo.co.jp/").source == "yahoo"
+    assert classify("https://shop.example/?yclid=1&utm_source=Yahoo&utm_medium=cpc").source == "yahoo"
+
+
 def test_a_copied_link_is_known_by_its_referrer() -> None:
     assert classify("https://shop.example/?fbclid=x", "https://blog.example.org/").channel == "Referral"
     assert classify("https://shop.example/?fbclid=x", "https://l.instagram.com/").source == "instagram.com"
@@ -261,6 +280,35 @@ def test_a_page_view_within_the_own_site_is_no_new_touch_and_its_utm_is_ignored(
     assert (evidence.rule, evidence.continues_session, evidence.utm_ignored) == ("own_site", True, True)
 
 
+@pytest.mark.parametrize(
+    ("page", "referrer"),
+    [
+        ("https://shop.brand.example/", "https://blog.brand.example/"),
+        ("https://shop.brand.co.uk/", "https://www.brand.co.uk/"),
+        ("https://xn--bcher-kva.example/", "https://bücher.example/a"),
+        ("https://bücher.example/", "https://xn--bcher-kva.example/a"),
+        ("https://shop.example/", "https://shop-example.cdn.ampproject.org/c/s/shop.example/"),
+        ("https://shop-example.cdn.ampproject.org/c/s/shop.example/", "https://www.shop.example/"),
+    ],
+)
+def test_a_sub_domain_another_spelling_and_a_copy_of_a_page_are_the_same_site(page: str, referrer: str) -> None:
+    assert classify(page, referrer).rule == "own_site"
+
+
+@pytest.mark.parametrize(
+    ("page", "referrer"),
+    [
+        ("https://a.myshopify.com/", "https://b.myshopify.com/"),
+        ("https://a.github.io/", "https://github.io/"),
+        ("https://a.co.uk/", "https://b.co.uk/"),
+        ("https://192.168.1.5/", "https://192.168.1.6/"),
+        ("https://brand.example/", "https://notbrand.example/"),
+    ],
+)
+def test_neighbours_below_a_domain_of_many_are_not_the_same_site(page: str, referrer: str) -> None:
+    assert classify(page, referrer).rule == "referrer"
+
+
 def test_another_own_domain_is_the_own_site() -> None:
     classifier = ChannelClassifier(own_domains=["shop-group.example"])
     assert classify(referrer="https://blog.shop-group.example/", classifier=classifier).rule == "own_site"
@@ -305,6 +353,11 @@ def test_search_sub_domains_that_are_no_search_are_referrals() -> None:
         ("https://l.facebook.com/", "facebook.com", "Organic Social"),
         ("https://t.co/x", "t.co", "Organic Social"),
         ("https://blog.example.org/post", "blog.example.org", "Referral"),
+        ("https://www.ecosia.org/", "ecosia", "Organic Search"),
+        ("https://search.daum.net/", "daum", "Organic Search"),
+        ("android-app://com.microsoft.bing/", "bing", "Organic Search"),
+        ("https://www-google-com.cdn.ampproject.org/", "google", "Organic Search"),
+        (" https://www.google.com ", "google", "Organic Search"),
     ],
 )
 def test_a_referrer_names_source_and_channel(referrer: str, source: str, channel: str) -> None:
@@ -355,7 +408,11 @@ def test_campaign_details_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    "referrer", ["about:blank", "null", "undefined", "chrome-extension://abcdef/x.html", "https://"]
+    "referrer",
+    [
+        *("about:blank", "null", "undefined", "chrome-extension://abcdef/x.html", "https://"),
+        *("https://[", "https://google.com%2Fx", "https://google.com\\x", "not a site"),
+    ],
 )
 def test_what_is_no_site_is_no_referrer(referrer: str) -> None:
     assert classify(referrer=referrer).rule == "direct"
@@ -373,6 +430,11 @@ def test_what_is_no_site_is_no_referrer(referrer: str) -> None:
         ("https://lite.duckduckgo.com/", "Organic Search"),
         ("https://copilot.cloud.microsoft/", "AI Assistant"),
         ("https://www.kimi.com/", "AI Assistant"),
+        ("https://aistudio.google.com/", "AI Assistant"),
+        ("https://www.genspark.ai/", "AI Assistant"),
+        ("https://yuanbao.tencent.com/", "AI Assistant"),
+        ("https://start.duckduckgo.com/", "Organic Search"),
+        ("https://pin.it/x", "Organic Social"),
     ],
 )
 def test_sites_and_apps_that_the_lists_of_others_lack_have_their_channel(referrer: str, channel: str) -> None:
@@ -384,6 +446,10 @@ def test_sites_and_apps_that_the_lists_of_others_lack_have_their_channel(referre
 )
 def test_a_return_from_a_checkout_of_any_country_is_no_touch(host: str) -> None:
     assert classify(referrer=f"https://{host}/pay").rule == "ignored_referrer"
+
+
+def test_a_return_from_a_payment_app_is_no_touch() -> None:
+    assert classify(referrer="android-app://com.paypal.android.p2pmobile/").rule == "ignored_referrer"
 
 
 def test_a_campaign_in_the_route_of_a_page_that_is_an_app_is_not_direct() -> None:
