@@ -12,7 +12,8 @@ _TWICE: Final = "%(?:25)*"
 """A percent sign, encoded however often."""
 
 _AT: Final = (
-    rf"(?:[@\uFF20\uFE6B]|{_TWICE}(?:u00)?40|{_TWICE}EF{_TWICE}BC{_TWICE}A0|&(?:amp;)*(?:#0*64|#x0*40|commat);|\\u0040)"
+    rf"(?:[@\uFF20\uFE6B]|{_TWICE}(?:u00)?40|{_TWICE}EF{_TWICE}BC{_TWICE}A0|"
+    r"&(?:amp;)*(?:#0*64|#x0*40|commat);|\\(?:u00|x)40)"
 )
 AT_SIGN: Final = re.compile(_AT, re.IGNORECASE)
 """One, however it is spelt."""
@@ -44,13 +45,18 @@ IN_URL: Final = re.compile(
 """The whole part of a URL that holds one: of its path, or a value of its query."""
 
 
-PHONE: Final = re.compile(r"\+(?<![\w+]\+)[1-9](?:[ ().-]{0,2}[0-9]){7,14}(?![0-9])")
+_SEPARATORS: Final = r"[ ()./\u00a0\u2009\u202f\u2010-\u2013-]{0,2}"
+"""What people put between the digits of a phone number: blanks and dashes of any width."""
+PHONE: Final = re.compile(
+    rf"(?:\+(?<![\w+]\+)|\uff0b|(?<!\w){_TWICE}2[bB])[1-9\uff11-\uff19](?:{_SEPARATORS}\d){{7,14}}(?!\d)"
+)
 """A phone number with its country code, as people and machines write it; a "+" between words is a blank."""
 
 _ENCODED: Final = re.compile(
-    r"%(?:25)*(?:40|[uU]0040|[eE][fF]|23(?:0*64|[xX]0*40)|26(?:#|[cC]ommat|[aA]mp|%(?:25)*23(?:0*64|[xX]0*40)))"
+    r"%(?:25)*(?:40|2[bB][1-9]|[uU]0040|[eE][fF]|23(?:0*64|[xX]0*40)|"
+    r"26(?:#|[cC]ommat|[aA]mp|%(?:25)*23(?:0*64|[xX]0*40)))"
 )
-"""What every percent-encoded spelling of an `@` begins with."""
+"""What every percent-encoded spelling of an `@`, and of a phone number, begins with."""
 
 
 def may_hold_address(text: str) -> bool:
@@ -84,7 +90,7 @@ def may_hold_personal(text: str) -> bool:
         return True
     if ";" in text and "&" in text and ("64;" in text or "40;" in text or "commat;" in text):
         return True
-    return not text.isascii() and ("\uff20" in text or "\ufe6b" in text)
+    return not text.isascii() and ("\uff20" in text or "\ufe6b" in text or "\uff0b" in text)
 
 
 def holds_personal(text: str) -> bool:
@@ -93,7 +99,7 @@ def holds_personal(text: str) -> bool:
     >>> [holds_personal(text) for text in ("+49 (171) 2345678", "call +491712345678", "red+12345678", "order 12345678")]
     [True, True, False, False]
     """
-    return holds_address(text) or ("+" in text and PHONE.search(text) is not None)
+    return may_hold_personal(text) and (IN_TEXT.search(text) is not None or PHONE.search(text) is not None)
 
 
 def without_personal(text: str) -> str:

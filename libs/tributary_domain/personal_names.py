@@ -5,6 +5,7 @@ name is taken apart into its words, and a word decides; what its value looks lik
 """
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 from urllib.parse import unquote_plus
@@ -44,6 +45,22 @@ _PAIRS: Final = frozenset(
 )
 """Two words in a row that do."""
 
+_ENDS: Final = frozenset(
+    _words(
+        """
+        email emailaddress mailaddress useremail usermail
+        phone telephone telefon telefono phonenumber mobilenumber cellphone msisdn handynummer
+        firstname lastname fullname surname forename givenname familyname vorname nachname prenom
+        password passwd passwort birthdate birthday dob geburtsdatum geburtstag ssn iban cardnumber
+        ip ipaddress useragent
+        """
+    )
+)
+_END_PAIRS: Final = _PAIRS - {("address", "line"), ("auth", "code"), ("user", "name")} | {
+    *(("ip", "address"), ("email", "address"), ("mail", "address"), ("user", "agent"), ("phone", "number")),
+}
+"""What the name of a property ends with that is somebody's: `customer_email`, but not `email_consent`."""
+
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
@@ -64,6 +81,22 @@ def is_personal_name(name: str) -> bool:
     if words[-1] in _LAST_WORDS or not _WORDS.isdisjoint(words):
         return True
     return any(pair in _PAIRS for pair in pairwise(words))
+
+
+@lru_cache(4_096)
+def is_personal_property(name: str) -> bool:
+    """Tells whether a property of this name can hold nothing but what is personal.
+
+    Args:
+        name: As sent.
+
+    >>> [is_personal_property(name) for name in ("phone", "customerEmail", "client_ip", "user-agent", "first_name")]
+    [True, True, True, True, True]
+    >>> [is_personal_property(name) for name in ("email_consent", "phone_model", "name", "zip", "mobile", "mail")]
+    [False, False, False, False, False, False]
+    """
+    words = [word.lower() for word in _WORD.findall(name)]
+    return bool(words) and (words[-1] in _ENDS or tuple(words[-2:]) in _END_PAIRS)
 
 
 def plainer(text: str) -> list[str]:

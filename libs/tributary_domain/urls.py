@@ -143,7 +143,7 @@ def _may_be_personal(url: str) -> bool:
         return True
     if "%" in url and _ENCODED.search(url) is not None:
         return True
-    return not url.isascii() and ("\uff20" in url or "\ufe6b" in url)
+    return not url.isascii() and ("\uff20" in url or "\ufe6b" in url or "\uff0b" in url)
 
 
 def _read_carefully(url: str) -> Url:

@@ -129,7 +129,7 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     warnings = identity.warnings
     settle_unknown_values(event, kind, warnings)  # after the digests of what was sent, before what depends on it
     key = NO_KEY if is_touchpoint else business_key(rules.workspace_id, event, kind, digest)
-    if may_be_personal or kind in _WITH_COLLECTIONS:
+    if may_be_personal or kind in _WITH_COLLECTIONS or event.properties:
         redacted = redact(event, kind, readings, rules.redaction_token)  # after all digests: they are of what was sent
         if redacted:
             warnings.extend(redacted)

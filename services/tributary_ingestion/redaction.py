@@ -1,4 +1,4 @@
-"""E-mail addresses and phone numbers where there is no place for them, taken out of an event that is right in all else.
+"""What is personal where there is no place for it, taken out of an event that is right in all else.
 
 An order whose number is the buyer's e-mail address is an order all the same: refusing it would lose it. The one rule:
 what was an id is still one afterwards, the same for the same id, so that everything counts and matches as before; and
@@ -18,19 +18,23 @@ from tributary_domain.personal import (
     may_hold_personal,
     without_personal,
 )
+from tributary_domain.personal_names import is_personal_property
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.redacted_ids import stored_event_id
 
 Token = Callable[[str], str]
 """Text -> what stands for it: keyed, and the same for the same text."""
 
-_WIDE: Final = ("\uff20".encode(), "\ufe6b".encode())
+_WIDE: Final = tuple(sign.encode() for sign in "\uff20\ufe6b\uff0b")
 _WORDS: Final = ("name", "category", "brand")
 """Texts of an item that are for people."""
+_NAMED: Final = "A property was named as what is personal, and taken out: send it among identifiers, or in the context."
 
 
 def redact(event: Event, kind: str | None, readings: texts.Readings, token: Token) -> list[Reason]:
     """Replaces or cuts every text of an event that holds an address or a phone number and is not refused for it.
+
+    A property that is named as what is personal is cut, whatever it holds.
 
     Args:
         event: As sent; changed in place.
@@ -56,7 +60,11 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
         _redact_conversion(event.conversion, token, changed)
     elif kind == "adjustment" and event.adjustment.items and _may_hold_personal(event.adjustment):
         _redact_items(event.adjustment.items, "adjustment.items", token, changed)
-    return [_redacted(field) for field in changed]
+    named = [name for name in event.properties if is_personal_property(name)]
+    for name in named:
+        del event.properties[name]
+    cut = [Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _NAMED)] if named else []
+    return [*(_redacted(field) for field in changed), *cut]
 
 
 def _may_hold_personal(message: Any) -> bool:

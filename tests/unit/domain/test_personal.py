@@ -6,7 +6,13 @@ from time import process_time
 
 import pytest
 
-from tributary_domain.personal import holds_address, may_hold_address, may_hold_personal, without_personal
+from tributary_domain.personal import (
+    holds_address,
+    holds_personal,
+    may_hold_address,
+    may_hold_personal,
+    without_personal,
+)
 
 SPELLINGS = [
     "ann@example.com",
@@ -16,6 +22,7 @@ SPELLINGS = [
     "ann%252540example%25252Ecom",
     "ann%u0040example.com",
     "ann\\u0040example.com",
+    "ann\\x40example.com",
     "ann&#64;example.com",
     "ann&#x40;example.com",
     "ann&amp;#64;example.com",
@@ -69,10 +76,22 @@ def test_what_stands_around_an_address_stays() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["@" * 4096, "a@" * 2048, "a%40" * 1024, "a" * 4090 + " @", "%40" * 1365, "a@b." * 1024]
+    "text",
+    [
+        "+1 " * 1365,
+        "%2B1" * 1024,
+        "+1" + " 1" * 2047,
+        "@" * 4096,
+        "a@" * 2048,
+        "a%40" * 1024,
+        "a" * 4090 + " @",
+        "%40" * 1365,
+        "a@b." * 1024,
+    ],
 )
 def test_a_hostile_text_costs_little(text: str) -> None:
     started = process_time()
     holds_address(text)
     without_personal(text)
+    holds_personal(text)
     assert process_time() - started < 0.25

@@ -24,7 +24,15 @@ SPELLINGS = {
     "full-width": "Ann.Quist\uff20quist.example",
     "international": "Ann.Quist@quist.xn--p1ai",
 }
-PHONES = {"as machines write it": "+491715550177", "as people write it": "+49 (171) 555-0177"}
+PHONES = {
+    "as machines write it": "+491715550177",
+    "as people write it": "+49 (171) 555-0177",
+    "with a slash": "+49 171/5550177",
+    "with blanks that do not break": "+49\u00a0171\u00a05550177",
+    "with its sign encoded": "%2B491715550177",
+    "with its sign encoded twice": "tel:%252B491715550177",
+    "full-width": "\uff0b491715550177",
+}
 PATHS = ["event_id"] + [
     group.field(position)
     for group in vars(texts).values()
@@ -103,3 +111,25 @@ def test_no_list_or_map_carries_an_address_or_a_phone_number_through_the_door(
     event = an_event("conversion")
     put(event, spelling)
     assert not leaves_something(event)
+
+
+@pytest.mark.parametrize(
+    "name", ["phone", "customerEmail", "client_ip", "user-agent", "billing.last_name", "IP address"]
+)
+def test_a_property_named_as_what_is_personal_is_cut_and_told(name: str) -> None:
+    event = an_event("touchpoint")
+    event.properties[name], event.properties["shelf"] = "quist", "b-7"
+    packed = take(event, RULES, NOW, backfill=False)
+    assert dict(AdmittedEvent.FromString(packed.admitted).event.properties) == {"shelf": "b-7"}
+    assert [(reason.code.value, reason.field) for reason in packed.reasons] == [
+        ("PERSONAL_DATA_REDACTED", "properties")
+    ]
+
+
+@pytest.mark.parametrize("name", ["email_consent", "phone_model", "product_name", "mobile", "zip", "tip"])
+def test_a_property_that_only_speaks_of_such_things_stays(name: str) -> None:
+    event = an_event("touchpoint")
+    event.properties[name] = "1"
+    packed = take(event, RULES, NOW, backfill=False)
+    assert dict(AdmittedEvent.FromString(packed.admitted).event.properties) == {name: "1"}
+    assert packed.reasons == []

@@ -222,7 +222,8 @@ class Event(_message.Message):
     @_builtins.property
     def properties(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Optional. At most 64 properties, names of 1-64 and values of at most 1 024 characters. Kept, never interpreted. Not
-        for personal data: what looks like an e-mail address, or a phone number with its country code, is refused.
+        for personal data: what looks like an e-mail address, or a phone number with its country code, is refused; what is
+        named as such ("phone", "customer_email", "client_ip") is cut, with the warning PERSONAL_DATA_REDACTED.
         """
 
     @_builtins.property
