@@ -21,7 +21,7 @@ def _words(text: str) -> list[str]:
 _WORDS: Final = frozenset(
     _words(
         """
-        email mail mailto emailaddress mailaddress useremail usermail
+        email mail mailto emailaddress mailaddress useremail usermail correo courriel
         phone telephone telefon telefono phonenumber mobilenumber cellphone msisdn whatsapp handynummer
         firstname lastname fullname surname forename givenname familyname vorname nachname prenom fname lname username
         password passwd pwd passwort passphrase token secret apikey jwt otp authtoken
@@ -31,7 +31,7 @@ _WORDS: Final = frozenset(
 )
 """Any of these in a name makes it personal."""
 
-_LAST_WORDS: Final = frozenset(_words("tel mobile session sessionid sid auth address street strasse ip"))
+_LAST_WORDS: Final = frozenset(_words("tel mobile session sessionid sid auth address adresse street strasse ip"))
 """These do where they are the last: `user[mobile]`, but not `mobile_menu`."""
 
 _WHOSE: Final = _words("first last full given family middle user customer contact billing shipping")

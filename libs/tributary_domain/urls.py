@@ -24,8 +24,11 @@ _SITES: Final = frozenset({"http", "https", "android-app", "ios-app"})
 _IN_NO_HOST: Final = re.compile(r"[\s#%/<>?@\[\\\]^|]")
 """What no host has in it."""
 
-_ENCODED: Final = re.compile(r"%(?:25)*(?:40|22|26|2[bB][1-9]|3[bBdD]|[uU]0040|[eE][fF]|23(?:0*64|[xX]0*40))")
-"""What every percent-encoded spelling of an `@`, and of a parameter or a phone number within a value, has."""
+_ENCODED: Final = re.compile(
+    r"%(?:25)*(?:[46][0-9a-fA-F]|[57][0-9aA]|22|26|2[bB][1-9]|3[0-9bBdD]|[uU]0040|[eE][fF]|23(?:0*64|[xX]0*40))"
+)
+"""What every percent-encoded spelling of an `@`, and of a parameter or a phone number within a value, has; and encoded
+letters and digits, which hide something: an `@` may be written %25%34%30."""
 _DOUBTFUL: Final = re.compile(r"[^\w./~!*'(),$-]|[^\x00-\x7f]")
 """What is in every text that holds an address, a phone number or a parameter."""
 _REFERENCE: Final = re.compile(r"&(?:amp;)*(?:#0*64|#x0*40|commat);", re.IGNORECASE)

@@ -19,6 +19,8 @@ from tributary_domain.urls import read_url
         pytest.param("https://s.example/p?who=a%40b.de&a=1", "https://s.example/p?a=1", id="encoded e-mail"),
         pytest.param("https://s.example/p?who=a%2540b.de&a=1", "https://s.example/p?a=1", id="e-mail encoded twice"),
         pytest.param("https://s.example/p?who=a%252540b.de", "https://s.example/p", id="e-mail encoded thrice"),
+        pytest.param("https://s.example/p?who=a%25%34%30b.de", "https://s.example/p", id="each sign encoded twice"),
+        pytest.param("https://s.example/p?courriel=ann&a=1", "https://s.example/p?a=1", id="a name in French"),
         pytest.param("https://s.example/u/a%2540b.de", "https://s.example/u/-", id="e-mail encoded twice in the path"),
         pytest.param("https://s.example/p?who=a@b.de", "https://s.example/p", id="plain e-mail"),
         pytest.param("https://s.example/u/a@b.de/x", "https://s.example/u/-/x", id="e-mail in the path"),
