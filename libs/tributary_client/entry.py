@@ -6,7 +6,7 @@ how often it is sent, changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.verdict_pb2 import EventVerdict
@@ -53,8 +53,8 @@ class Decision:
 
     verdict: EventVerdict
     """The answer: event id, verdict, reasons, conversion id."""
-    body: bytes
-    """The event, serialised."""
+    body: bytes = field(repr=False)
+    """The event, serialised; not shown in a log, for it may hold what is personal."""
 
     @property
     def event(self) -> Event:
@@ -66,8 +66,8 @@ class Decision:
 class Loss:
     """An event that the client gives up, for `on_drop`."""
 
-    body: bytes
-    """The event, serialised."""
+    body: bytes = field(repr=False)
+    """The event, serialised; not shown in a log, for it may hold what is personal."""
     error: Exception
     """Why: BufferFullError, ClosedError, or InvalidBatchError where the server refuses to read it."""
 

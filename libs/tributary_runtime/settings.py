@@ -326,7 +326,7 @@ def problems(cls: type[Settings], environ: Mapping[str, str]) -> list[str]:
             continue
         name = variable.removeprefix(PREFIX).lower()
         is_own_unknown = bool(cls.service) and variable.startswith(own) and name not in cls.model_fields
-        if not is_known(variable) or (is_own_unknown and name not in _shared_names()):
+        if not is_known(variable) or (is_own_unknown and name not in _shared_names() | _COMMAND):
             found.append(f"{variable}: no setting has this name")
     return found
 

@@ -152,3 +152,15 @@ def test_what_the_command_reads_is_no_mistake_of_a_services(monkeypatch: pytest.
     monkeypatch.setenv("TRIBUTARY_INTERNAL_TOKEN", "0123456789abcdef")
     monkeypatch.setenv("TRIBUTARY_CLI_DATA", "/somewhere")
     assert problems(ServiceSettings, os.environ) == []
+
+
+class OfTheCommand(WithLogStore):
+    """Of the command `tributary`."""
+
+    service: ClassVar[str] = "cli"
+
+
+def test_nor_is_it_one_of_the_commands_own(environ: pytest.MonkeyPatch) -> None:
+    environ.setenv("TRIBUTARY_CLI_DATA", "/somewhere")
+    environ.setenv("TRIBUTARY_CLI_DATE", "a slip of the pen")
+    assert problems(OfTheCommand, os.environ) == ["TRIBUTARY_CLI_DATE: no setting has this name"]
