@@ -6,10 +6,11 @@ The one rule: a cell is read exactly or refused with its line and column; nothin
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TextIO
 
 from tributary_cli.errors import CommandError
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MICROS = 6
 PICOS = 12
+
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+"""A number as a file means it; Python itself reads 1_000, 1e3 and more."""
 
 
 class CellError(ValueError):
@@ -63,9 +67,9 @@ class Line:
             CellError: It is none.
         """
         text = self.text(column)
-        if text and not text.isdecimal():
+        if text and not (text.isascii() and text.isdecimal()):
             raise CellError(column, "must be a whole number")
-        return int(text[:20]) if text else 0
+        return int(text.lstrip("0")[:20] or "0")  # twenty digits are too many for any field, and nobody is kept busy
 
     def scaled(self, column: str, digits: int) -> int:
         """Returns a decimal number times 10^digits; 0 for an empty cell.
@@ -74,13 +78,9 @@ class Line:
             CellError: It is none, or has more decimals than that.
         """
         text = self.text(column) or "0"
-        try:
-            value = Decimal(text)
-        except InvalidOperation:
-            value = Decimal("NaN")
-        if not value.is_finite() or len(text) > 40 or abs(value.adjusted()) > 30:
+        if _DECIMAL.fullmatch(text) is None or len(text) > 40:
             raise CellError(column, "must be a decimal number with a point, without thousands separators")
-        scaled = value.scaleb(digits)
+        scaled = Decimal(text).scaleb(digits)
         if scaled != scaled.to_integral_value():
             raise CellError(column, f"has more than {digits} decimals")
         return int(scaled)
@@ -134,6 +134,8 @@ def read_lines(
     header = [name.strip().lower() for name in next(reader, [])]
     unknown = [name for name in header if name not in columns]
     missing = sorted(required - set(header) - given.keys())
+    if unknown and any(sign in unknown[0] for sign in ";\t"):
+        raise CommandError("The cells of this file are not parted by commas.", "Export it as CSV with commas.")
     if unknown or missing or len(set(header)) < len(header):
         problem = (
             f"The file has no column {', '.join(missing)}."

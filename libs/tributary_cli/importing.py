@@ -12,6 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from tributary.ingestion.v1.import_result_pb2 import ImportOutcome
 from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
 from tributary_cli.console import messages, output, print_json
+from tributary_cli.csv_cells import Line
 from tributary_cli.import_lines import ROWS_PER_SLICE, Problem, Statement
 from tributary_cli.rpc import explaining_calls, metadata_of
 
@@ -30,16 +31,24 @@ class Importer:
     Args:
         method: Of `IngestionService`.
         request: Makes a request of some statements.
+        noun: What statements are called: "slices".
         validate_only: Whether nothing is to be stored.
     """
 
-    def __init__(self, method: str, request: Callable[[list[Any]], Any], *, validate_only: bool) -> None:
+    def __init__(self, method: str, request: Callable[[list[Any]], Any], noun: str, *, validate_only: bool) -> None:
         self.problems: list[Problem] = []
         self._method = method
         self._request = request
         self._validate_only = validate_only
         self._outcomes: Counter[str] = Counter()
-        self._lines = 0
+        self._noun = noun
+        self._read = self._lines = 0
+
+    def counted(self, lines: Iterable[Line]) -> Iterator[Line]:
+        """Passes on the lines of the file, and counts them."""
+        for line in lines:
+            self._read += 1
+            yield line
 
     def run(self, found: Iterable[Statement | Problem], channel: Any, api_key: str, *, hide: bool) -> None:
         """Sends everything; shows how far it is."""
@@ -76,7 +85,7 @@ class Importer:
         outcomes = {name: self._outcomes[name] for name in _ORDER}
         if as_json:
             problems = [{"line": one.line, "column": one.column, "message": one.message} for one in self.problems]
-            print_json({"lines": self._lines, "outcomes": outcomes, "problems": problems})
+            print_json({"read": self._read, "lines": self._lines, "outcomes": outcomes, "problems": problems})
             return
         say = messages()
         for problem in self.problems[:_SHOWN_PROBLEMS]:
@@ -84,8 +93,9 @@ class Importer:
             say.print(f"{place}: {problem.message}" if place else problem.message, markup=False, style="yellow")
         if len(self.problems) > _SHOWN_PROBLEMS:
             say.print(f"... and {len(self.problems) - _SHOWN_PROBLEMS} more; --json lists them.")
-        counted = ", ".join(f"{count:,} {name}" for name, count in outcomes.items() if count) or "nothing taken"
-        output().print(f"{self._lines:,} lines: {counted}")
+        counted = ", ".join(f"{count:,} {name}" for name, count in outcomes.items() if count)
+        sent = f"{self._lines:,} sent as {sum(outcomes.values()):,} {self._noun}: {counted}" if counted else "none sent"
+        output().print(f"{self._read:,} lines, {sent}")
 
 
 def _some_at_once(statements: Iterable[Statement]) -> Iterator[list[Statement]]:

@@ -7,11 +7,12 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from tributary_cli.csv_cells import read_lines
+from tributary_cli.csv_cells import Line, read_lines
 from tributary_cli.errors import CommandError
 from tributary_cli.local import resolve_api_key, resolve_target
 from tributary_cli.rpc import connection_options, open_channel
@@ -68,8 +69,9 @@ def spend(file: BinaryIO, start: datetime | None, end: datetime | None, **option
     given = _given(options, ("destination", "account_id", "level", "account_time_zone", "currency", "reported_at"))
     given.setdefault("reported_at", _changed(file))
     lines = read_lines(_text(file), SPEND_COLUMNS, given, SPEND_REQUIRED)
-    slices = slices_of(lines, _day(start), _day(end))
-    _run(slices, "ImportSpend", lambda some: ImportSpendRequest(slices=some), options)
+    first, last = _day(start), _day(end)
+    read = partial(slices_of, first_day=first, last_day=last)
+    _run(lines, read, "slices", "ImportSpend", lambda some: ImportSpendRequest(slices=some), options)
 
 
 @import_.command()
@@ -86,7 +88,7 @@ def deals(file: BinaryIO, **options: Any) -> None:
     from tributary_cli.import_lines import DEAL_COLUMNS, DEAL_REQUIRED, deals_of
 
     lines = read_lines(_text(file), DEAL_COLUMNS, _given(options, ("system",)), DEAL_REQUIRED)
-    _run(deals_of(lines), "ImportDeals", lambda some: ImportDealsRequest(deals=some), options)
+    _run(lines, deals_of, "deals", "ImportDeals", lambda some: ImportDealsRequest(deals=some), options)
 
 
 @import_.command()
@@ -105,7 +107,7 @@ def rates(file: BinaryIO, **options: Any) -> None:
     given = _given(options, ("source", "publish_time"))
     given.setdefault("publish_time", _changed(file))
     lines = read_lines(_text(file), RATE_COLUMNS, given, RATE_REQUIRED)
-    _run(rates_of(lines), "ImportExchangeRates", lambda some: ImportExchangeRatesRequest(rates=some), options)
+    _run(lines, rates_of, "rates", "ImportExchangeRates", lambda some: ImportExchangeRatesRequest(rates=some), options)
 
 
 def _given(options: dict[str, Any], columns: Sequence[str]) -> dict[str, str]:
@@ -132,20 +134,22 @@ def _text(file: BinaryIO) -> io.TextIOWrapper:
 
 
 def _run(
-    found: Iterable[Statement | Problem],
+    lines: Iterable[Line],
+    read: Callable[[Iterable[Line]], Iterable[Statement | Problem]],
+    noun: str,
     method: str,
     request: Callable[[list[Any]], Any],
     options: dict[str, Any],
 ) -> None:
-    """Sends what was read, says what became of it, and exits with 1 unless all of it was taken."""
+    """Sends what is read from lines, says what became of it, and exits with 1 unless all of it was taken."""
     from tributary_cli.importing import Importer  # heavy: only who imports pays
 
     address = resolve_target(options["target"], "ingestion", options["data"])
     api_key = resolve_api_key(options["api_key"], options["data"])
-    importer = Importer(method, request, validate_only=options["validate_only"])
+    importer = Importer(method, request, noun, validate_only=options["validate_only"])
     try:
         with open_channel(address, tls=options["tls"]) as channel:
-            importer.run(found, channel, api_key, hide=options["as_json"])
+            importer.run(read(importer.counted(lines)), channel, api_key, hide=options["as_json"])
     except UnicodeDecodeError as error:
         raise CommandError("The file is no UTF-8 text.", "Export it as CSV, UTF-8.") from error
     importer.present(as_json=options["as_json"])

@@ -272,6 +272,7 @@ def test_each_line_that_is_wrong_is_told_and_keeps_only_its_own_slice_back(
     status, said = run(door, "spend", file)
     assert status == 1
     assert said["outcomes"]["stored"] == said["outcomes"]["rejected"] == 1
+    assert (said["read"], said["lines"]) == (5, 3), "two lines stayed here"
     assert [(problem["line"], problem["column"]) for problem in said["problems"]] == [
         (4, "cost"),
         (0, ""),

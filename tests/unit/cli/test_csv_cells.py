@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
-from tributary_cli.csv_cells import CellError, Line
+from tributary_cli.csv_cells import CellError, Line, read_lines
+from tributary_cli.errors import CommandError
 
 
 @pytest.mark.parametrize(
@@ -23,3 +26,30 @@ def test_a_time_that_cannot_be_is_refused_and_stops_nothing(text: str) -> None:
 
 def test_the_first_hour_of_the_calendar_is_a_time() -> None:
     assert Line(2, {"modify_time": "0001-01-01T00:00:00"}).time("modify_time").seconds == -62135596800
+
+
+@pytest.mark.parametrize(
+    ("text", "micros"), [("12.5", 12_500_000), (".5", 500_000), ("5.", 5_000_000), ("-2", -2_000_000)]
+)
+def test_a_decimal_number_is_read_exactly(text: str, micros: int) -> None:
+    assert Line(2, {"cost": text}).scaled("cost", 6) == micros
+
+
+@pytest.mark.parametrize("text", ["1_000", "1e3", "1,5", "1.234,50", "0x10", "NaN", "Infinity", "--1", ".", "1" * 41])
+def test_what_only_a_programmer_reads_as_a_number_is_refused(text: str) -> None:
+    with pytest.raises(CellError, match="must be a decimal number"):
+        Line(2, {"cost": text}).scaled("cost", 6)
+
+
+def test_zeros_before_a_whole_number_do_not_cut_it_off() -> None:
+    assert Line(2, {"clicks": "0" * 30 + "12"}).whole("clicks") == 12
+    assert Line(2, {"clicks": "000"}).whole("clicks") == 0
+    with pytest.raises(CellError, match="must be a whole number"):
+        Line(2, {"clicks": "\u0661"}).whole("clicks")
+
+
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_a_file_parted_by_something_else_is_told_so(sign: str) -> None:
+    file = io.StringIO(f"date{sign}cost\n2026-11-01{sign}1,5\n", newline="")
+    with pytest.raises(CommandError, match="not parted by commas"):
+        list(read_lines(file, frozenset({"date", "cost"}), {}, frozenset({"date", "cost"})))
