@@ -151,7 +151,7 @@ class Turns:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():  # let in at the very moment the caller left
                 line.events -= events
-            else:
+            elif (events, turn) in line.waiting:  # else it was passed over already
                 line.waiting.remove((events, turn))
             self._let_in(line)
             raise

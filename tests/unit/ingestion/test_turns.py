@@ -128,6 +128,19 @@ async def test_who_leaves_at_the_moment_of_its_turn_passes_it_on() -> None:
     await asyncio.wait_for(patient, 1)
 
 
+async def test_who_leaves_while_waiting_may_be_passed_over_before_it_knows() -> None:
+    turns = a_door()
+    await turns.enter("shop", EVENTS_ALONE)
+    gone, next_one = await entered(turns, "shop", 1), await entered(turns, "shop", EVENTS_ALONE)
+    gone.cancel()
+    turns.leave("shop", EVENTS_ALONE)  # in the same moment: the line goes on without the one that leaves
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    await next_one
+    turns.leave("shop", EVENTS_ALONE)
+    await turns.enter("shop", EVENTS_ALONE)
+
+
 async def test_a_workspace_has_at_most_half_of_the_calls_here() -> None:
     turns = a_door(10)
     flood = [await entered(turns, "flood", EVENTS_ALONE) for _ in range(5)]
