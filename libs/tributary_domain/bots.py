@@ -128,6 +128,17 @@ _LIBRARY = re.compile(
 _CONTACT = re.compile(r"\+https?://(?!github\.com/)")
 """Who gives an address for complaints crawls, whatever library it uses."""
 
+_CONTACTS: Final = re.compile(r"\S*(?:://|@|\bwww\.)\S*")
+"""Addresses of who is to blame for a bot."""
+_WORD: Final = re.compile(r"(?<!\w)[A-Za-z][A-Za-z._-]+(?:\d{1,2}[._-]?[A-Za-z][A-Za-z._-]*)?")
+"""A word that may be a name; what has many digits is a number of something, or of somebody."""
+_WORDS_OF_BROWSERS: Final = frozenset(
+    """mozilla applewebkit webkit khtml like gecko chrome chromium safari version mobile tablet compatible windows nt
+    linux macintosh intel mac os android iphone ipad ipod cpu wow msie trident firefox opera presto edge edg opr x x11
+    win build de fr rv en en-us us cros ubuntu mobi net clr""".split()
+)
+"""What a bot that shows itself as a browser says beside its own name."""
+
 _CRAWLERS: Final = tuple(
     (
         re.compile(_READ_ANEW.get(entry["pattern"], entry["pattern"])),
@@ -174,14 +185,27 @@ def classify_user_agent(user_agent: str) -> Agent:
     name = _BOTS.find(user_agent) if is_bot else None
     if name is None or _HUMAN_APPS.search(user_agent) is not None:
         return _HUMAN
-    name = _tidy(name)
-    return Agent(AgentKind.BOT, name if _is_name(name) else _product(user_agent), "other")
+    return Agent(AgentKind.BOT, _product(user_agent, name), "other")
 
 
-def _product(user_agent: str) -> str:
-    """Returns the first word, for a bot that was recognised by what is no name; nothing that may be somebody's."""
-    name = _tidy(user_agent.partition("/")[0].partition(" ")[0])
-    return name if _is_name(name) else UNNAMED
+def _product(user_agent: str, found: str) -> str:
+    """Returns what a bot calls itself that no list names: a word of its own, with nothing that may be somebody's.
+
+    Args:
+        user_agent: The bot's.
+        found: What gave it away; it may be a part of the word, or all that there is.
+    """
+    said = _CONTACTS.sub(" ", user_agent)
+    at = said.find(found)
+    first = ""
+    for word in _WORD.finditer(said):
+        name = word[0].rstrip("._-")[:64]
+        if name.lower() in _WORDS_OF_BROWSERS or not _is_name(name):
+            continue
+        if at <= word.start() < at + len(found) or word.start() <= at < word.end():
+            return name
+        first = first or name
+    return first or UNNAMED
 
 
 def _is_name(text: str) -> bool:

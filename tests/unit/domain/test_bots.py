@@ -101,6 +101,25 @@ def test_what_is_somebodys_is_no_bots_name(text: str) -> None:
     assert text not in classify_user_agent(text).name
 
 
+@pytest.mark.parametrize(
+    ("user_agent", "name"),
+    [
+        ("Mozilla/5.0 (compatible; GrokBot/1.0)", "GrokBot"),
+        ("MyCompanyBot/1.0 (+https://shop.example/bot)", "MyCompanyBot"),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/103.0 Safari/537.36 Cypress/10.3.1", "Cypress"),
+        ("NewRelicPinger/1.0 (543245)", "NewRelicPinger"),
+        ("Mozilla/5.0 (+http://shop.example/spider)", "unnamed"),
+        ("backend-of-ann/0a1b2c3d4e5f", "backend-of-ann"),
+        ("visitor4711008 0a1b2c3d4e5f", "visitor"),
+    ],
+)
+def test_a_bot_that_no_list_names_is_called_by_one_word_and_not_by_its_whole_user_agent(
+    user_agent: str, name: str
+) -> None:
+    found = classify_user_agent(user_agent)
+    assert (found.kind, found.name) == (AgentKind.BOT, name)
+
+
 def test_of_a_long_user_agent_both_ends_are_looked_at() -> None:
     app = f"{BROWSER} [FBAN/FBIOS;{'FBDV/iPhone12,1;' * 40}]"
     assert classify_user_agent(app).kind is AgentKind.HUMAN
