@@ -15,7 +15,7 @@ from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 from is_bot import Bots
 
 from tributary_domain.agent_patterns import PatternIndex
-from tributary_domain.personal import may_hold_personal
+from tributary_domain.personal import may_hold_personal, without_personal
 from tributary_domain.reasons import Reason, ReasonCode
 
 USER_AGENTS_KEPT: Final = 16_384
@@ -133,9 +133,12 @@ _CONTACTS: Final = re.compile(r"\S*(?:://|@|\bwww\.)\S*")
 _WORD: Final = re.compile(r"(?<!\w)[A-Za-z][A-Za-z._-]+(?:\d{1,2}[._-]?[A-Za-z][A-Za-z._-]*)?")
 """A word that may be a name; what has many digits is a number of something, or of somebody."""
 _WORDS_OF_BROWSERS: Final = frozenset(
-    """mozilla applewebkit webkit khtml like gecko chrome chromium safari version mobile tablet compatible windows nt
-    linux macintosh intel mac os android iphone ipad ipod cpu wow msie trident firefox opera presto edge edg opr x x11
-    win build de fr rv en en-us us cros ubuntu mobi net clr""".split()
+    [
+        *("mozilla", "applewebkit", "webkit", "khtml", "like", "gecko", "chrome", "chromium", "safari", "version"),
+        *("mobile", "mobi", "tablet", "compatible", "windows", "win", "wow", "nt", "msie", "trident", "net", "clr"),
+        *("linux", "ubuntu", "cros", "macintosh", "intel", "mac", "os", "x", "android", "build", "cpu", "us", "rv"),
+        *("iphone", "ipad", "ipod", "firefox", "opera", "presto", "opr", "edge", "edg", "de", "en", "en-us", "fr"),
+    ]
 )
 """What a bot that shows itself as a browser says beside its own name."""
 
@@ -195,7 +198,7 @@ def _product(user_agent: str, found: str) -> str:
         user_agent: The bot's.
         found: What gave it away; it may be a part of the word, or all that there is.
     """
-    said = _CONTACTS.sub(" ", user_agent)
+    said = _CONTACTS.sub(" ", without_personal(user_agent))
     at = said.find(found)
     first = ""
     for word in _WORD.finditer(said):
