@@ -32,6 +32,7 @@ from tributary_storage.redis.client import connect as connect_redis
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import Role, read_epoch
 from tributary_storage.redis.fill import LogFill
+from tributary_storage.redis.rebuild_progress import RebuildProgress
 
 _TIMEOUT_SECONDS = 5.0
 _ROLES: tuple[Role, ...] = ("log", "state", "jobs")
@@ -102,6 +103,7 @@ async def _check_redis(role: Role, url: str, mode: DurabilityMode) -> tuple[Chec
             fill = LogFill(client)
             await fill.measure()
             buckets = await sample_buckets(client, epoch, random.Random()) if epoch and role == "log" else None  # noqa: S311 - which to look at
+            rebuilt = await RebuildProgress(client).read() if role == "state" else None
     except TributaryError as error:
         return Check(name, False, error.message, f"See {variable}."), None
     except ValueError:  # its message may repeat a password
@@ -117,6 +119,10 @@ async def _check_redis(role: Role, url: str, mode: DurabilityMode) -> tuple[Chec
     if role == "log":
         claims = claim_sizing.MOST_MEAN * epoch.shards * 2**epoch.claim_bucket_bits
         said += f", sized for {claims:,} live claims at most, largest bucket seen {buckets.largest if buckets else 0}"
+    if rebuilt is not None and epoch.loss_time_micros:
+        is_whole = rebuilt.is_finished and rebuilt.loss_micros >= epoch.loss_time_micros
+        state = "whole again" if is_whole else f"being made whole again, at workspace {rebuilt.workspace or 'none'}"
+        said += f", {state} after a loss: {rebuilt.events:,} events, {rebuilt.conversions:,} conversions brought back"
     return Check(name, True, said), epoch.epoch_id
 
 

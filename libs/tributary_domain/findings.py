@@ -47,6 +47,8 @@ class FindingCause(StrEnum):
     """It is another person's by now."""
     WRONG_CREDIT = "WRONG_CREDIT"
     """The journey is whole, and its credit is another all the same."""
+    LOST_EVENT = "LOST_EVENT"
+    """The row of an event that was accepted is not in ClickHouse."""
 
 
 class Severity(StrEnum):
@@ -116,6 +118,7 @@ def finding(
     *,
     cause: FindingCause = FindingCause.NONE,
     conversion_id: str = "",
+    event_id: str = "",
     deal_id: str = "",
     match_step: str = "",
     expected: str = "",
@@ -123,7 +126,8 @@ def finding(
     find_micros: int = 0,
 ) -> Finding:
     """Makes a finding; its id and severity follow from what it is about."""
-    about = "\x00".join((kind, cause, conversion_id, deal_id, message if not conversion_id + deal_id else ""))
+    named = (conversion_id, deal_id, *([event_id] if event_id else []))
+    about = "\x00".join((kind, cause, *named, message if not any(named) else ""))
     return Finding(
         finding_id="f1:" + hashlib.blake2b(about.encode(), digest_size=12).hexdigest(),
         reconciliation_id=reconciliation_id,
@@ -131,6 +135,7 @@ def finding(
         cause=cause,
         severity=_SEVERITIES.get(kind, Severity.WARNING),
         conversion_id=conversion_id,
+        event_id=event_id,
         deal_id=deal_id,
         match_step=match_step,
         message=message,
@@ -148,6 +153,7 @@ def cause_of(
     has_other_facts: bool,
     missing_touches: Collection[str],
     held_touches: Collection[str],
+    has_lost_touches: bool = False,
 ) -> FindingCause:
     """Names the likely cause of a difference.
 
@@ -158,6 +164,7 @@ def cause_of(
         has_other_facts: Whether time, name, order or observations do.
         missing_touches: Touches that should share it and do not.
         held_touches: Touches that the journey in the state store holds.
+        has_lost_touches: Whether touches share it whose events are not recorded any more.
     """
     if not is_stored:
         return FindingCause.LOST_ROW if is_published else FindingCause.MISSING_CONVERSION
@@ -167,4 +174,6 @@ def cause_of(
         return FindingCause.WRONG_FACTS
     if set(missing_touches) - set(held_touches):
         return FindingCause.DELETED_JOURNEY
+    if has_lost_touches:
+        return FindingCause.LOST_EVENT
     return FindingCause.WRONG_CREDIT

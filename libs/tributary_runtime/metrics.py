@@ -218,6 +218,9 @@ COUNTED_PEOPLE = counter(
     "{person}",
     "People counted anew as the path that data_driven learns from.",
 )
+REBUILT_EVENTS = counter(
+    "tributary.attribution.rebuilt_events", "{event}", "Events brought back after a loss of the state store."
+)
 PUBLISHED_MODELS = counter(
     "tributary.attribution.published_models",
     "{model}",

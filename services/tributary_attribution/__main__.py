@@ -24,6 +24,7 @@ from tributary_attribution.publishing import Publisher
 from tributary_attribution.rate_corrections import RateCorrections
 from tributary_attribution.rates import Rates
 from tributary_attribution.reattribution import Reattribution
+from tributary_attribution.rebuild import Rebuild
 from tributary_attribution.reconcile import STATEMENT_SECONDS, reconciliation_of
 from tributary_attribution.reconciling import Reconciling
 from tributary_attribution.restoration import Restoration
@@ -50,6 +51,7 @@ from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.identity_words import IdentityWords
+from tributary_storage.clickhouse.lost_state import LostState
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.past_families import PastFamilies
@@ -76,9 +78,11 @@ from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
 from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.event_log import EventLogSource, Pace
+from tributary_storage.redis.log_side import LogSide
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
 from tributary_storage.redis.readmission import Readmission
+from tributary_storage.redis.rebuild_progress import RebuildProgress
 from tributary_storage.redis.reconnection import Reconnection
 from tributary_storage.redis.replication import Replication
 from tributary_storage.redis.stream_consumers import StreamConsumers
@@ -162,6 +166,18 @@ async def main(settings: AttributionServiceSettings) -> None:
         settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
         converted = ConvertedPaths(state, epoch.shards)
         as_paths = PeopleAsPaths(paths, converted, people, conversions, descriptors, lookup, clock)
+        rebuild = Rebuild(
+            RebuildProgress(state),
+            LostState(clickhouse),
+            IdentityWords(clickhouse),
+            attributor,
+            publisher,
+            current_models,
+            model_versions,
+            workspaces,
+            clock,
+            lambda: continuity.loss_micros,
+        )
         interval = settings.attribution_model_interval_seconds
         long_reads = await closing.enter_async_context(
             clickhouse_client.connect(
@@ -169,7 +185,14 @@ async def main(settings: AttributionServiceSettings) -> None:
             )
         )
         reconciling = Reconciling(
-            reconciliation_of(long_reads, attributor, people, conversions, clock),
+            reconciliation_of(
+                long_reads,
+                attributor,
+                people,
+                conversions,
+                clock,
+                (LogSide(log_checks, log_epoch.shards), tombstones),
+            ),
             ReconciliationRuns(long_reads),
             workspaces,
             clock,
@@ -210,7 +233,10 @@ async def main(settings: AttributionServiceSettings) -> None:
                 settings_history,
                 as_paths,
                 models,
-                ModelPublishing(as_paths, current_models, model_versions, workspaces, clock, interval),
+                ModelPublishing(
+                    as_paths, current_models, model_versions, workspaces, clock, interval, rebuild.is_whole
+                ),
+                rebuild,
                 reconciling,
                 erasing,
                 Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),

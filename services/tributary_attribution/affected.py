@@ -91,6 +91,8 @@ class Affected:
     """The model of data_driven that it is moved to on purpose; empty: it keeps its own."""
     must_publish: bool = False
     """Whether what is published of it is to be published again even if nothing changed: somebody has lost it."""
+    recounts: bool = False
+    """Whether its path is counted, though it was published before and is not: the count was lost with the store."""
 
     @property
     def key(self) -> str:
@@ -125,6 +127,7 @@ class Affected:
             models=models,
             must_publish=self.must_publish,
             model_version=self.model_version,
+            recounts=self.recounts,
             # Stages of one lead are no repeats of each other: the latest counts in place of all.
             retracted=self.retracted if self.kin.standing is None else self.retracted.union(self.kin.relatives),
             elsewhere=self.elsewhere,

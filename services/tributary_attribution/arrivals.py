@@ -57,6 +57,16 @@ _UNCOUNTED: Final = frozenset({Traffic.TRAFFIC_INTERNAL, Traffic.TRAFFIC_TEST})
 _CONVERSION: Final = int(TouchKind.CONVERSION)
 
 
+class Replayed(NamedTuple):
+    """A recorded event that is brought to attribution once more."""
+
+    letter: str
+    """Of the mask."""
+    admitted: bytes
+    accept_micros: int
+    traceparent: str
+
+
 class Arrival(NamedTuple):
     """One event, taken apart."""
 

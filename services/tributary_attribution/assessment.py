@@ -76,6 +76,8 @@ class Known:
     """The model that it is moved to on purpose; empty: it keeps its own."""
     must_publish: bool = False
     """Whether it is published again even if nothing changed."""
+    recounts: bool = False
+    """Whether its path is counted, though it was published before and is not."""
     retracted: frozenset[str] = frozenset()
     """Other conversions of its name and person that were taken back, or are of its lead, as far as that matters."""
     elsewhere: Sequence[Journey] = ()

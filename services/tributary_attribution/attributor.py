@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from structlog.contextvars import bind_contextvars
 
 from tributary_attribution.affected import Affected, affected_at, find_affected
-from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader
+from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader, Replayed
 from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.credit_settings import (
     conversion_life_seconds,
@@ -50,16 +50,6 @@ _REMEMBERED: Final = 10_000
 """Entries that wait for workspaces and whose other events are known to be credited; of more, all is done again."""
 
 _NOTHING_ASSUMED: Final = Assumed()
-
-
-class Replayed(NamedTuple):
-    """A recorded event that is brought to attribution once more."""
-
-    letter: str
-    """Of the mask."""
-    admitted: bytes
-    accept_micros: int
-    traceparent: str
 
 
 class Attributor:
@@ -260,11 +250,7 @@ class Attributor:
             PoisonEvent: An event can never be read.
         """
         workspaces = {workspace.id: workspace}
-        arrivals = [
-            self._reader.read(workspace.id, event.letter, event.admitted, event.accept_micros, event.traceparent)
-            for event in events
-        ]
-        living = await self._living(arrivals)
+        living = await self._living([self._reader.read(workspace.id, *event) for event in events])
         affected, linked = await self._bring(living, workspaces, said, Stopwatch(self._clock), anew=True)
         for conversion_id in must_publish:
             affected_at(affected, workspace, conversion_id).must_publish = True
@@ -275,6 +261,39 @@ class Attributor:
         await self._publisher.tell(revisions, walked(living, linked))
         await self._linking.finish(linked)
         return {one.revised.state.conversion_id: one.revised.revision for one in revisions}
+
+    async def bring_back(
+        self,
+        workspace: Workspace,
+        events: Sequence[Replayed],
+        said: Sequence[Seen],
+        since_micros: int,
+        told_micros: int,
+    ) -> None:
+        """Gives the state store back what recorded events say of people and conversions; credits nothing.
+
+        Args:
+            workspace: Whose.
+            events: In any order.
+            said: What operators said of identifiers.
+            since_micros: Events accepted before are no part of journeys; they say who is who.
+            told_micros: What events accepted before changed about people is stored.
+
+        Raises:
+            StorageUnavailableError: A store does not answer; run the same again.
+            PoisonEvent: An event can never be read.
+        """
+        workspaces = {workspace.id: workspace}
+        living = await self._living([self._reader.read(workspace.id, *event) for event in events])
+        affected, _ = await together(self._observing.observe(living, workspaces), self._keep_texts(workspaces))
+        seen = [*seen_together(living, affected.values()), *said]
+        linked = await self._linking.link(seen, ties_seconds([workspace]), anew=True)
+        await self._consents.restore()
+        linked.facts = [fact for fact in linked.facts if fact.link.said.accept_time_micros >= told_micros]
+        young = [one for one in living if one.accept_time_micros >= since_micros]
+        await self._settle(young, linked, workspaces)
+        await self._publisher.tell((), walked(young, linked))
+        await self._linking.finish(linked)
 
     async def _living(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
         """Returns the events that are not those of somebody who was erased; of the others no click id is kept."""

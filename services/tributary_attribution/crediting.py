@@ -119,8 +119,7 @@ def revise(
     facts = ConversionState()
     facts.CopyFrom(message)
     new = snapshot_of(message, attribution, facts_digest(facts, match))
-    if counted is not None and not (published is not None and (assessed.is_trimmed or not known.stored.counted)):
-        # What was published and never counted stays out: in another life of the store it may have been.
+    if counted is not None and (published is None or _may_count(known, assessed)):
         is_new_decision = state.is_counted and message.inherited_from.reason != _FIRST_PAYMENT
         now = pack_conversion_path(workspace.id, message.name, channels if is_new_decision else ())
         if now != known.stored.counted:
@@ -146,6 +145,15 @@ def revise(
     state_content = revised.SerializeToString(deterministic=True)
     add_deltas(revised, change, source)
     return Revision(revised, revised.SerializeToString(deterministic=True), state_content)
+
+
+def _may_count(known: Known, assessed: Assessment) -> bool:
+    """Tells whether the path of what was published before is counted as it is now.
+
+    What was published and never counted stays out: in another life of the store it may have been. After a loss it was
+    not, and is counted as what was published tells, even of a journey that has lost touches.
+    """
+    return known.recounts if not known.stored.counted else not assessed.is_trimmed
 
 
 def inherited_from(known: Known, origin: Assessment) -> InheritedCredit:

@@ -80,6 +80,7 @@ def _named(sums: Sums) -> Sequence[tuple[str, int]]:
     return (
         ("Event ids that were recorded more than once.", sums.repeated_events),
         ("Orders that are more than one counted conversion.", sums.repeated_orders),
+        ("Conversions that are counted more than once.", sums.repeated_conversions),
         ("Counted conversions whose credit or money does not add up.", sums.wrong_sums),
     )
 

@@ -1,13 +1,14 @@
 """Evidence -> models of data_driven: evaluated now and then by one process for all, stored first and used then.
 
 A model whose content is what is in use is not published again. Where the evidence has become too little (its floor was
-raised, conversions were taken back), the model goes out of use, and that is stored too.
+raised, conversions were taken back), the model goes out of use, and that is stored too. After a loss of the state store
+nothing is evaluated until the evidence is whole again (`rebuild`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import structlog
@@ -56,6 +57,7 @@ class ModelPublishing:
         directory: Knows the workspaces.
         clock: Says when.
         interval_seconds: How often.
+        is_whole: Tells whether all evidence is there; while it is not, the models in use stay.
     """
 
     name = "model-publishing"
@@ -68,6 +70,7 @@ class ModelPublishing:
         directory: Directory,
         clock: Clock,
         interval_seconds: int,
+        is_whole: Callable[[], bool] = lambda: True,
     ) -> None:
         self._counts = counts
         self._current = current
@@ -75,12 +78,13 @@ class ModelPublishing:
         self._directory = directory
         self._clock = clock
         self._interval_seconds = interval_seconds
+        self._is_whole = is_whole
 
     async def run(self, stop: asyncio.Event) -> None:
         """Evaluates until stopped; an outage is for the next time."""
         while not stop.is_set():
             try:
-                if await self._current.begin_round(self._interval_seconds):
+                if self._is_whole() and await self._current.begin_round(self._interval_seconds):
                     for workspace in self._directory.current.workspaces:
                         await self.evaluate(workspace)
             except TributaryError as failure:

@@ -25,16 +25,19 @@ from tributary_attribution.deferral import Deferral
 from tributary_attribution.erasure_plans import again
 from tributary_attribution.families import Families
 from tributary_attribution.linking import Linking
+from tributary_attribution.lost_events import LostEvents
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.rates import Rates
 from tributary_attribution.reconciliation import GRACE_SECONDS, Reconciliation
+from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.runs import begun, exit_status
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.tombstones import Tombstones
+from tributary_attribution.verdict_sums import VerdictSums
 from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.errors import TributaryError
@@ -57,7 +60,7 @@ from tributary_storage.clickhouse.reconciliation_families import ReconciliationF
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
 from tributary_storage.clickhouse.reconciliation_staging import ReconciliationStaging
-from tributary_storage.clickhouse.writer import ConversionWriter
+from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.consents import Consents
@@ -67,6 +70,7 @@ from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.epoch import Epoch, wait_for_epoch
 from tributary_storage.redis.erasures import Erasures
+from tributary_storage.redis.log_side import LogSide
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
 
@@ -75,7 +79,12 @@ STATEMENT_SECONDS: Final = 600.0
 
 
 def reconciliation_of(
-    clickhouse: ClickHouse, attributor: Attributor, people: People, conversions: Conversions, clock: Clock
+    clickhouse: ClickHouse,
+    attributor: Attributor,
+    people: People,
+    conversions: Conversions,
+    clock: Clock,
+    recorded: tuple[LogSide, Tombstones] | None = None,
 ) -> Reconciliation:
     """Puts reconciliation together.
 
@@ -85,8 +94,14 @@ def reconciliation_of(
         people: Finds journeys.
         conversions: Knows what is published.
         clock: Says when.
+        recorded: The event log, and who was erased; None: what the log counted and holds is not looked at.
     """
     sources, words = ReconciliationSources(clickhouse), IdentityWords(clickhouse)
+    recording: RecordingChecks | None = None
+    if recorded is not None:
+        log, tombstones = recorded
+        lost = LostEvents(log, sources, EventWriter(clickhouse), tombstones.living)
+        recording = RecordingChecks(VerdictSums(log, sources), lost)
     return Reconciliation(
         ReconciliationStaging(clickhouse),
         ReconciliationFamilies(clickhouse),
@@ -96,6 +111,7 @@ def reconciliation_of(
         Repair(people, conversions, attributor, sources, words),
         CrossChecks(sources),
         clock,
+        recording,
     )
 
 
@@ -108,6 +124,9 @@ async def opened(
         state_url = settings.state_url.get_secret_value()
         state = await closing.enter_async_context(connect(state_url, name="reconcile-state"))
         epoch: Epoch = await wait_for_epoch(state, "state")
+        log_url = settings.log_url.get_secret_value()
+        log = await closing.enter_async_context(connect(log_url, name="reconcile-log"))
+        log_epoch = await wait_for_epoch(log, "log")
         clickhouse = await closing.enter_async_context(
             clickhouse_client.connect(
                 settings.clickhouse_url, name="reconcile", timeout_seconds=STATEMENT_SECONDS, connections=1
@@ -154,7 +173,9 @@ async def opened(
             assumed_of=assumed_by_id(workspaces.find),
         )
         yield (
-            reconciliation_of(clickhouse, attributor, people, conversions, clock),
+            reconciliation_of(
+                clickhouse, attributor, people, conversions, clock, (LogSide(log, log_epoch.shards), tombstones)
+            ),
             ReconciliationRuns(clickhouse),
         )
 

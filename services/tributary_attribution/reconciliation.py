@@ -17,6 +17,7 @@ import structlog
 
 from tributary_attribution.credit_settings import core_settings, history_micros, slack_micros
 from tributary_attribution.cross_checks import CrossChecks
+from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair, Words
 from tributary_attribution.run_families import RunFamilies
 from tributary_domain.counting import Counting
@@ -67,6 +68,7 @@ class Reconciliation:
         repair: Explains and repairs.
         checks: What else is held against each other.
         clock: Says when.
+        recording: Whether all that was accepted is recorded; None: that is not looked at.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Reconciliation:
         repair: Repair,
         checks: CrossChecks,
         clock: Clock,
+        recording: RecordingChecks | None = None,
     ) -> None:
         self._staging = staging
         self._families = families
@@ -88,6 +91,7 @@ class Reconciliation:
         self._repair = repair
         self._checks = checks
         self._clock = clock
+        self._recording = recording
 
     async def run(
         self, run: Run, workspace: Workspace, *, grace_seconds: float = GRACE_SECONDS, told: Told = lambda _: None
@@ -109,6 +113,10 @@ class Reconciliation:
         scope = Scope(run.reconciliation_id, run.workspace, run.begin_micros, run.end_micros, run.slices)
         await self._runs.save(run, self._clock.unix_micros())
         now = self._clock.unix_micros()
+        sums: dict[str, int] = {}
+        unrecorded: list[Finding] = []
+        if self._recording is not None:
+            sums, unrecorded = await self._recording.check(scope, now, repairs=run.repairs)
         settled = Settled(now - round(grace_seconds * SECOND), now)
         await self._staging.drop(run.reconciliation_id)
         families = RunFamilies(self._families, scope, workspace)
@@ -122,10 +130,10 @@ class Reconciliation:
                 told(run)
         found = await self._extra(scope, settled)
         counts, others = await self._checks.check(scope, workspace, settled.accepted_until_micros, now)
-        found += others
+        found += [*others, *unrecorded]
         await self._runs.report(run.workspace, found, self._clock.unix_micros())
         await self._staging.drop(run.reconciliation_id)
-        run = replace(run, is_complete=True, counts={**run.counts, **counts, **_by_severity(found, run.counts)})
+        run = replace(run, is_complete=True, counts={**run.counts, **sums, **counts, **_by_severity(found, run.counts)})
         await self._runs.save(run, self._clock.unix_micros())
         told(run)
         log.info("reconciliation_finished", workspace=run.workspace, reconciliation_id=run.reconciliation_id, **counts)
@@ -314,5 +322,6 @@ def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]
 
 def _by_severity(found: Sequence[Finding], counts: Mapping[str, int]) -> dict[str, int]:
     """Returns how many findings of each severity are open."""
-    errors = sum(one.severity is Severity.ERROR for one in found) + counts.get("open_errors", 0)
-    return {"open_errors": errors, "open_warnings": sum(one.severity is Severity.WARNING for one in found)}
+    opened = [one.severity for one in found if one.state is not FindingState.RESOLVED]
+    errors = opened.count(Severity.ERROR) + counts.get("open_errors", 0)
+    return {"open_errors": errors, "open_warnings": opened.count(Severity.WARNING)}

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
-from tributary_attribution.attributor import Attributor, Replayed
+from tributary_attribution.arrivals import Replayed
+from tributary_attribution.attributor import Attributor
 from tributary_attribution.linking import Seen
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import Finding, FindingCause, FindingKind, cause_of, finding
@@ -18,7 +19,7 @@ from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.identity_words import StoredWord
 from tributary_storage.clickhouse.reconciliation_comparison import Difference, MiscountedConversion, StalePerson
 from tributary_storage.clickhouse.reconciliation_staging import Scope
-from tributary_storage.codec.conversion_states import event_reference
+from tributary_storage.codec.conversion_states import event_reference, hash_of_reference
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.people import People
 from tributary_storage.redis.tie_layout import Said
@@ -35,6 +36,14 @@ class Recorded(Protocol):
         self, scope: Scope, tokens: Collection[str], conversions: Collection[str]
     ) -> Sequence[tuple[str, bytes, int, str]]:
         """Returns (letter, admitted event, accept time, traceparent) of people and conversions, oldest first.
+
+        Raises:
+            StorageUnavailableError: It did not answer.
+        """
+        ...
+
+    async def recorded_hashes(self, scope: Scope, hashes: Collection[int]) -> set[int]:
+        """Returns which of some events have a row, by the hashes of their ids.
 
         Raises:
             StorageUnavailableError: It did not answer.
@@ -78,10 +87,12 @@ class Repair:
         """Returns a finding per difference, with its likely cause.
 
         Raises:
-            StorageUnavailableError: The state store did not answer.
+            StorageUnavailableError: A store did not answer.
         """
         if not differences:
             return []
+        odd = {hash_of_reference(touch) for one in differences for touch in one.odd_touches if touch}
+        lost = odd - await self._recorded.recorded_hashes(scope, odd)
         workspace = scope.workspace
         keys = [conversion_key(workspace, one.conversion_id) for one in differences]
         stored = await self._conversions.observe({key: {} for key in keys}, 0)
@@ -97,6 +108,7 @@ class Repair:
                 has_other_facts=one.facts != one.stored_facts,
                 missing_touches=one.missing_touches,
                 held_touches=held,
+                has_lost_touches=not lost.isdisjoint(map(hash_of_reference, one.odd_touches)),
             )
             found.append(
                 finding(
@@ -170,16 +182,22 @@ class Repair:
             for at in range(0, len(events), _EVENTS_AT_ONCE):
                 is_last = at + _EVENTS_AT_ONCE >= len(events)
                 some = events[at : at + _EVENTS_AT_ONCE]
-                said = _said(workspace.id, words, tokens) if at == 0 else ()
+                said = said_of(workspace.id, words, tokens) if at == 0 else ()
                 revisions |= await self._attributor.replay(workspace, some, ids if is_last else (), said)
         return revisions
 
 
-def _said(workspace: str, words: Sequence[StoredWord], tokens: Collection[str]) -> list[Seen]:
-    """Returns what operators said of identifiers, as they said it: what was said at once, at once."""
+def said_of(workspace: str, words: Sequence[StoredWord], tokens: Collection[str] | None = None) -> list[Seen]:
+    """Returns what operators said, as they said it: what was said at once, at once.
+
+    Args:
+        workspace: Whose.
+        words: All of them, oldest first.
+        tokens: Only what was said of these identifiers; None: all.
+    """
     at_once: dict[Said, list[Tie]] = {}
     for name, time, undone, first, second, word in words:
-        if first in tokens or second in tokens:
+        if tokens is None or first in tokens or second in tokens:
             said = Said(name, time, event_hash(name), time, undone_change_id=undone)
             at_once.setdefault(said, []).append(operator_edge(first, second, word, time, said.event_hash))
     return [Seen(workspace, said, edges) for said, edges in at_once.items()]
@@ -215,4 +233,5 @@ _MESSAGES: Final = {
     FindingCause.DELETED_JOURNEY: "Touches that should share it are not in the journey of its person.",
     FindingCause.STALE_PERSON: "Its person is stored under another id than their other conversions.",
     FindingCause.WRONG_CREDIT: "The journey is whole, and its credit is another all the same.",
+    FindingCause.LOST_EVENT: "Touches share it whose events have no row in ClickHouse any more.",
 }

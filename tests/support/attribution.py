@@ -37,6 +37,7 @@ from tributary_attribution.publishing import Publisher
 from tributary_attribution.rate_corrections import RateCorrections
 from tributary_attribution.rates import Rates
 from tributary_attribution.reattribution import Reattribution
+from tributary_attribution.rebuild import Rebuild
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.settings_history import SettingsHistory
 from tributary_attribution.tombstones import Tombstones
@@ -58,6 +59,7 @@ from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.identity_words import IdentityWords
+from tributary_storage.clickhouse.lost_state import LostState
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.clickhouse.past_events import PastEvents
@@ -80,6 +82,7 @@ from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.log_entry import LogEntry
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
+from tributary_storage.redis.rebuild_progress import RebuildProgress
 
 SHARDS = 4
 DAY = 86_400_000_000
@@ -239,6 +242,7 @@ class Attribution:
     models: Models
     model_publishing: ModelPublishing
     rate_corrections: RateCorrections
+    rebuild: Rebuild
 
     async def learn(self) -> list[Model]:
         """Counts everybody, publishes what that says, and looks at it; returns what is new."""
@@ -438,6 +442,18 @@ async def running_attribution(
         identities = Identities(
             people, IdentityChanges(clickhouse), IdentityWords(clickhouse), attributor.relink, directory, clock
         )
+        rebuild = Rebuild(
+            RebuildProgress(state),
+            LostState(clickhouse),
+            IdentityWords(clickhouse),
+            attributor,
+            publisher,
+            current,
+            versions,
+            directory,
+            clock,
+            lambda: loss_micros,
+        )
         yield Attribution(
             workspace=workspace,
             attributor=attributor,
@@ -460,10 +476,13 @@ async def running_attribution(
             paths=paths,
             as_paths=as_paths,
             models=models,
-            model_publishing=ModelPublishing(as_paths, current, versions, known_workspaces(workspace), clock, 1),
+            model_publishing=ModelPublishing(
+                as_paths, current, versions, known_workspaces(workspace), clock, 1, rebuild.is_whole
+            ),
             rate_corrections=RateCorrections(
                 ExchangeRates(clickhouse), rates, deferral, known_workspaces(workspace), clock
             ),
+            rebuild=rebuild,
         )
 
 

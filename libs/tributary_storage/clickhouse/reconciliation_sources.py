@@ -15,6 +15,7 @@ from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.event_rows import KEPT
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
+from tributary_storage.clickhouse.recorded_events import RecordedEvents
 
 _LETTERS = {verdict: letter for letter, verdict in KEPT.items()}
 
@@ -37,11 +38,35 @@ class Sums:
     """Event ids that were recorded more than once."""
     repeated_orders: int
     """Orders that are more than one counted conversion."""
+    repeated_conversions: int
+    """Conversions that are counted more than once."""
     wrong_sums: int
     """Counted conversions whose credit or money does not add up."""
     conversions: int
     too_recent: int
     """Conversions that were left to the next run."""
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRows:
+    """The events of a workspace as rows."""
+
+    accepted: int
+    quarantined: int
+    merged: int
+    """Further observations of known orders, which were answered DUPLICATE."""
+    conflicts: int
+    rejected: int
+
+    def by_verdict(self) -> dict[str, int]:
+        """Returns the same by the names of verdicts."""
+        return {
+            "ACCEPTED": self.accepted,
+            "QUARANTINED": self.quarantined,
+            "DUPLICATE": self.merged,
+            "CONFLICT": self.conflicts,
+            "REJECTED": self.rejected,
+        }
 
 
 class ReconciliationSources:
@@ -68,6 +93,30 @@ class ReconciliationSources:
         values = {**scope.values, "settled": accepted_until_micros}
         [row] = await self._clickhouse.execute(reconciliation_statement("sums"), values)
         return Sums(*row)
+
+    async def verdict_rows(self, scope: Scope) -> VerdictRows:
+        """Returns how many rows a workspace has, by verdict."""
+        [row] = await self._clickhouse.execute(reconciliation_statement("verdict_rows"), scope.values)
+        return VerdictRows(*row)
+
+    async def lost_events(self, scope: Scope, limit: int) -> list[str]:
+        """Returns the ids of at most so many events that were recorded once and have no row any more."""
+        found: list[str] = []
+        for part in range(scope.slices):
+            values = {**scope.values, "part": part, "limit": limit - len(found)}
+            rows = await self._clickhouse.execute(reconciliation_statement("lost_events"), values)
+            found += [row[0] for row in rows]
+        return found
+
+    async def known_ids(self, scope: Scope, event_ids: Collection[str]) -> set[str]:
+        """Returns which of some events were ever recorded."""
+        return set(await RecordedEvents(self._clickhouse).events(scope.workspace, event_ids)) if event_ids else set()
+
+    async def recorded_hashes(self, scope: Scope, hashes: Collection[int]) -> set[int]:
+        """Returns which of some events have a row, by the hashes of their ids."""
+        values = {**scope.values, "hashes": tuple(hashes)}
+        rows = await self._clickhouse.execute(reconciliation_statement("recorded_hashes"), values) if hashes else ()
+        return {row[0] for row in rows}
 
     async def amounts(self, scope: Scope) -> list[StatedAmount]:
         """Returns what counted conversions are worth before any adjustment."""

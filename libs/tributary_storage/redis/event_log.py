@@ -6,7 +6,7 @@ The one rule: which streams, in which order, and how an entry is understood is s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -117,19 +117,31 @@ class EventLogSource:
         await self._reader.read_again()
 
     def _understood(self, entry: StreamEntry) -> LogEntry:
-        shard, lane = self._places[entry.stream]
-        schema, accept_micros = (_number(entry.fields.get(name, b"")) for name in (b"schema", b"accept_time"))
-        return LogEntry(
-            shard=shard,
-            lane=lane,
-            entry_id=entry.entry_id,
-            # What has no readable time is of no schema: its handler finds it unreadable, and the others go on.
-            schema=schema if accept_micros else 0,
-            payload=entry.fields.get(b"payload", b""),
-            mask=entry.fields.get(b"mask", b"").decode("ascii", "replace"),
-            accept_micros=accept_micros or int(entry.entry_id.partition("-")[0]) * 1000,
-            deliveries=entry.deliveries,
-        )
+        return entry_of(self._places[entry.stream], entry.entry_id, entry.fields, entry.deliveries)
+
+
+def entry_of(place: tuple[int, Lane], entry_id: str, fields: Mapping[bytes, bytes], deliveries: int = 0) -> LogEntry:
+    """Returns what an entry of a stream says.
+
+    Args:
+        place: Shard and lane of the stream.
+        entry_id: Its id there.
+        fields: As they are there.
+        deliveries: How often it was handed to a worker.
+    """
+    shard, lane = place
+    schema, accept_micros = (_number(fields.get(name, b"")) for name in (b"schema", b"accept_time"))
+    return LogEntry(
+        shard=shard,
+        lane=lane,
+        entry_id=entry_id,
+        # What has no readable time is of no schema: its handler finds it unreadable, and the others go on.
+        schema=schema if accept_micros else 0,
+        payload=fields.get(b"payload", b""),
+        mask=fields.get(b"mask", b"").decode("ascii", "replace"),
+        accept_micros=accept_micros or int(entry_id.partition("-")[0]) * 1000,
+        deliveries=deliveries,
+    )
 
 
 def places(shards: int) -> dict[str, tuple[int, Lane]]:

@@ -42,6 +42,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{p3}:path-due`                        | zset   | until counted              | attribution |
 | state | `trb:{models}:current`                     | hash   | for ever                   | attribution |
 | state | `trb:{models}:lease`                       | string | an interval                | attribution |
+| state | `trb:{rebuild}:<what>`                     | string | for ever; lease: a minute  | attribution |
 | jobs  | `trb:{j:<workspace>:<destination>}:due`    | zset   | until done                 | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:planned`| zset   | until done                 | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:job:<conversion id>`  | hash   | until done                 | delivery    |
@@ -88,7 +89,6 @@ taken apart, move none of them.
 | role  | key                                        | type   | life                       | owner       |
 |-------|--------------------------------------------|--------|----------------------------|-------------|
 | state | `trb:{p3}:person:<person key>`             | hash   | for ever, until erased     | attribution |
-| state | `trb:{v3}:human-check:<workspace>|<digest>` | string | an hour                    | ingestion   |
 """
 
 from __future__ import annotations
@@ -305,6 +305,11 @@ def models_lease() -> str:
     return "trb:{models}:lease"
 
 
+def rebuild(what: Literal["progress", "lease"]) -> str:
+    """Returns how far this store is made whole again after its last confirmed loss, or what who does so holds."""
+    return f"trb:{{rebuild}}:{what}"
+
+
 def due(workspace: str, destination: str) -> str:
     """Returns the conversions that wait for a destination, by due time."""
     return f"trb:{{j:{workspace}:{destination}}}:due"
@@ -335,7 +340,7 @@ def destination_state(workspace: str, destination: str) -> str:
     return f"trb:{{j:{workspace}:{destination}}}:state"
 
 
-RESERVED: Final = ("person", "human_check")
+RESERVED: Final = ("person",)
 """The functions below, whose keys nothing writes yet."""
 
 
@@ -346,8 +351,3 @@ def person(shard: int, person_key: str) -> str:
     first conversion, which tells new customers from returning ones.
     """
     return f"trb:{{p{shard}}}:person:{person_key}"
-
-
-def human_check(shard: int, digest: str) -> str:
-    """Returns what a provider said of a human-check token, by its digest (workspace included)."""
-    return f"trb:{{v{shard}}}:human-check:{digest}"

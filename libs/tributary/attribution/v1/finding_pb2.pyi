@@ -150,6 +150,10 @@ class _FindingCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingC
     """It is stored under another person id than the other conversions of its person."""
     FINDING_CAUSE_WRONG_CREDIT: _FindingCause.ValueType  # 8
     """The journey is whole, and its credit is another all the same."""
+    FINDING_CAUSE_LOST_EVENT: _FindingCause.ValueType  # 9
+    """The row of an event that was accepted is not in ClickHouse. Written again as long as the event log holds the event;
+    afterwards not repaired: its credit stands, and nothing that was recorded says why.
+    """
 
 class FindingCause(_FindingCause, metaclass=_FindingCauseEnumTypeWrapper):
     """What most likely made a difference between stream and recomputation. Values may be added."""
@@ -172,6 +176,10 @@ FINDING_CAUSE_STALE_PERSON: FindingCause.ValueType  # 7
 """It is stored under another person id than the other conversions of its person."""
 FINDING_CAUSE_WRONG_CREDIT: FindingCause.ValueType  # 8
 """The journey is whole, and its credit is another all the same."""
+FINDING_CAUSE_LOST_EVENT: FindingCause.ValueType  # 9
+"""The row of an event that was accepted is not in ClickHouse. Written again as long as the event log holds the event;
+afterwards not repaired: its credit stands, and nothing that was recorded says why.
+"""
 Global___FindingCause: _TypeAlias = FindingCause  # noqa: Y015
 
 class _FindingSeverity:

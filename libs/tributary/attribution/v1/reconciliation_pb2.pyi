@@ -99,6 +99,9 @@ class Reconciliation(_message.Message):
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """What it saw, by name: "conversions", "too_recent" (left to the next run), "differences", "repaired", "open_errors",
         "open_warnings", "outliers", "crm_conversions", "crm_closed_deals", "cause_..." and "deals_..." for each of them.
+        Of all days of the workspace: "received" and "counted_<verdict>" as the claim scripts counted, "stored_<verdict>" as
+        there are rows (of duplicates those that are further observations of an order); "verdicts_unsettled" is 1 where the
+        two were not compared, for events of before the run were not recorded by its end, or the log was lost once.
         """
 
     @_builtins.property

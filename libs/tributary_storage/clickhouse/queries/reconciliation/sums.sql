@@ -1,12 +1,18 @@
--- What must be nothing, of some days: orders that are two counted conversions, events that were recorded twice, and
--- conversions whose credit or money does not add up.
+-- What must be nothing, of some days: events that were recorded twice, orders and conversions that are counted twice, and
+-- conversions whose credit or money does not add up, under any model that they are credited under.
 SELECT
     (
-        SELECT count() - uniqExact(event_id)
-        FROM events FINAL
-        WHERE workspace = %(workspace)s
-            AND event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-            AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        SELECT sum(times - 1)
+        FROM
+        (
+            SELECT count() AS times
+            FROM events FINAL
+            WHERE workspace = %(workspace)s
+                AND event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+            GROUP BY event_id
+            HAVING times > 1
+        )
     ) AS repeated_events,
     (
         SELECT count()
@@ -28,6 +34,20 @@ SELECT
         )
     ) AS repeated_orders,
     (
+        SELECT sum(times - 1)
+        FROM
+        (
+            SELECT count() AS times
+            FROM conversions FINAL
+            WHERE workspace = %(workspace)s
+                AND counted
+                AND conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+            GROUP BY conversion_id
+            HAVING times > 1
+        )
+    ) AS repeated_conversions,
+    (
         SELECT countIf(counted AND arrayExists(
             (credits, values) -> arraySum(credits) != 1000000 OR arraySum(values) != value_micros,
             [
@@ -36,7 +56,8 @@ SELECT
                 last_non_direct_credit_micros,
                 linear_credit_micros,
                 position_based_credit_micros,
-                time_decay_credit_micros
+                time_decay_credit_micros,
+                if(empty(data_driven_credit_micros), [1000000], data_driven_credit_micros)
             ],
             [
                 first_touch_value_micros,
@@ -44,7 +65,8 @@ SELECT
                 last_non_direct_value_micros,
                 linear_value_micros,
                 position_based_value_micros,
-                time_decay_value_micros
+                time_decay_value_micros,
+                if(empty(data_driven_credit_micros), [value_micros], data_driven_value_micros)
             ]
         ))
         FROM conversions FINAL
@@ -67,4 +89,4 @@ SELECT
             AND time < %(end)s
             AND accept_time > %(settled)s
     ) AS too_recent
-SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_bytes_before_external_group_by = %(spill)s

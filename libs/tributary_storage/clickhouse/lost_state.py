@@ -1,0 +1,76 @@
+"""What the state store was made of, page by page in event order: for making it whole again after a loss.
+
+Every method raises `StorageUnavailableError` if ClickHouse does not answer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.event_rows import KEPT
+from tributary_storage.clickhouse.reconciliation_sources import RecordedAdmission
+from tributary_storage.clickhouse.statements import statement
+
+_LETTERS: Final = {verdict: letter for letter, verdict in KEPT.items()}
+
+
+class EventPlace(NamedTuple):
+    """Where an event stands among all of its workspace."""
+
+    event_time_micros: int
+    event_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostTime:
+    """Of which events the state store was made."""
+
+    workspace: str
+    journeys_since_micros: int
+    """Events accepted before this are no part of journeys any more."""
+    ties_since_micros: int
+    """Those accepted before this do not even say who is who."""
+    until_micros: int
+    """Those accepted from then on come through the event log."""
+
+    def values(self, after: EventPlace, limit: int) -> dict[str, Any]:
+        """Returns what a statement is told."""
+        return {
+            "workspace": self.workspace,
+            "journeys_since": max(0, self.journeys_since_micros),
+            "ties_since": max(0, self.ties_since_micros),
+            "until": self.until_micros,
+            "event_time": after.event_time_micros,
+            "event_id": after.event_id,
+            "limit": limit,
+        }
+
+
+class LostState:
+    """Reads it.
+
+    Args:
+        clickhouse: Where the events are.
+    """
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        self._clickhouse = clickhouse
+
+    async def events(self, time: LostTime, after: EventPlace, limit: int) -> list[tuple[EventPlace, RecordedAdmission]]:
+        """Returns at most so many events after a place, in event order; none at the end."""
+        text = statement("events_to_rebuild")
+        rows = await self._clickhouse.execute(text, time.values(after, limit), raw_strings=True)
+        return [
+            (
+                EventPlace(event_micros, event_id.decode()),
+                RecordedAdmission(_LETTERS[verdict.decode()], admitted, accept_micros, traceparent.decode()),
+            )
+            for verdict, admitted, accept_micros, traceparent, event_micros, event_id in rows
+        ]
+
+    async def conversions(self, time: LostTime, after: EventPlace, limit: int) -> list[tuple[EventPlace, str]]:
+        """Returns the conversions that at most so many events after a place observed, in event order."""
+        rows = await self._clickhouse.execute(statement("conversions_to_rebuild"), time.values(after, limit))
+        return [(EventPlace(event_micros, event_id), conversion) for event_micros, event_id, conversion in rows]

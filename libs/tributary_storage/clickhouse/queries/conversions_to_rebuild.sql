@@ -1,0 +1,20 @@
+-- One page of the events that observed a conversion since journeys live, in event order, after the last one that was
+-- read: which conversions may be credited anew.
+SELECT
+    toUnixTimestamp64Micro(event_time) AS event_micros,
+    event_id,
+    conversion_id
+FROM events FINAL
+WHERE workspace = %(workspace)s
+    AND event_time >= fromUnixTimestamp64Micro(%(event_time)s, 'UTC')
+    AND (event_time, event_id) > (fromUnixTimestamp64Micro(%(event_time)s, 'UTC'), %(event_id)s)
+    AND accept_time < fromUnixTimestamp64Micro(%(until)s, 'UTC')
+    AND accept_time >= fromUnixTimestamp64Micro(%(journeys_since)s, 'UTC')
+    AND kind = 'conversion'
+    AND verdict != 'QUARANTINED'
+    AND NOT startsWith(conversion_id, 's1:')
+ORDER BY
+    event_time,
+    event_id
+LIMIT %(limit)s
+SETTINGS max_threads = 1, do_not_merge_across_partitions_select_final = 1

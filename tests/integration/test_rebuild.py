@@ -1,0 +1,182 @@
+"""After a loss of the state store all is brought back that events tell: the same questions have the same answers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
+from tests.support.worlds import a_world, people_who_share
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.explanation_pb2 import Explanation
+from tributary.attribution.v1.journey_pb2 import Journey
+from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.identity_changes import IdentityChanges
+from tributary_storage.redis import keys
+from tributary_storage.redis.rebuild_progress import RebuildProgress
+
+LOSS = NOON + 5 * DAY
+LEARNING = {
+    "attribution": [{"touch_grain": "event"}],
+    "data_driven": {"minimum_conversions": 2, "minimum_paths": 4},
+}
+
+
+@pytest.fixture
+async def attribution(redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Attribution]:
+    async with running_attribution(redis_url, clickhouse_url, workspace, loss_micros=LOSS, **LEARNING) as running:
+        yield running
+
+
+async def happen(attribution: Attribution, *events: Admitted, batch: int = 20) -> None:
+    for start in range(0, len(events), batch):
+        await attribution.record(*events[start : start + batch])
+        await attribution.handle(*events[start : start + batch])
+    await attribution.count_people()
+
+
+async def lose_all(attribution: Attribution) -> None:
+    await attribution.state.flushdb()
+
+
+async def journeys(attribution: Attribution, tokens: list[str]) -> dict[str, Journey]:
+    """Returns what is known of people, without since when it is whole: that is another after a loss."""
+    found = await attribution.people.find_each([(attribution.workspace.id, token) for token in tokens])
+    shown = {}
+    for token, journey in zip(tokens, found, strict=True):
+        if journey is not None:
+            shown[token] = await attribution.journeys.by_person_id(attribution.workspace.id, journey.person_id)
+            shown[token].ClearField("complete_since_time")
+    return shown
+
+
+async def explanations(attribution: Attribution) -> dict[str, Explanation]:
+    shown = {}
+    for (conversion_id,) in await attribution.stored("conversion_id"):
+        shown[conversion_id] = await attribution.explainer.explain(attribution.workspace.id, conversion_id)
+        shown[conversion_id].ClearField("complete_since_time")
+    return shown
+
+
+async def newest(attribution: Attribution) -> dict[str, ConversionRevised]:
+    ids = [row[0] for row in await attribution.stored("conversion_id")]
+    return await ConversionHistory(attribution.clickhouse).newest(attribution.workspace.id, ids)
+
+
+def tokens_of(events: list[Admitted]) -> list[str]:
+    return sorted({token for _, admitted in events for token in admitted.identity_tokens})
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_same_questions_have_the_same_answers_after_all_was_lost(attribution: Attribution, seed: int) -> None:
+    rng = random.Random(seed)
+    events = [
+        *a_world(attribution.workspace.id, rng, 40),
+        *people_who_share(attribution.workspace.id, seed),
+    ]
+    rng.shuffle(events)
+    await happen(attribution, *events)
+    changes = await IdentityChanges(attribution.clickhouse).of_tokens(attribution.workspace.id, tokens_of(events))
+    for change in changes[:1]:
+        await attribution.identities.undo(attribution.workspace.id, change.change_id)
+    asked = tokens_of(events)
+    before = [await ask(attribution) for ask in (lambda one: journeys(one, asked), explanations, newest)]
+    counts = await attribution.count_people()
+    stored = await attribution.stored("conversion_id, revision")
+    await lose_all(attribution)
+    place = await attribution.rebuild.all()
+    assert place.is_finished
+    assert await attribution.count_people() == counts
+    after = [await ask(attribution) for ask in (lambda one: journeys(one, asked), explanations, newest)]
+    assert len(before[0]) > 20
+    for one, other in zip(before, after, strict=True):
+        assert other == one
+    assert await attribution.stored("conversion_id, revision") == stored, "what nobody changed has no new revision"
+    assert await attribution.logged() == []
+
+
+async def test_a_late_touch_reaches_over_a_tie_of_before_the_loss(attribution: Attribution) -> None:
+    make = Events(attribution.workspace.id)
+    await happen(
+        attribution,
+        make.identify("customer:a", "visitor:a", at=NOON - 300 * DAY),
+        make.touch("visitor:b", at=NOON - 2 * DAY, channel="Email"),
+        make.order("customer:a"),
+    )
+    await lose_all(attribution)
+    await attribution.rebuild.all()
+    await attribution.handle(make.touch("visitor:a", at=NOON - 3 * DAY, channel="Display", event_id="late"))
+    revised = await attribution.published(make.conversion_id())
+    assert revised is not None
+    assert [touch.event_id for touch in revised.state.touches] == ["late"]
+    assert revised.previous_revision > 0
+    assert [row[0] for row in await attribution.stored("touch_channels")] == [["Display"]]
+
+
+async def test_what_came_before_all_was_back_is_corrected_then(attribution: Attribution) -> None:
+    make = Events(attribution.workspace.id)
+    await happen(
+        attribution,
+        make.touch("visitor:a", at=NOON - 2 * DAY, channel="Email", event_id="old"),
+        make.identify("customer:a", "visitor:a", at=NOON - DAY),
+    )
+    await lose_all(attribution)
+    order = make.order("customer:a", at=NOON)
+    await attribution.record(order, accept_micros=LOSS + DAY // 86_400)
+    await attribution.handle(order)
+    partial = await attribution.published(make.conversion_id())
+    assert partial is not None
+    assert not partial.state.touches
+    await attribution.rebuild.all()
+    whole = await attribution.published(make.conversion_id())
+    assert whole is not None
+    assert [touch.event_id for touch in whole.state.touches] == ["old"]
+    assert (await attribution.count_people())["purchase"].conversions == 1
+
+
+async def test_the_model_after_a_loss_is_the_one_of_before(attribution: Attribution) -> None:
+    make = Events(attribution.workspace.id)
+    for number, channels in enumerate((["Email", "Display"], ["Email"], ["Email"], ["Display"])):
+        person = f"visitor:{number}"
+        steps = [make.touch(person, at=NOON - DAY + step, channel=one) for step, one in enumerate(channels)]
+        await happen(attribution, *steps, *([make.order(person, order_id=person)] if number < 2 else []))
+    [model] = await attribution.learn()
+    await lose_all(attribution)
+    await attribution.models.refresh()
+    assert attribution.models.in_use(make.workspace, "purchase") is None
+    await attribution.rebuild.some()  # what operators said, and the models in use
+    await attribution.models.refresh()
+    in_use = attribution.models.in_use(make.workspace, "purchase")
+    assert in_use is not None
+    assert in_use.version == model.version
+    assert not attribution.rebuild.is_whole(), "nothing is learned from what is not whole"
+    await attribution.rebuild.all()
+    assert attribution.rebuild.is_whole()
+    assert await attribution.learn() == [], "the same evidence"
+
+
+@pytest.mark.parametrize("stops", range(1, 4))
+async def test_a_process_that_stops_leaves_the_rest_to_another(
+    redis_url: str, clickhouse_url: str, workspace: str, stops: int
+) -> None:
+    async with running_attribution(redis_url, clickhouse_url, workspace, loss_micros=LOSS, **LEARNING) as attribution:
+        events = a_world(workspace, random.Random(7), 20)
+        await happen(attribution, *events)
+        counts = await attribution.count_people()
+        shown = await journeys(attribution, tokens_of(events))
+        await lose_all(attribution)
+        for _ in range(stops):
+            await attribution.rebuild.some()
+        at = await RebuildProgress(attribution.state).read()
+        assert not at.is_finished
+        async with running_attribution(redis_url, clickhouse_url, workspace, loss_micros=LOSS, **LEARNING) as other:
+            assert not await other.rebuild.some(), "somebody does it"
+            await attribution.state.delete(keys.rebuild("lease"))  # as time does
+            place = await other.rebuild.all()
+            assert place.is_finished
+            assert await other.count_people() == counts
+            assert await journeys(other, tokens_of(events)) == shown
+        assert not await attribution.rebuild.some()
+        assert attribution.rebuild.is_whole()
