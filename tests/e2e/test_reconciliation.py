@@ -12,7 +12,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from tests.support.eventually import eventually
-from tests.support.shop import EURO, NOW, Shop, a_visit, an_order, code_of
+from tests.support.shop import EURO, NOW, Shop, a_visit, an_order, code_of, named
 from tributary.attribution.v1.finding_pb2 import FINDING_STATE_ACKNOWLEDGED, FINDING_STATE_OPEN
 from tributary.attribution.v1.reconciliation_pb2 import RECONCILIATION_STATE_COMPLETE, Reconciliation
 from tributary.common.v1.time_range_pb2 import TimeRange
@@ -79,3 +79,52 @@ def test_an_operator_looks_after_findings(shop: Shop, street_stack: Stack) -> No
     for state, number in ((FINDING_STATE_OPEN, 0), (FINDING_STATE_ACKNOWLEDGED, 1)):
         asked = contract.ListFindingsRequest(states=[state])
         assert len(shop.query.ListFindings(asked, metadata=shop.metadata).findings) == number
+
+
+def _lose_rows(stack: Stack, shop: Shop, *event_ids: str) -> None:
+    """Loses rows of `events`; what was told of them elsewhere stays."""
+    listed = ", ".join(f"'{event_id}'" for event_id in event_ids)
+    stack.clickhouse.execute(
+        f"ALTER TABLE events DELETE WHERE workspace = '{shop.workspace.id}' AND event_id IN ({listed})"
+        " SETTINGS mutations_sync = 2"
+    )
+
+
+def test_events_that_were_lost_are_named_and_written_again_and_every_sum_is_told(
+    shop: Shop, street_stack: Stack
+) -> None:
+    visit, order = a_visit(timedelta(hours=2), event_id="lost-visit", visitor_id="v"), an_order("o", visitor_id="v")
+    order.event_id = "lost-order"
+    shop.accept(visit, order)
+    assert list(map(named, shop.send(visit, order))) == ["DUPLICATE", "DUPLICATE"]
+    shop.wait_until_settled()
+    _lose_rows(street_stack, shop, "lost-visit", "lost-order")
+    status, _ = _command(street_stack, shop, "run", "--json")
+    assert status == 2, "a promise is broken and not repaired"
+    status, text = _command(street_stack, shop, "run", "--repair", "--json")
+    counts = {name: int(number) for name, number in json.loads(text)["counts"].items()}
+    assert (status, counts["lost_events"], counts["open_errors"]) == (0, 2, 0)
+    sums = {"accepted": 2, "duplicate": 2, "conflict": 0, "rejected": 0, "quarantined": 0}
+    assert {name: counts[f"counted_{name}"] for name in sums} == sums
+    assert counts["received"] == sum(sums.values())
+    assert {name: counts[f"stored_{name}"] for name in sums} == sums | {"duplicate": 0}
+    _, text = _command(street_stack, shop, "findings", "--state", "RESOLVED", "--json")
+    found = {(one["event_id"], one["cause"]) for one in json.loads(text)}
+    assert found == {(name, "FINDING_CAUSE_LOST_EVENT") for name in ("lost-visit", "lost-order")}
+    again = _run_whole(street_stack, shop)
+    assert (again["conversions"], again["differences"], again["lost_events"], again["open_errors"]) == (1, 0, 0, 0)
+
+
+def _run_whole(stack: Stack, shop: Shop) -> dict[str, int]:
+    """Runs the job as a process of its own, and leaves nothing to the next run; returns what it counted."""
+    command = [sys.executable, "-m", "tributary_attribution.reconcile", "--workspace", shop.workspace.id]
+    done = subprocess.run(
+        [*command, "--repair", "--grace-seconds", "-60", "--slices", "1"],
+        env=stack.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    counts: dict[str, int] = json.loads(done.stdout)
+    return counts

@@ -2,26 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from click.testing import CliRunner
+from google.protobuf.json_format import MessageToDict
 
 from tests.support.eventually import eventually
 from tests.support.inbox import running_inbox
-from tests.support.shop import EURO, MAIL, Shop, a_visit, an_adjustment, an_order, credit, named, open_shop
+from tests.support.shop import (
+    EURO,
+    MAIL,
+    PAID,
+    Shop,
+    a_login,
+    a_visit,
+    an_adjustment,
+    an_order,
+    credit,
+    named,
+    open_shop,
+)
 from tests.support.stack import running_roles, running_stack
 from tributary.event.v1.context_pb2 import OBSERVER_BROWSER
+from tributary.query.v1.query_service_pb2 import ExplainConversionRequest, ListModelsRequest
+from tributary_cli.command_line import cli
 from tributary_cli.stack.health import Health, check_health
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_cli.stack.stack import Stack
+from tributary_domain.data_driven import DataDrivenModel, Floor, fit
+from tributary_domain.path_counts import counts_of, total
 from tributary_runtime.clock import SystemClock
+from tributary_storage.redis import keys
 
 pytestmark = pytest.mark.timeout(120)
+
+LEARNS_AT_ONCE = {
+    "TRIBUTARY_ATTRIBUTION_PATH_DELAY_SECONDS": "0",
+    "TRIBUTARY_ATTRIBUTION_MODEL_INTERVAL_SECONDS": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -30,6 +56,8 @@ class Installation:
 
     stack: Stack
     shop: Shop
+    learner: Shop
+    """A workspace that learns from little."""
     servers: dict[str, RedisServer]
 
     @property
@@ -47,12 +75,14 @@ class Installation:
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     directory = tmp_path_factory.mktemp("guards")
     with running_inbox() as inbox, running_roles(directory) as (servers, environment):
-        settings = {"shop": {"destinations": [inbox.destination("purchase")]}}
+        little = {"minimum_conversions": 2, "minimum_paths": 4}
+        settings = {"shop": {"destinations": [inbox.destination("purchase")]}, "learner": {"data_driven": little}}
         with (
-            running_stack(directory / "stack", settings, environment) as (stack, keyed),
+            running_stack(directory / "stack", settings, environment | LEARNS_AT_ONCE) as (stack, keyed),
             open_shop(stack.addresses, keyed["shop"], inbox) as shop,
+            open_shop(stack.addresses, keyed["learner"], inbox) as learner,
         ):
-            made = Installation(stack, shop, servers)
+            made = Installation(stack, shop, learner, servers)
             _age(made)
             yield made
 
@@ -178,6 +208,65 @@ def test_an_older_copy_of_the_state_store_is_refused_and_brought_up_to_date(own:
         assert [one.previous_revision for one in found.revisions].count(0) == 1
         assert found.newest.state.value.amount_micros == value
     assert list(credit(own.shop.order("older-0").newest.state, "first_touch")) == ["late-older"]
+
+
+def test_a_state_store_that_lost_everything_is_made_whole_from_what_is_recorded(own: Installation) -> None:
+    """The event log has forgotten it too: who is who, journeys and what was learned come back from ClickHouse."""
+    shop, people = own.learner, [f"p-{number}" for number in range(6)]
+    for number, person in enumerate(people):
+        phone, page = f"phone-{person}", (MAIL, PAID)[number % 2]
+        login = a_login(timedelta(hours=5), visitor_id=phone, customer_id=person)
+        visit = a_visit(timedelta(hours=4), page, event_id=f"t-{person}", visitor_id=phone)
+        shop.accept(login, visit, *([an_order(person, customer_id=person)] if number < 4 else []))
+    shop.wait_until_settled()
+    before, paths = _answers(shop, people), [([("Email", "Paid Search")[n % 2]], n < 4) for n in range(6)]
+    shop.wait(lambda: _has_learned(shop, paths))
+    for stream in own.log.scan_iter("trb:{l*}:log:*"):
+        own.log.xtrim(stream, maxlen=0, approximate=False)
+    server = own.servers["state"]
+    server.kill()
+    shutil.rmtree(server.home)
+    server.start()
+    server.wait_until_ready()
+    own.stack.migrate("--confirm-loss", "state")
+    own.wait_for(Health.SERVING, "attribution")
+    state = redis.Redis(port=server.port)
+    eventually(lambda: json.loads(state.get(keys.rebuild("progress")) or "{}").get("is_finished", False), 60)
+    assert _answers(shop, people) == before
+    assert (
+        "whole again after a loss"
+        in CliRunner().invoke(cli, ["doctor"], env={"TRIBUTARY_STATE_URL": server.url}).output
+    )
+    late = a_visit(timedelta(hours=9), event_id="late", visitor_id="phone-p-0")
+    shop.accept(late)
+    shop.wait_until_settled()
+    found = shop.order("p-0")
+    assert list(credit(found.newest.state, "first_touch")) == ["late"], "over a tie of before the loss"
+    assert [one.previous_revision for one in found.revisions] == [0, found.revisions[0].revision]
+    shop.wait(lambda: _has_learned(shop, [(["Paid Search", "Email"], True), *paths[1:]]))
+
+
+def _has_learned(shop: Shop, paths: Sequence[tuple[Sequence[str], bool]]) -> None:
+    """Holds if the newest model is the one that these paths give, all at once."""
+    counts = total((counts_of(path, converted=converted), 1) for path, converted in paths)
+    expected = fit(counts, floor=Floor(2, 4))
+    assert isinstance(expected, DataDrivenModel)
+    [model] = shop.query.ListModels(ListModelsRequest(page_size=1), metadata=shop.metadata).models
+    assert (model.version, model.paths, model.conversions) == (expected.version, counts.paths, counts.conversions)
+
+
+def _answers(shop: Shop, people: list[str]) -> list[dict[str, Any]]:
+    """Returns journeys and explanations, without since when they are whole: that is another after a loss."""
+    journeys = [shop.journey(identifiers={"customer_id": person}) for person in people]
+    orders = [{"conversion_name": "purchase", "order_id": person} for person in people[:4]]
+    explained = [
+        shop.query.ExplainConversion(ExplainConversionRequest(order=order), metadata=shop.metadata) for order in orders
+    ]
+    for journey in journeys:
+        journey.ClearField("complete_since_time")
+    for one in explained:
+        one.explanation.ClearField("complete_since_time")
+    return [MessageToDict(message) for message in (*journeys, *explained)]
 
 
 def test_jobs_that_were_lost_are_planned_again_and_nothing_is_sent_twice(own: Installation) -> None:
