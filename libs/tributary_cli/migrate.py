@@ -76,7 +76,8 @@ def migrate(shards: int | None, claims: int | None, lost: tuple[Role, ...], as_j
 
     --confirm-loss ROLE is for a Redis that was emptied or restored from an older copy, and whose data cannot be brought
     back: the services refuse to work on it until this is said. From then on ClickHouse is asked for whatever may have
-    been in it, and what the logs still hold is worked on again. Never say it while the right data may still be found.
+    been in it, and what the logs still hold is worked on again; attribution makes the state store whole again beside
+    its work, and `tributary doctor` says how far that is. Never say it while the right data may still be found.
     """
     settings = load(MigrateSettings)
     try:

@@ -9,6 +9,7 @@ import redis.asyncio
 
 from tests.support.eventually import eventually_async
 from tributary_runtime.clock import SystemClock
+from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.descriptors import RENEWED_SECONDS, Descriptors
 
@@ -70,6 +71,19 @@ async def test_a_text_nobody_uses_is_gone_after_its_life(client: redis.asyncio.R
 
     await eventually_async(is_gone)
     assert await another(client).read([PLACE], LIFE) == {}
+
+
+async def test_what_the_store_has_lost_is_written_again_by_whoever_knows_it(client: redis.asyncio.Redis) -> None:
+    losses = [0]
+    own = Descriptors(client, 4, HandClock(), lambda: losses[-1])
+    clicks, click = ClickIds(client, 4, lambda: losses[-1]), {("shop", 7): ("gclid", "g")}
+    for _ in range(2):
+        await own.write({PLACE: TEXT}, LIFE)
+        await clicks.write(click)
+        assert await another(client).read([PLACE], LIFE) == {PLACE: TEXT}
+        assert await ClickIds(client, 4).read(click) == click
+        await client.flushdb()
+        losses.append(losses[-1] + 1)
 
 
 async def test_reading_renews_the_life(client: redis.asyncio.Redis) -> None:

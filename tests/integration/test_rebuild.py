@@ -12,8 +12,10 @@ from tests.support.worlds import a_world, people_who_share
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.explanation_pb2 import Explanation
 from tributary.attribution.v1.journey_pb2 import Journey
+from tributary_domain.event_order import event_hash
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
+from tributary_storage.codec.conversion_states import event_reference
 from tributary_storage.redis import keys
 from tributary_storage.redis.rebuild_progress import RebuildProgress
 
@@ -26,11 +28,11 @@ LEARNING = {
 
 @pytest.fixture
 async def attribution(redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Attribution]:
-    async with running_attribution(redis_url, clickhouse_url, workspace, loss_micros=LOSS, **LEARNING) as running:
+    async with running_attribution(redis_url, clickhouse_url, workspace, **LEARNING) as running:
         yield running
 
 
-async def happen(attribution: Attribution, *events: Admitted, batch: int = 20) -> None:
+async def happen(attribution: Attribution, *events: Admitted, batch: int = 60) -> None:
     for start in range(0, len(events), batch):
         await attribution.record(*events[start : start + batch])
         await attribution.handle(*events[start : start + batch])
@@ -39,6 +41,7 @@ async def happen(attribution: Attribution, *events: Admitted, batch: int = 20) -
 
 async def lose_all(attribution: Attribution) -> None:
     await attribution.state.flushdb()
+    attribution.losses.append(LOSS)
 
 
 async def journeys(attribution: Attribution, tokens: list[str]) -> dict[str, Journey]:
@@ -65,15 +68,19 @@ async def newest(attribution: Attribution) -> dict[str, ConversionRevised]:
     return await ConversionHistory(attribution.clickhouse).newest(attribution.workspace.id, ids)
 
 
+def _reference(event_id: str) -> str:
+    return event_reference(event_hash(event_id))
+
+
 def tokens_of(events: list[Admitted]) -> list[str]:
     return sorted({token for _, admitted in events for token in admitted.identity_tokens})
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 async def test_the_same_questions_have_the_same_answers_after_all_was_lost(attribution: Attribution, seed: int) -> None:
     rng = random.Random(seed)
     events = [
-        *a_world(attribution.workspace.id, rng, 40),
+        *a_world(attribution.workspace.id, rng, 24),
         *people_who_share(attribution.workspace.id, seed),
     ]
     rng.shuffle(events)
@@ -90,7 +97,7 @@ async def test_the_same_questions_have_the_same_answers_after_all_was_lost(attri
     assert place.is_finished
     assert await attribution.count_people() == counts
     after = [await ask(attribution) for ask in (lambda one: journeys(one, asked), explanations, newest)]
-    assert len(before[0]) > 20
+    assert len(before[0]) > 15
     for one, other in zip(before, after, strict=True):
         assert other == one
     assert await attribution.stored("conversion_id, revision") == stored, "what nobody changed has no new revision"
@@ -99,18 +106,16 @@ async def test_the_same_questions_have_the_same_answers_after_all_was_lost(attri
 
 async def test_a_late_touch_reaches_over_a_tie_of_before_the_loss(attribution: Attribution) -> None:
     make = Events(attribution.workspace.id)
-    await happen(
-        attribution,
-        make.identify("customer:a", "visitor:a", at=NOON - 300 * DAY),
-        make.touch("visitor:b", at=NOON - 2 * DAY, channel="Email"),
-        make.order("customer:a"),
-    )
+    login = make.identify("customer:a", "visitor:a", at=NOON - 300 * DAY)
+    await attribution.record(login, accept_micros=NOON - 300 * DAY)  # before journeys that live, and after ties
+    await attribution.handle(login, accept_micros=NOON - 300 * DAY)
+    await happen(attribution, make.touch("visitor:b", at=NOON - 2 * DAY, channel="Email"), make.order("customer:a"))
     await lose_all(attribution)
-    await attribution.rebuild.all()
+    assert (await attribution.rebuild.all()).events == 3
     await attribution.handle(make.touch("visitor:a", at=NOON - 3 * DAY, channel="Display", event_id="late"))
     revised = await attribution.published(make.conversion_id())
     assert revised is not None
-    assert [touch.event_id for touch in revised.state.touches] == ["late"]
+    assert [touch.event_id for touch in revised.state.touches] == [_reference("late")]
     assert revised.previous_revision > 0
     assert [row[0] for row in await attribution.stored("touch_channels")] == [["Display"]]
 
@@ -132,7 +137,7 @@ async def test_what_came_before_all_was_back_is_corrected_then(attribution: Attr
     await attribution.rebuild.all()
     whole = await attribution.published(make.conversion_id())
     assert whole is not None
-    assert [touch.event_id for touch in whole.state.touches] == ["old"]
+    assert [touch.event_id for touch in whole.state.touches] == [_reference("old")]
     assert (await attribution.count_people())["purchase"].conversions == 1
 
 
@@ -157,12 +162,12 @@ async def test_the_model_after_a_loss_is_the_one_of_before(attribution: Attribut
     assert await attribution.learn() == [], "the same evidence"
 
 
-@pytest.mark.parametrize("stops", range(1, 4))
+@pytest.mark.parametrize("stops", [1, 2])
 async def test_a_process_that_stops_leaves_the_rest_to_another(
     redis_url: str, clickhouse_url: str, workspace: str, stops: int
 ) -> None:
-    async with running_attribution(redis_url, clickhouse_url, workspace, loss_micros=LOSS, **LEARNING) as attribution:
-        events = a_world(workspace, random.Random(7), 20)
+    async with running_attribution(redis_url, clickhouse_url, workspace, **LEARNING) as attribution:
+        events = a_world(workspace, random.Random(7), 12)
         await happen(attribution, *events)
         counts = await attribution.count_people()
         shown = await journeys(attribution, tokens_of(events))

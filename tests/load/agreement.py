@@ -1,10 +1,10 @@
-"""Stream = batch at size: realistic traffic through the whole running system, recomputed by the job, which finds nothing.
+"""Stream = batch at size: realistic traffic through the whole running system, and a job that finds nothing in it.
 
 Run it from a checkout: `python -m tests.load.agreement [--events 200000] [--rate 2000] [--json FILE]`; ends with 1 if
 anything is not as it should be. Duplicates, conflicts, bots, late touches, refunds and people with two devices are in
-the traffic (`tributary demo`'s). Afterwards four things are harmed (a journey, a row of `conversions`, a row of `events`,
-a credit), and a second run must name each by its cause and repair it; a third finds nothing. The job is a process of its
-own, whose memory is measured. 200 000 events take some three minutes of two processors.
+the traffic (`tributary demo`'s). Afterwards four things are harmed (a journey, a row of `conversions`, a credit, a row
+of `events`), and a second run must name each by its cause and repair it; a third finds nothing. The job is a process
+of its own, whose memory is measured. 200 000 events take some three minutes of two processors.
 """
 
 from __future__ import annotations

@@ -243,6 +243,8 @@ class Attribution:
     model_publishing: ModelPublishing
     rate_corrections: RateCorrections
     rebuild: Rebuild
+    losses: list[int]
+    """When losses of the state store were confirmed; 0: none was."""
 
     async def learn(self) -> list[Model]:
         """Counts everybody, publishes what that says, and looks at it; returns what is new."""
@@ -364,10 +366,10 @@ async def running_attribution(
         connect(redis_url, name="tests") as state,
         clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse,
     ):
-        clock = SystemClock()
+        clock, losses = SystemClock(), [loss_micros]
         limits_of = limits_by_id(lambda _: workspace)
         people, conversions = People(state, SHARDS, limits_of), conversions_as(state, SHARDS)
-        descriptors = descriptors_as(state, SHARDS, clock)
+        descriptors = descriptors_as(state, SHARDS, clock, lambda: losses[-1])
 
         class Directory:
             current = Workspaces(workspaces=(workspace,))
@@ -385,31 +387,31 @@ async def running_attribution(
                 return found
 
         directory = Directory()
-        click_ids = ClickIds(state, SHARDS)
+        click_ids = ClickIds(state, SHARDS, lambda: losses[-1])
         history = history_as(clickhouse)
         observing = Observing(conversions, history)
-        restoration = Restoration(history, conversions, epoch_micros, lambda: loss_micros)
+        restoration = Restoration(history, conversions, epoch_micros, lambda: losses[-1])
         writer = ConversionWriter(clickhouse)
         known = lookup or WorkspaceLookup(directory, clock, 0)
         paths = PersonPaths(state, SHARDS, 0)
         current, versions = CurrentModels(state), ModelVersions(clickhouse)
         models = Models(current, versions)
         rates = Rates(ExchangeRates(clickhouse), clock)
-        families = Families(conversions, restoration, PastFamilies(clickhouse), lambda: loss_micros)
+        families = Families(conversions, restoration, PastFamilies(clickhouse), lambda: losses[-1])
         publisher = Publisher(
             people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, families, clock
         )
         deferral = Deferral(DeferredConversions(state, SHARDS), conversions, publisher, known, clock, share)
-        linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of, lambda: loss_micros)
+        linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of, lambda: losses[-1])
         consents = Consents(state, SHARDS)
-        keeping = ConsentLedger(consents, ConsentDecisions(clickhouse), lambda: loss_micros)
+        keeping = ConsentLedger(consents, ConsentDecisions(clickhouse), lambda: losses[-1])
         erasures, records = Erasures(state, SHARDS), ErasureRecords(clickhouse)
         waiting: list[int] = []
 
         async def oldest_waiting() -> int | None:
             return min(waiting, default=None)
 
-        tombstones = Tombstones(erasures, records, lambda *who: again(*who, clock.unix_micros()), lambda: loss_micros)
+        tombstones = Tombstones(erasures, records, lambda *who: again(*who, clock.unix_micros()), lambda: losses[-1])
         erasing = Erasing(
             *(people, erasures, records, DataKeys(state, SHARDS), conversions, directory, clock),
             oldest_waiting,
@@ -452,7 +454,7 @@ async def running_attribution(
             versions,
             directory,
             clock,
-            lambda: loss_micros,
+            lambda: losses[-1],
         )
         yield Attribution(
             workspace=workspace,
@@ -483,6 +485,7 @@ async def running_attribution(
                 ExchangeRates(clickhouse), rates, deferral, known_workspaces(workspace), clock
             ),
             rebuild=rebuild,
+            losses=losses,
         )
 
 

@@ -6,7 +6,7 @@ may be sent one; whose text has expired is not sent. Fails closed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import redis.asyncio
@@ -36,11 +36,14 @@ class ClickIds:
     Args:
         client: The Redis of role state.
         shards: Of its epoch.
+        loss_micros: Tells when the last confirmed loss of the store was; 0: there was none.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, shards: int) -> None:
+    def __init__(self, client: redis.asyncio.Redis, shards: int, loss_micros: Callable[[], int] = lambda: 0) -> None:
         self._client = client
         self._shards = shards
+        self._loss_micros = loss_micros
+        self._lost_micros = 0
         self._known: dict[tuple[str, int], Click] = {}
 
     async def write(self, clicks: Mapping[tuple[str, int], Click]) -> None:
@@ -95,8 +98,11 @@ class ClickIds:
         return keys.click(shard_of_key(name, self._shards), name)
 
     def _make_room(self) -> None:
-        if len(self._known) > _CACHED:
+        """Forgets all where there is too much, or where the store may have lost it."""
+        loss_micros = self._loss_micros()
+        if len(self._known) > _CACHED or loss_micros != self._lost_micros:
             self._known.clear()
+            self._lost_micros = loss_micros
 
     async def _run(self, pipeline: Any) -> list[Any]:
         try:

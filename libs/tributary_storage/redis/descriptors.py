@@ -7,7 +7,7 @@ and lives from its last use as long as a conversion may still need it; a use ren
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
@@ -48,12 +48,17 @@ class Descriptors:
         client: The Redis of role state.
         shards: Of its epoch.
         clock: Tells when a life is to be renewed.
+        loss_micros: Tells when the last confirmed loss of the store was; 0: there was none.
     """
 
-    def __init__(self, client: redis.asyncio.Redis, shards: int, clock: Clock) -> None:
+    def __init__(
+        self, client: redis.asyncio.Redis, shards: int, clock: Clock, loss_micros: Callable[[], int] = lambda: 0
+    ) -> None:
         self._client = client
         self._shards = shards
         self._clock = clock
+        self._loss_micros = loss_micros
+        self._lost_micros = 0
         self._known: dict[Place, _Known] = {}
 
     async def write(self, texts: Mapping[Place, bytes], life_seconds: int) -> None:
@@ -119,9 +124,11 @@ class Descriptors:
         self._known.update({place: _Known(text, now + RENEWED_SECONDS) for place, text in texts.items()})
 
     def _make_room(self) -> None:
-        """Forgets all where there is too much."""
-        if len(self._known) > _CACHED:
+        """Forgets all where there is too much, or where the store may have lost it."""
+        loss_micros = self._loss_micros()
+        if len(self._known) > _CACHED or loss_micros != self._lost_micros:
             self._known.clear()
+            self._lost_micros = loss_micros
 
     async def _run(self, pipeline: Any) -> list[Any]:
         try:
