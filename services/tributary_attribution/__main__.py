@@ -173,6 +173,8 @@ async def main(settings: AttributionServiceSettings) -> None:
             IdentityWords(clickhouse),
             attributor,
             publisher,
+            converted,
+            paths,
             current_models,
             model_versions,
             workspaces,

@@ -17,6 +17,7 @@ import structlog
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import TouchSource
+from tributary_attribution.affected import Affected
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds, settings_for
 from tributary_domain.journey import JourneyTouch, in_event_order
 from tributary_domain.path_counts import PathCounts
@@ -159,7 +160,7 @@ class PeopleAsPaths:
         places = {(workspace_id, touch.descriptor) for (workspace_id, _), touches in paths.items() for touch in touches}
         texts = await self._descriptors.read(places, conversion_life_seconds(workspaces.values()))
         source_of = self._sources.reading(texts)
-        names = await self._converted({person: journeys[person] for person in paths})
+        names = await self._converted({person: journeys[person] for person in paths}, workspaces)
         packed = {}
         for person, touches in paths.items():
             sources: list[TouchSource | None] = [source_of(person[0], touch.descriptor) for touch in touches]
@@ -167,19 +168,27 @@ class PeopleAsPaths:
             packed[person] = pack_person_path(channels, names.get(person, ()))
         return packed
 
-    async def _converted(self, journeys: Mapping[Place, Journey]) -> dict[Place, list[str]]:
-        """Returns the names of the counted conversions of each person who has any."""
-        wanted = {
-            conversion_key(workspace_id, conversion_id): (workspace_id, token)
-            for (workspace_id, token), journey in journeys.items()
-            for conversion_id in journey.conversions
-        }
+    async def _converted(
+        self, journeys: Mapping[Place, Journey], workspaces: Mapping[str, Workspace]
+    ) -> dict[Place, list[str]]:
+        """Returns the names of the counted conversions of each person who has any.
+
+        His are those that belong to one of his identifiers: not what was observed where he was seen and is another's.
+        """
+        wanted: dict[str, list[Place]] = {}
+        for person, journey in journeys.items():
+            for conversion_id in journey.conversions:
+                wanted.setdefault(conversion_key(person[0], conversion_id), []).append(person)
         names: dict[Place, list[str]] = {}
         if wanted:
             for key, stored in (await self._conversions.observe({key: {} for key in wanted}, 0)).items():
                 state = ConversionRevised.FromString(stored.published).state
                 if state.counted:
-                    names.setdefault(wanted[key], []).append(state.name)
+                    one = Affected(workspaces[wanted[key][0][0]], state.conversion_id)
+                    one.take(stored)
+                    for person in wanted[key]:
+                        if not one.is_nobodys(journeys[person]):
+                            names.setdefault(person, []).append(state.name)
         return names
 
 

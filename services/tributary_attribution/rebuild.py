@@ -4,7 +4,8 @@ One process does it for all, beside the events that arrive, and rests as long as
 another: the models in use; what operators said of who is who; the events, which give back who was seen with whom,
 journeys, and the people who are paths; then the conversions, which are restored, counted as the paths that data_driven
 learns from, and credited: for those that came meanwhile may have missed what was not back yet. Nothing is credited
-before all that it is computed from is back; so what nobody changed gets no revision.
+before all that it is computed from is back; so what nobody changed gets no revision. It is finished when all paths are
+counted: data_driven learns nothing until then.
 
 The one rule: whatever is brought back is ignored where it is there. So every page may be done twice, a run that was
 stopped goes on after the last page that was noted, and nobody has to wait.
@@ -33,7 +34,9 @@ from tributary_runtime.errors import PoisonEvent, TributaryError, WorkerDecision
 from tributary_runtime.workspaces import Workspace, Workspaces
 from tributary_storage.clickhouse.lost_state import EventPlace, LostState, LostTime
 from tributary_storage.clickhouse.model_versions import ModelVersions
+from tributary_storage.redis.converted_paths import ConvertedPaths
 from tributary_storage.redis.current_models import CurrentModels
+from tributary_storage.redis.person_paths import PersonPaths
 from tributary_storage.redis.rebuild_progress import RebuildPlace, RebuildProgress, RebuildStage
 
 log = structlog.get_logger(__name__)
@@ -65,6 +68,8 @@ class Rebuild:
         words: What operators said.
         attributor: Brings events back.
         publisher: Credits conversions.
+        converted: Adds up the paths of conversions.
+        paths: Counts people as paths.
         current: The models in use.
         versions: All models.
         directory: Knows the workspaces.
@@ -81,6 +86,8 @@ class Rebuild:
         words: Words,
         attributor: Attributor,
         publisher: Publisher,
+        converted: ConvertedPaths,
+        paths: PersonPaths,
         current: CurrentModels,
         versions: ModelVersions,
         directory: Directory,
@@ -92,6 +99,8 @@ class Rebuild:
         self._words = words
         self._attributor = attributor
         self._publisher = publisher
+        self._converted = converted
+        self._paths = paths
         self._current = current
         self._versions = versions
         self._directory = directory
@@ -121,17 +130,11 @@ class Rebuild:
             except TimeoutError:
                 continue
 
-    async def all(self) -> RebuildPlace:
-        """Brings all back, without a rest; returns how far it is then."""
-        while await self.some():
-            pass
-        return await self._progress.read()
-
     async def some(self) -> bool:
         """Brings one page back, and notes that.
 
         Returns:
-            Whether there may be more; no, where another process does it.
+            Whether there is more that can be done at once; not where another process does it.
 
         Raises:
             StorageUnavailableError: A store did not answer; the next call does the same page.
@@ -149,9 +152,8 @@ class Rebuild:
             log.warning("rebuild_began", loss_micros=loss)
         workspace = self._workspace(place)
         if workspace is None:
-            await self._progress.note(replace(place, is_finished=True))
-            log.warning("rebuild_finished", events=place.events, conversions=place.conversions)
-            return True
+            await self._finish(place)
+            return False
         if workspace.id != place.workspace:
             place = _at(place, workspace.id, RebuildStage.WORDS)
         after = await self._page(workspace, place)
@@ -165,6 +167,17 @@ class Rebuild:
             )
         await self._progress.note(after)
         return True
+
+    async def _finish(self, place: RebuildPlace) -> None:
+        """Finishes once all paths are counted that wait to be when all is back."""
+        noted, added = await self._converted.progress()
+        first, last = await self._paths.due_span()
+        if not place.noted_paths:
+            place = replace(place, noted_paths=max(1, noted), due_seconds=last)
+        elif added >= place.noted_paths * bool(noted) and (not first or first > place.due_seconds):
+            place = replace(place, is_finished=True)
+            log.warning("rebuild_finished", events=place.events, conversions=place.conversions)
+        await self._progress.note(place)
 
     def _workspace(self, place: RebuildPlace) -> Workspace | None:
         """Returns the workspace that is to be gone on with; None after the last."""
@@ -228,13 +241,17 @@ class Rebuild:
         """Restores conversions, counts their paths, and credits those that missed something; leaves out what cannot."""
         affected = [Affected(workspace, one, known_causes={Cause.RECONCILIATION}, recounts=True) for one in conversions]
         try:
-            await self._publisher.tell(await self._publisher.publish(affected))
+            revisions = await self._publisher.publish(affected)
         except PoisonEvent as poison:
             if len(conversions) == 1:
                 log.error("conversion_not_brought_back", conversion_id=conversions[0], reason=poison.reason)
                 return
             for one in conversions:
                 await self._credit(workspace, [one])
+            return
+        # Whoever was counted meanwhile was counted as if the conversion had not been.
+        people = dict.fromkeys(place for one in affected if (place := one.place()) is not None)
+        await self._publisher.tell(revisions, people)
 
     def _time(self, workspace: Workspace, loss_micros: int) -> LostTime:
         return LostTime(

@@ -103,6 +103,22 @@ async def test_people_who_are_taken_apart_are_a_path_each_again(attribution: Att
     assert await attribution.count_people() == {"purchase": counted((["Display"], True), (["Email"], False))}
 
 
+@pytest.mark.parametrize("first", [0, 1])
+async def test_who_was_seen_at_an_order_of_somebody_else_is_a_path_that_led_nowhere(
+    attribution: Attribution, first: int
+) -> None:
+    make = Events(attribution.workspace.id)
+    orders = [
+        make.order("customer:a", event_id="o-a"),
+        make.order("customer:b", event_id="o-b", at=NOON + 1, letter="M", rank=1),
+    ]
+    await attribution.handle(make.touch("customer:a", channel="Email"), make.touch("customer:b", channel="Display"))
+    for order in (orders[first], orders[1 - first]):
+        await attribution.handle(order)
+        await attribution.count_people()
+    assert await attribution.count_people() == {"purchase": counted((["Email"], True), (["Display"], False))}
+
+
 async def test_a_late_touch_takes_the_old_path_back(attribution: Attribution) -> None:
     make = Events(attribution.workspace.id)
     await attribution.handle(make.touch("visitor:a", channel="Email"), make.order("visitor:a"))

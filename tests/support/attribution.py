@@ -433,7 +433,8 @@ async def running_attribution(
             ),
             assumed_of=assumed_by_id(directory.find),
         )
-        as_paths = PeopleAsPaths(paths, ConvertedPaths(state, SHARDS), people, conversions, descriptors, known, clock)
+        converted = ConvertedPaths(state, SHARDS)
+        as_paths = PeopleAsPaths(paths, converted, people, conversions, descriptors, known, clock)
         journeys = JourneyReader(people, conversions, descriptors, directory)
         settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
         choices = ModelChoices(models, versions)
@@ -450,6 +451,8 @@ async def running_attribution(
             IdentityWords(clickhouse),
             attributor,
             publisher,
+            converted,
+            paths,
             current,
             versions,
             directory,

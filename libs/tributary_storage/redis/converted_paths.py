@@ -65,6 +65,23 @@ class ConvertedPaths:
         await run(self._client, _FOLD, calls)
         return sum(map(len, answers[self._shards :]))
 
+    async def progress(self) -> tuple[int, int]:
+        """Returns how many changes were ever noted, and how many of these are added up.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for shard in range(self._shards):
+            pipeline.llen(keys.path_changes(shard))
+            pipeline.get(keys.path_changes_done(shard))
+        try:
+            answers = await pipeline.execute()
+        except redis.RedisError as error:
+            raise failed(error) from error
+        added = sum(int(done or 0) for done in answers[1::2])
+        return added + sum(answers[::2]), added
+
     async def counts(self, workspace: str) -> dict[str, PathCounts]:
         """Returns what was added up of a workspace, by conversion name.
 

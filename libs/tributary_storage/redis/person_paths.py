@@ -98,6 +98,25 @@ class PersonPaths:
             held.append(HeldPerson(workspace, token, until, path))
         return held
 
+    async def due_span(self) -> tuple[int, int]:
+        """Returns when whoever waits is looked at first, and last, seconds since 1970; a held one shows too.
+
+        Returns:
+            Both 0 if nobody waits.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        pipeline = self._client.pipeline(transaction=False)
+        for shard in range(self._shards):
+            pipeline.zrange(keys.path_due(shard), 0, 0, withscores=True)
+            pipeline.zrange(keys.path_due(shard), -1, -1, withscores=True)
+        try:
+            found = [int(score) for ends in await pipeline.execute() for _, score in ends]
+        except redis.RedisError as error:
+            raise failed(error) from error
+        return min(found, default=0), max(found, default=0)
+
     async def count(self, people: Sequence[tuple[HeldPerson, bytes]], life_seconds: int) -> int:
         """Counts people as the paths they are now, and forgets that they were marked before they were handed out.
 

@@ -42,6 +42,10 @@ class RebuildPlace:
     """How many were brought back, of all workspaces."""
     conversions: int = 0
     """How many conversions were looked at."""
+    noted_paths: int = 0
+    """When all was back: how many changes of conversions' paths had been noted by then, which are to be added up."""
+    due_seconds: int = 0
+    """Likewise: when the last of the people who waited then to be counted as paths is looked at."""
     is_finished: bool = False
 
 
