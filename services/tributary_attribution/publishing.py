@@ -52,6 +52,8 @@ class Unpublished(NamedTuple):
     """The revision, serialised."""
     place: Place | None
     """The identifier that the conversion belongs to."""
+    others: Sequence[Place] = ()
+    """Those it was observed with that are another's: it may have been theirs until now."""
 
 
 class Writer(Protocol):
@@ -154,8 +156,8 @@ class Publisher:
                 told = [(ConversionRevised.FromString(one), one) for one in publication.stored.pending.values()]
                 if revised is not None:
                     told.append((revised, publication.revised))
-                place = one.place()
-                revisions += [Unpublished(one.key, message, content, place) for message, content in told]
+                place, others = one.place(), one.strays() if told else ()
+                revisions += [Unpublished(one.key, message, content, place, others) for message, content in told]
             moved += heirs(pending, moved)
             moved += await self._overtaken([one for one in pending if one.stored is not None])
             if moved:
@@ -187,6 +189,7 @@ class Publisher:
         """
         people = dict.fromkeys(seen)  # and whose conversion began or ceased to count, for he led nowhere or does now
         people.update((one.place, None) for one in revisions if one.place and one.revised.counted_delta)
+        people.update((other, None) for one in revisions for other in one.others)
         if not revisions:
             await self._paths.mark(people)
             return

@@ -250,7 +250,7 @@ class Rebuild:
                 await self._credit(workspace, [one])
             return
         # Whoever was counted meanwhile was counted as if the conversion had not been.
-        people = dict.fromkeys(place for one in affected if (place := one.place()) is not None)
+        people = dict.fromkeys(place for one in affected for place in (one.place(), *one.strays()) if place is not None)
         await self._publisher.tell(revisions, people)
 
     def _time(self, workspace: Workspace, loss_micros: int) -> LostTime:
