@@ -263,12 +263,7 @@ class Attributor:
         return {one.revised.state.conversion_id: one.revised.revision for one in revisions}
 
     async def bring_back(
-        self,
-        workspace: Workspace,
-        events: Sequence[Replayed],
-        said: Sequence[Seen],
-        since_micros: int,
-        told_micros: int,
+        self, workspace: Workspace, events: Sequence[Replayed], said: Sequence[Seen], since_micros: int, old_micros: int
     ) -> None:
         """Gives the state store back what recorded events say of people and conversions; credits nothing.
 
@@ -277,7 +272,7 @@ class Attributor:
             events: In any order.
             said: What operators said of identifiers.
             since_micros: Events accepted before are no part of journeys; they say who is who.
-            told_micros: What events accepted before changed about people is stored.
+            old_micros: What events accepted before changed about people is stored.
 
         Raises:
             StorageUnavailableError: A store does not answer; run the same again.
@@ -289,7 +284,7 @@ class Attributor:
         seen = [*seen_together(living, affected.values()), *said]
         linked = await self._linking.link(seen, ties_seconds([workspace]), anew=True)
         await self._consents.restore()
-        linked.facts = [fact for fact in linked.facts if fact.link.said.accept_time_micros >= told_micros]
+        linked.facts = [fact for fact in linked.facts if fact.link.said.accept_time_micros >= old_micros]
         young = [one for one in living if one.accept_time_micros >= since_micros]
         await self._settle(young, linked, workspaces)
         await self._publisher.tell((), walked(young, linked))

@@ -34,6 +34,7 @@ from tributary_runtime.errors import PoisonEvent, TributaryError, WorkerDecision
 from tributary_runtime.workspaces import Workspace, Workspaces
 from tributary_storage.clickhouse.lost_state import EventPlace, LostState, LostTime
 from tributary_storage.clickhouse.model_versions import ModelVersions
+from tributary_storage.redis import trace_layout
 from tributary_storage.redis.converted_paths import ConvertedPaths
 from tributary_storage.redis.current_models import CurrentModels
 from tributary_storage.redis.person_paths import PersonPaths
@@ -254,9 +255,10 @@ class Rebuild:
         await self._publisher.tell(revisions, people)
 
     def _time(self, workspace: Workspace, loss_micros: int) -> LostTime:
+        life_seconds = max(journey_life_seconds([workspace]), trace_layout.LIFE_SECONDS)
         return LostTime(
             workspace=workspace.id,
-            journeys_since_micros=loss_micros - journey_life_seconds([workspace]) * _SECOND,
+            journeys_since_micros=loss_micros - life_seconds * _SECOND,
             ties_since_micros=loss_micros - ties_seconds([workspace]) * _SECOND,
             until_micros=loss_micros + _MARGIN_SECONDS * _SECOND,
         )

@@ -345,9 +345,5 @@ RESERVED: Final = ("person",)
 
 
 def person(shard: int, person_key: str) -> str:
-    """Returns what is kept of a person beside the window of the journey, in the journey's slot.
-
-    Fields: `acquired` the first touch ever, with its descriptor's text; `first:<conversion name>` time and id of the
-    first conversion, which tells new customers from returning ones.
-    """
+    """Returns what is kept of a person beside the window of the journey: `acquired`, `first:<conversion name>`."""
     return f"trb:{{p{shard}}}:person:{person_key}"
