@@ -31,6 +31,8 @@ def test_the_demo_holds_every_check_and_says_so_in_json(tmp_path: Path) -> None:
     assert set(result["verdicts"]) == {"accepted", "duplicate", "conflict", "rejected", "quarantined"}
     assert result["deliveries"]["unique_received"] == result["conversions"]
     assert result["deliveries"]["sent"] >= result["deliveries"]["unique_received"]
+    assert set(result["destinations"]) == {"google", "meta", "linkedin", "tiktok"}
+    assert all(one["accepted"] >= one["expected"] > 0 for one in result["destinations"].values())
     assert set(result["models"]) >= MODELS
     for channels in result["models"].values():
         assert all(set(row) == {"conversions", "value_micros"} for row in channels.values())

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tributary_cli.demo.checks import Check, Range
+from tributary_cli.demo.destinations import as_text
 from tributary_cli.demo.run import Result
 from tributary_cli.demo.truth import MODELS
 
@@ -36,6 +37,17 @@ def as_json(result: Result) -> dict[str, Any]:
         "verdicts": {name: result.tally.verdicts[name] for name in names},
         "conversions": result.conversions,
         "deliveries": {"sent": result.received.requests, "unique_received": len(result.received.effects)},
+        "destinations": {
+            one.kind: {
+                "expected": len(one.must),
+                "accepted": len(one.counted),
+                "value_micros": one.value_micros,
+                "true_value_micros": one.true_micros,
+                "undeliverable_micros": one.residual_micros,
+                "requests": one.requests,
+            }
+            for one in result.destinations
+        },
         "models": {
             model: {
                 channel: {"conversions": count / _MICROS, "value_micros": value}
@@ -66,6 +78,7 @@ def show_result(console: Console, result: Result) -> None:
     """Prints the run for people; fits 80 columns."""
     console.print(_credit(result))
     console.print(_numbers(result))
+    console.print(_destinations(result))
     console.print(_integrity(result))
     for surprise in result.tally.surprises:
         console.print(surprise, style="red", highlight=False)
@@ -114,6 +127,23 @@ def _numbers(result: Result) -> Table:
         cuts = percentiles_ms(seconds)
         shown = ", ".join(f"{percent} {value:,.1f} ms" for percent, value in cuts.items())
         table.add_row(name, f"{shown} (of {len(seconds):,})")
+    return table
+
+
+def _destinations(result: Result) -> Table:
+    table = Table(title="What the ad destinations have, against the truth", box=None, pad_edge=False)
+    table.add_column("destination", style="bold")
+    for name in ("should have", "accepted", "reported EUR", "in truth EUR", "not correctable", "requests", "failed"):
+        table.add_column(name, justify="right", overflow="fold", max_width=11)
+    for one in result.destinations:
+        table.add_row(
+            one.kind,
+            f"{len(one.must):,}",
+            f"{len(one.counted):,}",
+            *(as_text(micros) for micros in (one.value_micros, one.true_micros, one.residual_micros)),
+            f"{one.requests:,}",
+            f"{one.failures:,}",
+        )
     return table
 
 

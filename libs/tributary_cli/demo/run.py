@@ -15,6 +15,7 @@ import grpc
 import httpx
 
 from tributary_cli.demo.checks import Check, Findings, run_checks
+from tributary_cli.demo.destinations import Outcome, make_servers, outcomes
 from tributary_cli.demo.probes import Probes
 from tributary_cli.demo.receiver import Received, Receiver
 from tributary_cli.demo.reports import Reports
@@ -64,6 +65,8 @@ class Result:
     report: dict[str, dict[str, tuple[int, int]]]
     conversions: int
     checks: list[Check]
+    destinations: list[Outcome] = field(default_factory=list)
+    """What the ad destinations have in the end."""
     probes: int = 0
     """Conversions sent beside the script, to measure; they are among `conversions` and what the receiver got."""
     event_to_report_seconds: list[float] = field(default_factory=list)
@@ -101,9 +104,10 @@ async def run_demo(
     tally = Tally()
     async with AsyncExitStack() as closing:
         receiver = closing.enter_context(Receiver(workspace.webhook_secret))
+        servers = {kind: closing.enter_context(server) for kind, server in make_servers().items()}
         stack = Stack(
             directory,
-            workspaces=workspace.render(receiver.url),
+            workspaces=workspace.render(receiver.url, {kind: server.url for kind, server in servers.items()}),
             environment=_ENVIRONMENT,
             announce=show.announce,
         )
@@ -153,6 +157,8 @@ async def run_demo(
             received=receiver.received,
         )
         checks = await run_checks(findings, warehouse)
+        destinations = await outcomes(servers, script.world, now, clock.now(), warehouse)
+        checks += [check for destination in destinations for check in destination.checks()]
     return Result(
         script=script,
         tally=tally,
@@ -160,6 +166,7 @@ async def run_demo(
         report=findings.report,
         conversions=len(findings.truth) + len(probes.sent),
         checks=checks,
+        destinations=destinations,
         probes=len(probes.sent),
         event_to_report_seconds=probes.seconds,
         seconds=time.monotonic() - started,

@@ -16,11 +16,12 @@ from enum import Enum
 from typing import Final
 
 from tributary.event.v1.adjustment_pb2 import ADJUSTMENT_REASON_REFUND
+from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary.event.v1.context_pb2 import OBSERVER_BACKEND, OBSERVER_BROWSER
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary_cli.demo.channels import CHANNELS, SHOP
-from tributary_cli.demo.world import Person, Purchase, Visit, World, make_world
+from tributary_cli.demo.world import Person, Purchase, Visit, World, consents, make_world
 
 PERSONAL_DATA_MARK: Final = "mail.demo.example"
 """In every plain e-mail address that is sent, and so nowhere in what is stored."""
@@ -181,6 +182,8 @@ def _observation(person: Person, purchase: Purchase, event_id: str, time: dateti
         event.conversion.value.currency_code = purchase.currency
         event.conversion.value.amount_micros = purchase.value_micros
     event.identifiers.visitor_id = person.devices[purchase.device]
+    if purchase.logged_in and consents(person):
+        event.consent.ad_user_data = CONSENT_STATE_GRANTED
     if by_backend:
         event.identifiers.customer_id = person.customer_id
         event.identifiers.email = person.email

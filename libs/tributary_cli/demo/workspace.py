@@ -1,14 +1,16 @@
-"""The demo's `workspaces.yaml`: one shop, one key, one webhook."""
+"""The demo's `workspaces.yaml`: one shop, one key, a webhook and ad destinations."""
 
 from __future__ import annotations
 
 import base64
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import yaml
 
+from tributary_cli.demo.destinations import declared
 from tributary_cli.demo.probes import PROBE_NAME
 from tributary_runtime.authentication import new_key
 
@@ -31,8 +33,13 @@ class DemoWorkspace:
         secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         return cls(api_key=key.key.get_secret_value(), key_id=key.id, key_sha256=key.sha256, webhook_secret=secret)
 
-    def render(self, webhook_url: str) -> str:
-        """Returns the text of the file."""
+    def render(self, webhook_url: str, ad_urls: Mapping[str, str]) -> str:
+        """Returns the text of the file.
+
+        Args:
+            webhook_url: Where the receiver is.
+            ad_urls: Kind of ad destination -> where its fake is.
+        """
         names = {"purchase": "REVENUE", "signup": "LEAD", PROBE_NAME: "MICRO"}
         workspace = {
             "id": WORKSPACE,
@@ -56,7 +63,8 @@ class DemoWorkspace:
                     "conversions": {name: {} for name in names},
                     "allow_private_addresses": True,
                     "quota": {"requests_per_minute": 60_000},
-                }
+                },
+                *(declared(kind, url) for kind, url in ad_urls.items()),
             ],
         }
         return yaml.safe_dump({"workspaces": [workspace]}, sort_keys=False)

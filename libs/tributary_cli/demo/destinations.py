@@ -1,0 +1,171 @@
+"""The demo's ad destinations: what each is sent in truth, and what the fakes say that they got.
+
+The one rule: what is expected follows from the world alone. Who consented is asked at the log-in, where the shop learns
+the e-mail address too; who has neither is sent nowhere.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from tributary_cli.demo.checks import Check, equal, within
+from tributary_cli.demo.fakes.fake import Fake
+from tributary_cli.demo.fakes.google import FakeGoogle
+from tributary_cli.demo.fakes.linkedin import FakeLinkedIn
+from tributary_cli.demo.fakes.meta import FakeMeta
+from tributary_cli.demo.fakes.server import FakeServer
+from tributary_cli.demo.fakes.tiktok import FakeTikTok
+from tributary_cli.demo.warehouse import Warehouse
+from tributary_cli.demo.world import Person, Purchase, World, consents
+
+TOKEN: Final = "token-of-the-demo"  # noqa: S105 - the fakes' own
+KINDS: Final = ("google", "meta", "linkedin", "tiktok")
+_FAKES: Final[Mapping[str, type[Fake]]] = {
+    "google": FakeGoogle,
+    "meta": FakeMeta,
+    "linkedin": FakeLinkedIn,
+    "tiktok": FakeTikTok,
+}
+_FAIL_EVERY: Final = {"google": 11, "meta": 11, "linkedin": 0, "tiktok": 11}
+"""Every so many requests one fails after its effect, where the destination knows it again."""
+_NAMES: Final = {
+    "google": ("1001", "1002"),
+    "meta": ("Purchase", "Lead"),
+    "linkedin": ("104012", "104013"),
+    "tiktok": ("Purchase", "Lead"),
+}
+_OWN: Final[Mapping[str, Mapping[str, Any]]] = {
+    "google": {"operating_account": "1234567890"},
+    "meta": {"dataset_id": "4711"},
+    "linkedin": {},
+    "tiktok": {"event_source_id": "PIXEL"},
+}
+_MOST_AGE: Final = {"google": 90, "meta": 7, "linkedin": 90, "tiktok": 7}
+_MICROS: Final = 1_000_000
+
+_RESIDUALS: Final = """
+SELECT destination_id, conversion_id, argMax(residual_micros, (revision, record_time)) AS residual_micros
+FROM deliveries FINAL
+WHERE workspace = {workspace:String} AND state = 'UNDELIVERABLE_CORRECTION'
+GROUP BY destination_id, conversion_id
+"""
+
+
+def make_servers() -> dict[str, FakeServer]:
+    """Returns a server per destination; none answers yet."""
+    return {kind: FakeServer(_FAKES[kind](TOKEN), fail_every=_FAIL_EVERY[kind]) for kind in KINDS}
+
+
+def declared(kind: str, url: str) -> dict[str, Any]:
+    """Returns what `workspaces.yaml` says of a destination."""
+    purchase, signup = _NAMES[kind]
+    return {
+        "id": kind,
+        "type": kind,
+        "base_url": url,
+        "access_token": {"value": TOKEN},
+        "conversions": {"purchase": {"name": purchase}, "signup": {"name": signup}},
+        "allow_private_addresses": True,
+        "page_url": "https://shop.example/",
+        **_OWN[kind],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a destination has in the end, and what it should have."""
+
+    kind: str
+    must: frozenset[str]
+    """Visible ids that it must have."""
+    may: frozenset[str]
+    """Those, and what was becoming too old while the demo ran."""
+    counted: Mapping[str, int]
+    """Visible id -> how often it is counted there."""
+    value_micros: int
+    """What it reports."""
+    true_micros: int
+    """What the same conversions are worth."""
+    residual_micros: int
+    """What the ledger says that it has too much."""
+    requests: int
+    failures: int
+
+    def checks(self) -> Iterator[Check]:
+        """Yields what must hold."""
+        counted = self.counted.keys()
+        yield within(f"{self.kind}: conversions accepted", len(self.must), len(self.may), len(counted & self.may))
+        yield equal(f"{self.kind}: accepted that should not be, or not accepted", 0, len(self._wrong()))
+        yield equal(f"{self.kind}: counted more than once", 0, sum(count > 1 for count in self.counted.values()))
+        difference = self.value_micros - self.true_micros
+        yield equal(f"{self.kind}: value it has too much, as the ledger says", self.residual_micros, difference)
+
+    def _wrong(self) -> set[str]:
+        return (self.counted.keys() - self.may) | (self.must - self.counted.keys())
+
+
+async def outcomes(
+    servers: Mapping[str, FakeServer],
+    world: World,
+    began: datetime,
+    ended: datetime,
+    warehouse: Warehouse,
+) -> list[Outcome]:
+    """Returns what each destination has in the end.
+
+    Args:
+        servers: By kind.
+        world: What happened.
+        began: When the first event was sent.
+        ended: When nothing was on its way any more.
+        warehouse: Where the ledger is.
+    """
+    residuals: dict[str, int] = {}
+    for row in await warehouse.rows(_RESIDUALS):
+        kind = row["destination_id"]
+        residuals[kind] = residuals.get(kind, 0) + int(row["residual_micros"] or 0)
+    return [_outcome(kind, servers[kind], world, began, ended, residuals.get(kind, 0)) for kind in KINDS]
+
+
+def _outcome(
+    kind: str, server: FakeServer, world: World, began: datetime, ended: datetime, residual_micros: int
+) -> Outcome:
+    fake, most_age = server.fake, timedelta(days=_MOST_AGE[kind])
+    worth: dict[str, int] = {}
+    must, may = set[str](), set[str]()
+    for purchase in _sendable(world.people):
+        visible_id = purchase.order_id or purchase.event_id if kind == "google" else purchase.event_id
+        worth[visible_id] = max(0, purchase.value_micros - purchase.refund_micros)
+        if purchase.time >= began - most_age:
+            may.add(visible_id)
+        if purchase.time >= ended - most_age:
+            must.add(visible_id)
+    counted = Counter[str]()
+    for visible_id, times in fake.counted.items():  # whichever observation of an order was the first to arrive
+        counted[visible_id.removesuffix("-backend")] += times
+    return Outcome(
+        kind=kind,
+        must=frozenset(must),
+        may=frozenset(may),
+        counted=counted,
+        value_micros=sum(int(value * _MICROS) for value in fake.values.values()),
+        true_micros=sum(worth.get(visible_id, 0) for visible_id in counted),
+        residual_micros=residual_micros,
+        requests=fake.requests,
+        failures=server.failed_on_purpose,
+    )
+
+
+def _sendable(people: Iterable[Person]) -> Iterator[Purchase]:
+    """Yields what ad destinations are sent: consented, and with an e-mail address, which each of them takes."""
+    return (one for person in people if consents(person) for one in person.purchases if one.logged_in)
+
+
+def as_text(micros: int) -> str:
+    """Returns an amount for people, in whole units."""
+    return f"{Decimal(micros) / _MICROS:,.0f}"
