@@ -7,6 +7,7 @@ by click and browser ids alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -56,14 +57,16 @@ class MatchKeyOpener:
         if not wrapping_keys:
             return [PersonKeys()] * len(revisions)
         keys = await self._keys(workspace, wrapping_keys, revisions)
-        return [_person(_opened(_sealed(one), keys), _device(one, keys)) for one in revisions]
+        return [_person(_Opened.of(one, keys)) for one in revisions]
 
     async def _keys(
         self, workspace: str, wrapping_keys: Sequence[bytes], revisions: Sequence[ConversionRevised]
     ) -> dict[bytes, DataKey]:
         names: dict[Name, None] = {}
         for revised in revisions:
-            for sealed in (*revised.match.sealed_match_keys, revised.match.sealed_device_keys):
+            match = revised.match
+            others = [one.sealed for one in match.person_keys]
+            for sealed in (*match.sealed_match_keys, match.sealed_device_keys, *others):
                 if name := _name(sealed):
                     names[workspace, name] = None
         keys: dict[bytes, DataKey] = {}
@@ -82,10 +85,6 @@ def _name(sealed: bytes) -> bytes:
         return b""
 
 
-def _sealed(revised: ConversionRevised) -> Sequence[bytes]:
-    return revised.match.sealed_match_keys
-
-
 def _opened(sealed: Iterable[bytes], keys: dict[bytes, DataKey]) -> list[MatchKeys]:
     opened = []
     for one in sealed:
@@ -98,31 +97,49 @@ def _opened(sealed: Iterable[bytes], keys: dict[bytes, DataKey]) -> list[MatchKe
     return opened
 
 
-def _device(revised: ConversionRevised, keys: dict[bytes, DataKey]) -> list[MatchKeys]:
-    return _opened([revised.match.sealed_device_keys], keys)
+@dataclass(frozen=True, slots=True, repr=False)
+class _Opened:
+    """The opened match keys of one conversion."""
+
+    own: list[MatchKeys]
+    """Of its observations, oldest first."""
+    device: list[MatchKeys]
+    """Of its person's browser or app, where no observation was made by one."""
+    others: list[MatchKeys]
+    """Of other events of its person that name what no observation names, newest first."""
+
+    @classmethod
+    def of(cls, revised: ConversionRevised, keys: dict[bytes, DataKey]) -> _Opened:
+        """Opens what the keys open."""
+        match = revised.match
+        return cls(
+            _opened(match.sealed_match_keys, keys),
+            _opened([match.sealed_device_keys], keys),
+            _opened([one.sealed for one in match.person_keys], keys),
+        )
 
 
-def _person(own: Sequence[MatchKeys], device: Sequence[MatchKeys]) -> PersonKeys:
-    """Unites what the observations of a conversion say of its person: of what contradicts itself, the newest.
+def _person(opened: _Opened) -> PersonKeys:
+    """Unites what is known of a conversion's person: of what contradicts itself, the newest.
 
-    Args:
-        own: Of the conversion's observations, oldest first.
-        device: Of the person's browser or app, where no observation of the conversion was made by one.
+    Address and user agent are those of the conversion's own browser or app, else of the person's newest one.
     """
-    newest_first = [one.identifiers for one in reversed(own)]
-    seen_by = [one for one in (*reversed(own), *device) if one.observed_by != OBSERVER_BACKEND]
-    address = next((one.address for one in newest_first if one.HasField("address")), None)
+    own = [one.identifiers for one in reversed(opened.own)]
+    known = [*own, *(one.identifiers for one in opened.others)]
+    seen_by = [one for one in (*reversed(opened.own), *opened.device) if one.observed_by != OBSERVER_BACKEND]
+    said = next((one.address.ListFields() for one in known if one.HasField("address")), None)
+    address = None if said is None else PostalAddress(**{part.name: str(text) for part, text in said})
+    emails = own if any(one.email or one.email_sha256 for one in own) else known
+    phones = own if any(one.phone or one.phone_sha256 for one in own) else known
     return PersonKeys(
-        emails=_distinct(one.email for one in newest_first),
-        email_digests=_distinct(one.email_sha256.lower() for one in newest_first),
-        phones=_distinct(one.phone for one in newest_first),
-        phone_digests=_distinct(one.phone_sha256.lower() for one in newest_first),
-        customer_id=next((one.customer_id for one in newest_first if one.customer_id), ""),
-        visitor_id=next((one.visitor_id for one in newest_first if one.visitor_id), ""),
-        device_ids=_distinct(device_id for one in newest_first for device_id in one.device_ids),
-        address=None
-        if address is None
-        else PostalAddress(**{field.name: str(text) for field, text in address.ListFields()}),
+        emails=_distinct(one.email for one in emails),
+        email_digests=_distinct(one.email_sha256.lower() for one in emails),
+        phones=_distinct(one.phone for one in phones),
+        phone_digests=_distinct(one.phone_sha256.lower() for one in phones),
+        customer_id=next((one.customer_id for one in known if one.customer_id), ""),
+        visitor_id=next((one.visitor_id for one in own if one.visitor_id), ""),
+        device_ids=_distinct(device_id for one in own for device_id in one.device_ids),
+        address=address,
         client_ip=next((one.client_ip for one in seen_by if one.client_ip), ""),
         user_agent=next((one.user_agent for one in seen_by if one.user_agent), ""),
     )
