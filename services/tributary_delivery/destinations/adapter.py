@@ -115,6 +115,8 @@ class Mapped:
     """The hashes in it, by the destination's name of the field."""
     time_micros: int = 0
     """The conversion's time in it."""
+    group: str = ""
+    """Which request it belongs into, where a destination has several: those of one request are of one group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ class Request:
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
+    method: str = "POST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +229,13 @@ class Adapter(Protocol):
         """Says one conversion."""
         ...
 
-    def request(self, events: Sequence[bytes], token: str) -> Request:
+    def request(self, events: Sequence[bytes], token: str, group: str = "") -> Request:
         """Puts events into one request.
 
         Args:
             events: As `json_bytes` wrote them, at least one.
             token: The access token, for a proof of it; who sends puts the token itself where the policy says.
+            group: As `Mapped.group`, of all of them.
         """
         ...
 

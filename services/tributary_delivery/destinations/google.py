@@ -43,7 +43,7 @@ class Google:
         """Says one conversion, or the new total of one."""
         return google_event.event(outgoing, self._settings)
 
-    def request(self, events: Sequence[bytes], token: str) -> Request:
+    def request(self, events: Sequence[bytes], token: str, group: str = "") -> Request:
         """Puts events into one request."""
         del token  # needs no proof
         path = f"/{self._settings.api_version}/events:ingest"

@@ -28,7 +28,7 @@ class LinkedIn:
         """Says one conversion."""
         return linkedin_event.event(outgoing, self._settings)
 
-    def request(self, events: Sequence[bytes], token: str) -> Request:
+    def request(self, events: Sequence[bytes], token: str, group: str = "") -> Request:
         """Puts events into one request."""
         del token  # needs no proof
         headers = {

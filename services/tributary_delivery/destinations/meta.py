@@ -27,7 +27,7 @@ class Meta:
         """Says one conversion."""
         return meta_event.event(outgoing, self._settings)
 
-    def request(self, events: Sequence[bytes], token: str) -> Request:
+    def request(self, events: Sequence[bytes], token: str, group: str = "") -> Request:
         """Puts events into one request; with the proof that the app's secret is known, where there is one."""
         settings, query = self._settings, {}
         if settings.app_secret is not None:

@@ -29,7 +29,7 @@ class TikTok:
         """Says one conversion."""
         return tiktok_event.event(outgoing, self._settings)
 
-    def request(self, events: Sequence[bytes], token: str) -> Request:
+    def request(self, events: Sequence[bytes], token: str, group: str = "") -> Request:
         """Puts events into one request."""
         del token  # needs no proof
         path = f"/open_api/{self._settings.api_version}/event/track/"

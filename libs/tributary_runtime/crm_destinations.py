@@ -1,0 +1,116 @@
+"""CRMs that are told of conversions: each conversion is one object there, known by an id of its own.
+
+The one rule: what an object holds is declared, property by property; nothing is written that the file does not name.
+"""
+
+from typing import Annotated, ClassVar, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, Field
+
+from tributary_runtime.batch_destinations import BatchDestination
+from tributary_runtime.destination_settings import Quota
+
+_TOLD = (
+    "visible_id|conversion_id|name|order_id|store|value|currency|time|date|stage|lead_id|customer_type|coupon_codes|"
+    "email|phone|given_name|family_name|street|city|region|postal_code|country_code|customer_id|"
+    r"click_id\.[a-z_]{2,32}"
+)
+CrmSource = Annotated[str, Field(pattern=f"^({_TOLD})$")]
+"""What a property is told: a part of the conversion, of the person, or `click_id.<family>`."""
+
+PropertyName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,79}$")]
+"""A property or field of the CRM."""
+
+ConstantText = Annotated[str, Field(max_length=256)]
+"""A text that is always the same."""
+
+
+def _known(zone: str) -> str:
+    if zone not in available_timezones():
+        raise ValueError("time_zone is none of the IANA time zones")
+    return zone
+
+
+class CrmDestination(BatchDestination):
+    """A CRM that conversions are written into."""
+
+    restates: ClassVar[bool] = True
+    refreshes: ClassVar[bool] = True
+
+    properties: dict[PropertyName, CrmSource] = Field(default_factory=dict)
+    """What each property is told: value, currency, time, name, email, click_id.gclid, and so on."""
+
+    constants: dict[PropertyName, ConstantText] = Field(default_factory=dict)
+    """Properties that are always told the same: a pipeline, a stage."""
+
+    retracted: dict[PropertyName, ConstantText] = Field(default_factory=dict)
+    """What properties are told of a conversion that never was one, beside a value of 0: a lost stage."""
+
+    needs_consent_grant: bool = False
+    """Whether a person must have granted `ad_user_data`: one's own CRM is no ad platform."""
+
+    most_age_days: Annotated[int, Field(ge=1, le=400)] = 400
+    """How old a conversion may be when it is sent."""
+
+    resend_hours: Annotated[int, Field(ge=0, le=72)] = 72
+    """For how long it is sent again while an outcome is unknown: its id is known for ever."""
+
+
+class HubSpotDestination(CrmDestination):
+    """HubSpot: each conversion is a contact, a deal or an object of one's own."""
+
+    type: Literal["hubspot"]
+    """hubspot."""
+
+    object_type: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = "deals"
+    """contacts, deals, or an object type of one's own."""
+
+    id_property: PropertyName = "tributary_order_id"
+    """The unique property that an object is known by: `email` of contacts, else one of one's own with
+    hasUniqueValue, which holds the visible id."""
+
+    time_zone: Annotated[str, AfterValidator(_known)] = "UTC"
+    """Of the account: its daily limit ends at midnight there."""
+
+    base_url: Annotated[str, Field(max_length=2048)] = "https://api.hubapi.com"
+    """Where its API is."""
+
+    api_version: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,16}$")] = "v3"
+    """Of the API: v3, or a month."""
+
+    batch_size: Annotated[int, Field(ge=1, le=100)] = 100
+    """Conversions in one request at most."""
+
+    quota: Quota = Quota(requests_per_minute=500)
+    """How fast it may be called."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The account's time zone."""
+        return ZoneInfo(self.time_zone)
+
+
+class SalesforceDestination(CrmDestination):
+    """Salesforce: each conversion is a record with an external id."""
+
+    type: Literal["salesforce"]
+    """salesforce."""
+
+    object_type: PropertyName = "Opportunity"
+    """The object: Opportunity, Lead, or one of one's own."""
+
+    external_id_field: PropertyName = "Tributary_Id__c"
+    """The field, marked as external id, that holds the visible id."""
+
+    base_url: Annotated[str, Field(max_length=2048)]
+    """The instance: https://my-domain.my.salesforce.com."""
+
+    api_version: Annotated[str, Field(pattern=r"^v[0-9]{2,3}\.0$")] = "v64.0"
+    """Of the API."""
+
+    batch_size: Annotated[int, Field(ge=1, le=200)] = 200
+    """Conversions in one request at most."""
+
+    quota: Quota = Quota(requests_per_minute=60)
+    """How fast it may be called."""

@@ -1,0 +1,125 @@
+"""Ad destinations that know conversions by an event id: Pinterest, Snap, Reddit.
+
+The one rule: credentials are references, and defaults are what each documentation says in 2026-11.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from tributary_runtime.ad_destinations import AccountId
+from tributary_runtime.batch_destinations import BatchDestination
+from tributary_runtime.secret_references import SecretReference
+
+PixelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+"""Of a pixel: it stands in a path."""
+
+
+class PinterestDestination(BatchDestination):
+    """Pinterest's Conversions API; `conversions.*.name` is the name of the event there: checkout, lead."""
+
+    type: Literal["pinterest"]
+    """pinterest."""
+
+    ad_account_id: AccountId
+    """The ad account."""
+
+    access_token: SecretReference | None = None
+    """A conversion token of the ad account."""
+
+    action_source: Literal["web", "offline", "app_android", "app_ios"] = "web"
+    """Where conversions happen of which nobody says, and which app it is."""
+
+    base_url: Annotated[str, Field(max_length=2048)] = "https://api.pinterest.com"
+    """Where its API is."""
+
+    api_version: Annotated[str, Field(pattern=r"^v[0-9]+$")] = "v5"
+    """Of the API."""
+
+    batch_size: Annotated[int, Field(ge=1, le=1_000)] = 1_000
+    """Conversions in one request at most."""
+
+    most_age_days: Annotated[int, Field(ge=1, le=400)] = 7
+    """How old a conversion may be when it is sent."""
+
+    resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
+    """For how long it is sent again while an outcome is unknown: an event id is known again."""
+
+    @property
+    def click_families(self) -> frozenset[str]:
+        """Pinterest's own."""
+        return frozenset({"epik"})
+
+
+class SnapDestination(BatchDestination):
+    """Snap's Conversions API; `conversions.*.name` is the name of the event there: PURCHASE, SIGN_UP."""
+
+    type: Literal["snap"]
+    """snap."""
+
+    pixel_id: PixelId
+    """The pixel, or the Snap app id."""
+
+    access_token: SecretReference | None = None
+    """Of the business account."""
+
+    action_source: Literal["WEB", "MOBILE_APP", "OFFLINE"] = "WEB"
+    """Where conversions happen of which nobody says."""
+
+    base_url: Annotated[str, Field(max_length=2048)] = "https://tr.snapchat.com"
+    """Where its API is."""
+
+    api_version: Annotated[str, Field(pattern=r"^v[0-9]+$")] = "v3"
+    """Of the API."""
+
+    batch_size: Annotated[int, Field(ge=1, le=2_000)] = 1_000
+    """Conversions in one request at most."""
+
+    most_age_days: Annotated[int, Field(ge=1, le=37)] = 37
+    """How old a conversion may be when it is sent."""
+
+    resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
+    """For how long it is sent again while an outcome is unknown: an event id is remembered for 48 hours."""
+
+    @property
+    def click_families(self) -> frozenset[str]:
+        """Snap's own."""
+        return frozenset({"sc_cid"})
+
+
+class RedditDestination(BatchDestination):
+    """Reddit's Conversions API; `conversions.*.name` is the tracking type there, or the name of a custom event."""
+
+    refreshes: ClassVar[bool] = True
+
+    type: Literal["reddit"]
+    """reddit."""
+
+    pixel_id: PixelId
+    """The pixel."""
+
+    access_token: SecretReference | None = None
+    """A conversion token."""
+
+    action_source: Literal["WEBSITE", "APP", "PHYSICAL_STORE", "OTHER"] = "WEBSITE"
+    """Where conversions happen of which nobody says."""
+
+    base_url: Annotated[str, Field(max_length=2048)] = "https://ads-api.reddit.com"
+    """Where its API is."""
+
+    api_version: Annotated[str, Field(pattern=r"^v[0-9]+$")] = "v3"
+    """Of the API."""
+
+    batch_size: Annotated[int, Field(ge=1, le=1_000)] = 1_000
+    """Conversions in one request at most."""
+
+    most_age_days: Annotated[int, Field(ge=1, le=7)] = 7
+    """How old a conversion may be when it is sent."""
+
+    resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
+    """For how long it is sent again while an outcome is unknown: a conversion id is known again."""
+
+    @property
+    def click_families(self) -> frozenset[str]:
+        """Reddit's own."""
+        return frozenset({"rdt_cid"})

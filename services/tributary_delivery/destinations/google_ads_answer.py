@@ -1,0 +1,124 @@
+"""What the answers of Google Ads' uploads mean: a result for each event, empty where it failed, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from tributary.delivery.v1.delivery_pb2 import OutcomeClass
+from tributary_delivery.destinations.adapter import Answer, Verdict
+from tributary_delivery.destinations.destination import (
+    CONFIG,
+    OK,
+    PERMANENT,
+    REAUTH,
+    RETRY,
+    SPLIT,
+    THROTTLED,
+    Outcome,
+)
+from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, outcome_of, text_of
+from tributary_delivery.destinations.usual_answers import usual
+
+_LISTS: Final = frozenset({"conversions", "conversion_adjustments", "conversionAdjustments", "operations"})
+_TOO_RECENT_SECONDS: Final = 6 * 3_600.0
+_CLASSES: Final = {
+    **dict.fromkeys(("TRANSIENT_ERROR", "INTERNAL_ERROR", "DEADLINE_EXCEEDED", "CONVERSION_NOT_FOUND"), RETRY),
+    **dict.fromkeys(("RESOURCE_EXHAUSTED", "RESOURCE_TEMPORARILY_EXHAUSTED"), THROTTLED),
+    **dict.fromkeys(
+        (
+            "ORDER_ID_ALREADY_IN_USE",
+            "CLICK_CONVERSION_ALREADY_EXISTS",
+            "CONVERSION_ALREADY_RETRACTED",
+            "CONVERSION_ALREADY_ENHANCED",
+            "RESTATEMENT_ALREADY_EXISTS",
+            "MORE_RECENT_RESTATEMENT_FOUND",
+        ),
+        OK,
+    ),
+    **dict.fromkeys(
+        (
+            "NO_CONVERSION_ACTION_FOUND",
+            "INVALID_CONVERSION_ACTION_TYPE",
+            "UNAUTHORIZED_CUSTOMER",
+            "INVALID_CUSTOMER_FOR_CLICK",
+        ),
+        CONFIG,
+    ),
+    "OAUTH_TOKEN_EXPIRED": REAUTH,
+    "TOO_MANY_CONVERSIONS_IN_REQUEST": SPLIT,
+    "TOO_MANY_ADJUSTMENTS_IN_REQUEST": SPLIT,
+}
+_CONFIG_PREFIXES: Final = (
+    "CUSTOMER_NOT_ACCEPTED_",
+    "CUSTOMER_NOT_ENABLED_",
+    "CUSTOMER_DATA_POLICY_PROHIBITS_",
+    "CUSTOMER_NOT_ALLOWLISTED_",
+)
+_CONFIG_KINDS: Final = frozenset({"authenticationError", "authorizationError", "notAllowlistedError", "headerError"})
+
+
+def classify(answer: Answer, events: int) -> Verdict:
+    """Tells what became of the events of a request."""
+    body = mapping_of(answer.body)
+    request_id = text_of(answer.headers.get("request-id"))
+    if not 200 <= answer.status < 300 or "error" in body:
+        return Verdict(_whole(answer, mapping_of(body.get("error")), request_id))
+    rows = {
+        place: _row(answer, error, request_id)
+        for error in _errors(mapping_of(body.get("partialFailureError")))
+        if 0 <= (place := _place(error)) < events
+    }
+    results = objects_of(body.get("results"))
+    if len(results) != events and not rows:
+        return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without a result for each", request_id))
+    for place in range(events):
+        if place not in rows and not (place < len(results) and results[place]):
+            rows[place] = outcome_of(RETRY, answer, f"HTTP {answer.status}, neither result nor error", request_id)
+    return Verdict(Outcome(OK, answer.status, request_id=request_id), rows)
+
+
+def _whole(answer: Answer, error: Mapping[str, Any], request_id: str) -> Outcome:
+    for one in _errors(error):
+        kind, name = _code(one)
+        if (found := _class_of(kind, name)) not in {None, OK}:
+            return outcome_of(found or PERMANENT, answer, f"HTTP {answer.status} {name}", request_id)
+    status = text_of(error.get("status"))
+    if status == "UNAUTHENTICATED":
+        return outcome_of(REAUTH, answer, f"HTTP {answer.status} {status}", request_id)
+    return usual(answer, request_id)
+
+
+def _row(answer: Answer, error: Mapping[str, Any], request_id: str) -> Outcome:
+    kind, name = _code(error)
+    found = _class_of(kind, name)
+    if found == OK:
+        return Outcome(OK, answer.status, name, request_id=request_id)
+    wait = _TOO_RECENT_SECONDS if found == RETRY and name.startswith("TOO_RECENT_") else 0.0
+    return outcome_of(PERMANENT if found in {None, SPLIT} else found or PERMANENT, answer, name, request_id, wait=wait)
+
+
+def _class_of(kind: str, name: str) -> OutcomeClass.ValueType | None:
+    if name in _CLASSES:
+        return _CLASSES[name]
+    if name.startswith("TOO_RECENT_"):
+        return RETRY
+    return CONFIG if kind in _CONFIG_KINDS or name.startswith(_CONFIG_PREFIXES) else None
+
+
+def _errors(status: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for detail in objects_of(status.get("details")):
+        yield from objects_of(detail.get("errors"))
+
+
+def _code(error: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns an error's kind and name: {"conversionUploadError": "TOO_RECENT_EVENT"}."""
+    code = mapping_of(error.get("errorCode"))
+    return next(((kind, text_of(name)) for kind, name in code.items()), ("", ""))
+
+
+def _place(error: Mapping[str, Any]) -> int:
+    for element in objects_of(mapping_of(error.get("location")).get("fieldPathElements")):
+        if element.get("fieldName") in _LISTS:
+            return number_of(element.get("index"))
+    return -1

@@ -1,0 +1,60 @@
+"""What HubSpot's answers mean: 207 names what failed by the trace id that the request gave it, which is its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta, tzinfo
+from typing import Any, Final
+
+from tributary_delivery.destinations.adapter import Answer, Verdict
+from tributary_delivery.destinations.destination import OK, PERMANENT, REAUTH, RETRY, SPLIT, THROTTLED, Outcome
+from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, outcome_of, text_of
+from tributary_delivery.destinations.usual_answers import usual
+
+_PARTLY: Final = 207
+_TRACE: Final = "objectWriteTraceId"
+_CLASSES: Final = {400: SPLIT, 401: REAUTH, 409: SPLIT, 423: RETRY, 477: RETRY, 429: THROTTLED}
+_DAILY: Final = "DAILY"
+
+
+def classify(answer: Answer, events: int, zone: tzinfo = UTC) -> Verdict:
+    """Tells what became of the events of a request.
+
+    Args:
+        answer: To the request.
+        events: How many were in it.
+        zone: Of the account, whose daily limit ends at midnight there.
+    """
+    body = mapping_of(answer.body)
+    request_id = text_of(body.get("correlationId"))
+    if answer.status in _CLASSES:
+        policy = text_of(body.get("policyName"))
+        why = f"HTTP {answer.status} {text_of(body.get('category')) or policy}".rstrip()
+        wait = _until_midnight(answer.now_seconds, zone) if policy == _DAILY else 0.0
+        return Verdict(outcome_of(_CLASSES[answer.status], answer, why, request_id, wait=wait))
+    errors = objects_of(body.get("errors"))
+    if answer.status != _PARTLY and not (answer.status < 300 and errors):
+        return Verdict(usual(answer, request_id))
+    rows: dict[int, Outcome] = {}
+    for error in errors:
+        why = f"HTTP {answer.status} {text_of(error.get('category'))}".rstrip()
+        for place in _places(mapping_of(error.get("context")).get(_TRACE), events):
+            rows[place] = outcome_of(PERMANENT, answer, why, request_id)
+    if errors and not rows:
+        # Nobody knows which failed. Halves are sent again: an object is what it is told last.
+        return Verdict(Outcome(SPLIT, answer.status, f"HTTP {answer.status} names no place", request_id=request_id))
+    if not errors and number_of(body.get("numErrors")):
+        return Verdict(Outcome(SPLIT, answer.status, f"HTTP {answer.status} lists no errors", request_id=request_id))
+    return Verdict(Outcome(OK, answer.status, request_id=request_id), rows)
+
+
+def _places(traces: Any, events: int) -> Iterator[int]:
+    for trace in traces if isinstance(traces, list) else []:
+        if isinstance(trace, str) and trace.isascii() and trace.isdigit() and int(trace[:9]) < events:
+            yield int(trace[:9])
+
+
+def _until_midnight(now_seconds: int, zone: tzinfo) -> float:
+    """Returns the seconds until the account's next day begins."""
+    now = datetime.fromtimestamp(now_seconds, zone)
+    return (datetime.combine(now.date() + timedelta(days=1), time(), zone) - now.astimezone(UTC)).total_seconds()

@@ -1,0 +1,45 @@
+"""Microsoft's offline conversions: one address takes conversions, another what corrects them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from tributary_delivery.destinations import microsoft_answer, microsoft_event
+from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Unmappable, Verdict, policy_of
+from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_runtime.search_destinations import MicrosoftDestination
+
+TOKEN_URL: Final = "https://login.microsoftonline.com/common/oauth2/v2.0/token"  # noqa: S105 - an address
+
+
+class Microsoft:
+    """The language of one ad account.
+
+    Args:
+        settings: What `workspaces.yaml` says of it.
+    """
+
+    def __init__(self, settings: MicrosoftDestination) -> None:
+        self._settings = settings
+        self.policy = policy_of(settings, restates=True, id_is_order=True)
+
+    def event(self, outgoing: Outgoing) -> Mapped | Unmappable:
+        """Says one conversion, or a correction of one."""
+        return microsoft_event.event(outgoing, self._settings)
+
+    def request(self, events: Sequence[bytes], token: str, group: str = "") -> Request:
+        """Puts events of one group into one request."""
+        del token  # needs no proof
+        settings, what = self._settings, group or microsoft_event.CONVERSIONS
+        headers = {
+            "developertoken": settings.developer_token.reveal(),
+            "customerid": settings.customer_id,
+            "customeraccountid": settings.account_id,
+        }
+        body = b"{" + json_bytes(what) + b":[" + b",".join(events) + b"]}"
+        return Request(f"/CampaignManagement/{settings.api_version}/{what}/Apply", body, headers)
+
+    def classify(self, answer: Answer, events: int) -> Verdict:
+        """Tells what an answer means."""
+        return microsoft_answer.classify(answer, events)

@@ -1,0 +1,63 @@
+"""A conversion as Microsoft's offline conversions take it, and what corrects one.
+
+The one rule: a correction names the conversion by the same click id, or the same hashes, and the very second that it
+was sent with.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_RETRACT,
+    INELIGIBLE_REASON_MISSING_FIELD,
+    INELIGIBLE_REASON_NO_MATCH_KEY,
+)
+from tributary_delivery.destinations.adapter import Mapped, Outgoing, Unmappable
+from tributary_delivery.destinations.json_bytes import units
+from tributary_delivery.destinations.moments import conversion_micros, to_the_second
+from tributary_delivery.destinations.person_fields import person_fields
+from tributary_runtime.search_destinations import MicrosoftDestination
+
+CONVERSIONS: Final = "OfflineConversions"
+ADJUSTMENTS: Final = "OfflineConversionAdjustments"
+_FAMILY: Final = "msclkid"
+_HASHES: Final = {"em": "HashedEmailAddress", "ph": "HashedPhoneNumber"}
+
+
+def event(outgoing: Outgoing, _settings: MicrosoftDestination) -> Mapped | Unmappable:
+    """Returns a conversion, or a correction of one, in Microsoft's words."""
+    person = person_fields("microsoft", outgoing)
+    click_id = _click_id(outgoing)
+    who: dict[str, Any] = {"MicrosoftClickId": click_id} if click_id else {}
+    who |= {_HASHES[name]: person.first(name) for name in _HASHES if name in person.values}
+    if not who:
+        return Unmappable(INELIGIBLE_REASON_NO_MATCH_KEY)
+    micros = conversion_micros(outgoing)
+    which = who | {"ConversionName": outgoing.name, "ConversionTime": to_the_second(micros)}
+    digests = {_HASHES[name]: value for name, value in person.digests.items() if name in _HASHES}
+    family = _FAMILY if click_id else ""
+    if outgoing.operation == DELIVERY_OPERATION_CREATE:
+        if outgoing.amount_micros is not None:
+            which |= {"ConversionValue": units(outgoing.amount_micros), "ConversionCurrencyCode": outgoing.currency}
+        return Mapped(which, family, click_id, digests, micros, group=CONVERSIONS)
+    which["AdjustmentTime"] = to_the_second(max(outgoing.now_micros, micros))
+    if outgoing.operation == DELIVERY_OPERATION_RETRACT:
+        which["AdjustmentType"] = "Retract"
+    elif outgoing.amount_micros is None:
+        return Unmappable(INELIGIBLE_REASON_MISSING_FIELD, "AdjustmentValue")
+    else:
+        which |= {
+            "AdjustmentType": "Restate",
+            "AdjustmentValue": units(outgoing.amount_micros),
+            "AdjustmentCurrencyCode": outgoing.currency,
+        }
+    return Mapped(which, family, click_id, digests, micros, group=ADJUSTMENTS)
+
+
+def _click_id(outgoing: Outgoing) -> str:
+    if outgoing.pinned is not None:
+        return outgoing.pinned.click_id if outgoing.pinned.click_id_family == _FAMILY else ""
+    click = outgoing.click_ids.get(_FAMILY)
+    return click.value if click is not None else ""

@@ -1,0 +1,35 @@
+"""Pinterest's Conversions API: one request is one list of events, each answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tributary_delivery.destinations import pinterest_answer, pinterest_event
+from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Unmappable, Verdict, policy_of
+from tributary_runtime.social_destinations import PinterestDestination
+
+
+class Pinterest:
+    """The language of one ad account.
+
+    Args:
+        settings: What `workspaces.yaml` says of it.
+    """
+
+    def __init__(self, settings: PinterestDestination) -> None:
+        self._settings = settings
+        self.policy = policy_of(settings)
+
+    def event(self, outgoing: Outgoing) -> Mapped | Unmappable:
+        """Says one conversion."""
+        return pinterest_event.event(outgoing, self._settings)
+
+    def request(self, events: Sequence[bytes], token: str, group: str = "") -> Request:
+        """Puts events into one request."""
+        del token, group  # needs no proof; there is one
+        path = f"/{self._settings.api_version}/ad_accounts/{self._settings.ad_account_id}/events"
+        return Request(path, b'{"data":[' + b",".join(events) + b"]}")
+
+    def classify(self, answer: Answer, events: int) -> Verdict:
+        """Tells what an answer means."""
+        return pinterest_answer.classify(answer, events)

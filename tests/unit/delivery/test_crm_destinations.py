@@ -1,0 +1,213 @@
+"""HubSpot and Salesforce hold of a conversion what is declared, and their answers are told apart."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from pydantic import ValidationError
+
+from tests.support.outgoing import an_answer, an_outgoing, click_id, golden, keys, said, why
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_RESTATE,
+    DELIVERY_OPERATION_RETRACT,
+    INELIGIBLE_REASON_NO_MATCH_KEY,
+    OutcomeClass,
+)
+from tributary_delivery.destinations import hubspot_answer, hubspot_event, salesforce_answer, salesforce_event
+from tributary_delivery.destinations.adapter import Mapped, PersonKeys, Verdict
+from tributary_delivery.destinations.hubspot import HubSpot
+from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.salesforce import Salesforce
+from tributary_runtime.crm_destinations import HubSpotDestination, SalesforceDestination
+
+TOKEN = {"access_token": {"value": "not a secret"}}
+JANE = keys(emails=(" Jane@Example.com",), phones=("0171 2345678",), address={"given": "Jane", "family": "Doe"})
+
+
+def hubspot(**own: Any) -> HubSpotDestination:
+    return HubSpotDestination.model_validate({"id": "hs", "type": "hubspot", **TOKEN, **own})
+
+
+def salesforce(**own: Any) -> SalesforceDestination:
+    base_url = "https://x.my.salesforce.com"
+    return SalesforceDestination.model_validate(
+        {"id": "sf", "type": "salesforce", "base_url": base_url, **TOKEN, **own}
+    )
+
+
+def classes(verdict: Verdict, events: int) -> list[str]:
+    names = (OutcomeClass.Name(verdict.of(place).outcome) for place in range(events))
+    return [name.removeprefix("OUTCOME_CLASS_") for name in names]
+
+
+def test_a_contact_is_that_of_the_golden_request() -> None:
+    properties = {"firstname": "given_name", "last_conversion_value": "value"}
+    settings = hubspot(object_type="contacts", id_property="email", properties=properties)
+    adapter = HubSpot(settings)
+    request = adapter.request([json_bytes(said(adapter.event(an_outgoing(person=JANE))))], "T")
+    theirs = golden("hubspot", "REQUEST contacts batch upsert by email")["request"]
+    assert f"{settings.base_url}{request.path}" == theirs["url"]
+    assert request.method == theirs["method"]
+    (trace,) = (one.pop("objectWriteTraceId") for one in theirs["body"]["inputs"])
+    assert trace == "order-1001", "any text: ours is the place in the request"
+    ours = json.loads(request.body)
+    assert ours["inputs"][0].pop("objectWriteTraceId") == "0"
+    assert ours == theirs["body"]
+
+
+def test_a_deal_is_known_by_the_visible_id_and_holds_what_is_declared() -> None:
+    settings = hubspot(
+        properties={
+            "amount": "value",
+            "deal_currency_code": "currency",
+            "closedate": "time",
+            "dealname": "name",
+            "gclid": "click_id.gclid",
+            "msclkid": "click_id.msclkid",
+            "phone": "phone",
+        },
+        constants={"pipeline": "default", "dealstage": "closedwon"},
+        retracted={"dealstage": "closedlost"},
+    )
+    outgoing = an_outgoing(name="Purchase", person=JANE, clicks=(click_id("gclid", "G"),), default_region="DE")
+    assert said(hubspot_event.event(outgoing, settings)) == {
+        "idProperty": "tributary_order_id",
+        "id": "order-1001",
+        "properties": {
+            "amount": "49.90",
+            "deal_currency_code": "USD",
+            "closedate": "2026-01-02T03:04:05Z",
+            "dealname": "Purchase",
+            "gclid": "G",
+            "phone": "+491712345678",
+            "pipeline": "default",
+            "dealstage": "closedwon",
+        },
+    }
+    lost = an_outgoing(person=JANE, operation=DELIVERY_OPERATION_RETRACT, amount_micros=0)
+    properties = said(hubspot_event.event(lost, settings))["properties"]
+    assert (properties["amount"], properties["dealstage"]) == ("0.00", "closedlost")
+
+
+def test_a_contact_without_an_address_is_nobody() -> None:
+    settings = hubspot(object_type="contacts", id_property="email")
+    assert why(hubspot_event.event(an_outgoing(person=PersonKeys()), settings)) == INELIGIBLE_REASON_NO_MATCH_KEY
+
+
+def test_nothing_plain_is_kept_for_the_ledger() -> None:
+    mapped = hubspot_event.event(an_outgoing(person=JANE), hubspot(properties={"email": "email"}))
+    assert isinstance(mapped, Mapped)
+    assert (dict(mapped.digests), mapped.click_id) == ({}, "")
+
+
+def test_a_record_is_that_of_the_golden_request() -> None:
+    settings = salesforce(properties={"Amount": "value"})
+    adapter = Salesforce(settings)
+    request = adapter.request([json_bytes(said(adapter.event(an_outgoing(person=JANE))))], "T")
+    theirs = golden("salesforce", "REQUEST sObject Collections upsert")["request"]
+    assert f"{settings.base_url}{request.path}" == theirs["url"]
+    assert (request.method, json.loads(request.body)) == (theirs["method"], theirs["body"])
+
+
+def test_a_correction_is_the_same_record_with_what_is_known_now() -> None:
+    settings = salesforce(properties={"Amount": "value", "CloseDate": "date", "Email__c": "email"})
+    outgoing = an_outgoing(person=JANE, operation=DELIVERY_OPERATION_RESTATE, amount_micros=30_000_000)
+    record = json.loads(json_bytes(said(salesforce_event.event(outgoing, settings))))
+    assert record == {
+        "attributes": {"type": "Opportunity"},
+        "Tributary_Id__c": "order-1001",
+        "Amount": 30.0,
+        "CloseDate": "2026-01-02",
+        "Email__c": "jane@example.com",
+    }
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        pytest.param({"properties": {"amount": "password"}}, id="a source that is none"),
+        pytest.param({"properties": {"a b": "value"}}, id="a property that is none"),
+        pytest.param({"time_zone": "Mars/Olympus"}, id="a zone that is none"),
+        pytest.param({"object_type": "../contacts"}, id="a path"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_in_the_file(own: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        hubspot(**own)
+
+
+def errors(*traces: str) -> dict[str, Any]:
+    context = {"objectWriteTraceId": list(traces)}
+    error = {"category": "VALIDATION_ERROR", "message": "jane@example.com", "context": context}
+    return {"status": "COMPLETE", "numErrors": 1, "errors": [error], "results": []}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        pytest.param(200, {"status": "COMPLETE", "results": [{}, {}]}, ["OK", "OK"], id="taken"),
+        pytest.param(204, None, ["OK", "OK"], id="taken, no content"),
+        pytest.param(207, errors("1"), ["OK", "PERMANENT"], id="one refused"),
+        pytest.param(207, errors("order-1"), ["SPLIT", "SPLIT"], id="one refused, nobody knows which"),
+        pytest.param(207, {"numErrors": 1}, ["SPLIT", "SPLIT"], id="errors that are not listed"),
+        pytest.param(400, {"category": "VALIDATION_ERROR"}, ["SPLIT", "SPLIT"], id="a bad request"),
+        pytest.param(409, None, ["SPLIT", "SPLIT"], id="a conflict"),
+        pytest.param(401, None, ["REAUTH", "REAUTH"], id="an expired token"),
+        pytest.param(403, None, ["CONFIG", "CONFIG"], id="no permission"),
+        pytest.param(423, None, ["RETRY", "RETRY"], id="locked"),
+        pytest.param(477, None, ["RETRY", "RETRY"], id="moving"),
+        pytest.param(429, {"policyName": "SECONDLY"}, ["THROTTLED", "THROTTLED"], id="too many"),
+        pytest.param(502, None, ["RETRY", "RETRY"], id="a gateway"),
+    ],
+)
+def test_hubspot_s_answers_are_told_apart(status: int, body: Any, expected: list[str]) -> None:
+    verdict = hubspot_answer.classify(an_answer(status, body), 2)
+    assert classes(verdict, 2) == expected
+    assert "jane" not in repr(verdict)
+
+
+@pytest.mark.parametrize(("zone", "seconds"), [(UTC, 71_755.0), (ZoneInfo("Europe/Berlin"), 68_155.0)])
+def test_a_daily_limit_is_waited_out_until_midnight_in_the_account_s_zone(zone: Any, seconds: float) -> None:
+    body = {"errorType": "RATE_LIMIT", "policyName": "DAILY"}
+    outcome = hubspot_answer.classify(an_answer(429, body), 1, zone).whole
+    assert outcome.retry_after_seconds == seconds, "it is 04:04:05 UTC"
+
+
+def result(code: str = "", message: str = "") -> dict[str, Any]:
+    found = [{"statusCode": code, "message": message, "fields": []}] if code else []
+    return {"id": None if code else "006", "success": not code, "created": False, "errors": found}
+
+
+WRAPPING = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        pytest.param(200, [result(), result()], ["OK", "OK"], id="taken"),
+        pytest.param(200, [result(), result("REQUIRED_FIELD_MISSING")], ["OK", "PERMANENT"], id="one refused"),
+        pytest.param(200, [result("UNABLE_TO_LOCK_ROW"), result()], ["RETRY", "OK"], id="one locked"),
+        pytest.param(
+            200, [result(WRAPPING, "Trigger: Too many SOQL queries: 101"), result()], ["RETRY", "OK"], id="a limit"
+        ),
+        pytest.param(200, [result(WRAPPING, "Trigger: no"), result()], ["PERMANENT", "OK"], id="their own rule"),
+        pytest.param(200, [result()], ["RETRY", "RETRY"], id="not a result for each"),
+        pytest.param(200, None, ["RETRY", "RETRY"], id="a page instead of an answer"),
+        pytest.param(401, [{"errorCode": "INVALID_SESSION_ID"}], ["REAUTH", "REAUTH"], id="an expired token"),
+        pytest.param(401, None, ["REAUTH", "REAUTH"], id="unauthorized"),
+        pytest.param(403, [{"errorCode": "REQUEST_LIMIT_EXCEEDED"}], ["THROTTLED", "THROTTLED"], id="too many"),
+        pytest.param(403, [{"errorCode": "INSUFFICIENT_ACCESS"}], ["CONFIG", "CONFIG"], id="no permission"),
+        pytest.param(300, ["a", "b"], ["PERMANENT", "PERMANENT"], id="several have the id"),
+        pytest.param(400, [{"errorCode": "UNABLE_TO_LOCK_ROW"}], ["RETRY", "RETRY"], id="locked"),
+        pytest.param(400, [{"errorCode": "INVALID_FIELD"}], ["PERMANENT", "PERMANENT"], id="no such field"),
+        pytest.param(503, [{"errorCode": "SERVER_UNAVAILABLE"}], ["RETRY", "RETRY"], id="unavailable"),
+    ],
+)
+def test_salesforce_s_answers_are_told_apart(status: int, body: Any, expected: list[str]) -> None:
+    verdict = salesforce_answer.classify(an_answer(status, body), 2)
+    assert classes(verdict, 2) == expected
+    assert "Trigger" not in repr(verdict)
