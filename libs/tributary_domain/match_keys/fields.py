@@ -60,8 +60,10 @@ class Field:
         forms = self.rule(value, region)
         if isinstance(forms, NoKey):
             return forms
+        if len(forms) == 1:
+            return self._key_of(forms[0])
         first, *others = (self._key_of(form) for form in forms)
-        return MatchKey(first.normalized, first.sha256, tuple(others)) if others else first
+        return MatchKey(first.normalized, first.sha256, tuple(others))
 
     def key_of_digest(self, value: str) -> MatchKey | NoKey:
         """Returns the key that a value makes which the caller hashed: `email_sha256`, `phone_sha256`.

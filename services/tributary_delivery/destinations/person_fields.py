@@ -6,13 +6,13 @@ made of, but for the hashes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from tributary_delivery.destinations.adapter import Outgoing, PersonKeys, PostalAddress
-from tributary_domain.match_keys.fields import Field, Holds
-from tributary_domain.match_keys.keys import MatchKey, NoKey
+from tributary_domain.match_keys.fields import Holds
+from tributary_domain.match_keys.keys import MatchKey
 from tributary_domain.match_keys.places import is_country
 from tributary_domain.match_keys.tables import DESTINATIONS
 
@@ -47,65 +47,51 @@ def person_fields(destination: str, outgoing: Outgoing) -> PersonFields:
         destination: One of `match_keys.tables.DESTINATIONS`.
         outgoing: With the opened match keys.
     """
-    values: dict[str, tuple[str, ...]] = {}
-    digests: dict[str, str] = {}
-    for field in DESTINATIONS[destination]:
-        if field.holds is None:
-            continue
-        sent = dict.fromkeys(_sent(field, field.holds, outgoing))
-        if sent:
-            values[field.name] = tuple(sent)[:_MOST_OF_ONE]
-            if field.is_hashed:
-                digests[field.name] = values[field.name][0]
-    return PersonFields(values, digests)
-
-
-def _sent(field: Field, holds: Holds, outgoing: Outgoing) -> Iterator[str]:
     keys = outgoing.keys
     address = keys.address or _NOWHERE
     country = address.country_code.strip().upper()
     country = country if is_country(country) else ""
     # A number is read as the door reads it, so that it and the identity token of the person are of one number.
-    region = (outgoing.default_region or country) if holds is Holds.PHONE else country
-    for value in _plain(holds, keys, address):
-        key = field.key(value, region)
-        if isinstance(key, MatchKey):
-            yield key.sent
-            yield from (other.sent for other in key.also)
-    for value in _hashed(holds, keys):
-        key = field.key_of_digest(value)
-        if not isinstance(key, NoKey):
-            yield key.sent
+    phone_region = outgoing.default_region or country
+    plain = _plain(keys, address)
+    hashed = {Holds.EMAIL: keys.email_digests, Holds.PHONE: keys.phone_digests}
+    values: dict[str, tuple[str, ...]] = {}
+    digests: dict[str, str] = {}
+    for field in DESTINATIONS[destination]:
+        holds = field.holds
+        if holds is None:
+            continue
+        sent: dict[str, None] = {}
+        for value in plain.get(holds, ()):
+            key = field.key(value, phone_region if holds is Holds.PHONE else country)
+            if isinstance(key, MatchKey):
+                sent[key.sent] = None
+                for other in key.also:
+                    sent[other.sent] = None
+        for value in hashed.get(holds, ()):
+            key = field.key_of_digest(value)
+            if isinstance(key, MatchKey):
+                sent[key.sent] = None
+        if sent:
+            values[field.name] = found = tuple(sent)[:_MOST_OF_ONE]
+            if field.is_hashed:
+                digests[field.name] = found[0]
+    return PersonFields(values, digests)
 
 
-def _plain(holds: Holds, keys: PersonKeys, address: PostalAddress) -> tuple[str, ...]:
-    match holds:
-        case Holds.EMAIL:
-            return keys.emails
-        case Holds.PHONE:
-            return keys.phones
-        case Holds.CUSTOMER_ID:
-            return (keys.customer_id,)
-        case Holds.CLIENT_IP:
-            return (keys.client_ip,)
-        case Holds.USER_AGENT:
-            return (keys.user_agent,)
-        case _:
-            return (getattr(address, _OF_ADDRESS[holds]),)
-
-
-def _hashed(holds: Holds, keys: PersonKeys) -> tuple[str, ...]:
-    if holds is Holds.EMAIL:
-        return keys.email_digests
-    return keys.phone_digests if holds is Holds.PHONE else ()
-
-
-_OF_ADDRESS: Final = {
-    Holds.GIVEN_NAME: "given_name",
-    Holds.FAMILY_NAME: "family_name",
-    Holds.STREET: "street",
-    Holds.CITY: "city",
-    Holds.STATE: "region",
-    Holds.POSTAL_CODE: "postal_code",
-    Holds.COUNTRY: "country_code",
-}
+def _plain(keys: PersonKeys, address: PostalAddress) -> dict[Holds, tuple[str, ...]]:
+    """Returns what is known plain; what is not has no entry."""
+    single = {
+        Holds.CUSTOMER_ID: keys.customer_id,
+        Holds.CLIENT_IP: keys.client_ip,
+        Holds.USER_AGENT: keys.user_agent,
+        Holds.GIVEN_NAME: address.given_name,
+        Holds.FAMILY_NAME: address.family_name,
+        Holds.STREET: address.street,
+        Holds.CITY: address.city,
+        Holds.STATE: address.region,
+        Holds.POSTAL_CODE: address.postal_code,
+        Holds.COUNTRY: address.country_code,
+    }
+    known = {holds: (value,) for holds, value in single.items() if value}
+    return {Holds.EMAIL: keys.emails, Holds.PHONE: keys.phones, **known}
