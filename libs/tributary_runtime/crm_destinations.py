@@ -3,10 +3,10 @@
 The one rule: what an object holds is declared, property by property; nothing is written that the file does not name.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.destination_settings import Quota
@@ -114,3 +114,9 @@ class SalesforceDestination(CrmDestination):
 
     quota: Quota = Quota(requests_per_minute=60)
     """How fast it may be called."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.oauth is not None and self.oauth.token_url is None:
+            raise ValueError("oauth.token_url must be named: https://my-domain.my.salesforce.com/services/oauth2/token")
+        return self

@@ -10,10 +10,24 @@ from tributary_runtime.ad_destinations import (
     MetaDestination,
     TikTokDestination,
 )
+from tributary_runtime.crm_destinations import HubSpotDestination, SalesforceDestination
 from tributary_runtime.destination_settings import WebhookDestination
+from tributary_runtime.search_destinations import GoogleAdsDestination, MicrosoftDestination
+from tributary_runtime.social_destinations import PinterestDestination, RedditDestination, SnapDestination
 
 Destination = Annotated[
-    WebhookDestination | GoogleDestination | MetaDestination | LinkedInDestination | TikTokDestination,
+    WebhookDestination
+    | GoogleDestination
+    | GoogleAdsDestination
+    | HubSpotDestination
+    | LinkedInDestination
+    | MetaDestination
+    | MicrosoftDestination
+    | PinterestDestination
+    | RedditDestination
+    | SalesforceDestination
+    | SnapDestination
+    | TikTokDestination,
     Field(discriminator="type"),
 ]
 """One of them."""

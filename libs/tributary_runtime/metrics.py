@@ -72,6 +72,13 @@ class DestinationType(StrEnum):
     META = "meta"
     LINKEDIN = "linkedin"
     TIKTOK = "tiktok"
+    GOOGLE_ADS = "google_ads"
+    HUBSPOT = "hubspot"
+    MICROSOFT = "microsoft"
+    PINTEREST = "pinterest"
+    REDDIT = "reddit"
+    SALESFORCE = "salesforce"
+    SNAP = "snap"
 
 
 class Table(StrEnum):

@@ -134,18 +134,21 @@ class BatchSender:
             return formed
         now_micros = self._clock.unix_micros()
         people = await self._opener.open(self._lane.workspace, [one.revised for one in attempts])
-        call, size = list[Attempt](), 0
+        calls: dict[str, list[Attempt]] = {}
+        sizes: dict[str, int] = {}
         for attempt, keys in zip(attempts, people, strict=True):
             said = await self._say(attempt, keys, now_micros, formed)
             if said is None:
                 continue
-            if call and (len(call) >= self._policy.batch_size or size + len(said.event) > self._policy.request_bytes):
+            group, size = _group_of(said), len(said.event) + 1
+            call = calls.get(group, [])
+            is_full = len(call) >= self._policy.batch_size
+            if call and (is_full or sizes[group] + size > self._policy.request_bytes):
                 formed.calls.append(call)
-                call, size = [], 0
+                call, sizes[group] = [], 0
             call.append(said)
-            size += len(said.event) + 1
-        if call:
-            formed.calls.append(call)
+            calls[group], sizes[group] = call, sizes.get(group, 0) + size
+        formed.calls.extend(calls.values())
         return formed
 
     async def _say(self, attempt: Attempt, keys: PersonKeys, now_micros: int, formed: Formed) -> Attempt | None:
@@ -201,23 +204,24 @@ class BatchSender:
 
     async def send(self, call: Sequence[Attempt]) -> Sequence[Outcome]:
         """Makes one request; once more with another token where the first one was refused."""
-        events = [attempt.event for attempt in call]
+        events, group = [attempt.event for attempt in call], _group_of(call[0])
         try:
-            verdict, token = await self._try(events)
+            verdict, token = await self._try(events, group)
             if verdict.whole.outcome == REAUTH and self._tokens.refuse(token):
-                verdict, _ = await self._try(events)
+                verdict, _ = await self._try(events, group)
         except TokenError as error:
             return [error.outcome] * len(call)
         if verdict.whole.outcome == REAUTH:
             verdict = Verdict(replace(verdict.whole, outcome=CONFIG, is_untaken=True))
         return [verdict.of(place) for place in range(len(call))]
 
-    async def _try(self, events: Sequence[bytes]) -> tuple[Verdict, str]:
+    async def _try(self, events: Sequence[bytes], group: str) -> tuple[Verdict, str]:
         token = await self._tokens.get()
-        request = self._adapter.request(events, token)
+        request = self._adapter.request(events, token, group)
         try:
             async with asyncio.timeout(self._call_seconds):  # of all of it: httpx counts each read anew
-                response = await self._http.post(self._url(request, token), request.body, self._headers(request, token))
+                url, headers = self._url(request, token), self._headers(request, token)
+                response = await self._http.post(url, request.body, headers, request.method)
                 content = await read_body(response, _MOST_ANSWER_BYTES)
         except UNANSWERED as error:
             return Verdict(unanswered(error)), token
@@ -244,6 +248,10 @@ class BatchSender:
         """Closes its connections."""
         await self._tokens.aclose()
         await self._http.aclose()
+
+
+def _group_of(attempt: Attempt) -> str:
+    return attempt.mapped.group if attempt.mapped is not None else ""
 
 
 def _click_ids(attempt: Attempt, pinned: Pinned | None) -> dict[str, ResolvedClickId]:

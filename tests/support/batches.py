@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from tests.support.crm_fakes import FakeHubSpot, FakeSalesforce
 from tests.support.delivery import SHARDS, WORKSPACE_KEY, Rig
 from tests.support.revisions import Revision
+from tests.support.search_fakes import FakeGoogleAds, FakeMicrosoft
+from tests.support.social_fakes import FakePinterest, FakeReddit, FakeSnap
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
@@ -37,24 +40,39 @@ FAKES: dict[str, type[Fake]] = {
     "linkedin": FakeLinkedIn,
     "meta": FakeMeta,
     "tiktok": FakeTikTok,
+    "google_ads": FakeGoogleAds,
+    "hubspot": FakeHubSpot,
+    "microsoft": FakeMicrosoft,
+    "pinterest": FakePinterest,
+    "reddit": FakeReddit,
+    "salesforce": FakeSalesforce,
+    "snap": FakeSnap,
 }
 _OWN: dict[str, dict[str, Any]] = {
     "google": {"operating_account": "1234567890"},
     "linkedin": {},
     "meta": {"dataset_id": "4711"},
     "tiktok": {"event_source_id": "PIXEL"},
+    "google_ads": {"customer_id": "123", "developer_token": {"value": "developer"}},
+    "hubspot": {"properties": {"amount": "value"}, "retracted": {"dealstage": "closedlost"}},
+    "microsoft": {"customer_id": "1", "account_id": "2", "developer_token": {"value": "developer"}},
+    "pinterest": {"ad_account_id": "549"},
+    "reddit": {"pixel_id": "t2_abc"},
+    "salesforce": {"properties": {"Amount": "value"}, "retracted": {"StageName": "Closed Lost"}},
+    "snap": {"pixel_id": "PIX"},
 }
-NAMES = {"google": "99", "linkedin": "104012", "meta": "Purchase", "tiktok": "Purchase"}
+NAMES = {"google": "99", "linkedin": "104012", "google_ads": "99", "reddit": "PURCHASE", "snap": "PURCHASE"}
+"""Where it is not called Purchase."""
 
 
 def declared_batches(kind: str, url: str, **own: Any) -> dict[str, Any]:
     """Returns what the file says of a batch destination."""
     return {
-        "id": kind,
+        "id": kind.replace("_", "-"),
         "type": kind,
         "base_url": url,
         "access_token": {"value": TOKEN},
-        "conversions": {"purchase": {"name": NAMES[kind]}},
+        "conversions": {"purchase": {"name": NAMES.get(kind, "Purchase")}},
         "allow_private_addresses": True,
         "page_url": "https://shop.example/",
         "quota": {"requests_per_minute": 1_000_000},

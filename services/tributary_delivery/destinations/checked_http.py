@@ -65,13 +65,16 @@ class CheckedHttp:
             headers={"user-agent": agent, "accept-encoding": "identity"},
         )
 
-    async def post(self, url: httpx.URL, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+    async def post(
+        self, url: httpx.URL, body: bytes, headers: Mapping[str, str], method: str = "POST"
+    ) -> httpx.Response:
         """Posts to an address that was checked, the next one where one cannot be connected to; the body is unread.
 
         Args:
             url: Of the host that the client is for.
             body: What is posted.
             headers: Beside those that every call has.
+            method: Of HTTP, where posting has another name.
 
         Raises:
             RefusedAddressError: The host is at an address that is not public.
@@ -81,14 +84,16 @@ class CheckedHttp:
         *others, last = await self._addresses.find()
         for address in others:
             with suppress(httpx.ConnectError):
-                return await self._post_to(address, url, body, headers)
-        return await self._post_to(last, url, body, headers)
+                return await self._post_to(address, url, body, headers, method)
+        return await self._post_to(last, url, body, headers, method)
 
-    async def _post_to(self, address: str, url: httpx.URL, body: bytes, headers: Mapping[str, str]) -> httpx.Response:
+    async def _post_to(
+        self, address: str, url: httpx.URL, body: bytes, headers: Mapping[str, str], method: str
+    ) -> httpx.Response:
         named = {"host": url.netloc.decode("ascii"), **headers}
         target = url.copy_with(host=address, port=self._port, fragment=None)
         extensions = {"sni_hostname": self._host}
-        request = self._client.build_request("POST", target, content=body, headers=named, extensions=extensions)
+        request = self._client.build_request(method, target, content=body, headers=named, extensions=extensions)
         return await self._client.send(request, stream=True)
 
     async def aclose(self) -> None:

@@ -114,6 +114,8 @@ class FakeServer:
                 self.end_headers()
                 self.wfile.write(content)
 
+            do_PATCH = do_POST
+
             def log_message(self, format: str, *args: object) -> None:
                 """Says nothing: the terminal belongs to who runs it."""
 

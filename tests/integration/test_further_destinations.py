@@ -1,0 +1,82 @@
+"""The further batch destinations, over HTTP: each conversion counts once there, and corrections arrive as theirs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from tests.support.batches import a_batch_destination, a_purchase, publish, running_fake
+from tests.support.delivery import Rig, a_rig
+from tests.support.eventually import eventually_async
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_DEAD,
+    OUTCOME_CLASS_PERMANENT,
+)
+from tributary_cli.demo.fakes.server import LOST
+from tributary_storage.redis.delivery_jobs import Lane
+
+KINDS = ("google_ads", "hubspot", "microsoft", "pinterest", "reddit", "salesforce", "snap")
+CORRECTED = ("google_ads", "hubspot", "microsoft", "salesforce")
+
+
+@pytest.fixture
+async def rig(migrated_redis_url: str, clickhouse_url: str) -> AsyncIterator[Rig]:
+    async with a_rig(migrated_redis_url, clickhouse_url) as opened:
+        yield opened
+
+
+def idle(rig: Rig, lane: Lane) -> Callable[[], Awaitable[bool]]:
+    async def is_idle() -> bool:
+        return await rig.stores.jobs.waiting(lane) == 0
+
+    return is_idle
+
+
+def clicked(message: ConversionRevised) -> None:
+    """Gives a conversion a click of Microsoft's whose id is the visible id: it has none of ours."""
+    click = message.match.click_ids.add(family="msclkid", value=message.match.pixel_event_id)
+    click.click_time.FromMicroseconds(message.state.conversion_time.ToMicroseconds() - 1_000_000)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_each_counts_once_though_a_reply_was_lost_and_one_of_them_is_refused(
+    rig: Rig, workspace: str, kind: str
+) -> None:
+    lane = Lane(workspace, kind.replace("_", "-"))
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(5)], clicked)
+    with running_fake(kind) as server:
+        server.fake.poison.add("p-c1:0003")
+        server.faults.append(LOST)
+        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
+            await eventually_async(idle(rig, lane))
+        assert server.fake.counted == {f"p-c1:{number:04}": 1 for number in (0, 1, 2, 4)}
+        assert set(server.fake.values.values()) == {90}
+    [refused] = await rig.deliveries(lane, "c1:0003")
+    assert (refused.state, refused.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_PERMANENT)
+    [taken] = await rig.deliveries(lane, "c1:0004")
+    assert taken.state == DELIVERY_STATE_ACCEPTED
+
+
+@pytest.mark.parametrize("kind", CORRECTED)
+async def test_a_refund_and_a_retraction_reach_what_was_sent(rig: Rig, workspace: str, kind: str) -> None:
+    lane = Lane(workspace, kind.replace("_", "-"))
+    first, other = a_purchase(lane), a_purchase(lane, 1)
+    with running_fake(kind) as server:
+        async with rig.running_lane(lane, a_batch_destination(kind, server.url)) as runner:
+            await publish(rig, lane, [first], clicked)
+            await eventually_async(idle(rig, lane))
+            refunded = first.then(value_micros=70_000_000)
+            # A correction and a conversion are due together, and for some belong into different requests.
+            await publish(rig, lane, [refunded, other], clicked)
+            runner.wake()
+            await eventually_async(idle(rig, lane))
+            assert server.fake.values == {"p-c1:0000": 70, "p-c1:0001": 90}
+            await publish(rig, lane, [refunded.then(counted=False)], clicked)
+            runner.wake()
+            await eventually_async(idle(rig, lane))
+        assert server.fake.values == {"p-c1:0000": 0, "p-c1:0001": 90}
+        assert server.fake.counted == {"p-c1:0000": 1, "p-c1:0001": 1}
+    assert [one.state for one in await rig.deliveries(lane, "c1:0000")] == [DELIVERY_STATE_ACCEPTED] * 3

@@ -1,0 +1,33 @@
+"""A type of destination is known everywhere or nowhere."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+
+from tests.support.batches import NAMES, a_batch_destination
+from tributary_delivery.destinations import ADAPTERS, DESTINATIONS, TOKEN_URLS
+from tributary_domain.match_keys import tables
+from tributary_runtime.destination_types import Destination
+from tributary_runtime.metrics import DestinationType
+
+UNION = get_args(get_args(Destination)[0])
+DECLARED = {get_args(model.model_fields["type"].annotation)[0]: model for model in UNION}
+
+
+def test_what_can_be_declared_can_be_spoken_to_measured_and_looked_into() -> None:
+    assert {*ADAPTERS, *DESTINATIONS} == set(DECLARED) == {kind.value for kind in DestinationType}
+    assert set(tables.DESTINATIONS) == set(ADAPTERS)
+
+
+def test_who_gives_out_refresh_tokens_has_an_address_for_them() -> None:
+    refreshing = {kind for kind, model in DECLARED.items() if getattr(model, "refreshes", False)}
+    assert refreshing - {"salesforce"} == set(TOKEN_URLS), "Salesforce's is the customer's own"
+
+
+@pytest.mark.parametrize("kind", ADAPTERS)
+def test_a_destination_is_told_corrections_where_its_settings_say_that_it_takes_them(kind: str) -> None:
+    settings = a_batch_destination(kind)
+    assert (len(ADAPTERS[kind](settings).policy.operations) > 1) == settings.restates
+    assert NAMES.get(kind, "Purchase") == settings.name_of("purchase")
