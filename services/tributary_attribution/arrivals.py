@@ -164,8 +164,9 @@ class ArrivalReader:
         is_released = admitted.HasField("decision")  # before a part is made of it, which does not show that
         tokens = list(admitted.identity_tokens)
         consent = event.consent if event.HasField("consent") else None
-        flags, stored_flags = _flags(event, consent, micros, self._assumed_of(workspace), is_quarantined=not is_good)
-        traces = _traces(admitted, consent, micros, hashed, self._assumed_of(workspace)) if is_good and tokens else ()
+        assumed = self._assumed_of(workspace)
+        flags, stored_flags = _flags(event, consent, micros, assumed, is_quarantined=not is_good)
+        traces = _traces(admitted, consent, micros, hashed, assumed) if is_good and tokens else ()
         session = event_hash(event.session_id) if event.session_id else 0
         entry: tuple[bytes, bytes] | None = None
         conversion_id, own_id, part = "", "", b""
@@ -279,8 +280,10 @@ def _traces(
     admitted: AdmittedEvent, consent: Consent | None, micros: int, hashed: int, assumed: Assumed
 ) -> Sequence[Left]:
     """Returns what an event leaves; nothing where it may not."""
+    flags: int | None = 0
     if consent is None:
-        flags = flags_of(NOTHING, 0, micros, "", assumed)
+        if assumed.defaults:
+            flags = flags_of(NOTHING, 0, micros, "", assumed)
     else:
         states = packed([getattr(consent, purpose) for purpose in PURPOSES])
         flags = flags_of(states, _consent_micros(consent), micros, consent.region, assumed)

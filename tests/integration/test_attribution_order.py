@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, Events, entry, running_attribution
+from tests.support.attribution import (
+    DAY,
+    NOON,
+    SHARDS,
+    Admitted,
+    Attribution,
+    Events,
+    entry,
+    leaving,
+    running_attribution,
+)
 from tests.support.stores import Stores, run_apart
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
@@ -50,22 +60,23 @@ def a_world(workspace: str) -> list[Admitted]:
     """Two devices and a customer who turn out to be one, an order seen twice, refunds, late and quarantined touches."""
     make = Events(workspace)
     return [
-        make.touch("visitor:a", channel="Paid Search", at=NOON - 9 * DAY),
-        make.touch("visitor:a", channel="Direct", at=NOON - 8 * DAY),
+        leaving(make.touch("visitor:a", at=NOON - 9 * DAY, clicks={"gbraid": "a"}), b"a-9", fbp="a-9", ttp="a-9"),
+        leaving(make.touch("visitor:a", channel="Direct", at=NOON - 8 * DAY), b"a-8", fbp="a-8"),
         make.touch("visitor:b", channel="Email", at=NOON - 5 * DAY),
         make.touch("visitor:b", channel="Display", at=NOON - 31 * DAY),
-        make.touch("visitor:c", "customer:1", channel="Organic Search", at=NOON - 3 * DAY),
-        make.touch("visitor:c", "visitor:z", channel="Referral", at=NOON - 2 * DAY, letter="Q"),
+        leaving(make.touch("visitor:c", "customer:1", channel="Organic Search", at=NOON - 3 * DAY), b"c-3", fbp="c-3"),
+        leaving(make.touch("visitor:c", "visitor:z", channel="Referral", at=NOON - 2 * DAY, letter="Q"), b"q", fbp="q"),
         make.order("visitor:a", order_id="o-1", rank=1, micros=95_000_000, event_id="browser"),
         make.order("customer:1", order_id="o-1", at=NOON + 2_000_000, event_id="backend", letter="M"),
         make.order("visitor:b", order_id="o-2", at=NOON + DAY, micros=10_000_001, event_id="second"),
         make.order("visitor:z", order_id="o-3", at=NOON + DAY, micros=None, event_id="third"),
-        make.touch("visitor:b", channel="Affiliates", at=NOON + DAY - 60 * MINUTE),
+        leaving(make.touch("visitor:b", channel="Affiliates", at=NOON + DAY - 60 * MINUTE), b"b-60", ttp="b-60"),
         make.order("visitor:b", order_id="o-4", at=NOON + DAY - 35 * MINUTE, event_id="keeps the session alive"),
-        make.touch("visitor:b", channel="Direct", at=NOON + DAY - 10 * MINUTE),
+        leaving(make.touch("visitor:b", channel="Direct", at=NOON + DAY - 10 * MINUTE), b"b-10", fbp="b-10"),
         make.refund(20_000_000, order_id="o-1", event_id="refund"),
         make.refund(1, order_id="o-2", at=NOON + 2 * DAY, event_id="tiny-refund"),
-        make.identify("visitor:b", "customer:1", event_id="login"),
+        leaving(make.identify("visitor:b", "customer:1", event_id="login"), b"login"),
+        leaving(make.identify("customer:1", "email:e", at=NOON - 4 * DAY, event_id="sign-up"), b"address"),
     ]
 
 

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.integration.test_identity import changes
-from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, Events, running_attribution
+from tests.support.attribution import DAY, NOON, SHARDS, Attribution, Events, leaving, running_attribution
 from tests.support.families import Families
 from tributary.attribution.v1.conversion_pb2 import MatchResolution
-from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED as DENIED
 from tributary.event.v1.context_pb2 import OBSERVER_BROWSER
+from tributary_attribution.attributor import Replayed
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
 from tributary_storage.redis.ties import person_key
@@ -29,16 +29,6 @@ async def attribution(redis_url: str, clickhouse_url: str, workspace: str) -> As
 @pytest.fixture
 def events(workspace: str) -> Events:
     return Events(workspace)
-
-
-def leaving(admitted: Admitted, sealed: bytes = b"", *, denies: str = "", **browser_ids: str) -> Admitted:
-    """Gives an event sealed match keys and browser ids; lets it deny a purpose."""
-    admitted[1].sealed_match_keys = sealed
-    for name, value in browser_ids.items():
-        setattr(admitted[1].event.browser_ids, name, value)
-    if denies:
-        setattr(admitted[1].event.consent, denies, DENIED)
-    return admitted
 
 
 def traces_of(attribution: Attribution, token: str) -> str:
@@ -268,6 +258,27 @@ async def test_the_stage_of_a_lead_that_names_nobody_is_matched_by_what_began_it
         {"fbp": "f"},
         b"phone",
     )
+
+
+async def test_what_the_store_lost_is_left_again_when_recorded_events_come_back(
+    attribution: Attribution, events: Events
+) -> None:
+    life = [
+        leaving(events.touch("visitor:a", clicks={"gclid": "g", "wbraid": "w"}), b"phone", fbp="f"),
+        leaving(events.identify("visitor:a", "email:e", at=NOON - DAY), b"address"),
+        events.order("visitor:a"),
+    ]
+    await attribution.handle(*life)
+    await attribution.record(*life)
+    before = await match_of(attribution, events.conversion_id())
+    assert (seen(before), len(before.person_keys)) == (({"gclid": "g", "wbraid": "w"}, {"fbp": "f"}, b"phone"), 1)
+    held = await attribution.state.hgetall(traces_of(attribution, "visitor:a"))
+    await attribution.state.delete(traces_of(attribution, "visitor:a"))
+    again = [Replayed(letter, event.SerializeToString(), NOON, "") for letter, event in life]
+    await attribution.attributor.replay(attribution.workspace, again, ())
+    assert await attribution.state.hgetall(traces_of(attribution, "visitor:a")) == held
+    assert await match_of(attribution, events.conversion_id()) == before
+    assert len(await attribution.stored_revisions(events.conversion_id())) == 1
 
 
 async def test_an_erased_persons_traces_are_gone_and_looked_for(attribution: Attribution, events: Events) -> None:

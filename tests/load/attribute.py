@@ -1,9 +1,10 @@
 """What it costs to turn admitted events into credit: people, journeys, six models, revisions, ClickHouse, both logs.
 
 Run it from a checkout: `python -m tests.load.attribute [--people 2000] [--batch 1000] [--touches 10] [--converting 60]
-[--json FILE]`. Real Redis with fsync on every write, real ClickHouse, everything else in this process. CPU of this
-process and of Redis is counted, ClickHouse's own is not. Rounds are interleaved with a floor that only reads the same
-events and writes one hash field each; medians. Compare figures with the floor beside them, not with another machine.
+[--leaving 100] [--json FILE]`. Real Redis with fsync on every write, real ClickHouse, everything else in this process.
+CPU of this process and of Redis is counted, ClickHouse's own is not. Rounds are interleaved with a floor that only
+reads the same events and writes one hash field each; medians. Compare figures with the floor beside them, not with
+another machine.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 import redis.asyncio
 from hiredis import pack_command
 
-from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, entry, running_attribution
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, entry, leaving, running_attribution
 from tests.support.stores import running_stores
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_storage.clickhouse.migrate import migrate
@@ -50,19 +51,25 @@ class Cost:
         return self.python + self.redis
 
 
-def a_world(rng: random.Random, first: int, people: int, touches: int, converting: int) -> list[Admitted]:
-    """Returns what people do in ten days, in the order of time; some per cent of them buy, a tenth of these refund."""
+def a_world(rng: random.Random, first: int, people: int, options: argparse.Namespace) -> list[Admitted]:
+    """Returns what people do in ten days, in the order of time; some per cent of them buy, a tenth of these refund.
+
+    Of the touches some per cent carry what a browser shows: match keys and a browser id, every third a click id.
+    """
     make = Events("w")
     events: list[tuple[int, Admitted]] = []
     for person in range(first, first + people):
         start = NOON - 20 * DAY + rng.randrange(10 * DAY)
         visitor = f"visitor:{person:022d}"
-        for number in range(touches):
+        for number in range(options.touches):
             at = start + rng.randrange(9 * DAY)
             channel, campaign = rng.choice(CHANNELS), f"campaign {rng.randrange(200)}"
             event_id = f"touch-{person}-{number}"
-            events.append((at, make.touch(visitor, at=at, channel=channel, campaign=campaign, event_id=event_id)))
-        if rng.randrange(100) < converting:
+            is_leaving = rng.randrange(100) < options.leaving
+            clicks = {"gclid": event_id} if is_leaving and number % 3 == 0 else {}
+            touch = make.touch(visitor, at=at, channel=channel, campaign=campaign, event_id=event_id, clicks=clicks)
+            events.append((at, leaving(touch, rng.randbytes(190), fbp=f"fb.1.{person}") if is_leaving else touch))
+        if rng.randrange(100) < options.converting:
             at, tokens = start + 9 * DAY, (f"customer:{person:022d}", f"email:{person:022d}", visitor)
             events.append((at, make.order(*tokens, at=at, order_id=f"o-{person}", event_id=f"order-{person}")))
             if rng.randrange(10) == 0:
@@ -106,11 +113,11 @@ async def run(attribution: Attribution, options: argparse.Namespace) -> list[dic
     """Measures all rounds and returns the figures."""
     rng = random.Random(1)
     client = attribution.state
-    await attribution.handle(*a_world(rng, 10**9, 100, options.touches, options.converting))
+    await attribution.handle(*a_world(rng, 10**9, 100, options))
     floors, costs, sizes = [], [], []
     for number in range(ROUNDS):
         people = options.people // ROUNDS
-        events = a_world(rng, number * people, people, options.touches, options.converting)
+        events = a_world(rng, number * people, people, options)
         batches = [entry("w", events[at : at + options.batch]) for at in range(0, len(events), options.batch)]
         floors.append(await measured(client, len(events), lambda batches=batches: floor(client, batches)))  # type: ignore[misc]
         before = (await client.info("memory"))["used_memory"]
@@ -158,5 +165,6 @@ if __name__ == "__main__":
     parser.add_argument("--batch", type=int, default=1_000)
     parser.add_argument("--touches", type=int, default=10)
     parser.add_argument("--converting", type=int, default=60, help="per cent of the people")
+    parser.add_argument("--leaving", type=int, default=100, help="per cent of the touches that a browser shows")
     parser.add_argument("--json", type=Path)
     asyncio.run(main(parser.parse_args()))

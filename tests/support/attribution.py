@@ -14,6 +14,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.model_pb2 import Model
 from tributary.dedup.v1.admitted_events_pb2 import Admission, AdmittedEvent, AdmittedEvents
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
+from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED
@@ -194,6 +195,16 @@ class Events:
         event.event.event_id = event_id or f"e-{next(iter(self._numbers))}"
         event.event.event_time.CopyFrom(timestamp(at))
         return event
+
+
+def leaving(admitted: Admitted, sealed: bytes = b"", *, denies: str = "", **browser_ids: str) -> Admitted:
+    """Gives an event sealed match keys and browser ids; lets it deny a purpose."""
+    admitted[1].sealed_match_keys = sealed
+    for name, value in browser_ids.items():
+        setattr(admitted[1].event.browser_ids, name, value)
+    if denies:
+        setattr(admitted[1].event.consent, denies, CONSENT_STATE_DENIED)
+    return admitted
 
 
 def entry(

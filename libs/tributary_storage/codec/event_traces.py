@@ -23,6 +23,7 @@ HINTS: Final = frozenset({"gad_source", "gad_campaignid", "gclsrc", "mc_cid"})
 _NOT_THE_PERSONS: Final = HINTS | {"srsltid", "hsenc", "igshid", "kx"}
 """Those that say nothing of which ad a person clicked: only the conversion's own are shown."""
 _NAMES: Final = {EMAIL_TOKEN: EMAIL, PHONE_TOKEN: PHONE}
+_NAMING: Final = tuple(f"{name}:" for name in _NAMES)
 
 
 def traces_of(admitted: AdmittedEvent, time_micros: int, hashed: int, flags: int) -> list[Left]:
@@ -49,7 +50,7 @@ def traces_of(admitted: AdmittedEvent, time_micros: int, hashed: int, flags: int
     if sealed:
         if is_of_device(event):
             left.append((DEVICE, Trace(time_micros, hashed, half_hour(time_micros), flags, sealed)))
-        named = [token for token in admitted.identity_tokens if type_of(token) in _NAMES]
+        named = [token for token in admitted.identity_tokens if token.startswith(_NAMING)]
         if named:
             alike = event_hash(f"{day(time_micros)}:{' '.join(named)}")
             left.append((keys_slot(names_in(named)), Trace(time_micros, hashed, alike, flags, sealed)))
