@@ -5,7 +5,8 @@ a slot the newest two are kept per identifier, however many there were; those th
 seen again, are one, at its first time.
 
 The one rule: a trace is a conversion's only if its person allowed it when it was left, and did not take that back
-before they converted (SEMANTICS sections 13 and 14). What is resolved follows from the set of events, not their order.
+before they converted (SEMANTICS sections 13 and 14). What is resolved follows from the set of events, whatever their
+order, as long as no two newer ones pushed it out before its conversion was known.
 """
 
 from __future__ import annotations

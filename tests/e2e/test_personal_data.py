@@ -24,6 +24,7 @@ from tests.support.shop import (
     CALL_SECONDS,
     EURO,
     Shop,
+    a_login,
     a_visit,
     an_adjustment,
     an_order,
@@ -336,6 +337,35 @@ def _sealed(observed: Observed) -> bytes:
         "SELECT hex(admitted) FROM events FINAL WHERE workspace = 'personal' AND event_id = 'p-1' FORMAT TSV"
     ).split()
     return AdmittedEvent.FromString(bytes.fromhex(row)).sealed_match_keys
+
+
+def test_an_order_of_a_backend_is_recognised_by_what_its_customer_left_at_the_door_before(
+    replies: list[bytes], observed: Observed
+) -> None:
+    page = "https://shop.example/?gclid=g-7&utm_source=google&utm_medium=cpc"
+    visit = a_visit(timedelta(hours=5), page, visitor_id="v-7", customer_id="c-7")
+    visit.context.client_ip, visit.browser_ids.fbp = "198.51.100.7", "fb.1.7"
+    sign_up = a_login(timedelta(hours=4), customer_id="c-7", email="seven@post.example")
+    with open_shop(observed.stack.addresses, observed.workspaces["personal"], observed.inbox) as shop:
+        shop.accept(visit)
+        shop.accept(sign_up)
+        shop.accept(an_order("p-7", customer_id="c-7"))
+        match = shop.wait(lambda: shop.order("p-7")).newest.match
+    assert [(click.family, click.value, click.own) for click in match.click_ids] == [("gclid", "g-7", False)]
+    assert dict(match.browser_ids) == {"fbp": "fb.1.7"}
+    device, (keys,) = _opened(observed, match.sealed_device_keys), match.person_keys
+    assert (device.client_ip, device.user_agent) == ("198.51.100.7", BROWSER)
+    assert (keys.has_email, keys.has_phone) == (True, False)
+    assert _opened(observed, keys.sealed).identifiers.email == "seven@post.example"
+
+
+def _opened(observed: Observed, sealed: bytes) -> MatchKeys:
+    name = name_of(sealed)
+    with redis.Redis(port=observed.stack.installation.ports["redis"]) as client:
+        (key,) = client.scan_iter(match=f"*data-key:personal|{name.hex()}", count=10_000)
+        wrapped = client.get(key)
+    assert isinstance(wrapped, bytes)
+    return MatchKeys.FromString(DataKey("personal", name, wrapped, [bytes(range(32))]).open(sealed))
 
 
 def test_match_keys_are_kept_sealed_and_go_with_the_persons_key(replies: list[bytes], observed: Observed) -> None:
