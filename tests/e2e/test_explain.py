@@ -109,10 +109,10 @@ def revised_since(shop: Shop, revision: int) -> contract.GetConversionResponse:
     return found
 
 
-def run(told: Shop, stack: Stack, *arguments: str) -> Result:
+def run(told: Shop, stack: Stack, *arguments: str, exit_code: int = 0) -> Result:
     options = ["--target", stack.addresses["query"], "--api-key", told.workspace.api_key]
     result = CliRunner().invoke(cli, [*arguments, *options])
-    assert result.exit_code == 0, result.output
+    assert result.exit_code == exit_code, result.output
     return result
 
 
@@ -171,6 +171,7 @@ def test_a_conversion_is_explained_and_so_is_what_was_known_before(told: Shop, s
 
     text = run(told, street_stack, "explain", "--order", "purchase", "o", "--model", "time_decay").output
     assert max(map(len, text.splitlines())) <= 100
+    assert "data_driven is not used" in text
     for word in ("outside window", "after conversion", "quarantined: bot user agent", "refund", "60.00 EUR", "inbox"):
         assert word in text
     assert "These steps do not give" not in text
@@ -206,6 +207,8 @@ def test_other_settings_are_tried_and_nothing_is_stored(told: Shop, street_stack
     half = json.loads(run(told, street_stack, "simulate", *order, "--half-life-hours", "144", "--json").output)
     (decay,) = [model for model in half["explanation"]["models"] if model["name"] == "time_decay"]
     assert [share["credit_micros"] for share in decay["shares"]] == [333_333, 666_667]
+    unknown = run(told, street_stack, "simulate", *order, "--data-driven", "m1:none", exit_code=1)
+    assert "There is no such model" in unknown.output
     assert told.order("o") == before
 
 
@@ -225,6 +228,11 @@ def test_the_past_is_credited_anew_on_purpose_only(told: Shop, street_stack: Sta
     done = run(told, street_stack, "reattribute", "--yes", "--last", "1d", "--name", "purchase")
     assert "0 of 1 conversions changed." in done.stdout  # the settings in the file are those it was credited under
     assert told.order("o") == before
+
+    newest = run(told, street_stack, "reattribute", "--preview", "--data-driven", "newest")
+    assert "0 of 1 conversions would change." in newest.stdout  # there is no model yet
+    unknown = run(told, street_stack, "reattribute", "--yes", "--data-driven", "m1:none", exit_code=1)
+    assert "There is no such model" in unknown.output
 
     rewrite(street_stack, told.workspace.id, [{"lookback_days": 60}])
 
