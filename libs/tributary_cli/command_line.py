@@ -18,6 +18,7 @@ from tributary_cli.errors import CommandError
 _COMMANDS = {
     "classify": ("tributary_cli.classify", "Say which channel visits are, why, and which are bots."),
     "dead-letters": ("tributary_cli.dead_letters", "Look at what no worker could handle, and put it back."),
+    "deliveries": ("tributary_cli.deliveries", "Look at what was sent to destinations, and send it again."),
     "demo": ("tributary_cli.demo.command", "Show everything with realistic traffic and prove the numbers."),
     "doctor": ("tributary_cli.doctor", "Say what is reachable, what is misconfigured, and what to do."),
     "erase": ("tributary_cli.erase", "Erase a person, and prove that nothing is left."),

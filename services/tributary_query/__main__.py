@@ -8,6 +8,7 @@ from tributary.attribution.v1.attribution_service_pb2_grpc import AttributionSer
 from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceStub
 from tributary.delivery.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from tributary_query.conversions import Conversions
+from tributary_query.deliveries import Deliveries
 from tributary_query.erasures import Erasures
 from tributary_query.event_filters import EventFilters
 from tributary_query.events import Events
@@ -82,6 +83,7 @@ async def main(settings: QuerySettings) -> None:
             explanations=Explanations(AttributionServiceStub(attribution), history, PastEvents(clickhouse), decided),
             models=models,
             reconciliations=Reconciliations(AttributionServiceStub(attribution)),
+            deliveries=Deliveries(DeliveryServiceStub(delivery)),
         )
         await serve(
             settings,

@@ -10,6 +10,7 @@ import grpc
 from tributary.query.v1 import query_service_pb2 as contract
 from tributary.query.v1 import query_service_pb2_grpc
 from tributary_query.conversions import Conversions
+from tributary_query.deliveries import Deliveries
 from tributary_query.erasures import Erasures
 from tributary_query.events import Events
 from tributary_query.explanations import Explanations
@@ -45,6 +46,7 @@ class UseCases:
     reattributions: Reattributions
     models: Models
     reconciliations: Reconciliations
+    deliveries: Deliveries
 
 
 class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
@@ -80,6 +82,11 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
         "GetReconciliation": Scope.ADMIN,
         "ListFindings": Scope.ADMIN,
         "UpdateFindings": Scope.ADMIN,
+        "ListDestinations": Scope.QUERY,
+        "PauseDestination": Scope.ADMIN,
+        "ResumeDestination": Scope.ADMIN,
+        "ListDeliveries": Scope.QUERY,
+        "ReplayDeliveries": Scope.ADMIN,
     }
 
     def __init__(self, workspaces: WorkspacesFile, use_cases: UseCases) -> None:
@@ -209,6 +216,36 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
     ) -> contract.UpdateFindingsResponse:
         """Says how far findings are dealt with."""
         return await self._ask.reconciliations.update(request, self._workspace().id)
+
+    async def ListDestinations(
+        self, request: contract.ListDestinationsRequest, context: object
+    ) -> contract.ListDestinationsResponse:
+        """Lists the destinations with how they are doing."""
+        return await self._ask.deliveries.destinations(request, self._workspace().id)
+
+    async def PauseDestination(
+        self, request: contract.PauseDestinationRequest, context: object
+    ) -> contract.PauseDestinationResponse:
+        """Lets nobody call a destination until it is resumed."""
+        return await self._ask.deliveries.pause(request, self._workspace().id)
+
+    async def ResumeDestination(
+        self, request: contract.ResumeDestinationRequest, context: object
+    ) -> contract.ResumeDestinationResponse:
+        """Ends every pause of a destination but that of the file."""
+        return await self._ask.deliveries.resume(request, self._workspace().id)
+
+    async def ListDeliveries(
+        self, request: contract.ListDeliveriesRequest, context: object
+    ) -> contract.ListDeliveriesResponse:
+        """Lists deliveries, last attempted first."""
+        return await self._ask.deliveries.page(request, self._workspace().id)
+
+    async def ReplayDeliveries(
+        self, request: contract.ReplayDeliveriesRequest, context: object
+    ) -> contract.ReplayDeliveriesResponse:
+        """Has deliveries sent again."""
+        return await self._ask.deliveries.replay(request, self._workspace().id)
 
     def _workspace(self) -> Workspace:
         return self._workspaces.get(current_caller().workspace_id)

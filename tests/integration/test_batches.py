@@ -84,7 +84,7 @@ async def test_what_failed_after_its_effect_counts_once(rig: Rig, workspace: str
         async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
             await eventually_async(idle(rig, lane))
         assert server.fake.counted == {f"p-c1:{number:04}": 1 for number in range(3)}
-        assert len(server.asks) == (2 if kind in KNOWS_AGAIN else 1)
+        assert len(server.asks) > 1 if kind in KNOWS_AGAIN else len(server.asks) == 1
     delivery = await only(rig, lane)
     if kind in KNOWS_AGAIN:
         assert delivery.state == DELIVERY_STATE_ACCEPTED

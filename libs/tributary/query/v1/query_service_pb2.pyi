@@ -26,6 +26,7 @@ from tributary.dedup.v1 import decision_pb2 as _decision_pb2
 from tributary.dedup.v1 import event_fate_pb2 as _event_fate_pb2
 from tributary.dedup.v1 import quarantine_pb2 as _quarantine_pb2
 from tributary.delivery.v1 import delivery_pb2 as _delivery_pb2
+from tributary.delivery.v1 import delivery_service_pb2 as _delivery_service_pb2
 from tributary.event.v1 import identifiers_pb2 as _identifiers_pb2
 from tributary.event.v1 import verdict_pb2 as _verdict_pb2
 from tributary.query.v1 import health_pb2 as _health_pb2
@@ -1734,3 +1735,281 @@ class UpdateFindingsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateFindingsResponse: _TypeAlias = UpdateFindingsResponse  # noqa: Y015
+
+@_typing.final
+class ListDestinationsRequest(_message.Message):
+    """Which destinations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. At most this many. 0: 100. More than 1 000: 1 000. Negative: INVALID_ARGUMENT."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDestinationsRequest: _TypeAlias = ListDestinationsRequest  # noqa: Y015
+
+@_typing.final
+class ListDestinationsResponse(_message.Message):
+    """Destinations."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DESTINATIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def destinations(self) -> _containers.RepeatedCompositeFieldContainer[_delivery_service_pb2.DestinationStatus]:
+        """By destination id."""
+
+    def __init__(
+        self,
+        *,
+        destinations: _abc.Iterable[_delivery_service_pb2.DestinationStatus] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destinations", b"destinations", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDestinationsResponse: _TypeAlias = ListDestinationsResponse  # noqa: Y015
+
+@_typing.final
+class PauseDestinationRequest(_message.Message):
+    """Which destination, and why."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DESTINATION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    destination_id: _builtins.str
+    """Required. The destination's id."""
+    reason: _builtins.str
+    """Optional. Why, for people; at most 256 characters. What looks like an address or a phone number is cut out."""
+    def __init__(
+        self,
+        *,
+        destination_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination_id", b"destination_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseDestinationRequest: _TypeAlias = PauseDestinationRequest  # noqa: Y015
+
+@_typing.final
+class PauseDestinationResponse(_message.Message):
+    """The destination."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def destination(self) -> _delivery_service_pb2.DestinationStatus:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        destination: _delivery_service_pb2.DestinationStatus | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseDestinationResponse: _TypeAlias = PauseDestinationResponse  # noqa: Y015
+
+@_typing.final
+class ResumeDestinationRequest(_message.Message):
+    """Which destination."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DESTINATION_ID_FIELD_NUMBER: _builtins.int
+    destination_id: _builtins.str
+    """Required. The destination's id."""
+    def __init__(
+        self,
+        *,
+        destination_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination_id", b"destination_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeDestinationRequest: _TypeAlias = ResumeDestinationRequest  # noqa: Y015
+
+@_typing.final
+class ResumeDestinationResponse(_message.Message):
+    """The destination."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DESTINATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def destination(self) -> _delivery_service_pb2.DestinationStatus:
+        """As it is now: still paused where `workspaces.yaml` says so."""
+
+    def __init__(
+        self,
+        *,
+        destination: _delivery_service_pb2.DestinationStatus | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination", b"destination"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeDestinationResponse: _TypeAlias = ResumeDestinationResponse  # noqa: Y015
+
+@_typing.final
+class ListDeliveriesRequest(_message.Message):
+    """Which deliveries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Optional. At most this many. 0: 100. More than 1 000: 1 000. Negative: INVALID_ARGUMENT."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; the other fields must be the same."""
+    @_builtins.property
+    def filter(self) -> _delivery_pb2.DeliveryFilter:
+        """Optional. Which of them."""
+
+    def __init__(
+        self,
+        *,
+        filter: _delivery_pb2.DeliveryFilter | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDeliveriesRequest: _TypeAlias = ListDeliveriesRequest  # noqa: Y015
+
+@_typing.final
+class ListDeliveriesResponse(_message.Message):
+    """Deliveries."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIVERIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[_delivery_pb2.Delivery]:
+        """Last attempted first."""
+
+    def __init__(
+        self,
+        *,
+        deliveries: _abc.Iterable[_delivery_pb2.Delivery] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDeliveriesResponse: _TypeAlias = ListDeliveriesResponse  # noqa: Y015
+
+@_typing.final
+class ReplayDeliveriesRequest(_message.Message):
+    """What to send again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    RISK_DUPLICATES_FIELD_NUMBER: _builtins.int
+    dry_run: _builtins.bool
+    """Optional. Whether it is only told how many there are."""
+    risk_duplicates: _builtins.bool
+    """Optional. Whether deliveries are sent again of which nobody knows whether the destination took them (outcome
+    UNKNOWN): it may count them twice. Unset: they are left out.
+    """
+    @_builtins.property
+    def filter(self) -> _delivery_pb2.DeliveryFilter:
+        """Required, with at least one field that is set. Which deliveries; without states: those that are DEAD."""
+
+    def __init__(
+        self,
+        *,
+        filter: _delivery_pb2.DeliveryFilter | None = ...,
+        dry_run: _builtins.bool = ...,
+        risk_duplicates: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "filter", b"filter", "risk_duplicates", b"risk_duplicates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayDeliveriesRequest: _TypeAlias = ReplayDeliveriesRequest  # noqa: Y015
+
+@_typing.final
+class ReplayDeliveriesResponse(_message.Message):
+    """What is sent again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MATCHED_FIELD_NUMBER: _builtins.int
+    PLANNED_FIELD_NUMBER: _builtins.int
+    UNCERTAIN_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    matched: _builtins.int
+    """How many deliveries the filter names; at most 10 000 at once, the last attempted. Call again for the others."""
+    planned: _builtins.int
+    """How many of them were planned; with `dry_run`, would be."""
+    uncertain: _builtins.int
+    """How many were left out, because the destination may have taken them."""
+    waiting: _builtins.int
+    """How many wait for their destination already."""
+    def __init__(
+        self,
+        *,
+        matched: _builtins.int = ...,
+        planned: _builtins.int = ...,
+        uncertain: _builtins.int = ...,
+        waiting: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["matched", b"matched", "planned", b"planned", "uncertain", b"uncertain", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReplayDeliveriesResponse: _TypeAlias = ReplayDeliveriesResponse  # noqa: Y015

@@ -150,6 +150,31 @@ class QueryServiceStub:
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UpdateFindingsRequest.SerializeToString,
                 response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UpdateFindingsResponse.FromString,
                 _registered_method=True)
+        self.ListDestinations = channel.unary_unary(
+                '/tributary.query.v1.QueryService/ListDestinations',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListDestinationsRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListDestinationsResponse.FromString,
+                _registered_method=True)
+        self.PauseDestination = channel.unary_unary(
+                '/tributary.query.v1.QueryService/PauseDestination',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.PauseDestinationRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.PauseDestinationResponse.FromString,
+                _registered_method=True)
+        self.ResumeDestination = channel.unary_unary(
+                '/tributary.query.v1.QueryService/ResumeDestination',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ResumeDestinationRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ResumeDestinationResponse.FromString,
+                _registered_method=True)
+        self.ListDeliveries = channel.unary_unary(
+                '/tributary.query.v1.QueryService/ListDeliveries',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListDeliveriesRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListDeliveriesResponse.FromString,
+                _registered_method=True)
+        self.ReplayDeliveries = channel.unary_unary(
+                '/tributary.query.v1.QueryService/ReplayDeliveries',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReplayDeliveriesRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReplayDeliveriesResponse.FromString,
+                _registered_method=True)
 
 
 class QueryServiceServicer:
@@ -366,6 +391,52 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDestinations(self, request, context):
+        """Lists the destinations of the workspace with how they are doing.
+
+        UNAVAILABLE: delivery does not answer; ask again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseDestination(self, request, context):
+        """Lets nobody call a destination until it is resumed; what is to be sent waits. Needs the scope `admin`.
+
+        NOT_FOUND: no such destination in this workspace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeDestination(self, request, context):
+        """Ends every pause of a destination but that of `workspaces.yaml`. Needs the scope `admin`.
+
+        NOT_FOUND: no such destination in this workspace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDeliveries(self, request, context):
+        """Lists what was sent where and what came of it, or why it was not sent; last attempted first.
+
+        INVALID_ARGUMENT: the filter cannot be, or the page token is of another request.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReplayDeliveries(self, request, context):
+        """Has deliveries sent again, or for the first time where they were not eligible: as the conversion is now, to who does
+        not have it. Whoever has a revision is not sent it again. OK means that they are planned. Needs the scope `admin`.
+
+        INVALID_ARGUMENT: the filter is empty, or cannot be. UNAVAILABLE: some may be planned; call again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -483,6 +554,31 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.UpdateFindings,
                     request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UpdateFindingsRequest.FromString,
                     response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.UpdateFindingsResponse.SerializeToString,
+            ),
+            'ListDestinations': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDestinations,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListDestinationsRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListDestinationsResponse.SerializeToString,
+            ),
+            'PauseDestination': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseDestination,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.PauseDestinationRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.PauseDestinationResponse.SerializeToString,
+            ),
+            'ResumeDestination': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeDestination,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ResumeDestinationRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ResumeDestinationResponse.SerializeToString,
+            ),
+            'ListDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDeliveries,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListDeliveriesRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListDeliveriesResponse.SerializeToString,
+            ),
+            'ReplayDeliveries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReplayDeliveries,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReplayDeliveriesRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReplayDeliveriesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1107,6 +1203,141 @@ class QueryService:
             '/tributary.query.v1.QueryService/UpdateFindings',
             tributary_dot_query_dot_v1_dot_query__service__pb2.UpdateFindingsRequest.SerializeToString,
             tributary_dot_query_dot_v1_dot_query__service__pb2.UpdateFindingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDestinations(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/ListDestinations',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ListDestinationsRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ListDestinationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseDestination(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/PauseDestination',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.PauseDestinationRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.PauseDestinationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeDestination(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/ResumeDestination',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ResumeDestinationRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ResumeDestinationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/ListDeliveries',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ListDeliveriesRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ListDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReplayDeliveries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/ReplayDeliveries',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ReplayDeliveriesRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.ReplayDeliveriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

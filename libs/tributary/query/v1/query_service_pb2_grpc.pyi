@@ -144,6 +144,32 @@ class QueryServiceStub:
     """Lists what reconciliation found. Needs the scope `admin`."""
     UpdateFindings: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.UpdateFindingsRequest, _query_service_pb2.UpdateFindingsResponse]
     """Says how far findings are dealt with. Needs the scope `admin`."""
+    ListDestinations: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListDestinationsRequest, _query_service_pb2.ListDestinationsResponse]
+    """Lists the destinations of the workspace with how they are doing.
+
+    UNAVAILABLE: delivery does not answer; ask again.
+    """
+    PauseDestination: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.PauseDestinationRequest, _query_service_pb2.PauseDestinationResponse]
+    """Lets nobody call a destination until it is resumed; what is to be sent waits. Needs the scope `admin`.
+
+    NOT_FOUND: no such destination in this workspace.
+    """
+    ResumeDestination: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ResumeDestinationRequest, _query_service_pb2.ResumeDestinationResponse]
+    """Ends every pause of a destination but that of `workspaces.yaml`. Needs the scope `admin`.
+
+    NOT_FOUND: no such destination in this workspace.
+    """
+    ListDeliveries: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListDeliveriesRequest, _query_service_pb2.ListDeliveriesResponse]
+    """Lists what was sent where and what came of it, or why it was not sent; last attempted first.
+
+    INVALID_ARGUMENT: the filter cannot be, or the page token is of another request.
+    """
+    ReplayDeliveries: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ReplayDeliveriesRequest, _query_service_pb2.ReplayDeliveriesResponse]
+    """Has deliveries sent again, or for the first time where they were not eligible: as the conversion is now, to who does
+    not have it. Whoever has a revision is not sent it again. OK means that they are planned. Needs the scope `admin`.
+
+    INVALID_ARGUMENT: the filter is empty, or cannot be. UNAVAILABLE: some may be planned; call again.
+    """
 
 @_typing.type_check_only
 class QueryServiceAsyncStub(QueryServiceStub):
@@ -261,6 +287,32 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Lists what reconciliation found. Needs the scope `admin`."""
     UpdateFindings: _aio.UnaryUnaryMultiCallable[_query_service_pb2.UpdateFindingsRequest, _query_service_pb2.UpdateFindingsResponse]  # type: ignore[assignment]
     """Says how far findings are dealt with. Needs the scope `admin`."""
+    ListDestinations: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListDestinationsRequest, _query_service_pb2.ListDestinationsResponse]  # type: ignore[assignment]
+    """Lists the destinations of the workspace with how they are doing.
+
+    UNAVAILABLE: delivery does not answer; ask again.
+    """
+    PauseDestination: _aio.UnaryUnaryMultiCallable[_query_service_pb2.PauseDestinationRequest, _query_service_pb2.PauseDestinationResponse]  # type: ignore[assignment]
+    """Lets nobody call a destination until it is resumed; what is to be sent waits. Needs the scope `admin`.
+
+    NOT_FOUND: no such destination in this workspace.
+    """
+    ResumeDestination: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ResumeDestinationRequest, _query_service_pb2.ResumeDestinationResponse]  # type: ignore[assignment]
+    """Ends every pause of a destination but that of `workspaces.yaml`. Needs the scope `admin`.
+
+    NOT_FOUND: no such destination in this workspace.
+    """
+    ListDeliveries: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListDeliveriesRequest, _query_service_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
+    """Lists what was sent where and what came of it, or why it was not sent; last attempted first.
+
+    INVALID_ARGUMENT: the filter cannot be, or the page token is of another request.
+    """
+    ReplayDeliveries: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ReplayDeliveriesRequest, _query_service_pb2.ReplayDeliveriesResponse]  # type: ignore[assignment]
+    """Has deliveries sent again, or for the first time where they were not eligible: as the conversion is now, to who does
+    not have it. Whoever has a revision is not sent it again. OK means that they are planned. Needs the scope `admin`.
+
+    INVALID_ARGUMENT: the filter is empty, or cannot be. UNAVAILABLE: some may be planned; call again.
+    """
 
 class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
     """The one address for reads. The workspace is the credential's, whose key needs the scope `query`."""
@@ -513,5 +565,61 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_query_service_pb2.UpdateFindingsResponse, _abc.Awaitable[_query_service_pb2.UpdateFindingsResponse]]:
         """Says how far findings are dealt with. Needs the scope `admin`."""
+
+    @_abc_1.abstractmethod
+    def ListDestinations(
+        self,
+        request: _query_service_pb2.ListDestinationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ListDestinationsResponse, _abc.Awaitable[_query_service_pb2.ListDestinationsResponse]]:
+        """Lists the destinations of the workspace with how they are doing.
+
+        UNAVAILABLE: delivery does not answer; ask again.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseDestination(
+        self,
+        request: _query_service_pb2.PauseDestinationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.PauseDestinationResponse, _abc.Awaitable[_query_service_pb2.PauseDestinationResponse]]:
+        """Lets nobody call a destination until it is resumed; what is to be sent waits. Needs the scope `admin`.
+
+        NOT_FOUND: no such destination in this workspace.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeDestination(
+        self,
+        request: _query_service_pb2.ResumeDestinationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ResumeDestinationResponse, _abc.Awaitable[_query_service_pb2.ResumeDestinationResponse]]:
+        """Ends every pause of a destination but that of `workspaces.yaml`. Needs the scope `admin`.
+
+        NOT_FOUND: no such destination in this workspace.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDeliveries(
+        self,
+        request: _query_service_pb2.ListDeliveriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ListDeliveriesResponse, _abc.Awaitable[_query_service_pb2.ListDeliveriesResponse]]:
+        """Lists what was sent where and what came of it, or why it was not sent; last attempted first.
+
+        INVALID_ARGUMENT: the filter cannot be, or the page token is of another request.
+        """
+
+    @_abc_1.abstractmethod
+    def ReplayDeliveries(
+        self,
+        request: _query_service_pb2.ReplayDeliveriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ReplayDeliveriesResponse, _abc.Awaitable[_query_service_pb2.ReplayDeliveriesResponse]]:
+        """Has deliveries sent again, or for the first time where they were not eligible: as the conversion is now, to who does
+        not have it. Whoever has a revision is not sent it again. OK means that they are planned. Needs the scope `admin`.
+
+        INVALID_ARGUMENT: the filter is empty, or cannot be. UNAVAILABLE: some may be planned; call again.
+        """
 
 def add_QueryServiceServicer_to_server(servicer: QueryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

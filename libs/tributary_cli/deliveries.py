@@ -1,0 +1,268 @@
+"""`tributary deliveries`: how destinations are doing, what was sent where and what came of it, and sending again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tributary_cli.console import messages, output, print_json
+from tributary_cli.local import resolve_api_key, resolve_target
+from tributary_cli.report_times import read_span
+from tributary_cli.rpc import connection_options, explaining_calls, metadata_of, open_channel
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from tributary.delivery.v1.delivery_pb2 import Delivery, DeliveryFilter
+    from tributary.delivery.v1.delivery_service_pb2 import DestinationStatus
+    from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
+
+_CALL_SECONDS = 60.0
+_MOST_PER_PAGE = 1_000
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _filters(command: _Command) -> _Command:
+    """Adds the options that choose deliveries."""
+    for option in (
+        click.option("--until", metavar="TIME", help="Up to this day, included, or moment, of the last attempt, UTC."),
+        click.option("--since", metavar="TIME", help="From this day or moment on."),
+        click.option("--reason", "reasons", multiple=True, metavar="NAME", help="Not sent for it: NO_CONSENT; repeat."),
+        click.option("--error", "outcomes", multiple=True, metavar="NAME", help="Outcome: PERMANENT, UNKNOWN; repeat."),
+        click.option("--state", "states", multiple=True, metavar="NAME", help="DEAD, PENDING, ACCEPTED, ...; repeat."),
+        click.option("--destination", default="", metavar="ID", help="Only to this destination."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def deliveries() -> None:
+    """Look at what was sent to destinations, pause and resume them, and send again what was given up.
+
+    Pausing, resuming and sending again need an API key with the scope `admin`.
+    """
+
+
+@deliveries.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@connection_options("query")
+def destinations(*, as_json: bool, **connection: Any) -> None:
+    """List destinations: whether they are paused and why, what waits, what is dead, and the last outcome."""
+    from tributary.query.v1.query_service_pb2 import ListDestinationsRequest
+
+    request = ListDestinationsRequest()
+    found: list[DestinationStatus] = []
+    with _calling(connection) as (stub, metadata):
+        while True:
+            answer = stub.ListDestinations(request, timeout=_CALL_SECONDS, metadata=metadata)
+            found += answer.destinations
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                break
+    if as_json:
+        print_json([_as_dict(one) for one in found])
+        return
+    for one in found:
+        output().print(_destination_line(one), markup=False)
+    if not found:
+        output().print("The workspace has no destinations.")
+
+
+@deliveries.command()
+@click.argument("destination")
+@click.option("--why", default="", metavar="TEXT", help="Shown with the destination. No personal data.")
+@connection_options("query")
+def pause(destination: str, why: str, **connection: Any) -> None:
+    """Let nobody call DESTINATION until it is resumed; what is to be sent waits."""
+    from tributary.query.v1.query_service_pb2 import PauseDestinationRequest
+
+    request = PauseDestinationRequest(destination_id=destination, reason=why)
+    with _calling(connection) as (stub, metadata):
+        answer = stub.PauseDestination(request, timeout=_CALL_SECONDS, metadata=metadata)
+    output().print(_destination_line(answer.destination), markup=False)
+
+
+@deliveries.command()
+@click.argument("destination")
+@connection_options("query")
+def resume(destination: str, **connection: Any) -> None:
+    """End every pause of DESTINATION but one of workspaces.yaml, which this cannot end.
+
+    Exit status: 0 it is called again, 1 workspaces.yaml pauses it.
+    """
+    from tributary.query.v1.query_service_pb2 import ResumeDestinationRequest
+
+    request = ResumeDestinationRequest(destination_id=destination)
+    with _calling(connection) as (stub, metadata):
+        answer = stub.ResumeDestination(request, timeout=_CALL_SECONDS, metadata=metadata)
+    output().print(_destination_line(answer.destination), markup=False)
+    if answer.destination.paused:
+        raise click.exceptions.Exit(1)
+
+
+@deliveries.command("list")
+@click.argument("conversion_ids", nargs=-1, metavar="[CONVERSION]...")
+@_filters
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1), help="At most this many.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@connection_options("query")
+def list_(conversion_ids: tuple[str, ...], *, limit: int, as_json: bool, **asked: Any) -> None:
+    """List deliveries, last attempted first: to where, what, what came of it, and why."""
+    from tributary.query.v1.query_service_pb2 import ListDeliveriesRequest
+
+    request = ListDeliveriesRequest(filter=_filter(conversion_ids, asked))
+    found: list[Delivery] = []
+    with _calling(asked) as (stub, metadata):
+        while len(found) < limit:
+            request.page_size = min(limit - len(found), _MOST_PER_PAGE)
+            answer = stub.ListDeliveries(request, timeout=_CALL_SECONDS, metadata=metadata)
+            found += answer.deliveries
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                break
+    if as_json:
+        print_json([_as_dict(one) for one in found])
+        return
+    for one in found:
+        output().print(_delivery_line(one), markup=False)
+    if not found:
+        output().print("No delivery meets this.")
+
+
+@deliveries.command()
+@click.argument("conversion_ids", nargs=-1, metavar="[CONVERSION]...")
+@_filters
+@click.option("--risk-duplicates", is_flag=True, help="Also those that the destination may have taken already.")
+@click.option("--dry-run", is_flag=True, help="Only say how many there are.")
+@click.option("--yes", is_flag=True, help="Do not ask first.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@connection_options("query")
+def replay(
+    conversion_ids: tuple[str, ...],
+    *,
+    risk_duplicates: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    **asked: Any,
+) -> None:
+    """Send again what was given up, or what --state and --reason choose, as the conversion is now.
+
+    A destination that has a revision is not sent it again. How many there are is said first, and you are asked. At most
+    10 000 at once.
+
+    Exit status: 0 all are planned or wait already, 1 some are left out because the destination may have them.
+    """
+    from tributary.query.v1.query_service_pb2 import ReplayDeliveriesRequest
+
+    chosen = _filter(conversion_ids, asked)
+    if not chosen.ListFields():
+        raise click.UsageError(
+            "Choose deliveries: by CONVERSION, --destination, --state, --error, --reason or --since."
+        )
+    request = ReplayDeliveriesRequest(filter=chosen, dry_run=True, risk_duplicates=risk_duplicates)
+    with _calling(asked) as (stub, metadata):
+        answer = stub.ReplayDeliveries(request, timeout=_CALL_SECONDS, metadata=metadata)
+        if answer.planned and not dry_run:
+            if not yes:
+                messages().print(_replay_line(answer, "would be"), style="dim", markup=False)
+                click.confirm("Send them again?", abort=True, err=True)
+            request.dry_run = False
+            answer = stub.ReplayDeliveries(request, timeout=_CALL_SECONDS, metadata=metadata)
+    if as_json:
+        print_json(_as_dict(answer))
+    else:
+        output().print(_replay_line(answer, "would be" if dry_run else "are"), markup=False)
+        if answer.uncertain:
+            hint = "Nobody knows whether their destination took the others: --risk-duplicates sends them too."
+            output().print(hint, style="yellow", markup=False)
+    if answer.uncertain:
+        raise click.exceptions.Exit(1)
+
+
+def _replay_line(answer: Any, verb: str) -> str:
+    waiting = f", {answer.waiting:,} wait already" if answer.waiting else ""
+    return f"{answer.matched:,} deliveries meet this; {answer.planned:,} conversions {verb} sent again{waiting}."
+
+
+def _destination_line(one: DestinationStatus) -> str:
+    from tributary.delivery.v1.delivery_pb2 import OutcomeClass
+
+    parts = [one.destination_id, one.type, f"{one.pending:,} waiting", f"{one.dead:,} dead"]
+    if one.last_outcome:
+        last = OutcomeClass.Name(one.last_outcome).removeprefix("OUTCOME_CLASS_")
+        parts.append(f"last {last} at {one.last_attempt_time.ToJsonString()}")
+    if one.paused:
+        parts.append(f"PAUSED: {one.pause_reason}")
+    return "  ".join(parts)
+
+
+def _delivery_line(one: Delivery) -> str:
+    from tributary.delivery.v1.delivery_pb2 import DeliveryOperation, DeliveryState, IneligibleReason, OutcomeClass
+
+    moment = one.attempt_time if one.HasField("attempt_time") else one.plan_time
+    operation = DeliveryOperation.Name(one.operation).removeprefix("DELIVERY_OPERATION_")
+    state = DeliveryState.Name(one.state).removeprefix("DELIVERY_STATE_")
+    parts = [moment.ToJsonString(), one.destination_id, one.conversion_id, operation, state]
+    if one.attempts:
+        outcome = OutcomeClass.Name(one.outcome).removeprefix("OUTCOME_CLASS_")
+        parts.append(f"attempt {one.attempts} {outcome}")
+    if one.ineligible_reason:
+        parts.append(IneligibleReason.Name(one.ineligible_reason).removeprefix("INELIGIBLE_REASON_"))
+    if one.HasField("residual"):
+        parts.append(f"has {one.residual.amount_micros / 1e6:,.2f} {one.residual.currency_code} too much")
+    return "  ".join(filter(None, [*parts, one.message]))
+
+
+def _filter(conversion_ids: tuple[str, ...], asked: dict[str, Any]) -> DeliveryFilter:
+    from tributary.delivery.v1.delivery_pb2 import DeliveryFilter, DeliveryState, IneligibleReason, OutcomeClass
+
+    chosen = DeliveryFilter(
+        destination_id=asked["destination"],
+        conversion_ids=conversion_ids,
+        states=_numbers(DeliveryState, "DELIVERY_STATE_", asked["states"], "--state"),
+        outcomes=_numbers(OutcomeClass, "OUTCOME_CLASS_", asked["outcomes"], "--error"),
+        ineligible_reasons=_numbers(IneligibleReason, "INELIGIBLE_REASON_", asked["reasons"], "--reason"),
+    )
+    if asked["since"] is not None or asked["until"] is not None:
+        span = read_span("31d", asked["since"], asked["until"], datetime.now(UTC), UTC)  # noqa: TID251 - the user's now
+        chosen.time_range.start_time.FromDatetime(span.start)
+        chosen.time_range.end_time.FromDatetime(span.end)
+    return chosen
+
+
+def _numbers(enum: Any, prefix: str, names: tuple[str, ...], option: str) -> list[Any]:
+    """Returns values of an enum by their names, with or without what all begin with."""
+    known = {name.removeprefix(prefix): number for name, number in enum.items() if number}
+    found = []
+    for name in names:
+        short = name.upper().replace("-", "_").removeprefix(prefix)
+        if short not in known:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(known)}.", param_hint=option)
+        found.append(known[short])
+    return found
+
+
+def _as_dict(message: Message) -> dict[str, Any]:
+    from google.protobuf import json_format
+
+    return json_format.MessageToDict(message, preserving_proto_field_name=True)
+
+
+@contextmanager
+def _calling(connection: dict[str, Any]) -> Iterator[tuple[QueryServiceStub, Any]]:
+    """Opens a stub; turns what its calls raise into what the user needs to know."""
+    from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
+
+    data: Path = connection["data"]
+    address = resolve_target(connection["target"], "query", data)
+    api_key = resolve_api_key(connection["api_key"], data)
+    with explaining_calls(address), open_channel(address, tls=connection["tls"]) as channel:
+        yield QueryServiceStub(channel), metadata_of(api_key)

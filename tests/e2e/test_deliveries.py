@@ -1,0 +1,53 @@
+"""The command shows what was sent to a destination, pauses it, and sends again what was given up."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.support.shop import Shop, an_order
+from tributary_cli.command_line import cli
+from tributary_cli.stack.stack import Stack
+
+pytestmark = pytest.mark.timeout(120)
+
+
+@pytest.fixture
+def run(street_stack: Stack, shop: Shop) -> Any:
+    def invoke(*arguments: str) -> Result:
+        where = ["--target", street_stack.addresses["query"], "--api-key", shop.workspace.api_key]
+        return CliRunner().invoke(cli, ["deliveries", *arguments, *where], catch_exceptions=False)
+
+    return invoke
+
+
+def test_what_was_sent_is_listed_and_a_destination_is_paused_and_resumed(run: Any, shop: Shop) -> None:
+    shop.accept(an_order("o-1", ago=timedelta(minutes=1), customer_id="c-1"))
+    conversion_id = shop.wait(lambda: shop.order("o-1")).newest.state.conversion_id
+    shop.wait(lambda: shop.inbox.of(conversion_id))
+    shop.wait_until_settled()
+
+    [destination] = json.loads(run("destinations", "--json").output)
+    name = destination["destination_id"]
+    [delivery] = json.loads(run("list", conversion_id, "--json").output)
+    assert (delivery["destination_id"], delivery["state"]) == (name, "DELIVERY_STATE_ACCEPTED")
+    assert conversion_id in run("list", "--state", "accepted", "--destination", name).output
+    assert "No delivery meets this." in run("list", "--error", "PERMANENT").output
+    assert run("list", "--state", "nonsense").exit_code == 2
+
+    paused = run("pause", name, "--why", "the agency asked")
+    assert "PAUSED: the agency asked" in paused.output
+    shop.accept(an_order("o-2", ago=timedelta(minutes=1), customer_id="c-1"))
+    shop.wait(lambda: json.loads(run("destinations", "--json").output)[0].get("pending"))
+    assert shop.inbox.of(shop.wait(lambda: shop.order("o-2")).newest.state.conversion_id) == []
+    assert run("resume", name).exit_code == 0
+    shop.wait(lambda: shop.inbox.of(shop.order("o-2").newest.state.conversion_id))
+
+    nothing = run("replay", "--state", "DEAD", "--dry-run")
+    assert (nothing.exit_code, nothing.output) == (0, "0 deliveries meet this; 0 conversions would be sent again.\n")
+    assert run("replay").exit_code == 2
+    assert run("pause", "another").exit_code == 1
