@@ -41,6 +41,12 @@ class Erasure:
     conversion_ids: tuple[str, ...] = ()
     memberships: tuple[tuple[str, str], ...] = ()
     """What is kept of these at their leads and subscriptions: conversion key, and field in hexadecimal digits."""
+    members: tuple[tuple[str, int, tuple[str, ...]], ...] = ()
+    """What takes the place of that: conversion id, `families.Membership`, ids of the families."""
+    places: tuple[tuple[str, int, int], ...] = ()
+    """Of those that a family goes on with: conversion id, revision, and when they happened from now on."""
+    relatives: tuple[str, ...] = ()
+    """Ids of others' conversions that decide with these what counts."""
     secret: tuple[int, int] = (0, 0)
     """Two numbers of 64 bits of chance."""
     state: ErasureState = ErasureState.REQUESTED

@@ -2,7 +2,7 @@
 
 The one rule: a family is named by what callers send, so that whoever comes first, the next finds it by the same name.
 The stages of a lead are named by the lead, or by the order that was its first conversion, or by both, which makes both
-one family.
+one family. Whoever must not be told names it by its id (`ids.family_id`), which leads to the same.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ class Member(NamedTuple):
     conversion_id: str
     role: Membership
     names: tuple[str, ...]
-    """All names by which it belongs to the family."""
+    """All names by which it belongs to the family; ids of families in place of those that nobody shall read."""
 
 
 def lead_names(lead_id: str, store: str, root_order_id: str) -> tuple[str, ...]:

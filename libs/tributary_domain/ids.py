@@ -129,7 +129,12 @@ def value_digest(currency_code: str, amount_micros: int) -> bytes:
 
 
 def family_id(name: str) -> str:
-    """Returns the id of a lead or a subscription by its name (`families`); no caller's id begins like it."""
+    """Returns the id of a lead or a subscription by its name (`families`); of an id, itself.
+
+    No name that is made of what callers send begins like an id.
+    """
+    if name.startswith(FAMILY_PREFIX):
+        return name
     state = _FAMILY.copy()
     state.update(name.encode())
     return FAMILY_PREFIX + state.hexdigest()

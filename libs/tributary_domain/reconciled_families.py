@@ -1,19 +1,25 @@
 """Leads and subscriptions as reconciliation derives them: from what observations say, all at once, in no order.
 
 The one rule: nothing of the streaming's way to them is used (names that lead on, who came first, who wrote what where):
-conversions that share a lead, an order that a lead is named by, or a subscription are one family.
+conversions that share a lead, an order that a lead is named by, or a subscription are one family. Those whose people
+were erased stand in it by its id, which is all that is left of its name.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from tributary_domain.families import order_name, subscription_name
+from tributary_domain.ids import family_id
 
 _PAID: Final = (4, 5)
 _FIRST: Final = 2
 _NO_RENEWAL: Final = (1, 2, 4, 5)
 _LOST: Final = "lost"
+_ROOT: Final = 2
 
 
 class Related(NamedTuple):
@@ -51,6 +57,22 @@ class Staged(NamedTuple):
     tokens: Sequence[str]
 
 
+class StandIn(NamedTuple):
+    """What a family goes on knowing of a conversion whose person was erased."""
+
+    conversion_id: str
+    role: int
+    """1: a stage, 2: what a lead began with, 3 and 4: a cycle."""
+    families: Sequence[str]
+    """Ids."""
+    stage: str
+    kind: int
+    """As of `Related`."""
+    time_micros: int
+    decides: bool
+    """Whether it is counted or credited with the others."""
+
+
 class Heir(NamedTuple):
     """What a family is to one of its conversions."""
 
@@ -63,31 +85,39 @@ class Heir(NamedTuple):
     """Of the newest event that says anything about the family."""
     family: tuple[str, ...]
     """Ids of all of it."""
+    frozen_at: str = ""
+    """The conversion whose credit it has where that is frozen, itself perhaps; empty: it is computed."""
 
 
-def families(observations: Iterable[Related], declared: Collection[str]) -> list[set[str]]:
+def families(
+    observations: Iterable[Related], declared: Collection[str], stand_ins: Iterable[StandIn] = ()
+) -> list[set[str]]:
     """Returns the families: ids of conversions, of which at least one names a family itself.
 
     Args:
         observations: Those that name a lead or a subscription, and of each order that a lead is named by.
         declared: Names of conversions that the workspace declares: a root is of one, or of its stage's name.
+        stand_ins: What is left of those that were erased, and what leads may have begun with that these alone named.
     """
-    theirs: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    theirs: dict[str, set[str]] = defaultdict(set)
     by_order: dict[tuple[str, str], list[Related]] = defaultdict(list)
     naming: dict[tuple[str, str], set[str]] = defaultdict(set)
     for one in observations:
         if one.lead_id:
-            theirs["lead", one.lead_id].add(one.conversion_id)
+            theirs[_lead(one.lead_id)].add(one.conversion_id)
         if one.root_order_id:
-            theirs["order", one.store, one.root_order_id].add(one.conversion_id)
+            theirs[_order(one.store, one.root_order_id)].add(one.conversion_id)
             naming[one.store, one.root_order_id].add(one.name)
         if one.subscription_id:
-            theirs["subscription", one.store, one.subscription_id].add(one.conversion_id)
+            theirs[family_id(subscription_name(one.store, one.subscription_id))].add(one.conversion_id)
         elif one.order_id:
             by_order[one.store, one.order_id].append(one)
     for order, names in naming.items():
         roots = [one.conversion_id for one in by_order[order] if one.name in {*names, *declared}]
-        theirs["order", *order].update(roots)
+        theirs[_order(*order)].update(roots)
+    for left in stand_ins:
+        for family in left.families:
+            theirs[family].add(left.conversion_id)
     family_of: dict[str, set[str]] = {}
     for ids in theirs.values():
         whole = set(ids)
@@ -103,6 +133,7 @@ def heirs(
     observations: Mapping[str, Sequence[Related]],
     staged: Mapping[str, Staged],
     inherits: Callable[[int], bool],
+    stand_ins: Mapping[str, Sequence[StandIn]] = MappingProxyType({}),
 ) -> list[Heir]:
     """Says what a family is to its conversions.
 
@@ -111,6 +142,7 @@ def heirs(
         observations: By conversion, all that say anything of their family.
         staged: By conversion; those that nobody observed are left out.
         inherits: Whether renewals of a time inherit.
+        stand_ins: By conversion, what is left of those that were erased.
     """
     known = [staged[conversion_id] for conversion_id in family if conversion_id in staged]
     good = sorted((one for one in known if one.counted), key=_place)
@@ -118,8 +150,11 @@ def heirs(
     newest = max((one.accept_time for one in known), default=0)
     stage_of = {key: next((one.stage for one in found if one.stage), "") for key, found in said.items()}
     kind_of = {key: next((one.kind for one in found if one.kind), 0) for key, found in said.items()}
+    for key in said.keys() & stand_ins.keys():
+        stage_of[key] = next((one.stage for one in stand_ins[key] if one.stage), stage_of[key])
+        kind_of[key] = next((one.kind for one in stand_ins[key] if one.kind), kind_of[key])
     stages = [one for one in good if stage_of[one.conversion_id]]
-    lead = [*stages, *_roots(good, observations, stage_of)] if stages else []
+    lead = [*stages, *_roots(good, observations, stage_of, stand_ins)] if stages else []
     root = min(lead, key=_place, default=None)
     latest = max(stages, key=_place, default=None)
     in_lead = {one.conversion_id for one in lead}
@@ -134,7 +169,9 @@ def heirs(
             superseded = not lost and key != latest.conversion_id
         elif kind_of.get(key, 0) and kind_of[key] not in _NO_RENEWAL and first is not None:
             origin = first if _place(first)[:2] < _place(one)[:2] and inherits(one.time_micros) else None
-        found.append(Heir(key, origin, superseded, lost, newest, tuple(sorted(family))))
+        if _is_frozen(key):
+            origin = None
+        found.append(Heir(key, origin, superseded, lost, newest, tuple(sorted(family)), key if _is_frozen(key) else ""))
     return _through(found)
 
 
@@ -146,21 +183,41 @@ def _through(found: Sequence[Heir]) -> list[Heir]:
         origin = one.origin
         while origin is not None and (above := by_id[origin.conversion_id].origin) is not None:
             origin = above
-        settled.append(one._replace(origin=origin))
+        frozen = origin.conversion_id if origin is not None and _is_frozen(origin.conversion_id) else one.frozen_at
+        settled.append(one._replace(origin=origin, frozen_at=frozen))
     return settled
 
 
 def _roots(
-    good: Iterable[Staged], observations: Mapping[str, Sequence[Related]], stage_of: Mapping[str, str]
+    good: Iterable[Staged],
+    observations: Mapping[str, Sequence[Related]],
+    stage_of: Mapping[str, str],
+    stand_ins: Mapping[str, Sequence[StandIn]],
 ) -> list[Staged]:
     """Returns the first conversions of leads that are no stages: of each order number the earliest."""
-    first: dict[tuple[str, str], Staged] = {}
+    first: dict[str, Staged] = {}
     named = {(one.store, one.root_order_id) for said in observations.values() for one in said if one.root_order_id}
     for one in good:
-        for order in {(said.store, said.order_id) for said in observations.get(one.conversion_id, ())} & named:
-            if not stage_of[one.conversion_id]:
+        key = one.conversion_id
+        orders = {
+            _order(*order) for order in {(said.store, said.order_id) for said in observations.get(key, ())} & named
+        }
+        for order in orders.union(*(left.families for left in stand_ins.get(key, ()) if left.role == _ROOT)):
+            if not stage_of[key]:
                 first.setdefault(order, one)
     return list(first.values())
+
+
+def _is_frozen(conversion_id: str) -> bool:
+    return conversion_id.startswith("s1:")
+
+
+def _lead(lead_id: str) -> str:
+    return family_id(f"lead:{lead_id}")
+
+
+def _order(store: str, order_id: str) -> str:
+    return family_id(order_name(store, order_id))
 
 
 def _first_payment(good: Iterable[Staged], kind_of: Mapping[str, int]) -> Staged | None:

@@ -96,6 +96,7 @@ class Table(StrEnum):
     IDENTITY_CHANGES = "identity_changes"
     IDENTITY_WORDS = "identity_words"
     ERASURES = "erasures"
+    STAND_INS = "stand_ins"
     EXCHANGE_RATES = "exchange_rates"
     SETTINGS_VERSIONS = "settings_versions"
     MODEL_VERSIONS = "model_versions"

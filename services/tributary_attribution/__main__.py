@@ -32,6 +32,7 @@ from tributary_attribution.retention import Retention
 from tributary_attribution.servicer import AttributionServicer
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.settings_history import SettingsHistory
+from tributary_attribution.stand_ins import StandIns
 from tributary_attribution.tombstones import Tombstones
 from tributary_runtime import metrics
 from tributary_runtime.assumed_consent import assumed_by_id
@@ -59,6 +60,7 @@ from tributary_storage.clickhouse.published_conversions import PublishedConversi
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns
 from tributary_storage.clickhouse.role_marks import PublishedMarks
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
+from tributary_storage.clickhouse.stand_ins import StandInRecords
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.continuity import Continuity
 from tributary_storage.redis import keys
@@ -206,6 +208,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             ErasureRecords(long_reads),
             DataKeys(state, epoch.shards),
             conversions,
+            StandIns(conversions, publisher, erasures, StandInRecords(long_reads), workspaces, clock),
             workspaces,
             clock,
             lambda: oldest_event_micros(log, log_epoch.shards),

@@ -125,7 +125,9 @@ def revise(
         if now != known.stored.counted:
             counted.append(now)
     displaced = None if published is None else published.snapshot
-    causes = {*known.known_causes, *_family_causes(before, message, is_lead=known.is_lead)}
+    causes = set(known.known_causes)
+    if Cause.ERASURE not in causes:  # else that is what became of the family
+        causes |= _family_causes(before, message, is_lead=known.is_lead)
     change = compare(displaced, new, causes, known.arrived, _quiet_cause(known), known.released)
     if change is None and known.must_publish:
         change = Change(causes=(Cause.RECONCILIATION,), deltas=(), moves=False)

@@ -6,10 +6,12 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 2. That somebody is erased is stored in ClickHouse, naming nobody; then the tombstones: no event of before brings
    anything back.
 3. The data keys: what they sealed, wherever a copy of it is, can be read by nobody.
-4. The conversions are noted; their revisions are copied to random ids (or not, where they go too) and deleted.
+4. The conversions are noted, and what stands in for those that others are counted or credited by (`stand_ins`); their
+   revisions are copied to random ids (or not, where they go too) and deleted.
 5. Recorded events are stripped, and what is found by the identifiers is deleted.
-6. Journeys, ties, consent, click ids and conversions in the state store are destroyed.
-7. It is looked for what is left, and what was destroyed is stored.
+6. Journeys, ties, consent, click ids and conversions in the state store are destroyed; stand-ins take their places.
+7. Others' conversions of their leads and subscriptions are credited again.
+8. It is looked for what is left, and what was destroyed is stored.
 
 All of it is done once more a little later, for batches and rows that were on their way, and again as long as the event
 log holds unfinished events from before; then the tokens, and the secret that the random ids were made of, are destroyed
@@ -20,8 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
@@ -30,7 +31,7 @@ import structlog
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.erasure_plans import GRACE_SECONDS, counted, is_again
 from tributary_attribution.journeys import identification
-from tributary_attribution.memberships import memberships
+from tributary_attribution.stand_ins import StandIns
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.sealing import key_name
 from tributary_runtime.clock import Clock
@@ -38,7 +39,6 @@ from tributary_runtime.errors import Backpressure, NotFoundError, TributaryError
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.erasures import ErasureRecords, StoredErasure
-from tributary_storage.codec.conversion_parts import unpack_parts
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.erasures import Erasures
@@ -73,6 +73,7 @@ class Erasing:
         records: ClickHouse's part of it.
         data_keys: What match keys are sealed under.
         conversions: Tells what is not published everywhere yet.
+        stand_ins: Keep families as they are.
         directory: Knows the workspaces.
         clock: Tells when.
         oldest_waiting: Tells when the oldest event was accepted that somebody has not finished; None: there is none.
@@ -88,6 +89,7 @@ class Erasing:
         records: ErasureRecords,
         data_keys: DataKeys,
         conversions: Conversions,
+        stand_ins: StandIns,
         directory: Directory,
         clock: Clock,
         oldest_waiting: Callable[[], Awaitable[int | None]],
@@ -99,6 +101,7 @@ class Erasing:
         self._records = records
         self._data_keys = data_keys
         self._conversions = conversions
+        self._stand_ins = stand_ins
         self._directory = directory
         self._clock = clock
         self._grace_micros = round(grace_seconds * 1e6)
@@ -179,7 +182,10 @@ class Erasing:
 
     def steps(self) -> Sequence[Callable[[Erasure], Awaitable[Erasure]]]:
         """Returns the steps in their order; each returns what the next is told."""
-        return (self._look, self._bury, self._shred, self._note, self._sever, self._strip, self._forget, self._prove)
+        return (
+            *(self._look, self._bury, self._shred, self._note, self._stand_in, self._sever, self._strip, self._forget),
+            *(self._credit_others, self._prove),
+        )
 
     async def go_on(self, erasure: Erasure) -> Erasure:
         """Does all steps.
@@ -248,25 +254,24 @@ class Erasing:
         if erasure.state is not ErasureState.REQUESTED or is_again(erasure):
             return erasure
         names = [(erasure.workspace, key_name(erasure.workspace, token)) for token in erasure.tokens]
-        destroyed = await self._data_keys.destroy(names)
+        destroyed = await self._data_keys.destroy(names, erasure.until_micros)
         return counted(erasure, {"data_keys": destroyed})
 
     async def _note(self, erasure: Erasure) -> Erasure:
         """Keeps which conversions it is about, and that none of them is about to be told to anybody."""
         noted = await self._noted(erasure)
-        wanted = {conversion_key(noted.workspace, one): one for one in noted.conversion_ids}
+        wanted = [conversion_key(noted.workspace, one) for one in noted.conversion_ids]
         stored = await self._conversions.observe({key: {} for key in wanted}, 0) if wanted else {}
-        kept = {
-            (key, field.hex())
-            for one, conversion_id in wanted.items()
-            for key, fields in self._memberships(noted.workspace, conversion_id, stored[one].parts.values()).items()
-            for field in fields
-        }
-        noted = replace(noted, memberships=tuple(sorted({*noted.memberships, *kept})))
         await self._erasures.keep(noted)
         if any(one.pending for one in stored.values()):
             raise Backpressure("Conversions of the person are being published.", pause_seconds=1.0)
         return noted
+
+    async def _stand_in(self, erasure: Erasure) -> Erasure:
+        """Keeps what the families of its conversions go on knowing."""
+        prepared = await self._stand_ins.prepare(erasure)
+        await self._erasures.keep(prepared)
+        return prepared
 
     async def _sever(self, erasure: Erasure) -> Erasure:
         found = await self._records.found(erasure)
@@ -284,9 +289,13 @@ class Erasing:
 
     async def _forget(self, erasure: Erasure) -> Erasure:
         forgotten = await self._erasures.forget_people(erasure.workspace, erasure.tokens, erasure.until_micros)
-        await self._erasures.forget_memberships(erasure.memberships)
+        await self._stand_ins.take_place(erasure)
         conversions = await self._erasures.forget_conversions(erasure.workspace, erasure.conversion_ids)
         return counted(erasure, {**forgotten, "live_conversions": conversions})
+
+    async def _credit_others(self, erasure: Erasure) -> Erasure:
+        await self._stand_ins.credit_others(erasure)
+        return erasure
 
     async def _prove(self, erasure: Erasure) -> Erasure:
         """Looks for what is left, stores that, and closes the erasure after its second time."""
@@ -305,18 +314,6 @@ class Erasing:
         else:
             await self._erasures.keep(after)
         return after
-
-    def _memberships(
-        self, workspace_id: str, conversion_id: str, parts: Iterable[bytes]
-    ) -> Mapping[str, Iterable[bytes]]:
-        """Returns what is kept of a conversion at its lead and subscription: fields by key."""
-        workspace = self._directory.get(workspace_id)
-        kept: dict[str, set[bytes]] = defaultdict(set)
-        for part in unpack_parts(parts):
-            if part.is_observation:
-                for key, fields in memberships(workspace, conversion_id, part.event.conversion).items():
-                    kept[key].update(fields)
-        return kept
 
     async def _noted(self, erasure: Erasure) -> Erasure:
         """Returns the same with all conversions that are known to be the person's."""

@@ -16,6 +16,7 @@ from tributary_attribution.kinship import kin_of, names_of
 from tributary_attribution.memberships import family_key, kept_of, roots_of
 from tributary_attribution.restoration import Restoration
 from tributary_domain.families import Member, Membership, parse_name, unread, whole
+from tributary_domain.ids import family_id
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.family_members import unpack_members
 from tributary_storage.redis.conversions import ASKED, Conversions, StoredConversion, conversion_key
@@ -28,6 +29,10 @@ class PastFamilies(Protocol):
 
     async def of_names(self, workspace: str, names: Collection[str]) -> Sequence[tuple[Member, str]]:
         """Returns the members of families that were ever published, each with the name of the conversion.
+
+        Args:
+            workspace: Whose.
+            names: Of families; ids of those that nobody shall read. Stand-ins are found by either, and have no name.
 
         Raises:
             StorageUnavailableError: It did not answer.
@@ -103,9 +108,12 @@ class Families:
     async def _relate(self, some: Sequence[Affected], known: dict[str, Affected]) -> None:
         """Relates conversions of one workspace; what is read of their relatives is known from then on."""
         workspace = some[0].workspace
-        families, is_new = await self._read(workspace, {name for one in some for name in names_of(one)})
+        names = {one.key: {family_id(name): name for name in names_of(one)} for one in some}
+        families, is_new = await self._read(
+            workspace, {key: name for own in names.values() for key, name in own.items()}
+        )
         theirs = {
-            one.key: [member for name in sorted(whole(names_of(one), families)) for member in families.get(name, ())]
+            one.key: [member for family in sorted(whole(names[one.key], families)) for member in families[family]]
             for one in some
         }
         members = [member for members in theirs.values() for member in members]
@@ -117,27 +125,42 @@ class Families:
         for one in some:
             one.kin = kin_of(one, theirs[one.key], find)
 
-    async def _read(self, workspace: Workspace, names: Collection[str]) -> tuple[_Members, bool]:
-        """Returns the members of families and of all that these lead to, by name, and whether any is new to Redis."""
+    async def _read(self, workspace: Workspace, names: dict[str, str]) -> tuple[_Members, bool]:
+        """Returns the members of families and of all that these lead to, and whether any family is new to Redis.
+
+        Args:
+            workspace: Whose.
+            names: Id of a family -> its name; the id where nobody shall read that. Takes what the members call theirs.
+
+        Returns:
+            By id of the family; members name theirs by ids, too.
+        """
         families: _Members = {}
         is_new = False
-        while left := sorted(unread(names, families)):
-            keys = {family_key(workspace.id, name): name for name in left}
+        begun = list(names)
+        while left := sorted(unread(begun, families)):
+            keys = {family_key(workspace.id, family): family for family in left}
             read = await self._conversions.observe({key: {} for key in keys}, 0)
             loss = self._loss_micros()
             unasked = [key for key, stored in read.items() if loss not in stored.asked_after]
             is_new = is_new or bool(unasked)
             if unasked:
-                read |= await self._recall(workspace, {key: keys[key] for key in unasked}, loss)
-            for key, name in keys.items():
-                families[name] = unpack_members(read[key].parts.values())
+                read |= await self._recall(workspace, {key: names[keys[key]] for key in unasked}, loss)
+            for key, family in keys.items():
+                found: dict[Member, None] = {}
+                for member in unpack_members(read[key].parts.values()):
+                    ids = [family_id(name) for name in member.names]
+                    names.update((one, name) for one, name in zip(ids, member.names, strict=True) if one != name)
+                    names.update((one, one) for one in ids if one not in names)
+                    found[member._replace(names=tuple(ids))] = None
+                families[family] = list(found)
         return families, is_new
 
     async def _recall(self, workspace: Workspace, names: dict[str, str], loss: int) -> dict[str, StoredConversion]:
         """Gives families back what ClickHouse knows of them; returns what is kept of them then."""
         kept: dict[str, dict[bytes, bytes]] = {key: {ASKED + str(loss).encode(): str(loss).encode()} for key in names}
         for member, name in await self._past.of_names(workspace.id, sorted(names.values())):
-            orders = [parse_name(one) for one in member.names if member.role is Membership.STAGE]
+            orders = [parse_name(one) for one in member.names if member.role is Membership.STAGE and name]
             roots = [root for kind, *order in orders if kind == "order" for root in roots_of(workspace, name, *order)]
             for one in (member, *roots):
                 for key, fields in kept_of(one, workspace.id).items():

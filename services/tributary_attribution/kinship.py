@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from tributary_attribution.affected import NO_KIN, Affected, Kin
 from tributary_attribution.credit_settings import declared_for
 from tributary_domain.conversion import ConversionFacts, ConversionStatus, DefaultValue, conversion_facts
+from tributary_domain.event_order import OrderKey
 from tributary_domain.families import Member, Membership, lead_names, subscription_name
 from tributary_domain.lead_stages import ROOT, LeadStage, StageStanding, staged
 from tributary_domain.renewals import Cycle, inherits_from, is_renewal
+from tributary_domain.stand_ins import is_stand_in
 
 Find = Callable[[str], Affected | None]
 """Conversion id -> what was read of it; None: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """What a conversion's own parts say of it, as far as its family wants to know."""
 
     facts: ConversionFacts
@@ -29,6 +31,11 @@ class _Seen:
     kind: int
     """A `CycleKind`; 0: it is no cycle."""
 
+    @property
+    def order_key(self) -> OrderKey:
+        """Its place in event order."""
+        return self.event_time_micros, self.event_hash
+
 
 def names_of(one: Affected) -> set[str]:
     """Returns the names of a conversion's families, as far as it knows them itself."""
@@ -39,7 +46,8 @@ def names_of(one: Affected) -> set[str]:
             if conversion.HasField("lead"):
                 lead = conversion.lead
                 names.update(lead_names(lead.lead_id, conversion.store, lead.root_order_id))
-            if conversion.HasField("recurrence"):
+            names.update(part.admitted.family_ids)
+            if conversion.recurrence.subscription_id:
                 names.add(subscription_name(conversion.store, conversion.recurrence.subscription_id))
     return names
 
@@ -55,6 +63,8 @@ def kin_of(one: Affected, members: Collection[Member], find: Find) -> Kin:
     standing, root, staging = _in_lead(one, members, find)
     origin, renewing = _in_subscription(one, members, find)
     relatives = tuple(sorted({*staging, *renewing}))
+    if is_stand_in(one.conversion_id):  # its credit is frozen: only what it counts for may change
+        root = origin = None
     if standing is not None:
         return Kin(root, is_lead=True, standing=standing, relatives=relatives)
     return NO_KIN if origin is None and not relatives else Kin(origin, relatives=relatives)
@@ -67,14 +77,14 @@ def _in_lead(
     stages: dict[str, LeadStage] = {}
     others: set[str] = set()
     for conversion_id in {member.conversion_id for member in members if member.role is Membership.STAGE}:
-        seen = _seen(find(conversion_id))
+        seen = seen_of(find(conversion_id))
         others.add(conversion_id)
         if seen is not None and seen.stage:
             stages[conversion_id] = _as_stage(conversion_id, seen, seen.stage)
     roots: dict[str, list[LeadStage]] = {}
     for member in members:
         if member.role is Membership.ROOT and member.conversion_id not in stages:
-            seen = _seen(find(member.conversion_id))
+            seen = seen_of(find(member.conversion_id))
             if seen is not None:
                 others.add(member.conversion_id)
             if seen is not None and seen.is_good:
@@ -96,12 +106,12 @@ def _in_subscription(one: Affected, members: Collection[Member], find: Find) -> 
         relatives = {member.conversion_id for member in members if member.role is Membership.RENEWAL} - {
             one.conversion_id
         }
-    seen = _seen(one)
+    seen = seen_of(one)
     if seen is None or not seen.is_good or not seen.kind or not is_renewal(seen.kind):
         return None, relatives
     cycles = [_as_cycle(one.conversion_id, seen)]
     for conversion_id in deciding - {one.conversion_id}:
-        other = _seen(find(conversion_id))
+        other = seen_of(find(conversion_id))
         if other is not None and other.kind:
             cycles.append(_as_cycle(conversion_id, other))
     rule = declared_for(one.workspace, seen.event_time_micros).renewal_credit
@@ -109,7 +119,7 @@ def _in_subscription(one: Affected, members: Collection[Member], find: Find) -> 
     return None if origin is None else find(origin.conversion_id), relatives
 
 
-def _seen(one: Affected | None) -> _Seen | None:
+def seen_of(one: Affected | None) -> Seen | None:
     """Returns what its own parts say; None: nobody observed it."""
     if one is None:
         return None
@@ -125,7 +135,7 @@ def _seen(one: Affected | None) -> _Seen | None:
         return None
     ranked = sorted(facts.observations, key=lambda observation: -observation.source_rank)
     said = [observed[observation.event_id].event.conversion for observation in ranked]
-    return _Seen(
+    return Seen(
         facts=facts,
         event_time_micros=facts.anchor.event_time_micros,
         event_hash=facts.anchor.event_hash,
@@ -135,7 +145,7 @@ def _seen(one: Affected | None) -> _Seen | None:
     )
 
 
-def _as_stage(conversion_id: str, seen: _Seen, stage: str) -> LeadStage:
+def _as_stage(conversion_id: str, seen: Seen, stage: str) -> LeadStage:
     return LeadStage(
         conversion_id=conversion_id,
         stage=stage,
@@ -146,7 +156,7 @@ def _as_stage(conversion_id: str, seen: _Seen, stage: str) -> LeadStage:
     )
 
 
-def _as_cycle(conversion_id: str, seen: _Seen) -> Cycle:
+def _as_cycle(conversion_id: str, seen: Seen) -> Cycle:
     return Cycle(
         conversion_id=conversion_id,
         event_time_micros=seen.event_time_micros,

@@ -144,7 +144,7 @@ class Publisher:
                 return revisions
             computed = []
             for one in pending:
-                computed.append(await self._computed(one, views))
+                computed.append(await self.computed(one, views))
                 await pause()
             answers = await self._conversions.publish([publication for publication, _ in computed])
             moved = []
@@ -165,8 +165,12 @@ class Publisher:
             pending = moved
         raise Backpressure("Conversions moved while they were computed.", pause_seconds=0.2)
 
-    async def _computed(self, one: Affected, views: Views) -> tuple[Publication, ConversionRevised | None]:
-        """Computes a conversion; reads the model that it pins, and the rates of its day, if they are not known."""
+    async def computed(self, one: Affected, views: Views) -> tuple[Publication, ConversionRevised | None]:
+        """Computes a conversion; reads the model that it pins, and the rates of its day, if they are not known.
+
+        Raises:
+            StorageUnavailableError: They cannot be read.
+        """
         while True:
             try:
                 return _compute(one, views, self._models, self._rates)

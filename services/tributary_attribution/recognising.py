@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from tributary_attribution.assessment import Assessment, Known, complete_since_micros
 from tributary_attribution.credit_settings import journey_life_seconds
 from tributary_attribution.views import Views
+from tributary_domain.revision import Cause
 from tributary_domain.traces import Consents, Trace, is_in_time, resolve
 from tributary_storage.redis.journey_layout import Journey
 
@@ -36,7 +37,8 @@ def recognise(known: Known, assessed: Assessment, views: Views) -> Mapping[str, 
             found = resolve(traces, Consents(journey.decisions), time, sees_internal=assessed.sees_internal)
             for slot, trace in found.items():
                 resolved[slot] = max(trace, resolved.get(slot, trace))
-    if assessed.published is not None and assessed.published.traces:
+    is_kept = Cause.ERASURE not in known.known_causes  # else some of it may be theirs who were erased
+    if is_kept and assessed.published is not None and assessed.published.traces:
         for slot, trace in _forgotten(known, assessed, views, journeys):
             resolved[slot] = max(trace, resolved.get(slot, trace))
     return resolved

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tributary_attribution.credit_settings import declared_for
-from tributary_domain.reconciled_families import Heir, Related, Staged, families, heirs
+from tributary_domain.reconciled_families import Heir, Related, Staged, StandIn, families, heirs
 from tributary_domain.renewals import RenewalCredit
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
@@ -28,6 +28,7 @@ class RunFamilies:
         self._scope = scope
         self._workspace = workspace
         self._observations: dict[str, list[Related]] = {}
+        self._stand_ins: dict[str, list[StandIn]] = defaultdict(list)
         self._found: list[set[str]] = []
         self._tokens: dict[str, Sequence[str]] = {}
         self._heirs: dict[str, Heir] = {}
@@ -39,15 +40,20 @@ class RunFamilies:
             StorageUnavailableError: ClickHouse did not answer.
         """
         related = await self._storage.related(self._scope)
+        stand_ins = await self._storage.stand_ins(self._scope)
         declared = {one.name for one in self._workspace.conversions}
-        found = await asyncio.to_thread(families, related, declared)
+        found = await asyncio.to_thread(families, related, declared, stand_ins)
         begin, end = self._scope.begin_micros, self._scope.end_micros
-        today = {one.conversion_id for one in related if begin <= one.time_micros < end}
+        days = [(one.conversion_id, one.time_micros) for one in related]
+        days += [(one.conversion_id, one.time_micros) for one in stand_ins]
+        today = {conversion_id for conversion_id, time_micros in days if begin <= time_micros < end}
         self._found = [family for family in found if family & today]
         grouped: dict[str, list[Related]] = defaultdict(list)
         for one in related:
             grouped[one.conversion_id].append(one)
         self._observations = grouped
+        for left in stand_ins:
+            self._stand_ins[left.conversion_id].append(left)
         await self._storage.name(self._scope, [one for family in self._found for one in sorted(family)])
 
     async def settle(self) -> int:
@@ -62,7 +68,8 @@ class RunFamilies:
         if not self._found:
             return self._scope.begin_micros
         staged: dict[str, Staged] = {one.conversion_id: one for one in await self._storage.staged(self._scope)}
-        found = [heir for family in self._found for heir in heirs(family, self._observations, staged, self._inherits)]
+        known = self._observations, staged, self._inherits, self._stand_ins
+        found = [heir for family in self._found for heir in heirs(family, *known)]
         await self._storage.settle(self._scope, found, staged)
         self._heirs = {heir.conversion_id: heir for heir in found}
         self._tokens = {one.conversion_id: one.tokens for one in staged.values()}

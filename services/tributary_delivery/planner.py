@@ -19,6 +19,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     Delivery,
 )
 from tributary_delivery.ledger import Ledger, ineligible
+from tributary_domain.stand_ins import is_stand_in
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import Unfinished
@@ -102,6 +103,8 @@ class Planner:
         planned: dict[tuple[Lane, int], list[PlannedRevision]] = defaultdict(list)
         passed_over: list[tuple[str, Delivery]] = []
         for revised in revisions:
+            if is_stand_in(revised.state.conversion_id):  # nobody is told of who was erased
+                continue
             for destination in workspaces[revised.workspace].destinations:
                 if destination.name_of(revised.state.name) is None:
                     reason = INELIGIBLE_REASON_NOT_MAPPED

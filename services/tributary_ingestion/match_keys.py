@@ -2,7 +2,8 @@
 
 The one rule: it leaves this process only under the data key of the event's first identity token. Without that key,
 because the state store does not answer, nothing is accepted: an order without its match keys could never be recognised,
-and nobody would know.
+and nobody would know. What happened before its person was erased is no person's any more: nothing of it is sealed, and
+no key is made for it, whoever sends it again.
 """
 
 import os
@@ -18,6 +19,7 @@ from tributary_domain.sealing import KEY_BYTES, NONCE_BYTES, DataKey, SealError,
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import PreconditionError
 from tributary_storage.codec.framing import length_tag, varint
+from tributary_storage.redis.data_keys import Candidate
 
 if TYPE_CHECKING:  # intake makes what is sealed here
     from tributary_ingestion.packed import Packed
@@ -42,6 +44,8 @@ class PlainMatchKeys(NamedTuple):
     """Of the data key."""
     plain: bytes
     """A serialised `MatchKeys`."""
+    event_micros: int = 0
+    """When it happened."""
 
 
 def match_keys_of(event: Event, readings: texts.Readings, workspace: str, identity_token: str) -> PlainMatchKeys | None:
@@ -68,7 +72,9 @@ def match_keys_of(event: Event, readings: texts.Readings, workspace: str, identi
     if named is not None:
         keys.identifiers.CopyFrom(event.identifiers)
         keys.identifiers.DiscardUnknownFields()
-    return PlainMatchKeys(key_name(workspace, identity_token), keys.SerializeToString())
+    time = event.event_time
+    micros = time.seconds * 1_000_000 + time.nanos // 1_000
+    return PlainMatchKeys(key_name(workspace, identity_token), keys.SerializeToString(), micros)
 
 
 def is_telling(identifiers: Sequence[str]) -> bool:
@@ -77,7 +83,14 @@ def is_telling(identifiers: Sequence[str]) -> bool:
 
 
 def match_keys_of_visit(
-    client_ip: str, user_agent: str, observed_by: int, identifiers: bytes, name: bytes, *, is_telling: bool
+    client_ip: str,
+    user_agent: str,
+    observed_by: int,
+    identifiers: bytes,
+    name: bytes,
+    event_micros: int,
+    *,
+    is_telling: bool,
 ) -> PlainMatchKeys | None:
     """Returns what `match_keys_of` does for a touchpoint.
 
@@ -87,6 +100,7 @@ def match_keys_of_visit(
         observed_by: Of its context.
         identifiers: Its serialised `Identifiers`, with nothing unknown in them and no postal address.
         name: Of the data key.
+        event_micros: When it happened.
         is_telling: Whether anything in the identifiers is.
     """
     if observed_by == OBSERVER_BACKEND:
@@ -96,7 +110,7 @@ def match_keys_of_visit(
     observer: Any = observed_by or OBSERVER_BROWSER
     keys = MatchKeys(client_ip=client_ip, user_agent=user_agent, observed_by=observer)
     plain = b"".join((_IDENTIFIERS_TAG, varint(len(identifiers)), identifiers, keys.SerializeToString()))
-    return PlainMatchKeys(name, plain)
+    return PlainMatchKeys(name, plain, event_micros)
 
 
 class Sealing:
@@ -117,42 +131,51 @@ class Sealing:
     async def seal(self, packed: Sequence["Packed"], rules: "WorkspaceRules") -> Sequence[bytes]:
         """Returns per event what was to be sealed, as a field of its `AdmittedEvent`; empty where there is nothing.
 
-        Asks the store only for new people.
+        Asks the store only for new people. Nothing is sealed of what happened before its person was erased.
 
         Raises:
             StorageUnavailableError: A data key is not known here and the state store does not answer.
         """
         plain = [one.match_keys for one in packed]
-        names = {one.name for one in plain if one is not None}
-        if not names:
+        some = [one for one in plain if one is not None]
+        if not some:
             return [b""] * len(packed)
-        keys = await self._keys(names, rules)
+        keys = await self._keys(some, rules)
         chance = os.urandom(NONCE_BYTES * len(packed))
         nonces = [chance[at : at + NONCE_BYTES] for at in range(0, len(chance), NONCE_BYTES)]
         return [
-            b"" if one is None else _as_field(keys[one.name].seal(one.plain, nonce))
+            b"" if one is None or (key := keys[one.name]) is None else _as_field(key.seal(one.plain, nonce))
             for one, nonce in zip(plain, nonces, strict=True)
         ]
 
-    async def _keys(self, names: Iterable[bytes], rules: "WorkspaceRules") -> dict[bytes, DataKey]:
+    async def _keys(self, some: Iterable[PlainMatchKeys], rules: "WorkspaceRules") -> dict[bytes, DataKey | None]:
+        """Returns the key of each name; None where all of it happened before its person was erased."""
         self._age()
         workspace, young, old = rules.workspace_id, self._young, self._old
-        found: dict[bytes, DataKey] = {}
-        missing: dict[tuple[str, bytes], bytes] = {}
-        for name in names:
+        found: dict[bytes, DataKey | None] = {}
+        missing: dict[tuple[str, bytes], int] = {}
+        for name, _, micros in some:
+            if name in found:
+                continue
             key = young.get((workspace, name)) or old.get((workspace, name))
             if key is not None:
                 found[name] = key
             else:
-                missing[workspace, name] = wrap(os.urandom(KEY_BYTES), rules.wrapping_keys[0])
+                missing[workspace, name] = max(micros, missing.get((workspace, name), 0))
         if missing:
             store = await self._data_keys()
-            stored = await store.obtain(missing, rules.match_key_seconds)
-            for (_, name), wrapped in stored.items():
-                found[name] = self._young[workspace, name] = _data_key(name, wrapped, rules)
-            stale = {
-                place: (wrapped, renewed) for place, wrapped in stored.items() if (renewed := found[place[1]].rewrapped)
+            wanted = {
+                place: Candidate(wrap(os.urandom(KEY_BYTES), rules.wrapping_keys[0]), micros)
+                for place, micros in missing.items()
             }
+            stale: dict[tuple[str, bytes], tuple[bytes, bytes]] = {}
+            for place, wrapped in (await store.obtain(wanted, rules.match_key_seconds)).items():
+                if not wrapped:
+                    found[place[1]] = None
+                    continue
+                made = found[place[1]] = self._young[place] = _data_key(place[1], wrapped, rules)
+                if made.rewrapped:
+                    stale[place] = wrapped, made.rewrapped
             await store.rewrap(stale)
         return found
 

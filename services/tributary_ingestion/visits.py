@@ -180,7 +180,13 @@ class Visits:
         match_keys = None
         if who.key_name:
             match_keys = match_keys_of_visit(
-                client_ip, user_agent, observed_by, named, who.key_name, is_telling=who.is_telling
+                client_ip,
+                user_agent,
+                observed_by,
+                named,
+                who.key_name,
+                receive_micros - age,
+                is_telling=who.is_telling,
             )
         payload_digest = self.rules.payload_digest.of(encoded)
         if nanos % 1_000:

@@ -39,7 +39,7 @@ class Street:
 
 
 PERSONAL_DATA_KEY = base64.b64encode(bytes(range(32))).decode()
-"""Of the workspace "personal"."""
+"""Of the workspace "personal", and of every shop."""
 
 
 @pytest.fixture(scope="package")
@@ -53,6 +53,7 @@ def inbox() -> Iterator[Inbox]:
 def street(tmp_path_factory: pytest.TempPathFactory, inbox: Inbox) -> Iterator[Street]:
     """Where all shops are."""
     own = {"destinations": [inbox.destination("purchase", "signup")], "own_domains": ["shop.example"]}
+    own["data_key"] = {"value": PERSONAL_DATA_KEY}
     made = {scope.value: new_key() for scope in Scope}
     locked = [{"id": key.id, "sha256": key.sha256, "scopes": [scope]} for scope, key in made.items()]
     made["expired"] = old = new_key()

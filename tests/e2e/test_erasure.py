@@ -9,7 +9,7 @@ import grpc
 import pytest
 from click.testing import CliRunner
 
-from tests.support.shop import CALL_SECONDS, MAIL, PAID, Shop, a_login, a_visit, an_order, code_of
+from tests.support.shop import CALL_SECONDS, MAIL, PAID, Shop, a_login, a_visit, an_order, code_of, named
 from tributary.query.v1 import query_service_pb2 as contract
 from tributary_cli.command_line import cli
 from tributary_cli.stack.stack import Stack
@@ -51,6 +51,7 @@ def test_the_command_says_what_it_would_do_does_it_and_proves_it(shop: Shop, str
     status, done = erased(shop, street_stack, "--customer-id", "anna", "--yes", "--reason", "asked by post")
     assert (status, done["state"], done["identifiers"]) == (0, "ERASURE_STATE_DESTROYED", 2)
     assert found(done) == {}
+    assert {named(verdict) for verdict in shop.send(*events)} == {"DUPLICATE"}
     for name in ("--customer-id", "anna"), ("--visitor-id", "laptop"):
         assert erased(shop, street_stack, *name, "--verify")[0] == 0
     status, known = erased(shop, street_stack, "--erasure-id", str(done["erasure_id"]))

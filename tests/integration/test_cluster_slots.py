@@ -25,7 +25,7 @@ from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.claim_layout import Kind, Placement
 from tributary_storage.redis.claim_lookup import ClaimLookup, LostClaim
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.data_keys import DataKeys
+from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.delivery_jobs import (
     DeliveryJobs,
@@ -118,7 +118,7 @@ async def keep_claims_and_letters(client: redis.asyncio.Redis) -> None:
     assert await letters.replay(await anext(aiter(letters.all())))
     names = [("shop", f"{number:016d}".encode()) for number in range(20)]
     data_keys = DataKeys(client, AN_EPOCH.shards)
-    await data_keys.obtain(dict.fromkeys(names, b"one"), 1000)
+    await data_keys.obtain(dict.fromkeys(names, Candidate(b"one", 0)), 1000)
     await data_keys.rewrap(dict.fromkeys(names, (b"one", b"two")))
     assert set((await data_keys.read(names)).values()) == {b"two"}
 

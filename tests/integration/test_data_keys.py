@@ -25,7 +25,7 @@ from tributary_runtime.errors import PreconditionError, StorageUnavailableError
 from tributary_runtime.settings import DurabilityMode
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.data_keys import DataKeys, LazyDataKeys
+from tributary_storage.redis.data_keys import Candidate, DataKeys, LazyDataKeys
 
 KEY = bytes(range(32))
 NAMES = [("shop", key_name("shop", f"visitor:{number}")) for number in range(50)]
@@ -41,6 +41,10 @@ async def client(migrated_redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 @pytest.fixture
 def store(client: redis.asyncio.Redis) -> DataKeys:
     return DataKeys(client, 4)
+
+
+def a_key(wrapped: bytes, micros: int = NOW + 1) -> Candidate:
+    return Candidate(wrapped, micros)
 
 
 def rules(key: bytes = KEY, *previous: bytes) -> WorkspaceRules:
@@ -93,23 +97,37 @@ async def test_nothing_is_sealed_under_a_key_that_may_be_forgotten(
 
 async def test_of_two_that_make_a_key_at_once_both_get_the_same(store: DataKeys) -> None:
     first, second = await asyncio.gather(
-        store.obtain(dict.fromkeys(NAMES, b"1"), 60), store.obtain(dict.fromkeys(NAMES, b"2"), 60)
+        store.obtain(dict.fromkeys(NAMES, a_key(b"1")), 60), store.obtain(dict.fromkeys(NAMES, a_key(b"2")), 60)
     )
     assert first == second == await store.read(NAMES)
 
 
 async def test_a_key_lives_on_from_the_last_time_it_was_obtained(store: DataKeys, client: redis.asyncio.Redis) -> None:
-    await store.obtain({NAMES[0]: b"1"}, 60)
-    await store.obtain({NAMES[0]: b"2"}, 6_000)
+    await store.obtain({NAMES[0]: a_key(b"1")}, 60)
+    await store.obtain({NAMES[0]: a_key(b"2")}, 6_000)
     (key,) = [key async for key in client.scan_iter("*data-key*")]
     assert 60 < await client.ttl(key) <= 6_000
 
 
 async def test_a_destroyed_key_is_gone_and_the_next_is_another(store: DataKeys) -> None:
-    await store.obtain({NAMES[0]: b"1", NAMES[1]: b"1"}, 60)
-    assert await store.destroy(NAMES[:1]) == 1
+    await store.obtain({NAMES[0]: a_key(b"1"), NAMES[1]: a_key(b"1")}, 60)
+    assert await store.destroy(NAMES[:1], NOW) == 1
     assert await store.read(NAMES[:2]) == {NAMES[1]: b"1"}
-    assert await store.obtain({NAMES[0]: b"2"}, 60) == {NAMES[0]: b"2"}
+    assert await store.obtain({NAMES[0]: a_key(b"2")}, 60) == {NAMES[0]: b"2"}
+
+
+async def test_of_what_happened_before_its_person_was_erased_nothing_is_sealed_and_no_key_is_made(
+    store: DataKeys, client: redis.asyncio.Redis
+) -> None:
+    (before,) = sealed(await a_sealing(client).seal(orders("ann@example.com"), rules()))
+    name = ("shop", name_of(before))
+    await store.destroy([name], NOW)
+    again, other = sealed(await a_sealing(client).seal(orders("ann@example.com", "bob@example.com"), rules()))
+    assert again == b""
+    assert other != b""
+    assert await store.read([name]) == {}
+    assert await store.obtain({name: a_key(b"new", NOW + 1)}, 60) == {name: b"new"}  # somebody new
+    assert await store.obtain({name: a_key(b"old", NOW)}, 60) == {name: b"new"}
 
 
 async def test_sealed_events_are_read_with_the_stored_keys_by_whoever_has_the_workspaces(
@@ -131,7 +149,7 @@ async def test_after_destruction_what_was_sealed_is_read_by_nobody(
 ) -> None:
     (field,) = sealed(await a_sealing(client).seal(orders("ann@example.com"), rules()))
     name = ("shop", name_of(field))
-    await store.destroy([name])
+    await store.destroy([name], NOW - 1)
     (later,) = sealed(await a_sealing(client).seal(orders("ann@example.com"), rules()))
     fresh = DataKey("shop", name_of(later), (await store.read([name]))[name], [KEY])
     assert MatchKeys.FromString(fresh.open(later)).identifiers.email == "ann@example.com"
@@ -157,7 +175,7 @@ async def test_after_the_workspace_key_was_changed_people_move_to_the_new_one(
 
 
 async def test_a_key_that_was_replaced_meanwhile_is_not_rewrapped(store: DataKeys) -> None:
-    await store.obtain({NAMES[0]: b"1"}, 60)
+    await store.obtain({NAMES[0]: a_key(b"1")}, 60)
     await store.rewrap({NAMES[0]: (b"0", b"2")})
     assert await store.read(NAMES[:1]) == {NAMES[0]: b"1"}
 

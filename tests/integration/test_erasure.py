@@ -22,7 +22,7 @@ from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.report_query import Basis
-from tributary_storage.redis.data_keys import DataKeys
+from tributary_storage.redis.data_keys import Candidate, DataKeys
 
 if TYPE_CHECKING:
     from tributary_storage.clickhouse.client import ClickHouse
@@ -79,7 +79,8 @@ async def lived(own: Reconciled, workspace: str) -> tuple[Events, list[Admitted]
     life = a_life(events)
     for event in [*life, *somebody_else(events)]:
         await own.happen(event)
-    await DataKeys(own.attribution.state, SHARDS).obtain({(workspace, key_name(workspace, VISITOR)): b"w" * 40}, 1000)
+    made = {(workspace, key_name(workspace, VISITOR)): Candidate(b"w" * 40, NOON)}
+    await DataKeys(own.attribution.state, SHARDS).obtain(made, 1000)
     return events, life
 
 

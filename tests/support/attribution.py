@@ -41,6 +41,7 @@ from tributary_attribution.reattribution import Reattribution
 from tributary_attribution.rebuild import Rebuild
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.settings_history import SettingsHistory
+from tributary_attribution.stand_ins import StandIns
 from tributary_attribution.tombstones import Tombstones
 from tributary_domain import ids
 from tributary_domain.path_counts import PathCounts
@@ -67,6 +68,7 @@ from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
+from tributary_storage.clickhouse.stand_ins import StandInRecords
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import SCHEMA
@@ -424,7 +426,9 @@ async def running_attribution(
 
         tombstones = Tombstones(erasures, records, lambda *who: again(*who, clock.unix_micros()), lambda: losses[-1])
         erasing = Erasing(
-            *(people, erasures, records, DataKeys(state, SHARDS), conversions, directory, clock),
+            *(people, erasures, records, DataKeys(state, SHARDS), conversions),
+            StandIns(conversions, publisher, erasures, StandInRecords(clickhouse), directory, clock),
+            *(directory, clock),
             oldest_waiting,
             grace_seconds=0,
         )

@@ -7,8 +7,10 @@ from typing import Any, Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import Delivery
+from tributary_domain.stand_ins import is_stand_in
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.delivery_rows import delivery_of
+from tributary_storage.clickhouse.stand_ins import StandInContent, StandInRecords
 from tributary_storage.clickhouse.statements import statement
 
 MAX_REVISIONS: Final = 1000
@@ -32,6 +34,7 @@ class ConversionHistory:
     def __init__(self, clickhouse: ClickHouse) -> None:
         """Reads through this client."""
         self._clickhouse = clickhouse
+        self._stand_ins = StandInRecords(clickhouse)
 
     async def revisions(
         self, workspace: str, conversion_id: str, after: int = 0, limit: int = MAX_REVISIONS, last: int = NO_LAST
@@ -48,12 +51,18 @@ class ConversionHistory:
         return [ConversionRevised.FromString(row[0]) for row in rows]
 
     async def newest(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, ConversionRevised]:
-        """Returns the newest revision by conversion id; those that were never published are left out."""
+        """Returns the newest revision by conversion id; those that were never published are left out.
+
+        Of what stands in for a conversion whose person was erased: as that was published, without what tells of
+        anybody, until it is published anew.
+        """
         newest: dict[str, ConversionRevised] = {}
         for some in _some_at_once(conversion_ids):
             parameters = {"workspace": workspace, "conversion_ids": some}
             rows = await self._clickhouse.execute(statement("newest_revisions"), parameters, raw_strings=True)
             newest |= {row[0].decode(): ConversionRevised.FromString(row[1]) for row in rows}
+        for name, content in (await self._contents(workspace, set(conversion_ids).difference(newest))).items():
+            newest[name] = ConversionRevised.FromString(content.revised)
         return newest
 
     async def as_of(self, workspace: str, conversion_id: str, moment_micros: int) -> ConversionRevised | None:
@@ -83,7 +92,13 @@ class ConversionHistory:
             parameters = {"workspace": workspace, "conversion_ids": some}
             rows = await self._clickhouse.execute(statement("events_of_conversions"), parameters, raw_strings=True)
             found += [(int(accept_time), admitted) for accept_time, admitted in rows]
+        for content in (await self._contents(workspace, conversion_ids)).values():
+            found += [(content.accept_micros, admitted) for admitted in content.admitted]
         return found
+
+    async def _contents(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, StandInContent]:
+        """Returns what stand-ins are made of."""
+        return await self._stand_ins.contents(workspace, [one for one in conversion_ids if is_stand_in(one)])
 
     async def deliveries(
         self,

@@ -7,7 +7,9 @@ from typing import Any, Final, NamedTuple
 
 from tributary_domain.business_keys import STAGE
 from tributary_domain.families import Member, Membership, NamedBy, lead_names, parse_name, subscription_name
+from tributary_domain.ids import family_id
 from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.stand_ins import StandInRecords
 from tributary_storage.clickhouse.statements import statement
 
 _DECIDING: Final = ("FIRST", "UPGRADE", "REACTIVATION")
@@ -18,7 +20,7 @@ class PastMember(NamedTuple):
 
     member: Member
     name: str
-    """The conversion's name."""
+    """The conversion's name; empty of a stand-in."""
 
 
 class PastFamilies:
@@ -27,14 +29,22 @@ class PastFamilies:
     def __init__(self, clickhouse: ClickHouse) -> None:
         """Reads through this client."""
         self._clickhouse = clickhouse
+        self._stand_ins = StandInRecords(clickhouse)
 
     async def of_names(self, workspace: str, names: Collection[str]) -> list[PastMember]:
         """Returns the members of families that were ever published.
 
+        Args:
+            workspace: Whose.
+            names: Of families; ids of those that nobody shall read. Stand-ins are found by either, and have no name.
+
         Raises:
             StorageUnavailableError: ClickHouse did not answer.
         """
-        asked = [parse_name(name) for name in names]
+        ids = [family_id(name) for name in names]
+        stand_ins = [PastMember(one, "") for one in await self._stand_ins.of_families(workspace, ids)]
+        wanted = set(names).difference(ids)
+        asked = [parse_name(name) for name in wanted]
         parameters = {
             "workspace": workspace,
             "leads": [one.text for one in asked if one.kind == "lead"] or ["\0"],
@@ -42,9 +52,8 @@ class PastFamilies:
             "orders": _pairs(asked, "order"),
             "stage": STAGE,
         }
-        rows = await self._clickhouse.execute(statement("past_families"), parameters)
-        wanted = set(names)
-        return [
+        rows = await self._clickhouse.execute(statement("past_families"), parameters) if asked else []
+        return stand_ins + [
             PastMember(member, row[1]) for row in rows for member in _members(row) if wanted.intersection(member.names)
         ]
 

@@ -130,6 +130,7 @@ class ReconciliationComparison:
         plain = await self._clickhouse.execute(f"SELECT {PLAIN_DIRECT}")  # a constant of ours
         values["plain_direct"] = plain[0][0]
         rows = await self._clickhouse.execute(reconciliation_statement("compare"), values)
+        rows += await self._clickhouse.execute(reconciliation_statement("compare_frozen"), values)
         return [_difference(row) for row in rows]
 
     async def stale_people(self, scope: Scope, part: int, settled: Settled) -> list[StalePerson]:

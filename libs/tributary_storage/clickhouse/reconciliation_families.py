@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from tributary_domain.reconciled_families import Heir, Related, Staged
+from tributary_domain.reconciled_families import Heir, Related, Staged, StandIn
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
 
 _COLUMNS: Final = (
     *("reconciliation_id", "conversion_id", "is_settled", "slice", "person", "time", "hash", "session"),
-    *("is_superseded", "is_lost", "accept_time"),
+    *("is_superseded", "is_lost", "accept_time", "frozen_at"),
 )
 _AT_ONCE: Final = 100_000
 
@@ -34,8 +34,14 @@ class ReconciliationFamilies:
 
     async def name(self, scope: Scope, conversion_ids: Iterable[str]) -> None:
         """Notes which conversions the run reads, whenever they were."""
-        nothing = (0,) * (len(_COLUMNS) - 2)
+        nothing = (*((0,) * (len(_COLUMNS) - 3)), "")
         await self._write([(scope.reconciliation_id, conversion_id, *nothing) for conversion_id in conversion_ids])
+        await self._clickhouse.execute(reconciliation_statement("stage_stand_ins"), scope.values)
+
+    async def stand_ins(self, scope: Scope) -> list[StandIn]:
+        """Returns what families go on knowing of conversions whose people were erased."""
+        rows = await self._clickhouse.execute(reconciliation_statement("stand_ins"), scope.values)
+        return [StandIn(*row) for row in rows]
 
     async def staged(self, scope: Scope) -> list[Staged]:
         """Returns what the run has read of the conversions that were named."""
@@ -54,7 +60,7 @@ class ReconciliationFamilies:
         for heir in heirs:
             at = heir.origin or staged[heir.conversion_id]
             place = at.slice, at.person, at.time_micros, at.event_hash, at.session
-            standing = heir.is_superseded, heir.is_lost, heir.accept_time
+            standing = heir.is_superseded, heir.is_lost, heir.accept_time, heir.frozen_at
             rows.append((scope.reconciliation_id, heir.conversion_id, 1, *place, *standing))
         await self._write(rows)
 

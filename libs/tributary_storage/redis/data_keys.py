@@ -2,12 +2,15 @@
 
 Destroying one is what erases a person's match keys everywhere. A key that nobody has sealed with for its life is gone,
 and with it the possibility to read what it sealed. About 150 bytes per person. Fails closed.
+
+Beside a key that an erasure destroyed stands until when: for what happened until then no key is made again, though the
+same event be sent once more. Who comes by the same name afterwards is somebody new and gets a new key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import redis.asyncio
 import structlog
@@ -20,7 +23,7 @@ from tributary_storage.redis import keys
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import require_epoch
 from tributary_storage.redis.replication import Replication
-from tributary_storage.redis.scripts import Script
+from tributary_storage.redis.scripts import Argument, Script
 from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
 
 log = structlog.get_logger(__name__)
@@ -34,6 +37,14 @@ _REWRAP: Final = Script("rewrap_data_keys")
 
 Name = tuple[str, bytes]
 """Workspace id, and the data key's name (`sealing.key_name`)."""
+
+
+class Candidate(NamedTuple):
+    """A new data key, should there be none."""
+
+    wrapped: bytes
+    event_micros: int
+    """When the newest event happened that it is for."""
 
 
 class DataKeys:
@@ -50,18 +61,21 @@ class DataKeys:
         self._shards = shards
         self._replication = Replication(client, "state", replicas)
 
-    async def obtain(self, candidates: Mapping[Name, bytes], life_seconds: int) -> dict[Name, bytes]:
+    async def obtain(self, candidates: Mapping[Name, Candidate], life_seconds: int) -> dict[Name, bytes]:
         """Returns the stored key of each name; a candidate is stored where there is none. Renews their lives.
 
         Args:
-            candidates: A new wrapped data key per name.
+            candidates: A new data key per name.
             life_seconds: How long they are kept from now on.
+
+        Returns:
+            Per name the wrapped key; empty where its person was erased since that happened, and nobody new has come.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
         names = list(candidates)
-        pieces = [self._piece(name, candidates[name]) for name in names]
+        pieces = [self._piece(name, *candidates[name], has_tombstone=True) for name in names]
         calls, positions = in_calls(pieces, head=[life_seconds])
         found: dict[Name, bytes] = {}
         for of_call, answers in zip(positions, await run(self._client, _OBTAIN, calls), strict=True):
@@ -97,25 +111,32 @@ class DataKeys:
             raise failed(error) from error
         return {name: wrapped for name, wrapped in zip(names, answers, strict=True) if wrapped is not None}
 
-    async def destroy(self, names: Sequence[Name]) -> int:
+    async def destroy(self, names: Sequence[Name], until_micros: int) -> int:
         """Destroys the keys of some names: what they sealed is unreadable from now on. Returns how many there were.
+
+        Args:
+            names: Of the keys.
+            until_micros: For what happened until then, none is made any more.
 
         Raises:
             StorageUnavailableError: The state store did not answer; some may be gone.
         """
         pipeline = self._client.pipeline(transaction=False)
         for name in names:
-            pipeline.delete(self._piece(name).name)
+            piece = self._piece(name, has_tombstone=True)
+            pipeline.set(piece.beside, until_micros)  # first: whoever finds no key finds this
+            pipeline.delete(piece.name)
         try:
-            return sum(await pipeline.execute()) if names else 0
+            return sum((await pipeline.execute())[1::2]) if names else 0
         except redis.RedisError as error:
             raise failed(error) from error
 
-    def _piece(self, name: Name, *arguments: bytes) -> Piece:
+    def _piece(self, name: Name, *arguments: Argument, has_tombstone: bool = False) -> Piece:
         workspace, digest = name
         text = f"{workspace}|{digest.hex()}"
         shard = shard_of_key(text, self._shards)
-        return Piece(shard, keys.data_key(shard, text), arguments)
+        beside = keys.data_key_tombstone(shard, text) if has_tombstone else ""
+        return Piece(shard, keys.data_key(shard, text), arguments, beside)
 
 
 class LazyDataKeys:

@@ -8,7 +8,8 @@ several processes. Fails closed.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -158,18 +159,33 @@ class Erasures:
             await self._ask(self._client.zrem(keys.deferred_since(shard), name))
         return count
 
-    async def forget_memberships(self, memberships: Iterable[tuple[str, str]]) -> None:
-        """Destroys what is kept of conversions at their leads and subscriptions.
+    async def replace_memberships(
+        self, memberships: Iterable[tuple[str, str]], kept: Mapping[str, Mapping[bytes, bytes]], life_seconds: int
+    ) -> None:
+        """Destroys what is kept of conversions at their leads and subscriptions; what names nobody takes its place.
+
+        Under each key in one step: whoever reads a family sees the one or the other.
 
         Args:
             memberships: Conversion key of each, and field in hexadecimal digits.
+            kept: Conversion key -> field -> what is kept from now on.
+            life_seconds: How long that lives.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
+        gone: dict[str, list[bytes]] = defaultdict(list)
         for name, field in memberships:
+            gone[name].append(bytes.fromhex(field))
+        for name in sorted({*gone, *kept}):
             key = keys.conversion(shard_of_key(name, self._shards), name)
-            await self._ask(self._client.hdel(key, bytes.fromhex(field)))
+            together = self._client.pipeline(transaction=True)
+            if gone[name]:
+                together.hdel(key, *gone[name])
+            for own, value in kept.get(name, {}).items():
+                together.hset(key, own, value)
+            together.expire(key, life_seconds)
+            await self._ask(together.execute())
 
     async def held(self, workspace: str, tokens: Sequence[str], until_micros: int) -> dict[str, int]:
         """Returns how much is kept of identifiers until a moment, by what it is.
@@ -234,5 +250,7 @@ def _time_of(field: bytes) -> int:
 
 def _erasure(held: dict[str, Any]) -> Erasure:
     lists = {name: tuple(held[name]) for name in ("tokens", "conversion_ids", "secret")}
-    memberships = tuple((key, field) for key, field in held["memberships"])
-    return Erasure(**{**held, **lists, "memberships": memberships, "state": ErasureState(held["state"])})
+    lists |= {name: tuple(tuple(one) for one in held.get(name, ())) for name in ("memberships", "places")}
+    lists["members"] = tuple((one, role, tuple(names)) for one, role, names in held.get("members", ()))
+    lists["relatives"] = tuple(held.get("relatives", ()))
+    return Erasure(**{**held, **lists, "state": ErasureState(held["state"])})

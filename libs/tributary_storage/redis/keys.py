@@ -27,6 +27,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{erasures}:restored`                  | string | for ever                   | attribution |
 | state | `trb:{p3}:click:<workspace>|<number>`      | string | longest send window        | attribution |
 | state | `trb:{p3}:data-key:<workspace>|<name>`     | string | life of match keys         | ingestion   |
+| state | `trb:{p3}:data-key-tombstone:<ws>|<name>`  | string | for ever                   | attribution |
 | state | `trb:{c3}:conversion:<ws>|<conversion id>` | hash   | lookback + order window    | attribution |
 | state | `trb:{c3}:conversions`                     | stream | replay horizon             | attribution |
 | state | `trb:{c3}:published`                       | string | for ever                   | attribution |
@@ -83,8 +84,6 @@ Fields of a job (`delivery_jobs`):
 Fields of a journey: `journey_layout`; of ties: `tie_layout`; of consent: `consents`; of traces: `trace_layout`.
 
 Reserved: nothing writes these yet. Names and meanings are fixed, so that what will be written needs no move.
-All are of one identity token each, under the person key that is made of it, so that people who become one, or are
-taken apart, move none of them.
 
 | role  | key                                        | type   | life                       | owner       |
 |-------|--------------------------------------------|--------|----------------------------|-------------|
@@ -228,6 +227,11 @@ def click(shard: int, number: str) -> str:
 def data_key(shard: int, name: str) -> str:
     """Returns the wrapped key that seals the match keys of one identity token (workspace included in the name)."""
     return f"trb:{{p{shard}}}:data-key:{name}"
+
+
+def data_key_tombstone(shard: int, name: str) -> str:
+    """Returns until when the person of a destroyed data key was erased (workspace included in the name)."""
+    return f"trb:{{p{shard}}}:data-key-tombstone:{name}"
 
 
 def conversion(shard: int, conversion_id: str) -> str:

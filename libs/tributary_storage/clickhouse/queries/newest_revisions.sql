@@ -1,12 +1,13 @@
 -- The newest revision of each of several conversions, as it was published. Conversions that there are none of are left
--- out. The ids are in the order of the table, so only granules around them are read.
+-- out, and copies under random ids, which are no message. The ids are in the order of the table, so only granules around
+-- them are read.
 SELECT
     conversion_id,
     revised
 FROM conversion_revisions
 WHERE workspace = %(workspace)s
     AND conversion_id IN (%(conversion_ids)s)
-    AND NOT startsWith(conversion_id, 's1:')
+    AND revised != ''
 ORDER BY
     conversion_id,
     revision DESC

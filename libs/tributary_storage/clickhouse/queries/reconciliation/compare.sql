@@ -1,6 +1,7 @@
 -- Credits the conversions of one slice of people again, from the numbers that were read of the raw events, and compares
 -- with what is stored. One row per conversion that differs; what agrees never leaves ClickHouse.
--- A stage of a lead is credited at the place of its root, a renewal at that of the first payment.
+-- A stage of a lead is credited at the place of its root, a renewal at that of the first payment; unless that is one whose
+-- person was erased (`compare_frozen`).
 -- Step by step: the journey up to the conversion, sessions, touches, the window of each model, weights, exact shares
 -- (largest remainder, ties in event order), and at last the stored row beside them.
 WITH
@@ -62,7 +63,8 @@ WITH
                 WHERE reconciliation_id = %(run)s
                     AND is_settled
             ) AS f ON f.conversion_id = r.conversion_id
-            WHERE credited_slice = %(slice)s
+            WHERE f.frozen_at = ''
+                AND credited_slice = %(slice)s
                 AND credited_time >= %(begin)s
                 AND credited_time < %(end)s
         ) AS c

@@ -1,5 +1,5 @@
--- What observations say of leads and subscriptions: all leads, the orders that they are named by, and the subscriptions
--- of some days.
+-- What observations say of leads and subscriptions: all leads, the orders that they are named by, also by those whose
+-- people were erased, and the subscriptions of some days.
 SELECT
     conversion_id,
     conversion_name,
@@ -46,5 +46,12 @@ WHERE workspace = %(workspace)s
                 AND kind = 'conversion'
                 AND details['root_order_id'] != ''
         ))
+        OR conversion_id IN
+        (
+            SELECT conversion_id
+            FROM stand_ins
+            WHERE workspace = %(workspace)s
+                AND role = 2
+        )
     )
 SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2

@@ -13,7 +13,7 @@ SELECT
         original_value_micros,
         counted OR startsWith(not_counted_reason, 'ONCE_PER_'),
         retracted,
-        arraySort(observation_event_ids)
+        if(startsWith(conversion_id, 's1:'), [], arraySort(observation_event_ids))
     ) AS stored_facts,
     touch_event_ids,
     arrayMap(

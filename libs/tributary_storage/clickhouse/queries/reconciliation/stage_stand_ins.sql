@@ -1,0 +1,56 @@
+-- Reads what stands in, in the families of a run, for conversions whose people were erased: nobody's, worth what they were.
+INSERT INTO reconciliation_conversions
+(
+    reconciliation_id,
+    slice,
+    conversion_id,
+    person,
+    time,
+    hash,
+    session,
+    name,
+    store,
+    order_id,
+    currency,
+    original_micros,
+    value_micros,
+    counted,
+    retracted,
+    is_internal,
+    observations,
+    tokens,
+    accept_time,
+    own_click
+)
+SELECT
+    %(run)s,
+    xxHash64(conversion_id) %% %(slices)s,
+    conversion_id,
+    0,
+    time,
+    hash,
+    0,
+    name,
+    store,
+    '',
+    currency,
+    original_micros,
+    amount_micros,
+    true,
+    false,
+    false,
+    [],
+    [],
+    toInt64(version),
+    0
+FROM stand_ins FINAL
+WHERE workspace = %(workspace)s
+    AND startsWith(conversion_id, 's1:')
+    AND revised != ''
+    AND conversion_id IN
+    (
+        SELECT conversion_id
+        FROM reconciliation_families
+        WHERE reconciliation_id = %(run)s
+    )
+LIMIT 1 BY conversion_id

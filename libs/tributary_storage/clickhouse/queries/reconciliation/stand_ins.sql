@@ -1,0 +1,16 @@
+-- What leads and subscriptions go on knowing of conversions whose people were erased.
+SELECT
+    conversion_id,
+    role,
+    families,
+    stage,
+    kind,
+    time,
+    revised != ''
+FROM stand_ins FINAL
+WHERE workspace = %(workspace)s
+ORDER BY
+    conversion_id,
+    role,
+    families
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2

@@ -1,0 +1,110 @@
+"""Stand-ins in ClickHouse: what leads and subscriptions go on knowing of conversions whose people were erased.
+
+The one rule: rows name nobody. Every method may run twice, and raises `StorageUnavailableError` if ClickHouse does not
+answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final, NamedTuple
+
+from tributary_domain.erasures import Erasure
+from tributary_domain.families import Member, Membership
+from tributary_runtime import metrics
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.statements import statement
+
+_NONE: Final = ("-",)
+"""What no id is: an empty list is no list to SQL."""
+
+
+class StandIn(NamedTuple):
+    """What a conversion was to some families, and what it is worth to them from now on."""
+
+    conversion_id: str
+    role: Membership
+    families: tuple[str, ...]
+    """Ids."""
+    name: str = ""
+    store: str = ""
+    currency: str = ""
+    amount_micros: int = 0
+    original_micros: int = 0
+    stage: str = ""
+    kind: int = 0
+    """A `CycleKind`; 0: it is no cycle."""
+    time_micros: int = 0
+    event_hash: int = 0
+    accept_micros: int = 0
+    admitted: tuple[bytes, ...] = ()
+    """Serialised `AdmittedEvent`s; none: it decides nothing."""
+    revised: bytes = b""
+    """A serialised `ConversionRevised`, without differences of credit."""
+
+
+class StandInContent(NamedTuple):
+    """What a stand-in is made of."""
+
+    accept_micros: int
+    admitted: Sequence[bytes]
+    revised: bytes
+
+
+_COLUMNS: Final = (
+    *("workspace", "version", "conversion_id", "role", "families", "name", "store", "currency", "amount_micros"),
+    *("original_micros", "stage", "kind", "time", "hash", "accept_time", "admitted", "revised"),
+)
+
+
+class StandInRecords:
+    """Reads and writes `stand_ins`."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        """Uses this client."""
+        self._clickhouse = clickhouse
+
+    async def random_ids(
+        self, erasure: Erasure, conversion_ids: Sequence[str], touches: Sequence[str]
+    ) -> tuple[dict[str, str], dict[str, int]]:
+        """Returns by what ids conversions, and touches of them, are known from now on.
+
+        Args:
+            erasure: Whose secret they are made of.
+            conversion_ids: Of conversions.
+            touches: References of their events.
+
+        Returns:
+            Random id by conversion id, and random hash by reference.
+        """
+        first, second = erasure.secret
+        asked = {
+            "first": first,
+            "second": second,
+            "conversions": list(conversion_ids or _NONE),
+            "touches": list(touches or _NONE),
+        }
+        [(ids, hashes)] = await self._clickhouse.execute(statement("erasure/random_ids"), asked)
+        return dict(zip(conversion_ids, ids, strict=False)), dict(zip(touches, hashes, strict=False))
+
+    async def write(self, workspace: str, stand_ins: Iterable[StandIn], now_micros: int) -> None:
+        """Stores stand-ins."""
+        rows = [(workspace, now_micros, *one) for one in stand_ins]
+        if rows:
+            table = metrics.Table.STAND_INS
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            metrics.WRITTEN_ROWS.add(await self._clickhouse.insert(table.value, _COLUMNS, columns), table=table)
+
+    async def of_families(self, workspace: str, families: Collection[str]) -> list[Member]:
+        """Returns the stand-ins of families, by the ids of these."""
+        asked = {"workspace": workspace, "families": list(families)}
+        rows = await self._clickhouse.execute(statement("erasure/stand_ins_of_families"), asked)
+        return [Member(row[0], Membership(row[1]), tuple(row[2])) for row in rows]
+
+    async def contents(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, StandInContent]:
+        """Returns what stand-ins are made of, by conversion id; those that decide nothing are left out."""
+        if not conversion_ids:
+            return {}
+        asked = {"workspace": workspace, "conversion_ids": list(conversion_ids)}
+        rows = await self._clickhouse.execute(statement("erasure/stand_in_contents"), asked, raw_strings=True)
+        return {row[0].decode(): StandInContent(int(row[1]), tuple(row[2]), row[3]) for row in rows}

@@ -1,0 +1,130 @@
+"""A conversion whose person is erased -> what stands in for it in its family. Pure.
+
+The one rule: what is copied is listed, so that what a later release adds to a conversion names nobody here either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.credit_pb2 import CreditedTouch
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.event.v1.adjustment_pb2 import AdjustmentReason
+from tributary_attribution.kinship import Seen
+from tributary_domain.conversion import ConversionFacts
+from tributary_domain.stand_ins import to_the_minute
+from tributary_storage.clickhouse.names import micros, timestamp
+from tributary_storage.codec.conversion_states import event_reference
+
+_BACKEND: Final = 2
+_COPIED: Final = (
+    *("name", "value", "original_value", "value_source", "counted", "not_counted_reason", "retracted"),
+    *("value_pending", "models", "origin", "customer_type", "settings_version", "reporting_value", "rate_date"),
+    *("findings", "rate_picos", "traffic", "role", "secondary"),
+)
+"""Of a state: what totals are made of, and what nobody is recognised by."""
+_SOURCE: Final = ("channel", "sub_channel", "source", "medium", "campaign", "campaign_id", "rule")
+
+
+def anonymous_events(
+    stand_in_id: str,
+    families: Sequence[str],
+    place_micros: int,
+    seen: Seen,
+    facts: ConversionFacts,
+    like: AdmittedEvent,
+) -> list[AdmittedEvent]:
+    """Returns what would be said of a stand-in: once, with what it was worth first and what it is worth now.
+
+    Args:
+        stand_in_id: Its id, of its event too.
+        families: Ids of its families.
+        place_micros: When it happened.
+        seen: What its conversion's own parts say.
+        facts: Likewise, on the basis that it is credited on.
+        like: What observed it.
+    """
+    observed = AdmittedEvent(conversion_id=stand_in_id, source_rank=_BACKEND, family_ids=families)
+    event = observed.event
+    event.event_id = stand_in_id
+    event.event_time.CopyFrom(timestamp(place_micros))
+    event.origin = like.event.origin
+    conversion = event.conversion
+    conversion.name, conversion.store = like.event.conversion.name, like.event.conversion.store
+    if seen.stage:
+        conversion.lead.stage = seen.stage
+    if seen.kind:
+        conversion.recurrence.kind = seen.kind  # type: ignore[assignment]  # the numbers are the contract's
+    if facts.original_amount_micros is not None:
+        conversion.value.currency_code = facts.currency_code
+        conversion.value.amount_micros = facts.original_amount_micros
+    if facts.amount_micros in (None, facts.original_amount_micros):
+        return [observed]
+    restated = AdmittedEvent(conversion_id=stand_in_id)
+    restated.event.event_id = f"{stand_in_id}-value"
+    restated.event.event_time.CopyFrom(timestamp(place_micros))
+    adjustment = restated.event.adjustment
+    adjustment.conversion_id, adjustment.reason = stand_in_id, AdjustmentReason.ADJUSTMENT_REASON_RESTATEMENT
+    adjustment.amount.currency_code, adjustment.amount.amount_micros = facts.currency_code, facts.amount_micros or 0
+    return [observed, restated]
+
+
+def anonymous_revision(
+    published: bytes, stand_in_id: str, place_micros: int, seen: Seen, hashes: Mapping[str, int]
+) -> ConversionRevised:
+    """Returns a published revision as that of a stand-in.
+
+    Args:
+        published: It, without differences of credit.
+        stand_in_id: The stand-in.
+        place_micros: When it happened.
+        seen: What its conversion's own parts say.
+        hashes: Random hashes by reference of a touch's event.
+    """
+    before = ConversionRevised.FromString(published)
+    after = ConversionRevised(
+        workspace=before.workspace, revision=before.revision, previous_revision=before.previous_revision
+    )
+    old, state = before.state, after.state
+    for field, value in old.ListFields():
+        if field.name in _COPIED:
+            _copy(state, field.name, value)
+    state.conversion_id = stand_in_id
+    state.order_key.store = old.order_key.store
+    state.conversion_time.CopyFrom(timestamp(place_micros))
+    state.first_accept_time.CopyFrom(timestamp(to_the_minute(micros(old.first_accept_time))))
+    state.observation_event_ids.append(stand_in_id)
+    if seen.stage:
+        state.lead.stage = seen.stage
+    if seen.kind:
+        state.recurrence.kind = seen.kind  # type: ignore[assignment]  # the numbers are the contract's
+    for touch in old.touches:
+        own = CreditedTouch(
+            event_id=event_reference(hashes[touch.event_id]),
+            touch_time=timestamp(to_the_minute(micros(touch.touch_time))),
+            kind=touch.kind,
+            credits=touch.credits,
+            just_after_conversion=touch.just_after_conversion,
+            spend_join_step=touch.spend_join_step,
+        )
+        for name in _SOURCE:
+            setattr(own.source, name, getattr(touch.source, name))
+        ad = touch.source.ad
+        if touch.source.HasField("ad"):
+            own.source.ad.destination, own.source.ad.account_id = ad.destination, ad.account_id
+            own.source.ad.campaign_id = ad.campaign_id
+        state.touches.append(own)
+    return after
+
+
+def _copy(state: object, name: str, value: object) -> None:
+    """Copies a field, whatever its kind."""
+    field = getattr(state, name)
+    if hasattr(field, "CopyFrom"):
+        field.CopyFrom(value)
+    elif hasattr(field, "extend"):
+        field.extend(value)
+    else:
+        setattr(state, name, value)

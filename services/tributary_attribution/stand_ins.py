@@ -1,0 +1,258 @@
+"""Families of whom somebody is erased: what takes the place of the person's conversions, so that nothing counts anew.
+
+Step by step; each may run twice, and a crash between any two is gone on with:
+
+1. What stands in for each conversion is stored in ClickHouse, before the conversion is severed from its person.
+2. It takes the place of the conversion in the state store, in each family in one step.
+3. The others are credited again: they have the credit of the stand-in now, and not that of its touches.
+
+Where conversions go altogether, nothing stands in for them: the others are counted as if they had never been.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Protocol
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary_attribution.affected import Affected, Kin
+from tributary_attribution.anonymous import anonymous_events, anonymous_revision
+from tributary_attribution.assessment import assess
+from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
+from tributary_attribution.kinship import Seen, names_of, seen_of
+from tributary_attribution.memberships import kept_of, members_of
+from tributary_attribution.publishing import Publisher
+from tributary_attribution.views import Views
+from tributary_domain.erasures import Erasure
+from tributary_domain.event_order import event_hash
+from tributary_domain.families import Member, Membership
+from tributary_domain.ids import family_id
+from tributary_domain.revision import Cause
+from tributary_domain.stand_ins import is_stand_in, place_of, to_the_minute
+from tributary_runtime.clock import Clock
+from tributary_runtime.errors import Backpressure
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.stand_ins import StandIn, StandInRecords
+from tributary_storage.codec.conversion_parts import pack_part
+from tributary_storage.redis.conversions import Conversions, LostConversion, StoredConversion, conversion_key
+from tributary_storage.redis.erasures import Erasures
+from tributary_storage.redis.journey_layout import event_field
+
+
+class Directory(Protocol):
+    """The workspaces as they are now."""
+
+    def get(self, workspace_id: str) -> Workspace:
+        """Returns a workspace.
+
+        Raises:
+            NotFoundError: There is none of this id.
+        """
+        ...
+
+
+class StandIns:
+    """Puts stand-ins into families. Every method may run twice, and raises `StorageUnavailableError`.
+
+    Args:
+        conversions: Keeps parts and families.
+        publisher: Reads and credits conversions.
+        erasures: The state store's part of erasing.
+        records: ClickHouse's part of it.
+        directory: Knows the workspaces.
+        clock: Tells when.
+    """
+
+    def __init__(
+        self,
+        conversions: Conversions,
+        publisher: Publisher,
+        erasures: Erasures,
+        records: StandInRecords,
+        directory: Directory,
+        clock: Clock,
+    ) -> None:
+        self._conversions = conversions
+        self._publisher = publisher
+        self._erasures = erasures
+        self._records = records
+        self._directory = directory
+        self._clock = clock
+
+    async def prepare(self, erasure: Erasure) -> Erasure:
+        """Stores what is to stand in for the conversions of an erasure; returns the same with what follows from it."""
+        workspace = self._directory.get(erasure.workspace)
+        mine = [Affected(workspace, one) for one in erasure.conversion_ids]
+        views = await self._publisher.read(mine, may_lack_sources=True)
+        related = [(one, seen) for one in mine if names_of(one) and (seen := seen_of(one)) is not None]
+        if not related:
+            return erasure
+        touches = {touch.event_id for one, _ in related for touch in _published(one).state.touches}
+        ids, hashes = await self._records.random_ids(erasure, erasure.conversion_ids, sorted(touches))
+        relatives = {name for one, _ in related for name in one.kin.relatives}.difference(erasure.conversion_ids)
+        others = await self._places(workspace, relatives)
+        placed = _places_of(erasure)
+        forgotten: set[tuple[str, str]] = set()
+        members: set[Member] = set()
+        stand_ins: list[StandIn] = []
+        for one, seen in sorted(related, key=lambda pair: pair[1].order_key):
+            for member in _members(workspace, one):
+                for key, fields in kept_of(member, workspace.id).items():
+                    forgotten.update((key, field.hex()) for field in fields)
+                renamed = _renamed(member, ids)
+                if not erasure.removes or not is_stand_in(renamed.conversion_id):
+                    members.add(renamed)
+            if erasure.removes:
+                continue
+            related_keys = {name: place for name, place in others.items() if name in one.kin.relatives}
+            before = [name for name, place in related_keys.items() if place < seen.order_key]
+            times = [placed[name][1] if name in placed else others[name][0] for name in before]
+            place = place_of(seen.event_time_micros, times)
+            revision = 0 if one.stored is None else one.stored.revision
+            placed[one.conversion_id], others[one.conversion_id] = (revision, place), seen.order_key
+            if revision and seen.is_good:
+                stand_ins.append(await self._content(one, seen, ids[one.conversion_id], place, hashes, views))
+        contents = {one.conversion_id: one for one in stand_ins}
+        rows = [
+            contents.get(member.conversion_id, StandIn(*member))._replace(role=member.role, families=member.names)
+            for member in sorted(members)
+        ]
+        await self._records.write(workspace.id, rows, self._clock.unix_micros())
+        return replace(
+            erasure,
+            memberships=tuple(sorted({*erasure.memberships, *forgotten})),
+            members=tuple(sorted({*erasure.members, *((one, int(role), names) for one, role, names in members)})),
+            places=tuple((name, *place) for name, place in sorted(placed.items())),
+            relatives=tuple(sorted({*erasure.relatives, *relatives})),
+        )
+
+    async def take_place(self, erasure: Erasure) -> None:
+        """Puts the stand-ins where the conversions were.
+
+        Raises:
+            Backpressure: A conversion was published since its stand-in was made; make it again.
+        """
+        if not erasure.memberships:
+            return
+        workspace = erasure.workspace
+        keys = {conversion_key(workspace, name): revision for name, revision, _ in erasure.places}
+        stored = await self._conversions.observe({key: {} for key in keys}, 0) if keys else {}
+        if any(one.revision > keys[key] for key, one in stored.items()):
+            raise Backpressure("Conversions of the person were published meanwhile.", pause_seconds=1.0)
+        life_seconds = conversion_life_seconds([self._directory.get(workspace)])
+        members = [Member(name, Membership(role), tuple(families)) for name, role, families in erasure.members]
+        named = {one.conversion_id for one in members if is_stand_in(one.conversion_id)}
+        found = await self._records.contents(workspace, named)
+        lost = {}
+        for name, content in found.items():
+            parts = _parts(map(AdmittedEvent.FromString, content.admitted), content.accept_micros)
+            revision = ConversionRevised.FromString(content.revised).revision
+            lost[conversion_key(workspace, name)] = LostConversion(revision, content.revised, parts)
+        await self._conversions.restore(lost, life_seconds)
+        kept: dict[str, dict[bytes, bytes]] = {}
+        for member in members:
+            for key, fields in kept_of(member, workspace).items():
+                kept.setdefault(key, {}).update(fields)
+        await self._erasures.replace_memberships(erasure.memberships, kept, life_seconds)
+
+    async def credit_others(self, erasure: Erasure) -> None:
+        """Credits the others of the families again.
+
+        Raises:
+            Backpressure: They moved again and again while they were computed.
+        """
+        workspace = self._directory.get(erasure.workspace)
+        others = [Affected(workspace, name, known_causes={Cause.ERASURE}) for name in erasure.relatives]
+        await self._publisher.tell(await self._publisher.publish(others))
+
+    async def _places(self, workspace: Workspace, names: set[str]) -> dict[str, tuple[int, int]]:
+        """Returns the places of conversions in event order, of those that anybody observed."""
+        if not names:
+            return {}
+        others = {conversion_key(workspace.id, name): Affected(workspace, name) for name in sorted(names)}
+        for key, stored in (await self._conversions.observe({key: {} for key in others}, 0)).items():
+            others[key].take(stored)
+        found = {one.conversion_id: seen_of(one) for one in others.values()}
+        return {name: seen.order_key for name, seen in found.items() if seen is not None}
+
+    async def _content(
+        self, one: Affected, seen: Seen, name: str, place: int, hashes: dict[str, int], views: Views
+    ) -> StandIn:
+        """Returns what stands in for a conversion."""
+        life_seconds = journey_life_seconds([one.workspace])
+        assessed = assess(replace(one.known(), standing=None), views, life_seconds)
+        if assessed is None or one.stored is None:
+            raise RuntimeError("what was published was observed")
+        facts = assessed.facts
+        observed = next(part for part in one.parts if part.is_observation)
+        families = sorted(map(family_id, names_of(one)))
+        events = anonymous_events(name, families, place, seen, facts, observed.admitted)
+        accept = to_the_minute(observed.accept_time_micros)
+        revised = anonymous_revision(one.stored.published, name, place, seen, hashes)
+        content = tuple(event.SerializeToString(deterministic=True) for event in events)
+        stand_in = Affected(one.workspace, name, kin=Kin(is_lead=one.kin.is_lead, standing=one.kin.standing))
+        stand_in.take(
+            StoredConversion(
+                key=stand_in.key,
+                parts=_parts(events, accept),
+                revision=revised.revision,
+                journey_version=0,
+                published=revised.SerializeToString(deterministic=True),
+                pending={},
+                redis_time_micros=one.stored.redis_time_micros,
+            )
+        )
+        _, computed = await self._publisher.computed(stand_in, views)
+        if computed is not None:  # in the words in which it would be published, so that nothing is published for words
+            computed.revision, computed.previous_revision = revised.revision, revised.previous_revision
+            revised = ConversionRevised(
+                workspace=computed.workspace,
+                revision=revised.revision,
+                previous_revision=revised.previous_revision,
+                state=computed.state,
+            )
+        return StandIn(
+            conversion_id=name,
+            role=Membership.STAGE,
+            families=(),
+            name=observed.event.conversion.name,
+            store=observed.event.conversion.store,
+            currency=facts.currency_code,
+            amount_micros=facts.amount_micros or 0,
+            original_micros=facts.original_amount_micros or 0,
+            stage=seen.stage,
+            kind=seen.kind,
+            time_micros=place,
+            event_hash=event_hash(name),
+            accept_micros=accept,
+            admitted=content,
+            revised=revised.SerializeToString(deterministic=True),
+        )
+
+
+def _published(one: Affected) -> ConversionRevised:
+    return ConversionRevised() if one.stored is None else ConversionRevised.FromString(one.stored.published)
+
+
+def _members(workspace: Workspace, one: Affected) -> set[Member]:
+    """Returns what a conversion is to its families, and what its lead's first conversion would be."""
+    families = () if one.stored is None else one.stored.families
+    own = {Member(one.conversion_id, Membership.ROOT, (name,)) for name in families}
+    observed = (part.event.conversion for part in one.parts if part.is_observation)
+    return own.union(*(members_of(workspace, one.conversion_id, conversion) for conversion in observed))
+
+
+def _renamed(member: Member, ids: dict[str, str]) -> Member:
+    """Returns the same without names."""
+    names = tuple(map(family_id, member.names))
+    return Member(ids.get(member.conversion_id, member.conversion_id), member.role, names)
+
+
+def _parts(events: Iterable[AdmittedEvent], accept_micros: int) -> dict[bytes, bytes]:
+    return {event_field(event_hash(one.event.event_id)): pack_part(one, accept_micros) for one in events}
+
+
+def _places_of(erasure: Erasure) -> dict[str, tuple[int, int]]:
+    return {name: (revision, micros) for name, revision, micros in erasure.places}

@@ -1,0 +1,178 @@
+"""Who is erased out of a lead or a subscription leaves a stand-in: the others count as before, whatever comes later."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.integration.test_erasure import by_time
+from tests.integration.test_families import UNIT, Names, assert_batch_agrees, causes, reconcile
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
+from tests.support.families import Families
+from tests.support.stores import Stores
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_domain.erasures import Erasure, ErasureState
+from tributary_runtime.privacy_settings import ErasureMode
+
+ANN, BOB = "visitor:ann", "visitor:bob"
+
+
+@pytest.fixture
+async def attribution(stores: Stores, clickhouse_url: str, workspace: str) -> AsyncIterator[Attribution]:
+    declared = {"conversions": [{"name": "lead"}, {"name": "purchase"}, {"name": "payment"}]}
+    async with running_attribution(stores.empty_redis_url(), clickhouse_url, workspace, **declared) as running:
+        yield running
+
+
+async def happen(attribution: Attribution, named: Names) -> None:
+    """Lets events happen and be recorded."""
+    await attribution.record(*named.values())
+    await attribution.handle(*named.values())
+
+
+async def erase(attribution: Attribution, who: str = ANN, mode: ErasureMode = ErasureMode.SEVER) -> None:
+    planned = attribution.erasing.plan(attribution.workspace.id, [who], mode)
+    erasure = await attribution.erasing.go_on(await attribution.erasing.request(planned))
+    assert not any(erasure.remaining.values()), erasure.remaining
+
+
+async def totals(attribution: Attribution) -> tuple[list[Any], dict[str, tuple[int, int]]]:
+    """Returns what is counted by day and channel, and the same added up over all revisions."""
+    added = await attribution.clickhouse.execute(
+        "SELECT name, sum(value_delta_micros), sum(counted_delta) FROM conversion_revisions FINAL"
+        " WHERE workspace = %(w)s GROUP BY name ORDER BY name",
+        {"w": attribution.workspace.id},
+    )
+    return await by_time(attribution), {name: (micros, count) for name, micros, count in added}
+
+
+async def state_of(attribution: Attribution, admitted: Admitted) -> Any:
+    revised: ConversionRevised | None = await attribution.published(admitted[1].conversion_id)
+    assert revised is not None
+    return revised.state
+
+
+def a_world(workspace: str) -> Names:
+    """Ann and Bob share three leads and a subscription, each after a touch of theirs."""
+    events = Events(workspace)
+    families = Families(events)
+    lead_1, lead_2, order = {"lead_id": "l-1"}, {"lead_id": "l-2"}, {"root": "o-3"}
+    won: dict[str, Any] = {"stage": "won", "at": NOON + 40 * UNIT, "micros": 900 * UNIT}
+    return {
+        "touch of ann": events.touch(ANN, at=NOON - DAY, channel="Email", event_id="ann"),
+        "touch of bob": events.touch(BOB, at=NOON - DAY, channel="Display", event_id="bob"),
+        "new 1": families.stage(BOB, stage="new", micros=20 * UNIT, event_id="new-1", **lead_1),
+        "won 1": families.stage(ANN, event_id="won-1", **lead_1, **won),
+        "new 2": families.stage(ANN, stage="new", micros=20 * UNIT, event_id="new-2", **lead_2),
+        "won 2": families.stage(BOB, event_id="won-2", **lead_2, **won),
+        "root 3": families.root(ANN, order_id=order["root"], micros=20 * UNIT, event_id="root-3"),
+        "won 3": families.stage(BOB, event_id="won-3", **order, **won),
+        "first": families.cycle(ANN, kind="FIRST", cycle="1", micros=10 * UNIT, event_id="first"),
+        "second": families.cycle(BOB, kind="RENEWAL", cycle="2", at=NOON + DAY, micros=20 * UNIT, event_id="second"),
+    }
+
+
+def late(workspace: str) -> Names:
+    return {"late": Events(workspace).touch(BOB, at=NOON - 2 * DAY, channel="Affiliates", event_id="late")}
+
+
+def a_stage(workspace: str, lead: int, stage: str, at: int, micros: int, who: str = BOB) -> Names:
+    families, name = Families(Events(workspace)), f"{stage} {lead}"
+    own = families.stage(who, stage=stage, lead_id=f"l-{lead}", at=at, micros=micros, event_id=name)
+    return {name: own}
+
+
+def a_renewal(workspace: str) -> Names:
+    families = Families(Events(workspace))
+    at = NOON + 9 * DAY
+    return {"third": families.cycle(BOB, kind="RENEWAL", cycle="3", at=at, micros=30 * UNIT, event_id="third")}
+
+
+async def channels(attribution: Attribution, named: Names, *names: str) -> list[str]:
+    """Returns the channels that earned each of some conversions, in one text each."""
+    states = [await state_of(attribution, named[name]) for name in names]
+    return ["".join(touch.source.channel for touch in state.touches) for state in states]
+
+
+async def test_the_others_of_a_family_count_as_before_whatever_comes_after(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = a_world(workspace)
+    await happen(attribution, named)
+    before = await totals(attribution)
+    heirs = ("won 2", "won 3", "second")
+    assert await channels(attribution, named, *heirs) == ["Email"] * 3
+    await erase(attribution)
+    assert await totals(attribution) == before
+    assert [(await causes(attribution, named[name]))[-1] for name in heirs] == [["erasure"]] * 3
+    assert (await state_of(attribution, named["won 2"])).inherited_from.conversion_id.startswith("s1:")
+    await happen(attribution, late(workspace))
+    assert await totals(attribution) == before
+    assert await channels(attribution, named, *heirs) == ["Email"] * 3
+
+    families = Families(Events(workspace))
+    more = a_stage(workspace, 1, "qualified", NOON - 2 * 60 * UNIT, 50 * UNIT)
+    more |= a_stage(workspace, 2, "paid", NOON + DAY, 1000 * UNIT) | a_renewal(workspace)
+    more["refund"] = families.adjusted(families.events.refund(UNIT, at=NOON + 9 * DAY), named["second"])
+    await happen(attribution, more)
+    assert await channels(attribution, more, "paid 2", "third") == ["Email"] * 2
+    added = {"lead": (2800 * UNIT, 3), "payment": (59 * UNIT, 3)}
+    assert (await totals(attribution))[1] == added
+    await assert_batch_agrees(attribution)
+
+    paid = a_stage(workspace, 1, "paid", NOON + DAY, 1000 * UNIT)
+    await happen(attribution, paid)
+    assert (await totals(attribution))[1] == added | {"lead": (2900 * UNIT, 3)}
+    await assert_batch_agrees(attribution)
+    await happen(
+        attribution, {"taken back": families.adjusted(families.events.retraction(at=NOON + 2 * DAY), paid["paid 1"])}
+    )
+    assert (await totals(attribution))[1] == added
+    run = await reconcile(attribution, repairs=True)
+    assert run.counts["differences"] == 0
+
+
+async def test_where_conversions_go_too_the_others_count_as_if_these_had_never_been(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = a_world(workspace)
+    await happen(attribution, named)
+    await erase(attribution, mode=ErasureMode.REMOVE)
+    assert (await totals(attribution))[1] == {"lead": (1820 * UNIT, 3), "payment": (20 * UNIT, 1)}
+    assert await channels(attribution, named, "new 1", "won 2", "won 3", "second") == ["Display"] * 4
+    assert (await causes(attribution, named["new 1"]))[-1] == ["erasure"]
+    await assert_batch_agrees(attribution)
+
+
+async def test_a_run_that_stops_after_any_step_and_a_loss_of_the_state_store_change_no_total(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = a_world(workspace)
+    await happen(attribution, named)
+    before = await totals(attribution)
+    erasure = await attribution.erasing.request(attribution.erasing.plan(workspace, [ANN]))
+
+    async def held() -> Erasure:
+        return next(one for one in await attribution.erasures.opened() if one.erasure_id == erasure.erasure_id)
+
+    steps = attribution.erasing.steps()
+    for last in range(len(steps)):
+        going = await held()
+        for step in steps[: last + 1]:
+            going = await step(going)
+    await attribution.erasing.go_on(await held())
+    stored = await attribution.erasing.get(workspace, erasure.erasure_id)
+    assert stored.state is ErasureState.FINISHED
+    assert await totals(attribution) == before
+
+    await attribution.lose_state()
+    more = a_renewal(workspace)
+    await happen(attribution, late(workspace) | more)
+    assert await channels(attribution, more, "third") == ["Email"]
+    await erase(attribution, BOB)
+    await attribution.lose_state()
+    await happen(attribution, a_stage(workspace, 1, "paid", NOON + DAY, 1000 * UNIT, "visitor:carol"))
+    assert (await totals(attribution))[1] == {"lead": (2800 * UNIT, 3), "payment": (60 * UNIT, 3)}
+    await assert_batch_agrees(attribution)
