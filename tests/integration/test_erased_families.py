@@ -130,8 +130,16 @@ async def test_the_others_of_a_family_count_as_before_whatever_comes_after(
         attribution, {"taken back": families.adjusted(families.events.retraction(at=NOON + 2 * DAY), paid["paid 1"])}
     )
     assert (await totals(attribution))[1] == added
+    now = await totals(attribution)
+    for harm in (
+        "counted = false WHERE startsWith(conversion_id, 's1:') AND value_micros = 900000000",
+        f"touch_event_ids = ['x1:0000000000000001'] WHERE conversion_id = '{named['won 3'][1].conversion_id}'",
+    ):
+        harmed = f"ALTER TABLE conversions UPDATE {harm} AND workspace = %(w)s SETTINGS mutations_sync = 2"
+        await attribution.clickhouse.execute(harmed, {"w": workspace})
     run = await reconcile(attribution, repairs=True)
-    assert run.counts["differences"] == 0
+    assert (run.counts["differences"], run.counts["repaired"]) == (2, 2)
+    assert await totals(attribution) == now
 
 
 async def test_where_conversions_go_too_the_others_count_as_if_these_had_never_been(
