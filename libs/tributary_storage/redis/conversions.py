@@ -6,6 +6,21 @@ of parts and the version of the journey: what was computed from less than is kno
 stays marked until ClickHouse and the conversion log have it, so a crash between any two steps loses none. The path
 that a conversion is counted as for data_driven changes in the same step as what is published, and the change is noted
 beside it (`converted_paths`): both lie in one shard, so that not even an older copy of it tears them apart.
+
+Fields of a conversion, here and in `deferred`:
+
+| field         | holds                                                                                          |
+|---------------|------------------------------------------------------------------------------------------------|
+| 8 bytes       | a part, by event hash: what one event says about it (`codec.conversion_parts`)                  |
+| `n`           | number of parts                                                                                |
+| `r`           | the last published revision                                                                    |
+| `j`           | version of the newest journey that something was computed from                                 |
+| `s`           | the last published `ConversionRevised`, without the differences of credit                      |
+| `u<revision>` | a `ConversionRevised` that ClickHouse and the conversion log may lack                          |
+| `l`           | the last loss of this store after which ClickHouse was asked what it knows                     |
+| `f`           | of an id that an event has by itself: the order that the event observed; its parts go there    |
+| `d`, `e`      | where it waits to be credited again: why, and how often that was asked for                     |
+| `c`           | as what path it is counted in `paths` (`codec.counted_paths`)                                  |
 """
 
 from __future__ import annotations

@@ -51,21 +51,6 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | jobs  | `trb:{j:<workspace>:<destination>}:state`  | hash   | for ever                   | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:quota`  | string | a minute                   | delivery    |
 
-Fields of a conversion (`conversions`, `deferred`):
-
-| field         | holds                                                                                          |
-|---------------|------------------------------------------------------------------------------------------------|
-| 8 bytes       | a part, by event hash: what one event says about it (`codec.conversion_parts`)                  |
-| `n`           | number of parts                                                                                |
-| `r`           | the last published revision                                                                    |
-| `j`           | version of the newest journey that something was computed from                                 |
-| `s`           | the last published `ConversionRevised`, without the differences of credit                      |
-| `u<revision>` | a `ConversionRevised` that ClickHouse and the conversion log may lack                          |
-| `l`           | the last loss of this store after which ClickHouse was asked what it knows                     |
-| `f`           | of an id that an event has by itself: the order that the event observed; its parts go there    |
-| `d`, `e`      | where it waits to be credited again: why, and how often that was asked for                     |
-| `c`           | as what path it is counted in `paths` (`codec.counted_paths`)                                  |
-
 Fields of a job (`delivery_jobs`):
 
 | field | holds                                                                                                  |
@@ -81,7 +66,8 @@ Fields of a job (`delivery_jobs`):
 | `u`   | since when it is not known whether the revision being tried was taken; 0: it is                        |
 | `w`   | the attempt that left it unknown first                                                                 |
 
-Fields of a journey: `journey_layout`; of ties: `tie_layout`; of consent: `consents`; of traces: `trace_layout`.
+Fields of a conversion: `conversions`; of a journey: `journey_layout`; of ties: `tie_layout`; of consent: `consents`; of
+traces: `trace_layout`.
 
 Reserved: nothing writes these yet. Names and meanings are fixed, so that what will be written needs no move.
 
