@@ -208,7 +208,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             ErasureRecords(long_reads),
             DataKeys(state, epoch.shards),
             conversions,
-            StandIns(conversions, publisher, erasures, StandInRecords(long_reads), workspaces, clock),
+            StandIns(conversions, publisher, StandInRecords(long_reads), workspaces, clock),
             workspaces,
             clock,
             lambda: oldest_event_micros(log, log_epoch.shards),

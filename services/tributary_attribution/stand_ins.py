@@ -11,6 +11,7 @@ Where conversions go altogether, nothing stands in for them: the others are coun
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
@@ -37,7 +38,6 @@ from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.stand_ins import StandIn, StandInRecords
 from tributary_storage.codec.conversion_parts import pack_part
 from tributary_storage.redis.conversions import Conversions, LostConversion, StoredConversion, conversion_key
-from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.journey_layout import event_field
 
 
@@ -59,7 +59,6 @@ class StandIns:
     Args:
         conversions: Keeps parts and families.
         publisher: Reads and credits conversions.
-        erasures: The state store's part of erasing.
         records: ClickHouse's part of it.
         directory: Knows the workspaces.
         clock: Tells when.
@@ -69,14 +68,12 @@ class StandIns:
         self,
         conversions: Conversions,
         publisher: Publisher,
-        erasures: Erasures,
         records: StandInRecords,
         directory: Directory,
         clock: Clock,
     ) -> None:
         self._conversions = conversions
         self._publisher = publisher
-        self._erasures = erasures
         self._records = records
         self._directory = directory
         self._clock = clock
@@ -155,7 +152,10 @@ class StandIns:
         for member in members:
             for key, fields in kept_of(member, workspace).items():
                 kept.setdefault(key, {}).update(fields)
-        await self._erasures.replace_memberships(erasure.memberships, kept, life_seconds)
+        gone: dict[str, list[bytes]] = defaultdict(list)
+        for key, field in erasure.memberships:
+            gone[key].append(bytes.fromhex(field))
+        await self._conversions.replace(gone, kept, life_seconds)
 
     async def credit_others(self, erasure: Erasure) -> None:
         """Credits the others of the families again.

@@ -92,6 +92,11 @@ async def attribute(url: str, clickhouse_url: str, workspace: str) -> None:
         revised = await attribution.published(stage[1].conversion_id)
         assert revised is not None
         assert revised.state.inherited_from.conversion_id == events.conversion_id("o-2")
+        erasure = await attribution.erasing.request(attribution.erasing.plan(workspace, ["visitor:b"]))
+        await attribution.erasing.go_on(erasure)  # the root has a stand-in now
+        revised = await attribution.published(stage[1].conversion_id)
+        assert revised is not None
+        assert revised.state.inherited_from.conversion_id.startswith("s1:")
 
 
 async def deliver(client: redis.asyncio.Redis) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.test_erasure import by_time
 from tests.integration.test_families import UNIT, Names, assert_batch_agrees, causes, reconcile
+from tests.integration.test_rebuild import bring_back, lose_all
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
 from tests.support.families import Families
 from tests.support.stores import Stores
@@ -180,7 +181,8 @@ async def test_a_run_that_stops_after_any_step_and_a_loss_of_the_state_store_cha
     await happen(attribution, late(workspace) | more)
     assert await channels(attribution, more, "third") == ["Email"]
     await erase(attribution, BOB)
-    await attribution.lose_state()
+    await lose_all(attribution)
+    await bring_back(attribution)
     await happen(attribution, a_stage(workspace, 1, "paid", NOON + DAY, 1000 * UNIT, "visitor:carol"))
     assert (await totals(attribution))[1] == {"lead": (2800 * UNIT, 3), "payment": (60 * UNIT, 3)}
     await assert_batch_agrees(attribution)

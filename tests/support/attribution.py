@@ -427,7 +427,7 @@ async def running_attribution(
         tombstones = Tombstones(erasures, records, lambda *who: again(*who, clock.unix_micros()), lambda: losses[-1])
         erasing = Erasing(
             *(people, erasures, records, DataKeys(state, SHARDS), conversions),
-            StandIns(conversions, publisher, erasures, StandInRecords(clickhouse), directory, clock),
+            StandIns(conversions, publisher, StandInRecords(clickhouse), directory, clock),
             *(directory, clock),
             oldest_waiting,
             grace_seconds=0,

@@ -41,6 +41,7 @@ _OBSERVE: Final = Script("observe_conversions")
 _PUBLISH: Final = Script("publish_conversions")
 _EMIT: Final = Script("emit_revisions")
 _RESTORE: Final = Script("restore_conversions")
+_REPLACE: Final = Script("replace_fields")
 
 _PARTS_AT_ONCE: Final = 1000
 _PART_FIELD_BYTES: Final = 8
@@ -218,6 +219,26 @@ class Conversions:
         ]
         calls, _ = in_calls(pieces, (life_seconds, loss_micros))
         return sum(await run(self._client, _RESTORE, calls))
+
+    async def replace(
+        self, taken: Mapping[str, Collection[bytes]], put: Mapping[str, Mapping[bytes, bytes]], life_seconds: int
+    ) -> None:
+        """Takes fields of families, or that name families, out and puts others in, under each key in one step.
+
+        Args:
+            taken: Key -> fields.
+            put: Key -> field -> text.
+            life_seconds: How long that lives then.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        pieces = []
+        for key in sorted({*taken, *put}):
+            gone, new = taken.get(key, ()), put.get(key, {})
+            pieces.append(self._piece(key, (len(gone), *gone, len(new), *chain.from_iterable(new.items()))))
+        calls, _ = in_calls(pieces, (life_seconds,))
+        await run(self._client, _REPLACE, calls)
 
     async def marks(self, places: Collection[str]) -> dict[str, int]:
         """Returns per shard, by its number as text, the highest revision ever published; 0 where there is none.

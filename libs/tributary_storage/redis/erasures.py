@@ -8,8 +8,7 @@ several processes. Fails closed.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -158,34 +157,6 @@ class Erasures:
             await self._ask(self._client.zrem(keys.deferred(shard), name))
             await self._ask(self._client.zrem(keys.deferred_since(shard), name))
         return count
-
-    async def replace_memberships(
-        self, memberships: Iterable[tuple[str, str]], kept: Mapping[str, Mapping[bytes, bytes]], life_seconds: int
-    ) -> None:
-        """Destroys what is kept of conversions at their leads and subscriptions; what names nobody takes its place.
-
-        Under each key in one step: whoever reads a family sees the one or the other.
-
-        Args:
-            memberships: Conversion key of each, and field in hexadecimal digits.
-            kept: Conversion key -> field -> what is kept from now on.
-            life_seconds: How long that lives.
-
-        Raises:
-            StorageUnavailableError: The state store did not answer; run the same again.
-        """
-        gone: dict[str, list[bytes]] = defaultdict(list)
-        for name, field in memberships:
-            gone[name].append(bytes.fromhex(field))
-        for name in sorted({*gone, *kept}):
-            key = keys.conversion(shard_of_key(name, self._shards), name)
-            together = self._client.pipeline(transaction=True)
-            if gone[name]:
-                together.hdel(key, *gone[name])
-            for own, value in kept.get(name, {}).items():
-                together.hset(key, own, value)
-            together.expire(key, life_seconds)
-            await self._ask(together.execute())
 
     async def held(self, workspace: str, tokens: Sequence[str], until_micros: int) -> dict[str, int]:
         """Returns how much is kept of identifiers until a moment, by what it is.

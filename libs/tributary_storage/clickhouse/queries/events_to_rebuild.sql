@@ -1,6 +1,7 @@
 -- One page of what the state store was made of, in event order, after the last event that was read: of the events that
 -- were accepted since journeys live, all; of older ones, those that say who is who or belong to a conversion. Without
--- what comes through the event log. FINAL: of an event that was released, what it is since.
+-- what comes through the event log, and what was stripped because its person was erased. FINAL: of an event that was
+-- released, what it is since.
 SELECT
     verdict,
     admitted,
@@ -13,6 +14,7 @@ WHERE workspace = %(workspace)s
     AND event_time >= fromUnixTimestamp64Micro(%(event_time)s, 'UTC')
     AND (event_time, event_id) > (fromUnixTimestamp64Micro(%(event_time)s, 'UTC'), %(event_id)s)
     AND accept_time < fromUnixTimestamp64Micro(%(until)s, 'UTC')
+    AND admitted != ''
     AND
     (
         accept_time >= fromUnixTimestamp64Micro(%(journeys_since)s, 'UTC')
