@@ -6,9 +6,9 @@ refuses nothing that a new server takes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -24,6 +24,8 @@ from tributary.event.v1.touchpoint_pb2 import Touchpoint, Utm
 from tributary_client.amounts import to_money
 from tributary_client.event_ids import new_event_id
 from tributary_client.fields import AdjustmentFields, ConversionFields, EventFields, TouchpointFields, TouchpointKind
+
+Made = TypeVar("Made")
 
 _IDENTIFIERS: Final = frozenset(
     (
@@ -66,10 +68,11 @@ def touchpoint(kind: TouchpointKind, fields: TouchpointFields, now_nanos: int) -
         ValueError: A value that cannot be written: an amount that is not exact, a time without zone.
     """
     given = cast("dict[str, Any]", dict(fields))
-    made = Touchpoint(kind=_number(touchpoint_pb2.TouchpointKind, "TOUCHPOINT_KIND", kind), **_pick(given, _TOUCHPOINT))
+    made = _made(Touchpoint, _pick(given, _TOUCHPOINT))
+    made.kind = _number(touchpoint_pb2.TouchpointKind, "TOUCHPOINT_KIND", kind)
     utm = {name.removeprefix(_UTM): given.pop(name) for name in list(given) if name.startswith(_UTM)}
     if utm:
-        made.utm.CopyFrom(Utm(**utm))
+        made.utm.CopyFrom(_made(Utm, utm, _UTM))
     if "cost" in given:
         made.cost.CopyFrom(to_money(given.pop("cost"), given.pop("currency", None)))
     return _event(given, now_nanos, touchpoint=made)
@@ -78,7 +81,7 @@ def touchpoint(kind: TouchpointKind, fields: TouchpointFields, now_nanos: int) -
 def conversion(name: str, fields: ConversionFields, now_nanos: int) -> Event:
     """Returns a conversion; arguments and errors as `touchpoint`."""
     given = cast("dict[str, Any]", dict(fields))
-    made = Conversion(name=name, **_pick(given, _CONVERSION))
+    made = _made(Conversion, {"name": name, **_pick(given, _CONVERSION)})
     if "value" in given:
         made.value.CopyFrom(to_money(given.pop("value"), given.pop("currency", None)))
     is_new = given.pop("is_new_customer", None)
@@ -97,11 +100,8 @@ def adjustment(reason: str, conversion_name: str, fields: AdjustmentFields, now_
         now_nanos: As for `touchpoint`.
     """
     given = cast("dict[str, Any]", dict(fields))
-    made = Adjustment(
-        conversion_name=conversion_name,
-        reason=_number(adjustment_pb2.AdjustmentReason, "ADJUSTMENT_REASON", reason),
-        **_pick(given, _ADJUSTMENT),
-    )
+    made = _made(Adjustment, {"conversion_name": conversion_name, **_pick(given, _ADJUSTMENT)})
+    made.reason = _number(adjustment_pb2.AdjustmentReason, "ADJUSTMENT_REASON", reason)
     if "conversion_event_id" in given:
         made.event_id = given.pop("conversion_event_id")
     if "value" in given:
@@ -124,20 +124,17 @@ def consent_change(fields: EventFields, now_nanos: int) -> Event:
 
 def _event(given: dict[str, Any], now_nanos: int, **kind: Any) -> Event:
     given.pop("traceparent", None)  # travels beside the event
-    event = Event(
-        event_id=given.pop("event_id", "") or new_event_id(),
-        event_time=_time(given.pop("event_time", None), now_nanos),
-        **_pick(given, _AS_THEY_ARE),
-        **kind,
-    )
+    event_id = given.pop("event_id", "") or new_event_id()
+    event_time = _time(given.pop("event_time", None), now_nanos)
+    event = _made(Event, {"event_id": event_id, "event_time": event_time, **_pick(given, _AS_THEY_ARE), **kind})
     identifiers = _pick(given, _IDENTIFIERS)
     if identifiers:
-        event.identifiers.CopyFrom(Identifiers(**identifiers))
+        event.identifiers.CopyFrom(_made(Identifiers, identifiers))
     context = _pick(given, _CONTEXT)
     if context:
         if "observed_by" in context:
             context["observed_by"] = _number(context_pb2.Observer, "OBSERVER", context["observed_by"])
-        event.context.CopyFrom(Context(**context))
+        event.context.CopyFrom(_made(Context, context))
     for name, message in (("click_ids", ClickIds), ("browser_ids", BrowserIds)):
         if name in given:
             getattr(event, name).CopyFrom(_message(message, given.pop(name)))
@@ -178,7 +175,25 @@ def _number(enum: Any, prefix: str, name: str) -> Any:
 
 
 def _message(kind: type, given: Any) -> Any:
-    return given if isinstance(given, kind) else kind(**given)
+    return given if isinstance(given, kind) else _made(kind, given)
+
+
+def _made(kind: Callable[..., Made], given: Mapping[str, Any], prefix: str = "") -> Made:
+    """Returns a message of these fields.
+
+    Raises:
+        TypeError: A field is of another type; protobuf itself does not say which.
+    """
+    try:
+        return kind(**given)
+    except TypeError:
+        for name, value in given.items():
+            try:
+                kind(**{name: value})
+            except TypeError as error:
+                message = f"{prefix}{name} cannot be of type {type(value).__name__}."
+                raise TypeError(message) from error
+        raise
 
 
 def _consent(given: Consent | Mapping[str, bool]) -> Consent:

@@ -108,7 +108,7 @@ def test_a_consent_change_was_decided_when_it_happened() -> None:
     ("said", "message"),
     [
         ({"colour": "red"}, "colour"),
-        ({"visitor_id": 7}, "bad argument type"),
+        ({"visitor_id": 7}, "visitor_id cannot be of type int"),
         ({"value": 1.5, "currency": "EUR"}, "float"),
     ],
 )
@@ -190,3 +190,17 @@ def test_every_click_id_can_be_said_by_its_parameter() -> None:
     names = set(ClickIds.DESCRIPTOR.fields_by_name) - {"click_time"}
     event = events.identify({"click_ids": dict.fromkeys(names, "x")}, NOW)
     assert len(event.click_ids.ListFields()) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"visitor_id": 7}, "visitor_id cannot be of type int"),
+        ({"visitor_id": "v", "properties": {"a": 1}}, "properties cannot be of type dict"),
+        ({"visitor_id": "v", "utm_id": 7}, "utm_id cannot be of type int"),
+        ({"visitor_id": "v", "click_ids": {"gclid": 7}}, "gclid cannot be of type int"),
+    ],
+)
+def test_a_value_of_another_type_is_named(given: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        events.touchpoint("visit", given, NOW)
