@@ -41,6 +41,8 @@ WORTH_EVENTS: Final = 256
 """Events that are worth a call of their own while others are out: divided by so many, what a call costs is little."""
 PATIENCE_SECONDS: Final = 0.02
 """After so long, a call that is out keeps nobody waiting: its replica of dedup may hang, and another may not."""
+_TICK_SECONDS: Final = 0.001
+"""A timer may ring so much early: nobody would look again until somebody else comes."""
 MAX_EVENTS: Final = 1_000
 """Of one call to dedup."""
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -159,7 +161,7 @@ class _Line:
             return False
         if not self._calls_out or self._waiting_events >= WORTH_EVENTS:
             return True
-        return asyncio.get_running_loop().time() - self._last_call_seconds >= PATIENCE_SECONDS
+        return asyncio.get_running_loop().time() - self._last_call_seconds >= PATIENCE_SECONDS - _TICK_SECONDS
 
     def _begin_call(self) -> None:
         """Counts a call as out."""

@@ -1,0 +1,58 @@
+"""A call to dedup that hangs keeps nobody waiting, on the loop that services run on."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import uvloop
+
+from tributary.dedup.v1.dedup_service_pb2 import AdmitEventsRequest, AdmitEventsResponse
+from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED
+from tributary_domain.claim_records import OUTCOME_RECORD
+from tributary_ingestion.admission import Admission
+from tributary_ingestion.caller_events import CallerEvents, Sender
+
+TRIES = 20
+"""The timers of this loop are whole milliseconds, which as seconds are sometimes a little less: often, not always."""
+
+
+class FirstHangs:
+    """A stub whose first call is never answered."""
+
+    def __init__(self) -> None:
+        self.called = asyncio.Event()
+
+    async def AdmitEvents(self, request: AdmitEventsRequest, **_options: Any) -> AdmitEventsResponse:
+        if not self.called.is_set():
+            self.called.set()
+            await asyncio.Event().wait()
+        size = sum(len(caller.claims) for caller in request.callers)
+        return AdmitEventsResponse(outcomes=OUTCOME_RECORD.pack(VERDICT_ACCEPTED, 0, 0, 0) * size)
+
+
+def an_event() -> CallerEvents:
+    return CallerEvents(Sender("shop", "key", backfill=False, traceparent=""), 1, 1, claims=b"c", events=b"")
+
+
+async def second_is_answered() -> None:
+    stub = FirstHangs()
+    admission = Admission(stub, deadline_seconds=30.0)  # type: ignore[arg-type]
+    running = asyncio.ensure_future(admission.run(asyncio.Event()))
+    first = asyncio.ensure_future(admission.admit(an_event(), None))
+    await stub.called.wait()
+    async with asyncio.timeout(5):
+        await admission.admit(an_event(), None)
+    for task in (first, running):
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def test_who_comes_alone_after_a_call_that_hangs_waits_for_its_patience_only() -> None:
+    async def main() -> None:
+        for _ in range(TRIES):
+            await second_is_answered()
+
+    uvloop.run(main())
