@@ -181,7 +181,7 @@ class ChannelClassifier:
                 if family in clicks:
                     return _proven(family, proof, touch, host, clicks, utm)
         if utm and (utm.get("source") or utm.get("medium") or utm.get("campaign") or utm.get("id")):
-            return _by_utm(utm, host)
+            return _by_utm(utm, host, clicks)
         if clicks:
             for family, hint in HINTS.items():
                 if family in clicks and not (host and family in ORGANIC_LINKS):
@@ -225,8 +225,11 @@ def _proven(
     return source, medium, category, f"click_id:{family}"
 
 
-def _by_utm(utm: Mapping[str, str], host: str) -> tuple[str, str, Category, str]:
-    """Source and medium in lower case, as reports add them up; without a source, the referrer is it."""
+def _by_utm(utm: Mapping[str, str], host: str, clicks: Mapping[str, str]) -> tuple[str, str, Category, str]:
+    """Source and medium in lower case, as reports add them up.
+
+    Without a source, the referrer is it, and without that where a click id says that the link stood.
+    """
     source, medium = utm.get("source", "").strip().lower(), utm.get("medium", "").strip().lower()
     if source:
         category = category_of_source(source)
@@ -235,7 +238,8 @@ def _by_utm(utm: Mapping[str, str], host: str) -> tuple[str, str, Category, str]
     elif host:
         source, category = source_of_host(host), category_of_host(host)
     else:
-        source, category = NOT_SET, Category.NONE
+        hint = next((hint for family, hint in HINTS.items() if family in clicks), None)
+        source, category = (hint.source, hint.category) if hint is not None else (NOT_SET, Category.NONE)
     if not medium:
         medium = AI_MEDIUM if category is Category.AI else NOT_SET
     return source, medium, category, "utm"

@@ -78,6 +78,9 @@ def read_url(url: str) -> Url:
     """
     if not url:
         return NO_URL
+    bare = url.strip()
+    if len(bare) < len(url):
+        return read_url(bare)
     if ";" in url or _may_be_personal(url):
         return _read_carefully(url)
     if "#" in url:

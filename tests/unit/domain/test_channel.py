@@ -202,6 +202,25 @@ def test_every_parameter_of_the_vectors_is_evidence_of_what_they_say(parameter: 
     assert classify(f"https://shop.example/?{parameter}=1").channel in HINTS[hint]
 
 
+@pytest.mark.parametrize(
+    ("query", "source", "channel"),
+    [
+        ("fbclid=x&utm_medium=paid", "facebook", "Paid Social"),
+        ("fbclid=x&utm_campaign=spring", "facebook", "Organic Social"),
+        ("srsltid=x&utm_id=7", "google", "Organic Shopping"),
+        ("utm_medium=paid", "(not set)", "Paid Other"),
+    ],
+)
+def test_utm_that_names_no_source_leaves_it_to_the_click_id(query: str, source: str, channel: str) -> None:
+    evidence = classify(f"https://shop.example/?{query}")
+    assert (evidence.source, evidence.channel, evidence.rule) == (source, channel, "utm")
+
+
+def test_blanks_around_a_page_belong_to_no_click_id() -> None:
+    touch = a_touch(" https://shop.example/?gclid=A\n")
+    assert (touch.page.host, click_ids_of(touch)) == ("shop.example", {"gclid": "A"})
+
+
 def test_a_parameter_that_is_blank_says_nothing() -> None:
     assert classify("https://shop.example/?utm_source=%20&gclid=+&fbclid=%20%20").channel == "Direct"
     assert classify("https://shop.example/?utm_source=+", "https://www.google.com/").channel == "Organic Search"
@@ -435,6 +454,8 @@ def test_what_is_no_site_is_no_referrer(referrer: str) -> None:
         ("https://yuanbao.tencent.com/", "AI Assistant"),
         ("https://start.duckduckgo.com/", "Organic Search"),
         ("https://pin.it/x", "Organic Social"),
+        ("https://www.google.cat/", "Organic Search"),
+        ("https://www.youtube-nocookie.com/", "Organic Video"),
     ],
 )
 def test_sites_and_apps_that_the_lists_of_others_lack_have_their_channel(referrer: str, channel: str) -> None:
@@ -442,7 +463,11 @@ def test_sites_and_apps_that_the_lists_of_others_lack_have_their_channel(referre
 
 
 @pytest.mark.parametrize(
-    "host", ["sis.redsys.es", "r3.girogate.de", "secure.ogone.com", "checkout.buckaroo.nl", "oauth.vk.com", "alma.eu"]
+    "host",
+    [
+        *("sis.redsys.es", "r3.girogate.de", "secure.ogone.com", "checkout.buckaroo.nl", "oauth.vk.com", "alma.eu"),
+        *("pay.amazon.co.uk", "payments.amazon.fr", "buy.stripe.com", "secure.pay1.de"),
+    ],
 )
 def test_a_return_from_a_checkout_of_any_country_is_no_touch(host: str) -> None:
     assert classify(referrer=f"https://{host}/pay").rule == "ignored_referrer"
