@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from tributary_domain.sites import plain_host
+
 
 class ChannelRuleLike(Protocol):
     """A rule as `workspaces.yaml` declares it; unset conditions are `None`."""
@@ -100,6 +102,7 @@ def _patterns(rule: ChannelRuleLike) -> list[tuple[int, re.Pattern[str]]]:
     for which, name in enumerate(_TEXTS):
         text: str | None = getattr(rule, name)
         if text is not None:
+            text = plain_host(text) if name == "referrer" else text
             pattern = ".*".join(re.escape(part) for part in text.split("*"))
             found.append((which, re.compile(pattern, re.IGNORECASE | re.DOTALL)))
     return found

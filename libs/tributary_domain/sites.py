@@ -5,6 +5,7 @@ registry of a country (`myshopify.com`, `co.uk`), everybody has a site of their 
 """
 
 import json
+import re
 from functools import lru_cache
 from importlib.resources import files
 from typing import Final
@@ -17,6 +18,9 @@ _REGISTRIES: Final = frozenset({"co", "com", "org", "net", "ac", "or", "ne", "go
 _SHARED: Final = frozenset(
     json.loads((files("tributary_domain") / "data" / "shared_sites.json").read_text(encoding="utf-8"))["domains"]
 )
+
+_DOT: Final = re.compile(r"[.\u3002\uff0e\uff61]")
+"""A dot, as any keyboard writes it."""
 
 _COPIES: Final = (".cdn.ampproject.org", ".bing-amp.com", ".translate.goog")
 """Where somebody else shows a page of a publisher, whose host is the first label."""
@@ -32,16 +36,22 @@ def plain_host(host: str) -> str:
     ('xn--bcher-kva.example', 'my-shop.example')
     """
     if not host.isascii():
-        try:
-            host = idna.encode(host, uts46=True).decode()
-        except UnicodeError:  # no name of a host; whatever it is, it is nobody's site
-            return host
+        host = ".".join(map(_plain_label, _DOT.split(host)))
     for copy in _COPIES:
         label = host.removesuffix(copy)
         if label != host:
             publisher = label.replace("--", "\0").replace("-", ".").replace("\0", "-")
             return publisher if "." in publisher.strip(".") else host
     return host
+
+
+def _plain_label(label: str) -> str:
+    if label.isascii():
+        return label
+    try:
+        return idna.encode(label, uts46=True).decode()
+    except UnicodeError:  # no name of a host; whatever it is, it is nobody's site
+        return label
 
 
 @lru_cache(16_384)

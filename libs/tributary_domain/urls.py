@@ -303,7 +303,10 @@ def _judge_part(piece: str) -> bool:
 @lru_cache(8_192)
 def _host(authority: str) -> str:
     """Returns the host without its port, as `plain_host` writes it and without the dot of the root."""
-    host = authority.strip().lower()
+    host = authority.strip()
+    if "%" in host:
+        host = unquote_plus(host)
+    host = host.lower()
     if ":" in host:
         host = host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
     return plain_host(host.rstrip("."))

@@ -8,10 +8,12 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from tributary_domain.counting import Counting
 from tributary_domain.settings import AttributionModel
+from tributary_domain.texts import CLICK_IDS
+from tributary_domain.url_parameters import CLICK, find_parameter
 from tributary_domain.value_bases import ValueBasis
 from tributary_runtime.declared import AmountMicros, CurrencyCode, Declared, Name, Pattern
 from tributary_runtime.door_settings import OwnVelocityLimits
@@ -125,6 +127,16 @@ class ConversionDefinition(Declared):
         return self
 
 
+def _family(name: str) -> str:
+    """Returns the family of a click id; one that there is not would be a rule that never holds."""
+    kind, family = find_parameter(name) or ("", "")
+    if kind == CLICK:
+        return family
+    if name in CLICK_IDS.names:
+        return name
+    raise ValueError(f"no click id is called {name}; there are {', '.join(CLICK_IDS.names)}")
+
+
 class ChannelRule(Declared):
     """Names the channel of a touchpoint before the built-in rules do; all given conditions must hold."""
 
@@ -149,8 +161,8 @@ class ChannelRule(Declared):
     page: Pattern | None = None
     """Path of the landing page."""
 
-    click_id: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")] | None = None
-    """Family of a click id that is present, e.g. gclid."""
+    click_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$"), AfterValidator(_family)] | None = None
+    """Family of a click id that is present, as links or as events name it: gclid, ScCid."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -398,6 +398,24 @@ def test_workspace_rules_come_before_the_built_in_ones() -> None:
     assert classify(page, classifier=classifier).rule == "workspace:1"
 
 
+@pytest.mark.parametrize("host", ["shop.bücher.example", "shop.xn--bcher-kva.example", "shop.b%C3%BCcher.example"])
+def test_a_rule_may_write_a_referrer_as_people_do(host: str) -> None:
+    classifier = ChannelClassifier(rules=[ChannelRule(channel="Books", referrer="*.bücher.example")])
+    assert classify(referrer=f"https://{host}/", classifier=classifier).channel == "Books"
+
+
+@pytest.mark.parametrize("name", ["ScCid", "sccid", "sc_cid"])
+def test_a_rule_may_name_a_click_id_as_links_or_as_events_do(name: str) -> None:
+    classifier = ChannelClassifier(rules=[ChannelRule(channel="Snap", click_id=name)])
+    assert classify("https://shop.example/?ScCid=1", classifier=classifier).channel == "Snap"
+
+
+@pytest.mark.parametrize("name", ["glcid", "utm_source", "email"])
+def test_a_rule_for_a_click_id_that_there_is_not_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="no click id is called"):
+        ChannelRule(channel="Never", click_id=name)
+
+
 def test_a_coupon_names_its_partner() -> None:
     classifier = ChannelClassifier(coupons={"ANNA10": "anna"})
     evidence = classify(kind=COUPON, coupon_code="anna10", classifier=classifier)

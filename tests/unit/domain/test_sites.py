@@ -33,6 +33,7 @@ def test_a_site_is_what_somebody_could_register(host: str, site: str) -> None:
         ("straße.example", "xn--strae-oqa.example"),
         ("google。com", "google.com"),
         ("-ü-.example", "-ü-.example"),
+        ("a_b.bücher.example", "a_b.xn--bcher-kva.example"),
         ("www-shop-example.translate.goog", "www.shop.example"),
         ("a--b-example.cdn.ampproject.org", "a-b.example"),
         ("cdn.ampproject.org", "cdn.ampproject.org"),
