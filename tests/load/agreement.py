@@ -45,7 +45,7 @@ def job(stack: Stack, workspace: str, *arguments: str) -> tuple[dict[str, int], 
     command = [sys.executable, "-m", "tributary_attribution.reconcile", "--workspace", workspace, "--days", "70"]
     before = time.monotonic()
     done = subprocess.run(
-        [*command, "--grace-seconds", "-60", *arguments],
+        [*command, "--grace-seconds=-60", *arguments],
         env=stack.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -35,16 +35,16 @@ _GOAL_SECONDS_PER_MILLION = 300.0
 _GOAL_MEGABYTES = 1000.0
 
 
-async def stream(attribution: Attribution, people: int) -> int:
-    """Streams and records a world, and counts it as the claim scripts would; returns how many events it has."""
-    rng, number = random.Random(1), 0
-    for first in range(0, people, _PEOPLE_AT_ONCE):
-        events = a_world(rng, first, min(_PEOPLE_AT_ONCE, people - first), 10, 60)
+async def stream(attribution: Attribution, begin: int, end: int) -> int:
+    """Streams and records what some people do, and counts it as the claim scripts would; returns how many events."""
+    number = 0
+    for first in range(begin, end, _PEOPLE_AT_ONCE):
+        events = a_world(random.Random(first), first, min(_PEOPLE_AT_ONCE, end - first), 10, 60)
         for start in range(0, len(events), _BATCH):
             some = events[start : start + _BATCH]
             await asyncio.gather(attribution.handle(*some), attribution.record(*some))
         number += len(events)
-    await attribution.state.hset(keys.verdicts(0), "w|ACCEPTED", number)
+        await attribution.state.hincrby(keys.verdicts(0), "w|ACCEPTED", len(events))
     return number
 
 
@@ -58,12 +58,12 @@ async def job(redis_url: str, clickhouse_url: str, directory: Path, slices: int)
         "TRIBUTARY_STATE_URL": redis_url,
         "TRIBUTARY_CLICKHOUSE_URL": clickhouse_url,
         "TRIBUTARY_WORKSPACES_FILE": str(file),
-        "TRIBUTARY_INTERNAL_TOKEN": "load",
+        "TRIBUTARY_INTERNAL_TOKEN": "of-a-load-command-only",
     }
     days = [str(datetime.fromtimestamp((NOON + at) / 1e6, UTC).date()) for at in (-60 * DAY, 60 * DAY)]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tributary_attribution.reconcile", "--workspace", "w"),
-        *("--since", days[0], "--until", days[1], "--slices", str(slices), "--grace-seconds", "-1e9"),
+        *("--since", days[0], "--until", days[1], "--slices", str(slices), "--grace-seconds=-1e9"),
         env=environment,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -72,12 +72,16 @@ async def job(redis_url: str, clickhouse_url: str, directory: Path, slices: int)
     return counts
 
 
-async def measure(url: str, options: argparse.Namespace, stores: Stores, directory: Path) -> list[dict[str, Any]]:
-    """Streams, reconciles, and returns the figures."""
-    redis_url = stores.empty_redis_url()
-    await create_test_epoch(redis_url)
+async def fill(url: str, redis_url: str, options: argparse.Namespace) -> int:
+    """Streams the world; returns how many events it has."""
     async with running_attribution(redis_url, url, "w") as attribution:
-        events = await stream(attribution, options.people)
+        return await stream(attribution, 0, options.people)
+
+
+async def measure(
+    redis_url: str, url: str, events: int, options: argparse.Namespace, stores: Stores, directory: Path
+) -> list[dict[str, Any]]:
+    """Reconciles what was streamed, and returns the figures."""
     streamed = _server_peak(stores)
     before, cpu_before = time.monotonic(), _server_seconds(stores)
     counts = await job(redis_url, url, directory, options.slices)
@@ -122,7 +126,10 @@ async def main(options: argparse.Namespace) -> None:
     """Measures and prints."""
     with tempfile.TemporaryDirectory() as scratch, running_stores(Path(scratch)) as stores:
         await migrate(stores.clickhouse_url)
-        figures = await measure(stores.clickhouse_url, options, stores, Path(scratch))
+        redis_url, url = stores.empty_redis_url(), stores.clickhouse_url
+        await create_test_epoch(redis_url)
+        events = await fill(url, redis_url, options)
+        figures = await measure(redis_url, url, events, options, stores, Path(scratch))
     for one in figures:
         goal = "" if one["goal"] is None else f"  (goal {one['goal']:g}: {'ok' if one['ok'] else 'missed'})"
         print(f"{one['name']:56} {one['value']:12.2f} {one['unit']}{goal}")
