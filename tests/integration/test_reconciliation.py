@@ -310,6 +310,20 @@ async def test_each_harm_is_found_named_by_its_cause_and_repaired_in_one_run(
         assert again.counts["differences"] == 0
 
 
+async def test_credit_of_a_touch_whose_event_was_lost_is_named_so_and_stays(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        make = Events(workspace)
+        touches = [make.touch("visitor:a", at=NOON - n * DAY, channel=f"c{n}", event_id=f"t{n}") for n in (1, 2)]
+        await world.happen(*touches, make.order("visitor:a"))
+        await world.execute("ALTER TABLE events DELETE WHERE workspace = %(w)s AND event_id = %(e)s", e="t1")
+        run = await world.run()
+        [found] = await world.differences()
+        assert (found.cause, found.state) == (FindingCause.LOST_EVENT, FindingState.OPEN)
+        assert exit_status(run) == 2
+
+
 async def _stay_open_without_repair(world: Reconciled, harms: int) -> None:
     """Checks that findings nobody repairs stay open, and that what a person said of one is kept."""
     run = await world.run(world.a_run(repairs=False))
