@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_delivery.destinations.adapter import Permits
 from tributary_domain.consent import DENIED, UNSAID, Assumed, Decision, Purpose, Timeline, state_when_leaving
+from tributary_domain.consent_strings import said_by
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.people import People
@@ -51,7 +52,8 @@ class Permissions:
         decisions = await self._decisions(workspace, sorted({one.state.person_id for one in revisions} - {""}))
         assumed = self._assumed_of(workspace)
         return {
-            one.state.conversion_id: _permits(one, decisions.get(one.state.person_id, ()), assumed) for one in revisions
+            one.state.conversion_id: permits_of(one, decisions.get(one.state.person_id, ()), assumed)
+            for one in revisions
         }
 
     async def _decisions(self, workspace: str, person_ids: Sequence[str]) -> dict[str, list[Decision]]:
@@ -80,8 +82,16 @@ class Permissions:
             self._restored_micros = loss_micros
 
 
-def _permits(revised: ConversionRevised, decisions: Sequence[Decision], assumed: Assumed) -> Permits:
+def permits_of(revised: ConversionRevised, decisions: Sequence[Decision], assumed: Assumed) -> Permits:
+    """Returns what is allowed of a conversion.
+
+    Args:
+        revised: With what was said, in states and in strings: the stricter of them holds.
+        decisions: Of its person, before and after.
+        assumed: Where nothing was said.
+    """
     own = revised.match.consent
+    strings = said_by(own.tcf_string, own.gpp_string)
     own_micros = own.consent_time.ToMicroseconds() if own.HasField("consent_time") else 0
     conversion_micros = revised.state.conversion_time.ToMicroseconds()
 
@@ -93,7 +103,7 @@ def _permits(revised: ConversionRevised, decisions: Sequence[Decision], assumed:
     objection = Timeline(decisions, Purpose.SALE_OR_SHARING)
     sale = state_when_leaving(own.sale_or_sharing, own_micros, conversion_micros, objection, UNSAID)
     return Permits(
-        state(own.ad_user_data, Purpose.AD_USER_DATA),
-        state(own.ad_personalization, Purpose.AD_PERSONALIZATION),
-        is_opted_out=own.gpc or sale == DENIED,
+        state(max(own.ad_user_data, strings.ad_user_data), Purpose.AD_USER_DATA),
+        state(max(own.ad_personalization, strings.ad_personalization), Purpose.AD_PERSONALIZATION),
+        is_opted_out=own.gpc or sale == DENIED or strings.is_opted_out,
     )

@@ -11,11 +11,12 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_RETRACT,
     INELIGIBLE_REASON_MISSING_FIELD,
+    INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_MATCH_KEY,
 )
 from tributary.event.v1.event_pb2 import ORIGIN_APP
 from tributary_delivery.destinations.adapter import Mapped, Outgoing, Unmappable
-from tributary_delivery.destinations.google_clicks import click_of
+from tributary_delivery.destinations.google_clicks import click_of, may_be_told
 from tributary_delivery.destinations.json_bytes import units
 from tributary_delivery.destinations.moments import conversion_micros, to_the_second
 from tributary_delivery.destinations.person_fields import person_fields
@@ -31,6 +32,8 @@ _CONSENTS: Final = {GRANTED: "GRANTED", DENIED: "DENIED"}
 
 def event(outgoing: Outgoing, settings: GoogleAdsDestination) -> Mapped | Unmappable:
     """Returns a conversion, or an adjustment of one, in the words of Google Ads."""
+    if not may_be_told(outgoing):
+        return Unmappable(INELIGIBLE_REASON_NO_CONSENT, "the consent string does not name Google")
     micros = conversion_micros(outgoing)
     action = f"customers/{settings.customer_id}/conversionActions/{outgoing.name}"
     if not outgoing.visible_id:

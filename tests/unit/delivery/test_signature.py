@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import base64
+import json
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import Webhook
 
 from tributary_delivery.destinations.signature import sign, signing_key
+
+VECTORS = Path(__file__).parents[2] / "vectors" / "hashing_and_signing_others.json"
+ROWS = [row for row in json.loads(VECTORS.read_text())["vectors"] if row["platform"] == "webhook"]
+SIGNED = [row for row in ROWS if row["field"] == "standard-webhooks v1"]
+OTHERS = {
+    "standard-webhooks v1a (ed25519)": "no library checks it, and the layout of its secret is assumed: HMAC is sent",
+    "verify": "what a receiver does, which we are not",
+}
+"""Rows that are not ours, and why."""
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -18,6 +30,20 @@ def test_the_reference_library_signs_alike(body: bytes) -> None:
     at = datetime(2026, 11, 20, 12, tzinfo=UTC)
     theirs = Webhook(SECRET).sign("c1:one:crm", at, body.decode())
     assert sign([signing_key(SECRET)], "c1:one:crm", int(at.timestamp()), body) == theirs
+
+
+@pytest.mark.parametrize("row", SIGNED, ids=lambda row: f"{row['input']['webhook_id']}, {row['source'][:24]}")
+def test_a_signature_of_the_vectors_is_ours(row: dict[str, Any]) -> None:
+    said = row["input"]
+    # One secret of the vectors has no prefix, and is base64 all the same: a file would say whsec_.
+    key = signing_key(f"whsec_{said['secret'].removeprefix('whsec_')}")
+    assert sign([key], said["webhook_id"], said["webhook_timestamp"], said["body"].encode()) == row["signature"]
+
+
+def test_no_row_of_the_vectors_is_left_out_unsaid() -> None:
+    left = {row["field"].partition(":")[0] for row in ROWS if row not in SIGNED}
+    assert left == set(OTHERS)
+    assert len(SIGNED) == 6
 
 
 def test_two_keys_sign_in_turn() -> None:
