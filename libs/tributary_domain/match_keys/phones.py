@@ -12,7 +12,7 @@ from typing import Final
 import phonenumbers
 
 from tributary_domain.match_keys.keys import EMPTY, Forms, NoKey
-from tributary_domain.normalization import normalize_phone
+from tributary_domain.normalization import is_blocked, normalize_phone
 
 _NO_DIGIT: Final = re.compile(r"\D")
 _NO_NUMBER: Final = NoKey("is no phone number")
@@ -42,6 +42,8 @@ def digits_only(value: str, region: str) -> Forms:
 def _read(text: str, region: str) -> str | NoKey:
     if not text:
         return EMPTY
+    if is_blocked(text):
+        return NoKey("stands for nobody")
     if text[0] in "+\uff0b":
         return normalize_phone(text, None) or _NO_NUMBER
     national = normalize_phone(text, region) if region else None

@@ -39,6 +39,7 @@ _STATES: Final = dict(
 _META_DROPS: Final = re.compile(r"[0-9.\s\-()]")
 _NO_ASCII: Final = re.compile(r"[^a-z0-9]")
 _US_ZIP: Final = re.compile(r"[0-9]{5}-[0-9]{4}", re.ASCII)
+_US_POSTAL_CODE: Final = re.compile(r"[0-9]{5}(?:-[0-9]{4})?", re.ASCII)
 _POSTAL_SEPARATORS: Final = re.compile(r"[\s\-]")
 _NO_CODE: Final = NoKey("is no ISO 3166-1 alpha-2 country code")
 _TWO_LETTERS: Final = 2
@@ -125,9 +126,16 @@ def zip_digits(value: str, _region: str) -> Forms:
     return _some(code)
 
 
-def zip_trimmed(value: str, _region: str) -> Forms:
-    """A postal code as written."""
-    return _some(value.strip())
+def zip_as_google_reads(value: str, region: str) -> Forms:
+    """A postal code as written; that of the United States has five digits, or five and four.
+
+    >>> zip_as_google_reads(" 94035-1234 ", "US"), zip_as_google_reads("1229-076", "PT")
+    (('94035-1234',), ('1229-076',))
+    """
+    code = value.strip()
+    if code and region == "US" and _US_POSTAL_CODE.fullmatch(code) is None:
+        return NoKey("is no postal code of the United States")
+    return _some(code)
 
 
 def country_lower(value: str, _region: str) -> Forms:

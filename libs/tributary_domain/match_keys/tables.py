@@ -20,7 +20,7 @@ _GOOGLE: Final = (
     Field("givenName", names.as_google_reads, holds=Holds.GIVEN_NAME, hashed_form=names.without_blanks),
     Field("familyName", names.as_google_reads, holds=Holds.FAMILY_NAME, hashed_form=names.without_blanks),
     plain("regionCode", places.region_code, Holds.COUNTRY),
-    plain("postalCode", places.zip_trimmed, Holds.POSTAL_CODE),
+    plain("postalCode", places.zip_as_google_reads, Holds.POSTAL_CODE),
     *(plain(name, ids.trimmed) for name in ("gclid", "gbraid", "wbraid", "dclid", "sessionAttributes")),
     plain("ipAddress", ids.address, Holds.CLIENT_IP),
     plain("userAgent", ids.trimmed, Holds.USER_AGENT),
@@ -34,7 +34,7 @@ _GOOGLE_ADS: Final = (
     plain("city", ids.trimmed, Holds.CITY),
     plain("state", ids.trimmed, Holds.STATE),
     plain("countryCode", places.region_code, Holds.COUNTRY),
-    plain("postalCode", places.zip_trimmed, Holds.POSTAL_CODE),
+    plain("postalCode", places.zip_as_google_reads, Holds.POSTAL_CODE),
     *(plain(name, ids.trimmed) for name in ("gclid", "gbraid", "wbraid", "orderId")),
     plain("userAgent", ids.trimmed, Holds.USER_AGENT),
 )

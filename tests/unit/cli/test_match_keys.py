@@ -142,12 +142,18 @@ def test_nothing_stands_here_that_is_as_the_vectors_say(platform: str) -> None:
         pytest.param("meta", "zp", "94035-1234", "US", "94035", id="a zip is cut"),
         pytest.param("meta", "zp", "1229-076", "PT", "1229-076", id="a code of another country is not"),
         pytest.param("meta", "zp", "12345-6789", "SA", "12345-6789", id="nor where it looks like a zip"),
+        pytest.param("google", "postal_code", "94035-1234", "US", "94035-1234", id="google: five and four"),
+        pytest.param("google", "postal_code", "SW1A 1AA", "GB", "SW1A 1AA", id="google: of another country"),
         pytest.param("snap", "st", "New York", "US", "ny", id="snap: a state's code"),
         pytest.param("snap", "st", "Georgia", "GE", "georgia", id="snap: of the United States only"),
     ],
 )
 def test_a_value_is_read_by_its_country(destination: str, field: str, value: str, country: str, expected: str) -> None:
     assert ask(destination, field, value, country=country)["normalized"] == expected
+
+
+def test_a_postal_code_that_its_country_has_not_is_no_key() -> None:
+    assert ask("google", "postal_code", "9403", country="US")["error"]
 
 
 def test_a_line_without_a_country_is_read_by_the_command_s() -> None:
@@ -238,6 +244,7 @@ def test_a_hashed_number_fits_where_the_plus_is_hashed() -> None:
         pytest.param("google", "email", "ann@example@com", id="two at signs"),
         pytest.param("tiktok", "phone", "call me", id="no digits"),
         pytest.param("google", "phone", "12", id="too few digits"),
+        pytest.param("meta", "ph", "000-0000", id="nobody's number"),
         pytest.param("meta", "country", "UK", id="no country code"),
         pytest.param("meta", "db", "16.02.1997", id="a date in another order"),
         pytest.param("meta", "db", "19970230", id="a day that never was"),

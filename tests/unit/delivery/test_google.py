@@ -93,7 +93,7 @@ def test_at_most_ten_identifiers_are_said() -> None:
     person = keys(
         emails=tuple(f"a{n}@b.co" for n in range(9)),
         phones=tuple(f"+1415555267{n}" for n in range(9)),
-        address={"given": "Mary", "family": "Smith", "country": "US", "zip": "1"},
+        address={"given": "Mary", "family": "Smith", "country": "US", "zip": "94035"},
     )
     identifiers = said(event(an_outgoing(person=person), GOOGLE))["userData"]["userIdentifiers"]
     assert len(identifiers) == 10
