@@ -56,7 +56,9 @@ _ENDS: Final = frozenset(
         """
     )
 )
-_END_PAIRS: Final = _PAIRS - {("address", "line"), ("auth", "code"), ("user", "name")} | {
+_REGIONS: Final = frozenset({("post", "code"), ("postal", "code"), ("zip", "code")})
+"""A region of many people, as a property of its own."""
+_END_PAIRS: Final = _PAIRS - _REGIONS - {("address", "line"), ("auth", "code"), ("user", "name")} | {
     *(("ip", "address"), ("email", "address"), ("mail", "address"), ("user", "agent"), ("phone", "number")),
 }
 """What the name of a property ends with that is somebody's: `customer_email`, but not `email_consent`."""

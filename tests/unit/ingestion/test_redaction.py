@@ -126,7 +126,7 @@ def test_a_property_named_as_what_is_personal_is_cut_and_told(name: str) -> None
     ]
 
 
-@pytest.mark.parametrize("name", ["email_consent", "phone_model", "product_name", "mobile", "zip", "tip"])
+@pytest.mark.parametrize("name", ["email_consent", "phone_model", "product_name", "mobile", "zip_code", "tip"])
 def test_a_property_that_only_speaks_of_such_things_stays(name: str) -> None:
     event = an_event("touchpoint")
     event.properties[name] = "1"
