@@ -132,7 +132,7 @@ class ChannelClassifier:
                     return _continued("ignored_referrer", host, utm_ignored=False)
                 host = ""
             is_declared = bool(host) and is_within(host, self._own)
-            is_own = is_declared or is_same_site(host, page.host)
+            is_own = is_declared or _is_same_site(host, page.host)
             if touch.landing is False or (
                 is_own and not touch.landing and (is_declared or PROOF_IDS.isdisjoint(clicks))
             ):
@@ -198,6 +198,14 @@ class ChannelClassifier:
         if host:
             return _by_referrer(host)
         return "(direct)", "(none)", Category.NONE, "direct"
+
+
+def _is_same_site(host: str, page_host: str) -> bool:
+    """Tells whether a referrer is the page's own site; a search beside a shop of one portal sends visitors as any does."""
+    if not is_same_site(host, page_host):
+        return False
+    here, there = page_host.removeprefix("www."), host.removeprefix("www.")
+    return is_within(here, {there}) or is_within(there, {here}) or not category_of_host(host)
 
 
 def _is_campaign(utm: Mapping[str, str], clicks: Mapping[str, str]) -> bool:

@@ -328,6 +328,17 @@ def test_neighbours_below_a_domain_of_many_are_not_the_same_site(page: str, refe
     assert classify(page, referrer).rule == "referrer"
 
 
+@pytest.mark.parametrize(
+    ("page", "referrer"),
+    [
+        ("https://smartstore.naver.com/ann/products/1", "https://search.naver.com/"),
+        ("https://store.shopping.yahoo.co.jp/ann/", "https://search.yahoo.co.jp/"),
+    ],
+)
+def test_a_search_beside_a_shop_of_one_portal_is_a_search(page: str, referrer: str) -> None:
+    assert classify(page, referrer).channel == "Organic Search"
+
+
 def test_another_own_domain_is_the_own_site() -> None:
     classifier = ChannelClassifier(own_domains=["shop-group.example"])
     assert classify(referrer="https://blog.shop-group.example/", classifier=classifier).rule == "own_site"
