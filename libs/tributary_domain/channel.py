@@ -201,7 +201,7 @@ class ChannelClassifier:
 
 
 def _is_same_site(host: str, page_host: str) -> bool:
-    """Tells whether a referrer is the page's own site; a search beside a shop of one portal sends visitors as any does."""
+    """Tells whether a referrer is the page's own site; a search beside a shop of one portal is not."""
     if not is_same_site(host, page_host):
         return False
     here, there = page_host.removeprefix("www."), host.removeprefix("www.")
