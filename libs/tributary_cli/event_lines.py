@@ -6,6 +6,7 @@ gets one from its content, so that a file that is sent again is known again.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
@@ -46,7 +47,7 @@ class UnreadableLine:
 def read_event_lines(lines: Iterable[bytes]) -> Iterator[EventLine | UnreadableLine]:
     """Yields what each line is, in order; empty lines are passed over."""
     for number, line in enumerate(lines, start=1):
-        if text := line.strip():
+        if text := (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).strip():
             yield _read_line(number, text)
 
 

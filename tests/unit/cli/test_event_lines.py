@@ -55,3 +55,10 @@ def test_an_event_without_an_id_gets_the_same_one_each_time() -> None:
     assert isinstance(other, EventLine)
     assert isinstance(different, EventLine)
     assert one.event.event_id == other.event.event_id != different.event.event_id
+
+
+def test_the_mark_with_which_some_editors_begin_a_file_is_no_part_of_its_first_line() -> None:
+    first, second = _read('\ufeff{"eventId": "e-1"}', '\ufeff{"eventId": "e-2"}')
+    assert isinstance(first, EventLine)
+    assert first.event.event_id == "e-1"
+    assert isinstance(second, UnreadableLine), "elsewhere it is a mistake"
