@@ -34,7 +34,7 @@ from tributary_delivery.destinations.adapter import (
     Verdict,
 )
 from tributary_delivery.destinations.checked_http import UNANSWERED, CheckedHttp, unanswered
-from tributary_delivery.destinations.destination import CONFIG, PERMANENT, REAUTH, Outcome
+from tributary_delivery.destinations.destination import CONFIG, PERMANENT, REAUTH, SPLIT, Outcome
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.destinations.tokens import TokenError, Tokens, read_body
 from tributary_delivery.ledger import Memory, first_sent
@@ -213,6 +213,8 @@ class BatchSender:
             return [error.outcome] * len(call)
         if verdict.whole.outcome == REAUTH:
             verdict = Verdict(replace(verdict.whole, outcome=CONFIG, is_untaken=True))
+        if verdict.whole.outcome == PERMANENT and len(call) > 1:  # one may be to blame, and the others are not
+            verdict = replace(verdict, whole=replace(verdict.whole, outcome=SPLIT))
         return [verdict.of(place) for place in range(len(call))]
 
     async def _try(self, events: Sequence[bytes], group: str) -> tuple[Verdict, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
 
@@ -42,9 +42,31 @@ log = structlog.get_logger(__name__)
 _ANSWERED: Final = frozenset({OUTCOME_CLASS_OK, OUTCOME_CLASS_SPLIT, OUTCOME_CLASS_PERMANENT})
 """Outcomes of a destination that works."""
 _SERVER_ERROR: Final = 500
+_ALL_WRONG: Final = 20
+"""When so many conversions of one request were refused and none was taken, it is not they that are wrong."""
 _UNTAKEN: Final = Outcome(
     OUTCOME_CLASS_RETRY, message="It was part of a request that was refused as a whole.", is_untaken=True
 )
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the parts of one request came to so far."""
+
+    taken: int = 0
+    refused: int = 0
+    why_not: Outcome | None = None
+    """Why no other part is sent now; None: it may be."""
+
+    def note(self, outcome: Outcome, *, is_alone: bool) -> None:
+        """Takes note of what the destination said of one conversion, and whether that was sent alone."""
+        if outcome.outcome not in _ANSWERED:
+            self.why_not = replace(outcome, is_untaken=True)
+        self.taken += outcome.outcome == OUTCOME_CLASS_OK
+        self.refused += is_alone and outcome.outcome == OUTCOME_CLASS_PERMANENT
+        if self.refused >= _ALL_WRONG and not self.taken:
+            why = f"It refuses whatever it is sent; {self.refused} conversions of one request by now. {outcome.message}"
+            self.why_not = Outcome(OUTCOME_CLASS_CONFIG, outcome.status_code, why, is_untaken=True)
 
 
 class Again(Protocol):
@@ -132,25 +154,30 @@ class Calls:
                 self._outbox.release(conversion_id)
             open_attempts.clear()
             return
-        parts = [call]
+        parts, found = [call], _Found()
         while parts:
             part = parts.pop()
+            waiting = [attempt for later in parts for attempt in later]
             if part is not call:
-                waiting = [attempt for later in parts for attempt in later]
                 try:
                     part = await self._again.begin(part, waiting)
                 except UnavailableError as outage:
                     log.warning("call_not_split", destination=self._lane.destination, reason=str(outage))
-                    for attempt in [*part, *waiting]:
-                        self._keep(attempt, _UNTAKEN, open_attempts)
+                    self._keep_all([*part, *waiting], _UNTAKEN, open_attempts)
                     return
                 for conversion_id in set(open_attempts) - {one.job.conversion_id for one in [*part, *waiting]}:
                     del open_attempts[conversion_id]  # withheld, or no longer ours
                 if not part:
                     continue
-            parts += await self._try(part, open_attempts)
+            parts += await self._try(part, open_attempts, found)
+            if found.why_not is not None:  # the rest of a request that was refused: not now
+                waiting = [attempt for later in parts for attempt in later]
+                self._keep_all(waiting, found.why_not, open_attempts)
+                return
 
-    async def _try(self, part: Sequence[Attempt], open_attempts: dict[str, Attempt]) -> list[list[Attempt]]:
+    async def _try(
+        self, part: Sequence[Attempt], open_attempts: dict[str, Attempt], found: _Found
+    ) -> list[list[Attempt]]:
         """Sends a part; returns what of it is to be sent again, in parts."""
         now_micros, started = self._clock.unix_micros(), self._clock.monotonic_seconds()
         part = [replace(attempt, now_micros=now_micros) for attempt in part]
@@ -164,11 +191,12 @@ class Calls:
         for attempt, outcome in zip(part, outcomes, strict=True):
             if outcome.outcome == OUTCOME_CLASS_SPLIT and len(part) > 1:
                 split.append(attempt)
-            elif outcome.outcome == OUTCOME_CLASS_SPLIT:
-                self._keep(attempt, replace(outcome, outcome=OUTCOME_CLASS_PERMANENT), open_attempts)
-            else:
-                self._keep(attempt, outcome, open_attempts)
-        await self._react(outcomes)
+                continue
+            if outcome.outcome == OUTCOME_CLASS_SPLIT:
+                outcome = replace(outcome, outcome=OUTCOME_CLASS_PERMANENT)
+            found.note(outcome, is_alone=len(part) == 1)
+            self._keep(attempt, outcome, open_attempts)
+        await self._react(outcomes if found.why_not is None else [found.why_not])
         if not split:
             return []
         self._count(OUTCOME_CLASS_SPLIT)
@@ -187,6 +215,10 @@ class Calls:
         message = f"Tributary failed: {type(failure).__name__}; its log says where."
         for attempt in list(open_attempts.values()):
             self._keep(attempt, Outcome(OUTCOME_CLASS_RETRY, message=message), open_attempts)
+
+    def _keep_all(self, attempts: Sequence[Attempt], outcome: Outcome, open_attempts: dict[str, Attempt]) -> None:
+        for attempt in attempts:
+            self._keep(attempt, outcome, open_attempts)
 
     def _keep(self, attempt: Attempt, outcome: Outcome, open_attempts: dict[str, Attempt]) -> None:
         """Counts an outcome and puts it into the outbox."""

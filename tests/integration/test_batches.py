@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.support.batches import Ahead, a_batch_destination, a_purchase, publish, running_fake
-from tests.support.delivery import Rig, a_rig
+from tests.support.delivery import SHARDS, Rig, a_rig
 from tests.support.eventually import eventually_async
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
@@ -24,8 +26,13 @@ from tributary.delivery.v1.delivery_pb2 import (
     OUTCOME_CLASS_UNKNOWN,
     Delivery,
 )
+from tributary_cli.demo.fakes.fake import Reply
 from tributary_cli.demo.fakes.server import FAILED_AFTER, LOST, REFUSED, Fault
+from tributary_domain.consent import DENIED, Decision, packed
+from tributary_runtime.clock import SystemClock
+from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.ties import person_key
 
 KINDS = ("google", "linkedin", "meta", "tiktok")
 KNOWS_AGAIN = ("google", "meta", "tiktok")
@@ -261,3 +268,55 @@ async def test_an_outage_is_waited_for(rig: Rig, workspace: str, kind: str) -> N
         async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
             await eventually_async(idle(rig, lane))
         assert server.fake.accepted == 1
+
+
+async def test_a_destination_that_refuses_everything_is_paused_before_all_is_given_up(rig: Rig, workspace: str) -> None:
+    lane = lane_of(workspace, "meta")
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(100)])
+    with running_fake("meta") as server:
+        server.faults.extend([Fault(takes=False, reply=Reply(400))] * 300)
+        async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
+            await eventually_async(lambda: is_paused_now(rig, lane), 40)
+        assert len(server.asks) < 60
+    assert await rig.stores.jobs.waiting(lane) == 80
+    assert (await rig.stores.states.read(lane)).dead == 20
+    assert "refuses whatever it is sent" in (await rig.stores.states.read(lane)).pause_reason
+
+
+async def is_paused_now(rig: Rig, lane: Lane) -> bool:
+    return (await rig.stores.states.read(lane)).paused_until_millis > 0
+
+
+async def test_a_slow_down_in_the_middle_of_a_split_ends_it_for_now(rig: Rig, workspace: str) -> None:
+    lane = lane_of(workspace, "meta")
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(8)])
+    with running_fake("meta") as server:
+        server.faults.extend([Fault(takes=False, reply=Reply(400)), Fault(takes=False, reply=Reply(429))])
+        async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
+            await eventually_async(idle(rig, lane))
+        assert server.fake.counted == {f"p-c1:{number:04}": 1 for number in range(8)}
+    numbers = [(await only(rig, lane, f"c1:{number:04}")).attempts for number in (0, 7)]
+    assert numbers == [3, 2], "the other half was not tried on its own"
+
+
+async def test_a_denial_that_comes_while_a_request_is_taken_apart_holds_back_what_is_left(
+    rig: Rig, workspace: str
+) -> None:
+    lane = lane_of(workspace, "meta")
+    held = threading.Event()
+    people = [person_key(workspace, f"customer:{number}") for number in range(2)]
+
+    def of_person(message: ConversionRevised) -> None:
+        message.state.person_id = people[int(message.state.conversion_id[-1])]
+
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(2)], of_person)
+    with running_fake("meta") as server:
+        server.faults.append(Fault(takes=False, reply=Reply(400), until=held))
+        async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
+            await eventually_async(lambda: server.asks)
+            denial = Decision(SystemClock().unix_micros(), packed([0, 0, DENIED, 0, 0]))
+            await Consents(rig.redis, SHARDS).record({(workspace, "customer:1"): [denial]})
+            held.set()
+            await eventually_async(idle(rig, lane))
+        assert server.fake.counted == {"p-c1:0000": 1}
+    assert (await only(rig, lane, "c1:0001")).ineligible_reason == INELIGIBLE_REASON_NO_CONSENT

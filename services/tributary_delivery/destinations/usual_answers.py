@@ -6,24 +6,26 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from tributary_delivery.destinations.adapter import Answer
-from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, RETRY, THROTTLED, Outcome
+from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, RETRY, SPLIT, THROTTLED, Outcome
 
 _MOST_RETRY_AFTER_SECONDS: Final = 24 * 3600.0
 _REQUEST_TIMEOUT, _TOO_MANY, _SERVER_ERROR = 408, 429, 500
-_FORBIDDEN: Final = frozenset({401, 403})
+_TOO_LARGE = 413
+_MISCONFIGURED: Final = frozenset({401, 403, 404, 405, 410, 426})
 
 
 def usual(answer: Answer, request_id: str = "") -> Outcome:
     """Returns what an answer comes to by its status alone.
 
-    | status   | outcome   | certain that nothing was taken |
-    |----------|-----------|--------------------------------|
-    | 2xx      | OK        |                                |
-    | 408, 5xx | RETRY     | no                             |
-    | 429      | THROTTLED | yes                            |
-    | 401, 403 | CONFIG    | yes                            |
-    | 3xx      | CONFIG    | yes: the base URL is another   |
-    | else     | PERMANENT | yes                            |
+    | status                  | outcome   | certain that nothing was taken |
+    |-------------------------|-----------|--------------------------------|
+    | 2xx                     | OK        |                                |
+    | 408, 5xx                | RETRY     | no                             |
+    | 413                     | SPLIT     | yes: less may be taken         |
+    | 429                     | THROTTLED | yes                            |
+    | 401, 403                | CONFIG    | yes                            |
+    | 3xx, 404, 405, 410, 426 | CONFIG    | yes: the address is another    |
+    | else                    | PERMANENT | yes                            |
     """
     status, why = answer.status, f"HTTP {answer.status}"
     if 200 <= status < 300:
@@ -34,8 +36,8 @@ def usual(answer: Answer, request_id: str = "") -> Outcome:
     if status == _TOO_MANY:
         wait = retry_after_seconds(answer.headers.get("retry-after", ""), answer.now_seconds)
         return Outcome(THROTTLED, status, why, wait, request_id, is_untaken=True)
-    is_config = status in _FORBIDDEN or status < 400
-    return Outcome(CONFIG if is_config else PERMANENT, status, why, request_id=request_id, is_untaken=True)
+    kind = CONFIG if status in _MISCONFIGURED or status < 400 else SPLIT if status == _TOO_LARGE else PERMANENT
+    return Outcome(kind, status, why, request_id=request_id, is_untaken=True)
 
 
 def retry_after_seconds(header: str, now_seconds: int) -> float:
