@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import parse_qsl
 
 from tests.support.crm_fakes import FakeHubSpot, FakeSalesforce
 from tests.support.delivery import SHARDS, WORKSPACE_KEY, Rig
@@ -18,7 +19,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary.event.v1.context_pb2 import OBSERVER_BROWSER
-from tributary_cli.demo.fakes.fake import Fake
+from tributary_cli.demo.fakes.fake import Ask, Fake, Reply
 from tributary_cli.demo.fakes.google import FakeGoogle
 from tributary_cli.demo.fakes.linkedin import FakeLinkedIn
 from tributary_cli.demo.fakes.meta import FakeMeta
@@ -30,10 +31,11 @@ from tributary_runtime.clock import SystemClock
 from tributary_runtime.destination_types import Destination
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.conversions import Conversions, Publication, conversion_key
-from tributary_storage.redis.data_keys import DataKeys
+from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.delivery_jobs import Lane, PlannedRevision
 
 TOKEN = "a-token-of-the-tests"
+REFRESH_TOKEN = "a-refresh-token-of-the-tests"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
 FAKES: dict[str, type[Fake]] = {
     "google": FakeGoogle,
@@ -97,6 +99,26 @@ def running_fake(kind: str, unix_seconds: Callable[[], float] | None = None) -> 
         yield server
 
 
+class FakeTokens(Fake):
+    """Gives out access tokens for a refresh token: `token` is the one that holds now."""
+
+    name = "tokens"
+
+    def take(self, ask: Ask) -> Reply:
+        """Gives out the one."""
+        form = dict(parse_qsl(ask.body.decode()))
+        if (form.get("grant_type"), form.get("refresh_token")) != ("refresh_token", REFRESH_TOKEN):
+            return Reply(400, {"error": "invalid_grant"})
+        return Reply(200, {"access_token": self.token, "expires_in": 3600, "token_type": "Bearer"})
+
+
+def oauth(token_url: str, refresh_token: str = REFRESH_TOKEN) -> dict[str, Any]:
+    """Returns what the file says of a destination that is called with tokens from there; in place of `access_token`."""
+    given = {"client_id": "an-application", "client_secret": "its-secret", "refresh_token": refresh_token}
+    references = {name: {"value": value} for name, value in given.items()}
+    return {"access_token": None, "oauth": {**references, "token_url": f"{token_url}/token"}}
+
+
 @dataclass
 class Ahead(SystemClock):
     """The machine's clock, so many hours ahead."""
@@ -110,7 +132,7 @@ class Ahead(SystemClock):
 async def seal(rig: Rig, workspace: str, keys: MatchKeys, person: str = "customer:1") -> bytes:
     """Seals match keys as the door does, under the data key of an identity token."""
     name = key_name(workspace, person)
-    candidate = wrap(os.urandom(KEY_BYTES), WORKSPACE_KEY)
+    candidate = Candidate(wrap(os.urandom(KEY_BYTES), WORKSPACE_KEY), SystemClock().unix_micros())
     stored = await DataKeys(rig.redis, SHARDS).obtain({(workspace, name): candidate}, 3600)
     key = DataKey(workspace, name, stored[workspace, name], [WORKSPACE_KEY])
     return key.seal(keys.SerializeToString(), os.urandom(NONCE_BYTES))

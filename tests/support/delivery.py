@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import random
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -178,6 +179,8 @@ def delivery_process(
     clickhouse_url: str,
     workspaces: dict[str, list[dict[str, Any]]],
     settings: dict[str, str] | None = None,
+    *,
+    has_data_key: bool = False,
 ) -> ServiceProcess:
     """Describes a delivery; nothing runs yet.
 
@@ -187,9 +190,11 @@ def delivery_process(
         clickhouse_url: Migrated.
         workspaces: Destinations by workspace, as `declared` makes them.
         settings: Environment that shall differ.
+        has_data_key: Whether the workspaces' match keys can be opened: sealed under `WORKSPACE_KEY`.
     """
+    own = {"data_key": {"value": base64.b64encode(WORKSPACE_KEY).decode()}} if has_data_key else {}
     entries = [
-        {"id": one, "pepper": {"value": secrets.token_hex(16)}, "destinations": destinations}
+        {"id": one, "pepper": {"value": secrets.token_hex(16)}, "destinations": destinations, **own}
         for one, destinations in workspaces.items()
     ]
     file = directory / "workspaces.yaml"

@@ -214,7 +214,8 @@ def error(status: str, *violations: tuple[str, str], reason: str = "", delay: st
         pytest.param(503, error("UNAVAILABLE"), "RETRY", False, id="unavailable"),
         pytest.param(504, error("DEADLINE_EXCEEDED"), "RETRY", False, id="too slow"),
         pytest.param(500, error("INTERNAL"), "RETRY", False, id="internal"),
-        pytest.param(404, error("NOT_FOUND"), "PERMANENT", True, id="another error"),
+        pytest.param(404, error("NOT_FOUND"), "CONFIG", True, id="another address"),
+        pytest.param(409, error("ALREADY_EXISTS"), "PERMANENT", True, id="another error"),
         pytest.param(502, None, "RETRY", False, id="a gateway"),
     ],
 )

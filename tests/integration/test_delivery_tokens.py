@@ -1,0 +1,78 @@
+"""Access tokens that expire: renewed once, and what could not be sent meanwhile is not lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.support.batches import TOKEN, FakeTokens, a_batch_destination, a_purchase, oauth, publish, running_fake
+from tests.support.delivery import Rig, a_rig
+from tests.support.eventually import eventually_async
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED, OUTCOME_CLASS_CONFIG
+from tributary_cli.demo.fakes.server import FakeServer, Fault
+from tributary_storage.redis.delivery_jobs import Lane
+
+
+@pytest.fixture
+async def rig(migrated_redis_url: str, clickhouse_url: str) -> AsyncIterator[Rig]:
+    async with a_rig(migrated_redis_url, clickhouse_url) as opened:
+        yield opened
+
+
+async def is_idle(rig: Rig, lane: Lane) -> bool:
+    return await rig.stores.jobs.waiting(lane) == 0
+
+
+@pytest.mark.parametrize("kind", ["google", "linkedin"])
+async def test_a_token_that_expired_is_renewed_and_everything_counts_once(rig: Rig, workspace: str, kind: str) -> None:
+    lane = Lane(workspace, kind)
+    with running_fake(kind) as server, FakeServer(FakeTokens(TOKEN)) as tokens:
+        async with rig.running_lane(lane, a_batch_destination(kind, server.url, **oauth(tokens.url))) as runner:
+            await publish(rig, lane, [a_purchase(lane, 0)])
+            await eventually_async(lambda: is_idle(rig, lane))
+            server.fake.token = tokens.fake.token = "the-next-token"
+            await publish(rig, lane, [a_purchase(lane, number) for number in (1, 2)])
+            runner.wake()
+            await eventually_async(lambda: is_idle(rig, lane))
+        assert server.fake.counted == {f"p-c1:{number:04}": 1 for number in range(3)}
+        assert len(tokens.asks) == 2, "one when it was first needed, one when it was refused"
+    [delivery] = await rig.deliveries(lane, "c1:0001")
+    assert (delivery.state, delivery.attempts) == (DELIVERY_STATE_ACCEPTED, 1)
+
+
+async def test_a_renewed_token_that_is_refused_too_pauses_the_destination(rig: Rig, workspace: str) -> None:
+    lane = Lane(workspace, "google")
+    await publish(rig, lane, [a_purchase(lane)])
+    with running_fake("google") as server, FakeServer(FakeTokens("never-the-right-one")) as tokens:
+        async with rig.running_lane(lane, a_batch_destination("google", server.url, **oauth(tokens.url))):
+            await eventually_async(lambda: rig.deliveries(lane, "c1:0000"))
+        assert (len(server.asks), len(tokens.asks)) == (2, 2)
+    [delivery] = await rig.deliveries(lane, "c1:0000")
+    assert delivery.outcome == OUTCOME_CLASS_CONFIG
+    assert "never-the-right-one" not in str(delivery)
+
+
+async def test_where_no_token_can_be_had_nothing_is_sent_and_all_is_sent_later(rig: Rig, workspace: str) -> None:
+    lane = Lane(workspace, "google")
+    await publish(rig, lane, [a_purchase(lane)])
+    with running_fake("google") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
+        tokens.faults.append(Fault(takes=False))
+        async with rig.running_lane(lane, a_batch_destination("google", server.url, **oauth(tokens.url))):
+            await eventually_async(lambda: is_idle(rig, lane))
+        assert server.fake.accepted == 1
+
+
+async def test_a_wrong_refresh_token_pauses_the_destination(rig: Rig, workspace: str) -> None:
+    lane = Lane(workspace, "google")
+    await publish(rig, lane, [a_purchase(lane)])
+    with running_fake("google") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
+        wrong = a_batch_destination("google", server.url, **oauth(tokens.url, "another"))
+        async with rig.running_lane(lane, wrong):
+            await eventually_async(lambda: is_paused(rig, lane))
+        assert server.asks == []
+        assert (await rig.stores.states.read(lane)).pause_reason == "No token: HTTP 400."
+
+
+async def is_paused(rig: Rig, lane: Lane) -> bool:
+    return (await rig.stores.states.read(lane)).paused_until_millis > 0
