@@ -53,6 +53,7 @@ _SEEN_DAYS: Final = 90
 _KEYS_DAYS: Final = 100
 """How long a data key lives."""
 _HALF_HOUR: Final = 1_800_000_000
+_PERIOD: Final = 30 * _DAY
 
 
 class Trace(NamedTuple):
@@ -103,13 +104,16 @@ def names_of(slot: str) -> int:
 
 
 def half_hour(time_micros: int) -> int:
-    """Returns the number of the half hour of a moment: within one, what is left again is not kept again."""
+    """Returns the number of the half hour of a moment: within one, the device that is seen first stands for all."""
     return time_micros // _HALF_HOUR
 
 
-def day(time_micros: int) -> int:
-    """Returns the number of the day of a moment, UTC."""
-    return time_micros // _DAY
+def period(time_micros: int) -> int:
+    """Returns the number of the 30 days of a moment: within them, what is left again unchanged is no newer.
+
+    So a conversion that becomes known late, after visits that came after it, has what was left before it all the same.
+    """
+    return time_micros // _PERIOD
 
 
 def newest_two(traces: Iterable[Trace]) -> list[Trace]:

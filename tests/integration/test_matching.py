@@ -224,6 +224,18 @@ async def test_what_the_journey_forgot_is_matched_and_what_was_pushed_out_stays_
     assert (clicks(later), later.browser_ids["fbp"], later.sealed_device_keys) == ({"wbraid": "w-7"}, "f-7", b"7")
 
 
+async def test_what_was_seen_before_an_order_that_comes_late_is_no_less_known_for_the_visits_after_it(
+    attribution: Attribution, events: Events
+) -> None:
+    visits = [leaving(events.touch("visitor:a", at=NOON + n * DAY), b"%d" % n, fbp="f") for n in range(-1, 4)]
+    logins = [leaving(events.identify("visitor:a", "email:e", at=NOON + n * DAY), b"%d" % n) for n in range(-1, 4)]
+    await attribution.handle(*visits, *logins)
+    await attribution.handle(events.order("visitor:a"))
+    match = await match_of(attribution, events.conversion_id())
+    assert dict(match.browser_ids) == {"fbp": "f"}
+    assert [keys.sealed for keys in match.person_keys] == [b"-1"]
+
+
 async def test_of_a_slot_two_are_kept_and_what_is_seen_again_within_a_half_hour_once(
     attribution: Attribution, events: Events
 ) -> None:

@@ -12,7 +12,7 @@ from tributary_domain.event_order import event_hash
 from tributary_domain.identifiers import EMAIL as EMAIL_TOKEN
 from tributary_domain.identifiers import PHONE as PHONE_TOKEN
 from tributary_domain.ties import type_of
-from tributary_domain.traces import DEVICE, EMAIL, PHONE, Trace, browser_slot, click_slot, day, half_hour, keys_slot
+from tributary_domain.traces import DEVICE, EMAIL, PHONE, Trace, browser_slot, click_slot, half_hour, keys_slot, period
 from tributary_storage.clickhouse.names import micros
 from tributary_storage.codec.own_clicks import own_click_ids
 from tributary_storage.redis.click_ids import hash_of_click
@@ -42,9 +42,9 @@ def traces_of(admitted: AdmittedEvent, time_micros: int, hashed: int, flags: int
             trace = Trace(click_micros, hashed, hash_of_click(family, value), flags, value.encode())
             left.append((click_slot(family), trace))
     if event.HasField("browser_ids"):
-        bucket = half_hour(time_micros)
+        within = period(time_micros)
         for name, value in texts_of(event.browser_ids):
-            alike = event_hash(f"{bucket}:{value}")
+            alike = event_hash(f"{within}:{value}")
             left.append((browser_slot(name), Trace(time_micros, hashed, alike, flags, value.encode())))
     sealed = admitted.sealed_match_keys
     if sealed:
@@ -52,7 +52,7 @@ def traces_of(admitted: AdmittedEvent, time_micros: int, hashed: int, flags: int
             left.append((DEVICE, Trace(time_micros, hashed, half_hour(time_micros), flags, sealed)))
         named = [token for token in admitted.identity_tokens if token.startswith(_NAMING)]
         if named:
-            alike = event_hash(f"{day(time_micros)}:{' '.join(named)}")
+            alike = event_hash(f"{period(time_micros)}:{' '.join(named)}")
             left.append((keys_slot(names_in(named)), Trace(time_micros, hashed, alike, flags, sealed)))
     return left
 

@@ -694,7 +694,7 @@ class MatchResolution(_message.Message):
     @_builtins.property
     def browser_ids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Browser ids by field name of `event.v1.BrowserIds`: the conversion's own, of the newest observation that has it, else
-        the person's newest in the 90 days up to the conversion.
+        the person's newest in the 90 days up to the conversion; a value seen again within 30 days is no newer.
         """
 
     @_builtins.property
@@ -715,8 +715,9 @@ class MatchResolution(_message.Message):
     def person_keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersonKeys]:
         """Sealed match keys of other events of the person that name an e-mail address or a phone number, where no observation
         of the conversion names one: the newest in the 100 days up to the conversion that names an e-mail address, and the
-        newest that names a phone number, newest first; one that names both stands once. Their identifiers complete those of
-        `sealed_match_keys`; address and user agent in them are not to be sent.
+        newest that names a phone number, newest first; one that names both stands once, and one that names again what another
+        did within 30 days is no newer. Their identifiers complete those of `sealed_match_keys`; address and user agent in
+        them are not to be sent.
         """
 
     @_builtins.property
@@ -725,7 +726,7 @@ class MatchResolution(_message.Message):
 
     @_builtins.property
     def browser_id_times(self) -> _containers.MessageMap[_builtins.str, _timestamp_pb2.Timestamp]:
-        """When those of `browser_ids` were seen that are not the conversion's own."""
+        """When those of `browser_ids` were seen, first within 30 days, that are not the conversion's own."""
 
     def __init__(
         self,
