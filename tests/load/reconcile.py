@@ -31,6 +31,8 @@ from tributary_storage.redis import keys
 
 _BATCH = 2000
 _PEOPLE_AT_ONCE = 2000
+_WORLD = argparse.Namespace(touches=10, converting=60, leaving=0)
+"""Ten touches a person, of whom 60 per cent buy."""
 _GOAL_SECONDS_PER_MILLION = 300.0
 _GOAL_MEGABYTES = 1000.0
 
@@ -39,7 +41,7 @@ async def stream(attribution: Attribution, begin: int, end: int) -> int:
     """Streams and records what some people do, and counts it as the claim scripts would; returns how many events."""
     number = 0
     for first in range(begin, end, _PEOPLE_AT_ONCE):
-        events = a_world(random.Random(first), first, min(_PEOPLE_AT_ONCE, end - first), 10, 60)
+        events = a_world(random.Random(first), first, min(_PEOPLE_AT_ONCE, end - first), _WORLD)
         for start in range(0, len(events), _BATCH):
             some = events[start : start + _BATCH]
             await asyncio.gather(attribution.handle(*some), attribution.record(*some))
