@@ -15,6 +15,8 @@ from tests.integration.test_consent import consent
 from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
+from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_attribution.journeys import identification
 from tributary_attribution.tombstones import Tombstones
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.sealing import key_name
@@ -182,6 +184,16 @@ async def test_nothing_of_the_person_is_left_and_no_total_changes(own: Reconcile
     assert (await attribution.erasing.get(workspace, erasure.erasure_id)).state is ErasureState.FINISHED
     assert await canaries(attribution) == []
     assert (await totals(attribution), await received(attribution)) == (before, counts)
+
+
+async def test_who_shares_a_device_with_the_person_is_not_erased_with_them(own: Reconciled, workspace: str) -> None:
+    events, attribution = Events(workspace), own.attribution
+    named = Identifiers(customer_id="mine")
+    mine, *_ = identification(attribution.workspace).identify(named).tokens
+    await own.happen(events.identify(mine, "visitor:shared", at=NOON - DAY, event_id="mine"))
+    await own.happen(events.identify("customer:theirs", "email:theirs", at=NOON - DAY, event_id="theirs"))
+    await own.happen(events.identify("email:theirs", "visitor:shared", at=NOON, event_id="both"))
+    assert await attribution.erasing.tokens_of(workspace, named, "") == [mine, "visitor:shared"]
 
 
 async def test_what_is_heard_of_again_brings_nobody_back_and_batch_finds_nothing(

@@ -194,12 +194,13 @@ class People:
         return next((token for token in named if person_key(workspace, token) == person_id), None)
 
     async def people_of(self, places: Collection[Place]) -> dict[Place, Person]:
-        """Says who identifiers are.
+        """Says who identifiers are: these alone, and nobody who is only connected with them.
 
         Raises:
             StorageUnavailableError: The state store did not answer.
         """
-        return await self._people_of(places, {})
+        known = await self._people_of(places, {})
+        return {place: known[place] for place in places if place in known}
 
     async def cluster_of(self, workspace: str, token: str) -> Cluster:
         """Returns all that is connected with an identifier, and the people among it.
