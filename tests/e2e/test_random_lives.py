@@ -16,25 +16,36 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.support.core_lives import agree
 from tests.support.eventually import eventually
 from tests.support.inbox import Inbox
-from tests.support.lives import Credit, World, a_world
+from tests.support.life_facts import Place, message_of
+from tests.support.lives import Answer, World, a_world, an_erasure
 from tests.support.shop import CALL_SECONDS, Shop, code_of, named, open_shop
 from tests.support.stack import KeyedWorkspace, running_stack
+from tributary.attribution.v1.erasure_pb2 import ERASURE_STATE_REQUESTED
+from tributary.dedup.v1.decision_pb2 import ERASURE_MODE_REMOVE, ERASURE_MODE_SEVER
 from tributary.dedup.v1.quarantine_pb2 import (
     QUARANTINE_ACTION_RELEASE,
     QUARANTINE_RESULT_ALREADY_DECIDED,
     QUARANTINE_RESULT_RELEASED,
 )
 from tributary.event.v1.event_pb2 import Event
+from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
 from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
-from tributary.query.v1.query_service_pb2 import DecideQuarantinedEventsRequest
+from tributary.query.v1.query_service_pb2 import (
+    DecideQuarantinedEventsRequest,
+    ErasePersonRequest,
+    GetErasureRequest,
+)
 from tributary_cli.demo.warehouse import Warehouse
 from tributary_cli.stack.clickhouse_server import DATABASE
 from tributary_cli.stack.stack import Stack
 
 WORLDS = 300
+ERASED = 4
+"""Of how many worlds somebody is erased: it rewrites tables."""
 KILLED = (
     "attribution",
     "dedup",
@@ -103,6 +114,10 @@ class Backends:
 @pytest.mark.timeout(240)
 def test_worlds_end_as_the_rules_say(tmp_path: Path, inbox: Inbox) -> None:
     worlds = {f"w-{seed}": a_world(seed) for seed in range(WORLDS)}
+    for name, world in worlds.items():
+        erased = sum(one.erasure is not None for one in worlds.values())
+        worlds[name] = (an_erasure(world, removes=erased % 2 == 1) if erased < ERASED else None) or world
+    assert sum(world.erasure is not None for world in worlds.values()) == ERASED
     with running_stack(tmp_path, {name: world.declared for name, world in worlds.items()}) as (stack, keyed):
         backends = Backends(worlds, keyed, stack.addresses["ingestion"])
         with ThreadPoolExecutor(SENDERS) as pool:
@@ -122,13 +137,20 @@ def test_worlds_end_as_the_rules_say(tmp_path: Path, inbox: Inbox) -> None:
             for name, world in worlds.items():
                 _release(shop, keyed[name], world)
             eventually(shop.wait_until_settled, timeout_seconds=PATIENCE)
-        stored = asyncio.run(_stored(stack))
+            stored = asyncio.run(_stored(stack))
+            for name, world in worlds.items():
+                if world.erasure is not None:
+                    _erase(shop, keyed[name], world)
+            eventually(shop.wait_until_settled, timeout_seconds=PATIENCE)
+        left = asyncio.run(_stored(stack))
 
     bots = sum(fact.is_bot for world in worlds.values() for fact in world.facts)
     assert backends.verdicts.keys() == {"ACCEPTED", "DUPLICATE", "QUARANTINED"}
     assert backends.verdicts["QUARANTINED"] <= bots
     differences = list(itertools.chain.from_iterable(_compare(world, stored[name]) for name, world in worlds.items()))
-    assert differences == [], f"{len(differences)} differences"
+    for name, world in worlds.items():
+        differences += _compare_after(world, left[name]) if world.erasure is not None else ()
+    assert differences == [], "\n".join([f"{len(differences)} differences", *differences])
 
 
 def _release(shop: Shop, workspace: KeyedWorkspace, world: World) -> None:
@@ -151,49 +173,101 @@ def _release(shop: Shop, workspace: KeyedWorkspace, world: World) -> None:
         eventually(released, timeout_seconds=PATIENCE)
 
 
-async def _stored(stack: Stack) -> dict[str, dict[str, dict[str, Any]]]:
-    """Returns workspace -> order id -> what is published."""
+def _erase(shop: Shop, workspace: KeyedWorkspace, world: World) -> None:
+    """Erases somebody, and lets the others go on."""
+    assert world.erasure is not None
+    mode = ERASURE_MODE_REMOVE if world.erasure.removes else ERASURE_MODE_SEVER
+    customer = Identifiers(customer_id=world.erasure.customer.partition(":")[2])
+    metadata = (("authorization", f"Bearer {workspace.api_key}"),)
+    request = ErasePersonRequest(identifiers=customer, mode=mode)
+    erasure = shop.query.ErasePerson(request, timeout=PATIENCE, metadata=metadata).erasure
+
+    def destroyed() -> None:
+        known = GetErasureRequest(erasure_id=erasure.erasure_id)
+        answer = shop.query.GetErasure(known, timeout=CALL_SECONDS, metadata=metadata).erasure
+        assert answer.state != ERASURE_STATE_REQUESTED
+        assert not any(answer.remaining.values())
+
+    eventually(destroyed, timeout_seconds=PATIENCE)
+    sent = IngestEventsRequest(events=[message_of(fact) for fact in world.later])
+    verdicts = shop.ingestion.IngestEvents(sent, timeout=CALL_SECONDS, metadata=metadata).verdicts
+    assert {named(verdict) for verdict in verdicts} == {"ACCEPTED"}
+
+
+async def _stored(stack: Stack) -> dict[str, list[dict[str, Any]]]:
+    """Returns workspace -> what is published of each conversion."""
     warehouse = Warehouse(stack.addresses["clickhouse_http"], DATABASE, "")
     try:
-        found: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
+        found: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in await warehouse.rows("SELECT * FROM conversions FINAL"):
-            found[row["workspace"]][row["order_id"]] = row
+            found[row["workspace"]].append(row)
         return found
     finally:
         await warehouse.aclose()
 
 
-def _compare(world: World, found: dict[str, dict[str, Any]]) -> Iterator[str]:
+def _compare(world: World, rows: list[dict[str, Any]]) -> Iterator[str]:
     """Tells what differs from what the rules say, with the seed that makes the world again."""
     answers = world.answers()
+    found = {_place(row): row for row in rows}
     if found.keys() != answers.keys():
-        yield f"seed {world.seed}: orders {sorted(found)} instead of {sorted(answers)}"
-    for order_id in found.keys() & answers.keys():
-        row, answer = found[order_id], answers[order_id]
-        if (row["value_micros"], row["retracted"]) != (answer.value_micros, answer.is_retracted):
-            yield f"seed {world.seed}, {order_id}: {row['value_micros']}, {row['retracted']} instead of {answer}"
-        if not answer.is_retracted:
-            for model, expected in answer.credit.items():
-                credited = _credited(row, model)
-                if not _equal(credited, expected, answer.value_micros if model == "time_decay" else None):
-                    yield f"seed {world.seed}, {order_id}, {model}: {credited} instead of {expected}"
+        yield f"seed {world.seed}: {sorted(found)} instead of {sorted(answers)}"
+    for place in found.keys() & answers.keys():
+        row, answer = found[place], answers[place]
+        if _facts(row) != _facts_of(answer):
+            yield f"seed {world.seed}, {place}: {_facts(row)} instead of {_facts_of(answer)}"
+        for model, expected in answer.credit.items():
+            credited = _credited(row, model)
+            if not agree(credited, expected, answer.value_micros if model == "time_decay" else None):
+                yield f"seed {world.seed}, {place}, {model}: {credited} instead of {expected}"
+
+
+def _compare_after(world: World, rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Tells the same of what is left when somebody was erased, of whom neither name nor touches are."""
+    answers, nameless = world.answers_after()
+    found = {_place(row): row for row in rows if not row["conversion_id"].startswith("s1:")}
+    if found.keys() != answers.keys():
+        yield f"seed {world.seed} after: {sorted(found)} instead of {sorted(answers)}"
+    pairs = [(found[place], answers[place]) for place in found.keys() & answers.keys()]
+    severed = [row for row in rows if row["conversion_id"].startswith("s1:")]
+    if len(severed) != len(nameless):
+        yield f"seed {world.seed} after: {len(severed)} without a name instead of {len(nameless)}"
+    severed.sort(key=lambda row: (_facts(row), *(_parts(_credited(row, model)) for model in _MODELS)))
+    nameless.sort(key=lambda one: (_facts_of(one), *(_parts(one.credit.get(model, {})) for model in _MODELS)))
+    for row, answer in (*pairs, *zip(severed, nameless, strict=False)):
+        if _facts(row) != _facts_of(answer):
+            yield f"seed {world.seed} after, {_place(row)}: {_facts(row)} instead of {_facts_of(answer)}"
+        for model, expected in answer.credit.items():
+            credited = _parts(_credited(row, model))
+            wanted = _parts(expected)
+            near = [
+                abs(one[0] - other[0]) <= 1.05 and abs(one[1] - other[1]) <= 2 + answer.value_micros * 1e-6
+                for one, other in zip(credited, wanted, strict=False)
+            ]
+            if len(credited) != len(wanted) or not all(near):
+                yield f"seed {world.seed} after, {_place(row)}, {model}: {credited} instead of {wanted}"
+
+
+_MODELS = ("first_touch", "last_touch", "last_non_direct", "linear", "position_based", "time_decay")
+
+
+def _place(row: dict[str, Any]) -> Place:
+    return row["order_id"], row["cycle"]
+
+
+def _facts(row: dict[str, Any]) -> tuple[int, bool, bool]:
+    return row["value_micros"], row["counted"], row["retracted"]
+
+
+def _facts_of(answer: Answer) -> tuple[int, bool, bool]:
+    return answer.value_micros, answer.is_counted, answer.is_retracted
+
+
+def _parts(credit: Mapping[str, tuple[float, float]]) -> list[tuple[float, float]]:
+    """Returns shares whoever earned them."""
+    return sorted(one for one in credit.values() if one[0] >= 1)
 
 
 def _credited(row: dict[str, Any], model: str) -> dict[str, tuple[int, int]]:
     parts = zip(row["touch_event_ids"], row[f"{model}_credit_micros"], row[f"{model}_value_micros"], strict=True)
     return {event_id: (credit, value) for event_id, credit, value in parts if credit or value}
-
-
-def _equal(found: Mapping[str, tuple[int, int]], expected: Credit, worth: int | None) -> bool:
-    """Compares credit; by fixed point against floating point one unit of rounding and 5e-8 apart."""
-    expected = {name: one for name, one in expected.items() if worth is not None or any(one)}
-    if worth is None:
-        return found == expected
-    return (
-        all(
-            abs(found.get(name, (0, 0))[0] - credit) <= 1 + 0.05
-            and abs(found.get(name, (0, 0))[1] - value) <= 2 + worth * 5e-8
-            for name, (credit, value) in expected.items()
-        )
-        and found.keys() <= expected.keys()
-    )
