@@ -17,6 +17,13 @@ from tributary_domain.match_keys.places import is_country
 from tributary_domain.match_keys.tables import DESTINATIONS
 
 _NOWHERE: Final = PostalAddress()
+_EMAIL: Final[str] = Holds.EMAIL.value
+_PHONE: Final[str] = Holds.PHONE.value
+_HELD: Final = {
+    kind: tuple((field, str(field.holds.value)) for field in fields if field.holds is not None)
+    for kind, fields in DESTINATIONS.items()
+}
+"""The fields of a destination that hold something of a person, and what, as a text: an enum is slow to look up."""
 _MOST_OF_ONE: Final = 5
 """Values of one field that are sent: who has more addresses than that shares them."""
 
@@ -54,16 +61,13 @@ def person_fields(destination: str, outgoing: Outgoing) -> PersonFields:
     # A number is read as the door reads it, so that it and the identity token of the person are of one number.
     phone_region = outgoing.default_region or country
     plain = _plain(keys, address)
-    hashed = {Holds.EMAIL: keys.email_digests, Holds.PHONE: keys.phone_digests}
+    hashed = {_EMAIL: keys.email_digests, _PHONE: keys.phone_digests}
     values: dict[str, tuple[str, ...]] = {}
     digests: dict[str, str] = {}
-    for field in DESTINATIONS[destination]:
-        holds = field.holds
-        if holds is None:
-            continue
+    for field, holds in _HELD[destination]:
         sent: dict[str, None] = {}
         for value in plain.get(holds, ()):
-            key = field.key(value, phone_region if holds is Holds.PHONE else country)
+            key = field.key(value, phone_region if holds == _PHONE else country)
             if isinstance(key, MatchKey):
                 sent[key.sent] = None
                 for other in key.also:
@@ -79,19 +83,21 @@ def person_fields(destination: str, outgoing: Outgoing) -> PersonFields:
     return PersonFields(values, digests)
 
 
-def _plain(keys: PersonKeys, address: PostalAddress) -> dict[Holds, tuple[str, ...]]:
+def _plain(keys: PersonKeys, address: PostalAddress) -> dict[str, tuple[str, ...]]:
     """Returns what is known plain; what is not has no entry."""
-    single = {
-        Holds.CUSTOMER_ID: keys.customer_id,
-        Holds.CLIENT_IP: keys.client_ip,
-        Holds.USER_AGENT: keys.user_agent,
-        Holds.GIVEN_NAME: address.given_name,
-        Holds.FAMILY_NAME: address.family_name,
-        Holds.STREET: address.street,
-        Holds.CITY: address.city,
-        Holds.STATE: address.region,
-        Holds.POSTAL_CODE: address.postal_code,
-        Holds.COUNTRY: address.country_code,
-    }
-    known = {holds: (value,) for holds, value in single.items() if value}
-    return {Holds.EMAIL: keys.emails, Holds.PHONE: keys.phones, **known}
+    known = {_EMAIL: keys.emails, _PHONE: keys.phones}
+    for holds, value in (
+        ("customer_id", keys.customer_id),
+        ("client_ip", keys.client_ip),
+        ("user_agent", keys.user_agent),
+        ("given_name", address.given_name),
+        ("family_name", address.family_name),
+        ("street", address.street),
+        ("city", address.city),
+        ("region", address.region),
+        ("postal_code", address.postal_code),
+        ("country_code", address.country_code),
+    ):
+        if value:
+            known[holds] = (value,)
+    return known
