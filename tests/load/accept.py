@@ -12,13 +12,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +23,7 @@ from typing import Any
 
 from tests.load import echo, mix
 from tests.load.bare_script import run_bare_script
+from tests.load.figures import figure, machine, write
 from tests.load.growth import fill
 from tests.load.linger import curve
 from tests.load.serving import (
@@ -212,32 +210,6 @@ def grow(fresh: Bench, full: Bench, size: Size) -> list[dict[str, Any]]:
         costs = {id(bench): bench.accept(100, size.events, BATCHES[100]).micros() for bench in pair}
         ratios.append(costs[id(full)] / costs[id(fresh)])
     return [figure("CPU per event, full over fresh", statistics.median(ratios), "x", GOAL_GROWTH)]
-
-
-def figure(name: str, value: float, unit: str, goal: float | None = None, *, at_least: bool = False) -> dict[str, Any]:
-    """Returns one figure in the form of all benchmarks."""
-    ok = None if goal is None else (value >= goal if at_least else value <= goal)
-    return {"name": name, "value": round(value, 2), "unit": unit, "goal": goal, "ok": ok}
-
-
-def machine() -> dict[str, Any]:
-    """Returns where it was measured, and how busy that was."""
-    busy = round(os.getloadavg()[0], 1)
-    return {
-        "cpus": os.cpu_count(),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "load": busy,
-    }
-
-
-def write(told: Mapping[str, Any], file: Path | None) -> None:
-    """Prints the figures, and writes them to a file."""
-    for one in told["figures"]:
-        goal = "" if one["goal"] is None else f"  (goal {one['goal']:g}: {'ok' if one['ok'] else 'missed'})"
-        print(f"{one['name']:<52} {one['value']:>10,.2f} {one['unit']}{goal}")
-    if file is not None:
-        file.write_text(json.dumps(told, indent=2) + "\n")
 
 
 def main() -> None:

@@ -1,82 +1,76 @@
 """What it costs to turn admitted events into credit: people, journeys, six models, revisions, ClickHouse, both logs.
 
-Run it from a checkout: `python -m tests.load.attribute [--people 2000] [--batch 1000] [--touches 10] [--converting 60]
-[--leaving 100] [--json FILE]`. Real Redis with fsync on every write, real ClickHouse, everything else in this process.
-CPU of this process and of Redis is counted, ClickHouse's own is not. Rounds are interleaved with a floor that only
-reads the same events and writes one hash field each; medians. Compare figures with the floor beside them, not with
-another machine.
+Run it from a checkout: `python -m tests.load.attribute [--people 2000] [--batch 1000] [--leaving 100] [--commands]
+[--json FILE]`. Real Redis with fsync on every write, real ClickHouse, everything else in this process. CPU of this process and of Redis is
+counted, ClickHouse's own is not. Two mixes: 95 % touchpoints, and 50 % conversions that have ten touchpoints each.
+Rounds are interleaved with a floor that only reads the same events and writes one hash field each; medians. Compare
+figures with the floor beside them, not with another machine. `--commands` adds what Redis spends by command.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
-import os
-import platform
 import random
 import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import redis.asyncio
 from hiredis import pack_command
+from structlog.contextvars import clear_contextvars, get_contextvars
 
-from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, entry, leaving, running_attribution
+from tests.load.figures import figure, machine, write
+from tests.load.worlds import Mix, a_world
+from tests.support.attribution import SHARDS, Attribution, entry, running_attribution
 from tests.support.stores import running_stores
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary_domain.shards import shard_of_key
+from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse.migrate import migrate
+from tributary_storage.redis import keys
 from tributary_storage.redis.log_entry import LogEntry
+from tributary_storage.redis.ties import person_key
 
 ROUNDS = 5
 GOAL_MICROS = 40.0
 """Of the whole pipeline's 60, what accepting leaves."""
+GOAL_BYTES = 120.0
+"""Of Redis per touchpoint of a typical journey."""
 
-CHANNELS = ("Paid Search", "Email", "Direct", "Display", "Organic Search", "Referral", "Affiliates", "Paid Social")
+MIXES = (
+    (Mix("95 % touchpoints"), 1.0, GOAL_MICROS),
+    (Mix("50 % conversions, 10 touchpoints each", converting=100, orders=10), 0.25, None),
+)
+"""With the share of the people and the goal of each."""
+TYPICAL = Mix("6.5 touchpoints each", touches=(6, 7), converting=0)
+
+STEPS = ("observe", "link", "settle", "publish", "emit")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cost:
     """CPU per event, in microseconds."""
 
     python: float
     redis: float
+    steps: dict[str, float] = field(default_factory=dict)
+    """Of `python`, by step of a batch."""
 
     @property
     def total(self) -> float:
         return self.python + self.redis
 
 
-def a_world(rng: random.Random, first: int, people: int, options: argparse.Namespace) -> list[Admitted]:
-    """Returns what people do in ten days, in the order of time; some per cent of them buy, a tenth of these refund.
+class CpuClock(SystemClock):
+    """Measures durations in CPU of this process: so a batch's own stopwatch tells what its steps cost."""
 
-    Of the touches some per cent carry what a browser shows: match keys and a browser id, every third a click id.
-    """
-    make = Events("w")
-    events: list[tuple[int, Admitted]] = []
-    for person in range(first, first + people):
-        start = NOON - 20 * DAY + rng.randrange(10 * DAY)
-        visitor = f"visitor:{person:022d}"
-        for number in range(options.touches):
-            at = start + rng.randrange(9 * DAY)
-            channel, campaign = rng.choice(CHANNELS), f"campaign {rng.randrange(200)}"
-            event_id = f"touch-{person}-{number}"
-            is_leaving = rng.randrange(100) < options.leaving
-            clicks = {"gclid": event_id} if is_leaving and number % 3 == 0 else {}
-            touch = make.touch(visitor, at=at, channel=channel, campaign=campaign, event_id=event_id, clicks=clicks)
-            events.append((at, leaving(touch, rng.randbytes(190), fbp=f"fb.1.{person}") if is_leaving else touch))
-        if rng.randrange(100) < options.converting:
-            at, tokens = start + 9 * DAY, (f"customer:{person:022d}", f"email:{person:022d}", visitor)
-            events.append((at, make.order(*tokens, at=at, order_id=f"o-{person}", event_id=f"order-{person}")))
-            if rng.randrange(10) == 0:
-                refund = make.refund(10_000_000, at=at + DAY, order_id=f"o-{person}", event_id=f"refund-{person}")
-                events.append((at + DAY, refund))
-    events.sort(key=lambda timed: timed[0])
-    return [event for _, event in events]
+    def monotonic_seconds(self) -> float:
+        return time.process_time()
 
 
 async def floor(client: redis.asyncio.Redis, batches: Sequence[LogEntry]) -> None:
@@ -85,8 +79,8 @@ async def floor(client: redis.asyncio.Redis, batches: Sequence[LogEntry]) -> Non
         commands = []
         for event in batch.events():
             admitted = AdmittedEvent.FromString(event.admitted)
-            field = admitted.event.event_id.encode()[-8:]
-            commands.append(pack_command(("HSET", f"floor:{admitted.identity_tokens[:1]}", field, b"x" * 18)))
+            name = admitted.event.event_id.encode()[-8:]
+            commands.append(pack_command(("HSET", f"floor:{admitted.identity_tokens[:1]}", name, b"x" * 18)))
         pool: Any = client.connection_pool
         connection = await pool.get_connection()
         await connection.send_packed_command(commands)
@@ -109,62 +103,110 @@ async def redis_seconds(client: redis.asyncio.Redis) -> float:
     return float(told["used_cpu_sys"]) + float(told["used_cpu_user"])
 
 
-async def run(attribution: Attribution, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Measures all rounds and returns the figures."""
+async def credited(attribution: Attribution, batches: Sequence[LogEntry], events: int) -> Cost:
+    """Credits batches; returns what that cost."""
+    steps = dict.fromkeys(STEPS, 0.0)
+
+    async def handle() -> None:
+        for batch in batches:
+            clear_contextvars()
+            await attribution.attributor.handle([batch])
+            told = get_contextvars()
+            for step in STEPS:
+                steps[step] += told[f"{step}_ms"]
+
+    cost = await measured(attribution.state, events, handle)
+    cost.steps = {step: 1e3 * millis / events for step, millis in steps.items()}
+    return cost
+
+
+async def costs_of(
+    attribution: Attribution, mix: Mix, options: argparse.Namespace, share: float, first: int
+) -> dict[str, Any]:
+    """Measures all rounds of a mix, of people from a first on; returns medians."""
     rng = random.Random(1)
-    client = attribution.state
-    await attribution.handle(*a_world(rng, 10**9, 100, options))
-    floors, costs, sizes = [], [], []
+    client, people = attribution.state, max(10, int(options.people * share) // ROUNDS)
+    await attribution.handle(*a_world(rng, first + 10**8, 100, mix))
+    await client.config_resetstat()
+    floors, costs, total, sizes = [], [], 0, []
     for number in range(ROUNDS):
-        people = options.people // ROUNDS
-        events = a_world(rng, number * people, people, options)
+        events = a_world(rng, first + number * people, people, mix)
         batches = [entry("w", events[at : at + options.batch]) for at in range(0, len(events), options.batch)]
         floors.append(await measured(client, len(events), lambda batches=batches: floor(client, batches)))  # type: ignore[misc]
         before = (await client.info("memory"))["used_memory"]
-
-        async def handle(batches: Sequence[LogEntry] = batches) -> None:
-            for batch in batches:
-                await attribution.attributor.handle([batch])
-
-        costs.append(await measured(client, len(events), handle))
+        costs.append(await credited(attribution, batches, len(events)))
         sizes.append(((await client.info("memory"))["used_memory"] - before) / len(events))
-    total = statistics.median(cost.total for cost in costs)
-    least = statistics.median(cost.total for cost in floors)
+        total += len(events)
+    commands = await client.info("commandstats") if options.commands else {}
+    return {
+        "python": statistics.median(cost.python for cost in costs),
+        "redis": statistics.median(cost.redis for cost in costs),
+        "total": statistics.median(cost.total for cost in costs),
+        "floor": statistics.median(cost.total for cost in floors),
+        "ratio": statistics.median(one.total / least.total for one, least in zip(costs, floors, strict=True)),
+        "steps": {step: statistics.median(cost.steps[step] for cost in costs) for step in STEPS},
+        "bytes": statistics.median(sizes),
+        "commands": {name: told["usec"] / total for name, told in commands.items()},
+    }
+
+
+def figures_of(mix: Mix, costs: dict[str, Any], goal: float | None) -> list[dict[str, Any]]:
+    """Returns the figures of a mix."""
+    name = mix.name
+    read = costs["python"] - sum(costs["steps"].values())
+    by_command = sorted(costs["commands"].items(), key=lambda one: -one[1])[:12]
     return [
-        _figure("attribution, this process", statistics.median(cost.python for cost in costs), "us/event"),
-        _figure("attribution, Redis", statistics.median(cost.redis for cost in costs), "us/event"),
-        _figure("attribution, together", total, "us/event", GOAL_MICROS),
-        _figure("floor, together", least, "us/event"),
-        _figure("attribution over floor", total / least, "x"),
-        _figure("Redis memory, conversion log included", statistics.median(sizes), "B/event"),
+        figure(f"{name}: this process", costs["python"], "us/event"),
+        *(figure(f"{name}: {step}", micros, "us/event") for step, micros in {"read": read, **costs["steps"]}.items()),
+        figure(f"{name}: Redis", costs["redis"], "us/event"),
+        *(figure(f"{name}: {command}", micros, "us/event") for command, micros in by_command),
+        figure(f"{name}: together", costs["total"], "us/event", goal),
+        figure(f"{name}: floor, together", costs["floor"], "us/event"),
+        figure(f"{name}: over its floor", costs["ratio"], "x"),
+        figure(f"{name}: Redis memory, conversion log included", costs["bytes"], "B/event"),
     ]
 
 
-def _figure(name: str, value: float, unit: str, goal: float | None = None) -> dict[str, Any]:
-    ok = None if goal is None else value <= goal
-    return {"name": name, "value": round(value, 2), "unit": unit, "goal": goal, "ok": ok}
+async def memory(attribution: Attribution, people: int) -> list[dict[str, Any]]:
+    """Returns what typical journeys take in Redis, per touchpoint."""
+    client = attribution.state
+    first = 9 * 10**9
+    await attribution.handle(*a_world(random.Random(2), first + 10**8, 2_000, TYPICAL))  # all sources are known
+    events = a_world(random.Random(3), first, people, TYPICAL)
+    before = (await client.info("memory"))["used_memory"]
+    for at in range(0, len(events), 1_000):
+        await attribution.handle(*events[at : at + 1_000])
+    in_all = (await client.info("memory"))["used_memory"] - before
+    own = 0
+    for person in range(first, first + people):
+        name = person_key(attribution.workspace.id, f"visitor:{person:022d}")
+        own += await client.memory_usage(keys.journey(shard_of_key(name, SHARDS), name), samples=0)
+    return [
+        figure(f"{TYPICAL.name}: journeys in Redis", own / len(events), "B/touchpoint", GOAL_BYTES),
+        figure(f"{TYPICAL.name}: all that Redis holds for them", in_all / len(events), "B/touchpoint"),
+    ]
 
 
 async def main(options: argparse.Namespace) -> None:
     """Measures and prints."""
+    told = {"machine": machine(), "figures": list[dict[str, Any]]()}
     with tempfile.TemporaryDirectory() as directory, running_stores(Path(directory)) as stores:
         await migrate(stores.clickhouse_url)
-        async with running_attribution(stores.empty_redis_url(), stores.clickhouse_url, "w") as attribution:
-            figures = await run(attribution, options)
-    for figure in figures:
-        goal = "" if figure["goal"] is None else f"  (goal {figure['goal']:g}: {'ok' if figure['ok'] else 'missed'})"
-        print(f"{figure['name']:40} {figure['value']:10.2f} {figure['unit']}{goal}")
-    if options.json:
-        machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
-        options.json.write_text(json.dumps({"machine": machine, "figures": figures}, indent=2))
+        url = stores.empty_redis_url()
+        async with running_attribution(url, stores.clickhouse_url, "w", clock=CpuClock()) as attribution:
+            for number, (mix, share, goal) in enumerate(MIXES, 1):
+                own = replace(mix, leaving=options.leaving)
+                costs = await costs_of(attribution, own, options, share, number * 10**9)
+                told["figures"] += figures_of(own, costs, goal)
+            told["figures"] += await memory(attribution, options.people)
+    write(told, options.json)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=2_000)
     parser.add_argument("--batch", type=int, default=1_000)
-    parser.add_argument("--touches", type=int, default=10)
-    parser.add_argument("--converting", type=int, default=60, help="per cent of the people")
     parser.add_argument("--leaving", type=int, default=100, help="per cent of the touches that a browser shows")
+    parser.add_argument("--commands", action="store_true")
     parser.add_argument("--json", type=Path)
     asyncio.run(main(parser.parse_args()))

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.load import mix
-from tests.load.accept import figure, machine, write
+from tests.load.figures import figure, machine, write
 from tests.load.serving import WORKSPACE, Installation, cpu_seconds, running_installation
 from tributary.event.v1.event_pb2 import Event
 from tributary_client import Batching, Buffering, Spooling, TransportKind, Tributary

@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.load.attribute import CHANNELS
+from tests.load.worlds import CHANNELS
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
 from tests.support.stores import running_stores
 from tributary_storage.clickhouse.migrate import migrate

@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from tests.load.attribute import a_world
+from tests.load.worlds import Mix, a_world
 from tests.support.attribution import DAY, NOON, Attribution, running_attribution
 from tests.support.stores import Stores, create_test_epoch, running_stores
 from tributary_storage.clickhouse.migrate import migrate
@@ -31,7 +31,7 @@ from tributary_storage.redis import keys
 
 _BATCH = 2000
 _PEOPLE_AT_ONCE = 2000
-_WORLD = argparse.Namespace(touches=10, converting=60, leaving=0)
+_WORLD = Mix("reconciled", leaving=0)
 """Ten touches a person, of whom 60 per cent buy."""
 _GOAL_SECONDS_PER_MILLION = 300.0
 _GOAL_MEGABYTES = 1000.0

@@ -47,7 +47,7 @@ from tributary_domain import ids
 from tributary_domain.path_counts import PathCounts
 from tributary_domain.revision import Cause
 from tributary_runtime.assumed_consent import assumed_by_id
-from tributary_runtime.clock import SystemClock
+from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.errors import NotFoundError
 from tributary_runtime.identity_limits import limits_by_id
 from tributary_runtime.workspace_lookup import WorkspaceLookup
@@ -357,6 +357,7 @@ async def running_attribution(
     history_as: type[ConversionHistory] = ConversionHistory,
     lookup: WorkspaceLookup | None = None,
     share: int = SHARE,
+    clock: Clock | None = None,
     **settings: Any,
 ) -> AsyncIterator[Attribution]:
     """Puts an attribution together as its `__main__` does.
@@ -372,6 +373,7 @@ async def running_attribution(
         history_as: What knows of conversions beside it.
         lookup: Knows others instead.
         share: How much of one person's journey a batch looks at.
+        clock: Tells another time.
         settings: Whatever else `workspaces.yaml` would say of it.
     """
     workspace = Workspace.model_validate({"id": workspace_id, "pepper": {"value": "pepper"}, **settings})
@@ -379,7 +381,7 @@ async def running_attribution(
         connect(redis_url, name="tests") as state,
         clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse,
     ):
-        clock, losses = SystemClock(), [loss_micros]
+        clock, losses = clock or SystemClock(), [loss_micros]
         limits_of = limits_by_id(lambda _: workspace)
         people, conversions = People(state, SHARDS, limits_of), conversions_as(state, SHARDS)
         descriptors = descriptors_as(state, SHARDS, clock, lambda: losses[-1])
