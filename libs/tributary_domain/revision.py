@@ -56,6 +56,8 @@ ADJUSTED_BY: Final = {
 """What an adjustment of each kind is as a cause."""
 
 
+_ORDER: Final = {cause: place for place, cause in enumerate(Cause)}
+
 _REPEATED: Final = {
     ConversionStatus.REPEATED_BY_PERSON,
     ConversionStatus.REPEATED_IN_SESSION,
@@ -181,7 +183,7 @@ def compare(
         else _causes(displaced, new, frozenset(known_causes), frozenset(arrived), otherwise, frozenset(released))
     )
     return Change(
-        causes=tuple(cause for cause in Cause if cause in causes),
+        causes=tuple(sorted(causes, key=_ORDER.__getitem__)),
         deltas=deltas,
         moves=displaced is not None and displaced.conversion_time_micros != new.conversion_time_micros,
     )
@@ -269,7 +271,7 @@ def _deltas(old: Snapshot | None, new: Snapshot) -> tuple[CreditDelta, ...]:
     after = _contributions(new)
     before = _contributions(old) if old else {}
     if not before:
-        return tuple(CreditDelta(*key, *after[key]) for key in sorted(after))
+        return tuple([CreditDelta._make(key + after[key]) for key in sorted(after)])
     deltas = []
     for key in sorted(after.keys() | before.keys()):
         credit, amount = after.get(key, (0, 0))

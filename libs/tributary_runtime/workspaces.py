@@ -10,7 +10,7 @@ import binascii
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Annotated, Any, Final, Self
 from zoneinfo import ZoneInfo
 
@@ -260,7 +260,7 @@ class Workspace(Declared):
 
     def conversion(self, name: str) -> ConversionDefinition:
         """Returns how conversions of a name are counted: as declared, else by the defaults."""
-        return self._definitions.get(name) or ConversionDefinition(name=name[:128] or "-")
+        return self._definitions.get(name) or _undeclared(name[:128] or "-")
 
     def attribution_at(self, conversion_time: datetime) -> AttributionSettings:
         """Returns the settings that a conversion of this time is credited under."""
@@ -269,6 +269,12 @@ class Workspace(Declared):
     def destination(self, destination_id: str) -> Destination | None:
         """Returns a destination, if the workspace has it."""
         return next((found for found in self.destinations if found.id == destination_id), None)
+
+
+@lru_cache(maxsize=4096)
+def _undeclared(name: str) -> ConversionDefinition:
+    """Returns the defaults; made once, for a conversion asks several times."""
+    return ConversionDefinition(name=name)
 
 
 class Workspaces(Declared):

@@ -26,22 +26,24 @@ from tributary_attribution.recognising import recognise
 from tributary_attribution.views import Views
 from tributary_domain.data_driven import DataDrivenModel, with_data_driven
 from tributary_domain.revision import ADJUSTED_BY, Cause, Change, compare, next_revision
+from tributary_runtime.conversion_settings import Role
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_matches import match_of
 from tributary_storage.codec.conversion_revisions import (
-    add_deltas,
     describe_change,
     facts_digest,
     snapshot_of,
 )
 from tributary_storage.codec.conversion_states import add_credit, facts_message
 from tributary_storage.codec.counted_paths import pack_conversion_path
+from tributary_storage.codec.credit_bytes import deltas_bytes
 from tributary_storage.codec.reporting_values import add_reporting_value
 
 _INCOMPLETE: Final = FindingKind.FINDING_KIND_INCOMPLETE_JOURNEY
 _FIRST_PAYMENT: Final = InheritanceReason.INHERITANCE_REASON_FIRST_PAYMENT
 _SUPERSEDED: Final = NotCountedReason.NOT_COUNTED_REASON_SUPERSEDED_STAGE
+_ROLES: Final = {role: ConversionRole.Value(f"CONVERSION_ROLE_{role.value}") for role in Role}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -88,10 +90,13 @@ def revise(
         assessed.attribution,
     )
 
+    sources: dict[int, TouchSource] = {}
+
     def source(descriptor: int) -> TouchSource:
-        found = assessed.source_of(descriptor)
+        found = sources.get(descriptor) or assessed.source_of(descriptor)
         if found is None:  # fails closed: a touch without a source would be published under an empty channel
             raise RuntimeError("a touch is credited before its source is read")
+        sources[descriptor] = found
         return found
 
     channels = [source(touch.descriptor).channel for touch in assessed.path]
@@ -106,7 +111,7 @@ def revise(
     match = match_of(observations, recognise(known, assessed, views))
     message = facts_message(known.conversion_id, parts, state, person_id=person_id, settings_version=settings.version)
     definition = workspace.conversion(message.name)
-    message.role = ConversionRole.Value(f"CONVERSION_ROLE_{definition.role.value}")
+    message.role = _ROLES[definition.role]
     message.secondary = not definition.primary
     if (assessed.is_trimmed and published is None) or (
         published is not None and _INCOMPLETE in published.state.findings
@@ -145,8 +150,9 @@ def revise(
     _sign(revised, known)
     describe_change(published, revised, change)
     state_content = revised.SerializeToString(deterministic=True)
-    add_deltas(revised, change, source)
-    return Revision(revised, revised.SerializeToString(deterministic=True), state_content)
+    deltas = deltas_bytes(change.deltas, source)
+    revised.MergeFromString(deltas)
+    return Revision(revised, state_content + deltas, state_content)
 
 
 def _may_count(known: Known, assessed: Assessment) -> bool:

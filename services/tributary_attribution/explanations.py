@@ -32,7 +32,7 @@ from tributary_domain.journey import JourneyTouch, TouchKind, in_event_order
 from tributary_domain.sessions import session_ids
 from tributary_domain.settings import DAY, SECOND, AttributionSettings
 from tributary_storage.clickhouse.names import timestamp
-from tributary_storage.codec.conversion_states import event_reference
+from tributary_storage.codec.event_references import event_reference
 
 MAX_BEFORE: Final = 4_500
 """Touchpoints up to the conversion that are listed, the newest of them."""

@@ -19,7 +19,7 @@ from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.identity_words import StoredWord
 from tributary_storage.clickhouse.reconciliation_comparison import Difference, MiscountedConversion, StalePerson
 from tributary_storage.clickhouse.reconciliation_staging import Scope
-from tributary_storage.codec.conversion_states import event_reference, hash_of_reference
+from tributary_storage.codec.event_references import event_reference, hash_of_reference
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.people import People
 from tributary_storage.redis.tie_layout import Said

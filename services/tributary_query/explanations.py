@@ -31,7 +31,7 @@ from tributary_storage.clickhouse.conversion_history import LATEST_MICROS, NO_LA
 from tributary_storage.clickhouse.names import micros, numbers_of, timestamp
 from tributary_storage.clickhouse.past_events import EventDetails, PastEvents
 from tributary_storage.clickhouse.quarantine import QuarantinedEvents
-from tributary_storage.codec.conversion_states import hash_of_reference
+from tributary_storage.codec.event_references import hash_of_reference
 
 if TYPE_CHECKING:  # the asynchronous stub is known to type checkers only
     from tributary.attribution.v1.attribution_service_pb2_grpc import AttributionServiceAsyncStub

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.journey_pb2 import Journey
-from tributary_storage.codec.conversion_states import hash_of_reference
+from tributary_storage.codec.event_references import hash_of_reference
 
 
 class EventIds(Protocol):

@@ -22,7 +22,7 @@ from tributary_domain.event_order import event_hash
 from tributary_domain.settings import MODELS
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import InvalidRequestError, NotFoundError
-from tributary_storage.codec.conversion_states import event_reference
+from tributary_storage.codec.event_references import event_reference
 
 HOUR = DAY // 24
 WHOLE = 1_000_000

@@ -24,7 +24,7 @@ from tributary_domain.event_order import event_hash
 from tributary_domain.findings import FindingKind
 from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
-from tributary_storage.codec.conversion_states import event_reference
+from tributary_storage.codec.event_references import event_reference
 from tributary_storage.redis.conversions import Conversions, Publication
 
 UNIT = 1_000_000

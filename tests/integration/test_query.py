@@ -37,7 +37,7 @@ from tributary_storage.clickhouse.client import connect as connect_clickhouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.writer import ConversionWriter, DeliveryWriter, EventWriter
-from tributary_storage.codec.conversion_states import event_reference
+from tributary_storage.codec.event_references import event_reference
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect as connect_redis
 

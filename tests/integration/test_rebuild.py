@@ -15,7 +15,7 @@ from tributary.attribution.v1.journey_pb2 import Journey
 from tributary_domain.event_order import event_hash
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
-from tributary_storage.codec.conversion_states import event_reference
+from tributary_storage.codec.event_references import event_reference
 from tributary_storage.redis import keys
 from tributary_storage.redis.rebuild_progress import RebuildPlace, RebuildProgress
 

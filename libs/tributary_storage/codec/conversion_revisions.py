@@ -7,33 +7,30 @@ what was published before.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
 from tributary.attribution.v1.conversion_pb2 import ConversionState, MatchResolution, RevisionCause
-from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised, CreditDelta
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import TouchSource, UnattributedReason
 from tributary_domain import attribution as domain
 from tributary_domain.attribution import Attribution
 from tributary_domain.conversion import ConversionStatus
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, JourneyTouch
-from tributary_domain.revision import Change, Snapshot
-from tributary_domain.settings import EVERY_MODEL
-from tributary_storage.clickhouse.names import micros, timestamp
+from tributary_domain.revision import Cause, Change, Snapshot
+from tributary_storage.clickhouse.names import micros
 from tributary_storage.codec.conversion_matches import remembered
 from tributary_storage.codec.conversion_states import (
     CAUSE_OF_ADJUSTMENT,
     STATUS_OF_REASON,
-    event_reference,
-    hash_of_reference,
 )
+from tributary_storage.codec.event_references import hash_of_reference
 from tributary_storage.codec.touch_sources import descriptor_of
 
+_CAUSES: Final = {cause: RevisionCause.Value(f"REVISION_CAUSE_{cause.name}") for cause in Cause}
 _KIND_OF_CAUSE: Final = {cause: kind for kind, cause in CAUSE_OF_ADJUSTMENT.items()}
-_MODELS: Final = tuple(model.value for model in EVERY_MODEL)
 _NOT_FACTS: Final = (
     *("touches", "models", "value", "full_value", "reporting_value", "settings_version"),
     *("counted", "not_counted_reason", "retracted"),
@@ -131,36 +128,11 @@ def describe_change(published: PublishedConversion | None, revised: ConversionRe
     """
     state = revised.state
     old = ConversionState() if published is None else published.state
-    revised.causes.extend(RevisionCause.Value(f"REVISION_CAUSE_{cause.name}") for cause in change.causes)
+    revised.causes.extend([_CAUSES[cause] for cause in change.causes])
     revised.value_delta_micros = _counted_value(state) - _counted_value(old)
     revised.counted_delta = int(state.counted) - int(old.counted)
     if change.moves:
         revised.replaced_conversion_time.CopyFrom(old.conversion_time)
-
-
-def add_deltas(revised: ConversionRevised, change: Change, source_of: Callable[[int], TouchSource]) -> None:
-    """Writes into a revision how the credit of each touch changed.
-
-    Args:
-        revised: The revision.
-        change: What changed.
-        source_of: Descriptor -> source of a touch.
-    """
-    written: dict[tuple[int, int, int], CreditDelta] = {}
-    append = revised.deltas.append
-    for delta in change.deltas:
-        key = delta.touch_time_micros, delta.touch_hash, delta.descriptor
-        message = written.get(key)
-        if message is None:
-            message = written[key] = CreditDelta()
-            if not delta.reason:
-                message.source.CopyFrom(source_of(delta.descriptor))
-                message.touch_event_id = event_reference(delta.touch_hash)
-                message.touch_time.CopyFrom(timestamp(delta.touch_time_micros))
-        message.model = _MODELS[delta.model_index]
-        message.credit_micros = delta.credit_micros
-        message.value_micros = delta.amount_micros
-        append(message)
 
 
 def _counted_value(state: ConversionState) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Final
 
 from tributary.attribution.v1.conversion_pb2 import (
@@ -25,7 +26,8 @@ from tributary.event.v1.context_pb2 import Observer
 from tributary.event.v1.conversion_pb2 import CustomerType, ValueSource
 from tributary.event.v1.event_pb2 import Event, Origin, Traffic
 from tributary_domain import conversion as domain
-from tributary_domain.attribution import Attribution
+from tributary_domain.attribution import WHOLE, Attribution
+from tributary_domain.attribution import UnattributedReason as WhyUnattributed
 from tributary_domain.business_keys import order_of
 from tributary_domain.conversion import ConversionStatus
 from tributary_domain.conversion_parts import AdjustmentKind, Observation
@@ -33,6 +35,7 @@ from tributary_domain.settings import EVERY_MODEL, AttributionModel
 from tributary_domain.value_bases import ValueBasis as Basis
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_parts import ConversionPart
+from tributary_storage.codec.credit_bytes import touches_bytes
 
 CAUSE_OF_ADJUSTMENT: Final = {
     AdjustmentKind.REFUND: RevisionCause.REVISION_CAUSE_REFUND,
@@ -60,27 +63,17 @@ BASIS_OF: Final = {number: basis for basis, number in _BASES.items()}
 """Which part of a value is credited, from the published state."""
 STATUS_OF_REASON: Final = {reason: status for status, reason in _NOT_COUNTED.items()}
 """Why it is not counted -> its status."""
+_NO_REASON: Final = NotCountedReason.NOT_COUNTED_REASON_UNSPECIFIED
+_NO_CUSTOMER_TYPE: Final = CustomerType.CUSTOMER_TYPE_UNSPECIFIED
+_ORDINARY: Final = Traffic.TRAFFIC_UNSPECIFIED
+_STATED: Final = ValueSource.VALUE_SOURCE_STATED
+_NO_ORIGIN: Final = Origin.ORIGIN_UNSPECIFIED
+_OTHER_ORIGIN: Final = Origin.ORIGIN_OTHER
 _ORIGINS: Final = {
     Observer.OBSERVER_BROWSER: Origin.ORIGIN_WEB,
     Observer.OBSERVER_FORWARDED: Origin.ORIGIN_WEB,
     Observer.OBSERVER_APP: Origin.ORIGIN_APP,
 }
-
-
-def event_reference(event_hash: int) -> str:
-    """Returns how a touch names its event where only the hash is kept: `x1:` and 16 hexadecimal digits.
-
-    In ClickHouse: `concat('x1:', leftPad(lower(hex(xxHash64(event_id))), 16, '0'))`.
-
-    >>> event_reference(255)
-    'x1:00000000000000ff'
-    """
-    return f"x1:{event_hash:016x}"
-
-
-def hash_of_reference(reference: str) -> int:
-    """Returns the way back; 0 for a text that is no reference."""
-    return int(reference[3:], 16) if reference.startswith("x1:") else 0
 
 
 def facts_message(
@@ -116,18 +109,16 @@ def facts_message(
         person_id=person_id,
         value_source=_value_source(state, valued),
         counted=state.is_counted,
-        not_counted_reason=_NOT_COUNTED.get(state.status, NotCountedReason.NOT_COUNTED_REASON_UNSPECIFIED),
+        not_counted_reason=_NOT_COUNTED.get(state.status, _NO_REASON),
         traffic=_traffic(state, seen),
         retracted=state.is_retracted,
         observation_event_ids=[observation.event_id for observation in state.observations],
         adjustments=_applied(state),
-        origin=next(filter(None, map(_origin, seen)), Origin.ORIGIN_OTHER),
-        customer_type=next(
-            filter(None, (event.conversion.customer_type for event in ranked)), CustomerType.CUSTOMER_TYPE_UNSPECIFIED
-        ),
+        origin=next(filter(None, map(_origin, seen)), _OTHER_ORIGIN),
+        customer_type=next(filter(None, (event.conversion.customer_type for event in ranked)), _NO_CUSTOMER_TYPE),
         coupon_codes=dict.fromkeys(code for event in seen for code in event.conversion.coupon_codes),
         settings_version=settings_version,
-        findings=sorted(FindingKind.Value(f"FINDING_KIND_{finding.name}") for finding in state.findings),
+        findings=sorted([FindingKind.Value(f"FINDING_KIND_{finding.name}") for finding in state.findings]),
     )
     if state.amount_micros is not None:
         message.value.CopyFrom(Money(currency_code=state.currency_code, amount_micros=state.amount_micros))
@@ -172,23 +163,9 @@ def add_credit(
         source_of: Descriptor -> source of a touch.
         conversion_time_micros: When it happened.
     """
-    message.models.extend(_models(attribution))
-    shares = zip(zip(*attribution.credits, strict=True), zip(*attribution.amounts, strict=True), strict=True)
-    for (time, event_hash, kind, descriptor, *_), (credits, amounts) in zip(attribution.touches, shares, strict=True):
-        touch = message.touches.add()  # filled in place: this is most of what a conversion costs
-        touch.event_id = event_reference(event_hash)
-        touch.touch_time.seconds, micros = divmod(time, 1_000_000)
-        touch.touch_time.nanos = micros * 1_000
-        touch.kind = kind  # type: ignore[assignment]  # the numbers are the contract's
-        touch.source.CopyFrom(source_of(descriptor))
-        touch.just_after_conversion = time > conversion_time_micros
-        add = touch.credits.add
-        for credit, amount in zip(credits, amounts, strict=True):
-            share = add()
-            if credit:
-                share.credit_micros = credit
-            if amount:
-                share.value_micros = amount
+    reasons = attribution.unattributed
+    models = _models(reasons, attribution.amount_micros if any(reasons) else 0, attribution.model_version)
+    message.MergeFromString(models + touches_bytes(attribution, source_of, conversion_time_micros))
 
 
 def _by_rank(observations: Iterable[Observation], events: dict[str, Event]) -> list[Event]:
@@ -198,13 +175,13 @@ def _by_rank(observations: Iterable[Observation], events: dict[str, Event]) -> l
 
 
 def _origin(event: Event) -> Origin.ValueType:
-    return event.origin or _ORIGINS.get(event.context.observed_by, Origin.ORIGIN_UNSPECIFIED)
+    return event.origin or _ORIGINS.get(event.context.observed_by, _NO_ORIGIN)
 
 
 def _traffic(state: domain.ConversionFacts, seen: Sequence[Event]) -> Traffic.ValueType:
     """Returns what keeps it from being counted; internal traffic wins, because nobody may be sent it."""
     if state.status is not ConversionStatus.UNCOUNTED:
-        return Traffic.TRAFFIC_UNSPECIFIED
+        return _ORDINARY
     is_internal = any(event.traffic == Traffic.TRAFFIC_INTERNAL for event in seen)
     return Traffic.TRAFFIC_INTERNAL if is_internal else Traffic.TRAFFIC_TEST
 
@@ -216,7 +193,7 @@ def _value_source(state: domain.ConversionFacts, valued: Event | None) -> ValueS
         return ValueSource.VALUE_SOURCE_DEFAULT
     if valued is None:
         return ValueSource.VALUE_SOURCE_UNSPECIFIED
-    return valued.conversion.value_source or ValueSource.VALUE_SOURCE_STATED
+    return valued.conversion.value_source or _STATED
 
 
 def _applied(state: domain.ConversionFacts) -> list[AppliedAdjustment]:
@@ -233,17 +210,24 @@ def _applied(state: domain.ConversionFacts) -> list[AppliedAdjustment]:
     ]
 
 
-def _models(attribution: Attribution) -> list[AppliedModel]:
+@lru_cache(maxsize=4096)
+def _models(reasons: Sequence[WhyUnattributed | None], amount_micros: int, model_version: str) -> bytes:
+    """Returns `ConversionState.models`: the same of nearly all conversions.
+
+    Args:
+        reasons: Per model, why nobody earned the conversion; None where somebody did.
+        amount_micros: What nobody earned.
+        model_version: Of data_driven.
+    """
     models = []
-    amounts = attribution.unattributed_amounts
-    for index, (model, reason) in enumerate(zip(EVERY_MODEL, attribution.unattributed, strict=False)):
+    for model, reason in zip(EVERY_MODEL, reasons, strict=False):
         unattributed = UnattributedCredit()
         if reason is not None:
             unattributed = UnattributedCredit(
-                credit_micros=attribution.unattributed_credits[index],
-                value_micros=amounts[index],
+                credit_micros=WHOLE,
+                value_micros=amount_micros,
                 reason=UnattributedReason.Value(f"UNATTRIBUTED_REASON_{reason.name}"),
             )
-        version = attribution.model_version if model is AttributionModel.DATA_DRIVEN else ""
+        version = model_version if model is AttributionModel.DATA_DRIVEN else ""
         models.append(AppliedModel(name=model.value, model_version=version, unattributed=unattributed))
-    return models
+    return ConversionState(models=models).SerializeToString(deterministic=True)
