@@ -10,11 +10,13 @@ entries that are known, a link that is not finished, a revision that is marked.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Final
 
 from structlog.contextvars import bind_contextvars
 
+from tributary.dedup.v1.admitted_events_pb2 import Admission
 from tributary_attribution.affected import Affected, affected_at, find_affected
 from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader, Replayed
 from tributary_attribution.consents import ConsentLedger
@@ -109,34 +111,40 @@ class Attributor:
             PoisonEvent: An event can never be read; the worker finds out which.
         """
         held = [(entry, self._left_of(entry)) for entry in entries]
-        workspaces = await self._lookup.find({one.admission.workspace for _, events in held for one in events})
+        admissions = {id(one.admission): one.admission for _, events in held for one in events}
+        workspace_of = {name: admission.workspace for name, admission in admissions.items()}
+        workspaces = await self._lookup.find(set(workspace_of.values()))
         arrivals: list[Arrival] = []
         later: dict[tuple[int, str, str], frozenset[str]] = {}
         aside: list[tuple[LogEntry, LoggedEvent]] = []
         for entry, events in held:
-            arrivals += [self._read(entry, event) for event in events if event.admission.workspace in workspaces]
-            unknown = [event for event in events if event.admission.workspace not in workspaces]
-            missing = {event.admission.workspace for event in unknown}
+            unknown: list[LoggedEvent] = []
+            for name, own in groupby(events, key=lambda one: id(one.admission)):
+                if workspace_of[name] in workspaces:
+                    arrivals += self._read(entry, admissions[name], own)
+                else:
+                    unknown += own
+            missing = frozenset(event.admission.workspace for event in unknown)
             if unknown and self._lookup.waits(entry.accept_micros, missing):
-                later[_position(entry)] = frozenset(event.admission.workspace for event in unknown)
+                later[entry.place] = missing
             else:
                 aside += [(entry, event) for event in unknown]
             await asyncio.sleep(0)  # callers wait on the same loop
         await self._attribute(arrivals, workspaces)
         for entry in entries:
-            self._waiting.pop(_position(entry), None)
+            self._waiting.pop(entry.place, None)
         if later or aside:
             if len(self._waiting) < _REMEMBERED:
                 self._waiting |= later
-            left = [entry for entry in entries if _position(entry) in later]
+            left = [entry for entry in entries if entry.place in later]
             raise self._lookup.unfinished(len(arrivals), later=left, aside=aside)
         return sum(len(entry.mask) for entry in entries)
 
     def _left_of(self, entry: LogEntry) -> list[LoggedEvent]:
         """Returns the events of an entry; of one that waits for workspaces, only theirs: the others are credited."""
-        waiting = self._waiting.get(_position(entry))
+        waiting = self._waiting.get(entry.place)
         events = self.singles(entry)
-        return [event for event in events if waiting is None or event.admission.workspace in waiting]
+        return events if waiting is None else [event for event in events if event.admission.workspace in waiting]
 
     def singles(self, entry: LogEntry) -> list[LoggedEvent]:
         """Takes an entry apart into the events that concern attribution."""
@@ -146,22 +154,20 @@ class Attributor:
         """Credits what one event changes; raises as `handle` does."""
         workspaces = await self._lookup.find([single.admission.workspace])
         if workspaces:
-            await self._attribute([self._read(entry, single)], workspaces)
+            await self._attribute(self._read(entry, single.admission, [single]), workspaces)
         elif self._lookup.waits(entry.accept_micros, [single.admission.workspace]):
             raise self._lookup.unfinished(later=[entry])
         else:
             raise self._lookup.unfinished(aside=[(entry, single)])
 
-    def _read(self, entry: LogEntry, event: LoggedEvent) -> Arrival:
-        admission = event.admission
-        return self._reader.read(
-            admission.workspace,
-            event.letter,
-            event.admitted,
-            entry.accept_micros,
-            admission.traceparent,
-            is_first_sight=entry.is_first_sight and not admission.accept_context.backfill,
-        )
+    def _read(self, entry: LogEntry, admission: Admission, events: Iterable[LoggedEvent]) -> list[Arrival]:
+        """Reads events of one admission: what they share is looked up once."""
+        read, workspace, traceparent = self._reader.read, admission.workspace, admission.traceparent
+        is_first_sight = entry.is_first_sight and not admission.accept_context.backfill
+        return [
+            read(workspace, letter, content, entry.accept_micros, traceparent, is_first_sight=is_first_sight)
+            for _, letter, _, content in events
+        ]
 
     async def relink(self, workspace: Workspace, seen: Sequence[Seen]) -> Linked:
         """Links, or takes apart, identifiers of a workspace, and credits what that changes; raises as `handle` does.
@@ -340,7 +346,3 @@ class Attributor:
         lives = Lives(journey_life_seconds(known), ties_seconds(known), journey_events(known))
         settled = await self._people.settle(sighted, lives, max(map(slack_micros, known)), linked.regrouped)
         return [(person, [origins[at] for at in person.events]) for person in settled]
-
-
-def _position(entry: LogEntry) -> tuple[int, str, str]:
-    return entry.shard, entry.lane, entry.entry_id

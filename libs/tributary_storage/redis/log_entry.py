@@ -40,6 +40,11 @@ class LogEntry:
     """How often it was handed to a worker, this time included."""
 
     @property
+    def place(self) -> tuple[int, Lane, str]:
+        """Shard, lane and id: no other entry is there."""
+        return self.shard, self.lane, self.entry_id
+
+    @property
     def is_first_sight(self) -> bool:
         """Whether it was never handed to a worker before, and was appended when it was accepted: not put back later."""
         appended_millis = int(self.entry_id.partition("-")[0])
