@@ -16,7 +16,7 @@ from tributary_attribution.kinship import Seen
 from tributary_domain.conversion import ConversionFacts
 from tributary_domain.stand_ins import to_the_minute
 from tributary_storage.clickhouse.names import micros, timestamp
-from tributary_storage.codec.conversion_states import event_reference
+from tributary_storage.codec.event_references import event_reference
 
 _BACKEND: Final = 2
 _COPIED: Final = (

@@ -1,10 +1,11 @@
 """What it costs to turn admitted events into credit: people, journeys, six models, revisions, ClickHouse, both logs.
 
 Run it from a checkout: `python -m tests.load.attribute [--people 2000] [--batch 1000] [--leaving 100] [--commands]
-[--json FILE]`. Real Redis with fsync on every write, real ClickHouse, everything else in this process. CPU of this process and of Redis is
-counted, ClickHouse's own is not. Two mixes: 95 % touchpoints, and 50 % conversions that have ten touchpoints each.
-Rounds are interleaved with a floor that only reads the same events and writes one hash field each; medians. Compare
-figures with the floor beside them, not with another machine. `--commands` adds what Redis spends by command.
+[--json FILE]`. Real Redis with fsync on every write, real ClickHouse, everything else in this process. CPU of this
+process and of Redis is counted, ClickHouse's own is not. Two mixes: 95 % touchpoints, and 50 % conversions of ten
+touchpoints each. Rounds are interleaved with a floor that only reads the same events and writes one hash field each;
+medians. Compare figures with the floor beside them, not with another machine. `--commands` adds what Redis spends by
+command.
 """
 
 from __future__ import annotations
