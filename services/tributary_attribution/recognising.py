@@ -66,12 +66,14 @@ def _forgotten(
         )
     }
     life = journey_life_seconds([known.workspace])
-    since = max((complete_since_micros(journey, life) for journey in journeys), default=None)
+    since = max((complete_since_micros(journey, life) for journey in journeys), default=0)
+    # A journey that lacks touches of the conversion, or the conversion itself, has lost more than it forgets with time.
+    has_lost = bool(assessed.settled) or not any(known.conversion_id in journey.conversions for journey in journeys)
     consents = [Consents(journey.decisions) for journey in journeys]
     for slot, trace in () if assessed.published is None else assessed.published.traces:
         if (slot, trace.value) in held or not is_in_time(slot, trace.time_micros, time):
             continue
         newer = sum(one.time_micros > trace.time_micros for own in journeys for one in own.traces.get(slot, ()))
-        may_be = since is None or trace.time_micros < since or newer > 1
+        may_be = has_lost or trace.time_micros < since or newer > 1
         if may_be and all(own.allow(trace.time_micros, 0, time) for own in consents):
             yield slot, trace

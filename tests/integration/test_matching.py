@@ -13,6 +13,7 @@ from tributary.attribution.v1.conversion_pb2 import MatchResolution
 from tributary.event.v1.context_pb2 import OBSERVER_BROWSER
 from tributary_attribution.attributor import Replayed
 from tributary_domain.shards import shard_of_key
+from tributary_runtime.clock import SystemClock
 from tributary_storage.redis import keys
 from tributary_storage.redis.ties import person_key
 
@@ -291,6 +292,23 @@ async def test_what_the_store_lost_is_left_again_when_recorded_events_come_back(
     assert await attribution.state.hgetall(traces_of(attribution, "visitor:a")) == held
     assert await match_of(attribution, events.conversion_id()) == before
     assert len(await attribution.stored_revisions(events.conversion_id())) == 1
+
+
+async def test_what_was_published_stays_where_the_store_lost_the_person_and_hears_of_them_again(
+    attribution: Attribution, events: Events
+) -> None:
+    sold = SystemClock().unix_micros() - 2 * DAY
+    visit = events.touch("visitor:a", at=sold - HOUR, channel="Direct", clicks={"wbraid": "w"})
+    order = events.order("visitor:a", at=sold)
+    await attribution.handle(leaving(visit, b"phone", fbp="f"), order)
+    before = await match_of(attribution, events.conversion_id())
+    assert seen(before) == ({"wbraid": "w"}, {"fbp": "f"}, b"phone")
+    await attribution.state.delete(
+        traces_of(attribution, "visitor:a"), traces_of(attribution, "visitor:a").removesuffix(":traces")
+    )
+    await attribution.handle(leaving(events.touch("visitor:a", at=sold + HOUR), b"later", fbp="later"))
+    await attribution.handle(events.refund(1, at=sold + DAY))
+    assert await match_of(attribution, events.conversion_id()) == before
 
 
 async def test_an_erased_persons_traces_are_gone_and_looked_for(attribution: Attribution, events: Events) -> None:
