@@ -22,6 +22,9 @@ _SHARED: Final = frozenset(
 _DOT: Final = re.compile(r"[.\u3002\uff0e\uff61]")
 """A dot, as any keyboard writes it."""
 
+_LABELS: Final = 5
+"""So many decide at most."""
+
 _COPIES: Final = (".cdn.ampproject.org", ".bing-amp.com", ".translate.goog")
 """Where somebody else shows a page of a publisher, whose host is the first label."""
 
@@ -61,7 +64,7 @@ def site_of(host: str) -> str:
     >>> site_of("blog.shop.example"), site_of("blog.shop.co.uk"), site_of("a.myshopify.com"), site_of("203.0.113.7")
     ('shop.example', 'shop.co.uk', 'a.myshopify.com', '203.0.113.7')
     """
-    labels = host.split(".")
+    labels = host.rsplit(".", _LABELS)
     if ":" in host or labels[-1].isdecimal():
         return host
     known = 1

@@ -21,6 +21,8 @@ _KEPT_URL_CHARACTERS: Final = 256
 _SITES: Final = frozenset({"http", "https", "android-app", "ios-app"})
 """Schemes of what a visitor may come from."""
 
+_HOST_CHARACTERS: Final = 262
+"""No host has more, with a port; one of thousands of labels would cost milliseconds."""
 _IN_NO_HOST: Final = re.compile(r"[\s#%/<>?@\[\\\]^|]")
 """What no host has in it."""
 
@@ -306,6 +308,8 @@ def _host(authority: str) -> str:
     host = authority.strip()
     if "%" in host:
         host = unquote_plus(host)
+    if len(host) > _HOST_CHARACTERS:
+        return ""
     host = host.lower()
     if ":" in host:
         host = host.partition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -464,6 +465,14 @@ def test_campaign_details_are_kept() -> None:
 )
 def test_what_is_no_site_is_no_referrer(referrer: str) -> None:
     assert classify(referrer=referrer).rule == "direct"
+
+
+@pytest.mark.parametrize("label", ["a.", "ü."])
+def test_a_referrer_of_thousands_of_labels_is_no_site_and_costs_little(label: str) -> None:
+    started = process_time()
+    for number in range(20):
+        assert classify(referrer=f"https://{number}.{label * 1900}example/").rule == "direct"
+    assert process_time() - started < 0.2, "30 ms each without the bound"
 
 
 @pytest.mark.parametrize(
