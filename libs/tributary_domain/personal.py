@@ -21,24 +21,28 @@ _DOT: Final = rf"(?:[.\u3002\uFF0E]|{_TWICE}2E|{_TWICE}E3{_TWICE}80{_TWICE}82)"
 _LETTER: Final = rf"(?:[^\W\d_]|{_TWICE}[C-F][0-9A-F])"
 """A letter, or the first byte of one that is encoded."""
 
-_NO_AT: Final = r"%(?!(?:25)*(?:u00)?40)|&(?!(?:amp;)*(?:#|commat))"
+_NO_AT: Final = rf"%(?!(?:25)*(?:(?:u00)?40|EF{_TWICE}BC{_TWICE}A0))|&(?!(?:amp;)*(?:#|commat))"
+_AT_SIGNS: Final = r"@\uFF20\uFE6B\\"
+"""What an `@`, plain or escaped, begins with: a domain ends before the next, or many of them would cost many times."""
 _DOMAIN_CHARACTERS: Final = 253
 
 IN_TEXT: Final = re.compile(
-    rf"[^\s@/:]{_AT}(?:[^\s@/%&]|{_NO_AT}){{1,{_DOMAIN_CHARACTERS}}}?{_DOT}{_LETTER}(?:{_TWICE}[89AB][0-9A-F])*{_LETTER}",
+    rf"[^\s@/:]{_AT}(?:[^\s/%&{_AT_SIGNS}]|{_NO_AT}){{1,{_DOMAIN_CHARACTERS}}}?{_DOT}"
+    rf"{_LETTER}(?:{_TWICE}[89AB][0-9A-F])*{_LETTER}",
     re.IGNORECASE,
 )
 """Finds one in a text; "sold @ 5.99" and "https://x.org/@ann" are none."""
 
 WHOLE: Final = re.compile(
-    rf"(?<![^\s<>()\[\],;:\"'=/])[^\s<>()\[\],;:\"'=/]+?{_AT}(?:[^\s@/%&]|{_NO_AT}){{1,{_DOMAIN_CHARACTERS}}}?{_DOT}"
+    rf"(?<![^\s<>()\[\],;:\"'=/])[^\s<>()\[\],;:\"'=/]+?{_AT}"
+    rf"(?:[^\s/%&{_AT_SIGNS}]|{_NO_AT}){{1,{_DOMAIN_CHARACTERS}}}?{_DOT}"
     rf"{_LETTER}(?:{_TWICE}[89AB][0-9A-F])*{_LETTER}[^\s,;<>()\[\]\"'/]*",
     re.IGNORECASE,
 )
 """The whole of one, to be cut out of a text."""
 
 IN_URL: Final = re.compile(
-    rf"(?<![^/?#&=\s])[^/?#&=\s]+?{_AT}(?:[^/?#&=\s@%]|{_NO_AT}){{1,{_DOMAIN_CHARACTERS}}}?{_DOT}"
+    rf"(?<![^/?#&=\s])[^/?#&=\s]+?{_AT}(?:[^/?#&=\s%{_AT_SIGNS}]|{_NO_AT}){{1,{_DOMAIN_CHARACTERS}}}?{_DOT}"
     rf"{_LETTER}(?:{_TWICE}[89AB][0-9A-F])*{_LETTER}[^/?#&=\s]*",
     re.IGNORECASE,
 )

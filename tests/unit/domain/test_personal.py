@@ -87,6 +87,13 @@ def test_what_stands_around_an_address_stays() -> None:
         "a" * 4090 + " @",
         "%40" * 1365,
         "a@b." * 1024,
+        "\uff20" * 4096,
+        "a\ufe6b" * 2048,
+        "\\u0040" * 682,
+        "\\x40" * 1024,
+        "%EF%BC%A0" * 455,
+        "&commat;" * 512,
+        "&#64;" * 819,
     ],
 )
 def test_a_hostile_text_costs_little(text: str) -> None:
@@ -94,4 +101,4 @@ def test_a_hostile_text_costs_little(text: str) -> None:
     holds_address(text)
     without_personal(text)
     holds_personal(text)
-    assert process_time() - started < 0.25
+    assert process_time() - started < 0.05
