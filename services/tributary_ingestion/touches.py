@@ -33,7 +33,7 @@ def set_click_ids(readings: texts.Readings) -> dict[str, str]:
     clicks = readings.get(texts.CLICK_IDS)
     if clicks is None:
         return _NONE
-    return {name: value for name, value in zip(texts.CLICK_IDS.names, clicks[0], strict=True) if value}
+    return {name: value for name, value in zip(texts.CLICK_IDS.names, clicks[0], strict=True) if value.strip()}
 
 
 def _ad(touchpoint: Touchpoint) -> Ad:

@@ -652,3 +652,11 @@ def test_what_is_no_address_is_a_warning() -> None:
     packed, admitted = pack(a_visit(client_ip="203.0.113.7:443"))
     assert (packed.verdict, codes(packed)) == (ACCEPTED, ["ADDRESS_UNREADABLE"])
     assert not admitted.agent_evidence.address_token
+
+
+def test_a_click_id_of_nothing_but_blanks_is_none() -> None:
+    event = a_visit(page_url="https://shop.example/")
+    event.click_ids.gclid = event.touchpoint.utm.source = "  "
+    _, admitted = pack(event)
+    assert admitted.channel_evidence.channel == "Direct"
+    assert not admitted.channel_evidence.click_ids
