@@ -14,10 +14,11 @@ from tributary_attribution.credit_settings import history_micros, slack_micros
 from tributary_attribution.memberships import is_related
 from tributary_attribution.models import Models
 from tributary_attribution.rates import Rates
-from tributary_domain.consent import DENIED, Purpose
+from tributary_domain.consent import DENIED
 from tributary_domain.lead_stages import StageStanding
 from tributary_domain.revision import Cause
 from tributary_domain.ties import most_telling, telling
+from tributary_domain.traces import NEEDED
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart, unpack_parts
 from tributary_storage.redis.conversions import StoredConversion, conversion_key
@@ -259,8 +260,9 @@ def find_affected(
 
 
 def is_denial(arrival: Arrival) -> bool:
-    """Tells whether an event denies that its person is measured."""
-    return arrival.decision is not None and arrival.decision.state_of(Purpose.ANALYTICS_STORAGE) == DENIED
+    """Tells whether an event denies that its person is measured, or recognised by destinations."""
+    decision = arrival.decision
+    return decision is not None and any(decision.state_of(purpose) == DENIED for purpose in NEEDED)
 
 
 def affected_at(affected: dict[str, Affected], workspace: Workspace, conversion_id: str) -> Affected:

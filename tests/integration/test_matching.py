@@ -9,7 +9,12 @@ import pytest
 from tests.integration.test_identity import changes
 from tests.support.attribution import DAY, NOON, SHARDS, Attribution, Events, leaving, running_attribution
 from tests.support.families import Families
-from tributary.attribution.v1.conversion_pb2 import MatchResolution
+from tributary.attribution.v1.conversion_pb2 import (
+    REVISION_CAUSE_CONSENT_WITHDRAWN,
+    REVISION_CAUSE_IDENTITY_MERGE,
+    REVISION_CAUSE_QUARANTINE_RELEASE,
+    MatchResolution,
+)
 from tributary.event.v1.context_pb2 import OBSERVER_BROWSER
 from tributary_attribution.attributor import Replayed
 from tributary_domain.shards import shard_of_key
@@ -143,7 +148,7 @@ async def test_an_address_that_comes_late_is_a_revision_and_again_is_none(
     await attribution.handle(leaving(events.identify("customer:c", "email:e", at=NOON + DAY), b"after it"))
     revisions = [one for one in await attribution.logged() if one.state.order_key.order_id == "o-1"]
     assert [[one.sealed for one in revised.match.person_keys] for revised in revisions] == [[], [b"address"]]
-    assert not revisions[1].deltas
+    assert (list(revisions[1].causes), list(revisions[1].deltas)) == ([REVISION_CAUSE_IDENTITY_MERGE], [])
     assert len(await attribution.stored_revisions(events.conversion_id())) == 2
 
 
@@ -190,6 +195,9 @@ async def test_what_was_left_before_consent_was_taken_back_is_not_matched_after_
     await attribution.handle(leaving(events.identify("visitor:a", at=NOON - HOUR), denies="ad_user_data"))
     match = await match_of(attribution, events.conversion_id())
     assert seen(match) == NOTHING
+    newest = await attribution.published(events.conversion_id())
+    assert newest is not None
+    assert (list(newest.causes), list(newest.deltas)) == ([REVISION_CAUSE_CONSENT_WITHDRAWN], [])
     assert clicks(await match_of(attribution, events.conversion_id("o-0"))) == {"gclid": "g", "wbraid": "w"}
 
 
@@ -200,6 +208,9 @@ async def test_what_is_quarantined_is_matched_once_it_is_released(attribution: A
     await attribution.handle(events.release(held))
     match = await match_of(attribution, events.conversion_id())
     assert (clicks(match), dict(match.browser_ids)) == ({"wbraid": "w"}, {"fbp": "f"})
+    newest = await attribution.published(events.conversion_id())
+    assert newest is not None
+    assert list(newest.causes) == [REVISION_CAUSE_QUARANTINE_RELEASE]
 
 
 async def test_what_the_journey_forgot_is_matched_and_what_was_pushed_out_stays_published(
