@@ -18,6 +18,38 @@ class UnreadableStringError(ValueError):
     """A consent string is not what it says it is. Never holds the string."""
 
 
+class Ids:
+    """Some whole numbers up to 65 535: quick to make of ranges, however many overlap.
+
+    Args:
+        mask: A bit for each, counted from 0.
+    """
+
+    __slots__ = ("mask",)
+
+    def __init__(self, mask: int = 0) -> None:
+        self.mask = mask
+
+    def __contains__(self, number: int) -> bool:
+        """Tells whether a number is one of them."""
+        return number >= 0 and bool(self.mask >> number & 1)
+
+    def __iter__(self) -> Iterator[int]:
+        """Yields them, the least first."""
+        return (number for number in range(self.mask.bit_length()) if self.mask >> number & 1)
+
+    def __and__(self, other: Ids) -> Ids:
+        """Returns those that both have."""
+        return Ids(self.mask & other.mask)
+
+    def __eq__(self, other: object) -> bool:
+        """Tells whether they are the same."""
+        return isinstance(other, Ids) and self.mask == other.mask
+
+    def __hash__(self) -> int:
+        return hash(self.mask)
+
+
 class Bits:
     """The bits of one part of a string.
 
@@ -57,13 +89,15 @@ class Bits:
         """Returns letters of six bits each."""
         return "".join(chr(ord("A") + self.number(at + _BITS * place, _BITS)) for place in range(count))
 
-    def ids(self, at: int) -> tuple[frozenset[int], int]:
+    def ids(self, at: int) -> tuple[Ids, int]:
         """Returns a set of ids (the greatest, then a bit for each or ranges of them), and where it ends."""
         most, is_range = self.number(at, 16), self.number(at + 16, 1)
         at += 17
         if not is_range:
-            return self.flags(at, most), at + most
-        found: set[int] = set()
+            # The first bit is of 1, and the greatest number's comes last.
+            bits = self.number(at, most)
+            return Ids(int(f"{bits:0{most}b}"[::-1], 2) << 1 if most else 0), at + most
+        mask = 0
         entries = self.number(at, 12)
         at += 12
         for _ in range(entries):
@@ -72,8 +106,8 @@ class Bits:
             else:
                 first, at = self.number(at + 1, 16), at + 17
                 last = first
-            found.update(range(first, min(last, _MOST_IDS) + 1))
-        return frozenset(found), at
+            mask |= ((1 << max(0, last - first + 1)) - 1) << first
+        return Ids(mask), at
 
     def fibonacci(self, at: int) -> tuple[int, int]:
         """Returns a number in Fibonacci code, which two set bits in a row end, and where it ends."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tributary_domain.consent import DENIED, GRANTED, UNSAID
-from tributary_domain.consent_bits import UnreadableStringError
+from tributary_domain.consent_bits import Ids, UnreadableStringError
 from tributary_domain.gpp import read_gpp
 from tributary_domain.tcf import Tcf, is_tcf, read_tcf
 
@@ -30,7 +30,7 @@ class Said:
     ad_personalization: int = UNSAID
     is_opted_out: bool = False
     """Of selling, sharing or targeted advertising, by a law of the United States."""
-    vendors: frozenset[int] | None = None
+    vendors: Ids | None = None
     """Vendors that a TCF string allows; None: there is none."""
 
     def allows(self, vendor: int) -> bool:
@@ -39,7 +39,7 @@ class Said:
 
 
 NOTHING_SAID: Final = Said()
-_NO: Final = Said(DENIED, DENIED, vendors=frozenset())
+_NO: Final = Said(DENIED, DENIED, vendors=Ids())
 
 
 def said_by(tcf_string: str, gpp_string: str) -> Said:

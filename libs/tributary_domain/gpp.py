@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from tributary_domain.consent_bits import Bits, UnreadableStringError
@@ -33,6 +34,7 @@ _OPTED_OUT: Final = 1
 _FIELDS_AT: Final = 6
 _GPC_SEGMENT: Final = 1
 _USP_CHARACTERS: Final = 4
+_MOST_SECTIONS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def read_gpp(text: str) -> Gpp:
     bits = Bits(header)
     if (bits.number(0, 6), bits.number(6, 6)) != (_TYPE, _VERSION):
         raise UnreadableStringError("is no such string, or of another version")
-    ids = list(bits.fibonacci_range(12))
+    ids = list(islice(bits.fibonacci_range(12), _MOST_SECTIONS + 1))
     if len(ids) != len(sections):
         raise UnreadableStringError("has not the sections that it names")
     return Gpp(dict(zip(ids, sections, strict=True)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from tributary_domain.consent_bits import Bits, UnreadableStringError
+from tributary_domain.consent_bits import Bits, Ids, UnreadableStringError
 
 _VERSION: Final = 2
 _MARK: Final = "C"
@@ -38,9 +38,9 @@ class Tcf:
     purposes_by_interest: frozenset[int]
     """Purposes whose legitimate interest was not objected to."""
     publisher_country: str
-    vendors: frozenset[int]
+    vendors: Ids
     """Vendors that were consented to."""
-    disclosed_vendors: frozenset[int] | None
+    disclosed_vendors: Ids | None
     """Vendors that were named to the person; None: nobody says."""
 
 
@@ -82,7 +82,7 @@ def read_tcf(text: str) -> Tcf:
     )
 
 
-def _disclosed(segments: list[str]) -> frozenset[int] | None:
+def _disclosed(segments: list[str]) -> Ids | None:
     for segment in segments:
         bits = Bits(segment)
         if bits.number(0, 3) == _DISCLOSED:
