@@ -82,7 +82,7 @@ class Attempt:
     """What the person allows; None: not asked yet."""
     mapped: Mapped = field(default=Mapped({}))
     """How it was said, where several share a request."""
-    event: bytes = b""
+    event: bytes = field(default=b"", repr=False)
     """The same in the destination's language."""
 
 

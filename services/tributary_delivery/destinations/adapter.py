@@ -106,8 +106,8 @@ class Outgoing:
 class Mapped:
     """A conversion in the destination's language."""
 
-    event: Mapping[str, Any]
-    """For `json_bytes`: a `Decimal` becomes a number with all its digits."""
+    event: Mapping[str, Any] = field(repr=False)
+    """For `json_bytes`: a `Decimal` becomes a number with all its digits. A CRM's holds plain match keys."""
     click_id_family: str = ""
     """Of the click id that is in it."""
     click_id: str = ""
@@ -134,9 +134,10 @@ class Request:
 
     path: str
     """Below the base URL."""
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
-    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """May hold a credential beside the token."""
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
     method: str = "POST"
 
 
@@ -147,9 +148,9 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     """Names in lower case."""
-    body: Any
-    """Parsed JSON; None where it is none."""
-    text: str
+    body: Any = field(repr=False)
+    """Parsed JSON; None where it is none. May repeat what was sent, too."""
+    text: str = field(repr=False)
     """The beginning of the body, for who writes no JSON. Never kept: it may repeat what was sent."""
     now_seconds: int
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import get_args
 
 import pytest
 
 from tests.support.batches import NAMES, a_batch_destination
+from tests.support.outgoing import an_answer, an_outgoing, keys, said
 from tributary_delivery.destinations import ADAPTERS, DESTINATIONS, TOKEN_URLS
+from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_domain.match_keys import tables
 from tributary_runtime.destination_types import Destination
 from tributary_runtime.metrics import DestinationType
 
+CRMS = ("hubspot", "salesforce")
 UNION = get_args(get_args(Destination)[0])
 DECLARED = {get_args(model.model_fields["type"].annotation)[0]: model for model in UNION}
 
@@ -31,3 +35,19 @@ def test_a_destination_is_told_corrections_where_its_settings_say_that_it_takes_
     settings = a_batch_destination(kind)
     assert (len(ADAPTERS[kind](settings).policy.operations) > 1) == settings.restates
     assert NAMES.get(kind, "Purchase") == settings.name_of("purchase")
+
+
+@pytest.mark.parametrize("kind", ADAPTERS)
+def test_no_representation_shows_a_person_or_a_credential(kind: str) -> None:
+    person = keys(
+        emails=("secret@example.com",), phones=("+14155552671",), client_ip="203.0.113.7", user_agent="secret"
+    )
+    adapter = ADAPTERS[kind](
+        a_batch_destination(kind, properties={"email": "email"}) if kind in CRMS else a_batch_destination(kind)
+    )
+    outgoing = an_outgoing(name="42", person=person)
+    mapped = adapter.event(outgoing)
+    request = adapter.request([json_bytes(said(mapped))], "secret")
+    answer = an_answer(400, {"message": "secret@example.com"})
+    shown = f"{outgoing}{mapped}{request}{answer}{person}{adapter.classify(answer, 1)}"
+    assert not re.search("secret|developer|4155552671|203.0.113", shown)

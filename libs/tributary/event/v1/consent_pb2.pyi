@@ -70,9 +70,14 @@ class Consent(_message.Message):
     sale_or_sharing: Global___ConsentState.ValueType
     """Selling or sharing it (US state laws). DENIED is an opt-out."""
     tcf_string: _builtins.str
-    """The IAB TCF string, at most 4 096 characters."""
+    """The IAB TCF string, at most 4 096 characters. Sending data to destinations needs its consent to purposes 1 and 7,
+    personalised ads 3 and 4 as well; the stricter of it and of the states above holds. One that was not given to this
+    site alone, or that is broken, denies both.
+    """
     gpp_string: _builtins.str
-    """The IAB GPP string, at most 4 096 characters."""
+    """The IAB GPP string, at most 4 096 characters. Its European section is read as `tcf_string` is, an opt-out by a law of
+    the United States counts as `sale_or_sharing` DENIED. One that is broken opts out.
+    """
     gpc: _builtins.bool
     """Global Privacy Control: the browser sent `Sec-GPC: 1`."""
     region: _builtins.str
