@@ -61,6 +61,12 @@ def said_by(tcf_string: str, gpp_string: str) -> Said:
     return Said(own.ad_user_data, own.ad_personalization, is_opted_out, own.vendors)
 
 
+def strictness(tcf_string: str = "", gpp_string: str = "") -> tuple[int, int, int]:
+    """Returns how much strings hold back: of two, the greater is the stricter."""
+    said = said_by(tcf_string, gpp_string)
+    return said.ad_user_data, said.ad_personalization, said.is_opted_out
+
+
 def _of_tcf(text: str) -> Said:
     if not is_tcf(text):
         return NOTHING_SAID

@@ -5,12 +5,13 @@ Both sides of `MatchResolution`: made of observations and traces, and read back 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from tributary.attribution.v1.conversion_pb2 import MatchResolution, PersonKeys, ResolvedClickId
 from tributary.event.v1.consent_pb2 import Consent
 from tributary.event.v1.event_pb2 import Event
+from tributary_domain.consent_strings import strictness
 from tributary_domain.traces import (
     DEVICE,
     EMAIL,
@@ -133,7 +134,8 @@ def most_restrictive(events: Iterable[Event]) -> Consent | None:
         events: In event order.
 
     Returns:
-        Strings and region of the newest event that has them; None if nobody said anything.
+        The strictest string of each kind, the newest of such; the region of the newest event that has one. None if
+        nobody said anything.
     """
     result: Consent | None = None
     for event in events:
@@ -147,10 +149,20 @@ def most_restrictive(events: Iterable[Event]) -> Consent | None:
         for purpose in _PURPOSES:
             strictest = max(getattr(result, purpose), getattr(said, purpose))  # unsaid < granted < denied
             setattr(result, purpose, strictest)
-        result.tcf_string = said.tcf_string or result.tcf_string
-        result.gpp_string = said.gpp_string or result.gpp_string
+        if said.tcf_string and _is_as_strict(said.tcf_string, result.tcf_string, strictness):
+            result.tcf_string = said.tcf_string
+        if said.gpp_string and _is_as_strict(said.gpp_string, result.gpp_string, _strictness_of_gpp):
+            result.gpp_string = said.gpp_string
         result.region = said.region or result.region
         result.gpc = result.gpc or said.gpc
         if said.HasField("consent_time") and micros(said.consent_time) > micros(result.consent_time):
             result.consent_time.CopyFrom(said.consent_time)
     return result
+
+
+def _is_as_strict(string: str, than: str, strictness_of: Callable[[str], tuple[int, int, int]]) -> bool:
+    return string == than or not than or strictness_of(string) >= strictness_of(than)
+
+
+def _strictness_of_gpp(string: str) -> tuple[int, int, int]:
+    return strictness("", string)

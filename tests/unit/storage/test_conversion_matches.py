@@ -95,3 +95,19 @@ def test_one_denial_denies_and_silence_grants_nothing() -> None:
     assert (said.ad_user_data, said.ad_storage, said.ad_personalization) == (DENIED, GRANTED, 0)
     assert said.region == "DE"
     assert most_restrictive([third[1].event]) is None
+
+
+GRANTING = "CQdZmkAQdZmkAAKACBENCWFgALIAAAAAABpYF5wAQF5gAAAA.IF5wAQF5gAAA.YAAAAAAAAAAA"
+DENYING = "CQdZmkAQdZmkAAKACBENCWFgAAAAAAAAAAqIAAAAAAAA.IAAA.YAAAAAAAAAAA"
+OPTED_OUT, OPTED_IN = "DBABLA~CFAVAAAAAACA.YA", "DBABLA~BVQqAAAAAgA.QA"
+
+
+def test_of_several_consent_strings_the_strictest_holds_whatever_their_order() -> None:
+    for strings in ((GRANTING, DENYING), (DENYING, GRANTING), (DENYING, ""), ("undefined", DENYING)):
+        for opts in ((OPTED_OUT, OPTED_IN), (OPTED_IN, OPTED_OUT)):
+            orders = [an_order(), an_order(at=NOON + 1)]
+            for order, tcf, gpp in zip(orders, strings, opts, strict=True):
+                order[1].event.consent.tcf_string, order[1].event.consent.gpp_string = tcf, gpp
+            said = most_restrictive(order[1].event for order in orders)
+            assert said is not None
+            assert (said.tcf_string, said.gpp_string) == (DENYING, OPTED_OUT)
