@@ -30,7 +30,6 @@ from tributary_domain.revision import Cause
 from tributary_domain.settings import EVERY_MODEL, MODELS, AttributionSettings
 from tributary_runtime.errors import Backpressure, PoisonEvent, RevisionMovedError
 from tributary_storage.clickhouse.published_conversions import Place, Wanted
-from tributary_storage.codec.conversion_revisions import PublishedConversion
 
 _Row = tuple[int, str, str, str]
 """Place of the model, channel, conversion name, currency."""
@@ -127,10 +126,12 @@ class Reattribution:
                 known = one.known(self._choices.models)
                 assessed = assess(known, views, journey_life_seconds([workspace]), tried.get(declared.version))
                 if assessed is not None and assessed.published is not None:
-                    known = _move(one, known, assessed.published, moves)
-                    is_left = choice is not None and not one.model_version
-                    credit = assessed.published.attribution if is_left else await self._credit(known, assessed)
-                    comparison.add(one, assessed, credit)
+                    moved = None if choice is None else _moved(known, assessed, moves, wanted)
+                    if moved is not None:  # who follows another is published with it
+                        one.model_version, one.known_causes = moved.model_version, set(moved.known_causes)
+                    is_left = choice is not None and moved is None
+                    credit = assessed.published.attribution
+                    comparison.add(one, assessed, credit if is_left else await self._credit(moved or known, assessed))
                 else:
                     comparison.add(one, None, None)
                 await let_others_run()
@@ -164,16 +165,21 @@ class Reattribution:
         await self._publisher.tell(revisions)
 
 
-def _move(one: Affected, known: Known, published: PublishedConversion, moves: Mapping[str, str]) -> Known:
-    """Lets a conversion be moved to the model of its name; returns all that is known of it then.
+def _moved(known: Known, assessed: Assessment, moves: Mapping[str, str], wanted: Wanted) -> Known | None:
+    """Returns all that is known of a conversion once it is moved to the model of its name; None where it stays.
 
-    It stays with what it has where that is the model already, or where it follows another conversion.
+    It stays where that is its model already, or where the conversion that it follows does.
     """
-    version = moves.get(name_of(known), "")
-    if not version or known.origin is not None or version == published.attribution.model_version:
-        return known
-    one.model_version, one.known_causes = version, {Cause.MODEL_CHANGE}
-    return replace(known, model_version=version, known_causes=one.known_causes)
+    time, published = assessed.facts.conversion_time_micros, assessed.published
+    if known.origin is not None and assessed.origin is not None:
+        origin = _moved(known.origin, assessed.origin, moves, wanted)
+        return None if origin is None else replace(known, origin=origin)
+    name = name_of(known)
+    is_wanted = wanted.start_micros <= time < wanted.end_micros and (not wanted.names or name in wanted.names)
+    version = moves.get(name, "")
+    if not is_wanted or not version or published is None or version == published.attribution.model_version:
+        return None
+    return replace(known, model_version=version, known_causes={Cause.MODEL_CHANGE})
 
 
 def _channel(assessed: Assessment, touch: JourneyTouch) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.attribution import DAY, NOON, Attribution, Events, running_attribution
+from tests.support.families import Families
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
@@ -358,3 +359,26 @@ async def test_conversions_are_moved_to_a_model_on_purpose_and_a_preview_says_wh
             await attribution.reattribution.preview(wanted, None, choice)
     with pytest.raises(InvalidRequestError):
         await attribution.reattribution.preview(wanted, CreditSettings(data_driven_version=first.version))
+
+
+async def test_a_renewal_follows_the_first_payment_to_another_model_with_the_same_cause(
+    attribution: Attribution,
+) -> None:
+    families = Families(Events(attribution.workspace.id))
+    first = families.cycle("visitor:b", kind="FIRST", cycle="1", name="purchase")
+    renewal = families.cycle("visitor:b", kind="RENEWAL", cycle="2", name="purchase", at=NOON + DAY)
+    make = families.events
+    await attribution.handle(make.touch("visitor:b", channel="Email"), first, renewal)
+    model = await learn(attribution)
+    wanted = Wanted(workspace=attribution.workspace.id, start_micros=NOON - 1, end_micros=NOON + 2 * DAY)
+    preview, _ = await attribution.reattribution.preview(wanted, None, ModelChoice(version=model.version))
+    done, _ = await attribution.reattribution.apply(wanted, ModelChoice(version=model.version))
+    assert done == preview
+    assert done.changed == done.conversions == 4  # and the two of whom it was learned
+    for _, event in (first, renewal):
+        revised = await attribution.published(event.conversion_id)
+        assert revised is not None
+        assert data_driven(revised)[0] == model.version
+        assert list(revised.causes) == [RevisionCause.REVISION_CAUSE_MODEL_CHANGE]
+    again, _ = await attribution.reattribution.apply(wanted, ModelChoice(version=model.version))
+    assert again.changed == 0
