@@ -157,9 +157,10 @@ class ArrivalReader:
         event = admitted.event
         time = event.event_time
         micros = time.seconds * 1_000_000 + time.nanos // 1_000
-        if not event.event_id or micros < 0:
+        event_id, named = event.event_id, admitted.conversion_id
+        if not event_id or micros < 0:
             raise PoisonEvent("EVENT_UNREADABLE", "The event has no id, or is older than 1970.")
-        hashed = event_hash(event.event_id)
+        hashed = event_hash(event_id)
         is_good = letter != "Q"
         is_released = admitted.HasField("decision")  # before a part is made of it, which does not show that
         tokens = list(admitted.identity_tokens)
@@ -177,16 +178,16 @@ class ArrivalReader:
         elif kind == "conversion":
             name = digest_of(event.conversion.name.encode())
             touch = JourneyTouch(micros, hashed, _CONVERSION, name, flags, session=session)
-            entry = event_field(hashed), pack_conversion(touch, admitted.conversion_id, stored_flags, _own_click(event))
-            conversion_id = admitted.conversion_id
-            own_id = ids.conversion_id(ids.event_digest(workspace, event.event_id))
+            entry = event_field(hashed), pack_conversion(touch, named, stored_flags, _own_click(event))
+            conversion_id = named
+            own_id = ids.conversion_id(ids.event_digest(workspace, event_id))
         elif kind == "adjustment":
-            conversion_id = admitted.conversion_id or event.adjustment.conversion_id
+            conversion_id = named or event.adjustment.conversion_id
         if conversion_id and is_good:
             part = pack_part(admitted, accept_time_micros)
         return Arrival(
             workspace=workspace,
-            event_id=event.event_id,
+            event_id=event_id,
             event_hash=hashed,
             event_time_micros=micros,
             accept_time_micros=accept_time_micros,
@@ -197,8 +198,8 @@ class ArrivalReader:
             conversion_id=conversion_id if is_good else "",
             part=part,
             claims_conversion=is_first_sight and letter == "A" and kind == "conversion" and not is_released,
-            own_conversion_id=own_id if own_id != admitted.conversion_id else "",
-            named_conversion_id=admitted.conversion_id,
+            own_conversion_id=own_id if own_id != named else "",
+            named_conversion_id=named,
             decision=_decision(consent, micros, accept_time_micros) if consent is not None and is_good else None,
             is_released=is_released,
             related=event.conversion if part and kind == "conversion" and is_related(event.conversion) else None,

@@ -344,5 +344,6 @@ class Attributor:
             return []
         known = workspaces.values()
         lives = Lives(journey_life_seconds(known), ties_seconds(known), journey_events(known))
-        settled = await self._people.settle(sighted, lives, max(map(slack_micros, known)), linked.regrouped)
+        slack = max(map(slack_micros, known))
+        settled = await self._people.settle(sighted, lives, slack, linked.regrouped, linked.ties)
         return [(person, [origins[at] for at in person.events]) for person in settled]

@@ -17,7 +17,7 @@ event, or of any other event with one of its identifiers, finishes:
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
@@ -74,6 +74,8 @@ class Linked:
     """To be forgotten at the end."""
     known: dict[_Pair, tuple[Span, ...]] = field(default_factory=dict)
     """To be remembered then."""
+    ties: dict[Place, HeldTies] = field(default_factory=dict)
+    """Of the identifiers whose person has changed, as they were written: nobody has to read them again."""
 
 
 class _Moved(Exception):
@@ -168,13 +170,16 @@ class Linking:
                 pairs = sorted(displaced.items(), key=lambda pair: (telling(pair[0].first), telling(pair[0].second)))
                 new, before = zip(*pairs, strict=True)
                 links.append((workspace, Link(new[0].first, said, new, before)))
-        await self._write(views, links[len(pending) :], held, ties_seconds)
+        written = await self._write(views, links[len(pending) :], held, ties_seconds)
         linked = Linked(links=links)
         for workspace, _, edges in fresh:
             view = views[workspace]
             linked.known.update(((workspace, *edge.pair), view.spans(edge.pair)) for edge in edges)
         for workspace, view in views.items():
             await self._tell_changes(workspace, view, [link for where, link in links if where == workspace], linked)
+        for place in linked.regrouped.keys() & held.keys():
+            version = held[place].version + (place in written)
+            linked.ties[place] = HeldTies(version, views[place[0]].ties(place[1]))
         return linked
 
     async def _read(self, fresh: Sequence[Seen]) -> tuple[dict[Place, HeldTies], list[tuple[str, Link]]]:
@@ -203,8 +208,8 @@ class Linking:
         links: Sequence[tuple[str, Link]],
         held: Mapping[Place, HeldTies],
         ties_seconds: int,
-    ) -> None:
-        """Writes what is new: first where the links are kept, then the rest.
+    ) -> Collection[Place]:
+        """Writes what is new: first where the links are kept, then the rest; returns whose ties have a new version.
 
         Raises:
             _Moved: Somebody else wrote meanwhile, or there is more: all has to be read again.
@@ -220,6 +225,7 @@ class Linking:
         for step in (first, rest):
             if step and await self._ties.write(step, ties_seconds):
                 raise _Moved
+        return first.keys() | rest.keys()
 
     async def _tell_changes(self, workspace: str, view: TieView, links: Sequence[Link], linked: Linked) -> None:
         """Says what links changed about people, one after another, as if each had come alone and in this order."""

@@ -23,6 +23,10 @@ class TieView:
         self._held = {token: {tie.pair: tie for tie in found.ties} for token, found in held.items()}
         self._ties = {token: dict(own) for token, own in self._held.items()}
 
+    def ties(self, token: str) -> tuple[Tie, ...]:
+        """Returns all ties of an identifier, with those that were added."""
+        return tuple(self._ties[token].values())
+
     def spans(self, pair: tuple[str, str]) -> tuple[Span, ...]:
         """Returns when a pair that was added was seen together."""
         found = self._ties[pair[0]].get(pair) or self._ties[pair[1]].get(pair)

@@ -192,6 +192,31 @@ class OvertakenJourneys(Journeys):
         return found
 
 
+async def test_who_was_parted_from_a_journey_of_a_fast_clock_computes_from_a_newer_one(
+    people: People, client: redis.asyncio.Redis
+) -> None:
+    places = [("w", CUSTOMER), ("w", LAPTOP)]
+    await tie(people, (CUSTOMER, LAPTOP))
+    await people.settle([ordered(20, CUSTOMER), touched(10, LAPTOP)], LIVES, 0)
+    name = person_key("w", LAPTOP)
+    laptop = keys.journey(shard_of_key(name, SHARDS), name)
+    meta = await client.hget(laptop, META)
+    assert meta is not None
+    version = int.from_bytes(meta[:8]) + 10**12  # Redis of another node, whose clock is ahead
+    await client.hset(laptop, META, version.to_bytes(8) + meta[8:])
+    before = await people.find("w", [CUSTOMER])
+    assert before is not None
+    assert before.version == version
+    held = await people.ties.read(places)
+    apart = operator_edge(CUSTOMER, LAPTOP, OperatorWord.SEPARATED, 5_000, 5)
+    assert await people.ties.write({place: (held[place].version, [apart], ()) for place in places}, 7200) == []
+
+    found = await people.settle([], LIVES, 0, dict.fromkeys(places, Regrouped(False, True)))
+
+    [customer] = [person for person in found if person.tokens == (CUSTOMER,)]
+    assert customer.journey.version > version
+
+
 async def test_who_is_overtaken_by_a_split_sees_it(client: redis.asyncio.Redis) -> None:
     slow, quick = Overtaken(client, SHARDS), People(client, SHARDS)
     await tie(quick, (CUSTOMER, LAPTOP))

@@ -57,7 +57,7 @@ class ConversionPart:
         """What decides ties."""
         return event_hash(self.admitted.event.event_id)
 
-    @property
+    @cached_property
     def is_observation(self) -> bool:
         """Whether it reports the conversion; else it adjusts it."""
         return self.admitted.event.HasField("conversion")

@@ -77,6 +77,8 @@ class VisitedJourney(NamedTuple):
 
     version: int
     """0: there is none."""
+    version_before: int
+    """What it was until this visit."""
     newest_micros: int
     """When its person converted last."""
     fields: Mapping[bytes, bytes] | None
@@ -173,8 +175,8 @@ class Journeys:
         calls, positions = in_calls(pieces, (ties_seconds,))
         found: list[Any] = [None] * len(visits)
         for own, answer in zip(positions, await run(self._client, _VISIT, calls), strict=True):
-            for at, (version, newest, flat) in zip(own, answer, strict=True):
-                found[at] = VisitedJourney(version, newest, None if flat is None else _fields(flat))
+            for at, (version, before, newest, flat) in zip(own, answer, strict=True):
+                found[at] = VisitedJourney(version, before, newest, None if flat is None else _fields(flat))
         return found
 
     async def versions(self, person_keys: Sequence[str]) -> list[Versions]:

@@ -58,6 +58,7 @@ class People:
         lives: Lives,
         slack_micros: int,
         regrouped: Mapping[Place, Regrouped] | None = None,
+        known: Mapping[Place, HeldTies] | None = None,
     ) -> list[SettledPerson]:
         """Brings events into journeys.
 
@@ -66,6 +67,7 @@ class People:
             lives: How long state lives after this.
             slack_micros: How long after a conversion a touch may still count for it.
             regrouped: Identifiers whose person has changed since their conversions were credited.
+            known: Ties of these, as they were written just now; whether they still are is asked as of those read here.
 
         Returns:
             Each person whose conversions may have changed, once, in the order of their first event.
@@ -76,7 +78,7 @@ class People:
         """
         regrouped = regrouped or {}
         homes: dict[Place, Home] = {}
-        ties: dict[Place, HeldTies] = {}
+        ties: dict[Place, HeldTies] = dict(known or {})
         for position, event in enumerate(events):
             place = event.workspace, event.token
             home = homes.get(place)
@@ -94,7 +96,7 @@ class People:
                 home.fields = answer.fields
                 ties[home.place] = unpack_ties(home.place[1], answer.ties) if answer.ties else HeldTies()
                 asking.append(home.place)
-        asking += [place for place in regrouped if place not in ties]
+        asking = list(dict.fromkeys([*asking, *regrouped]))
         if not asking:
             return []
         for _ in range(_ROUNDS):
@@ -262,17 +264,18 @@ class People:
         """Tells the journeys of each person when they converted last, and reads them, until all of them know."""
         for home in (home for party in pending for home in party if home.place in regrouped):
             home.fields = None  # to be read again, with a version above all that was computed before
-        highest = 0  # of the journeys of all whose people changed: what was computed before may have seen any of them
+        # The highest version, until the first visit, of the journeys of all whose people changed: what was computed
+        # before may have seen any of them, and nothing newer, for from then on their ties were others.
+        highest = 0
         for number in range(_ROUNDS):
             visits: list[tuple[Home, Visit]] = []
-            if number == 1:
-                highest = max((h.version for party in pending for h in party if h.place in regrouped), default=0)
             for party in pending:
                 newest, version = (max(own) for own in zip(*((h.newest_micros, h.version) for h in party), strict=True))
                 moved = [home for home in party if home.place in regrouped]
-                behind = lagging(party, moved, max(version, highest) if moved else version)
+                least = max(version, highest + 1) if moved else version
+                behind = lagging(party, moved, least)
                 for home in party:
-                    floor = version if home is behind else 0
+                    floor = least if home is behind else 0
                     if home in moved and not home.is_told:
                         floor = max(1, version)
                     if floor or home.newest_micros < newest or not (home.is_told or home.fields):
@@ -281,8 +284,10 @@ class People:
                 return
             answers = await self._journeys.visit([visit for _, visit in visits], ties_seconds)
             for (home, _), answer in zip(visits, answers, strict=True):
-                home.version, home.newest_micros, home.fields = answer
+                home.version, before, home.newest_micros, home.fields = answer
                 home.is_told = True
+                if number == 0 and home.place in regrouped:
+                    highest = max(highest, before)
         # Others convert, again and again: they see what is here, and compute it themselves.
 
 

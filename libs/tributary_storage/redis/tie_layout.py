@@ -15,8 +15,9 @@ Numbers are big-endian. What a number means never changes. A link is JSON: it li
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
 from typing import Any, Final, NamedTuple
@@ -61,13 +62,18 @@ class Link(NamedTuple):
     @property
     def digest(self) -> bytes:
         """Returns what tells it from others: 8 bytes, of what made it and of its pairs."""
-        told = json.dumps([self.said.event_hash, [edge.pair for edge in self.edges]])
-        return blake2b(told.encode(), digest_size=8, person=b"trb link").digest()
+        return _digest(self.said.event_hash, tuple([edge.pair for edge in self.edges]))
 
     @property
     def field(self) -> bytes:
         """Returns the field it is kept in."""
         return LINK + self.digest
+
+
+@lru_cache(maxsize=4096)
+def _digest(event_hash: int, pairs: Sequence[tuple[str, str]]) -> bytes:
+    """Returns the digest of a link: asked for wherever it is named."""
+    return blake2b(json.dumps([event_hash, pairs]).encode(), digest_size=8, person=b"trb link").digest()
 
 
 @dataclass(frozen=True, slots=True)

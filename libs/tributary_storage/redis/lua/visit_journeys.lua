@@ -4,9 +4,9 @@
 --         `:consent`: what was decided under it, with `:traces`: its traces
 -- ARGV    1 life of ties in seconds, then per journey {newest conversion time of the person, as far as it is known, in
 --         microseconds; the version it shall be above: 0 for none, and then it does not change}
--- Answer  per journey {version, newest conversion time, the journey as fields and values, of its consent, of its traces
---         behind a byte 1}; the last only where somebody converted; version 0: there is no journey, and of the last only
---         consent and traces
+-- Answer  per journey {version, version before, newest conversion time, the journey as fields and values, of its consent,
+--         of its traces behind a byte 1}; the last only where somebody converted; version 0: there is no journey, and of
+--         the last only consent and traces
 -- Cost    two reads, up to two writes per journey, and O(journey) where it is answered. A second run finds the newest
 --         conversion time told, and moves the version once more: what was computed before is computed again.
 -- Fields  as `apply_journeys`. Of ties, n: newest conversion time of the person, for a journey that begins later.
@@ -20,13 +20,13 @@ for number, journey in ipairs(KEYS) do
   local meta = redis.call('HGET', journey, 'm')
   local told = redis.call('HGET', journey .. ':ties', 'n')
   newest = math.max(newest, tonumber(told or '0'))
-  local version = 0
+  local version, before = 0, 0
   if meta then
     local held = {struct.unpack(META, meta)}
-    version = held[1]
+    version, before = held[1], held[1]
     if held[3] > newest then newest = held[3] end
     if floor > 0 then version = math.max(version + 1, floor + 1, now) end
-    if version ~= held[1] or newest ~= held[3] then
+    if version ~= before or newest ~= held[3] then
       redis.call('HSET', journey, 'm', struct.pack(META, version, held[2], newest, held[4], held[5], held[6], held[7],
         held[8], held[9], held[10], held[11]))
     end
@@ -44,6 +44,6 @@ for number, journey in ipairs(KEYS) do
     end
     if #whole == 0 then whole = false end
   end
-  answers[number] = {version, newest, whole}
+  answers[number] = {version, before, newest, whole}
 end
 return answers

@@ -13,9 +13,10 @@ for number, ties in ipairs(KEYS) do
   if version ~= ARGV[at] then
     answers[number] = 0
   else
-    if version == '0' then redis.call('HSET', ties, 'n', '0') end
-    redis.call('HSET', ties, 'v', string.format('%.0f', tonumber(version) + 1),
-      unpack(ARGV, at + 2, at + 1 + 2 * fields))
+    local written = {unpack(ARGV, at + 2, at + 1 + 2 * fields)}
+    written[#written + 1], written[#written + 2] = 'v', string.format('%.0f', tonumber(version) + 1)
+    if version == '0' then written[#written + 1], written[#written + 2] = 'n', '0' end
+    redis.call('HSET', ties, unpack(written))
     redis.call('EXPIRE', ties, life)
     answers[number] = 1
   end
