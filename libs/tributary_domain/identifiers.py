@@ -90,12 +90,10 @@ class Identification:
             else:
                 found.warnings.append(_blocked("visitor_id"))
         device_ids, other_ids = identifiers.device_ids, identifiers.other_ids
-        if device_ids:
-            _check_list("device_ids", device_ids, found)
+        if device_ids and _check_list("device_ids", device_ids, found):
             for device in device_ids:
                 self._add(DEVICE, "device_ids", device.strip().lower(), found)
-        if other_ids:
-            _check_list("other_ids", other_ids.values(), found)
+        if other_ids and _check_list("other_ids", other_ids.values(), found):
             if not 1 <= min(map(len, other_ids)) <= max(map(len, other_ids)) <= KIND_CHARACTERS:
                 message = f"A kind of identifier has 1 to {KIND_CHARACTERS} characters."
                 code = ReasonCode.FIELD_TOO_LONG if all(other_ids) else ReasonCode.FIELD_MALFORMED
@@ -155,14 +153,19 @@ def _add_once(token: str, found: Identity) -> None:
         found.tokens.append(token)
 
 
-def _check_list(field: str, values: Collection[str], found: Identity) -> None:
-    """Rejects a list that is longer, or has a longer member, than the contract allows."""
+def _check_list(field: str, values: Collection[str], found: Identity) -> bool:
+    """Rejects a list that is longer, or has a longer member, than the contract allows; tells whether to read it.
+
+    Anybody may send a hundred thousand: they are counted, and not looked at.
+    """
     if len(values) > MAX_LISTED:
         message = f"More than {MAX_LISTED} identifiers."
         found.rejections.append(Reason(ReasonCode.FIELD_TOO_LONG, f"identifiers.{field}", message))
+        return False
     if max(map(len, values)) > IDENTIFIER_CHARACTERS:
         message = f"One is longer than {IDENTIFIER_CHARACTERS} characters."
         found.rejections.append(Reason(ReasonCode.FIELD_TOO_LONG, f"identifiers.{field}", message))
+    return True
 
 
 def _blocked(field: str) -> Reason:

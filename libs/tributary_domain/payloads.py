@@ -27,6 +27,8 @@ _consent_states = attrgetter(
 )
 """Five numbers and a truth value, written as Python does: (1, 1, 0, 0, 0, False)."""
 _read_item = attrgetter("item_id", "name", "category", "brand", "quantity")
+_MOST_READ: Final = 1_000
+"""Of a list: no event may have one so long, and what is refused for it is not worth more than its length."""
 _AMOUNTS = ("goods", "discount", "tax", "shipping", "fees", "gift_card", "cost_of_goods")
 
 Digester = Callable[[EventLike, str | None, Readings], bytes]
@@ -204,17 +206,23 @@ def _collections(event: EventLike, kind: str | None, readings: Readings) -> list
             found.append(_listed("coupon_codes", conversion.coupon_codes))
         if conversion.pixel_event_ids:
             found.append(_mapped("pixel_event_ids", conversion.pixel_event_ids))
-        found.extend(map(_item, conversion.items))
+        found.extend(_items(conversion.items))
     elif kind == "adjustment":
-        found.extend(map(_item, event.adjustment.items))
+        found.extend(_items(event.adjustment.items))
     return found
 
 
 def _listed(name: str, values: Sequence[str]) -> bytes:
-    return encode_parts(name, str(len(values)), *values)
+    return encode_parts(name, str(len(values)), *(values if len(values) <= _MOST_READ else ()))
+
+
+def _items(items: Sequence[Any]) -> list[bytes]:
+    return list(map(_item, items)) if len(items) <= _MOST_READ else [_listed("items", items)]
 
 
 def _mapped(name: str, values: Any) -> bytes:
+    if len(values) > _MOST_READ:
+        return encode_parts(name, str(len(values)))
     return encode_parts(name, str(len(values)), *(text for pair in sorted(values.items()) for text in pair))
 
 

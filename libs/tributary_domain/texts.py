@@ -222,7 +222,9 @@ def check_texts(readings: Readings, *, may_be_personal: bool = True) -> list[Rea
                     message = f"Longer than {limit} characters."
                     found.append(Reason(ReasonCode.FIELD_TOO_LONG, group.field(position), message))
         if may_be_personal and group.personal is Personal.REFUSED and may_hold_personal(joined):
-            found.extend(personal(group.field(n)) for n, value in enumerate(values) if holds_personal(value))
+            for position, (value, limit) in enumerate(zip(values, group.limits, strict=True)):
+                if len(value) <= limit and holds_personal(value):  # else it is refused, and not kept, for its length
+                    found.append(personal(group.field(position)))
     return found
 
 

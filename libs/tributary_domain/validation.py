@@ -232,7 +232,9 @@ def _human_check(event: EventLike, expected: Expectations, found: list[Reason]) 
 
 def _check_properties(event: EventLike, expected: Expectations, found: list[Reason]) -> None:
     properties = event.properties
-    _at_most(MAX_PROPERTIES, properties, "properties", found)
+    if len(properties) > MAX_PROPERTIES:
+        _at_most(MAX_PROPERTIES, properties, "properties", found)
+        return
     for name, value in properties.items():
         if not 1 <= len(name) <= 64:
             code = ReasonCode.FIELD_TOO_LONG if name else ReasonCode.FIELD_MALFORMED

@@ -27,6 +27,7 @@ from tributary_domain.identifiers import Identity
 from tributary_domain.ids import derived_event_id
 from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
 from tributary_domain.reasons import Reason, ReasonCode
+from tributary_domain.redacted_ids import stored_event_id
 from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_domain.velocity import Count
 from tributary_ingestion.admitted import join, write_learned, write_rest
@@ -226,10 +227,12 @@ def _refuse(
     derived = derived_event_id(rules.content_digest(event, kind, readings))
     event_id = event.event_id or derived
     is_usable = not any(reason.code in _UNUSABLE_ID for reason in rejections)
-    _, _, page_url, referrer_url, *_ = readings.get(texts.CONTEXT, _NO_CONTEXT)[0]
-    strip(event, readings, read_url(page_url), read_url(referrer_url))
-    event.event_id = event_id
-    redact(event, kind, readings, rules.redaction_token)
+    event.event_id = stored_event_id(event_id, rules.redaction_token)
+    kept = refused_rest(event, rejections)
+    if kept is event:  # else nothing is left to be looked through, which may be megabytes
+        _, _, page_url, referrer_url, *_ = readings.get(texts.CONTEXT, _NO_CONTEXT)[0]
+        strip(event, readings, read_url(page_url), read_url(referrer_url))
+        redact(event, kind, readings, rules.redaction_token)
     learned = AdmittedEvent(
         verdict=_REJECTED, reasons=to_messages(rejections), payload_digest=_VERSION_BYTE + payload_digest
     )
@@ -241,7 +244,7 @@ def _refuse(
         payload_digest,
         NO_KEY,
         0,
-        join(refused_rest(event, rejections), learned.SerializeToString()),
+        join(kept, learned.SerializeToString()),
     )
 
 

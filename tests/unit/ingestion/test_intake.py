@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -660,3 +661,62 @@ def test_a_click_id_of_nothing_but_blanks_is_none() -> None:
     _, admitted = pack(event)
     assert admitted.channel_evidence.channel == "Direct"
     assert not admitted.channel_evidence.click_ids
+
+
+MANY = 20_000
+
+
+def with_devices(event: Event) -> None:
+    event.identifiers.device_ids.extend(f"device-{number}" for number in range(MANY))
+
+
+def with_other_ids(event: Event) -> None:
+    for number in range(MANY):
+        event.identifiers.other_ids[f"kind-{number}"] = f"{number}"
+
+
+def with_properties(event: Event) -> None:
+    for number in range(MANY):
+        event.properties[f"phone-{number}"] = "+491715550177"
+
+
+def with_items(event: Event) -> None:
+    for _ in range(MANY):
+        event.conversion.items.add(item_id="a\uff20")
+
+
+def with_coupons(event: Event) -> None:
+    event.conversion.coupon_codes.extend(["+491715550177"] * MANY)
+
+
+def with_a_long_page(event: Event) -> None:
+    event.context.page_url = "https://shop.example/" + "/%41" * 20 * MANY
+
+
+def with_a_long_title(event: Event) -> None:
+    event.touchpoint.title = "\\u0040" * 20 * MANY
+
+
+@pytest.mark.parametrize(
+    ("event", "grow"),
+    [
+        (a_visit(), with_devices),
+        (a_visit(), with_other_ids),
+        (a_visit(), with_properties),
+        (a_purchase(), with_items),
+        (a_purchase(), with_coupons),
+        (a_visit(), with_a_long_page),
+        (a_visit(), with_a_long_title),
+    ],
+)
+def test_what_is_refused_for_its_length_is_not_read_to_its_end(event: Event, grow: Callable[[Event], None]) -> None:
+    grow(event)
+    own = rules()
+    started = process_time()
+    packed, admitted = pack(event, own)
+    assert process_time() - started < 0.06, "some 100 ms, or for lists even seconds, where it is"
+    assert packed.verdict == REJECTED
+    assert "FIELD_TOO_LONG" in codes(packed)
+    assert len(packed.reasons) <= 201
+    assert len(packed.admitted) < 20_000
+    assert admitted.event.event_id == event.event_id
