@@ -134,3 +134,22 @@ async def test_another_configuration_ends_a_pause_that_it_was_to_blame_for_and_n
         await rig.stores.states.pause(lane, 2**40, "why", is_config=is_config)
         await rig.stores.states.mend(lane)
         assert (await rig.stores.states.read(lane)).paused_until_millis == until
+
+
+async def test_the_funnel_has_every_conversion_in_exactly_one_place(rig: Rig, lane: Lane) -> None:
+    revisions = [a_purchase(lane, number) for number in range(6)]
+    await publish(rig, lane, revisions[:5])
+    await publish(rig, lane, revisions[5:], lambda message: message.match.ClearField("consent"))
+    with running_fake("linkedin") as server:
+        server.fake.poison.update({"p-c1:0001", "p-c1:0003"})
+        await deliver(rig, lane, server)
+        await publish(rig, lane, [revisions[0].then(value_micros=1_000_000)])
+        await deliver(rig, lane, server)
+    [row] = await rig.clickhouse.execute(
+        "SELECT captured, sent, accepted, given_up, waiting, ineligible, without_consent, adjusted, not_correctable "
+        "FROM bi_delivery_funnel WHERE workspace = %(workspace)s",
+        {"workspace": lane.workspace},
+    )
+    captured, sent, *places, without_consent, adjusted, not_correctable = row
+    assert (captured, sent, places) == (6, 5, [3, 2, 0, 1])
+    assert (without_consent, adjusted, not_correctable) == (1, 0, 1)

@@ -1,0 +1,42 @@
+-- One row per workspace, destination and day (UTC, when the conversion's first revision was planned): what became of the
+-- conversions of that day there. Each is in exactly one of `accepted`, `given_up`, `waiting` and `ineligible`, in this
+-- order of preference, so that these add up to `captured`. `sent` are those that were attempted; `adjusted` and
+-- `not_correctable` are among `accepted`.
+CREATE OR REPLACE VIEW bi_delivery_funnel /*ON CLUSTER*/ AS
+SELECT
+    workspace,
+    destination_id,
+    day,
+    count() AS captured,
+    countIf(is_sent) AS sent,
+    countIf(is_accepted) AS accepted,
+    countIf(NOT is_accepted AND is_given_up) AS given_up,
+    countIf(NOT is_accepted AND NOT is_given_up AND is_waiting) AS waiting,
+    countIf(NOT is_accepted AND NOT is_given_up AND NOT is_waiting) AS ineligible,
+    countIf(NOT is_accepted AND NOT is_given_up AND NOT is_waiting AND reason = 'NO_CONSENT') AS without_consent,
+    countIf(is_adjusted) AS adjusted,
+    countIf(is_accepted AND is_not_correctable) AS not_correctable
+FROM
+(
+    SELECT
+        workspace,
+        destination_id,
+        conversion_id,
+        toDate(min(plan_time), 'UTC') AS day,
+        max(attempt > 0) AS is_sent,
+        max(state = 'ACCEPTED') AS is_accepted,
+        argMax(state, (record_time, attempt)) IN ('DEAD', 'REJECTED') AS is_given_up,
+        argMax(state, (record_time, attempt)) = 'PENDING' AS is_waiting,
+        argMax(ineligible_reason, (record_time, attempt)) AS reason,
+        max(state = 'ACCEPTED' AND operation IN ('RESTATE', 'RETRACT')) AS is_adjusted,
+        max(state = 'UNDELIVERABLE_CORRECTION') AS is_not_correctable
+    FROM deliveries FINAL
+    GROUP BY
+        workspace,
+        destination_id,
+        conversion_id
+)
+GROUP BY
+    workspace,
+    destination_id,
+    day
