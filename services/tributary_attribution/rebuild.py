@@ -44,6 +44,7 @@ log = structlog.get_logger(__name__)
 
 _SECOND: Final = 1_000_000
 _DAY_SECONDS: Final = 86_400
+_EVENTS_OF_A_PAGE: Final = 4_000
 _EVENTS_AT_ONCE: Final = 1_000
 _CONVERSIONS_AT_ONCE: Final = 200
 _LEASE_SECONDS: Final = 120
@@ -212,10 +213,12 @@ class Rebuild:
             await self._current.use(lost)
 
     async def _events(self, workspace: Workspace, place: RebuildPlace, time: LostTime) -> RebuildPlace:
-        page = await self._lost.events(time, _last(place), _EVENTS_AT_ONCE)
+        page = await self._lost.events(time, _last(place), _EVENTS_OF_A_PAGE)
         if not page:
             return _at(place, workspace.id, RebuildStage.CONVERSIONS)
-        await self._bring_back(workspace, [Replayed(*event) for _, event in page], time)
+        for start in range(0, len(page), _EVENTS_AT_ONCE):
+            some = [Replayed(*event) for _, event in page[start : start + _EVENTS_AT_ONCE]]
+            await self._bring_back(workspace, some, time)
         metrics.REBUILT_EVENTS.add(len(page))
         return _after(replace(place, events=place.events + len(page)), page[-1][0])
 
