@@ -46,7 +46,7 @@ class Erasure:
     places: tuple[tuple[str, int, int], ...] = ()
     """Of those that a family goes on with: conversion id, revision, and when they happened from now on."""
     relatives: tuple[str, ...] = ()
-    """Ids of others' conversions that decide with these what counts."""
+    """Ids of others' conversions that decide with these what counts, or that the person observed too."""
     secret: tuple[int, int] = (0, 0)
     """Two numbers of 64 bits of chance."""
     state: ErasureState = ErasureState.REQUESTED

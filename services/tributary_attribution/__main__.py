@@ -32,6 +32,7 @@ from tributary_attribution.retention import Retention
 from tributary_attribution.servicer import AttributionServicer
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.settings_history import SettingsHistory
+from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns
 from tributary_attribution.tombstones import Tombstones
 from tributary_runtime import metrics
@@ -209,6 +210,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             DataKeys(state, epoch.shards),
             conversions,
             StandIns(conversions, publisher, StandInRecords(long_reads), workspaces, clock),
+            SharedOrders(conversions, ErasureRecords(long_reads), workspaces),
             workspaces,
             clock,
             lambda: oldest_event_micros(log, log_epoch.shards),

@@ -25,6 +25,10 @@ _COPIED: Final = (
     *("findings", "rate_picos", "traffic", "role", "secondary"),
 )
 """Of a state: what totals are made of, and what nobody is recognised by."""
+_SAID: Final = (
+    *("name", "order_id", "store", "value", "amounts", "recurrence", "lead", "customer_type", "items", "value_source"),
+)
+"""Of an observation: what its conversion is, whoever saw it."""
 _SOURCE: Final = ("channel", "sub_channel", "source", "medium", "campaign", "campaign_id", "rule")
 
 
@@ -128,3 +132,19 @@ def _copy(state: object, name: str, value: object) -> None:
         field.extend(value)
     else:
         setattr(state, name, value)
+
+
+def anonymous_observation(admitted: AdmittedEvent) -> AdmittedEvent:
+    """Returns what an event says of a conversion that is somebody else's, without whose event it was."""
+    said = admitted.event
+    kept = AdmittedEvent(
+        verdict=admitted.verdict, conversion_id=admitted.conversion_id, source_rank=admitted.source_rank
+    )
+    event = kept.event
+    event.event_id, event.traffic, event.origin = said.event_id, said.traffic, said.origin
+    event.event_time.CopyFrom(said.event_time)
+    event.context.observed_by = said.context.observed_by
+    for field, value in said.conversion.ListFields():
+        if field.name in _SAID:
+            _copy(event.conversion, field.name, value)
+    return kept

@@ -10,7 +10,8 @@ Step by step; each may run twice, and a crash between any two leaves an open era
    revisions are copied to random ids (or not, where they go too) and deleted.
 5. Recorded events are stripped, and what is found by the identifiers is deleted.
 6. Journeys, ties, consent, click ids and conversions in the state store are destroyed; stand-ins take their places.
-7. Others' conversions of their leads and subscriptions are credited again.
+7. Others' conversions of their leads and subscriptions, and those that the person observed too (`shared_orders`), are
+   credited again.
 8. It is looked for what is left, and what was destroyed is stored.
 
 All of it is done once more a little later, for batches and rows that were on their way, and again as long as the event
@@ -31,6 +32,7 @@ import structlog
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.erasure_plans import GRACE_SECONDS, counted, is_again
 from tributary_attribution.journeys import identification
+from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.sealing import key_name
@@ -74,6 +76,7 @@ class Erasing:
         data_keys: What match keys are sealed under.
         conversions: Tells what is not published everywhere yet.
         stand_ins: Keep families as they are.
+        shared: Keep what is others'.
         directory: Knows the workspaces.
         clock: Tells when.
         oldest_waiting: Tells when the oldest event was accepted that somebody has not finished; None: there is none.
@@ -90,6 +93,7 @@ class Erasing:
         data_keys: DataKeys,
         conversions: Conversions,
         stand_ins: StandIns,
+        shared: SharedOrders,
         directory: Directory,
         clock: Clock,
         oldest_waiting: Callable[[], Awaitable[int | None]],
@@ -102,6 +106,7 @@ class Erasing:
         self._data_keys = data_keys
         self._conversions = conversions
         self._stand_ins = stand_ins
+        self._shared = shared
         self._directory = directory
         self._clock = clock
         self._grace_micros = round(grace_seconds * 1e6)
@@ -282,7 +287,8 @@ class Erasing:
 
     async def _strip(self, erasure: Erasure) -> Erasure:
         found = await self._records.found(erasure)
-        events = await self._records.strip_events(erasure)
+        events = await self._shared.strip(erasure)
+        events += await self._records.strip_events(erasure)
         await self._records.delete_identifiers(erasure)
         names = ("consent_decisions", "identity_changes", "identity_words", "refusals")
         return counted(erasure, {"events": events, **{name: found[name] for name in names}})
@@ -319,11 +325,14 @@ class Erasing:
         """Returns the same with all conversions that are known to be the person's."""
         known = set(erasure.conversion_ids)
         known.update(await self._records.conversions(erasure.workspace, erasure.tokens, erasure.until_micros))
+        seen: set[str] = set()
         for journey in await self._people.find_each([(erasure.workspace, token) for token in erasure.tokens]):
             for conversion_id, times in () if journey is None else journey.conversions.items():
                 if min(times) <= erasure.until_micros:
-                    known.add(conversion_id)
-        return replace(erasure, conversion_ids=tuple(sorted(known)))
+                    seen.add(conversion_id)
+        theirs = await self._shared.of_others(erasure, seen - known)
+        relatives = tuple(sorted(theirs.union(erasure.relatives)))
+        return replace(erasure, conversion_ids=tuple(sorted(known | seen - theirs)), relatives=relatives)
 
     async def _held(self, erasure: Erasure) -> Collection[int]:
         """Returns when what is known of a person happened: clocks may be ahead of ours."""

@@ -196,6 +196,28 @@ async def test_who_shares_a_device_with_the_person_is_not_erased_with_them(own: 
     assert await attribution.erasing.tokens_of(workspace, named, "") == [mine, "visitor:shared"]
 
 
+@pytest.mark.parametrize("mode", list(ErasureMode))
+async def test_an_order_of_somebody_else_stays_theirs_though_the_person_saw_it_too(
+    own: Reconciled, workspace: str, mode: ErasureMode
+) -> None:
+    events, _ = await lived(own, workspace)
+    attribution = own.attribution
+    clicked = {"order_id": "o-shared", "letter": "M", "rank": 1, "click_ids": {"gclid": CANARY}}
+    await own.happen(events.order(OTHER, order_id="o-shared", event_id="s-1", micros=None))
+    await own.happen(events.order(VISITOR, event_id="s-2", at=NOON + 9, micros=70_000_000, **clicked))
+    erasure = await attribution.erasing.go_on(await requested(attribution, mode))
+    assert not any(erasure.remaining.values()), erasure.remaining
+    await attribution.erasing.go_on(erasure)
+    assert await canaries(attribution) == []
+    shared = await attribution.published(events.conversion_id("o-shared"))
+    assert shared is not None
+    assert (shared.state.counted, shared.state.value.amount_micros) == (True, 70_000_000)
+    await own.happen(events.refund(10_000_000, order_id="o-shared", event_id="s-3"))
+    await own.run()
+    assert await own.differences() == []
+    assert ("o-shared", 60_000_000) in await attribution.stored("order_id, value_micros")
+
+
 async def test_what_is_heard_of_again_brings_nobody_back_and_batch_finds_nothing(
     own: Reconciled, workspace: str
 ) -> None:

@@ -41,6 +41,7 @@ from tributary_attribution.reattribution import Reattribution
 from tributary_attribution.rebuild import Rebuild
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.settings_history import SettingsHistory
+from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns
 from tributary_attribution.tombstones import Tombstones
 from tributary_domain import ids
@@ -430,6 +431,7 @@ async def running_attribution(
         erasing = Erasing(
             *(people, erasures, records, DataKeys(state, SHARDS), conversions),
             StandIns(conversions, publisher, StandInRecords(clickhouse), directory, clock),
+            SharedOrders(conversions, records, directory),
             *(directory, clock),
             oldest_waiting,
             grace_seconds=0,

@@ -94,7 +94,7 @@ class World:
         """
         gone = _erased(self.facts, self.erasure)
         if self.erasure is not None and self.erasure.removes:
-            left = [one for one in self.facts if not _is_of(one, *gone)]
+            left = [kept for one in self.facts if (kept := _without(one, *gone)) is not None]
             return _answers([*left, *self.later], self.settings), []
         before, after = self.answers(), _answers([*self.facts, *self.later], self.settings)
         frozen = [replace(after[place], credit=before[place].credit) for place in sorted(gone[1])]
@@ -111,7 +111,7 @@ def _person_of(good: Sequence[Fact]) -> dict[str, frozenset[str]]:
 
 def _home(observed: Iterable[Fact]) -> str:
     """Returns the identifier that a conversion belongs to."""
-    return min((telling(fact.home)[0], *fact.key, fact.home) for fact in observed)[3]
+    return min((telling(fact.home)[0], *fact.key, fact.home) for fact in observed if fact.tokens)[3]
 
 
 def _by_place(good: Iterable[Fact]) -> dict[Place, list[Fact]]:
@@ -221,20 +221,13 @@ def a_world(seed: int) -> World:
 
 
 def an_erasure(world: World, removes: bool) -> World | None:
-    """Returns the same world, of which one of two people is erased in the end; None if they share too much.
-
-    That is: identifiers, or what one of them did is told of a conversion of the other.
-    """
+    """Returns the same world, out of which one of two people is erased in the end; None if there are not two."""
     good = _good(world.facts)
     person_of, alone = _person_of(good), frozenset[str]()
     one, other = (person_of.get(f"customer:c{number}", alone) for number in range(2))
     families = {fact.order_id for fact in good if fact.cycle}
     if not one or not other or one == other or not families:
         return None
-    for observed in _by_place(good).values():
-        homes = {person_of.get(fact.home, frozenset({fact.home})) for fact in observed}
-        if len(homes) > 1:
-            return None
     rng = random.Random(world.seed)
     erased = World(world.seed, world.settings, world.facts, Erasure("customer:c0", removes))
     make = Maker(rng, erased.later)
@@ -260,8 +253,13 @@ def _erased(facts: Iterable[Fact], erasure: Erasure | None) -> tuple[frozenset[s
     return person, {place for place, observed in _by_place(good).items() if _home(observed) in person}
 
 
-def _is_of(fact: Fact, person: frozenset[str], conversions: set[Place]) -> bool:
-    return (bool(fact.tokens) and fact.home in person) or fact.conversion in conversions
+def _without(fact: Fact, person: frozenset[str], conversions: set[Place]) -> Fact | None:
+    """Returns what is left of a fact: of what the person saw of others' conversions, that it was seen."""
+    if fact.conversion in conversions:
+        return None
+    if fact.tokens and fact.home in person:
+        return replace(fact, tokens=()) if fact.is_observation and not fact.is_bot else None
+    return fact
 
 
 def _settings(rng: random.Random) -> AttributionSettings:

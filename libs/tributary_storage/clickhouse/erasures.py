@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.ids import person_id
@@ -47,6 +47,16 @@ class StoredErasure:
     remaining: Mapping[str, int] = field(default_factory=dict)
     requested_by: str = ""
     reason: str = ""
+
+
+class ObservedOfOthers(NamedTuple):
+    """An observation by somebody who is erased of a conversion that is another's."""
+
+    event_micros: int
+    event_id: str
+    conversion_id: str
+    accept_micros: int
+    admitted: bytes
 
 
 class ErasureRecords:
@@ -129,6 +139,28 @@ class ErasureRecords:
         if erasure.conversion_ids:
             for table in _OF_CONVERSIONS:
                 await self._clickhouse.execute(statement(f"erasure/delete_{table}"), _values(erasure))
+
+    async def observed_of_others(self, erasure: Erasure) -> list[ObservedOfOthers]:
+        """Returns what a person observed of conversions that are published of others."""
+        text = statement("erasure/observed_of_others")
+        rows = await self._clickhouse.execute(text, _values(erasure), raw_strings=True)
+        return [
+            ObservedOfOthers(int(time), name.decode(), conversion.decode(), int(accept), admitted)
+            for time, name, conversion, accept, admitted in rows
+        ]
+
+    async def strip_observations(self, erasure: Erasure, kept: Mapping[tuple[int, str], bytes]) -> None:
+        """Strips recorded observations down to what is kept of each, by event time and id."""
+        places = list(kept)
+        for start in range(0, len(places), _AT_ONCE):
+            some = places[start : start + _AT_ONCE]
+            values = {
+                "workspace": erasure.workspace,
+                "events": some,
+                "event_ids": [name for _, name in some],
+                "admitted": [kept[place].hex() for place in some],
+            }
+            await self._clickhouse.execute(statement("erasure/strip_observations"), values)
 
     async def strip_events(self, erasure: Erasure) -> int:
         """Strips a person's events; returns how many there were."""

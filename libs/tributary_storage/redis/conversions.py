@@ -221,14 +221,16 @@ class Conversions:
         return sum(await run(self._client, _RESTORE, calls))
 
     async def replace(
-        self, taken: Mapping[str, Collection[bytes]], put: Mapping[str, Mapping[bytes, bytes]], life_seconds: int
+        self, taken: Mapping[str, Collection[bytes]], put: Mapping[str, Mapping[bytes, bytes]], life_seconds: int = 0
     ) -> None:
         """Takes fields of families, or that name families, out and puts others in, under each key in one step.
+
+        Likewise other parts of conversions in the place of those that are there.
 
         Args:
             taken: Key -> fields.
             put: Key -> field -> text.
-            life_seconds: How long that lives then.
+            life_seconds: How long that lives then; 0: as long as it would.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.

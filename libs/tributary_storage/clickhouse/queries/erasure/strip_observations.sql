@@ -1,0 +1,22 @@
+-- Takes out of recorded observations whose they were; what they say of conversions, which are others', stays.
+ALTER TABLE events
+    UPDATE
+        identity_tokens = [],
+        session_id = '',
+        address_token = '',
+        page_url = '',
+        referrer_host = '',
+        click_id_families = [],
+        click_id_values = [],
+        interaction_id = '',
+        properties = map(),
+        details = mapFilter(
+            (name, text) -> startsWith(name, 'amount_')
+                OR name IN ('lead_id', 'root_order_id', 'stage', 'subscription_id', 'recurrence_kind'),
+            details
+        ),
+        traceparent = '',
+        admitted = unhex(transform(event_id, %(event_ids)s, %(admitted)s, ''))
+    WHERE workspace = %(workspace)s
+        AND (toUnixTimestamp64Micro(event_time), event_id) IN %(events)s
+SETTINGS mutations_sync = 2
