@@ -72,6 +72,7 @@ def declared(kind: str, url: str) -> dict[str, Any]:
         "conversions": {"purchase": {"name": purchase}, "signup": {"name": signup}},
         "allow_private_addresses": True,
         "page_url": "https://shop.example/",
+        "quota": {"requests_per_minute": 120},  # so that some come together in every request
         **_OWN[kind],
     }
 
