@@ -15,6 +15,7 @@ import httpx
 import structlog
 
 from tributary.attribution.v1.conversion_pb2 import ResolvedClickId
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_RETRACT,
@@ -177,21 +178,14 @@ class BatchSender:
         return replace(attempt, mapped=digests, event=event, visible_id=outgoing.visible_id)
 
     def _outgoing(self, attempt: Attempt, keys: PersonKeys, now_micros: int, pinned: Pinned | None) -> Outgoing:
-        revised, policy = attempt.revised, self._policy
+        revised = attempt.revised
         value = sent_value(revised.state, attempt.told)
         is_retraction = attempt.operation == DELIVERY_OPERATION_RETRACT
         return Outgoing(
             revised=revised,
             operation=attempt.operation,
             name=self._settings.name_of(revised.state.name) or revised.state.name,
-            visible_id=pinned.visible_id
-            if pinned
-            else visible_id(
-                revised,
-                self._lane.destination,
-                id_is_order=policy.id_is_order,
-                most_characters=policy.most_id_characters,
-            ),
+            visible_id=pinned.visible_id if pinned else self.visible_id(revised),
             amount_micros=None if value is None else 0 if is_retraction else value.amount_micros,
             currency="" if value is None else value.currency_code,
             keys=keys,
@@ -200,6 +194,16 @@ class BatchSender:
             now_micros=now_micros,
             pinned=pinned,
             default_region=self._region_of(self._lane.workspace),
+        )
+
+    def visible_id(self, revised: ConversionRevised) -> str:
+        """Returns the id by which the destination knows a conversion that it is told of first."""
+        policy = self._policy
+        return visible_id(
+            revised,
+            self._lane.destination,
+            id_is_order=policy.id_is_order,
+            most_characters=policy.most_id_characters,
         )
 
     async def send(self, call: Sequence[Attempt]) -> Sequence[Outcome]:

@@ -219,7 +219,8 @@ class Preparation:
         )
         if line is None or not line.attempts:  # its process died before it could write anything down
             made = max(1, job.attempts if job.tried_revision == revision else attempt.attempts_before)
-            unwritten = replace(attempt, number=made, now_micros=attempt.doubt_micros)
+            visible_id = self._sender.visible_id(attempt.revised)
+            unwritten = replace(attempt, number=made, visible_id=visible_id, now_micros=attempt.doubt_micros)
             line = ledger_line(unwritten, Outcome(OUTCOME_CLASS_UNKNOWN))
             line.destination_id = self._lane.destination
         line.state, line.outcome, line.message = DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN, _TOO_LATE

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DeliveryOperation, IneligibleReason
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations.destination import Destination, Message, Outcome
@@ -61,6 +62,10 @@ class Sender(Protocol):
         """Whether silence about consent is a refusal."""
         ...
 
+    def visible_id(self, revised: ConversionRevised) -> str:
+        """Returns the id by which the destination knows a conversion that it is told of first."""
+        ...
+
     async def form(self, attempts: Sequence[Attempt]) -> Formed:
         """Says attempts in the destination's language and puts together what may go together.
 
@@ -97,10 +102,13 @@ class OneByOne:
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
 
+    def visible_id(self, revised: ConversionRevised) -> str:
+        """Returns the message's id."""
+        return self._destination.visible_id(revised)
+
     async def form(self, attempts: Sequence[Attempt]) -> Formed:
         """Returns a call per attempt."""
-        visible_id = self._destination.visible_id
-        return Formed([[replace(one, visible_id=visible_id(one.revised))] for one in attempts])
+        return Formed([[replace(one, visible_id=self.visible_id(one.revised))] for one in attempts])
 
     async def send(self, call: Sequence[Attempt]) -> Sequence[Outcome]:
         """Makes the one call."""

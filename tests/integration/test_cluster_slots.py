@@ -39,6 +39,7 @@ from tributary_storage.redis.delivery_jobs import (
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.keys import RECORD_GROUP, event_dead_letters, event_log
 from tributary_storage.redis.rates import SharedRates
+from tributary_storage.redis.replayed_jobs import Replayed, ReplayedJobs, Wish
 from tributary_storage.redis.scripts import Script
 from tributary_storage.redis.stream_consumers import StreamConsumers
 from tributary_storage.redis.sweeper import Sweeper
@@ -107,7 +108,11 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     assert await jobs.renew(lane, "one", 30.0, ["c1:a", "c1:b"])
     assert await jobs.begin(lane, "one", 30.0, [Tried("c1:a", 1, creates=True)]) == [1]
     assert await jobs.settle(lane, "one", [Settled("c1:a", Settlement.TAKEN, 1, 0.0, Taken(1, 90, counted=True))])
-    assert (await DestinationStates(client).take_quota(lane, 600, 3))[0] == 3
+    states = DestinationStates(client)
+    assert (await states.take_quota(lane, 600, 3))[0] == 3
+    assert await states.slow_down(lane) == 0.5
+    again = [Wish("c1:a", 1), Wish("c1:c", 3)]
+    assert await ReplayedJobs(client).plan(lane, again, 4) == [Replayed.KNOWN, Replayed.PLANNED]
 
 
 async def keep_claims_and_letters(client: redis.asyncio.Redis) -> None:
