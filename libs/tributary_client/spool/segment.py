@@ -24,6 +24,7 @@ _RECORD: Final = struct.Struct("<II")
 _RANGE: Final = struct.Struct("<III")
 _STAMPED: Final = 1
 RECORD_OVERHEAD: Final = _RECORD.size + 2
+HEADER_BYTES: Final = _HEADER.size
 
 
 class Segment:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tributary_client.entry import Entry
 from tributary_client.spool.lane import take_lane
-from tributary_client.spool.segment import RECORD_OVERHEAD, Segment
+from tributary_client.spool.segment import HEADER_BYTES, RECORD_OVERHEAD, Segment
 
 log = logging.getLogger("tributary_client")
 
@@ -77,6 +77,8 @@ class Spool:
     def fits(self, entry: Entry) -> bool:
         """Tells whether there is room for an event."""
         more = len(entry.body) + len(entry.traceparent) + RECORD_OVERHEAD
+        if self._needs_segment():
+            more += HEADER_BYTES
         return self.bytes + more <= self._spooling.max_bytes
 
     def append(self, entry: Entry, *, hold: bool) -> bool:
@@ -87,7 +89,7 @@ class Spool:
             hold: Whether the caller keeps it in memory, too.
         """
         try:
-            if self._current is None or self._current.size >= self._spooling.segment_bytes:
+            if self._needs_segment():
                 self._begin_segment()
             if self._current is not None:
                 self._current.append(entry, hold=hold, fsync=self._spooling.fsync)
@@ -145,6 +147,9 @@ class Spool:
         for segment in self._segments.values():
             segment.close()
         self._lane.close()
+
+    def _needs_segment(self) -> bool:
+        return self._current is None or self._current.size >= self._spooling.segment_bytes
 
     def _begin_segment(self) -> None:
         if self._current is not None and self._current.is_done:

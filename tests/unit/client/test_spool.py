@@ -40,6 +40,15 @@ def files(directory: Path, pattern: str = "*.events") -> list[Path]:
     return sorted(directory.glob(f"lane-*/{pattern}"))
 
 
+def test_it_never_grows_beyond_its_bound_though_it_begins_another_file(tmp_path: Path) -> None:
+    for size in range(0, 400, 7):
+        spool, entry = opened(tmp_path / str(size), segment_bytes=400, max_bytes=4_000), Entry(b"x" * size)
+        while spool.fits(entry):
+            assert spool.append(entry, hold=False)
+        assert spool.bytes <= 4_000, size
+        spool.close()
+
+
 def test_what_is_not_decided_is_there_for_the_next_process_as_it_was(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     first, second, third = put(spool, "a", "stamped", "c")
