@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -44,7 +45,7 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class Fake:
+class Fake(ABC):
     """A destination that counts.
 
     Args:
@@ -88,9 +89,9 @@ class Fake:
             self.refused += reply.status >= 400
             return reply
 
+    @abstractmethod
     def take(self, ask: Ask) -> Reply:
-        """Takes what is to be taken."""
-        raise NotImplementedError
+        """Takes what is to be taken; each destination says what that is."""
 
     def too_many(self) -> Reply:
         """Returns what is answered to one request too many."""
