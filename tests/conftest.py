@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+
+pytest.register_assert_rewrite("tests.support", "tests.faults", "tests.property", "tests.load")  # they assert, too
+
+# ruff: noqa: E402
 from hypothesis import HealthCheck, settings
 
 from tests.support.cluster import Cluster, running_cluster
-from tests.support.stack import KeyedWorkspace, SharedStack, shared_stack
+from tests.support.spreading import spread
+from tests.support.stack import KeyedWorkspace, SharedStack, complaints, shared_stack
 from tests.support.stores import Stores, create_test_epoch, run_apart, running_clickhouse, running_redis, running_stores
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.redis_server import RedisServer
@@ -39,6 +44,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds what `tests/integration/test_redis_cluster.py` runs other tests with."""
     parser.addoption("--redis-cluster", action="store_true", help="what asks for redis_url gets a Redis Cluster")
     parser.addoption("--clickhouse-url", default="", help="what asks for clickhouse_url gets this, migrated already")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Lets several processes end together."""
+    processes = getattr(config, "workerinput", {}).get("workercount", 1)
+    if processes > 1:
+        items[:] = spread(items, processes)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds to a failure what running services complained of last."""
+    report = yield
+    if report.failed:
+        report.sections += complaints()
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 import random
 import subprocess
@@ -11,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import redis.asyncio
@@ -278,43 +278,46 @@ async def test_a_caller_who_has_left_before_the_commit_leaves_no_trace(
     assert (await stored(log)).claims == 1
 
 
-async def test_a_full_redis_refuses_before_the_first_write(tmp_path_factory: pytest.TempPathFactory) -> None:
-    with running_redis(tmp_path_factory.mktemp("full"), {"maxmemory": "8mb"}) as server:
-        async with running_admission(server.url) as admission, connect(server.url, name="tests") as log:
-            await admit(admission, "shop", Sent("a"), BROWSER)
-            for size in (100_000, 1_000, 1):
-                await fill_with(log, size)
-            before = await stored(log)
-            with pytest.raises(OverloadedError) as raised:
-                await admit(admission, "shop", *[Sent(f"n-{number}", order=f"o-{number % 3}") for number in range(9)])
-            assert raised.value.retry_delay_seconds > 0
-            assert await stored(log) == before
-            fill = LogFill(log)
-            await fill.measure()
-            assert fill.is_full
+@pytest.fixture
+async def own_redis(tmp_path: Path) -> AsyncIterator[tuple[str, redis.asyncio.Redis]]:
+    """A Redis of this test's own, whose memory may be made to end."""
+    with running_redis(tmp_path / "redis") as server:
+        async with connect(server.url, name="tests") as client:
+            yield server.url, client
 
 
-async def fill_with(log: redis.asyncio.Redis, size: int) -> None:
-    """Fills Redis with values of a size until it takes no more."""
-    for number in itertools.count():
-        try:
-            await log.set(f"ballast:{size}:{number}", b"x" * size)
-        except redis.exceptions.OutOfMemoryError:
-            return
+async def leave_memory(log: redis.asyncio.Redis, share: float) -> None:
+    """Lets Redis have `share` of the memory that it uses now: filling it would not last, for it frees what it can."""
+    used = (await log.info("memory"))["used_memory"]
+    await log.config_set("maxmemory", int(used * share))
+
+
+async def test_a_full_redis_refuses_before_the_first_write(own_redis: tuple[str, redis.asyncio.Redis]) -> None:
+    url, log = own_redis
+    async with running_admission(url) as admission:
+        await admit(admission, "shop", Sent("a"), BROWSER)
+        before = await stored(log)
+        await leave_memory(log, 0.5)
+        with pytest.raises(OverloadedError) as raised:
+            await admit(admission, "shop", *[Sent(f"n-{number}", order=f"o-{number % 3}") for number in range(9)])
+        assert raised.value.retry_delay_seconds > 0
+        assert await stored(log) == before
+        fill = LogFill(log)
+        await fill.measure()
+        assert fill.is_full
 
 
 async def test_an_admission_over_the_soft_limit_refuses_without_asking_redis(
-    tmp_path_factory: pytest.TempPathFactory,
+    own_redis: tuple[str, redis.asyncio.Redis],
 ) -> None:
-    with running_redis(tmp_path_factory.mktemp("fullish"), {"maxmemory": "20mb"}) as server:
-        async with connect(server.url, name="tests") as log:
-            await prepare(server.url)
-            await fill_with(log, 100_000)
-            await log.delete("ballast:100000:0")  # over the soft limit, below the hard one
-        async with running_admission(server.url) as admission, connect(server.url, name="tests") as log:
-            with pytest.raises(OverloadedError):
-                await admit(admission, "shop", Sent("a"))
-            assert (await stored(log)).claims == 0
+    url, log = own_redis
+    await prepare(url)
+    await leave_memory(log, 1.1)  # over the soft limit, below the hard one
+    async with running_admission(url) as admission:
+        with pytest.raises(OverloadedError):
+            await admit(admission, "shop", Sent("a"))
+        assert await log.set("trb:room", "there is")
+        assert (await stored(log)).claims == 0
 
 
 SENDER = """

@@ -21,6 +21,7 @@ def eventually(
     before_seconds: float = 0,
     first_pause_seconds: float = _FIRST_PAUSE_SECONDS,
     longest_pause_seconds: float = _LONGEST_PAUSE_SECONDS,
+    explain: Callable[[], str] | None = None,
 ) -> T:
     """Calls `check` until it returns something true and no AssertionError, and returns that.
 
@@ -33,6 +34,7 @@ def eventually(
         before_seconds: Before the first call, where that would be in vain.
         first_pause_seconds: Before the second call; pauses grow.
         longest_pause_seconds: Up to this. A check that costs the system under test work should come less often.
+        explain: Asked once, if it did not hold in time: what else tells why.
 
     Raises:
         AssertionError: It did not hold in time; with the last failure.
@@ -45,8 +47,9 @@ def eventually(
         if held:
             return answer
         if time.monotonic() >= deadline:
+            why = f"\n{explain()}" if explain else ""
             raise AssertionError(
-                f"did not hold within {timeout_seconds:g} s; last: {failure or repr(answer)}"
+                f"did not hold within {timeout_seconds:g} s; last: {failure or repr(answer)}{why}"
             ) from failure
         time.sleep(pause)
         pause = min(pause * 1.5, longest_pause_seconds)

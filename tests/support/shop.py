@@ -27,11 +27,14 @@ from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary.event.v1.verdict_pb2 import EventVerdict, ReasonCode, Verdict
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
 from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
+from tributary.query.v1.integrity_pb2 import IntegrityCheck
 from tributary.query.v1.query_service_pb2 import (
     GetConversionRequest,
     GetConversionResponse,
     GetIntegrityRequest,
     GetJourneyRequest,
+    GetPipelineHealthRequest,
+    ListDestinationsRequest,
 )
 from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
 
@@ -182,14 +185,33 @@ class Shop:
             raise
 
     def wait(self, check: Callable[[], T], before_seconds: float = 0) -> T:
-        """Waits until something holds."""
+        """Waits until something holds; if it never does, the failure tells what waits in the pipeline."""
         return eventually(
             check,
             WAIT_SECONDS,
             before_seconds=before_seconds,
             first_pause_seconds=_FIRST_LOOK_SECONDS,
             longest_pause_seconds=_LONGEST_LOOK_SECONDS,
+            explain=self.on_its_way,
         )
+
+    def on_its_way(self) -> str:
+        """Says what waits before each group of the logs, and for each destination."""
+        try:
+            health = self.query.GetPipelineHealth(
+                GetPipelineHealthRequest(), timeout=CALL_SECONDS, metadata=self.metadata
+            ).health
+            destinations = self.query.ListDestinations(
+                ListDestinationsRequest(), timeout=CALL_SECONDS, metadata=self.metadata
+            ).destinations
+        except grpc.RpcError as error:
+            return f"what is on its way is unknown: {error!r}"
+        waiting = [
+            f"group {one.group}: {one.entries} entries, the oldest for {one.oldest_age.ToTimedelta()}, "
+            f"{one.dead_letters} dead letters"
+            for one in health.backlogs
+        ]
+        return "\n".join([*waiting, *(f"destination {str(one).strip()}" for one in destinations)])
 
     def wait_for_value(self, order_id: str, micros: int, **order: str) -> GetConversionResponse:
         """Waits until an order is worth this much."""
@@ -211,8 +233,10 @@ class Shop:
                 if code_of(error) is not grpc.StatusCode.UNAVAILABLE:
                     raise
                 raise AssertionError("a store was killed a moment ago") from error
-            assert all(check.settled for check in answer.checks)
-            assert [check.name for check in answer.checks if not check.ok] == []
+            moving = [_sides(check) for check in answer.checks if not check.settled]
+            assert not moving, f"not settled: {moving}"
+            broken = [_sides(check) for check in answer.checks if not check.ok]
+            assert not broken, f"not equal: {broken}"
 
         self.wait(settled, before_seconds=_FIRST_LOOK_SECONDS)  # what was sent just now never is
 
@@ -232,6 +256,10 @@ class Shop:
             return webhooks
 
         return self.wait(arrived)
+
+
+def _sides(check: IntegrityCheck) -> str:
+    return f"{check.name} {check.expected} = {check.actual}"
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,9 @@ from tributary_runtime.authentication import new_key
 from tributary_runtime.workspaces import Scope
 
 _SHARED_WORKSPACES = 60
+_RUNNING: list[Stack] = []
+_COMPLAINT = re.compile('"level": ?"(?:warning|error)"')
+_LINES_SHOWN, _LINE_LENGTH = 10, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,24 @@ def running_stack(
     """
     text, keyed = render_workspaces(settings)
     with Stack(directory, workspaces=text, environment=environment) as stack:
-        yield stack, keyed
+        _RUNNING.append(stack)
+        try:
+            yield stack, keyed
+        finally:
+            _RUNNING.remove(stack)
+
+
+def complaints() -> list[tuple[str, str]]:
+    """Returns the last warnings and errors in the logs of installations that run now; each under a title."""
+    found: list[tuple[str, str]] = []
+    for stack in _RUNNING:
+        for name, process in stack.processes().items():
+            lines = process.log_file.read_text(errors="replace").splitlines() if process.log_file.exists() else []
+            told = [line for line in lines if _COMPLAINT.search(line)] if process.is_running else lines
+            if told:
+                title = f"{name}{'' if process.is_running else ', which does not run,'} of {stack.directory.path.name}"
+                found.append((title, "\n".join(line[:_LINE_LENGTH] for line in told[-_LINES_SHOWN:])))
+    return found
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import redis.asyncio
 
-from tests.support.ports import free_port
+from tests.support.ports import free_cluster_port, free_port
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.process import ChildProcess
 from tributary_cli.stack.redis_server import RedisServer
@@ -81,7 +81,8 @@ def running_stores(directory: Path) -> Iterator[Stores]:
 @contextmanager
 def running_redis(directory: Path, settings: Mapping[str, str] | None = None) -> Iterator[RedisServer]:
     """Starts a Redis of its own; `settings` are lines of redis.conf that shall differ."""
-    server = RedisServer(directory, free_port(), settings)
+    port = free_cluster_port() if (settings or {}).get("cluster-enabled") == "yes" else free_port()
+    server = RedisServer(directory, port, settings)
     with _running(server):
         yield server
 

@@ -31,6 +31,13 @@ def test_it_fails_with_the_last_failure() -> None:
         eventually(check, 0.01)
 
 
+def test_it_asks_why_once_and_only_if_it_fails() -> None:
+    asked = itertools.count()
+    assert eventually(lambda: True, explain=lambda: f"asked {next(asked)}")
+    with pytest.raises(AssertionError, match="last: False\nasked 0"):
+        eventually(lambda: False, 0.01, explain=lambda: f"asked {next(asked)}")
+
+
 def test_an_error_that_is_no_assertion_is_not_waited_for() -> None:
     with pytest.raises(ZeroDivisionError):
         eventually(lambda: 1 / 0)
