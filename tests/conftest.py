@@ -15,6 +15,7 @@ pytest.register_assert_rewrite("tests.support", "tests.faults", "tests.property"
 from hypothesis import HealthCheck, settings
 
 from tests.support.cluster import Cluster, running_cluster
+from tests.support.memory import keep_in_memory
 from tests.support.spreading import spread
 from tests.support.stack import KeyedWorkspace, SharedStack, complaints, shared_stack
 from tests.support.stores import Stores, create_test_epoch, run_apart, running_clickhouse, running_redis, running_stores
@@ -24,6 +25,7 @@ from tributary_storage.clickhouse import migrate as clickhouse_migrations
 
 # Hundreds of processes are started: each would compile all of Tributary anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+keep_in_memory()
 
 # The default run draws the same examples everywhere; `--hypothesis-profile=night` looks for new ones.
 settings.register_profile(

@@ -159,7 +159,7 @@ async def prepare(redis_url: str, epoch: Epoch = AN_EPOCH) -> None:
 
 @asynccontextmanager
 async def running_admission(
-    redis_url: str, epoch: Epoch = AN_EPOCH, *, timeout_seconds: float = 2.0, replicas: int = 0
+    redis_url: str, epoch: Epoch = AN_EPOCH, *, timeout_seconds: float = 5.0, replicas: int = 0
 ) -> AsyncIterator[Admission]:
     """Runs the admission of dedup in this process, on a Redis that it prepares; `replicas` must have each commit."""
     await prepare(redis_url, epoch)
