@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from tributary.delivery.v1.delivery_pb2 import Delivery, DeliveryFilter
-    from tributary.delivery.v1.delivery_service_pb2 import DestinationStatus
+    from tributary.delivery.v1.delivery_service_pb2 import DestinationStatus, DestinationTestStep
     from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
 
 _CALL_SECONDS = 60.0
@@ -44,9 +44,9 @@ def _filters(command: _Command) -> _Command:
 
 @click.group()
 def deliveries() -> None:
-    """Look at what was sent to destinations, pause and resume them, and send again what was given up.
+    """Look at what was sent to destinations, try them out, pause and resume them, and send again what was given up.
 
-    Pausing, resuming and sending again need an API key with the scope `admin`.
+    Trying out, pausing, resuming and sending again need an API key with the scope `admin`.
     """
 
 
@@ -73,6 +73,35 @@ def destinations(*, as_json: bool, **connection: Any) -> None:
         output().print(_destination_line(one), markup=False)
     if not found:
         output().print("The workspace has no destinations.")
+
+
+@deliveries.command()
+@click.argument("destination")
+@click.option("--code", default="", metavar="CODE", help="Of the test view of Meta, TikTok or Reddit: shows there.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@connection_options("query")
+def test(destination: str, *, code: str, as_json: bool, **connection: Any) -> None:
+    """Call DESTINATION once, in a way that counts nothing, and say step by step what was found.
+
+    Settings, credential, token, whether it is reached, what it answers; and what to do where something is wrong.
+    Nothing is stored; a webhook gets a signed message of type destination.test. No secret is shown.
+
+    Exit status: 0 nothing is wrong, 1 something is.
+    """
+    from tributary.query.v1.query_service_pb2 import TestDestinationRequest
+
+    request = TestDestinationRequest(destination_id=destination, test_code=code)
+    with _calling(connection) as (stub, metadata):
+        answer = stub.TestDestination(request, timeout=_CALL_SECONDS, metadata=metadata)
+    if as_json:
+        print_json(_as_dict(answer))
+    else:
+        for step in answer.steps:
+            output().print(_step_line(step), markup=False)
+        if answer.next_step:
+            output().print(f"Next: {answer.next_step}", style="yellow", markup=False)
+    if not answer.passed:
+        raise click.exceptions.Exit(1)
 
 
 @deliveries.command()
@@ -202,6 +231,14 @@ def _destination_line(one: DestinationStatus) -> str:
     if one.paused:
         parts.append(f"PAUSED: {one.pause_reason}")
     return "  ".join(parts)
+
+
+def _step_line(step: DestinationTestStep) -> str:
+    from tributary.delivery.v1.delivery_service_pb2 import DestinationTestResult, DestinationTestStage
+
+    stage = DestinationTestStage.Name(step.stage).removeprefix("DESTINATION_TEST_STAGE_").lower()
+    result = DestinationTestResult.Name(step.result).removeprefix("DESTINATION_TEST_RESULT_").lower().replace("_", " ")
+    return f"{stage:<12}{result:<11}{step.message}".rstrip()
 
 
 def _delivery_line(one: Delivery) -> str:

@@ -21,6 +21,7 @@ from tributary_delivery.planner import Planner
 from tributary_delivery.senders import Senders
 from tributary_delivery.servicer import DeliveryServicer
 from tributary_delivery.settings import DeliverySettings
+from tributary_delivery.trial_runs import DestinationTests
 from tributary_domain.backoff import Backoff
 from tributary_runtime import metrics
 from tributary_runtime.assumed_consent import assumed_by_id
@@ -122,7 +123,7 @@ async def main(settings: DeliverySettings) -> None:
         operations = Operations(SentLedger(clickhouse), ReplayedJobs(jobs_store), clock)
         await serve(
             settings,
-            DeliveryServicer(workspaces, jobs, states, operations, clock),
+            DeliveryServicer(workspaces, jobs, states, operations, DestinationTests(senders, states), clock),
             loops=[
                 workspaces,
                 dispatcher,

@@ -5,13 +5,10 @@ The one rule: who sends knows no destination, and the destination no HTTP: `dest
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
-import httpx
 import structlog
 
 from tributary.attribution.v1.conversion_pb2 import ResolvedClickId
@@ -25,19 +22,18 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations.adapter import (
     Adapter,
-    Answer,
     Outgoing,
     Permits,
     PersonKeys,
     Pinned,
-    Request,
     Unmappable,
     Verdict,
 )
-from tributary_delivery.destinations.checked_http import UNANSWERED, CheckedHttp, unanswered
+from tributary_delivery.destinations.checked_http import UNANSWERED, unanswered
 from tributary_delivery.destinations.destination import CONFIG, PERMANENT, REAUTH, SPLIT, Outcome
 from tributary_delivery.destinations.json_bytes import json_bytes
-from tributary_delivery.destinations.tokens import TokenError, Tokens, read_body
+from tributary_delivery.destinations.tokens import TokenError, Tokens
+from tributary_delivery.exchange import Exchange
 from tributary_delivery.ledger import Memory, first_sent
 from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.sender import Formed, Refused
@@ -50,8 +46,6 @@ from tributary_storage.redis.delivery_jobs import Lane
 
 log = structlog.get_logger(__name__)
 
-_MOST_ANSWER_BYTES: Final = 8_000_000
-_TEXT_CHARACTERS: Final = 65_536
 _LEAST_LINGER_SECONDS: Final = 0.2
 
 
@@ -62,13 +56,12 @@ class BatchSender:
         lane: Which.
         settings: Of the destination.
         adapter: Its language.
-        http: Calls it.
+        exchange: Calls it.
         tokens: Where access tokens come from.
         opener: Opens match keys.
         memory: What was sent before, for corrections.
         region_of: Workspace -> where its phone numbers without a country code are from.
         clock: Tells time.
-        call_seconds: How long one call may take.
     """
 
     def __init__(
@@ -76,26 +69,23 @@ class BatchSender:
         lane: Lane,
         settings: BatchDestination,
         adapter: Adapter,
-        http: CheckedHttp,
+        exchange: Exchange,
         tokens: Tokens,
         opener: MatchKeyOpener,
         memory: Memory,
         region_of: Callable[[str], str],
         clock: Clock,
-        *,
-        call_seconds: float,
     ) -> None:
         self._lane = lane
         self._settings = settings
         self._adapter = adapter
         self._policy = adapter.policy
-        self._http = http
+        self._exchange = exchange
         self._tokens = tokens
         self._opener = opener
         self._memory = memory
         self._region_of = region_of
         self._clock = clock
-        self._call_seconds = call_seconds
 
     @property
     def most_per_call(self) -> int:
@@ -223,37 +213,16 @@ class BatchSender:
 
     async def _try(self, events: Sequence[bytes], group: str) -> tuple[Verdict, str]:
         token = await self._tokens.get()
-        request = self._adapter.request(events, token, group)
         try:
-            async with asyncio.timeout(self._call_seconds):  # of all of it: httpx counts each read anew
-                url, headers = self._url(request, token), self._headers(request, token)
-                response = await self._http.post(url, request.body, headers, request.method)
-                content = await read_body(response, _MOST_ANSWER_BYTES)
+            answer = await self._exchange.ask(self._adapter.request(events, token, group), token)
         except UNANSWERED as error:
             return Verdict(unanswered(error)), token
-        headers = {name.lower(): text for name, text in response.headers.items()}
-        text = content[:_TEXT_CHARACTERS].decode("utf-8", "replace")
-        now_seconds = self._clock.unix_micros() // 1_000_000
-        answer = Answer(response.status_code, headers, _parsed(content), text, now_seconds)
         return self._adapter.classify(answer, len(events)), token
-
-    def _url(self, request: Request, token: str) -> httpx.URL:
-        query = dict(request.query)
-        if self._policy.credential_place.startswith("?"):
-            query[self._policy.credential_place[1:]] = token
-        return httpx.URL(self._settings.base_url.rstrip("/") + request.path, params=query)
-
-    def _headers(self, request: Request, token: str) -> dict[str, str]:
-        headers = {"content-type": "application/json", **request.headers}
-        place = self._policy.credential_place
-        if not place.startswith("?"):
-            headers[place] = f"Bearer {token}" if place == "authorization" else token
-        return headers
 
     async def aclose(self) -> None:
         """Closes its connections."""
         await self._tokens.aclose()
-        await self._http.aclose()
+        await self._exchange.aclose()
 
 
 def _group_of(attempt: Attempt) -> str:
@@ -268,10 +237,3 @@ def _click_ids(attempt: Attempt, pinned: Pinned | None) -> dict[str, ResolvedCli
         if known is None or known.value != pinned.click_id:
             click_ids[pinned.click_id_family] = ResolvedClickId(family=pinned.click_id_family, value=pinned.click_id)
     return click_ids
-
-
-def _parsed(content: bytes) -> Any:
-    try:
-        return json.loads(content) if content else None
-    except ValueError:
-        return None

@@ -10,11 +10,15 @@ import httpx
 
 from tributary_delivery.batches import BatchSender
 from tributary_delivery.destinations import ADAPTERS, DESTINATIONS, TOKEN_URLS
+from tributary_delivery.destinations.adapter import Adapter
 from tributary_delivery.destinations.checked_http import CheckedHttp
 from tributary_delivery.destinations.tokens import GivenToken, RefreshedToken, Tokens
+from tributary_delivery.destinations.webhook import Webhook
+from tributary_delivery.exchange import Exchange
 from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.sender import OneByOne, Sender
+from tributary_delivery.trial_runs import BatchTrialRun, TrialRun, WebhookTrialRun
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings, WebhookDestination
@@ -50,7 +54,29 @@ class Senders:
             return self._batches(lane, settings)
         raise TypeError(f"no destination of type {settings.type}")
 
+    def trial_run(self, settings: DestinationSettings, code: str) -> TrialRun:
+        """Makes what tries a destination out.
+
+        Raises:
+            TypeError: There is no such type of destination.
+        """
+        if isinstance(settings, WebhookDestination):
+            return WebhookTrialRun(
+                settings, Webhook(settings, call_seconds=self.call_seconds, tls=self.tls), self.clock
+            )
+        if isinstance(settings, BatchDestination):
+            adapter = ADAPTERS[settings.type](settings)
+            exchange, tokens = self._exchange(settings, adapter), self._tokens(settings)
+            return BatchTrialRun(settings, adapter, exchange, tokens, self.clock, code)
+        raise TypeError(f"no destination of type {settings.type}")
+
     def _batches(self, lane: Lane, settings: BatchDestination) -> BatchSender:
+        adapter = ADAPTERS[settings.type](settings)
+        exchange, tokens = self._exchange(settings, adapter), self._tokens(settings)
+        shared = (self.opener, self.memory, self.region_of, self.clock)
+        return BatchSender(lane, settings, adapter, exchange, tokens, *shared)
+
+    def _exchange(self, settings: BatchDestination, adapter: Adapter) -> Exchange:
         http = CheckedHttp(
             httpx.URL(settings.base_url),
             call_seconds=self.call_seconds,
@@ -58,18 +84,8 @@ class Senders:
             agent=_AGENT,
             tls=self.tls,
         )
-        return BatchSender(
-            lane,
-            settings,
-            ADAPTERS[settings.type](settings),
-            http,
-            self._tokens(settings),
-            self.opener,
-            self.memory,
-            self.region_of,
-            self.clock,
-            call_seconds=self.call_seconds,
-        )
+        place = adapter.policy.credential_place
+        return Exchange(settings.base_url, place, http, self.clock, call_seconds=self.call_seconds)
 
     def _tokens(self, settings: BatchDestination) -> Tokens:
         if settings.oauth is not None:

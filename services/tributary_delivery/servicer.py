@@ -9,6 +9,7 @@ import grpc
 
 from tributary.delivery.v1 import delivery_service_pb2, delivery_service_pb2_grpc
 from tributary_delivery.operations import Operations
+from tributary_delivery.trial_runs import DestinationTests
 from tributary_domain.personal import without_personal
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
@@ -20,6 +21,7 @@ from tributary_storage.redis.destination_states import DestinationStates
 
 _DEFAULT_PAGE, _MOST_PER_PAGE = 100, 1_000
 _MOST_REASON = 256
+_MOST_CODE = 64
 
 
 class Workspaces(Protocol):
@@ -42,12 +44,14 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         jobs: What waits.
         states: How destinations are doing.
         operations: What an operator does about deliveries.
+        tests: Tries destinations out.
         clock: Tells whether a pause is over.
     """
 
     service_name = "tributary.delivery.v1.DeliveryService"
     rules: Mapping[str, Access] = {
         "ListDestinations": INTERNAL,
+        "TestDestination": INTERNAL,
         "PauseDestination": INTERNAL,
         "ResumeDestination": INTERNAL,
         "ListDeliveries": INTERNAL,
@@ -60,12 +64,14 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         jobs: DeliveryJobs,
         states: DestinationStates,
         operations: Operations,
+        tests: DestinationTests,
         clock: Clock,
     ) -> None:
         self._workspaces = workspaces
         self._jobs = jobs
         self._states = states
         self._operations = operations
+        self._tests = tests
         self._clock = clock
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -85,6 +91,17 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         if len(later) > size:
             response.next_page_token = later[size - 1].id
         return response
+
+    async def TestDestination(
+        self, request: delivery_service_pb2.TestDestinationRequest, context: object
+    ) -> delivery_service_pb2.TestDestinationResponse:
+        """Tries a destination out."""
+        destination = self._find(request.workspace, request.destination_id)
+        code = request.test_code
+        if len(code) > _MOST_CODE or not (code.isascii() and code.isprintable()):
+            violation = FieldViolation("test_code", f"Must be at most {_MOST_CODE} printable ASCII characters.")
+            raise InvalidRequestError("The code cannot be.", [violation])
+        return await self._tests.test(Lane(request.workspace, destination.id), destination, code)
 
     async def PauseDestination(
         self, request: delivery_service_pb2.PauseDestinationRequest, context: object

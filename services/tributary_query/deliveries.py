@@ -35,6 +35,14 @@ class Deliveries:
             destinations=answer.destinations, next_page_token=answer.next_page_token
         )
 
+    async def test(self, request: contract.TestDestinationRequest, workspace: str) -> contract.TestDestinationResponse:
+        """Tries a destination out."""
+        asked = delivery.TestDestinationRequest(
+            workspace=workspace, destination_id=request.destination_id, test_code=request.test_code
+        )
+        answer = await self._delivery.TestDestination(asked)
+        return contract.TestDestinationResponse(steps=answer.steps, passed=answer.passed, next_step=answer.next_step)
+
     async def pause(
         self, request: contract.PauseDestinationRequest, workspace: str
     ) -> contract.PauseDestinationResponse:

@@ -83,6 +83,7 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
         "ListFindings": Scope.ADMIN,
         "UpdateFindings": Scope.ADMIN,
         "ListDestinations": Scope.QUERY,
+        "TestDestination": Scope.ADMIN,
         "PauseDestination": Scope.ADMIN,
         "ResumeDestination": Scope.ADMIN,
         "ListDeliveries": Scope.QUERY,
@@ -222,6 +223,12 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
     ) -> contract.ListDestinationsResponse:
         """Lists the destinations with how they are doing."""
         return await self._ask.deliveries.destinations(request, self._workspace().id)
+
+    async def TestDestination(
+        self, request: contract.TestDestinationRequest, context: object
+    ) -> contract.TestDestinationResponse:
+        """Tries a destination out."""
+        return await self._ask.deliveries.test(request, self._workspace().id)
 
     async def PauseDestination(
         self, request: contract.PauseDestinationRequest, context: object

@@ -38,6 +38,12 @@ def test_what_was_sent_is_listed_and_a_destination_is_paused_and_resumed(run: An
     assert conversion_id in run("list", "--state", "accepted", "--destination", name).output
     assert "No delivery meets this." in run("list", "--error", "PERMANENT").output
     assert run("list", "--state", "nonsense").exit_code == 2
+    before = len(shop.inbox.webhooks)
+    tried = run("test", name)
+    assert (tried.exit_code, tried.output.count("passed")) == (0, 5)
+    assert json.loads(run("test", name, "--json").output)["passed"] is True
+    assert [one.type for one in shop.inbox.webhooks[before:]] == ["destination.test"] * 2
+    assert len(json.loads(run("list", "--json").output)) == 1, "nothing is stored"
 
     paused = run("pause", name, "--why", "the agency asked")
     assert "PAUSED: the agency asked" in paused.output

@@ -23,11 +23,14 @@ class FakeHubSpot(Upserts):
     """One account."""
 
     name = "hubspot"
+    is_unique = True
 
     def take(self, ask: Ask) -> Reply:
         """Takes what is valid."""
         if ask.headers.get("authorization") != f"Bearer {self.token}":
             return Reply(401, {"category": "INVALID_AUTHENTICATION"})
+        if (ask.method, ask.path) == ("GET", "/crm/v3/properties/deals/tributary_order_id"):
+            return Reply(200, {"name": "tributary_order_id", "hasUniqueValue": self.is_unique})
         if ask.path != "/crm/v3/objects/deals/batch/upsert":
             return Reply(404, {"category": "OBJECT_NOT_FOUND"})
         inputs = ask.json()["inputs"]
@@ -56,11 +59,14 @@ class FakeSalesforce(Upserts):
     """One instance."""
 
     name = "salesforce"
+    remaining = 14_998
 
     def take(self, ask: Ask) -> Reply:
         """Takes what is valid."""
         if ask.headers.get("authorization") != f"Bearer {self.token}":
             return Reply(401, [{"errorCode": "INVALID_SESSION_ID"}])  # type: ignore[arg-type]
+        if (ask.method, ask.path) == ("GET", "/services/data/v64.0/limits"):
+            return Reply(200, {"DailyApiRequests": {"Max": 15_000, "Remaining": self.remaining}})
         assert ask.path == "/services/data/v64.0/composite/sobjects/Opportunity/Tributary_Id__c"
         said = ask.json()
         assert said["allOrNone"] is False

@@ -92,7 +92,7 @@ class Endpoint:
 
     def types(self, conversion_id: str) -> list[str]:
         """Returns what had an effect on a conversion, in order."""
-        effects = [one for one in self.effects.values() if one.data["conversion_id"] == conversion_id]
+        effects = [one for one in self.effects.values() if one.data.get("conversion_id") == conversion_id]
         return [one.message["type"].partition(".")[2] for one in effects]
 
     def _of(self, kind: str) -> list[Call]:
@@ -118,7 +118,7 @@ class Endpoint:
         call = Call(head[0].split()[1], headers, body, asyncio.get_running_loop().time())
         self.calls.append(call)
         answer = self.answers.popleft() if self.answers else self.usual
-        conversion_id = str(call.data["conversion_id"])
+        conversion_id = str(call.data.get("conversion_id", ""))
         self.at_once[conversion_id] += 1
         self.most_at_once = max(self.most_at_once, self.at_once[conversion_id])
         try:

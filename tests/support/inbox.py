@@ -41,7 +41,7 @@ class Inbox:
     def of(self, conversion_id: str) -> list[Webhook]:
         """Returns what was sent of a conversion, each message once, in order of revision."""
         by_id = {webhook.headers["webhook-id"]: webhook for webhook in list(self.webhooks)}
-        found = [webhook for webhook in by_id.values() if webhook.data["conversion_id"] == conversion_id]
+        found = [webhook for webhook in by_id.values() if webhook.data.get("conversion_id") == conversion_id]
         return sorted(found, key=lambda webhook: int(webhook.data["revision"]))
 
     def effects(self) -> dict[str, int]:

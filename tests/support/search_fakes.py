@@ -38,8 +38,8 @@ class FakeMicrosoft(Fake):
         return Reply(400, {"Type": "AdApiFaultDetail", "Errors": [{"Code": 117, "ErrorCode": "CallRateExceeded"}]})
 
     def _take_one(self, row: Mapping[str, Any]) -> str:
-        click_id = row["MicrosoftClickId"]
-        if click_id in self.poison:
+        click_id = row.get("MicrosoftClickId", "")
+        if not click_id or click_id in self.poison:
             return "InvalidMicrosoftClickId"
         if self._times.get(click_id) == row["ConversionTime"]:
             self.repeats += 1
@@ -70,6 +70,8 @@ class FakeGoogleAds(Fake):
         assert said["partialFailure"] is True
         if call == "uploadClickConversions":
             rows, name, take, kind = said["conversions"], "conversions", self._take_one, "conversionUploadError"
+            if said.get("validateOnly"):  # no results, and nothing is counted
+                return Reply(200, {"results": [{} for row in rows if row["orderId"]]})
         else:
             rows, name = said["conversionAdjustments"], "conversion_adjustments"
             take, kind = self._adjust_one, "conversionAdjustmentUploadError"

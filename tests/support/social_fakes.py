@@ -33,12 +33,13 @@ class FakePinterest(KnowsIds):
             return Reply(401, {"code": 2, "message": "Authentication failed."})
         if ask.path != "/v5/ad_accounts/549/events":
             return Reply(404, {"code": 50})
-        rows = [self._take_one(event) for event in ask.json()["data"]]
+        is_test = ask.query.get("test") == "true"
+        rows = [self._take_one(event, is_test=is_test) for event in ask.json()["data"]]
         processed = sum(row["status"] == "processed" for row in rows)
         body = {"num_events_received": len(rows), "num_events_processed": processed, "events": rows}
         return Reply(200 if processed == len(rows) else 422, body)
 
-    def _take_one(self, event: Mapping[str, Any]) -> dict[str, Any]:
+    def _take_one(self, event: Mapping[str, Any], *, is_test: bool) -> dict[str, Any]:
         known = {
             "event_name",
             "action_source",
@@ -53,7 +54,8 @@ class FakePinterest(KnowsIds):
         is_valid = set(event) <= known and is_matched and isinstance(custom.get("value", ""), str)
         if not is_valid or not _hashes_are_hashes(user, ("em", "ph")) or event["event_id"] in self.poison:
             return {"status": "failed", "error_message": "invalid"}
-        self._count_once(event["event_id"], event, custom.get("value"))
+        if not is_test:
+            self._count_once(event["event_id"], event, custom.get("value"))
         return {"status": "processed"}
 
 
@@ -67,8 +69,11 @@ class FakeSnap(KnowsIds):
         if ask.query.get("access_token") != self.token:
             return Reply(401, {"status": "INVALID", "reason": "token"})
         events = ask.json()["data"]
-        if ask.path != "/v3/PIX/events" or not all(map(self._is_valid, events)):
+        path = ask.path.removesuffix("/validate")
+        if path != "/v3/PIX/events" or not all(map(self._is_valid, events)):
             return Reply(400, {"status": "INVALID", "reason": "event"})
+        if path != ask.path:
+            return Reply(200, {"status": "VALID", "reason": ""})
         for event in events:
             self._count_once(event["event_id"], event, event["custom_data"]["value"])
         return Reply(200, {"status": "VALID", "reason": ""})
@@ -96,10 +101,12 @@ class FakeReddit(KnowsIds):
         events = ask.json()["data"]["events"]
         if ask.path != "/api/v3/pixels/t2_abc/conversion_events" or not all(map(self._is_valid, events)):
             return Reply(400, {"error": {"reason": "BAD_REQUEST"}})
-        for event in events:
+        for event in events if "test_id" not in ask.json()["data"] else ():
             self._count_once(event["metadata"]["conversion_id"], event, event["metadata"].get("value"))
         return Reply(200, {"data": {"message": "Successfully processed conversion events."}})
 
     def _is_valid(self, event: Mapping[str, Any]) -> bool:
         is_poison = event["metadata"]["conversion_id"] in self.poison
-        return not is_poison and isinstance(event["event_at"], int) and _hashes_are_hashes(event["user"], ("email",))
+        return (
+            not is_poison and isinstance(event.get("event_at"), int) and _hashes_are_hashes(event["user"], ("email",))
+        )

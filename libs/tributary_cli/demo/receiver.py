@@ -92,6 +92,8 @@ class Receiver:
             return 204
 
     def _apply(self, message: dict[str, Any]) -> None:
+        if message["type"] == "destination.test":
+            return
         data = message["data"]
         conversion_id = data["conversion_id"]
         if message["type"] == "conversion.created":

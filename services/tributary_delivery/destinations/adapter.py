@@ -5,7 +5,7 @@ The one rule: plain match keys exist between opening and mapping, in `PersonKeys
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -218,6 +218,17 @@ def policy_of(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A request that counts nothing at the destination, whatever it answers."""
+
+    request: Request
+    shows: str
+    """For people: what it is, and so what a good answer shows."""
+    read: Callable[[Answer], Outcome]
+    """OK: the answer is what it should be."""
+
+
 class Adapter(Protocol):
     """The language of one destination. Pure: runs as often as need be."""
 
@@ -242,4 +253,14 @@ class Adapter(Protocol):
 
     def classify(self, answer: Answer, events: int) -> Verdict:
         """Tells what an answer to so many events means; whatever it is."""
+        ...
+
+    def trial(self, examples: Sequence[Mapping[str, Any]], token: str, code: str) -> Trial:
+        """Makes a request by which the destination tells whether it would take what it is sent.
+
+        Args:
+            examples: Made-up conversions as `event` said them, at least one.
+            token: As in `request`.
+            code: Of the destination's test view; "": its settings', if they have one.
+        """
         ...

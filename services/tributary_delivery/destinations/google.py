@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tributary_delivery.destinations import google_answer, google_event
-from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Unmappable, Verdict, policy_of
+from tributary_delivery.destinations.adapter import (
+    Answer,
+    Mapped,
+    Outgoing,
+    Request,
+    Trial,
+    Unmappable,
+    Verdict,
+    policy_of,
+)
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.trials import taken
 from tributary_runtime.ad_destinations import GoogleDestination
 
 TOKEN_URL: Final = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
@@ -52,3 +62,12 @@ class Google:
     def classify(self, answer: Answer, events: int) -> Verdict:
         """Tells what an answer means."""
         return google_answer.classify(answer, events)
+
+    def trial(self, examples: Sequence[Mapping[str, Any]], token: str, code: str) -> Trial:
+        """Has it validated: what is only validated is not counted."""
+        del token, code  # needs no proof; there is no test view
+        events = b",".join(map(json_bytes, examples))
+        path = f"/{self._settings.api_version}/events:ingest"
+        request = Request(path, self._head + events + b'],"validateOnly":true}')
+        shows = "an example was validated for every conversion action (validateOnly)"
+        return Trial(request, shows, taken(self.classify, len(examples)))

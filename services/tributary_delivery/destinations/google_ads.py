@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 from tributary_delivery.destinations import google_ads_answer, google_ads_event
-from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Unmappable, Verdict, policy_of
+from tributary_delivery.destinations.adapter import (
+    Answer,
+    Mapped,
+    Outgoing,
+    Request,
+    Trial,
+    Unmappable,
+    Verdict,
+    policy_of,
+)
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_runtime.search_destinations import GoogleAdsDestination
 
@@ -45,3 +55,10 @@ class GoogleAds:
     def classify(self, answer: Answer, events: int) -> Verdict:
         """Tells what an answer means."""
         return google_ads_answer.classify(answer, events)
+
+    def trial(self, examples: Sequence[Mapping[str, Any]], token: str, code: str) -> Trial:
+        """Has it validated: what is only validated is not counted."""
+        request = self.request(list(map(json_bytes, examples)), token, google_ads_event.CONVERSIONS)
+        request = replace(request, body=request.body[:-1] + b',"validateOnly":true}')
+        shows = "an example was validated for every conversion action (validateOnly)"
+        return Trial(request, shows, lambda answer: google_ads_answer.validated(answer, len(examples)))

@@ -21,6 +21,8 @@ from tributary_delivery.destinations.readings import mapping_of, number_of, obje
 from tributary_delivery.destinations.usual_answers import usual
 
 _LISTS: Final = frozenset({"conversions", "conversion_adjustments", "conversionAdjustments", "operations"})
+_FAILURE: Final = "partialFailureError"
+_UNMATCHED: Final = frozenset({"CLICK_NOT_FOUND", "EVENT_NOT_FOUND"})
 _TOO_RECENT_SECONDS: Final = 6 * 3_600.0
 _CLASSES: Final = {
     **dict.fromkeys(("TRANSIENT_ERROR", "INTERNAL_ERROR", "DEADLINE_EXCEEDED", "CONVERSION_NOT_FOUND"), RETRY),
@@ -66,7 +68,7 @@ def classify(answer: Answer, events: int) -> Verdict:
         return Verdict(_whole(answer, mapping_of(body.get("error")), request_id))
     rows = {
         place: _row(answer, error, request_id)
-        for error in _errors(mapping_of(body.get("partialFailureError")))
+        for error in _errors(mapping_of(body.get(_FAILURE)))
         if 0 <= (place := _place(error)) < events
     }
     results = objects_of(body.get("results"))
@@ -76,6 +78,17 @@ def classify(answer: Answer, events: int) -> Verdict:
         if place not in rows and not (place < len(results) and results[place]):
             rows[place] = outcome_of(RETRY, answer, f"HTTP {answer.status}, neither result nor error", request_id)
     return Verdict(Outcome(OK, answer.status, request_id=request_id), rows)
+
+
+def validated(answer: Answer, events: int) -> Outcome:
+    """Tells what became of events that were only validated: there are no results, and made-up ones match nobody."""
+    body = mapping_of(answer.body)
+    if 200 <= answer.status < 300 and isinstance(answer.body, Mapping) and not body.keys() & {"error", _FAILURE}:
+        return Outcome(OK, answer.status)
+    verdict = classify(answer, events)
+    wrong = (one for one in (verdict.of(place) for place in range(events)) if not one.is_ok)
+    serious = (one for one in wrong if one.message not in _UNMATCHED)
+    return next((one for one in serious if "neither result nor error" not in one.message), Outcome(OK, answer.status))
 
 
 def _whole(answer: Answer, error: Mapping[str, Any], request_id: str) -> Outcome:

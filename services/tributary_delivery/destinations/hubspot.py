@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from tributary_delivery.destinations import hubspot_answer, hubspot_event
-from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Unmappable, Verdict, policy_of
+from tributary_delivery.destinations.adapter import (
+    Answer,
+    Mapped,
+    Outgoing,
+    Request,
+    Trial,
+    Unmappable,
+    Verdict,
+    policy_of,
+)
 from tributary_runtime.crm_destinations import HubSpotDestination
 
 TOKEN_URL: Final = "https://api.hubapi.com/oauth/v1/token"  # noqa: S105 - an address
@@ -38,3 +47,11 @@ class HubSpot:
     def classify(self, answer: Answer, events: int) -> Verdict:
         """Tells what an answer means."""
         return hubspot_answer.classify(answer, events, self._settings.zone)
+
+    def trial(self, examples: Sequence[Mapping[str, Any]], token: str, code: str) -> Trial:
+        """Reads the property that objects are known by; writes nothing."""
+        del examples, token, code  # nothing is sent
+        settings = self._settings
+        crm = "/crm/v3/properties" if settings.api_version == "v3" else f"/crm/properties/{settings.api_version}"
+        path = f"{crm}/{settings.object_type}/{settings.id_property}"
+        return Trial(Request(path, b"", method="GET"), f"{settings.id_property} was read", hubspot_answer.read_property)

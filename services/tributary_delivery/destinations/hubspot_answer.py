@@ -7,7 +7,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 
 from tributary_delivery.destinations.adapter import Answer, Verdict
-from tributary_delivery.destinations.destination import OK, PERMANENT, REAUTH, RETRY, SPLIT, THROTTLED, Outcome
+from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, REAUTH, RETRY, SPLIT, THROTTLED, Outcome
 from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, outcome_of, text_of
 from tributary_delivery.destinations.usual_answers import usual
 
@@ -15,6 +15,7 @@ _PARTLY: Final = 207
 _TRACE: Final = "objectWriteTraceId"
 _CLASSES: Final = {400: SPLIT, 401: REAUTH, 409: SPLIT, 423: RETRY, 477: RETRY, 429: THROTTLED}
 _DAILY: Final = "DAILY"
+_EMAIL: Final = "email"
 
 
 def classify(answer: Answer, events: int, zone: tzinfo = UTC) -> Verdict:
@@ -46,6 +47,15 @@ def classify(answer: Answer, events: int, zone: tzinfo = UTC) -> Verdict:
     if not errors and number_of(body.get("numErrors")):
         return Verdict(Outcome(SPLIT, answer.status, f"HTTP {answer.status} lists no errors", request_id=request_id))
     return Verdict(Outcome(OK, answer.status, request_id=request_id), rows)
+
+
+def read_property(answer: Answer) -> Outcome:
+    """Tells whether a property can tell objects apart: `email` of contacts can, others where they were made so."""
+    body = mapping_of(answer.body)
+    found = classify(answer, 1).of(0)
+    if found.is_ok and body.get("name") != _EMAIL and body.get("hasUniqueValue") is not True:
+        return Outcome(CONFIG, answer.status, "The property that objects are known by is not unique (hasUniqueValue).")
+    return found
 
 
 def _places(traces: Any, events: int) -> Iterator[int]:

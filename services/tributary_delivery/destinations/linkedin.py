@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from tributary_delivery.destinations import linkedin_answer, linkedin_event
-from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Unmappable, Verdict, policy_of
+from tributary_delivery.destinations.adapter import (
+    Answer,
+    Mapped,
+    Outgoing,
+    Request,
+    Trial,
+    Unmappable,
+    Verdict,
+    policy_of,
+)
+from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.trials import REFUSAL, refused, without
 from tributary_runtime.ad_destinations import LinkedInDestination
 
 TOKEN_URL: Final = "https://www.linkedin.com/oauth/v2/accessToken"  # noqa: S105 - an address
@@ -41,3 +52,9 @@ class LinkedIn:
     def classify(self, answer: Answer, events: int) -> Verdict:
         """Tells what an answer means."""
         return linkedin_answer.classify(answer, events)
+
+    def trial(self, examples: Sequence[Mapping[str, Any]], token: str, code: str) -> Trial:
+        """Has an event without a person refused, and so all of the request: it has no other way to be tried."""
+        del code  # there is no test view
+        request = self.request([json_bytes(without(examples[0], "user"))], token)
+        return Trial(request, REFUSAL, refused(self.classify))

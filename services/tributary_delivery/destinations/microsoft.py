@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from tributary_delivery.destinations import microsoft_answer, microsoft_event
-from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Unmappable, Verdict, policy_of
+from tributary_delivery.destinations.adapter import (
+    Answer,
+    Mapped,
+    Outgoing,
+    Request,
+    Trial,
+    Unmappable,
+    Verdict,
+    policy_of,
+)
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.trials import REFUSAL, row_refused, without
 from tributary_runtime.search_destinations import MicrosoftDestination
 
 TOKEN_URL: Final = "https://login.microsoftonline.com/common/oauth2/v2.0/token"  # noqa: S105 - an address
@@ -43,3 +53,10 @@ class Microsoft:
     def classify(self, answer: Answer, events: int) -> Verdict:
         """Tells what an answer means."""
         return microsoft_answer.classify(answer, events)
+
+    def trial(self, examples: Sequence[Mapping[str, Any]], token: str, code: str) -> Trial:
+        """Has a row refused that names neither a click nor a person: it has no other way to be tried."""
+        del code  # there is no test view
+        row = without(examples[0], *microsoft_event.KEYS)
+        request = self.request([json_bytes(row)], token, microsoft_event.CONVERSIONS)
+        return Trial(request, REFUSAL, row_refused(self.classify))

@@ -23,6 +23,8 @@ from tributary_runtime.search_destinations import MicrosoftDestination
 CONVERSIONS: Final = "OfflineConversions"
 ADJUSTMENTS: Final = "OfflineConversionAdjustments"
 _FAMILY: Final = "msclkid"
+KEYS: Final = ("MicrosoftClickId", "HashedEmailAddress", "HashedPhoneNumber")
+"""Any one of which names whose conversion it is."""
 _HASHES: Final = {"em": "HashedEmailAddress", "ph": "HashedPhoneNumber"}
 
 

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from tributary_delivery.destinations import pinterest_answer, pinterest_event
-from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Unmappable, Verdict, policy_of
+from tributary_delivery.destinations.adapter import (
+    Answer,
+    Mapped,
+    Outgoing,
+    Request,
+    Trial,
+    Unmappable,
+    Verdict,
+    policy_of,
+)
+from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.trials import taken
 from tributary_runtime.social_destinations import PinterestDestination
 
 
@@ -33,3 +46,10 @@ class Pinterest:
     def classify(self, answer: Answer, events: int) -> Verdict:
         """Tells what an answer means."""
         return pinterest_answer.classify(answer, events)
+
+    def trial(self, examples: Sequence[Mapping[str, Any]], token: str, code: str) -> Trial:
+        """Has it checked in test mode, which records nothing."""
+        del code  # needs none
+        request = self.request(list(map(json_bytes, examples)), token)
+        request = replace(request, query={"test": "true"})
+        return Trial(request, "an example was checked in test mode (test=true)", taken(self.classify, len(examples)))

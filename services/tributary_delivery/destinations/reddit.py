@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 from tributary_delivery.destinations import reddit_answer, reddit_event
-from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Unmappable, Verdict, policy_of
+from tributary_delivery.destinations.adapter import (
+    Answer,
+    Mapped,
+    Outgoing,
+    Request,
+    Trial,
+    Unmappable,
+    Verdict,
+    policy_of,
+)
+from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.trials import REFUSAL, refused, taken, without
 from tributary_runtime.social_destinations import RedditDestination
 
 TOKEN_URL: Final = "https://www.reddit.com/api/v1/access_token"  # noqa: S105 - an address
@@ -36,3 +48,13 @@ class Reddit:
     def classify(self, answer: Answer, events: int) -> Verdict:
         """Tells what an answer means."""
         return reddit_answer.classify(answer, events)
+
+    def trial(self, examples: Sequence[Mapping[str, Any]], token: str, code: str) -> Trial:
+        """Shows it in the test view; without a code, has an event without a time refused, and so all of the request."""
+        if code:
+            request = self.request([json_bytes(examples[0])], token)
+            body = b'{"data":{"test_id":' + json_bytes(code) + b"," + request.body.removeprefix(b'{"data":{')
+            shows = f"an example is in the test view under {code}"
+            return Trial(replace(request, body=body), shows, taken(self.classify, 1))
+        request = self.request([json_bytes(without(examples[0], "event_at"))], token)
+        return Trial(request, REFUSAL, refused(self.classify))

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tributary_delivery.destinations import salesforce_answer, salesforce_event
-from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Unmappable, Verdict, policy_of
+from tributary_delivery.destinations.adapter import (
+    Answer,
+    Mapped,
+    Outgoing,
+    Request,
+    Trial,
+    Unmappable,
+    Verdict,
+    policy_of,
+)
 from tributary_runtime.crm_destinations import SalesforceDestination
 
 
@@ -35,3 +45,9 @@ class Salesforce:
     def classify(self, answer: Answer, events: int) -> Verdict:
         """Tells what an answer means."""
         return salesforce_answer.classify(answer, events)
+
+    def trial(self, examples: Sequence[Mapping[str, Any]], token: str, code: str) -> Trial:
+        """Reads how many calls are left; writes nothing."""
+        del examples, token, code  # nothing is sent
+        request = Request(f"/services/data/{self._settings.api_version}/limits", b"", method="GET")
+        return Trial(request, "the calls that are left were read", salesforce_answer.read_limits)

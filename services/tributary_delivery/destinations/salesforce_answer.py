@@ -8,7 +8,7 @@ from typing import Any, Final
 from tributary.delivery.v1.delivery_pb2 import OutcomeClass
 from tributary_delivery.destinations.adapter import Answer, Verdict
 from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, REAUTH, RETRY, THROTTLED, Outcome
-from tributary_delivery.destinations.readings import objects_of, outcome_of, text_of
+from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, outcome_of, text_of
 from tributary_delivery.destinations.usual_answers import usual
 
 _CLASSES: Final = {
@@ -44,6 +44,16 @@ def classify(answer: Answer, events: int) -> Verdict:
     if answer.status == _SEVERAL:
         return Verdict(outcome_of(PERMANENT, answer, f"{why}: several records have this id"))
     return Verdict(usual(answer))
+
+
+def read_limits(answer: Answer) -> Outcome:
+    """Tells whether calls are left today."""
+    if not 200 <= answer.status < 300:
+        return classify(answer, 1).whole
+    calls = mapping_of(mapping_of(answer.body).get("DailyApiRequests"))
+    if calls and number_of(calls.get("Remaining")) <= 0:
+        return outcome_of(THROTTLED, answer, "no calls are left today", wait=_LIMIT_SECONDS)
+    return Outcome(OK, answer.status)
 
 
 def _row(answer: Answer, result: Mapping[str, Any]) -> Outcome:

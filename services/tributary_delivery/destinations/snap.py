@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from tributary_delivery.destinations import snap_answer, snap_event
-from tributary_delivery.destinations.adapter import Answer, Mapped, Outgoing, Request, Unmappable, Verdict, policy_of
+from tributary_delivery.destinations.adapter import (
+    Answer,
+    Mapped,
+    Outgoing,
+    Request,
+    Trial,
+    Unmappable,
+    Verdict,
+    policy_of,
+)
+from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.trials import taken
 from tributary_runtime.social_destinations import SnapDestination
 
 
@@ -33,3 +46,10 @@ class Snap:
     def classify(self, answer: Answer, events: int) -> Verdict:
         """Tells what an answer means."""
         return snap_answer.classify(answer, events)
+
+    def trial(self, examples: Sequence[Mapping[str, Any]], token: str, code: str) -> Trial:
+        """Has it validated at an address that only validates."""
+        del code  # needs none
+        request = self.request(list(map(json_bytes, examples)), token)
+        request = replace(request, path=f"{request.path}/validate")
+        return Trial(request, "an example was validated (events/validate)", taken(self.classify, len(examples)))

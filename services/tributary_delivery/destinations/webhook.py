@@ -27,7 +27,7 @@ from tributary_delivery.destinations.checked_http import UNANSWERED, CheckedHttp
 from tributary_delivery.destinations.destination import CONFIG, OK, RETRY, THROTTLED, Message, Outcome
 from tributary_delivery.destinations.signature import sign, signing_key
 from tributary_delivery.destinations.usual_answers import retry_after_seconds
-from tributary_delivery.destinations.webhook_body import webhook_body
+from tributary_delivery.destinations.webhook_body import test_body, webhook_body
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import WebhookDestination
 from tributary_runtime.traces import TRACEPARENT, current_traceparent
@@ -95,36 +95,48 @@ class Webhook:
         is_creation = message.operation == DELIVERY_OPERATION_CREATE
         return visible_id if is_creation else f"{visible_id}:{message.revised.revision}"
 
+    @property
+    def fault(self) -> str:
+        """What is wrong with the settings; "": nothing."""
+        return self._fault
+
     async def send(self, message: Message) -> Outcome:
         """Makes one attempt."""
+        name = self._settings.name_of(message.revised.state.name) or message.revised.state.name
+        body = webhook_body(message.revised, message.operation, name)
+        return await self._post(body, self.message_id(message), message.now_seconds)
+
+    async def try_out(self, now_micros: int) -> Outcome:
+        """Posts a signed message that is about no conversion, under an id of its own."""
+        message_id = f"test:{self._settings.id}:{now_micros}"
+        return await self._post(test_body(self._settings.id, now_micros), message_id, now_micros // 1_000_000)
+
+    async def _post(self, body: bytes, message_id: str, now_seconds: int) -> Outcome:
         if self._fault:
             return Outcome(CONFIG, message=self._fault, is_untaken=True)
-        body, headers = self._sealed(message)
+        headers = self._headers(body, message_id, now_seconds)
         try:
             async with asyncio.timeout(self._call_seconds):  # of all of it: httpx counts each read anew
                 answer = await self._http.post(self._url, body, headers)
         except UNANSWERED as error:
             return unanswered(error)
         await _finish(answer)
-        return outcome_of(answer.status_code, answer.headers.get("retry-after", ""), message.now_seconds)
+        return outcome_of(answer.status_code, answer.headers.get("retry-after", ""), now_seconds)
 
     async def aclose(self) -> None:
         """Closes its connections."""
         await self._http.aclose()
 
-    def _sealed(self, message: Message) -> tuple[bytes, dict[str, str]]:
-        name = self._settings.name_of(message.revised.state.name) or message.revised.state.name
-        body = webhook_body(message.revised, message.operation, name)
-        message_id = self.message_id(message)
+    def _headers(self, body: bytes, message_id: str, now_seconds: int) -> dict[str, str]:
         headers = {
             "content-type": "application/json",
             "webhook-id": message_id,
-            "webhook-timestamp": str(message.now_seconds),
-            "webhook-signature": sign(self._keys, message_id, message.now_seconds, body),
+            "webhook-timestamp": str(now_seconds),
+            "webhook-signature": sign(self._keys, message_id, now_seconds, body),
         }
         if traceparent := current_traceparent():
             headers[TRACEPARENT] = traceparent
-        return body, headers
+        return headers
 
 
 async def _finish(answer: httpx.Response) -> None:

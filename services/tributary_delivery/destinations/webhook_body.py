@@ -27,6 +27,9 @@ from tributary_delivery.sent_values import sent_value
 MOST_BYTES: Final = 20_000
 """What Standard Webhooks recommends at most."""
 
+TEST_TYPE: Final = "destination.test"
+"""Of a message that tries a receiver out."""
+
 UNATTRIBUTED: Final = "unattributed"
 
 _SUMMARIES: Final = ("", "channel", "none")
@@ -56,6 +59,14 @@ def webhook_body(revised: ConversionRevised, operation: DeliveryOperation.ValueT
         if len(body) < MOST_BYTES:
             break
     return body
+
+
+def test_body(destination_id: str, now_micros: int) -> bytes:
+    """Returns the bytes of a message that is about no conversion: whether it arrives is all that it tells."""
+    now = Timestamp()
+    now.FromMicroseconds(now_micros)
+    message = {"type": TEST_TYPE, "timestamp": _iso(now), "data": {"destination_id": destination_id}}
+    return json.dumps(message, separators=(",", ":")).encode()
 
 
 def _body(revised: ConversionRevised, operation: DeliveryOperation.ValueType, name: str, summary: str) -> bytes:

@@ -26,35 +26,45 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tributary.delivery.v1 import delivery_pb2 as tributary_dot_delivery_dot_v1_dot_delivery__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tributary/delivery/v1/delivery_service.proto\x12\x15tributary.delivery.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$tributary/delivery/v1/delivery.proto\"S\n\x17ListDestinationsRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"s\n\x18ListDestinationsResponse\x12>\n\x0c\x64\x65stinations\x18\x01 \x03(\x0b\x32(.tributary.delivery.v1.DestinationStatus\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"T\n\x17PauseDestinationRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65stination_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"Y\n\x18PauseDestinationResponse\x12=\n\x0b\x64\x65stination\x18\x01 \x01(\x0b\x32(.tributary.delivery.v1.DestinationStatus\"E\n\x18ResumeDestinationRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65stination_id\x18\x02 \x01(\t\"Z\n\x19ResumeDestinationResponse\x12=\n\x0b\x64\x65stination\x18\x01 \x01(\x0b\x32(.tributary.delivery.v1.DestinationStatus\"\x88\x01\n\x15ListDeliveriesRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x35\n\x06\x66ilter\x18\x02 \x01(\x0b\x32%.tributary.delivery.v1.DeliveryFilter\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"f\n\x16ListDeliveriesResponse\x12\x33\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1f.tributary.delivery.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8d\x01\n\x17ReplayDeliveriesRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x35\n\x06\x66ilter\x18\x02 \x01(\x0b\x32%.tributary.delivery.v1.DeliveryFilter\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x12\x17\n\x0frisk_duplicates\x18\x04 \x01(\x08\"`\n\x18ReplayDeliveriesResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x05\x12\x0f\n\x07planned\x18\x02 \x01(\x05\x12\x11\n\tuncertain\x18\x03 \x01(\x05\x12\x0f\n\x07waiting\x18\x04 \x01(\x05\"\xa6\x02\n\x11\x44\x65stinationStatus\x12\x16\n\x0e\x64\x65stination_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0e\n\x06paused\x18\x03 \x01(\x08\x12\x14\n\x0cpause_reason\x18\x04 \x01(\t\x12\x0f\n\x07pending\x18\x05 \x01(\x03\x12\x34\n\x10oldest_plan_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x64\x65\x61\x64\x18\x07 \x01(\x03\x12\x39\n\x0clast_outcome\x18\x08 \x01(\x0e\x32#.tributary.delivery.v1.OutcomeClass\x12\x35\n\x11last_attempt_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xd7\x04\n\x0f\x44\x65liveryService\x12s\n\x10ListDestinations\x12..tributary.delivery.v1.ListDestinationsRequest\x1a/.tributary.delivery.v1.ListDestinationsResponse\x12s\n\x10PauseDestination\x12..tributary.delivery.v1.PauseDestinationRequest\x1a/.tributary.delivery.v1.PauseDestinationResponse\x12v\n\x11ResumeDestination\x12/.tributary.delivery.v1.ResumeDestinationRequest\x1a\x30.tributary.delivery.v1.ResumeDestinationResponse\x12m\n\x0eListDeliveries\x12,.tributary.delivery.v1.ListDeliveriesRequest\x1a-.tributary.delivery.v1.ListDeliveriesResponse\x12s\n\x10ReplayDeliveries\x12..tributary.delivery.v1.ReplayDeliveriesRequest\x1a/.tributary.delivery.v1.ReplayDeliveriesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,tributary/delivery/v1/delivery_service.proto\x12\x15tributary.delivery.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$tributary/delivery/v1/delivery.proto\"S\n\x17ListDestinationsRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"s\n\x18ListDestinationsResponse\x12>\n\x0c\x64\x65stinations\x18\x01 \x03(\x0b\x32(.tributary.delivery.v1.DestinationStatus\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"V\n\x16TestDestinationRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65stination_id\x18\x02 \x01(\t\x12\x11\n\ttest_code\x18\x03 \x01(\t\"w\n\x17TestDestinationResponse\x12\x39\n\x05steps\x18\x01 \x03(\x0b\x32*.tributary.delivery.v1.DestinationTestStep\x12\x0e\n\x06passed\x18\x02 \x01(\x08\x12\x11\n\tnext_step\x18\x03 \x01(\t\"T\n\x17PauseDestinationRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65stination_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"Y\n\x18PauseDestinationResponse\x12=\n\x0b\x64\x65stination\x18\x01 \x01(\x0b\x32(.tributary.delivery.v1.DestinationStatus\"E\n\x18ResumeDestinationRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65stination_id\x18\x02 \x01(\t\"Z\n\x19ResumeDestinationResponse\x12=\n\x0b\x64\x65stination\x18\x01 \x01(\x0b\x32(.tributary.delivery.v1.DestinationStatus\"\x88\x01\n\x15ListDeliveriesRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x35\n\x06\x66ilter\x18\x02 \x01(\x0b\x32%.tributary.delivery.v1.DeliveryFilter\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"f\n\x16ListDeliveriesResponse\x12\x33\n\ndeliveries\x18\x01 \x03(\x0b\x32\x1f.tributary.delivery.v1.Delivery\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8d\x01\n\x17ReplayDeliveriesRequest\x12\x11\n\tworkspace\x18\x01 \x01(\t\x12\x35\n\x06\x66ilter\x18\x02 \x01(\x0b\x32%.tributary.delivery.v1.DeliveryFilter\x12\x0f\n\x07\x64ry_run\x18\x03 \x01(\x08\x12\x17\n\x0frisk_duplicates\x18\x04 \x01(\x08\"`\n\x18ReplayDeliveriesResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x05\x12\x0f\n\x07planned\x18\x02 \x01(\x05\x12\x11\n\tuncertain\x18\x03 \x01(\x05\x12\x0f\n\x07waiting\x18\x04 \x01(\x05\"\xa6\x02\n\x11\x44\x65stinationStatus\x12\x16\n\x0e\x64\x65stination_id\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x0e\n\x06paused\x18\x03 \x01(\x08\x12\x14\n\x0cpause_reason\x18\x04 \x01(\t\x12\x0f\n\x07pending\x18\x05 \x01(\x03\x12\x34\n\x10oldest_plan_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x64\x65\x61\x64\x18\x07 \x01(\x03\x12\x39\n\x0clast_outcome\x18\x08 \x01(\x0e\x32#.tributary.delivery.v1.OutcomeClass\x12\x35\n\x11last_attempt_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa0\x01\n\x13\x44\x65stinationTestStep\x12:\n\x05stage\x18\x01 \x01(\x0e\x32+.tributary.delivery.v1.DestinationTestStage\x12<\n\x06result\x18\x02 \x01(\x0e\x32,.tributary.delivery.v1.DestinationTestResult\x12\x0f\n\x07message\x18\x03 \x01(\t*\xf3\x01\n\x14\x44\x65stinationTestStage\x12&\n\"DESTINATION_TEST_STAGE_UNSPECIFIED\x10\x00\x12#\n\x1f\x44\x45STINATION_TEST_STAGE_SETTINGS\x10\x01\x12%\n!DESTINATION_TEST_STAGE_CREDENTIAL\x10\x02\x12 \n\x1c\x44\x45STINATION_TEST_STAGE_TOKEN\x10\x03\x12\"\n\x1e\x44\x45STINATION_TEST_STAGE_REACHED\x10\x04\x12!\n\x1d\x44\x45STINATION_TEST_STAGE_ANSWER\x10\x05*\xaf\x01\n\x15\x44\x65stinationTestResult\x12\'\n#DESTINATION_TEST_RESULT_UNSPECIFIED\x10\x00\x12\"\n\x1e\x44\x45STINATION_TEST_RESULT_PASSED\x10\x01\x12\"\n\x1e\x44\x45STINATION_TEST_RESULT_FAILED\x10\x02\x12%\n!DESTINATION_TEST_RESULT_NOT_TRIED\x10\x03\x32\xc9\x05\n\x0f\x44\x65liveryService\x12s\n\x10ListDestinations\x12..tributary.delivery.v1.ListDestinationsRequest\x1a/.tributary.delivery.v1.ListDestinationsResponse\x12p\n\x0fTestDestination\x12-.tributary.delivery.v1.TestDestinationRequest\x1a..tributary.delivery.v1.TestDestinationResponse\x12s\n\x10PauseDestination\x12..tributary.delivery.v1.PauseDestinationRequest\x1a/.tributary.delivery.v1.PauseDestinationResponse\x12v\n\x11ResumeDestination\x12/.tributary.delivery.v1.ResumeDestinationRequest\x1a\x30.tributary.delivery.v1.ResumeDestinationResponse\x12m\n\x0eListDeliveries\x12,.tributary.delivery.v1.ListDeliveriesRequest\x1a-.tributary.delivery.v1.ListDeliveriesResponse\x12s\n\x10ReplayDeliveries\x12..tributary.delivery.v1.ReplayDeliveriesRequest\x1a/.tributary.delivery.v1.ReplayDeliveriesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.delivery.v1.delivery_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_DESTINATIONTESTSTAGE']._serialized_start=1839
+  _globals['_DESTINATIONTESTSTAGE']._serialized_end=2082
+  _globals['_DESTINATIONTESTRESULT']._serialized_start=2085
+  _globals['_DESTINATIONTESTRESULT']._serialized_end=2260
   _globals['_LISTDESTINATIONSREQUEST']._serialized_start=142
   _globals['_LISTDESTINATIONSREQUEST']._serialized_end=225
   _globals['_LISTDESTINATIONSRESPONSE']._serialized_start=227
   _globals['_LISTDESTINATIONSRESPONSE']._serialized_end=342
-  _globals['_PAUSEDESTINATIONREQUEST']._serialized_start=344
-  _globals['_PAUSEDESTINATIONREQUEST']._serialized_end=428
-  _globals['_PAUSEDESTINATIONRESPONSE']._serialized_start=430
-  _globals['_PAUSEDESTINATIONRESPONSE']._serialized_end=519
-  _globals['_RESUMEDESTINATIONREQUEST']._serialized_start=521
-  _globals['_RESUMEDESTINATIONREQUEST']._serialized_end=590
-  _globals['_RESUMEDESTINATIONRESPONSE']._serialized_start=592
-  _globals['_RESUMEDESTINATIONRESPONSE']._serialized_end=682
-  _globals['_LISTDELIVERIESREQUEST']._serialized_start=685
-  _globals['_LISTDELIVERIESREQUEST']._serialized_end=821
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=823
-  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=925
-  _globals['_REPLAYDELIVERIESREQUEST']._serialized_start=928
-  _globals['_REPLAYDELIVERIESREQUEST']._serialized_end=1069
-  _globals['_REPLAYDELIVERIESRESPONSE']._serialized_start=1071
-  _globals['_REPLAYDELIVERIESRESPONSE']._serialized_end=1167
-  _globals['_DESTINATIONSTATUS']._serialized_start=1170
-  _globals['_DESTINATIONSTATUS']._serialized_end=1464
-  _globals['_DELIVERYSERVICE']._serialized_start=1467
-  _globals['_DELIVERYSERVICE']._serialized_end=2066
+  _globals['_TESTDESTINATIONREQUEST']._serialized_start=344
+  _globals['_TESTDESTINATIONREQUEST']._serialized_end=430
+  _globals['_TESTDESTINATIONRESPONSE']._serialized_start=432
+  _globals['_TESTDESTINATIONRESPONSE']._serialized_end=551
+  _globals['_PAUSEDESTINATIONREQUEST']._serialized_start=553
+  _globals['_PAUSEDESTINATIONREQUEST']._serialized_end=637
+  _globals['_PAUSEDESTINATIONRESPONSE']._serialized_start=639
+  _globals['_PAUSEDESTINATIONRESPONSE']._serialized_end=728
+  _globals['_RESUMEDESTINATIONREQUEST']._serialized_start=730
+  _globals['_RESUMEDESTINATIONREQUEST']._serialized_end=799
+  _globals['_RESUMEDESTINATIONRESPONSE']._serialized_start=801
+  _globals['_RESUMEDESTINATIONRESPONSE']._serialized_end=891
+  _globals['_LISTDELIVERIESREQUEST']._serialized_start=894
+  _globals['_LISTDELIVERIESREQUEST']._serialized_end=1030
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_start=1032
+  _globals['_LISTDELIVERIESRESPONSE']._serialized_end=1134
+  _globals['_REPLAYDELIVERIESREQUEST']._serialized_start=1137
+  _globals['_REPLAYDELIVERIESREQUEST']._serialized_end=1278
+  _globals['_REPLAYDELIVERIESRESPONSE']._serialized_start=1280
+  _globals['_REPLAYDELIVERIESRESPONSE']._serialized_end=1376
+  _globals['_DESTINATIONSTATUS']._serialized_start=1379
+  _globals['_DESTINATIONSTATUS']._serialized_end=1673
+  _globals['_DESTINATIONTESTSTEP']._serialized_start=1676
+  _globals['_DESTINATIONTESTSTEP']._serialized_end=1836
+  _globals['_DELIVERYSERVICE']._serialized_start=2263
+  _globals['_DELIVERYSERVICE']._serialized_end=2976
 # @@protoc_insertion_point(module_scope)

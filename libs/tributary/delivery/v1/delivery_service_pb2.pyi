@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tributary.delivery.v1 import delivery_pb2 as _delivery_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,70 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _DestinationTestStage:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DestinationTestStageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DestinationTestStage.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DESTINATION_TEST_STAGE_UNSPECIFIED: _DestinationTestStage.ValueType  # 0
+    """Never sent."""
+    DESTINATION_TEST_STAGE_SETTINGS: _DestinationTestStage.ValueType  # 1
+    """Whether its settings can have an effect."""
+    DESTINATION_TEST_STAGE_CREDENTIAL: _DestinationTestStage.ValueType  # 2
+    """Whether its secrets can be read and sent."""
+    DESTINATION_TEST_STAGE_TOKEN: _DestinationTestStage.ValueType  # 3
+    """Whether an access token was obtained."""
+    DESTINATION_TEST_STAGE_REACHED: _DestinationTestStage.ValueType  # 4
+    """Whether it answered."""
+    DESTINATION_TEST_STAGE_ANSWER: _DestinationTestStage.ValueType  # 5
+    """Whether the answer is what it should be."""
+
+class DestinationTestStage(_DestinationTestStage, metaclass=_DestinationTestStageEnumTypeWrapper):
+    """What is tried of a destination, in this order. Values may be added."""
+
+DESTINATION_TEST_STAGE_UNSPECIFIED: DestinationTestStage.ValueType  # 0
+"""Never sent."""
+DESTINATION_TEST_STAGE_SETTINGS: DestinationTestStage.ValueType  # 1
+"""Whether its settings can have an effect."""
+DESTINATION_TEST_STAGE_CREDENTIAL: DestinationTestStage.ValueType  # 2
+"""Whether its secrets can be read and sent."""
+DESTINATION_TEST_STAGE_TOKEN: DestinationTestStage.ValueType  # 3
+"""Whether an access token was obtained."""
+DESTINATION_TEST_STAGE_REACHED: DestinationTestStage.ValueType  # 4
+"""Whether it answered."""
+DESTINATION_TEST_STAGE_ANSWER: DestinationTestStage.ValueType  # 5
+"""Whether the answer is what it should be."""
+Global___DestinationTestStage: _TypeAlias = DestinationTestStage  # noqa: Y015
+
+class _DestinationTestResult:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DestinationTestResultEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DestinationTestResult.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DESTINATION_TEST_RESULT_UNSPECIFIED: _DestinationTestResult.ValueType  # 0
+    """Never sent."""
+    DESTINATION_TEST_RESULT_PASSED: _DestinationTestResult.ValueType  # 1
+    """Well."""
+    DESTINATION_TEST_RESULT_FAILED: _DestinationTestResult.ValueType  # 2
+    """Not well: deliveries will fail too."""
+    DESTINATION_TEST_RESULT_NOT_TRIED: _DestinationTestResult.ValueType  # 3
+    """Not at all, for a step before it failed."""
+
+class DestinationTestResult(_DestinationTestResult, metaclass=_DestinationTestResultEnumTypeWrapper):
+    """How a step of a test went. Values may be added."""
+
+DESTINATION_TEST_RESULT_UNSPECIFIED: DestinationTestResult.ValueType  # 0
+"""Never sent."""
+DESTINATION_TEST_RESULT_PASSED: DestinationTestResult.ValueType  # 1
+"""Well."""
+DESTINATION_TEST_RESULT_FAILED: DestinationTestResult.ValueType  # 2
+"""Not well: deliveries will fail too."""
+DESTINATION_TEST_RESULT_NOT_TRIED: DestinationTestResult.ValueType  # 3
+"""Not at all, for a step before it failed."""
+Global___DestinationTestResult: _TypeAlias = DestinationTestResult  # noqa: Y015
 
 @_typing.final
 class ListDestinationsRequest(_message.Message):
@@ -77,6 +142,70 @@ class ListDestinationsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListDestinationsResponse: _TypeAlias = ListDestinationsResponse  # noqa: Y015
+
+@_typing.final
+class TestDestinationRequest(_message.Message):
+    """Which destination, and how it shows that it was tried."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORKSPACE_FIELD_NUMBER: _builtins.int
+    DESTINATION_ID_FIELD_NUMBER: _builtins.int
+    TEST_CODE_FIELD_NUMBER: _builtins.int
+    workspace: _builtins.str
+    """Required. The workspace of the caller's credential."""
+    destination_id: _builtins.str
+    """Required. The destination's id."""
+    test_code: _builtins.str
+    """Optional. The code of the destination's test view (Meta, TikTok, Reddit), where the example then shows; at most 64
+    characters. Unset: the one of its settings; where there is none it is tried with an example that must be refused.
+    """
+    def __init__(
+        self,
+        *,
+        workspace: _builtins.str = ...,
+        destination_id: _builtins.str = ...,
+        test_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination_id", b"destination_id", "test_code", b"test_code", "workspace", b"workspace"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestDestinationRequest: _TypeAlias = TestDestinationRequest  # noqa: Y015
+
+@_typing.final
+class TestDestinationResponse(_message.Message):
+    """What was found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    PASSED_FIELD_NUMBER: _builtins.int
+    NEXT_STEP_FIELD_NUMBER: _builtins.int
+    passed: _builtins.bool
+    """Whether none failed."""
+    next_step: _builtins.str
+    """For people: what to do about the step that failed. Empty where none did."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___DestinationTestStep]:
+        """All steps, in their order; those that were not reached are NOT_TRIED."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[Global___DestinationTestStep] | None = ...,
+        passed: _builtins.bool = ...,
+        next_step: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_step", b"next_step", "passed", b"passed", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestDestinationResponse: _TypeAlias = TestDestinationResponse  # noqa: Y015
 
 @_typing.final
 class PauseDestinationRequest(_message.Message):
@@ -375,3 +504,33 @@ class DestinationStatus(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DestinationStatus: _TypeAlias = DestinationStatus  # noqa: Y015
+
+@_typing.final
+class DestinationTestStep(_message.Message):
+    """One thing that was tried."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    stage: Global___DestinationTestStage.ValueType
+    """What."""
+    result: Global___DestinationTestResult.ValueType
+    """How it went."""
+    message: _builtins.str
+    """For people: what was found. No secret, no personal data."""
+    def __init__(
+        self,
+        *,
+        stage: Global___DestinationTestStage.ValueType = ...,
+        result: Global___DestinationTestResult.ValueType = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "result", b"result", "stage", b"stage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DestinationTestStep: _TypeAlias = DestinationTestStep  # noqa: Y015

@@ -40,6 +40,11 @@ class DeliveryServiceStub:
                 request_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDestinationsRequest.SerializeToString,
                 response_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDestinationsResponse.FromString,
                 _registered_method=True)
+        self.TestDestination = channel.unary_unary(
+                '/tributary.delivery.v1.DeliveryService/TestDestination',
+                request_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.TestDestinationRequest.SerializeToString,
+                response_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.TestDestinationResponse.FromString,
+                _registered_method=True)
         self.PauseDestination = channel.unary_unary(
                 '/tributary.delivery.v1.DeliveryService/PauseDestination',
                 request_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.PauseDestinationRequest.SerializeToString,
@@ -70,6 +75,16 @@ class DeliveryServiceServicer:
         """Lists the destinations of a workspace with how they are doing.
 
         UNAVAILABLE: the jobs cannot be read now; ask again after `RetryInfo.retry_delay`.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestDestination(self, request, context):
+        """Calls a destination once, in a way that counts nothing there, and tells step by step what was found: nothing is stored,
+        no delivery is made, and a pause is no hindrance. OK means that it was tried, not that it went well.
+
+        NOT_FOUND: the workspace has no such destination. UNAVAILABLE: the jobs, which hold the quota, cannot be read now.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,6 +136,11 @@ def add_DeliveryServiceServicer_to_server(servicer, server):
                     request_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDestinationsRequest.FromString,
                     response_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDestinationsResponse.SerializeToString,
             ),
+            'TestDestination': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestDestination,
+                    request_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.TestDestinationRequest.FromString,
+                    response_serializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.TestDestinationResponse.SerializeToString,
+            ),
             'PauseDestination': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseDestination,
                     request_deserializer=tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.PauseDestinationRequest.FromString,
@@ -170,6 +190,33 @@ class DeliveryService:
             '/tributary.delivery.v1.DeliveryService/ListDestinations',
             tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDestinationsRequest.SerializeToString,
             tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.ListDestinationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestDestination(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.delivery.v1.DeliveryService/TestDestination',
+            tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.TestDestinationRequest.SerializeToString,
+            tributary_dot_delivery_dot_v1_dot_delivery__service__pb2.TestDestinationResponse.FromString,
             options,
             channel_credentials,
             insecure,

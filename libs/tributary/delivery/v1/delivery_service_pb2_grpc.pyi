@@ -38,6 +38,12 @@ class DeliveryServiceStub:
 
     UNAVAILABLE: the jobs cannot be read now; ask again after `RetryInfo.retry_delay`.
     """
+    TestDestination: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.TestDestinationRequest, _delivery_service_pb2.TestDestinationResponse]
+    """Calls a destination once, in a way that counts nothing there, and tells step by step what was found: nothing is stored,
+    no delivery is made, and a pause is no hindrance. OK means that it was tried, not that it went well.
+
+    NOT_FOUND: the workspace has no such destination. UNAVAILABLE: the jobs, which hold the quota, cannot be read now.
+    """
     PauseDestination: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.PauseDestinationRequest, _delivery_service_pb2.PauseDestinationResponse]
     """Lets nobody call a destination until it is resumed; what is to be sent waits. OK means that nothing begins any more;
     calls under way end.
@@ -70,6 +76,12 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     """Lists the destinations of a workspace with how they are doing.
 
     UNAVAILABLE: the jobs cannot be read now; ask again after `RetryInfo.retry_delay`.
+    """
+    TestDestination: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.TestDestinationRequest, _delivery_service_pb2.TestDestinationResponse]  # type: ignore[assignment]
+    """Calls a destination once, in a way that counts nothing there, and tells step by step what was found: nothing is stored,
+    no delivery is made, and a pause is no hindrance. OK means that it was tried, not that it went well.
+
+    NOT_FOUND: the workspace has no such destination. UNAVAILABLE: the jobs, which hold the quota, cannot be read now.
     """
     PauseDestination: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.PauseDestinationRequest, _delivery_service_pb2.PauseDestinationResponse]  # type: ignore[assignment]
     """Lets nobody call a destination until it is resumed; what is to be sent waits. OK means that nothing begins any more;
@@ -106,6 +118,18 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the destinations of a workspace with how they are doing.
 
         UNAVAILABLE: the jobs cannot be read now; ask again after `RetryInfo.retry_delay`.
+        """
+
+    @_abc_1.abstractmethod
+    def TestDestination(
+        self,
+        request: _delivery_service_pb2.TestDestinationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_service_pb2.TestDestinationResponse, _abc.Awaitable[_delivery_service_pb2.TestDestinationResponse]]:
+        """Calls a destination once, in a way that counts nothing there, and tells step by step what was found: nothing is stored,
+        no delivery is made, and a pause is no hindrance. OK means that it was tried, not that it went well.
+
+        NOT_FOUND: the workspace has no such destination. UNAVAILABLE: the jobs, which hold the quota, cannot be read now.
         """
 
     @_abc_1.abstractmethod

@@ -1791,6 +1791,64 @@ class ListDestinationsResponse(_message.Message):
 Global___ListDestinationsResponse: _TypeAlias = ListDestinationsResponse  # noqa: Y015
 
 @_typing.final
+class TestDestinationRequest(_message.Message):
+    """Which destination, and how it shows that it was tried."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DESTINATION_ID_FIELD_NUMBER: _builtins.int
+    TEST_CODE_FIELD_NUMBER: _builtins.int
+    destination_id: _builtins.str
+    """Required. The destination's id."""
+    test_code: _builtins.str
+    """Optional. The code of the destination's test view, as in `delivery.v1.TestDestinationRequest`."""
+    def __init__(
+        self,
+        *,
+        destination_id: _builtins.str = ...,
+        test_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination_id", b"destination_id", "test_code", b"test_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestDestinationRequest: _TypeAlias = TestDestinationRequest  # noqa: Y015
+
+@_typing.final
+class TestDestinationResponse(_message.Message):
+    """What was found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEPS_FIELD_NUMBER: _builtins.int
+    PASSED_FIELD_NUMBER: _builtins.int
+    NEXT_STEP_FIELD_NUMBER: _builtins.int
+    passed: _builtins.bool
+    """Whether none failed."""
+    next_step: _builtins.str
+    """For people: what to do about the step that failed. Empty where none did."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[_delivery_service_pb2.DestinationTestStep]:
+        """All steps, in their order; those that were not reached are NOT_TRIED."""
+
+    def __init__(
+        self,
+        *,
+        steps: _abc.Iterable[_delivery_service_pb2.DestinationTestStep] | None = ...,
+        passed: _builtins.bool = ...,
+        next_step: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_step", b"next_step", "passed", b"passed", "steps", b"steps"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestDestinationResponse: _TypeAlias = TestDestinationResponse  # noqa: Y015
+
+@_typing.final
 class PauseDestinationRequest(_message.Message):
     """Which destination, and why."""
 

@@ -155,6 +155,11 @@ class QueryServiceStub:
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListDestinationsRequest.SerializeToString,
                 response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListDestinationsResponse.FromString,
                 _registered_method=True)
+        self.TestDestination = channel.unary_unary(
+                '/tributary.query.v1.QueryService/TestDestination',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.TestDestinationRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.TestDestinationResponse.FromString,
+                _registered_method=True)
         self.PauseDestination = channel.unary_unary(
                 '/tributary.query.v1.QueryService/PauseDestination',
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.PauseDestinationRequest.SerializeToString,
@@ -400,6 +405,16 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def TestDestination(self, request, context):
+        """Calls a destination once, in a way that counts nothing there, and tells step by step what was found. Nothing is stored.
+        OK means that it was tried, not that it went well. Needs the scope `admin`.
+
+        NOT_FOUND: no such destination in this workspace.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def PauseDestination(self, request, context):
         """Lets nobody call a destination until it is resumed; what is to be sent waits. Needs the scope `admin`.
 
@@ -559,6 +574,11 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.ListDestinations,
                     request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListDestinationsRequest.FromString,
                     response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ListDestinationsResponse.SerializeToString,
+            ),
+            'TestDestination': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestDestination,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.TestDestinationRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.TestDestinationResponse.SerializeToString,
             ),
             'PauseDestination': grpc.unary_unary_rpc_method_handler(
                     servicer.PauseDestination,
@@ -1230,6 +1250,33 @@ class QueryService:
             '/tributary.query.v1.QueryService/ListDestinations',
             tributary_dot_query_dot_v1_dot_query__service__pb2.ListDestinationsRequest.SerializeToString,
             tributary_dot_query_dot_v1_dot_query__service__pb2.ListDestinationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestDestination(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/TestDestination',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.TestDestinationRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.TestDestinationResponse.FromString,
             options,
             channel_credentials,
             insecure,

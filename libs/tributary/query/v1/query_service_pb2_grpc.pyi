@@ -149,6 +149,12 @@ class QueryServiceStub:
 
     UNAVAILABLE: delivery does not answer; ask again.
     """
+    TestDestination: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.TestDestinationRequest, _query_service_pb2.TestDestinationResponse]
+    """Calls a destination once, in a way that counts nothing there, and tells step by step what was found. Nothing is stored.
+    OK means that it was tried, not that it went well. Needs the scope `admin`.
+
+    NOT_FOUND: no such destination in this workspace.
+    """
     PauseDestination: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.PauseDestinationRequest, _query_service_pb2.PauseDestinationResponse]
     """Lets nobody call a destination until it is resumed; what is to be sent waits. Needs the scope `admin`.
 
@@ -291,6 +297,12 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Lists the destinations of the workspace with how they are doing.
 
     UNAVAILABLE: delivery does not answer; ask again.
+    """
+    TestDestination: _aio.UnaryUnaryMultiCallable[_query_service_pb2.TestDestinationRequest, _query_service_pb2.TestDestinationResponse]  # type: ignore[assignment]
+    """Calls a destination once, in a way that counts nothing there, and tells step by step what was found. Nothing is stored.
+    OK means that it was tried, not that it went well. Needs the scope `admin`.
+
+    NOT_FOUND: no such destination in this workspace.
     """
     PauseDestination: _aio.UnaryUnaryMultiCallable[_query_service_pb2.PauseDestinationRequest, _query_service_pb2.PauseDestinationResponse]  # type: ignore[assignment]
     """Lets nobody call a destination until it is resumed; what is to be sent waits. Needs the scope `admin`.
@@ -575,6 +587,18 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the destinations of the workspace with how they are doing.
 
         UNAVAILABLE: delivery does not answer; ask again.
+        """
+
+    @_abc_1.abstractmethod
+    def TestDestination(
+        self,
+        request: _query_service_pb2.TestDestinationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.TestDestinationResponse, _abc.Awaitable[_query_service_pb2.TestDestinationResponse]]:
+        """Calls a destination once, in a way that counts nothing there, and tells step by step what was found. Nothing is stored.
+        OK means that it was tried, not that it went well. Needs the scope `admin`.
+
+        NOT_FOUND: no such destination in this workspace.
         """
 
     @_abc_1.abstractmethod

@@ -27,6 +27,7 @@ class Ask:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+    method: str = "POST"
 
     def json(self) -> Any:
         """Returns the body; numbers with a fraction are exact. None where it is no JSON."""

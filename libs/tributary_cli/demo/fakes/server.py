@@ -101,7 +101,7 @@ class FakeServer:
                     return
                 url = urlsplit(self.path)
                 headers = {name.lower(): text for name, text in self.headers.items()}
-                reply = server.respond(Ask(url.path, dict(parse_qsl(url.query)), headers, body))
+                reply = server.respond(Ask(url.path, dict(parse_qsl(url.query)), headers, body, self.command))
                 if reply is None:
                     self.close_connection = True
                     return
@@ -114,7 +114,7 @@ class FakeServer:
                 self.end_headers()
                 self.wfile.write(content)
 
-            do_PATCH = do_POST
+            do_GET = do_PATCH = do_POST
 
             def log_message(self, format: str, *args: object) -> None:
                 """Says nothing: the terminal belongs to who runs it."""
