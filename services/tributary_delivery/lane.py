@@ -121,6 +121,7 @@ class LaneRunner:
         self._look_seconds = _LOOK_SECONDS
         self._wake = asyncio.Event()
         self._is_stopping = False
+        self._may_have_lost = False  # jobs that are leased to us, and that we do not know of
 
     def wake(self) -> None:
         """Tells the lane that there are new jobs."""
@@ -165,6 +166,7 @@ class LaneRunner:
                 await self._step()
             except UnavailableError as outage:
                 log.warning("lane_paused", destination=self._lane.destination, reason=str(outage))
+                self._may_have_lost = True
                 await self._pause(_OUTAGE_PAUSE_SECONDS)
 
     async def _step(self) -> None:
@@ -177,9 +179,11 @@ class LaneRunner:
             return
         # One call's worth where a call holds many: the next step brings the next.
         most = min(room, self._quota_room) if self._sender.most_per_call == 1 else self._sender.most_per_call
-        leased = await self._jobs.lease(self._lane, self._token, self._pace.lease_seconds, most)
-        # What is ours still, and came due because its outcome could not be written: leased anew, but not sent again.
+        ours = (self._lane, self._token, self._pace.lease_seconds)
+        leased = await self._jobs.lease(*ours, most, ours_too=self._may_have_lost)
+        # What is ours still: it came due as its outcome could not be written, or we asked. Leased anew, not sent again.
         jobs = [job for job in leased.jobs if job.conversion_id not in self._outbox.held]
+        self._may_have_lost &= bool(jobs)  # there may be more
         if not leased.jobs and not leased.wait_seconds and not in_flight:
             await self._pause(self._look_seconds, _LONGEST_LOOK_SECONDS)
             self._look_seconds = min(2 * self._look_seconds, _LONGEST_LOOK_SECONDS)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 import pytest
 
 from tests.support.delivery import Rig, a_destination, a_rig, prepare
 from tests.support.destinations import LOST, Answer, Endpoint, running_endpoint
 from tests.support.eventually import eventually_async
+from tests.support.holding_proxy import holding_proxy
 from tests.support.revisions import Revision
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
@@ -36,6 +38,7 @@ from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.traces import parse_traceparent
 from tributary_storage.redis import keys
 from tributary_storage.redis.delivery_jobs import Lane, Settled, Settlement
+from tributary_storage.redis.scripts import Script
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 C = "c1:one"
@@ -407,6 +410,26 @@ async def test_a_job_that_another_process_has_is_not_touched(rig: Rig, endpoint:
         assert C not in endpoint.created
         await rig.stores.jobs.settle(lane, "another", [Settled(job.conversion_id, Settlement.AGAIN, 0)])
         await eventually_async(idle(rig, lane))
+    assert endpoint.created == {C: 1, "c1:two": 1}
+
+
+@pytest.mark.parametrize("step", ["lease_jobs", "begin_attempts"])
+async def test_a_reply_that_is_lost_holds_a_job_up_for_a_moment_and_not_for_the_whole_lease(
+    rig: Rig, endpoint: Endpoint, lane: Lane, migrated_redis_url: str, clickhouse_url: str, step: str
+) -> None:
+    await rig.plan(lane, await rig.publisher.publish(a_revision(lane)))
+    async with rig.running_lane(lane, a_destination(endpoint.url)):  # from here on Redis knows the scripts
+        await eventually_async(idle(rig, lane))
+    await rig.plan(lane, await rig.publisher.publish(a_revision(lane, conversion_id="c1:two")))
+    port, marker = urlsplit(migrated_redis_url).port or 0, Script(step).sha.encode()
+    async with holding_proxy(port, marker, loses_a_reply=True) as proxy:
+        url = migrated_redis_url.replace(f":{port}/", f":{proxy.port}/")
+        async with (
+            a_rig(url, clickhouse_url) as cut,
+            cut.running_lane(lane, a_destination(endpoint.url), pace=Pace(4, 1.0, 100.0)),
+        ):
+            await eventually_async(idle(rig, lane))
+        assert proxy.cuts.is_set()
     assert endpoint.created == {C: 1, "c1:two": 1}
 
 

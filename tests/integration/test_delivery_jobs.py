@@ -319,3 +319,12 @@ async def test_after_a_loss_nobody_is_sure_that_what_is_older_was_never_sent(cli
     assert await jobs.plan(LANE, [PlannedRevision("c1:b", 8, 0, 8)]) == 1
     new = next(job for job in (await jobs.lease(LANE, "two", LEASE, 10)).jobs if job.conversion_id == "c1:b")
     assert new.never_sent
+
+
+async def test_who_may_not_have_heard_what_it_took_gets_its_own_again_and_nobody_elses(jobs: DeliveryJobs) -> None:
+    await plan(jobs, 1)
+    assert await is_leased(jobs, "one")
+    assert not await is_leased(jobs, "one")
+    assert (await jobs.lease(LANE, "two", LEASE, 10, ours_too=True)).jobs == []
+    [job] = (await jobs.lease(LANE, "one", LEASE, 10, ours_too=True)).jobs
+    assert job.conversion_id == "c1:a"

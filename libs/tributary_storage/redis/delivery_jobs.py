@@ -190,11 +190,13 @@ class DeliveryJobs:
             arguments += (one.conversion_id, one.revision, previous, one.plan_micros)
         return sum(await self._run(_PLAN, names, arguments))
 
-    async def lease(self, lane: Lane, token: str, lease_seconds: float, most: int) -> Leased:
+    async def lease(self, lane: Lane, token: str, lease_seconds: float, most: int, *, ours_too: bool = False) -> Leased:
         """Takes up to `most` due jobs, the longest due first; none while the destination is paused.
 
+        With `ours_too`, what is leased under this token is due too: for who may not have heard what it took.
+
         Raises:
-            StorageUnavailableError: Some may be taken; they come back when the lease ends.
+            StorageUnavailableError: Some may be taken; ask for `ours_too`.
         """
         due = keys.due(lane.workspace, lane.destination)
         try:
@@ -211,7 +213,8 @@ class DeliveryJobs:
         ]
         for one in ids:
             names += self._names(lane, one)
-        wait_millis, *answers = await self._run(_LEASE, names, [round(lease_seconds * 1000), token, *ids])
+        arguments: list[Argument] = [round(lease_seconds * 1000), token, int(ours_too), *ids]
+        wait_millis, *answers = await self._run(_LEASE, names, arguments)
         jobs = [_job(one, answer) for one, answer in zip(ids, answers, strict=True) if answer]
         return Leased(jobs, wait_millis / 1000)
 
