@@ -1,8 +1,8 @@
 """Reconciliation as a process: `python -m tributary_attribution.reconcile --workspace shop --days 1 --repair`.
 
-Reads the same environment as the service. Progress goes to standard error, the result as one JSON document to standard
-output. Exit status: 0 nothing is open, 1 something should be looked at, 2 a promise is broken and not repaired; 3 it
-could not be brought to its end, and goes on with --resume.
+Reads the same environment as the service. Progress goes to standard error, the result as one JSON document per
+workspace to standard output. Exit status, the worst of all workspaces: 0 nothing is open, 1 something should be looked
+at, 2 a promise is broken and not repaired; 3 a run could not be brought to its end: try again, or go on with --resume.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tributary_attribution.reconciliation import GRACE_SECONDS, Reconciliation
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
 from tributary_attribution.restoration import Restoration
-from tributary_attribution.runs import begun, exit_status
+from tributary_attribution.runs import FAILED, UNFINISHED, begun, exit_status
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.tombstones import Tombstones
 from tributary_attribution.verdict_sums import VerdictSums
@@ -183,20 +183,33 @@ async def opened(
 async def reconcile(settings: AttributionServiceSettings, options: argparse.Namespace) -> int:
     """Runs what the command line asks for; returns the exit status."""
     clock, workspaces = SystemClock(), WorkspacesFile.load(settings.workspaces_file)
-    workspace = workspaces.get(options.workspace)
+    asked = workspaces.current.workspaces if options.all else (workspaces.get(options.workspace),)
+    worst = 0
     async with opened(settings, workspaces, clock) as (reconciliation, runs):
-        run = await runs.find(workspace.id, options.resume) if options.resume else None
-        if run is None:
-            begin, end = _days(options, clock)
-            run = begun(workspace.id, begin, end, clock.unix_micros(), repairs=options.repair, slices=options.slices)
-        run = await reconciliation.run(run, workspace, grace_seconds=options.grace_seconds, told=_tell)
-    print(json.dumps({"reconciliation_id": run.reconciliation_id, "complete": run.is_complete, **run.counts}))
-    return exit_status(run)
+        for workspace in asked:
+            try:
+                run = await runs.find(workspace.id, options.resume) if options.resume else None
+                if run is None:
+                    now, (begin, end) = clock.unix_micros(), _days(options, clock)
+                    run = begun(workspace.id, begin, end, now, repairs=options.repair, slices=options.slices)
+                run = await reconciliation.run(run, workspace, grace_seconds=options.grace_seconds, told=_tell)
+            except TributaryError as error:  # the next workspace may be well
+                print(f"{workspace.id}: {error.reason}: {error.message}", file=sys.stderr)
+                worst = UNFINISHED
+                continue
+            named = {"workspace": run.workspace, "reconciliation_id": run.reconciliation_id}
+            print(json.dumps({**named, "complete": run.is_complete, **run.counts}), flush=True)
+            worst = max(worst, exit_status(run, fails_on=options.fail_on))
+    return worst
 
 
 def _tell(run: Run) -> None:
     done = len(run.finished_slices)
-    print(f"{run.reconciliation_id}: {done}/{run.slices} slices, {run.counts}", file=sys.stderr, flush=True)
+    print(
+        f"{run.workspace} {run.reconciliation_id}: {done}/{run.slices} slices, {run.counts}",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def _days(options: argparse.Namespace, clock: Clock) -> tuple[int, int]:
@@ -211,10 +224,12 @@ def _micros(day: date) -> int:
     return (day - date(1970, 1, 1)) // timedelta(days=1) * 86_400_000_000
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Reads the command line and the environment, and runs."""
+def command_line() -> argparse.ArgumentParser:
+    """Returns what reads the command line."""
     parser = argparse.ArgumentParser(prog="tributary_attribution.reconcile", description=__doc__)
-    parser.add_argument("--workspace", required=True)
+    whose = parser.add_mutually_exclusive_group(required=True)
+    whose.add_argument("--workspace", help="of this workspace")
+    whose.add_argument("--all", action="store_true", help="of every workspace, one after the other")
     parser.add_argument("--since", type=date.fromisoformat, help="first day, UTC")
     parser.add_argument("--until", type=date.fromisoformat, help="first day after, UTC; default: tomorrow")
     parser.add_argument("--days", type=int, default=2, help="how many days, where --since is not given")
@@ -222,13 +237,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--resume", default="", metavar="ID", help="bring a run that was stopped to its end")
     parser.add_argument("--slices", type=int, default=8, help="in how many parts people are compared")
     parser.add_argument("--grace-seconds", type=float, default=GRACE_SECONDS, help="what is younger waits")
+    parser.add_argument("--fail-on", choices=sorted(FAILED), default="warning", help="what is no success")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Reads the command line and the environment, and runs."""
+    parser = command_line()
     options = parser.parse_args(arguments)
+    if options.all and options.resume:
+        parser.error("--resume goes on with the run of one --workspace")
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output is the result's
     try:
         return asyncio.run(reconcile(load(AttributionServiceSettings), options))
     except TributaryError as error:
         print(f"{error.reason}: {error.message}", file=sys.stderr)
-        return 3
+        return UNFINISHED
 
 
 if __name__ == "__main__":

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from typing import Final
 
 from tributary_runtime.errors import FieldViolation, InvalidRequestError
 from tributary_storage.clickhouse.reconciliation_runs import Run
 
-MAX_SLICES = 1024
+MAX_SLICES: Final = 1024
+
+FAILED: Final = {"warning": 1, "error": 2}
+"""Exit statuses of runs that came to their end, by the severity they stand for; another attempt finds the same."""
+
+UNFINISHED: Final = 3
+"""Exit status of a run that was not brought to its end; another attempt may be."""
 
 
 def begun(workspace: str, begin_micros: int, end_micros: int, now_micros: int, *, repairs: bool, slices: int) -> Run:
@@ -41,8 +48,8 @@ def begun(workspace: str, begin_micros: int, end_micros: int, now_micros: int, *
     )
 
 
-def exit_status(run: Run) -> int:
-    """Returns 2 where a promise is broken and not repaired, 1 where something should be looked at, else 0."""
-    if run.counts.get("open_errors"):
-        return 2
-    return 1 if run.counts.get("open_warnings") else 0
+def exit_status(run: Run, *, fails_on: str = "warning") -> int:
+    """Returns the status of `FAILED` for the worst that is open, 0 where that is less than what it fails on."""
+    found = FAILED["warning"] if run.counts.get("open_warnings") else 0
+    found = FAILED["error"] if run.counts.get("open_errors") else found
+    return found if found >= FAILED[fails_on] else 0

@@ -89,6 +89,8 @@ def pod_specs(found: list[Manifest]) -> dict[str, Manifest]:
         component = manifest["metadata"]["labels"]["app.kubernetes.io/component"]
         if manifest["kind"] == "Pod":
             specs[f"Pod/{component}"] = manifest["spec"]
+        elif manifest["kind"] == "CronJob":
+            specs[f"CronJob/{component}"] = manifest["spec"]["jobTemplate"]["spec"]["template"]["spec"]
         elif "template" in manifest.get("spec", {}):
             specs[f"{manifest['kind']}/{component}"] = manifest["spec"]["template"]["spec"]
     return specs

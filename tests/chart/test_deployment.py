@@ -95,7 +95,7 @@ def test_selectors_find_the_pods(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_every_pod_is_restricted(name: str) -> None:
     specs = pod_specs(manifests(case(name)))
-    assert {"Job/migration", "Pod/test"} <= set(specs)
+    assert {"Job/migration", "CronJob/reconcile", "Pod/test"} <= set(specs)
     for spec in specs.values():
         assert spec["automountServiceAccountToken"] is False
         assert spec["securityContext"]["runAsNonRoot"] is True

@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import grpc
 import pytest
+import yaml
 from google.protobuf.json_format import MessageToDict
 
 from tests.support.eventually import eventually
@@ -117,6 +119,33 @@ def test_events_that_were_lost_are_named_and_written_again_and_every_sum_is_told
     assert found == {(name, FINDING_CAUSE_LOST_EVENT) for name in ("lost-visit", "lost-order")}
     again = _run_whole(street_stack, shop)
     assert (again["conversions"], again["differences"], again["lost_events"], again["open_errors"]) == (1, 0, 0, 0)
+
+
+def test_all_workspaces_are_recomputed_by_one_command_that_fails_for_what_it_was_told_to(
+    shop: Shop, other_shop: Shop, street_stack: Stack, tmp_path: Path
+) -> None:
+    orders = [an_order(f"o-{number}", (50 + number % 7) * EURO) for number in range(40)]
+    shop.accept(*orders, an_order("odd", 900_000 * EURO))
+    other_shop.accept(a_visit(timedelta(hours=2), visitor_id="v"), an_order("o", visitor_id="v"))
+    shop.wait_until_settled()
+    other_shop.wait_until_settled()
+    street = yaml.safe_load(Path(street_stack.environment()["TRIBUTARY_WORKSPACES_FILE"]).read_text())
+    both = {shop.workspace.id, other_shop.workspace.id}
+    two = tmp_path / "workspaces.yaml"
+    two.write_text(json.dumps({"workspaces": [one for one in street["workspaces"] if one["id"] in both]}))
+    command = [sys.executable, "-m", "tributary_attribution.reconcile", "--all", "--slices", "1"]
+    environment = street_stack.environment() | {"TRIBUTARY_WORKSPACES_FILE": str(two)}
+    statuses, found = {}, {}
+    for fails_on in ("warning", "error"):
+        asked = [*command, "--grace-seconds", "-60", "--fail-on", fails_on]
+        done = subprocess.run(asked, env=environment, capture_output=True, text=True, check=False)
+        statuses[fails_on] = done.returncode
+        found = {one["workspace"]: one for one in map(json.loads, done.stdout.splitlines())}
+    assert statuses == {"warning": 1, "error": 0}
+    assert {name: (one["complete"], one["conversions"], one["outliers"]) for name, one in found.items()} == {
+        shop.workspace.id: (True, 41, 1),
+        other_shop.workspace.id: (True, 1, 0),
+    }
 
 
 def _counts(shop: Shop, *, repairs: bool) -> dict[str, int]:

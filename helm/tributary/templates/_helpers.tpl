@@ -232,6 +232,60 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
+{{/* What a pod that runs as a service is given as files. `include "tributary.volumeMounts" (list $ $design)` */}}
+{{- define "tributary.volumeMounts" -}}
+{{- $root := index . 0 -}}
+{{- $design := index . 1 -}}
+- name: tmp
+  mountPath: /tmp
+{{- if $root.Values.tls.existingSecret }}
+- name: tls
+  mountPath: /etc/tributary/tls
+  readOnly: true
+{{- end }}
+{{- if $design.workspaces }}
+# A whole directory, never a subPath: only then does a changed Secret arrive in a running pod.
+- name: workspaces
+  mountPath: /etc/tributary/workspaces
+  readOnly: true
+{{- range $root.Values.workspaces.secretFiles }}
+- name: secret-{{ . }}
+  mountPath: /etc/tributary/secrets/{{ . }}
+  readOnly: true
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Where these files come from. `include "tributary.volumes" (list $ $design)` */}}
+{{- define "tributary.volumes" -}}
+{{- $root := index . 0 -}}
+{{- $design := index . 1 -}}
+- name: tmp
+  emptyDir:
+    sizeLimit: 64Mi
+{{- with $root.Values.tls.existingSecret }}
+- name: tls
+  secret:
+    secretName: {{ . | quote }}
+    defaultMode: 0440
+{{- end }}
+{{- if $design.workspaces }}
+- name: workspaces
+  secret:
+    secretName: {{ include "tributary.workspacesSecret" $root | quote }}
+    defaultMode: 0440
+    items:
+      - key: workspaces.yaml
+        path: workspaces.yaml
+{{- range $root.Values.workspaces.secretFiles }}
+- name: secret-{{ . }}
+  secret:
+    secretName: {{ . | quote }}
+    defaultMode: 0440
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* Refuses what cannot work, with the sentence that says what to set. */}}
 {{- define "tributary.check" -}}
 {{- $values := .Values -}}
