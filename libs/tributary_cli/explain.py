@@ -126,7 +126,7 @@ def _print(answer: ExplainConversionResponse, model: str) -> None:
     counted = "counted" if state.counted else "not counted"
     person = explanation.person_id or "nobody's"
     console.print(f"{tables.show_time(explanation.conversion_time)} UTC; {value}; {counted}; {person}", markup=False)
-    for line in tables.value_lines(state):
+    for line in filter(None, (*tables.value_lines(state), tables.beginning_line(explanation))):
         console.print(line, style="dim", markup=False)
     print_explanation(console, explanation, model)
     if not explanation.reproduces_revision:

@@ -122,6 +122,17 @@ def data_driven_line(explanation: Explanation) -> str:
     return f"data_driven is not used: {why}" + (f" ({evidence})" if evidence else "")
 
 
+def beginning_line(explanation: Explanation) -> str:
+    """Says how the person began, and whether they converted before; empty where that is not known."""
+    if not explanation.HasField("beginning"):
+        return ""
+    who = "a returning customer" if explanation.returning else "a new customer"
+    first = explanation.beginning.touchpoint
+    if not explanation.beginning.HasField("touchpoint"):
+        return f"{who}; by what touchpoint they were acquired is not known"
+    return f"{who}, acquired {show_time(first.event_time)} UTC by {show_source(first.source)}"
+
+
 def channels_table(explanation: Explanation) -> Table:
     """Returns what each channel of the path is worth under data_driven."""
     table = _table(("channel", 24), ("touches", 8), ("share", 12), ("removal effect", 14), right=(1, 2, 3))

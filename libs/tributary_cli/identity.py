@@ -14,6 +14,7 @@ from tributary_cli.rpc import connection_options, explain_call, metadata_of, ope
 
 if TYPE_CHECKING:
     from tributary.attribution.v1.identity_pb2 import IdentifiedPerson, IdentityChange
+    from tributary.attribution.v1.journey_pb2 import Beginning
     from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
 
 _CALL_SECONDS = 60.0
@@ -44,7 +45,7 @@ def show(
     tls: bool,
     data: Path,
 ) -> None:
-    """Show who an identifier is: the person, who is connected with it, and every merge and split."""
+    """Show who an identifier is: the person and how it began, who is connected with it, every merge and split."""
     from tributary.event.v1.identifiers_pb2 import Identifiers
     from tributary.query.v1.query_service_pb2 import GetIdentityRequest
 
@@ -70,6 +71,7 @@ def show(
     if found.refused or found.flagged:
         word = "too many to prove anything" if found.refused else "suspiciously many"
         console.print(f"{word} identifiers are connected", style="yellow")
+    _print_beginning(found.beginning)
     for person in found.connected:
         console.print(f"connected: {_person(person)}", markup=False)
     _print_changes(found.changes)
@@ -122,6 +124,22 @@ def _call(ask: Callable[[QueryServiceStub, Any], Any], address: str, api_key: st
 
 def _person(person: IdentifiedPerson) -> str:
     return f"{person.person_id}  {' '.join(person.identity_tokens)}"
+
+
+def _print_beginning(beginning: Beginning) -> None:
+    from tributary.event.v1.touchpoint_pb2 import TouchpointKind
+
+    console = output()
+    if beginning.HasField("touchpoint"):
+        first = beginning.touchpoint
+        kind = TouchpointKind.Name(first.kind).removeprefix("TOUCHPOINT_KIND_")
+        origin = " ".join(filter(None, (first.source.channel, first.source.source, first.source.campaign)))
+        console.print(
+            f"acquired: {first.event_time.ToJsonString()}  {kind}  {origin or 'source forgotten'}", markup=False
+        )
+    for one in beginning.conversions:
+        name = one.conversion_name or "name forgotten"
+        console.print(f"first {name}: {one.event_time.ToJsonString()}  {one.conversion_id}", markup=False)
 
 
 def _print_changes(changes: Iterable[IdentityChange]) -> None:

@@ -6,6 +6,7 @@ import socket
 from contextlib import AsyncExitStack
 
 from tributary_attribution.attributor import Attributor
+from tributary_attribution.beginnings import Beginnings
 from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.deferral import Deferral
 from tributary_attribution.erasing import Erasing
@@ -132,6 +133,7 @@ async def main(settings: AttributionServiceSettings) -> None:
         current_models, model_versions = CurrentModels(state), ModelVersions(clickhouse)
         models = Models(current_models, model_versions)
         choices = ModelChoices(models, model_versions)
+        beginnings = Beginnings(people, conversions, descriptors)
         rates = Rates(ExchangeRates(clickhouse), clock)
         families = Families(conversions, restoration, PastFamilies(clickhouse), lambda: continuity.loss_micros)
         publisher = Publisher(
@@ -218,13 +220,16 @@ async def main(settings: AttributionServiceSettings) -> None:
         await serve(
             settings,
             AttributionServicer(
-                JourneyReader(people, conversions, descriptors, workspaces),
+                JourneyReader(people, conversions, descriptors, workspaces, beginnings),
                 Explainer(
-                    publisher, conversions, history, PastEvents(clickhouse), settings_history, workspaces, choices
+                    *(publisher, conversions, history, PastEvents(clickhouse), settings_history, workspaces),
+                    *(choices, beginnings),
                 ),
                 Reattribution(publisher, PublishedConversions(clickhouse), workspaces, choices),
                 reconciling,
-                Identities(people, changes, IdentityWords(clickhouse), attributor.relink, workspaces, clock),
+                Identities(
+                    people, beginnings, changes, IdentityWords(clickhouse), attributor.relink, workspaces, clock
+                ),
                 erasing,
             ),
             loops=[

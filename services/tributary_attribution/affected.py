@@ -22,6 +22,7 @@ from tributary_domain.traces import NEEDED
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart, unpack_parts
 from tributary_storage.redis.conversions import StoredConversion, conversion_key
+from tributary_storage.redis.firsts import FirstConversion
 from tributary_storage.redis.journey_homes import SettledPerson
 from tributary_storage.redis.journey_layout import Journey
 from tributary_storage.redis.ties import Place
@@ -86,6 +87,8 @@ class Affected:
     """Where it was deferred: how often that had been asked for when it was read."""
     retracted: frozenset[str] = frozenset()
     """Other conversions of its name and person that were taken back, where its name does not count every one."""
+    first: FirstConversion | None = None
+    """The first of its name and person, where one counts per person and the journey has forgotten it."""
     kin: Kin = NO_KIN
     """Whom it is related to, as far as that matters to it."""
     model_version: str = ""
@@ -131,6 +134,7 @@ class Affected:
             recounts=self.recounts,
             # Stages of one lead are no repeats of each other: the latest counts in place of all.
             retracted=self.retracted if self.kin.standing is None else self.retracted.union(self.kin.relatives),
+            first=self.first,
             elsewhere=self.elsewhere,
             rates=rates,
             origin=None if origin is None else origin.known(models, rates),

@@ -127,6 +127,14 @@ class ArrivalReader:
         self.new_clicks: dict[tuple[str, int], Click] = {}
         """(workspace, number) -> click id, likewise."""
 
+    def forget_clicks(self, living: Sequence[Arrival], gone: Sequence[Arrival]) -> None:
+        """Forgets the click ids that only events named that are gone; those of other batches stay."""
+        kept, lost = (b" ".join(one.entry[1] for one in some if one.entry) for some in (living, gone))
+        for place in list(self.new_clicks):
+            number = place[1].to_bytes(8)
+            if number in lost and number not in kept:
+                del self.new_clicks[place]
+
     def read(
         self,
         workspace: str,

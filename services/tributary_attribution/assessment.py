@@ -33,6 +33,7 @@ from tributary_storage.codec.conversion_revisions import PublishedConversion
 from tributary_storage.codec.conversion_states import BASIS_OF
 from tributary_storage.redis.conversions import StoredConversion
 from tributary_storage.redis.descriptors import digest_of
+from tributary_storage.redis.firsts import FirstConversion
 from tributary_storage.redis.journey_layout import Journey
 
 MAX_CAUSING_EVENTS: Final = 16
@@ -80,6 +81,8 @@ class Known:
     """Whether its path is counted, though it was published before and is not."""
     retracted: frozenset[str] = frozenset()
     """Other conversions of its name and person that were taken back, or are of its lead, as far as that matters."""
+    first: FirstConversion | None = None
+    """The first of its name and person, where one counts per person and the journey has forgotten it."""
     elsewhere: Sequence[Journey] = ()
     """Journeys of others, who may have been the same person: what is there was not forgotten."""
     rates: Rates | None = None
@@ -172,6 +175,7 @@ def assess(
         settings,
         known.retracted,
         None if published is None else published.state,
+        known.first,
         is_whole=has_earlier(known.elsewhere, name, anchor.order_key)
         or _is_whole(journey, settings, time, journey_life_seconds),
     )

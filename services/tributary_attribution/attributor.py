@@ -296,19 +296,20 @@ class Attributor:
         await self._publisher.tell((), walked(young, linked))
         await self._linking.finish(linked)
 
+    async def remember_firsts(self, workspace: Workspace, events: Sequence[Replayed]) -> None:
+        """Notes how people began, of recorded events that are no part of journeys; raises as `bring_back` does."""
+        living = await self._living([self._reader.read(workspace.id, *event) for event in events])
+        await self._keep_texts({workspace.id: workspace})
+        homes = [((one.workspace, most_telling(one.tokens)), one.entry) for one in living if one.tokens]
+        found = [(home, entry) for home, entry in homes if entry is not None]
+        await self._people.firsts.remember(found, ties_seconds([workspace]))
+
     async def _living(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
         """Returns the events that are not those of somebody who was erased; of the others no click id is kept."""
         living = await self._tombstones.living(arrivals)
         if len(living) < len(arrivals):
             stays = {id(arrival) for arrival in living}
-            kept, gone = (
-                b" ".join(one.entry[1] for one in arrivals if one.entry is not None and (id(one) in stays) is is_living)
-                for is_living in (True, False)
-            )
-            for place in list(self._reader.new_clicks):  # those of other batches stay
-                number = place[1].to_bytes(8)
-                if number in gone and number not in kept:
-                    del self._reader.new_clicks[place]
+            self._reader.forget_clicks(living, [one for one in arrivals if id(one) not in stays])
         return living
 
     async def _keep_texts(self, workspaces: Mapping[str, Workspace]) -> None:

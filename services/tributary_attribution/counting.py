@@ -1,7 +1,8 @@
 """Which of a person's conversions of one name count, where its name says `counting`: read from the person's journey.
 
-Pure, and only asked for names that do not count every one. What the journey has forgotten decides nothing any more: a
-conversion that was not counted for the sake of one that is gone stays so.
+Pure, and only asked for names that do not count every one. What the journey has forgotten decides nothing any more, but
+for the first of a name that counts once per person, which is kept for ever; a conversion that was not counted for the
+sake of one that is gone stays so.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.codec.conversion_states import STATUS_OF_REASON
 from tributary_storage.redis.descriptors import digest_of
+from tributary_storage.redis.firsts import FirstConversion, PersonFirsts
 from tributary_storage.redis.journey_layout import Journey
 
 _STATUSES: Final = {
@@ -50,6 +52,23 @@ def rivals(
     found = {journey.conversion_ids[entry.event_hash]: None for entry in journey.entries if _is_of(entry, digest)}
     found.pop(conversion_id, None)
     return list(found)
+
+
+def forgotten_first(journey: Journey, parts: Sequence[ConversionPart], firsts: PersonFirsts) -> FirstConversion | None:
+    """Returns the first conversion of its name that its person ever had, where the journey does not hold it any more.
+
+    Args:
+        journey: The person's.
+        parts: Of the conversion.
+        firsts: How the person began.
+    """
+    first = firsts.conversions.get(digest_of(_name(parts).encode()))
+    return None if first is None or first.conversion_id in journey.conversion_ids.values() else first
+
+
+def counts_once(workspace: Workspace, parts: Sequence[ConversionPart]) -> bool:
+    """Tells whether of the conversions of its name one counts per person, whenever it was."""
+    return workspace.conversion(_name(parts)).counting is Counting.ONCE_PER_PERSON
 
 
 def may_move_rivals(journey: Journey | None, parts: Sequence[ConversionPart], arrived: Collection[int]) -> bool:
@@ -93,6 +112,7 @@ def status_of(
     settings: AttributionSettings,
     retracted: Collection[str],
     published: ConversionState | None,
+    first: FirstConversion | None = None,
     *,
     is_whole: bool,
 ) -> ConversionStatus:
@@ -108,11 +128,19 @@ def status_of(
         settings: It is credited under: they say when a session ends.
         retracted: Other conversions of the person that were taken back.
         published: What is published of it.
+        first: Of its name and person, where the journey has forgotten it.
         is_whole: Whether the journey holds all that ever was in its window, or who had the rest is known.
     """
     rule, anchor = workspace.conversion(name).counting, facts.anchor
     if rule is Counting.EVERY or facts.status is not ConversionStatus.COUNTED or anchor is None:
         return facts.status
+    if (
+        rule is Counting.ONCE_PER_PERSON
+        and first is not None
+        and first.order_key < anchor.order_key
+        and first.conversion_id not in {conversion_id, *retracted}
+    ):
+        return ConversionStatus.REPEATED_BY_PERSON
     before = None if published is None or published.counted else STATUS_OF_REASON.get(published.not_counted_reason)
     known = () if journey is None else _countable(journey, entries, name, settings, retracted)
     if (

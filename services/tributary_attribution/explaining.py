@@ -17,6 +17,7 @@ from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.explanation_pb2 import CreditSettings, Explanation
 from tributary_attribution.affected import Affected
 from tributary_attribution.assessment import Assessment, Known, assess, complete_since_micros
+from tributary_attribution.beginnings import Beginnings
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
 from tributary_attribution.crediting import inherited_from
 from tributary_attribution.explanation_bounds import bound
@@ -105,6 +106,7 @@ class Explainer:
         settings: Knows what the settings of before were.
         directory: Knows the workspaces.
         choices: Knows models of data_driven.
+        beginnings: Knows how people began.
     """
 
     def __init__(
@@ -116,6 +118,7 @@ class Explainer:
         settings: Settings,
         directory: Directory,
         choices: ModelChoices,
+        beginnings: Beginnings,
     ) -> None:
         self._publisher = publisher
         self._conversions = conversions
@@ -124,6 +127,7 @@ class Explainer:
         self._settings = settings
         self._directory = directory
         self._choices = choices
+        self._beginnings = beginnings
 
     async def explain(self, workspace_id: str, conversion_id: str, as_of_micros: int | None = None) -> Explanation:
         """Says why a conversion has the credit it has.
@@ -143,7 +147,10 @@ class Explainer:
             read = await self._at(read, as_of_micros)
             settings = await self._named(read.known)
         assessed = _assess(read, settings)
-        return bound(_message(read, assessed, await self._choices.evidence(read.known, assessed)))
+        message = _message(read, assessed, await self._choices.evidence(read.known, assessed))
+        if as_of_micros is None:
+            await self._tell_beginning(message, read.known, assessed)
+        return bound(message)
 
     async def simulate(self, workspace_id: str, conversion_id: str, asked: CreditSettings) -> Explanation:
         """Says what credit a conversion would have under other settings.
@@ -166,6 +173,21 @@ class Explainer:
             message.published_touches.extend(published.touches)
             message.published_models.extend(published.models)
         return bound(message)
+
+    async def _tell_beginning(self, message: Explanation, known: Known, assessed: Assessment) -> None:
+        """Says how the person of a conversion began, and whether this was before it."""
+        journey = known.journey
+        if journey is None:
+            return
+        beginning = await self._beginnings.of(known.workspace, journey.tokens, journey)
+        message.beginning.CopyFrom(beginning)
+        name, time = name_of(known), assessed.facts.conversion_time_micros
+        message.returning = any(
+            one.conversion_name == name
+            and one.conversion_id != known.conversion_id
+            and one.event_time.ToMicroseconds() <= time
+            for one in beginning.conversions
+        )
 
     async def _under(self, read: _Read, version: str) -> _Read:
         """Returns a conversion as it would be under another model of data_driven."""

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Final, Protocol
 
-from tributary.attribution.v1 import identity_pb2
+from tributary.attribution.v1 import identity_pb2, journey_pb2
 from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_attribution.beginnings import Beginnings
 from tributary_attribution.journeys import identification
 from tributary_attribution.linking import Linked, Seen
 from tributary_domain.event_order import event_hash
-from tributary_domain.identity import Cluster
+from tributary_domain.identity import Cluster, Person
 from tributary_domain.ids import person_id
 from tributary_domain.ties import most_telling, operator_edge
 from tributary_runtime.clock import Clock
@@ -76,6 +77,13 @@ class Identity:
     """All that is connected with it."""
     changes: Sequence[StoredChange]
     """Newest first."""
+    beginning: journey_pb2.Beginning
+    """How the person that it belongs to began."""
+
+    @property
+    def person(self) -> Person:
+        """Returns the person that it belongs to."""
+        return next(person for person in self.cluster.persons if self.token in person.tokens)
 
 
 class Identities:
@@ -83,6 +91,7 @@ class Identities:
 
     Args:
         people: Knows who is one person.
+        beginnings: Knows how people began.
         changes: What is stored of how they became so.
         words: Stores what an operator says.
         relink: Links identifiers and credits what that changes (`Attributor.relink`).
@@ -93,6 +102,7 @@ class Identities:
     def __init__(
         self,
         people: People,
+        beginnings: Beginnings,
         changes: Changes,
         words: Words,
         relink: Callable[[Workspace, Sequence[Seen]], Awaitable[Linked]],
@@ -100,6 +110,7 @@ class Identities:
         clock: Clock,
     ) -> None:
         self._people = people
+        self._beginnings = beginnings
         self._changes = changes
         self._words = words
         self._relink = relink
@@ -139,7 +150,10 @@ class Identities:
         """
         workspace = self._directory.get(workspace_id)
         cluster = await self._people.cluster_of(workspace.id, token)
-        return Identity(token, cluster, await self._changes.of_tokens(workspace.id, [token]))
+        changes = await self._changes.of_tokens(workspace.id, [token])
+        own = next(person for person in cluster.persons if token in person.tokens)
+        [journey] = await self._people.find_each([(workspace.id, token)])
+        return Identity(token, cluster, changes, await self._beginnings.of(workspace, own.tokens, journey))
 
     async def undo(self, workspace_id: str, change_id: str) -> list[StoredChange]:
         """Takes a change of people back, for good: whatever events say of the same identifiers.
@@ -179,7 +193,7 @@ class Identities:
 
 def identity_message(workspace: str, identity: Identity) -> identity_pb2.Identity:
     """Returns what is known of an identifier as the contract has it."""
-    own = next(person for person in identity.cluster.persons if identity.token in person.tokens)
+    own = identity.person
     others = [person for person in identity.cluster.persons if person is not own]
     return identity_pb2.Identity(
         person=_person(person_id(workspace, own.first), own.tokens),
@@ -187,6 +201,7 @@ def identity_message(workspace: str, identity: Identity) -> identity_pb2.Identit
         flagged=identity.cluster.is_flagged,
         refused=identity.cluster.is_refused,
         changes=[change_message(change) for change in identity.changes],
+        beginning=identity.beginning,
     )
 
 

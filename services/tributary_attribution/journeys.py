@@ -10,6 +10,7 @@ from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.affected import Affected
 from tributary_attribution.assessment import complete_since_micros
+from tributary_attribution.beginnings import Beginnings
 from tributary_attribution.credit_settings import conversion_life_seconds, core_settings, journey_life_seconds
 from tributary_domain.identifiers import Identification
 from tributary_domain.journey import NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind, in_event_order
@@ -45,16 +46,23 @@ class JourneyReader:
         conversions: Knows whose a conversion is.
         descriptors: Keeps the texts of sources.
         directory: Knows the workspaces.
+        beginnings: Knows how people began.
     """
 
     def __init__(
-        self, people: People, conversions: Conversions, descriptors: Descriptors, directory: Directory
+        self,
+        people: People,
+        conversions: Conversions,
+        descriptors: Descriptors,
+        directory: Directory,
+        beginnings: Beginnings,
     ) -> None:
         self._people = people
         self._conversions = conversions
         self._descriptors = descriptors
         self._directory = directory
         self._sources = SourceCache()
+        self._beginnings = beginnings
 
     async def by_person_id(self, workspace_id: str, person_id: str) -> journey_pb2.Journey:
         """Returns a journey by a person id; one of before a merge leads to the person it is now."""
@@ -89,7 +97,9 @@ class JourneyReader:
         places = ((workspace.id, descriptor) for descriptor in descriptors)
         texts = await self._descriptors.read(places, conversion_life_seconds([workspace]))
         source_of = self._sources.reading(texts)
-        return _message(workspace, journey, lambda descriptor: source_of(workspace.id, descriptor))
+        message = _message(workspace, journey, lambda descriptor: source_of(workspace.id, descriptor))
+        message.beginning.CopyFrom(await self._beginnings.of(workspace, journey.tokens, journey))
+        return message
 
 
 def _nobody() -> NotFoundError:

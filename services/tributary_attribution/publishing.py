@@ -13,7 +13,6 @@ from typing import Any, Final, NamedTuple, Protocol
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
-from tributary_attribution.counting import is_retracted, may_move_rivals, rivals
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.crediting import revise
 from tributary_attribution.families import Families
@@ -21,16 +20,16 @@ from tributary_attribution.models import Models, UnknownModelError
 from tributary_attribution.rates import Rates, UnknownRatesError
 from tributary_attribution.relatives import heirs, relatives
 from tributary_attribution.restoration import Restoration
+from tributary_attribution.rivalry import Rivals, successors
 from tributary_attribution.views import Views
 from tributary_domain.journey import TouchKind
 from tributary_domain.revision import Cause
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import Backpressure, PoisonEvent
-from tributary_storage.codec.conversion_parts import unpack_parts
 from tributary_storage.codec.touch_sources import SourceCache
 from tributary_storage.redis.click_ids import ClickIds
-from tributary_storage.redis.conversions import Conversions, Publication, conversion_key
+from tributary_storage.redis.conversions import Conversions, Publication
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
@@ -115,6 +114,7 @@ class Publisher:
         self._rates = rates
         self._families = families
         self._clock = clock
+        self._rivals = Rivals(people, conversions)
         self._sources = SourceCache()
 
     async def publish(
@@ -136,8 +136,8 @@ class Publisher:
         known = {one.key for one in pending}
         for _ in range(_ATTEMPTS):
             views = await self.read(pending)
-            while successors := [*_successors(pending, known), *relatives(pending, known)]:
-                pending += successors
+            while more := [*successors(pending, known), *relatives(pending, known)]:
+                pending += more
                 views = await self.read(pending)
             pending = [one for one in pending if one.parts]
             if not pending:
@@ -242,7 +242,7 @@ class Publisher:
             for (one, _), other in zip(strays, found, strict=True):
                 if other is not None:
                     one.elsewhere.append(other)
-        await self._read_rivals(affected)
+        await self._rivals.read(affected)
         begins: dict[int, tuple[Affected, int]] = {}  # journey -> one who sees it, and from when on all who do
         for one in everybody:
             if one.journey is not None:
@@ -278,47 +278,13 @@ class Publisher:
         one of the two sees both.
         """
         before = [(one, one.retracted) for one in published]
-        await self._read_rivals(published)
+        await self._rivals.read(published)
         overtaken = [one for one, retracted in before if one.retracted != retracted]
         moved = {one.key for one in overtaken}
         overtaken += await self._families.overtaken([one for one in published if one.key not in moved])
         for one in overtaken:
             one.stored, one.has_journey = None, False
         return overtaken
-
-    async def _read_rivals(self, affected: Sequence[Affected]) -> None:
-        """Reads which other conversions were taken back, where a name does not count every one."""
-        asking: dict[str, list[Affected]] = {}
-        for one in affected:
-            one.retracted = frozenset()
-            for rival in rivals(one.workspace, one.journey, one.parts, one.conversion_id):
-                asking.setdefault(conversion_key(one.workspace.id, rival), []).append(one)
-        if not asking:
-            return
-        for key, stored in (await self._conversions.observe({key: {} for key in asking}, 0)).items():
-            if is_retracted(unpack_parts(stored.parts.values())):
-                for one in asking[key]:
-                    one.retracted |= {key.partition("|")[2]}
-
-
-def _successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]:
-    """Returns the conversions that may count, or not any more, because of what became of others.
-
-    Args:
-        affected: Those that may have been; with parts and journeys.
-        known: Keys of all that are computed anyway; takes those that are returned.
-    """
-    found = []
-    for one in affected:
-        if not may_move_rivals(one.journey, one.parts, one.arrived):
-            continue
-        for rival in rivals(one.workspace, one.journey, one.parts, one.conversion_id):
-            successor = Affected(one.workspace, rival)
-            if successor.key not in known:
-                known.add(successor.key)
-                successor.take_over(one)
-                found.append(successor)
-    return found
 
 
 def _compute(one: Affected, views: Views, models: Models, rates: Rates) -> tuple[Publication, ConversionRevised | None]:

@@ -2,10 +2,10 @@
 
 One process does it for all, beside the events that arrive, and rests as long as it works. For each workspace, one after
 another: the models in use; what operators said of who is who; the events, which give back who was seen with whom,
-journeys, and the people who are paths; then the conversions, which are restored, counted as the paths that data_driven
-learns from, and credited: for those that came meanwhile may have missed what was not back yet. Nothing is credited
-before all that it is computed from is back; so what nobody changed gets no revision. It is finished when all paths are
-counted: data_driven learns nothing until then.
+journeys, and the people who are paths; how people began, from events that are older than that; then the conversions,
+which are restored, counted as the paths that data_driven learns from, and credited: for those that came meanwhile may
+have missed what was not back yet. Nothing is credited before all that it is computed from is back; so what nobody
+changed gets no revision. It is finished when all paths are counted: data_driven learns nothing until then.
 
 The one rule: whatever is brought back is ignored where it is there. So every page may be done twice, a run that was
 stopped goes on after the last page that was noted, and nobody has to wait.
@@ -198,6 +198,8 @@ class Rebuild:
                 return _at(place, workspace.id, RebuildStage.EVENTS)
             case RebuildStage.EVENTS:
                 return await self._events(workspace, place, time)
+            case RebuildStage.FIRSTS:
+                return await self._firsts(workspace, place, time)
             case RebuildStage.CONVERSIONS:
                 return await self._conversions(workspace, place, time)
 
@@ -215,12 +217,32 @@ class Rebuild:
     async def _events(self, workspace: Workspace, place: RebuildPlace, time: LostTime) -> RebuildPlace:
         page = await self._lost.events(time, _last(place), _EVENTS_OF_A_PAGE)
         if not page:
-            return _at(place, workspace.id, RebuildStage.CONVERSIONS)
+            return _at(place, workspace.id, RebuildStage.FIRSTS)
         for start in range(0, len(page), _EVENTS_AT_ONCE):
             some = [Replayed(*event) for _, event in page[start : start + _EVENTS_AT_ONCE]]
             await self._bring_back(workspace, some, time)
         metrics.REBUILT_EVENTS.add(len(page))
         return _after(replace(place, events=place.events + len(page)), page[-1][0])
+
+    async def _firsts(self, workspace: Workspace, place: RebuildPlace, time: LostTime) -> RebuildPlace:
+        page = await self._lost.firsts(time, _last(place), _EVENTS_OF_A_PAGE)
+        if not page:
+            return _at(place, workspace.id, RebuildStage.CONVERSIONS)
+        for start in range(0, len(page), _EVENTS_AT_ONCE):
+            some = [Replayed(*event) for _, event in page[start : start + _EVENTS_AT_ONCE]]
+            await self._remember(workspace, some)
+        return _after(place, page[-1][0])
+
+    async def _remember(self, workspace: Workspace, events: Sequence[Replayed]) -> None:
+        """Notes how people began; an event that cannot be read is left out, alone."""
+        try:
+            await self._attributor.remember_firsts(workspace, events)
+        except PoisonEvent as poison:
+            if len(events) == 1:
+                log.error("event_not_brought_back", workspace=workspace.id, reason=poison.reason)
+                return
+            for event in events:
+                await self._remember(workspace, [event])
 
     async def _bring_back(self, workspace: Workspace, events: Sequence[Replayed], time: LostTime) -> None:
         """Brings events back; one that cannot be read is left out, alone."""

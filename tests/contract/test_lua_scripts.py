@@ -56,19 +56,8 @@ def test_every_key_is_in_the_table() -> None:
         assert any(pattern.fullmatch(key) for pattern in patterns), f"{name}: {key}"
 
 
-def test_what_is_reserved_is_not_written() -> None:
-    """A reserved key that something uses belongs in the table of those that exist."""
-    code = "\n".join(
-        path.read_text()
-        for folder in ("libs", "services")
-        for path in (REDIS.parents[2] / folder).glob("tributary_*/**/*.py")
-    )
-    assert keys.RESERVED
-    assert [name for name in keys.RESERVED if re.search(rf"\bkeys\.{name}\b", code)] == []
-
-
 def test_what_is_kept_of_a_person_lives_with_the_journey() -> None:
-    own = [keys.journey, keys.person, keys.consent]
+    own = [keys.journey, keys.ties, keys.consent, keys.traces, keys.firsts]
     assert {_TAG.search(of(3, "p1:x"))[1] for of in own} == {"p3"}  # type: ignore[index]
 
 

@@ -80,6 +80,8 @@ def test_the_command_shows_and_unmerges(shop: Shop, street_stack: Stack) -> None
     shown = CliRunner().invoke(cli, ["identity", "show", "--visitor-id", "phone", *reach])
     assert shown.exit_code == 0, shown.output
     assert f"{change.change_id}  " in shown.output
+    assert "acquired: " in shown.output
+    assert "first purchase: " in shown.output
     undone = CliRunner().invoke(cli, ["identity", "unmerge", change.change_id, *reach])
     assert undone.exit_code == 0, undone.output
     assert f"UNDO of {change.change_id}" in undone.output

@@ -20,6 +20,7 @@ from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED
 from tributary_attribution.affected import Affected
 from tributary_attribution.attributor import Attributor
+from tributary_attribution.beginnings import Beginnings
 from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.deferral import SHARE, Deferral
 from tributary_attribution.erasing import Erasing
@@ -454,15 +455,17 @@ async def running_attribution(
         )
         converted = ConvertedPaths(state, SHARDS)
         as_paths = PeopleAsPaths(paths, converted, people, conversions, descriptors, known, clock)
-        journeys = JourneyReader(people, conversions, descriptors, directory)
+        beginnings = Beginnings(people, conversions, descriptors)
+        journeys = JourneyReader(people, conversions, descriptors, directory, beginnings)
         settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
         choices = ModelChoices(models, versions)
         explainer = Explainer(
-            publisher, conversions, history, PastEvents(clickhouse), settings_history, directory, choices
+            publisher, conversions, history, PastEvents(clickhouse), settings_history, directory, choices, beginnings
         )
         reattribution = Reattribution(publisher, PublishedConversions(clickhouse), directory, choices)
         identities = Identities(
-            people, IdentityChanges(clickhouse), IdentityWords(clickhouse), attributor.relink, directory, clock
+            *(people, beginnings, IdentityChanges(clickhouse), IdentityWords(clickhouse)),
+            *(attributor.relink, directory, clock),
         )
         rebuild = Rebuild(
             RebuildProgress(state),

@@ -60,8 +60,24 @@ class LostState:
 
     async def events(self, time: LostTime, after: EventPlace, limit: int) -> list[tuple[EventPlace, RecordedAdmission]]:
         """Returns at most so many events after a place, in event order; none at the end."""
-        text = statement("events_to_rebuild")
-        rows = await self._clickhouse.execute(text, time.values(after, limit), raw_strings=True)
+        return await self._admissions("events_to_rebuild", time, after, limit)
+
+    async def firsts(self, time: LostTime, after: EventPlace, limit: int) -> list[tuple[EventPlace, RecordedAdmission]]:
+        """Returns, of the events after a place that are no part of journeys any more, at most so many firsts of people.
+
+        In event order; none at the end. An earlier page may have had an earlier one of the same person.
+        """
+        return await self._admissions("firsts_to_rebuild", time, after, limit)
+
+    async def conversions(self, time: LostTime, after: EventPlace, limit: int) -> list[tuple[EventPlace, str]]:
+        """Returns the conversions that at most so many events after a place observed, in event order."""
+        rows = await self._clickhouse.execute(statement("conversions_to_rebuild"), time.values(after, limit))
+        return [(EventPlace(event_micros, event_id), conversion) for event_micros, event_id, conversion in rows]
+
+    async def _admissions(
+        self, name: str, time: LostTime, after: EventPlace, limit: int
+    ) -> list[tuple[EventPlace, RecordedAdmission]]:
+        rows = await self._clickhouse.execute(statement(name), time.values(after, limit), raw_strings=True)
         return [
             (
                 EventPlace(event_micros, event_id.decode()),
@@ -69,8 +85,3 @@ class LostState:
             )
             for verdict, admitted, accept_micros, traceparent, event_micros, event_id in rows
         ]
-
-    async def conversions(self, time: LostTime, after: EventPlace, limit: int) -> list[tuple[EventPlace, str]]:
-        """Returns the conversions that at most so many events after a place observed, in event order."""
-        rows = await self._clickhouse.execute(statement("conversions_to_rebuild"), time.values(after, limit))
-        return [(EventPlace(event_micros, event_id), conversion) for event_micros, event_id, conversion in rows]

@@ -19,7 +19,8 @@ from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
 from tributary_storage.redis.consents import is_decision
 from tributary_storage.redis.conversions import conversion_key
-from tributary_storage.redis.journey_layout import EVENT_BYTES, META, unpack_journey
+from tributary_storage.redis.firsts import time_of_first
+from tributary_storage.redis.journey_layout import ACQUIRED, EVENT_BYTES, META, unpack_journey
 from tributary_storage.redis.state_scripts import failed
 from tributary_storage.redis.tie_layout import unpack_ties
 from tributary_storage.redis.ties import person_key
@@ -103,7 +104,7 @@ class Erasures:
         await self._ask(self._client.set(keys.erasures_restored(), loss_micros))
 
     async def forget_people(self, workspace: str, tokens: Sequence[str], until_micros: int) -> dict[str, int]:
-        """Destroys what is kept of identifiers until a moment: journeys, traces, ties at both ends, consent, paths.
+        """Destroys what is kept of identifiers until a moment: journeys, how they began, ties, consent, paths.
 
         Returns:
             How much there was, by what it was.
@@ -111,7 +112,7 @@ class Erasures:
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
-        counts = dict.fromkeys(("journey_events", "traces", "ties", "decisions", "click_ids"), 0)
+        counts = dict.fromkeys(("journey_events", "traces", "firsts", "ties", "decisions", "click_ids"), 0)
         for token in tokens:
             key = person_key(workspace, token)
             shard = shard_of_key(key, self._shards)
@@ -131,6 +132,11 @@ class Erasures:
             if traces:
                 await self._ask(self._client.hdel(keys.traces(shard, key), *traces))
             counts["traces"] += len(traces)
+            firsts = await self._old_firsts(keys.firsts(shard, key), until_micros)
+            if firsts:
+                await self._ask(self._client.hdel(keys.firsts(shard, key), *firsts))
+            counts["firsts"] += len(firsts)
+            await self._ask(self._client.hdel(journey, ACQUIRED))  # the next touch is compared with what is left
             counts["ties"] += await self._forget_ties(workspace, token, ties, until_micros)
             said = await self._ask(self._client.hgetall(ledger))
             gone = [name for name in said if _time_of(name) <= until_micros]
@@ -164,7 +170,7 @@ class Erasures:
         Raises:
             StorageUnavailableError: The state store did not answer.
         """
-        counts = dict.fromkeys(("journey_events", "traces", "ties", "decisions"), 0)
+        counts = dict.fromkeys(("journey_events", "traces", "firsts", "ties", "decisions"), 0)
         for token in tokens:
             key = person_key(workspace, token)
             shard = shard_of_key(key, self._shards)
@@ -173,6 +179,7 @@ class Erasures:
                 entries = unpack_journey(key, [found]).entries
                 counts["journey_events"] += sum(one.event_time_micros <= until_micros for one in entries)
             counts["traces"] += len(await self._old_traces(keys.traces(shard, key), until_micros))
+            counts["firsts"] += len(await self._old_firsts(keys.firsts(shard, key), until_micros))
             counts["ties"] += len(await self._old_ties(token, keys.ties(shard, key), until_micros))
             said = await self._ask(self._client.hkeys(keys.consent(shard, key)))
             counts["decisions"] += sum(_time_of(name) <= until_micros for name in said)
@@ -182,6 +189,11 @@ class Erasures:
         """Returns the fields of what was left until a moment."""
         found = await self._ask(self._client.hgetall(traces))
         return [field for field, value in found.items() if time_of(value) <= until_micros]
+
+    async def _old_firsts(self, firsts: str, until_micros: int) -> list[bytes]:
+        """Returns the fields of how an identifier began until a moment."""
+        found = await self._ask(self._client.hgetall(firsts))
+        return [field for field, value in found.items() if time_of_first(value) <= until_micros]
 
     async def _old_ties(self, token: str, ties: str, until_micros: int) -> list[str]:
         """Returns with whom an identifier was seen until a moment, and not after it."""

@@ -9,6 +9,7 @@
 | `m`             | version, create time, newest conversion time of the person, earliest sighting, number of    |
 |                 | events, second up to which events were trimmed, second from which on old ones are, 1: a     |
 |                 | touch was trimmed                                                                           |
+| `a`             | the time of the first touch ever, of which `firsts` has more                                |
 
 Numbers are big-endian, so that bytes compare as events are ordered. What a number means never changes.
 """
@@ -24,7 +25,7 @@ from typing import Final, NamedTuple
 
 from tributary_domain.consent import DENIED, UNSAID, Decision, Purpose, Timeline
 from tributary_domain.ids import CONVERSION_PREFIX
-from tributary_domain.journey import NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
+from tributary_domain.journey import NO_CONSENT, NO_TOUCH, QUARANTINED, SEEN_KINDS, JourneyTouch, TouchKind
 from tributary_domain.traces import Trace, Traces
 from tributary_storage.redis.consents import decisions_of
 from tributary_storage.redis.trace_layout import BESIDE, add_trace
@@ -38,6 +39,7 @@ CONSENTED: Final = 64
 it holds."""
 
 META: Final = b"m"
+ACQUIRED: Final = b"a"
 
 EVENT_BYTES: Final = 8
 """Of the field of an event."""
@@ -114,6 +116,25 @@ def pack_conversion(touch: JourneyTouch, conversion_id: str, stored_flags: int =
         _KIND, touch.flags | stored_flags, touch.event_time_micros, touch.descriptor, touch.session, digest
     )
     return value + _HASH.pack(own_click) if own_click else value
+
+
+def unpack_entry(value: bytes) -> tuple[int, int, int, bytes]:
+    """Returns time, kind, descriptor and, of an observation, the digest of its conversion, of a packed event."""
+    size = _CONVERSION.size if value[0] == _KIND else _TOUCH.size
+    kind, _, time, descriptor, _, digest = _CONVERSION.unpack_from(value.ljust(size, b"\0"))
+    return time, kind, descriptor, digest if kind == _KIND else b""
+
+
+def is_observation(value: bytes) -> bool:
+    """Tells whether a packed event is a good observation of a conversion, neither quarantined nor internal."""
+    return value[0] == _KIND and not value[1] & (QUARANTINED | INTERNAL)
+
+
+def may_acquire(value: bytes) -> bool:
+    """Tells whether a packed event is a touch that somebody may have been acquired by."""
+    kind, flags = value[0], value[1]
+    is_denied = flags & NO_CONSENT or flags & (ASSUMED_DENIED | CONSENTED) == ASSUMED_DENIED
+    return kind != _KIND and kind not in SEEN_KINDS and not (is_denied or flags & (QUARANTINED | INTERNAL | NO_TOUCH))
 
 
 def event_field(event_hash: int) -> bytes:
@@ -207,7 +228,7 @@ def unpack_journey(
             add_trace(traces, name, value)
         elif is_token(name):
             named.add(name.decode())
-        elif name != META:
+        elif name not in (META, ACQUIRED):
             decided[name] = value
     decisions = decisions_of(decided)
     if decisions or assumed:

@@ -21,6 +21,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{p3}:journey:<person key>:ties`       | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:journey:<person key>:consent`    | hash   | for ever, until erased     | attribution |
 | state | `trb:{p3}:journey:<person key>:traces`     | hash   | longest send window        | attribution |
+| state | `trb:{p3}:journey:<person key>:firsts`     | hash   | of customers for ever      | attribution |
 | state | `trb:{consent}:restored`                   | string | for ever                   | attribution |
 | state | `trb:{erasures}:tombstones`                | list   | for ever                   | attribution |
 | state | `trb:{erasures}:open`                      | hash   | until finished             | attribution |
@@ -67,13 +68,7 @@ Fields of a job (`delivery_jobs`):
 | `w`   | the attempt that left it unknown first                                                                 |
 
 Fields of a conversion: `conversions`; of a journey: `journey_layout`; of ties: `tie_layout`; of consent: `consents`; of
-traces: `trace_layout`.
-
-Reserved: nothing writes these yet. Names and meanings are fixed, so that what will be written needs no move.
-
-| role  | key                                        | type   | life                       | owner       |
-|-------|--------------------------------------------|--------|----------------------------|-------------|
-| state | `trb:{p3}:person:<person key>`             | hash   | for ever, until erased     | attribution |
+traces: `trace_layout`; of firsts: `firsts`.
 """
 
 from __future__ import annotations
@@ -183,6 +178,11 @@ def consent(shard: int, person_key: str) -> str:
 def traces(shard: int, person_key: str) -> str:
     """Returns the traces of an identity token, in the journey's slot; scripts know them by the journey's name."""
     return f"{journey(shard, person_key)}:traces"
+
+
+def firsts(shard: int, person_key: str) -> str:
+    """Returns how an identity token began, in the journey's slot; scripts know it by the journey's name."""
+    return f"{journey(shard, person_key)}:firsts"
 
 
 def tombstones() -> str:
@@ -328,12 +328,3 @@ def quota(workspace: str, destination: str) -> str:
 def destination_state(workspace: str, destination: str) -> str:
     """Returns a destination's pauses, how fast it is called, its counts and its last outcome."""
     return f"trb:{{j:{workspace}:{destination}}}:state"
-
-
-RESERVED: Final = ("person",)
-"""The functions below, whose keys nothing writes yet."""
-
-
-def person(shard: int, person_key: str) -> str:
-    """Returns what is kept of a person beside the window of the journey: `acquired`, `first:<conversion name>`."""
-    return f"trb:{{p{shard}}}:person:{person_key}"

@@ -25,6 +25,7 @@ from tributary_domain.identity import Cluster, IdentityLimits, Person, clusters_
 from tributary_domain.plain_clusters import plain_cluster
 from tributary_domain.ties import Tie
 from tributary_runtime.errors import Backpressure
+from tributary_storage.redis.firsts import Firsts
 from tributary_storage.redis.journey_homes import Home, Lives, Regrouped, SettledPerson, Sighted, change_of, lagging
 from tributary_storage.redis.journey_layout import META, Journey, is_token, unpack_journey
 from tributary_storage.redis.journeys import Journeys, Visit
@@ -50,6 +51,7 @@ class People:
     def __init__(self, client: redis.asyncio.Redis, shards: int, limits_of: LimitsOf | None = None) -> None:
         self._journeys = Journeys(client, shards)
         self.ties = IdentityTies(client, shards)
+        self.firsts = Firsts(client, shards)
         self._limits_of = limits_of or (lambda _: IdentityLimits())
 
     async def settle(

@@ -22,6 +22,8 @@ class RebuildStage(StrEnum):
     """What operators said of who is who."""
     EVENTS = "events"
     """Who was seen with whom, and journeys, from events."""
+    FIRSTS = "firsts"
+    """How people began, from events that are older than journeys."""
     CONVERSIONS = "conversions"
     """What is published of conversions, and as what path each is counted."""
 

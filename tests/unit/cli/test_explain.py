@@ -31,7 +31,7 @@ from tributary.event.v1.conversion_pb2 import Amounts
 from tributary_cli.command_line import cli
 from tributary_cli.conversion_options import name_conversion, read_moment
 from tributary_cli.explain import paper, print_explanation
-from tributary_cli.explain_tables import data_driven_line, value_lines
+from tributary_cli.explain_tables import beginning_line, data_driven_line, value_lines
 from tributary_cli.reattribute_tables import Totals
 from tributary_cli.setting_options import read_settings
 
@@ -153,6 +153,18 @@ def test_it_is_said_by_what_data_driven_is_credited_and_why_it_is_not(capsys: py
         "data_driven is not used: not enough evidence"
         " (20 paths, 3 conversions, P(conversion) 0.0000%; a model takes 2000 and 200)"
     )
+
+
+def test_it_is_said_how_the_person_began() -> None:
+    explained = Explanation(returning=True)
+    assert beginning_line(explained) == "", "nobody's"
+    explained.beginning.SetInParent()
+    assert beginning_line(explained) == "a returning customer; by what touchpoint they were acquired is not known"
+    first = explained.beginning.touchpoint
+    first.event_time.FromJsonString("2026-01-02T03:04:05Z")
+    first.source.channel = "Email"
+    explained.returning = False
+    assert beginning_line(explained) == "a new customer, acquired 2026-01-02 03:04:05.000 UTC by Email"
 
 
 def test_changes_of_several_pages_add_up(capsys: pytest.CaptureFixture[str]) -> None:

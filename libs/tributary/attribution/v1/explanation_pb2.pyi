@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from tributary.attribution.v1 import conversion_pb2 as _conversion_pb2
 from tributary.attribution.v1 import credit_pb2 as _credit_pb2
+from tributary.attribution.v1 import journey_pb2 as _journey_pb2
 from tributary.attribution.v1 import model_pb2 as _model_pb2
 from tributary.common.v1 import money_pb2 as _money_pb2
 from tributary.event.v1 import touchpoint_pb2 as _touchpoint_pb2
@@ -211,6 +212,8 @@ class Explanation(_message.Message):
     PUBLISHED_TOUCHES_OMITTED_FIELD_NUMBER: _builtins.int
     INHERITED_FROM_FIELD_NUMBER: _builtins.int
     DATA_DRIVEN_FIELD_NUMBER: _builtins.int
+    BEGINNING_FIELD_NUMBER: _builtins.int
+    RETURNING_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """The conversion."""
     person_id: _builtins.str
@@ -227,6 +230,10 @@ class Explanation(_message.Message):
     """
     published_touches_omitted: _builtins.int
     """How many older of `published_touches` were left out, where they are very large. Else 0."""
+    returning: _builtins.bool
+    """Whether the person had a conversion of its name before: a returning customer, else a new one. False where `beginning`
+    is unset.
+    """
     @_builtins.property
     def conversion_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -269,6 +276,10 @@ class Explanation(_message.Message):
     def data_driven(self) -> Global___DataDrivenExplanation:
         """What data_driven is credited by, or why it is not: then it is not among `models`."""
 
+    @_builtins.property
+    def beginning(self) -> _journey_pb2.Beginning:
+        """How its person began. Unset of a past moment, and where it is nobody's."""
+
     def __init__(
         self,
         *,
@@ -288,10 +299,12 @@ class Explanation(_message.Message):
         published_touches_omitted: _builtins.int = ...,
         inherited_from: _conversion_pb2.InheritedCredit | None = ...,
         data_driven: Global___DataDrivenExplanation | None = ...,
+        beginning: _journey_pb2.Beginning | None = ...,
+        returning: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "conversion_time", b"conversion_time", "data_driven", b"data_driven", "inherited_from", b"inherited_from", "settings", b"settings", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "complete_since_time", b"complete_since_time", "conversion_time", b"conversion_time", "data_driven", b"data_driven", "inherited_from", b"inherited_from", "settings", b"settings", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "data_driven", b"data_driven", "inherited_from", b"inherited_from", "models", b"models", "person_id", b"person_id", "published_models", b"published_models", "published_touches", b"published_touches", "published_touches_omitted", b"published_touches_omitted", "reproduces_revision", b"reproduces_revision", "revision", b"revision", "settings", b"settings", "touchpoints", b"touchpoints", "touchpoints_omitted", b"touchpoints_omitted", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "complete_since_time", b"complete_since_time", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "data_driven", b"data_driven", "inherited_from", b"inherited_from", "models", b"models", "person_id", b"person_id", "published_models", b"published_models", "published_touches", b"published_touches", "published_touches_omitted", b"published_touches_omitted", "reproduces_revision", b"reproduces_revision", "returning", b"returning", "revision", b"revision", "settings", b"settings", "touchpoints", b"touchpoints", "touchpoints_omitted", b"touchpoints_omitted", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

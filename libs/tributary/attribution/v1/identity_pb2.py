@@ -23,21 +23,22 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tributary.attribution.v1 import journey_pb2 as tributary_dot_attribution_dot_v1_dot_journey__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tributary/attribution/v1/identity.proto\x12\x18tributary.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe2\x01\n\x08Identity\x12:\n\x06person\x18\x01 \x01(\x0b\x32*.tributary.attribution.v1.IdentifiedPerson\x12=\n\tconnected\x18\x02 \x03(\x0b\x32*.tributary.attribution.v1.IdentifiedPerson\x12\x0f\n\x07\x66lagged\x18\x03 \x01(\x08\x12\x0f\n\x07refused\x18\x04 \x01(\x08\x12\x39\n\x07\x63hanges\x18\x05 \x03(\x0b\x32(.tributary.attribution.v1.IdentityChange\">\n\x10IdentifiedPerson\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x17\n\x0fidentity_tokens\x18\x02 \x03(\t\"\xbb\x02\n\x0eIdentityChange\x12\x11\n\tchange_id\x18\x01 \x01(\t\x12/\n\x0b\x63hange_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x04kind\x18\x03 \x01(\x0e\x32,.tributary.attribution.v1.IdentityChangeKind\x12:\n\x06\x62\x65\x66ore\x18\x04 \x03(\x0b\x32*.tributary.attribution.v1.IdentifiedPerson\x12\x39\n\x05\x61\x66ter\x18\x05 \x03(\x0b\x32*.tributary.attribution.v1.IdentifiedPerson\x12\x18\n\x10\x63\x61using_event_id\x18\x06 \x01(\t\x12\x18\n\x10undone_change_id\x18\x07 \x01(\t*\xbb\x01\n\x12IdentityChangeKind\x12$\n IDENTITY_CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1aIDENTITY_CHANGE_KIND_MERGE\x10\x01\x12\x1e\n\x1aIDENTITY_CHANGE_KIND_SPLIT\x10\x02\x12 \n\x1cIDENTITY_CHANGE_KIND_REGROUP\x10\x03\x12\x1d\n\x19IDENTITY_CHANGE_KIND_UNDO\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'tributary/attribution/v1/identity.proto\x12\x18tributary.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a&tributary/attribution/v1/journey.proto\"\x9a\x02\n\x08Identity\x12:\n\x06person\x18\x01 \x01(\x0b\x32*.tributary.attribution.v1.IdentifiedPerson\x12=\n\tconnected\x18\x02 \x03(\x0b\x32*.tributary.attribution.v1.IdentifiedPerson\x12\x0f\n\x07\x66lagged\x18\x03 \x01(\x08\x12\x0f\n\x07refused\x18\x04 \x01(\x08\x12\x39\n\x07\x63hanges\x18\x05 \x03(\x0b\x32(.tributary.attribution.v1.IdentityChange\x12\x36\n\tbeginning\x18\x06 \x01(\x0b\x32#.tributary.attribution.v1.Beginning\">\n\x10IdentifiedPerson\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x17\n\x0fidentity_tokens\x18\x02 \x03(\t\"\xbb\x02\n\x0eIdentityChange\x12\x11\n\tchange_id\x18\x01 \x01(\t\x12/\n\x0b\x63hange_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12:\n\x04kind\x18\x03 \x01(\x0e\x32,.tributary.attribution.v1.IdentityChangeKind\x12:\n\x06\x62\x65\x66ore\x18\x04 \x03(\x0b\x32*.tributary.attribution.v1.IdentifiedPerson\x12\x39\n\x05\x61\x66ter\x18\x05 \x03(\x0b\x32*.tributary.attribution.v1.IdentifiedPerson\x12\x18\n\x10\x63\x61using_event_id\x18\x06 \x01(\t\x12\x18\n\x10undone_change_id\x18\x07 \x01(\t*\xbb\x01\n\x12IdentityChangeKind\x12$\n IDENTITY_CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1aIDENTITY_CHANGE_KIND_MERGE\x10\x01\x12\x1e\n\x1aIDENTITY_CHANGE_KIND_SPLIT\x10\x02\x12 \n\x1cIDENTITY_CHANGE_KIND_REGROUP\x10\x03\x12\x1d\n\x19IDENTITY_CHANGE_KIND_UNDO\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.attribution.v1.identity_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IDENTITYCHANGEKIND']._serialized_start=714
-  _globals['_IDENTITYCHANGEKIND']._serialized_end=901
-  _globals['_IDENTITY']._serialized_start=103
-  _globals['_IDENTITY']._serialized_end=329
-  _globals['_IDENTIFIEDPERSON']._serialized_start=331
-  _globals['_IDENTIFIEDPERSON']._serialized_end=393
-  _globals['_IDENTITYCHANGE']._serialized_start=396
-  _globals['_IDENTITYCHANGE']._serialized_end=711
+  _globals['_IDENTITYCHANGEKIND']._serialized_start=810
+  _globals['_IDENTITYCHANGEKIND']._serialized_end=997
+  _globals['_IDENTITY']._serialized_start=143
+  _globals['_IDENTITY']._serialized_end=425
+  _globals['_IDENTIFIEDPERSON']._serialized_start=427
+  _globals['_IDENTIFIEDPERSON']._serialized_end=489
+  _globals['_IDENTITYCHANGE']._serialized_start=492
+  _globals['_IDENTITYCHANGE']._serialized_end=807
 # @@protoc_insertion_point(module_scope)

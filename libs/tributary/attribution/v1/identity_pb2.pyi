@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from tributary.attribution.v1 import journey_pb2 as _journey_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -63,6 +64,7 @@ class Identity(_message.Message):
     FLAGGED_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     CHANGES_FIELD_NUMBER: _builtins.int
+    BEGINNING_FIELD_NUMBER: _builtins.int
     flagged: _builtins.bool
     """Whether so many identifiers are connected that somebody should look at them."""
     refused: _builtins.bool
@@ -79,6 +81,10 @@ class Identity(_message.Message):
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___IdentityChange]:
         """The changes that concerned the identifier, newest first. At most 1 000."""
 
+    @_builtins.property
+    def beginning(self) -> _journey_pb2.Beginning:
+        """How the person began."""
+
     def __init__(
         self,
         *,
@@ -87,10 +93,11 @@ class Identity(_message.Message):
         flagged: _builtins.bool = ...,
         refused: _builtins.bool = ...,
         changes: _abc.Iterable[Global___IdentityChange] | None = ...,
+        beginning: _journey_pb2.Beginning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "person", b"person"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "connected", b"connected", "flagged", b"flagged", "person", b"person", "refused", b"refused"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "changes", b"changes", "connected", b"connected", "flagged", b"flagged", "person", b"person", "refused", b"refused"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

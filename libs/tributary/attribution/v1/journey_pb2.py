@@ -27,7 +27,7 @@ from tributary.attribution.v1 import credit_pb2 as tributary_dot_attribution_dot
 from tributary.event.v1 import touchpoint_pb2 as tributary_dot_event_dot_v1_dot_touchpoint__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/attribution/v1/journey.proto\x12\x18tributary.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%tributary/attribution/v1/credit.proto\x1a#tributary/event/v1/touchpoint.proto\"\xc5\x01\n\x07Journey\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x17\n\x0fidentity_tokens\x18\x02 \x03(\t\x12\x37\n\x13\x63omplete_since_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x05steps\x18\x04 \x03(\x0b\x32%.tributary.attribution.v1.JourneyStep\x12\x1f\n\x17identity_tokens_omitted\x18\x05 \x01(\x05\"\xfc\x01\n\x0bJourneyStep\x12.\n\nevent_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nevent_hash\x18\x02 \x01(\x06\x12\x10\n\x08\x65vent_id\x18\x06 \x01(\t\x12\x0f\n\x07session\x18\x03 \x01(\x06\x12>\n\ntouchpoint\x18\x04 \x01(\x0b\x32(.tributary.attribution.v1.TouchpointStepH\x00\x12>\n\nconversion\x18\x05 \x01(\x0b\x32(.tributary.attribution.v1.ConversionStepH\x00\x42\x06\n\x04step\"\xbc\x01\n\x0eTouchpointStep\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\".tributary.event.v1.TouchpointKind\x12\x35\n\x06source\x18\x02 \x01(\x0b\x32%.tributary.attribution.v1.TouchSource\x12\x13\n\x0bquarantined\x18\x03 \x01(\x08\x12\x19\n\x11\x63ontinues_session\x18\x04 \x01(\x08\x12\x11\n\tconsented\x18\x05 \x01(\x08\"\'\n\x0e\x43onversionStep\x12\x15\n\rconversion_id\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tributary/attribution/v1/journey.proto\x12\x18tributary.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%tributary/attribution/v1/credit.proto\x1a#tributary/event/v1/touchpoint.proto\"\xfd\x01\n\x07Journey\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x17\n\x0fidentity_tokens\x18\x02 \x03(\t\x12\x37\n\x13\x63omplete_since_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x05steps\x18\x04 \x03(\x0b\x32%.tributary.attribution.v1.JourneyStep\x12\x1f\n\x17identity_tokens_omitted\x18\x05 \x01(\x05\x12\x36\n\tbeginning\x18\x06 \x01(\x0b\x32#.tributary.attribution.v1.Beginning\"\x8a\x01\n\tBeginning\x12=\n\ntouchpoint\x18\x01 \x01(\x0b\x32).tributary.attribution.v1.FirstTouchpoint\x12>\n\x0b\x63onversions\x18\x02 \x03(\x0b\x32).tributary.attribution.v1.FirstConversion\"\xbe\x01\n\x0f\x46irstTouchpoint\x12.\n\nevent_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nevent_hash\x18\x02 \x01(\x06\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\".tributary.event.v1.TouchpointKind\x12\x35\n\x06source\x18\x04 \x01(\x0b\x32%.tributary.attribution.v1.TouchSource\"q\n\x0f\x46irstConversion\x12\x17\n\x0f\x63onversion_name\x18\x01 \x01(\t\x12\x15\n\rconversion_id\x18\x02 \x01(\t\x12.\n\nevent_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfc\x01\n\x0bJourneyStep\x12.\n\nevent_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nevent_hash\x18\x02 \x01(\x06\x12\x10\n\x08\x65vent_id\x18\x06 \x01(\t\x12\x0f\n\x07session\x18\x03 \x01(\x06\x12>\n\ntouchpoint\x18\x04 \x01(\x0b\x32(.tributary.attribution.v1.TouchpointStepH\x00\x12>\n\nconversion\x18\x05 \x01(\x0b\x32(.tributary.attribution.v1.ConversionStepH\x00\x42\x06\n\x04step\"\xbc\x01\n\x0eTouchpointStep\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\".tributary.event.v1.TouchpointKind\x12\x35\n\x06source\x18\x02 \x01(\x0b\x32%.tributary.attribution.v1.TouchSource\x12\x13\n\x0bquarantined\x18\x03 \x01(\x08\x12\x19\n\x11\x63ontinues_session\x18\x04 \x01(\x08\x12\x11\n\tconsented\x18\x05 \x01(\x08\"\'\n\x0e\x43onversionStep\x12\x15\n\rconversion_id\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,11 +35,17 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.attribution.v1.jo
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_JOURNEY']._serialized_start=178
-  _globals['_JOURNEY']._serialized_end=375
-  _globals['_JOURNEYSTEP']._serialized_start=378
-  _globals['_JOURNEYSTEP']._serialized_end=630
-  _globals['_TOUCHPOINTSTEP']._serialized_start=633
-  _globals['_TOUCHPOINTSTEP']._serialized_end=821
-  _globals['_CONVERSIONSTEP']._serialized_start=823
-  _globals['_CONVERSIONSTEP']._serialized_end=862
+  _globals['_JOURNEY']._serialized_end=431
+  _globals['_BEGINNING']._serialized_start=434
+  _globals['_BEGINNING']._serialized_end=572
+  _globals['_FIRSTTOUCHPOINT']._serialized_start=575
+  _globals['_FIRSTTOUCHPOINT']._serialized_end=765
+  _globals['_FIRSTCONVERSION']._serialized_start=767
+  _globals['_FIRSTCONVERSION']._serialized_end=880
+  _globals['_JOURNEYSTEP']._serialized_start=883
+  _globals['_JOURNEYSTEP']._serialized_end=1135
+  _globals['_TOUCHPOINTSTEP']._serialized_start=1138
+  _globals['_TOUCHPOINTSTEP']._serialized_end=1326
+  _globals['_CONVERSIONSTEP']._serialized_start=1328
+  _globals['_CONVERSIONSTEP']._serialized_end=1367
 # @@protoc_insertion_point(module_scope)

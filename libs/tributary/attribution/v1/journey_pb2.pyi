@@ -32,6 +32,7 @@ class Journey(_message.Message):
     COMPLETE_SINCE_TIME_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     IDENTITY_TOKENS_OMITTED_FIELD_NUMBER: _builtins.int
+    BEGINNING_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
     """The person."""
     identity_tokens_omitted: _builtins.int
@@ -48,6 +49,10 @@ class Journey(_message.Message):
     def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___JourneyStep]:
         """The steps, oldest first."""
 
+    @_builtins.property
+    def beginning(self) -> Global___Beginning:
+        """How the person began."""
+
     def __init__(
         self,
         *,
@@ -56,14 +61,115 @@ class Journey(_message.Message):
         complete_since_time: _timestamp_pb2.Timestamp | None = ...,
         steps: _abc.Iterable[Global___JourneyStep] | None = ...,
         identity_tokens_omitted: _builtins.int = ...,
+        beginning: Global___Beginning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "complete_since_time", b"complete_since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_since_time", b"complete_since_time", "identity_tokens", b"identity_tokens", "identity_tokens_omitted", b"identity_tokens_omitted", "person_id", b"person_id", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "complete_since_time", b"complete_since_time", "identity_tokens", b"identity_tokens", "identity_tokens_omitted", b"identity_tokens_omitted", "person_id", b"person_id", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Journey: _TypeAlias = Journey  # noqa: Y015
+
+@_typing.final
+class Beginning(_message.Message):
+    """How a person began, whatever of the journey is forgotten since. Follows the person through merges and splits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOUCHPOINT_FIELD_NUMBER: _builtins.int
+    CONVERSIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def touchpoint(self) -> Global___FirstTouchpoint:
+        """The touchpoint that the person was acquired by: the first ever that could be measured. Unset: none is known."""
+
+    @_builtins.property
+    def conversions(self) -> _containers.RepeatedCompositeFieldContainer[Global___FirstConversion]:
+        """The first conversion of each name, oldest first. Whoever has one is a returning customer for all later ones of it."""
+
+    def __init__(
+        self,
+        *,
+        touchpoint: Global___FirstTouchpoint | None = ...,
+        conversions: _abc.Iterable[Global___FirstConversion] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["touchpoint", b"touchpoint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversions", b"conversions", "touchpoint", b"touchpoint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Beginning: _TypeAlias = Beginning  # noqa: Y015
+
+@_typing.final
+class FirstTouchpoint(_message.Message):
+    """The touchpoint that somebody was acquired by."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    EVENT_HASH_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    event_hash: _builtins.int
+    """Its event id's hash, xxHash64."""
+    kind: _touchpoint_pb2.TouchpointKind.ValueType
+    """What kind of contact."""
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened."""
+
+    @_builtins.property
+    def source(self) -> _credit_pb2.TouchSource:
+        """Where it came from. Unset where that is forgotten."""
+
+    def __init__(
+        self,
+        *,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+        event_hash: _builtins.int = ...,
+        kind: _touchpoint_pb2.TouchpointKind.ValueType = ...,
+        source: _credit_pb2.TouchSource | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "source", b"source"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_hash", b"event_hash", "event_time", b"event_time", "kind", b"kind", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FirstTouchpoint: _TypeAlias = FirstTouchpoint  # noqa: Y015
+
+@_typing.final
+class FirstConversion(_message.Message):
+    """The first conversion of a name that somebody had."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSION_NAME_FIELD_NUMBER: _builtins.int
+    CONVERSION_ID_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    conversion_name: _builtins.str
+    """What is called so. Empty where the name is forgotten."""
+    conversion_id: _builtins.str
+    """The conversion."""
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was first observed."""
+
+    def __init__(
+        self,
+        *,
+        conversion_name: _builtins.str = ...,
+        conversion_id: _builtins.str = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_id", b"conversion_id", "conversion_name", b"conversion_name", "event_time", b"event_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FirstConversion: _TypeAlias = FirstConversion  # noqa: Y015
 
 @_typing.final
 class JourneyStep(_message.Message):

@@ -2,7 +2,8 @@
 -- conversion may have changed by them. A journey with too many events loses its oldest; one that lives on loses those that
 -- are older than its life.
 -- KEYS    journeys of one shard. Beside each, behind its name, with `:ties`: whom its identifier was seen with, with
---         `:consent`: what was decided under it, with `:traces`: its traces (`trace_layout`)
+--         `:consent`: what was decided under it, with `:traces`: its traces (`trace_layout`), with `:firsts`: how it
+--         began (`firsts`)
 -- ARGV    1 life in seconds, 2 slack in microseconds: how long after a conversion a touch may still count, 3 how many
 --         events stay where there are too many (a quarter more is too many), 4 life of ties in seconds, 5 of traces, then
 --         per journey
@@ -19,13 +20,15 @@
 --         answered, after every (quarter of 3) events of a person with too many, and once a day for one older than its
 --         life. A second run adds nothing, keeps the version, and answers the whole journey if there is a conversion,
 --         with why = 2.
--- Fields  m: see META; its newest conversion time is of the person, as `visit_journeys` tells. 8 bytes: an event. else: a
---         token.
+-- Fields  m: see META; its newest conversion time is of the person, as `visit_journeys` tells. a: time of the first touch
+--         ever, so that later ones need not be compared with it. 8 bytes: an event. else: a token.
 -- Trimmed first go those that are only seen or quarantined: never more than a quarter of 3 push out nothing else.
 -- Of a slot the newest two traces stay, of those alike the first: what a journey forgets stays there.
+-- The first touch, and the first conversion of each name, are kept beside it: those that were good when they came. For ever
+-- once somebody converted, else as long as ties.
 -- What is too old stays where it carries the id of a click or an interaction: seen again, it is an old one.
 local META = '>I8I8I8I8I4I4BI4I4I4B'
-local CONVERSION, QUARANTINED, NO_TOUCH = 7, 2, 4
+local CONVERSION, QUARANTINED, NO_TOUCH, NO_CONSENT, INTERNAL, ASSUMED_DENIED, CONSENTED = 7, 2, 4, 8, 16, 32, 64
 local FIRST_SEEN_KIND, LAST_SEEN_KIND = 3, 5
 local NEVER = 9007199254740991
 local DAY = 86400
@@ -46,6 +49,13 @@ end
 
 local function has_flag(flags, flag)
   return math.floor(flags / flag) % 2 == 1
+end
+
+-- Tells whether a touch may be the one that somebody was acquired by.
+local function may_acquire(kind, flags)
+  if has_flag(flags, QUARANTINED) or has_flag(flags, INTERNAL) or has_flag(flags, NO_TOUCH) then return false end
+  if has_flag(flags, NO_CONSENT) or has_flag(flags, ASSUMED_DENIED) and not has_flag(flags, CONSENTED) then return false end
+  return kind < FIRST_SEEN_KIND or kind > LAST_SEEN_KIND
 end
 
 -- Tells whether a touch carries the id of a click (bytes 19 to 26) or of an interaction (35 to 42).
@@ -145,6 +155,27 @@ local function leave(traces, from, count)
   return #writes > 0, first
 end
 
+-- Notes the first of some firsts: field -> {8 bytes time, 8 bytes hash, more}. Returns the time of the first touch ever.
+local function remember(firsts, found)
+  local fields, writes, has_conversion = {}, {}, false
+  for field in pairs(found) do fields[#fields + 1] = field end
+  for index, held in ipairs(redis.call('HMGET', firsts, unpack(fields))) do
+    local field = fields[index]
+    if held and not is_before(found[field], held) then
+      found[field] = held
+    else
+      writes[#writes + 1] = field
+      writes[#writes + 1] = found[field]
+    end
+    has_conversion = has_conversion or field ~= 'a'
+  end
+  local life = redis.call('TTL', firsts)
+  if #writes > 0 then redis.call('HSET', firsts, unpack(writes)) end
+  if has_conversion then redis.call('PERSIST', firsts)
+  elseif life ~= -1 then redis.call('EXPIRE', firsts, ties_life) end
+  return found.a and string.sub(found.a, 1, 8)
+end
+
 local answers = {}
 local at = 6
 for number, journey in ipairs(KEYS) do
@@ -155,6 +186,7 @@ for number, journey in ipairs(KEYS) do
   at = last + 1 + 2 * traces
   local fields = {'m'}
   for index = first, last, 2 do fields[#fields + 1] = ARGV[index] end
+  fields[#fields + 1] = 'a'
   local known = redis.call('HMGET', journey, unpack(fields))
   local version, create_time, newest, time, high, low, position = 0, 0, 0, NEVER, 0, 0, 0
   local events, trimmed, look, lost = 0, 0, 0, 0
@@ -168,6 +200,8 @@ for number, journey in ipairs(KEYS) do
     end
   end
   local writes, why, is_known, reaches, oldest = {}, 0, false, NEVER, NEVER
+  local firsts, acquired = {}, NEVER
+  if known[#fields] then acquired = struct.unpack('>I8', known[#fields]) end
   for index = 1, entries do
     local value = ARGV[first + 2 * index - 1]
     local kind, flags, event_time = struct.unpack('>BBI8', value)
@@ -176,6 +210,19 @@ for number, journey in ipairs(KEYS) do
     if not before or has_flag(string.byte(before, 2), QUARANTINED) and not has_flag(flags, QUARANTINED) then
       writes[#writes + 1] = fields[1 + index]
       writes[#writes + 1] = value
+      local field
+      if kind == CONVERSION then
+        if not has_flag(flags, QUARANTINED) and not has_flag(flags, INTERNAL) then
+          field = 'c' .. string.sub(value, 11, 18)
+        end
+      elseif event_time <= acquired and may_acquire(kind, flags) then
+        field, acquired = 'a', event_time
+      end
+      if field then
+        local what = field == 'a' and string.sub(value, 1, 1) .. string.sub(value, 11, 18) or string.sub(value, 27, 42)
+        local one = string.sub(value, 3, 10) .. fields[1 + index] .. what
+        if not firsts[field] or is_before(one, firsts[field]) then firsts[field] = one end
+      end
     end
     if not before then
       events = events + 1
@@ -218,6 +265,13 @@ for number, journey in ipairs(KEYS) do
     if is_known then why = 2
     elseif reaches <= newest + slack or asks then why = 1 end
   end
+  if next(firsts) then
+    local since = remember(journey .. ':firsts', firsts)
+    if since then
+      writes[#writes + 1] = 'a'
+      writes[#writes + 1] = since
+    end
+  end
   if #writes > 0 or has_new_trace or not known[1] then
     version = math.max(version + 1, now)
     if create_time == 0 then create_time = now end
@@ -235,6 +289,7 @@ for number, journey in ipairs(KEYS) do
       if is_due then
         look = now_seconds + DAY
         redis.call('EXPIRE', journey .. ':ties', ties_life)
+        if redis.call('TTL', journey .. ':firsts') > 0 then redis.call('EXPIRE', journey .. ':firsts', ties_life) end
       end
     end
     redis.call('HSET', journey, 'm', struct.pack(META, version, create_time, newest, time, high, low, position,

@@ -1,0 +1,36 @@
+-- One page of how people began, in event order, after the last event that was read: of the events that were accepted before
+-- journeys live, the first touch of each most telling identifier, and its first conversion of each name. Without what was
+-- stripped because its person was erased. FINAL: of an event that was released, what it is since.
+SELECT
+    verdict,
+    admitted,
+    toUnixTimestamp64Micro(accept_time) AS accept_micros,
+    traceparent,
+    toUnixTimestamp64Micro(event_time) AS event_micros,
+    event_id
+FROM events FINAL
+WHERE workspace = %(workspace)s
+    AND event_time >= fromUnixTimestamp64Micro(%(event_time)s, 'UTC')
+    AND (event_time, event_id) > (fromUnixTimestamp64Micro(%(event_time)s, 'UTC'), %(event_id)s)
+    AND accept_time < fromUnixTimestamp64Micro(%(journeys_since)s, 'UTC')
+    AND kind IN ('touchpoint', 'conversion')
+    AND verdict != 'QUARANTINED'
+    AND traffic NOT IN ('INTERNAL', 'TEST')
+    AND notEmpty(identity_tokens)
+    AND admitted != ''
+    AND (
+        kind = 'conversion'
+        OR (
+            touchpoint_kind NOT IN ('IMPRESSION', 'ENGAGED_VIEW', 'OPEN')
+            AND NOT continues_session
+            AND consent_analytics_storage != 'DENIED'
+        )
+    )
+ORDER BY
+    event_time,
+    event_id
+LIMIT 1 BY
+    arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1],
+    if(kind = 'conversion', conversion_name, '')
+LIMIT %(limit)s
+SETTINGS max_threads = 1, do_not_merge_across_partitions_select_final = 1

@@ -1,0 +1,175 @@
+"""How people began: the first touch ever, and the first conversion of each name, whatever of the journey is forgotten.
+
+Beside the journey of each identity token, and written in the same step (`apply_journeys`): so joining people and taking
+them apart moves nothing, and a person's are the first of those of their tokens. Only what was good when it came is
+noted: neither quarantined nor internal; a touch is no impression and no return to a session, and nothing that is said
+or assumed forbids to measure it. Who forbids it later hides it. Kept for ever once somebody converted, else as long as
+ties. About 150 bytes per identifier. Fails closed.
+
+| field                         | value                                                               |
+|-------------------------------|---------------------------------------------------------------------|
+| `a`                           | 8 bytes time, 8 bytes event hash, 1 byte kind, 8 bytes descriptor   |
+| `c` and 8 bytes name's digest | 8 bytes time, 8 bytes event hash, 16 bytes digest of the conversion |
+
+Numbers are big-endian, so that bytes compare as events are ordered. A value may lack trailing zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from struct import Struct
+from typing import Final, NamedTuple
+
+import redis.asyncio
+
+from tributary_domain.consent import DENIED, Purpose, Timeline
+from tributary_domain.event_order import OrderKey
+from tributary_domain.ids import CONVERSION_PREFIX
+from tributary_domain.shards import shard_of_key
+from tributary_storage.redis import keys
+from tributary_storage.redis.consents import decisions_of
+from tributary_storage.redis.journey_layout import is_observation, may_acquire, unpack_entry
+from tributary_storage.redis.scripts import Script
+from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
+from tributary_storage.redis.ties import Place, person_key
+
+_REMEMBER: Final = Script("remember_firsts")
+
+_ACQUISITION: Final = b"a"
+_CONVERSION: Final = b"c"
+_PLACE: Final = Struct(">QQ")
+_TOUCH: Final = Struct(">QQBQ")
+_DIGEST: Final = Struct(">Q")
+
+
+class FirstTouch(NamedTuple):
+    """The touch that somebody was acquired by."""
+
+    event_time_micros: int
+    event_hash: int
+    kind: int
+    descriptor: int
+    """Where it came from."""
+
+
+class FirstConversion(NamedTuple):
+    """The first conversion of a name that somebody had."""
+
+    event_time_micros: int
+    event_hash: int
+    """Of its earliest observation."""
+    conversion_id: str
+
+    @property
+    def order_key(self) -> OrderKey:
+        """Returns its place in time."""
+        return self.event_time_micros, self.event_hash
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFirsts:
+    """How a person began."""
+
+    touch: FirstTouch | None = None
+    """None: no touch is known."""
+    conversions: Mapping[int, FirstConversion] = field(default_factory=dict)
+    """By the digest of the name."""
+
+
+class Firsts:
+    """How people began, in the state store. Every method raises `StorageUnavailableError` if it does not answer.
+
+    Args:
+        client: The Redis of role state.
+        shards: Of its epoch.
+    """
+
+    def __init__(self, client: redis.asyncio.Redis, shards: int) -> None:
+        self._client = client
+        self._shards = shards
+
+    async def of_people(self, people: Sequence[tuple[str, Iterable[str]]]) -> list[PersonFirsts]:
+        """Returns how people began, in order.
+
+        Args:
+            people: Workspace, and the identity tokens of one person, of each.
+        """
+        named = [[(workspace, token) for token in tokens] for workspace, tokens in people]
+        places = list(dict.fromkeys(chain.from_iterable(named)))
+        if not places:
+            return [PersonFirsts() for _ in people]
+        pipeline = self._client.pipeline(transaction=False)
+        for place in places:
+            pipeline.hgetall(self._key(place))
+            pipeline.hgetall(keys.consent(self._shard(place), person_key(*place)))
+        try:
+            answers: list[dict[bytes, bytes]] = await pipeline.execute()
+        except redis.RedisError as error:
+            raise failed(error) from error
+        held = dict(zip(places, zip(answers[::2], answers[1::2], strict=True), strict=True))
+        return [_person([held[place] for place in own]) for own in named]
+
+    async def remember(self, entries: Iterable[tuple[Place, tuple[bytes, bytes]]], life_seconds: int) -> None:
+        """Notes what is the first of some events, and of all that are known; may run twice.
+
+        Args:
+            entries: The identifier whose journey an event is in, and the event as the journey has it.
+            life_seconds: How long it is kept of those of whom no conversion is known.
+        """
+        found: dict[Place, dict[bytes, bytes]] = {}
+        for place, entry in entries:
+            first = _first_of(*entry)
+            if first is not None:
+                own = found.setdefault(place, {})
+                own[first[0]] = min(first[1], own.get(first[0], first[1]))
+        pieces = []
+        for place, own in found.items():
+            key = self._key(place)
+            pieces.append(Piece(self._shard(place), key, (len(own), *chain.from_iterable(own.items()))))
+        calls, _ = in_calls(pieces, (life_seconds,))
+        await run(self._client, _REMEMBER, calls)
+
+    def _shard(self, place: Place) -> int:
+        return shard_of_key(person_key(*place), self._shards)
+
+    def _key(self, place: Place) -> str:
+        return keys.firsts(self._shard(place), person_key(*place))
+
+
+def time_of_first(value: bytes) -> int:
+    """Returns the time of what a field holds."""
+    return int.from_bytes(value[:8])
+
+
+def _first_of(name: bytes, value: bytes) -> tuple[bytes, bytes] | None:
+    """Returns the field that an event is for, and its value; None: it is no first of anything."""
+    time, kind, descriptor, conversion = unpack_entry(value)
+    place = time.to_bytes(8) + name
+    if is_observation(value):
+        return _CONVERSION + _DIGEST.pack(descriptor), place + conversion
+    if may_acquire(value):
+        return _ACQUISITION, place + bytes([kind]) + _DIGEST.pack(descriptor)
+    return None
+
+
+def _person(held: Sequence[tuple[Mapping[bytes, bytes], Mapping[bytes, bytes]]]) -> PersonFirsts:
+    """Returns how a person began, of what is noted beside each identifier, and what was decided under it."""
+    decisions = [one for _, said in held for one in decisions_of(said)]
+    timeline = Timeline(decisions, Purpose.ANALYTICS_STORAGE) if decisions else None
+    first: dict[bytes, bytes] = {}
+    for fields, _ in held:
+        for name, value in fields.items():
+            if name != _ACQUISITION or timeline is None or timeline.at(time_of_first(value)) != DENIED:
+                first[name] = min(value, first.get(name, value))
+    touch = first.pop(_ACQUISITION, None)
+    return PersonFirsts(
+        None if touch is None else FirstTouch(*_TOUCH.unpack(touch.ljust(_TOUCH.size, b"\0"))),
+        {int.from_bytes(name[1:]): _conversion(value) for name, value in first.items()},
+    )
+
+
+def _conversion(value: bytes) -> FirstConversion:
+    time, event_hash = _PLACE.unpack_from(value)
+    return FirstConversion(time, event_hash, CONVERSION_PREFIX + value[_PLACE.size :].hex())

@@ -1,0 +1,83 @@
+"""Conversions of one name and person, of which not every one counts: reads what became of the others.
+
+Which they are says the journey (`counting`), and of what it has forgotten how the person began (`firsts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tributary_attribution.affected import Affected
+from tributary_attribution.counting import counts_once, forgotten_first, is_retracted, may_move_rivals, rivals
+from tributary_storage.codec.conversion_parts import unpack_parts
+from tributary_storage.redis.conversions import Conversions, conversion_key
+from tributary_storage.redis.people import People
+
+
+class Rivals:
+    """Reads them.
+
+    Args:
+        people: Knows how people began.
+        conversions: Keeps parts.
+    """
+
+    def __init__(self, people: People, conversions: Conversions) -> None:
+        self._people = people
+        self._conversions = conversions
+
+    async def read(self, affected: Sequence[Affected]) -> None:
+        """Reads which other conversions were taken back, where a name does not count every one.
+
+        Args:
+            affected: With parts and journeys; take it.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer.
+        """
+        await self._read_firsts(affected)
+        asking: dict[str, list[Affected]] = {}
+        for one in affected:
+            one.retracted = frozenset()
+            others = rivals(one.workspace, one.journey, one.parts, one.conversion_id)
+            if one.first is not None:
+                others.append(one.first.conversion_id)
+            for other in others:
+                asking.setdefault(conversion_key(one.workspace.id, other), []).append(one)
+        if not asking:
+            return
+        for key, stored in (await self._conversions.observe({key: {} for key in asking}, 0)).items():
+            if is_retracted(unpack_parts(stored.parts.values())):
+                for one in asking[key]:
+                    one.retracted |= {key.partition("|")[2]}
+
+    async def _read_firsts(self, affected: Sequence[Affected]) -> None:
+        """Reads the first conversions that journeys have forgotten, where a name counts one per person."""
+        asking = [
+            (one, one.journey) for one in affected if one.journey is not None and counts_once(one.workspace, one.parts)
+        ]
+        if not asking:
+            return
+        people = [(one.workspace.id, journey.tokens) for one, journey in asking]
+        for (one, journey), firsts in zip(asking, await self._people.firsts.of_people(people), strict=True):
+            one.first = forgotten_first(journey, one.parts, firsts)
+
+
+def successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]:
+    """Returns the conversions that may count, or not any more, because of what became of others.
+
+    Args:
+        affected: Those that may have been; with parts and journeys.
+        known: Keys of all that are computed anyway; takes those that are returned.
+    """
+    found = []
+    for one in affected:
+        if not may_move_rivals(one.journey, one.parts, one.arrived):
+            continue
+        for rival in rivals(one.workspace, one.journey, one.parts, one.conversion_id):
+            successor = Affected(one.workspace, rival)
+            if successor.key not in known:
+                known.add(successor.key)
+                successor.take_over(one)
+                found.append(successor)
+    return found
