@@ -242,7 +242,13 @@ def _step_line(step: DestinationTestStep) -> str:
 
 
 def _delivery_line(one: Delivery) -> str:
-    from tributary.delivery.v1.delivery_pb2 import DeliveryOperation, DeliveryState, IneligibleReason, OutcomeClass
+    from tributary.delivery.v1.delivery_pb2 import (
+        DeliveryOperation,
+        DeliveryReport,
+        DeliveryState,
+        IneligibleReason,
+        OutcomeClass,
+    )
 
     moment = one.attempt_time if one.HasField("attempt_time") else one.plan_time
     operation = DeliveryOperation.Name(one.operation).removeprefix("DELIVERY_OPERATION_")
@@ -255,6 +261,8 @@ def _delivery_line(one: Delivery) -> str:
         parts.append(IneligibleReason.Name(one.ineligible_reason).removeprefix("INELIGIBLE_REASON_"))
     if one.HasField("residual"):
         parts.append(f"has {one.residual.amount_micros / 1e6:,.2f} {one.residual.currency_code} too much")
+    if one.report:
+        parts.append(f"reported {DeliveryReport.Name(one.report).removeprefix('DELIVERY_REPORT_')} {one.report_reason}")
     return "  ".join(filter(None, [*parts, one.message]))
 
 

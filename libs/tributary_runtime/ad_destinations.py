@@ -26,6 +26,7 @@ class GoogleDestination(BatchDestination):
 
     restates: ClassVar[bool] = True
     refreshes: ClassVar[bool] = True
+    reports_later: ClassVar[bool] = True
 
     type: Literal["google"]
     """google."""

@@ -4,7 +4,7 @@ The one rule: a destination gets only what is mapped here; a conversion name wit
 """
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
@@ -58,6 +58,9 @@ class Quota(Declared):
 
 class DestinationSettings(Declared):
     """What is said of any destination, whatever its type."""
+
+    reports_later: ClassVar[bool] = False
+    """Whether the destination only queues what it takes, and says later what became of it."""
 
     id: Slug
     """Unique in the workspace; never changes, the sent ledger knows it."""

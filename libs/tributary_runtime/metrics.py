@@ -90,6 +90,7 @@ class Table(StrEnum):
     CONVERSIONS = "conversions"
     CONVERSION_REVISIONS = "conversion_revisions"
     DELIVERIES = "deliveries"
+    DESTINATION_REPORTS = "destination_reports"
     SPEND = "spend"
     SPEND_SLICES = "spend_slices"
     DEALS = "deals"

@@ -18,6 +18,7 @@ from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.operations import Operations
 from tributary_delivery.permissions import Permissions
 from tributary_delivery.planner import Planner
+from tributary_delivery.reports import Reports
 from tributary_delivery.senders import Senders
 from tributary_delivery.servicer import DeliveryServicer
 from tributary_delivery.settings import DeliverySettings
@@ -37,11 +38,13 @@ from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.destination_reports import DestinationReports
 from tributary_storage.clickhouse.role_marks import PublishedMarks, TriedMarks
 from tributary_storage.clickhouse.sent_ledger import SentLedger
 from tributary_storage.clickhouse.writer import DeliveryWriter
 from tributary_storage.continuity import Continuity
 from tributary_storage.redis.abandoned_jobs import AbandonedJobs
+from tributary_storage.redis.awaited_reports import AwaitedReports
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversion_log import ConversionLogSource
@@ -58,6 +61,7 @@ from tributary_storage.redis.readmission import Readmission
 from tributary_storage.redis.reconnection import Reconnection
 from tributary_storage.redis.replayed_jobs import ReplayedJobs
 from tributary_storage.redis.replication import Replication
+from tributary_storage.redis.taken_back import TakingBack
 
 
 async def main(settings: DeliverySettings) -> None:
@@ -104,7 +108,8 @@ async def main(settings: DeliverySettings) -> None:
             assumed_by_id(workspaces.find),
             lambda: state_continuity.loss_micros,
         )
-        stores = Stores(jobs, states, newest, ledger, history, permissions, replication)
+        awaited = AwaitedReports(jobs_store)
+        stores = Stores(jobs, states, newest, ledger, history, permissions, awaited, replication)
         pace = Pace(settings.delivery_concurrency, settings.delivery_call_seconds, settings.delivery_margin_seconds)
 
         opener = MatchKeyOpener(DataKeys(state_store, epoch.shards), workspaces.wrapping_keys)
@@ -121,12 +126,14 @@ async def main(settings: DeliverySettings) -> None:
         lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
         planner = Planner(lookup, jobs, ledger, clock, dispatcher.wake)
         operations = Operations(SentLedger(clickhouse), ReplayedJobs(jobs_store), clock)
+        kept, taking_back = DestinationReports(clickhouse), TakingBack(jobs_store)
         await serve(
             settings,
             DeliveryServicer(workspaces, jobs, states, operations, DestinationTests(senders, states), clock),
             loops=[
                 workspaces,
                 dispatcher,
+                Reports(workspaces, awaited, senders, kept, ledger, taking_back, states, clock),
                 Leftovers(AbandonedJobs(jobs_store), workspaces, clock),
                 Readmission(DeadLetters(state_store, state_store, epoch.shards), CONVERSION_LOG_GROUPS, workspaces),
                 Worker(metrics.Group.DELIVER, source, planner, clock, gate=gate, settle=replication.settle),

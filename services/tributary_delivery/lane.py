@@ -28,6 +28,7 @@ from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.errors import UnavailableError
+from tributary_storage.redis.awaited_reports import AwaitedReports
 from tributary_storage.redis.delivery_jobs import DeliveryJobs, Job, Lane, Settled, Settlement, Tried
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.replication import Replication
@@ -54,6 +55,8 @@ class Stores:
     ledger: Ledger
     memory: Memory
     permissions: Permissions
+    reports: AwaitedReports | None = None
+    """Where requests are noted whose destination reports later; None: nobody reads reports."""
     replication: Replication | None = None
     """What is waited for before an attempt is made; None: nothing."""
 
@@ -112,7 +115,8 @@ class LaneRunner:
         self._preparation = Preparation(lane, settings, sender, rules, clock, *read)
         most = _OUTCOMES_PER_CALL * pace.concurrency * sender.most_per_call
         ours = (lane, self._token, pace.lease_seconds)
-        self._outbox = Outbox(*ours, stores.jobs, stores.states, stores.ledger, most=most, wake=self.wake)
+        written = (stores.jobs, stores.states, stores.ledger, stores.reports if settings.reports_later else None)
+        self._outbox = Outbox(*ours, *written, most=most, wake=self.wake)
         about = (lane, settings, sender, stores.states, rules, clock, pace.margin_seconds)
         self._calls = Calls(*about, self._outbox, self._circuit, again=self, ended=self.wake)
         self._quota_free_seconds = 0.0

@@ -12,9 +12,11 @@ from typing import Final
 
 import structlog
 
-from tributary.delivery.v1.delivery_pb2 import Delivery
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED, Delivery
 from tributary_delivery.ledger import Ledger
+from tributary_delivery.reports import FIRST_SECONDS
 from tributary_runtime.errors import UnavailableError
+from tributary_storage.redis.awaited_reports import Awaited, AwaitedReports
 from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane, Settled
 from tributary_storage.redis.destination_states import DestinationStates
 
@@ -33,6 +35,7 @@ class Outbox:
         jobs: What is settled.
         states: Where the last outcome is shown.
         ledger: What is written first.
+        reports: Where requests are noted that the destination reports on later; None: it never does.
         most: How many outcomes may wait before nothing more should be sent.
         wake: Told when jobs were settled: some may be due again.
     """
@@ -45,6 +48,7 @@ class Outbox:
         jobs: DeliveryJobs,
         states: DestinationStates,
         ledger: Ledger,
+        reports: AwaitedReports | None = None,
         *,
         most: int,
         wake: Callable[[], None],
@@ -57,6 +61,7 @@ class Outbox:
         self._ledger = ledger
         self._most = most
         self._wake = wake
+        self._reports = reports
         self._held: set[str] = set()
         self._waiting: list[tuple[Settled, Delivery | None]] = []
         self._filled = asyncio.Event()
@@ -120,11 +125,26 @@ class Outbox:
         lines = [line for _, line in batch if line is not None]
         if lines:
             await self._ledger.write([(self._lane.workspace, line) for line in lines])
+        await self._await_reports(lines)
         await self._jobs.settle(self._lane, self._token, [settled for settled, _ in batch])
         tried = [line for line in lines if line.attempts]
         if tried:
             newest = max(tried, key=lambda line: line.attempt_time.ToMicroseconds())
             await self._states.note(self._lane, newest.outcome, newest.attempt_time.ToMicroseconds())
+
+    async def _await_reports(self, lines: list[Delivery]) -> None:
+        """Notes, before their jobs are forgotten, which requests the destination is to report on."""
+        if self._reports is None:
+            return
+        queued = {
+            line.destination_request_id: line.attempt_time.ToMicroseconds()
+            for line in lines
+            if line.state == DELIVERY_STATE_ACCEPTED and line.destination_request_id
+        }
+        if queued:
+            requests = [Awaited(request_id, micros) for request_id, micros in queued.items()]
+            due_micros = max(queued.values()) + round(FIRST_SECONDS * 1e6)
+            await self._reports.expect(self._lane, requests, due_micros)
 
     async def _renew(self, batch: list[tuple[Settled, Delivery | None]]) -> None:
         waiting = [settled.conversion_id for settled, _ in batch]

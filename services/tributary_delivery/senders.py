@@ -12,11 +12,13 @@ from tributary_delivery.batches import BatchSender
 from tributary_delivery.destinations import ADAPTERS, DESTINATIONS, TOKEN_URLS
 from tributary_delivery.destinations.adapter import Adapter
 from tributary_delivery.destinations.checked_http import CheckedHttp
+from tributary_delivery.destinations.reporting import Reporting
 from tributary_delivery.destinations.tokens import GivenToken, RefreshedToken, Tokens
 from tributary_delivery.destinations.webhook import Webhook
-from tributary_delivery.exchange import Exchange
+from tributary_delivery.exchange import Exchange, ReportAsker
 from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
+from tributary_delivery.reports import Asker
 from tributary_delivery.sender import OneByOne, Sender
 from tributary_delivery.trial_runs import BatchTrialRun, TrialRun, WebhookTrialRun
 from tributary_runtime.batch_destinations import BatchDestination
@@ -69,6 +71,18 @@ class Senders:
             exchange, tokens = self._exchange(settings, adapter), self._tokens(settings)
             return BatchTrialRun(settings, adapter, exchange, tokens, self.clock, code)
         raise TypeError(f"no destination of type {settings.type}")
+
+    def asker(self, settings: DestinationSettings) -> Asker:
+        """Makes what asks a destination for its reports.
+
+        Raises:
+            TypeError: It makes none.
+        """
+        if isinstance(settings, BatchDestination):
+            adapter = ADAPTERS[settings.type](settings)
+            if isinstance(adapter, Reporting):
+                return ReportAsker(adapter, self._exchange(settings, adapter), self._tokens(settings))
+        raise TypeError(f"a destination of type {settings.type} reports nothing")
 
     def _batches(self, lane: Lane, settings: BatchDestination) -> BatchSender:
         adapter = ADAPTERS[settings.type](settings)

@@ -39,6 +39,7 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.writer import ConversionWriter, DeliveryWriter
+from tributary_storage.redis.awaited_reports import AwaitedReports
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversions import Conversions, Publication, conversion_key
@@ -169,6 +170,7 @@ async def a_rig(redis_url: str, clickhouse_url: str, assumed: Assumed | None = N
             LedgerBatches(DeliveryWriter(clickhouse)),
             history,
             Permissions(People(client, SHARDS), Consents(client, SHARDS), lambda _: assumed or Assumed()),
+            AwaitedReports(client),
         )
         yield Rig(Publisher(client, clickhouse), stores, client, clickhouse)
 

@@ -8,6 +8,7 @@ from tributary.common.v1.money_pb2 import Money
 from tributary.delivery.v1.delivery_pb2 import (
     Delivery,
     DeliveryOperation,
+    DeliveryReport,
     DeliveryState,
     IneligibleReason,
     OutcomeClass,
@@ -21,18 +22,20 @@ DELIVERY_COLUMNS: Final = (
     *("operation", "state", "outcome", "status_code", "ineligible_reason", "message"),
     *("visible_id", "destination_request_id", "click_id_family", "click_id", "identifier_digests"),
     *("sent_conversion_time", "consent_basis", "currency", "value_micros", "residual_micros"),
-    *("plan_time", "attempt_time", "due_time"),
+    *("plan_time", "attempt_time", "due_time", "report", "report_reason", "report_time"),
 )
 
 _OPERATIONS: Final = names_of(DeliveryOperation.DESCRIPTOR)
 _STATES: Final = names_of(DeliveryState.DESCRIPTOR)
 _OUTCOMES: Final = names_of(OutcomeClass.DESCRIPTOR)
 _REASONS: Final = names_of(IneligibleReason.DESCRIPTOR)
+_REPORTS: Final = names_of(DeliveryReport.DESCRIPTOR)
 
 _OPERATION: Final = numbers_of(DeliveryOperation.DESCRIPTOR)
 _STATE: Final = numbers_of(DeliveryState.DESCRIPTOR)
 _OUTCOME: Final = numbers_of(OutcomeClass.DESCRIPTOR)
 _REASON: Final = numbers_of(IneligibleReason.DESCRIPTOR)
+_REPORT: Final = numbers_of(DeliveryReport.DESCRIPTOR)
 
 
 def delivery_row(workspace: str, delivery: Delivery) -> Row:
@@ -51,6 +54,8 @@ def delivery_row(workspace: str, delivery: Delivery) -> Row:
         plan,
         micros(delivery.attempt_time) if delivery.HasField("attempt_time") else plan,
         micros(delivery.due_time) if delivery.HasField("due_time") else None,
+        *(_REPORTS[delivery.report], delivery.report_reason),
+        micros(delivery.report_time) if delivery.HasField("report_time") else None,
     )
 
 
@@ -62,7 +67,8 @@ def delivery_of(row: Row) -> Delivery:
     """
     destination_id, conversion_id, revision, attempt, operation, state, outcome, status_code, *rest = row
     reason, message, visible_id, request_id, click_id_family, click_id, digests, *rest = rest
-    sent_time, consent_basis, currency, value_micros, residual_micros, plan, attempted, due = rest
+    sent_time, consent_basis, currency, value_micros, residual_micros, plan, attempted, due, *rest = rest
+    report, report_reason, reported = rest
     return Delivery(
         destination_id=destination_id,
         conversion_id=conversion_id,
@@ -86,4 +92,7 @@ def delivery_of(row: Row) -> Delivery:
         sent_conversion_time=None if sent_time is None else timestamp(sent_time),
         consent_basis=consent_basis,
         status_code=status_code,
+        report=_REPORT(report),
+        report_reason=report_reason,
+        report_time=None if reported is None else timestamp(reported),
     )

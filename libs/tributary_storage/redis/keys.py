@@ -51,6 +51,8 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | jobs  | `trb:{j:<ws>:<dest>}:sent:<conversion id>` | string | longest correction window  | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:state`  | hash   | for ever                   | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:quota`  | string | a minute                   | delivery    |
+| jobs  | `trb:{j:<workspace>:<destination>}:reports`| zset   | until reported, or a week  | delivery    |
+| jobs  | `trb:{j:<ws>:<dest>}:reports:lease`        | string | minutes                    | delivery    |
 
 Fields of a job (`delivery_jobs`):
 
@@ -323,6 +325,16 @@ def sent(workspace: str, destination: str, conversion_id: str) -> str:
 def quota(workspace: str, destination: str) -> str:
     """Returns the theoretical arrival time of a destination's next call."""
     return f"trb:{{j:{workspace}:{destination}}}:quota"
+
+
+def reports(workspace: str, destination: str) -> str:
+    """Returns the requests that a destination will report on, by when to ask next."""
+    return f"trb:{{j:{workspace}:{destination}}}:reports"
+
+
+def reports_lease(workspace: str, destination: str) -> str:
+    """Returns who asks a destination for its reports."""
+    return f"trb:{{j:{workspace}:{destination}}}:reports:lease"
 
 
 def destination_state(workspace: str, destination: str) -> str:

@@ -1,11 +1,11 @@
-"""Google's Data Manager API: one request names its conversion actions, each event those that it is for."""
+"""Google's Data Manager API: one request is for one conversion action."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from tributary_delivery.destinations import google_answer, google_event
+from tributary_delivery.destinations import google_answer, google_event, google_reports
 from tributary_delivery.destinations.adapter import (
     Answer,
     Mapped,
@@ -17,6 +17,7 @@ from tributary_delivery.destinations.adapter import (
     policy_of,
 )
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.reporting import RequestReport
 from tributary_delivery.destinations.trials import taken
 from tributary_runtime.ad_destinations import GoogleDestination
 
@@ -33,9 +34,10 @@ class Google:
     def __init__(self, settings: GoogleDestination) -> None:
         self._settings = settings
         self.policy = policy_of(settings, restates=True, id_is_order=True)
-        actions = dict.fromkeys(mapping.name or name for name, mapping in settings.conversions.items())
+
+    def _head(self, *actions: str) -> bytes:
         head = {"destinations": [self._action(action) for action in actions], "encoding": "HEX"}
-        self._head = json_bytes(head)[:-1] + b',"events":['
+        return json_bytes(head)[:-1] + b',"events":['
 
     def _action(self, action: str) -> dict[str, Any]:
         settings = self._settings
@@ -54,10 +56,10 @@ class Google:
         return google_event.event(outgoing, self._settings)
 
     def request(self, events: Sequence[bytes], token: str, group: str = "") -> Request:
-        """Puts events into one request."""
+        """Puts events of one conversion action into one request: what is reported on it is then about them alone."""
         del token  # needs no proof
         path = f"/{self._settings.api_version}/events:ingest"
-        return Request(path, self._head + b",".join(events) + b"]}")
+        return Request(path, self._head(group) + b",".join(events) + b"]}")
 
     def classify(self, answer: Answer, events: int) -> Verdict:
         """Tells what an answer means."""
@@ -68,6 +70,16 @@ class Google:
         del token, code  # needs no proof; there is no test view
         events = b",".join(map(json_bytes, examples))
         path = f"/{self._settings.api_version}/events:ingest"
-        request = Request(path, self._head + events + b'],"validateOnly":true}')
+        actions = dict.fromkeys(action for example in examples for action in example["destinationReferences"])
+        request = Request(path, self._head(*actions) + events + b'],"validateOnly":true}')
         shows = "an example was validated for every conversion action (validateOnly)"
         return Trial(request, shows, taken(self.classify, len(examples)))
+
+    def report_request(self, request_id: str) -> Request:
+        """Asks what became of a request that was queued."""
+        path = f"/{self._settings.api_version}/requestStatus:retrieve"
+        return Request(path, b"", query={"requestId": request_id}, method="GET")
+
+    def read_report(self, answer: Answer) -> RequestReport | None:
+        """Returns what it says."""
+        return google_reports.read(answer)

@@ -67,7 +67,7 @@ def event(outgoing: Outgoing, _settings: GoogleDestination) -> Mapped | Unmappab
         said["consent"] = consent
     family, click_id = (click.family, click.value) if click is not None else ("", "")
     digests = {name: value for name, value in person.digests.items() if name not in _ADDRESS or _has_address(person)}
-    return Mapped(said, family, click_id, digests, micros)
+    return Mapped(said, family, click_id, digests, micros, group=outgoing.name)
 
 
 def _identifiers(person: PersonFields) -> list[dict[str, Any]]:

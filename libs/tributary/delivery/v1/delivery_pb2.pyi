@@ -206,6 +206,34 @@ INELIGIBLE_REASON_MISSING_FIELD: IneligibleReason.ValueType  # 11
 """It lacks something that the destination requires; `message` says what."""
 Global___IneligibleReason: _TypeAlias = IneligibleReason  # noqa: Y015
 
+class _DeliveryReport:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DeliveryReportEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DeliveryReport.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DELIVERY_REPORT_UNSPECIFIED: _DeliveryReport.ValueType  # 0
+    """Nothing yet."""
+    DELIVERY_REPORT_TAKEN: _DeliveryReport.ValueType  # 1
+    """It counts."""
+    DELIVERY_REPORT_REJECTED: _DeliveryReport.ValueType  # 2
+    """It does not; it is sent again, or in the dead letters."""
+    DELIVERY_REPORT_UNCLEAR: _DeliveryReport.ValueType  # 3
+    """Some of the conversions of its request do not count, and the destination does not say which."""
+
+class DeliveryReport(_DeliveryReport, metaclass=_DeliveryReportEnumTypeWrapper):
+    """What a destination reported later of a conversion that it had taken. Values may be added."""
+
+DELIVERY_REPORT_UNSPECIFIED: DeliveryReport.ValueType  # 0
+"""Nothing yet."""
+DELIVERY_REPORT_TAKEN: DeliveryReport.ValueType  # 1
+"""It counts."""
+DELIVERY_REPORT_REJECTED: DeliveryReport.ValueType  # 2
+"""It does not; it is sent again, or in the dead letters."""
+DELIVERY_REPORT_UNCLEAR: DeliveryReport.ValueType  # 3
+"""Some of the conversions of its request do not count, and the destination does not say which."""
+Global___DeliveryReport: _TypeAlias = DeliveryReport  # noqa: Y015
+
 @_typing.final
 class Delivery(_message.Message):
     """What became of sending one revision of one conversion to one destination."""
@@ -254,6 +282,9 @@ class Delivery(_message.Message):
     IDENTIFIER_DIGESTS_FIELD_NUMBER: _builtins.int
     SENT_CONVERSION_TIME_FIELD_NUMBER: _builtins.int
     RESIDUAL_FIELD_NUMBER: _builtins.int
+    REPORT_FIELD_NUMBER: _builtins.int
+    REPORT_REASON_FIELD_NUMBER: _builtins.int
+    REPORT_TIME_FIELD_NUMBER: _builtins.int
     destination_id: _builtins.str
     """The destination's id in the workspace."""
     conversion_id: _builtins.str
@@ -284,6 +315,10 @@ class Delivery(_message.Message):
     """HTTP or gRPC status of the last attempt. 0: none was received."""
     click_id: _builtins.str
     """The click id that was sent, pinned at first send: a correction must name the same. Empty: none."""
+    report: Global___DeliveryReport.ValueType
+    """What the destination reported later of what it had taken. Unspecified where it has not, or never does."""
+    report_reason: _builtins.str
+    """Why, in the destination's words; with UNCLEAR how many of the same request, and why. At most 256 characters."""
     @_builtins.property
     def plan_time(self) -> _timestamp_pb2.Timestamp:
         """When it was planned."""
@@ -316,6 +351,10 @@ class Delivery(_message.Message):
         is not known what it has.
         """
 
+    @_builtins.property
+    def report_time(self) -> _timestamp_pb2.Timestamp:
+        """When the report was read."""
+
     def __init__(
         self,
         *,
@@ -341,10 +380,13 @@ class Delivery(_message.Message):
         identifier_digests: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         sent_conversion_time: _timestamp_pb2.Timestamp | None = ...,
         residual: _money_pb2.Money | None = ...,
+        report: Global___DeliveryReport.ValueType = ...,
+        report_reason: _builtins.str = ...,
+        report_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "due_time", b"due_time", "plan_time", b"plan_time", "residual", b"residual", "sent_conversion_time", b"sent_conversion_time", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "due_time", b"due_time", "plan_time", b"plan_time", "report_time", b"report_time", "residual", b"residual", "sent_conversion_time", b"sent_conversion_time", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "attempts", b"attempts", "click_id", b"click_id", "click_id_family", b"click_id_family", "consent_basis", b"consent_basis", "conversion_id", b"conversion_id", "destination_id", b"destination_id", "destination_request_id", b"destination_request_id", "due_time", b"due_time", "identifier_digests", b"identifier_digests", "ineligible_reason", b"ineligible_reason", "message", b"message", "operation", b"operation", "outcome", b"outcome", "plan_time", b"plan_time", "residual", b"residual", "revision", b"revision", "sent_conversion_time", b"sent_conversion_time", "state", b"state", "status_code", b"status_code", "value", b"value", "visible_id", b"visible_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "attempts", b"attempts", "click_id", b"click_id", "click_id_family", b"click_id_family", "consent_basis", b"consent_basis", "conversion_id", b"conversion_id", "destination_id", b"destination_id", "destination_request_id", b"destination_request_id", "due_time", b"due_time", "identifier_digests", b"identifier_digests", "ineligible_reason", b"ineligible_reason", "message", b"message", "operation", b"operation", "outcome", b"outcome", "plan_time", b"plan_time", "report", b"report", "report_reason", b"report_reason", "report_time", b"report_time", "residual", b"residual", "revision", b"revision", "sent_conversion_time", b"sent_conversion_time", "state", b"state", "status_code", b"status_code", "value", b"value", "visible_id", b"visible_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tributary_cli.demo.fakes.fake import Ask, Fake, Reply, is_hash, number
@@ -19,10 +20,20 @@ class FakeGoogle(Fake):
 
     name = "google"
 
+    def __init__(self, token: str, unix_seconds: Callable[[], float] | None = None) -> None:
+        super().__init__(token, unix_seconds)
+        self._queued: dict[str, list[str]] = {}
+        self.refused_later: dict[str, str] = {}
+        """Visible id -> why it does not count after all, as the status of its request says."""
+        self.is_processing = False
+        """Whether nothing is known yet of any request."""
+
     def take(self, ask: Ask) -> Reply:
         """Takes all events of a request, or none."""
         if ask.headers.get("authorization") != f"Bearer {self.token}":
             return _status(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+        if ask.path.endswith("/requestStatus:retrieve"):
+            return self._report(ask.query.get("requestId", ""))
         said = ask.json()
         if not ask.path.endswith("/events:ingest") or not isinstance(said, dict):
             return _status(404, "NOT_FOUND", "Not found.")
@@ -40,7 +51,26 @@ class FakeGoogle(Fake):
         if not said.get("validateOnly"):
             for event in events:
                 self._count(event)
+            self._queued[f"r-{self.requests}"] = [str(event["transactionId"]) for event in events]
         return Reply(200, {"requestId": f"r-{self.requests}"})
+
+    def _report(self, request_id: str) -> Reply:
+        """Says of how many events of a request why they do not count, and never of which."""
+        if request_id not in self._queued:
+            return _status(404, "NOT_FOUND", "Not found.")
+        if self.is_processing:
+            return Reply(200, {"requestStatusPerDestination": [{"requestStatus": "PROCESSING"}]})
+        ids = self._queued[request_id]
+        counts = Counter(self.refused_later[one] for one in ids if one in self.refused_later)
+        errors = [
+            {"reason": f"PROCESSING_ERROR_REASON_{reason}", "recordCount": str(count)}
+            for reason, count in counts.items()
+        ]
+        status = "SUCCESS" if not errors else "FAILED" if counts.total() == len(ids) else "PARTIAL_SUCCESS"
+        said = {"requestStatus": status, "eventsIngestionStatus": {"recordCount": str(len(ids))}}
+        if errors:
+            said["errorInfo"] = {"errorCounts": errors}
+        return Reply(200, {"requestStatusPerDestination": [said]})
 
     def too_many(self) -> Reply:
         """Too many calls have a status of their own."""

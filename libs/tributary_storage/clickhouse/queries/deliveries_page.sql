@@ -23,7 +23,10 @@ SELECT
     residual_micros,
     toUnixTimestamp64Micro(plan_time),
     toUnixTimestamp64Micro(attempt_time),
-    toUnixTimestamp64Micro(due_time)
+    toUnixTimestamp64Micro(due_time),
+    report,
+    report_reason,
+    toUnixTimestamp64Micro(report_time)
 FROM
 (
     SELECT *

@@ -1,0 +1,35 @@
+"""What Google's Data Manager API says of a request hours after it queued it: of how many events why, never of which."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from tributary_delivery.destinations.adapter import Answer
+from tributary_delivery.destinations.destination import OK
+from tributary_delivery.destinations.google_reasons import class_later, plain_reason
+from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, text_of
+from tributary_delivery.destinations.reporting import RequestReport
+
+_DONE: Final = frozenset({"SUCCESS", "FAILED", "PARTIAL_SUCCESS"})
+_UNNAMED: Final = "NO_REASON_GIVEN"
+
+
+def read(answer: Answer) -> RequestReport | None:
+    """Returns the report; None: it is not done, or this is none."""
+    statuses = objects_of(mapping_of(answer.body).get("requestStatusPerDestination"))
+    names = {text_of(one.get("requestStatus")) for one in statuses}
+    if not 200 <= answer.status < 300 or not names or not names <= _DONE:
+        return None
+    records, refused = 0, Counter[str]()
+    for one in statuses:
+        records += number_of(mapping_of(one.get("eventsIngestionStatus")).get("recordCount"))
+        for count in objects_of(mapping_of(one.get("errorInfo")).get("errorCounts")):
+            reason = plain_reason(text_of(count.get("reason"))) or _UNNAMED
+            if class_later(reason) != OK:  # known already: it counts
+                refused[reason] += number_of(count.get("recordCount"))
+    refused = +refused
+    if names == {"FAILED"} and not refused:
+        refused[_UNNAMED] = records
+    status = names.pop() if len(names) == 1 else "PARTIAL_SUCCESS"
+    return RequestReport(status, records, {reason: (class_later(reason), n) for reason, n in sorted(refused.items())})

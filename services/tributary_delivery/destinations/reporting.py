@@ -1,0 +1,35 @@
+"""What a destination must be able to do that says later what became of what it took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from tributary.delivery.v1.delivery_pb2 import OutcomeClass
+from tributary_delivery.destinations.adapter import Answer, Request
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReport:
+    """What became of the events of one request."""
+
+    status: str
+    """Of the request, in the destination's words."""
+    records: int
+    """How many it held, as the destination counts; 0: it does not say."""
+    refused: Mapping[str, tuple[OutcomeClass.ValueType, int]] = field(default_factory=dict)
+    """Why, in its words -> what that comes to, and of how many. Of what is not named nothing was refused."""
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """An adapter of a destination that reports. Pure: runs as often as need be."""
+
+    def report_request(self, request_id: str) -> Request:
+        """Asks what became of a request."""
+        ...
+
+    def read_report(self, answer: Answer) -> RequestReport | None:
+        """Returns what it says; None: nothing yet."""
+        ...

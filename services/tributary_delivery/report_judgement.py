@@ -1,0 +1,125 @@
+"""What a destination's report makes of the conversions of a request. Decides everything; keeps nothing.
+
+A destination says of how many conversions why they do not count, and not which:
+
+    none                               all are taken
+    all, for one reason                all are refused: sent again, or dead, as the reason says
+    some, for reasons that pass        nobody knows which: all are sent again; who counts already knows them by their id
+    some, for reasons that stay        nobody knows which, and sending again mends nothing: unclear, counted by cause
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    DELIVERY_REPORT_REJECTED,
+    DELIVERY_REPORT_TAKEN,
+    DELIVERY_REPORT_UNCLEAR,
+    DELIVERY_STATE_DEAD,
+    DELIVERY_STATE_SUPERSEDED,
+    Delivery,
+    DeliveryReport,
+    OutcomeClass,
+)
+from tributary_delivery.destinations.destination import CONFIG, RETRY
+from tributary_delivery.destinations.reporting import RequestReport
+from tributary_storage.redis.taken_back import Refusal
+
+_PASSING: Final = frozenset({RETRY, CONFIG})
+AGAIN_SECONDS: Final = 6 * 3_600.0
+"""When what was refused for a reason that passes is sent again: a click that is too new is old enough by then."""
+_MOST_AGE_MICROS: Final = 7 * 86_400 * 1_000_000
+"""Of a revision that is sent again for a report: a reason that passes has passed by then, or never does."""
+_MOST_CHARACTERS: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is to be done."""
+
+    lines: list[Delivery] = field(default_factory=list)
+    """Of the ledger, over those that there are."""
+    again: list[Refusal] = field(default_factory=list)
+    """What is to be sent again."""
+    dead: list[Refusal] = field(default_factory=list)
+    """What is not, by itself."""
+    config: str = ""
+    """Why the destination is to be left alone until its configuration is mended; "": it is not."""
+    conversions: int = 0
+    """How many the request held."""
+    causes: dict[str, int] = field(default_factory=dict)
+    """Of those that do not count, why; never more than `conversions` together."""
+
+
+def judge(report: RequestReport, lines: Sequence[Delivery], now_micros: int) -> Judgement:
+    """Returns what a report makes of a request.
+
+    Args:
+        report: What the destination says.
+        lines: What the ledger has of the request, taken and not reported on.
+        now_micros: Now.
+    """
+    causes = {reason: count for reason, (_, count) in report.refused.items()}
+    refused = sum(causes.values())
+    judged = Judgement(conversions=max(report.records, len(lines), refused), causes=causes)
+    classes = {kind for kind, _ in report.refused.values()}
+    why = next(iter(causes), "")
+    if not refused:
+        judged.lines.extend(_line(one, DELIVERY_REPORT_TAKEN, "", now_micros) for one in lines)
+    elif len(lines) == 1 or (len(causes) == 1 and refused >= len(lines)):
+        kind = report.refused[why][0]
+        for one in lines:
+            _refuse(one, kind, why, DELIVERY_REPORT_REJECTED, now_micros, judged)
+    elif classes <= _PASSING:
+        kind = CONFIG if CONFIG in classes else RETRY
+        for one in lines:
+            _refuse(one, kind, _summary(judged), DELIVERY_REPORT_UNCLEAR, now_micros, judged)
+    else:
+        summary = _summary(judged)
+        judged.lines.extend(_line(one, DELIVERY_REPORT_UNCLEAR, summary, now_micros) for one in lines)
+    if CONFIG not in classes:
+        return judged
+    named = ", ".join(reason for reason, (kind, _) in report.refused.items() if kind == CONFIG)
+    return Judgement(
+        judged.lines, judged.again, judged.dead, f"It reported: {named}", judged.conversions, judged.causes
+    )
+
+
+def _refuse(
+    one: Delivery,
+    kind: OutcomeClass.ValueType,
+    why: str,
+    report: DeliveryReport.ValueType,
+    now_micros: int,
+    judged: Judgement,
+) -> None:
+    line = _line(one, report, why, now_micros)
+    is_certain = report == DELIVERY_REPORT_REJECTED
+    refusal = Refusal(one.conversion_id, one.revision, one.operation == DELIVERY_OPERATION_CREATE, is_certain)
+    if kind in _PASSING and now_micros - one.revision <= _MOST_AGE_MICROS:
+        judged.again.append(refusal)
+        line.state = DELIVERY_STATE_SUPERSEDED  # by the attempt that follows
+    elif is_certain:
+        judged.dead.append(refusal)
+        line.state = DELIVERY_STATE_DEAD
+    if is_certain:
+        line.outcome, line.message = kind, f"Taken, and refused later: {why}"[:1024]
+    judged.lines.append(line)
+
+
+def _line(one: Delivery, report: DeliveryReport.ValueType, why: str, now_micros: int) -> Delivery:
+    line = Delivery()
+    line.CopyFrom(one)
+    line.report, line.report_reason = report, why[:_MOST_CHARACTERS]
+    line.report_time.FromMicroseconds(now_micros)
+    return line
+
+
+def _summary(judged: Judgement) -> str:
+    """Returns "3 CLICK_NOT_FOUND, 1 INVALID_GCLID of 50"."""
+    counts = ", ".join(f"{count} {reason}" for reason, count in judged.causes.items())
+    return f"{counts} of {judged.conversions}"

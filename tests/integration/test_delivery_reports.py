@@ -1,0 +1,248 @@
+"""What Google reports hours later of what it queued is the last word on it, and the sums add up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.support.batches import Ahead, a_batch_destination, a_purchase, declared_batches, publish, running_fake
+from tests.support.delivery import Rig, a_rig
+from tests.support.eventually import eventually_async
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_REPORT_REJECTED,
+    DELIVERY_REPORT_TAKEN,
+    DELIVERY_REPORT_UNCLEAR,
+    DELIVERY_REPORT_UNSPECIFIED,
+    DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_DEAD,
+    OUTCOME_CLASS_PERMANENT,
+    Delivery,
+)
+from tributary_cli.demo.fakes.google import FakeGoogle
+from tributary_cli.demo.fakes.server import FakeServer
+from tributary_delivery.report_judgement import AGAIN_SECONDS
+from tributary_delivery.reports import Reports
+from tributary_runtime.workspaces import Workspaces
+from tributary_storage.clickhouse.destination_reports import DestinationReports
+from tributary_storage.redis import keys
+from tributary_storage.redis.awaited_reports import AwaitedReports
+from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.taken_back import TakingBack
+
+
+@dataclass
+class Declared:
+    """A workspaces file of one destination."""
+
+    current: Workspaces
+
+
+@dataclass
+class Google:
+    """A lane that sends to Google, and what reads its reports, hours ahead."""
+
+    rig: Rig
+    lane: Lane
+    server: FakeServer
+    clock: Ahead = field(default_factory=Ahead)
+
+    @property
+    def fake(self) -> FakeGoogle:
+        assert isinstance(self.server.fake, FakeGoogle)
+        return self.server.fake
+
+    def reports(self) -> Reports:
+        own = {"id": self.lane.workspace, "pepper": {"value": "a pepper of the tests"}}
+        declared = {"workspaces": [{**own, "destinations": [declared_batches("google", self.server.url)]}]}
+        client, stores = self.rig.redis, self.rig.stores
+        return Reports(
+            Declared(Workspaces.model_validate(declared)),
+            AwaitedReports(client),
+            self.rig.senders(clock=self.clock),
+            DestinationReports(self.rig.clickhouse),
+            stores.ledger,
+            TakingBack(client),
+            stores.states,
+            self.clock,
+        )
+
+    async def send(self) -> None:
+        async def is_idle() -> bool:
+            return (await self.rig.stores.jobs.lease(self.lane, "look", 0.0, 0)).jobs == [] and not await self.waiting()
+
+        async with self.rig.running_lane(self.lane, a_batch_destination("google", self.server.url)):
+            await eventually_async(is_idle)
+
+    async def waiting(self) -> int:
+        """Returns how many are due by now."""
+        due = keys.due(self.lane.workspace, self.lane.destination)
+        now_seconds = await self.rig.redis.time()
+        return int(await self.rig.redis.zcount(due, 0, (now_seconds[0] + 60) * 1000))
+
+    async def hasten(self, hours: float) -> None:
+        """Has what waits be due so many hours earlier."""
+        due = keys.due(self.lane.workspace, self.lane.destination)
+        for member, score in await self.rig.redis.zrange(due, 0, -1, withscores=True):
+            await self.rig.redis.zadd(due, {member: score - hours * 3_600_000})
+
+    async def read(self, hours: float = 1.0) -> int:
+        """Reads reports, so many hours from now."""
+        self.clock.hours = hours
+        await self.rig.redis.delete(keys.reports_lease(self.lane.workspace, self.lane.destination))
+        return await self.reports().read()
+
+    async def deliveries(self, numbers: Sequence[int]) -> list[Delivery]:
+        return [(await self.rig.deliveries(self.lane, f"c1:{number:04}"))[-1] for number in numbers]
+
+    async def funnel(self) -> dict[str, int]:
+        names = ("accepted", "reported_taken", "reported_rejected", "reported_unclear", "unreported")
+        sums = ", ".join(f"sum({name})" for name in names)
+        [row] = await self.rig.clickhouse.execute(
+            f"SELECT {sums} FROM bi_delivery_funnel WHERE workspace = %(workspace)s",  # noqa: S608 - names of columns
+            {"workspace": self.lane.workspace},
+        )
+        found = dict(zip(names, row, strict=True))
+        assert found["accepted"] == sum(found[name] for name in names[1:]), found
+        return found
+
+    async def causes(self) -> Counter[str]:
+        rows = await self.rig.clickhouse.execute(
+            "SELECT cause, sum(conversions) FROM bi_delivery_reports WHERE workspace = %(workspace)s GROUP BY cause",
+            {"workspace": self.lane.workspace},
+        )
+        return +Counter({cause: int(count) for cause, count in rows})
+
+
+@pytest.fixture
+async def google(migrated_redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Google]:
+    async with a_rig(migrated_redis_url, clickhouse_url) as rig:
+        with running_fake("google") as server:
+            yield Google(rig, Lane(workspace, "google"), server)
+
+
+async def sent(google: Google, count: int) -> None:
+    await publish(google.rig, google.lane, [a_purchase(google.lane, number) for number in range(count)])
+    await google.send()
+
+
+async def test_what_counts_is_reported_and_asked_for_once_and_not_before_half_an_hour(google: Google) -> None:
+    await sent(google, 3)
+    assert await google.read(0.4) == 0
+    assert [ask.method for ask in google.server.asks] == ["POST"]
+    assert [one.report for one in await google.deliveries(range(3))] == [DELIVERY_REPORT_UNSPECIFIED] * 3
+    assert (await google.funnel())["unreported"] == 3
+    assert (await google.read(), await google.read()) == (1, 0)
+    assert [one.report for one in await google.deliveries(range(3))] == [DELIVERY_REPORT_TAKEN] * 3
+    assert (await google.funnel())["reported_taken"] == 3
+    assert await google.causes() == {"": 3}
+    assert google.fake.counted.total() == 3
+
+
+async def test_while_it_is_processed_it_is_asked_for_ever_more_rarely_and_after_a_week_no_more(google: Google) -> None:
+    await sent(google, 1)
+    google.fake.is_processing = True
+    asked = []
+    for hours in (1, 1.5, 2.1, 3, 4.3, 200, 300):
+        before = len(google.server.asks)
+        assert await google.read(hours) == 0
+        asked.append(len(google.server.asks) > before)
+    assert asked == [True, False, True, False, True, True, False]
+
+
+async def test_one_process_at_a_time_asks(google: Google) -> None:
+    await sent(google, 1)
+    google.clock.hours = 1
+    found: list[int] = await asyncio.gather(*(google.reports().read() for _ in range(3)))
+    assert sorted(found) == [0, 0, 1]
+    assert [ask.method for ask in google.server.asks] == ["POST", "GET"]
+
+
+async def test_what_is_refused_later_for_good_is_a_dead_letter_that_can_be_sent_again(google: Google) -> None:
+    google.fake.refused_later["p-c1:0000"] = "EVENT_TOO_OLD"
+    await sent(google, 1)
+    await google.read()
+    [delivery] = await google.deliveries([0])
+    assert (delivery.state, delivery.outcome, delivery.report) == (
+        *(DELIVERY_STATE_DEAD, OUTCOME_CLASS_PERMANENT),
+        DELIVERY_REPORT_REJECTED,
+    )
+    assert "EVENT_TOO_OLD" in delivery.message
+    assert await google.rig.stores.jobs.waiting(google.lane) == 0, "not by itself"
+    assert (await google.rig.stores.states.read(google.lane)).dead == 1
+    assert (await google.funnel())["reported_rejected"] == 1
+    await publish(google.rig, google.lane, [a_purchase(google.lane).then(value_micros=70_000_000)])
+    google.fake.refused_later.clear()
+    await google.send()
+    assert (await google.deliveries([0]))[0].operation == 1, "it does not have it, so it is created"
+
+
+async def test_what_is_refused_for_a_reason_that_passes_is_sent_again_under_its_id(google: Google) -> None:
+    google.fake.refused_later["p-c1:0000"] = "TOO_RECENT_CLICK"
+    await sent(google, 1)
+    await google.read()
+    await google.send()
+    assert len([ask for ask in google.server.asks if ask.method == "POST"]) == 1, "not yet"
+    google.fake.refused_later.clear()
+    await google.hasten(AGAIN_SECONDS / 3_600 + 0.1)
+    await google.send()
+    first, again = (ask.json()["events"] for ask in google.server.asks if ask.method == "POST")
+    assert first == again
+    await google.read(2.0)
+    [delivery] = await google.deliveries([0])
+    assert (delivery.state, delivery.report) == (DELIVERY_STATE_ACCEPTED, DELIVERY_REPORT_TAKEN)
+    assert (await google.funnel())["reported_taken"] == 1
+
+
+async def test_the_gap_is_shown_by_cause_where_nobody_says_which(google: Google) -> None:
+    google.fake.refused_later.update({"p-c1:0001": "CLICK_NOT_FOUND", "p-c1:0002": "CLICK_NOT_FOUND"})
+    google.fake.refused_later["p-c1:0003"] = "DUPLICATE_GCLID"  # counts already
+    await sent(google, 5)
+    await google.read()
+    unclear = await google.deliveries(range(5))
+    assert {one.report for one in unclear} == {DELIVERY_REPORT_UNCLEAR}
+    assert {one.report_reason for one in unclear} == {"2 CLICK_NOT_FOUND of 5"}
+    assert {one.state for one in unclear} == {DELIVERY_STATE_ACCEPTED}
+    assert await google.causes() == {"": 3, "CLICK_NOT_FOUND": 2}
+    assert (await google.funnel())["reported_unclear"] == 5
+    assert await google.rig.stores.jobs.waiting(google.lane) == 0
+
+
+async def test_some_that_were_too_early_are_all_sent_again_and_count_once(google: Google) -> None:
+    google.fake.refused_later["p-c1:0001"] = "INTERNAL_ERROR"
+    await sent(google, 2)
+    await google.read()
+    google.fake.refused_later.clear()
+    await google.hasten(AGAIN_SECONDS / 3_600 + 0.1)
+    await google.send()
+    await google.read(2.0)
+    assert google.fake.counted == {"p-c1:0000": 1, "p-c1:0001": 1}
+    assert [(one.report, one.attempts) for one in await google.deliveries(range(2))] == [(DELIVERY_REPORT_TAKEN, 2)] * 2
+    assert (await google.funnel())["reported_taken"] == 2
+
+
+async def test_a_configuration_that_is_to_blame_pauses_the_destination(google: Google) -> None:
+    google.fake.refused_later["p-c1:0000"] = "CUSTOM_VARIABLE_NOT_ENABLED"
+    await sent(google, 1)
+    await google.read()
+    state = await google.rig.stores.states.read(google.lane)
+    assert "CUSTOM_VARIABLE_NOT_ENABLED" in state.pause_reason
+    assert await google.rig.stores.jobs.waiting(google.lane) == 1, "sent again once it is mended"
+
+
+async def test_two_conversion_actions_are_two_requests(google: Google) -> None:
+    settings: dict[str, Any] = {"conversions": {"purchase": {"name": "99"}, "lead": {"name": "98"}}}
+    lead = a_purchase(google.lane, 1, name="lead")
+    await publish(google.rig, google.lane, [a_purchase(google.lane), lead])
+
+    async def is_idle() -> bool:
+        return await google.rig.stores.jobs.waiting(google.lane) == 0
+
+    async with google.rig.running_lane(google.lane, a_batch_destination("google", google.server.url, **settings)):
+        await eventually_async(is_idle)
+    named = [[one["reference"] for one in ask.json()["destinations"]] for ask in google.server.asks]
+    assert sorted(named) == [["98"], ["99"]]
