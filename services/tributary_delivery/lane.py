@@ -115,8 +115,8 @@ class LaneRunner:
         self._preparation = Preparation(lane, settings, sender, rules, clock, *read)
         most = _OUTCOMES_PER_CALL * pace.concurrency * sender.most_per_call
         ours = (lane, self._token, pace.lease_seconds)
-        written = (stores.jobs, stores.states, stores.ledger, stores.reports if settings.reports_later else None)
-        self._outbox = Outbox(*ours, *written, most=most, wake=self.wake)
+        reports = stores.reports if settings.reports_later else None
+        self._outbox = Outbox(*ours, stores.jobs, stores.states, stores.ledger, reports, most=most, wake=self.wake)
         about = (lane, settings, sender, stores.states, rules, clock, pace.margin_seconds)
         self._calls = Calls(*about, self._outbox, self._circuit, again=self, ended=self.wake)
         self._quota_free_seconds = 0.0
