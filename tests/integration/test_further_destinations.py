@@ -6,19 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
-from tests.support.batches import a_batch_destination, a_purchase, publish, running_fake
+from tests.support.batches import a_batch_destination, a_purchase, clicked, publish, running_fake
 from tests.support.delivery import Rig, a_rig
 from tests.support.eventually import eventually_async
-from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
-    DELIVERY_STATE_DEAD,
-    OUTCOME_CLASS_PERMANENT,
 )
-from tributary_cli.demo.fakes.server import LOST
 from tributary_storage.redis.delivery_jobs import Lane
 
-KINDS = ("google_ads", "hubspot", "microsoft", "pinterest", "reddit", "salesforce", "snap")
 CORRECTED = ("google_ads", "hubspot", "microsoft", "salesforce")
 
 
@@ -33,31 +28,6 @@ def idle(rig: Rig, lane: Lane) -> Callable[[], Awaitable[bool]]:
         return await rig.stores.jobs.waiting(lane) == 0
 
     return is_idle
-
-
-def clicked(message: ConversionRevised) -> None:
-    """Gives a conversion a click of Microsoft's whose id is the visible id: it has none of ours."""
-    click = message.match.click_ids.add(family="msclkid", value=message.match.pixel_event_id)
-    click.click_time.FromMicroseconds(message.state.conversion_time.ToMicroseconds() - 1_000_000)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-async def test_each_counts_once_though_a_reply_was_lost_and_one_of_them_is_refused(
-    rig: Rig, workspace: str, kind: str
-) -> None:
-    lane = Lane(workspace, kind.replace("_", "-"))
-    await publish(rig, lane, [a_purchase(lane, number) for number in range(5)], clicked)
-    with running_fake(kind) as server:
-        server.fake.poison.add("p-c1:0003")
-        server.faults.append(LOST)
-        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
-            await eventually_async(idle(rig, lane))
-        assert server.fake.counted == {f"p-c1:{number:04}": 1 for number in (0, 1, 2, 4)}
-        assert set(server.fake.values.values()) == {90}
-    [refused] = await rig.deliveries(lane, "c1:0003")
-    assert (refused.state, refused.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_PERMANENT)
-    [taken] = await rig.deliveries(lane, "c1:0004")
-    assert taken.state == DELIVERY_STATE_ACCEPTED
 
 
 @pytest.mark.parametrize("kind", CORRECTED)

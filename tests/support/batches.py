@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
-from tests.support.crm_fakes import FakeHubSpot, FakeSalesforce
 from tests.support.delivery import SHARDS, WORKSPACE_KEY, Rig
 from tests.support.revisions import Revision
-from tests.support.search_fakes import FakeGoogleAds, FakeMicrosoft
-from tests.support.social_fakes import FakePinterest, FakeReddit, FakeSnap
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary.event.v1.context_pb2 import OBSERVER_BROWSER
+from tributary_cli.demo.fakes import FAKES
 from tributary_cli.demo.fakes.fake import Ask, Fake, Reply
-from tributary_cli.demo.fakes.google import FakeGoogle
-from tributary_cli.demo.fakes.linkedin import FakeLinkedIn
-from tributary_cli.demo.fakes.meta import FakeMeta
 from tributary_cli.demo.fakes.server import FakeServer
-from tributary_cli.demo.fakes.tiktok import FakeTikTok
 from tributary_domain.sealing import KEY_BYTES, NONCE_BYTES, DataKey, key_name, wrap
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import SystemClock
@@ -35,21 +29,9 @@ from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.delivery_jobs import Lane, PlannedRevision
 
 TOKEN = "a-token-of-the-tests"
+EXPIRED = "an-expired-token-of-the-tests"
 REFRESH_TOKEN = "a-refresh-token-of-the-tests"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
-FAKES: dict[str, type[Fake]] = {
-    "google": FakeGoogle,
-    "linkedin": FakeLinkedIn,
-    "meta": FakeMeta,
-    "tiktok": FakeTikTok,
-    "google_ads": FakeGoogleAds,
-    "hubspot": FakeHubSpot,
-    "microsoft": FakeMicrosoft,
-    "pinterest": FakePinterest,
-    "reddit": FakeReddit,
-    "salesforce": FakeSalesforce,
-    "snap": FakeSnap,
-}
 _OWN: dict[str, dict[str, Any]] = {
     "google": {"operating_account": "1234567890"},
     "linkedin": {},
@@ -103,13 +85,22 @@ class FakeTokens(Fake):
     """Gives out access tokens for a refresh token: `token` is the one that holds now."""
 
     name = "tokens"
+    expires_at_once = False
+    """Whether the first token that is given out at an address has expired already."""
+
+    def __init__(self, token: str, unix_seconds: Callable[[], float] | None = None) -> None:
+        super().__init__(token, unix_seconds)
+        self._given: set[str] = set()
 
     def take(self, ask: Ask) -> Reply:
         """Gives out the one."""
         form = dict(parse_qsl(ask.body.decode()))
         if (form.get("grant_type"), form.get("refresh_token")) != ("refresh_token", REFRESH_TOKEN):
             return Reply(400, {"error": "invalid_grant"})
-        return Reply(200, {"access_token": self.token, "expires_in": 3600, "token_type": "Bearer"})
+        is_first = ask.path not in self._given
+        self._given.add(ask.path)
+        token = EXPIRED if is_first and self.expires_at_once else self.token
+        return Reply(200, {"access_token": token, "expires_in": 3600, "token_type": "Bearer"})
 
 
 def oauth(token_url: str, refresh_token: str = REFRESH_TOKEN) -> dict[str, Any]:
@@ -152,11 +143,19 @@ def a_purchase(lane: Lane, number: int = 0, **own: Any) -> Revision:
     return Revision(workspace=lane.workspace, **described)
 
 
+def clicked(message: ConversionRevised) -> None:
+    """Gives a conversion a click of Microsoft's whose id is the visible id: it has none of ours."""
+    click = message.match.click_ids.add(family="msclkid", value=message.match.pixel_event_id)
+    click.click_time.FromMicroseconds(message.state.conversion_time.ToMicroseconds() - 1_000_000)
+
+
 async def publish(
     rig: Rig,
     lane: Lane,
     revisions: Sequence[Revision],
     change: Callable[[ConversionRevised], None] | None = None,
+    *,
+    is_planned: bool = True,
 ) -> list[ConversionRevised]:
     """Publishes, stores and plans revisions with consent, match keys, and an id that the browser tag shares."""
     sealed = await seal(rig, lane.workspace, match_keys())
@@ -179,9 +178,16 @@ async def publish(
     ]
     assert all(await conversions.publish(published))
     await rig.publisher.store(*messages)
+    if is_planned:
+        await plan(rig, [lane], messages)
+    return messages
+
+
+async def plan(rig: Rig, lanes: Iterable[Lane], messages: Sequence[ConversionRevised]) -> None:
+    """Plans what was published, as the planner would."""
     planned = [
         PlannedRevision(one.state.conversion_id, one.revision, one.previous_revision, SystemClock().unix_micros())
         for one in messages
     ]
-    await rig.stores.jobs.plan(lane, planned)
-    return messages
+    for lane in lanes:
+        await rig.stores.jobs.plan(lane, planned)

@@ -6,12 +6,15 @@ import asyncio
 import base64
 import random
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
 import redis.asyncio
 import yaml
 
@@ -35,6 +38,7 @@ from tributary_domain.backoff import Backoff
 from tributary_domain.consent import Assumed
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.destination_settings import DestinationSettings, WebhookDestination
+from tributary_runtime.public_addresses import Lookup
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
@@ -74,6 +78,12 @@ def declared(url: str, destination_id: str = "crm", **own: Any) -> dict[str, Any
     }
 
 
+@cache
+def usual_tls() -> ssl.SSLContext:
+    """Returns how certificates are checked, slow to make and so made once."""
+    return httpx.create_ssl_context()
+
+
 @dataclass
 class Publisher:
     """Publishes revisions where attribution would."""
@@ -109,11 +119,14 @@ class Rig:
     stores: Stores
     redis: redis.asyncio.Redis
     clickhouse: ClickHouse
+    tls: ssl.SSLContext = field(default_factory=usual_tls)
+    """How lanes check certificates."""
 
-    def senders(self, call_seconds: float = 2.0, clock: Clock | None = None) -> Senders:
+    def senders(self, call_seconds: float = 2.0, clock: Clock | None = None, lookup: Lookup | None = None) -> Senders:
         """Makes senders, for people of `tests.support.sealed`."""
         opener = MatchKeyOpener(DataKeys(self.redis, SHARDS), lambda _: (WORKSPACE_KEY,))
-        return Senders(opener, self.stores.memory, lambda _: "DE", clock or SystemClock(), call_seconds)
+        clock = clock or SystemClock()
+        return Senders(opener, self.stores.memory, lambda _: "DE", clock, call_seconds, self.tls, lookup)
 
     async def plan(self, lane: Lane, message: ConversionRevised, hold_seconds: int = 0) -> int:
         """Plans a revision as the planner would."""
@@ -145,7 +158,7 @@ class Rig:
         rules = AttemptRules(backoff or Backoff(0.02, 0.1), random.Random(7), horizon_seconds)
         if sender is None and destination is not None:
             sender = OneByOne(destination)
-        sender = sender or self.senders(pace.call_seconds).make(lane, settings)
+        sender = sender or self.senders(pace.call_seconds, clock).make(lane, settings)
         runner = LaneRunner(lane, settings, sender, stores or self.stores, rules, clock or SystemClock(), pace)
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:

@@ -31,6 +31,8 @@ class FakeProvider:
     """What was asked, oldest first."""
     raw: tuple[int, bytes] | None = None
     """Status and body that are answered instead."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """Further headers of what is answered."""
     release: threading.Event = field(default_factory=threading.Event)
     """Answers wait for it."""
     used: set[str] = field(default_factory=set)
@@ -64,7 +66,8 @@ def running_provider() -> Iterator[FakeProvider]:
             provider.release.wait(10)
             status, answer = provider.raw or (200, json.dumps(provider.answer(form)).encode())
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            for name, text in {"Content-Type": "application/json", **provider.headers}.items():
+                self.send_header(name, text)
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)

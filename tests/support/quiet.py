@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tributary_cli.demo.receiver import Received
+from tributary_cli.demo.fakes.webhook import FakeWebhook
 from tributary_cli.demo.traffic import Tally
 
 
@@ -12,5 +12,5 @@ class Quiet:
     def announce(self, text: str) -> None:
         """Says nothing."""
 
-    def progress(self, done: int, total: int, tally: Tally, received: Received) -> None:
+    def progress(self, done: int, total: int, tally: Tally, received: FakeWebhook) -> None:
         """Says nothing."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
-from tributary_cli.demo.receiver import Received
+from tributary_cli.demo.fakes.webhook import FakeWebhook
 from tributary_cli.demo.script import PERSONAL_DATA_MARK, Script
 from tributary_cli.demo.traffic import Tally
 from tributary_cli.demo.truth import MODELS, UNATTRIBUTED, TrueConversion, channel_totals
@@ -67,7 +67,7 @@ class Findings:
     """The verdicts as the claim script counted them."""
     report: dict[str, dict[str, tuple[int, int]]]
     """Model -> channel -> (credited conversions, credited value), both in micros, probes left out."""
-    received: Received
+    received: FakeWebhook
 
 
 async def run_checks(findings: Findings, warehouse: Warehouse) -> list[Check]:
@@ -236,12 +236,12 @@ def _every_change_has_a_cause(findings: Findings, revisions: list[dict[str, Any]
 def _delivered_once(findings: Findings, conversions: list[dict[str, Any]]) -> Iterable[Check]:
     received = findings.received
     must = {row["conversion_id"]: row for row in conversions if row["counted"]}
-    yield equal("conversions delivered", len(must), len(must.keys() & received.effects.keys()))
-    yield equal("conversions created twice at the receiver", 0, sum(count > 1 for count in received.effects.values()))
+    yield equal("conversions delivered", len(must), len(must.keys() & received.counted.keys()))
+    yield equal("conversions created twice at the receiver", 0, sum(count > 1 for count in received.counted.values()))
     yield equal("bad signatures", 0, received.bad_signatures)
     stale = sum(
-        int((received.newest[conversion_id]["value"] or _NO_VALUE)["amount_micros"]) != row["value_micros"]
+        int((received.events[conversion_id]["value"] or _NO_VALUE)["amount_micros"]) != row["value_micros"]
         for conversion_id, row in must.items()
-        if conversion_id in received.newest
+        if conversion_id in received.events
     )
     yield equal("receiver's newest value differs from the truth", 0, stale)

@@ -20,7 +20,7 @@ from tributary_cli.console import messages, output
 from tributary_cli.errors import CommandError
 
 if TYPE_CHECKING:
-    from tributary_cli.demo.receiver import Received
+    from tributary_cli.demo.fakes.webhook import FakeWebhook
     from tributary_cli.demo.traffic import Tally
 
 
@@ -107,7 +107,7 @@ class _Live:
         """Prints what begins now."""
         self._progress.console.print(f"[dim]{text} ...[/dim]")
 
-    def progress(self, done: int, total: int, tally: Tally, received: Received) -> None:
+    def progress(self, done: int, total: int, tally: Tally, received: FakeWebhook) -> None:
         """Moves the bar."""
         if self._task is None:
             self._task = self._progress.add_task("sent", total=total, counts="")
@@ -115,6 +115,6 @@ class _Live:
         counts = (
             f"new {verdicts['accepted']:,} known {verdicts['duplicate']:,} "
             f"refused {verdicts['rejected'] + verdicts['conflict']:,} "
-            f"quarantined {verdicts['quarantined']:,} delivered {len(received.effects):,}"
+            f"quarantined {verdicts['quarantined']:,} delivered {len(received.counted):,}"
         )
         self._progress.update(self._task, completed=done, counts=counts)

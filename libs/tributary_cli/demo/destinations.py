@@ -14,23 +14,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 from tributary_cli.demo.checks import Check, equal, within
-from tributary_cli.demo.fakes.fake import Fake
-from tributary_cli.demo.fakes.google import FakeGoogle
-from tributary_cli.demo.fakes.linkedin import FakeLinkedIn
-from tributary_cli.demo.fakes.meta import FakeMeta
+from tributary_cli.demo.fakes import FAKES
 from tributary_cli.demo.fakes.server import FakeServer
-from tributary_cli.demo.fakes.tiktok import FakeTikTok
 from tributary_cli.demo.warehouse import Warehouse
 from tributary_cli.demo.world import Person, Purchase, World, consents
 
 TOKEN: Final = "token-of-the-demo"  # noqa: S105 - the fakes' own
 KINDS: Final = ("google", "meta", "linkedin", "tiktok")
-_FAKES: Final[Mapping[str, type[Fake]]] = {
-    "google": FakeGoogle,
-    "meta": FakeMeta,
-    "linkedin": FakeLinkedIn,
-    "tiktok": FakeTikTok,
-}
 _FAIL_EVERY: Final = {"google": 11, "meta": 11, "linkedin": 0, "tiktok": 11}
 """Every so many requests one fails after its effect, where the destination knows it again."""
 _NAMES: Final = {
@@ -67,7 +57,7 @@ _KNOWS_NOTHING_AGAIN: Final = frozenset({"linkedin"})
 
 def make_servers() -> dict[str, FakeServer]:
     """Returns a server per destination; none answers yet."""
-    return {kind: FakeServer(_FAKES[kind](TOKEN), fail_every=_FAIL_EVERY[kind]) for kind in KINDS}
+    return {kind: FakeServer(FAKES[kind](TOKEN), fail_every=_FAIL_EVERY[kind]) for kind in KINDS}
 
 
 def declared(kind: str, url: str) -> dict[str, Any]:

@@ -36,7 +36,7 @@ def as_json(result: Result) -> dict[str, Any]:
         "seconds": round(result.seconds, 1),
         "verdicts": {name: result.tally.verdicts[name] for name in names},
         "conversions": result.conversions,
-        "deliveries": {"sent": result.received.requests, "unique_received": len(result.received.effects)},
+        "deliveries": {"sent": result.received.requests, "unique_received": len(result.received.counted)},
         "destinations": {
             one.kind: {
                 "expected": len(one.must),
@@ -120,7 +120,7 @@ def _numbers(result: Result) -> Table:
     received = result.received
     table.add_row(
         "webhooks",
-        f"{received.requests:,} requests, {len(received.effects):,} conversions, {received.repeats:,} repeats, "
+        f"{received.requests:,} requests, {len(received.counted):,} conversions, {received.repeats:,} repeats, "
         f"{received.refused_on_purpose:,} refused on purpose",
     )
     for name, seconds in (("ack", result.tally.ack_seconds), ("event to report", result.event_to_report_seconds)):

@@ -16,8 +16,9 @@ import httpx
 
 from tributary_cli.demo.checks import Check, Findings, run_checks
 from tributary_cli.demo.destinations import Outcome, make_servers, outcomes
+from tributary_cli.demo.fakes.server import FakeServer
+from tributary_cli.demo.fakes.webhook import FakeWebhook
 from tributary_cli.demo.probes import Probes
-from tributary_cli.demo.receiver import Received, Receiver
 from tributary_cli.demo.reports import Reports
 from tributary_cli.demo.script import Script, make_script
 from tributary_cli.demo.traffic import Sender, Tally
@@ -30,6 +31,9 @@ from tributary_runtime.clock import SystemClock
 
 _ENVIRONMENT: Final = {"TRIBUTARY_DELIVERY_CALL_SECONDS": "3"}
 """The receiver is on this machine; and what a killed delivery has leased waits no longer than it must."""
+
+_REFUSE_EVERY: Final = 50
+"""Every so many webhook messages one is refused at first, so that retries are seen."""
 
 _SETTLE_SECONDS: Final = 90
 _STILL_SECONDS: Final = 10
@@ -47,7 +51,7 @@ class Show(Protocol):
     def announce(self, text: str) -> None:
         """Takes what begins now, in a few words."""
 
-    def progress(self, done: int, total: int, tally: Tally, received: Received) -> None:
+    def progress(self, done: int, total: int, tally: Tally, received: FakeWebhook) -> None:
         """Takes how far the sending is."""
 
 
@@ -61,7 +65,7 @@ class Result:
 
     script: Script
     tally: Tally
-    received: Received
+    received: FakeWebhook
     report: dict[str, dict[str, tuple[int, int]]]
     conversions: int
     checks: list[Check]
@@ -103,7 +107,8 @@ async def run_demo(
     script = make_script(seed, events, now)
     tally = Tally()
     async with AsyncExitStack() as closing:
-        receiver = closing.enter_context(Receiver(workspace.webhook_secret))
+        received = FakeWebhook(workspace.webhook_secret, refuse_every=_REFUSE_EVERY)
+        receiver = closing.enter_context(FakeServer(received))
         servers = {kind: closing.enter_context(server) for kind, server in make_servers().items()}
         stack = Stack(
             directory,
@@ -120,7 +125,7 @@ async def run_demo(
         total = len(script.sendings)
 
         def progress(_: int) -> None:
-            show.progress(tally.sent, total, tally, receiver.received)
+            show.progress(tally.sent, total, tally, received)
 
         sender = Sender(stack.addresses["ingestion"], workspace.api_key, tally, progress)
         probes = Probes(clock, sender.probe, lambda: _patiently(reports.probes))
@@ -137,12 +142,12 @@ async def run_demo(
                 await asyncio.wait([probing], timeout=_SETTLE_SECONDS)
                 probing.cancel()
             show.announce("Waiting until everything is credited")
-            await _settle(reports, receiver.received, wanted=0)
+            await _settle(reports, received, wanted=0)
             show.announce("Second act: late touchpoints, conflicts, late duplicates")
             await sender.send(script.second_act, events_per_second)
         show.announce("Waiting until everything is credited and delivered")
         truth = true_conversions(script.world)
-        await _settle(reports, receiver.received, wanted=len(truth) + len(probes.sent))
+        await _settle(reports, received, wanted=len(truth) + len(probes.sent))
         show.announce("Comparing with the truth")
         warehouse = await closing.enter_async_context(
             aclosing(Warehouse(stack.addresses["clickhouse_http"], DATABASE, WORKSPACE))
@@ -154,7 +159,7 @@ async def run_demo(
             probes=probes.sent,
             counters=await reports.counters(),
             report=await reports.by_channel(),
-            received=receiver.received,
+            received=received,
         )
         checks = await run_checks(findings, warehouse)
         destinations = await outcomes(servers, script.world, now, clock.now(), warehouse)
@@ -162,7 +167,7 @@ async def run_demo(
     return Result(
         script=script,
         tally=tally,
-        received=receiver.received,
+        received=received,
         report=findings.report,
         conversions=len(findings.truth) + len(probes.sent),
         checks=checks,
@@ -173,7 +178,7 @@ async def run_demo(
     )
 
 
-async def _settle(reports: Reports, received: Received, *, wanted: int) -> None:
+async def _settle(reports: Reports, received: FakeWebhook, *, wanted: int) -> None:
     """Returns when nothing waits before a consumer, `wanted` conversions were received and the receiver has been quiet.
 
     Or when the time is up, which is no error here: the checks will say what is missing.
@@ -183,7 +188,7 @@ async def _settle(reports: Reports, received: Received, *, wanted: int) -> None:
     while time.monotonic() < deadline:
         if await _patiently(reports.waiting) or received.requests != seen:
             quiet_since, seen = time.monotonic(), received.requests
-        is_all = len(received.effects) >= wanted
+        is_all = len(received.counted) >= wanted
         is_quiet = time.monotonic() - quiet_since >= (_QUIET_SECONDS if is_all else _STILL_SECONDS)
         if is_quiet and (not wanted or await _patiently(reports.is_settled)):
             return

@@ -19,7 +19,7 @@ class Warehouse:
             database: The installation's database.
             workspace: Bound as `{workspace:String}` in every statement.
         """
-        self._client = httpx.AsyncClient(base_url=f"http://{address}", timeout=30)
+        self._client = httpx.AsyncClient(base_url=f"http://{address}", timeout=30, trust_env=False)
         self._parameters = {"database": database, "param_workspace": workspace, "default_format": "JSONEachRow"}
 
     async def rows(self, statement: str) -> list[dict[str, Any]]:

@@ -7,10 +7,10 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from tributary_runtime.clock import SystemClock
 
@@ -42,7 +42,8 @@ class Reply:
     """What is answered."""
 
     status: int
-    body: Mapping[str, Any] = field(default_factory=dict)
+    body: Mapping[str, Any] | Sequence[Any] = field(default_factory=dict)
+    """Of JSON."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -72,6 +73,10 @@ class Fake(ABC):
         """Visible ids that it takes for invalid, whatever the event is."""
         self.throttles = 0
         """How many of the next requests are too many."""
+        self.expired: set[str] = set()
+        """Access tokens that it took once: some destinations tell such from wrong ones."""
+        self.takes_the_rest = False
+        """Whether what is wrong is refused alone, where a destination may do that or refuse all."""
         self.lock = threading.Lock()
 
     @property
@@ -98,6 +103,26 @@ class Fake(ABC):
         """Returns what is answered to one request too many."""
         return Reply(429, {"message": "Too many requests"}, {"retry-after": "1"})
 
+    def tag(self, name: str, visible_id: str, value: Any) -> None:
+        """Hears of a conversion from the browser's tag: what it knows by its id it counts no more."""
+        with self.lock:
+            self.count_once(name, visible_id, {"tag": name}, value)
+
+    def count_once(self, name: str, visible_id: str, event: Any, value: Any) -> None:
+        """Counts a conversion unless it is known.
+
+        Args:
+            name: What the destination calls it: for some of them, part of what it is known by.
+            visible_id: By which it is known for ever; where there is none it is always another one.
+            event: As it was taken.
+            value: What it is worth.
+        """
+        del name
+        if visible_id and visible_id in self.counted:
+            self.repeats += 1
+        else:
+            self.count(visible_id, event, value)
+
     def count(self, visible_id: str, event: Any, value: Any) -> None:
         """Counts a conversion once more."""
         self.counted[visible_id] += 1
@@ -111,6 +136,37 @@ class Fake(ABC):
             self.values[visible_id] = amount
 
 
+class Upserts(Fake):
+    """Holds each object once."""
+
+    def upsert(self, object_id: str, event: Any, value: Any) -> bool:
+        """Makes or changes one; tells whether it is new."""
+        is_new = object_id not in self.counted
+        self.repeats += not is_new
+        (self.count if is_new else self.note)(object_id, event, value)
+        return is_new
+
+
+class ForgetsIds(Fake):
+    """Knows an id of a name for 48 hours after it came first, and then no more."""
+
+    known_seconds: ClassVar[float] = 48 * 3600.0
+
+    def __init__(self, token: str, unix_seconds: Callable[[], float] | None = None) -> None:
+        super().__init__(token, unix_seconds)
+        self._first_seconds: dict[tuple[str, str], float] = {}
+
+    def count_once(self, name: str, visible_id: str, event: Any, value: Any) -> None:
+        """Counts a conversion unless it came in the last 48 hours."""
+        now = self.unix_seconds()
+        first = self._first_seconds.get((name, visible_id))
+        if visible_id and first is not None and now - first <= self.known_seconds:
+            self.repeats += 1
+            return
+        self._first_seconds[name, visible_id] = now
+        self.count(visible_id, event, value)
+
+
 def number(value: Any) -> Decimal | None:
     """Returns a number, or a text that is one, exactly; None if it is neither."""
     if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
@@ -119,6 +175,11 @@ def number(value: Any) -> Decimal | None:
         return Decimal(value)
     except InvalidOperation:
         return None
+
+
+def are_hashes(fields: Mapping[str, Any], names: Iterable[str]) -> bool:
+    """Tells whether the fields of these names, as far as they are there, hold hashes."""
+    return all(is_hash(fields[name]) for name in names if name in fields)
 
 
 def is_hash(value: Any) -> bool:

@@ -31,12 +31,14 @@ class FakeLinkedIn(Fake):
         if not is_batch or not isinstance(elements, list) or not 0 < len(elements) <= _MOST_EVENTS:
             return _error(400, "Bad request", "ILLEGAL_ARGUMENT")
         wrong = [(place, why) for place, one in enumerate(elements) if (why := self._why_invalid(one))]
-        if wrong:
+        if wrong and not self.takes_the_rest:
             lines = "".join(f"Index: {place}, ERROR :: {why} \n" for place, why in wrong)
             return _error(422, lines, "UNPROCESSABLE_ENTITY")
-        for one in elements:
-            self.count(str(one.get("eventId", "")), one, (one.get("conversionValue") or {}).get("amount"))
-        return Reply(200, {"elements": [{"status": 201} for _ in elements]})
+        statuses = dict.fromkeys(range(len(elements)), 201) | dict.fromkeys((place for place, _ in wrong), 422)
+        for place, one in enumerate(elements):
+            if statuses[place] == 201:
+                self.count(str(one.get("eventId", "")), one, (one.get("conversionValue") or {}).get("amount"))
+        return Reply(200, {"elements": [{"status": statuses[place]} for place in range(len(elements))]})
 
     def too_many(self) -> Reply:
         """Too many calls have the usual status."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, Fake, Reply, is_hash, number
+from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, ForgetsIds, Reply, are_hashes, number
 
 _MOST_EVENTS: Final = 1_000
-_KNOWN_SECONDS: Final = 48 * 3600
 _HASHED: Final = ("em", "ph", "fn", "ln", "ct", "st", "zp", "country", "db", "ge")
 _SOURCES: Final = frozenset(
     (
@@ -20,14 +19,10 @@ _SOURCES: Final = frozenset(
 )
 
 
-class FakeMeta(Fake):
+class FakeMeta(ForgetsIds):
     """One data set."""
 
     name = "meta"
-
-    def __init__(self, token: str, unix_seconds: Callable[[], float] | None = None) -> None:
-        super().__init__(token, unix_seconds)
-        self._first_seconds: dict[tuple[str, str], float] = {}
 
     def take(self, ask: Ask) -> Reply:
         """Takes all events of a request, or none."""
@@ -42,7 +37,8 @@ class FakeMeta(Fake):
             return _error(400, 100, "Invalid parameter", 2804003)
         if not said.get("test_event_code"):
             for event in events:
-                self._count(event)
+                value = (event.get("custom_data") or {}).get("value")
+                self.count_once(event["event_name"], str(event.get("event_id", "")), event, value)
         return Reply(200, {"events_received": len(events), "messages": [], "fbtrace_id": f"A{self.requests:09}"})
 
     def too_many(self) -> Reply:
@@ -72,16 +68,7 @@ class FakeMeta(Fake):
             return False
         if name == "Purchase" and (number(custom.get("value")) is None or not custom.get("currency")):
             return False
-        return all(is_hash(user[key]) for key in _HASHED if key in user)
-
-    def _count(self, event: Mapping[str, Any]) -> None:
-        visible_id, now = str(event.get("event_id", "")), self.unix_seconds()
-        first = self._first_seconds.get((event["event_name"], visible_id))
-        if visible_id and first is not None and now - first <= _KNOWN_SECONDS:
-            self.repeats += 1
-            return
-        self._first_seconds[event["event_name"], visible_id] = now
-        self.count(visible_id, event, (event.get("custom_data") or {}).get("value"))
+        return are_hashes(user, _HASHED)
 
 
 def _error(status: int, code: int, message: str, subcode: int = 0, *, is_transient: bool = False) -> Reply:

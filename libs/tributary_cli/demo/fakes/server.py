@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import ssl
 import threading
 from collections import deque
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
-from urllib.parse import parse_qsl, urlsplit
 
 from tributary_cli.demo.fakes.fake import Ask, Fake, Reply
+from tributary_cli.demo.fakes.http import Cut, LoopbackHttp
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +17,12 @@ class Fault:
 
     takes: bool
     """Whether it has its effect all the same."""
-    reply: Reply | None = None
-    """What is answered instead; None: the connection ends without an answer."""
+    reply: Reply | Cut | None = Cut.SILENT
+    """What is answered instead, or how the connection ends; None: what the fake answers to what it takes."""
     until: threading.Event | None = None
-    """What is waited for before, and after the effect."""
+    """What is waited for before that, and after the effect."""
+    takes_late: bool = False
+    """Whether the effect comes after the wait."""
 
 
 LOST = Fault(takes=True)
@@ -34,8 +33,8 @@ REFUSED = Fault(takes=False, reply=Reply(503, headers={"retry-after": "0"}))
 """It fails before."""
 
 
-class FakeServer:
-    """Answers for one fake inside `with`.
+class Disturbed:
+    """Answers for one fake, and fails where it is told to.
 
     Args:
         fake: Who answers.
@@ -43,80 +42,44 @@ class FakeServer:
     """
 
     def __init__(self, fake: Fake, *, fail_every: int = 0) -> None:
-        """Binds a free port."""
         self.fake = fake
         self.faults: deque[Fault] = deque()
         """Of the next requests."""
         self.asks: list[Ask] = []
         """The requests, as they came."""
+        self.asked_seconds: list[float] = []
+        """When they came, by the fake's clock."""
         self.failed_on_purpose = 0
         self._fail_every = fail_every
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name=fake.name, daemon=True)
 
-    @property
-    def url(self) -> str:
-        """Where it listens: a `base_url`."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        """Starts answering."""
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Stops answering."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-    def respond(self, ask: Ask) -> Reply | None:
-        """Returns what is answered; None: nothing."""
+    def respond(self, ask: Ask) -> Reply | Cut:
+        """Returns what is answered."""
         self.asks.append(ask)
-        fault = self.faults.popleft() if self.faults else None
-        if fault is None and self._fail_every and len(self.asks) % self._fail_every == 0:
+        self.asked_seconds.append(self.fake.unix_seconds())
+        try:
+            fault = self.faults.popleft()
+        except IndexError:
+            if not self._fail_every or len(self.asks) % self._fail_every:
+                return self.fake.answer(ask)
             fault, self.failed_on_purpose = FAILED_AFTER, self.failed_on_purpose + 1
-        if fault is None:
-            return self.fake.answer(ask)
-        if fault.takes:
-            self.fake.answer(ask)
+        own = self.fake.answer(ask) if fault.takes and not fault.takes_late else None
         if fault.until is not None:
             fault.until.wait()
-        return fault.reply
+        if fault.takes and fault.takes_late:
+            own = self.fake.answer(ask)
+        return fault.reply or own or Cut.SILENT
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        server = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+class FakeServer(Disturbed, LoopbackHttp):
+    """Answers for one fake on a port of its own, inside `with`.
 
-            def do_POST(self) -> None:
-                """Answers one request."""
-                length = int(self.headers.get("content-length", "0"))
-                body = self.rfile.read(length)
-                if len(body) < length:  # the sender died while it sent
-                    self.close_connection = True
-                    return
-                url = urlsplit(self.path)
-                headers = {name.lower(): text for name, text in self.headers.items()}
-                reply = server.respond(Ask(url.path, dict(parse_qsl(url.query)), headers, body, self.command))
-                if reply is None:
-                    self.close_connection = True
-                    return
-                content = json.dumps(reply.body).encode()
-                self.send_response(reply.status)
-                for name, text in reply.headers.items():
-                    self.send_header(name, text)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
+    Args:
+        fake: Who answers.
+        fail_every: As of `Disturbed`.
+        tls: As of `LoopbackHttp`.
+    """
 
-            do_GET = do_PATCH = do_POST
-
-            def log_message(self, format: str, *args: object) -> None:
-                """Says nothing: the terminal belongs to who runs it."""
-
-        return Handler
+    def __init__(self, fake: Fake, *, fail_every: int = 0, tls: ssl.SSLContext | None = None) -> None:
+        """Binds a free port."""
+        Disturbed.__init__(self, fake, fail_every=fail_every)
+        LoopbackHttp.__init__(self, fake.name, self.respond, tls=tls)

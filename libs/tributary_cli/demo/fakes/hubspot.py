@@ -1,0 +1,45 @@
+"""HubSpot: an object is what it is told last; what is wrong is named by its trace id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tributary_cli.demo.fakes.fake import Ask, Reply, Upserts
+
+
+class FakeHubSpot(Upserts):
+    """One account."""
+
+    name = "hubspot"
+    is_unique = True
+    """Whether its property of ids is unique."""
+
+    def take(self, ask: Ask) -> Reply:
+        """Takes what is valid."""
+        if ask.headers.get("authorization") != f"Bearer {self.token}":
+            return Reply(401, {"category": "INVALID_AUTHENTICATION"})
+        if (ask.method, ask.path) == ("GET", "/crm/v3/properties/deals/tributary_order_id"):
+            return Reply(200, {"name": "tributary_order_id", "hasUniqueValue": self.is_unique})
+        if ask.path != "/crm/v3/objects/deals/batch/upsert":
+            return Reply(404, {"category": "OBJECT_NOT_FOUND"})
+        inputs = ask.json()["inputs"]
+        texts = [isinstance(value, str) for one in inputs for value in one["properties"].values()]
+        if len({one["id"] for one in inputs}) < len(inputs) or not all(texts):
+            return Reply(400, {"category": "VALIDATION_ERROR"})
+        results = [{"id": one["id"], "new": self._take_one(one)} for one in inputs if one["id"] not in self.poison]
+        errors = [
+            {
+                "status": "error",
+                "category": "VALIDATION_ERROR",
+                "context": {"objectWriteTraceId": [one["objectWriteTraceId"]]},
+            }
+            for one in inputs
+            if one["id"] in self.poison
+        ]
+        if errors:
+            return Reply(207, {"status": "COMPLETE", "results": results, "numErrors": len(errors), "errors": errors})
+        return Reply(200, {"status": "COMPLETE", "results": results})
+
+    def _take_one(self, one: Mapping[str, Any]) -> bool:
+        return self.upsert(one["id"], one["properties"], one["properties"]["amount"])

@@ -1,0 +1,45 @@
+"""Pinterest's Conversions API: answers event by event; an event id is known again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tributary_cli.demo.fakes.fake import Ask, ForgetsIds, Reply, are_hashes
+
+
+class FakePinterest(ForgetsIds):
+    """One ad account: answers event by event."""
+
+    name = "pinterest"
+
+    def take(self, ask: Ask) -> Reply:
+        """Takes what is valid."""
+        if ask.headers.get("authorization") != f"Bearer {self.token}":
+            return Reply(401, {"code": 2, "message": "Authentication failed."})
+        if ask.path != "/v5/ad_accounts/549/events":
+            return Reply(404, {"code": 50})
+        is_test = ask.query.get("test") == "true"
+        rows = [self._take_one(event, is_test=is_test) for event in ask.json()["data"]]
+        processed = sum(row["status"] == "processed" for row in rows)
+        body = {"num_events_received": len(rows), "num_events_processed": processed, "events": rows}
+        return Reply(200 if processed == len(rows) else 422, body)
+
+    def _take_one(self, event: Mapping[str, Any], *, is_test: bool) -> dict[str, Any]:
+        known = {
+            "event_name",
+            "action_source",
+            "event_time",
+            "event_id",
+            "event_source_url",
+            "user_data",
+            "custom_data",
+        }
+        custom, user = event.get("custom_data", {}), event["user_data"]
+        is_matched = "em" in user or {"client_ip_address", "client_user_agent"} <= user.keys()
+        is_valid = set(event) <= known and is_matched and isinstance(custom.get("value", ""), str)
+        if not is_valid or not are_hashes(user, ("em", "ph")) or event["event_id"] in self.poison:
+            return {"status": "failed", "error_message": "invalid"}
+        if not is_test:
+            self.count_once(event["event_name"], event["event_id"], event, custom.get("value"))
+        return {"status": "processed"}
