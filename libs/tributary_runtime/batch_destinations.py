@@ -9,7 +9,8 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from tributary_runtime.declared import Declared
-from tributary_runtime.destination_settings import DestinationSettings, SendScope, SentValue, check_url
+from tributary_runtime.declared_urls import check_url
+from tributary_runtime.destination_settings import DestinationSettings, SendScope, SentValue
 from tributary_runtime.secret_references import SecretReference
 
 
@@ -26,7 +27,7 @@ class OAuthRefresh(Declared):
     """Of the account that gave its consent."""
 
     token_url: Annotated[str, Field(max_length=2048)] | None = None
-    """Where access tokens are obtained; unset: the destination's usual address."""
+    """Where access tokens are obtained, https as `base_url` is; unset: the destination's usual address."""
 
 
 class BatchDestination(DestinationSettings):
@@ -70,6 +71,8 @@ class BatchDestination(DestinationSettings):
     @model_validator(mode="after")
     def _check_batch(self) -> Self:
         check_url("base_url", self.base_url, allow_http=self.allow_private_addresses)
+        if self.oauth is not None and self.oauth.token_url is not None:
+            check_url("oauth.token_url", self.oauth.token_url, allow_http=self.allow_private_addresses)
         if self.page_url:
             check_url("page_url", self.page_url, allow_http=False)
         if (self.access_token is None) == (self.oauth is None):

@@ -1,10 +1,11 @@
 """HTTP to one host that was checked: never to a private address, never after a redirect, never through a proxy.
 
-The one rule: an error says what kind it is and never the address, whose query may hold a token.
+The one rule: whatever calls an address of `workspaces.yaml` calls it through this.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,17 +13,11 @@ from typing import Final
 
 import httpx
 
-from tributary_delivery.destinations.addresses import Addresses, Lookup, RefusedAddressError
-from tributary_delivery.destinations.destination import CONFIG, RETRY, Outcome
 from tributary_runtime.clock import Clock, SystemClock
+from tributary_runtime.public_addresses import Addresses, Lookup
 
-_UNREACHED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _DEFAULT_PORTS: Final = {"https": 443, "http": 80}
 _CONNECTIONS: Final = httpx.Limits(max_connections=256, max_keepalive_connections=32, keepalive_expiry=15.0)
-_PASSING_TLS_ERRORS: Final = (
-    *(ssl.SSLEOFError, ssl.SSLSyscallError, ssl.SSLZeroReturnError),
-    *(ssl.SSLWantReadError, ssl.SSLWantWriteError),
-)
 
 
 class CheckedHttp:
@@ -50,6 +45,7 @@ class CheckedHttp:
         lookup: Lookup | None = None,
     ) -> None:
         """Prepares the client; nothing connects."""
+        self._call_seconds = call_seconds
         self._host = url.raw_host.decode("ascii")
         self._port = url.port or _DEFAULT_PORTS.get(url.scheme, 443)
         self._addresses = Addresses(
@@ -79,13 +75,20 @@ class CheckedHttp:
         Raises:
             RefusedAddressError: The host is at an address that is not public.
             httpx.HTTPError: There is no answer.
-            OSError: The host's name does not resolve.
+            OSError: The host's name does not resolve, or not in a third of the time: nothing was sent.
         """
-        *others, last = await self._addresses.find()
+        *others, last = await self._find()
         for address in others:
             with suppress(httpx.ConnectError):
                 return await self._post_to(address, url, body, headers, method)
         return await self._post_to(last, url, body, headers, method)
+
+    async def _find(self) -> list[str]:
+        try:
+            async with asyncio.timeout(self._call_seconds / 3):
+                return await self._addresses.find()
+        except TimeoutError as error:
+            raise OSError("no answer of the name server") from error
 
     async def _post_to(
         self, address: str, url: httpx.URL, body: bytes, headers: Mapping[str, str], method: str
@@ -102,32 +105,20 @@ class CheckedHttp:
         await self._client.aclose()
 
 
-UNANSWERED: Final = (TimeoutError, RefusedAddressError, httpx.HTTPError, OSError)
-"""What a call may raise that got no answer."""
+async def read_body(answer: httpx.Response, most_bytes: int) -> bytes:
+    """Returns the beginning of an answer's body, at most so many bytes, and ends the answer.
 
-
-def unanswered(error: BaseException) -> Outcome:
-    """Returns what a call comes to that got no answer: one of `UNANSWERED` was raised."""
-    if isinstance(error, TimeoutError):
-        return Outcome(RETRY, message="No answer in time.")
-    if isinstance(error, RefusedAddressError):
-        return Outcome(CONFIG, message=str(error), is_untaken=True)
-    if isinstance(error, httpx.HTTPError):
-        # Never the text of the error: it may hold the address with its query, where customers keep tokens.
-        if is_tls_refusal(error):
-            why = "The destination's TLS certificate or protocol is refused."
-            return Outcome(CONFIG, message=why, is_untaken=True)
-        is_untaken = isinstance(error, _UNREACHED)
-        return Outcome(RETRY, message=f"No answer: {type(error).__name__}.", is_untaken=is_untaken)
-    why = f"The destination's host does not resolve: {type(error).__name__}."
-    return Outcome(RETRY, message=why, is_untaken=True)
-
-
-def is_tls_refusal(error: BaseException) -> bool:
-    """Tells whether a connection failed for what TLS found, and will again: not for a line that broke or was slow."""
-    seen: BaseException | None = error if isinstance(error, httpx.ConnectError) else None
-    while seen is not None:
-        if isinstance(seen, ssl.SSLError):
-            return not isinstance(seen, _PASSING_TLS_ERRORS)
-        seen = seen.__cause__ or seen.__context__
-    return False
+    Raises:
+        httpx.HTTPError: It broke off.
+    """
+    pieces: list[bytes] = []
+    size = 0
+    try:
+        async for piece in answer.aiter_raw():
+            pieces.append(piece)
+            size += len(piece)
+            if size >= most_bytes:
+                break
+    finally:
+        await answer.aclose()
+    return b"".join(pieces)[:most_bytes]

@@ -5,13 +5,13 @@ The one rule: a destination gets only what is mapped here; a conversion name wit
 
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from tributary_domain.settings import AttributionModel
 from tributary_domain.value_bases import ValueBasis
 from tributary_runtime.declared import Declared, Name, Slug
+from tributary_runtime.declared_urls import check_url
 from tributary_runtime.secret_references import SecretReference
 
 
@@ -155,22 +155,3 @@ class WebhookDestination(DestinationSettings):
     def _check(self) -> Self:
         check_url("url", self.url, allow_http=self.allow_private_addresses)
         return self
-
-
-def check_url(name: str, text: str, *, allow_http: bool) -> None:
-    """Refuses an address that nothing may be sent to.
-
-    Args:
-        name: Of the setting.
-        text: The address.
-        allow_http: Whether http will do: on a laptop.
-
-    Raises:
-        ValueError: It is no address, not https, or holds a password.
-    """
-    url = urlsplit(text)
-    allowed = ("https", "http") if allow_http else ("https",)
-    if url.scheme not in allowed or not url.hostname:
-        raise ValueError(f"{name} must begin with {' or '.join(f'{scheme}://' for scheme in allowed)} and name a host")
-    if url.username or url.password:
-        raise ValueError(f"{name} must not contain a user or password")

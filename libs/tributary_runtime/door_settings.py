@@ -8,11 +8,11 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
 from tributary_runtime.declared import Declared
+from tributary_runtime.declared_urls import check_url
 from tributary_runtime.secret_references import SecretReference
 
 
@@ -77,7 +77,11 @@ class HumanCheckProvider(Declared):
     """The key that the provider gave for verifying."""
 
     endpoint: Annotated[str, Field(max_length=2048)] | None = None
-    """Where tokens are verified, https; unset: where the provider does it."""
+    """Where tokens are verified; https, unless private addresses are allowed. Unset: where the provider does it."""
+
+    allow_private_addresses: bool = False
+    """Whether http, loopback and private networks may be called: for a relay of one's own. Else a request forger's
+    door."""
 
     minimum_score_percent: Annotated[int, Field(ge=0, le=100)] = 50
     """Of providers that score: below it the check has failed. 0 is a bot, 100 a human."""
@@ -88,9 +92,7 @@ class HumanCheckProvider(Declared):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.endpoint is not None:
-            url = urlsplit(self.endpoint)
-            if url.scheme != "https" or not url.hostname or url.username or url.password:
-                raise ValueError("endpoint must begin with https:// and name a host, without user or password")
+            check_url("endpoint", self.endpoint, allow_http=self.allow_private_addresses)
         return self
 
 

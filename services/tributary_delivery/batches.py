@@ -29,10 +29,10 @@ from tributary_delivery.destinations.adapter import (
     Unmappable,
     Verdict,
 )
-from tributary_delivery.destinations.checked_http import UNANSWERED, unanswered
 from tributary_delivery.destinations.destination import CONFIG, PERMANENT, REAUTH, SPLIT, Outcome
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.destinations.tokens import TokenError, Tokens
+from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
 from tributary_delivery.exchange import Exchange
 from tributary_delivery.ledger import Memory, first_sent
 from tributary_delivery.match_keys import MatchKeyOpener

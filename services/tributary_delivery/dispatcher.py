@@ -96,11 +96,20 @@ class Dispatcher:
             elif wanted.get(lane) != one.runner.settings:
                 one.stop.set()  # its calls end first; two lives of one lane would each have its own circuit and leases
         for lane, settings in wanted.items():
-            if lane not in self._running:
-                ended, runner = asyncio.Event(), self._make_lane(lane, settings)
+            if lane not in self._running and (runner := self._made(lane, settings)) is not None:
+                ended = asyncio.Event()
                 task = asyncio.create_task(runner.run(ended, is_mended=lane in mended))
                 self._running[lane] = _Running(runner, ended, task)
         self._seen = current
+
+    def _made(self, lane: Lane, settings: DestinationSettings) -> LaneRunner | None:
+        """Makes a lane; None: it cannot be made, which is nobody else's matter."""
+        try:
+            return self._make_lane(lane, settings)
+        except Exception as error:  # what the file's checks let through; its text may hold what nobody is to read
+            about = {"destination": lane.destination, "workspace": lane.workspace}
+            log.error("lane_not_made", **about, kind=type(error).__name__)
+            return None
 
     async def _end(self) -> None:
         for one in self._running.values():

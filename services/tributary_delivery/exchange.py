@@ -12,9 +12,9 @@ from typing import Any, Final
 import httpx
 
 from tributary_delivery.destinations.adapter import Answer, Request
-from tributary_delivery.destinations.checked_http import CheckedHttp
 from tributary_delivery.destinations.reporting import Reporting, RequestReport
-from tributary_delivery.destinations.tokens import Tokens, read_body
+from tributary_delivery.destinations.tokens import Tokens
+from tributary_runtime.checked_http import CheckedHttp, read_body
 from tributary_runtime.clock import Clock
 
 _MOST_ANSWER_BYTES: Final = 8_000_000

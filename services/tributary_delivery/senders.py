@@ -11,7 +11,6 @@ import httpx
 from tributary_delivery.batches import BatchSender
 from tributary_delivery.destinations import ADAPTERS, DESTINATIONS, TOKEN_URLS
 from tributary_delivery.destinations.adapter import Adapter
-from tributary_delivery.destinations.checked_http import CheckedHttp
 from tributary_delivery.destinations.reporting import Reporting
 from tributary_delivery.destinations.tokens import GivenToken, RefreshedToken, Tokens
 from tributary_delivery.destinations.webhook import Webhook
@@ -22,8 +21,10 @@ from tributary_delivery.reports import Asker
 from tributary_delivery.sender import OneByOne, Sender
 from tributary_delivery.trial_runs import BatchTrialRun, TrialRun, WebhookTrialRun
 from tributary_runtime.batch_destinations import BatchDestination
+from tributary_runtime.checked_http import CheckedHttp
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings, WebhookDestination
+from tributary_runtime.public_addresses import Lookup
 from tributary_storage.redis.delivery_jobs import Lane
 
 _AGENT = "Tributary/1"
@@ -42,6 +43,8 @@ class Senders:
     """How long one call may take."""
     tls: ssl.SSLContext | None = None
     """How certificates are checked; made once for many destinations, it is slow to make."""
+    lookup: Lookup | None = None
+    """Asks the name server; the system's unless given."""
 
     def make(self, lane: Lane, settings: DestinationSettings) -> Sender:
         """Makes one; nothing connects.
@@ -50,8 +53,8 @@ class Senders:
             TypeError: There is no such type of destination.
         """
         if isinstance(settings, WebhookDestination):
-            made = DESTINATIONS[settings.type](settings, call_seconds=self.call_seconds, tls=self.tls)
-            return OneByOne(made)
+            make = DESTINATIONS[settings.type]
+            return OneByOne(make(settings, call_seconds=self.call_seconds, tls=self.tls, lookup=self.lookup))
         if isinstance(settings, BatchDestination):
             return self._batches(lane, settings)
         raise TypeError(f"no destination of type {settings.type}")
@@ -63,9 +66,8 @@ class Senders:
             TypeError: There is no such type of destination.
         """
         if isinstance(settings, WebhookDestination):
-            return WebhookTrialRun(
-                settings, Webhook(settings, call_seconds=self.call_seconds, tls=self.tls), self.clock
-            )
+            webhook = Webhook(settings, call_seconds=self.call_seconds, tls=self.tls, lookup=self.lookup)
+            return WebhookTrialRun(settings, webhook, self.clock)
         if isinstance(settings, BatchDestination):
             adapter = ADAPTERS[settings.type](settings)
             exchange, tokens = self._exchange(settings, adapter), self._tokens(settings)
@@ -97,6 +99,7 @@ class Senders:
             allow_private=settings.allow_private_addresses,
             agent=_AGENT,
             tls=self.tls,
+            lookup=self.lookup,
         )
         place = adapter.policy.credential_place
         return Exchange(settings.base_url, place, http, self.clock, call_seconds=self.call_seconds)
@@ -110,6 +113,7 @@ class Senders:
                 clock=self.clock,
                 allow_private=settings.allow_private_addresses,
                 tls=self.tls,
+                lookup=self.lookup,
             )
         if settings.access_token is None:
             raise TypeError(f"a destination of type {settings.type} without a credential")

@@ -11,10 +11,10 @@ from typing import Final, Protocol
 
 from tributary.delivery.v1.delivery_service_pb2 import TestDestinationResponse
 from tributary_delivery.destinations.adapter import Adapter, Mapped, Trial, Unmappable
-from tributary_delivery.destinations.checked_http import UNANSWERED, unanswered
 from tributary_delivery.destinations.destination import REAUTH, Outcome
 from tributary_delivery.destinations.tokens import TokenError, Tokens
 from tributary_delivery.destinations.trials import example
+from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
 from tributary_delivery.destinations.webhook import Webhook
 from tributary_delivery.exchange import Exchange
 from tributary_delivery.findings import CREDENTIAL, REACHED, SETTINGS, TOKEN, Findings

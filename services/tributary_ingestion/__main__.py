@@ -1,8 +1,6 @@
 """Ingestion as a process: `python -m tributary_ingestion`."""
 
-from contextlib import AsyncExitStack
-
-import httpx
+from contextlib import AsyncExitStack, aclosing
 
 from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceStub
 from tributary_ingestion.admission import Admission
@@ -48,9 +46,9 @@ async def main(settings: IngestionSettings) -> None:
         state = await closing.enter_async_context(
             connect(settings.state_url.get_secret_value(), name="ingestion-state", timeout_seconds=2.0)
         )
-        http = await closing.enter_async_context(httpx.AsyncClient(timeout=None))  # noqa: S113 - calls have their own
+        human_checks = await closing.enter_async_context(aclosing(HumanChecks(clock)))
         velocity = Velocity(state)
-        fraud = Fraud(velocity, HumanChecks(http, clock), clock, settings.ingestion_velocity_timeout_seconds)
+        fraud = Fraud(velocity, human_checks, clock, settings.ingestion_velocity_timeout_seconds)
         clickhouse = await closing.enter_async_context(
             clickhouse_client.connect(settings.clickhouse_url, name="ingestion", connections=2)
         )

@@ -7,6 +7,7 @@ so that what came of one is kept, and asked for once by all who carry it.
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -17,7 +18,9 @@ import structlog
 
 from tributary_domain.human_check import Checked, HumanVerdict, Provider, read_answer
 from tributary_runtime import metrics
+from tributary_runtime.checked_http import CheckedHttp, read_body
 from tributary_runtime.clock import Clock
+from tributary_runtime.public_addresses import Lookup, RefusedAddressError
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +31,9 @@ _KEPT_SECONDS: Final = 600.0
 _FAILURES: Final = 5
 _REST_SECONDS: Final = 10.0
 _ANSWER_BYTES: Final = 65_536
+_CALL_SECONDS: Final = 15.0
+"""Longer than any provider is waited for: its own time-out ends a call."""
+_FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
 _AT_ONCE: Final = 64
 _DOWN: Final = frozenset({"malformed", "internal-error"})
 """Faults of an answer that are the provider's own."""
@@ -49,6 +55,8 @@ class Verifier:
     secret: str
     minimum_score_percent: int = 50
     timeout_seconds: float = 0.8
+    allow_private_addresses: bool = False
+    """Whether its endpoint may be at an address that is not public."""
 
 
 class Token(NamedTuple):
@@ -75,13 +83,15 @@ class HumanChecks:
     """Verifies tokens.
 
     Args:
-        http: The client; its time-outs do not matter, ours are shorter.
         clock: Ages what is kept.
+        lookup: Asks the name server; the system's unless given.
     """
 
-    def __init__(self, http: httpx.AsyncClient, clock: Clock) -> None:
-        self._http = http
+    def __init__(self, clock: Clock, lookup: Lookup | None = None) -> None:
         self._clock = clock
+        self._lookup = lookup
+        self._tls: ssl.SSLContext | None = None
+        self._clients: dict[tuple[str, bool], CheckedHttp] = {}
         self._kept: dict[bytes, tuple[float, Checked]] = {}
         self._asked: dict[bytes, asyncio.Task[Checked]] = {}
         self._rests: dict[tuple[str, str], _Rest] = {}
@@ -140,6 +150,27 @@ class HumanChecks:
             self._kept[name] = self._clock.monotonic_seconds(), checked
         return checked
 
+    def _client(self, verifier: Verifier) -> CheckedHttp:
+        """Returns the client of an endpoint; made once."""
+        name = (verifier.endpoint, verifier.allow_private_addresses)
+        if name not in self._clients:
+            self._tls = self._tls or httpx.create_ssl_context()  # slow to make: once, and only where it is needed
+            self._clients[name] = CheckedHttp(
+                httpx.URL(verifier.endpoint),
+                call_seconds=_CALL_SECONDS,
+                allow_private=verifier.allow_private_addresses,
+                agent="Tributary/1",
+                clock=self._clock,
+                tls=self._tls,
+                lookup=self._lookup,
+            )
+        return self._clients[name]
+
+    async def aclose(self) -> None:
+        """Closes its connections."""
+        for client in self._clients.values():
+            await client.aclose()
+
     async def _post(self, verifier: Verifier, token: Token) -> tuple[Checked, bool]:
         """Returns what came of a token, and whether the provider is up.
 
@@ -149,20 +180,16 @@ class HumanChecks:
         if token.remote_ip:
             form["remoteip"] = token.remote_ip
         try:
-            async with (
-                asyncio.timeout(verifier.timeout_seconds),
-                self._slots,
-                self._http.stream("POST", verifier.endpoint, data=form, follow_redirects=False) as response,
-            ):
-                body = b""
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > _ANSWER_BYTES:
-                        return Checked(HumanVerdict.UNKNOWN, fault="too_long"), False
+            async with asyncio.timeout(verifier.timeout_seconds), self._slots:
+                content = str(httpx.QueryParams(form)).encode()
+                response = await self._client(verifier).post(httpx.URL(verifier.endpoint), content, _FORM)
+                body = await read_body(response, _ANSWER_BYTES + 1)
+                if len(body) > _ANSWER_BYTES:
+                    return Checked(HumanVerdict.UNKNOWN, fault="too_long"), False
                 status = response.status_code
         except TimeoutError:
             return Checked(HumanVerdict.UNKNOWN, fault="timeout"), False
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, RefusedAddressError, OSError) as error:
             return Checked(HumanVerdict.UNKNOWN, fault=type(error).__name__), False
         if status != httpx.codes.OK:
             is_up = httpx.codes.BAD_REQUEST <= status < httpx.codes.INTERNAL_SERVER_ERROR and status not in _BUSY

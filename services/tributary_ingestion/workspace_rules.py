@@ -196,5 +196,6 @@ def _verifiers(workspace: Workspace) -> dict[Provider, Verifier]:
             declared.secret.reveal(),
             declared.minimum_score_percent,
             declared.timeout_milliseconds / 1_000,
+            declared.allow_private_addresses,
         )
     return found

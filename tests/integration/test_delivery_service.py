@@ -15,7 +15,6 @@ from pydantic import SecretStr
 from tests.support.delivery import INTERNAL_TOKEN, Rig, a_rig, declared, delivery_process, running
 from tests.support.destinations import Answer, Endpoint, running_endpoint
 from tests.support.eventually import eventually_async
-from tests.support.ports import free_port
 from tests.support.revisions import Revision
 from tests.support.stores import Stores, create_test_epoch
 from tributary.delivery.v1 import delivery_service_pb2_grpc
@@ -105,38 +104,6 @@ async def test_what_was_published_reaches_every_destination_and_each_says_how_it
     log = (tmp_path / "delivery.log").read_text()
     assert endpoint.url not in log
     assert "whsec_" not in log
-
-
-async def test_destinations_that_are_dead_or_silent_or_declared_wrong_slow_no_other(
-    rig: Rig, endpoint: Endpoint, migrated_redis_url: str, clickhouse_url: str, workspace: str, tmp_path: Path
-) -> None:
-    async with running_endpoint() as silent:
-        silent.usual = Answer(waits_for=asyncio.Event())
-        declarations = [
-            declared(endpoint.url, "alive"),
-            declared(silent.url, "silent"),
-            declared(f"http://127.0.0.1:{free_port()}/", "dead"),
-            declared("https://bad host/", "unreadable"),
-            declared(endpoint.url, "unsigned", secret={"value": "whsec_%%%"}),
-        ]
-        settings = {"TRIBUTARY_DELIVERY_CALL_SECONDS": "30"}
-        process = delivery_process(tmp_path, migrated_redis_url, clickhouse_url, {workspace: declarations}, settings)
-        revisions = [Revision(workspace=workspace, conversion_id=f"c1:{number}") for number in range(200)]
-        begin = asyncio.get_running_loop().time()
-        try:
-            process.start()
-            await asyncio.to_thread(process.wait_until_ready)
-            await publish(rig, *revisions[:100])
-            await eventually_async(lambda: len(silent.calls) >= 16, timeout_seconds=20)
-            begin = asyncio.get_running_loop().time()
-            await publish(rig, *revisions[100:])
-            await eventually_async(lambda: len(endpoint.created) == len(revisions), timeout_seconds=20)
-            last = max(call.at_seconds for call in endpoint.calls)
-        finally:
-            process.kill()
-    assert len(silent.calls) <= 32
-    assert last - begin < 10, "no call of another's, which take 30 s, was waited for"
-    assert set(endpoint.created.values()) == {1}
 
 
 async def test_a_destination_added_to_the_file_gets_what_follows_and_one_taken_away_nothing(

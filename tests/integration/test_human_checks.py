@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from time import perf_counter
 
-import httpx
 import pytest
 import redis.asyncio
 
@@ -42,13 +42,13 @@ def provider() -> Iterator[FakeProvider]:
 
 @pytest.fixture
 async def checks() -> AsyncIterator[HumanChecks]:
-    async with httpx.AsyncClient() as client:
-        yield HumanChecks(client, SystemClock())
+    async with aclosing(HumanChecks(SystemClock())) as opened:
+        yield opened
 
 
 def verifiers(provider: FakeProvider, **own: float) -> dict[Provider, Verifier]:
     return {
-        kind: Verifier(kind, provider.endpoint, SECRET, **own)  # type: ignore[arg-type]
+        kind: Verifier(kind, provider.endpoint, SECRET, allow_private_addresses=True, **own)  # type: ignore[arg-type]
         for kind in Provider
     }
 
@@ -148,9 +148,30 @@ async def test_tokens_that_a_provider_cannot_read_do_not_turn_its_check_off(
 
 
 async def test_nobody_listens(checks: HumanChecks) -> None:
-    nobody = Verifier(Provider.TURNSTILE, f"http://127.0.0.1:{free_port()}/", SECRET)
+    nobody = Verifier(Provider.TURNSTILE, f"http://127.0.0.1:{free_port()}/", SECRET, allow_private_addresses=True)
     (found,) = await checks.verify([token("good")], {Provider.TURNSTILE: nobody})
     assert found.verdict is UNKNOWN
+
+
+async def test_a_provider_at_a_private_address_is_not_called(provider: FakeProvider, checks: HumanChecks) -> None:
+    port = provider.endpoint.rpartition(":")[2]
+    for host in ("127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::ffff:127.0.0.1]"):
+        forged = Verifier(Provider.TURNSTILE, f"http://{host}:{port}", SECRET)
+        (found,) = await checks.verify([token("good")], {Provider.TURNSTILE: forged})
+        assert (found.verdict, found.fault) == (UNKNOWN, "RefusedAddressError")
+    assert provider.forms == []
+
+
+async def test_neither_a_redirect_nor_a_proxy_of_the_environment_leads_a_token_elsewhere(
+    provider: FakeProvider, checks: HumanChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_provider() as elsewhere:
+        monkeypatch.setenv("HTTP_PROXY", elsewhere.endpoint)
+        monkeypatch.setenv("ALL_PROXY", elsewhere.endpoint)
+        assert (await checks.verify([token("good")], verifiers(provider)))[0].verdict is HUMAN
+        provider.raw, provider.headers = (307, b""), {"Location": elsewhere.endpoint}
+        assert (await checks.verify([token("good-2")], verifiers(provider)))[0].verdict is UNKNOWN
+        assert elsewhere.forms == []
 
 
 async def test_a_provider_that_is_not_declared_is_unknown(provider: FakeProvider, checks: HumanChecks) -> None:

@@ -20,6 +20,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     OutcomeClass,
 )
 from tributary_runtime.destination_settings import WebhookDestination
+from tributary_runtime.public_addresses import Lookup
 from tributary_storage.redis.delivery_jobs import Taken
 
 
@@ -92,7 +93,12 @@ class MakeDestination(Protocol):
     """How a destination is made."""
 
     def __call__(
-        self, settings: WebhookDestination, *, call_seconds: float, tls: ssl.SSLContext | None = None
+        self,
+        settings: WebhookDestination,
+        *,
+        call_seconds: float,
+        tls: ssl.SSLContext | None = None,
+        lookup: Lookup | None = None,
     ) -> Destination:
         """Makes one; nothing connects.
 
@@ -100,5 +106,6 @@ class MakeDestination(Protocol):
             settings: What `workspaces.yaml` says of it.
             call_seconds: How long one call may take.
             tls: How certificates are checked; made once for many destinations, it is slow to make.
+            lookup: Asks the name server; the system's unless given.
         """
         ...

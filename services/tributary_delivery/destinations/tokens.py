@@ -12,10 +12,12 @@ from typing import Any, Final, Protocol
 
 import httpx
 
-from tributary_delivery.destinations.checked_http import UNANSWERED, CheckedHttp, unanswered
 from tributary_delivery.destinations.destination import CONFIG, RETRY, Outcome
+from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
 from tributary_runtime.batch_destinations import OAuthRefresh
+from tributary_runtime.checked_http import CheckedHttp, read_body
 from tributary_runtime.clock import Clock
+from tributary_runtime.public_addresses import Lookup
 from tributary_runtime.secret_references import SecretReference
 
 _EARLY_SECONDS: Final = 120.0
@@ -94,6 +96,7 @@ class RefreshedToken:
         clock: Tells when a token expires.
         allow_private: Whether any address will do.
         tls: How certificates are checked.
+        lookup: Asks the name server; the system's unless given.
     """
 
     def __init__(
@@ -105,13 +108,19 @@ class RefreshedToken:
         clock: Clock,
         allow_private: bool,
         tls: ssl.SSLContext | None = None,
+        lookup: Lookup | None = None,
     ) -> None:
         self._oauth = oauth
         self._url = httpx.URL(oauth.token_url or token_url)
         self._call_seconds = call_seconds
         self._clock = clock
         self._http = CheckedHttp(
-            self._url, call_seconds=call_seconds, allow_private=allow_private, agent="Tributary/1", tls=tls
+            self._url,
+            call_seconds=call_seconds,
+            allow_private=allow_private,
+            agent="Tributary/1",
+            tls=tls,
+            lookup=lookup,
         )
         self._asking = asyncio.Lock()
         self._token = ""
@@ -161,25 +170,6 @@ class RefreshedToken:
         seconds = float(life) if isinstance(life, int | float) and life > 0 else _USUAL_LIFE_SECONDS
         self._token = token
         self._until_seconds = self._clock.monotonic_seconds() + max(seconds / 2, seconds - _EARLY_SECONDS)
-
-
-async def read_body(answer: httpx.Response, most_bytes: int) -> bytes:
-    """Returns the beginning of an answer's body, at most so many bytes, and ends the answer.
-
-    Raises:
-        httpx.HTTPError: It broke off.
-    """
-    pieces: list[bytes] = []
-    size = 0
-    try:
-        async for piece in answer.aiter_raw():
-            pieces.append(piece)
-            size += len(piece)
-            if size >= most_bytes:
-                break
-    finally:
-        await answer.aclose()
-    return b"".join(pieces)[:most_bytes]
 
 
 def _parsed(content: bytes) -> Any:

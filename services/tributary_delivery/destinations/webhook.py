@@ -22,14 +22,15 @@ import httpx
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE
-from tributary_delivery.destinations.addresses import Lookup
-from tributary_delivery.destinations.checked_http import UNANSWERED, CheckedHttp, unanswered
 from tributary_delivery.destinations.destination import CONFIG, OK, RETRY, THROTTLED, Message, Outcome
 from tributary_delivery.destinations.signature import sign, signing_key
+from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
 from tributary_delivery.destinations.usual_answers import retry_after_seconds
 from tributary_delivery.destinations.webhook_body import test_body, webhook_body
+from tributary_runtime.checked_http import CheckedHttp
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import WebhookDestination
+from tributary_runtime.public_addresses import Lookup
 from tributary_runtime.traces import TRACEPARENT, current_traceparent
 
 _SLOW_DOWN: Final = frozenset({429, 502, 503, 504})
@@ -66,13 +67,10 @@ class Webhook:
         self._call_seconds = call_seconds
         self._fault = ""
         self._keys: list[bytes] = []
-        self._url = httpx.URL("https://invalid")
+        self._url = httpx.URL(settings.url)
         secrets = [settings.secret, *filter(None, [settings.previous_secret])]
         try:
-            self._url = httpx.URL(settings.url)
             self._keys = [signing_key(secret.reveal()) for secret in secrets]
-        except httpx.InvalidURL:
-            self._fault = "The destination's url cannot be read."
         except ValueError as error:
             self._fault = f"The destination cannot be signed for: {error}."
         self._http = CheckedHttp(

@@ -333,7 +333,7 @@ def test_a_models_own_lookback_counts_for_it_alone() -> None:
         ),
         pytest.param(
             {"human_checks": [{"type": "hcaptcha", "secret": {"value": "s"}, "endpoint": "http://x.example"}]},
-            "workspaces.0.human_checks.0: endpoint must begin with https:// and name a host, without user or password",
+            "workspaces.0.human_checks.0: endpoint must begin with https:// and name a host",
             id="tokens in the clear",
         ),
         pytest.param(
