@@ -12,7 +12,6 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
     DELIVERY_STATE_PENDING,
-    OUTCOME_CLASS_CONFIG,
     OUTCOME_CLASS_PERMANENT,
     OUTCOME_CLASS_UNKNOWN,
     Delivery,
@@ -25,10 +24,6 @@ from tributary_delivery.sent_values import sent_micros, sent_value
 from tributary_domain.backoff import Backoff, Chance, is_over
 from tributary_runtime.destination_settings import SentValue
 from tributary_storage.redis.delivery_jobs import Job, Settled, Settlement, Taken
-
-CONFIG_PAUSE_SECONDS: Final = 600.0
-"""How long a destination is left alone whose configuration is wrong; then it is tried again, somebody may have mended
-it."""
 
 _HOPELESS: Final = frozenset({OUTCOME_CLASS_PERMANENT, OUTCOME_CLASS_UNKNOWN})
 _UNKNOWN_VALUE: Final = -1
@@ -92,7 +87,7 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
     delivery = ledger_line(attempt, outcome)
     if outcome.is_ok:
         delivery.state = DELIVERY_STATE_ACCEPTED
-        taken = _taken(attempt)
+        taken = taken_by(attempt)
         return Settled(job.conversion_id, Settlement.TAKEN, taken.revision, taken=taken), delivery
     untaken = outcome.is_untaken and attempt.operation == DELIVERY_OPERATION_CREATE and not attempt.maybe_taken
     pause = _pause_seconds(attempt.number, outcome, rules)
@@ -144,8 +139,8 @@ def ledger_line(attempt: Attempt, outcome: Outcome) -> Delivery:
     return delivery
 
 
-def _taken(attempt: Attempt) -> Taken:
-    """Returns what the destination may be relied on to have.
+def taken_by(attempt: Attempt) -> Taken:
+    """Returns what a destination that took an attempt may be relied on to have.
 
     Where the first content of a creation could not be found any more, its retry carried newer content; an earlier
     attempt may have been taken and this one ignored as a repeat, so only what that carried is certain. The rest follows
@@ -160,6 +155,5 @@ def _taken(attempt: Attempt) -> Taken:
 
 
 def _pause_seconds(number: int, outcome: Outcome, rules: AttemptRules) -> float:
-    if outcome.outcome == OUTCOME_CLASS_CONFIG:
-        return CONFIG_PAUSE_SECONDS
+    """Returns how long the job waits; the destination's own pause, if there is one, comes on top and can be ended."""
     return outcome.retry_after_seconds + rules.backoff.delay_seconds(number, rules.chance)

@@ -18,12 +18,13 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_CREDIT,
     DELIVERY_OPERATION_RESTATE,
+    DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
     INELIGIBLE_REASON_NO_CONSENT,
     OUTCOME_CLASS_UNKNOWN,
     Delivery,
 )
-from tributary_delivery.attempt import Attempt, AttemptRules, ledger_line
+from tributary_delivery.attempt import Attempt, AttemptRules, ledger_line, taken_by
 from tributary_delivery.candidates import Decision, decide
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.ledger import (
@@ -197,12 +198,21 @@ class Preparation:
         return undeliverable(*about, taken, job.plan_micros, self._settings.told)
 
     async def _admit(self, attempt: Attempt, newest: ConversionRevised, prepared: Prepared) -> None:
-        """Takes an attempt, unless it comes too late to be made; then nothing newer can be told either."""
+        """Takes an attempt, unless it comes too late to be made; then nothing newer can be told either.
+
+        Of one that is too late the ledger may know that it was taken: its process died before it settled the job.
+        """
         if not self._rules.is_too_late(attempt.doubt_micros, self._clock.unix_micros()):
             prepared.ready.append(attempt)
             return
         job, revision = attempt.job, attempt.revised.revision
         line = await self._last_line(attempt)
+        if line.state == DELIVERY_STATE_ACCEPTED:
+            taken = taken_by(replace(attempt, maybe_taken=0))
+            prepared.done.append((Settled(job.conversion_id, Settlement.TAKEN, revision, taken=taken), None))
+            return
+        line.state, line.outcome, line.message = DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN, _TOO_LATE
+        line.ClearField("due_time")
         if newest.revision != revision:
             await self._ledger.write([(self._lane.workspace, line)])
             about = (newest, self._lane.destination, DELIVERY_OPERATION_RESTATE)
@@ -210,7 +220,7 @@ class Preparation:
         prepared.done.append((Settled(job.conversion_id, Settlement.GIVEN_UP, newest.revision), line))
 
     async def _last_line(self, attempt: Attempt) -> Delivery:
-        """Returns the ledger's line of the attempt that nobody knows the outcome of, closed."""
+        """Returns the ledger's line of the attempt that was made last."""
         job, revision = attempt.job, attempt.revised.revision
         deliveries = await self._memory.deliveries(self._lane.workspace, job.conversion_id)
         line = next(
@@ -223,8 +233,6 @@ class Preparation:
             unwritten = replace(attempt, number=made, visible_id=visible_id, now_micros=attempt.doubt_micros)
             line = ledger_line(unwritten, Outcome(OUTCOME_CLASS_UNKNOWN))
             line.destination_id = self._lane.destination
-        line.state, line.outcome, line.message = DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN, _TOO_LATE
-        line.ClearField("due_time")
         return line
 
     async def _attempts_before(self, job: Job, revised: ConversionRevised) -> int:

@@ -15,19 +15,16 @@ from tests.support.eventually import eventually_async
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
-    DELIVERY_STATE_DEAD,
     DELIVERY_STATE_INELIGIBLE,
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
     INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_PIXEL_ID,
     INELIGIBLE_REASON_TOO_OLD,
     OUTCOME_CLASS_CONFIG,
-    OUTCOME_CLASS_PERMANENT,
-    OUTCOME_CLASS_UNKNOWN,
     Delivery,
 )
 from tributary_cli.demo.fakes.fake import Reply
-from tributary_cli.demo.fakes.server import FAILED_AFTER, LOST, REFUSED, Fault
+from tributary_cli.demo.fakes.server import Fault
 from tributary_domain.consent import DENIED, Decision, packed
 from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.consents import Consents
@@ -80,69 +77,6 @@ async def test_many_conversions_are_one_request_and_each_is_written_down(rig: Ri
     assert delivery.consent_basis == "granted"
     assert delivery.identifier_digests
     assert all(len(digest) == 64 for digest in delivery.identifier_digests.values())
-
-
-@pytest.mark.parametrize("fault", [LOST, FAILED_AFTER], ids=["reply lost", "500"])
-async def test_what_failed_after_its_effect_counts_once(rig: Rig, workspace: str, kind: str, fault: Fault) -> None:
-    lane = lane_of(workspace, kind)
-    await publish(rig, lane, [a_purchase(lane, number) for number in range(3)])
-    with running_fake(kind) as server:
-        server.faults.append(fault)
-        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
-            await eventually_async(idle(rig, lane))
-        assert server.fake.counted == {f"p-c1:{number:04}": 1 for number in range(3)}
-        assert len(server.asks) > 1 if kind in KNOWS_AGAIN else len(server.asks) == 1
-    delivery = await only(rig, lane)
-    if kind in KNOWS_AGAIN:
-        assert delivery.state == DELIVERY_STATE_ACCEPTED
-    else:
-        assert (delivery.state, delivery.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN)
-
-
-async def test_one_bad_event_of_a_thousand_is_the_only_one_that_is_not_taken(
-    rig: Rig, workspace: str, kind: str
-) -> None:
-    lane = lane_of(workspace, kind)
-    await publish(rig, lane, [a_purchase(lane, number) for number in range(1_000)])
-    with running_fake(kind) as server:
-        server.fake.poison.add("p-c1:0617")
-        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
-            await eventually_async(idle(rig, lane), 30)
-        assert server.fake.accepted == 999
-        assert server.fake.repeats == 0
-        assert len(server.asks) <= (2 if kind in ("google", "linkedin") else 21)
-    delivery = await only(rig, lane, "c1:0617")
-    assert (delivery.state, delivery.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_PERMANENT)
-    assert (await only(rig, lane, "c1:0618")).state == DELIVERY_STATE_ACCEPTED
-
-
-async def test_a_destination_that_asks_to_slow_down_is_called_more_slowly(rig: Rig, workspace: str, kind: str) -> None:
-    lane = lane_of(workspace, kind)
-    await publish(rig, lane, [a_purchase(lane)])
-    with running_fake(kind) as server:
-        server.fake.throttles = 1
-        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
-            await eventually_async(idle(rig, lane))
-        assert server.fake.accepted == 1
-    assert (await only(rig, lane)).attempts == 2
-    assert await rig.stores.states.slow_down(lane) < 0.6, "it was slowed down a moment ago"
-
-
-async def test_what_may_have_been_taken_is_not_sent_once_the_destination_would_not_know_it_again(
-    rig: Rig, workspace: str
-) -> None:
-    lane = lane_of(workspace, "meta")
-    await publish(rig, lane, [a_purchase(lane)])
-    with running_fake("meta") as server:
-        server.faults.append(LOST)
-        destination = a_batch_destination("meta", server.url)
-        async with rig.running_lane(lane, destination):  # at once after the loss: it is taken away before it retries
-            await eventually_async(lambda: server.asks)
-        async with rig.running_lane(lane, destination, clock=Ahead(hours=48)):
-            await eventually_async(idle(rig, lane))
-        assert len(server.asks) == 1
-    delivery = await only(rig, lane)
-    assert (delivery.state, delivery.outcome, delivery.attempts) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN, 1)
 
 
 async def test_what_was_surely_not_taken_is_sent_as_late_as_may_be(rig: Rig, workspace: str, kind: str) -> None:
@@ -254,20 +188,6 @@ async def test_a_wrong_token_pauses_the_destination_and_nobody_reads_it_anywhere
 async def is_paused(rig: Rig, lane: Lane) -> bool:
     delivered = await rig.deliveries(lane, "c1:0000")
     return bool(delivered) and (await rig.stores.states.read(lane)).paused_until_millis > 0
-
-
-async def test_an_outage_is_waited_for(rig: Rig, workspace: str, kind: str) -> None:
-    lane = lane_of(workspace, kind)
-    await publish(rig, lane, [a_purchase(lane)])
-    settings = a_batch_destination(kind, "http://127.0.0.1:1")
-    async with rig.running_lane(lane, settings) as runner:
-        await eventually_async(lambda: rig.deliveries(lane, "c1:0000"))
-        assert runner.settings is settings
-    with running_fake(kind) as server:
-        server.faults.extend([REFUSED] if kind in KNOWS_AGAIN else [])
-        async with rig.running_lane(lane, a_batch_destination(kind, server.url)):
-            await eventually_async(idle(rig, lane))
-        assert server.fake.accepted == 1
 
 
 async def test_a_destination_that_refuses_everything_is_paused_before_all_is_given_up(rig: Rig, workspace: str) -> None:

@@ -13,7 +13,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_PENDING,
     OUTCOME_CLASS_UNKNOWN,
 )
-from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, settle
+from tributary_delivery.attempt import Attempt, AttemptRules, settle
 from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, RETRY, THROTTLED, Outcome
 from tributary_domain.backoff import Backoff
 from tributary_storage.redis.delivery_jobs import Job, Settlement, Taken
@@ -66,7 +66,7 @@ def test_of_a_creation_with_newer_content_only_the_first_is_certain() -> None:
         pytest.param(Outcome(RETRY), 4, 16.0, id="fourth retry"),
         pytest.param(Outcome(RETRY), 60, HOUR, id="sixtieth retry"),
         pytest.param(Outcome(THROTTLED, retry_after_seconds=30.0), 1, 32.0, id="asked to wait"),
-        pytest.param(Outcome(CONFIG), 9, CONFIG_PAUSE_SECONDS, id="configuration"),
+        pytest.param(Outcome(CONFIG), 2, 4.0, id="configuration: the destination is paused, not the job"),
     ],
 )
 def test_what_may_yet_succeed_is_tried_again(outcome: Outcome, number: int, delay: float) -> None:
