@@ -32,6 +32,8 @@ TOKEN = "a-token-of-the-tests"
 EXPIRED = "an-expired-token-of-the-tests"
 REFRESH_TOKEN = "a-refresh-token-of-the-tests"
 AGENT = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
+BATCHES = tuple(sorted(kind for kind in FAKES if kind != "webhook"))
+"""The types that take many conversions in one request."""
 _OWN: dict[str, dict[str, Any]] = {
     "google": {"operating_account": "1234567890"},
     "linkedin": {},
