@@ -15,9 +15,9 @@ import structlog
 
 from tributary.delivery.v1.delivery_pb2 import Delivery
 from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS
-from tributary_delivery.destinations.checked_http import UNANSWERED
 from tributary_delivery.destinations.reporting import RequestReport
 from tributary_delivery.destinations.tokens import TokenError
+from tributary_delivery.destinations.unanswered import UNANSWERED
 from tributary_delivery.ledger import Ledger
 from tributary_delivery.report_judgement import AGAIN_SECONDS, Judgement, judge
 from tributary_runtime.clock import Clock
