@@ -25,6 +25,10 @@ from tributary_domain.backoff import Backoff, Chance, is_over
 from tributary_runtime.destination_settings import SentValue
 from tributary_storage.redis.delivery_jobs import Job, Settled, Settlement, Taken
 
+CONFIG_PAUSE_SECONDS: Final = 600.0
+"""How long a destination is left alone whose configuration is wrong; then it is tried again, somebody may have mended
+it."""
+
 _HOPELESS: Final = frozenset({OUTCOME_CLASS_PERMANENT, OUTCOME_CLASS_UNKNOWN})
 _UNKNOWN_VALUE: Final = -1
 

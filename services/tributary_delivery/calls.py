@@ -24,7 +24,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     OUTCOME_CLASS_THROTTLED,
     OutcomeClass,
 )
-from tributary_delivery.attempt import Attempt, AttemptRules, settle
+from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, settle
 from tributary_delivery.circuit import Circuit
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.outbox import Outbox
@@ -41,9 +41,6 @@ log = structlog.get_logger(__name__)
 
 _ANSWERED: Final = frozenset({OUTCOME_CLASS_OK, OUTCOME_CLASS_SPLIT, OUTCOME_CLASS_PERMANENT})
 """Outcomes of a destination that works."""
-_CONFIG_PAUSE_SECONDS: Final = 600.0
-"""How long a destination is left alone whose configuration is wrong; then it is tried again, somebody may have mended
-it."""
 _SERVER_ERROR: Final = 500
 _ALL_WRONG: Final = 20
 """When so many conversions of one request were refused and none was taken, it is not they that are wrong."""
@@ -247,7 +244,7 @@ class Calls:
         try:
             if told.outcome == OUTCOME_CLASS_CONFIG:
                 log.error("destination_paused", destination=self._lane.destination, reason=told.message)
-                await self._pause(_CONFIG_PAUSE_SECONDS, told.message, is_config=True)
+                await self._pause(CONFIG_PAUSE_SECONDS, told.message, is_config=True)
                 return
             if told.status_code < _SERVER_ERROR:  # it counts our calls, and they are too many
                 await self._states.slow_down(self._lane)
