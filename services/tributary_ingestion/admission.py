@@ -4,8 +4,9 @@ The one rule: never retried by itself. A reply that was lost turns ACCEPTED into
 only the caller may choose that. Fails closed: without dedup nothing is accepted.
 
 While a call is on its way, whoever comes waits and shares the next: under load each call serves more callers. The next
-does not wait for the answer once it is worth its own while, or once the one before is late. Whatever a caller may be
-refused for alone (its key, its quota) has been checked before it comes here.
+does not wait for the answer once it is worth its own while, or once the one before is late. Where callers come faster
+than calls are answered, calls begin some milliseconds apart: what a call costs, here, at dedup and at its log, is shared
+by all it serves. Whatever a caller may be refused for alone (its key, its quota) has been checked before it comes here.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ MAX_CALLS_OUT: Final = 4
 """Calls to dedup at once."""
 WORTH_EVENTS: Final = 256
 """Events that are worth a call of their own while others are out: divided by so many, what a call costs is little."""
+GATHER_SECONDS: Final = 0.005
+"""So long after a call that served several the next begins; who comes alone now and then does not wait for it."""
 PATIENCE_SECONDS: Final = 0.02
 """After so long, a call that is out keeps nobody waiting: its replica of dedup may hang, and another may not."""
 _TICK_SECONDS: Final = 0.001
@@ -79,15 +82,18 @@ class Admission:
     Args:
         dedup: Its stub, on a channel that carries the internal token.
         deadline_seconds: How long dedup may take.
+        gather_seconds: How far apart calls begin where each serves several callers.
     """
 
     name = "admission"
 
-    def __init__(self, dedup: DedupServiceAsyncStub, deadline_seconds: float) -> None:
+    def __init__(
+        self, dedup: DedupServiceAsyncStub, deadline_seconds: float, gather_seconds: float = GATHER_SECONDS
+    ) -> None:
         self._deadline_seconds = deadline_seconds
-        self._live = _Line(dedup, deadline_seconds)
-        self._crowded = _Line(dedup, deadline_seconds)  # what comes in floods keeps nobody else waiting
-        self._backfill = _Line(dedup, deadline_seconds)  # what has to be looked up first keeps nobody else waiting
+        # What comes in floods, and what has to be looked up first, keeps nobody else waiting.
+        lines = [_Line(dedup, deadline_seconds, gather_seconds) for _ in range(3)]
+        self._live, self._crowded, self._backfill = lines
 
     async def admit(
         self, events: CallerEvents, remaining_seconds: float | None, *, is_crowded: bool = False
@@ -125,13 +131,16 @@ class Admission:
 class _Line:
     """Callers who wait for dedup, and the calls made for them."""
 
-    def __init__(self, dedup: DedupServiceAsyncStub, deadline_seconds: float) -> None:
+    def __init__(self, dedup: DedupServiceAsyncStub, deadline_seconds: float, gather_seconds: float) -> None:
         self._dedup = dedup
         self._deadline_seconds = deadline_seconds
+        self._gather_seconds = gather_seconds
         self._waiting: deque[_Waiting] = deque()
         self._waiting_events = 0
         self._calls_out = 0
         self._last_call_seconds = 0.0
+        self._is_busy = False
+        """Whether the last call served several."""
         self._wake = asyncio.Event()
 
     def join(self, events: CallerEvents) -> asyncio.Future[Outcomes]:
@@ -151,23 +160,28 @@ class _Line:
                 await self._wake.wait()
                 self._wake.clear()
                 while self._is_time():
-                    self._begin_call()
-                    group.create_task(self._ask(self._take()))
+                    callers = self._take()
+                    self._begin_call(len(callers))
+                    group.create_task(self._ask(callers))
             waking.cancel()
 
     def _is_time(self) -> bool:
         """Tells whether those who wait are worth a call now."""
         if not self._waiting or self._calls_out >= MAX_CALLS_OUT:
             return False
-        if not self._calls_out or self._waiting_events >= WORTH_EVENTS:
+        if self._waiting_events >= WORTH_EVENTS or not (self._calls_out or self._is_busy):
             return True
-        return asyncio.get_running_loop().time() - self._last_call_seconds >= PATIENCE_SECONDS - _TICK_SECONDS
+        wait_seconds = PATIENCE_SECONDS if self._calls_out else self._gather_seconds
+        return asyncio.get_running_loop().time() - self._last_call_seconds >= wait_seconds - _TICK_SECONDS
 
-    def _begin_call(self) -> None:
+    def _begin_call(self, callers: int) -> None:
         """Counts a call as out."""
         loop = asyncio.get_running_loop()
         self._calls_out += 1
         self._last_call_seconds = loop.time()
+        self._is_busy = callers > 1
+        if self._is_busy:
+            loop.call_later(self._gather_seconds, self._wake.set)
         loop.call_later(PATIENCE_SECONDS, self._wake.set)
 
     async def _wake_at(self, stop: asyncio.Event) -> None:

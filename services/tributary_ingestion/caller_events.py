@@ -6,19 +6,24 @@ The one rule: callers with the same credential, lane and trace are one to dedup 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
 from tributary.event.v1 import verdict_pb2
 from tributary_domain import claim_records
+from tributary_domain.business_keys import NO_KEY
 from tributary_domain.channel import CHANNEL_RULES_VERSION
 from tributary_domain.claim_records import CLAIM_RECORD, NO_ORDER, order_part, payload_mark
 from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
 from tributary_ingestion.packed import Packed
-from tributary_storage.codec.framing import length_tag, varint
+from tributary_storage.codec.framing import length_tag, varint, write_time
 
 _EVENT_TAG: Final = length_tag(admitted_events_pb2.Admission.EVENTS_FIELD_NUMBER)
+_CONTEXT_TAG: Final = length_tag(admitted_events_pb2.Admission.ACCEPT_CONTEXT_FIELD_NUMBER)
+_RECEIVE_TIME_TAG: Final = length_tag(admitted_events_pb2.AcceptContext.RECEIVE_TIME_FIELD_NUMBER)
+_MARKS: Final = tuple(payload_mark(PAYLOAD_DIGEST_VERSION, bytes((first, 0, 0)))[:1] for first in range(256))
+"""First byte of a payload digest -> the first of its mark; the others are the same."""
 _DECISIONS: Final = {
     verdict_pb2.VERDICT_ACCEPTED: claim_records.ACCEPTED,
     verdict_pb2.VERDICT_QUARANTINED: claim_records.QUARANTINED,
@@ -66,15 +71,15 @@ def pack(sender: Sender, receive_micros: int, packed: Sequence[Packed], sealed: 
     """
     claims: list[bytes] = []
     events: list[bytes] = []
-    record, marks = CLAIM_RECORD.pack, partial(payload_mark, PAYLOAD_DIGEST_VERSION)
+    record, marks = CLAIM_RECORD.pack, _MARKS
     for one, field in zip(packed, sealed, strict=True):
-        admitted, key = one.admitted, one.key
+        _, verdict, _, event_digest, digest, key, rank, admitted, *_ = one
         size = len(admitted) + len(field)
-        head = _EVENT_TAG + varint(size)
-        events += head, admitted, field
-        order = order_part(key.order_digest, one.source_rank, key.value_digest) if key.order_digest else NO_ORDER
-        mark = marks(one.payload_digest)
-        claims.append(record(one.event_digest, mark, _DECISIONS[one.verdict], len(head) + size, order))
+        length = varint(size)
+        events += _EVENT_TAG, length, admitted, field
+        order = NO_ORDER if key is NO_KEY or not key[0] else order_part(key.order_digest, rank, key.value_digest)
+        mark = marks[digest[0]] + digest[1:3]
+        claims.append(record(event_digest, mark, _DECISIONS[verdict], 1 + len(length) + size, order))
     return CallerEvents(sender, receive_micros, len(packed), b"".join(claims), b"".join(events))
 
 
@@ -101,9 +106,9 @@ def merge(callers: Sequence[CallerEvents]) -> list[dedup_service_pb2.CallerEvent
 
 def _admission_of(sender: Sender, receive_micros: int) -> bytes:
     """Returns a serialised `Admission` without events; of several calls the first is said to be when they came."""
-    context = admitted_events_pb2.AcceptContext()
-    context.receive_time.FromMicroseconds(receive_micros)
-    return _fixed_part(sender) + admitted_events_pb2.Admission(accept_context=context).SerializeToString()
+    time = write_time(receive_micros)
+    head = (_CONTEXT_TAG, varint(len(time) + 2), _RECEIVE_TIME_TAG, varint(len(time)))
+    return b"".join((_fixed_part(sender), *head, time))
 
 
 @lru_cache(1_024)

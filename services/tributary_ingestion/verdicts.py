@@ -7,7 +7,7 @@ is joined here parses as the `EventVerdict` it stands for, which a test shows.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from struct import iter_unpack
+from struct import Struct
 from typing import Final
 
 from structlog.contextvars import bind_contextvars
@@ -21,7 +21,7 @@ from tributary_ingestion.admission import Outcomes
 from tributary_ingestion.packed import Packed
 from tributary_ingestion.reasons import dedup_reason, to_messages
 from tributary_runtime import metrics
-from tributary_storage.codec.framing import length_tag, varint
+from tributary_storage.codec.framing import length_tag, varint, write_time
 
 _ECHOED_CHARACTERS: Final = 256
 """Of an event id that is too long: enough to find it."""
@@ -31,6 +31,8 @@ _NAMES: Final = {
 }
 _ID_TAG: Final = length_tag(EventVerdict.EVENT_ID_FIELD_NUMBER)
 _CONVERSION_TAG: Final = length_tag(EventVerdict.CONVERSION_ID_FIELD_NUMBER)
+_FIRST_TIME_TAG: Final = length_tag(EventVerdict.FIRST_ACCEPT_TIME_FIELD_NUMBER)
+_RECORDS: Final = Struct(f"{OUTCOME_RECORD.size}s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def decided(packed: Sequence[Packed], outcomes: Outcomes) -> Answers:
     """Returns a verdict per event that dedup decided on."""
     endings: dict[bytes, bytes] = {}
     written, warnings = [], 0
-    for one, (record,) in zip(packed, iter_unpack(f"{OUTCOME_RECORD.size}s", outcomes.records), strict=True):
+    for one, (record,) in zip(packed, _RECORDS.iter_unpack(outcomes.records), strict=True):
         ending = endings.get(record)
         if ending is None:
             ending = _ending(one, record, outcomes.retry_delay_seconds)
@@ -65,7 +67,7 @@ def decided(packed: Sequence[Packed], outcomes: Outcomes) -> Answers:
             warnings += len(one.reasons) if record[0] == verdict_pb2.VERDICT_ACCEPTED else 0
         written.append(_beginning(one) + ending)
     given = outcomes.records[:: OUTCOME_RECORD.size]
-    return Answers(written, {number: given.count(number) for number in _NAMES if number in given}, warnings)
+    return Answers(written, {number: given.count(number) for number in sorted(set(given)) if number in _NAMES}, warnings)
 
 
 def validated(packed: Sequence[Packed]) -> Answers:
@@ -104,20 +106,31 @@ def _beginning(packed: Packed) -> bytes:
 def _ending(packed: Packed, record: bytes, retry_delay_seconds: float) -> bytes:
     """Writes what dedup said."""
     verdict, code, first_verdict, first_accept_micros = OUTCOME_RECORD.unpack(record)
+    kind = None
+    if code == verdict_pb2.REASON_CODE_ORDER_VALUE_DIFFERS:
+        kind = AdmittedEvent.FromString(packed.admitted).event.WhichOneof("kind")  # rare: read again
+    said = _said(verdict, code, first_verdict, kind, retry_delay_seconds)
+    if not first_accept_micros:
+        return said
+    time = write_time(first_accept_micros)
+    return b"".join((said, _FIRST_TIME_TAG, varint(len(time)), time))
+
+
+@lru_cache(1_024)
+def _said(
+    verdict: verdict_pb2.Verdict.ValueType,
+    code: verdict_pb2.ReasonCode.ValueType,
+    first_verdict: verdict_pb2.Verdict.ValueType,
+    kind: str | None,
+    retry_delay_seconds: float,
+) -> bytes:
+    """Writes what is the same for many events: all but the time."""
     message = EventVerdict(verdict=verdict, first_verdict=first_verdict)
     if code:
-        message.reasons.append(_reason(packed, code))
-    if first_accept_micros:
-        message.first_accept_time.FromMicroseconds(first_accept_micros)
+        message.reasons.append(dedup_reason(code, kind))
     if verdict == verdict_pb2.VERDICT_UNDECIDED:
         message.retry_delay.FromMilliseconds(int(retry_delay_seconds * 1000))
     return message.SerializeToString()
-
-
-def _reason(packed: Packed, code: verdict_pb2.ReasonCode.ValueType) -> verdict_pb2.Reason:
-    if code != verdict_pb2.REASON_CODE_ORDER_VALUE_DIFFERS:
-        return dedup_reason(code)
-    return dedup_reason(code, AdmittedEvent.FromString(packed.admitted).event.WhichOneof("kind"))  # rare: read again
 
 
 @lru_cache(4_096)

@@ -29,3 +29,17 @@ _SHORT = tuple(bytes((number,)) for number in range(0x80))
 def length_tag(field_number: int) -> bytes:
     """Returns the first byte of a length-delimited field whose number is 1 to 15."""
     return _SHORT[field_number << 3 | 2]
+
+
+def write_time(micros: int) -> bytes:
+    r"""Returns a moment as a serialised `Timestamp`.
+
+    Args:
+        micros: Since 1970; not before.
+
+    >>> write_time(1_000_001).hex()
+    '080110e807'
+    """
+    seconds, rest = divmod(micros, 1_000_000)
+    written = b"\x08" + varint(seconds) if seconds else b""
+    return written + b"\x10" + varint(rest * 1_000) if rest else written

@@ -1,4 +1,4 @@
-"""A call to dedup that hangs keeps nobody waiting, on the loop that services run on."""
+"""Calls to dedup are shared, and one that hangs keeps nobody waiting, on the loop that services run on."""
 
 from __future__ import annotations
 
@@ -54,5 +54,54 @@ def test_who_comes_alone_after_a_call_that_hangs_waits_for_its_patience_only() -
     async def main() -> None:
         for _ in range(TRIES):
             await second_is_answered()
+
+    uvloop.run(main())
+
+
+class Answers:
+    """A stub that answers at once; counts the callers of each call."""
+
+    def __init__(self) -> None:
+        self.served: list[int] = []
+
+    async def AdmitEvents(self, request: AdmitEventsRequest, **_options: Any) -> AdmitEventsResponse:
+        size = sum(len(caller.claims) for caller in request.callers)
+        self.served.append(size)
+        return AdmitEventsResponse(outcomes=OUTCOME_RECORD.pack(VERDICT_ACCEPTED, 0, 0, 0) * size)
+
+
+def test_callers_who_come_one_after_the_other_while_many_come_share_a_call() -> None:
+    async def main() -> list[int]:
+        stub = Answers()
+        admission = Admission(stub, deadline_seconds=30.0, gather_seconds=0.3)  # type: ignore[arg-type]
+        running = asyncio.ensure_future(admission.run(asyncio.Event()))
+        await asyncio.gather(admission.admit(an_event(), None), admission.admit(an_event(), None))
+        calls = []
+        for _ in range(5):
+            calls.append(asyncio.ensure_future(admission.admit(an_event(), None)))
+            for _ in range(10):
+                await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await asyncio.gather(*calls)
+            await admission.admit(an_event(), None)  # the one before served several
+            await admission.admit(an_event(), None)  # the one before served this caller alone
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        return stub.served
+
+    assert uvloop.run(main()) == [2, 5, 1, 1]
+
+
+def test_who_comes_alone_does_not_wait_for_others() -> None:
+    async def main() -> None:
+        admission = Admission(Answers(), deadline_seconds=30.0, gather_seconds=1e6)  # type: ignore[arg-type]
+        running = asyncio.ensure_future(admission.run(asyncio.Event()))
+        async with asyncio.timeout(5):
+            for _ in range(5):
+                await admission.admit(an_event(), None)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
 
     uvloop.run(main())
