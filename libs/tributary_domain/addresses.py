@@ -6,7 +6,7 @@ exemption wins over every list, and of two lists the first.
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import AddressValueError, IPv6Address, ip_network
 from typing import Final, NamedTuple
 
@@ -23,6 +23,9 @@ class Address(NamedTuple):
     number: int
     coarse: str
     """What one household has: the address, of IPv6 its /64."""
+
+
+_address: Final[Callable[..., Address]] = tuple.__new__  # in place of the one that takes arguments: half the time
 
 
 class Span(NamedTuple):
@@ -45,7 +48,7 @@ def read_address(text: str) -> Address | None:
     text = text.strip()
     if ":" not in text:
         number = _read_v4(text)
-        return None if number is None else Address(4, number, text)
+        return None if number is None else _address(Address, (4, number, text))
     try:
         number = int(IPv6Address(text.partition("%")[0]))
     except AddressValueError:

@@ -76,25 +76,20 @@ def encode_touch(event: EventLike, readings: Readings) -> EncodedPart:
     return EncodedPart("".join([f"\0{chunk}" for chunk in chunks]), breaks, numbers.removeprefix("0"))
 
 
-def encode_visit(
-    touch: EncodedPart, session_id: str, identifiers: str, context: tuple[str, ...], observed_by: int
-) -> bytes | None:
+def encode_visit(touch: EncodedPart, session_id: str, identifiers: str, context: str, observed_by: int) -> bytes | None:
     """Encodes a touchpoint as `PayloadDigester` does; `None` where a text holds a separator.
 
     Args:
         touch: Its part `touchpoint`.
         session_id: Empty if there is none.
         identifiers: Those of its identifiers, joined; some is set, and none is a list or a map.
-        context: The texts of its context, in the order of `texts.CONTEXT`.
+        context: The texts of `texts.CONTEXT`, joined.
         observed_by: Of its context.
     """
     session = f"\0\0{session_id}" if session_id else ""
-    breaks = touch.breaks + _VISIT_BREAKS + (2 if session_id else 0)
-    said = "\0".join(context)
-    text = (
-        f"touchpoint|0|0{session}{touch.text}\0identifiers\0{identifiers}\0context\0{said}"
-        f"\0{observed_by}{touch.numbers}"
-    )
+    own, own_breaks, numbers = touch
+    breaks = own_breaks + _VISIT_BREAKS + (2 if session_id else 0)
+    text = f"touchpoint|0|0{session}{own}\0identifiers\0{identifiers}\0context\0{context}\0{observed_by}{numbers}"
     return text.encode() if text.count("\0") == breaks else None
 
 

@@ -5,8 +5,8 @@ only the caller may choose that. Fails closed: without dedup nothing is accepted
 
 While a call is on its way, whoever comes waits and shares the next: under load each call serves more callers. The next
 does not wait for the answer once it is worth its own while, or once the one before is late. Where callers come faster
-than calls are answered, calls begin some milliseconds apart: what a call costs, here, at dedup and at its log, is shared
-by all it serves. Whatever a caller may be refused for alone (its key, its quota) has been checked before it comes here.
+than calls are answered, calls begin some milliseconds apart: all whom a call serves share what it costs. Whatever a
+caller may be refused for alone (its key, its quota) has been checked before it comes here.
 """
 
 from __future__ import annotations

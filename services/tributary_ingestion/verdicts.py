@@ -67,7 +67,7 @@ def decided(packed: Sequence[Packed], outcomes: Outcomes) -> Answers:
             warnings += len(one.reasons) if record[0] == verdict_pb2.VERDICT_ACCEPTED else 0
         written.append(_beginning(one) + ending)
     given = outcomes.records[:: OUTCOME_RECORD.size]
-    return Answers(written, {number: given.count(number) for number in sorted(set(given)) if number in _NAMES}, warnings)
+    return Answers(written, {number: given.count(number) for number in _NAMES if number in given}, warnings)
 
 
 def validated(packed: Sequence[Packed]) -> Answers:

@@ -32,6 +32,7 @@ KEPT: Final = 16_384
 REFERRER_CHARACTERS: Final = 256
 """Of a referrer: longer ones are one of a kind."""
 
+_EVIDENCE_TAG: Final = length_tag(AdmittedEvent.CHANNEL_EVIDENCE_FIELD_NUMBER)
 _TOKEN_TAG: Final = length_tag(AdmittedEvent.IDENTITY_TOKENS_FIELD_NUMBER)
 _AGENT_EVIDENCE_TAG: Final = length_tag(AdmittedEvent.AGENT_EVIDENCE_FIELD_NUMBER)
 _ADDRESS_TOKEN_TAG: Final = length_tag(AgentEvidence.ADDRESS_TOKEN_FIELD_NUMBER)
@@ -57,6 +58,17 @@ class KnownTouch:
     """Without page and referrer."""
     alike: object
     """The same for all touches that page and referrer tell apart, if anything does."""
+
+
+class KnownChannel(NamedTuple):
+    """What was decided on where a touch came from."""
+
+    field: bytes
+    """Its evidence without click ids, as a field of `AdmittedEvent`."""
+    evidence: bytes
+    """The same, a serialised `ChannelEvidence`."""
+    is_warned: bool
+    """Whether UTM parameters were ignored."""
 
 
 class Who(NamedTuple):
@@ -97,17 +109,15 @@ class VisitParts:
         self._expected = rules.expected._replace(kinds_with_session=frozenset())
         self._alike: dict[tuple[Any, ...], object] = {}
 
-    def channel(self, touch: Touch, page: Url, referrer_url: str) -> tuple[bytes, bool] | None:
-        """Decides on the channel of a touch on a page like this.
-
-        Returns:
-            A serialised `ChannelEvidence` without click ids, and whether UTM parameters were ignored.
-        """
+    def channel(self, touch: Touch, page: Url, referrer_url: str) -> KnownChannel | None:
+        """Decides on the channel of a touch on a page like this."""
         referrer = read_referrer(referrer_url)
         if referrer.is_cut or len(referrer_url) > REFERRER_CHARACTERS:
             return None
         evidence = self._rules.channels.classify(touch._replace(page=page, referrer=referrer))
-        return write_evidence(evidence), evidence.utm_ignored
+        written = write_evidence(evidence)
+        field = _EVIDENCE_TAG + varint(len(written)) + written
+        return KnownChannel(field, written, evidence.utm_ignored)
 
     def touch(self, touchpoint: bytes) -> KnownTouch | None:
         """Decides on a part `touchpoint`, by all rules that an event of nothing else can break."""
@@ -141,7 +151,9 @@ class VisitParts:
         token = self._rules.identification.visitor_token(visitor_id)
         if not token:
             return None
-        return self._who(f"\0{visitor_id}\0\0\0\0", [token], is_telling=False)
+        name = key_name(self._rules.workspace_id, token) if self._rules.wrapping_keys else b""
+        written = token.encode()
+        return Who(f"\0{visitor_id}\0\0\0\0", _TOKEN_TAG + varint(len(written)) + written, name, is_telling=False)
 
     def identify(self, named: bytes) -> Who | None:
         """Decides on a part `identifiers` of texts, of which there is nothing to say."""
@@ -182,5 +194,5 @@ class VisitParts:
         if not token or address_list:
             return None
         written = token.encode()
-        written = _ADDRESS_TOKEN_TAG + varint(len(written)) + written
-        return _AGENT_EVIDENCE_TAG + varint(len(written)) + written
+        size = len(written)
+        return b"".join((_AGENT_EVIDENCE_TAG, varint(size + 2), _ADDRESS_TOKEN_TAG, varint(size), written))

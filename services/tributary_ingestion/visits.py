@@ -6,6 +6,7 @@ nothing: whatever a rule has something to say about (a reason, a warning, a cut)
 holds the two together; a new rule belongs into `intake`, and here only if it may concern such an event.
 """
 
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from tributary_ingestion.sliced import SlicedEvent
 from tributary_ingestion.visit_parts import (
     REFERRER_CHARACTERS,
     KnownAgent,
+    KnownChannel,
     KnownTouch,
     VisitParts,
     Who,
@@ -53,9 +55,9 @@ _read_event = attrgetter(
     *("click_ids", "browser_ids", "consent", "human_check", "experiment", "origin", "traffic"),
 )
 _NOTHING_ELSE: Final = [b"", b"", b"", b"", b"", 0, 0]
-_NO_APP: Final = ("", "", "")
-"""Language, app and its version where there are none."""
-_read_context = attrgetter(*texts.CONTEXT.names)
+_read_context = attrgetter(*texts.CONTEXT.names, "observed_by")
+_BACKEND: Final = int(Observer.BACKEND)
+_packed: Final[Callable[..., Packed]] = tuple.__new__  # in place of the one that takes arguments: half the time
 _SESSION_CHARACTERS: Final = texts.EVENT.limit("session_id")
 _URL_CHARACTERS: Final = texts.CONTEXT.limit("page_url")
 _AGENT_CHARACTERS: Final = texts.CONTEXT.limit("user_agent")
@@ -89,13 +91,13 @@ class Visits:
 
     def __init__(self, rules: WorkspaceRules) -> None:
         self.rules = rules
-        self._digest = rules.event_digest
+        self._digest, self._payload_digest = rules.event_digest, rules.payload_digest.of
         self._reads_paths = rules.channels.reads_paths
         self._needs_session = "touchpoint" in rules.expected.kinds_with_session
         self._parts = VisitParts(rules)
         self._least_age, self._most_age = -rules.expected.window.ahead_micros, rules.expected.window.event_micros
         self._touches: dict[bytes, KnownTouch | None] = {}
-        self._channels: dict[tuple[Any, ...], tuple[bytes, bool] | None] = {}
+        self._channels: dict[tuple[Any, ...], KnownChannel | None] = {}
         self._visitors: dict[bytes, Who | None] = {}
         self._agents: dict[int, dict[str, KnownAgent]] = {int(observer): {} for observer in Observer}
         self._addresses: dict[str, bytes | None] = {"": b""}
@@ -129,35 +131,34 @@ class Visits:
         if event.HasField("sent_time") and _is_wrong(event.sent_time, receive_micros):
             return None
 
-        said = _read_context(context)
-        client_ip, user_agent, page_url, referrer_url, *_ = said
-        observed_by = context.observed_by
-        if said[4:] == _NO_APP:
-            if len(page_url) > _URL_CHARACTERS or len(referrer_url) > REFERRER_CHARACTERS:
+        *said, observed_by = _read_context(context)
+        client_ip, user_agent, page_url, referrer_url, language, app_id, app_version = said
+        if language or app_id or app_version:
+            if any(map(int.__gt__, map(len, said), texts.CONTEXT.limits)) or may_hold_personal("\0".join(said[4:])):
                 return None
-        elif any(map(int.__gt__, map(len, said), texts.CONTEXT.limits)) or may_hold_personal("\0".join(said[4:])):
+        elif len(page_url) > _URL_CHARACTERS or len(referrer_url) > REFERRER_CHARACTERS:
             return None
         agents = self._agents.get(observed_by)
         if agents is None or len(user_agent) > _AGENT_CHARACTERS or len(client_ip) > _ADDRESS_CHARACTERS:
             return None
         try:
-            agent = agents[user_agent]
+            agent_verdict, agent_reasons, agent_written = agents[user_agent]
         except KeyError:
-            agent = keep(agents, user_agent, self._parts.agent(user_agent, observed_by))
+            judged = keep(agents, user_agent, self._parts.agent(user_agent, observed_by))
+            agent_verdict, agent_reasons, agent_written = judged
         try:
             agent_evidence = self._addresses[client_ip]
         except KeyError:
             agent_evidence = keep(self._addresses, client_ip, self._parts.address(client_ip))
         page = read_url(page_url)
-        if agent_evidence is None or page.is_cut:
+        host, path, _, clicks, _, is_cut, mailer, campaign = page
+        if agent_evidence is None or is_cut:
             return None
-        clicks = page.click_ids
-        path = page.path if self._reads_paths else ""
-        place: tuple[Any, ...] = (known.alike, page.host, path, page.mailer, page.campaign, referrer_url)
-        if clicks:
-            place += tuple(clicks)
-            if "gad_source" in clicks or "gad_campaignid" in clicks:  # whose few values decide, too
-                place += clicks.get("gad_source"), clicks.get("gad_campaignid")
+        place: tuple[Any, ...] = (
+            known.alike, host, path if self._reads_paths else "", mailer, campaign, referrer_url, *clicks
+        )  # fmt: skip
+        if "gad_source" in clicks or "gad_campaignid" in clicks:  # whose few values decide, too
+            place += clicks.get("gad_source"), clicks.get("gad_campaignid")
         try:
             channel = self._channels[place]
         except KeyError:
@@ -172,46 +173,44 @@ class Visits:
             who = self._parts.identify(named)  # which may hold what nobody shall keep
         if channel is None or who is None:
             return None
-        encoded = encode_visit(known.encoded, session_id, who.texts, said, observed_by)
+        who_texts, who_tokens, name, is_telling = who
+        encoded = encode_visit(known.encoded, session_id, who_texts, "\0".join(said), observed_by)
         if encoded is None:
             return None
 
-        written, is_warned = channel
+        channel_evidence, written, is_warned = channel
         match_keys = None
-        if who.key_name:
+        if name:
             match_keys = match_keys_of_visit(
-                client_ip,
-                user_agent,
-                observed_by,
-                named,
-                who.key_name,
-                receive_micros - age,
-                is_telling=who.is_telling,
+                client_ip, user_agent, observed_by, named, name, receive_micros - age, is_telling=is_telling
             )
-        payload_digest = self.rules.payload_digest.of(encoded)
+        payload_digest = self._payload_digest(encoded)
         if nanos % 1_000:
             moment.nanos -= nanos % 1_000
         if clicks:
             written += write_click_ids(clicks, moment.SerializeToString())
-        context.ClearField("client_ip")
-        context.ClearField("user_agent")
-        event.ClearField("identifiers")
+            channel_evidence = _EVIDENCE_TAG + varint(len(written)) + written
+        context.client_ip = context.user_agent = ""
+        event.identifiers = b""
         body = event.SerializeToString()
-        rank = BACKEND_RANK if observed_by == Observer.BACKEND else FRONT_RANK
-        learned = _HEADS[agent.verdict, rank] + payload_digest + who.tokens + agent_evidence + agent.written
-        channel_evidence = _EVIDENCE_TAG + varint(len(written)) + written
-        warning = _WARNING if is_warned else b""
-        admitted = b"".join((_EVENT_TAG, varint(len(body)), body, learned, channel_evidence, warning))
-        return Packed(
-            event_id,
-            agent.verdict,
-            [*agent.reasons, UTM_IGNORED] if is_warned else agent.reasons,
-            self._digest(event_id),
-            payload_digest,
-            NO_KEY,
-            rank,
-            admitted,
-            match_keys,
+        rank = BACKEND_RANK if observed_by == _BACKEND else FRONT_RANK
+        head = _HEADS[agent_verdict, rank]
+        parts = (_EVENT_TAG, varint(len(body)), body, head, payload_digest, who_tokens, agent_evidence, agent_written)
+        return _packed(
+            Packed,
+            (
+                event_id,
+                agent_verdict,
+                [*agent_reasons, UTM_IGNORED] if is_warned else agent_reasons,
+                self._digest(event_id),
+                payload_digest,
+                NO_KEY,
+                rank,
+                b"".join((*parts, channel_evidence, _WARNING if is_warned else b"")),
+                match_keys,
+                (),
+                None,
+            ),
         )
 
 

@@ -6,7 +6,6 @@ all of the old one.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -32,9 +31,6 @@ from tributary_runtime.workspaces_file import WorkspacesFile
 
 _DAY = 86_400 * MICROS
 _USUAL_RANK: Final = ConversionDefinition(name="-").source_rank
-
-ADDRESSES_KEPT: Final = 16_384
-"""Judged addresses kept per workspace: a visit has several events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +150,13 @@ def _key(pepper: bytes, purpose: bytes) -> bytes:
 def _address_judge(key: bytes, addresses: AddressBook) -> Callable[[str], tuple[str, str]]:
     state = blake2b(digest_size=8, key=key)
 
-    @lru_cache(ADDRESSES_KEPT)
     def judge(text: str) -> tuple[str, str]:
         address = read_address(text)
         if address is None:
             return "", ""
         hashed = state.copy()
-        hashed.update(address.coarse.encode())
-        return hashed.hexdigest(), addresses.find(address)
+        hashed.update(address[2].encode())
+        return hashed.hexdigest(), addresses.find(address) if addresses else ""
 
     return judge
 
