@@ -15,6 +15,7 @@ from tests.support.stores import create_test_epoch, running_redis
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1.event_pb2 import Event
+from tributary_cli.stack.redis_server import RedisServer
 from tributary_domain.sealing import DataKey, SealError, key_name, name_of
 from tributary_ingestion.intake import take_all
 from tributary_ingestion.match_keys import Sealing
@@ -191,3 +192,18 @@ async def test_without_the_store_nobody_new_is_sealed_and_nothing_is_accepted(tm
             assert all(sealed(await sealing.seal(orders("ann@example.com"), rules())))
             with pytest.raises(StorageUnavailableError):
                 await sealing.seal(orders("bob@example.com"), rules())
+
+
+async def test_a_state_store_that_hangs_is_given_up_in_time_and_asked_again_later(private_redis: RedisServer) -> None:
+    async with connect(private_redis.url, name="test", timeout_seconds=0.3) as own_client:
+        store = DataKeys(own_client, 4)
+        await store.obtain({NAMES[0]: a_key(b"a" * 40)}, 60)
+        private_redis.pause()
+        try:
+            async with asyncio.timeout(20):
+                with pytest.raises(StorageUnavailableError):
+                    await store.obtain({NAMES[0]: a_key(b"b" * 40)}, 60)
+        finally:
+            private_redis.resume()
+        assert await store.obtain({NAMES[0]: a_key(b"c" * 40)}, 60) == {NAMES[0]: b"a" * 40}
+        assert own_client.connection_pool.connection_kwargs["socket_timeout"] == 0.3

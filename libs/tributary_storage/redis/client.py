@@ -84,14 +84,31 @@ class _GatedPool(redis.asyncio.BlockingConnectionPool):
     """A pool that gives out no connection while the gate is closed."""
 
     gate: Gate | None = None
+    _waiting = 0
 
     async def get_connection(self, *arguments: Any, **options: Any) -> Any:
         if self.gate is not None and self.gate.closed is not None:
             raise redis.ConnectionError(f"Not asked, for a guard refuses: {self.gate.why}")
-        connection = await super().get_connection(*arguments, **options)  # type: ignore[no-untyped-call]
+        connection = await self._take(*arguments, **options)
         if self.gate is not None and self.gate.closed is not None:  # closed while we waited for one
             await self.release(connection)
             raise redis.ConnectionError(f"Not asked, for a guard refuses: {self.gate.why}")
+        return connection
+
+    async def _take(self, *arguments: Any, **options: Any) -> Any:
+        """Takes a connection: at once where one is free and nobody waits, for the library's queue is dear."""
+        if self._waiting or not self.can_get_connection():
+            self._waiting += 1
+            try:
+                return await super().get_connection(*arguments, **options)  # type: ignore[no-untyped-call]
+            finally:
+                self._waiting -= 1
+        connection: Any = self.get_available_connection()  # type: ignore[no-untyped-call]
+        try:
+            await self.ensure_connection(connection)
+        except BaseException:
+            await self.release(connection)
+            raise
         return connection
 
 

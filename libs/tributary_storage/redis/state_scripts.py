@@ -124,17 +124,25 @@ async def _send(client: redis.asyncio.Redis, script: Script, calls: Sequence[Cal
     pool: Any = client.connection_pool
     packed = [_PACK(("EVALSHA", script.sha, len(names), *names, *arguments)) for names, arguments in calls]
     connection = await pool.get_connection()
+    seconds, now = connection.socket_timeout, asyncio.get_running_loop().time
+    connection.socket_timeout = None  # else the library has a timer, and a task, for every one of its steps
     try:
-        await connection.send_packed_command(packed)
-        answers = []
-        for _ in packed:
-            try:
-                answers.append(await connection.read_response(disable_decoding=True))
-            except ResponseError as refusal:
-                answers.append(refusal)
+        async with asyncio.timeout(seconds) as patience:
+            await connection.send_packed_command(packed)
+            answers = []
+            for _ in packed:
+                if seconds is not None:
+                    patience.reschedule(now() + seconds)
+                try:
+                    answers.append(await connection.read_response(disable_decoding=True))
+                except ResponseError as refusal:
+                    answers.append(refusal)
         return answers
-    except BaseException:
+    except BaseException as error:
         await connection.disconnect(nowait=True)  # what it still has to say belongs to these calls
+        if isinstance(error, TimeoutError):
+            raise redis.TimeoutError(f"No answer within {seconds} s") from error
         raise
     finally:
+        connection.socket_timeout = seconds
         await pool.release(connection)
