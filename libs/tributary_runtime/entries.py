@@ -46,6 +46,10 @@ class Source(Protocol[EntryT, LetterT]):
         """Leaves entries unacknowledged; `take_over` returns them in some seconds, as often delivered as now."""
         ...
 
+    async def hand_back(self) -> None:
+        """Leaves all that was read and not acknowledged to whoever looks first: this worker leaves. May run twice."""
+        ...
+
     async def dead_letter(self, entry: EntryT, single: LetterT | None, reason: str, message: str) -> None:
         """Keeps an event that can never be handled; `single` is None if the entry cannot even be taken apart.
 

@@ -21,6 +21,7 @@ import asyncio
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 import structlog
@@ -77,7 +78,7 @@ class Worker(Generic[EntryT, SingleT]):
         rng: random.Random | None = None,
         max_deliveries: int = 3,
         poison_limit: PoisonLimit | None = None,
-        take_over_seconds: float = 15.0,
+        take_over_seconds: float = 5.0,
         gate: Gate | None = None,
         settle: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
@@ -97,12 +98,17 @@ class Worker(Generic[EntryT, SingleT]):
         self._stop = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Works until stopped; what was read by then is finished, unless a store is out: then it is left for others.
+        """Works until stopped; what was begun by then is finished, unless a store is out; the rest is left for others.
 
         Raises:
             TooManyPoisonedError: More dead letters than `poison_limit` allows.
         """
         self._stop = stop
+        await self._work_until_stopped(stop)
+        with suppress(*OUTAGES):  # then they wait until others see that nobody works on it
+            await self._source.hand_back()
+
+    async def _work_until_stopped(self, stop: asyncio.Event) -> None:
         next_take_over = self._clock.monotonic_seconds()
         while not stop.is_set():
             if self._clock.monotonic_seconds() >= next_take_over:

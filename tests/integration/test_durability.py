@@ -68,6 +68,9 @@ class Handed:
     async def postpone(self, entries: Sequence[Once]) -> None:
         raise AssertionError
 
+    async def hand_back(self) -> None:
+        assert not self.unread
+
     async def dead_letter(self, entry: Once, single: Once | None, reason: str, message: str) -> None:
         raise AssertionError
 

@@ -250,6 +250,27 @@ async def test_what_is_postponed_comes_again_as_often_delivered_as_before(
     )
 
 
+async def test_who_leaves_hands_back_what_it_has_not_finished_and_others_need_not_wait(
+    log: redis.asyncio.Redis, admission: Admission, workspace: str
+) -> None:
+    await admit(admission, workspace, 30)
+    patient = Pace(events=1, idle_seconds=3600.0, wait_seconds=0.05)
+    leaving, other = a_source(log, pace=patient), a_source(log, "two", pace=patient)
+    begun = await leaving.read()  # more is read than is handed out: it is ahead of what is worked on
+    finished, unfinished = begun[:1], begun[1:]
+    await leaving.ack(finished)
+    assert not await other.take_over()
+    for _ in range(2):
+        await leaving.hand_back()
+    taken: list[LogEntry] = []
+    while entries := await other.take_over():
+        taken += entries
+    rest = [*taken, *await read_all(other)]
+    assert {entry.place for entry in unfinished} <= {entry.place for entry in taken}
+    assert {entry.deliveries for entry in taken} == {1}
+    assert event_ids([*finished, *rest]) == [f"e{number:02}" for number in range(30)]
+
+
 async def test_a_dead_letter_is_kept_with_payload_reason_and_version(
     admission: Admission, log: redis.asyncio.Redis, workspace: str
 ) -> None:

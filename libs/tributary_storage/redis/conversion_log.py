@@ -132,6 +132,10 @@ class ConversionLogSource:
         """Lets the group read all that the log still holds once more; what is pending stays so. May run twice."""
         await self._reader.read_again()
 
+    async def hand_back(self) -> None:
+        """Leaves all that this consumer read and never acknowledged to whoever looks first. May run twice."""
+        await self._reader.hand_back()
+
     async def dead_letter(
         self, entry: RevisionEntry, single: ConversionRevised | None, reason: str, message: str
     ) -> None:

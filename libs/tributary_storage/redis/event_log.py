@@ -89,6 +89,10 @@ class EventLogSource:
             (keys.event_log(entry.shard, entry.lane), entry.entry_id, entry.deliveries) for entry in entries
         )
 
+    async def hand_back(self) -> None:
+        """Leaves all that this consumer read and never acknowledged to whoever looks first. May run twice."""
+        await self._reader.hand_back()
+
     async def dead_letter(self, entry: LogEntry, single: LoggedEvent | None, reason: str, message: str) -> None:
         """Keeps an event for 30 days beside the log; the whole entry if `single` is None."""
         fields: dict[str, bytes | str | int] = {

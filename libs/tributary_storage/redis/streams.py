@@ -135,7 +135,26 @@ class GroupReader:
         Args:
             entries: Stream, id, and how often it was delivered, this time included.
         """
-        idle_millis = max(0, int(self._portion.idle_seconds * 1000) - _POSTPONED_MILLIS)
+        await self._age(entries, max(0, int(self._portion.idle_seconds * 1000) - _POSTPONED_MILLIS))
+
+    async def hand_back(self) -> None:
+        """Leaves all that this consumer read and never acknowledged as if that was long ago: others need not wait.
+
+        For who leaves in order and may never come back under its name. As `postpone`, it counts no delivery.
+        """
+        self._ahead, self._history = [], self._all_history()
+        idle_millis = int(self._portion.idle_seconds * 1000)
+        for stream in self._streams:
+            start = "-"
+            while start:
+                command = ("XPENDING", stream, self._group, start, "+", _MOST_ENTRIES, self._consumer)
+                pending = await self._with_group(*command, parse_detail=True)
+                left = [(stream.decode(), one["message_id"].decode(), int(one["times_delivered"])) for one in pending]
+                await self._age(left, idle_millis)
+                start = f"({left[-1][1]}" if len(left) == _MOST_ENTRIES else ""
+
+    async def _age(self, entries: Iterable[tuple[str, str, int]], idle_millis: int) -> None:
+        """Lets entries of this consumer have been read so long ago; the delivery that ends with it does not count."""
         pipeline = self._client.pipeline(transaction=False)
         for stream, entry_id, deliveries in entries:
             command = ("XCLAIM", stream, self._group, self._consumer, 0, entry_id, "IDLE", idle_millis)
@@ -277,18 +296,18 @@ class GroupReader:
             return [(stream, found[0] if found else []) for stream, found in answer.items()]
         return [(stream, found) for stream, found in answer or ()]
 
-    async def _with_group(self, *command: Any) -> Any:
+    async def _with_group(self, *command: Any, **options: Any) -> Any:
         """Runs a command that needs the group, after making it if there is none."""
         try:
-            return await self._client.execute_command(*command)
+            return await self._client.execute_command(*command, **options)
         except redis.RedisError as error:
             if "NOGROUP" not in str(error):
                 raise self._failed(error) from error
         await self.create_groups()
-        return await self._run(*command)
+        return await self._run(*command, **options)
 
-    async def _run(self, *command: Any) -> Any:
-        return await self._answer(self._client.execute_command(*command))
+    async def _run(self, *command: Any, **options: Any) -> Any:
+        return await self._answer(self._client.execute_command(*command, **options))
 
     async def _answer(self, waiting: Awaitable[Any]) -> Any:
         try:

@@ -56,6 +56,7 @@ class Log:
     outages: int = 0
     batch: int = 10
     postponed: int = 0
+    handed_back: int = 0
 
     def __post_init__(self) -> None:
         self.unread = list(self.entries)
@@ -85,6 +86,10 @@ class Log:
         self._go_out()
         self.postponed += 1
         self.later += entries
+
+    async def hand_back(self) -> None:
+        self.handed_back += 1
+        self._go_out()
 
     async def dead_letter(self, entry: Entry, single: str | None, reason: str, message: str) -> None:
         self._go_out()
@@ -364,7 +369,17 @@ async def test_a_stop_during_an_outage_leaves_the_batch_to_others() -> None:
     await eventually_async(lambda: doer.outages < 1_000_000)
     stop.set()
     await running
-    assert (log.acked, log.dead) == ([], [])
+    assert (log.acked, log.dead, log.handed_back) == ([], [], 1)
+
+
+async def test_a_worker_that_cannot_even_hand_back_ends_all_the_same() -> None:
+    log = Log(good(3), outages=1_000_000)
+    stop = asyncio.Event()
+    running = asyncio.create_task(Worker(Group.RECORD, log, Doer(log), SystemClock()).run(stop))
+    await eventually_async(lambda: log.outages < 1_000_000)
+    stop.set()
+    await running
+    assert (log.acked, log.handed_back) == ([], 1)
 
 
 async def test_each_batch_has_one_line(log_lines: LogLines) -> None:
