@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.support.all_destinations import open_row
-from tests.support.batches import a_purchase, clicked, publish
-from tests.support.delivery import Rig, a_rig, declared, delivery_process
+from tests.support.batches import a_purchase, clicked, plan, publish
+from tests.support.delivery import PACE, Rig, a_rig, declared, delivery_process
 from tests.support.eventually import eventually_async
 from tests.support.ports import free_port
 from tributary_cli.demo.fakes.server import Fault
+from tributary_delivery.attempt import AttemptRules
+from tributary_delivery.dispatcher import Dispatcher
+from tributary_delivery.lane import LaneRunner
+from tributary_domain.backoff import Backoff
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.destination_settings import DestinationSettings
+from tributary_runtime.workspaces import Workspaces
+from tributary_storage.redis.delivery_jobs import Lane
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -73,3 +83,33 @@ async def test_others_deliver_all_of_theirs_while_one_hangs_and_one_is_throttled
             process.kill()
             over.set()
     assert {stand.kind for stand in others if set(stand.front.fake.counted.values()) != {1}} == set()
+
+
+@dataclass
+class File:
+    """A workspaces file that never changes."""
+
+    current: Workspaces
+
+
+async def test_a_destination_that_no_lane_can_be_made_of_stops_no_other(rig: Rig, workspace: str) -> None:
+    rules = AttemptRules(Backoff(0.02, 0.1), random.Random(7), 3600.0)
+
+    def make(lane: Lane, settings: DestinationSettings) -> LaneRunner:
+        if lane.destination == "snap":
+            raise ValueError("what the checks of the file let through")
+        sender = rig.senders().make(lane, settings)
+        return LaneRunner(lane, settings, sender, rig.stores, rules, SystemClock(), PACE)
+
+    with open_row(workspace, kinds=("snap", "meta")) as row:
+        one = {"id": workspace, "pepper": {"value": "pepper"}, "destinations": [stand.declared for stand in row]}
+        dispatcher, stop = Dispatcher(File(Workspaces.model_validate({"workspaces": [one]})), make), asyncio.Event()
+        lane = row.lanes[0]
+        await plan(rig, row.lanes, await publish(rig, lane, [a_purchase(lane)], clicked, is_planned=False))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(dispatcher.run(stop))
+            try:
+                await eventually_async(lambda: row.stands["meta"].front.fake.accepted, 20)
+            finally:
+                stop.set()
+        assert await rig.stores.jobs.waiting(lane) == 1
