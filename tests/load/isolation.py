@@ -50,6 +50,8 @@ PER_MINUTE = 60
 RELOAD_SECONDS = 12.0
 """Longer than a process takes to see that the file has changed, and to act on it."""
 CLOCK = SystemClock()
+_ADDRESSES = (f"81.2.{number // 250}.{number % 250 + 1}" for number in range(50_000))
+"""Of buyers, each of whom buys once."""
 
 
 class Noting(Disturbed):
@@ -99,7 +101,7 @@ def orders(turn: str, count: int) -> list[tuple[str, bytes]]:
     for number in range(count):
         name = f"{turn}-{number}"
         event = an_order(name, by=OBSERVER_BROWSER, event_id=name, customer_id=name, email=f"{name}@mail.example")
-        event.context.client_ip, event.conversion.pixel_event_id = "203.0.113.7", name
+        event.context.client_ip, event.conversion.pixel_event_id = next(_ADDRESSES), name
         event.consent.ad_user_data = CONSENT_STATE_GRANTED
         made.append((name, event))
     now = CLOCK.now()
@@ -127,18 +129,21 @@ async def one_turn(stack: Stack, api_key: str, declared: dict[str, Any], turn: s
         waits: list[float] = []
         for kind in WELL:
             url = declared[kind]["base_url"]
-            noted = await _noted(client, url, sent)
+            noted = await _noted(client, url, set(sent))
             waits += [noted[name] - at for name, at in sent.items()]
     waits.sort()
     return waits[len(waits) * 95 // 100]
 
 
-async def _noted(client: httpx.AsyncClient, url: str, names: Any) -> dict[str, float]:
+async def _noted(client: httpx.AsyncClient, url: str, names: set[str]) -> dict[str, float]:
+    """Returns when each was accepted, once all are."""
     deadline = time.monotonic() + 120
     while True:
         noted: dict[str, float] = (await client.post(f"{url}/noted")).json()
-        if names <= noted.keys() or time.monotonic() > deadline:
+        if names <= noted.keys():
             return noted
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{len(names - noted.keys())} of {len(names)} orders did not arrive at {url}")
         await asyncio.sleep(0.5)
 
 

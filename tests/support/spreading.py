@@ -31,6 +31,7 @@ COSTS: Final[dict[str, float]] = {
     "tests/faults/test_client_is_disturbed.py": 30,
     "tests/e2e/test_stack.py": 29,
     "tests/integration/test_reconciliation.py": 28,
+    "tests/faults/test_delivery_counts_once.py": 26,
     "tests/faults/test_delivery_dies.py": 26,
     "tests/integration/test_redis_cluster.py": 21,
     "tests/faults/test_delivery_is_disturbed.py": 20,
