@@ -57,17 +57,21 @@ class Segment:
         """Makes an empty segment, to be appended to; with `fsync` one that a power cut would leave there.
 
         Raises:
-            OSError: The disk does not want it.
+            OSError: The disk does not want it; nothing is left of it.
         """
         segment = cls(directory, number, os.urandom(16))
         segment._done.unlink(missing_ok=True)  # of a segment that was taken away half
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         segment._write_fd = os.open(segment._events, flags, 0o600)
-        segment.size = os.write(segment._write_fd, _HEADER.pack(_MAGIC, _VERSION, segment._identity))
-        if fsync:
-            directory_fd = os.open(directory, os.O_RDONLY)
-            os.fsync(directory_fd)
-            os.close(directory_fd)
+        try:
+            segment.size = os.write(segment._write_fd, _HEADER.pack(_MAGIC, _VERSION, segment._identity))
+            if segment.size != _HEADER.size:
+                raise OSError("The disk took half a header.")
+            if fsync:
+                _sync(directory)
+        except OSError:
+            segment.remove()  # else a full disk costs a file and a descriptor per event
+            raise
         return segment
 
     @classmethod
@@ -231,6 +235,14 @@ class Segment:
             if checksum != zlib.crc32(content[at : at + 8]) or last >= len(self._numbers):
                 return
             self._decided.update(range(first, last + 1))
+
+
+def _sync(directory: Path) -> None:
+    fd = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _records(content: bytes | memoryview, at: int) -> Iterator[tuple[memoryview, int]]:

@@ -155,10 +155,10 @@ class Spool:
         if self._current is not None and self._current.is_done:
             self._remove(self._current)
         self._current = None
-        self._last_number += 1
-        self._current = self._segments[self._last_number] = Segment.create(
-            self._lane.directory, self._last_number, fsync=self._spooling.fsync
-        )
+        number = self._last_number + 1
+        segment = Segment.create(self._lane.directory, number, fsync=self._spooling.fsync)
+        self._current = self._segments[number] = segment
+        self._last_number = number
 
     def _remove(self, segment: Segment) -> None:
         del self._segments[segment.number]

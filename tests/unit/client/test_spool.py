@@ -7,6 +7,8 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -222,6 +224,8 @@ def test_a_spool_that_waits_for_the_disk_holds_the_same(tmp_path: Path) -> None:
 
 DIES = """
 import os, sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from tributary_client.entry import Entry
 from tributary_client.spool import Spool, Spooling
@@ -242,20 +246,40 @@ def test_a_killed_process_leaves_its_events_and_its_lane(tmp_path: Path) -> None
     assert [path.parent.name for path in files(tmp_path)] == ["lane-0"]
 
 
-def test_a_disk_that_takes_no_more_is_said_and_costs_nothing_that_was_taken(tmp_path: Path) -> None:
-    spool = opened(tmp_path, segment_bytes=100_000, max_bytes=1_000_000)
-    put(spool, "a")
+@contextmanager
+def disk_of(file_bytes: int) -> Iterator[None]:
+    """Lets no file grow beyond a size."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, hard))
     try:
-        assert not spool.append(Entry(b"x" * 5_000), hold=True)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_a_disk_that_takes_no_more_is_said_and_costs_nothing_that_was_taken(tmp_path: Path) -> None:
+    spool = opened(tmp_path, segment_bytes=100_000, max_bytes=1_000_000)
+    put(spool, "a")
+    with disk_of(1_000):
+        assert not spool.append(Entry(b"x" * 5_000), hold=True)
     put(spool, "b")
     spool.close()
     assert loaded(opened(tmp_path)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("room", [0, 10], ids=["nothing", "half a header"])
+def test_a_disk_that_takes_no_new_file_is_left_no_half_one_nor_costs_a_descriptor(tmp_path: Path, room: int) -> None:
+    spool = opened(tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+    with disk_of(room):
+        assert not any(spool.append(Entry(b"x"), hold=True) for _ in range(20))
+    assert files(tmp_path) == []
+    assert len(os.listdir("/proc/self/fd")) == before
+    put(spool, "b")
+    spool.close()
+    assert loaded(opened(tmp_path)) == ["b"]
 
 
 def test_a_directory_that_cannot_be_used_is_said(tmp_path: Path) -> None:
