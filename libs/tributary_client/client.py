@@ -10,7 +10,7 @@ from functools import partial
 import grpc
 
 from tributary.event.v1.event_pb2 import Event
-from tributary_client import lifecycle
+from tributary_client import lifecycle, tracing
 from tributary_client.buffering import Buffering, WhenFull
 from tributary_client.callbacks import Callbacks
 from tributary_client.clock import Clock, SystemClock
@@ -26,7 +26,6 @@ from tributary_client.fields import EventFields
 from tributary_client.retry import RetryPolicy
 from tributary_client.spool import Spooling
 from tributary_client.stream_transport import StreamTransport
-from tributary_client.tracing import current_traceparent
 from tributary_client.tracking import Put, Tracking
 from tributary_client.transport import CallTransport, Transport
 
@@ -95,7 +94,7 @@ class BaseClient(Tracking[Put]):
         self._batching = batching or Batching()
         self._buffering = buffering or Buffering()
         self._retry = retry or RetryPolicy()
-        self._traceparent = traceparent or current_traceparent
+        self._traceparent = traceparent or tracing.current_traceparent
         self._clock = clock or SystemClock()
         self._chance = random.SystemRandom()
         self._waits_for_disk = spool is not None and spool.fsync
@@ -138,7 +137,7 @@ class BaseClient(Tracking[Put]):
             raise EventTooLargeError(f"The event has {len(body)} bytes; at most {self._batching.bytes} are taken.")
         if traceparent is None:
             traceparent = self._traceparent() or ""
-        return Entry(body, traceparent, is_stamped=is_stamped)
+        return Entry(body, tracing.readable(traceparent), is_stamped=is_stamped)
 
     def _entry_of(self, event: Event, fields: EventFields) -> Entry:
         # Where the time is this machine's, the server may mend its clock: so it is told when the event was sent.
@@ -148,7 +147,7 @@ class BaseClient(Tracking[Put]):
         entries = [Entry(with_id(event).SerializeToString()) for event in events]
         exchange = Exchange(
             entries,
-            self._traceparent() or "",
+            tracing.readable(self._traceparent() or ""),
             self._retry,
             self._chance,
             validate_only=validate_only,

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tributary_domain.traceparents import is_traceparent
+
 try:
     from opentelemetry import trace as _otel
     from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, TraceFlags
@@ -24,6 +26,11 @@ def current_traceparent() -> str:
     if _otel is None:
         return ""
     return _format(_otel.get_current_span().get_span_context())
+
+
+def readable(traceparent: str) -> str:
+    """Returns a traceparent, or an empty text for what is none: with that no batch could ever be sent."""
+    return traceparent if is_traceparent(traceparent) else ""
 
 
 class Traced:

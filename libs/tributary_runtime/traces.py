@@ -18,6 +18,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanK
 from opentelemetry.util.types import AttributeValue
 from structlog.contextvars import bind_contextvars
 
+from tributary_domain.traceparents import is_traceparent
 from tributary_runtime.otlp import otlp_protocol, span_exporter
 
 TRACEPARENT = "traceparent"
@@ -26,7 +27,6 @@ TRACEPARENT = "traceparent"
 MAX_LINKS = 128
 """Links of one span at most; OpenTelemetry's own default."""
 
-_LENGTH = 55
 _passing: ContextVar[str] = ContextVar("traceparent", default="")
 _provider: TracerProvider | None = None
 _tracer: Tracer | None = None
@@ -115,19 +115,15 @@ def pass_on(traceparent: str) -> None:
 
 def parse_traceparent(traceparent: str) -> SpanContext | None:
     """Reads a W3C traceparent; None if it is not one."""
-    if len(traceparent) != _LENGTH or traceparent[2] != "-" or traceparent[35] != "-" or traceparent[52] != "-":
+    if not is_traceparent(traceparent):
         return None
-    try:
-        version = int(traceparent[:2], 16)
-        context = SpanContext(
-            trace_id=int(traceparent[3:35], 16),
-            span_id=int(traceparent[36:52], 16),
-            is_remote=True,
-            trace_flags=TraceFlags(int(traceparent[53:], 16)),
-        )
-    except ValueError:
-        return None
-    return context if version != 0xFF and context.is_valid else None
+    context = SpanContext(
+        trace_id=int(traceparent[3:35], 16),
+        span_id=int(traceparent[36:52], 16),
+        is_remote=True,
+        trace_flags=TraceFlags(int(traceparent[53:], 16)),
+    )
+    return context if not traceparent.startswith("ff") and context.is_valid else None
 
 
 def _format(context: SpanContext) -> str:

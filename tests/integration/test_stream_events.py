@@ -225,6 +225,13 @@ def test_each_batch_leaves_a_line_with_its_trace(door: Door, stream: Stream) -> 
     assert (line["events"], line["accepted"], line["trace_id"]) == (2, 2, TRACE_ID)
 
 
+def test_a_trace_that_is_none_goes_no_further_and_harms_nobody(stream: Stream) -> None:
+    batch = a_batch(1, an_order())
+    batch.traceparent = "00-" + "\u0664" * 32 + "-" + "\u0664" * 16 + "-01"  # digits, but no header can hold them
+    assert decisions(stream.ask(batch)) == [ACCEPTED]
+    assert decisions(stream.ask(a_batch(2, an_order()))) == [ACCEPTED]
+
+
 def test_without_dedup_a_batch_is_unavailable_and_the_same_stream_takes_it_later(
     stores: Stores, clickhouse_url: str, tmp_path: Path
 ) -> None:

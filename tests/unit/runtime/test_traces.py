@@ -65,6 +65,11 @@ def test_tracing_begins_only_where_the_environment_asks(environ: dict[str, str],
         "ff" + ONE[2:],
         ONE.replace("0af7651916cd43dd8448eb211c80319c", "0" * 32),
         ONE.replace("b7ad6b7169203331", "x" * 16),
+        ONE.upper(),
+        ONE.replace("0af7", "0a_7"),
+        ONE.replace("0af7", "\naf7"),
+        ONE.replace("0af7", "\u0660af7"),
+        ONE.replace("-01", "-+1"),
     ],
 )
 def test_what_is_no_traceparent_is_not_taken_for_one(text: str) -> None:
