@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from typing import Final
 
 from tributary.common.v1.money_pb2 import Money
 from tributary_client.fields import Amount
 
-_MICROS = 1_000_000
-_MOST = 2**63 - 1
+_MICROS: Final = Decimal(1_000_000)
+_MOST: Final = 2**63 - 1
+_EXACTLY: Final = Context(prec=60, traps=[InvalidOperation, Inexact])
+"""Of our own: an application's own may round."""
 
 
 def to_money(amount: Amount, currency: str | None) -> Money:
@@ -35,9 +38,11 @@ def to_money(amount: Amount, currency: str | None) -> Money:
         kind = type(amount).__name__
         raise TypeError(f"An amount is a Decimal, int, str or Money, not a {kind}: 0.1 is not a tenth as a float.")
     try:
-        micros = Decimal(amount) * _MICROS
+        micros = _EXACTLY.multiply(Decimal(amount), _MICROS)
+    except Inexact:
+        micros = Decimal("nan")
     except InvalidOperation:
         raise ValueError("This is no amount.") from None
-    if not micros.is_finite() or micros != micros.to_integral_value() or abs(micros) > _MOST:
+    if not micros.is_finite() or micros != micros.to_integral_value() or micros.copy_abs() > _MOST:
         raise ValueError("An amount is at most 9 223 372 036 854 units, and no finer than a millionth.")
     return Money(currency_code=currency, amount_micros=int(micros))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import pytest
@@ -139,7 +139,15 @@ def test_an_amount_is_exact(amount: Any, micros: int) -> None:
     assert to_money(amount, "EUR").amount_micros == micros
 
 
-@pytest.mark.parametrize("amount", ["0.0000001", "nan", "inf", "ten", 10**13])
+def test_an_amount_is_exact_whatever_precision_the_application_computes_with() -> None:
+    with localcontext() as context:
+        context.prec = 6
+        assert to_money("1234567.89", "EUR").amount_micros == 1_234_567_890_000
+
+
+@pytest.mark.parametrize(
+    "amount", ["0.0000001", "nan", "inf", "ten", 10**13, "1e999999999", "1e-999999999", "49.9" + "0" * 60 + "1"]
+)
 def test_an_amount_that_is_not_exact_is_refused(amount: Any) -> None:
     with pytest.raises(ValueError, match="amount"):
         to_money(amount, "EUR")
