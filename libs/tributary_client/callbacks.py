@@ -86,6 +86,8 @@ class Teller:
     def _call(self, callback: Callable[..., None], argument: object) -> None:
         try:
             callback(argument)
-        except Exception:  # the application's own; the delivery goes on
+        except KeyboardInterrupt:  # of the caller's own thread, where there was no room
+            raise
+        except BaseException:  # the application's own, its sys.exit() too; the delivery goes on
             self._tally.callback_errors += 1
             log.exception("A callback of the application failed.")

@@ -37,14 +37,17 @@ class Tributary(BaseClient[str]):
         """Sends 1-1000 events now and returns one verdict per event, in order.
 
         Tries again, with the same ids, what the server could not decide. What is still undecided when the time is up is
-        UNDECIDED in the answer: send it again later. Neither buffer nor spool is used.
+        UNDECIDED in the answer: send it again later. Neither buffer nor spool is used. Not for callbacks.
 
         Raises:
+            RuntimeError: This is a callback, which would wait for what only its own thread does.
             InvalidBatchError: No event, too many, or a message that is too large.
             NotAllowedError: The API key is missing, unknown, expired, or lacks the scope.
             OverdueError: No answer at all within `RetryPolicy.total_seconds`.
             ClosedError: The client is closed, or was before the answer came.
         """
+        if self._engine.may_not_wait:
+            raise RuntimeError("A callback cannot wait for verdicts; track the events instead.")
         return self._exchange(events, validate_only=validate_only, backfill=backfill).future.result()
 
     def flush(self, timeout: float = CLOSE_SECONDS) -> bool:

@@ -237,6 +237,18 @@ def test_a_batch_carries_the_trace_of_its_events() -> None:
     assert door.metadata[0]["traceparent"] == TRACEPARENT
 
 
+@by_both_ways
+@pytest.mark.parametrize("traceparent", ["nonsense", "bad\nvalue", "\u00fc", "x" * 20_000])
+def test_a_trace_that_is_none_holds_no_event_up(traceparent: str, way: TransportKind) -> None:
+    door = ScriptedDoor()
+    with opened(door) as target, a_client(target, transport=way) as client:
+        client.identify(event_id="a", visitor_id="v", traceparent=traceparent)
+        put(client, "b")
+        assert client.flush(10)
+        assert client.counters.failed == 0
+    assert sorted(door.accepted) == ["a", "b"]
+
+
 # -- what goes wrong --------------------------------------------------------------------------------------------------
 
 
@@ -306,9 +318,10 @@ def test_without_a_callback_the_log_is_told_once_of_each_reason(caplog: pytest.L
     assert "CURRENCY_UNKNOWN" in record.getMessage()
 
 
-def test_a_callback_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [KeyError("a bug of the application"), SystemExit(1), asyncio.CancelledError()])
+def test_a_callback_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture, error: BaseException) -> None:
     def fail(_: Decision) -> None:
-        raise KeyError("a bug of the application")
+        raise error
 
     door = ScriptedDoor()
     with caplog.at_level(logging.CRITICAL), opened(door) as target, a_client(target, on_verdict=fail) as client:
@@ -669,6 +682,20 @@ def test_a_callback_may_track_and_is_not_held_up() -> None:
         put(client, "a")
         eventually(lambda: len(told) >= 4, 20)
         assert client.counters.callback_errors == 0
+
+
+def test_a_callback_cannot_wait_for_verdicts_and_is_told_so() -> None:
+    door, told = ScriptedDoor(), []
+
+    def ask(decision: Decision) -> None:
+        with pytest.raises(RuntimeError, match="callback"):
+            client.ingest([decision.event])
+        told.append(decision)
+
+    with opened(door) as target, a_client(target, on_verdict=ask) as client:
+        put(client, "a")
+        assert client.flush(10)
+    assert len(told) == 1
 
 
 def test_a_callback_may_close_the_client() -> None:
