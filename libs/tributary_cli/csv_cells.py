@@ -129,9 +129,11 @@ def read_lines(
 
     Raises:
         CommandError: The header lacks a column, or has one that means nothing: a misspelt one would be lost silently.
+            Or the file is no CSV.
     """
-    reader = csv.reader(file)
-    header = [name.strip().lower() for name in next(reader, [])]
+    reader = csv.reader(file, strict=True)  # else a quote that nothing closes takes the lines after it along
+    rows = _rows(reader)
+    header = [name.strip().lower() for name in next(rows, [])]
     unknown = [name for name in header if name not in columns]
     missing = sorted(required - set(header) - given.keys())
     if unknown and any(sign in unknown[0] for sign in ";\t"):
@@ -145,10 +147,18 @@ def read_lines(
             else "A column is there twice."
         )
         raise CommandError(problem, f"Columns are: {', '.join(sorted(columns))}.")
-    for cells in reader:
+    for cells in rows:
         if any(cells):
             texts = (cell.strip() for cell in cells)
             found = {name: text for name, text in zip(header, texts, strict=False) if text}
             if len(cells) > len(header):
                 found[""] = "too many"
             yield Line(reader.line_num, {**given, **found})
+
+
+def _rows(reader: Any) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        problem = f"The file is no CSV at line {reader.line_num}: {error}."
+        raise CommandError(problem, "Is a quote missing? What came before it may be imported already.") from error

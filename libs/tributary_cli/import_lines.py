@@ -77,15 +77,15 @@ def slices_of(lines: Iterable[Line], first_day: Day | None, last_day: Day | None
     """Yields the slices that the lines of a file make, and what is wrong with lines.
 
     Args:
-        lines: In any order. Each account, level and time of report is a slice of its own.
+        lines: In any order. Each account and time of report is a slice, of one level, time zone and currency.
         first_day: Of every slice; None: the first that has a line.
         last_day: As `first_day`.
     """
-    slices: dict[tuple[str, ...], _Slice] = {}
-    heads = ("destination", "account_id", "level", "account_time_zone", "currency", "reported_at")
+    slices: dict[tuple[str, str, int | str], _Slice] = {}
     for line in lines:
-        one = slices.setdefault(tuple(line.text(column) for column in heads), _Slice(line))
+        one = slices.setdefault((line.text("destination"), line.text("account_id"), _reported(line)), _Slice(line))
         try:
+            _check_alike(line, one.first)
             row = _spend_row(line)
         except CellError as error:
             one.is_broken = True
@@ -97,10 +97,39 @@ def slices_of(lines: Iterable[Line], first_day: Day | None, last_day: Day | None
             about = f"{one.first.text('destination')} {one.first.text('account_id')}"
             yield Problem(0, "", f"the slice of {about} was kept back: a line of it cannot be read")
             continue
+        crowded = next((rows[0][0] for rows in one.rows.values() if len(rows) > ROWS_PER_SLICE), None)
+        if crowded is not None:
+            message = f"is a day of more than {ROWS_PER_SLICE:,} lines of this account; import a coarser level"
+            yield Problem(crowded, "date", message)
+            continue
         try:
             yield from _cut(one, first_day, last_day)
         except CellError as error:
             yield Problem(one.first.number, error.column, error.message)
+
+
+def _reported(line: Line) -> int | str:
+    """Returns what tells times of report apart: two spellings of one are one slice."""
+    try:
+        return line.time("reported_at").ToNanoseconds()
+    except CellError:
+        return line.text("reported_at")
+
+
+def _check_alike(line: Line, first: Line) -> None:
+    """Refuses a line that would make another slice of the same account and time, which contradicts this one."""
+    ours, firsts = _head(line), _head(first)
+    for column, said in ours.items():
+        if said != firsts[column]:
+            raise CellError(column, f"differs from line {first.number}, which is of the same account and report")
+
+
+def _head(line: Line) -> dict[str, str]:
+    return {
+        "level": line.text("level").upper() or "CAMPAIGN",
+        "account_time_zone": line.text("account_time_zone"),
+        "currency": line.text("currency"),
+    }
 
 
 def _cut(one: _Slice, first_day: Day | None, last_day: Day | None) -> Iterator[Statement]:
@@ -142,6 +171,8 @@ def _slice(line: Line) -> SpendSlice:
 
 def _spend_row(line: Line) -> SpendRow:
     _check_width(line)
+    if not line.text("cost"):
+        raise CellError("cost", "is empty; write 0 where nothing was spent")
     kinds = _words(SpendKind, "SPEND_KIND_") | {"": SpendKind.Value("SPEND_KIND_MEDIA")}
     return SpendRow(
         date=line.day("date"),

@@ -58,10 +58,10 @@ _DAY = click.DateTime(["%Y-%m-%d"])
 def spend(file: BinaryIO, start: datetime | None, end: datetime | None, **options: Any) -> None:
     """What destinations report as spent.
 
-    Per destination, account and level the lines replace all that was known of their days, campaigns that are not in the
-    file included. Columns: date, cost; destination, account_id, account_time_zone, currency (or the options); level,
-    reported_at, campaign_id, campaign_name, adset_id, ad_id, kind (media, fee, credit, commission), impressions,
-    clicks, source, medium.
+    Per destination and account the lines, all of one level, replace all that was known of their days, campaigns that
+    are not in the file included. Columns: date, cost; destination, account_id, account_time_zone, currency (or the
+    options); level, reported_at, campaign_id, campaign_name, adset_id, ad_id, kind (media, fee, credit, commission),
+    impressions, clicks, source, medium.
     """
     from tributary.ingestion.v1.ingestion_service_pb2 import ImportSpendRequest
     from tributary_cli.import_lines import SPEND_COLUMNS, SPEND_REQUIRED, slices_of

@@ -53,3 +53,12 @@ def test_a_file_parted_by_something_else_is_told_so(sign: str) -> None:
     file = io.StringIO(f"date{sign}cost\n2026-11-01{sign}1,5\n", newline="")
     with pytest.raises(CommandError, match="not parted by commas"):
         list(read_lines(file, frozenset({"date", "cost"}), {}, frozenset({"date", "cost"})))
+
+
+@pytest.mark.parametrize(
+    "line", ['2026-11-01,"1', '2026-11-01,"1"5', "2026-11-01," + "1" * 200_000], ids=["open quote", "quote", "long"]
+)
+def test_a_line_that_is_no_csv_is_told_with_its_number(line: str) -> None:
+    file = io.StringIO(f"date,cost\n{line}\n2026-11-02,1\n", newline="")
+    with pytest.raises(CommandError, match=r"no CSV at line [23]"):
+        list(read_lines(file, frozenset({"date", "cost"}), {}, frozenset({"date", "cost"})))
