@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 def output() -> Console:
     """Returns the console for results; as wide as it must be when it is no terminal."""
-    from rich.console import Console  # heavy: `--help` does without
+    from tributary_cli.harmless_console import HarmlessConsole  # heavy: `--help` does without
 
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    console = HarmlessConsole(file=sys.stdout, highlight=False, soft_wrap=True)
     if not console.is_terminal:
         console.width = 200
     return console
@@ -27,9 +27,9 @@ def output() -> Console:
 
 def messages() -> Console:
     """Returns the console for what is said on the way."""
-    from rich.console import Console
+    from tributary_cli.harmless_console import HarmlessConsole
 
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    return HarmlessConsole(file=sys.stderr, highlight=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -73,11 +73,10 @@ def paper() -> Console:
     """Returns the console for tables: as wide as the terminal, and no wider than tables are made for."""
     import sys
 
-    from rich.console import Console  # heavy: `--help` does without
-
     from tributary_cli.explain_tables import WIDTH
+    from tributary_cli.harmless_console import HarmlessConsole  # heavy: `--help` does without
 
-    console = Console(file=sys.stdout, highlight=False)
+    console = HarmlessConsole(file=sys.stdout, highlight=False)
     if not console.is_terminal or console.width > WIDTH:
         console.width = WIDTH
     return console

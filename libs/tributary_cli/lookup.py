@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tributary_cli.console import output, print_json
+from tributary_cli.errors import CommandError
 from tributary_cli.local import resolve_api_key, resolve_target
 from tributary_cli.rpc import connection_options, explaining_calls, metadata_of, open_channel
 
@@ -30,9 +31,11 @@ def lookup(
 
     With `-` as the only ID, they are read from standard input, one a line.
     """
-    ids = [line.strip() for line in sys.stdin if line.strip()] if event_ids == ("-",) else list(event_ids)
+    ids = _read_ids() if event_ids == ("-",) else list(event_ids)
     if not ids:
         raise click.UsageError("Name at least one event id, or `-` to read them from standard input.")
+    if not all(_is_text(event_id) for event_id in ids):
+        raise CommandError("An event id is no UTF-8 text; no event has such an id.")
     fates = _ask(ids, resolve_target(target, "query", data), resolve_api_key(api_key, data), tls=tls)
     if as_json:
         from google.protobuf import json_format
@@ -42,6 +45,20 @@ def lookup(
     console = output()
     for fate in fates:
         console.print(_line(fate), markup=False)
+
+
+def _read_ids() -> list[str]:
+    """Returns the lines of standard input: ids as they are, blanks around them are part of them."""
+    lines = sys.stdin.buffer.read().decode(errors="surrogateescape").split("\n")
+    return [event_id for line in lines if (event_id := line.removesuffix("\r"))]
+
+
+def _is_text(event_id: str) -> bool:
+    try:
+        event_id.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _ask(ids: list[str], address: str, api_key: str, *, tls: bool) -> list[EventFate]:

@@ -214,5 +214,8 @@ async def test_the_command_line_says_what_became_of_ids(
         ["bot", "QUARANTINED"],
         ["nobody", "UNKNOWN"],
     ]
-    told = json.loads(CliRunner().invoke(cli, ["lookup", "-", "--json", *options], input="good\nbot\n").output)
-    assert [fate["verdict"] for fate in told] == ["VERDICT_ACCEPTED", "VERDICT_QUARANTINED"]
+    told = json.loads(
+        CliRunner().invoke(cli, ["lookup", "-", "--json", *options], input="good\r\nbot\n\n bot\n").output
+    )
+    assert [fate.get("verdict") for fate in told] == ["VERDICT_ACCEPTED", "VERDICT_QUARANTINED", None]
+    assert told[2]["event_id"] == " bot", "blanks are part of an id"
