@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterable
 from concurrent.futures import Future
-from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
@@ -75,13 +74,15 @@ class AsyncTributary(BaseClient[Coroutine[Any, Any, str]]):
         room = await self._offer(entry, waits=seconds > 0)
         if room is None:
             return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while room is not None:
+        end_time = asyncio.get_running_loop().time() + seconds
+        while room is not None:
+            try:
+                async with asyncio.timeout_at(end_time):  # not what follows: what was refused must not be taken later
                     await asyncio.wrap_future(room)
-                    room = await self._offer(entry, waits=True)
+            except TimeoutError:
+                self._refuse(entry)
                 return
-        self._refuse(entry)
+            room = await self._offer(entry, waits=True)
 
     async def _offer(self, entry: Entry, *, waits: bool) -> Future[None] | None:
         if self._waits_for_disk:

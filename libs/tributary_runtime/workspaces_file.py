@@ -5,10 +5,11 @@ ignored until it is right, whatever is wrong with it.
 
 A file without any workspace is good at start, where nobody has been let in yet: a new installation has none. Later it
 is taken for a mistake (a template that rendered nothing), and refused: all keys would be dead at once, and what was
-accepted would have no workspace any more. Who means it restarts the services.
+accepted would have no workspace any more. Who means it restarts the services. Another pepper is refused likewise.
 """
 
 import asyncio
+import hmac
 import os
 import re
 import threading
@@ -193,6 +194,11 @@ class WorkspacesFile:
         if self.current.workspaces and not found.workspaces:
             problem = "has no workspaces any more: taken for a mistake; if it is meant, restart the services"
             raise InvalidWorkspacesError(self._path, [problem])
+        before = self.current.by_id
+        changed = [one.id for one in found.workspaces if one.id in before and not _is_same_pepper(one, before[one.id])]
+        if changed:
+            problem = "has another pepper: everybody known would become a stranger, and each retry a conflict"
+            raise InvalidWorkspacesError(self._path, [f"workspace {name} {problem}" for name in changed])
         return found
 
     def _refuse(self, problems: list[str], error: Exception | None) -> bool:
@@ -212,6 +218,10 @@ class WorkspacesFile:
 
     def _look_at_secrets(self) -> _Fingerprint:
         return tuple(_stamp(path) for path in sorted(set(_secret_files(self.current))))
+
+
+def _is_same_pepper(one: Workspace, other: Workspace) -> bool:
+    return hmac.compare_digest(one.pepper.reveal().encode(), other.pepper.reveal().encode())
 
 
 def _stamp(path: Path) -> tuple[str, int, int, int]:

@@ -8,6 +8,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -514,6 +515,31 @@ async def test_asyncio_with_a_spool_that_waits_for_the_disk_takes_everything(tmp
                     group.create_task(client.identify(event_id=f"e-{number}", visitor_id="v"))
             assert await client.flush()
     assert len(door.accepted) == 50
+
+
+async def test_asyncio_does_not_refuse_what_the_disk_takes_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, refused_once = ScriptedDoor(), []
+
+    with opened(door) as target:
+        spool, buffering = Spooling(tmp_path, fsync=True), Buffering(block_seconds=0.05)
+        async with an_async_client(target, spool=spool, buffering=buffering) as client:
+            offer = client._engine.offer
+
+            def as_by_a_slow_disk(entry: Any, *, waits: bool = True) -> Any:
+                if not refused_once:
+                    refused_once.append(entry)
+                    room: Future[None] = Future()
+                    room.set_result(None)
+                    return room
+                time.sleep(0.2)
+                return offer(entry, waits=waits)
+
+            monkeypatch.setattr(client._engine, "offer", as_by_a_slow_disk)
+            await client.identify(event_id="a", visitor_id="v")
+            assert await client.flush()
+    assert list(door.accepted) == ["a"]
 
 
 async def test_asyncio_waits_for_room_without_blocking_the_loop() -> None:

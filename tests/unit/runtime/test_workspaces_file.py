@@ -127,15 +127,30 @@ def test_a_swapped_link_is_a_change(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_changed_secret_is_a_change(tmp_path: Path) -> None:
-    secret = tmp_path / "pepper"
-    secret.write_text("old\n")
+    secret = tmp_path / "data_key"
+    secret.write_text("1" * 43 + "=")
     path = tmp_path / "some.yaml"
+    path.write_text(f"{GOOD}  data_key: {{file: {secret}}}\n")
+    file = WorkspacesFile(path)
+    before = file.wrapping_keys("shop")
+    secret.write_text("0" * 43 + "=")
+    assert file.reload_if_changed()
+    assert file.wrapping_keys("shop") != before
+
+
+def test_another_pepper_is_a_mistake_and_the_old_one_stays(tmp_path: Path, log_lines: LogLines) -> None:
+    secret, path = tmp_path / "pepper", tmp_path / "some.yaml"
+    secret.write_text("old")
     path.write_text(content("shop", pepper={"file": str(secret)}))
     file = WorkspacesFile(path)
+    secret.write_text("another")
+    assert not file.reload_if_changed()
     assert file.get("shop").pepper.reveal() == "old"
-    secret.write_text("renewed\n")
-    assert file.reload_if_changed()
-    assert file.get("shop").pepper.reveal() == "renewed"
+    (refused,) = [line for line in log_lines if line["event"] == "workspaces_reload_refused"]
+    assert "shop has another pepper" in str(refused["problems"])
+    assert "old" not in str(refused["problems"])
+    path.write_text(content("blog", pepper={"value": "of its own"}) + content("shop", pepper={"value": "old"})[12:])
+    assert file.reload_if_changed(), "other workspaces may have any"
 
 
 def test_a_bad_file_stops_the_start_with_all_problems(path: Path) -> None:
