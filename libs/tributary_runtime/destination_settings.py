@@ -62,6 +62,9 @@ class DestinationSettings(Declared):
     reports_later: ClassVar[bool] = False
     """Whether the destination only queues what it takes, and says later what became of it."""
 
+    is_sent_each: ClassVar[bool] = True
+    """Whether each conversion is a delivery of its own, with a job and lines in the ledger."""
+
     id: Slug
     """Unique in the workspace; never changes, the sent ledger knows it."""
 

@@ -14,6 +14,7 @@ from tributary_runtime.crm_destinations import HubSpotDestination, SalesforceDes
 from tributary_runtime.destination_settings import WebhookDestination
 from tributary_runtime.search_destinations import GoogleAdsDestination, MicrosoftDestination
 from tributary_runtime.social_destinations import PinterestDestination, RedditDestination, SnapDestination
+from tributary_runtime.warehouse_destinations import WarehouseDestination
 
 Destination = Annotated[
     WebhookDestination
@@ -27,7 +28,8 @@ Destination = Annotated[
     | RedditDestination
     | SalesforceDestination
     | SnapDestination
-    | TikTokDestination,
+    | TikTokDestination
+    | WarehouseDestination,
     Field(discriminator="type"),
 ]
 """One of them."""

@@ -79,6 +79,7 @@ class DestinationType(StrEnum):
     REDDIT = "reddit"
     SALESFORCE = "salesforce"
     SNAP = "snap"
+    WAREHOUSE = "warehouse"
 
 
 class Table(StrEnum):
@@ -261,3 +262,11 @@ CREDIT_TO_DELIVERY = histogram(
     destination=DestinationType,
 )
 INELIGIBLE = counter("tributary.delivery.ineligible", "{conversion}", "Conversions a destination does not get.")
+WAREHOUSE_REVISIONS = counter(
+    "tributary.delivery.warehouse_revisions", "{revision}", "Revisions in batches that warehouses can load."
+)
+WAREHOUSE_LAG = gauge(
+    "tributary.delivery.warehouse_lag",
+    "s",
+    "Age of the oldest revision that the warehouse looked at last cannot load yet.",
+)

@@ -79,7 +79,7 @@ def declared_settings() -> dict[str, str]:
     }
 
 
-READ_BY_THE_MODEL = {"effective_from", "maximum", "path_after_conversion"}
+READ_BY_THE_MODEL = {"effective_from", "endpoint_url", "maximum", "path_after_conversion"}
 """Through a method, or under another name."""
 PARTS_OF_THOSE = {"regions", "granted"}
 PARTS_OF_THOSE |= {"mappings", "source_destinations", "account_id", "campaign_id", "valid_from", "valid_through"}
