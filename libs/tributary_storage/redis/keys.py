@@ -53,6 +53,8 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | jobs  | `trb:{j:<workspace>:<destination>}:quota`  | string | a minute                   | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:reports`| zset   | until reported, or a week  | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:reports:lease`        | string | minutes                    | delivery    |
+| jobs  | `trb:{j:<ws>:<dest>}:warehouse`            | hash   | for ever                   | delivery    |
+| jobs  | `trb:{j:<ws>:<dest>}:warehouse:lease`      | string | minutes                    | delivery    |
 
 Fields of a job (`delivery_jobs`):
 
@@ -340,3 +342,13 @@ def reports_lease(workspace: str, destination: str) -> str:
 def destination_state(workspace: str, destination: str) -> str:
     """Returns a destination's pauses, how fast it is called, its counts and its last outcome."""
     return f"trb:{{j:{workspace}:{destination}}}:state"
+
+
+def warehouse(workspace: str, destination: str) -> str:
+    """Returns how far the export to a warehouse is: the fields of `warehouse_progress.WarehousePlace`."""
+    return f"trb:{{j:{workspace}:{destination}}}:warehouse"
+
+
+def warehouse_lease(workspace: str, destination: str) -> str:
+    """Returns what the process holds that exports to a warehouse."""
+    return f"{warehouse(workspace, destination)}:lease"
