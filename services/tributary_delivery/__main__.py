@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import httpx
 
 from tributary_delivery.attempt import AttemptRules
-from tributary_delivery.dispatcher import Dispatcher
+from tributary_delivery.dispatcher import Dispatcher, Runner
 from tributary_delivery.lane import LaneRunner, Pace, Stores
 from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.leftovers import Leftovers
@@ -23,6 +23,7 @@ from tributary_delivery.senders import Senders
 from tributary_delivery.servicer import DeliveryServicer
 from tributary_delivery.settings import DeliverySettings
 from tributary_delivery.trial_runs import DestinationTests
+from tributary_delivery.warehouse_lane import WarehouseLanes
 from tributary_domain.backoff import Backoff
 from tributary_runtime import metrics
 from tributary_runtime.assumed_consent import assumed_by_id
@@ -33,6 +34,7 @@ from tributary_runtime.identity_limits import limits_by_id
 from tributary_runtime.readiness import Guard
 from tributary_runtime.server import run, serve
 from tributary_runtime.settings import DurabilityMode, load
+from tributary_runtime.warehouse_destinations import WarehouseDestination
 from tributary_runtime.worker import Worker
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
@@ -41,6 +43,8 @@ from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.destination_reports import DestinationReports
 from tributary_storage.clickhouse.role_marks import PublishedMarks, TriedMarks
 from tributary_storage.clickhouse.sent_ledger import SentLedger
+from tributary_storage.clickhouse.warehouse_batches import WarehouseBatches
+from tributary_storage.clickhouse.warehouse_files import WarehouseFiles
 from tributary_storage.clickhouse.writer import DeliveryWriter
 from tributary_storage.continuity import Continuity
 from tributary_storage.redis.abandoned_jobs import AbandonedJobs
@@ -62,6 +66,7 @@ from tributary_storage.redis.reconnection import Reconnection
 from tributary_storage.redis.replayed_jobs import ReplayedJobs
 from tributary_storage.redis.replication import Replication
 from tributary_storage.redis.taken_back import TakingBack
+from tributary_storage.redis.warehouse_progress import WarehouseProgress
 
 
 async def main(settings: DeliverySettings) -> None:
@@ -115,11 +120,23 @@ async def main(settings: DeliverySettings) -> None:
         opener = MatchKeyOpener(DataKeys(state_store, epoch.shards), workspaces.wrapping_keys)
         senders = Senders(opener, history, workspaces.default_region, clock, settings.delivery_call_seconds, tls)
 
-        def make_lane(lane: Lane, destination: DestinationSettings) -> LaneRunner:
+        exporting = await closing.enter_async_context(
+            clickhouse_client.connect(
+                settings.clickhouse_url, name="export", timeout_seconds=settings.delivery_export_seconds
+            )
+        )
+        consumer = settings.delivery_consumer or socket.gethostname()
+        progress = WarehouseProgress(jobs_store)
+        exports = WarehouseLanes(
+            WarehouseBatches(exporting), WarehouseFiles(exporting), states, progress, consumer, clock
+        )
+
+        def make_lane(lane: Lane, destination: DestinationSettings) -> Runner:
+            if isinstance(destination, WarehouseDestination):
+                return exports.make(lane, destination)
             return LaneRunner(lane, destination, senders.make(lane, destination), stores, rules, clock, pace)
 
         dispatcher = Dispatcher(workspaces, make_lane)
-        consumer = settings.delivery_consumer or socket.gethostname()
         source = ConversionLogSource(
             state_store, consumer, epoch.shards, entries=settings.delivery_batch_revisions, linger_seconds=0.02
         )
@@ -129,7 +146,7 @@ async def main(settings: DeliverySettings) -> None:
         kept, taking_back = DestinationReports(clickhouse), TakingBack(jobs_store)
         await serve(
             settings,
-            DeliveryServicer(workspaces, jobs, states, operations, DestinationTests(senders, states), clock),
+            DeliveryServicer(workspaces, jobs, states, operations, DestinationTests(senders, states), progress, clock),
             loops=[
                 workspaces,
                 dispatcher,

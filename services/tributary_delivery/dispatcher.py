@@ -13,7 +13,6 @@ from typing import Final, Protocol
 
 import structlog
 
-from tributary_delivery.lane import LaneRunner
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.workspaces import Workspaces
 from tributary_storage.redis.delivery_jobs import Lane
@@ -22,7 +21,30 @@ log = structlog.get_logger(__name__)
 
 _LOOK_SECONDS: Final = 1.0
 
-MakeLane = Callable[[Lane, DestinationSettings], LaneRunner]
+
+class Runner(Protocol):
+    """What works for one destination: a lane of calls, or the export to a warehouse."""
+
+    @property
+    def settings(self) -> DestinationSettings:
+        """Under which it works."""
+        ...
+
+    def wake(self) -> None:
+        """Tells it that there is something new."""
+        ...
+
+    async def run(self, stop: asyncio.Event, *, is_mended: bool = False) -> None:
+        """Works until stopped.
+
+        Args:
+            stop: Ends it.
+            is_mended: Whether it runs under another configuration than before.
+        """
+        ...
+
+
+MakeLane = Callable[[Lane, DestinationSettings], Runner]
 """How a lane is made."""
 
 
@@ -37,7 +59,7 @@ class CurrentWorkspaces(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    runner: LaneRunner
+    runner: Runner
     stop: asyncio.Event
     task: asyncio.Task[None]
 

@@ -106,6 +106,8 @@ class Planner:
             if is_stand_in(revised.state.conversion_id):  # nobody is told of who was erased
                 continue
             for destination in workspaces[revised.workspace].destinations:
+                if not destination.is_sent_each:
+                    continue
                 if destination.name_of(revised.state.name) is None:
                     reason = INELIGIBLE_REASON_NOT_MAPPED
                     line = ineligible(revised, destination.id, DELIVERY_OPERATION_CREATE, reason, now_micros)

@@ -18,6 +18,7 @@ from tributary_runtime.interceptors import INTERNAL, Access
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane
 from tributary_storage.redis.destination_states import DestinationStates
+from tributary_storage.redis.warehouse_progress import WarehouseProgress
 
 _DEFAULT_PAGE, _MOST_PER_PAGE = 100, 1_000
 _MOST_REASON = 256
@@ -45,6 +46,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         states: How destinations are doing.
         operations: What an operator does about deliveries.
         tests: Tries destinations out.
+        warehouses: How far exports are.
         clock: Tells whether a pause is over.
     """
 
@@ -65,8 +67,10 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         states: DestinationStates,
         operations: Operations,
         tests: DestinationTests,
+        warehouses: WarehouseProgress,
         clock: Clock,
     ) -> None:
+        self._warehouses = warehouses
         self._workspaces = workspaces
         self._jobs = jobs
         self._states = states
@@ -150,7 +154,11 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
     async def _status(self, workspace: str, destination: DestinationSettings) -> delivery_service_pb2.DestinationStatus:
         lane, paused = Lane(workspace, destination.id), destination.paused
         state = await self._states.read(lane)
-        pending, oldest = await self._jobs.waiting(lane), await self._jobs.oldest_plan_micros(lane)
+        if destination.is_sent_each:
+            pending, oldest = await self._jobs.waiting(lane), await self._jobs.oldest_plan_micros(lane)
+        else:
+            place = await self._warehouses.read(lane)
+            pending, oldest = place.waiting, place.oldest_micros
         reason = ""
         if paused:
             reason = "Paused in workspaces.yaml."

@@ -42,3 +42,6 @@ class DeliverySettings(ServiceSettings, WithStateStore, WithJobsStore, WithClick
 
     delivery_horizon_seconds: Annotated[int, Field(ge=60, le=30 * 86_400)] = 72 * 3600
     """How long after it was planned a delivery is still tried."""
+
+    delivery_export_seconds: Annotated[int, Field(ge=10, le=3_600)] = 300
+    """How long ClickHouse may take for one statement of an export to a warehouse: to write a file, for one."""

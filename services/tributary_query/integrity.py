@@ -93,20 +93,22 @@ class Integrity:
         pairs = [
             await self._stored.decided(workspace.id, destination.id, list(destination.conversions))
             for destination in workspace.destinations
+            if destination.is_sent_each
         ]
         eligible, decided = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
         return Stored(events, conversions, revisions, deliveries, eligible, decided)
 
     async def _nothing_to_deliver(self, workspace: Workspace) -> bool:
         """Fails closed: what delivery cannot tell is on its way."""
-        if not workspace.destinations:
+        told = {destination.id for destination in workspace.destinations if destination.is_sent_each}
+        if not told:
             return True
         try:
             answer = await self._delivery.ListDestinations(ListDestinationsRequest(workspace=workspace.id))
         except grpc.aio.AioRpcError as error:
             log.warning("deliveries_unknown", code=error.code().name)
             return False
-        return not any(destination.pending for destination in answer.destinations)
+        return not any(one.pending for one in answer.destinations if one.destination_id in told)
 
 
 def verdict_counts(verdicts: Mapping[str, int]) -> VerdictCounts:
