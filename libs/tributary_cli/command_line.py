@@ -37,6 +37,7 @@ _COMMANDS = {
     "send": ("tributary_cli.send", "Send events from a file."),
     "simulate": ("tributary_cli.simulate", "Try other attribution settings on one conversion."),
     "up": ("tributary_cli.up", "Run everything on this machine until Ctrl-C."),
+    "warehouse": ("tributary_cli.warehouse", "Print the SQL that fills BigQuery, Snowflake or Redshift."),
 }
 """Command -> module that has it, and its line in the help. Its name there: a dash is an underscore, a word of Python's
 ends with one."""

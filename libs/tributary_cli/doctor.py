@@ -21,6 +21,7 @@ from tributary_cli.doctor_checks import (
     check_settings,
     check_workspaces,
 )
+from tributary_cli.doctor_warehouses import check_warehouses
 from tributary_cli.local import data_option, running_installation
 from tributary_cli.stack.directory import StackDirectory
 from tributary_cli.stack.environment import settings_of
@@ -81,6 +82,8 @@ async def _examine_installation(environ: Mapping[str, str]) -> list[Check]:
     checks += await check_redis_roles(environ)
     if clickhouse_url := environ.get("TRIBUTARY_CLICKHOUSE_URL"):
         checks.append(await check_clickhouse(clickhouse_url))
+    if workspaces_file and (jobs_url := environ.get("TRIBUTARY_JOBS_URL")):
+        checks += await check_warehouses(Path(workspaces_file), jobs_url)
     targets = {name: target for name in SERVICES if (target := environ.get(f"TRIBUTARY_{name.upper()}_TARGET"))}
     return checks + await check_services(targets)
 
