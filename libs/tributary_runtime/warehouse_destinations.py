@@ -26,7 +26,7 @@ class WarehouseDestination(DestinationSettings):
     """warehouse."""
 
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-    """The bucket; it exists already."""
+    """The bucket; it exists already. What was exported to another one stays there: a new id exports all anew."""
 
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*$", max_length=200)] = "tributary"
     """What the names of all files begin with. Another destination needs another one."""

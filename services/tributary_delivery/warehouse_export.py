@@ -103,8 +103,9 @@ class WarehouseExport:
             exported: Keys in all batches.
         """
         parts, last = sweep_parts(exported), ""
+        await self._batches.take_out_withdrawn(self._warehouse)
         for part in range(parts):
-            await self._batches.withdraw(self._warehouse, *self._decided(), part, parts)
+            await self._withdraw(part, parts)
             last = await self.finish() or last
             size = self._settings.batch_rows
             while size == self._settings.batch_rows:
@@ -113,6 +114,15 @@ class WarehouseExport:
                 last = await self.finish() or last
         return last
 
+    async def _withdraw(self, part: int, parts: int) -> None:
+        """Decides to withdraw what is no more, unless more is missing than erasures can have taken: that was lost."""
+        missing = await self._batches.missing(self._warehouse, self._settings.batch_rows, part, parts)
+        if len(missing.conversion_ids) > missing.erasable:
+            about = {"destination": self._settings.id, "workspace": self._warehouse.workspace}
+            log.error("more_missing_than_erased", missing=len(missing.conversion_ids), **about)
+        elif missing.conversion_ids:
+            await self._batches.withdraw(self._warehouse, *self._decided(), missing.conversion_ids)
+
     def _decided(self) -> tuple[str, int]:
         now_micros = self._clock.unix_micros()
         return batch_name(now_micros, secrets.token_hex(3)), now_micros
@@ -120,7 +130,7 @@ class WarehouseExport:
     async def _write(self, batch: WarehouseBatch) -> None:
         with span("export batch", batch=batch.batch_id, revisions=batch.size):
             if batch.kind is BatchKind.WITHDRAWALS:  # first: else files would keep for longer what is to be deleted
-                await self._batches.take_out_withdrawn(self._warehouse, batch.batch_id)
+                await self._batches.take_out_withdrawn(self._warehouse)
             files = [await self._write_table(batch, table) for table in tables_of(batch, self._settings.tables)]
             manifest = batch_manifest(self._warehouse, batch, self._settings.uri, files)
             await self._files.write_text(self._bucket, manifest_path(batch), manifest)

@@ -157,6 +157,7 @@ class WarehouseLane:
             waiting = await self._export.waiting(waiting.now_micros)
         place = _seen(place, waiting)
         await self._progress.note(self._lane, place)
+        metrics.WAREHOUSE_LAG.set(max(0, waiting.now_micros - place.oldest_micros) / 1e6 if place.waiting else 0)
         began = self._clock.monotonic_seconds()
         try:
             last = await self._export.finish()
@@ -172,8 +173,8 @@ class WarehouseLane:
             return _BACKOFF.delay_seconds(self._failures, self._chance)
         if is_whole:
             place = replace(place, through_micros=waiting.now_micros, waiting=0, oldest_micros=0)
+            metrics.WAREHOUSE_LAG.set(0)
         await self._progress.note(self._lane, replace(place, batch_id=last or place.batch_id))
-        metrics.WAREHOUSE_LAG.set(max(0, waiting.now_micros - place.oldest_micros) / 1e6 if place.waiting else 0)
         if last:
             metrics.DELIVERY_DURATION.record(
                 self._clock.monotonic_seconds() - began, destination=metrics.DestinationType.WAREHOUSE

@@ -51,8 +51,10 @@ def manifest_path(batch: WarehouseBatch, table: str = "") -> str:
 
 
 def tables_of(batch: WarehouseBatch, chosen: Sequence[str]) -> tuple[str, ...]:
-    """Returns the tables that a batch has rows of."""
-    return (WITHDRAWALS,) if batch.kind is BatchKind.WITHDRAWALS else tuple(chosen)
+    """Returns the tables that a batch has rows of: those chosen, and those that have files of it already."""
+    if batch.kind is BatchKind.WITHDRAWALS:
+        return (WITHDRAWALS,)
+    return tuple(dict.fromkeys((*map(str, chosen), *sorted(batch.earlier_tables))))
 
 
 def batch_manifest(warehouse: Warehouse, batch: WarehouseBatch, uri: str, files: Sequence[WrittenFile]) -> str:

@@ -97,17 +97,8 @@ async def _export(books: Warehousing) -> Exported:
         first[4].then(counted=False, value_micros=0),
     )
     await export.export_new()
-    await books.clickhouse.execute(
-        "ALTER TABLE conversion_revisions DELETE WHERE workspace = %(workspace)s AND conversion_id = 'c1:6'"
-        " SETTINGS mutations_sync = 2",
-        {"workspace": WORKSPACE},
-    )
-    await books.clickhouse.execute(
-        "ALTER TABLE conversions DELETE WHERE workspace = %(workspace)s AND conversion_id = 'c1:6'"
-        " SETTINGS mutations_sync = 2",
-        {"workspace": WORKSPACE},
-    )
     old_files = {name: books.read(name) for table in TABLES for name in books.files(table)}
+    await books.erase("c1:6")
     await books.write(Revision(workspace=WORKSPACE, conversion_id="s1:6", touches=(), value_micros=60_000_006))
     await export.sweep(exported=13)
     batches = [{table: books.files(table, [one]) for table in one["tables"]} for one in books.manifests()]

@@ -19,6 +19,7 @@ from tributary_runtime.clock import SystemClock
 from tributary_runtime.warehouse_destinations import WarehouseDestination
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.statements import statement
 from tributary_storage.clickhouse.warehouse_batches import WarehouseBatches
 from tributary_storage.clickhouse.warehouse_files import WarehouseFiles
 from tributary_storage.clickhouse.writer import ConversionWriter
@@ -73,6 +74,19 @@ class Warehousing:
     async def write(self, *revisions: Revision) -> None:
         """Stores revisions as attribution does."""
         await ConversionWriter(self.clickhouse).write([revision.packed() for revision in revisions])
+
+    async def erase(self, conversion_id: str) -> None:
+        """Leaves of a conversion what its person's erasure leaves: that there was one."""
+        about = {"workspace": self.workspace, "conversion_id": conversion_id}
+        for table in ("conversion_revisions", "conversions"):
+            await self.clickhouse.execute(
+                statement(f"erasure/delete_{table}"), {**about, "conversions": [conversion_id]}
+            )
+        erasure = {
+            **{"workspace": self.workspace, "erasure_id": conversion_id, "version": 1, "mode": "sever"},
+            **{"state": "finished", "destroyed": {"conversion_revisions": 1}},
+        }
+        await self.clickhouse.insert("erasures", tuple(erasure), [[value] for value in erasure.values()])
 
     def manifests(self) -> list[dict[str, Any]]:
         """Returns the manifests of batches, by batch."""

@@ -6,7 +6,7 @@ decide at once may both take a revision: it is the same row twice then, and coun
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
@@ -50,6 +50,17 @@ class WarehouseBatch:
     first_revision: int
     """0: it holds none."""
     last_revision: int
+    earlier_tables: tuple[str, ...] = ()
+    """Of which an earlier generation wrote files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Conversions that were exported and are no more."""
+
+    conversion_ids: tuple[str, ...]
+    erasable: int
+    """How many erasures can have taken, at most: what is missing beyond that was lost, or is not visible yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,30 +101,58 @@ class WarehouseBatches:
             freeze_micros: Now.
             most: Revisions in it at most.
         """
-        return await self._freeze("freeze_revisions", warehouse, batch_id, freeze_micros, most=most, is_sweep=False)
+        about = {"most": most, "is_sweep": False, "part": 0, "parts": 1}
+        return await self._freeze(warehouse, batch_id, freeze_micros, **about)
 
     async def sweep(
         self, warehouse: Warehouse, batch_id: str, freeze_micros: int, most: int, part: int, parts: int
     ) -> int:
         """Does the same, but holds all that was ever recorded of a part of the conversions against all batches."""
         about = {"most": most, "is_sweep": True, "part": part, "parts": parts}
-        return await self._freeze("freeze_revisions", warehouse, batch_id, freeze_micros, **about)
+        return await self._freeze(warehouse, batch_id, freeze_micros, **about)
 
-    async def withdraw(self, warehouse: Warehouse, batch_id: str, freeze_micros: int, part: int, parts: int) -> int:
-        """Decides a batch of withdrawals, of a part of the conversions; returns how many it holds."""
-        return await self._freeze("freeze_withdrawals", warehouse, batch_id, freeze_micros, part=part, parts=parts)
+    async def missing(self, warehouse: Warehouse, most: int, part: int, parts: int) -> Missing:
+        """Returns conversions that were exported and are no more, of a part of them; looked for after erasures only.
 
-    async def take_out_withdrawn(self, warehouse: Warehouse, batch_id: str) -> None:
-        """Takes what a batch withdraws out of all others, which are unfinished then."""
-        parameters = {**_of(warehouse), "batch_id": batch_id}
-        await self._clickhouse.execute(statement("warehouse/take_out_withdrawn"), parameters)
+        Args:
+            warehouse: Of which destination.
+            most: At most this many.
+            part: Which part.
+            parts: Of how many.
+        """
+        parameters = {**_of(warehouse), "most": most, "part": part, "parts": parts}
+        [(erased, withdrawn)] = await self._clickhouse.execute(statement("warehouse/withdrawable"), parameters)
+        erasable = erased - (withdrawn or 0)
+        if not erased:
+            return Missing((), 0)
+        rows = await self._clickhouse.execute(statement("warehouse/missing_conversions"), parameters)
+        return Missing(tuple(row[0] for row in rows), erasable)
+
+    async def withdraw(
+        self, warehouse: Warehouse, batch_id: str, freeze_micros: int, conversion_ids: Sequence[str]
+    ) -> None:
+        """Decides a batch of withdrawals."""
+        columns: dict[str, list[Any]] = {
+            "workspace": [warehouse.workspace],
+            "destination_id": [warehouse.destination_id],
+            "batch_id": [batch_id],
+            "generation": [1],
+            "kind": [BatchKind.WITHDRAWALS.value],
+            "freeze_time": [freeze_micros],
+            "conversion_ids": [list(conversion_ids)],
+        }
+        await self._clickhouse.insert("warehouse_batches", tuple(columns), list(columns.values()))
+
+    async def take_out_withdrawn(self, warehouse: Warehouse) -> None:
+        """Takes what was withdrawn out of all batches that have it, which are unfinished then."""
+        await self._clickhouse.execute(statement("warehouse/take_out_withdrawn"), _of(warehouse))
 
     async def unfinished(self, warehouse: Warehouse) -> list[WarehouseBatch]:
         """Returns the batches that are not in the bucket as they are now, oldest first."""
         rows = await self._clickhouse.execute(statement("warehouse/unfinished_batches"), _of(warehouse))
         return [
-            WarehouseBatch(batch_id, generation, BatchKind(kind), freeze_micros, size, first or 0, last or 0)
-            for batch_id, generation, kind, freeze_micros, size, first, last in rows
+            WarehouseBatch(batch_id, generation, BatchKind(kind), micros, size, first or 0, last or 0, tuple(tables))
+            for batch_id, generation, kind, micros, size, first, last, tables in rows
         ]
 
     async def finish(
@@ -136,11 +175,9 @@ class WarehouseBatches:
         }
         await self._clickhouse.insert("warehouse_manifests", tuple(columns), list(columns.values()))
 
-    async def _freeze(
-        self, name: str, warehouse: Warehouse, batch_id: str, freeze_micros: int, **about: int | bool
-    ) -> int:
-        parameters = {"part": 0, "parts": 1, **_of(warehouse), "batch_id": batch_id, "freeze_micros": freeze_micros}
-        await self._clickhouse.execute(statement(f"warehouse/{name}"), {**parameters, **about})
+    async def _freeze(self, warehouse: Warehouse, batch_id: str, freeze_micros: int, **about: int | bool) -> int:
+        parameters = {**_of(warehouse), "batch_id": batch_id, "freeze_micros": freeze_micros, **about}
+        await self._clickhouse.execute(statement("warehouse/freeze_revisions"), parameters)
         found = await self.unfinished(warehouse)
         return next((batch.size for batch in found if batch.batch_id == batch_id), 0)
 

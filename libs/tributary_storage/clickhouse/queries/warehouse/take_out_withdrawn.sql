@@ -1,32 +1,55 @@
--- Takes what a batch withdraws out of all batches that have it, as their next generation: their files are written anew.
--- A second run finds none.
+-- Takes what was withdrawn out of all batches that have it, as their next generation: their files are written anew. A
+-- second run finds none.
 INSERT INTO warehouse_batches
-WITH
-    (
-        SELECT groupArrayArray(conversion_ids)
-        FROM warehouse_batches FINAL
-        WHERE workspace = %(workspace)s
-            AND destination_id = %(destination_id)s
-            AND batch_id = %(batch_id)s
-    ) AS withdrawn
+(
+    workspace,
+    destination_id,
+    batch_id,
+    generation,
+    kind,
+    freeze_time,
+    conversion_ids,
+    revisions,
+    first_record_time,
+    last_record_time
+)
 SELECT
-    * REPLACE
-    (
-        generation + 1 AS generation,
-        arrayMap(key -> key.1, arrayFilter(key -> NOT has(withdrawn, key.1), arrayZip(conversion_ids, revisions)))
-            AS conversion_ids,
-        arrayMap(key -> key.2, arrayFilter(key -> NOT has(withdrawn, key.1), arrayZip(conversion_ids, revisions)))
-            AS revisions
-    )
+    workspace,
+    destination_id,
+    batch_id,
+    generation + 1,
+    kind,
+    freeze_time,
+    groupArrayIf(key.1, NOT is_withdrawn),
+    groupArrayIf(key.2, NOT is_withdrawn),
+    first_record_time,
+    last_record_time
 FROM
 (
-    SELECT *
+    SELECT
+        * EXCEPT (conversion_ids, revisions),
+        arrayJoin(arrayZip(conversion_ids, revisions)) AS key,
+        key.1 IN
+        (
+            SELECT arrayJoin(conversion_ids)
+            FROM warehouse_batches FINAL
+            WHERE workspace = %(workspace)s
+                AND destination_id = %(destination_id)s
+                AND kind = 'withdrawals'
+        ) AS is_withdrawn
     FROM warehouse_batches FINAL
     WHERE workspace = %(workspace)s
         AND destination_id = %(destination_id)s
         AND kind = 'revisions'
-        AND hasAny(conversion_ids, withdrawn)
 )
-SETTINGS
-    prefer_column_name_to_alias = 1,
-    distributed_product_mode = 'global'
+GROUP BY
+    workspace,
+    destination_id,
+    batch_id,
+    generation,
+    kind,
+    freeze_time,
+    first_record_time,
+    last_record_time
+HAVING countIf(is_withdrawn) > 0
+SETTINGS distributed_product_mode = 'global'
