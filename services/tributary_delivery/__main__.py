@@ -24,6 +24,7 @@ from tributary_delivery.servicer import DeliveryServicer
 from tributary_delivery.settings import DeliverySettings
 from tributary_delivery.trial_runs import DestinationTests
 from tributary_delivery.warehouse_lane import WarehouseLanes
+from tributary_delivery.warehouse_trial import TrialRuns
 from tributary_domain.backoff import Backoff
 from tributary_runtime import metrics
 from tributary_runtime.assumed_consent import assumed_by_id
@@ -144,9 +145,10 @@ async def main(settings: DeliverySettings) -> None:
         planner = Planner(lookup, jobs, ledger, clock, dispatcher.wake)
         operations = Operations(SentLedger(clickhouse), ReplayedJobs(jobs_store), clock)
         kept, taking_back = DestinationReports(clickhouse), TakingBack(jobs_store)
+        tests = DestinationTests(TrialRuns(senders, WarehouseFiles(exporting)), states)
         await serve(
             settings,
-            DeliveryServicer(workspaces, jobs, states, operations, DestinationTests(senders, states), progress, clock),
+            DeliveryServicer(workspaces, jobs, states, operations, tests, progress, clock),
             loops=[
                 workspaces,
                 dispatcher,

@@ -38,6 +38,12 @@ from tributary_storage.clickhouse.warehouse_files import Bucket, WarehouseFiles
 log = structlog.get_logger(__name__)
 
 
+def bucket_of(settings: WarehouseDestination) -> Bucket:
+    """Returns where the files of a destination are, and as whom to write them."""
+    key, secret = settings.access_key_id, settings.secret_access_key
+    return Bucket(settings.url, key.reveal() if key else "", secret.reveal() if secret else "")
+
+
 class WarehouseExport:
     """What is done for one destination.
 
@@ -62,8 +68,7 @@ class WarehouseExport:
         self._batches = batches
         self._files = files
         self._clock = clock
-        key, secret = settings.access_key_id, settings.secret_access_key
-        self._bucket = Bucket(settings.url, key.reveal() if key else "", secret.reveal() if secret else "")
+        self._bucket = bucket_of(settings)
 
     async def waiting(self, since_micros: int) -> Waiting:
         """Returns what is not exported yet, of what was recorded since a moment.

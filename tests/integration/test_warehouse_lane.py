@@ -24,6 +24,9 @@ from tests.support.object_storage import (
 from tests.support.revisions import Revision
 from tests.support.warehouse import Warehousing, declared, warehousing
 from tributary.delivery.v1.delivery_pb2 import OUTCOME_CLASS_CONFIG, OUTCOME_CLASS_OK, OUTCOME_CLASS_THROTTLED
+from tributary_delivery.findings import Findings
+from tributary_delivery.warehouse_trial import WarehouseTrialRun
+from tributary_storage.clickhouse.warehouse_files import WarehouseFiles
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.warehouse_progress import WarehouseProgress
 
@@ -155,6 +158,26 @@ async def test_one_replica_exports_for_all_until_it_ends(books: Warehousing) -> 
     await progress(books).release(books.lane, "another")
     await lane.step()
     assert len(books.manifests()) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        pytest.param(None, "was written and read", id="well"),
+        pytest.param(ACCESS_DENIED, "CONFIG: Access Denied", id="refused"),
+    ],
+)
+async def test_a_bucket_is_tried_out_without_a_batch(books: Warehousing, fault: Fault | None, told: str) -> None:
+    books.storage.fault = lambda method, path: fault
+    findings = Findings()
+    trial = WarehouseTrialRun(books.settings(), WarehouseFiles(books.clickhouse))
+    await trial.prepare(findings)
+    await trial.call(findings)
+    answer = findings.response()
+    assert answer.passed is (fault is None)
+    assert told in answer.steps[-1].message
+    assert SECRET not in str(answer)
+    assert books.manifests() == []
 
 
 async def test_two_that_decide_at_once_export_the_same_row_twice_and_no_row_never(books: Warehousing) -> None:

@@ -121,6 +121,11 @@ class WarehouseFiles:
         file_format = "RawBLOB', 'text String"
         await self._execute(bucket, path, file_format, "INSERT INTO FUNCTION", "SELECT %(text)s", {"text": text})
 
+    async def read_text(self, bucket: Bucket, path: str) -> str:
+        """Returns a file's text."""
+        [(text,)] = await self._execute(bucket, path, "RawBLOB", "SELECT raw_blob FROM")
+        return str(text)
+
     async def _execute(
         self,
         bucket: Bucket,

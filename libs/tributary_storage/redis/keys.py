@@ -53,7 +53,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | jobs  | `trb:{j:<workspace>:<destination>}:quota`  | string | a minute                   | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:reports`| zset   | until reported, or a week  | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:reports:lease`        | string | minutes                    | delivery    |
-| jobs  | `trb:{j:<ws>:<dest>}:warehouse`            | hash   | for ever                   | delivery    |
+| jobs  | `trb:{j:<ws>:<dest>}:warehouse:progress`   | hash   | for ever                   | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:warehouse:lease`      | string | minutes                    | delivery    |
 
 Fields of a job (`delivery_jobs`):
@@ -344,11 +344,6 @@ def destination_state(workspace: str, destination: str) -> str:
     return f"trb:{{j:{workspace}:{destination}}}:state"
 
 
-def warehouse(workspace: str, destination: str) -> str:
-    """Returns how far the export to a warehouse is: the fields of `warehouse_progress.WarehousePlace`."""
-    return f"trb:{{j:{workspace}:{destination}}}:warehouse"
-
-
-def warehouse_lease(workspace: str, destination: str) -> str:
-    """Returns what the process holds that exports to a warehouse."""
-    return f"{warehouse(workspace, destination)}:lease"
+def warehouse(workspace: str, destination: str, what: Literal["progress", "lease"]) -> str:
+    """Returns how far the export to a warehouse is (`warehouse_progress.WarehousePlace`), or what who does it holds."""
+    return f"trb:{{j:{workspace}:{destination}}}:warehouse:{what}"

@@ -48,7 +48,7 @@ class WarehouseProgress:
 
         Two may after a long pause: then a batch is written twice, and is the same.
         """
-        name = keys.warehouse_lease(lane.workspace, lane.destination)
+        name = keys.warehouse(lane.workspace, lane.destination, "lease")
         try:
             if await self._client.set(name, holder, nx=True, ex=seconds):
                 return True
@@ -61,7 +61,7 @@ class WarehouseProgress:
 
     async def release(self, lane: Lane, holder: str) -> None:
         """Lets another process go on at once, if this one held it."""
-        name = keys.warehouse_lease(lane.workspace, lane.destination)
+        name = keys.warehouse(lane.workspace, lane.destination, "lease")
         try:
             if await self._client.get(name) == holder.encode():
                 await self._client.delete(name)
@@ -71,7 +71,7 @@ class WarehouseProgress:
     async def read(self, lane: Lane) -> WarehousePlace:
         """Returns how far it is."""
         try:
-            held = await self._client.hgetall(keys.warehouse(lane.workspace, lane.destination))
+            held = await self._client.hgetall(keys.warehouse(lane.workspace, lane.destination, "progress"))
         except redis.RedisError as error:
             raise _failed(error) from error
         said = {name.decode(): value.decode() for name, value in held.items()}
@@ -81,7 +81,7 @@ class WarehouseProgress:
     async def note(self, lane: Lane, place: WarehousePlace) -> None:
         """Notes how far it is; may run twice."""
         try:
-            await self._client.hset(keys.warehouse(lane.workspace, lane.destination), mapping=asdict(place))
+            await self._client.hset(keys.warehouse(lane.workspace, lane.destination, "progress"), mapping=asdict(place))
         except redis.RedisError as error:
             raise _failed(error) from error
 
