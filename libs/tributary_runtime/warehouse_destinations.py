@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, model_validator
 
 from tributary_domain.warehouse_tables import WarehouseTable
-from tributary_runtime.destination_settings import DestinationSettings, check_url
+from tributary_runtime.declared_urls import check_url
+from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.secret_references import SecretReference
 
 _NOT_HERE: Final = ("hold_seconds", "send_scope", "value", "value_basis", "value_model", "pixel", "channels", "quota")

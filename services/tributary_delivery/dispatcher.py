@@ -124,7 +124,7 @@ class Dispatcher:
                 self._running[lane] = _Running(runner, ended, task)
         self._seen = current
 
-    def _made(self, lane: Lane, settings: DestinationSettings) -> LaneRunner | None:
+    def _made(self, lane: Lane, settings: DestinationSettings) -> Runner | None:
         """Makes a lane; None: it cannot be made, which is nobody else's matter."""
         try:
             return self._make_lane(lane, settings)

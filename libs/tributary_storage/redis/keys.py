@@ -53,8 +53,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | jobs  | `trb:{j:<workspace>:<destination>}:quota`  | string | a minute                   | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:reports`| zset   | until reported, or a week  | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:reports:lease`        | string | minutes                    | delivery    |
-| jobs  | `trb:{j:<ws>:<dest>}:warehouse:progress`   | hash   | for ever                   | delivery    |
-| jobs  | `trb:{j:<ws>:<dest>}:warehouse:lease`      | string | minutes                    | delivery    |
+| jobs  | `trb:{j:<ws>:<dest>}:warehouse:<what>`     | hash   | for ever; lease: a minute  | delivery    |
 
 Fields of a job (`delivery_jobs`):
 
