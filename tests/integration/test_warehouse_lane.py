@@ -249,8 +249,9 @@ async def test_delivery_killed_between_file_and_manifest_goes_on_where_it_was(
         assert files
         is_let.set()
         process.start()
-        await eventually_async(lambda: len(books.manifests()) == 1)
+        await asyncio.to_thread(process.wait_until_ready)
+        await eventually_async(lambda: len(books.manifests()) == 1, timeout_seconds=30)
         await books.write(an_order(books, 2))
-        await eventually_async(lambda: len(books.manifests()) == 2)
+        await eventually_async(lambda: len(books.manifests()) == 2, timeout_seconds=30)
     assert {name: books.storage.read(name) for name in files} == files
     assert await books.rows("conversions", "conversion_id") == [("c1:1",), ("c1:2",)]
