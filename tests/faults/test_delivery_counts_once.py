@@ -5,7 +5,6 @@ One table of faults, each met by every type at the same time: their fakes stand 
 
 from __future__ import annotations
 
-import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -94,7 +93,8 @@ async def test_a_call_that_ends_badly_repeats_no_conversion_and_loses_none(
 ) -> None:
     server = None
     if fault.reply is Cut.RESET:
-        server, rig.tls = both_ends(Authority(tmp_path))
+        authority = Authority(tmp_path)
+        server, rig.tls = authority.server("destinations"), authority.client()
     with open_row(workspace, tls=server) as row:
         for stand in row:
             stand.front.faults.append(fault)
@@ -133,13 +133,6 @@ async def test_too_many_calls_are_told_so_and_come_again_when_they_may(rig: Rig,
         assert early == {}, "each waited as long as it was asked to"
         slowed = [await rig.stores.states.slow_down(stand.lane) for stand in row]
         assert max(slowed) < 0.6, "each was slowed down a moment ago"
-
-
-def both_ends(authority: Authority) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """Returns what the fakes speak TLS with, and what believes them."""
-    pair, server = authority.issue("destinations"), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(pair.certificate, pair.key)
-    return server, ssl.create_default_context(cafile=authority.file)
 
 
 @pytest.mark.parametrize("takes_late", [False, True], ids=["taken at once", "taken after it was sent again"])

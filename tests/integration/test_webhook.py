@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
-import ssl
 import time
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -13,16 +10,13 @@ from typing import Any
 
 import pytest
 import structlog
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.support.certificates import Authority
 from tests.support.delivery import a_destination
 from tests.support.destinations import Answer, Endpoint, running_endpoint
 from tests.support.eventually import eventually_async
 from tests.support.ports import free_port
-from tests.support.revisions import NOON, Revision
+from tests.support.revisions import Revision
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, DELIVERY_OPERATION_RESTATE
 from tributary_delivery.destinations.destination import CONFIG, OK, RETRY, THROTTLED, Message, Outcome
 from tributary_delivery.destinations.webhook import Webhook
@@ -270,56 +264,6 @@ async def test_neither_messages_nor_logs_hold_a_query_or_a_secret(endpoint: Endp
     assert all(record.levelno < 30 for record in libraries), "what libraries say below WARNING is not written"
 
 
-class Authority:
-    """A certificate authority of the test's own."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Tests")])
-        constraints = x509.BasicConstraints(ca=True, path_length=None)
-        self._certificate = self._builder(self._name, self._key).add_extension(constraints, critical=True)
-        self.pem = self._signed(self._certificate)
-
-    def server(self, *names: str) -> ssl.SSLContext:
-        """Returns what a server with a certificate for these names needs."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        alternatives = x509.SubjectAlternativeName([_name(one) for one in names])
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
-        pem = self._signed(self._builder(subject, key).add_extension(alternatives, critical=False))
-        file = self._directory / f"{len(list(self._directory.iterdir()))}.pem"
-        plain = serialization.NoEncryption()
-        private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain)
-        file.write_bytes(private + pem)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
-        return context
-
-    def client(self) -> ssl.SSLContext:
-        """Returns what a client that trusts this authority needs."""
-        return ssl.create_default_context(cadata=self.pem.decode())
-
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(NOON - datetime.timedelta(days=3650))
-            .not_valid_after(NOON + datetime.timedelta(days=3650))
-        )
-
-    def _signed(self, builder: x509.CertificateBuilder) -> bytes:
-        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-
-def _name(text: str) -> x509.GeneralName:
-    if text[0].isdigit():
-        return x509.IPAddress(ipaddress.ip_address(text))
-    return x509.DNSName(text)
-
-
 async def test_tls_is_spoken_with_the_name_and_checked_against_it(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     said: list[str | None] = []
@@ -335,7 +279,7 @@ async def test_tls_is_spoken_with_the_name_and_checked_against_it(tmp_path: Path
 
 async def test_a_certificate_of_another_name_is_refused(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
-    async with running_endpoint(authority.server("other.example.com", "127.0.0.1")) as endpoint:
+    async with running_endpoint(authority.server("other.example.com")) as endpoint:
         url = f"https://{NAME}:{endpoint.port}/hook"
         told = await send(url, tls=authority.client(), lookup=resolving("127.0.0.1"))
     assert told.outcome == CONFIG
@@ -343,7 +287,7 @@ async def test_a_certificate_of_another_name_is_refused(tmp_path: Path) -> None:
 
 
 async def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:
-    async with running_endpoint(Authority(tmp_path).server("127.0.0.1")) as endpoint:
+    async with running_endpoint(Authority(tmp_path).server("nobody")) as endpoint:
         told = await send(endpoint.url)
     assert told.outcome == CONFIG
     assert endpoint.calls == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
@@ -47,6 +48,16 @@ class Authority:
         )
         pair.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         return pair
+
+    def server(self, name: str) -> ssl.SSLContext:
+        """Returns what a server of that name speaks TLS with."""
+        pair, context = self.issue(name), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair.certificate, pair.key)
+        return context
+
+    def client(self) -> ssl.SSLContext:
+        """Returns what believes in this authority alone."""
+        return ssl.create_default_context(cafile=self.file)
 
 
 def _sign(
