@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, settings
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.memory import keep_in_memory
 from tests.support.spreading import spread
-from tests.support.stack import KeyedWorkspace, SharedStack, complaints, shared_stack
+from tests.support.stack import KeyedWorkspace, SharedStack, StackOnDemand, complaints
 from tests.support.stores import Stores, create_test_epoch, run_apart, running_clickhouse, running_redis, running_stores
 from tributary_cli.stack.clickhouse_server import ClickHouseServer
 from tributary_cli.stack.redis_server import RedisServer
@@ -123,10 +123,25 @@ def private_clickhouse(tmp_path: Path) -> Iterator[ClickHouseServer]:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedStack]:
-    """A whole installation, shared by all tests of this process; take a workspace, kill nothing."""
-    with shared_stack(tmp_path_factory.mktemp("stack")) as running:
-        yield running
+def shared_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackOnDemand]:
+    """What starts the installation of `stack`."""
+    on_demand = StackOnDemand(lambda: tmp_path_factory.mktemp("stack"))
+    yield on_demand
+    on_demand.close()
+
+
+@pytest.fixture
+def stack(shared_stack: StackOnDemand) -> SharedStack:
+    """A whole installation, shared by all tests that follow one another; take a workspace, kill nothing."""
+    return shared_stack.open()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Stops the installation of `stack` when the next test does not need it: it costs as long as it runs."""
+    running = getattr(item, "funcargs", {}).get("shared_stack")
+    if running is not None and nextitem is not None and "shared_stack" not in getattr(nextitem, "fixturenames", ()):
+        running.close()
 
 
 @pytest.fixture

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,10 +116,27 @@ class SharedStack:
         return self.stack.addresses
 
 
-@contextmanager
-def shared_stack(directory: Path) -> Iterator[SharedStack]:
-    """Starts an installation with workspaces in stock."""
-    names = (f"w-{number}" for number in itertools.count())
-    stock = {next(names): {} for _ in range(_SHARED_WORKSPACES)}
-    with running_stack(directory, stock) as (stack, keyed):
-        yield SharedStack(stack, iter(keyed.values()))
+class StackOnDemand:
+    """An installation with workspaces in stock, which runs from `open` to `close`.
+
+    Args:
+        directory: Makes one for its data.
+    """
+
+    def __init__(self, directory: Callable[[], Path]) -> None:
+        self._directory = directory
+        self._running = ExitStack()
+        self._opened: SharedStack | None = None
+
+    def open(self) -> SharedStack:
+        """Starts it, unless it runs."""
+        if self._opened is None:
+            stock: dict[str, dict[str, Any]] = {f"w-{number}": {} for number in range(_SHARED_WORKSPACES)}
+            stack, keyed = self._running.enter_context(running_stack(self._directory(), stock))
+            self._opened = SharedStack(stack, iter(keyed.values()))
+        return self._opened
+
+    def close(self) -> None:
+        """Stops it. Twice is once."""
+        self._opened = None
+        self._running.close()
