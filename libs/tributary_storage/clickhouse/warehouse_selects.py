@@ -41,7 +41,7 @@ _OWN: Final = f"""SELECT
     1 AS sign
 FROM conversion_revisions FINAL
 WHERE workspace = %(workspace)s
-    AND (conversion_id, revision) IN
+    AND (conversion_id, revision) GLOBAL IN
     {indented(_KEYS).strip()}"""  # noqa: S608 - names of ours
 
 _REPLACED: Final = f"""SELECT
@@ -51,7 +51,7 @@ _REPLACED: Final = f"""SELECT
     replaced.revision AS posted_revision,
     -1 AS sign
 FROM conversion_revisions AS replaced FINAL
-INNER JOIN
+GLOBAL INNER JOIN
 (
     SELECT
         conversion_id,
@@ -61,11 +61,11 @@ INNER JOIN
     FROM conversion_revisions FINAL
     WHERE workspace = %(workspace)s
         AND previous_revision > 0
-        AND (conversion_id, revision) IN
+        AND (conversion_id, revision) GLOBAL IN
         {indented(indented(_KEYS)).strip()}
 ) AS successor ON replaced.conversion_id = successor.conversion_id AND replaced.revision = successor.previous_revision
 WHERE replaced.workspace = %(workspace)s
-    AND replaced.conversion_id IN
+    AND replaced.conversion_id GLOBAL IN
     {indented(_IDS).strip()}"""  # noqa: S608 - names of ours
 
 _JOINED_TEXTS: Final = frozenset({"causes", "coupon_codes"})

@@ -47,7 +47,7 @@ FROM
         AND conversion_revisions.record_time >= since
         AND cityHash64(conversion_id) %% %(parts)s = %(part)s
         AND (empty(%(names)s::Array(String)) OR has(%(names)s::Array(String), name))
-        AND (conversion_id, revision) NOT IN
+        AND (conversion_id, revision) GLOBAL NOT IN
         (
             SELECT
                 exported.1,
@@ -67,14 +67,14 @@ FROM
         (
             previous_revision = 0
             OR conversion_revisions.record_time < now64(6, 'UTC') - INTERVAL 1 DAY
-            OR (conversion_id, previous_revision) IN
+            OR (conversion_id, previous_revision) GLOBAL IN
             (
                 SELECT
                     conversion_id,
                     revision
                 FROM conversion_revisions
                 WHERE workspace = %(workspace)s
-                    AND conversion_id IN
+                    AND conversion_id GLOBAL IN
                     (
                         SELECT conversion_id
                         FROM conversion_revisions

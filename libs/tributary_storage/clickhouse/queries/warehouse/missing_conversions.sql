@@ -9,14 +9,14 @@ FROM
         AND kind = 'revisions'
 )
 WHERE cityHash64(conversion_id) %% %(parts)s = %(part)s
-    AND conversion_id NOT IN
+    AND conversion_id GLOBAL NOT IN
     (
         SELECT conversion_id
         FROM conversion_revisions
         WHERE workspace = %(workspace)s
             AND cityHash64(conversion_id) %% %(parts)s = %(part)s
     )
-    AND conversion_id NOT IN
+    AND conversion_id GLOBAL NOT IN
     (
         SELECT arrayJoin(conversion_ids)
         FROM warehouse_batches FINAL

@@ -29,7 +29,7 @@ FROM
     SELECT
         * EXCEPT (conversion_ids, revisions),
         arrayJoin(arrayZip(conversion_ids, revisions)) AS key,
-        key.1 IN
+        key.1 GLOBAL IN
         (
             SELECT arrayJoin(conversion_ids)
             FROM warehouse_batches FINAL

@@ -15,7 +15,7 @@ FROM
     FROM warehouse_batches FINAL
     WHERE workspace = %(workspace)s
         AND destination_id = %(destination_id)s
-        AND (batch_id, generation) NOT IN
+        AND (batch_id, generation) GLOBAL NOT IN
         (
             SELECT
                 batch_id,
@@ -25,7 +25,7 @@ FROM
                 AND destination_id = %(destination_id)s
         )
 ) AS batches
-LEFT JOIN
+GLOBAL LEFT JOIN
 (
     SELECT
         batch_id,

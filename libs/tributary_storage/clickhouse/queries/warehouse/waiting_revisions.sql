@@ -21,7 +21,7 @@ FROM conversion_revisions
 WHERE workspace = %(workspace)s
     AND record_time >= since
     AND (empty(%(names)s::Array(String)) OR has(%(names)s::Array(String), name))
-    AND (conversion_id, revision) NOT IN
+    AND (conversion_id, revision) GLOBAL NOT IN
     (
         SELECT
             exported.1,
