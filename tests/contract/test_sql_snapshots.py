@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tributary_domain.warehouse_tables import TABLES
 from tributary_storage.clickhouse.report_query import Basis, Dimension, Filter, Metric, ReportQuery
 from tributary_storage.clickhouse.reports import report_statement
+from tributary_storage.clickhouse.warehouse_selects import rows_of
 
 SNAPSHOTS = Path(__file__).parent / "sql_snapshots"
 ADDITIVE = (Metric.CONVERSIONS, Metric.VALUE)
@@ -84,12 +86,21 @@ QUERIES = {
 def test_a_generated_statement_is_the_one_that_was_reviewed(name: str) -> None:
     statement = report_statement(QUERIES[name])
     parameters = "".join(f"-- {key} = {value!r}\n" for key, value in sorted(statement.parameters.items()))
-    content = parameters + statement.text
+    assert _reviewed(name, parameters + statement.text)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_what_a_warehouse_is_given_is_selected_as_it_was_reviewed(table: str) -> None:
+    assert _reviewed(f"warehouse_{table}", rows_of(table) + "\n")
+
+
+def _reviewed(name: str, content: str) -> bool:
     path = SNAPSHOTS / f"{name}.sql"
     if os.environ.get("UPDATE_SNAPSHOTS"):
         path.write_text(content)
-    assert path.read_text() == content
+    return path.read_text() == content
 
 
 def test_no_snapshot_is_left_over() -> None:
-    assert {path.stem for path in SNAPSHOTS.glob("*.sql")} == set(QUERIES)
+    made = {*QUERIES, *(f"warehouse_{table}" for table in TABLES)}
+    assert {path.stem for path in SNAPSHOTS.glob("*.sql")} == made
