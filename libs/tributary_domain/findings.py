@@ -49,6 +49,8 @@ class FindingCause(StrEnum):
     """The journey is whole, and its credit is another all the same."""
     LOST_EVENT = "LOST_EVENT"
     """The row of an event that was accepted is not in ClickHouse."""
+    LOST_REFUSAL = "LOST_REFUSAL"
+    """The row of an event that was refused is not in ClickHouse."""
 
 
 class Severity(StrEnum):

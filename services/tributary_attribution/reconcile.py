@@ -26,6 +26,7 @@ from tributary_attribution.erasure_plans import again
 from tributary_attribution.families import Families
 from tributary_attribution.linking import Linking
 from tributary_attribution.lost_events import LostEvents
+from tributary_attribution.lost_refusals import LostRefusals
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
 from tributary_attribution.publishing import Publisher
@@ -101,7 +102,8 @@ def reconciliation_of(
     if recorded is not None:
         log, tombstones = recorded
         lost = LostEvents(log, sources, EventWriter(clickhouse), tombstones.living)
-        recording = RecordingChecks(VerdictSums(log, sources), lost)
+        refusals = LostRefusals(log, sources, EventWriter(clickhouse), tombstones.names_erased)
+        recording = RecordingChecks(VerdictSums(log, sources), lost, refusals)
     return Reconciliation(
         ReconciliationStaging(clickhouse),
         ReconciliationFamilies(clickhouse),

@@ -20,6 +20,7 @@ from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair, Words
 from tributary_attribution.run_families import RunFamilies
+from tributary_attribution.settled_findings import resolve_settled
 from tributary_domain.counting import Counting
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity, finding
@@ -132,6 +133,10 @@ class Reconciliation:
         counts, others = await self._checks.check(scope, workspace, settled.accepted_until_micros, now)
         found += [*others, *unrecorded]
         await self._runs.report(run.workspace, found, self._clock.unix_micros())
+        is_recorded = bool(sums) and "verdicts_unsettled" not in sums
+        moment = self._clock.unix_micros()
+        resolved = await resolve_settled(self._runs, run, found, moment, is_recorded=is_recorded)
+        counts["resolved"] = len(resolved)
         await self._staging.drop(run.reconciliation_id)
         run = replace(run, is_complete=True, counts={**run.counts, **sums, **counts, **_by_severity(found, run.counts)})
         await self._runs.save(run, self._clock.unix_micros())

@@ -10,6 +10,7 @@ from typing import Final
 
 from tributary_attribution.cross_checks import Checked
 from tributary_attribution.lost_events import LostEvents
+from tributary_attribution.lost_refusals import LostRefusals
 from tributary_attribution.verdict_sums import VerdictSums
 from tributary_domain.findings import FindingState
 from tributary_storage.clickhouse.reconciliation_staging import Scope
@@ -25,12 +26,16 @@ class RecordingChecks:
     Args:
         sums: Compares what was counted with rows.
         lost: Names events without a row, and writes them again.
+        refusals: Likewise what was refused.
         wait_seconds: See `WAIT_SECONDS`.
     """
 
-    def __init__(self, sums: VerdictSums, lost: LostEvents, wait_seconds: float = WAIT_SECONDS) -> None:
+    def __init__(
+        self, sums: VerdictSums, lost: LostEvents, refusals: LostRefusals, wait_seconds: float = WAIT_SECONDS
+    ) -> None:
         self._sums = sums
         self._lost = lost
+        self._refusals = refusals
         self._wait_seconds = wait_seconds
 
     async def check(self, scope: Scope, now_micros: int, *, repairs: bool) -> Checked:
@@ -48,6 +53,8 @@ class RecordingChecks:
             await asyncio.sleep(_LOOK_SECONDS)
         counts, found = await self._sums.check(scope, before, now_micros)
         lost = await self._lost.find(scope, through, now_micros, looks_in_log=bool(found), repairs=repairs)
-        if any(one.state is FindingState.RESOLVED for one in lost):
+        refused = await self._refusals.find(scope, through, now_micros, repairs=repairs) if found else []
+        if any(one.state is FindingState.RESOLVED for one in (*lost, *refused)):
             counts, found = await self._sums.check(scope, before, now_micros)
-        return counts | {"lost_events": len(lost)}, [*lost, *found]
+        counts |= {"lost_events": len(lost), "lost_refusals": len(refused)}
+        return counts, [*lost, *refused, *found]

@@ -6,7 +6,7 @@ brings it, however late, by whatever way. It may have been recorded again, so th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 import structlog
@@ -76,6 +76,15 @@ class Tombstones:
         if back:
             log.info("erased_events_passed_over", events=len(arrivals) - len(living))
         return living
+
+    async def names_erased(self, workspace: str, tokens: Collection[str], micros: int) -> bool:
+        """Tells whether any of some identifiers is that of somebody who was erased since a moment.
+
+        Raises:
+            StorageUnavailableError: A store did not answer; nobody can tell.
+        """
+        await self._refresh()
+        return any(self._until.get(person_key(workspace, token), -1) >= micros for token in tokens)
 
     async def _refresh(self) -> None:
         """Reads what is new; after a loss of the state store, all of it, from ClickHouse."""

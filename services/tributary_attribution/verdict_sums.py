@@ -15,6 +15,7 @@ from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.redis.log_side import LogCounts
 
 VERDICTS: Final = ("ACCEPTED", "DUPLICATE", "CONFLICT", "REJECTED", "QUARANTINED")
+_MESSAGE: Final = "The claim scripts counted other events {} than there are rows."
 _TRIES: Final = 3
 """Events that were released meanwhile move from one verdict to another: what is wrong stays so."""
 
@@ -86,6 +87,11 @@ class VerdictSums:
         return counts, [_finding(scope, verdict, *sides, now_micros) for verdict, sides in wrong.items()]
 
 
+def is_verdict_sum(found: Finding) -> bool:
+    """Tells whether a finding is of these sums."""
+    return found.kind is FindingKind.SUM_WRONG and found.message in {_MESSAGE.format(verdict) for verdict in VERDICTS}
+
+
 def _counts(verdicts: Mapping[str, int], rows: VerdictRows) -> dict[str, int]:
     counted = {f"counted_{verdict.lower()}": verdicts.get(verdict, 0) for verdict in VERDICTS}
     stored = {f"stored_{verdict.lower()}": number for verdict, number in rows.by_verdict().items()}
@@ -108,8 +114,8 @@ def _finding(scope: Scope, verdict: str, counted: int, rows: int, now_micros: in
     return finding(
         scope.reconciliation_id,
         FindingKind.SUM_WRONG,
-        f"The claim scripts counted other events {verdict} than there are rows.",
+        _MESSAGE.format(verdict),
         expected=str(counted),
-        actual=str(rows),
+        actual=str(rows) if rows >= counted else f"{rows}; of those that are not named, nothing is known any more",
         find_micros=now_micros,
     )

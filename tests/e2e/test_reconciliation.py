@@ -17,6 +17,7 @@ from tests.support.eventually import eventually
 from tests.support.shop import EURO, NOW, Shop, a_visit, an_order, code_of, named
 from tributary.attribution.v1.finding_pb2 import (
     FINDING_CAUSE_LOST_EVENT,
+    FINDING_CAUSE_LOST_REFUSAL,
     FINDING_STATE_ACKNOWLEDGED,
     FINDING_STATE_OPEN,
     FINDING_STATE_RESOLVED,
@@ -115,10 +116,49 @@ def test_events_that_were_lost_are_named_and_written_again_and_every_sum_is_told
     assert counts["received"] == sum(sums.values())
     assert {name: counts[f"stored_{name}"] for name in sums} == sums | {"duplicate": 0}
     asked = contract.ListFindingsRequest(states=[FINDING_STATE_RESOLVED])
-    found = {(one.event_id, one.cause) for one in shop.query.ListFindings(asked, metadata=shop.metadata).findings}
+    resolved = shop.query.ListFindings(asked, metadata=shop.metadata).findings
+    found = {(one.event_id, one.cause) for one in resolved if one.event_id}  # beside the sum that was wrong
     assert found == {(name, FINDING_CAUSE_LOST_EVENT) for name in ("lost-visit", "lost-order")}
     again = _run_whole(street_stack, shop)
     assert (again["conversions"], again["differences"], again["lost_events"], again["open_errors"]) == (1, 0, 0, 0)
+
+
+def test_refusals_that_were_lost_are_named_and_written_again_and_their_sums_are_no_finding_any_more(
+    shop: Shop, street_stack: Stack
+) -> None:
+    order = an_order("o", visitor_id="v", event_id="twice")
+    shop.accept(order)
+    order.conversion.value.amount_micros += EURO
+    nobody = an_order("n", event_id="nobody")
+    nobody.ClearField("identifiers")
+    nobody.event_time.FromDatetime(NOW - timedelta(days=4_000))
+    assert list(map(named, shop.send(order, nobody))) == ["CONFLICT", "REJECTED"]
+    shop.wait_until_settled()
+    before = _refusals(street_stack, shop)
+    assert len(before) == 2
+    street_stack.clickhouse.execute(
+        f"ALTER TABLE refusals DELETE WHERE workspace = '{shop.workspace.id}' SETTINGS mutations_sync = 2"
+    )
+    counts = _counts(shop, repairs=False)
+    assert (counts["lost_refusals"], counts["open_errors"]) == (2, 4), "each by name, and both sums"
+    counts = _counts(shop, repairs=True)
+    assert (counts["lost_refusals"], counts["resolved"], counts["open_errors"]) == (2, 2, 0)
+    assert _refusals(street_stack, shop) == before
+    asked = contract.ListFindingsRequest(states=[FINDING_STATE_OPEN])
+    assert not shop.query.ListFindings(asked, metadata=shop.metadata).findings
+    asked = contract.ListFindingsRequest(states=[FINDING_STATE_RESOLVED])
+    found = [one for one in shop.query.ListFindings(asked, metadata=shop.metadata).findings if one.event_id]
+    assert {(one.event_id, one.cause) for one in found} == {
+        (name, FINDING_CAUSE_LOST_REFUSAL) for name in ("twice", "nobody")
+    }
+
+
+def _refusals(stack: Stack, shop: Shop) -> list[str]:
+    text = stack.clickhouse.execute(
+        "SELECT event_id, verdict, reason_codes, reason_messages, admitted FROM refusals FINAL"  # noqa: S608
+        f" WHERE workspace = '{shop.workspace.id}' ORDER BY event_id"
+    )
+    return text.splitlines()
 
 
 def test_all_workspaces_are_recomputed_by_one_command_that_fails_for_what_it_was_told_to(

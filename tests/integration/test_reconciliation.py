@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_attribution.reconcile import reconciliation_of
 from tributary_attribution.reconciliation import Reconciliation
 from tributary_attribution.runs import begun, exit_status
-from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState
+from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, finding
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse import client as clickhouse_client
@@ -425,3 +425,20 @@ async def test_deals_of_a_crm_are_held_against_conversions_but_never_our_own(
             (FindingKind.MISSING_IN_CRM, ""): 3,
         }
         assert exit_status(run) == 1
+
+
+async def test_a_sum_that_is_right_again_is_resolved_by_a_run_that_looks_at_all_its_days(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        first = await world.run()
+        text = "Counted conversions whose credit or money does not add up."
+        wrong = finding(first.reconciliation_id, FindingKind.SUM_WRONG, text, expected="0", actual="1")
+        await world.runs.report(workspace, [wrong], first.create_micros)
+        shorter = replace(world.a_run(), begin_micros=first.begin_micros + DAY)
+        states = []
+        for run in (shorter, world.a_run()):
+            counts = (await world.run(run)).counts
+            [stored] = await world.runs.findings(workspace)
+            states.append((stored.state, counts["resolved"]))
+        assert states == [(FindingState.OPEN, 0), (FindingState.RESOLVED, 1)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +12,7 @@ from tests.support.attribution import NOON, Admitted, Events, entry
 from tests.support.stores import create_test_epoch
 from tributary_attribution.arrivals import Arrival
 from tributary_attribution.lost_events import LostEvents
+from tributary_attribution.lost_refusals import LostRefusals
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.verdict_sums import VerdictSums
 from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity
@@ -64,12 +65,16 @@ class Recording:
     async def check(self, *, repairs: bool = True) -> tuple[dict[str, int], list[Finding]]:
         sources, log = ReconciliationSources(self.clickhouse), LogSide(self.log, 4)
         lost = LostEvents(log, sources, EventWriter(self.clickhouse), self._living)
-        checks = RecordingChecks(VerdictSums(log, sources), lost, wait_seconds=0)
+        refusals = LostRefusals(log, sources, EventWriter(self.clickhouse), self._names_erased)
+        checks = RecordingChecks(VerdictSums(log, sources), lost, refusals, wait_seconds=0)
         scope = Scope("r1:test", self.workspace, 0, 2**60, 2)
         return await checks.check(scope, NOON, repairs=repairs)
 
     async def _living(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
         return () if self.erased else arrivals
+
+    async def _names_erased(self, workspace: str, tokens: Collection[str], micros: int) -> bool:
+        return self.erased
 
 
 @pytest.fixture
@@ -108,7 +113,7 @@ async def test_what_was_never_recorded_is_named_and_written_from_the_log(recordi
     await recording.acknowledge()
     _, found = await recording.check(repairs=False)
     assert told(found)[0] == ("lost", FindingCause.LOST_EVENT, FindingState.OPEN)
-    assert (found[1].kind, found[1].expected, found[1].actual) == (FindingKind.SUM_WRONG, "2", "1")
+    assert (found[1].kind, found[1].expected, found[1].actual.partition(";")[0]) == (FindingKind.SUM_WRONG, "2", "1")
     assert {one.severity for one in found} == {Severity.ERROR}
     counts, found = await recording.check()
     assert told(found) == [("lost", FindingCause.LOST_EVENT, FindingState.RESOLVED)]
@@ -130,6 +135,25 @@ async def test_nobody_who_was_erased_comes_back_from_the_log(recording: Recordin
     await recording.acknowledge()
     counts, found = await recording.check()
     assert (counts["stored_accepted"], [one.kind for one in found]) == (0, [FindingKind.SUM_WRONG])
+
+
+@pytest.mark.parametrize("erased", [False, True])
+async def test_a_refusal_that_was_lost_is_written_from_the_log_unless_who_it_names_was_erased(
+    recording: Recording, erased: bool
+) -> None:
+    recording.erased = erased
+    make = Events(recording.workspace)
+    await recording.accept(make.touch("visitor:a", letter="C", event_id="lost"), verdicts="CONFLICT")
+    await recording.acknowledge()
+    if not erased:
+        _, found = await recording.check(repairs=False)
+        assert told(found)[0] == ("lost", FindingCause.LOST_REFUSAL, FindingState.OPEN)
+        _, found = await recording.check()
+        assert told(found) == [("lost", FindingCause.LOST_REFUSAL, FindingState.RESOLVED)]
+    counts, found = await recording.check()
+    assert counts["stored_conflict"] == int(not erased)
+    assert [one.kind for one in found] == [FindingKind.SUM_WRONG] * int(erased)
+    assert all("nothing is known any more" in one.actual for one in found)
 
 
 async def test_more_rows_than_were_counted_are_a_finding(recording: Recording) -> None:

@@ -28,6 +28,7 @@ _FINDING_COLUMNS: Final = (
 )
 
 ALL_STATES: Final = tuple(FindingState)
+ALL_KINDS: Final = tuple(FindingKind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class ReconciliationRuns:
         *,
         reconciliation_id: str = "",
         states: Collection[FindingState] = ALL_STATES,
+        kinds: Collection[FindingKind] = ALL_KINDS,
         finding_ids: Collection[str] | None = None,
         after: str = "",
         limit: int = MAX_FINDINGS,
@@ -98,6 +100,7 @@ class ReconciliationRuns:
             workspace: Whose.
             reconciliation_id: Only those that this run found last; empty: of all runs.
             states: Only those in one of these.
+            kinds: Only those of one of these.
             finding_ids: Only these; None: all.
             after: Only those with a higher id.
             limit: At most so many.
@@ -106,6 +109,7 @@ class ReconciliationRuns:
             "workspace": workspace,
             "run": reconciliation_id,
             "states": tuple(state.value for state in states),
+            "kinds": tuple(kind.value for kind in kinds),
             "any_id": finding_ids is None,
             "finding_ids": tuple(finding_ids or ("",)),
             "after": after,

@@ -112,6 +112,14 @@ class ReconciliationSources:
         """Returns which of some events were ever recorded."""
         return set(await RecordedEvents(self._clickhouse).events(scope.workspace, event_ids)) if event_ids else set()
 
+    async def refusal_places(
+        self, scope: Scope, begin_micros: int, end_micros: int
+    ) -> set[tuple[int, str, int, int, int]]:
+        """Returns the places of the refusals of some time, its end included: shard, lane, entry and event of it."""
+        values = {**scope.values, "first": begin_micros, "last": end_micros}
+        rows = await self._clickhouse.execute(reconciliation_statement("refusal_places"), values)
+        return {(row[0], row[1], row[2], row[3], row[4]) for row in rows}
+
     async def recorded_hashes(self, scope: Scope, hashes: Collection[int]) -> set[int]:
         """Returns which of some events have a row, by the hashes of their ids."""
         values = {**scope.values, "hashes": tuple(hashes)}

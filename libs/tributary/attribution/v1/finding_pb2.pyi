@@ -154,6 +154,10 @@ class _FindingCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingC
     """The row of an event that was accepted is not in ClickHouse. Written again as long as the event log holds the event;
     afterwards not repaired: its credit stands, and nothing that was recorded says why.
     """
+    FINDING_CAUSE_LOST_REFUSAL: _FindingCause.ValueType  # 10
+    """The row of an event that was refused is not in ClickHouse. Written again as long as the event log holds it; of what it
+    holds no more nothing is known but that it is missing from a sum.
+    """
 
 class FindingCause(_FindingCause, metaclass=_FindingCauseEnumTypeWrapper):
     """What most likely made a difference between stream and recomputation. Values may be added."""
@@ -179,6 +183,10 @@ FINDING_CAUSE_WRONG_CREDIT: FindingCause.ValueType  # 8
 FINDING_CAUSE_LOST_EVENT: FindingCause.ValueType  # 9
 """The row of an event that was accepted is not in ClickHouse. Written again as long as the event log holds the event;
 afterwards not repaired: its credit stands, and nothing that was recorded says why.
+"""
+FINDING_CAUSE_LOST_REFUSAL: FindingCause.ValueType  # 10
+"""The row of an event that was refused is not in ClickHouse. Written again as long as the event log holds it; of what it
+holds no more nothing is known but that it is missing from a sum.
 """
 Global___FindingCause: _TypeAlias = FindingCause  # noqa: Y015
 

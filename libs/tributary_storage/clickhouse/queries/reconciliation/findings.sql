@@ -1,4 +1,4 @@
--- One page of findings of a workspace, by id: in some states, of one run or of all, or by id.
+-- One page of findings of a workspace, by id: in some states and of some kinds, of one run or of all, or by id.
 SELECT
     finding_id,
     reconciliation_id,
@@ -19,6 +19,7 @@ FROM reconciliation_findings FINAL
 WHERE workspace = %(workspace)s
     AND (%(run)s = '' OR reconciliation_id = %(run)s)
     AND state IN %(states)s
+    AND kind IN %(kinds)s
     AND (%(any_id)s OR finding_id IN %(finding_ids)s)
     AND finding_id > %(after)s
 ORDER BY finding_id
