@@ -13,6 +13,7 @@ from tributary_attribution.erasing import Erasing
 from tributary_attribution.erasure_plans import again
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.families import Families
+from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.linking import Linking
@@ -212,6 +213,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             DataKeys(state, epoch.shards),
             conversions,
             StandIns(conversions, publisher, StandInRecords(long_reads), workspaces, clock),
+            HeirsOfErased(StandInRecords(long_reads)),
             SharedOrders(conversions, ErasureRecords(long_reads), workspaces),
             workspaces,
             clock,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.attribution.v1.credit_pb2 import CreditedTouch
+from tributary.attribution.v1.credit_pb2 import CreditedTouch, TouchSource
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary_attribution.kinship import Seen
@@ -104,23 +104,61 @@ def anonymous_revision(
         state.lead.stage = seen.stage
     if seen.kind:
         state.recurrence.kind = seen.kind  # type: ignore[assignment]  # the numbers are the contract's
-    for touch in old.touches:
-        own = CreditedTouch(
-            event_id=event_reference(hashes[touch.event_id]),
-            touch_time=timestamp(to_the_minute(micros(touch.touch_time))),
-            kind=touch.kind,
-            credits=touch.credits,
-            just_after_conversion=touch.just_after_conversion,
-            spend_join_step=touch.spend_join_step,
-        )
-        for name in _SOURCE:
-            setattr(own.source, name, getattr(touch.source, name))
-        ad = touch.source.ad
-        if touch.source.HasField("ad"):
-            own.source.ad.destination, own.source.ad.account_id = ad.destination, ad.account_id
-            own.source.ad.campaign_id = ad.campaign_id
-        state.touches.append(own)
+    state.touches.extend(anonymous_touch(touch, hashes) for touch in old.touches)
     return after
+
+
+def anonymous_touch(touch: CreditedTouch, hashes: Mapping[str, int]) -> CreditedTouch:
+    """Returns a touch without what names its event, or tells when it was: its credit and where it came from stay."""
+    own = CreditedTouch(
+        event_id=event_reference(hashes[touch.event_id]),
+        touch_time=timestamp(to_the_minute(micros(touch.touch_time))),
+        kind=touch.kind,
+        credits=touch.credits,
+        just_after_conversion=touch.just_after_conversion,
+        spend_join_step=touch.spend_join_step,
+    )
+    _take_source(own.source, touch.source)
+    return own
+
+
+def anonymous_heir(revised: ConversionRevised, ids: Mapping[str, str], hashes: Mapping[str, int]) -> ConversionRevised:
+    """Returns a revision of somebody else's, without what names the touches of those whose credit it has, or had.
+
+    Args:
+        revised: Its credit is another conversion's, whose person is erased, or was so before it.
+        ids: Random ids by that of an erased conversion.
+        hashes: Random hashes by reference of the erased person's touches.
+    """
+    after = ConversionRevised()
+    after.CopyFrom(revised)
+    origin = after.state.inherited_from
+    if origin.conversion_id in ids:
+        for name in ("match", "causing_event_ids", "traceparent", "cause_accept_time"):
+            after.ClearField(name)
+        origin.conversion_id = ids[origin.conversion_id]
+        origin.conversion_time.CopyFrom(timestamp(to_the_minute(micros(origin.conversion_time))))
+    for touch in after.state.touches:
+        if touch.event_id in hashes:
+            touch.CopyFrom(anonymous_touch(touch, hashes))
+    for delta in after.deltas:
+        if delta.touch_event_id in hashes:
+            delta.touch_event_id = event_reference(hashes[delta.touch_event_id])
+            delta.touch_time.CopyFrom(timestamp(to_the_minute(micros(delta.touch_time))))
+            whole = TouchSource()
+            whole.CopyFrom(delta.source)
+            delta.ClearField("source")
+            _take_source(delta.source, whole)
+    return after
+
+
+def _take_source(own: TouchSource, source: TouchSource) -> None:
+    """Takes over where a touch came from, as far as totals are made of it."""
+    for name in _SOURCE:
+        setattr(own, name, getattr(source, name))
+    if source.HasField("ad"):
+        own.ad.destination, own.ad.account_id = source.ad.destination, source.ad.account_id
+        own.ad.campaign_id = source.ad.campaign_id
 
 
 def _copy(state: object, name: str, value: object) -> None:

@@ -11,7 +11,7 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 5. Recorded events are stripped, and what is found by the identifiers is deleted.
 6. Journeys, ties, consent, click ids and conversions in the state store are destroyed; stand-ins take their places.
 7. Others' conversions of their leads and subscriptions, and those that the person observed too (`shared_orders`), are
-   credited again.
+   credited again; what was published of them before names the person's touches no more (`heirs_of_erased`).
 8. It is looked for what is left, and what was destroyed is stored.
 
 All of it is done once more a little later, for batches and rows that were on their way, and again as long as the event
@@ -31,6 +31,7 @@ import structlog
 
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.erasure_plans import GRACE_SECONDS, counted, is_again
+from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.journeys import identification
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns
@@ -76,6 +77,7 @@ class Erasing:
         data_keys: What match keys are sealed under.
         conversions: Tells what is not published everywhere yet.
         stand_ins: Keep families as they are.
+        heirs: Strip what others had of the person's conversions.
         shared: Keep what is others'.
         directory: Knows the workspaces.
         clock: Tells when.
@@ -93,6 +95,7 @@ class Erasing:
         data_keys: DataKeys,
         conversions: Conversions,
         stand_ins: StandIns,
+        heirs: HeirsOfErased,
         shared: SharedOrders,
         directory: Directory,
         clock: Clock,
@@ -106,6 +109,7 @@ class Erasing:
         self._data_keys = data_keys
         self._conversions = conversions
         self._stand_ins = stand_ins
+        self._heirs = heirs
         self._shared = shared
         self._directory = directory
         self._clock = clock
@@ -183,7 +187,8 @@ class Erasing:
         noted = await self._noted(erasure)
         keys = await self._data_keys.read([(erasure.workspace, key_name(erasure.workspace, t)) for t in erasure.tokens])
         counts = await self._erasures.held(erasure.workspace, erasure.tokens, erasure.until_micros)
-        return {**counts, "data_keys": len(keys), **await self._records.found(noted)}
+        counts |= {"data_keys": len(keys), "revisions_of_heirs": await self._heirs.left(noted)}
+        return {**counts, **await self._records.found(noted)}
 
     def steps(self) -> Sequence[Callable[[Erasure], Awaitable[Erasure]]]:
         """Returns the steps in their order; each returns what the next is told."""
@@ -301,7 +306,7 @@ class Erasing:
 
     async def _credit_others(self, erasure: Erasure) -> Erasure:
         await self._stand_ins.credit_others(erasure)
-        return erasure
+        return counted(erasure, {"revisions_of_heirs": await self._heirs.strip(erasure)})
 
     async def _prove(self, erasure: Erasure) -> Erasure:
         """Looks for what is left, stores that, and closes the erasure after its second time."""

@@ -155,7 +155,7 @@ def test_refusals_that_were_lost_are_named_and_written_again_and_their_sums_are_
 
 def _refusals(stack: Stack, shop: Shop) -> list[str]:
     text = stack.clickhouse.execute(
-        "SELECT event_id, verdict, reason_codes, reason_messages, admitted FROM refusals FINAL"  # noqa: S608
+        "SELECT event_id, verdict, reason_codes, reason_messages, hex(admitted) FROM refusals FINAL"  # noqa: S608
         f" WHERE workspace = '{shop.workspace.id}' ORDER BY event_id"
     )
     return text.splitlines()

@@ -15,7 +15,11 @@ from tests.support.families import Families
 from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_domain.erasures import Erasure, ErasureState
+from tributary_domain.event_order import event_hash
 from tributary_runtime.privacy_settings import ErasureMode
+from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.erasures import ErasureRecords
+from tributary_storage.codec.event_references import event_reference
 
 ANN, BOB = "visitor:ann", "visitor:bob"
 
@@ -141,6 +145,50 @@ async def test_the_others_of_a_family_count_as_before_whatever_comes_after(
     run = await reconcile(attribution, repairs=True)
     assert (run.counts["differences"], run.counts["repaired"]) == (2, 2)
     assert await totals(attribution) == now
+
+
+async def test_what_was_published_of_others_before_names_no_touch_of_the_person(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = a_world(workspace)
+    named["touch of ann"][1].event.event_time.FromMicroseconds(NOON - DAY + 7_000_000)
+    await happen(attribution, named)
+    heirs = [named[name][1].conversion_id for name in ("won 2", "won 3", "second")]
+    ann, anns = event_reference(event_hash("ann")), [named[name][1].conversion_id for name in ("new 2", "first")]
+    asked = {"w": workspace, "heirs": heirs, "ann": ann, "anns": anns}
+    old = await attribution.clickhouse.execute(_OLD_REVISIONS, asked)
+    assert [row[2:] for row in old] == [(1, 1)] * 3
+    kept = await attribution.clickhouse.execute(_KEPT_OF_HEIRS, asked)
+    await erase(attribution)
+    now = await attribution.clickhouse.execute(_OLD_REVISIONS, asked)
+    assert [row[2:] for row in now if row[:2] in [one[:2] for one in old]] == [(0, 0)] * 3
+    assert not any(row[2] or row[3] for row in now)
+    again = await attribution.clickhouse.execute(_KEPT_OF_HEIRS, asked)
+    assert [row for row in again if row[:2] in [one[:2] for one in kept]] == kept, "credit stays"
+    assert await attribution.clickhouse.execute(
+        "SELECT count() FROM conversions WHERE workspace = %(w)s AND has(touch_event_ids, %(ann)s)", asked
+    ) == [(0,)]
+    revised = await ConversionHistory(attribution.clickhouse).as_of(workspace, heirs[0], old[0][1])
+    assert revised is not None
+    assert revised.state.inherited_from.conversion_id.startswith("s1:")
+    assert [touch.source.channel for touch in revised.state.touches] == ["Email"]
+    assert all(touch.touch_time.ToSeconds() % 60 == 0 for touch in revised.state.touches)
+    [stored] = [one for one in await ErasureRecords(attribution.clickhouse).all() if one.workspace == workspace]
+    assert (stored.destroyed["revisions_of_heirs"], stored.remaining["revisions_of_heirs"]) == (6, 0)
+
+
+_OLD_REVISIONS = """
+    SELECT conversion_id, revision, has(touch_event_ids, %(ann)s) OR arrayExists(t -> toSecond(t) > 0, touch_times),
+        multiSearchAny(revised, [%(ann)s, %(anns)s[1], %(anns)s[2]])
+    FROM conversion_revisions FINAL
+    WHERE workspace = %(w)s AND conversion_id IN %(heirs)s
+    ORDER BY conversion_id, revision"""
+_KEPT_OF_HEIRS = """
+    SELECT conversion_id, revision, touch_channels, linear_credit_micros, linear_value_micros, value_delta_micros,
+        counted_delta, posting_date, person_id
+    FROM conversion_revisions FINAL
+    WHERE workspace = %(w)s AND conversion_id IN %(heirs)s
+    ORDER BY conversion_id, revision"""
 
 
 async def test_where_conversions_go_too_the_others_count_as_if_these_had_never_been(

@@ -27,6 +27,7 @@ from tributary_attribution.erasing import Erasing
 from tributary_attribution.erasure_plans import again
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.families import Families
+from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.linking import Linking
@@ -432,6 +433,7 @@ async def running_attribution(
         erasing = Erasing(
             *(people, erasures, records, DataKeys(state, SHARDS), conversions),
             StandIns(conversions, publisher, StandInRecords(clickhouse), directory, clock),
+            HeirsOfErased(StandInRecords(clickhouse)),
             SharedOrders(conversions, records, directory),
             *(directory, clock),
             oldest_waiting,

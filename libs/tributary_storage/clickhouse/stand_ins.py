@@ -6,7 +6,7 @@ answer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tributary_domain.erasures import Erasure
@@ -108,3 +108,34 @@ class StandInRecords:
         asked = {"workspace": workspace, "conversion_ids": list(conversion_ids)}
         rows = await self._clickhouse.execute(statement("erasure/stand_in_contents"), asked, raw_strings=True)
         return {row[0].decode(): StandInContent(int(row[1]), tuple(row[2]), row[3]) for row in rows}
+
+    async def revisions(self, workspace: str, conversion_ids: Collection[str]) -> dict[tuple[str, int], bytes]:
+        """Returns all revisions of conversions, each a serialised `ConversionRevised`, by conversion id and number."""
+        if not conversion_ids:
+            return {}
+        asked = {"workspace": workspace, "conversion_ids": list(conversion_ids)}
+        rows = await self._clickhouse.execute(statement("erasure/revisions_of_heirs"), asked, raw_strings=True)
+        return {(row[0].decode(), int(row[1])): row[2] for row in rows}
+
+    async def strip_heirs(
+        self, erasure: Erasure, stripped: Mapping[tuple[str, int], bytes], touches: Sequence[str]
+    ) -> None:
+        """Takes out of revisions what names touches of whom an erasure is about.
+
+        Args:
+            erasure: Whose secret their random names are made of.
+            stripped: What is left of each, by conversion id and number.
+            touches: References of these touches.
+        """
+        first, second = erasure.secret
+        values = {
+            "workspace": erasure.workspace,
+            "first": first,
+            "second": second,
+            "conversion_ids": sorted({conversion_id for conversion_id, _ in stripped}),
+            "places": [f"{conversion_id} {revision}" for conversion_id, revision in stripped],
+            "touches": list(touches or _NONE),
+            "revised": [content.hex() for content in stripped.values()],
+        }
+        for name in ("strip_heirs", "strip_newest_heirs"):
+            await self._clickhouse.execute(statement(f"erasure/{name}"), values)

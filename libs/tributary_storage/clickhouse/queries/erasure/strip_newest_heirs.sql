@@ -1,0 +1,29 @@
+-- The same of `conversions`, where rows stay until they are merged that a newer one has replaced.
+ALTER TABLE conversions
+    UPDATE
+        touch_event_ids = arrayMap(
+            id -> if(
+                id NOT IN %(touches)s,
+                id,
+                concat('x1:', leftPad(lower(hex(sipHash64Keyed((toUInt64(%(first)s), toUInt64(%(second)s)), id))), 16, '0'))
+            ),
+            touch_event_ids
+        ),
+        touch_times = arrayMap(
+            (id, time) -> if(id IN %(touches)s, toDateTime64(toStartOfMinute(time), 6, 'UTC'), time),
+            touch_event_ids,
+            touch_times
+        ),
+        touch_details = arrayMap(
+            (id, details) -> if(
+                id IN %(touches)s,
+                mapFilter((name, text) -> name IN ('spend_join_step', 'just_after_conversion'), details),
+                details
+            ),
+            touch_event_ids,
+            touch_details
+        )
+    WHERE workspace = %(workspace)s
+        AND conversion_id IN %(conversion_ids)s
+        AND concat(conversion_id, ' ', toString(revision)) IN %(places)s
+SETTINGS mutations_sync = 2

@@ -1,0 +1,63 @@
+"""Revisions of others that had the credit of somebody who is erased: their touches are named no more, the credit stays.
+
+The newest revision of each has the credit of a stand-in by then (`stand_ins`). What was published before is kept, for
+closed books and questions about past moments, and so is stripped in place: by the same random names as the stand-in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_attribution.anonymous import anonymous_heir
+from tributary_domain.erasures import Erasure
+from tributary_storage.clickhouse.stand_ins import StandInRecords
+
+_AT_ONCE: Final = 500
+
+_Revisions = dict[tuple[str, int], ConversionRevised]
+
+
+class HeirsOfErased:
+    """Strips them. Every method may run twice, and raises `StorageUnavailableError` if ClickHouse does not answer.
+
+    Args:
+        records: Where revisions are.
+    """
+
+    def __init__(self, records: StandInRecords) -> None:
+        self._records = records
+
+    async def strip(self, erasure: Erasure) -> int:
+        """Strips what others had of an erasure's conversions; returns how many revisions it was."""
+        found, touches = await self._found(erasure)
+        if not found:
+            return 0
+        ids, hashes = await self._records.random_ids(erasure, erasure.conversion_ids, touches)
+        places = list(found)
+        for start in range(0, len(places), _AT_ONCE):
+            some: Mapping[tuple[str, int], bytes] = {
+                place: anonymous_heir(found[place], ids, hashes).SerializeToString(deterministic=True)
+                for place in places[start : start + _AT_ONCE]
+            }
+            await self._records.strip_heirs(erasure, some, touches)
+        return len(found)
+
+    async def left(self, erasure: Erasure) -> int:
+        """Returns how many revisions of others name touches of an erasure's person."""
+        return len((await self._found(erasure))[0])
+
+    async def _found(self, erasure: Erasure) -> tuple[_Revisions, list[str]]:
+        """Returns the revisions that had the credit of an erasure's conversions, or took it away; and its touches."""
+        gone = set(erasure.conversion_ids)
+        read = await self._records.revisions(erasure.workspace, sorted(set(erasure.relatives) - gone))
+        revisions = {place: ConversionRevised.FromString(content) for place, content in read.items()}
+        heirs = {place: one for place, one in revisions.items() if one.state.inherited_from.conversion_id in gone}
+        touches = {touch.event_id for one in heirs.values() for touch in one.state.touches}
+        heirs |= {
+            place: one
+            for place, one in revisions.items()
+            if any(delta.touch_event_id in touches for delta in one.deltas)
+        }
+        return heirs, sorted(touches)
