@@ -9,6 +9,7 @@ operator joined come first and know no limit but that on customer ids; pairs tha
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from sys import intern
 
 _RANKS = {"customer": 0, "email": 1, "phone": 2, "visitor": 3, "device": 4}
 
@@ -52,7 +53,8 @@ def reconciled_people(
     links: list[tuple[str, str]] = []
     told = [(place, *pair) for pair, place in (places | joined).items() if pair not in apart]
     taken: dict[tuple[str, str], int] = defaultdict(int)
-    for place, one, other in sorted(told, key=_in_order):
+    told.sort(key=_in_order)
+    for place, one, other in told:
         if (one, other) in joined:
             links.append((one, other))
             continue
@@ -122,14 +124,15 @@ def _united(
 ) -> dict[str, str]:
     """Applies what was joined, then links in event order: within the limits, and none against who is to stay apart."""
     person_of = {token: token for token in everybody}
-    counts = {token: {_kind(token): 1} for token in everybody}
+    counts: dict[str, dict[str, int]] = {}  # of those who are several identifiers already
     for one, other in sorted(links, key=lambda pair: pair not in joined):
         kept, gone = _top(person_of, one), _top(person_of, other)
         if kept == gone:
             continue
-        both = {kind: counts[kept].get(kind, 0) + count for kind, count in counts[gone].items()}
+        own, others = (counts.get(token) or {_kind(token): 1} for token in (kept, gone))
+        both = {kind: own.get(kind, 0) + count for kind, count in others.items()}
         limits = {kind: customer_ids if kind == "customer" else identifiers_per_type for kind in both}
-        over = {kind for kind, count in both.items() if count > limits[kind] and kind in counts[kept]}
+        over = {kind for kind, count in both.items() if count > limits[kind] and kind in own}
         if over if (one, other) not in joined else "customer" in over:
             continue
         if any({_top(person_of, a), _top(person_of, b)} == {kept, gone} for a, b in apart):
@@ -137,7 +140,8 @@ def _united(
         if (_rank(gone), gone) < (_rank(kept), kept):
             kept, gone = gone, kept
         person_of[gone] = kept
-        counts[kept] = {**counts[kept], **counts.pop(gone), **both}
+        counts.pop(gone, None)
+        counts[kept] = {**own, **others, **both}
     return {token: _top(person_of, token) for token in everybody}
 
 
@@ -152,7 +156,7 @@ def _top(parent_of: dict[str, str], token: str) -> str:
 
 
 def _kind(token: str) -> str:
-    return token.partition(":")[0]
+    return intern(token.partition(":")[0])
 
 
 def _rank(token: str) -> int:

@@ -22,6 +22,10 @@ MAX_MEMORY: Final = 600_000_000
 SPILL: Final = 200_000_000
 """Bytes from which on a statement that groups continues on disk."""
 
+INSERTED_ROWS: Final = 65_536
+INSERTED_BYTES: Final = 16_000_000
+"""How much of what a statement reads is written at once: by itself the server would gather a million rows first."""
+
 PLAIN_DIRECT: Final = "cityHash64('Direct', '', '(direct)', '(none)'" + ", ''" * 15 + ")"
 
 MARGIN_MICROS: Final = 400 * 86_400 * 1_000_000
@@ -90,6 +94,8 @@ class Scope:
             "slices": self.slices,
             "max_memory": MAX_MEMORY,
             "spill": SPILL,
+            "insert_rows": INSERTED_ROWS,
+            "insert_bytes": INSERTED_BYTES,
         }
 
 
@@ -103,7 +109,14 @@ class ReconciliationStaging:
     async def edges(self, scope: Scope) -> list[Edge]:
         """Returns every pair of identifiers that an event, or an order, showed to belong together."""
         rows = await self._clickhouse.execute(reconciliation_statement("edges"), scope.values)
-        return [Edge(first, second, (int(place[0]), int(place[1]))) for first, second, place in rows]
+        known: dict[str, str] = {}  # each identifier once, however many it was seen with
+        same = known.setdefault
+        rows.reverse()
+        edges = []
+        while rows:  # what is read goes as it is taken over
+            first, second, place = rows.pop()
+            edges.append(Edge(same(first, first), same(second, second), (int(place[0]), int(place[1]))))
+        return edges
 
     async def shared_devices(self, scope: Scope, customers: int, days: int) -> dict[str, OrderKey]:
         """Returns identifiers that were seen with more than so many customers in so many days, and since when."""

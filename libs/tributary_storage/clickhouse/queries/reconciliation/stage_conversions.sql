@@ -365,4 +365,5 @@ LEFT JOIN
     WHERE reconciliation_id = %(run)s
 ) AS p ON p.identity_token = c.tokens[1]
 SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_insert_threads = 1,
-    max_bytes_before_external_group_by = %(spill)s
+    max_bytes_before_external_group_by = %(spill)s,
+    min_insert_block_size_rows = %(insert_rows)s, min_insert_block_size_bytes = %(insert_bytes)s

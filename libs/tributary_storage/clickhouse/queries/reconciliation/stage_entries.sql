@@ -125,4 +125,5 @@ WHERE event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
         WHERE reconciliation_id = %(run)s
             AND is_settled
     )
-SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_insert_threads = 1
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_insert_threads = 1,
+    min_insert_block_size_rows = %(insert_rows)s, min_insert_block_size_bytes = %(insert_bytes)s
