@@ -16,9 +16,12 @@ from tributary_cli.errors import CommandError
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import TributaryError
 from tributary_runtime.settings import WithClickHouse, WithJobsStore, WithLogStore, WithStateStore, load
+from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse import migrate as clickhouse_migrations
+from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.redis import claim_sizing
 from tributary_storage.redis.client import connect
+from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.epoch import Epoch, Role, create_epoch, read_epoch
 from tributary_storage.redis.losses import confirm_losses
 
@@ -118,8 +121,12 @@ async def _migrate(
         found = [await read_epoch(client) for client in clients.values()]
         before = next((epoch for epoch in found if epoch is not None), None)
         epoch = await create_epoch(clients, _wanted(before, shards, claims))
+        applied = await clickhouse_migrations.migrate(settings.clickhouse_url, cluster=settings.clickhouse_cluster)
+        if "state" in lost:  # before anybody asks for a data key again
+            async with clickhouse_client.connect(settings.clickhouse_url, name="migrate", connections=1) as clickhouse:
+                tombstones = await ErasureRecords(clickhouse).data_key_tombstones()
+            await DataKeys(clients["state"], epoch.shards).bury(tombstones)
         await confirm_losses(clients, lost, epoch.shards)
-    applied = await clickhouse_migrations.migrate(settings.clickhouse_url, cluster=settings.clickhouse_cluster)
     return Migrated(epoch, before is None, applied)
 
 

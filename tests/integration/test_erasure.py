@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from click.testing import CliRunner
 
 from tests.integration.test_closed_books import _report as report
 from tests.integration.test_consent import consent
@@ -18,6 +20,7 @@ from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.journeys import identification
 from tributary_attribution.tombstones import Tombstones
+from tributary_cli.migrate import migrate
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.sealing import key_name
 from tributary_runtime.errors import StorageUnavailableError
@@ -184,6 +187,22 @@ async def test_nothing_of_the_person_is_left_and_no_total_changes(own: Reconcile
     assert (await attribution.erasing.get(workspace, erasure.erasure_id)).state is ErasureState.FINISHED
     assert await canaries(attribution) == []
     assert (await totals(attribution), await received(attribution)) == (before, counts)
+
+
+async def test_no_data_key_comes_back_for_what_was_erased_after_the_state_store_was_lost(
+    own: Reconciled, workspace: str, migrated_redis_url: str, clickhouse_url: str
+) -> None:
+    await lived(own, workspace)
+    attribution = own.attribution
+    erasure = await attribution.erasing.go_on(await requested(attribution))
+    await attribution.state.flushdb()
+    stores = {f"TRIBUTARY_{role}_URL": migrated_redis_url for role in ("LOG", "STATE", "JOBS")}
+    environment = stores | {"TRIBUTARY_CLICKHOUSE_URL": clickhouse_url}
+    told = await asyncio.to_thread(CliRunner().invoke, migrate, ["--confirm-loss", "state"], env=environment)
+    assert told.exit_code == 0, told.output
+    name, keys = (workspace, key_name(workspace, VISITOR)), DataKeys(attribution.state, SHARDS)
+    assert await keys.obtain({name: Candidate(b"old", erasure.until_micros)}, 1000) == {name: b""}
+    assert await keys.obtain({name: Candidate(b"new", erasure.until_micros + 1)}, 1000) == {name: b"new"}
 
 
 async def test_who_shares_a_device_with_the_person_is_not_erased_with_them(own: Reconciled, workspace: str) -> None:

@@ -13,13 +13,14 @@ from typing import Any, Final, NamedTuple
 
 from tributary_domain.erasures import Erasure, ErasureState
 from tributary_domain.ids import person_id
+from tributary_domain.sealing import key_name
 from tributary_runtime import metrics
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
 
 _COLUMNS: Final = (
     *("workspace", "erasure_id", "version", "request_time", "until_time", "mode", "state"),
-    *("person_keys", "destroyed", "remaining", "requested_by", "reason"),
+    *("person_keys", "data_key_names", "destroyed", "remaining", "requested_by", "reason"),
 )
 _NONE: Final = ("-",)
 """What no id is: an empty list is no list to SQL."""
@@ -47,6 +48,8 @@ class StoredErasure:
     remaining: Mapping[str, int] = field(default_factory=dict)
     requested_by: str = ""
     reason: str = ""
+    data_key_names: Sequence[str] = ()
+    """In hexadecimal digits."""
 
 
 class ObservedOfOthers(NamedTuple):
@@ -75,6 +78,7 @@ class ErasureRecords:
             *(erasure.workspace, erasure.erasure_id, now_micros, erasure.request_micros, erasure.until_micros),
             *("remove" if erasure.removes else "sever", erasure.state.value),
             [person_id(erasure.workspace, token) for token in erasure.tokens],
+            [key_name(erasure.workspace, token).hex() for token in erasure.tokens],
             *(dict(erasure.destroyed), dict(erasure.remaining), erasure.requested_by, erasure.reason),
         )
         table = metrics.Table.ERASURES
@@ -88,6 +92,15 @@ class ErasureRecords:
     async def tombstones(self) -> list[tuple[str, int]]:
         """Returns all tombstones: person key, and until when what happened is gone."""
         return [(key, one.until_micros) for one in await self.all() for key in one.person_keys]
+
+    async def data_key_tombstones(self) -> dict[tuple[str, bytes], int]:
+        """Returns until when what happened is gone, by workspace and name of the data key."""
+        found: dict[tuple[str, bytes], int] = {}
+        for one in await self.all():
+            for name in one.data_key_names:
+                place = one.workspace, bytes.fromhex(name)
+                found[place] = max(one.until_micros, found.get(place, 0))
+        return found
 
     async def get(self, workspace: str, erasure_id: str) -> StoredErasure | None:
         """Returns one of them."""
@@ -109,6 +122,7 @@ class ErasureRecords:
                 remaining=row[8],
                 requested_by=row[9],
                 reason=row[10],
+                data_key_names=row[11],
             )
             for row in rows
         ]

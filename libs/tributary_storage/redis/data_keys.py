@@ -131,6 +131,39 @@ class DataKeys:
         except redis.RedisError as error:
             raise failed(error) from error
 
+    async def bury(self, tombstones: Mapping[Name, int]) -> int:
+        """Puts tombstones where there are none, or older ones: after a loss, before a key is asked for again.
+
+        Args:
+            tombstones: Until when its person was erased, by the name of each key.
+
+        Returns:
+            How many there are now that were not.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        names = list(tombstones)
+        places = [self._piece(name, has_tombstone=True).beside for name in names]
+        pipeline = self._client.pipeline(transaction=False)
+        for place in places:
+            pipeline.get(place)
+        try:
+            held = await pipeline.execute() if names else []
+            missing = [
+                (place, tombstones[name])
+                for name, place, before in zip(names, places, held, strict=True)
+                if int(before or -1) < tombstones[name]
+            ]
+            pipeline = self._client.pipeline(transaction=False)
+            for place, until_micros in missing:
+                pipeline.set(place, until_micros)
+            if missing:
+                await pipeline.execute()
+        except redis.RedisError as error:
+            raise failed(error) from error
+        return len(missing)
+
     def _piece(self, name: Name, *arguments: Argument, has_tombstone: bool = False) -> Piece:
         workspace, digest = name
         text = f"{workspace}|{digest.hex()}"

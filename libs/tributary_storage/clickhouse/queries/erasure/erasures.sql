@@ -10,7 +10,8 @@ SELECT
     destroyed,
     remaining,
     requested_by,
-    reason
+    reason,
+    data_key_names
 FROM erasures FINAL
 WHERE %(erasure_id)s = '' OR (workspace = %(workspace)s AND erasure_id = %(erasure_id)s)
 ORDER BY
