@@ -136,7 +136,7 @@ class Reattribution:
                     comparison.add(one, None, None)
                 await let_others_run()
             if publishes:
-                await self._publish([one for one in some if one.model_version] if choice is not None else some)
+                await self._publish(some if choice is None else [one for one in some if _is_to_publish(one)])
         return comparison.page(), places[-1] if len(found) > len(places) else None
 
     async def _credit(self, known: Known, assessed: Assessment) -> Attribution:
@@ -168,18 +168,35 @@ class Reattribution:
 def _moved(known: Known, assessed: Assessment, moves: Mapping[str, str], wanted: Wanted) -> Known | None:
     """Returns all that is known of a conversion once it is moved to the model of its name; None where it stays.
 
-    It stays where that is its model already, or where the conversion that it follows does.
+    It stays where that is its model already, or where the conversion that it follows does; but not where that one was
+    moved by a run that stopped before it came to those that follow.
     """
     time, published = assessed.facts.conversion_time_micros, assessed.published
     if known.origin is not None and assessed.origin is not None:
         origin = _moved(known.origin, assessed.origin, moves, wanted)
-        return None if origin is None else replace(known, origin=origin)
+        return _behind(known, assessed, moves) if origin is None else replace(known, origin=origin)
     name = name_of(known)
     is_wanted = wanted.start_micros <= time < wanted.end_micros and (not wanted.names or name in wanted.names)
     version = moves.get(name, "")
     if not is_wanted or not version or published is None or version == published.attribution.model_version:
         return None
     return replace(known, model_version=version, known_causes={Cause.MODEL_CHANGE})
+
+
+def _behind(known: Known, assessed: Assessment, moves: Mapping[str, str]) -> Known | None:
+    """Returns all that is known of a conversion once it follows another that was moved before; None where it does."""
+    published, origin = assessed.published, assessed.origin
+    if published is None or origin is None or origin.published is None:
+        return None
+    version = origin.published.attribution.model_version
+    if version not in moves.values() or version == published.attribution.model_version:
+        return None
+    return replace(known, model_version=version, known_causes={Cause.MODEL_CHANGE})
+
+
+def _is_to_publish(one: Affected) -> bool:
+    """Tells whether a conversion is moved, or a run that moved it stopped before it was told."""
+    return bool(one.model_version or (one.stored is not None and one.stored.pending))
 
 
 def _channel(assessed: Assessment, touch: JourneyTouch) -> str:

@@ -94,7 +94,7 @@ def _is_of(revised: Any, conversion_id: str) -> bool:
 
 
 def _model(revised: Any) -> str:
-    return next((one.model_version for one in revised.state.models if one.model == "data_driven"), "")
+    return next((one.model_version for one in revised.state.models if one.name == "data_driven"), "")
 
 
 async def test_followers_on_other_pages_are_moved_once_each_whatever_step_it_stops_at(attribution: Attribution) -> None:
