@@ -25,11 +25,12 @@ import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_attribution.directory import Directory
 from tributary_attribution.erasure_plans import GRACE_SECONDS, counted, is_again
 from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.journeys import identification
@@ -40,7 +41,6 @@ from tributary_domain.sealing import key_name
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import Backpressure, NotFoundError, TributaryError, WorkerDecision
 from tributary_runtime.privacy_settings import ErasureMode
-from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.erasures import ErasureRecords, StoredErasure
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.data_keys import DataKeys
@@ -53,18 +53,6 @@ log = structlog.get_logger(__name__)
 _OWN_SECONDS: Final = 60
 """How long whoever was asked has it for himself; then any process goes on with it."""
 _LOOK_SECONDS: Final = 5.0
-
-
-class Directory(Protocol):
-    """The workspaces as they are now."""
-
-    def get(self, workspace_id: str) -> Workspace:
-        """Returns a workspace.
-
-        Raises:
-            NotFoundError: There is none of this id.
-        """
-        ...
 
 
 class Erasing:

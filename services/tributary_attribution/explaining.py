@@ -20,6 +20,7 @@ from tributary_attribution.assessment import Assessment, Known, assess, complete
 from tributary_attribution.beginnings import Beginnings
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
 from tributary_attribution.crediting import inherited_from
+from tributary_attribution.directory import Directory
 from tributary_attribution.explanation_bounds import bound
 from tributary_attribution.explanations import (
     Around,
@@ -28,7 +29,6 @@ from tributary_attribution.explanations import (
     is_same_credit,
     is_same_data_driven,
 )
-from tributary_attribution.journeys import Directory
 from tributary_attribution.model_choices import Evidence, ModelChoices, name_of, no_model
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.simulated_settings import simulated

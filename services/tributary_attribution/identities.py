@@ -10,6 +10,7 @@ from typing import Final, Protocol
 from tributary.attribution.v1 import identity_pb2, journey_pb2
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.beginnings import Beginnings
+from tributary_attribution.directory import Directory
 from tributary_attribution.journeys import identification
 from tributary_attribution.linking import Linked, Seen
 from tributary_domain.event_order import event_hash
@@ -52,18 +53,6 @@ class Words(Protocol):
 
         Raises:
             StorageUnavailableError: Some may be stored.
-        """
-        ...
-
-
-class Directory(Protocol):
-    """The workspaces as they are now."""
-
-    def get(self, workspace_id: str) -> Workspace:
-        """Returns a workspace.
-
-        Raises:
-            NotFoundError: There is none of this id.
         """
         ...
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from tributary.attribution.v1 import journey_pb2
 from tributary.attribution.v1.credit_pb2 import TouchSource
@@ -12,6 +11,7 @@ from tributary_attribution.affected import Affected
 from tributary_attribution.assessment import complete_since_micros
 from tributary_attribution.beginnings import Beginnings
 from tributary_attribution.credit_settings import conversion_life_seconds, core_settings, journey_life_seconds
+from tributary_attribution.directory import Directory
 from tributary_domain.identifiers import Identification
 from tributary_domain.journey import NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind, in_event_order
 from tributary_domain.sessions import session_ids
@@ -24,18 +24,6 @@ from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.journey_layout import Journey
 from tributary_storage.redis.people import People
-
-
-class Directory(Protocol):
-    """The workspaces as they are now."""
-
-    def get(self, workspace_id: str) -> Workspace:
-        """Returns a workspace.
-
-        Raises:
-            NotFoundError: There is none of this id.
-        """
-        ...
 
 
 class JourneyReader:

@@ -14,12 +14,13 @@ from typing import Final, Protocol
 import structlog
 
 from tributary.attribution.v1.model_pb2 import Model, ModelStatus
+from tributary_attribution.directory import EveryWorkspace
 from tributary_domain.data_driven import MAX_CHANNELS, Floor, NotEnoughEvidence, fit
 from tributary_domain.path_counts import PathCounts
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import TributaryError
-from tributary_runtime.workspaces import Workspace, Workspaces
+from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.codec.models import model_message
 from tributary_storage.redis.current_models import CurrentModels
@@ -39,12 +40,6 @@ class Counts(Protocol):
             StorageUnavailableError: The state store did not answer.
         """
         ...
-
-
-class Directory(Protocol):
-    """The workspaces as they are now."""
-
-    current: Workspaces
 
 
 class ModelPublishing:
@@ -67,7 +62,7 @@ class ModelPublishing:
         counts: Counts,
         current: CurrentModels,
         versions: ModelVersions,
-        directory: Directory,
+        directory: EveryWorkspace,
         clock: Clock,
         interval_seconds: int,
         is_whole: Callable[[], bool] = lambda: True,

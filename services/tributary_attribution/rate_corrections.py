@@ -12,11 +12,12 @@ from typing import Final, Protocol
 import structlog
 
 from tributary_attribution.affected import Affected
+from tributary_attribution.directory import EveryWorkspace
 from tributary_attribution.rates import Rates
 from tributary_domain.revision import Cause
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import TributaryError
-from tributary_runtime.workspaces import Workspace, Workspaces
+from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.exchange_rates import PAGE, ExchangeRates
 from tributary_storage.clickhouse.published_conversions import START
 
@@ -25,12 +26,6 @@ log = structlog.get_logger(__name__)
 _LOOK_SECONDS: Final = 60.0
 _AGAIN_MICROS: Final = 600 * 1_000_000
 """For how long after its import a rate is looked at: longer than any process remembers the one before it."""
-
-
-class Directory(Protocol):
-    """The workspaces as they are now."""
-
-    current: Workspaces
 
 
 class Later(Protocol):
@@ -59,7 +54,7 @@ class RateCorrections:
     name = "rate-corrections"
 
     def __init__(
-        self, exchange_rates: ExchangeRates, rates: Rates, later: Later, directory: Directory, clock: Clock
+        self, exchange_rates: ExchangeRates, rates: Rates, later: Later, directory: EveryWorkspace, clock: Clock
     ) -> None:
         self._exchange_rates = exchange_rates
         self._rates = rates

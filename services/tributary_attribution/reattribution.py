@@ -18,8 +18,8 @@ from tributary.attribution.v1.reattribution_pb2 import ModelChoice, Reattributio
 from tributary_attribution.affected import Affected
 from tributary_attribution.assessment import Assessment, Known, assess, is_incomplete
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
+from tributary_attribution.directory import Directory
 from tributary_attribution.explanations import is_same_credit, is_same_data_driven
-from tributary_attribution.journeys import Directory
 from tributary_attribution.model_choices import ModelChoices, name_of, no_model
 from tributary_attribution.publishing import Publisher, let_others_run
 from tributary_attribution.simulated_settings import simulated

@@ -17,7 +17,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -25,13 +25,14 @@ from tributary_attribution.affected import Affected
 from tributary_attribution.arrivals import Replayed
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.credit_settings import journey_life_seconds, ties_seconds
+from tributary_attribution.directory import EveryWorkspace
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.repair import Words, said_of
 from tributary_domain.revision import Cause
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import PoisonEvent, TributaryError, WorkerDecision
-from tributary_runtime.workspaces import Workspace, Workspaces
+from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.lost_state import EventPlace, LostState, LostTime
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.redis import trace_layout
@@ -53,12 +54,6 @@ _REST: Final = 1.0
 """How much longer it rests after a page than the page took: so that it takes half of the process."""
 _MARGIN_SECONDS: Final = 300
 """How far the clocks of two Redis may be apart."""
-
-
-class Directory(Protocol):
-    """The workspaces as they are now."""
-
-    current: Workspaces
 
 
 class Rebuild:
@@ -92,7 +87,7 @@ class Rebuild:
         paths: PersonPaths,
         current: CurrentModels,
         versions: ModelVersions,
-        directory: Directory,
+        directory: EveryWorkspace,
         clock: Clock,
         loss_micros: Callable[[], int],
     ) -> None:

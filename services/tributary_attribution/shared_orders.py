@@ -8,30 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection
-from typing import Protocol
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_attribution.affected import Affected
 from tributary_attribution.anonymous import anonymous_observation
+from tributary_attribution.directory import Directory
 from tributary_domain.erasures import Erasure
 from tributary_domain.event_order import event_hash
-from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.codec.conversion_parts import pack_part
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.journey_layout import event_field
-
-
-class Directory(Protocol):
-    """The workspaces as they are now."""
-
-    def get(self, workspace_id: str) -> Workspace:
-        """Returns a workspace.
-
-        Raises:
-            NotFoundError: There is none of this id.
-        """
-        ...
 
 
 class SharedOrders:

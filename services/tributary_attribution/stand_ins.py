@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Protocol
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
@@ -22,6 +21,7 @@ from tributary_attribution.affected import Affected, Kin
 from tributary_attribution.anonymous import anonymous_events, anonymous_revision
 from tributary_attribution.assessment import assess
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
+from tributary_attribution.directory import Directory
 from tributary_attribution.kinship import Seen, names_of, seen_of
 from tributary_attribution.memberships import kept_of, members_of
 from tributary_attribution.publishing import Publisher
@@ -39,18 +39,6 @@ from tributary_storage.clickhouse.stand_ins import StandIn, StandInRecords
 from tributary_storage.codec.conversion_parts import pack_part
 from tributary_storage.redis.conversions import Conversions, LostConversion, StoredConversion, conversion_key
 from tributary_storage.redis.journey_layout import event_field
-
-
-class Directory(Protocol):
-    """The workspaces as they are now."""
-
-    def get(self, workspace_id: str) -> Workspace:
-        """Returns a workspace.
-
-        Raises:
-            NotFoundError: There is none of this id.
-        """
-        ...
 
 
 class StandIns:
