@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from tributary_domain.channel_lists import Category
+from tributary_domain.normalization import is_blocked
 
 
 class Family(NamedTuple):
@@ -62,3 +63,14 @@ PROOF_IDS: Final = frozenset(PROOFS) - {"gad_source", "gad_campaignid", "gclsrc"
 ORGANIC_LINKS: Final = frozenset({"fbclid", "igshid"})
 """Stay on a link that is copied elsewhere: where there is a referrer, it knows better."""
 MAIL_IDS: Final = frozenset({"mc_cid", "hsenc", "kx"})
+
+
+def names_a_click(value: str) -> bool:
+    """Tells whether a click id names a click, and is not what a script or a template writes where it has none.
+
+    All who carry such a value would be one click: bought too often by one sender, and one touch.
+
+    >>> [names_a_click(value) for value in ("Cj0KCQ", "undefined", "{gclid}", " null ", "")]
+    [True, False, False, False, False]
+    """
+    return not is_blocked(value)

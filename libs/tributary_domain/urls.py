@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import unquote_plus
 
+from tributary_domain.click_id_proofs import names_a_click
 from tributary_domain.encoded_addresses import ENCODED_CHARACTERS, holds_encoded_address, holds_encoded_part
 from tributary_domain.personal import AT_SIGN, IN_URL, PHONE, holds_address
 from tributary_domain.personal_names import plainer
@@ -124,7 +125,7 @@ def read_url(url: str) -> Url:
         else:
             if "%" in value or "+" in value:
                 value = unquote_plus(value).strip()
-            if 0 < len(value) <= CLICK_ID_CHARACTERS:
+            if 0 < len(value) <= CLICK_ID_CHARACTERS and names_a_click(value):
                 click_ids[family] = value
     said = "&".join(campaign)
     utm = _read_campaign(said)
@@ -248,7 +249,7 @@ def _note(kind: str, name: str, value: str, utm: dict[str, str], click_ids: dict
         value = unquote_plus(value)
     if kind is UTM:
         utm[name] = value[:CLICK_ID_CHARACTERS]
-    elif 0 < len(value := value.strip()) <= CLICK_ID_CHARACTERS:
+    elif 0 < len(value := value.strip()) <= CLICK_ID_CHARACTERS and names_a_click(value):
         click_ids[name] = value
 
 

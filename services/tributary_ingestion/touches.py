@@ -4,6 +4,7 @@ from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.touchpoint_pb2 import Touchpoint
 from tributary_domain import texts
 from tributary_domain.channel_evidence import CLICK, COUPON, ENGAGED_VIEW, IMPRESSION, OPEN, VISIT, Ad, Touch
+from tributary_domain.click_id_proofs import names_a_click
 from tributary_domain.urls import Url
 
 _KINDS = frozenset((VISIT, CLICK, IMPRESSION, ENGAGED_VIEW, OPEN, COUPON))
@@ -33,7 +34,7 @@ def set_click_ids(readings: texts.Readings) -> dict[str, str]:
     clicks = readings.get(texts.CLICK_IDS)
     if clicks is None:
         return _NONE
-    return {name: value for name, value in zip(texts.CLICK_IDS.names, clicks[0], strict=True) if value.strip()}
+    return {name: value for name, value in zip(texts.CLICK_IDS.names, clicks[0], strict=True) if names_a_click(value)}
 
 
 def _ad(touchpoint: Touchpoint) -> Ad:

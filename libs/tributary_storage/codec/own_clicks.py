@@ -7,6 +7,7 @@ from typing import Final
 
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain.channel_evidence import VISIT, Touch, click_ids_of
+from tributary_domain.click_id_proofs import names_a_click
 from tributary_domain.urls import read_url
 
 NOT_ONE_CLICK: Final = frozenset(
@@ -28,5 +29,6 @@ def own_click_ids(event: Event) -> Mapping[str, str]:
     page_url = event.context.page_url
     if not (page_url or event.HasField("click_ids")):
         return _NONE
-    own = {field.name: value for field, value in event.click_ids.ListFields() if isinstance(value, str)}
+    said = {field.name: value for field, value in event.click_ids.ListFields() if isinstance(value, str)}
+    own = {family: value for family, value in said.items() if names_a_click(value)}
     return click_ids_of(Touch(VISIT, read_url(page_url), click_ids=own))

@@ -249,6 +249,13 @@ def test_a_click_id_of_the_event_goes_before_the_page() -> None:
     assert click_ids_of(touch) == {"gclid": "event", "fbclid": "f"}
 
 
+@pytest.mark.parametrize("value", ["undefined", "null", "%7Bgclid%7D", "{{ClickId}}", "(not%20set)", "[object+Object]"])
+def test_what_a_script_writes_without_a_click_is_no_click_id(value: str) -> None:
+    page = f"https://shop.example/?gclid={value}"
+    assert click_ids_of(a_touch(page)) == {}
+    assert classify(page, "https://www.google.com/").channel == "Organic Search"
+
+
 def test_case_of_a_click_id_is_kept() -> None:
     assert click_ids_of(a_touch("https://shop.example/?gclid=AbC-_x")) == {"gclid": "AbC-_x"}
 

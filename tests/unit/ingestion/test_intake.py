@@ -27,6 +27,7 @@ from tributary_ingestion.touches import touch_of
 from tributary_ingestion.visit_parts import VisitParts
 from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
 from tributary_runtime.workspaces import Workspace
+from tributary_storage.codec.own_clicks import own_click_ids
 
 NOW = 1_795_000_000_000_000
 BROWSER = "Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -655,9 +656,11 @@ def test_what_is_no_address_is_a_warning() -> None:
     assert not admitted.agent_evidence.address_token
 
 
-def test_a_click_id_of_nothing_but_blanks_is_none() -> None:
+@pytest.mark.parametrize("value", ["  ", "undefined", "{gclid}"])
+def test_a_click_id_of_nothing_but_blanks_or_what_stands_for_none_is_none(value: str) -> None:
     event = a_visit(page_url="https://shop.example/")
-    event.click_ids.gclid = event.touchpoint.utm.source = "  "
+    event.click_ids.gclid, event.touchpoint.utm.source = value, "  "
+    assert not own_click_ids(event)
     _, admitted = pack(event)
     assert admitted.channel_evidence.channel == "Direct"
     assert not admitted.channel_evidence.click_ids
