@@ -9,6 +9,7 @@ from typing import Final
 
 from tributary_domain.ids import REDACTED_PREFIX
 from tributary_domain.personal import holds_personal, may_hold_personal
+from tributary_domain.validation import EVENT_ID_CHARACTERS
 
 _KEY_BYTES: Final = 32
 _TOKEN_BYTES: Final = 12
@@ -25,5 +26,13 @@ def redaction_tokens(pepper: bytes) -> Callable[[str], str]:
 
 
 def stored_event_id(event_id: str, token: Callable[[str], str]) -> str:
-    """Returns the id under which an event is stored: as sent, or the token of one that is personal."""
-    return token(event_id) if may_hold_personal(event_id) and holds_personal(event_id) else event_id
+    """Returns the id under which an event is stored: as sent, or the token of one that is personal.
+
+    One that is refused for its length is stored as its beginning, by which it is found again.
+
+    >>> stored_event_id("7" * 200, str.upper)[120:]
+    '7777777…'
+    """
+    if may_hold_personal(event_id) and holds_personal(event_id):
+        return token(event_id)
+    return event_id if len(event_id) <= EVENT_ID_CHARACTERS else f"{event_id[: EVENT_ID_CHARACTERS - 1]}…"

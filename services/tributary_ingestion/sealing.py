@@ -51,7 +51,7 @@ def refused_rest(event: Event, rejections: list[Reason]) -> Event:
         _forget_currency(event)
     if not any(reason.code in _UNSAFE or reason.code is ReasonCode.EVENT_ID_TOO_LONG for reason in rejections):
         return event
-    rest = Event(event_id=event.event_id[:128])
+    rest = Event(event_id=event.event_id)
     if event.HasField("event_time"):
         rest.event_time.CopyFrom(event.event_time)
     return rest

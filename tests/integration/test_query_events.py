@@ -112,6 +112,20 @@ async def test_an_id_that_is_an_address_is_found_by_what_was_sent(live: Live) ->
     assert EMAIL.encode() not in answer.SerializeToString()
 
 
+async def test_an_id_that_is_too_long_is_found_by_what_its_verdict_says(live: Live) -> None:
+    (verdict,) = await live.send(a_touchpoint("7" * 300))
+    ids = [verdict.event_id, "7" * 300, "7" * 128]
+
+    async def recorded() -> list[EventFate]:
+        answer = await live.query.LookupEvents(contract.LookupEventsRequest(event_ids=ids))
+        assert answer.fates[0].refusals
+        return list(answer.fates)
+
+    fates = await eventually_async(recorded)
+    assert [fate.event_id for fate in fates] == ids
+    assert [fate.verdict for fate in fates] == [REJECTED, REJECTED, verdict_pb2.VERDICT_UNSPECIFIED]
+
+
 async def test_refusals_are_found_by_reason_verdict_time_and_id(live: Live) -> None:
     await live.send(a_touchpoint("same"), a_touchpoint("old", days_ago=100), a_touchpoint("same", page="/x"))
 
