@@ -41,7 +41,8 @@ log = structlog.get_logger(__name__)
 def bucket_of(settings: WarehouseDestination) -> Bucket:
     """Returns where the files of a destination are, and as whom to write them."""
     key, secret = settings.access_key_id, settings.secret_access_key
-    return Bucket(settings.url, key.reveal() if key else "", secret.reveal() if secret else "")
+    must_be_public = settings.endpoint_url is not None and not settings.allow_private_addresses
+    return Bucket(settings.url, key.reveal() if key else "", secret.reveal() if secret else "", must_be_public)
 
 
 class WarehouseExport:

@@ -20,7 +20,10 @@ from tributary_cli.demo.fakes.server import Fault
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations import TOKEN_URLS
 from tributary_delivery.destinations.destination import CONFIG, Outcome
+from tributary_delivery.warehouse_export import bucket_of
 from tributary_runtime.public_addresses import Lookup
+from tributary_runtime.warehouse_destinations import WarehouseDestination
+from tributary_storage.clickhouse.warehouse_files import FileError, FileFault, WarehouseFiles
 from tributary_storage.redis.delivery_jobs import Job
 
 C = "c1:0000"
@@ -153,3 +156,15 @@ async def test_neither_a_redirect_nor_a_proxy_of_the_environment_leads_a_call_el
         found = await row.fates(rig, [C])
     assert differences(dict.fromkeys(found, TAKEN), found) == []
     assert led_astray == []
+
+
+async def test_no_bucket_of_a_warehouse_is_at_an_address_of_ours(rig: Rig) -> None:
+    async with listener() as (port, connected):
+        for host in (*SPELLINGS, *INNER):
+            settings = WarehouseDestination(
+                id="books", type="warehouse", bucket="books", endpoint_url=f"https://{host}:{port}"
+            )
+            with pytest.raises(FileError) as refused:
+                await WarehouseFiles(rig.clickhouse).write_text(bucket_of(settings), "a.json", "{}")
+            assert refused.value.fault is FileFault.CONFIG, host
+        assert connected == []

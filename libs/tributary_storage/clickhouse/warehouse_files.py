@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
+from urllib.parse import urlsplit
 
+from tributary_runtime.clock import SystemClock
+from tributary_runtime.public_addresses import Addresses, RefusedAddressError
 from tributary_storage.clickhouse.client import ClickHouse, StatementRefusedError
 from tributary_storage.clickhouse.warehouse_selects import rows_of
 
@@ -77,6 +80,9 @@ class Bucket:
     access_key_id: str = ""
     """Empty: ClickHouse has a role of its own."""
     secret_access_key: str = field(default="", repr=False)
+    must_be_public: bool = False
+    """Whether its host may be at public addresses alone. It is ClickHouse that calls: what a name server tells that
+    one a moment later is for ClickHouse's own `remote_url_allow_hosts` to refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,8 @@ class WarehouseFiles:
         select: str = "",
         parameters: Mapping[str, Any] | None = None,
     ) -> list[tuple[Any, ...]]:
+        if bucket.must_be_public:
+            await _require_public(bucket.url)
         own = {"url": f"{bucket.url}/{path}", "key": bucket.access_key_id, "secret": bucket.secret_access_key}
         credentials = "%(key)s, %(secret)s, " if bucket.access_key_id else ""
         statement = f"{verb} s3(%(url)s, {credentials}'{file_format}')\n{select}\n{_SETTINGS}"
@@ -148,6 +156,19 @@ class WarehouseFiles:
             if code in _REFUSED_URL:
                 raise FileError(FileFault.CONFIG, _told(said, bucket)) from None
             raise
+
+
+async def _require_public(url: str) -> None:
+    parts = urlsplit(url)
+    addresses = Addresses(parts.hostname or "", parts.port or 443, SystemClock(), allow_private=False)
+    try:
+        await addresses.find()
+    except RefusedAddressError as error:
+        raise FileError(FileFault.CONFIG, str(error)) from None
+    except OSError:
+        raise FileError(FileFault.AGAIN, "The host of the bucket does not resolve.") from None
+    finally:
+        addresses.close()
 
 
 def _fault_of(said: str) -> FileFault:
