@@ -16,10 +16,12 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_RETRACT,
+    INELIGIBLE_REASON_NO_MATCH_KEY,
     INELIGIBLE_REASON_TOO_OLD,
     DeliveryOperation,
 )
 from tributary_delivery.attempt import Attempt
+from tributary_delivery.corrections import NOT_REPEATED, Corrections, Pin
 from tributary_delivery.destinations.adapter import (
     Adapter,
     Outgoing,
@@ -34,7 +36,7 @@ from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.destinations.tokens import TokenError, Tokens
 from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
 from tributary_delivery.exchange import Exchange
-from tributary_delivery.ledger import Memory, first_sent
+from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.sender import Formed, Refused
 from tributary_delivery.sent_values import sent_value
@@ -83,7 +85,7 @@ class BatchSender:
         self._exchange = exchange
         self._tokens = tokens
         self._opener = opener
-        self._memory = memory
+        self._corrections = Corrections(lane, memory)
         self._region_of = region_of
         self._clock = clock
 
@@ -124,11 +126,13 @@ class BatchSender:
         if not attempts:
             return formed
         now_micros = self._clock.unix_micros()
-        people = await self._opener.open(self._lane.workspace, [one.revised for one in attempts])
+        pins = [await self._corrections.pinned(one) for one in attempts]
+        told = [pin.revised if pin is not None else one.revised for one, pin in zip(attempts, pins, strict=True)]
+        people = await self._opener.open(self._lane.workspace, told)
         calls: dict[str, list[Attempt]] = {}
         sizes: dict[str, int] = {}
-        for attempt, keys in zip(attempts, people, strict=True):
-            said = await self._say(attempt, keys, now_micros, formed)
+        for attempt, keys, pin in zip(attempts, people, pins, strict=True):
+            said = self._say(attempt, keys, pin, now_micros, formed)
             if said is None:
                 continue
             group, size = _group_of(said), len(said.event) + 1
@@ -142,18 +146,16 @@ class BatchSender:
         formed.calls.extend(calls.values())
         return formed
 
-    async def _say(self, attempt: Attempt, keys: PersonKeys, now_micros: int, formed: Formed) -> Attempt | None:
+    def _say(
+        self, attempt: Attempt, keys: PersonKeys, pin: Pin | None, now_micros: int, formed: Formed
+    ) -> Attempt | None:
         """Returns an attempt with its event; None if it cannot be said, which `formed` then tells."""
         age_micros = now_micros - attempt.revised.state.conversion_time.ToMicroseconds()
         if attempt.operation == DELIVERY_OPERATION_CREATE and age_micros > self._policy.most_age_seconds * 1_000_000:
             formed.refused.append(Refused(attempt, INELIGIBLE_REASON_TOO_OLD))
             return None
-        pinned = None
-        if attempt.operation != DELIVERY_OPERATION_CREATE:
-            deliveries = await self._memory.deliveries(self._lane.workspace, attempt.job.conversion_id)
-            pinned = first_sent(deliveries, self._lane.destination)
         try:
-            outgoing = self._outgoing(attempt, keys, now_micros, pinned)
+            outgoing = self._outgoing(attempt, keys, now_micros, pin)
             mapped = self._adapter.event(outgoing)
             event = b"" if isinstance(mapped, Unmappable) else json_bytes(mapped.event)
         except Exception as error:  # a bug of ours: never what the error says, it may hold what was to be hashed
@@ -164,11 +166,15 @@ class BatchSender:
         if isinstance(mapped, Unmappable):
             formed.refused.append(Refused(attempt, mapped.reason, mapped.message))
             return None
+        if pin is not None and self._policy.repeats_identifiers and not pin.is_repeated_by(mapped):
+            formed.refused.append(Refused(attempt, INELIGIBLE_REASON_NO_MATCH_KEY, NOT_REPEATED))
+            return None
         digests = replace(mapped, event={})  # what is in the event's bytes need not be kept twice
         return replace(attempt, mapped=digests, event=event, visible_id=outgoing.visible_id)
 
-    def _outgoing(self, attempt: Attempt, keys: PersonKeys, now_micros: int, pinned: Pinned | None) -> Outgoing:
-        revised = attempt.revised
+    def _outgoing(self, attempt: Attempt, keys: PersonKeys, now_micros: int, pin: Pin | None) -> Outgoing:
+        revised = attempt.revised if pin is None else pin.revised
+        pinned = pin.first if pin is not None else None
         value = sent_value(revised.state, attempt.told)
         is_retraction = attempt.operation == DELIVERY_OPERATION_RETRACT
         return Outgoing(
@@ -180,7 +186,7 @@ class BatchSender:
             currency="" if value is None else value.currency_code,
             keys=keys,
             permits=attempt.permits or Permits(UNSAID, UNSAID),
-            click_ids=_click_ids(attempt, pinned),
+            click_ids=_click_ids(revised, pinned),
             now_micros=now_micros,
             pinned=pinned,
             default_region=self._region_of(self._lane.workspace),
@@ -229,9 +235,9 @@ def _group_of(attempt: Attempt) -> str:
     return attempt.mapped.group if attempt.mapped is not None else ""
 
 
-def _click_ids(attempt: Attempt, pinned: Pinned | None) -> dict[str, ResolvedClickId]:
+def _click_ids(revised: ConversionRevised, pinned: Pinned | None) -> dict[str, ResolvedClickId]:
     """Returns the click ids by family; of a correction the one that was sent first, and no other of its family."""
-    click_ids = {one.family: one for one in attempt.revised.match.click_ids}
+    click_ids = {one.family: one for one in revised.match.click_ids}
     if pinned is not None and pinned.click_id_family:
         known = click_ids.get(pinned.click_id_family)
         if known is None or known.value != pinned.click_id:

@@ -18,7 +18,7 @@ from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, DELIVE
 from tributary_delivery.attempt import Attempt, AttemptRules, ledger_line
 from tributary_delivery.calls import Calls
 from tributary_delivery.circuit import Circuit
-from tributary_delivery.ledger import Ledger, Memory, ineligible
+from tributary_delivery.ledger import Ledger, Memory, ineligible, left_wrong
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.permissions import Permissions
@@ -233,9 +233,14 @@ class LaneRunner:
         for refused in formed.refused:
             metrics.INELIGIBLE.add(1)
             one, destination = refused.attempt, self._lane.destination
-            about = (one.revised, destination, one.operation, refused.reason, one.job.plan_micros)
-            line = ineligible(*about, refused.message)
-            self._outbox.add(Settled(one.job.conversion_id, Settlement.DROPPED, one.revised.revision), line)
+            if one.operation == DELIVERY_OPERATION_CREATE:
+                about = (one.revised, destination, one.operation, refused.reason, one.job.plan_micros)
+                line = ineligible(*about, refused.message)
+                settled = Settled(one.job.conversion_id, Settlement.DROPPED, one.revised.revision)
+                self._outbox.add(settled, line)
+            else:  # it has something wrong from now on
+                what = (one.revised, destination, one.operation, one.taken, one.job.plan_micros, one.told)
+                self._outbox.add(*left_wrong(*what, refused.message))
         for one, outcome in formed.failed:
             line = ledger_line(replace(one, now_micros=self._clock.unix_micros()), outcome)
             line.destination_id, line.state = self._lane.destination, DELIVERY_STATE_DEAD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -21,7 +22,7 @@ from tributary_delivery.candidates import consent_basis
 from tributary_delivery.destinations.adapter import Pinned
 from tributary_delivery.sent_values import sent_value
 from tributary_runtime.destination_settings import SentValue
-from tributary_storage.redis.delivery_jobs import Taken
+from tributary_storage.redis.delivery_jobs import Settled, Settlement, Taken
 
 
 class Ledger(Protocol):
@@ -68,8 +69,16 @@ def remembered(deliveries: list[Delivery], destination_id: str) -> tuple[Taken |
     if accepted:
         newest = accepted[-1]
         counted = newest.operation != DELIVERY_OPERATION_RETRACT
-        return Taken(newest.revision, newest.value.amount_micros, counted), 0
+        since = [one.residual.amount_micros for one in deliveries if _is_left_wrong(one, newest)]
+        residual = since[-1] if since else 0
+        return Taken(newest.revision, newest.value.amount_micros, counted, residual_micros=residual), 0
     return None, next((one.revision for one in own if one.operation == DELIVERY_OPERATION_CREATE), 0)
+
+
+def _is_left_wrong(one: Delivery, taken: Delivery) -> bool:
+    """Tells whether a line says what a destination has wrong since it took something."""
+    is_later = one.destination_id == taken.destination_id and one.revision > taken.revision
+    return is_later and one.state == DELIVERY_STATE_UNDELIVERABLE_CORRECTION and one.HasField("residual")
 
 
 def attempts_at(deliveries: list[Delivery], destination_id: str, revision: int) -> int:
@@ -96,7 +105,8 @@ def first_sent(deliveries: list[Delivery], destination_id: str) -> Pinned | None
     if first is None:
         return None
     sent_micros = first.sent_conversion_time.ToMicroseconds() if first.HasField("sent_conversion_time") else 0
-    return Pinned(first.visible_id, first.click_id_family, first.click_id, sent_micros)
+    how = (first.visible_id, first.click_id_family, first.click_id, sent_micros)
+    return Pinned(*how, dict(first.identifier_digests), first.revision)
 
 
 def ineligible(
@@ -130,6 +140,7 @@ def undeliverable(
     taken: Taken | None,
     plan_micros: int,
     told: SentValue,
+    message: str = "",
 ) -> Delivery:
     """Returns the ledger's line for a correction that the destination has no way to take.
 
@@ -140,6 +151,7 @@ def undeliverable(
         taken: What it has; None: not known.
         plan_micros: When it was planned.
         told: Which value it is told.
+        message: Why, where the destination takes corrections and not this one.
     """
     value = sent_value(revised.state, told)
     delivery = Delivery(
@@ -148,15 +160,59 @@ def undeliverable(
         revision=revised.revision,
         operation=operation,
         state=DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
+        message=message[:1024],
         value=value,
         consent_basis=consent_basis(revised),
     )
-    if taken is not None and taken.value_micros >= 0 and value is not None:
-        has = taken.value_micros if taken.counted else 0
-        is_true = 0 if operation == DELIVERY_OPERATION_RETRACT else value.amount_micros
-        delivery.residual.currency_code, delivery.residual.amount_micros = value.currency_code, has - is_true
+    residual = residual_micros(revised, operation, taken, told)
+    if residual is not None and value is not None:
+        delivery.residual.currency_code, delivery.residual.amount_micros = value.currency_code, residual
     delivery.plan_time.FromMicroseconds(plan_micros)
     return delivery
+
+
+def residual_micros(
+    revised: ConversionRevised, operation: DeliveryOperation.ValueType, taken: Taken | None, told: SentValue
+) -> int | None:
+    """Returns by how much a destination has more than is true; None: nobody knows.
+
+    Args:
+        revised: What is true.
+        operation: What it would be told.
+        taken: What it has; None: not known.
+        told: Which value it is told.
+    """
+    value = sent_value(revised.state, told)
+    if taken is None or taken.value_micros < 0 or value is None:
+        return None
+    has = taken.value_micros if taken.counted else 0
+    return has - (0 if operation == DELIVERY_OPERATION_RETRACT else value.amount_micros)
+
+
+def left_wrong(
+    revised: ConversionRevised,
+    destination_id: str,
+    operation: DeliveryOperation.ValueType,
+    taken: Taken | None,
+    plan_micros: int,
+    told: SentValue,
+    message: str = "",
+) -> tuple[Settled, Delivery | None]:
+    """Returns what becomes of a job whose destination is not told what is true, or has it right again by itself.
+
+    By how much is written when it changes, not for every revision: what is written last is true, and sums count it
+    once. Arguments as of `undeliverable`.
+    """
+    conversion_id = revised.state.conversion_id
+    dropped = Settled(conversion_id, Settlement.DROPPED, revised.revision)
+    line = undeliverable(revised, destination_id, operation, taken, plan_micros, told, message)
+    residual = residual_micros(revised, operation, taken, told)
+    if taken is None or residual is None:
+        return dropped, line
+    if residual == taken.residual_micros:
+        return dropped, None
+    remembered = replace(taken, residual_micros=residual)
+    return Settled(conversion_id, Settlement.TAKEN, revised.revision, taken=remembered), line
 
 
 def superseded(deliveries: list[Delivery], destination_id: str, revision: int) -> list[Delivery]:

@@ -32,6 +32,7 @@ from tributary_delivery.ledger import (
     Memory,
     attempts_at,
     ineligible,
+    left_wrong,
     remembered,
     superseded,
     tried_micros,
@@ -162,8 +163,12 @@ class Preparation:
     async def _decide(self, job: Job, revised: ConversionRevised, prepared: Prepared) -> None:
         taken, maybe_taken, doubt_micros = await self._taken(job, revised)
         decision = decide(revised, self._settings, taken, maybe_taken=maybe_taken > 0)
-        line = self._correction_line(job, revised, taken, decision)
-        if decision.is_sent and decision.operation in self._sender.operations and line is None:
+        if self._is_undeliverable(taken, decision):
+            await self._supersede(job, revised)
+            prepared.done.append(await self._left_wrong(job, revised, taken, decision))
+            return
+        line = None
+        if decision.is_sent and decision.operation in self._sender.operations:
             newest, before = revised, 0
             if decision.operation == DELIVERY_OPERATION_CREATE and 0 < maybe_taken <= revised.revision:
                 if maybe_taken < revised.revision:
@@ -181,21 +186,27 @@ class Preparation:
         await self._supersede(job, revised)
         prepared.done.append((Settled(job.conversion_id, Settlement.DROPPED, revised.revision), line))
 
-    def _correction_line(
-        self, job: Job, revised: ConversionRevised, taken: Taken | None, decision: Decision
-    ) -> Delivery | None:
-        """Returns the ledger's line for a correction that cannot be delivered; None: it can, or there is none.
+    def _is_undeliverable(self, taken: Taken | None, decision: Decision) -> bool:
+        """Tells whether the destination has something wrong and no way to be told, or had.
 
-        What the destination cannot be told, it has wrong from now on. A correction of what it may never have taken
-        would be a conversion of its own to a destination that takes many at once.
+        A correction of what it may never have taken would be a conversion of its own to a destination that takes many
+        at once.
         """
         operations, operation = self._sender.operations, decision.operation
-        if not decision.is_sent or operation in (DELIVERY_OPERATION_CREATE, DELIVERY_OPERATION_CREDIT):
-            return None
-        if operation in operations and (taken is not None or DELIVERY_OPERATION_CREDIT in operations):
-            return None
-        about = (revised, self._lane.destination, operation)
-        return undeliverable(*about, taken, job.plan_micros, self._settings.told)
+        if not decision.is_sent or operation == DELIVERY_OPERATION_CREATE:
+            return False
+        if operation == DELIVERY_OPERATION_CREDIT:
+            return operation not in operations and taken is not None and taken.residual_micros != 0
+        return operation not in operations or (taken is None and DELIVERY_OPERATION_CREDIT not in operations)
+
+    async def _left_wrong(self, job: Job, revised: ConversionRevised, taken: Taken | None, decision: Decision) -> Done:
+        about = (revised, self._lane.destination, decision.operation)
+        settled, line = left_wrong(*about, taken, job.plan_micros, self._settings.told)
+        if line is not None and not line.HasField("residual"):  # nobody knows by how much: once for each value
+            deliveries = await self._memory.deliveries(self._lane.workspace, job.conversion_id)
+            if any(_says_the_same(one, line) for one in deliveries):
+                return settled, None
+        return settled, line
 
     async def _admit(self, attempt: Attempt, newest: ConversionRevised, prepared: Prepared) -> None:
         """Takes an attempt, unless it comes too late to be made; then nothing newer can be told either.
@@ -264,3 +275,9 @@ class Preparation:
         """Returns the conversion as it was when its creation was tried first; as it is where that is forgotten."""
         revisions = await self._memory.revisions(self._lane.workspace, revised.state.conversion_id)
         return next((one for one in revisions if one.revision == revision), revised)
+
+
+def _says_the_same(one: Delivery, line: Delivery) -> bool:
+    """Tells whether the ledger says already of a destination what is to be written."""
+    is_same_place = (one.destination_id, one.state) == (line.destination_id, line.state)
+    return is_same_place and one.value == line.value and one.operation == line.operation

@@ -72,19 +72,24 @@ class Taken:
     maybe_created: int = 0
     """For what was taken back: the revision of a creation that was tried and never confirmed. 0: it was."""
 
+    residual_micros: int = 0
+    """By how much it has too much, as was written down last: what is true since it has no way to be told."""
+
     def written(self) -> str:
         """Returns it as it is kept."""
         if self.maybe_created:
             return f"{self.revision} -1 1 m{self.maybe_created}"
-        return f"{self.revision} {self.value_micros} {int(self.counted)}"
+        residual = f" u{self.residual_micros}" if self.residual_micros else ""
+        return f"{self.revision} {self.value_micros} {int(self.counted)}{residual}"
 
     @classmethod
     def read(cls, text: bytes) -> Taken | None:
         """Returns what was kept; None where nothing was, or where it is not certain."""
         words = text.split()
+        residual = words.pop() if len(words) == 4 and words[3].startswith(b"u") else b"u0"
         if len(words) != 3:
             return None
-        return cls(int(words[0]), int(words[1]), words[2] == b"1")
+        return cls(int(words[0]), int(words[1]), words[2] == b"1", residual_micros=int(residual[1:]))
 
 
 @dataclass(frozen=True, slots=True)

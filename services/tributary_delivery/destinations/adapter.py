@@ -76,6 +76,10 @@ class Pinned:
     click_id: str = ""
     time_micros: int = 0
     """As sent; 0: not known."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """The hashes in it, by the destination's name of the field."""
+    revision: int = 0
+    """Which one was sent; 0: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,9 @@ class Policy:
     id_is_order: bool = False
     """Whether its visible id is the order's where no browser tag shares one; else the event's."""
     most_id_characters: int = 128
+    repeats_identifiers: bool = False
+    """Whether a correction names the person by what the first message did, and by nothing else: else it may become a
+    conversion of its own."""
     credential_place: str = "authorization"
     """Header of the access token; "authorization" says Bearer before it, "?name" puts it into the query."""
 
@@ -192,6 +199,7 @@ def policy_of(
     settings: BatchDestination,
     *,
     restates: bool = False,
+    repeats_identifiers: bool = False,
     id_is_order: bool = False,
     most_id_characters: int = 128,
     credential_place: str = "authorization",
@@ -201,6 +209,7 @@ def policy_of(
     Args:
         settings: Of the destination.
         restates: Whether it can be told another total, and that a conversion never was one.
+        repeats_identifiers: As `Policy.repeats_identifiers`.
         id_is_order: As `Policy.id_is_order`.
         most_id_characters: What of its visible id is longer is hashed.
         credential_place: As `Policy.credential_place`.
@@ -212,6 +221,7 @@ def policy_of(
         most_age_seconds=settings.most_age_days * 86_400,
         resend_seconds=settings.resend_hours * 3600,
         operations=frozenset({DELIVERY_OPERATION_CREATE, *corrections}),
+        repeats_identifiers=repeats_identifiers,
         id_is_order=id_is_order,
         most_id_characters=most_id_characters,
         credential_place=credential_place,

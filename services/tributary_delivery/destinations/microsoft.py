@@ -32,7 +32,7 @@ class Microsoft:
 
     def __init__(self, settings: MicrosoftDestination) -> None:
         self._settings = settings
-        self.policy = policy_of(settings, restates=True, id_is_order=True)
+        self.policy = policy_of(settings, restates=True, repeats_identifiers=True, id_is_order=True)
 
     def event(self, outgoing: Outgoing) -> Mapped | Unmappable:
         """Says one conversion, or a correction of one."""

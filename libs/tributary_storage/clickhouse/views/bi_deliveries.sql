@@ -8,7 +8,7 @@ SELECT
     countIf(outcome = 'OK') AS successes,
     countIf(attempt > 0 AND state IN ('REJECTED', 'DEAD')) AS given_up,
     countIf(state = 'INELIGIBLE') AS ineligible,
-    uniqExactIf(conversion_id, state = 'UNDELIVERABLE_CORRECTION') AS not_correctable
+    uniqExactIf(conversion_id, state = 'UNDELIVERABLE_CORRECTION' AND ifNull(residual_micros, 1) != 0) AS not_correctable
 FROM deliveries FINAL
 GROUP BY
     workspace,

@@ -36,7 +36,7 @@ FROM
         argMax(state, (record_time, attempt)) = 'PENDING' AS is_waiting,
         argMax(ineligible_reason, (record_time, attempt)) AS reason,
         max((state = 'ACCEPTED' OR report != '') AND operation IN ('RESTATE', 'RETRACT')) AS is_adjusted,
-        max(state = 'UNDELIVERABLE_CORRECTION') AS is_not_correctable
+        argMaxIf(ifNull(residual_micros, 1), revision, state = 'UNDELIVERABLE_CORRECTION') != 0 AS is_not_correctable
     FROM deliveries FINAL
     GROUP BY
         workspace,

@@ -14,7 +14,7 @@ for number = 1, (#KEYS - 2) / 2 do
   local at = number * 3
   local conversion, revision, forgets = ARGV[at], ARGV[at + 1], ARGV[at + 2] == '1'
   local taken = redis.call('GET', sent)
-  local certain = taken and string.match(taken, '^(%d+) %-?%d+ %d$')
+  local certain = taken and string.match(taken .. ' ', '^(%d+) %-?%d+ %d u?[%d-]* *$')
   if redis.call('EXISTS', job) == 1 then
     answers[number] = 0
   elseif certain and tonumber(certain) >= tonumber(revision) then

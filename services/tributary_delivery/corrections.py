@@ -1,0 +1,76 @@
+"""Corrections say again what was sent first: the same person, by the same identifiers, at the same time.
+
+The one rule: what is known since, of who the person is or of which click brought them, is not said to who has the
+conversion already: a destination that keys by it would make it a second one. What was sent first is found by the
+revision that the ledger names: its match keys are sealed in it, and open as long as a correction may come.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE
+from tributary_delivery.attempt import Attempt
+from tributary_delivery.destinations.adapter import Mapped, Pinned
+from tributary_delivery.ledger import Memory, first_sent
+from tributary_storage.redis.delivery_jobs import Lane
+
+NOT_REPEATED: Final = "what it recognised the person by is gone, and anything else would be a new conversion"
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A conversion as it is now, known by what it was known by when it was sent first."""
+
+    revised: ConversionRevised
+    first: Pinned | None
+    """How it was sent first; None: the ledger does not know, or has forgotten."""
+
+    def is_repeated_by(self, mapped: Mapped) -> bool:
+        """Tells whether a correction names the same person, click and time."""
+        first = self.first
+        if first is None:
+            return False
+        said = (mapped.click_id_family, mapped.click_id, dict(mapped.digests), mapped.time_micros)
+        return said == (first.click_id_family, first.click_id, dict(first.digests), first.time_micros)
+
+
+class Corrections:
+    """Finds how conversions of one lane were sent first.
+
+    Args:
+        lane: Which.
+        memory: What was sent, and of which revision.
+    """
+
+    def __init__(self, lane: Lane, memory: Memory) -> None:
+        self._lane = lane
+        self._memory = memory
+
+    async def pinned(self, attempt: Attempt) -> Pin | None:
+        """Returns how a correction names the conversion; None: it is no correction.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        if attempt.operation == DELIVERY_OPERATION_CREATE:
+            return None
+        workspace, conversion_id = self._lane.workspace, attempt.job.conversion_id
+        first = first_sent(await self._memory.deliveries(workspace, conversion_id), self._lane.destination)
+        if first is None:
+            return Pin(attempt.revised, None)
+        revisions = await self._memory.revisions(workspace, conversion_id)
+        sent = next((one for one in revisions if one.revision == first.revision), None)
+        return Pin(attempt.revised if sent is None else _known_as(attempt.revised, sent), first)
+
+
+def _known_as(now: ConversionRevised, sent: ConversionRevised) -> ConversionRevised:
+    """Returns a conversion as it is now, with whom it was of and where it happened as it was sent; consent as it is."""
+    known = ConversionRevised()
+    known.CopyFrom(now)
+    known.match.CopyFrom(sent.match)
+    known.match.consent.CopyFrom(now.match.consent)
+    known.state.origin = sent.state.origin
+    return known

@@ -1,0 +1,162 @@
+"""A correction says again what was sent first, and what a destination cannot be told is written down once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.batches import Ahead, a_batch_destination, a_purchase, match_keys, publish, running_fake, seal
+from tests.support.delivery import Rig, a_rig
+from tests.support.eventually import eventually_async
+from tests.support.revisions import Revision
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
+    Delivery,
+)
+from tributary.event.v1.event_pb2 import ORIGIN_STORE, ORIGIN_WEB
+from tributary_cli.demo.fakes.server import FakeServer
+from tributary_domain.sealing import key_name
+from tributary_storage.redis.data_keys import DataKeys
+from tributary_storage.redis.delivery_jobs import Lane
+
+VALUES = {
+    *("conversionValue", "lastUpdatedTimestamp", "ConversionValue", "ConversionCurrencyCode", "AdjustmentTime"),
+    *("AdjustmentType", "AdjustmentValue", "AdjustmentCurrencyCode", "amount", "Amount", "objectWriteTraceId"),
+}
+"""What a refund changes of an event, or adds to it."""
+CLICKS = {"google": "gclid", "microsoft": "msclkid"}
+
+
+@pytest.fixture
+async def rig(migrated_redis_url: str, clickhouse_url: str) -> AsyncIterator[Rig]:
+    async with a_rig(migrated_redis_url, clickhouse_url) as opened:
+        yield opened
+
+
+async def deliver(rig: Rig, lane: Lane, server: FakeServer, hours: float = 0.0, **own: Any) -> None:
+    async def is_idle() -> bool:
+        return await rig.stores.jobs.waiting(lane) == 0
+
+    clock = Ahead(hours=hours)
+    settings = a_batch_destination(lane.destination.replace("-", "_"), server.url, **own)
+    sender = rig.senders(clock=clock).make(lane, settings)
+    async with rig.running_lane(lane, settings, sender=sender, clock=clock, horizon_seconds=10**8):
+        await eventually_async(is_idle)
+
+
+def row_of(server: FakeServer, number: int) -> dict[str, Any]:
+    """Returns the only event of a request."""
+    said = json.loads(server.asks[number].body)
+    for name in ("events", "OfflineConversions", "OfflineConversionAdjustments", "inputs", "records"):
+        if name in said:
+            [row] = said[name]
+            return {key: value for key, value in row.items() if key not in VALUES | {"properties"}}
+    [row] = said.get("conversions") or said["conversionAdjustments"]
+    return {name: row[name] for name in ("conversionAction", "orderId")}
+
+
+@pytest.mark.parametrize("kind", ["google", "google_ads", "microsoft", "hubspot", "salesforce"])
+async def test_a_refund_on_day_20_names_the_same_person_click_and_time_whatever_is_known_since(
+    rig: Rig, workspace: str, kind: str
+) -> None:
+    lane = Lane(workspace, kind.replace("_", "-"))
+    family = CLICKS.get(kind, "gclid")
+    first = a_purchase(lane, order_id="o-1")
+
+    def at_first(message: ConversionRevised) -> None:
+        message.match.ClearField("pixel_event_id")
+        message.match.click_ids.add(family=family, value="the-first-click")
+        message.state.origin = ORIGIN_WEB
+
+    other = await seal(rig, workspace, match_keys("bob@example.com"), "customer:2")
+
+    def merged(message: ConversionRevised) -> None:
+        del message.match.sealed_match_keys[:]
+        message.match.sealed_match_keys.append(other)
+        message.match.click_ids.add(family=family, value="another-click")
+        message.match.pixel_event_id = "a-late-pixel"
+        message.state.origin = ORIGIN_STORE
+
+    with running_fake(kind) as server:
+        await publish(rig, lane, [first], at_first)
+        await deliver(rig, lane, server)
+        refund = first.then(value_micros=70_000_000, time=first.time + timedelta(hours=3))
+        await publish(rig, lane, [refund], merged)
+        await deliver(rig, lane, server, hours=20 * 24)
+        assert len(server.asks) == 2
+        assert row_of(server, 0) == row_of(server, 1)
+        assert server.fake.accepted == 1
+        assert list(server.fake.values.values()) == [70]
+    states = [one.state for one in await rig.deliveries(lane, first.conversion_id)]
+    assert states == [DELIVERY_STATE_ACCEPTED] * 2
+
+
+@pytest.mark.parametrize("kind", ["google", "microsoft"])
+async def test_a_refund_whose_person_cannot_be_named_again_makes_no_second_conversion(
+    rig: Rig, workspace: str, kind: str
+) -> None:
+    lane = Lane(workspace, kind)
+    first = a_purchase(lane)
+    with running_fake(kind) as server:
+        await publish(rig, lane, [first], with_click(CLICKS[kind]))
+        await deliver(rig, lane, server)
+        await DataKeys(rig.redis, 4).destroy([(workspace, key_name(workspace, "customer:1"))], 0)
+        for value in (70_000_000, 70_000_000, 60_000_000):
+            first = first.then(value_micros=value)
+            await publish(rig, lane, [first], with_gone_keys(CLICKS[kind]))
+            await deliver(rig, lane, server)
+        assert len(server.asks) == 1
+    _, *left = await rig.deliveries(lane, first.conversion_id)
+    assert residuals(left) == [20_000_000, 30_000_000]
+    assert "new conversion" in left[0].message
+
+
+def with_click(family: str) -> Any:
+    def change(message: ConversionRevised) -> None:
+        message.match.click_ids.add(family=family, value="a-click")
+
+    return change
+
+
+def with_gone_keys(family: str) -> Any:
+    def change(message: ConversionRevised) -> None:
+        message.match.click_ids.add(family=family, value="a-click")
+        del message.match.sealed_match_keys[:]
+
+    return change
+
+
+def residuals(lines: list[Delivery]) -> list[int]:
+    assert {one.state for one in lines} == {DELIVERY_STATE_UNDELIVERABLE_CORRECTION}
+    return [one.residual.amount_micros for one in lines]
+
+
+@pytest.mark.parametrize("forgets", [False, True], ids=["Redis knows", "the ledger knows"])
+async def test_what_a_destination_has_too_much_is_written_when_it_changes_and_not_for_every_revision(
+    rig: Rig, workspace: str, *, forgets: bool
+) -> None:
+    lane = Lane(workspace, "meta")
+    revision: Revision = a_purchase(lane)
+    with running_fake("meta") as server:
+        await publish(rig, lane, [revision])
+        await deliver(rig, lane, server)
+        for value in (70_000_000, 70_000_000, 60_000_000, 90_000_000, 90_000_000):
+            revision = revision.then(value_micros=value)
+            if forgets:
+                await rig.redis.delete(f"trb:{{j:{workspace}:meta}}:sent:{revision.conversion_id}")
+            await publish(rig, lane, [revision])
+            await deliver(rig, lane, server)
+        assert len(server.asks) == 1
+    _, *left = await rig.deliveries(lane, revision.conversion_id)
+    assert residuals(left) == [20_000_000, 30_000_000, 0]
+    [row] = await rig.clickhouse.execute(
+        "SELECT accepted, not_correctable FROM bi_delivery_funnel WHERE workspace = %(workspace)s",
+        {"workspace": workspace},
+    )
+    assert row == (1, 0)
