@@ -55,7 +55,7 @@ class GoogleDestination(BatchDestination):
     resend_hours: Annotated[int, Field(ge=0, le=72)] = 72
     """For how long it is sent again while an outcome is unknown: the transaction id is remembered."""
 
-    quota: Quota = Quota(requests_per_minute=240)
+    quota: Quota = Quota(requests_per_minute=240, requests_per_day=100_000)
     """How fast it may be called."""
 
     @model_validator(mode="after")

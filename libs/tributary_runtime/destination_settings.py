@@ -53,7 +53,10 @@ class Quota(Declared):
     """How fast a destination may be called, by all replicas together."""
 
     requests_per_minute: Annotated[int, Field(ge=1)] = 600
-    """Calls in any sliding minute at most."""
+    """Calls in any sliding minute at most; of all destinations together that call with the same credential."""
+
+    requests_per_day: Annotated[int, Field(ge=1)] | None = None
+    """Calls in any sliding day at most, likewise; unset: as many as come."""
 
 
 class DestinationSettings(Declared):

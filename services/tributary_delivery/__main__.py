@@ -145,7 +145,7 @@ async def main(settings: DeliverySettings) -> None:
         planner = Planner(lookup, jobs, ledger, clock, dispatcher.wake)
         operations = Operations(SentLedger(clickhouse), ReplayedJobs(jobs_store), clock)
         kept, taking_back = DestinationReports(clickhouse), TakingBack(jobs_store)
-        tests = DestinationTests(TrialRuns(senders, WarehouseFiles(exporting)), states)
+        tests = DestinationTests(TrialRuns(senders, WarehouseFiles(exporting)), states, clock)
         await serve(
             settings,
             DeliveryServicer(workspaces, jobs, states, operations, tests, progress, clock),

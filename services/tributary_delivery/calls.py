@@ -24,8 +24,8 @@ from tributary.delivery.v1.delivery_pb2 import (
     OUTCOME_CLASS_THROTTLED,
     OutcomeClass,
 )
+from tributary_delivery.admission import Admission
 from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, settle
-from tributary_delivery.circuit import Circuit
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.sender import Sender
@@ -93,7 +93,7 @@ class Calls:
         clock: Tells and measures time.
         margin_seconds: How long after its attempt was noted a call may begin.
         outbox: Takes the outcomes.
-        circuit: Learns from them.
+        admission: Learns from them.
         again: Lets a part of a call be made.
         ended: Told when a call has ended.
     """
@@ -108,7 +108,7 @@ class Calls:
         clock: Clock,
         margin_seconds: float,
         outbox: Outbox,
-        circuit: Circuit,
+        admission: Admission,
         *,
         again: Again,
         ended: Callable[[], None],
@@ -121,7 +121,7 @@ class Calls:
         self._clock = clock
         self._margin_seconds = margin_seconds
         self._outbox = outbox
-        self._circuit = circuit
+        self._admission = admission
         self._again = again
         self._ended = ended
         self._tasks: set[asyncio.Task[None]] = set()
@@ -185,8 +185,9 @@ class Calls:
         traceparents = [attempt.revised.traceparent for attempt in part]
         with linked_span("deliver", traceparents, destination=self._type.value):
             outcomes = await self._sender.send(part)
-        metrics.DELIVERY_DURATION.record(self._clock.monotonic_seconds() - started, destination=self._type)
-        self._circuit.record(started, is_ok=any(one.outcome in _ANSWERED for one in outcomes))
+        took_seconds = self._clock.monotonic_seconds() - started
+        metrics.DELIVERY_DURATION.record(took_seconds, destination=self._type)
+        await self._admission.record(outcomes, took_seconds)
         split: list[Attempt] = []
         for attempt, outcome in zip(part, outcomes, strict=True):
             if outcome.outcome == OUTCOME_CLASS_SPLIT and len(part) > 1:

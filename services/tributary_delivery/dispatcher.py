@@ -116,7 +116,7 @@ class Dispatcher:
                 if lane in wanted and wanted[lane] != one.runner.settings:
                     mended.add(lane)
             elif wanted.get(lane) != one.runner.settings:
-                one.stop.set()  # its calls end first; two lives of one lane would each have its own circuit and leases
+                one.stop.set()  # its calls end first; two lives of one lane would each have its own leases
         for lane, settings in wanted.items():
             if lane not in self._running and (runner := self._made(lane, settings)) is not None:
                 ended = asyncio.Event()

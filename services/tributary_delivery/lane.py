@@ -15,9 +15,9 @@ from typing import Final
 import structlog
 
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, DELIVERY_STATE_DEAD
+from tributary_delivery.admission import Admission
 from tributary_delivery.attempt import Attempt, AttemptRules, ledger_line
 from tributary_delivery.calls import Calls
-from tributary_delivery.circuit import Circuit
 from tributary_delivery.ledger import Ledger, Memory, ineligible, left_wrong
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.outbox import Outbox
@@ -109,7 +109,7 @@ class LaneRunner:
         self._clock = clock
         self._pace = pace
         self._token = secrets.token_hex(8)
-        self._circuit = Circuit(clock)
+        self._admission = Admission(lane, settings, stores.states, clock, pace.call_seconds)
         rules = replace(rules, resend_seconds=sender.resend_seconds)
         read = (stores.newest, stores.memory, stores.ledger, stores.permissions)
         self._preparation = Preparation(lane, settings, sender, rules, clock, *read)
@@ -118,7 +118,7 @@ class LaneRunner:
         reports = stores.reports if settings.reports_later else None
         self._outbox = Outbox(*ours, stores.jobs, stores.states, stores.ledger, reports, most=most, wake=self.wake)
         about = (lane, settings, sender, stores.states, rules, clock, pace.margin_seconds)
-        self._calls = Calls(*about, self._outbox, self._circuit, again=self, ended=self.wake)
+        self._calls = Calls(*about, self._outbox, self._admission, again=self, ended=self.wake)
         self._quota_free_seconds = 0.0
         self._quota_room = pace.concurrency
         self._company_seconds = 0.0
@@ -176,10 +176,10 @@ class LaneRunner:
     async def _step(self) -> None:
         """Takes what is due and begins it; or waits a little."""
         in_flight, now = self._calls.in_flight, self._clock.monotonic_seconds()
-        room = self._circuit.room(self._pace.concurrency - in_flight, in_flight)
+        room = self._pace.concurrency - in_flight
         closed_seconds = max(self._quota_free_seconds, self._company_seconds) - now
-        if not room or self._outbox.is_stuck or closed_seconds > 0:
-            await self._pause(max(closed_seconds, self._circuit.wait_seconds) or _LOOK_SECONDS)
+        if room <= 0 or self._outbox.is_stuck or closed_seconds > 0:
+            await self._pause(closed_seconds if closed_seconds > 0 else _LOOK_SECONDS)
             return
         # One call's worth where a call holds many: the next step brings the next.
         most = min(room, self._quota_room) if self._sender.most_per_call == 1 else self._sender.most_per_call
@@ -267,7 +267,7 @@ class LaneRunner:
         ours = [one.job.conversion_id for one in (*attempts, *waiting)]
         while not self._is_stopping:
             await self._jobs.renew(self._lane, self._token, self._pace.lease_seconds, ours)
-            granted, wait_seconds = await self._states.take_quota(self._lane, self._per_minute, 1)
+            granted, wait_seconds = await self._admission.take(1)
             if granted:
                 break
             await asyncio.sleep(min(wait_seconds, self._pace.margin_seconds))
@@ -281,15 +281,11 @@ class LaneRunner:
             self._outbox.release(lost)
         return noted
 
-    @property
-    def _per_minute(self) -> int:
-        return self.settings.quota.requests_per_minute
-
     async def _within_quota(self, calls: list[list[Attempt]]) -> list[list[Attempt]]:
         """Returns the calls that may be made now; gives the others back until the quota allows them."""
         if not calls:
             return []
-        granted, wait_seconds = await self._states.take_quota(self._lane, self._per_minute, len(calls))
+        granted, wait_seconds = await self._admission.take(len(calls))
         self._quota_room = min(self._pace.concurrency, 2 * self._quota_room)
         if granted < len(calls):
             self._quota_room = max(1, granted)  # what cannot be sent need not be leased and read

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from tributary.delivery.v1.delivery_service_pb2 import TestDestinationResponse
+from tributary_delivery.admission import Admission
 from tributary_delivery.destinations.adapter import Adapter, Mapped, Trial, Unmappable
 from tributary_delivery.destinations.destination import REAUTH, Outcome
 from tributary_delivery.destinations.tokens import TokenError, Tokens
@@ -25,6 +26,8 @@ from tributary_runtime.secret_references import SecretReference
 from tributary_storage.redis.delivery_jobs import Lane
 from tributary_storage.redis.destination_states import DestinationStates
 
+_CALL_SECONDS: Final = 30.0
+"""How long a trial may be the one call that finds out whether a destination answers again."""
 _SENDABLE: Final = frozenset(map(chr, range(0x20, 0x7F)))
 """Printable ASCII."""
 
@@ -63,11 +66,13 @@ class DestinationTests:
     Args:
         make: Makes what tries a destination out.
         states: Where the quota is.
+        clock: Measures time.
     """
 
-    def __init__(self, make: MakeTrialRun, states: DestinationStates) -> None:
+    def __init__(self, make: MakeTrialRun, states: DestinationStates, clock: Clock) -> None:
         self._make = make
         self._states = states
+        self._clock = clock
 
     async def test(self, lane: Lane, settings: DestinationSettings, code: str) -> TestDestinationResponse:
         """Tries a destination out, paused or not.
@@ -80,11 +85,13 @@ class DestinationTests:
         try:
             await run.prepare(findings)
             if not findings.has_failed:
-                granted, wait_seconds = await self._states.take_quota(lane, settings.quota.requests_per_minute, 1)
+                admission = Admission(lane, settings, self._states, self._clock, _CALL_SECONDS)
+                granted, wait_seconds = await admission.take(1)
                 if granted:
                     await run.call(findings)
                 else:
-                    why = f"Its quota is used up for {max(1, round(wait_seconds))} seconds by what is being sent."
+                    seconds = max(1, round(wait_seconds))
+                    why = f"Nobody calls it for {seconds} s: its quota is used up, or it has not answered for a while."
                     findings.failed(REACHED, why, "Try again then.")
         finally:
             await run.aclose()

@@ -44,7 +44,7 @@ async def states(redis_url: str) -> AsyncIterator[DestinationStates]:
 async def tried(states: DestinationStates, settings: DestinationSettings, code: str = "") -> Answered:
     opener = MatchKeyOpener(DataKeys(states._client, 4), lambda _: ())
     senders = Senders(opener, ConversionHistory(None), lambda _: "", SystemClock(), 2.0)  # type: ignore[arg-type]
-    return await DestinationTests(senders, states).test(LANE, settings, code)
+    return await DestinationTests(senders, states, SystemClock()).test(LANE, settings, code)
 
 
 def failed(answer: Answered) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import redis.asyncio
 
 from tributary_runtime.errors import TributaryError
 from tributary_storage.redis import keys
+from tributary_storage.redis.credential_gates import CredentialGates
 from tributary_storage.redis.delivery_jobs import Lane
 from tributary_storage.redis.refusals import translate
 from tributary_storage.redis.scripts import Script
@@ -45,6 +46,8 @@ class DestinationStates:
     def __init__(self, client: redis.asyncio.Redis) -> None:
         """Takes the Redis of role *jobs*."""
         self._client: Any = client
+        self.gates = CredentialGates(client)
+        """What is shared by all that call with one credential."""
 
     async def read(self, lane: Lane) -> DestinationState:
         """Returns how a destination is doing.

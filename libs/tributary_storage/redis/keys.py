@@ -54,6 +54,8 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | jobs  | `trb:{j:<workspace>:<destination>}:reports`| zset   | until reported, or a week  | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:reports:lease`        | string | minutes                    | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:warehouse:<what>`     | hash   | for ever; lease: a minute  | delivery    |
+| jobs  | `trb:{k:<credential>}:circuit`              | hash   | ten minutes                | delivery    |
+| jobs  | `trb:{k:<credential>}:quota:<span>`        | string | its span                   | delivery    |
 
 Fields of a job (`delivery_jobs`):
 
@@ -336,6 +338,20 @@ def reports(workspace: str, destination: str) -> str:
 def reports_lease(workspace: str, destination: str) -> str:
     """Returns who asks a destination for its reports."""
     return f"trb:{{j:{workspace}:{destination}}}:reports:lease"
+
+
+def circuit(credential: str) -> str:
+    """Returns the failures of all that call with one credential, and until when nobody does.
+
+    Args:
+        credential: A digest; nothing in the clear.
+    """
+    return f"trb:{{k:{credential}}}:circuit"
+
+
+def credential_quota(credential: str, span: str) -> str:
+    """Returns the theoretical arrival time of the next call with a credential: by the `minute`, by the `day`."""
+    return f"trb:{{k:{credential}}}:quota:{span}"
 
 
 def destination_state(workspace: str, destination: str) -> str:
