@@ -90,19 +90,20 @@ class DestinationSettings(Declared):
     """all_consented | with_own_click | channel_credited."""
 
     value: SentValue = SentValue.FULL
-    """full | basis | credited: which value is told. Of a webhook no effect in this release: the full value is."""
+    """full | basis | credited: which value is told; credited: the share of `channels` by `value_model`, frozen when it
+    is sent first. Of a webhook no effect in this release: the full value is."""
 
     value_basis: ValueBasis | None = None
     """The part of a basis value; unset: as the conversion's name is credited. No effect in this release: it is so."""
 
     value_model: AttributionModel | None = None
-    """The model of a credited value; unset: the workspace's primary model. No effect in this release."""
+    """The model of a credited value."""
 
     pixel: Pixel = Pixel.NONE
     """none | shared_id: whether a browser tag tells the destination about the same conversions."""
 
     channels: tuple[Name, ...] = ()
-    """The channels that are this destination's own, for channel_credited."""
+    """The channels that are this destination's own, for channel_credited and for a credited value."""
 
     send_test_traffic: bool = False
     """Whether events marked TEST are sent, marked as such."""

@@ -20,9 +20,8 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.candidates import consent_basis, stands
 from tributary_delivery.destinations.adapter import Mapped, Permits
 from tributary_delivery.destinations.destination import Outcome
-from tributary_delivery.sent_values import sent_micros, sent_value
+from tributary_delivery.sent_values import FULL, Told, sent_micros, sent_value
 from tributary_domain.backoff import Backoff, Chance, is_over
-from tributary_runtime.destination_settings import SentValue
 from tributary_storage.redis.delivery_jobs import Job, Settled, Settlement, Taken
 
 CONFIG_PAUSE_SECONDS: Final = 600.0
@@ -75,7 +74,7 @@ class Attempt:
     """Of attempts at this message, from 1."""
     visible_id: str = ""
     now_micros: int = 0
-    told: SentValue = SentValue.FULL
+    told: Told = FULL
     """Which value it tells."""
     permits: Permits | None = None
     """What the person allows; None: not asked yet."""

@@ -22,7 +22,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
 from tributary.event.v1.event_pb2 import TRAFFIC_TEST
-from tributary_delivery.sent_values import sent_micros
+from tributary_delivery.sent_values import Told, sent_micros, told_of
 from tributary_domain.eligibility import Candidate, Terms, why_ineligible
 from tributary_domain.renewals import is_renewal
 from tributary_runtime.destination_settings import DestinationSettings, Pixel, SendScope
@@ -48,7 +48,12 @@ class Decision:
 
 
 def decide(
-    revised: ConversionRevised, settings: DestinationSettings, taken: Taken | None, *, maybe_taken: bool = False
+    revised: ConversionRevised,
+    settings: DestinationSettings,
+    taken: Taken | None,
+    *,
+    maybe_taken: bool = False,
+    told: Told | None = None,
 ) -> Decision:
     """Returns what a destination is sent.
 
@@ -57,13 +62,14 @@ def decide(
         settings: Of the destination.
         taken: What the destination last took; None: nothing that is certain.
         maybe_taken: Whether its creation was tried and never confirmed. Then it is corrected as if it were there.
+        told: Which value it is told; None: as the settings say.
     """
     if taken is not None and taken.revision >= revised.revision:
         return Decision(is_known=True)
     terms = Terms(needs_pixel_id=settings.pixel is Pixel.SHARED_ID, takes_test_traffic=settings.send_test_traffic)
     was_sent = taken is not None or maybe_taken
     ineligible = why_ineligible(_candidate(revised, settings), terms, was_sent=was_sent)
-    operation = _operation(revised, taken, settings, maybe_taken=maybe_taken)
+    operation = _operation(revised, taken, told or told_of(settings), maybe_taken=maybe_taken)
     return Decision(operation, _REASONS[ineligible.value] if ineligible else INELIGIBLE_REASON_UNSPECIFIED)
 
 
@@ -111,7 +117,7 @@ def _in_scope(revised: ConversionRevised, settings: DestinationSettings) -> bool
 
 
 def _operation(
-    revised: ConversionRevised, taken: Taken | None, settings: DestinationSettings, *, maybe_taken: bool
+    revised: ConversionRevised, taken: Taken | None, told: Told, *, maybe_taken: bool
 ) -> DeliveryOperation.ValueType:
     state = revised.state
     if taken is None:
@@ -119,6 +125,6 @@ def _operation(
         return DELIVERY_OPERATION_RETRACT if maybe_taken and is_taken_back else DELIVERY_OPERATION_CREATE
     if taken.counted and not stands(state):
         return DELIVERY_OPERATION_RETRACT
-    if taken.counted != stands(state) or sent_micros(state, settings.told) != taken.value_micros:
+    if taken.counted != stands(state) or sent_micros(state, told) != taken.value_micros:
         return DELIVERY_OPERATION_RESTATE
     return DELIVERY_OPERATION_CREDIT

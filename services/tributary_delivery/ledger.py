@@ -20,8 +20,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary_delivery.candidates import consent_basis
 from tributary_delivery.destinations.adapter import Pinned
-from tributary_delivery.sent_values import sent_value
-from tributary_runtime.destination_settings import SentValue
+from tributary_delivery.sent_values import Told, sent_value
 from tributary_storage.redis.delivery_jobs import Settled, Settlement, Taken
 
 
@@ -139,7 +138,7 @@ def undeliverable(
     operation: DeliveryOperation.ValueType,
     taken: Taken | None,
     plan_micros: int,
-    told: SentValue,
+    told: Told,
     message: str = "",
 ) -> Delivery:
     """Returns the ledger's line for a correction that the destination has no way to take.
@@ -172,7 +171,7 @@ def undeliverable(
 
 
 def residual_micros(
-    revised: ConversionRevised, operation: DeliveryOperation.ValueType, taken: Taken | None, told: SentValue
+    revised: ConversionRevised, operation: DeliveryOperation.ValueType, taken: Taken | None, told: Told
 ) -> int | None:
     """Returns by how much a destination has more than is true; None: nobody knows.
 
@@ -195,7 +194,7 @@ def left_wrong(
     operation: DeliveryOperation.ValueType,
     taken: Taken | None,
     plan_micros: int,
-    told: SentValue,
+    told: Told,
     message: str = "",
 ) -> tuple[Settled, Delivery | None]:
     """Returns what becomes of a job whose destination is not told what is true, or has it right again by itself.

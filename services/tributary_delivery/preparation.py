@@ -31,6 +31,7 @@ from tributary_delivery.ledger import (
     Ledger,
     Memory,
     attempts_at,
+    first_sent,
     ineligible,
     left_wrong,
     remembered,
@@ -41,10 +42,11 @@ from tributary_delivery.ledger import (
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.permissions import Permissions
 from tributary_delivery.sender import Sender
+from tributary_delivery.sent_values import Told, credited_share, told_of
 from tributary_domain.consent import DENIED, GRANTED
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
-from tributary_runtime.destination_settings import DestinationSettings
+from tributary_runtime.destination_settings import DestinationSettings, SentValue
 from tributary_runtime.errors import UnavailableError
 from tributary_storage.redis.delivery_jobs import Job, Lane, Settled, Settlement, Taken
 
@@ -162,10 +164,11 @@ class Preparation:
 
     async def _decide(self, job: Job, revised: ConversionRevised, prepared: Prepared) -> None:
         taken, maybe_taken, doubt_micros = await self._taken(job, revised)
-        decision = decide(revised, self._settings, taken, maybe_taken=maybe_taken > 0)
+        told = await self._told(job, taken, maybe_taken)
+        decision = decide(revised, self._settings, taken, maybe_taken=maybe_taken > 0, told=told)
         if self._is_undeliverable(taken, decision):
             await self._supersede(job, revised)
-            prepared.done.append(await self._left_wrong(job, revised, taken, decision))
+            prepared.done.append(await self._left_wrong(job, revised, taken, decision, told))
             return
         line = None
         if decision.is_sent and decision.operation in self._sender.operations:
@@ -175,9 +178,7 @@ class Preparation:
                     revised = await self._as_tried(revised, maybe_taken)
                 before = await self._attempts_before(job, revised)
             await self._supersede(job, revised)
-            attempt = Attempt(
-                job, revised, decision.operation, taken, maybe_taken, doubt_micros, before, told=self._settings.told
-            )
+            attempt = Attempt(job, revised, decision.operation, taken, maybe_taken, doubt_micros, before, told=told)
             await self._admit(attempt, newest, prepared)
             return
         if not decision.is_known and decision.reason:
@@ -199,9 +200,23 @@ class Preparation:
             return operation not in operations and taken is not None and taken.residual_micros != 0
         return operation not in operations or (taken is None and DELIVERY_OPERATION_CREDIT not in operations)
 
-    async def _left_wrong(self, job: Job, revised: ConversionRevised, taken: Taken | None, decision: Decision) -> Done:
+    async def _told(self, job: Job, taken: Taken | None, maybe_taken: int) -> Told:
+        """Returns which value the destination is told: of what it has, in the share that it was sent first."""
+        told = told_of(self._settings)
+        if told.value is not SentValue.CREDITED or (taken is None and not maybe_taken):
+            return told
+        workspace, conversion_id = self._lane.workspace, job.conversion_id
+        first = first_sent(await self._memory.deliveries(workspace, conversion_id), self._lane.destination)
+        revision = first.revision if first is not None else maybe_taken
+        revisions = await self._memory.revisions(workspace, conversion_id)
+        sent = next((one for one in revisions if one.revision == revision), None)
+        return told if sent is None else replace(told, frozen=credited_share(sent.state, told))
+
+    async def _left_wrong(
+        self, job: Job, revised: ConversionRevised, taken: Taken | None, decision: Decision, told: Told
+    ) -> Done:
         about = (revised, self._lane.destination, decision.operation)
-        settled, line = left_wrong(*about, taken, job.plan_micros, self._settings.told)
+        settled, line = left_wrong(*about, taken, job.plan_micros, told)
         if line is not None and not line.HasField("residual"):  # nobody knows by how much: once for each value
             deliveries = await self._memory.deliveries(self._lane.workspace, job.conversion_id)
             if any(_says_the_same(one, line) for one in deliveries):
@@ -227,7 +242,7 @@ class Preparation:
         if newest.revision != revision:
             await self._ledger.write([(self._lane.workspace, line)])
             about = (newest, self._lane.destination, DELIVERY_OPERATION_RESTATE)
-            line = undeliverable(*about, None, job.plan_micros, self._settings.told)
+            line = undeliverable(*about, None, job.plan_micros, attempt.told)
         prepared.done.append((Settled(job.conversion_id, Settlement.GIVEN_UP, newest.revision), line))
 
     async def _last_line(self, attempt: Attempt) -> Delivery:

@@ -1,20 +1,90 @@
-"""What a destination is told that a conversion is worth: the value as sent, or what of it is credited."""
+"""What a destination is told that a conversion is worth: the value as sent, on its name's basis, or its share of that.
+
+The one rule: a share is frozen when it was sent first. What touches are found, and what credit moves, afterwards is not
+told any more; what the conversion is worth is, in that share.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Final
+
 from tributary.attribution.v1.conversion_pb2 import ConversionState
 from tributary.common.v1.money_pb2 import Money
-from tributary_runtime.destination_settings import SentValue
+from tributary_runtime.destination_settings import DestinationSettings, SentValue
+
+_WHOLE: Final = 1_000_000
 
 
-def sent_value(state: ConversionState, told: SentValue = SentValue.FULL) -> Money | None:
-    """Returns the value now, full or on its name's basis; None where none is known, which is not 0."""
-    if told is SentValue.FULL and state.HasField("full_value"):
+@dataclass(frozen=True, slots=True)
+class Share:
+    """So much of so much."""
+
+    part: int
+    whole: int
+
+    def of(self, amount_micros: int) -> int:
+        """Returns the share of an amount, in whole micros towards zero.
+
+        >>> Share(30, 90).of(70), Share(30, 90).of(-70), Share(0, 0).of(70)
+        (23, -23, 0)
+        """
+        if self.whole == 0:
+            return 0
+        product = self.part * amount_micros
+        share = abs(product) // abs(self.whole)
+        return share if (product >= 0) is (self.whole > 0) else -share
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Which value a destination is told."""
+
+    value: SentValue = SentValue.FULL
+    model: str = ""
+    """Of a credited value."""
+    channels: tuple[str, ...] = ()
+    """Likewise: the destination's own, whose credit it is told."""
+    frozen: Share | None = None
+    """Likewise: as it was sent first; None: it was not yet."""
+
+
+FULL: Final = Told()
+
+
+def told_of(settings: DestinationSettings) -> Told:
+    """Returns what the settings say of the value, for a conversion that was not sent yet."""
+    model = settings.value_model.value if settings.value_model is not None else ""
+    return Told(settings.told, model, settings.channels)
+
+
+def sent_value(state: ConversionState, told: Told = FULL) -> Money | None:
+    """Returns the value now; None where none is known, which is not 0."""
+    if told.value is SentValue.FULL and state.HasField("full_value"):
         return state.full_value
-    return state.value if state.HasField("value") else None
+    if not state.HasField("value"):
+        return None
+    if told.value is not SentValue.CREDITED:
+        return state.value
+    share = told.frozen or credited_share(state, told)
+    return Money(currency_code=state.value.currency_code, amount_micros=share.of(state.value.amount_micros))
 
 
-def sent_micros(state: ConversionState, told: SentValue = SentValue.FULL) -> int:
+def sent_micros(state: ConversionState, told: Told = FULL) -> int:
     """Returns the same in micros; 0 where none is known."""
     value = sent_value(state, told)
     return 0 if value is None else value.amount_micros
+
+
+def credited_share(state: ConversionState, told: Told) -> Share:
+    """Returns the share that the destination's channels have of a conversion, as its model divides it.
+
+    Of the money, to the micro, as the reports have it; of the credit where there is no money to divide.
+    """
+    place = next((at for at, model in enumerate(state.models) if model.name == told.model), None)
+    if place is None:
+        return Share(0, _WHOLE)
+    own = [touch.credits[place] for touch in state.touches if touch.source.channel in told.channels]
+    if whole := state.value.amount_micros:
+        return Share(sum(credit.value_micros for credit in own), whole)
+    return Share(sum(credit.credit_micros for credit in own), _WHOLE)

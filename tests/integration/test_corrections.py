@@ -12,7 +12,7 @@ import pytest
 from tests.support.batches import Ahead, a_batch_destination, a_purchase, match_keys, publish, running_fake, seal
 from tests.support.delivery import Rig, a_rig
 from tests.support.eventually import eventually_async
-from tests.support.revisions import Revision
+from tests.support.revisions import Revision, Touch
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
@@ -160,3 +160,21 @@ async def test_what_a_destination_has_too_much_is_written_when_it_changes_and_no
         {"workspace": workspace},
     )
     assert row == (1, 0)
+
+
+async def test_a_credited_value_is_frozen_when_it_is_sent_and_a_refund_takes_its_share_of_it(
+    rig: Rig, workspace: str
+) -> None:
+    lane = Lane(workspace, "google")
+    touches = (Touch("Paid Search"), Touch("Email"), Touch("Direct"))
+    credited = {"value": "credited", "value_model": "linear", "channels": ["Paid Search"]}
+    first = a_purchase(lane, touches=touches, value_micros=100_000_000)
+    recredited = first.then(touches=touches[:1])
+    refunded = recredited.then(touches=touches[1:], value_micros=50_000_000)
+    values = []
+    with running_fake("google") as server:
+        for now in (first, recredited, refunded):
+            await publish(rig, lane, [now])
+            await deliver(rig, lane, server, **credited)
+            values.append((len(server.asks), str(server.fake.values["p-c1:0000"])))
+    assert values == [(1, "33.333334"), (1, "33.333334"), (2, "16.666667")]
