@@ -25,6 +25,7 @@ from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.claim_layout import Kind, Placement
 from tributary_storage.redis.claim_lookup import ClaimLookup, LostClaim
 from tributary_storage.redis.client import connect
+from tributary_storage.redis.credential_gates import Gate
 from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.delivery_jobs import (
@@ -43,6 +44,7 @@ from tributary_storage.redis.replayed_jobs import Replayed, ReplayedJobs, Wish
 from tributary_storage.redis.scripts import Script
 from tributary_storage.redis.stream_consumers import StreamConsumers
 from tributary_storage.redis.sweeper import Sweeper
+from tributary_storage.redis.taken_back import NEVER_AGAIN, Refusal, TakenBack, TakingBack
 from tributary_storage.redis.velocity import Velocity
 
 SCRIPTS = {path.stem for path in Path(__file__).parents[2].glob("libs/tributary_storage/redis/lua/*.lua")}
@@ -111,8 +113,12 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     states = DestinationStates(client)
     assert (await states.take_quota(lane, 600, 3))[0] == 3
     assert await states.slow_down(lane) == 0.5
+    assert (await states.gates.admit(Gate("credential", 600), 3, 1.0))[0] == 3
+    assert await states.gates.record(Gate("credential", 600), is_ok=False, call_seconds=0.1) == 0
     again = [Wish("c1:a", 1), Wish("c1:c", 3)]
     assert await ReplayedJobs(client).plan(lane, again, 4) == [Replayed.KNOWN, Replayed.PLANNED]
+    refused = [Refusal("c1:a", 1, is_creation=True)]
+    assert await TakingBack(client).take_back(lane, refused, 5, NEVER_AGAIN) == [TakenBack.DONE]
 
 
 async def keep_claims_and_letters(client: redis.asyncio.Redis) -> None:
