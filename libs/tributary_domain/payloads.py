@@ -9,7 +9,7 @@ The digest is keyed, because it is stored beside claims and short payloads could
 made under an unknown version compare as equal.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -91,6 +91,11 @@ def encode_visit(touch: EncodedPart, session_id: str, identifiers: str, context:
     breaks = own_breaks + _VISIT_BREAKS + (2 if session_id else 0)
     text = f"touchpoint|0|0{session}{own}\0identifiers\0{identifiers}\0context\0{context}\0{observed_by}{numbers}"
     return text.encode() if text.count("\0") == breaks else None
+
+
+def encode_properties(properties: Mapping[str, str]) -> bytes:
+    """Encodes what its properties add to a touchpoint that has no other list or map."""
+    return b"\0" + _mapped("properties", properties)
 
 
 _VISIT_BREAKS: Final = len(IDENTIFIERS.names) + len(CONTEXT.names) + 3

@@ -26,6 +26,8 @@ from tributary_domain.texts import (
 
 EVENT_ID_CHARACTERS: Final = 128
 MAX_PROPERTIES: Final = 64
+PROPERTY_NAME_CHARACTERS: Final = 64
+PROPERTY_CHARACTERS: Final = 1024
 MAX_COUPONS: Final = 16
 MAX_PIXEL_EVENT_IDS: Final = 16
 
@@ -236,11 +238,12 @@ def _check_properties(event: EventLike, expected: Expectations, found: list[Reas
         _at_most(MAX_PROPERTIES, properties, "properties", found)
         return
     for name, value in properties.items():
-        if not 1 <= len(name) <= 64:
+        if not 1 <= len(name) <= PROPERTY_NAME_CHARACTERS:
             code = ReasonCode.FIELD_TOO_LONG if name else ReasonCode.FIELD_MALFORMED
-            found.append(Reason(code, "properties", "A property's name has 1 to 64 characters."))
-        elif len(value) > 1024:
-            message = "A property's value has at most 1024 characters."
+            message = f"A property's name has 1 to {PROPERTY_NAME_CHARACTERS} characters."
+            found.append(Reason(code, "properties", message))
+        elif len(value) > PROPERTY_CHARACTERS:
+            message = f"A property's value has at most {PROPERTY_CHARACTERS} characters."
             found.append(Reason(ReasonCode.FIELD_TOO_LONG, "properties", message))
         elif holds_personal(value) or holds_personal(name):
             found.append(personal("properties"))

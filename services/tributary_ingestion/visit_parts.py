@@ -3,7 +3,9 @@
 The one rule: nothing (`None`) is decided on a part of which a rule has more to say than fits here.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -16,7 +18,9 @@ from tributary.event.v1.touchpoint_pb2 import Touchpoint
 from tributary_domain import texts, validation
 from tributary_domain.bots import judge_user_agent
 from tributary_domain.channel_evidence import Touch
-from tributary_domain.payloads import EncodedPart, encode_touch
+from tributary_domain.payloads import EncodedPart, encode_properties, encode_touch
+from tributary_domain.personal import may_hold_personal
+from tributary_domain.personal_names import is_personal_property
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.sealing import key_name
 from tributary_domain.urls import NO_URL, Url, read_referrer
@@ -92,6 +96,38 @@ class KnownAgent(NamedTuple):
     """Why, or a warning. Shared: never changed."""
     written: bytes
     """Reasons and what the agent is, as fields of `AdmittedEvent`."""
+
+
+def read_properties(entries: Sequence[bytes]) -> bytes | None:
+    """Reads properties of which there is nothing to say.
+
+    Args:
+        entries: Each serialised, as they stand in an event.
+
+    Returns:
+        What they add to the payload, encoded.
+    """
+    if len(entries) > validation.MAX_PROPERTIES:
+        return None
+    said: dict[str, str] = {}
+    for entry in entries:
+        try:
+            read = Event.PropertiesEntry.FromString(entry)
+        except DecodeError:
+            return None
+        read.DiscardUnknownFields()
+        name, value = read.key, read.value
+        if read.ByteSize() != len(entry) or name in said or not 1 <= len(name) <= validation.PROPERTY_NAME_CHARACTERS:
+            return None
+        if len(value) > validation.PROPERTY_CHARACTERS or may_hold_personal(value) or _is_personal(name):
+            return None
+        said[name] = value
+    return encode_properties(said)
+
+
+@lru_cache(4_096)
+def _is_personal(name: str) -> bool:
+    return may_hold_personal(name) or is_personal_property(name)
 
 
 HUMAN: Final = KnownAgent(verdict_pb2.VERDICT_ACCEPTED, [], b"")

@@ -34,6 +34,7 @@ from tributary_ingestion.visit_parts import (
     VisitParts,
     Who,
     keep,
+    read_properties,
 )
 from tributary_ingestion.workspace_rules import WorkspaceRules
 from tributary_storage.codec.framing import length_tag, varint
@@ -110,7 +111,10 @@ class Visits:
             receive_micros: When the call came.
         """
         event_id, moment, touchpoint, named, session_id, context, *rest = _read_event(event)
-        if rest != _NOTHING_ELSE or event.properties or len(touchpoint) > _TOUCHPOINT_BYTES:
+        if rest != _NOTHING_ELSE or len(touchpoint) > _TOUCHPOINT_BYTES:
+            return None
+        properties = read_properties(event.properties) if event.properties else b""
+        if properties is None:
             return None
         try:
             known = self._touches[touchpoint]
@@ -184,7 +188,7 @@ class Visits:
             match_keys = match_keys_of_visit(
                 client_ip, user_agent, observed_by, named, name, receive_micros - age, is_telling=is_telling
             )
-        payload_digest = self._payload_digest(encoded)
+        payload_digest = self._payload_digest(encoded + properties)
         if nanos % 1_000:
             moment.nanos -= nanos % 1_000
         if clicks:

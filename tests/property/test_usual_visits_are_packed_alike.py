@@ -58,7 +58,17 @@ SAID = {
     "origin": [0, 1],
     "traffic": [0, 2],
     "click_ids.gclid": ["Cj0"],
-    "properties": [{"a": "b"}],
+    "properties": [
+        {"a": "b"},
+        {"z": "1", "colour": "r\u00f6d", "a": "\0"},
+        {"note": "ann@example.com"},
+        {"client_email": "x"},
+        {"a": ""},
+        {"": "b"},
+        {"x" * 65: "b"},
+        {"a": "x" * 1_025},
+        {f"p{number}": "x" for number in range(65)},
+    ],
     "experiment.id": ["x"],
 }
 WORKSPACE = {
@@ -166,9 +176,10 @@ def test_a_usual_visit_takes_the_quick_way() -> None:
         pytest.param("identifiers.customer_id", "c-1", id="of a customer"),
         pytest.param("context.user_agent", "Googlebot/2.1", id="of a bot"),
         pytest.param("context.user_agent", "", id="without a user agent"),
+        pytest.param("properties", {"size": "42", "colour": "red"}, id="with properties"),
     ],
 )
-def test_a_visit_takes_the_quick_way(path: str, value: str) -> None:
+def test_a_visit_takes_the_quick_way(path: str, value: object) -> None:
     for rules, visits in zip(RULES, KEPT, strict=True):
         event = a_visit()
         event.session_id = "s-1"
