@@ -35,11 +35,29 @@ COSTS: Final[dict[str, float]] = {
     "tests/faults/test_delivery_dies.py": 26,
     "tests/integration/test_redis_cluster.py": 21,
     "tests/faults/test_delivery_is_disturbed.py": 20,
+    "tests/integration/test_families.py": 19,
+    "tests/integration/test_erasure.py": 18,
+    "tests/e2e/test_refunds.py": 16,
+    "tests/e2e/test_outages.py": 15,
+    "tests/faults/test_the_door_survives.py": 15,
+    "tests/contract/test_dockerfile.py": 14,
+    "tests/integration/test_counting.py": 13,
+    "tests/unit/runtime/test_server.py": 13,
+    "tests/integration/test_migrate_and_doctor.py": 12,
+    "tests/integration/test_attribution_service.py": 12,
+    "tests/integration/test_migrate.py": 11,
+    "tests/integration/test_hostile_requests.py": 11,
+    "tests/integration/test_identity.py": 10,
+    "tests/faults/test_a_workspace_floods.py": 10,
+    "tests/property/test_people_do_not_depend_on_arrival.py": 10,
 }
 """Modules that cost most, in seconds of processor time of all that they start."""
 
 USUAL_COST: Final = 0.3
 """Of one test of any other module, in seconds of processor time."""
+
+MOST: Final = 8.0
+"""That any other module costs."""
 
 LONG: Final = 20.0
 """From which cost on modules take turns: they do not begin all at once, nor is one met at the end."""
@@ -91,22 +109,19 @@ def spread(tests: Sequence[TestT], processes: int) -> list[TestT]:
 
 def _blocks(tests: Sequence[TestT]) -> tuple[list[Block[TestT]], list[TestT]]:
     """Returns what stays together, and the cheap tests."""
+    modules: dict[str, list[TestT]] = {}
+    for test in tests:
+        modules.setdefault(test.nodeid.partition("::")[0], []).append(test)
     blocks: dict[str, Block[TestT]] = {}
     cheap: list[TestT] = []
-    counted: set[str] = set()
-    for test in tests:
-        module = test.nodeid.partition("::")[0]
-        shared = next((name for name in SHARED if name in test.fixturenames), "")
+    for module, own in modules.items():
+        shared = next((name for name in SHARED if any(name in test.fixturenames for test in own)), "")
         if module.startswith(CHEAP) and module not in COSTS and not shared:
-            cheap.append(test)
+            cheap += own
             continue
         block = blocks.setdefault(shared or module, Block())
-        block.tests.append(test)
-        if module not in COSTS:
-            block.cost += USUAL_COST
-        elif module not in counted:
-            counted.add(module)
-            block.cost += COSTS[module]
+        block.tests += own
+        block.cost += COSTS.get(module, min(MOST, USUAL_COST * len(own)))
     return list(blocks.values()), cheap
 
 
