@@ -18,6 +18,7 @@ from tests.support.eventually import eventually_async
 from tests.support.families import Families
 from tests.support.stores import running_redis
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
+from tributary_attribution import arrivals
 from tributary_domain.ids import event_digest, order_digest
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.velocity import Count, Limit
@@ -83,6 +84,8 @@ async def attribute(url: str, clickhouse_url: str, workspace: str) -> None:
             await attribution.handle(one)
         await attribution.record(*happened)
         await attribution.lose_state()
+        old = [arrivals.Replayed(letter, event.SerializeToString(), NOON, "") for letter, event in happened]
+        await attribution.attributor.remember_firsts(attribution.workspace, old)
         await attribution.handle(events.refund(10_000_000))
         revised = await attribution.published(events.conversion_id())
         assert revised is not None
@@ -137,6 +140,7 @@ async def keep_claims_and_letters(client: redis.asyncio.Redis) -> None:
     await data_keys.obtain(dict.fromkeys(names, Candidate(b"one", 0)), 1000)
     await data_keys.rewrap(dict.fromkeys(names, (b"one", b"two")))
     assert set((await data_keys.read(names)).values()) == {b"two"}
+    assert await data_keys.bury(dict.fromkeys(names, 1)) == 20
 
 
 async def count_at_the_door(client: redis.asyncio.Redis) -> None:
