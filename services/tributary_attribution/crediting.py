@@ -37,7 +37,7 @@ from tributary_storage.codec.conversion_revisions import (
 )
 from tributary_storage.codec.conversion_states import add_credit, facts_message
 from tributary_storage.codec.counted_paths import pack_conversion_path
-from tributary_storage.codec.credit_bytes import deltas_bytes
+from tributary_storage.codec.credit_bytes import WrittenSources, deltas_bytes
 from tributary_storage.codec.reporting_values import add_reporting_value
 
 _INCOMPLETE: Final = FindingKind.FINDING_KIND_INCOMPLETE_JOURNEY
@@ -138,7 +138,8 @@ def revise(
         change = Change(causes=(Cause.RECONCILIATION,), deltas=(), moves=False)
     if change is None and (published is None or state.is_counted):
         return None
-    add_credit(message, attribution, source, state.conversion_time_micros)
+    written = WrittenSources(source)
+    add_credit(message, attribution, written, state.conversion_time_micros)
     if message.rate_picos:
         add_reporting_value(message, quote)
     if change is None:
@@ -150,7 +151,7 @@ def revise(
     _sign(revised, known)
     describe_change(published, revised, change)
     state_content = revised.SerializeToString(deterministic=True)
-    deltas = deltas_bytes(change.deltas, source)
+    deltas = deltas_bytes(change.deltas, written)
     revised.MergeFromString(deltas)
     return Revision(revised, state_content + deltas, state_content)
 

@@ -6,8 +6,9 @@ more element, `unattributed`, so that a report is one ARRAY JOIN and its rows su
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from tributary.attribution.v1.conversion_pb2 import (
@@ -18,7 +19,7 @@ from tributary.attribution.v1.conversion_pb2 import (
     ValueBasis,
 )
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.attribution.v1.credit_pb2 import CreditedTouch, UnattributedReason
+from tributary.attribution.v1.credit_pb2 import CreditedTouch, TouchSource, UnattributedReason
 from tributary.attribution.v1.finding_pb2 import FindingKind
 from tributary.event.v1.conversion_pb2 import CustomerType, RecurrenceKind, ValueSource
 from tributary.event.v1.event_pb2 import Origin, Traffic
@@ -80,6 +81,8 @@ _NO_MODEL: Final[Row] = ((), (), "")
 _NO_AD: Final[Row] = ("", "", "")
 _NO_DETAILS: Final[dict[str, str]] = {}
 _EPOCH: Final = date(1970, 1, 1)
+_SOURCES: Final = 1 << 14
+"""Sources that are remembered as columns."""
 
 
 def revision_row(revised: ConversionRevised, content: bytes) -> Row:
@@ -94,6 +97,7 @@ def revision_row(revised: ConversionRevised, content: bytes) -> Row:
     """
     state = revised.state
     time = micros(state.conversion_time)
+    sources = [_source_columns(touch.source.SerializeToString()) for touch in state.touches]
     return (
         *(revised.workspace, state.conversion_id, revised.revision, revised.previous_revision, time),
         micros(revised.replaced_conversion_time) if revised.HasField("replaced_conversion_time") else None,
@@ -103,8 +107,8 @@ def revision_row(revised: ConversionRevised, content: bytes) -> Row:
         _posting_date(revised),
         *(revised.value_delta_micros, revised.counted_delta, list(revised.causing_event_ids)),
         *(micros(revised.cause_accept_time), revised.traceparent, content),
-        *_credits(state, time),
-        *_rest(state),
+        *_credits(state, time, [columns for columns, _ in sources]),
+        *_rest(state, [details for _, details in sources]),
     )
 
 
@@ -123,10 +127,10 @@ def _facts(state: ConversionState) -> Row:
     )
 
 
-def _rest(state: ConversionState) -> Row:
+def _rest(state: ConversionState, sources: Iterable[dict[str, str]]) -> Row:
     """Returns the columns that were added later."""
     day = state.rate_date
-    details = [_details(touch) for touch in state.touches]
+    details = list(map(_details, state.touches, sources))
     if any(model.unattributed.credit_micros or model.unattributed.value_micros for model in state.models):
         details.append(_NO_DETAILS)
     return (
@@ -139,13 +143,10 @@ def _rest(state: ConversionState) -> Row:
     )
 
 
-def _details(touch: CreditedTouch) -> dict[str, str]:
-    source = touch.source
-    found = ad_details(source.ad) if source.HasField("ad") else {}
-    if source.term:
-        found["term"] = source.term
-    if source.content:
-        found["content"] = source.content
+def _details(touch: CreditedTouch, source: dict[str, str]) -> dict[str, str]:
+    if not touch.spend_join_step and not touch.just_after_conversion:
+        return source
+    found = dict(source)
     if touch.spend_join_step:
         found["spend_join_step"] = touch.spend_join_step
     if touch.just_after_conversion:
@@ -165,48 +166,54 @@ def _reporting_credits(state: ConversionState) -> dict[str, list[int]]:
     }
 
 
-def _credits(state: ConversionState, conversion_micros: int) -> Row:
+def _credits(state: ConversionState, conversion_micros: int, sources: Iterable[Row]) -> Row:
     """Returns the columns of the touches, then those of each model."""
-    touches = [_touch(touch) for touch in state.touches]
-    credit: list[list[int]] = [[] for _ in state.models]
-    value: list[list[int]] = [[] for _ in state.models]
-    for touch in state.touches:
-        for index, share in enumerate(_shares(touch, len(credit))):
-            credit[index].append(share.credit_micros)
-            value[index].append(share.value_micros)
-    nobody = [model.unattributed for model in state.models]
-    if any(rest.credit_micros or rest.value_micros for rest in nobody):
-        touches.append(("", conversion_micros, "", UNATTRIBUTED, *[""] * 8))
-        for index, rest in enumerate(nobody):
-            credit[index].append(rest.credit_micros)
-            value[index].append(rest.value_micros)
-    columns: list[Sequence[Any]] = list(zip(*touches, strict=True)) if touches else [()] * 12
+    touches, models = list(state.touches), list(state.models)
+    rows = list(map(_touch, touches, sources))
+    shares = [[(share.credit_micros, share.value_micros) for share in touch.credits] for touch in touches]
+    for own in shares:
+        if len(own) != len(models):
+            raise ValueError(f"a touch has {len(own)} credits for {len(models)} models")
+    nobody = [(model.unattributed.credit_micros, model.unattributed.value_micros) for model in models]
+    if any(map(any, nobody)):
+        rows.append(("", conversion_micros, "", UNATTRIBUTED, *[""] * 8))
+        shares.append(nobody)
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 12
     parts = dict.fromkeys(MODELS, _NO_MODEL)
     version = ""
-    for index, model in enumerate(state.models):
+    of_models = zip(*shares, strict=True) if shares else [()] * len(models)
+    for model, theirs in zip(models, of_models, strict=True):
         if model.name not in parts:
             raise ValueError(f"the model {model.name!r} has no columns in conversion_revisions")
-        reason = _UNATTRIBUTED_REASONS[nobody[index].reason]
-        parts[model.name] = (credit[index], value[index], reason)
+        credit, value = [one for one, _ in theirs], [one for _, one in theirs]
+        parts[model.name] = (credit, value, _UNATTRIBUTED_REASONS[model.unattributed.reason])
         version = model.model_version or version
     return (*columns, *(column for model in MODELS for column in parts[model]), version)
 
 
-def _shares(touch: CreditedTouch, models: int) -> Sequence[Any]:
-    shares = touch.credits
-    if len(shares) != models:
-        raise ValueError(f"a touch has {len(shares)} credits for {models} models")
-    return shares
+def _touch(touch: CreditedTouch, source: Row) -> Row:
+    return (touch.event_id, micros(touch.touch_time), _KINDS[touch.kind], *source)
 
 
-def _touch(touch: CreditedTouch) -> Row:
-    source = touch.source
+@lru_cache(maxsize=_SOURCES)
+def _source_columns(written: bytes) -> tuple[Row, dict[str, str]]:
+    """Returns what columns say of a source, and its details, which nobody changes: sources repeat.
+
+    Args:
+        written: The source, serialised.
+    """
+    source = TouchSource.FromString(written)
     ad = source.ad
-    return (
-        *(touch.event_id, micros(touch.touch_time), _KINDS[touch.kind]),
+    found = ad_details(ad) if source.HasField("ad") else {}
+    if source.term:
+        found["term"] = source.term
+    if source.content:
+        found["content"] = source.content
+    columns = (
         *(source.channel, source.sub_channel, source.source, source.medium, source.campaign, source.campaign_id),
         *((ad.destination, ad.account_id, ad.campaign_id) if source.HasField("ad") else _NO_AD),
     )
+    return columns, found
 
 
 def _posting_date(revised: ConversionRevised) -> date:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -16,7 +16,6 @@ from tributary.attribution.v1.conversion_pb2 import (
 )
 from tributary.attribution.v1.credit_pb2 import (
     AppliedModel,
-    TouchSource,
     UnattributedCredit,
     UnattributedReason,
 )
@@ -35,7 +34,7 @@ from tributary_domain.settings import EVERY_MODEL, AttributionModel
 from tributary_domain.value_bases import ValueBasis as Basis
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_parts import ConversionPart
-from tributary_storage.codec.credit_bytes import touches_bytes
+from tributary_storage.codec.credit_bytes import Sources, touches_bytes
 
 CAUSE_OF_ADJUSTMENT: Final = {
     AdjustmentKind.REFUND: RevisionCause.REVISION_CAUSE_REFUND,
@@ -152,7 +151,7 @@ def facts_message(
 def add_credit(
     message: ConversionState,
     attribution: Attribution,
-    source_of: Callable[[int], TouchSource],
+    sources: Sources,
     conversion_time_micros: int,
 ) -> None:
     """Adds models and touches to what is known of a conversion.
@@ -160,12 +159,12 @@ def add_credit(
     Args:
         message: The conversion.
         attribution: Its credit.
-        source_of: Descriptor -> source of a touch.
+        sources: Of its touches.
         conversion_time_micros: When it happened.
     """
     reasons = attribution.unattributed
     models = _models(reasons, attribution.amount_micros if any(reasons) else 0, attribution.model_version)
-    message.MergeFromString(models + touches_bytes(attribution, source_of, conversion_time_micros))
+    message.MergeFromString(models + touches_bytes(attribution, sources, conversion_time_micros))
 
 
 def _by_rank(observations: Iterable[Observation], events: dict[str, Event]) -> list[Event]:

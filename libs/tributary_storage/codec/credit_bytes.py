@@ -7,7 +7,7 @@ are the bytes that the messages would be serialised to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -22,8 +22,26 @@ from tributary_domain.attribution import Attribution
 from tributary_domain.settings import EVERY_MODEL
 from tributary_storage.codec.event_references import event_reference
 
-SourceOf = Callable[[int], TouchSource]
-"""Descriptor -> source of a touch."""
+Sources = Mapping[int, bytes]
+"""Descriptor -> source of a touch, serialised."""
+
+
+class WrittenSources(dict[int, bytes]):
+    """Sources of touches, each serialised once, when it is asked for.
+
+    Args:
+        source_of: Descriptor -> source of a touch.
+    """
+
+    def __init__(self, source_of: Callable[[int], TouchSource]) -> None:
+        super().__init__()
+        self._source_of = source_of
+
+    def __missing__(self, descriptor: int) -> bytes:
+        """Serialises one."""
+        written = self[descriptor] = self._source_of(descriptor).SerializeToString()
+        return written
+
 
 _CACHED: Final = 1 << 12
 _UNSIGNED: Final = (1 << 64) - 1
@@ -39,60 +57,47 @@ _NUMBERS: Final = frozenset(
 """What is written as a number; all else here is a text or a message."""
 
 
-def touches_bytes(attribution: Attribution, source_of: SourceOf, conversion_time_micros: int) -> bytes:
+def touches_bytes(attribution: Attribution, sources: Sources, conversion_time_micros: int) -> bytes:
     """Returns `ConversionState.touches`.
 
     Args:
         attribution: The credit of a conversion.
-        source_of: Descriptor -> source of a touch.
+        sources: Of its touches.
         conversion_time_micros: When it happened.
     """
-    sources: dict[int, bytes] = {}
     shares = zip(zip(*attribution.credits, strict=True), zip(*attribution.amounts, strict=True), strict=True)
-    written = []
+    written: list[bytes] = []
     for (time, event_hash, kind, descriptor, *_), (credits, amounts) in zip(attribution.touches, shares, strict=True):
-        source = sources.get(descriptor)
-        if source is None:
-            source = sources[descriptor] = _field(_TOUCH_SOURCE, source_of(descriptor).SerializeToString())
-        touch = b"".join(
-            (
-                _field(_TOUCH_EVENT, event_reference(event_hash).encode()),
-                _field(_TOUCH_TIME, _time(time)),
-                _number(_TOUCH_KIND, kind),
-                source,
-                *map(_share, credits, amounts),
-                _number(_TOUCH_JUST_AFTER, int(time > conversion_time_micros)),
-            )
-        )
-        written.append(_field(_TOUCHES, touch))
+        event, moment = _named(time, event_hash)
+        touch = [_TOUCH_EVENT, event, _TOUCH_TIME, moment, _number(_TOUCH_KIND, kind)]
+        touch.append(_field(_TOUCH_SOURCE, sources[descriptor]))
+        touch += map(_share, credits, amounts)
+        if time > conversion_time_micros:
+            touch.append(_JUST_AFTER)
+        written.append(_field(_TOUCHES, b"".join(touch)))
     return b"".join(written)
 
 
-def deltas_bytes(deltas: Iterable[domain.CreditDelta], source_of: SourceOf) -> bytes:
+def deltas_bytes(deltas: Iterable[domain.CreditDelta], sources: Sources) -> bytes:
     """Returns `ConversionRevised.deltas`.
 
     Args:
         deltas: How the credit of each touch changed.
-        source_of: Descriptor -> source of a touch.
+        sources: Of these touches.
     """
     touches: dict[tuple[int, int, int], bytes] = {}
-    written = []
+    written: list[bytes] = []
     for model, _, time, event_hash, descriptor, reason, credit, amount in deltas:
         touch = b""
         if not reason:
             key = time, event_hash, descriptor
             known = touches.get(key)
             if known is None:
-                known = touches[key] = b"".join(
-                    (
-                        _field(_DELTA_SOURCE, source_of(descriptor).SerializeToString()),
-                        _field(_DELTA_EVENT, event_reference(event_hash).encode()),
-                        _field(_DELTA_TIME, _time(time)),
-                    )
-                )
+                event, moment = _named(time, event_hash)
+                source = _field(_DELTA_SOURCE, sources[descriptor])
+                known = touches[key] = b"".join((source, _DELTA_EVENT, event, _DELTA_TIME, moment))
             touch = known
-        delta = b"".join((_DELTA_MODELS[model], touch, _number(_DELTA_CREDIT, credit), _number(_DELTA_VALUE, amount)))
-        written.append(_field(_DELTAS, delta))
+        written.append(_field(_DELTAS, b"".join((_DELTA_MODELS[model], touch, _change(credit, amount)))))
     return b"".join(written)
 
 
@@ -104,13 +109,17 @@ def _tag(message: Any, name: str) -> bytes:
 
 def _varint(number: int) -> bytes:
     """Returns a number as protobuf writes it; a negative one takes ten bytes."""
-    if 0 <= number < 1 << 7:
-        return bytes((number,))
-    if 0 <= number < 1 << 14:
-        return bytes((number & 127 | 128, number >> 7))
-    if 0 <= number < 1 << 21:
-        return bytes((number & 127 | 128, number >> 7 & 127 | 128, number >> 14))
-    number &= _UNSIGNED
+    if number < 0:
+        number &= _UNSIGNED
+    if number < _TABLE:
+        return _LAST[number]
+    if number < _TABLE_SQUARED:
+        return _NOT_LAST[number & _LOW] + _LAST[number >> _TABLE_BITS]
+    return _NOT_LAST[number & _LOW] + _varint(number >> _TABLE_BITS)
+
+
+def _varint_of_bits(number: int) -> bytes:
+    """Does so seven bits at a time, for the tables."""
     written = bytearray()
     while number > 127:
         written.append(number & 127 | 128)
@@ -118,6 +127,15 @@ def _varint(number: int) -> bytes:
     written.append(number)
     return bytes(written)
 
+
+_TABLE_BITS: Final = 14
+_TABLE: Final = 1 << _TABLE_BITS
+_TABLE_SQUARED: Final = _TABLE * _TABLE
+_LOW: Final = _TABLE - 1
+_LAST: Final = [_varint_of_bits(number) for number in range(_TABLE)]
+"""Numbers of two bytes at most."""
+_NOT_LAST: Final = [bytes((number & 127 | 128, number >> 7 | 128)) for number in range(_TABLE)]
+"""The two lowest bytes of larger numbers."""
 
 _LENGTHS: Final = tuple(_varint(length) for length in range(1024))
 
@@ -139,17 +157,26 @@ def _share(credit: int, amount: int) -> bytes:
     return _field(_TOUCH_CREDITS, _number(_SHARE_CREDIT, credit) + _number(_SHARE_VALUE, amount))
 
 
-def _time(micros: int) -> bytes:
-    seconds, rest = divmod(micros, 1_000_000)
-    return _number(_SECONDS, seconds) + _number(_NANOS, rest * 1_000)
+@lru_cache(maxsize=_CACHED)
+def _change(credit: int, amount: int) -> bytes:
+    """Returns the numbers of one of `ConversionRevised.deltas`."""
+    return _number(_DELTA_CREDIT, credit) + _number(_DELTA_VALUE, amount)
+
+
+@lru_cache(maxsize=_CACHED)
+def _named(time_micros: int, event_hash: int) -> tuple[bytes, bytes]:
+    """Returns the name and the time of an event, with their lengths: written several times of each touch."""
+    seconds, rest = divmod(time_micros, 1_000_000)
+    moment = _number(_SECONDS, seconds) + _number(_NANOS, rest * 1_000)
+    return _field(b"", event_reference(event_hash).encode()), _field(b"", moment)
 
 
 _SECONDS, _NANOS = _tag(Timestamp, "seconds"), _tag(Timestamp, "nanos")
 _TOUCHES: Final = _tag(ConversionState, "touches")
-_TOUCH_EVENT, _TOUCH_TIME, _TOUCH_KIND, _TOUCH_SOURCE, _TOUCH_CREDITS, _TOUCH_JUST_AFTER = (
-    _tag(CreditedTouch, name)
-    for name in ("event_id", "touch_time", "kind", "source", "credits", "just_after_conversion")
+_TOUCH_EVENT, _TOUCH_TIME, _TOUCH_KIND, _TOUCH_SOURCE, _TOUCH_CREDITS = (
+    _tag(CreditedTouch, name) for name in ("event_id", "touch_time", "kind", "source", "credits")
 )
+_JUST_AFTER: Final = _number(_tag(CreditedTouch, "just_after_conversion"), 1)
 _SHARE_CREDIT, _SHARE_VALUE = _tag(ModelCredit, "credit_micros"), _tag(ModelCredit, "value_micros")
 _DELTAS: Final = _tag(ConversionRevised, "deltas")
 _DELTA_SOURCE, _DELTA_EVENT, _DELTA_TIME, _DELTA_CREDIT, _DELTA_VALUE = (

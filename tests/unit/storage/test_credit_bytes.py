@@ -12,7 +12,7 @@ from tributary_domain.journey import JourneyTouch, TouchKind
 from tributary_domain.revision import CreditDelta
 from tributary_domain.settings import EVERY_MODEL
 from tributary_storage.clickhouse.names import timestamp
-from tributary_storage.codec.credit_bytes import deltas_bytes, touches_bytes
+from tributary_storage.codec.credit_bytes import WrittenSources, deltas_bytes, touches_bytes
 from tributary_storage.codec.event_references import event_reference
 
 NOON = 1_790_000_000_000_000
@@ -35,7 +35,9 @@ def test_touches_as_bytes_are_the_touches_of_the_message(amount: int) -> None:
         for model, credit in enumerate(credits):
             made.credits.add(credit_micros=credit[place], value_micros=amounts[model][place])
 
-    written = touches_bytes(Attribution(touches, credits, amounts, (None,) * 6, 5), SOURCES.__getitem__, NOON + 1)
+    written = touches_bytes(
+        Attribution(touches, credits, amounts, (None,) * 6, 5), WrittenSources(SOURCES.__getitem__), NOON + 1
+    )
 
     assert written == wanted.SerializeToString(deterministic=True)
 
@@ -58,4 +60,6 @@ def test_differences_as_bytes_are_those_of_the_message(credit: int) -> None:
             made.touch_event_id = event_reference(one.touch_hash)
             made.touch_time.CopyFrom(timestamp(one.touch_time_micros))
 
-    assert deltas_bytes(differences, SOURCES.__getitem__) == wanted.SerializeToString(deterministic=True)
+    assert deltas_bytes(differences, WrittenSources(SOURCES.__getitem__)) == wanted.SerializeToString(
+        deterministic=True
+    )
