@@ -7,14 +7,14 @@ may be sent one; whose text has expired is not sent. Fails closed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 import redis.asyncio
 
 from tributary_domain.event_order import event_hash
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
-from tributary_storage.redis.state_scripts import failed
+from tributary_storage.redis.state_scripts import ask
 
 LIFE_SECONDS: Final = 120 * 86_400
 """The longest send window of any destination, and the time an event may be late."""
@@ -59,10 +59,11 @@ class ClickIds:
         new = {key: click for key, click in clicks.items() if key not in self._known}
         if not new:
             return
-        pipeline = self._client.pipeline(transaction=False)
-        for (workspace, number), (family, value) in new.items():
-            pipeline.set(self._key(workspace, number), f"{family}:{value}".encode(), ex=LIFE_SECONDS)
-        await self._run(pipeline)
+        commands = [
+            ("SET", self._key(workspace, number), f"{family}:{value}", "EX", LIFE_SECONDS)
+            for (workspace, number), (family, value) in new.items()
+        ]
+        await ask(self._client, commands)
         self._known.update(new)
 
     async def read(self, wanted: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Click]:
@@ -84,10 +85,8 @@ class ClickIds:
         missing = list(places - clicks.keys())
         if not missing:
             return clicks
-        pipeline = self._client.pipeline(transaction=False)
-        for workspace, number in missing:
-            pipeline.get(self._key(workspace, number))
-        for key, text in zip(missing, await self._run(pipeline), strict=True):
+        answers = await ask(self._client, [("GET", self._key(workspace, number)) for workspace, number in missing])
+        for key, text in zip(missing, answers, strict=True):
             if text is not None:
                 family, _, value = text.decode().partition(":")
                 clicks[key] = self._known[key] = (family, value)
@@ -103,10 +102,3 @@ class ClickIds:
         if len(self._known) > _CACHED or loss_micros != self._lost_micros:
             self._known.clear()
             self._lost_micros = loss_micros
-
-    async def _run(self, pipeline: Any) -> list[Any]:
-        try:
-            answers: list[Any] = await pipeline.execute()
-        except redis.RedisError as error:
-            raise failed(error) from error
-        return answers

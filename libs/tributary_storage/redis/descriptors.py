@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import redis.asyncio
 
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.clock import Clock
 from tributary_storage.redis import keys
-from tributary_storage.redis.state_scripts import failed
+from tributary_storage.redis.state_scripts import ask
 
 RENEWED_SECONDS: Final = 86_400
 """How long a process counts on a life that it renewed: so much longer than asked for does a text live."""
@@ -76,10 +76,8 @@ class Descriptors:
         new = {place: text for place, text in texts.items() if self._fresh(place, now) is None}
         if not new:
             return
-        pipeline = self._client.pipeline(transaction=False)
-        for place, text in new.items():
-            pipeline.set(self._key(place), text, ex=life_seconds + RENEWED_SECONDS)
-        await self._run(pipeline)
+        seconds = life_seconds + RENEWED_SECONDS
+        await ask(self._client, [("SET", self._key(place), text, "EX", seconds) for place, text in new.items()])
         self._remember(new, now)
 
     async def read(self, wanted: Iterable[Place], life_seconds: int) -> dict[Place, bytes]:
@@ -103,10 +101,9 @@ class Descriptors:
         missing = list(places - texts.keys())
         if not missing:
             return texts
-        pipeline = self._client.pipeline(transaction=False)
-        for place in missing:
-            pipeline.getex(self._key(place), ex=life_seconds + RENEWED_SECONDS)
-        found = zip(missing, await self._run(pipeline), strict=True)
+        seconds = life_seconds + RENEWED_SECONDS
+        answers = await ask(self._client, [("GETEX", self._key(place), "EX", seconds) for place in missing])
+        found = zip(missing, answers, strict=True)
         read = {place: text for place, text in found if text is not None}
         self._remember(read, now)
         return texts | read
@@ -129,10 +126,3 @@ class Descriptors:
         if len(self._known) > _CACHED or loss_micros != self._lost_micros:
             self._known.clear()
             self._lost_micros = loss_micros
-
-    async def _run(self, pipeline: Any) -> list[Any]:
-        try:
-            answers: list[Any] = await pipeline.execute()
-        except redis.RedisError as error:
-            raise failed(error) from error
-        return answers

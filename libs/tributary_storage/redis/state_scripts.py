@@ -89,16 +89,35 @@ async def run(client: redis.asyncio.Redis, script: Script, calls: Sequence[Call]
         StorageUnavailableError: A call failed; others may have had their effect.
         CommandRefusedError: Redis will never run a call; others may have had their effect.
     """
-    if not calls:
+    keys = [names[0] for names, _ in calls]
+    commands = [("EVALSHA", script.sha, len(names), *names, *arguments) for names, arguments in calls]
+    return await _answered(client, keys, commands, script.body)
+
+
+async def ask(client: redis.asyncio.Redis, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+    """Runs commands in one round trip, each of the one key behind its name, and returns the answers in order.
+
+    Raises:
+        StorageUnavailableError: A command failed; others may have had their effect.
+        CommandRefusedError: Redis will never run a command; others may have had their effect.
+    """
+    return await _answered(client, [command[1] for command in commands], commands)
+
+
+async def _answered(
+    client: redis.asyncio.Redis, keys: Sequence[Argument], commands: Sequence[Sequence[Argument]], script: bytes = b""
+) -> list[Any]:
+    """Runs commands; those that met a Redis without their script once more, after it was told the script."""
+    if not commands:
         return []
+    answers: list[Any] = [None] * len(commands)
+
+    async def send(node: redis.asyncio.Redis, places: Sequence[int]) -> None:
+        for at, answer in zip(places, await _send(node, [commands[at] for at in places]), strict=True):
+            answers[at] = answer
+
     try:
-        answers: list[Any] = [None] * len(calls)
-
-        async def send(node: redis.asyncio.Redis, places: list[int]) -> None:
-            for at, answer in zip(places, await _send(node, script, [calls[at] for at in places]), strict=True):
-                answers[at] = answer
-
-        groups = await by_node(client, [names[0] for names, _ in calls])
+        groups = await by_node(client, keys)
         if len(groups) == 1:
             await send(*groups[0])
         else:
@@ -106,8 +125,8 @@ async def run(client: redis.asyncio.Redis, script: Script, calls: Sequence[Call]
         note(client, answers)
         missing = [at for at, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
         if missing:
-            await client.script_load(script.body)
-            for node, places in await by_node(client, [calls[at][0][0] for at in missing]):
+            await client.script_load(script)
+            for node, places in await by_node(client, [keys[at] for at in missing]):
                 await send(node, [missing[place] for place in places])
     except redis.RedisError as error:
         note(client, [error])
@@ -119,10 +138,10 @@ async def run(client: redis.asyncio.Redis, script: Script, calls: Sequence[Call]
     return answers
 
 
-async def _send(client: redis.asyncio.Redis, script: Script, calls: Sequence[Call]) -> list[Any]:
-    """Returns an answer or a refusal per call; raises if the connection is lost."""
+async def _send(client: redis.asyncio.Redis, commands: Sequence[Sequence[Argument]]) -> list[Any]:
+    """Returns an answer or a refusal per command; raises if the connection is lost."""
     pool: Any = client.connection_pool
-    packed = [_PACK(("EVALSHA", script.sha, len(names), *names, *arguments)) for names, arguments in calls]
+    packed = [_PACK(tuple(command)) for command in commands]
     connection = await pool.get_connection()
     seconds, now = connection.socket_timeout, asyncio.get_running_loop().time
     connection.socket_timeout = None  # else the library has a timer, and a task, for every one of its steps
@@ -139,7 +158,7 @@ async def _send(client: redis.asyncio.Redis, script: Script, calls: Sequence[Cal
                     answers.append(refusal)
         return answers
     except BaseException as error:
-        await connection.disconnect(nowait=True)  # what it still has to say belongs to these calls
+        await connection.disconnect(nowait=True)  # what it still has to say belongs to these commands
         if isinstance(error, TimeoutError):
             raise redis.TimeoutError(f"No answer within {seconds} s") from error
         raise
