@@ -12,6 +12,7 @@ order, as long as no two newer ones pushed it out before its conversion was know
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from tributary_domain.consent import (
@@ -191,11 +192,15 @@ def oldest_click_micros(family: str, conversion_micros: int) -> int:
 
 def is_in_time(slot: str, time_micros: int, conversion_micros: int) -> bool:
     """Tells whether what was left at a moment may still be sent with a conversion, and was left before it."""
+    return conversion_micros - _reach_micros(slot) <= time_micros <= conversion_micros
+
+
+@lru_cache(maxsize=1024)
+def _reach_micros(slot: str) -> int:
+    """Returns how old what was left in a slot may be."""
     if family := family_of(slot):
-        oldest = oldest_click_micros(family, conversion_micros)
-    else:
-        oldest = conversion_micros - (_KEYS_DAYS if names_of(slot) else _SEEN_DAYS) * _DAY
-    return oldest <= time_micros <= conversion_micros
+        return -oldest_click_micros(family, 0)
+    return (_KEYS_DAYS if names_of(slot) else _SEEN_DAYS) * _DAY
 
 
 def resolve(traces: Traces, consents: Consents, conversion_micros: int, *, sees_internal: bool) -> dict[str, Trace]:
@@ -212,10 +217,10 @@ def resolve(traces: Traces, consents: Consents, conversion_micros: int, *, sees_
         seen = [
             trace
             for trace in left
-            if (sees_internal or not trace.flags & INTERNAL)
-            and consents.allow(trace.time_micros, trace.flags, conversion_micros)
+            if (sees_internal or not trace[3] & INTERNAL) and consents.allow(trace[0], trace[3], conversion_micros)
         ]
-        found = [trace for trace in _first_of_each(seen) if is_in_time(slot, trace.time_micros, conversion_micros)]
+        oldest = conversion_micros - _reach_micros(slot)
+        found = [trace for trace in _first_of_each(seen) if oldest <= trace[0] <= conversion_micros]
         if found:
             resolved[slot] = max(found)
     return resolved
