@@ -3,9 +3,10 @@
 A conversion that was published once must never be published as a new one: totals would count it twice. So ClickHouse is
 asked wherever Redis has nothing published of a conversion that is not certainly new. One is, if this batch brings an
 observation whose order, or event id, was claimed just now (letter A), for the first time it is read; and if it happened
-after the state store was created and after its last confirmed loss (or so little later that clocks may disagree). An
-ordinary new conversion is that, and costs no question. What another observation of an order, a refund or a late
-touchpoint leads to is there, or was there.
+after the state store was created and after its last confirmed loss (or so little later that clocks may disagree), or
+the workspace had published nothing before this store was created, and nothing was lost since: then there is no other
+life that it could be of. An ordinary new conversion is that, and costs no question. What another observation of an
+order, a refund or a late touchpoint leads to is there, or was there.
 
 After a loss that was confirmed, what is there may be an older copy: it is asked for once, if it is older than the loss.
 """
@@ -41,6 +42,10 @@ class History(Protocol):
         """Returns the newest revision by conversion id; those that were never published are left out."""
         ...
 
+    async def has_published_before(self, workspace: str, moment_micros: int) -> bool:
+        """Tells whether anything of a workspace was published before a moment."""
+        ...
+
     async def events_of(self, workspace: str, conversion_ids: Collection[str]) -> list[tuple[int, bytes]]:
         """Returns (accept time in microseconds, serialised `AdmittedEvent`) of the events that say what they are."""
         ...
@@ -67,6 +72,7 @@ class Restoration:
         self._conversions = conversions
         self._create_time_micros = create_time_micros
         self._loss_micros = loss_micros
+        self._had_another_life: dict[str, bool] = {}
 
     async def restore(self, affected: Iterable[Affected]) -> None:
         """Gives those that may be lost back what ClickHouse knows of them; in Redis too, so that it is asked once.
@@ -81,21 +87,31 @@ class Restoration:
         """
         loss_micros = self._loss_micros()
         lost: dict[str, list[Affected]] = defaultdict(list)
+        old: dict[str, list[Affected]] = defaultdict(list)
         for one in affected:
-            if self._may_be_lost(one, loss_micros):
+            if _may_be_lost(one, loss_micros):
                 lost[one.workspace.id].append(one)
+            elif not (one.stored and one.stored.revision) and self._is_old(one, loss_micros):
+                old[one.workspace.id].append(one)
+        for workspace, some in old.items():
+            if loss_micros or await self._has_another_life(workspace):
+                lost[workspace] += some
         for some in lost.values():
             await self._restore(some, loss_micros)
 
-    def _may_be_lost(self, one: Affected, loss_micros: int) -> bool:
-        stored = one.stored
-        times = [part.event_time_micros for part in one.parts if part.is_observation]
-        if not times:
-            return True  # an adjustment that waits for its conversion, or parts that a journey says there are
-        if stored is not None and stored.revision > 0:
-            return max(stored.revision, stored.asked_after_micros) < loss_micros
+    def _is_old(self, one: Affected, loss_micros: int) -> bool:
+        """Tells whether a new conversion may have been published in another life of the store."""
         known_since = max(self._create_time_micros, loss_micros)
-        return one.claim_micros < known_since or min(times) < known_since + _MARGIN_MICROS or not one.claim_micros
+        times = (part.event_time_micros for part in one.parts if part.is_observation)
+        return one.claim_micros < known_since or min(times) < known_since + _MARGIN_MICROS
+
+    async def _has_another_life(self, workspace: str) -> bool:
+        """Tells whether anything was published before the store was created; what comes later never was."""
+        found = self._had_another_life.get(workspace)
+        if found is None:
+            found = await self._history.has_published_before(workspace, self._create_time_micros)
+            self._had_another_life[workspace] = found
+        return found
 
     async def _restore(self, lost: Sequence[Affected], loss_micros: int) -> None:
         """Restores conversions of one workspace."""
@@ -133,6 +149,16 @@ class Restoration:
             conversions=len(restored),
             without_observation=len(newest.keys() - observed),
         )
+
+
+def _may_be_lost(one: Affected, loss_micros: int) -> bool:
+    """Tells whether a conversion may have been published whatever the store knows of it, however new its events are."""
+    if not any(part.is_observation for part in one.parts):
+        return True  # an adjustment that waits for its conversion, or parts that a journey says there are
+    stored = one.stored
+    if stored is not None and stored.revision > 0:
+        return max(stored.revision, stored.asked_after_micros) < loss_micros
+    return not one.claim_micros
 
 
 def _own_ids(workspace: str, newest: Mapping[str, ConversionRevised]) -> dict[str, str]:

@@ -12,9 +12,6 @@ from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 
-YOUNG = NOON + 30 * DAY
-"""Creation of a state store that is younger than every event."""
-
 
 @pytest.fixture
 def events(workspace: str) -> Events:
@@ -24,12 +21,6 @@ def events(workspace: str) -> Events:
 @pytest.fixture
 async def attribution(redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Attribution]:
     async with running_attribution(redis_url, clickhouse_url, workspace) as running:
-        yield running
-
-
-@pytest.fixture
-async def young(redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIterator[Attribution]:
-    async with running_attribution(redis_url, clickhouse_url, workspace, epoch_micros=YOUNG) as running:
         yield running
 
 
@@ -68,6 +59,12 @@ async def chain(attribution: Attribution, events: Events) -> list[ConversionRevi
     return revisions
 
 
+async def now(attribution: Attribution) -> int:
+    """Returns the time of the state store, in microseconds: a store created then is younger than all before."""
+    seconds, micros = await attribution.state.time()
+    return int(seconds) * 1_000_000 + int(micros)
+
+
 async def test_a_refund_after_a_loss_is_a_later_revision(attribution: Attribution, events: Events) -> None:
     journey = a_journey(events)
     await attribution.record(*journey)
@@ -86,13 +83,15 @@ async def test_a_refund_after_a_loss_is_a_later_revision(attribution: Attributio
 
 @pytest.mark.parametrize("backfill", [False, True], ids=["older than the store", "backfill"])
 async def test_an_order_that_is_delivered_again_after_a_loss_changes_nothing(
-    attribution: Attribution, young: Attribution, events: Events, backfill: bool
+    redis_url: str, clickhouse_url: str, workspace: str, attribution: Attribution, events: Events, backfill: bool
 ) -> None:
     journey = a_journey(events)
     await attribution.record(*journey)
     await attribution.handle(*journey)
     await attribution.lose_state()
-    await (attribution if backfill else young).handle(journey[-1], backfill=backfill)
+    created = 0 if backfill else await now(attribution)
+    async with running_attribution(redis_url, clickhouse_url, workspace, epoch_micros=created) as young:
+        await young.handle(journey[-1], backfill=backfill)
     assert len(await chain(attribution, events)) == 1
     await attribution.handle(events.touch("visitor:a", at=NOON - 4 * DAY, channel="Affiliates"))
     _, second = await chain(attribution, events)
@@ -192,6 +191,29 @@ async def test_new_conversions_cost_no_question(
         assert len(await chain(attribution, events)) > 1
 
 
+async def test_where_nothing_was_published_before_the_store_was_created_nothing_is_asked_however_old_an_event_is(
+    redis_url: str, clickhouse_url: str, workspace: str, attribution: Attribution, events: Events
+) -> None:
+    asked: list[str] = []
+
+    class Asked(ConversionHistory):
+        async def newest(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, ConversionRevised]:
+            asked.extend(conversion_ids)
+            return await super().newest(workspace, conversion_ids)
+
+        async def has_published_before(self, workspace: str, moment_micros: int) -> bool:
+            asked.append("before")
+            return await super().has_published_before(workspace, moment_micros)
+
+    created = await now(attribution)
+    async with running_attribution(
+        redis_url, clickhouse_url, workspace, epoch_micros=created, history_as=Asked
+    ) as young:
+        await young.handle(*a_journey(events))
+        await young.handle(events.order("visitor:b", order_id="o-2"))
+    assert asked == ["before"]
+
+
 async def test_an_older_copy_is_brought_up_to_date_once_its_loss_is_confirmed(
     redis_url: str, clickhouse_url: str, workspace: str, events: Events
 ) -> None:
@@ -204,8 +226,7 @@ async def test_an_older_copy_is_brought_up_to_date_once_its_loss_is_confirmed(
         copy = await attribution.state.dump(name)
         await attribution.handle(early)
         await attribution.state.restore(name, 0, copy, replace=True)
-        seconds, micros = await attribution.state.time()
-    loss_micros = seconds * 1_000_000 + micros
+        loss_micros = await now(attribution)
     async with running_attribution(redis_url, clickhouse_url, workspace, loss_micros=loss_micros) as attribution:
         await attribution.handle(events.refund(20_000_000, at=NOON + 2 * DAY))
         revisions = await chain(attribution, events)

@@ -65,6 +65,11 @@ class ConversionHistory:
             newest[name] = ConversionRevised.FromString(content.revised)
         return newest
 
+    async def has_published_before(self, workspace: str, moment_micros: int) -> bool:
+        """Tells whether anything of a workspace was published before a moment."""
+        parameters = {"workspace": workspace, "moment": moment_micros}
+        return bool(await self._clickhouse.execute(statement("published_before"), parameters))
+
     async def as_of(self, workspace: str, conversion_id: str, moment_micros: int) -> ConversionRevised | None:
         """Returns the revision that was the newest at a moment; None if there was none."""
         parameters = {"workspace": workspace, "conversion_id": conversion_id, "moment": max(0, moment_micros)}
