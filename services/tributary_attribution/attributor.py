@@ -189,7 +189,7 @@ class Attributor:
             await self._deferral.defer(later, min((arrival.accept_time_micros for arrival in arrivals), default=0))
             revisions = await self._publisher.publish(now)
             took.note("publish_ms")
-            await self._publisher.tell(revisions, walked(arrivals, linked))
+            await together(self._publisher.tell(revisions, walked(arrivals, linked)), self._linking.store(linked))
             await self._linking.finish(linked)
             self._consents.finish(arrivals)
             took.note("emit_ms")
@@ -264,7 +264,7 @@ class Attributor:
             one.causing, one.arrived, one.released, one.known_causes = {}, set(), set(), {Cause.RECONCILIATION}
             one.has_journey = False  # several chunks of one person's events may have followed
         revisions = await self._publisher.publish(list(affected.values()))
-        await self._publisher.tell(revisions, walked(living, linked))
+        await together(self._publisher.tell(revisions, walked(living, linked)), self._linking.store(linked))
         await self._linking.finish(linked)
         return {one.revised.state.conversion_id: one.revised.revision for one in revisions}
 
@@ -293,7 +293,7 @@ class Attributor:
         linked.facts = [fact for fact in linked.facts if fact.link.said.accept_time_micros >= old_micros]
         young = [one for one in living if one.accept_time_micros >= since_micros]
         await self._settle(young, linked, workspaces)
-        await self._publisher.tell((), walked(young, linked))
+        await together(self._publisher.tell((), walked(young, linked)), self._linking.store(linked))
         await self._linking.finish(linked)
 
     async def remember_firsts(self, workspace: Workspace, events: Sequence[Replayed]) -> None:

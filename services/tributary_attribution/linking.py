@@ -9,9 +9,9 @@ event, or of any other event with one of its identifiers, finishes:
    that displaced; then at the others. Each only if nobody wrote there since it was read, else all again from 1. From
    here on the people are others, whoever asks.
 3. What changed follows from the ties with and without the link: people before, people after.
-4. Their conversions are credited, or put off (`attributor`).
-5. The facts are stored in ClickHouse, under names that are the same in every run.
-6. The link is forgotten.
+4. Their conversions are credited, or put off (`attributor`); beside that the facts are stored in ClickHouse, under
+   names that are the same in every run.
+5. The link is forgotten.
 """
 
 from __future__ import annotations
@@ -128,14 +128,21 @@ class Linking:
                 continue
         raise Backpressure("Ties moved while they were written.", pause_seconds=0.2)
 
-    async def finish(self, linked: Linked) -> None:
-        """Stores what changed and forgets the links: once the conversions are credited, or noted to be.
+    async def store(self, linked: Linked) -> None:
+        """Stores what changed about people.
 
         Raises:
-            StorageUnavailableError: A store did not answer; run all of it again.
+            StorageUnavailableError: ClickHouse did not answer; run all of it again.
         """
         if linked.facts:
             await self._facts.write(linked.facts)
+
+    async def finish(self, linked: Linked) -> None:
+        """Forgets the links: once what they changed is stored and the conversions are credited, or noted to be.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run all of it again.
+        """
         if linked.links:
             await self._ties.finish(linked.links)
         if len(self._known) > _KNOWN:
