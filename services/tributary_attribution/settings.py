@@ -25,8 +25,8 @@ class AttributionServiceSettings(ServiceSettings, WithLogStore, WithStateStore, 
     attribution_batch_events: Annotated[int, Field(ge=1, le=10_000)] = 1_000
     """About how many events are credited at once."""
 
-    attribution_linger_ms: Annotated[int, Field(ge=0, le=5_000)] = 50
-    """How long the attributor waits for more events when it has fewer."""
+    attribution_linger_ms: Annotated[int, Field(ge=0, le=5_000)] = 100
+    """How long after it read last the attributor waits for more events when it has fewer."""
 
     attribution_path_delay_seconds: Annotated[int, Field(ge=0, le=86_400)] = 60
     """How long after an event its person is counted as a path that did not convert: once for all events until then."""

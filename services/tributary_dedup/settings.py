@@ -27,9 +27,9 @@ class DedupSettings(ServiceSettings, WithLogStore, WithClickHouse):
     dedup_batch_events: Annotated[int, Field(ge=1, le=20_000)] = 2_000
     """About how many events the recorder inserts at once."""
 
-    dedup_linger_ms: Annotated[int, Field(ge=0, le=5_000)] = 250
-    """How long the recorder waits for more events when it has fewer. Nothing on the way to credit waits for it, and an
-    insert costs ClickHouse about the same whether it brings one row or a thousand."""
+    dedup_linger_ms: Annotated[int, Field(ge=0, le=5_000)] = 400
+    """How long after it read last the recorder waits for more events when it has fewer. Nothing on the way to credit
+    waits for it, and an insert costs ClickHouse about the same whether it brings one row or a thousand."""
 
     dedup_accept_older_log: bool = False
     """Accepts an event log older than what ClickHouse has recorded, or of which nobody can tell while it is out.

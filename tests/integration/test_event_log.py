@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -301,6 +302,15 @@ async def test_a_small_batch_waits_for_more(admission: Admission, log: redis.asy
     source = a_source(log, pace=Pace(linger_seconds=0.001, wait_seconds=0.05))
     await admit(admission, workspace, 10)
     assert len(event_ids(await source.read())) == 10
+
+
+async def test_what_comes_after_a_quiet_time_does_not_wait_for_more(
+    admission: Admission, log: redis.asyncio.Redis, workspace: str
+) -> None:
+    source = a_source(log, pace=Pace(linger_seconds=3600, wait_seconds=0.05))
+    await admit(admission, workspace, 10)
+    async with asyncio.timeout(30):
+        assert len(event_ids(await source.read())) == 10
 
 
 async def test_an_outage_is_told_as_one(private_redis: RedisServer) -> None:

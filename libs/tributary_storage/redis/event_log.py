@@ -34,7 +34,7 @@ class Pace:
     events: int = 2_000
     """About how many events a batch should hold."""
     linger_seconds: float = 0.0
-    """How long a batch that is smaller waits for more."""
+    """How long after the last read a batch that is smaller waits for more."""
     idle_seconds: float = 60.0
     """After how long what another consumer read and never acknowledged is taken over."""
     wait_seconds: float = 1.0

@@ -7,6 +7,7 @@ again. Fails closed: an outage is `StorageUnavailableError`, then the call is ma
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -58,7 +59,9 @@ class Portion:
     taken_over: int
     """How many entries of each stream are read again, or taken over, at once; fewer where entries are heavy."""
     linger_seconds: float
-    """How long a batch that is smaller waits for more."""
+    """How long after the last read a batch that is smaller waits for more: there is about one such batch in so many
+    seconds, and what comes after a quiet time does not wait.
+    """
     idle_seconds: float
     """After how long what another consumer read and never acknowledged is taken over."""
     weigh: Callable[[StreamEntry], int] = _one
@@ -104,6 +107,8 @@ class GroupReader:
         self._history = self._all_history()
         self._searched: dict[bytes, bytes] = {}
         self._ahead: list[StreamEntry] = []
+        self._read_seconds = -math.inf
+        """When a batch was read last, by the loop's clock."""
 
     async def read(self) -> list[StreamEntry]:
         """Returns the next entries, oldest first within a stream; after `Portion.wait_seconds` none.
@@ -229,8 +234,12 @@ class GroupReader:
         if not entries:
             entries = await self._new(self._streams, block=True)
         if entries and self._portion.linger_seconds and self._weight(entries) < self._portion.size:
-            await asyncio.sleep(self._portion.linger_seconds)
-            entries += await self._new(self._streams, block=False)
+            now = asyncio.get_running_loop().time
+            left = self._read_seconds + self._portion.linger_seconds - now()
+            if left > 0:
+                await asyncio.sleep(left)
+                entries += await self._new(self._streams, block=False)
+            self._read_seconds = now()
         self._learn(entries)
         return entries
 
