@@ -25,6 +25,8 @@ The rules are in `tributary_domain`: `conversion` (what parts say together: `Con
 (which touches share it), `attribution` (how), `revision` (what changed, and why). `credit_settings` puts a workspace's
 settings into its words. The message `ConversionState` is what is published of all that.
 
+Two batches are under way at once: the next is read once the one before is published, and only then (`turns`).
+
 Beside the way: `people_as_paths` counts whom and what data_driven learns from; `retention` trims the conversion log;
 `journeys` and `servicer` answer who asks for a journey.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from contextlib import AsyncExitStack
 
@@ -37,6 +38,7 @@ from tributary_attribution.settings_history import SettingsHistory
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns
 from tributary_attribution.tombstones import Tombstones
+from tributary_attribution.turns import Turn
 from tributary_runtime import metrics
 from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import SystemClock
@@ -124,7 +126,10 @@ async def main(settings: AttributionServiceSettings) -> None:
         click_ids = ClickIds(state, epoch.shards, lambda: continuity.loss_micros)
         pace = Pace(settings.attribution_batch_events, settings.attribution_linger_ms / 1000)
         consumer = settings.attribution_consumer or socket.gethostname()
-        source = EventLogSource(log, keys.ATTRIBUTE_GROUP, consumer, log_epoch.shards, pace)
+        sources = [
+            EventLogSource(log, keys.ATTRIBUTE_GROUP, name, log_epoch.shards, pace)
+            for name in (consumer, f"{consumer}/2")
+        ]
         history = ConversionHistory(clickhouse)
         observing = Observing(conversions, history)
         restoration = Restoration(history, conversions, epoch.create_time_micros, lambda: continuity.loss_micros)
@@ -170,6 +175,8 @@ async def main(settings: AttributionServiceSettings) -> None:
             ),
             assumed_of=assumed_of,
         )
+        turns = asyncio.Lock()
+        consumers = [Turn(turns, source, attributor) for source in sources]
         settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
         converted = ConvertedPaths(state, epoch.shards)
         as_paths = PeopleAsPaths(paths, converted, people, conversions, descriptors, lookup, clock)
@@ -235,14 +242,17 @@ async def main(settings: AttributionServiceSettings) -> None:
                 erasing,
             ),
             loops=[
-                Worker(
-                    metrics.Group.ATTRIBUTE,
-                    source,
-                    attributor,
-                    clock,
-                    gate=gate,
-                    settle=Replication(state, "state", replicas).settle,
-                ),
+                *[
+                    Worker(
+                        metrics.Group.ATTRIBUTE,
+                        own,
+                        own,
+                        clock,
+                        gate=gate,
+                        settle=Replication(state, "state", replicas).settle,
+                    )
+                    for own in consumers
+                ],
                 deferral,
                 RateCorrections(ExchangeRates(clickhouse), rates, deferral, workspaces, clock),
                 settings_history,

@@ -31,12 +31,11 @@ from tributary_attribution.deferral import Deferral
 from tributary_attribution.linking import Linked, Linking, Seen
 from tributary_attribution.observing import Observing
 from tributary_attribution.publishing import Publisher, together
-from tributary_attribution.sightings import joined_by, seen_together, walked
+from tributary_attribution.sightings import joined_by, seen_together, sighted_in, walked
 from tributary_attribution.stopwatch import Stopwatch
 from tributary_attribution.tombstones import Tombstones
 from tributary_domain.consent import Assumed
 from tributary_domain.revision import Cause
-from tributary_domain.ties import most_telling
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.traces import linked_span
@@ -44,7 +43,7 @@ from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.descriptors import Descriptors
-from tributary_storage.redis.journey_homes import Lives, Regrouped, SettledPerson, Sighted
+from tributary_storage.redis.journey_homes import Lives, Regrouped, SettledPerson
 from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
 from tributary_storage.redis.people import People
 
@@ -101,8 +100,12 @@ class Attributor:
         self._waiting: dict[tuple[int, str, str], frozenset[str]] = {}
         self._reader = ArrivalReader(assumed_of)
 
-    async def handle(self, entries: Sequence[LogEntry]) -> int:
+    async def handle(self, entries: Sequence[LogEntry], published: Callable[[], None] = lambda: None) -> int:
         """Credits what a batch of events changes; returns how many events it held.
+
+        Args:
+            entries: The batch.
+            published: Called once only storing and telling is left: what comes next may begin.
 
         Raises:
             Backpressure: Conversions moved again and again while they were computed.
@@ -130,7 +133,7 @@ class Attributor:
             else:
                 aside += [(entry, event) for event in unknown]
             await asyncio.sleep(0)  # callers wait on the same loop
-        await self._attribute(arrivals, workspaces)
+        await self._attribute(arrivals, workspaces, published=published)
         for entry in entries:
             self._waiting.pop(entry.place, None)
         if later or aside:
@@ -178,7 +181,11 @@ class Attributor:
         return await self._attribute((), {workspace.id: workspace}, seen)
 
     async def _attribute(
-        self, arrivals: Sequence[Arrival], workspaces: Mapping[str, Workspace], said: Sequence[Seen] = ()
+        self,
+        arrivals: Sequence[Arrival],
+        workspaces: Mapping[str, Workspace],
+        said: Sequence[Seen] = (),
+        published: Callable[[], None] = lambda: None,
     ) -> Linked:
         arrivals = await self._living(arrivals)
         traceparents = dict.fromkeys(arrival.traceparent for arrival in arrivals)
@@ -189,6 +196,7 @@ class Attributor:
             await self._deferral.defer(later, min((arrival.accept_time_micros for arrival in arrivals), default=0))
             revisions = await self._publisher.publish(now)
             took.note("publish_ms")
+            published()
             await together(self._publisher.tell(revisions, walked(arrivals, linked)), self._linking.store(linked))
             await self._linking.finish(linked)
             self._consents.finish(arrivals)
@@ -330,17 +338,7 @@ class Attributor:
         self, arrivals: Sequence[Arrival], linked: Linked, workspaces: Mapping[str, Workspace]
     ) -> list[tuple[SettledPerson, list[Arrival]]]:
         """Brings the events into journeys; returns who may have other conversions now, each with their events."""
-        sighted: list[Sighted] = []
-        origins: list[Arrival] = []
-        for arrival in arrivals:
-            tokens = arrival.tokens
-            if not tokens:
-                continue
-            homes = tokens if arrival.is_quarantined else [most_telling(tokens)]
-            for home in homes:  # one that proves nothing is shown with each identifier that it names
-                sighting = arrival.sighting or None
-                sighted.append(Sighted(arrival.workspace, home, arrival.entry, sighting, arrival.traces))
-                origins.append(arrival)
+        sighted, origins = sighted_in(arrivals)
         if not sighted and not linked.regrouped:
             return []
         known = workspaces.values()

@@ -11,6 +11,7 @@ from tributary_attribution.linking import Linked, Seen
 from tributary_attribution.order_edges import Observed, edges_between
 from tributary_domain.ties import edges_of, most_telling
 from tributary_storage.codec.conversion_parts import ConversionPart
+from tributary_storage.redis.journey_homes import Sighted
 from tributary_storage.redis.tie_layout import Said
 from tributary_storage.redis.ties import Place
 
@@ -23,6 +24,20 @@ def walked(arrivals: Iterable[Arrival], linked: Linked) -> dict[Place, None]:
         if arrival.entry is not None and arrival.tokens and not arrival.is_quarantined
     }
     return walked | dict.fromkeys(linked.regrouped)
+
+
+def sighted_in(arrivals: Iterable[Arrival]) -> tuple[list[Sighted], list[Arrival]]:
+    """Returns what events add to journeys, with the event of each; one that proves nothing shows at all identifiers."""
+    sighted: list[Sighted] = []
+    origins: list[Arrival] = []
+    for arrival in arrivals:
+        tokens = arrival.tokens
+        if tokens:
+            for home in tokens if arrival.is_quarantined else [most_telling(tokens)]:
+                sighting = arrival.sighting or None
+                sighted.append(Sighted(arrival.workspace, home, arrival.entry, sighting, arrival.traces))
+                origins.append(arrival)
+    return sighted, origins
 
 
 def seen_together(arrivals: Sequence[Arrival], affected: Iterable[Affected]) -> list[Seen]:
