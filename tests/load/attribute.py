@@ -11,7 +11,6 @@ command.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import random
 import statistics
 import tempfile
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import redis.asyncio
+import uvloop
 from hiredis import pack_command
 from structlog.contextvars import clear_contextvars, get_contextvars
 
@@ -210,4 +210,4 @@ if __name__ == "__main__":
     parser.add_argument("--leaving", type=int, default=100, help="per cent of the touches that a browser shows")
     parser.add_argument("--commands", action="store_true")
     parser.add_argument("--json", type=Path)
-    asyncio.run(main(parser.parse_args()))
+    uvloop.run(main(parser.parse_args()))  # as the service runs

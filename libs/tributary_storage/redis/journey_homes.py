@@ -92,14 +92,15 @@ def change_of(home: Home, events: Sequence[Sighted]) -> JourneyChange:
     """Returns what goes into a journey."""
     entries: dict[bytes, bytes] = {}
     first: bytes | None = None
-    left: list[Left] = []
+    left: Sequence[Left] = ()
     for position in home.events:
         _, _, entry, sighting, traces = events[position]
-        left += traces
+        if traces:
+            left = [*left, *traces] if left else traces
         if entry is not None:
             entries[entry[0]] = entry[1]
         if sighting is not None and (first is None or sighting < first):
             first = sighting
-    workspace, token = home.place
+    token = home.place[1]
     sightings = {} if first is None else {token.encode(): first}
-    return JourneyChange(person_key(workspace, token), entries, sightings, pack_traces(left) if left else ())
+    return JourneyChange(person_key(*home.place), entries, sightings, pack_traces(left) if left else ())

@@ -203,16 +203,24 @@ def _parts(change: JourneyChange) -> Iterator[list[Argument]]:
     Every part may be the last that happens before a crash: the next run finds what is there, adds the rest, and is
     answered the whole journey. Only the last part answers: after all that was added.
     """
-    entries, sightings = list(change.entries.items()), list(change.sightings.items())
+    _, entries, sightings, traces = change
     asks = 0
-    while len(entries) + len(sightings) > _FIELDS_PER_PART:
-        some, entries = entries[:_FIELDS_PER_PART], entries[_FIELDS_PER_PART:]
-        room = _FIELDS_PER_PART - len(some)
-        others, sightings = sightings[:room], sightings[room:]
-        asks = 1
-        yield [0, len(some), len(others), 0, *chain.from_iterable(some), *chain.from_iterable(others)]
-    lengths = len(entries), len(sightings), len(change.traces) // 2
-    yield [asks, *lengths, *chain.from_iterable(entries), *chain.from_iterable(sightings), *change.traces]
+    if len(entries) + len(sightings) > _FIELDS_PER_PART:
+        fields, tokens = list(entries.items()), list(sightings.items())
+        while len(fields) + len(tokens) > _FIELDS_PER_PART:
+            some, fields = fields[:_FIELDS_PER_PART], fields[_FIELDS_PER_PART:]
+            room = _FIELDS_PER_PART - len(some)
+            others, tokens = tokens[:room], tokens[room:]
+            asks = 1
+            yield [0, len(some), len(others), 0, *chain.from_iterable(some), *chain.from_iterable(others)]
+        entries, sightings = dict(fields), dict(tokens)
+    part: list[Argument] = [asks, len(entries), len(sightings), len(traces) // 2]
+    for field in entries.items():
+        part += field
+    for field in sightings.items():
+        part += field
+    part += traces
+    yield part
 
 
 def _applied(answer: Sequence[Any]) -> AppliedJourney:

@@ -9,7 +9,6 @@ Numbers are big-endian. Who reads a journey reads its traces in the same step, a
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from struct import Struct
 from typing import Final
@@ -31,14 +30,18 @@ Left = tuple[str, Trace]
 
 def pack_traces(left: Iterable[Left]) -> list[bytes]:
     """Returns slots and values by turns: of each slot the newest two, the older first."""
-    slots: dict[str, list[Trace]] = defaultdict(list)
+    slots: dict[str, list[Trace]] = {}
     for slot, trace in left:
-        slots[slot].append(trace)
+        own = slots.get(slot)
+        if own is None:
+            slots[slot] = [trace]
+        else:
+            own.append(trace)
     packed: list[bytes] = []
     for slot, traces in slots.items():
         name = slot.encode()
-        for trace in traces if len(traces) == 1 else newest_two(traces):
-            packed += (name, _HEAD.pack(*trace[:4]) + trace.value)
+        for time, event_hash, alike, flags, value in traces if len(traces) == 1 else newest_two(traces):
+            packed += (name, _HEAD.pack(time, event_hash, alike, flags) + value)
     return packed
 
 
