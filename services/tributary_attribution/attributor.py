@@ -36,6 +36,7 @@ from tributary_attribution.stopwatch import Stopwatch
 from tributary_attribution.tombstones import Tombstones
 from tributary_domain.consent import Assumed
 from tributary_domain.revision import Cause
+from tributary_domain.ties import most_telling
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.traces import linked_span
