@@ -81,7 +81,7 @@ _NO_MODEL: Final[Row] = ((), (), "")
 _NO_AD: Final[Row] = ("", "", "")
 _NO_DETAILS: Final[dict[str, str]] = {}
 _EPOCH: Final = date(1970, 1, 1)
-_SOURCES: Final = 1 << 14
+_SOURCES: Final = 1 << 12
 """Sources that are remembered as columns."""
 
 

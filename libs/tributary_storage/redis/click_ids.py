@@ -19,7 +19,8 @@ from tributary_storage.redis.state_scripts import ask
 LIFE_SECONDS: Final = 120 * 86_400
 """The longest send window of any destination, and the time an event may be late."""
 
-_CACHED: Final = 100_000
+_CACHED: Final = 20_000
+"""A click is met again while its visit lasts; a process remembers no more of them than that takes."""
 
 Click = tuple[str, str]
 """Family ("gclid") and value."""

@@ -29,7 +29,7 @@ _FINISH: Final = Script("finish_links")
 FIELDS_AT_ONCE: Final = 2_000
 """Lua passes at most some 8 000 values to one command."""
 
-person_key = lru_cache(maxsize=1 << 17)(person_id)
+person_key = lru_cache(maxsize=1 << 15)(person_id)
 """(workspace, identity token) -> the person key the token has by itself."""
 
 Place = tuple[str, str]
