@@ -27,6 +27,7 @@ from tributary_domain.revision import Cause
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import Backpressure, PoisonEvent
+from tributary_storage.clickhouse.exchange_rates import RatesDay
 from tributary_storage.codec.touch_sources import SourceCache
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.conversions import Conversions, Publication
@@ -142,10 +143,7 @@ class Publisher:
             pending = [one for one in pending if one.parts]
             if not pending:
                 return revisions
-            computed = []
-            for one in pending:
-                computed.append(await self.computed(one, views))
-                await pause()
+            computed = await self._computed(pending, views, pause)
             answers = await self._conversions.publish([publication for publication, _ in computed])
             moved = []
             for one, (publication, revised), holds in zip(pending, computed, answers, strict=True):
@@ -171,13 +169,28 @@ class Publisher:
         Raises:
             StorageUnavailableError: They cannot be read.
         """
-        while True:
-            try:
-                return _compute(one, views, self._models, self._rates)
-            except UnknownModelError as unknown:
-                await self._models.load(one.workspace.id, unknown.version)
-            except UnknownRatesError as unknown:
-                await self._rates.load(unknown.day)
+        [computed] = await self._computed([one], views, let_others_run)
+        return computed
+
+    async def _computed(
+        self, pending: Sequence[Affected], views: Views, pause: Callable[[], Awaitable[None]]
+    ) -> list[tuple[Publication, ConversionRevised | None]]:
+        """Does so of many, in order: the rates that they lack are asked for all at once."""
+        computed: dict[int, tuple[Publication, ConversionRevised | None]] = {}
+        while len(computed) < len(pending):
+            days: set[RatesDay] = set()
+            for at, one in enumerate(pending):
+                if at not in computed:
+                    try:
+                        computed[at] = _compute(one, views, self._models, self._rates)
+                    except UnknownModelError as unknown:
+                        await self._models.load(one.workspace.id, unknown.version)
+                    except UnknownRatesError as unknown:
+                        days.add(unknown.day)
+                    await pause()
+            if days:
+                await self._rates.load(days)
+        return [computed[at] for at in range(len(pending))]
 
     async def tell(self, revisions: Sequence[Unpublished], seen: Iterable[Place] = ()) -> None:
         """Stores revisions, tells the conversion log, takes their marks away: in this order.

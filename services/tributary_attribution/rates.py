@@ -6,6 +6,7 @@ imported later, or corrected, is applied with its own cause. No other day's rate
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -13,15 +14,12 @@ from tributary.attribution.v1.conversion_pb2 import ConversionState
 from tributary_domain.revision import Cause
 from tributary_runtime.clock import Clock
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.clickhouse.exchange_rates import ExchangeRates
+from tributary_storage.clickhouse.exchange_rates import ExchangeRates, RatesDay
 from tributary_storage.clickhouse.names import micros
 
 _REMEMBERED_SECONDS: Final = 30
 _MOST: Final = 10_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-RatesDay = tuple[str, str, date]
-"""Workspace, reporting currency, civil day."""
 
 
 class UnknownRatesError(Exception):
@@ -56,16 +54,17 @@ class Rates:
             raise UnknownRatesError(day)
         return known[1].get(currency, 0)
 
-    async def load(self, day: RatesDay) -> None:
-        """Reads the rates of a day.
+    async def load(self, days: Collection[RatesDay]) -> None:
+        """Reads the rates of days, all at once.
 
         Raises:
             StorageUnavailableError: ClickHouse does not answer.
         """
         if len(self._known) >= _MOST:
             self._known.clear()
-        found = await self._exchange_rates.of_day(*day)
-        self._known[day] = self._clock.monotonic_seconds() + _REMEMBERED_SECONDS, found
+        found = await self._exchange_rates.of_days(days)
+        until = self._clock.monotonic_seconds() + _REMEMBERED_SECONDS
+        self._known.update({day: (until, rates) for day, rates in found.items()})
 
     def forget(self) -> None:
         """Forgets what was read: something newer is known to be there."""

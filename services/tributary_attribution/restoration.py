@@ -42,8 +42,8 @@ class History(Protocol):
         """Returns the newest revision by conversion id; those that were never published are left out."""
         ...
 
-    async def has_published_before(self, workspace: str, moment_micros: int) -> bool:
-        """Tells whether anything of a workspace was published before a moment."""
+    async def workspaces_published_before(self, moment_micros: int) -> set[str]:
+        """Returns the workspaces of which anything was published before a moment."""
         ...
 
     async def events_of(self, workspace: str, conversion_ids: Collection[str]) -> list[tuple[int, bytes]]:
@@ -72,7 +72,7 @@ class Restoration:
         self._conversions = conversions
         self._create_time_micros = create_time_micros
         self._loss_micros = loss_micros
-        self._had_another_life: dict[str, bool] = {}
+        self._of_another_life: set[str] | None = None
 
     async def restore(self, affected: Iterable[Affected]) -> None:
         """Gives those that may be lost back what ClickHouse knows of them; in Redis too, so that it is asked once.
@@ -94,7 +94,7 @@ class Restoration:
             elif not (one.stored and one.stored.revision) and self._is_old(one, loss_micros):
                 old[one.workspace.id].append(one)
         for workspace, some in old.items():
-            if loss_micros or await self._has_another_life(workspace):
+            if loss_micros or workspace in await self._workspaces_of_another_life():
                 lost[workspace] += some
         for some in lost.values():
             await self._restore(some, loss_micros)
@@ -105,13 +105,11 @@ class Restoration:
         times = (part.event_time_micros for part in one.parts if part.is_observation)
         return one.claim_micros < known_since or min(times) < known_since + _MARGIN_MICROS
 
-    async def _has_another_life(self, workspace: str) -> bool:
-        """Tells whether anything was published before the store was created; what comes later never was."""
-        found = self._had_another_life.get(workspace)
-        if found is None:
-            found = await self._history.has_published_before(workspace, self._create_time_micros)
-            self._had_another_life[workspace] = found
-        return found
+    async def _workspaces_of_another_life(self) -> set[str]:
+        """Returns those that had published anything before the store was created; asked once, for it never changes."""
+        if self._of_another_life is None:
+            self._of_another_life = await self._history.workspaces_published_before(self._create_time_micros)
+        return self._of_another_life
 
     async def _restore(self, lost: Sequence[Affected], loss_micros: int) -> None:
         """Restores conversions of one workspace."""

@@ -201,9 +201,9 @@ async def test_where_nothing_was_published_before_the_store_was_created_nothing_
             asked.extend(conversion_ids)
             return await super().newest(workspace, conversion_ids)
 
-        async def has_published_before(self, workspace: str, moment_micros: int) -> bool:
+        async def workspaces_published_before(self, moment_micros: int) -> set[str]:
             asked.append("before")
-            return await super().has_published_before(workspace, moment_micros)
+            return await super().workspaces_published_before(moment_micros)
 
     created = await now(attribution)
     async with running_attribution(

@@ -65,10 +65,10 @@ class ConversionHistory:
             newest[name] = ConversionRevised.FromString(content.revised)
         return newest
 
-    async def has_published_before(self, workspace: str, moment_micros: int) -> bool:
-        """Tells whether anything of a workspace was published before a moment."""
-        parameters = {"workspace": workspace, "moment": moment_micros}
-        return bool(await self._clickhouse.execute(statement("published_before"), parameters))
+    async def workspaces_published_before(self, moment_micros: int) -> set[str]:
+        """Returns the workspaces of which anything was published before a moment."""
+        rows = await self._clickhouse.execute(statement("workspaces_published_before"), {"moment": moment_micros})
+        return {row[0] for row in rows}
 
     async def as_of(self, workspace: str, conversion_id: str, moment_micros: int) -> ConversionRevised | None:
         """Returns the revision that was the newest at a moment; None if there was none."""

@@ -5,6 +5,7 @@ Every method raises `StorageUnavailableError` if ClickHouse does not answer.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from typing import Final
 
@@ -15,6 +16,12 @@ from tributary_storage.clickhouse.statements import statement
 PAGE: Final = 1_000
 """Conversions that are named at once."""
 
+_DAYS_AT_ONCE: Final = 500
+"""Days of one question: ClickHouse bounds the length of a statement."""
+
+RatesDay = tuple[str, str, date]
+"""Workspace, reporting currency, civil day of its books."""
+
 
 class ExchangeRates:
     """Reads rates."""
@@ -23,11 +30,16 @@ class ExchangeRates:
         """Reads through this client."""
         self._clickhouse = clickhouse
 
-    async def of_day(self, workspace: str, quote_currency: str, day: date) -> dict[str, int]:
-        """Returns the newest rates of a civil day of the books, by base currency, times 10^12."""
-        parameters = {"workspace": workspace, "quote": quote_currency, "date": day}
-        rows = await self._clickhouse.execute(statement("exchange_rates_of_day"), parameters)
-        return dict(rows)
+    async def of_days(self, days: Collection[RatesDay]) -> dict[RatesDay, dict[str, int]]:
+        """Returns the newest rates of civil days of books, by base currency, times 10^12; of each day at least none."""
+        found: dict[RatesDay, dict[str, int]] = {day: {} for day in days}
+        wanted = sorted(found)
+        for start in range(0, len(wanted), _DAYS_AT_ONCE):
+            parameters = {"days": wanted[start : start + _DAYS_AT_ONCE]}
+            rows = await self._clickhouse.execute(statement("exchange_rates_of_days"), parameters)
+            for workspace, quote, day, base, picos in rows:
+                found[workspace, quote, day][base] = picos
+        return found
 
     async def days_since(self, workspace: str, quote_currency: str, import_micros: int) -> tuple[date, date] | None:
         """Returns the first and the last day that a rate was imported for since a moment; None: no rate was."""
