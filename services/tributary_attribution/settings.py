@@ -16,7 +16,7 @@ class AttributionServiceSettings(ServiceSettings, WithLogStore, WithStateStore, 
 
     attribution_consumer: str = ""
     """Name of this process in the consumer group; unique among those running, the same after a restart. Empty: the
-    host's."""
+    host's. Its second consumer, with which it takes turns, has the same name and `/2` behind."""
 
     attribution_replicas: Annotated[int, Field(ge=1, le=5)] = 1
     """With durability `replicated`: how many replicas of the state store must have credit before its events are done.
