@@ -64,6 +64,10 @@ class Turn:
         """Leaves entries to be taken over in some seconds."""
         await self._source.postpone(entries)
 
+    async def hand_back(self) -> None:
+        """Leaves what was read and not acknowledged to whoever looks first."""
+        await self._source.hand_back()
+
     async def dead_letter(self, entry: LogEntry, single: LoggedEvent | None, reason: str, message: str) -> None:
         """Keeps an event that can never be handled."""
         await self._source.dead_letter(entry, single, reason, message)

@@ -31,6 +31,9 @@ class Log:
     async def postpone(self, entries: Sequence[LogEntry]) -> None:
         """Forgets them."""
 
+    async def hand_back(self) -> None:
+        """Has nothing to hand back."""
+
     async def dead_letter(self, entry: LogEntry, single: LoggedEvent | None, reason: str, message: str) -> None:
         """Forgets it."""
 
