@@ -144,11 +144,11 @@ class IngestionServicer:
     async def _decide(
         self, request: _Batch, size: int, receive_micros: int, remaining_seconds: float | None
     ) -> Answers:
-        _check(request)
         caller = current_caller()
         if request.backfill:
             caller.require(Scope.BACKFILL)
-        await self._quotas.check_key(caller, len(request.events), size)
+        await self._quotas.check_key(caller, len(request.events), size)  # a wrong batch was read, too
+        _check(request)
         is_bulk = request.backfill or await self._quotas.is_bulk(caller, len(request.events))
         if request.backfill:
             self._quotas.check_room(caller.workspace_id)

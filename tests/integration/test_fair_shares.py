@@ -143,6 +143,18 @@ def test_imports_count_towards_the_bytes_of_their_key(door: Door) -> None:
     assert failure.quotas == [f"key:{FAST.id}"]
 
 
+def test_batches_that_are_wrong_count_towards_the_bytes_of_their_key(door: Door) -> None:
+    key = FAST.key.get_secret_value()
+
+    def over() -> Failure:
+        failure = refused(door, visits(1_001), key)
+        assert failure is not None
+        assert failure.reason == "KEY_RATE_EXCEEDED"
+        return failure
+
+    assert eventually(over).quotas == [f"key:{FAST.id}"]
+
+
 def test_what_exceeds_a_workspaces_live_rate_goes_on_in_the_bulk_lane(door: Door, redis_url: str) -> None:
     for _ in range(10):
         assert {verdict.verdict for verdict in door.send(*visits(20), workspace="bursty")} == {ACCEPTED}
