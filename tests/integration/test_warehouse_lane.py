@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.delivery import delivery_process, running
+from tests.support.delivery import Publisher, delivery_process, running
 from tests.support.eventually import eventually_async
 from tests.support.object_storage import (
     ACCESS_DENIED,
@@ -26,7 +26,9 @@ from tests.support.warehouse import Warehousing, declared, warehousing
 from tributary.delivery.v1.delivery_pb2 import OUTCOME_CLASS_CONFIG, OUTCOME_CLASS_OK, OUTCOME_CLASS_THROTTLED
 from tributary_delivery.findings import Findings
 from tributary_delivery.warehouse_trial import WarehouseTrialRun
+from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.warehouse_files import WarehouseFiles
+from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.warehouse_progress import WarehouseProgress
 
@@ -239,7 +241,8 @@ async def test_delivery_killed_between_file_and_manifest_goes_on_where_it_was(
         return None
 
     books.storage.fault = hold
-    await books.write(an_order(books))
+    publisher = Publisher(books.redis, books.clickhouse)
+    await publisher.publish(an_order(books))
     warehouse = declared(books.storage, interval_seconds=1)
     process = delivery_process(tmp_path, migrated_redis_url, clickhouse_url, {books.workspace: [warehouse]})
     with running(process):
@@ -251,7 +254,9 @@ async def test_delivery_killed_between_file_and_manifest_goes_on_where_it_was(
         process.start()
         await asyncio.to_thread(process.wait_until_ready)
         await eventually_async(lambda: len(books.manifests()) == 1, timeout_seconds=30)
-        await books.write(an_order(books, 2))
+        await publisher.publish(an_order(books, 2))
         await eventually_async(lambda: len(books.manifests()) == 2, timeout_seconds=30)
     assert {name: books.storage.read(name) for name in files} == files
     assert await books.rows("conversions", "conversion_id") == [("c1:1",), ("c1:2",)]
+    assert await DeliveryJobs(books.redis).waiting(books.lane) == 0, "a warehouse is told of no conversion by itself"
+    assert await ConversionHistory(books.clickhouse).deliveries(books.workspace, "c1:1") == []
