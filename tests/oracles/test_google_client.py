@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from google.auth.credentials import AnonymousCredentials
 from google.protobuf import json_format
 
 from tests.oracles.fake import answering
-from tests.support.outgoing import an_outgoing, click_id, keys, said
+from tests.support.outgoing import an_answer, an_outgoing, click_id, keys, said
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_RESTATE
 from tributary_delivery.destinations.adapter import Pinned
+from tributary_delivery.destinations.destination import PERMANENT
 from tributary_delivery.destinations.google import Google
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_domain.match_keys.keys import digest
@@ -45,7 +47,7 @@ def outgoing(**own: Any) -> Any:
 
 
 def ours(**own: Any) -> Any:
-    body = GOOGLE.request([json_bytes(said(GOOGLE.event(outgoing(**own))))], "T").body
+    body = GOOGLE.request([json_bytes(said(GOOGLE.event(outgoing(**own))))], "T", "42").body
     return json_format.Parse(body, datamanager.IngestEventsRequest.pb(datamanager.IngestEventsRequest()))
 
 
@@ -109,10 +111,39 @@ def test_its_classes_understand_a_correction() -> None:
     assert corrected == first
 
 
+def test_its_classes_understand_what_is_only_tried_out() -> None:
+    trial = GOOGLE.trial([said(GOOGLE.event(outgoing()))], "T", "")
+    parsed = json_format.Parse(
+        trial.request.body, datamanager.IngestEventsRequest.pb(datamanager.IngestEventsRequest())
+    )
+    assert parsed.validate_only
+    parsed.ClearField("validate_only")
+    assert parsed == ours()
+
+
+def test_its_classes_read_what_is_reported_later_as_we_do() -> None:
+    status = datamanager.RequestStatusPerDestination
+    reason = datamanager.ProcessingErrorReason.PROCESSING_ERROR_REASON_EVENT_TOO_OLD
+    answered = datamanager.RetrieveRequestStatusResponse(
+        request_status_per_destination=[
+            status(
+                request_status=status.RequestStatus.PARTIAL_SUCCESS,
+                error_info=datamanager.ErrorInfo(error_counts=[datamanager.ErrorCount(record_count=2, reason=reason)]),
+                events_ingestion_status=status.IngestEventsStatus(record_count=5),
+            )
+        ]
+    )
+    said_later = json.loads(datamanager.RetrieveRequestStatusResponse.to_json(answered, use_integers_for_enums=False))
+    report = GOOGLE.read_report(an_answer(200, said_later))
+    assert report is not None
+    assert (report.status, report.records) == ("PARTIAL_SUCCESS", 5)
+    assert report.refused == {"EVENT_TOO_OLD": (PERMANENT, 2)}
+
+
 @pytest.mark.parametrize("family", ["gclid", "gbraid", "wbraid"])
 def test_its_classes_know_the_click_ids(family: str) -> None:
     body = GOOGLE.request(
-        [json_bytes(said(GOOGLE.event(an_outgoing(name="42", clicks=(click_id(family, "C"),)))))], "T"
+        [json_bytes(said(GOOGLE.event(an_outgoing(name="42", clicks=(click_id(family, "C"),)))))], "T", "42"
     ).body
     parsed = json_format.Parse(body, datamanager.IngestEventsRequest.pb(datamanager.IngestEventsRequest()))
     assert getattr(parsed.events[0].ad_identifiers, family) == "C"
