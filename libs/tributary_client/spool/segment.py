@@ -2,7 +2,8 @@
 
 `<number>.events`: a header (magic, version, random id), then per event a record: length and CRC-32 of the payload, the
 payload. `<number>.done`: a header with the same id, then ranges of decided events: first, last, CRC-32. Both are only
-appended to, by one process; reading stops at what is damaged, so that half a record at the end harms nothing.
+appended to, by one process. A damaged record is passed over where a good one follows; else reading stops at it, so that
+half a record at the end harms nothing.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class Segment:
         self._next_offset = _HEADER.size
         self.size = 0
         """Bytes of the file of events."""
-        self.is_damaged = False
-        """Whether there was something behind the last event that is none."""
+        self.damaged = 0
+        """Records that could not be read when it was recovered; whatever is behind the last good one counts as one."""
 
     @classmethod
     def create(cls, directory: Path, number: int, *, fsync: bool) -> Segment:
@@ -92,9 +93,13 @@ class Segment:
             return None
         segment = cls(directory, number, identity)
         segment.size = len(content)
-        ends = [end for _, end in _records(content, _HEADER.size)]
-        segment._numbers.extend([0] * len(ends))
-        segment.is_damaged = (ends[-1] if ends else _HEADER.size) < len(content)
+        good_end = _HEADER.size
+        for payload, end in _records(content, _HEADER.size):
+            if payload is None:
+                segment._decided.add(len(segment._numbers))
+            segment._numbers.append(0)
+            good_end = end
+        segment.damaged = len(segment._decided) + (good_end < len(content))
         segment._read_done()
         return segment
 
@@ -153,12 +158,13 @@ class Segment:
         """Reads the next events that nobody has in memory.
 
         Returns:
-            The events, at least one if there are any; and the numbers of those that cannot be read any more.
+            The events; and the numbers of those that cannot be read any more. One at least of either, if there are any.
 
         Raises:
             OSError: The file cannot be read.
         """
         entries: list[Entry] = []
+        lost: list[int] = []
         size = 0
         with self._events.open("rb") as file:
             content = memoryview(os.pread(file.fileno(), self.size - self._next_offset, self._next_offset))
@@ -168,17 +174,19 @@ class Segment:
                 break
             index = self._next_index
             self._next_index, self._next_offset = index + 1, begin + end
-            if index not in self._decided:
+            if index not in self._decided and payload is None:
+                lost.append(self._numbers[index])
+                self._decided.add(index)
+            elif index not in self._decided and payload is not None:
                 entries.append(self._entry(index, payload))
                 size += len(entries[-1].body)
             if self._next_index == len(self._numbers):
-                return entries, []
+                return entries, lost
         else:  # damaged before its end
-            lost = [self._numbers[index] for index in self.open_indices() if index >= self._next_index]
+            lost += [self._numbers[index] for index in self.open_indices() if index >= self._next_index]
             self._decided.update(range(self._next_index, len(self._numbers)))
             self._next_index = len(self._numbers)
-            return entries, lost
-        return entries, []
+        return entries, lost
 
     def settle(self, indices: Sequence[int]) -> None:
         """Notes that events are decided. What the disk does not take of that costs a repetition."""
@@ -245,14 +253,26 @@ def _sync(directory: Path) -> None:
         os.close(fd)
 
 
-def _records(content: bytes | memoryview, at: int) -> Iterator[tuple[memoryview, int]]:
-    """Yields each undamaged payload and where it ends."""
+def _records(content: bytes | memoryview, at: int) -> Iterator[tuple[memoryview | None, int]]:
+    """Yields each payload, None for a damaged one that a good one follows, and where it ends."""
     view = memoryview(content)
-    while at + _RECORD.size <= len(view):
-        length, checksum = _RECORD.unpack_from(view, at)
-        at += _RECORD.size
-        payload = view[at : at + length]
-        if len(payload) < length or length < 2 or zlib.crc32(payload) != checksum:
-            return
-        at += length
-        yield payload, at
+    while (span := _span(view, at)) is not None:
+        payload, end, is_good = span
+        if not is_good:
+            following = _span(view, end)
+            if following is None or not following[2]:
+                return  # its length may be what is damaged
+        yield payload if is_good else None, end
+        at = end
+
+
+def _span(view: memoryview, at: int) -> tuple[memoryview, int, bool] | None:
+    """Returns the payload of the record that begins here, its end, and whether it is undamaged; None for half a one."""
+    if at + _RECORD.size > len(view):
+        return None
+    length, checksum = _RECORD.unpack_from(view, at)
+    begin = at + _RECORD.size
+    payload = view[begin : begin + length]
+    if length < 2 or len(payload) < length:
+        return None
+    return payload, begin + length, zlib.crc32(payload) == checksum

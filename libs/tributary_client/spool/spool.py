@@ -179,9 +179,9 @@ class Spool:
             log.warning("The spool holds a file that is none of its own: %s/%010d.events", self._lane.directory, number)
             self.unreadable += 1
             return
-        if segment.is_damaged:
+        if segment.damaged:
             log.warning("The spool holds a damaged record: %s/%010d.events", self._lane.directory, number)
-            self.unreadable += 1
+            self.unreadable += segment.damaged
         self._segments[number] = segment
         if segment.is_done:
             self._remove(segment)

@@ -121,7 +121,7 @@ def test_half_a_record_at_the_end_harms_no_other(tmp_path: Path, cut: int) -> No
     assert spool.unreadable == 1
 
 
-def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+def test_a_flipped_bit_is_noticed_and_costs_no_other(tmp_path: Path) -> None:
     spool = opened(tmp_path)
     put(spool, "a", "b", "c")
     spool.close()
@@ -130,7 +130,7 @@ def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
     content[content.index(b"tp-bb") + 4] ^= 1
     path.write_bytes(content)
     spool = opened(tmp_path)
-    assert loaded(spool) == ["a"]
+    assert loaded(spool) == ["a", "c"]
     assert spool.unreadable == 1
 
 
@@ -244,6 +244,29 @@ def test_a_killed_process_leaves_its_events_and_its_lane(tmp_path: Path) -> None
     assert spool.unreadable == 0
     spool.close()
     assert [path.parent.name for path in files(tmp_path)] == ["lane-0"]
+
+
+def test_one_damaged_record_costs_no_other(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    entries = put(spool, "a", "bbbb", "c", "d")
+    spool.settle([entries[2]])
+    spool.close()
+    (path,) = files(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"bbbb", b"b-bb"))
+    again = opened(tmp_path)
+    assert loaded(again) == ["a", "d"], "c was decided"
+    assert again.unreadable == 1
+    again.close()
+
+
+def test_a_record_that_is_damaged_later_is_lost_alone(tmp_path: Path) -> None:
+    spool = opened(tmp_path)
+    put(spool, "a", "bbbb", "c", hold=False)
+    (path,) = files(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"bbbb", b"b-bb"))
+    assert loaded(spool) == ["a", "c"]
+    assert spool.take_lost() == [1]
+    spool.close()
 
 
 @contextmanager
