@@ -240,6 +240,17 @@ class Shop:
 
         self.wait(settled, before_seconds=_FIRST_LOOK_SECONDS)  # what was sent just now never is
 
+    def wait_until_logs_are_read(self) -> None:
+        """Returns when no group of the logs has anything before it, of whatever workspace."""
+
+        def read() -> None:
+            health = self.query.GetPipelineHealth(
+                GetPipelineHealthRequest(), timeout=CALL_SECONDS, metadata=self.metadata
+            ).health
+            assert [one for one in health.backlogs if one.entries] == []
+
+        self.wait(read)
+
     def journey(self, **person: Any) -> Journey:
         """Returns a journey; raises `grpc.RpcError`."""
         request = GetJourneyRequest(**person)
