@@ -148,7 +148,7 @@ class WebhookDestination(DestinationSettings):
     """Where to post to; https, unless private addresses are allowed."""
 
     secret: SecretReference
-    """Signs every call: whsec_ and base64, or at least 24 characters of any text."""
+    """Signs every call: base64, with whsec_ before it or not, or at least 24 characters of any other text."""
 
     previous_secret: SecretReference | None = None
     """Also signs while receivers change to `secret`."""

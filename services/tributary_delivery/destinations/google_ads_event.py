@@ -34,6 +34,8 @@ def event(outgoing: Outgoing, settings: GoogleAdsDestination) -> Mapped | Unmapp
     """Returns a conversion, or an adjustment of one, in the words of Google Ads."""
     if not may_be_told(outgoing):
         return Unmappable(INELIGIBLE_REASON_NO_CONSENT, "the consent string does not name Google")
+    if outgoing.permits.is_opted_out:  # an upload says nothing of personalisation
+        return Unmappable(INELIGIBLE_REASON_NO_CONSENT, "Google Ads' uploads cannot be told of an opt-out")
     micros = conversion_micros(outgoing)
     action = f"customers/{settings.customer_id}/conversionActions/{outgoing.name}"
     if not outgoing.visible_id:

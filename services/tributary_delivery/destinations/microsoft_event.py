@@ -12,6 +12,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_RETRACT,
     INELIGIBLE_REASON_MISSING_FIELD,
+    INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_MATCH_KEY,
 )
 from tributary_delivery.destinations.adapter import Mapped, Outgoing, Unmappable
@@ -30,6 +31,8 @@ _HASHES: Final = {"em": "HashedEmailAddress", "ph": "HashedPhoneNumber"}
 
 def event(outgoing: Outgoing, _settings: MicrosoftDestination) -> Mapped | Unmappable:
     """Returns a conversion, or a correction of one, in Microsoft's words."""
+    if outgoing.permits.is_opted_out:  # offline conversions have no field to say so
+        return Unmappable(INELIGIBLE_REASON_NO_CONSENT, "Microsoft cannot be told of an opt-out")
     person = person_fields("microsoft", outgoing)
     click_id = _click_id(outgoing)
     who: dict[str, Any] = {"MicrosoftClickId": click_id} if click_id else {}

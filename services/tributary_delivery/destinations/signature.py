@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
@@ -12,17 +11,19 @@ _PREFIX = "whsec_"
 
 
 def signing_key(secret: str) -> bytes:
-    """Returns the bytes that a secret stands for: base64 after `whsec_`, else the text itself.
+    """Returns the bytes that a secret stands for: of base64, `whsec_` before it or not, what it encodes; else the text.
+
+    The libraries of receivers read base64 with and without the prefix, so what can be read as base64 is.
 
     Raises:
         ValueError: What follows `whsec_` is no base64.
     """
-    if not secret.startswith(_PREFIX):
-        return secret.encode()
     encoded = secret.removeprefix(_PREFIX)
     try:
         return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # binascii.Error is one, and so is what says that there are other letters than ASCII
+        if encoded == secret:
+            return secret.encode()
         raise ValueError("the webhook secret is no base64 after whsec_") from error
 
 

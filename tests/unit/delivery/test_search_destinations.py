@@ -10,10 +10,13 @@ import pytest
 
 from tests.support.outgoing import an_answer, an_outgoing, click_id, keys, said, why
 from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
     INELIGIBLE_REASON_MISSING_FIELD,
+    INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_MATCH_KEY,
+    DeliveryOperation,
     OutcomeClass,
 )
 from tributary_delivery.destinations import google_ads_answer, google_ads_event, microsoft_answer, microsoft_event
@@ -53,6 +56,18 @@ def digest(text: str) -> str:
 def classes(verdict: Verdict, events: int) -> list[str]:
     names = (OutcomeClass.Name(verdict.of(place).outcome) for place in range(events))
     return [name.removeprefix("OUTCOME_CLASS_") for name in names]
+
+
+@pytest.mark.parametrize(
+    "operation", [DELIVERY_OPERATION_CREATE, DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT]
+)
+def test_who_opted_out_is_sent_to_neither_for_there_is_no_field_to_say_so(
+    operation: DeliveryOperation.ValueType,
+) -> None:
+    clicks = (click_id("msclkid", "M1"), click_id("gclid", "G1"))
+    outgoing = an_outgoing(person=PERSON, clicks=clicks, operation=operation, opted_out=True)
+    assert why(microsoft_event.event(outgoing, MICROSOFT)) == INELIGIBLE_REASON_NO_CONSENT
+    assert why(google_ads_event.event(outgoing, GOOGLE_ADS)) == INELIGIBLE_REASON_NO_CONSENT
 
 
 def test_microsoft_is_told_a_conversion_by_click_and_hashes() -> None:
