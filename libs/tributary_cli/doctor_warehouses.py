@@ -11,7 +11,7 @@ from tributary_runtime.errors import TributaryError
 from tributary_runtime.warehouse_destinations import WarehouseDestination
 from tributary_runtime.workspaces_file import InvalidWorkspacesError, parse_workspaces
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.destination_states import DestinationState, DestinationStates
 from tributary_storage.redis.warehouse_progress import WarehousePlace, WarehouseProgress
 

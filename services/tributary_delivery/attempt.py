@@ -22,7 +22,7 @@ from tributary_delivery.destinations.adapter import Mapped, Permits
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.sent_values import FULL, Told, sent_micros, sent_value
 from tributary_domain.backoff import Backoff, Chance, is_over
-from tributary_storage.redis.delivery_jobs import Job, Settled, Settlement, Taken
+from tributary_storage.redis.delivery_job import Job, Settled, Settlement, Taken
 
 CONFIG_PAUSE_SECONDS: Final = 600.0
 """How long a destination is left alone whose configuration is wrong; then it is tried again, somebody may have mended

@@ -44,7 +44,7 @@ from tributary_delivery.visible_ids import visible_id
 from tributary_domain.consent import UNSAID
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import Clock
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 log = structlog.get_logger(__name__)
 

@@ -26,7 +26,7 @@ from tributary_delivery.sent_values import Told, sent_micros, told_of
 from tributary_domain.eligibility import Candidate, Terms, why_ineligible
 from tributary_domain.renewals import is_renewal
 from tributary_runtime.destination_settings import DestinationSettings, Pixel, SendScope
-from tributary_storage.redis.delivery_jobs import Taken
+from tributary_storage.redis.delivery_job import Taken
 
 _REASONS: Final = {name.removeprefix("INELIGIBLE_REASON_"): number for name, number in IneligibleReason.items()}
 

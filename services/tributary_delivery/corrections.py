@@ -15,7 +15,7 @@ from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations.adapter import Mapped, Pinned
 from tributary_delivery.ledger import Memory, first_sent
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 NOT_REPEATED: Final = "what it recognised the person by is gone, and anything else would be a new conversion"
 

@@ -15,7 +15,7 @@ import structlog
 
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.workspaces import Workspaces
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 log = structlog.get_logger(__name__)
 

@@ -29,7 +29,8 @@ from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.errors import UnavailableError
 from tributary_storage.redis.awaited_reports import AwaitedReports
-from tributary_storage.redis.delivery_jobs import DeliveryJobs, Job, Lane, Settled, Settlement, Tried
+from tributary_storage.redis.delivery_job import Job, Lane, Settled, Settlement, Tried
+from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.replication import Replication
 

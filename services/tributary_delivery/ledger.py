@@ -21,7 +21,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.candidates import consent_basis
 from tributary_delivery.destinations.adapter import Pinned
 from tributary_delivery.sent_values import Told, sent_value
-from tributary_storage.redis.delivery_jobs import Settled, Settlement, Taken
+from tributary_storage.redis.delivery_job import Settled, Settlement, Taken
 
 
 class Ledger(Protocol):

@@ -11,7 +11,7 @@ from tributary_runtime.clock import Clock
 from tributary_runtime.errors import UnavailableError
 from tributary_runtime.workspaces import Workspaces
 from tributary_storage.redis.abandoned_jobs import AbandonedJobs
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 log = structlog.get_logger(__name__)
 

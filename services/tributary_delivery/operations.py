@@ -24,7 +24,7 @@ from tributary.delivery.v1.delivery_service_pb2 import ReplayDeliveriesResponse
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import FieldViolation, InvalidRequestError
 from tributary_storage.clickhouse.sent_ledger import LEDGER_START, Key, WantedDeliveries, key_of
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.replayed_jobs import Replayed, ReplayedJobs, Wish
 
 MOST_IDS: Final = 1_000

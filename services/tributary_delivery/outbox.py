@@ -17,7 +17,8 @@ from tributary_delivery.ledger import Ledger
 from tributary_delivery.reports import FIRST_SECONDS
 from tributary_runtime.errors import UnavailableError
 from tributary_storage.redis.awaited_reports import Awaited, AwaitedReports
-from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane, Settled
+from tributary_storage.redis.delivery_job import Lane, Settled
+from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 
 log = structlog.get_logger(__name__)

@@ -27,7 +27,8 @@ from tributary_runtime.traces import linked_span
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.conversion_log import RevisionEntry
-from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane, PlannedRevision
+from tributary_storage.redis.delivery_job import Lane, PlannedRevision
+from tributary_storage.redis.delivery_jobs import DeliveryJobs
 
 
 class Planner:

@@ -48,7 +48,7 @@ from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings, SentValue
 from tributary_runtime.errors import UnavailableError
-from tributary_storage.redis.delivery_jobs import Job, Lane, Settled, Settlement, Taken
+from tributary_storage.redis.delivery_job import Job, Lane, Settled, Settlement, Taken
 
 log = structlog.get_logger(__name__)
 

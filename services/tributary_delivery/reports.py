@@ -25,7 +25,7 @@ from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.errors import UnavailableError
 from tributary_runtime.workspaces import Workspaces
 from tributary_storage.redis.awaited_reports import Awaited, AwaitedReports
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.taken_back import NEVER_AGAIN, Refusal, TakingBack
 

@@ -25,7 +25,7 @@ from tributary_runtime.checked_http import CheckedHttp
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings, WebhookDestination
 from tributary_runtime.public_addresses import Lookup
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 _AGENT = "Tributary/1"
 

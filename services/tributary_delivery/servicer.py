@@ -16,7 +16,8 @@ from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.errors import FieldViolation, InvalidRequestError, NotFoundError
 from tributary_runtime.interceptors import INTERNAL, Access
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane
+from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.warehouse_progress import WarehouseProgress
 

@@ -23,7 +23,7 @@ from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings, WebhookDestination
 from tributary_runtime.secret_references import SecretReference
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.destination_states import DestinationStates
 
 _CALL_SECONDS: Final = 30.0

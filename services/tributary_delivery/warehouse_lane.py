@@ -30,7 +30,7 @@ from tributary_runtime.errors import UnavailableError
 from tributary_runtime.warehouse_destinations import WarehouseDestination
 from tributary_storage.clickhouse.warehouse_batches import Waiting, WarehouseBatches
 from tributary_storage.clickhouse.warehouse_files import FileError, FileFault, WarehouseFiles
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.warehouse_progress import WarehousePlace, WarehouseProgress
 

@@ -20,7 +20,7 @@ from tests.support.holding_proxy import holding_proxy
 from tests.support.revisions import Revision
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED
 from tributary_cli.demo.fakes.server import Fault
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.scripts import Script
 
 pytestmark = pytest.mark.timeout(120)

@@ -19,7 +19,7 @@ from tributary_delivery.lane import LaneRunner, Pace
 from tributary_delivery.sender import OneByOne
 from tributary_domain.backoff import Backoff
 from tributary_runtime.clock import SystemClock
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 pytestmark = pytest.mark.timeout(120)
 

@@ -24,7 +24,7 @@ from tributary_domain.backoff import Backoff
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.workspaces import Workspaces
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 pytestmark = pytest.mark.timeout(120)
 

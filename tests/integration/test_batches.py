@@ -28,7 +28,7 @@ from tributary_cli.demo.fakes.server import Fault
 from tributary_domain.consent import DENIED, Decision, packed
 from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.consents import Consents
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.ties import person_key
 
 KINDS = ("google", "linkedin", "meta", "tiktok")

@@ -29,15 +29,8 @@ from tributary_storage.redis.client import connect
 from tributary_storage.redis.credential_gates import Gate
 from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
-from tributary_storage.redis.delivery_jobs import (
-    DeliveryJobs,
-    Lane,
-    PlannedRevision,
-    Settled,
-    Settlement,
-    Taken,
-    Tried,
-)
+from tributary_storage.redis.delivery_job import Lane, PlannedRevision, Settled, Settlement, Taken, Tried
+from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.keys import RECORD_GROUP, event_dead_letters, event_log
 from tributary_storage.redis.rates import SharedRates

@@ -23,7 +23,7 @@ from tributary_domain.consent import DENIED, GRANTED, Decision, packed
 from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.redis.consents import Consents
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.ties import person_key
 
 YES, NO = CONSENT_STATE_GRANTED, CONSENT_STATE_DENIED

@@ -23,7 +23,7 @@ from tributary.event.v1.event_pb2 import ORIGIN_STORE, ORIGIN_WEB
 from tributary_cli.demo.fakes.server import FakeServer
 from tributary_domain.sealing import key_name
 from tributary_storage.redis.data_keys import DataKeys
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 VALUES = {
     *("conversionValue", "lastUpdatedTimestamp", "ConversionValue", "ConversionCurrencyCode", "AdjustmentTime"),

@@ -19,7 +19,7 @@ from tributary_runtime.clock import SystemClock
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.credential_gates import FAILURES_UNTIL_OPEN, CredentialGates, Gate
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.destination_states import DestinationStates
 
 WINDOW_SECONDS = 1.5

@@ -37,7 +37,7 @@ from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.traces import parse_traceparent
 from tributary_storage.redis import keys
-from tributary_storage.redis.delivery_jobs import Lane, Settled, Settlement
+from tributary_storage.redis.delivery_job import Lane, Settled, Settlement
 from tributary_storage.redis.scripts import Script
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

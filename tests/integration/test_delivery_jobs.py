@@ -9,16 +9,8 @@ import redis.asyncio
 
 from tests.support.eventually import eventually_async
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.delivery_jobs import (
-    DeliveryJobs,
-    Job,
-    Lane,
-    PlannedRevision,
-    Settled,
-    Settlement,
-    Taken,
-    Tried,
-)
+from tributary_storage.redis.delivery_job import Job, Lane, PlannedRevision, Settled, Settlement, Taken, Tried
+from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 
 LANE = Lane("shop", "crm")

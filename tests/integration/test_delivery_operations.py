@@ -22,7 +22,7 @@ from tributary_delivery.operations import Operations
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import InvalidRequestError
 from tributary_storage.clickhouse.sent_ledger import SentLedger
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.replayed_jobs import ReplayedJobs
 
 

@@ -31,7 +31,7 @@ from tributary_runtime.workspaces import Workspaces
 from tributary_storage.clickhouse.destination_reports import DestinationReports
 from tributary_storage.redis import keys
 from tributary_storage.redis.awaited_reports import AwaitedReports
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.taken_back import TakingBack
 
 

@@ -29,7 +29,7 @@ from tributary_cli.stack.services import ServiceProcess
 from tributary_runtime.channels import open_channel
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 
 @pytest.fixture

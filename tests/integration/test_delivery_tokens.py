@@ -11,7 +11,7 @@ from tests.support.delivery import Rig, a_rig
 from tests.support.eventually import eventually_async
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED, OUTCOME_CLASS_CONFIG
 from tributary_cli.demo.fakes.server import FakeServer, Fault
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import redis.asyncio
 
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.destination_states import DestinationStates
 
 LANE = Lane("shop", "crm")

@@ -27,7 +27,7 @@ from tributary_runtime.destination_settings import DestinationSettings
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.data_keys import DataKeys
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.destination_states import DestinationStates
 
 WITH_TEST_VIEW = ("meta", "reddit", "tiktok")

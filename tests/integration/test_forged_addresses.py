@@ -24,7 +24,7 @@ from tributary_delivery.warehouse_export import bucket_of
 from tributary_runtime.public_addresses import Lookup
 from tributary_runtime.warehouse_destinations import WarehouseDestination
 from tributary_storage.clickhouse.warehouse_files import FileError, FileFault, WarehouseFiles
-from tributary_storage.redis.delivery_jobs import Job
+from tributary_storage.redis.delivery_job import Job
 
 C = "c1:0000"
 SPELLINGS = (

@@ -12,7 +12,7 @@ from tests.support.eventually import eventually_async
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
 )
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 CORRECTED = ("google_ads", "hubspot", "microsoft", "salesforce")
 

@@ -15,7 +15,8 @@ from tributary_runtime.clock import SystemClock
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.redis.abandoned_jobs import AbandonedJobs
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane, PlannedRevision
+from tributary_storage.redis.delivery_job import Lane, PlannedRevision
+from tributary_storage.redis.delivery_jobs import DeliveryJobs
 
 
 @pytest.fixture

@@ -32,7 +32,8 @@ from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversion_log import ConversionLogSource
 from tributary_storage.redis.dead_letters import DeadLetters
-from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane
+from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.event_log import EventLogSource, Pace
 from tributary_storage.redis.readmission import Readmission
 

@@ -42,7 +42,7 @@ from tributary_domain.consent import GRANTED
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse.migrate import migrate
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 ROUNDS = 5
 GOAL_PER_SECOND = 3_000.0

@@ -22,7 +22,7 @@ from tributary_cli.demo.fakes.http import Cut, LoopbackHttp
 from tributary_cli.demo.fakes.server import Disturbed
 from tributary_runtime.destination_types import Destination
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 KINDS = tuple(FAKES)
 

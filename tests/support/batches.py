@@ -26,7 +26,7 @@ from tributary_runtime.destination_types import Destination
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.conversions import Conversions, Publication, conversion_key
 from tributary_storage.redis.data_keys import Candidate, DataKeys
-from tributary_storage.redis.delivery_jobs import Lane, PlannedRevision
+from tributary_storage.redis.delivery_job import Lane, PlannedRevision
 
 TOKEN = "a-token-of-the-tests"
 EXPIRED = "an-expired-token-of-the-tests"

@@ -48,7 +48,8 @@ from tributary_storage.redis.client import connect
 from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversions import Conversions, Publication, conversion_key
 from tributary_storage.redis.data_keys import DataKeys
-from tributary_storage.redis.delivery_jobs import DeliveryJobs, Lane, PlannedRevision
+from tributary_storage.redis.delivery_job import Lane, PlannedRevision
+from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.people import People
 

@@ -24,7 +24,7 @@ from tributary_storage.clickhouse.warehouse_batches import WarehouseBatches
 from tributary_storage.clickhouse.warehouse_files import WarehouseFiles
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.warehouse_progress import WarehouseProgress
 

@@ -13,7 +13,7 @@ from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.delivery_rows import delivery_of
 from tributary_storage.clickhouse.statements import statement
 from tributary_storage.redis.awaited_reports import Awaited
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 _COLUMNS: Final = (
     *("workspace", "destination_id", "request_id", "accept_time", "report_time", "status"),

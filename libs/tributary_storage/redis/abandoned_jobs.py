@@ -13,7 +13,7 @@ import redis.asyncio
 
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.redis import keys
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 
 _DUE: Final = re.compile(r"trb:\{j:([^:{}]+):([^:{}]+)\}:due")
 _AT_ONCE: Final = 500

@@ -10,7 +10,7 @@ import redis.asyncio
 from tributary_runtime.errors import TributaryError
 from tributary_storage.redis import keys
 from tributary_storage.redis.credential_gates import CredentialGates
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.refusals import translate
 from tributary_storage.redis.scripts import Script
 

@@ -10,7 +10,8 @@ from typing import Any, Final
 import redis.asyncio
 
 from tributary_storage.redis import keys
-from tributary_storage.redis.delivery_jobs import SENT_LIFE_SECONDS, Lane
+from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.delivery_jobs import SENT_LIFE_SECONDS
 from tributary_storage.redis.refusals import translate
 from tributary_storage.redis.scripts import Argument, Script
 

@@ -12,7 +12,7 @@ import redis.asyncio
 
 from tributary_runtime.errors import TributaryError
 from tributary_storage.redis import keys
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.refusals import translate
 
 

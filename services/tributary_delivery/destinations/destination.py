@@ -21,7 +21,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary_runtime.destination_settings import WebhookDestination
 from tributary_runtime.public_addresses import Lookup
-from tributary_storage.redis.delivery_jobs import Taken
+from tributary_storage.redis.delivery_job import Taken
 
 
 @dataclass(frozen=True, slots=True)

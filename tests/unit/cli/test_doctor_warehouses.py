@@ -10,7 +10,7 @@ import pytest
 
 from tributary_cli.doctor_warehouses import warehouse_check
 from tributary_runtime.warehouse_destinations import WarehouseDestination
-from tributary_storage.redis.delivery_jobs import Lane
+from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.destination_states import DestinationState
 from tributary_storage.redis.warehouse_progress import WarehousePlace
 

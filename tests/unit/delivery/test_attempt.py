@@ -16,7 +16,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.attempt import Attempt, AttemptRules, settle
 from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, RETRY, THROTTLED, Outcome
 from tributary_domain.backoff import Backoff
-from tributary_storage.redis.delivery_jobs import Job, Settlement, Taken
+from tributary_storage.redis.delivery_job import Job, Settlement, Taken
 
 NOW = 2_000_000_000_000_000
 HOUR = 3600.0

@@ -33,7 +33,7 @@ from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_G
 from tributary.event.v1.conversion_pb2 import RecurrenceKind
 from tributary.event.v1.event_pb2 import TRAFFIC_INTERNAL, TRAFFIC_TEST, Traffic
 from tributary_delivery.candidates import consent_basis, decide
-from tributary_storage.redis.delivery_jobs import Taken
+from tributary_storage.redis.delivery_job import Taken
 
 FULL = 90_000_000
 BEFORE = Taken(1, FULL, counted=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tributary.common.v1.money_pb2 import Money
 from tributary.delivery.v1 import delivery_pb2 as pb
 from tributary_delivery.ledger import remembered
-from tributary_storage.redis.delivery_jobs import Taken
+from tributary_storage.redis.delivery_job import Taken
 
 
 def a_line(revision: int, state: int, operation: int = pb.DELIVERY_OPERATION_CREATE, attempts: int = 1) -> pb.Delivery:

@@ -1,0 +1,131 @@
+"""What is said of delivery jobs: whose they are, what is planned, tried and settled, and what a destination took.
+
+How a job goes from one to the next, and a worked example: `delivery_jobs`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One destination of one workspace: what its jobs have to themselves."""
+
+    workspace: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRevision:
+    """A revision that a destination shall get."""
+
+    conversion_id: str
+    revision: int
+    previous_revision: int
+    plan_micros: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a destination last took of a conversion."""
+
+    revision: int
+    value_micros: int
+    counted: bool
+
+    maybe_created: int = 0
+    """For what was taken back: the revision of a creation that was tried and never confirmed. 0: it was."""
+
+    residual_micros: int = 0
+    """By how much it has too much, as was written down last: what is true since it has no way to be told."""
+
+    def written(self) -> str:
+        """Returns it as it is kept."""
+        if self.maybe_created:
+            return f"{self.revision} -1 1 m{self.maybe_created}"
+        residual = f" u{self.residual_micros}" if self.residual_micros else ""
+        return f"{self.revision} {self.value_micros} {int(self.counted)}{residual}"
+
+    @classmethod
+    def read(cls, text: bytes) -> Taken | None:
+        """Returns what was kept; None where nothing was, or where it is not certain."""
+        words = text.split()
+        residual = words.pop() if len(words) == 4 and words[3].startswith(b"u") else b"u0"
+        if len(words) != 3:
+            return None
+        return cls(int(words[0]), int(words[1]), words[2] == b"1", residual_micros=int(residual[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that this process has for a while."""
+
+    conversion_id: str
+    revision: int
+    """The newest one planned; what is sent may be newer still."""
+    tried_revision: int
+    """What the last attempt carried; 0: none was made."""
+    attempts: int
+    """How many were made at that."""
+    plan_micros: int
+    """When what is tried was planned."""
+    never_sent: bool
+    """Whether it is known that the destination took nothing of this conversion."""
+    taken: Taken | None
+    """What the destination last took, as far as Redis remembers."""
+    maybe_taken: int = 0
+    """The revision of a creation that was tried and never confirmed; 0: none."""
+    doubt_micros: int = 0
+    """Since when it is not known whether what was tried was taken; 0: it is, or nobody knows since when."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """What there is to do."""
+
+    jobs: Sequence[Job]
+    wait_seconds: float
+    """When to look again if there is nothing; 0: nothing waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What an attempt is about to carry."""
+
+    conversion_id: str
+    revision: int
+    creates: bool
+    """Whether it creates the conversion there."""
+    attempts_before: int = 0
+    """How many attempts at this revision were made under a job that is no more: the ledger has a row for each."""
+
+
+class Settlement(Enum):
+    """What became of an attempt."""
+
+    TAKEN = "taken"
+    AGAIN = "again"
+    GIVEN_UP = "given_up"
+    DROPPED = "dropped"
+    """There is nothing to send."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What becomes of a job."""
+
+    conversion_id: str
+    what: Settlement
+    revision: int
+    """What was settled: a newer one planned meanwhile stays to be done."""
+    delay_seconds: float = 0.0
+    """For AGAIN."""
+    taken: Taken | None = None
+    """For TAKEN."""
+    is_untaken: bool = False
+    """For AGAIN and GIVEN_UP of a creation: whether it is certain that no attempt at it was ever taken."""
+    is_refused: bool = False
+    """For AGAIN: whether it is certain that this attempt was not taken."""
