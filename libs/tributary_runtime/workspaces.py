@@ -145,7 +145,9 @@ class Workspace(Declared):
     """Who may call in its name."""
 
     default_region: RegionCode | None = None
-    """Where phone numbers without a country code are from, and whose consent default applies (`consent_defaults`)."""
+    """Where phone numbers without a country code are from, unless the person's own address says otherwise, and whose
+    consent default applies (`consent_defaults`). Without it a number that does not begin with + or 00 is no match key,
+    but for one of 11 digits that begins with 1, or of 12 and more."""
 
     reporting: Reporting = Reporting()
     """In which money and days the books are kept."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 
+import phonenumbers
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tributary_domain.match_keys.fields import Field
 from tributary_domain.match_keys.keys import MatchKey, NoKey, digest
-from tributary_domain.match_keys.phones import digits_only
+from tributary_domain.match_keys.phones import digits_only, with_plus
 from tributary_domain.match_keys.tables import DESTINATIONS
 
 HASH = re.compile(r"[0-9a-f]{64}")
@@ -47,6 +49,35 @@ def test_a_value_is_a_key_that_stays_one_or_none(field: Field, value: str, regio
     again = field.key(plus + key.normalized, region)
     assert isinstance(again, MatchKey)
     assert again.sent == key.sent
+
+
+REGIONS_OF_THE_WORLD = sorted(phonenumbers.SUPPORTED_REGIONS)
+
+
+@pytest.mark.parametrize("exchange", ["234", "555", "912"])
+def test_no_number_of_north_america_is_a_stranger_s_abroad(exchange: str) -> None:
+    for area in range(200, 1_000):
+        national = f"{area}{exchange}1567"
+        for written in (national, f"({area}) {exchange}-1567", f"{area}-{exchange}-1567", f"{area}.{exchange}.1567"):
+            assert isinstance(with_plus(written, ""), NoKey), written
+        full = with_plus(f"1 ({area}) {exchange}-1567", "")
+        assert isinstance(full, NoKey) or full == (f"+1{national}",)
+        at_home = with_plus(national, "US")
+        assert isinstance(at_home, NoKey) or at_home[0].startswith("+1"), "mistyped, and not somebody's in Estonia"
+
+
+def test_no_national_number_of_the_world_is_a_stranger_s() -> None:
+    for region in REGIONS_OF_THE_WORLD:
+        number = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
+        number = number or phonenumbers.example_number(region)
+        own = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        significant = phonenumbers.national_significant_number(number)
+        for written in {significant, phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)}:
+            without_country = with_plus(written, "")
+            as_if_in_full = len(significant) == 11 and significant.startswith("1")  # only China's
+            assert isinstance(without_country, NoKey) or without_country == (own,) or as_if_in_full, written
+            assert with_plus(written, region) == (own,), written
+        assert with_plus(f"00{own[1:]}", "") == (own,)
 
 
 @given(value=st.one_of(VALUES, st.from_regex(r"\A[0-9A-Fa-f]{63,65}\Z")))

@@ -5,16 +5,24 @@
 | E1   | trimmed, in lower case: what `email_sha256` is the hash of             |
 | E2   | E1; of the two domains of Gmail without dots and "+suffix" before the @ |
 | E3   | E1 without dots and "+suffix" before the @, whatever the domain         |
+
+The one rule: what is no address as mail servers know it, such as "<ann@example.com>" or "ann@localhost", is no key, and
+`tributary match-keys` says so: its hash would match nobody.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from tributary_domain.match_keys.keys import EMPTY, Forms, NoKey
 from tributary_domain.normalization import normalize_email
 
 _GMAIL: Final = frozenset({"gmail.com", "googlemail.com"})
+_ADDRESS: Final = re.compile(
+    r"[^\s@<>()\[\],;:\\\"]{1,64}@(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+[^\W_](?:[\w-]{0,61}[^\W_])?"
+)
+"""A name, and a host of labels with dots between them; a host may be in any script."""
 _NO_ADDRESS: Final = NoKey("is no e-mail address")
 _NO_LOCAL_PART: Final = NoKey("is no e-mail address: nothing is left before the @")
 
@@ -27,15 +35,6 @@ def as_written(value: str, _region: str) -> Forms:
     """
     email = _read(value)
     return email if isinstance(email, NoKey) else (email,)
-
-
-def with_dotted_domain(value: str, region: str) -> Forms:
-    """E1 of an address whose domain has a dot."""
-    forms = as_written(value, region)
-    if isinstance(forms, NoKey):
-        return forms
-    host, _, top = forms[0].partition("@")[2].rpartition(".")
-    return forms if host and top else _NO_ADDRESS
 
 
 def as_gmail_reads(value: str, _region: str) -> Forms:
@@ -63,7 +62,8 @@ def bare(value: str, _region: str) -> Forms:
 def _read(value: str) -> str | NoKey:
     if not value.strip():
         return EMPTY
-    return normalize_email(value) or _NO_ADDRESS
+    email = normalize_email(value)
+    return email if email is not None and _ADDRESS.fullmatch(email) else _NO_ADDRESS
 
 
 def _bare(email: str) -> Forms:

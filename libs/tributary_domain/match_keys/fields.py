@@ -14,7 +14,7 @@ from tributary_domain.normalization import is_blocked_hash, read_sha256
 Rule = Callable[[str, str], Forms]
 """A value and the country it is read by (ISO 3166-1 alpha-2 in upper case; "": none) -> how it is written."""
 
-_AS_CALLERS_HASH: Final = frozenset({emails.as_written, emails.with_dotted_domain, phones.with_plus})
+_AS_CALLERS_HASH: Final = frozenset({emails.as_written, phones.with_plus})
 """The rules of what `email_sha256` (E1) and `phone_sha256` (P+) are the hashes of."""
 
 

@@ -17,6 +17,8 @@ from tributary_domain.match_keys.keys import EMPTY, Forms, NoKey
 
 _PREFIXES: Final = frozenset({"mr", "mrs", "ms", "miss", "mx", "dr", "prof", "sir", "madam", "rev"})
 _SUFFIXES: Final = frozenset({"jr", "sr", "ii", "iii", "iv", "phd", "esq"})
+_GLUED_PREFIX: Final = re.compile(rf"(?<!\S)(?:{'|'.join(sorted(_PREFIXES))})\.(?=\S)")
+"""A title and its dot, with no blank behind it: "Mrs.Mary"."""
 _BLANKS: Final = re.compile(r"\s+")
 _KEPT: Final = frozenset("LMN")
 """Of Unicode's general categories: letters, marks, numbers."""
@@ -72,12 +74,13 @@ def as_written(value: str, _region: str) -> Forms:
 def as_google_reads(value: str, _region: str) -> Forms:
     """A given or family name of Google's.
 
-    >>> as_google_reads("Mrs. Mary Ann", ""), as_google_reads("O'Brien, Jr.", "")
-    (('mary ann',), ('obrien',))
+    >>> as_google_reads("Mrs. Mary Ann", ""), as_google_reads("Dr.Mary", ""), as_google_reads("O'Brien,Jr.", "")
+    (('mary ann',), ('mary',), ('obrien',))
     """
     if not value.strip():
         return EMPTY
-    words = [word for word in map(without_marks, lowered(value).split()) if word]
+    parted = _GLUED_PREFIX.sub(r"\g<0> ", lowered(value))
+    words = [word for word in map(without_marks, parted.replace(",", " ").split()) if word]
     while len(words) > 1 and words[0] in _PREFIXES:
         del words[0]
     while len(words) > 1 and words[-1] in _SUFFIXES:

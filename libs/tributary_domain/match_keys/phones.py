@@ -1,7 +1,10 @@
 """Phone numbers as destinations hash them: E.164 with its "+" (P+), or without (P0).
 
 The one rule: a number is read by the phone library, never by cutting characters out of it. A national number needs its
-country; without one it is no key, for the hash of a stranger's number is worse than none.
+country; without one it is no key, for the hash of a stranger's number is worse than none: an eighth of North America's
+numbers are, with a "+" before them, somebody's in Norway, Singapore or Peru. So a country code without "+" or "00" is
+only believed where the number is too long to be a national one: of twelve digits, or of eleven that begin with 1, which
+is how North Americans write theirs in full. (So is a Chinese mobile number: who has those sets `default_region`.)
 """
 
 from __future__ import annotations
@@ -14,7 +17,13 @@ import phonenumbers
 from tributary_domain.match_keys.keys import EMPTY, Forms, NoKey
 from tributary_domain.normalization import is_blocked, normalize_phone
 
-_NO_DIGIT: Final = re.compile(r"\D")
+_DIALLED: Final = re.compile(r"[\s(]*00[\s).\-/]*")
+"""How "+" is dialled in most of the world."""
+_ANOTHER_ENDING: Final = re.compile(r"(?<=[0-9])\s*/\s*[0-9]{1,2}\Z", re.ASCII)
+"""As in "+49 30 123456 / 7": whose last digits may also be others. The number itself is what stands before."""
+_INTERNATIONAL_DIGITS: Final = 12
+"""From so many on a number without "+" has a country code; national ones that long begin with a zero."""
+_NORTH_AMERICAN: Final = re.compile(r"\+1[2-9][0-9]{9}", re.ASCII)
 _NO_NUMBER: Final = NoKey("is no phone number")
 _NO_COUNTRY: Final = NoKey("is no phone number with its country code, and no country is given to read it by")
 
@@ -39,11 +48,32 @@ def digits_only(value: str, region: str) -> Forms:
     return number if isinstance(number, NoKey) else (number[1:],)
 
 
+def region_of(value: str, *regions: str) -> str:
+    """Returns the country that a number is read by: the first that gives out such numbers, else the first there is.
+
+    Args:
+        value: As sent.
+        regions: Where it may be from, the likeliest first; "" is skipped.
+
+    >>> region_of("0664 1234567", "AT", "DE"), region_of("0171 2345678", "US", "DE"), region_of("12", "", "DE")
+    ('AT', 'DE', 'DE')
+    """
+    known = list(dict.fromkeys(filter(None, regions)))
+    if len(known) < 2:
+        return known[0] if known else ""
+    for region in known:
+        number = normalize_phone(value.strip(), region)
+        if number and _is_valid(number):
+            return region
+    return known[0]
+
+
 def _read(text: str, region: str) -> str | NoKey:
     if not text:
         return EMPTY
     if is_blocked(text):
         return NoKey("stands for nobody")
+    text = _ANOTHER_ENDING.sub("", text)
     if text[0] in "+\uff0b":
         return normalize_phone(text, None) or _NO_NUMBER
     national = normalize_phone(text, region) if region else None
@@ -53,11 +83,15 @@ def _read(text: str, region: str) -> str | NoKey:
 
 
 def _international(text: str) -> str | None:
-    """Reads a number that begins with its country code without a "+", or after the usual two zeros."""
-    digits = _NO_DIGIT.sub("", text)
-    digits = digits[2:] if digits.startswith("00") else digits
-    number = None if not digits or digits[0] == "0" else normalize_phone(f"+{digits}", None)
-    return number if number and _is_valid(number) else None
+    """Reads a number that begins with its country code, after the usual two zeros or in such length that it must."""
+    dialled = _DIALLED.match(text)
+    written = text[dialled.end() :] if dialled else text.lstrip(" (")
+    number = normalize_phone(f"+{written}", None) if written[:1].isdigit() and written[0] != "0" else None
+    if number is None or not _is_valid(number):
+        return None
+    is_full = len(number) > _INTERNATIONAL_DIGITS or _NORTH_AMERICAN.fullmatch(number)
+    is_whole = sum(map(str.isdigit, written)) >= len(number) - 1  # the library adds digits to numbers of old
+    return number if dialled or (is_full and is_whole) else None
 
 
 def _is_valid(e164: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import Final
 
 from tributary_domain.match_keys.keys import EMPTY, Forms, NoKey
@@ -37,10 +38,12 @@ _STATES: Final = dict(
 )
 """Of the United States: name without blanks -> code."""
 _META_DROPS: Final = re.compile(r"[0-9.\s\-()]")
-_NO_ASCII: Final = re.compile(r"[^a-z0-9]")
-_US_ZIP: Final = re.compile(r"[0-9]{5}-[0-9]{4}", re.ASCII)
-_US_POSTAL_CODE: Final = re.compile(r"[0-9]{5}(?:-[0-9]{4})?", re.ASCII)
+_PLUS_FOUR: Final = re.compile(r"([0-9]{5})-([0-9]{4})", re.ASCII)
+"""A code of the United States with its last four, as it is written."""
+_US_POSTAL_CODE: Final = re.compile(r"([0-9]{5})(?:[\s\-]*([0-9]{4}))?", re.ASCII)
+"""Likewise, also as people type it; without its last four, too."""
 _POSTAL_SEPARATORS: Final = re.compile(r"[\s\-]")
+_NO_ASCII: Final = NoKey("has letters that this destination has no form for: it takes a-z and digits only")
 _NO_CODE: Final = NoKey("is no ISO 3166-1 alpha-2 country code")
 _TWO_LETTERS: Final = 2
 
@@ -51,12 +54,16 @@ def is_country(code: str) -> bool:
 
 
 def as_meta_reads(value: str, _region: str) -> Forms:
-    """A city or state without digits, dots, blanks, dashes and brackets.
+    """A city or state without digits, dots, blanks, dashes and brackets, and without all other marks where it has any.
 
-    >>> as_meta_reads("San Francisco (Bay)", ""), as_meta_reads("C.A.", "")
-    (('sanfranciscobay',), ('ca',))
+    The destination's own client hashes the one, its documentation asks for the other.
+
+    >>> as_meta_reads("San Francisco (Bay)", ""), as_meta_reads("St. John's", "")
+    (('sanfranciscobay',), ("stjohn's", 'stjohns'))
     """
-    return _some(_META_DROPS.sub("", lowered(value)))
+    place = _META_DROPS.sub("", lowered(value))
+    stripped = without_marks(place)
+    return (place, stripped) if stripped and stripped != place else _some(place)
 
 
 def bare(value: str, _region: str) -> Forms:
@@ -69,12 +76,14 @@ def bare(value: str, _region: str) -> Forms:
 
 
 def ascii_only(value: str, _region: str) -> Forms:
-    """Of a city, state or country the letters a-z and the digits, in lower case.
+    """A city or state in the letters a-z and digits; accents are dropped, and what then has other letters is no key.
 
-    >>> ascii_only("St. Louis", "")
-    ('stlouis',)
+    >>> ascii_only("St. Louis", ""), ascii_only("München", "")
+    (('stlouis',), ('munchen',))
     """
-    return _some(_NO_ASCII.sub("", value.lower()))
+    place = without_marks(unicodedata.normalize("NFKD", value.lower()))
+    place = "".join(letter for letter in place if not unicodedata.combining(letter))
+    return _some(place) if place.isascii() else _NO_ASCII
 
 
 def state_and_code(value: str, region: str) -> Forms:
@@ -103,10 +112,12 @@ def zip_cut_in_the_us(value: str, region: str) -> Forms:
 
     >>> zip_cut_in_the_us("94035-1234", ""), zip_cut_in_the_us("1229-076", "PT"), zip_cut_in_the_us(" M1 1AE", "GB")
     (('94035',), ('1229-076',), ('m11ae',))
+    >>> zip_cut_in_the_us("94035 1234", "US")
+    ('94035',)
     """
     code = without_blanks(value.lower())
-    is_us = region == "US" or (not region and _US_ZIP.fullmatch(code) is not None)
-    return _some(code.partition("-")[0] if is_us else code)
+    found = _US_POSTAL_CODE.fullmatch(code) if region == "US" else None if region else _PLUS_FOUR.fullmatch(code)
+    return _some(code if found is None else found[1])
 
 
 def zip_without_blanks(value: str, _region: str) -> Forms:
@@ -114,28 +125,32 @@ def zip_without_blanks(value: str, _region: str) -> Forms:
     return _some(without_blanks(value.lower()))
 
 
-def zip_digits(value: str, _region: str) -> Forms:
-    """A postal code's digits; one with letters cannot be told.
+def zip_digits(value: str, region: str) -> Forms:
+    """A postal code's digits, those of the United States also without the last four; one with letters cannot be told.
 
-    >>> zip_digits("94035-1234", ""), zip_digits("SW1A 1AA", "GB")
-    (('940351234',), NoKey(reason='has other than digits, and this destination takes digits only'))
+    >>> zip_digits("94035-1234", "US"), zip_digits("SW1A 1AA", "GB")
+    (('940351234', '94035'), NoKey(reason='has other than digits, and this destination takes digits only'))
     """
     code = _POSTAL_SEPARATORS.sub("", value)
     if code and not (code.isascii() and code.isdigit()):
         return NoKey("has other than digits, and this destination takes digits only")
-    return _some(code)
+    found = _US_POSTAL_CODE.fullmatch(code) if region == "US" else None
+    return (code, found[1]) if found is not None and found[2] else _some(code)
 
 
 def zip_as_google_reads(value: str, region: str) -> Forms:
     """A postal code as written; that of the United States has five digits, or five and four.
 
-    >>> zip_as_google_reads(" 94035-1234 ", "US"), zip_as_google_reads("1229-076", "PT")
+    >>> zip_as_google_reads(" 94035 1234 ", "US"), zip_as_google_reads("1229-076", "PT")
     (('94035-1234',), ('1229-076',))
     """
     code = value.strip()
-    if code and region == "US" and _US_POSTAL_CODE.fullmatch(code) is None:
-        return NoKey("is no postal code of the United States")
-    return _some(code)
+    if not code or region != "US":
+        return _some(code)
+    found = _US_POSTAL_CODE.fullmatch(code)
+    return (
+        NoKey("is no postal code of the United States") if found is None else ("-".join(filter(None, found.groups())),)
+    )
 
 
 def country_lower(value: str, _region: str) -> Forms:

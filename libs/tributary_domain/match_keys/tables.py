@@ -39,7 +39,7 @@ _GOOGLE_ADS: Final = (
     plain("userAgent", ids.trimmed, Holds.USER_AGENT),
 )
 _META: Final = (
-    Field("em", emails.with_dotted_domain, holds=Holds.EMAIL),
+    Field("em", emails.as_written, holds=Holds.EMAIL),
     Field("ph", phones.digits_only, holds=Holds.PHONE),
     Field("fn", names.as_written, holds=Holds.GIVEN_NAME),
     Field("ln", names.as_written, holds=Holds.FAMILY_NAME),
@@ -93,7 +93,7 @@ _TIKTOK: Final = (
     Field("zip_code", places.zip_without_blanks, holds=Holds.POSTAL_CODE),
     plain("city", places.ascii_only, Holds.CITY),
     plain("state", places.ascii_only, Holds.STATE),
-    plain("country", places.ascii_only, Holds.COUNTRY),
+    plain("country", places.country_lower, Holds.COUNTRY),
     plain("ip", ids.address, Holds.CLIENT_IP),
     plain("user_agent", ids.trimmed, Holds.USER_AGENT),
     *(plain(name, ids.trimmed) for name in ("ttclid", "ttp", "locale", "idfa", "gaid", "lead_id")),
@@ -123,7 +123,7 @@ _SNAP: Final = (
     Field("ln", names.bare, holds=Holds.FAMILY_NAME),
     Field("ct", places.bare, holds=Holds.CITY),
     Field("st", places.state_code, holds=Holds.STATE),
-    Field("zp", places.zip_without_blanks, holds=Holds.POSTAL_CODE),
+    Field("zp", places.zip_cut_in_the_us, holds=Holds.POSTAL_CODE),
     Field("country", places.country_lower, holds=Holds.COUNTRY),
     Field("external_id", ids.person_id_lower, holds=Holds.CUSTOMER_ID),
     Field("ge", traits.gender),

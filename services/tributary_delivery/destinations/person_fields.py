@@ -13,6 +13,7 @@ from typing import Final
 from tributary_delivery.destinations.adapter import Outgoing, PersonKeys, PostalAddress
 from tributary_domain.match_keys.fields import Holds
 from tributary_domain.match_keys.keys import MatchKey
+from tributary_domain.match_keys.phones import region_of
 from tributary_domain.match_keys.places import is_country
 from tributary_domain.match_keys.tables import DESTINATIONS
 
@@ -50,6 +51,9 @@ class PersonFields:
 def person_fields(destination: str, outgoing: Outgoing) -> PersonFields:
     """Returns what a destination is sent of the person of a conversion.
 
+    A national phone number is read by the country of the person's own address, by the workspace's default region where
+    that country has no such number or none is known.
+
     Args:
         destination: One of `match_keys.tables.DESTINATIONS`.
         outgoing: With the opened match keys.
@@ -58,8 +62,6 @@ def person_fields(destination: str, outgoing: Outgoing) -> PersonFields:
     address = keys.address or _NOWHERE
     country = address.country_code.strip().upper()
     country = country if is_country(country) else ""
-    # A number is read as the door reads it, so that it and the identity token of the person are of one number.
-    phone_region = outgoing.default_region or country
     plain = _plain(keys, address)
     hashed = {_EMAIL: keys.email_digests, _PHONE: keys.phone_digests}
     values: dict[str, tuple[str, ...]] = {}
@@ -67,7 +69,8 @@ def person_fields(destination: str, outgoing: Outgoing) -> PersonFields:
     for field, holds in _HELD[destination]:
         sent: dict[str, None] = {}
         for value in plain.get(holds, ()):
-            key = field.key(value, phone_region if holds == _PHONE else country)
+            region = region_of(value, country, outgoing.default_region) if holds == _PHONE else country
+            key = field.key(value, region)
             if isinstance(key, MatchKey):
                 sent[key.sent] = None
                 for other in key.also:

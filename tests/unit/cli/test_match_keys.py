@@ -142,7 +142,10 @@ def test_nothing_stands_here_that_is_as_the_vectors_say(platform: str) -> None:
         pytest.param("meta", "zp", "94035-1234", "US", "94035", id="a zip is cut"),
         pytest.param("meta", "zp", "1229-076", "PT", "1229-076", id="a code of another country is not"),
         pytest.param("meta", "zp", "12345-6789", "SA", "12345-6789", id="nor where it looks like a zip"),
+        pytest.param("meta", "zp", "94035 1234", "US", "94035", id="a zip is cut however it is parted"),
+        pytest.param("snap", "zp", "940351234", "US", "94035", id="snap: likewise"),
         pytest.param("google", "postal_code", "94035-1234", "US", "94035-1234", id="google: five and four"),
+        pytest.param("google", "postal_code", "94035 1234", "US", "94035-1234", id="google: however they are parted"),
         pytest.param("google", "postal_code", "SW1A 1AA", "GB", "SW1A 1AA", id="google: of another country"),
         pytest.param("snap", "st", "New York", "US", "ny", id="snap: a state's code"),
         pytest.param("snap", "st", "Georgia", "GE", "georgia", id="snap: of the United States only"),
@@ -168,6 +171,12 @@ def test_a_line_without_a_country_is_read_by_the_command_s() -> None:
         pytest.param("google", "givenName", "Mrs. Mary Ann", ("mary ann", "maryann"), id="google: no title"),
         pytest.param("google", "family_name", "O'Brien, Jr.", ("obrien", "obrien"), id="google: no suffix"),
         pytest.param("google", "family_name", "Jr.", ("jr", "jr"), id="google: but not nothing"),
+        pytest.param("google", "given_name", "Mrs.Mary", ("mary", "mary"), id="google: a title without a blank"),
+        pytest.param("google", "family_name", "Smith,Jr.", ("smith", "smith"), id="google: a suffix without one"),
+        pytest.param("google", "given_name", "J.R.", ("jr", "jr"), id="google: initials are a name"),
+        pytest.param("meta", "ph", "1 415-555-2671 ext 12", ("14155552671",) * 2, id="an extension is no digit of it"),
+        pytest.param("meta", "ph", "+49 30 123456 / 7", ("4930123456",) * 2, id="nor is another ending"),
+        pytest.param("meta", "ph", "44 20 7946 0958", ("442079460958",) * 2, id="too long for a national number"),
         pytest.param("tiktok", "last_name", "de la Cruz-Núñez", ("delacruznúñez",) * 2, id="tiktok: no punctuation"),
         pytest.param("snap", "fn", "정 우성", ("정우성",) * 2, id="snap: any script"),
         pytest.param("meta", "ct", "Þórshöfn 2", ("þórshöfn",) * 2, id="meta: any script"),
@@ -194,6 +203,8 @@ def test_a_value_is_hashed_in_the_form_its_destination_wants(
         pytest.param("google", "regionCode", "de", "DE", id="google: region"),
         pytest.param("google", "postalCode", " 94035-1234 ", "94035-1234", id="google: postal code"),
         pytest.param("tiktok", "city", "St. Louis", "stlouis", id="tiktok: city"),
+        pytest.param("tiktok", "city", "Köln", "koln", id="tiktok: a city's accents"),
+        pytest.param("tiktok", "country", "DE", "de", id="tiktok: country"),
         pytest.param("tiktok", "ttclid", "E.C.P.AbC", "E.C.P.AbC", id="tiktok: a click id keeps its case"),
         pytest.param("snap", "madid", "EA75-42", "ea75-42", id="snap: advertising id"),
         pytest.param("linkedin", "firstName", " Jane ", "Jane", id="linkedin: name"),
@@ -241,6 +252,19 @@ def test_a_hashed_number_fits_where_the_plus_is_hashed() -> None:
         pytest.param("tiktok", "phone_sha256", "+14155552671", id="a number that is not hashed"),
         pytest.param("linkedin", "SHA256_EMAIL", HASH, id="a hash where a value is asked for"),
         pytest.param("meta", "em", "ann@localhost", id="a domain without a dot"),
+        pytest.param("google", "email", "ann@localhost", id="wherever it is hashed"),
+        pytest.param("tiktok", "email", "ann@example..com", id="two dots"),
+        pytest.param("linkedin", "email", "ann@example.com.", id="a dot behind it"),
+        pytest.param("reddit", "email", "ann@-example.com", id="a host that is none"),
+        pytest.param("snap", "em", "<ann@example.com>", id="in brackets"),
+        pytest.param("microsoft", "em", "mailto:ann@example.com", id="as in a link"),
+        pytest.param("hubspot", "email", "ann@example.com,", id="a comma behind it"),
+        pytest.param("meta", "ph", "479-555-1212", id="in Norway it would be another's"),
+        pytest.param("google", "phone", "(514) 234-1567", id="in Peru"),
+        pytest.param("tiktok", "phone", "2612341567", id="in Madagascar"),
+        pytest.param("tiktok", "country", "UK", id="tiktok: no country code"),
+        pytest.param("tiktok", "country", "United States", id="tiktok: a country's name"),
+        pytest.param("tiktok", "city", "Łódź", id="tiktok: a letter it has no form for"),
         pytest.param("google", "email", "ann@example@com", id="two at signs"),
         pytest.param("tiktok", "phone", "call me", id="no digits"),
         pytest.param("google", "phone", "12", id="too few digits"),
@@ -286,9 +310,19 @@ def ask_field(name: str, destination: str, value: str) -> str | None:
     return getattr(field.key(value), "normalized", None)
 
 
-def test_a_form_that_a_destination_s_client_and_its_documentation_write_otherwise_is_shown_twice() -> None:
-    answer = ask("meta", "ln", "O'Brien")
-    assert [answer["normalized"], *(form["normalized"] for form in answer["also"])] == ["o'brien", "obrien"]
+@pytest.mark.parametrize(
+    ("destination", "field", "value", "expected"),
+    [
+        pytest.param("meta", "ln", "O'Brien", ["o'brien", "obrien"], id="a name"),
+        pytest.param("meta", "ct", "St. John's", ["stjohn's", "stjohns"], id="a city"),
+        pytest.param("pinterest", "zp", "94035-1234", ["940351234", "94035"], id="a zip"),
+    ],
+)
+def test_a_form_that_a_destination_s_client_and_its_documentation_write_otherwise_is_shown_twice(
+    destination: str, field: str, value: str, expected: list[str]
+) -> None:
+    answer = ask(destination, field, value, country="US")
+    assert [answer["normalized"], *(form["normalized"] for form in answer["also"])] == expected
 
 
 @pytest.mark.parametrize(

@@ -103,19 +103,21 @@ def test_what_the_caller_hashed_is_sent_beside_what_is_hashed_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("region", "country", "expected"),
+    ("number", "region", "country", "expected"),
     [
-        pytest.param("DE", "US", digest("4930123456"), id="the workspace's region first"),
-        pytest.param("", "DE", digest("4930123456"), id="else the address's country"),
-        pytest.param("", "", None, id="none without either"),
+        pytest.param("0664 1234567", "DE", "AT", "436641234567", id="by the person's own country"),
+        pytest.param("030 123456", "DE", "US", "4930123456", id="by the workspace's, where theirs has no such number"),
+        pytest.param("030 123456", "DE", "", "4930123456", id="by the workspace's, where theirs is not known"),
+        pytest.param("030 123456", "", "DE", "4930123456", id="by theirs alone"),
+        pytest.param("030 123456", "", "", None, id="by none"),
+        pytest.param("479-555-1212", "", "", None, id="by none, though Norway has such a number"),
     ],
 )
-def test_a_national_number_is_read_by_a_region(region: str, country: str, expected: str | None) -> None:
-    person = keys(
-        emails=("a@b.co",), phones=("030 123456",), address={"country": country} if country else None, **BROWSER
-    )
+def test_a_national_number_is_read_by_a_country(number: str, region: str, country: str, expected: str | None) -> None:
+    address = {"country": country} if country else None
+    person = keys(emails=("a@b.co",), phones=(number,), address=address, **BROWSER)
     user_data = said(event(an_outgoing(person=person, default_region=region), META))["user_data"]
-    assert user_data.get("ph") == ([expected] if expected else None)
+    assert user_data.get("ph") == ([digest(expected)] if expected else None)
 
 
 @pytest.mark.parametrize(

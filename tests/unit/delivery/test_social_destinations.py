@@ -86,7 +86,7 @@ def test_pinterest_is_told_who_what_and_when() -> None:
             "fn": [digest("mary ann"), digest("maryann")],
             "ct": [digest("menlopark")],
             "st": [digest("california"), digest("ca")],
-            "zp": [digest("940351234")],
+            "zp": [digest("940351234"), digest("94035")],
             "country": [digest("us")],
             "client_ip_address": "203.0.113.7",
             "client_user_agent": "Mozilla/5.0",
