@@ -92,6 +92,7 @@ class Table(StrEnum):
     CONVERSION_REVISIONS = "conversion_revisions"
     DELIVERIES = "deliveries"
     DESTINATION_REPORTS = "destination_reports"
+    DESTINATION_SPANS = "destination_spans"
     SPEND = "spend"
     SPEND_SLICES = "spend_slices"
     DEALS = "deals"

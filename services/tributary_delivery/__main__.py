@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 import httpx
 
 from tributary_delivery.attempt import AttemptRules
+from tributary_delivery.destination_spans import DestinationSpans
 from tributary_delivery.dispatcher import Dispatcher, Runner
 from tributary_delivery.lane import LaneRunner, Pace, Stores
 from tributary_delivery.ledger_batches import LedgerBatches
@@ -42,6 +43,7 @@ from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.destination_reports import DestinationReports
+from tributary_storage.clickhouse.destination_spans import DestinationSpans as StoredSpans
 from tributary_storage.clickhouse.role_marks import PublishedMarks, TriedMarks
 from tributary_storage.clickhouse.sent_ledger import SentLedger
 from tributary_storage.clickhouse.warehouse_batches import WarehouseBatches
@@ -143,7 +145,8 @@ async def main(settings: DeliverySettings) -> None:
             state_store, consumer, epoch.shards, entries=settings.delivery_batch_revisions, linger_seconds=0.02
         )
         lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
-        planner = Planner(lookup, jobs, ledger, clock, dispatcher.wake)
+        spans = DestinationSpans(StoredSpans(clickhouse), clock)
+        planner = Planner(lookup, jobs, ledger, spans, clock, dispatcher.wake)
         operations = Operations(SentLedger(clickhouse), ReplayedJobs(jobs_store), clock)
         kept, taking_back = DestinationReports(clickhouse), TakingBack(jobs_store)
         tests = DestinationTests(TrialRuns(senders, WarehouseFiles(exporting)), states, clock)

@@ -18,6 +18,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     INELIGIBLE_REASON_NOT_MAPPED,
     Delivery,
 )
+from tributary_delivery.destination_spans import DestinationSpans
 from tributary_delivery.ledger import Ledger, ineligible
 from tributary_domain.stand_ins import is_stand_in
 from tributary_runtime import metrics
@@ -38,6 +39,7 @@ class Planner:
         lookup: Knows the workspaces, whose destinations.
         jobs: Where jobs are kept.
         ledger: Where it is written that a destination does not take a name.
+        spans: Where it is noted which destinations there are.
         clock: Tells when a revision was planned.
         wake: Told which lanes have new jobs.
     """
@@ -47,12 +49,14 @@ class Planner:
         lookup: WorkspaceLookup,
         jobs: DeliveryJobs,
         ledger: Ledger,
+        spans: DestinationSpans,
         clock: Clock,
         wake: Callable[[Lane], None],
     ) -> None:
         self._lookup = lookup
         self._jobs = jobs
         self._ledger = ledger
+        self._spans = spans
         self._clock = clock
         self._wake = wake
 
@@ -129,4 +133,10 @@ class Planner:
         if passed_over:  # last: jobs need no ClickHouse
             metrics.INELIGIBLE.add(len(passed_over))
             await self._ledger.write(passed_over)
+        oldest: dict[str, int] = {}
+        for revised in revisions:
+            oldest[revised.workspace] = min(revised.revision, oldest.get(revised.workspace, revised.revision))
+        for workspace, oldest_micros in oldest.items():
+            declared = [one.id for one in workspaces[workspace].destinations if one.is_sent_each]
+            await self._spans.note(workspace, declared, oldest_micros)
         bind_contextvars(planned=new, not_mapped=len(passed_over))

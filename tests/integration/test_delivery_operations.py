@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
-from tests.support.batches import a_batch_destination, a_purchase, publish, running_fake
+from tests.support.batches import a_batch_destination, a_purchase, plan, publish, running_fake
 from tests.support.delivery import Rig, a_rig
 from tests.support.eventually import eventually_async
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
@@ -17,11 +19,17 @@ from tributary.delivery.v1.delivery_pb2 import (
     Delivery,
     DeliveryFilter,
 )
-from tributary_cli.demo.fakes.server import LOST, FakeServer
+from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
+from tributary_cli.demo.fakes.server import LOST, REFUSED, FakeServer
+from tributary_delivery.destination_spans import DestinationSpans
 from tributary_delivery.operations import Operations
+from tributary_domain.backoff import Backoff
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import InvalidRequestError
+from tributary_storage.clickhouse.destination_spans import DestinationSpans as StoredSpans
+from tributary_storage.clickhouse.destination_spans import Span
 from tributary_storage.clickhouse.sent_ledger import SentLedger
+from tributary_storage.redis import keys
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.replayed_jobs import ReplayedJobs
 
@@ -136,6 +144,33 @@ async def test_another_configuration_ends_a_pause_that_it_was_to_blame_for_and_n
         assert (await rig.stores.states.read(lane)).paused_until_millis == until
 
 
+FUNNEL = (
+    *("captured", "waiting", "without_consent", "consented", "ineligible", "eligible", "sent", "accepted", "rejected"),
+    *("retrying", "withdrawn", "adjusted", "not_correctable"),
+    *("reported_taken", "reported_rejected", "reported_unclear", "unreported"),
+)
+REASONS = ("ineligible_reasons", "rejected_reasons", "withdrawn_reasons")
+
+
+async def funnel(rig: Rig, lane: Lane) -> dict[str, Any]:
+    """Returns what the funnel has of a destination, over all days, without what is 0; it must add up."""
+    columns = ", ".join([*(f"sum({name})" for name in FUNNEL), *(f"sumMap({name})" for name in REASONS)])
+    [row] = await rig.clickhouse.execute(
+        f"SELECT {columns} FROM bi_delivery_funnel "  # noqa: S608 - names of columns
+        "WHERE workspace = %(workspace)s AND destination_id = %(destination)s",
+        {"workspace": lane.workspace, "destination": lane.destination},
+    )
+    found = dict(zip((*FUNNEL, *REASONS), row, strict=True))
+    assert found["captured"] == found["waiting"] + found["without_consent"] + found["consented"], found
+    assert found["consented"] == found["ineligible"] + found["eligible"], found
+    assert found["eligible"] == found["sent"], found
+    assert found["sent"] == sum(found[name] for name in ("accepted", "rejected", "retrying", "withdrawn")), found
+    assert found["accepted"] == sum(count for name, count in found.items() if "reported" in name), found
+    for name in REASONS:
+        assert sum(found[name].values()) == found[name.removesuffix("_reasons")], found
+    return {name: count for name, count in found.items() if count}
+
+
 async def test_the_funnel_has_every_conversion_in_exactly_one_place(rig: Rig, lane: Lane) -> None:
     revisions = [a_purchase(lane, number) for number in range(6)]
     await publish(rig, lane, revisions[:5])
@@ -145,11 +180,69 @@ async def test_the_funnel_has_every_conversion_in_exactly_one_place(rig: Rig, la
         await deliver(rig, lane, server)
         await publish(rig, lane, [revisions[0].then(value_micros=1_000_000)])
         await deliver(rig, lane, server)
-    [row] = await rig.clickhouse.execute(
-        "SELECT captured, sent, accepted, given_up, waiting, ineligible, without_consent, adjusted, not_correctable "
-        "FROM bi_delivery_funnel WHERE workspace = %(workspace)s",
-        {"workspace": lane.workspace},
-    )
-    captured, sent, *places, without_consent, adjusted, not_correctable = row
-    assert (captured, sent, places) == (6, 5, [3, 2, 0, 1])
-    assert (without_consent, adjusted, not_correctable) == (1, 0, 1)
+    assert await funnel(rig, lane) == {
+        **{"captured": 6, "without_consent": 1, "consented": 5, "eligible": 5, "sent": 5},
+        **{"accepted": 3, "unreported": 3, "not_correctable": 1},
+        **{"rejected": 2, "rejected_reasons": {"PERMANENT 422": 2}},
+    }
+
+
+def deny(message: ConversionRevised) -> None:
+    message.match.consent.ad_user_data = CONSENT_STATE_DENIED
+
+
+async def test_the_funnel_begins_when_a_conversion_is_published_and_adds_up_while_it_waits(
+    rig: Rig, workspace: str
+) -> None:
+    lane = Lane(workspace, "meta")
+    await StoredSpans(rig.clickhouse).write([Span(workspace, "meta", 0)])
+    messages = await publish(rig, lane, [a_purchase(lane, number) for number in range(3)], is_planned=False)
+    waits = {"captured": 3, "waiting": 3}
+    assert await funnel(rig, lane) == waits, "nobody has read the conversion log"
+    await plan(rig, [lane], messages)
+    assert await funnel(rig, lane) == waits, "the destination is paused"
+    attempted = {"captured": 3, "consented": 3, "eligible": 3, "sent": 3}
+
+    async def is_in(place: str, count: int) -> bool:
+        return (await funnel(rig, lane)).get(place) == count
+
+    with running_fake("meta") as server:
+        server.faults.append(REFUSED)
+        later = {"backoff": Backoff(86_400.0, 86_400.0), "horizon_seconds": 1e6}
+        async with rig.running_lane(lane, a_batch_destination("meta", server.url), **later) as runner:  # type: ignore[arg-type]
+            await eventually_async(lambda: is_in("retrying", 3))
+            assert await funnel(rig, lane) == {**attempted, "retrying": 3}
+            await publish(rig, lane, [a_purchase(lane, 1).then()], deny)
+            for number in (0, 1):
+                await rig.redis.zadd(keys.due(workspace, "meta"), {f"c1:{number:04}": 1})
+            runner.wake()
+            await eventually_async(lambda: is_in("withdrawn", 1))
+            await eventually_async(lambda: is_in("accepted", 1))
+    found = await funnel(rig, lane)
+    assert sum(found.pop("withdrawn_reasons").values()) == 1
+    assert found == {**attempted, "retrying": 1, "withdrawn": 1, "accepted": 1, "unreported": 1}
+
+
+async def test_the_funnel_forgets_neither_a_destination_that_is_gone_nor_waits_for_it(rig: Rig, lane: Lane) -> None:
+    first, second = a_purchase(lane, 0), a_purchase(lane, 1).then()
+    spans, since = StoredSpans(rig.clickhouse), first.number
+    await spans.write([Span(lane.workspace, lane.destination, since)])
+    await spans.write([Span(lane.workspace, lane.destination, since, since + 1)])
+    await publish(rig, lane, [first, second], is_planned=False)
+    assert await funnel(rig, lane) == {"captured": 1, "waiting": 1}
+
+
+async def test_the_planner_notes_which_destinations_there_are_and_no_longer(rig: Rig, lane: Lane) -> None:
+    spans, store = DestinationSpans(StoredSpans(rig.clickhouse), SystemClock()), StoredSpans(rig.clickhouse)
+    await spans.note(lane.workspace, ["crm", "linkedin"], 2_000)
+    await spans.note(lane.workspace, ["crm", "linkedin"], 3_000)
+    assert sorted(await store.open(lane.workspace)) == [
+        Span(lane.workspace, "crm", 2_000),
+        Span(lane.workspace, "linkedin", 2_000),
+    ]
+    another = DestinationSpans(StoredSpans(rig.clickhouse), SystemClock())
+    await another.note(lane.workspace, ["crm"], 1_000)
+    assert sorted(await store.open(lane.workspace)) == [
+        Span(lane.workspace, "crm", 1_000),
+        Span(lane.workspace, "crm", 2_000),
+    ]

@@ -18,6 +18,7 @@ from tests.support.eventually import eventually_async
 from tests.support.revisions import Revision
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvents
+from tributary_delivery.destination_spans import DestinationSpans
 from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.planner import Planner
 from tributary_runtime import metrics
@@ -27,6 +28,7 @@ from tributary_runtime.worker import Worker
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.destination_spans import DestinationSpans as StoredSpans
 from tributary_storage.clickhouse.writer import DeliveryWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
@@ -177,7 +179,8 @@ async def planning(
 ) -> AsyncIterator[DeliveryJobs]:
     async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse:
         jobs, ledger = DeliveryJobs(client), LedgerBatches(DeliveryWriter(clickhouse))
-        planner = Planner(lookup, jobs, ledger, SystemClock(), lambda lane: None)
+        spans = DestinationSpans(StoredSpans(clickhouse), SystemClock())
+        planner = Planner(lookup, jobs, ledger, spans, SystemClock(), lambda lane: None)
         source = ConversionLogSource(client, "one", SHARDS, idle_seconds=0.05)
         worker = Worker(
             *(metrics.Group.DELIVER, source, planner, SystemClock()), poison_limit=STRICT, take_over_seconds=0.05
