@@ -39,6 +39,14 @@ class Joined(NamedTuple):
     """Whether it was in quarantine until now."""
 
 
+class Word(NamedTuple):
+    """What an event says its person decided about consent."""
+
+    arrival: Arrival
+    is_news: bool
+    """Whether nothing was credited under it before, as far as one can know: only then is it what changes anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kin:
     """What others of its lead or subscription are to a conversion."""
@@ -59,6 +67,7 @@ class Kin:
 
 
 NO_KIN: Final = Kin()
+_NEVER: Final = 1 << 63
 
 
 @dataclass(slots=True)
@@ -215,7 +224,7 @@ def find_affected(
     events: Sequence[Arrival],
     linked: Sequence[Joined] = (),
     elsewhere: Sequence[Journey] = (),
-    decided: Sequence[Arrival] = (),
+    decided: Sequence[Word] = (),
 ) -> None:
     """Notes which conversions of a person the events may have changed.
 
@@ -230,7 +239,7 @@ def find_affected(
         events: Those of the batch that are theirs.
         linked: What changed who they are.
         elsewhere: Journeys of others, who may have been the same person.
-        decided: Events that changed what the person consented to.
+        decided: What events said that the person consented to.
     """
     journey = person.journey
     is_other = person.is_merged or person.is_split
@@ -242,8 +251,9 @@ def find_affected(
     for conversion_id, observed in journey.conversions.items():
         key = conversion_key(workspace.id, conversion_id)
         causing = added[: bisect_right(times, max(observed) + slack)]
-        words = [one for one in decided if one.decision and one.decision.time_micros <= max(observed) + slack]
-        if person.why < 2 and not is_other and not causing and not words and key not in affected:
+        words = [one for one in decided if decision_micros(one.arrival) <= max(observed) + slack]
+        is_all = person.why == 2 or person.is_again or is_other
+        if not is_all and not causing and not words and key not in affected:
             continue
         one = affected_at(affected, workspace, conversion_id)
         one.journey, one.has_journey = journey, True
@@ -252,15 +262,20 @@ def find_affected(
         if person.is_split:
             one.known_causes.add(Cause.IDENTITY_UNMERGE)
             one.elsewhere.extend(elsewhere)
-        if any(map(is_denial, words)):
+        news = [arrival for arrival, is_news in words if is_news]
+        if any(map(is_denial, news)):
             one.known_causes.add(Cause.CONSENT_WITHDRAWN)
-        if words:
-            causing = [*causing, *(joined(word) for word in words if word.entry is None)]
+        causing = [*causing, *(joined(arrival) for arrival in news if arrival.entry is None)]
         if is_other:
             causing = [*causing, *linked]
         elif person.why == 2 and not causing:
             causing = [joined(event) for event in events] if len(added) < len(events) else added
         one.note(causing)
+
+
+def decision_micros(arrival: Arrival) -> int:
+    """Returns when what an event says about consent was decided; the end of time: it says nothing."""
+    return _NEVER if arrival.decision is None else arrival.decision.time_micros
 
 
 def is_denial(arrival: Arrival) -> bool:

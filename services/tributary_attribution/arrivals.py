@@ -96,6 +96,8 @@ class Arrival(NamedTuple):
     """What the person decided beyond this event."""
     is_released: bool = False
     """Whether it was in quarantine until now."""
+    is_redelivered: bool = False
+    """Whether it was handed out before, as far as the log knows: it may have had effects already."""
     related: Conversion | None = None
     """The conversion it observes, where it is of a lead or a subscription."""
     traces: Sequence[Left] = ()
@@ -144,6 +146,7 @@ class ArrivalReader:
         traceparent: str,
         *,
         is_first_sight: bool = False,
+        is_redelivered: bool = False,
     ) -> Arrival:
         """Reads one event.
 
@@ -154,6 +157,7 @@ class ArrivalReader:
             accept_time_micros: Of the log.
             traceparent: Of the request that brought it.
             is_first_sight: Whether it was never handed to anybody before, and was claimed under a live claim.
+            is_redelivered: Whether it was handed to somebody before.
 
         Raises:
             PoisonEvent: The bytes are no event, or one of another time.
@@ -210,6 +214,7 @@ class ArrivalReader:
             named_conversion_id=named,
             decision=_decision(consent, micros, accept_time_micros) if consent is not None and is_good else None,
             is_released=is_released,
+            is_redelivered=is_redelivered,
             related=event.conversion if part and kind == "conversion" and is_related(event.conversion) else None,
             traces=traces,
         )

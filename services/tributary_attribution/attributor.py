@@ -167,11 +167,9 @@ class Attributor:
     def _read(self, entry: LogEntry, admission: Admission, events: Iterable[LoggedEvent]) -> list[Arrival]:
         """Reads events of one admission: what they share is looked up once."""
         read, workspace, traceparent = self._reader.read, admission.workspace, admission.traceparent
-        is_first_sight = entry.is_first_sight and not admission.accept_context.backfill
-        return [
-            read(workspace, letter, content, entry.accept_micros, traceparent, is_first_sight=is_first_sight)
-            for _, letter, _, content in events
-        ]
+        is_new = entry.is_first_sight and not admission.accept_context.backfill
+        seen = {"is_first_sight": is_new, "is_redelivered": not entry.is_first_sight}
+        return [read(workspace, letter, one, entry.accept_micros, traceparent, **seen) for _, letter, _, one in events]
 
     async def relink(self, workspace: Workspace, seen: Sequence[Seen]) -> Linked:
         """Links, or takes apart, identifiers of a workspace, and credits what that changes; raises as `handle` does.
@@ -197,10 +195,10 @@ class Attributor:
             await self._deferral.defer(later, min((arrival.accept_time_micros for arrival in arrivals), default=0))
             revisions = await self._publisher.publish(now)
             took.note("publish_ms")
-            published()
-            await together(self._publisher.tell(revisions, walked(arrivals, linked)), self._linking.store(linked))
-            await self._linking.finish(linked)
-            self._consents.finish(arrivals)
+            with self._linking.credited(linked), self._consents.credited(arrivals):
+                published()
+                await together(self._publisher.tell(revisions, walked(arrivals, linked)), self._linking.store(linked))
+                await self._linking.finish(linked)
             took.note("emit_ms")
         metrics.ATTRIBUTED_EVENTS.add(len(arrivals))
         bind_contextvars(conversions=len(now), deferred=len(later), revisions=len(revisions), **took.noted)
@@ -219,7 +217,8 @@ class Attributor:
         affected, _ = await together(self._observing.observe(arrivals, workspaces), self._keep_texts(workspaces))
         took.note("observe_ms")
         seen = [*seen_together(arrivals, affected.values()), *said]
-        linked = await self._linking.link(seen, ties_seconds(workspaces.values()), anew=anew)
+        own = {(one.workspace, one.event_id) for one in arrivals} | {(one.workspace, one.said.event_id) for one in said}
+        linked = await self._linking.link(seen, ties_seconds(workspaces.values()), own, anew=anew)
         decided = await self._consents.record(arrivals)
         for place in decided:  # computed again, with a version above all that was computed without the decision
             linked.regrouped.setdefault(place, Regrouped(is_merged=False, is_split=False))

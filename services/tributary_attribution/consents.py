@@ -1,17 +1,21 @@
 """What events say people decided -> the consent ledger, before their journeys are touched.
 
 The one rule: a decision is in the ledger before anybody computes from it, and whoever converted under it is computed
-again; a run that stopped between the two is repeated as a whole. What the state store has lost is read back from
+again; a run that stopped between the two is repeated as a whole. Many events say the same decision: it is a cause only
+where it was new to the ledger, or may never have been credited. What the state store has lost is read back from
 ClickHouse before anything is added.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 import structlog
 
+from tributary_attribution.affected import Word
 from tributary_attribution.arrivals import Arrival
 from tributary_domain.consent import Decision
 from tributary_storage.redis.consents import Consents, Place
@@ -20,6 +24,9 @@ log = structlog.get_logger(__name__)
 
 _KNOWN: Final = 50_000
 """Decisions that a process remembers to have been seen through."""
+
+_Said = tuple[str, str, Decision]
+"""Workspace, identity token, what was decided under it."""
 
 
 class Decisions(Protocol):
@@ -44,43 +51,55 @@ class ConsentLedger:
         self._durable = durable
         self._loss_micros = loss_micros
         self._restored_micros = 0
-        self._known: set[tuple[str, str, Decision]] = set()
+        self._known: set[_Said] = set()
+        self._begun: set[_Said] = set()
+        """Those that this process brought to the ledger and has not credited yet."""
+        self._credited: Counter[tuple[_Said, str]] = Counter()
+        """Those that are credited, each with the event that says it, of batches that are being stored."""
 
-    async def record(self, arrivals: Iterable[Arrival]) -> dict[Place, list[Arrival]]:
+    async def record(self, arrivals: Iterable[Arrival]) -> dict[Place, list[Word]]:
         """Adds what events decide, under each identifier that they name.
 
         Returns:
-            The identifiers whose person converted, each with the events that decided something.
+            The identifiers whose person converted, each with what events said of them.
 
         Raises:
             StorageUnavailableError: A store did not answer; run the same again.
         """
         await self.restore()
-        deciding: dict[Place, list[Arrival]] = {}
+        deciding: dict[Place, list[tuple[_Said, Arrival]]] = {}
         decisions: dict[Place, list[Decision]] = {}
-        for arrival in arrivals:
-            if arrival.decision is None:
-                continue
-            for token in arrival.tokens:
-                if (arrival.workspace, token, arrival.decision) not in self._known:
-                    place = arrival.workspace, token
-                    deciding.setdefault(place, []).append(arrival)
-                    decisions.setdefault(place, []).append(arrival.decision)
+        being_stored = {said for said, _ in self._credited}
+        for said, arrival in _said_by(arrivals):
+            is_credited = said in being_stored and not self._credited[said, arrival.event_id]  # else it comes again
+            if said not in self._known and not is_credited:
+                deciding.setdefault(said[:2], []).append((said, arrival))
+                decisions.setdefault(said[:2], []).append(said[2])
         if not decisions:
             return {}
         converted = await self._consents.record(decisions)
-        return {place: deciding[place] for place in deciding if place in converted}
+        for place, new in converted.items():
+            self._begun.update((*place, decision) for decision in new)
+        return {
+            place: [Word(arrival, said in self._begun or arrival.is_redelivered) for said, arrival in deciding[place]]
+            for place in deciding
+            if place in converted
+        }
 
-    def finish(self, arrivals: Iterable[Arrival]) -> None:
-        """Remembers that what events decide has been seen through: it is credited."""
+    @contextmanager
+    def credited(self, arrivals: Sequence[Arrival]) -> Iterator[None]:
+        """While what events changed is stored: lets the next batch know that it is credited; then remembers it."""
+        said = [(said, arrival.event_id) for said, arrival in _said_by(arrivals)]
+        self._credited.update(said)
+        try:
+            yield
+        finally:
+            self._credited -= Counter(said)
         if len(self._known) > _KNOWN:
             self._known.clear()
-        self._known.update(
-            (arrival.workspace, token, arrival.decision)
-            for arrival in arrivals
-            if arrival.decision is not None
-            for token in arrival.tokens
-        )
+        done = {one for one, _ in said}
+        self._known |= done
+        self._begun -= done
 
     async def restore(self) -> None:
         """Reads the ledger back from ClickHouse, once after each confirmed loss of the state store.
@@ -100,3 +119,11 @@ class ConsentLedger:
             await self._consents.note_restored(loss_micros)
             log.warning("consent_ledger_restored", identifiers=identifiers)
         self._restored_micros = loss_micros
+
+
+def _said_by(arrivals: Iterable[Arrival]) -> Iterator[tuple[_Said, Arrival]]:
+    """Yields what events decide, once under each identifier that they name."""
+    for arrival in arrivals:
+        if arrival.decision is not None:
+            for token in arrival.tokens:
+                yield (arrival.workspace, token, arrival.decision), arrival

@@ -9,18 +9,21 @@ event, or of any other event with one of its identifiers, finishes:
    that displaced; then at the others. Each only if nobody wrote there since it was read, else all again from 1. From
    here on the people are others, whoever asks.
 3. What changed follows from the ties with and without the link: people before, people after.
-4. Their conversions are credited, or put off (`attributor`); beside that the facts are stored in ClickHouse, under
-   names that are the same in every run.
-5. The link is forgotten.
+4. Their conversions are credited, or put off (`attributor`): what is published later has other causes. So that is noted
+   of the link, in this process at once, for others beside what comes next.
+5. The facts are stored in ClickHouse, under names that are the same in every run.
+6. The link is forgotten.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
+from tributary_attribution.publishing import together
 from tributary_attribution.tie_view import TieView
 from tributary_domain.identifiers import CUSTOMER
 from tributary_domain.person_changes import PersonChange, missing_to_relink, relink
@@ -36,6 +39,12 @@ _ATTEMPTS: Final = 20
 """How often ties that others write at the same time are read again before the batch waits."""
 _KNOWN: Final = 50_000
 """Pairs that a process remembers."""
+
+Cause = tuple[str, str]
+"""Workspace and event id: what made a link."""
+
+Field = tuple[str, bytes]
+"""Workspace, and what a link is kept under."""
 
 _Pair = tuple[str, str, str]
 """Workspace and both identifiers."""
@@ -72,6 +81,8 @@ class Linked:
     """What changed them."""
     links: list[tuple[str, Link]] = field(default_factory=list)
     """To be forgotten at the end."""
+    credited: Collection[Field] = ()
+    """Those of them whose changes others have credited: they are only stored."""
     known: dict[_Pair, tuple[Span, ...]] = field(default_factory=dict)
     """To be remembered then."""
     ties: dict[Place, HeldTies] = field(default_factory=dict)
@@ -101,13 +112,18 @@ class Linking:
         self._loss_micros = loss_micros
         self._lost_micros = 0
         self._known: dict[_Pair, tuple[Span, ...]] = {}
+        self._credited: Counter[Field] = Counter()
+        """Links whose changes are credited, of batches that are being stored."""
 
-    async def link(self, seen: Sequence[Seen], ties_seconds: int, *, anew: bool = False) -> Linked:
+    async def link(
+        self, seen: Sequence[Seen], ties_seconds: int, own: Collection[Cause] = frozenset(), *, anew: bool = False
+    ) -> Linked:
         """Writes ties and says what they changed, and what others left unfinished.
 
         Args:
             seen: In any order.
             ties_seconds: How long ties live after this.
+            own: The events of this batch: what they linked is seen through again, whoever has credited it.
             anew: Whether pairs that were seen through are looked at again: somebody has lost what was known of them.
 
         Raises:
@@ -123,19 +139,30 @@ class Linking:
         fresh.sort(key=lambda one: one.said[1:3])
         for _ in range(_ATTEMPTS):
             try:
-                return await self._link(fresh, ties_seconds)
+                return await self._link(fresh, ties_seconds, own)
             except _Moved:
                 continue
         raise Backpressure("Ties moved while they were written.", pause_seconds=0.2)
 
+    @contextmanager
+    def credited(self, linked: Linked) -> Iterator[None]:
+        """While what changed about people is stored: lets the next batch of this process know that it is credited."""
+        fields = [(workspace, link.field) for workspace, link in linked.links]
+        self._credited.update(fields)
+        try:
+            yield
+        finally:
+            self._credited -= Counter(fields)
+
     async def store(self, linked: Linked) -> None:
-        """Stores what changed about people.
+        """Stores what changed about people, and beside that lets other processes know that it is credited.
 
         Raises:
-            StorageUnavailableError: ClickHouse did not answer; run all of it again.
+            StorageUnavailableError: A store did not answer; run all of it again.
         """
-        if linked.facts:
-            await self._facts.write(linked.facts)
+        facts = [self._facts.write(linked.facts)] if linked.facts else []
+        noted = [self._ties.credit(linked.links)] if linked.links else []
+        await together(*noted, *facts)
 
     async def finish(self, linked: Linked) -> None:
         """Forgets the links: once what they changed is stored and the conversions are credited, or noted to be.
@@ -161,12 +188,17 @@ class Linking:
             return spans[0][:2] <= (start, hashed)
         return any(span[:2] <= (start, hashed) and end <= span.end_time_micros for span in spans)
 
-    async def _link(self, fresh: Sequence[Seen], ties_seconds: int) -> Linked:
+    async def _link(self, fresh: Sequence[Seen], ties_seconds: int, own: Collection[Cause]) -> Linked:
+        here = set(self._credited)
         held, pending = await self._read(fresh)
+        here |= self._credited.keys()
+        others = {(where, link.field) for where, link in pending if (where, link.said.event_id) not in own}
+        pending = [(where, link) for where, link in pending if (where, link.field) not in here & others]
+        noted = {(where, name) for (where, _), found in held.items() for name in found.credited}
         views: dict[str, TieView] = {}
         for workspace in {place[0] for place in held}:
-            own = {token: found for (where, token), found in held.items() if where == workspace}
-            views[workspace] = TieView(own, self._limits_of(workspace))
+            ties_of = {token: found for (where, token), found in held.items() if where == workspace}
+            views[workspace] = TieView(ties_of, self._limits_of(workspace))
         for workspace, link in pending:
             views[workspace].add(link.edges)  # of some of its ends nothing may be written yet
         links = list(pending)
@@ -178,7 +210,7 @@ class Linking:
                 new, before = zip(*pairs, strict=True)
                 links.append((workspace, Link(new[0].first, said, new, before)))
         written = await self._write(views, links[len(pending) :], held, ties_seconds)
-        linked = Linked(links=links)
+        linked = Linked(links=links, credited=noted & others)
         for workspace, _, edges in fresh:
             view = views[workspace]
             linked.known.update(((workspace, *edge.pair), view.spans(edge.pair)) for edge in edges)
@@ -245,7 +277,17 @@ class Linking:
             ties.update(relinked.ties)
             for change in relinked.changes:
                 linked.facts.append(IdentityFact(workspace, link, change))
-                _regroup(workspace, link.said, change, linked)
+                if (workspace, link.field) in linked.credited:
+                    tokens = [token for person in change.after for token in person.tokens]
+                    _look_again([(workspace, token) for token in tokens], linked)
+                else:
+                    _regroup(workspace, link.said, change, linked)
+
+
+def _look_again(places: Iterable[Place], linked: Linked) -> None:
+    """Notes whose conversions are looked at again: whoever has credited that they changed may have died since."""
+    for place in places:
+        linked.regrouped[place] = linked.regrouped.get(place, Regrouped(False, False))._replace(is_again=True)
 
 
 def _regroup(workspace: str, said: Said, change: PersonChange, linked: Linked) -> None:
@@ -258,5 +300,5 @@ def _regroup(workspace: str, said: Said, change: PersonChange, linked: Linked) -
             place = workspace, token
             known = linked.regrouped.get(place, Regrouped(False, False))
             is_merged = known.is_merged or not is_split or len(sources) > 1
-            linked.regrouped[place] = Regrouped(is_merged, known.is_split or is_split)
+            linked.regrouped[place] = Regrouped(is_merged, known.is_split or is_split, known.is_again)
             linked.said.setdefault(place, []).append(said)

@@ -4,7 +4,8 @@ Storing waits for ClickHouse and needs nobody's CPU here, so the next batch uses
 to journeys at once, for they would meet in the same people and compute each other's conversions again. Each consumer is
 source and handler of a worker of its own, with a name of its own in the group. The one rule: taking turns is only
 speed. As with workers in several processes, nothing depends on it, and a turn that is kept too long, or given back too
-early, costs time and nothing else.
+early, costs time and nothing else. That what is being stored is credited already, the next batch is told by `linking`
+and `consents`, in this process and in others, or its revisions would name what the one before changed.
 """
 
 from __future__ import annotations

@@ -44,25 +44,27 @@ class Consents:
         self._client = client
         self._shards = shards
 
-    async def record(self, decisions: Mapping[Place, Iterable[Decision]]) -> set[Place]:
-        """Adds decisions; returns the identifiers among them whose person converted.
+    async def record(self, decisions: Mapping[Place, Iterable[Decision]]) -> dict[Place, list[Decision]]:
+        """Adds decisions; returns those of identifiers whose person converted, with what of them was not known.
 
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
-        pieces, places = [], list(decisions)
+        pieces, places, sent = [], list(decisions), []
         for place in places:
-            fields = {pack_field(one): pack_texts(one) for one in sorted(decisions[place], reverse=True)}
+            said = {pack_field(one): one for one in sorted(decisions[place], reverse=True)}
+            fields = {field: pack_texts(one) for field, one in said.items()}
+            sent.append(list(said.values()))
             shard, person_key = self._home(place)
             arguments: list[Argument] = [len(fields), *chain.from_iterable(fields.items())]
             pieces.append(Piece(shard, keys.journey(shard, person_key), arguments))
         calls, positions = in_calls(pieces)
-        converted: set[Place] = set()
+        converted: dict[Place, list[Decision]] = {}
         crowded: list[Place] = []
         for own, answers in zip(positions, await run(self._client, _RECORD, calls), strict=True):
-            for at, (newest, held) in zip(own, answers, strict=True):
+            for at, (newest, held, new) in zip(own, answers, strict=True):
                 if newest:
-                    converted.add(places[at])
+                    converted[places[at]] = [sent[at][number - 1] for number in new]
                 if held > _MANY:
                     crowded.append(places[at])
         if crowded:

@@ -44,6 +44,9 @@ class Regrouped(NamedTuple):
     """Whether others joined it."""
     is_split: bool
     """Whether it lost others."""
+    is_again: bool = False
+    """Whether somebody has credited that already, who may have died since: all is looked at, as it would be any time.
+    """
 
 
 @dataclass(slots=True)
@@ -61,6 +64,8 @@ class SettledPerson:
     """Whether people became one."""
     is_split: bool = False
     """Whether some of their identifiers are another's now."""
+    is_again: bool = False
+    """Whether all of their conversions are looked at for what somebody else has credited."""
 
 
 @dataclass(slots=True)

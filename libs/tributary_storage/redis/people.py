@@ -137,6 +137,7 @@ class People:
                     sorted(position for home in party for position in home.events),
                     any(change.is_merged for change in changed),
                     any(change.is_split for change in changed),
+                    any(change.is_again for change in changed),
                 )
                 settled.append(one)
         return settled

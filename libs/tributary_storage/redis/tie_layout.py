@@ -4,7 +4,8 @@
 |-----------------|---------------------------------------------------------------------------------------------|
 | identity token  | the tie with it: 1 byte operator's word, its time and hash (where there is one), then per   |
 |                 | span start time, start hash, end time                                                       |
-| `+` and 8 bytes | a link that is not finished: what an event, or an operator, added, and what that displaced  |
+| `+` and 8 bytes | a link that is not finished: what an event, or an operator, added, and what that displaced; |
+|                 | a line feed behind it: what that changed is credited already                                |
 | `v`             | version: grows with every write                                                             |
 | `n`             | newest conversion time of the person                                                        |
 | `o`             | the identifier itself                                                                       |
@@ -28,6 +29,7 @@ VERSION: Final = b"v"
 NEWEST: Final = b"n"
 OWNER: Final = b"o"
 LINK: Final = b"+"
+_CREDITED: Final = b"\n"
 _OWN: Final = frozenset({VERSION, NEWEST, OWNER})
 
 _WORD_KEY: Final = Struct(">qQ")
@@ -84,6 +86,8 @@ class HeldTies:
     ties: tuple[Tie, ...] = ()
     links: Mapping[bytes, Link] = field(default_factory=dict)
     """Those that are not finished, by field."""
+    credited: frozenset[bytes] = frozenset()
+    """The fields of those of them whose changes are credited, and not stored yet."""
 
 
 def pack_tie(tie: Tie) -> bytes:
@@ -125,6 +129,7 @@ def unpack_ties(token: str, flat: Iterable[bytes]) -> HeldTies:
     """
     ties: list[Tie] = []
     links: dict[bytes, Link] = {}
+    credited: list[bytes] = []
     version = 0
     pairs = iter(flat)
     for name, value in zip(pairs, pairs, strict=True):
@@ -132,9 +137,11 @@ def unpack_ties(token: str, flat: Iterable[bytes]) -> HeldTies:
             version = int(value)
         elif name[:1] == LINK:
             links[name] = _unpack_link(token, value)
+            if value.endswith(_CREDITED):
+                credited.append(name)
         elif name not in _OWN:
             ties.append(unpack_tie(token, name.decode(), value))
-    return HeldTies(version, tuple(ties), links)
+    return HeldTies(version, tuple(ties), links, frozenset(credited))
 
 
 def _hex(tie: Tie | None) -> str | None:

@@ -24,6 +24,7 @@ from tributary_storage.redis.tie_layout import OWNER, HeldTies, Link, pack_link,
 
 _READ: Final = Script("read_ties")
 _WRITE: Final = Script("write_ties")
+_CREDIT: Final = Script("credit_links")
 _FINISH: Final = Script("finish_links")
 
 FIELDS_AT_ONCE: Final = 2_000
@@ -94,6 +95,17 @@ class IdentityTies:
             moved += [wanted[at] for at, is_written in zip(places, answer, strict=True) if not is_written]
         return moved
 
+    async def credit(self, links: Iterable[tuple[str, Link]]) -> None:
+        """Notes that what links changed of people is credited: whoever meets them credits it no second time.
+
+        Args:
+            links: Workspace and link of each.
+
+        Raises:
+            StorageUnavailableError: The state store did not answer; run the same again.
+        """
+        await self._for_each(_CREDIT, links)
+
     async def finish(self, links: Iterable[tuple[str, Link]]) -> None:
         """Forgets links whose changes are stored and credited.
 
@@ -103,9 +115,7 @@ class IdentityTies:
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
-        pieces = [self._piece((workspace, link.home), link.field) for workspace, link in links]
-        if pieces:
-            await run(self._client, _FINISH, in_calls(pieces)[0])
+        await self._for_each(_FINISH, links)
 
     async def owner(self, person_key: str) -> list[str]:
         """Returns the identity token whose ties are kept under a person key, if there are any.
@@ -129,6 +139,11 @@ class IdentityTies:
         except redis.RedisError as error:
             raise failed(error) from error
         return [None if token is None else token.decode() for token in tokens]
+
+    async def _for_each(self, script: Script, links: Iterable[tuple[str, Link]]) -> None:
+        pieces = [self._piece((workspace, link.home), link.field) for workspace, link in links]
+        if pieces:
+            await run(self._client, script, in_calls(pieces)[0])
 
     def _piece(self, place: Place, *arguments: str | bytes | int) -> Piece:
         key = person_key(*place)

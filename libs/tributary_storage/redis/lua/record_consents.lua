@@ -1,16 +1,18 @@
 -- Adds what people decided to the consent ledgers of their identifiers, each decision once.
 -- KEYS    journeys of one shard. Beside each, with `:consent` behind its name: the ledger of its identifier
 -- ARGV    per journey {decisions n, n x (field, value)}
--- Answer  per journey {newest conversion time of its person, as far as it was told; decisions that the ledger holds}
+-- Answer  per journey {newest conversion time of its person, as far as it was told; decisions that the ledger holds;
+--         places of those decisions, from 1, that it did not hold}
 -- Cost    one read and at most one write per decision, two reads per journey. A second run adds nothing. Of two that
 --         differ in their texts alone the smaller stays, whichever came first.
 local META = '>I8I8I8I8I4I4BI4I4I4B'
 local answers = {}
 local at = 1
 for number, journey in ipairs(KEYS) do
-  local ledger, decisions = journey .. ':consent', tonumber(ARGV[at])
+  local ledger, decisions, new = journey .. ':consent', tonumber(ARGV[at]), {}
   for index = at + 1, at + 2 * decisions, 2 do
     local known = redis.call('HGET', ledger, ARGV[index])
+    if not known then new[#new + 1] = (index - at + 1) / 2 end
     if not known or ARGV[index + 1] < known then redis.call('HSET', ledger, ARGV[index], ARGV[index + 1]) end
   end
   at = at + 1 + 2 * decisions
@@ -20,6 +22,6 @@ for number, journey in ipairs(KEYS) do
     local _, _, told = struct.unpack(META, meta)
     if told > newest then newest = told end
   end
-  answers[number] = {newest, redis.call('HLEN', ledger)}
+  answers[number] = {newest, redis.call('HLEN', ledger), new}
 end
 return answers
