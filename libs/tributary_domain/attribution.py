@@ -167,7 +167,7 @@ def kept(published: Attribution, computed: Attribution, *, is_anonymous: bool, i
     if len(published.unattributed) != len(MODELS):
         return computed
     unattributed = tuple(
-        before if now is UnattributedReason.NO_TOUCHPOINT and _outlives(before, is_anonymous=is_anonymous) else now
+        before if _outlives(before, now, is_anonymous=is_anonymous) else now
         for before, now in zip(published.unattributed, computed.unattributed, strict=True)
     )
     known = {touch[:2] for touch in published.touches}
@@ -185,9 +185,13 @@ def kept(published: Attribution, computed: Attribution, *, is_anonymous: bool, i
     return replace(published, amounts=tuple(amounts), amount_micros=computed.amount_micros)
 
 
-def _outlives(reason: UnattributedReason | None, *, is_anonymous: bool) -> bool:
-    """Tells whether a published reason says more than that nothing is known."""
-    return reason is not None and (reason is not UnattributedReason.ANONYMOUS or is_anonymous)
+def _outlives(before: UnattributedReason | None, now: UnattributedReason | None, *, is_anonymous: bool) -> bool:
+    """Tells whether a published reason says more than what is left: that nothing is known, or only what is older."""
+    if before is None or (before is UnattributedReason.ANONYMOUS and not is_anonymous):
+        return False
+    if now is UnattributedReason.OUTSIDE_WINDOW:
+        return before is not UnattributedReason.NO_TOUCHPOINT
+    return now is UnattributedReason.NO_TOUCHPOINT
 
 
 Shares = tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]

@@ -229,7 +229,7 @@ async def main(settings: AttributionServiceSettings) -> None:
         await serve(
             settings,
             AttributionServicer(
-                JourneyReader(people, conversions, descriptors, workspaces, beginnings),
+                JourneyReader(people, conversions, descriptors, workspaces, beginnings, clock),
                 Explainer(
                     *(publisher, conversions, history, PastEvents(clickhouse), settings_history, workspaces),
                     *(choices, beginnings),

@@ -177,7 +177,7 @@ def assess(
         None if published is None else published.state,
         known.first,
         is_whole=has_earlier(known.elsewhere, name, anchor.order_key)
-        or _is_whole(journey, settings, time, journey_life_seconds),
+        or _is_whole(journey, settings, time, journey_life_seconds, known.stored.redis_time_micros),
     )
     if counts is not state.status:
         state = replace(state, status=counts)
@@ -206,7 +206,9 @@ def assess(
             source_of=known_source,
             origin=origin,
         )
-    has_earlier_touch = journey is not None and journey.has_lost_touches
+    is_less = is_incomplete(journey, settings, time, journey_life_seconds, known.stored.redis_time_micros)
+    # What was lost of a window that is not whole any more may as well have been in it, or after the conversion.
+    has_earlier_touch = journey is not None and journey.has_lost_touches and (published is None or not is_less)
     conversion = _creditable(entries, state, settings, has_earlier_touch=has_earlier_touch)
     is_trimmed = journey is not None and not is_whole(entries, time, settings, journey.trimmed_until_micros)
     settled: Sequence[JourneyTouch] = ()
@@ -220,7 +222,7 @@ def assess(
             entries = ()
         else:
             forgotten = [touch for touch in forgotten if touch[:2] not in view.held]
-        has_lost = bool(forgotten) or is_trimmed or is_incomplete(journey, settings, time, journey_life_seconds)
+        has_lost = bool(forgotten) or is_trimmed or is_less
         settled = as_direct(forgotten, settings, known_source)
         computed = attribute(entries, conversion, settings, settled, path)
         # Where nothing is lost, what was published may have been said of touches that are somebody else's now.
@@ -241,13 +243,17 @@ def assess(
 
 
 def _is_whole(
-    journey: Journey | None, settings: AttributionSettings, conversion_time_micros: int, journey_life_seconds: int
+    journey: Journey | None,
+    settings: AttributionSettings,
+    conversion_time_micros: int,
+    journey_life_seconds: int,
+    now_micros: int,
 ) -> bool:
     """Tells whether a journey holds all that ever was in a window."""
     return (
         journey is not None
         and not journey.trimmed_until_micros
-        and not is_incomplete(journey, settings, conversion_time_micros, journey_life_seconds)
+        and not is_incomplete(journey, settings, conversion_time_micros, journey_life_seconds, now_micros)
     )
 
 
@@ -312,15 +318,24 @@ def _creditable(
 
 
 def is_incomplete(
-    journey: Journey | None, settings: AttributionSettings, conversion_time_micros: int, journey_life_seconds: int
+    journey: Journey | None,
+    settings: AttributionSettings,
+    conversion_time_micros: int,
+    journey_life_seconds: int,
+    now_micros: int,
 ) -> bool:
     """Tells whether Redis may have forgotten touches of the window: then those that earned credit before still do."""
     if journey is None:
         return True
-    return conversion_time_micros - settings.history_micros < complete_since_micros(journey, journey_life_seconds)
+    since = complete_since_micros(journey, journey_life_seconds, now_micros)
+    return conversion_time_micros - settings.history_micros < since
 
 
-def complete_since_micros(journey: Journey, journey_life_seconds: int) -> int:
-    """Returns from when on a journey is whole: an older one would still be there, had anything come since then."""
-    begun = journey.create_time_micros - journey_life_seconds * 1_000_000 + _AHEAD_MICROS
-    return max(begun, journey.trimmed_until_micros)
+def complete_since_micros(journey: Journey, journey_life_seconds: int, now_micros: int) -> int:
+    """Returns from when on a journey is whole.
+
+    That is what it says itself; and where one of its identifiers has none, had anything come under it within the life
+    of a journey, it would have one.
+    """
+    since = max(journey.since_micros, journey.trimmed_until_micros)
+    return max(since, now_micros - journey_life_seconds * 1_000_000 + _AHEAD_MICROS) if journey.is_bare else since

@@ -153,8 +153,8 @@ def status_of(
     ):
         return before or facts.status  # what counts in its place is forgotten
     own = next((one for one in known if one.conversion_id == conversion_id), None)
-    if own is None:
-        return facts.status
+    if own is None:  # the journey has forgotten it: it counts as it did
+        return before if before in REPEATED else facts.status
     decision = next(one for one in count(known, rule) if one.conversion_id == conversion_id)
     return facts.status if decision.reason is None else _STATUSES[decision.reason]
 

@@ -285,7 +285,8 @@ def _message(read: _Read, assessed: Assessment, evidence: Evidence) -> Explanati
     if facts.amount_micros is not None:
         message.value.currency_code, message.value.amount_micros = facts.currency_code, facts.amount_micros
     if journey is not None:
-        since = complete_since_micros(journey, journey_life_seconds([known.workspace]))
+        life, now = journey_life_seconds([known.workspace]), known.stored.redis_time_micros
+        since = complete_since_micros(journey, life, now)
         message.complete_since_time.CopyFrom(timestamp(since))
     around = Around(
         entries=() if journey is None else journey.entries,

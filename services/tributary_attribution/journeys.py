@@ -16,6 +16,7 @@ from tributary_domain.identifiers import Identification
 from tributary_domain.journey import NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind, in_event_order
 from tributary_domain.sessions import session_ids
 from tributary_domain.settings import SECOND
+from tributary_runtime.clock import Clock
 from tributary_runtime.errors import NotFoundError
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
@@ -35,6 +36,7 @@ class JourneyReader:
         descriptors: Keeps the texts of sources.
         directory: Knows the workspaces.
         beginnings: Knows how people began.
+        clock: Says since when a journey would be there.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class JourneyReader:
         descriptors: Descriptors,
         directory: Directory,
         beginnings: Beginnings,
+        clock: Clock,
     ) -> None:
         self._people = people
         self._conversions = conversions
@@ -51,6 +54,7 @@ class JourneyReader:
         self._directory = directory
         self._sources = SourceCache()
         self._beginnings = beginnings
+        self._clock = clock
 
     async def by_person_id(self, workspace_id: str, person_id: str) -> journey_pb2.Journey:
         """Returns a journey by a person id; one of before a merge leads to the person it is now."""
@@ -86,6 +90,8 @@ class JourneyReader:
         texts = await self._descriptors.read(places, conversion_life_seconds([workspace]))
         source_of = self._sources.reading(texts)
         message = _message(workspace, journey, lambda descriptor: source_of(workspace.id, descriptor))
+        since = complete_since_micros(journey, journey_life_seconds([workspace]), self._clock.unix_micros())
+        message.complete_since_time.CopyFrom(timestamp(since))
         message.beginning.CopyFrom(await self._beginnings.of(workspace, journey.tokens, journey))
         return message
 
@@ -108,8 +114,6 @@ def _message(
     workspace: Workspace, journey: Journey, source_of: Callable[[int], TouchSource | None]
 ) -> journey_pb2.Journey:
     message = journey_pb2.Journey(person_id=journey.person_id, identity_tokens=sorted(journey.tokens))
-    complete_since = complete_since_micros(journey, journey_life_seconds([workspace]))
-    message.complete_since_time.CopyFrom(timestamp(complete_since))
     entries = in_event_order(journey.entries)
     timeout = core_settings(workspace.attribution[-1]).session_timeout_seconds * SECOND
     for entry, session in zip(entries, session_ids(entries, timeout), strict=True):

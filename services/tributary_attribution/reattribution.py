@@ -227,8 +227,8 @@ class Comparison:
         published = assessed.published
         settings, time = assessed.settings, assessed.facts.conversion_time_micros
         has_person = bool(assessed.facts.identifiers)
-        life = journey_life_seconds([one.workspace])
-        if assessed.is_trimmed or (has_person and is_incomplete(one.journey, settings, time, life)):
+        life, now = journey_life_seconds([one.workspace]), 0 if one.stored is None else one.stored.redis_time_micros
+        if assessed.is_trimmed or (has_person and is_incomplete(one.journey, settings, time, life, now)):
             page.incomplete += 1
         before = published.attribution
         page.changed += not (is_same_credit(before, credit) and is_same_data_driven(before, credit))

@@ -66,7 +66,8 @@ def _forgotten(
         )
     }
     life = journey_life_seconds([known.workspace])
-    since = max((complete_since_micros(journey, life) for journey in journeys), default=0)
+    now = known.stored.redis_time_micros
+    since = max((complete_since_micros(journey, life, now) for journey in journeys), default=0)
     # A journey that lacks touches of the conversion, or the conversion itself, has lost more than it forgets with time.
     has_lost = bool(assessed.settled) or not any(known.conversion_id in journey.conversions for journey in journeys)
     consents = [Consents(journey.decisions) for journey in journeys]

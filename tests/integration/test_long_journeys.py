@@ -110,6 +110,7 @@ async def test_a_journey_that_lives_on_loses_what_is_older_than_its_life(
     assert numbers(journey) == [2, 3, 4, 5]
     assert journey.has_lost_touches
     assert journey.trimmed_until_micros == 0
+    assert now <= journey.since_micros + LIFE_SECONDS * SECOND <= now + 60 * SECOND
 
 
 async def test_what_a_backfill_brings_lives_as_long_as_what_is_new(

@@ -85,6 +85,7 @@ from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.erasures import Erasures
+from tributary_storage.redis.journey_layout import META, meta_of
 from tributary_storage.redis.log_entry import LogEntry
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
@@ -94,6 +95,8 @@ SHARDS = 4
 DAY = 86_400_000_000
 NOON = 1_790_000_000_000_000
 """When things happen, in microseconds, unless a test says otherwise."""
+
+_BESIDE_JOURNEYS = (b":ties", b":consent", b":traces", b":firsts")
 
 Admitted = tuple[str, AdmittedEvent]
 """Letter of the mask, and the event."""
@@ -302,6 +305,19 @@ class Attribution:
         async for key in self.state.scan_iter(match="trb:*:descriptor:*"):
             await self.state.delete(key)
 
+    async def let_journeys_age(self) -> None:
+        """Makes journeys so old that the next event of each takes from it what is older than its life."""
+        async for key in self.state.scan_iter(match="trb:*:journey:*"):
+            if not key.endswith(_BESIDE_JOURNEYS):
+                meta = meta_of(await self.state.hgetall(key))
+                await self.state.hset(key, META, meta._replace(look_seconds=1).pack())
+
+    async def let_journeys_expire(self) -> None:
+        """Lets journeys expire; what lies beside them lives longer."""
+        async for key in self.state.scan_iter(match="trb:*:journey:*"):
+            if not key.endswith(_BESIDE_JOURNEYS):
+                await self.state.delete(key)
+
     async def lose_state(self) -> None:
         """Loses what the state store knows of people, journeys and conversions."""
         for what in ("journey", "identifier", "conversion"):
@@ -458,7 +474,7 @@ async def running_attribution(
         converted = ConvertedPaths(state, SHARDS)
         as_paths = PeopleAsPaths(paths, converted, people, conversions, descriptors, known, clock)
         beginnings = Beginnings(people, conversions, descriptors)
-        journeys = JourneyReader(people, conversions, descriptors, directory, beginnings)
+        journeys = JourneyReader(people, conversions, descriptors, directory, beginnings, clock)
         settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
         choices = ModelChoices(models, versions)
         explainer = Explainer(

@@ -8,7 +8,7 @@
 | identity token  | whose journey it is, with a sighting: time, hash and position of the earliest event         |
 | `m`             | version, create time, newest conversion time of the person, earliest sighting, number of    |
 |                 | events, second up to which events were trimmed, second from which on old ones are, 1: a     |
-|                 | touch was trimmed                                                                           |
+|                 | touch was trimmed, second from which on none was forgotten for its age                      |
 | `a`             | the time of the first touch ever, of which `firsts` has more                                |
 
 Numbers are big-endian, so that bytes compare as events are ordered. What a number means never changes.
@@ -49,7 +49,9 @@ _HEAD_BYTES: Final = 10
 _TOUCH: Final = Struct(">BBQQQQQQ")
 _CONVERSION: Final = Struct(">BBQQQ16s")
 _HASH: Final = Struct(">Q")
-_META: Final = Struct(">QQQQQBIIIB")
+_META: Final = Struct(">QQQQQBIIIBI")
+_UNSAID: Final = b"\xff" * 4
+"""What a journey of before it was kept since when it is whole says of that: never."""
 _SIGHTING: Final = Struct(">QQB")
 _STORED_FLAGS: Final = INTERNAL | ASSUMED_DENIED | CONSENTED
 _KIND: Final = int(TouchKind.CONVERSION)
@@ -63,8 +65,10 @@ class Journey:
     """What the person is called: the id of their first identity token in the order of edges."""
     version: int
     """Grows with every change, also of who they are."""
-    create_time_micros: int
-    """When Redis first knew of this person; of several identifiers, of the last."""
+    since_micros: int
+    """Events before this may have been forgotten for their age, by a journey that there is; of several, by the last."""
+    is_bare: bool
+    """Whether an identifier has no journey: it never had one, or it has expired."""
     trimmed_until_micros: int
     """Events before this were trimmed, because there are too many; 0: none was."""
     has_lost_touches: bool
@@ -164,6 +168,8 @@ class Meta(NamedTuple):
     """From this second on events are looked for that are too old."""
     has_lost_touches: int = 0
     """1: a touch was trimmed."""
+    since_seconds: int = 0
+    """From this second on nothing was forgotten for its age."""
 
     def pack(self) -> bytes:
         """Returns the value of `META`."""
@@ -173,7 +179,7 @@ class Meta(NamedTuple):
 def meta_of(fields: Mapping[bytes, bytes]) -> Meta:
     """Returns what is kept of a journey as a whole."""
     meta = fields.get(META)
-    return Meta() if meta is None else Meta(*_META.unpack(meta))
+    return Meta() if meta is None else Meta(*_META.unpack((meta + _UNSAID)[: _META.size]))
 
 
 def unpack_journey(
@@ -242,7 +248,8 @@ def unpack_journey(
     return Journey(
         person_id=person_id,
         version=version or max(meta.version for meta in metas),
-        create_time_micros=max(meta.create_time_micros for meta in metas),
+        since_micros=max(meta.since_seconds for meta in metas) * 1_000_000,
+        is_bare=sum(META in fields for fields in held) < len(named),
         trimmed_until_micros=max(meta.trimmed_seconds for meta in metas) * 1_000_000,
         has_lost_touches=any(meta.has_lost_touches for meta in metas),
         entries=tuple(entries),

@@ -259,7 +259,8 @@ def test_a_journey_that_redis_has_forgotten_takes_no_credit_away() -> None:
 def forgotten(world: World, *later: Admitted, settings: Workspace | None = None) -> World:
     """Returns what is known after the journey expired: all parts, but a new journey, of what came since."""
     after = World(*later, settings=settings)
-    after.fields[META] = Meta(version=1, create_time_micros=NOON + 70 * DAY, newest_conversion_micros=NOON).pack()
+    since = (NOON + 11 * DAY) // 1_000_000
+    after.fields[META] = Meta(version=1, newest_conversion_micros=NOON, since_seconds=since).pack()
     after.parts = {**world.parts, **after.parts}
     return after
 

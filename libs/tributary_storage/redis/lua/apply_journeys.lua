@@ -26,12 +26,16 @@
 -- Of a slot the newest two traces stay, of those alike the first: what a journey forgets stays there.
 -- The first touch, and the first conversion of each name, are kept beside it: those that were good when they came. For ever
 -- once somebody converted, else as long as ties.
+-- Since when it is whole: from its beginning, for a life before it, for what came then would have kept it alive; when
+-- something goes for its age, from that age on.
 -- What is too old stays where it carries the id of a click or an interaction: seen again, it is an old one.
-local META = '>I8I8I8I8I4I4BI4I4I4B'
+local META = '>I8I8I8I8I4I4BI4I4I4BI4'
+local UNSAID = '\255\255\255\255' -- journeys of before this was kept: whole since never
 local CONVERSION, QUARANTINED, NO_TOUCH, NO_CONSENT, INTERNAL, ASSUMED_DENIED, CONSENTED = 7, 2, 4, 8, 16, 32, 64
 local FIRST_SEEN_KIND, LAST_SEEN_KIND = 3, 5
 local NEVER = 9007199254740991
 local DAY = 86400
+local AHEAD = 300 -- seconds that an event may be ahead of its acceptance
 local HDEL_AT_ONCE = 1000
 local life, slack, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local ties_life, traces_life = ARGV[4], ARGV[5]
@@ -71,7 +75,7 @@ local function cut(times, most)
 end
 
 -- Removes events: those older than a time, then those that are too many. Returns how many stay, the time up to which
--- there were too many, and whether a touch went.
+-- there were too many, whether a touch went, and whether anything went for its age.
 local function trim(journey, oldest)
   local flat = redis.call('HGETALL', journey)
   local lesser, others = {}, {}
@@ -93,17 +97,17 @@ local function trim(journey, oldest)
   if #lesser + #others > keep * 1.25 then
     lesser_until, others_until = cut(lesser, keep / 4), cut(others, keep)
   end
-  local gone, touches_went = {}, false
+  local gone, touches_went, has_aged = {}, false, false
   for _, event in ipairs(events) do
     if event[4] or event[2] <= (event[3] and lesser_until or others_until) then
       gone[#gone + 1] = event[1]
-      touches_went = touches_went or event[5]
+      touches_went, has_aged = touches_went or event[5], has_aged or event[4]
     end
   end
   for first = 1, #gone, HDEL_AT_ONCE do
     redis.call('HDEL', journey, unpack(gone, first, math.min(first + HDEL_AT_ONCE - 1, #gone)))
   end
-  return #events - #gone, others_until, touches_went
+  return #events - #gone, others_until, touches_went, has_aged
 end
 
 -- Tells whether one trace is before another in the order of events.
@@ -189,9 +193,10 @@ for number, journey in ipairs(KEYS) do
   fields[#fields + 1] = 'a'
   local known = redis.call('HMGET', journey, unpack(fields))
   local version, create_time, newest, time, high, low, position = 0, 0, 0, NEVER, 0, 0, 0
-  local events, trimmed, look, lost = 0, 0, 0, 0
+  local events, trimmed, look, lost, since = 0, 0, 0, 0, 0
   if known[1] then
-    version, create_time, newest, time, high, low, position, events, trimmed, look, lost = struct.unpack(META, known[1])
+    version, create_time, newest, time, high, low, position, events, trimmed, look, lost,
+      since = struct.unpack(META, known[1] .. UNSAID)
   else
     local told = redis.call('HGET', journey .. ':ties', 'n')
     if told then
@@ -274,7 +279,10 @@ for number, journey in ipairs(KEYS) do
   end
   if #writes > 0 or has_new_trace or not known[1] then
     version = math.max(version + 1, now)
-    if create_time == 0 then create_time = now end
+    if create_time == 0 then
+      create_time = now
+      since = math.max(0, now_seconds - life + AHEAD) -- had anything come since then, there would be a journey
+    end
     local is_due = now_seconds >= (look > 0 and look or math.floor(create_time / 1000000) + life)
     if oldest < too_old then -- a backfill lives as long as what is new
       look, is_due = now_seconds + life, false
@@ -282,10 +290,11 @@ for number, journey in ipairs(KEYS) do
     if is_due or events > keep * 1.25 then
       if #writes > 0 then redis.call('HSET', journey, unpack(writes)) end
       writes = {}
-      local trimmed_until, touches_went
-      events, trimmed_until, touches_went = trim(journey, is_due and too_old or 0)
+      local trimmed_until, touches_went, has_aged
+      events, trimmed_until, touches_went, has_aged = trim(journey, is_due and too_old or 0)
       if trimmed_until > 0 then trimmed = math.max(trimmed, math.floor(trimmed_until / 1000000) + 1) end
       if touches_went then lost = 1 end
+      if has_aged or is_due and since > now_seconds then since = math.max(0, math.floor(too_old / 1000000) + 1) end
       if is_due then
         look = now_seconds + DAY
         redis.call('EXPIRE', journey .. ':ties', ties_life)
@@ -293,7 +302,7 @@ for number, journey in ipairs(KEYS) do
       end
     end
     redis.call('HSET', journey, 'm', struct.pack(META, version, create_time, newest, time, high, low, position,
-      events, trimmed, look, lost), unpack(writes))
+      events, trimmed, look, lost, since), unpack(writes))
   end
   redis.call('EXPIRE', journey, life)
   answers[number] = {version, why, newest}

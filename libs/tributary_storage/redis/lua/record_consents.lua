@@ -5,7 +5,8 @@
 --         places of those decisions, from 1, that it did not hold}
 -- Cost    one read and at most one write per decision, two reads per journey. A second run adds nothing. Of two that
 --         differ in their texts alone the smaller stays, whichever came first.
-local META = '>I8I8I8I8I4I4BI4I4I4B'
+local META = '>I8I8I8I8I4I4BI4I4I4BI4'
+local UNSAID = '\255\255\255\255' -- journeys of before this was kept: whole since never
 local answers = {}
 local at = 1
 for number, journey in ipairs(KEYS) do
@@ -19,7 +20,7 @@ for number, journey in ipairs(KEYS) do
   local newest = tonumber(redis.call('HGET', journey .. ':ties', 'n') or '0')
   local meta = redis.call('HGET', journey, 'm')
   if meta then
-    local _, _, told = struct.unpack(META, meta)
+    local _, _, told = struct.unpack(META, meta .. UNSAID)
     if told > newest then newest = told end
   end
   answers[number] = {newest, redis.call('HLEN', ledger), new}

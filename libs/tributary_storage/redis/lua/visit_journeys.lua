@@ -10,7 +10,8 @@
 -- Cost    two reads, up to two writes per journey, and O(journey) where it is answered. A second run finds the newest
 --         conversion time told, and moves the version once more: what was computed before is computed again.
 -- Fields  as `apply_journeys`. Of ties, n: newest conversion time of the person, for a journey that begins later.
-local META = '>I8I8I8I8I4I4BI4I4I4B'
+local META = '>I8I8I8I8I4I4BI4I4I4BI4'
+local UNSAID = '\255\255\255\255' -- journeys of before this was kept: whole since never
 local life = ARGV[1]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
@@ -22,13 +23,13 @@ for number, journey in ipairs(KEYS) do
   newest = math.max(newest, tonumber(told or '0'))
   local version, before = 0, 0
   if meta then
-    local held = {struct.unpack(META, meta)}
+    local held = {struct.unpack(META, meta .. UNSAID)}
     version, before = held[1], held[1]
     if held[3] > newest then newest = held[3] end
     if floor > 0 then version = math.max(version + 1, floor + 1, now) end
     if version ~= before or newest ~= held[3] then
       redis.call('HSET', journey, 'm', struct.pack(META, version, held[2], newest, held[4], held[5], held[6], held[7],
-        held[8], held[9], held[10], held[11]))
+        held[8], held[9], held[10], held[11], held[12]))
     end
   end
   if told then
