@@ -126,16 +126,17 @@ def anonymous_heir(revised: ConversionRevised, ids: Mapping[str, str], hashes: M
     """Returns a revision of somebody else's, without what names the touches of those whose credit it has, or had.
 
     Args:
-        revised: Its credit is another conversion's, whose person is erased, or was so before it.
+        revised: Its credit is another conversion's, whose person is erased, or came from there, or was so before it.
         ids: Random ids by that of an erased conversion.
         hashes: Random hashes by reference of the erased person's touches.
     """
     after = ConversionRevised()
     after.CopyFrom(revised)
     origin = after.state.inherited_from
-    if origin.conversion_id in ids:
+    if origin.conversion_id in ids or any(touch.event_id in hashes for touch in after.state.touches):
         for name in ("match", "causing_event_ids", "traceparent", "cause_accept_time"):
             after.ClearField(name)
+    if origin.conversion_id in ids:
         origin.conversion_id = ids[origin.conversion_id]
         origin.conversion_time.CopyFrom(timestamp(to_the_minute(micros(origin.conversion_time))))
     for touch in after.state.touches:

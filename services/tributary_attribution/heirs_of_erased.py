@@ -1,12 +1,16 @@
 """Revisions of others that had the credit of somebody who is erased: their touches are named no more, the credit stays.
 
+Credit is handed on: a lead's stage may have that of an order of the person, and be the first payment that renewals have
+theirs from. The one rule: where the credit came from the person, through however many others, it names her no more; and
+those that tell which touches were hers are stripped last, so that a run that stopped finds the others again.
+
 The newest revision of each has the credit of a stand-in by then (`stand_ins`). What was published before is kept, for
 closed books and questions about past moments, and so is stripped in place: by the same random names as the stand-in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -49,15 +53,28 @@ class HeirsOfErased:
         return len((await self._found(erasure))[0])
 
     async def _found(self, erasure: Erasure) -> tuple[_Revisions, list[str]]:
-        """Returns the revisions that had the credit of an erasure's conversions, or took it away; and its touches."""
+        """Returns the revisions that had the credit of an erasure's conversions, or took it away; and its touches.
+
+        Those that had it from these conversions themselves come last.
+        """
         gone = set(erasure.conversion_ids)
         read = await self._records.revisions(erasure.workspace, sorted(set(erasure.relatives) - gone))
         revisions = {place: ConversionRevised.FromString(content) for place, content in read.items()}
         heirs = {place: one for place, one in revisions.items() if one.state.inherited_from.conversion_id in gone}
         touches = {touch.event_id for one in heirs.values() for touch in one.state.touches}
-        heirs |= {
+        newest = {name: revisions[name, revision] for name, revision in sorted(revisions)}
+        for one in newest.values():  # what others earned by themselves and the person had from them is theirs
+            if not one.state.inherited_from.conversion_id:
+                touches.difference_update(touch.event_id for touch in one.state.touches)
+        others = {
             place: one
             for place, one in revisions.items()
-            if any(delta.touch_event_id in touches for delta in one.deltas)
+            if place not in heirs and touches.intersection(_touches_of(one))
         }
-        return heirs, sorted(touches)
+        return others | heirs, sorted(touches)
+
+
+def _touches_of(revised: ConversionRevised) -> Iterator[str]:
+    """Yields the touches that a revision names."""
+    yield from (touch.event_id for touch in revised.state.touches)
+    yield from (delta.touch_event_id for delta in revised.deltas)

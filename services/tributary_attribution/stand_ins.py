@@ -110,7 +110,7 @@ class StandIns:
             memberships=tuple(sorted({*erasure.memberships, *forgotten})),
             members=tuple(sorted({*erasure.members, *((one, int(role), names) for one, role, names in members)})),
             places=tuple((name, *place) for name, place in sorted(placed.items())),
-            relatives=tuple(sorted({*erasure.relatives, *relatives})),
+            relatives=tuple(sorted({*erasure.relatives, *await self._whole(workspace, relatives, erasure)})),
         )
 
     async def take_place(self, erasure: Erasure) -> None:
@@ -154,6 +154,17 @@ class StandIns:
         workspace = self._directory.get(erasure.workspace)
         others = [Affected(workspace, name, known_causes={Cause.ERASURE}) for name in erasure.relatives]
         await self._publisher.tell(await self._publisher.publish(others))
+
+    async def _whole(self, workspace: Workspace, relatives: set[str], erasure: Erasure) -> set[str]:
+        """Returns relatives with those of theirs, and so on: credit may be handed on from family to family."""
+        found, pending = set(relatives), sorted(relatives)
+        while pending:
+            some = [Affected(workspace, name) for name in pending]
+            await self._publisher.read(some, may_lack_sources=True)
+            further = {name for one in some for name in one.kin.relatives}
+            pending = sorted(further.difference(found, erasure.conversion_ids))
+            found.update(pending)
+        return found
 
     async def _places(self, workspace: Workspace, names: set[str]) -> dict[str, tuple[int, int]]:
         """Returns the places of conversions in event order, of those that anybody observed."""

@@ -21,7 +21,7 @@ from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.codec.event_references import event_reference
 
-ANN, BOB = "visitor:ann", "visitor:bob"
+ANN, BOB, CAROL = "visitor:ann", "visitor:bob", "visitor:carol"
 
 
 @pytest.fixture
@@ -189,6 +189,50 @@ _KEPT_OF_HEIRS = """
     FROM conversion_revisions FINAL
     WHERE workspace = %(w)s AND conversion_id IN %(heirs)s
     ORDER BY conversion_id, revision"""
+
+
+def a_chain(workspace: str) -> Names:
+    """Ann ordered; Bob's deal has the credit of her order, and is the first payment of what Carol renews for ever."""
+    events = Events(workspace)
+    families = Families(events)
+    signed = families.stage(BOB, stage="won", root="o-1", at=NOON + DAY, event_id="signed")[1].event.conversion
+    paid = families.cycle(BOB, kind="FIRST", cycle="1", name="lead", at=NOON + DAY, event_id="signed")
+    paid[1].event.conversion.lead.CopyFrom(signed.lead)
+    own = families.cycle(CAROL, kind="RENEWAL", cycle="2", name="lead", at=NOON + 2 * DAY, event_id="renewed")
+    return {
+        "touch of ann": events.touch(ANN, at=NOON - DAY + 7_000_000, channel="Email", event_id="ann"),
+        "touch of carol": events.touch(CAROL, at=NOON - DAY, channel="Display", event_id="carol"),
+        "root": families.root(ANN, order_id="o-1", event_id="root"),
+        "signed": paid,
+        "renewed": own,
+        "renewed again": families.cycle(
+            CAROL, kind="RENEWAL", cycle="3", name="lead", at=NOON + 3 * DAY, event_id="again"
+        ),
+    }
+
+
+async def test_whose_credit_came_from_the_person_through_others_names_no_touch_of_hers_either(
+    attribution: Attribution, workspace: str
+) -> None:
+    named = a_chain(workspace)
+    await happen(attribution, named)
+    chain = ("signed", "renewed", "renewed again")
+    assert await channels(attribution, named, *chain) == ["Email"] * 3
+    before = await totals(attribution)
+    asked = {
+        "w": workspace,
+        "heirs": [named[name][1].conversion_id for name in chain],
+        "ann": event_reference(event_hash("ann")),
+        "anns": [named["root"][1].conversion_id] * 2,
+    }
+    old = await attribution.clickhouse.execute(_OLD_REVISIONS, asked)
+    assert [row[2:] for row in old] == [(1, 1)] * 3
+    await erase(attribution)
+    now = await attribution.clickhouse.execute(_OLD_REVISIONS, asked)
+    assert {row[:2] for row in old} < {row[:2] for row in now}
+    assert not any(row[2] or row[3] for row in now)
+    assert await totals(attribution) == before
+    assert await channels(attribution, named, *chain) == ["Email"] * 3
 
 
 async def test_where_conversions_go_too_the_others_count_as_if_these_had_never_been(
