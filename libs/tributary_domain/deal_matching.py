@@ -8,10 +8,12 @@ not given to this.
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 _DAY_MICROS: Final = 86_400_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class DealClass(StrEnum):
@@ -57,6 +59,8 @@ class Deal(NamedTuple):
     conversion_name: str
     close_day: int
     """Days since 1970; -1: not said."""
+    modify_micros: int = 0
+    """When the CRM changed it last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +69,12 @@ class MatchLimits:
 
     tolerance_percent: int = 1
     """Of the amount."""
-    days: int = 7
-    """Between the days, where only contact and amount link them; and how long a deal may take to appear."""
+    days: int = 3
+    """Between their days, where only contact and amount link them."""
+    due_days: int = 30
+    """How long a deal may take to appear."""
+    zone: tzinfo = UTC
+    """In which days are cut."""
 
 
 class DealMatch(NamedTuple):
@@ -85,8 +93,8 @@ def match_deals(
     """Returns what became of every deal and every conversion, each once.
 
     Args:
-        conversions: Of some days, of names that have deals.
-        deals: Of the same days and some before and after; lost ones are left out of account.
+        conversions: Some, and all that the deals may be; of names that have deals.
+        deals: Some, and all that the conversions may be; lost ones are left out of account.
         now_micros: Decides what is not due yet.
         limits: How far apart they may be.
     """
@@ -111,13 +119,29 @@ def match_deals(
             found.append(_linked("contact_amount_date", [near], [deal], limits))
             left, open_deals = _rest(found[-1:], left, open_deals)
     for conversion in left:
-        is_young = now_micros - conversion.time_micros < limits.days * _DAY_MICROS
+        is_young = now_micros - conversion.time_micros < limits.due_days * _DAY_MICROS
         found.append(DealMatch(DealClass.NOT_YET_DUE if is_young else DealClass.MISSING_IN_CRM, "", (conversion,), ()))
     found += [
         DealMatch(DealClass.MISSING_HERE if deal.status == "WON" else DealClass.NOT_YET_DUE, "", (), (deal,))
         for deal in open_deals
     ]
     return found
+
+
+def day_of(time_micros: int, zone: tzinfo) -> int:
+    """Returns the civil day of a moment, in days since 1970."""
+    return ((_EPOCH + timedelta(microseconds=time_micros)).astimezone(zone).date() - _EPOCH.date()).days
+
+
+def begin_of_day(day: int, zone: tzinfo) -> int:
+    """Returns the first moment of a civil day, given in days since 1970, in microseconds since 1970.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> begin_of_day(20_000, ZoneInfo("Europe/Berlin")) // 3_600_000_000 - 20_000 * 24
+    -2
+    """
+    midnight = (_EPOCH + timedelta(days=day)).replace(tzinfo=zone)
+    return (midnight - _EPOCH) // timedelta(microseconds=1)
 
 
 def _linked(step: str, ours: Sequence[CountedConversion], theirs: Sequence[Deal], limits: MatchLimits) -> DealMatch:
@@ -138,7 +162,7 @@ def _is_near(conversion: CountedConversion, deal: Deal, limits: MatchLimits) -> 
     """Tells whether contact, amount and day say that they are one."""
     if not deal.contact_token or deal.contact_token not in conversion.tokens or deal.close_day < 0:
         return False
-    is_timely = abs(conversion.time_micros // _DAY_MICROS - deal.close_day) <= limits.days
+    is_timely = abs(day_of(conversion.time_micros, limits.zone) - deal.close_day) <= limits.days
     return is_timely and deal.amount_micros is not None and _is_amount_near(conversion, deal, limits)
 
 

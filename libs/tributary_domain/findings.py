@@ -72,6 +72,18 @@ class FindingState(StrEnum):
     RESOLVED = "RESOLVED"
 
 
+DEAL_KINDS: Final = (
+    FindingKind.AMOUNT_DIFFERS,
+    FindingKind.MISSING_IN_CRM,
+    FindingKind.MISSING_HERE,
+    FindingKind.NOT_YET_DUE,
+    FindingKind.SPLIT_OR_MERGED,
+)
+"""What comes of a CRM's deals."""
+
+DIFFERENCE_KINDS: Final = (FindingKind.MISSING, FindingKind.DIFFERENT)
+"""What stream and batch say otherwise of a conversion."""
+
 _SEVERITIES: Final = {
     FindingKind.MATCHED: Severity.INFO,
     FindingKind.NOT_YET_DUE: Severity.INFO,

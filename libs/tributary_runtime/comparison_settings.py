@@ -15,17 +15,20 @@ class DealMatching(Declared):
     """How CRM deals are compared with conversions."""
 
     amount_tolerance_percent: Annotated[int, Field(ge=0, le=100)] = 1
-    """Amounts this close are equal. No effect in this release: deals are not compared."""
+    """Amounts this close, in hundredths of the conversion's, are equal."""
 
     date_tolerance_days: Annotated[int, Field(ge=0, le=90)] = 3
-    """Days this close are equal. No effect in this release: deals are not compared."""
+    """Where only contact and amount link a deal and a conversion: how many days may be between theirs, in the zone of
+    the books (`reporting.time_zone`)."""
 
     due_days: Annotated[int, Field(ge=0, le=365)] = 30
-    """A conversion without a deal is not yet due for this long. No effect in this release: deals are not compared."""
+    """A conversion without a deal is not yet due for this long: it is missing in the CRM to a run of reconciliation in
+    whose days it came due."""
 
-    own_creators: tuple[Name, ...] = ()
-    """Names in `created_by` that are our own destinations': such deals are never evidence. No effect in this release:
-    deals are not compared."""
+    own_creators: tuple[Pattern, ...] = ("*tributary*",)
+    """Who `created_by` names where our own destinations made the deal: such deals are never evidence. Compared without
+    regard to case; `*` stands for any text. What is given replaces the default; name whoever the CRM says our access
+    belongs to."""
 
 
 class SpendMapping(Declared):

@@ -21,6 +21,7 @@ import structlog
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.cross_checks import CrossChecks
+from tributary_attribution.deal_checks import DealChecks
 from tributary_attribution.deferral import Deferral
 from tributary_attribution.erasure_plans import again
 from tributary_attribution.families import Families
@@ -57,6 +58,7 @@ from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.reconciliation_comparison import ReconciliationComparison
+from tributary_storage.clickhouse.reconciliation_deals import ReconciliationDeals
 from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
@@ -111,7 +113,7 @@ def reconciliation_of(
         ReconciliationComparison(clickhouse),
         ReconciliationRuns(clickhouse),
         Repair(people, conversions, attributor, sources, words),
-        CrossChecks(sources),
+        CrossChecks(sources, DealChecks(ReconciliationDeals(clickhouse), ReconciliationRuns(clickhouse))),
         clock,
         recording,
     )

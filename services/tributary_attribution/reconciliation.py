@@ -20,7 +20,7 @@ from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair, Words
 from tributary_attribution.run_families import RunFamilies
-from tributary_attribution.settled_findings import resolve_settled
+from tributary_attribution.settled_findings import SettledFindings
 from tributary_domain.counting import Counting
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity, finding
@@ -31,6 +31,7 @@ from tributary_runtime.assumed_consent import assumed_consent
 from tributary_runtime.clock import Clock
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.reconciliation_comparison import (
+    LIMIT,
     Difference,
     MiscountedConversion,
     ReconciliationComparison,
@@ -93,6 +94,7 @@ class Reconciliation:
         self._checks = checks
         self._clock = clock
         self._recording = recording
+        self._settled_findings = SettledFindings(runs, comparison)
 
     async def run(
         self, run: Run, workspace: Workspace, *, grace_seconds: float = GRACE_SECONDS, told: Told = lambda _: None
@@ -123,6 +125,7 @@ class Reconciliation:
         families = RunFamilies(self._families, scope, workspace)
         person_of, oldest = await self._read(scope, workspace, families)
         read = _Read(person_of, families, oldest)
+        is_whole = not run.finished_slices
         for part in range(run.slices):
             if part not in run.finished_slices:
                 counts = await self._reconcile(run, scope, workspace, part, settled, read)
@@ -135,7 +138,9 @@ class Reconciliation:
         await self._runs.report(run.workspace, found, self._clock.unix_micros())
         is_recorded = bool(sums) and "verdicts_unsettled" not in sums
         moment = self._clock.unix_micros()
-        resolved = await resolve_settled(self._runs, run, found, moment, is_recorded=is_recorded)
+        resolved = await self._settled_findings.resolve(
+            run, scope, settled, moment, is_recorded=is_recorded, is_whole=is_whole and "cut_slices" not in run.counts
+        )
         counts["resolved"] = len(resolved)
         await self._staging.drop(run.reconciliation_id)
         run = replace(run, is_complete=True, counts={**run.counts, **sums, **counts, **_by_severity(found, run.counts)})
@@ -208,6 +213,8 @@ class Reconciliation:
         causes = {f"cause_{one.cause.lower()}": 0 for one in found}
         for one in found:
             causes[f"cause_{one.cause.lower()}"] += 1
+        if max(len(differences), len(stale), len(miscounted)) >= LIMIT:
+            causes["cut_slices"] = 1
         return {"differences": len(found), "repaired": repaired, "open_errors": len(found) - repaired, **causes}
 
     async def _checked(

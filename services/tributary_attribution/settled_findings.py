@@ -1,20 +1,23 @@
-"""Findings of earlier runs that are true no more: sums that are right again, rows that are there again.
+"""Findings of earlier runs that are true no more.
 
-The one rule: a finding is resolved by a run that looked at all it is about, and did not find it again.
+The one rule: a finding is resolved by a run that would have found it again. It looked at the conversion, deal or sum
+that the finding is about and did not find it, or found something else about it; or what it was about is gone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from tributary_attribution.verdict_sums import is_verdict_sum
-from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState
+from tributary_domain.findings import DIFFERENCE_KINDS, Finding, FindingCause, FindingKind, FindingState
+from tributary_storage.clickhouse.reconciliation_comparison import Settled, Standing
 from tributary_storage.clickhouse.reconciliation_runs import MAX_FINDINGS, Run
+from tributary_storage.clickhouse.reconciliation_staging import Scope
 
-_KINDS: Final = (FindingKind.SUM_WRONG, FindingKind.MISSING)
 _LOST: Final = (FindingCause.LOST_EVENT, FindingCause.LOST_REFUSAL)
 _UNSETTLED: Final = (FindingState.OPEN, FindingState.ACKNOWLEDGED)
+_OF_CONVERSIONS: Final = (*DIFFERENCE_KINDS, FindingKind.EXTRA, FindingKind.OUTLIER)
 
 
 class Runs(Protocol):
@@ -28,10 +31,11 @@ class Runs(Protocol):
         self,
         workspace: str,
         *,
-        states: Sequence[FindingState],
-        kinds: Sequence[FindingKind],
-        after: str,
-        limit: int,
+        reconciliation_id: str = "",
+        states: Collection[FindingState] = (),
+        kinds: Collection[FindingKind] = (),
+        after: str = "",
+        limit: int = 0,
     ) -> list[Finding]:
         """Returns findings in the order of their ids."""
         ...
@@ -41,49 +45,124 @@ class Runs(Protocol):
         ...
 
 
-async def resolve_settled(
-    runs: Runs, run: Run, found: Sequence[Finding], now_micros: int, *, is_recorded: bool
-) -> list[Finding]:
-    """Resolves what is true no more; returns that.
+class Comparison(Protocol):
+    """What a run has read, as long as it has it."""
+
+    async def standing(self, scope: Scope, settled: Settled, conversion_ids: Collection[str]) -> Mapping[str, Standing]:
+        """Returns what the run can say of each of some conversions; raises `StorageUnavailableError`."""
+        ...
+
+
+class SettledFindings:
+    """Resolves what is true no more.
 
     Args:
         runs: Where findings are.
-        run: Which looked.
-        found: What it found.
-        now_micros: When.
-        is_recorded: Whether it looked at what was recorded of all that was accepted, and could tell.
-
-    Raises:
-        StorageUnavailableError: A store did not answer; run the same again.
+        comparison: What the run has read.
     """
-    again = {one.finding_id for one in found}
-    spans: dict[str, bool] = {}
-    settled: list[Finding] = []
-    after = ""
-    while True:
-        page = await runs.findings(run.workspace, states=_UNSETTLED, kinds=_KINDS, after=after, limit=MAX_FINDINGS)
-        for one in page:
-            if one.finding_id in again:
-                continue
-            if one.cause in _LOST or is_verdict_sum(one):
-                is_settled = is_recorded
-            elif one.kind is FindingKind.SUM_WRONG:
-                if one.reconciliation_id not in spans:
-                    spans[one.reconciliation_id] = await _covers(runs, run, one.reconciliation_id)
-                is_settled = spans[one.reconciliation_id]
-            else:
-                is_settled = False
-            if is_settled:
-                settled.append(one.in_state(FindingState.RESOLVED))
-        if len(page) < MAX_FINDINGS:
-            break
-        after = page[-1].finding_id
-    for start in range(0, len(settled), MAX_FINDINGS):
-        await runs.write(run.workspace, settled[start : start + MAX_FINDINGS], now_micros)
-    return settled
+
+    def __init__(self, runs: Runs, comparison: Comparison) -> None:
+        self._runs = runs
+        self._comparison = comparison
+
+    async def resolve(
+        self, run: Run, scope: Scope, settled: Settled, now_micros: int, *, is_recorded: bool, is_whole: bool
+    ) -> list[Finding]:
+        """Resolves findings; returns them.
+
+        Args:
+            run: Which looked, and has stored all it found.
+            scope: Likewise.
+            settled: What it compared.
+            now_micros: When.
+            is_recorded: Whether it looked at what was recorded of all that was accepted, and could tell.
+            is_whole: Whether it named all that differs as of `settled`: not one that went on where another stopped.
+
+        Raises:
+            StorageUnavailableError: A store did not answer; run the same again.
+        """
+        named = await self._named_by(run)
+        look = _Look(self._runs, run, named, is_recorded=is_recorded, is_whole=is_whole)
+        resolved: list[Finding] = []
+        after = ""
+        while True:
+            page = await self._runs.findings(run.workspace, states=_UNSETTLED, after=after, limit=MAX_FINDINGS)
+            earlier = [one for one in page if one.reconciliation_id != run.reconciliation_id]
+            ids = {one.conversion_id for one in earlier if one.kind in _OF_CONVERSIONS and one.conversion_id}
+            standing = await self._comparison.standing(scope, settled, sorted(ids))
+            resolved += [
+                one.in_state(FindingState.RESOLVED)
+                for one in earlier
+                if await look.is_settled(one, standing.get(one.conversion_id))
+            ]
+            if len(page) < MAX_FINDINGS:
+                break
+            after = page[-1].finding_id
+        for start in range(0, len(resolved), MAX_FINDINGS):
+            await self._runs.write(run.workspace, resolved[start : start + MAX_FINDINGS], now_micros)
+        return resolved
+
+    async def _named_by(self, run: Run) -> set[str]:
+        """Returns the conversions that a run says differ, whatever became of that."""
+        named: set[str] = set()
+        after = ""
+        while True:
+            page = await self._runs.findings(
+                run.workspace,
+                reconciliation_id=run.reconciliation_id,
+                states=tuple(FindingState),
+                kinds=DIFFERENCE_KINDS,
+                after=after,
+                limit=MAX_FINDINGS,
+            )
+            named.update(one.conversion_id for one in page)
+            if len(page) < MAX_FINDINGS:
+                return named - {""}
+            after = page[-1].finding_id
 
 
-async def _covers(runs: Runs, run: Run, reconciliation_id: str) -> bool:
-    """Tells whether a run looked at all days that another had."""
-    other = await runs.find(run.workspace, reconciliation_id) if reconciliation_id else None
-    return other is not None and run.begin_micros <= other.begin_micros and other.end_micros <= run.end_micros
+class _Look:
+    """What a run can say of findings of earlier ones."""
+
+    def __init__(self, runs: Runs, run: Run, named: Collection[str], *, is_recorded: bool, is_whole: bool) -> None:
+        self._runs = runs
+        self._run = run
+        self._named = named
+        self._is_recorded = is_recorded
+        self._is_whole = is_whole
+        self._covered: dict[str, bool] = {}
+
+    async def is_settled(self, one: Finding, standing: Standing | None) -> bool:
+        """Tells whether a finding that the run did not find again is true no more."""
+        if (one.cause in _LOST and not one.conversion_id) or is_verdict_sum(one):
+            return self._is_recorded
+        match one.kind:
+            case FindingKind.SUM_WRONG:
+                return await self._covers(one)
+            case FindingKind.MISSING | FindingKind.DIFFERENT if standing:
+                is_seen = standing.is_compared and self._is_whole
+                return one.conversion_id in self._named or is_seen or _is_gone(standing)
+            case FindingKind.EXTRA if standing:
+                return standing.is_observed or standing.is_looked_for or not standing.is_stored
+            case FindingKind.OUTLIER if standing:
+                is_other = standing.is_compared and standing.amount != one.actual
+                return is_other or _is_gone(standing) or await self._covers(one)
+            case FindingKind.MISSING | FindingKind.DIFFERENT | FindingKind.EXTRA | FindingKind.OUTLIER:
+                return False
+            case _:  # whatever is open of these is looked at by every run
+                return True
+
+    async def _covers(self, one: Finding) -> bool:
+        """Tells whether the run looked at all days that the one had which found this."""
+        found_by = one.reconciliation_id
+        if found_by not in self._covered:
+            other = await self._runs.find(self._run.workspace, found_by) if found_by else None
+            run = self._run
+            self._covered[found_by] = (
+                other is not None and run.begin_micros <= other.begin_micros and other.end_micros <= run.end_micros
+            )
+        return self._covered[found_by]
+
+
+def _is_gone(standing: Standing) -> bool:
+    return not standing.is_stored and not standing.is_observed

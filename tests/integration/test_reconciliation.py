@@ -53,11 +53,11 @@ class Reconciled:
         await self.attribution.handle(*events)
         await self.attribution.record(*events)
 
-    def a_run(self, *, repairs: bool = True, slices: int = 1) -> Run:
+    def a_run(
+        self, *, repairs: bool = True, slices: int = 1, begin: int = NOON - 60 * DAY, end: int = NOON + 60 * DAY
+    ) -> Run:
         now = SystemClock().unix_micros()
-        return begun(
-            self.attribution.workspace.id, NOON - 60 * DAY, NOON + 60 * DAY, now, repairs=repairs, slices=slices
-        )
+        return begun(self.attribution.workspace.id, begin, end, now, repairs=repairs, slices=slices)
 
     async def run(self, run: Run | None = None) -> Run:
         workspace = self.attribution.workspace
@@ -399,34 +399,6 @@ async def test_reading_a_run_leaves_nothing_behind(redis_url: str, clickhouse_ur
             assert rows == [(0,)]
 
 
-async def test_deals_of_a_crm_are_held_against_conversions_but_never_our_own(
-    redis_url: str, clickhouse_url: str, workspace: str
-) -> None:
-    async with reconciled(redis_url, clickhouse_url, workspace) as world:
-        make = Events(workspace)
-        await world.happen(*(make.order(f"customer:{n}", order_id=f"o-{n}") for n in range(5)))
-        columns = "workspace, system, deal_id, modify_time, status, currency, amount_micros, order_id, created_by"
-        deals = [
-            ("1", "WON", 90_000_000, "o-0", "anna"),
-            ("2", "WON", 45_000_000, "o-1", "anna"),
-            ("3", "WON", 90_000_000, "o-none", "anna"),
-            ("4", "WON", 90_000_000, "o-2", "Tributary sync"),
-        ]
-        rows = [(workspace, "crm", one, NOON, status, "EUR", *rest) for one, status, *rest in deals]
-        names = [column.strip() for column in columns.split(",")]
-        await world.attribution.clickhouse.insert("deals", names, list(zip(*rows, strict=True)))
-        run = await world.run()
-        assert (run.counts["crm_conversions"], run.counts["crm_closed_deals"]) == (5, 3)
-        found = await world.runs.findings(workspace)
-        steps = Counter((finding.kind, finding.match_step) for finding in found)
-        assert steps == {
-            (FindingKind.AMOUNT_DIFFERS, "order_id"): 1,
-            (FindingKind.MISSING_HERE, ""): 1,
-            (FindingKind.MISSING_IN_CRM, ""): 3,
-        }
-        assert exit_status(run) == 1
-
-
 async def test_a_sum_that_is_right_again_is_resolved_by_a_run_that_looks_at_all_its_days(
     redis_url: str, clickhouse_url: str, workspace: str
 ) -> None:
@@ -442,3 +414,54 @@ async def test_a_sum_that_is_right_again_is_resolved_by_a_run_that_looks_at_all_
             [stored] = await world.runs.findings(workspace)
             states.append((stored.state, counts["resolved"]))
         assert states == [(FindingState.OPEN, 0), (FindingState.RESOLVED, 1)]
+
+
+async def _states(world: Reconciled) -> list[tuple[FindingKind, FindingState]]:
+    found = await world.runs.findings(world.attribution.workspace.id)
+    return sorted((one.kind, one.state) for one in found)
+
+
+async def test_a_difference_that_is_none_any_more_is_resolved_by_a_run_that_compares_its_conversion(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        make = Events(workspace)
+        await world.happen(make.touch("visitor:a"), make.order("visitor:a"))
+        harm = "ALTER TABLE conversions UPDATE {} WHERE workspace = %(w)s"
+        await world.execute(harm.format("value_micros = 1"))
+        await world.run(world.a_run(repairs=False))
+        await world.execute(harm.format("value_micros = 90000000, linear_credit_micros = [999999]"))
+        await world.run(world.a_run(repairs=False))
+        states = {one.cause: one.state for one in await world.differences()}
+        assert states == {FindingCause.WRONG_VALUE: FindingState.RESOLVED, FindingCause.WRONG_CREDIT: FindingState.OPEN}
+        await world.execute(harm.format("linear_credit_micros = [1000000]"))
+        await world.run(world.a_run(repairs=False, begin=NOON + DAY))
+        assert (FindingKind.DIFFERENT, FindingState.OPEN) in await _states(world), "it compared other days"
+        counts = (await world.run(world.a_run(repairs=False))).counts
+        assert counts["resolved"] == 2, "the sum of that credit was a finding, too"
+        assert {state for _, state in await _states(world)} == {FindingState.RESOLVED}
+
+
+async def test_what_nobody_observed_is_resolved_once_its_event_is_recorded(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        order = Events(workspace).order("customer:a")
+        await world.attribution.handle(order)
+        await world.run()
+        assert await _states(world) == [(FindingKind.EXTRA, FindingState.OPEN)]
+        await world.attribution.record(order)
+        await world.run()
+        assert await _states(world) == [(FindingKind.EXTRA, FindingState.RESOLVED)]
+
+
+async def test_an_outlier_that_was_taken_back_is_resolved(redis_url: str, clickhouse_url: str, workspace: str) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        make = Events(workspace)
+        orders = [make.order(f"customer:{n}", order_id=f"o-{n}", micros=90_000_000 + n) for n in range(30)]
+        await world.happen(*orders, make.order("customer:x", order_id="o-x", micros=90_000_000_000))
+        await world.run()
+        assert await _states(world) == [(FindingKind.OUTLIER, FindingState.OPEN)]
+        await world.happen(make.retraction(order_id="o-x"))
+        await world.run(world.a_run(begin=NOON))
+        assert await _states(world) == [(FindingKind.OUTLIER, FindingState.RESOLVED)]

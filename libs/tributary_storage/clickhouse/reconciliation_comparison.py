@@ -6,7 +6,7 @@ next run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -96,6 +96,20 @@ class ExtraConversion(NamedTuple):
     revision: int
 
 
+class Standing(NamedTuple):
+    """What a run can say of a conversion that an earlier run found something about."""
+
+    is_compared: bool
+    """It was compared: had it differed, the run would have said so."""
+    is_looked_for: bool
+    """It is stored, in the run's days: had nobody observed it, the run would have said so."""
+    is_stored: bool
+    is_observed: bool
+    """Events that count observe it."""
+    amount: str
+    """What it is worth, as the finding of an outlier says it; empty where it was not compared, or does not count."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """What is old enough to be compared."""
@@ -170,6 +184,13 @@ class ReconciliationComparison:
         """Returns the stored conversions of the run's days that no recorded event observed."""
         rows = await self._clickhouse.execute(reconciliation_statement("extra"), self._values(scope, 0, settled))
         return [ExtraConversion(*row) for row in rows]
+
+    async def standing(self, scope: Scope, settled: Settled, conversion_ids: Collection[str]) -> dict[str, Standing]:
+        """Returns what the run can say of each of some conversions, by their ids."""
+        values = self._values(scope, 0, settled)
+        values |= {"conversions": tuple(conversion_ids) or ("",), "conversion_list": list(conversion_ids)}
+        rows = await self._clickhouse.execute(reconciliation_statement("standing"), values) if conversion_ids else ()
+        return {row[0]: Standing(*row[1:]) for row in rows}
 
     def _values(self, scope: Scope, part: int, settled: Settled) -> dict[str, Any]:
         return {

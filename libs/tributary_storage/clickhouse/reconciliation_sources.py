@@ -1,4 +1,4 @@
-"""What else a run of reconciliation asks ClickHouse for: events to replay, sums, amounts, counted conversions, deals.
+"""What else a run of reconciliation asks ClickHouse for: events to replay, sums, amounts.
 
 Every method raises `StorageUnavailableError` if ClickHouse does not answer.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from tributary_domain.deal_matching import CountedConversion, Deal
 from tributary_domain.outliers import AmountGroup, StatedAmount
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.event_rows import KEPT
@@ -133,14 +132,3 @@ class ReconciliationSources:
             StatedAmount(AmountGroup(scope.workspace, name, currency), conversion_id, micros)
             for name, currency, conversion_id, micros in rows
         ]
-
-    async def counted_conversions(self, scope: Scope) -> list[CountedConversion]:
-        """Returns the counted conversions of the run's days."""
-        rows = await self._clickhouse.execute(reconciliation_statement("counted_conversions"), scope.values)
-        return [CountedConversion(*row) for row in rows]
-
-    async def closed_deals(self, scope: Scope, days: int) -> list[Deal]:
-        """Returns the newest state of each deal of the run's days and so many before and after; none that we made."""
-        values: dict[str, Any] = {**scope.values, "days": days}
-        rows = await self._clickhouse.execute(reconciliation_statement("closed_deals"), values)
-        return [Deal(*row) for row in rows]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
 import pytest
 
 from tributary_domain.deal_matching import CountedConversion, Deal, DealClass, MatchLimits, match_deals
@@ -48,7 +51,7 @@ def _deal(
             _conversion(1, order="o"), _deal(1, order="o", status="OPEN"), ("NOT_YET_DUE", "order_id"), id="still-open"
         ),
         pytest.param(
-            _conversion(1), _deal(1, contact="email:1", day=57), ("MATCHED", "contact_amount_date"), id="seven-days"
+            _conversion(1), _deal(1, contact="email:1", day=53), ("MATCHED", "contact_amount_date"), id="three-days"
         ),
     ],
 )
@@ -61,7 +64,7 @@ def test_a_link_names_its_step(conversion: CountedConversion, deal: Deal, expect
 @pytest.mark.parametrize(
     "deal",
     [
-        pytest.param(_deal(1, contact="email:1", day=58), id="eight-days"),
+        pytest.param(_deal(1, contact="email:1", day=54), id="four-days"),
         pytest.param(_deal(1, contact="email:2"), id="another-contact"),
         pytest.param(_deal(1, contact="email:1", euros=150), id="another-amount"),
     ],
@@ -72,8 +75,18 @@ def test_what_nothing_links_is_missing_on_either_side(deal: Deal) -> None:
 
 
 def test_a_young_conversion_without_a_deal_is_not_due() -> None:
-    [match] = match_deals([_conversion(1, day=99)], [], NOW, MatchLimits())
-    assert match.outcome is DealClass.NOT_YET_DUE
+    both = [_conversion(1, day=71), _conversion(2, day=70)]
+    outcomes = [match.outcome for match in match_deals(both, [], NOW, MatchLimits())]
+    assert outcomes == [DealClass.MISSING_IN_CRM, DealClass.NOT_YET_DUE]
+
+
+def test_the_day_of_a_conversion_is_that_of_the_books() -> None:
+    late = _conversion(1)._replace(time_micros=51 * DAY - 1)  # a minute past midnight in Berlin
+    deal = _deal(1, contact="email:1", day=54)
+    steps = [
+        match_deals([late], [deal], NOW, MatchLimits(zone=zone))[0].step for zone in (UTC, ZoneInfo("Europe/Berlin"))
+    ]
+    assert steps == ["", "contact_amount_date"]
 
 
 def test_one_deal_of_two_conversions_is_merged_not_missing() -> None:

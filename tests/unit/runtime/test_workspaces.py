@@ -88,9 +88,7 @@ SAYS_NO_EFFECT = {name for name, about in declared_settings().items() if NO_EFFE
 
 
 def test_settings_without_effect_are_those_we_know() -> None:
-    expected = {"value_basis", "value"}
-    expected |= {"amount_tolerance_percent", "date_tolerance_days"}
-    expected |= {"spend", "due_days", "own_creators"}
+    expected = {"value_basis", "value", "spend"}
     expected |= {"pending_value_hours", "unmatched_adjustment_days", "journey_days"}
     expected |= {"person_event_months", "ledger_years"}
     assert expected == SAYS_NO_EFFECT

@@ -37,15 +37,17 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     FINDING_KIND_MERGED: _FindingKind.ValueType  # 5
     """Two conversions are one."""
     FINDING_KIND_MATCHED: _FindingKind.ValueType  # 6
-    """Deal and conversion agree."""
+    """Deal and conversion agree. Counted by a run, and no finding."""
     FINDING_KIND_AMOUNT_DIFFERS: _FindingKind.ValueType  # 7
     """Deal and conversion differ in amount."""
     FINDING_KIND_MISSING_IN_CRM: _FindingKind.ValueType  # 8
-    """A conversion has no deal."""
+    """A conversion has no deal, and is older than `deals.due_days`."""
     FINDING_KIND_MISSING_HERE: _FindingKind.ValueType  # 9
-    """A deal has no conversion."""
+    """A won deal has no conversion."""
     FINDING_KIND_NOT_YET_DUE: _FindingKind.ValueType  # 10
-    """The deal is not due yet."""
+    """The deal is not closed yet, or the conversion too young to have one. Counted by a run, and no finding: nothing is to
+    be done about it.
+    """
     FINDING_KIND_SPLIT_OR_MERGED: _FindingKind.ValueType  # 11
     """One deal is several conversions, or the other way round."""
     FINDING_KIND_OUTLIER: _FindingKind.ValueType  # 12
@@ -89,15 +91,17 @@ FINDING_KIND_LATE: FindingKind.ValueType  # 4
 FINDING_KIND_MERGED: FindingKind.ValueType  # 5
 """Two conversions are one."""
 FINDING_KIND_MATCHED: FindingKind.ValueType  # 6
-"""Deal and conversion agree."""
+"""Deal and conversion agree. Counted by a run, and no finding."""
 FINDING_KIND_AMOUNT_DIFFERS: FindingKind.ValueType  # 7
 """Deal and conversion differ in amount."""
 FINDING_KIND_MISSING_IN_CRM: FindingKind.ValueType  # 8
-"""A conversion has no deal."""
+"""A conversion has no deal, and is older than `deals.due_days`."""
 FINDING_KIND_MISSING_HERE: FindingKind.ValueType  # 9
-"""A deal has no conversion."""
+"""A won deal has no conversion."""
 FINDING_KIND_NOT_YET_DUE: FindingKind.ValueType  # 10
-"""The deal is not due yet."""
+"""The deal is not closed yet, or the conversion too young to have one. Counted by a run, and no finding: nothing is to
+be done about it.
+"""
 FINDING_KIND_SPLIT_OR_MERGED: FindingKind.ValueType  # 11
 """One deal is several conversions, or the other way round."""
 FINDING_KIND_OUTLIER: FindingKind.ValueType  # 12
@@ -231,7 +235,7 @@ class _FindingStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingS
     FINDING_STATE_ACKNOWLEDGED: _FindingState.ValueType  # 2
     """Somebody has looked."""
     FINDING_STATE_RESOLVED: _FindingState.ValueType  # 3
-    """Repaired, or explained."""
+    """Repaired, or explained; or true no more: a run that would have found it again did not."""
 
 class FindingState(_FindingState, metaclass=_FindingStateEnumTypeWrapper):
     """How far a finding is dealt with. No value will be added in v1."""
@@ -243,7 +247,7 @@ FINDING_STATE_OPEN: FindingState.ValueType  # 1
 FINDING_STATE_ACKNOWLEDGED: FindingState.ValueType  # 2
 """Somebody has looked."""
 FINDING_STATE_RESOLVED: FindingState.ValueType  # 3
-"""Repaired, or explained."""
+"""Repaired, or explained; or true no more: a run that would have found it again did not."""
 Global___FindingState: _TypeAlias = FindingState  # noqa: Y015
 
 @_typing.final

@@ -1,0 +1,175 @@
+"""A CRM's deals held against conversions in a run of reconciliation: "50 conversions, 45 closed deals", and which.
+
+The one rule: a run speaks of the deals and conversions of its days, of conversions that came due in its days, and of
+whatever a finding is about that is not resolved. What it compares these with may be of any day. Days are cut in the
+zone of the books; a deal without a day is of when the CRM changed it last.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_attribution.journeys import identification
+from tributary_domain.deal_matching import (
+    CountedConversion,
+    Deal,
+    DealClass,
+    DealMatch,
+    MatchLimits,
+    begin_of_day,
+    match_deals,
+)
+from tributary_domain.findings import DEAL_KINDS, Finding, FindingKind, FindingState, finding
+from tributary_domain.personal import holds_personal
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.reconciliation_deals import DealScope, ReconciliationDeals
+from tributary_storage.clickhouse.reconciliation_runs import MAX_FINDINGS, ReconciliationRuns
+from tributary_storage.clickhouse.reconciliation_staging import Scope
+
+_UNSETTLED = (FindingState.OPEN, FindingState.ACKNOWLEDGED)
+_AGREE = (DealClass.MATCHED, DealClass.NOT_YET_DUE)
+"""Nothing is to be done about these: they are counted, and are no finding."""
+
+
+class DealChecks:
+    """Holds deals against conversions.
+
+    Args:
+        deals: What ClickHouse has of both.
+        runs: What earlier runs found.
+    """
+
+    def __init__(self, deals: ReconciliationDeals, runs: ReconciliationRuns) -> None:
+        self._deals = deals
+        self._runs = runs
+
+    async def check(self, scope: Scope, workspace: Workspace, now_micros: int) -> tuple[dict[str, int], list[Finding]]:
+        """Returns counts by name, and what does not agree; nothing where no deal was ever imported.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        rules = workspace.deals
+        limits = MatchLimits(
+            tolerance_percent=rules.amount_tolerance_percent,
+            days=rules.date_tolerance_days,
+            due_days=rules.due_days,
+            zone=workspace.reporting.zone,
+        )
+        of = DealScope(scope, limits.days, limits.due_days, _own_creators(workspace))
+        said = await self._deals.names(of)
+        if not said:
+            return {}, []
+        names = said - {""}
+        conversions = [
+            one
+            for one in await self._deals.conversions(of)
+            if (one.name in names if names else workspace.conversion(one.name).primary)
+        ]
+        matches = match_deals(conversions, await self._deals.deals(of), now_micros, limits)
+        about = _About(of, limits, await self._named(workspace.id))
+        matches = [match for match in matches if about.is_in_question(match)]
+        outcomes = Counter(match.outcome for match in matches)
+        counts = {f"deals_{outcome.value.lower()}": number for outcome, number in sorted(outcomes.items())}
+        counts |= about.totals(matches)
+        return counts, [_finding(scope, match, now_micros) for match in matches if match.outcome not in _AGREE]
+
+    async def _named(self, workspace: str) -> set[str]:
+        """Returns the conversions, and the deals as `system/deal_id`, that unresolved findings are about."""
+        named: set[str] = set()
+        after = ""
+        while True:
+            page = await self._runs.findings(
+                workspace, states=_UNSETTLED, kinds=DEAL_KINDS, after=after, limit=MAX_FINDINGS
+            )
+            for one in page:
+                named.update((*one.conversion_id.split(","), *one.deal_id.split(",")))
+            if len(page) < MAX_FINDINGS:
+                return named - {""}
+            after = page[-1].finding_id
+
+
+class _About:
+    """What a run speaks of."""
+
+    def __init__(self, of: DealScope, limits: MatchLimits, named: set[str]) -> None:
+        self._of = of
+        self._limits = limits
+        self._named = named
+
+    def is_in_question(self, match: DealMatch) -> bool:
+        """Tells whether a match is about anything that the run speaks of."""
+        return any(
+            self._of.is_of_run(one.time_micros)
+            or self._of.comes_due(one.time_micros)
+            or one.conversion_id in self._named
+            for one in match.conversions
+        ) or any(self._is_of_run(deal) or _name(deal) in self._named for deal in match.deals)
+
+    def totals(self, matches: list[DealMatch]) -> dict[str, int]:
+        """Returns how many conversions the run's days have, and how many won deals: theirs, or of these days."""
+        conversions = {
+            one.conversion_id for match in matches for one in match.conversions if self._of.is_of_run(one.time_micros)
+        }
+        won = {
+            _name(deal)
+            for match in matches
+            for deal in match.deals
+            if deal.status == "WON"
+            and (
+                any(one.conversion_id in conversions for one in match.conversions)
+                if match.conversions
+                else self._is_of_run(deal)
+            )
+        }
+        return {"crm_conversions": len(conversions), "crm_closed_deals": len(won)}
+
+    def _is_of_run(self, deal: Deal) -> bool:
+        is_dated = deal.close_day >= 0
+        return self._of.is_of_run(begin_of_day(deal.close_day, self._limits.zone) if is_dated else deal.modify_micros)
+
+
+def _own_creators(workspace: Workspace) -> list[str]:
+    """Returns who makes our deals as `created_by` is stored: one that holds an address, as its identity token."""
+    identify = identification(workspace).identify
+    found = list(workspace.deals.own_creators)
+    for name in workspace.deals.own_creators:
+        if holds_personal(name):
+            found += identify(Identifiers(email=name)).tokens
+    return found
+
+
+def _name(deal: Deal) -> str:
+    return f"{deal.system}/{deal.deal_id}"
+
+
+def _finding(scope: Scope, match: DealMatch, now_micros: int) -> Finding:
+    return finding(
+        scope.reconciliation_id,
+        FindingKind(match.outcome.value),
+        _MESSAGES[match.outcome],
+        conversion_id=",".join(one.conversion_id for one in match.conversions),
+        deal_id=",".join(map(_name, match.deals)),
+        match_step=match.step,
+        expected="; ".join(map(_deal_text, match.deals)),
+        actual="; ".join(map(_conversion_text, match.conversions)),
+        find_micros=now_micros,
+    )
+
+
+def _deal_text(deal: Deal) -> str:
+    amount = "no amount" if deal.amount_micros is None else f"{deal.amount_micros} micros {deal.currency}"
+    return f"{deal.status}, {amount}"
+
+
+def _conversion_text(one: CountedConversion) -> str:
+    return f"{one.name} {one.order_id}: {one.value_micros} micros {one.currency}"
+
+
+_MESSAGES = {
+    DealClass.AMOUNT_DIFFERS: "Deal and conversion differ in amount.",
+    DealClass.MISSING_IN_CRM: "The conversion has no deal.",
+    DealClass.MISSING_HERE: "The deal has no conversion.",
+    DealClass.SPLIT_OR_MERGED: "One deal is several conversions, or the other way round.",
+}
