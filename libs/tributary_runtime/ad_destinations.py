@@ -100,17 +100,12 @@ class MetaDestination(BatchDestination):
     batch_size: Annotated[int, Field(ge=1, le=1_000)] = 1_000
     """Conversions in one request at most."""
 
-    most_age_days: Annotated[int, Field(ge=1, le=62)] = 7
-    """How old a conversion may be when it is sent. 62 with action_source physical_store, else 7."""
+    most_age_days: Annotated[int, Field(ge=1, le=62)] = 62
+    """How old a conversion may be when it is sent: one that happened in a store; of all others Meta takes none that is
+    older than 7 days, and refuses the whole request for one."""
 
     resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
     """For how long it is sent again while an outcome is unknown: an event id is remembered for 48 hours."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.most_age_days > 7 and self.action_source != "physical_store":
-            raise ValueError("most_age_days must be at most 7: an older event refuses the whole request")
-        return self
 
     @property
     def click_families(self) -> frozenset[str]:

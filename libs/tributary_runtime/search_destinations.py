@@ -47,7 +47,8 @@ class MicrosoftDestination(BatchDestination):
     """How old a conversion may be when it is sent."""
 
     resend_hours: Annotated[int, Field(ge=0, le=72)] = 72
-    """For how long it is sent again while an outcome is unknown: click id and time are known again."""
+    """For how long it is sent again while an outcome is unknown: click id and time are known again. A conversion
+    without a click id is not sent again at all; what corrects one is."""
 
     quota: Quota = Quota(requests_per_minute=60)
     """How fast it may be called."""

@@ -43,7 +43,8 @@ class PinterestDestination(BatchDestination):
     """How old a conversion may be when it is sent."""
 
     resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
-    """For how long it is sent again while an outcome is unknown: an event id is known again."""
+    """For how long it is sent again while an outcome is unknown: an event id is known again. What happened offline is
+    not sent again at all: its id is not."""
 
     @property
     def click_families(self) -> frozenset[str]:
@@ -117,7 +118,8 @@ class RedditDestination(BatchDestination):
     """How old a conversion may be when it is sent."""
 
     resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
-    """For how long it is sent again while an outcome is unknown: a conversion id is known again."""
+    """For how long it is sent again while an outcome is unknown: a conversion id is known again. 0: never. A request
+    that was taken in part is not sent again: Reddit does not say which events it refused."""
 
     @property
     def click_families(self) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,7 +19,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DeliveryOperation,
 )
 from tributary_delivery.candidates import consent_basis, stands
-from tributary_delivery.destinations.adapter import Mapped, Permits
+from tributary_delivery.destinations.adapter import Mapped, Permits, never
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.sent_values import FULL, Told, sent_micros, sent_value
 from tributary_domain.backoff import Backoff, Chance, is_over
@@ -41,17 +42,23 @@ class AttemptRules:
     horizon_seconds: float
     resend_seconds: float | None = None
     """For how long after an attempt whose outcome is unknown another may be made; None: as long as the horizon."""
+    forgets: Callable[[ConversionRevised], bool] = never
+    """Whether the destination would not know a conversion again at all, so that no other attempt at its creation may
+    be made."""
 
-    def is_too_late(self, doubt_micros: int, due_micros: int) -> bool:
+    def is_too_late(self, attempt: Attempt, doubt_micros: int, due_micros: int) -> bool:
         """Tells whether another attempt could be taken for a new conversion.
 
         Args:
+            attempt: The one before, or which would be made.
             doubt_micros: Since when an outcome is unknown; 0: none is.
             due_micros: When it would be made.
         """
-        if not doubt_micros or self.resend_seconds is None:
+        if not doubt_micros:
             return False
-        return due_micros - doubt_micros > self.resend_seconds * 1e6
+        if attempt.operation == DELIVERY_OPERATION_CREATE and self.forgets(attempt.revised):
+            return True
+        return self.resend_seconds is not None and due_micros - doubt_micros > self.resend_seconds * 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
     due_micros = attempt.now_micros + round(pause * 1e6)
     doubt_micros = attempt.doubt_micros or (0 if outcome.is_untaken else attempt.now_micros)
     is_hopeless = outcome.outcome in _HOPELESS
-    if not is_hopeless and rules.is_too_late(doubt_micros, due_micros):
+    if not is_hopeless and rules.is_too_late(attempt, doubt_micros, due_micros):
         is_hopeless, delivery.outcome = True, OUTCOME_CLASS_UNKNOWN
     if is_hopeless or is_over(job.plan_micros / 1e6, due_micros / 1e6, rules.horizon_seconds):
         delivery.state = DELIVERY_STATE_DEAD

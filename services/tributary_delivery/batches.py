@@ -31,7 +31,7 @@ from tributary_delivery.destinations.adapter import (
     Unmappable,
     Verdict,
 )
-from tributary_delivery.destinations.destination import CONFIG, PERMANENT, REAUTH, SPLIT, Outcome
+from tributary_delivery.destinations.destination import CONFIG, PERMANENT, REAUTH, SPLIT, UNKNOWN, Outcome
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.destinations.tokens import TokenError, Tokens
 from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
@@ -110,6 +110,10 @@ class BatchSender:
     def resend_seconds(self) -> float:
         """For how long the destination knows a conversion again."""
         return self._policy.resend_seconds
+
+    def forgets(self, revised: ConversionRevised) -> bool:
+        """Tells whether the destination would not know this one again."""
+        return self._policy.forgets(revised)
 
     @property
     def needs_grant(self) -> bool:
@@ -215,7 +219,15 @@ class BatchSender:
             verdict = Verdict(replace(verdict.whole, outcome=CONFIG, is_untaken=True))
         if verdict.whole.outcome == PERMANENT and len(call) > 1:  # one may be to blame, and the others are not
             verdict = replace(verdict, whole=replace(verdict.whole, outcome=SPLIT))
-        return [verdict.of(place) for place in range(len(call))]
+        outcomes = [verdict.of(place) for place in range(len(call))]
+        return [self._sure(one, outcome) for one, outcome in zip(call, outcomes, strict=True)] if call[1:] else outcomes
+
+    def _sure(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+        """Returns an outcome: UNKNOWN of what a request in part taken may have created, and is not known again."""
+        if outcome.outcome != SPLIT or outcome.is_untaken or attempt.operation != DELIVERY_OPERATION_CREATE:
+            return outcome
+        is_known_again = self._policy.resend_seconds > 0 and not self.forgets(attempt.revised)
+        return outcome if is_known_again else replace(outcome, outcome=UNKNOWN)
 
     async def _try(self, events: Sequence[bytes], group: str) -> tuple[Verdict, str]:
         token = await self._tokens.get()

@@ -22,6 +22,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     OUTCOME_CLASS_RETRY,
     OUTCOME_CLASS_SPLIT,
     OUTCOME_CLASS_THROTTLED,
+    OUTCOME_CLASS_UNKNOWN,
     OutcomeClass,
 )
 from tributary_delivery.admission import Admission
@@ -39,7 +40,7 @@ from tributary_storage.redis.destination_states import DestinationStates
 
 log = structlog.get_logger(__name__)
 
-_ANSWERED: Final = frozenset({OUTCOME_CLASS_OK, OUTCOME_CLASS_SPLIT, OUTCOME_CLASS_PERMANENT})
+_ANSWERED: Final = frozenset({OUTCOME_CLASS_OK, OUTCOME_CLASS_SPLIT, OUTCOME_CLASS_PERMANENT, OUTCOME_CLASS_UNKNOWN})
 """Outcomes of a destination that works."""
 _SERVER_ERROR: Final = 500
 _ALL_WRONG: Final = 20

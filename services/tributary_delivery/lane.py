@@ -111,7 +111,7 @@ class LaneRunner:
         self._pace = pace
         self._token = secrets.token_hex(8)
         self._admission = Admission(lane, settings, stores.states, clock, pace.call_seconds)
-        rules = replace(rules, resend_seconds=sender.resend_seconds)
+        rules = replace(rules, resend_seconds=sender.resend_seconds, forgets=sender.forgets)
         read = (stores.newest, stores.memory, stores.ledger, stores.permissions)
         self._preparation = Preparation(lane, settings, sender, rules, clock, *read)
         most = _OUTCOMES_PER_CALL * pace.concurrency * sender.most_per_call

@@ -228,7 +228,7 @@ class Preparation:
 
         Of one that is too late the ledger may know that it was taken: its process died before it settled the job.
         """
-        if not self._rules.is_too_late(attempt.doubt_micros, self._clock.unix_micros()):
+        if not self._rules.is_too_late(attempt, attempt.doubt_micros, self._clock.unix_micros()):
             prepared.ready.append(attempt)
             return
         job, revision = attempt.job, attempt.revised.revision

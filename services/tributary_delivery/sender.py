@@ -57,6 +57,10 @@ class Sender(Protocol):
         """As `AttemptRules.resend_seconds`."""
         ...
 
+    def forgets(self, revised: ConversionRevised) -> bool:
+        """Tells whether a conversion is one that the destination would not know again: as `AttemptRules.forgets`."""
+        ...
+
     @property
     def needs_grant(self) -> bool:
         """Whether silence about consent is a refusal."""
@@ -101,6 +105,11 @@ class OneByOne:
 
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
+
+    def forgets(self, revised: ConversionRevised) -> bool:
+        """Tells that each message is known again by its id."""
+        del revised
+        return False
 
     def visible_id(self, revised: ConversionRevised) -> str:
         """Returns the message's id."""

@@ -32,6 +32,7 @@ from tests.support.delivery import PACE, SHARDS, Rig, a_rig
 from tests.support.destinations import SECRET
 from tests.support.eventually import eventually_async
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.event.v1.event_pb2 import ORIGIN_STORE
 from tributary_cli.demo.fakes.fake import Ask, Reply
 from tributary_cli.demo.fakes.http import Cut
 from tributary_cli.demo.fakes.server import FAILED_AFTER, LOST, Disturbed, Fault
@@ -220,12 +221,40 @@ async def test_what_is_wrong_in_a_request_that_is_taken_in_part_is_not_sent_agai
         await wait_for(rig, row)
         await row.deliver(rig, horizon_seconds=3.0)
         found = await row.fates(rig, IDS)
+        assert faults or {stand.kind for stand in row if stand.front.fake.repeats} == set()
     expected = all_of(row, lost_if_unknown(1) if faults else lambda _: TAKEN)
     for stand in row:
         in_time = faults and not stand.knows_again
         expected[stand.kind, IDS[3]] = in_doubt(0) if in_time else REFUSED
     expected["webhook", IDS[3]] = Fate(0, "DEAD", "RETRY")  # it says nothing of what is wrong
+    # Reddit does not say which of them it was: to find out, the others would have to be sent again.
+    expected |= {("reddit", one): in_doubt(int(one != IDS[3])) for one in IDS}
     assert differences(expected, found) == []
+
+
+def in_a_store(message: ConversionRevised) -> None:
+    message.state.origin = ORIGIN_STORE
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        pytest.param("pinterest", in_a_store, id="pinterest: it happened offline"),
+        pytest.param("microsoft", None, id="microsoft: it has no click"),
+    ],
+)
+async def test_what_a_destination_would_not_know_again_is_sent_once_though_others_of_it_are(
+    rig: Rig, workspace: str, kind: str, change: Callable[[ConversionRevised], None] | None
+) -> None:
+    with open_row(workspace, kinds=[kind]) as row:
+        [stand] = row
+        stand.front.faults.append(LOST)
+        lane = stand.lane
+        await publish(rig, lane, [a_purchase(lane, number) for number in range(len(IDS))], change)
+        await row.deliver(rig)
+        assert stand.front.fake.accepted == len(IDS)
+        found = await row.fates(rig, IDS)
+    assert {(fate.state, fate.outcome) for fate in found.values()} == {("DEAD", "UNKNOWN")}
 
 
 REFRESHED = (*TOKEN_URLS, "salesforce")

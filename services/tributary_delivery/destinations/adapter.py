@@ -174,6 +174,11 @@ class Verdict:
         return self.rows.get(place, self.whole)
 
 
+def never(_revised: ConversionRevised) -> bool:
+    """Of a destination that knows all conversions again, or says by `resend_hours` that it knows none."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What a destination asks of who sends."""
@@ -185,6 +190,9 @@ class Policy:
     """For how long after an attempt with an unknown outcome another one may be made; 0: none."""
     operations: frozenset[DeliveryOperation.ValueType]
     """What it can be told."""
+    forgets: Callable[[ConversionRevised], bool]
+    """Whether it would not know a certain conversion again, though it does others: whose creation may have been taken
+    is then sent no more."""
     id_is_order: bool = False
     """Whether its visible id is the order's where no browser tag shares one; else the event's."""
     most_id_characters: int = 128
@@ -199,6 +207,7 @@ def policy_of(
     settings: BatchDestination,
     *,
     restates: bool = False,
+    forgets: Callable[[ConversionRevised], bool] = never,
     repeats_identifiers: bool = False,
     id_is_order: bool = False,
     most_id_characters: int = 128,
@@ -209,6 +218,7 @@ def policy_of(
     Args:
         settings: Of the destination.
         restates: Whether it can be told another total, and that a conversion never was one.
+        forgets: As `Policy.forgets`.
         repeats_identifiers: As `Policy.repeats_identifiers`.
         id_is_order: As `Policy.id_is_order`.
         most_id_characters: What of its visible id is longer is hashed.
@@ -221,6 +231,7 @@ def policy_of(
         most_age_seconds=settings.most_age_days * 86_400,
         resend_seconds=settings.resend_hours * 3600,
         operations=frozenset({DELIVERY_OPERATION_CREATE, *corrections}),
+        forgets=forgets,
         repeats_identifiers=repeats_identifiers,
         id_is_order=id_is_order,
         most_id_characters=most_id_characters,

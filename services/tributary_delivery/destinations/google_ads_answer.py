@@ -1,4 +1,8 @@
-"""What the answers of Google Ads' uploads mean: a result for each event, empty where it failed, and why."""
+"""What the answers of Google Ads' uploads mean: a result for each event, empty where it failed, and why.
+
+The one rule: an adjustment counts as taken only if this one was. One that comes with no later time than another before
+it was not, whatever that one said: it is sent again, later.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +27,15 @@ from tributary_delivery.destinations.usual_answers import usual
 _LISTS: Final = frozenset({"conversions", "conversion_adjustments", "conversionAdjustments", "operations"})
 _FAILURE: Final = "partialFailureError"
 _UNMATCHED: Final = frozenset({"CLICK_NOT_FOUND", "EVENT_NOT_FOUND"})
+_TOO_RECENT: Final = "TOO_RECENT_"
 _TOO_RECENT_SECONDS: Final = 6 * 3_600.0
+_NOT_LATER: Final = frozenset({"RESTATEMENT_ALREADY_EXISTS", "MORE_RECENT_RESTATEMENT_FOUND"})
+"""Another adjustment has the same time, or a later one: two within a second, or from a clock that is ahead."""
+_NOT_LATER_SECONDS: Final = 1.0
+"""Times are to the second."""
+_REFUSED_FOR_NOW: Final = frozenset({*_NOT_LATER, "CONVERSION_NOT_FOUND"})
 _CLASSES: Final = {
-    **dict.fromkeys(("TRANSIENT_ERROR", "INTERNAL_ERROR", "DEADLINE_EXCEEDED", "CONVERSION_NOT_FOUND"), RETRY),
+    **dict.fromkeys(("TRANSIENT_ERROR", "INTERNAL_ERROR", "DEADLINE_EXCEEDED", *_REFUSED_FOR_NOW), RETRY),
     **dict.fromkeys(("RESOURCE_EXHAUSTED", "RESOURCE_TEMPORARILY_EXHAUSTED"), THROTTLED),
     **dict.fromkeys(
         (
@@ -33,8 +43,6 @@ _CLASSES: Final = {
             "CLICK_CONVERSION_ALREADY_EXISTS",
             "CONVERSION_ALREADY_RETRACTED",
             "CONVERSION_ALREADY_ENHANCED",
-            "RESTATEMENT_ALREADY_EXISTS",
-            "MORE_RECENT_RESTATEMENT_FOUND",
         ),
         OK,
     ),
@@ -43,7 +51,6 @@ _CLASSES: Final = {
             "NO_CONVERSION_ACTION_FOUND",
             "INVALID_CONVERSION_ACTION_TYPE",
             "UNAUTHORIZED_CUSTOMER",
-            "INVALID_CUSTOMER_FOR_CLICK",
         ),
         CONFIG,
     ),
@@ -107,14 +114,18 @@ def _row(answer: Answer, error: Mapping[str, Any], request_id: str) -> Outcome:
     found = _class_of(kind, name)
     if found == OK:
         return Outcome(OK, answer.status, name, request_id=request_id)
-    wait = _TOO_RECENT_SECONDS if found == RETRY and name.startswith("TOO_RECENT_") else 0.0
-    return outcome_of(PERMANENT if found in {None, SPLIT} else found or PERMANENT, answer, name, request_id, wait=wait)
+    if name.startswith(_TOO_RECENT):
+        return outcome_of(RETRY, answer, name, request_id, wait=_TOO_RECENT_SECONDS, is_untaken=True)
+    if name in _REFUSED_FOR_NOW:
+        wait = _NOT_LATER_SECONDS if name in _NOT_LATER else 0.0
+        return outcome_of(RETRY, answer, name, request_id, wait=wait, is_untaken=True)
+    return outcome_of(PERMANENT if found in {None, SPLIT} else found or PERMANENT, answer, name, request_id)
 
 
 def _class_of(kind: str, name: str) -> OutcomeClass.ValueType | None:
     if name in _CLASSES:
         return _CLASSES[name]
-    if name.startswith("TOO_RECENT_"):
+    if name.startswith(_TOO_RECENT):
         return RETRY
     return CONFIG if kind in _CONFIG_KINDS or name.startswith(_CONFIG_PREFIXES) else None
 

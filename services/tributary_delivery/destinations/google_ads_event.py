@@ -13,6 +13,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     INELIGIBLE_REASON_MISSING_FIELD,
     INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_MATCH_KEY,
+    INELIGIBLE_REASON_TOO_OLD,
 )
 from tributary.event.v1.event_pb2 import ORIGIN_APP
 from tributary_delivery.destinations.adapter import Mapped, Outgoing, Unmappable
@@ -27,6 +28,8 @@ CONVERSIONS: Final = "conversions"
 ADJUSTMENTS: Final = "conversionAdjustments"
 _HASHED: Final = ("hashedEmail", "hashedPhoneNumber")
 _MOST_IDENTIFIERS: Final = 5
+_MOST_ADJUSTED_DAYS: Final = 54
+"""How old a conversion may be that is adjusted."""
 _CONSENTS: Final = {GRANTED: "GRANTED", DENIED: "DENIED"}
 
 
@@ -67,6 +70,10 @@ def event(outgoing: Outgoing, settings: GoogleAdsDestination) -> Mapped | Unmapp
 
 
 def _adjustment(outgoing: Outgoing, action: str, micros: int) -> Mapped | Unmappable:
+    """Returns an adjustment, at the time of this attempt: the latest of several holds."""
+    if outgoing.now_micros - micros > _MOST_ADJUSTED_DAYS * 86_400_000_000:
+        why = f"Google Ads adjusts conversions of the last {_MOST_ADJUSTED_DAYS} days only"
+        return Unmappable(INELIGIBLE_REASON_TOO_OLD, why)
     adjustment: dict[str, Any] = {
         "conversionAction": action,
         "orderId": outgoing.visible_id,

@@ -1,7 +1,8 @@
 """A conversion as Google's Data Manager API takes it.
 
 The one rule: a correction is the same event again with another value, so all else of it is as it was sent first: an
-event that does not match the first becomes a second conversion.
+event that does not match the first becomes a second conversion. So does one of a sale in a store or by phone, which
+Google does not adjust: those are not corrected.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     INELIGIBLE_REASON_MISSING_FIELD,
     INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_MATCH_KEY,
+    INELIGIBLE_REASON_UNSPECIFIED,
 )
 from tributary.event.v1 import event_pb2
 from tributary_delivery.destinations.adapter import Mapped, Outgoing, Unmappable
@@ -32,6 +34,7 @@ _EVENT_SOURCES: Final = {
     event_pb2.ORIGIN_PHONE: "PHONE",
     event_pb2.ORIGIN_MESSAGE: "MESSAGE",
 }
+_UNADJUSTED: Final = frozenset({event_pb2.ORIGIN_STORE, event_pb2.ORIGIN_PHONE})
 _CONSENTS: Final = {GRANTED: "CONSENT_GRANTED", DENIED: "CONSENT_DENIED"}
 _MOST_IDENTIFIERS: Final = 10
 _ADDRESS: Final = ("givenName", "familyName", "regionCode", "postalCode")
@@ -41,6 +44,9 @@ def event(outgoing: Outgoing, _settings: GoogleDestination) -> Mapped | Unmappab
     """Returns a conversion in Google's words."""
     if not may_be_told(outgoing):
         return Unmappable(INELIGIBLE_REASON_NO_CONSENT, "the consent string does not name Google")
+    is_correction = outgoing.operation != DELIVERY_OPERATION_CREATE
+    if is_correction and outgoing.revised.state.origin in _UNADJUSTED:
+        return Unmappable(INELIGIBLE_REASON_UNSPECIFIED, "Google adjusts no sales in stores and none by phone")
     person = person_fields("google", outgoing)
     click = click_of(outgoing)
     identifiers = _identifiers(person)
@@ -55,7 +61,7 @@ def event(outgoing: Outgoing, _settings: GoogleDestination) -> Mapped | Unmappab
         "transactionId": outgoing.visible_id,
         "eventSource": _EVENT_SOURCES.get(outgoing.revised.state.origin, "OTHER"),
     }
-    if outgoing.operation != DELIVERY_OPERATION_CREATE:
+    if is_correction:
         said["lastUpdatedTimestamp"] = rfc3339(outgoing.now_micros)
     if outgoing.amount_micros is not None:
         said |= {"conversionValue": units(outgoing.amount_micros), "currency": outgoing.currency}

@@ -13,7 +13,9 @@ from tributary_delivery.destinations.usual_answers import usual
 
 _PARTLY: Final = 207
 _TRACE: Final = "objectWriteTraceId"
-_CLASSES: Final = {400: SPLIT, 401: REAUTH, 409: SPLIT, 423: RETRY, 477: RETRY, 429: THROTTLED}
+_LOCKED: Final = (423, 477)
+"""For now: nothing was done."""
+_CLASSES: Final = {400: SPLIT, 401: REAUTH, 409: SPLIT, 429: THROTTLED, **dict.fromkeys(_LOCKED, RETRY)}
 _DAILY: Final = "DAILY"
 _EMAIL: Final = "email"
 
@@ -32,21 +34,23 @@ def classify(answer: Answer, events: int, zone: tzinfo = UTC) -> Verdict:
         policy = text_of(body.get("policyName"))
         why = f"HTTP {answer.status} {text_of(body.get('category')) or policy}".rstrip()
         wait = _until_midnight(answer.now_seconds, zone) if policy == _DAILY else 0.0
-        return Verdict(outcome_of(_CLASSES[answer.status], answer, why, request_id, wait=wait))
+        is_locked = answer.status in _LOCKED
+        return Verdict(outcome_of(_CLASSES[answer.status], answer, why, request_id, wait=wait, is_untaken=is_locked))
     errors = objects_of(body.get("errors"))
     if answer.status != _PARTLY and not (answer.status < 300 and errors):
         return Verdict(usual(answer, request_id))
     rows: dict[int, Outcome] = {}
+    rest = Outcome(OK, answer.status, request_id=request_id)
     for error in errors:
         why = f"HTTP {answer.status} {text_of(error.get('category'))}".rstrip()
-        for place in _places(mapping_of(error.get("context")).get(_TRACE), events):
-            rows[place] = outcome_of(PERMANENT, answer, why, request_id)
-    if errors and not rows:
-        # Nobody knows which failed. Halves are sent again: an object is what it is told last.
-        return Verdict(Outcome(SPLIT, answer.status, f"HTTP {answer.status} names no place", request_id=request_id))
+        places = list(_places(mapping_of(error.get("context")).get(_TRACE), events))
+        rows |= {place: outcome_of(PERMANENT, answer, why, request_id) for place in places}
+        if not places:
+            # One of the rest failed, and nobody knows which. They are sent again: an object is what it is told last.
+            rest = Outcome(SPLIT, answer.status, f"HTTP {answer.status} names no place", request_id=request_id)
     if not errors and number_of(body.get("numErrors")):
         return Verdict(Outcome(SPLIT, answer.status, f"HTTP {answer.status} lists no errors", request_id=request_id))
-    return Verdict(Outcome(OK, answer.status, request_id=request_id), rows)
+    return Verdict(rest, rows)
 
 
 def read_property(answer: Answer) -> Outcome:

@@ -30,7 +30,7 @@ def classify(answer: Answer, events: int) -> Verdict:
     if answer.status == _OLD_VERSION:
         return Verdict(outcome_of(CONFIG, answer, f"{why}: api_version is no longer served", request_id))
     if answer.status == _LOCKED:
-        return Verdict(outcome_of(RETRY, answer, why, request_id))
+        return Verdict(outcome_of(RETRY, answer, why, request_id, is_untaken=True))
     if answer.status in {_BAD_REQUEST, _UNPROCESSABLE}:
         said = body.get("message")
         places = {int(found[1]) for found in _PLACE.finditer(said if isinstance(said, str) else answer.text)}
@@ -63,5 +63,5 @@ def _row(answer: Answer, status: int, request_id: str) -> Outcome:
     if status == _TOO_MANY:
         return outcome_of(THROTTLED, answer, why, request_id)
     if status in {0, _LOCKED, _TIMEOUT} or status >= _SERVER_ERROR:
-        return outcome_of(RETRY, answer, why, request_id)
+        return outcome_of(RETRY, answer, why, request_id, is_untaken=status == _LOCKED)
     return outcome_of(PERMANENT, answer, why, request_id)

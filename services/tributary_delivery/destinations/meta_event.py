@@ -8,7 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tributary.delivery.v1.delivery_pb2 import INELIGIBLE_REASON_MISSING_FIELD, INELIGIBLE_REASON_NO_MATCH_KEY
+from tributary.delivery.v1.delivery_pb2 import (
+    INELIGIBLE_REASON_MISSING_FIELD,
+    INELIGIBLE_REASON_NO_MATCH_KEY,
+    INELIGIBLE_REASON_TOO_OLD,
+)
 from tributary.event.v1 import event_pb2
 from tributary_delivery.destinations.adapter import Mapped, Outgoing, Unmappable
 from tributary_delivery.destinations.baskets import contents_of, quantity_of
@@ -33,6 +37,9 @@ _ACTION_SOURCES: Final = {
 _LISTS: Final = ("em", "ph", "fn", "ln", "ct", "st", "zp", "country", "external_id")
 _ITEM_NAMES: Final = {"id": "id", "quantity": "quantity", "price": "item_price"}
 _WEBSITE: Final = "website"
+_STORE: Final = "physical_store"
+_MOST_AGE_MICROS: Final = 7 * 86_400_000_000
+"""Of an event that did not happen in a store."""
 
 
 def event(outgoing: Outgoing, settings: MetaDestination) -> Mapped | Unmappable:
@@ -44,6 +51,8 @@ def event(outgoing: Outgoing, settings: MetaDestination) -> Mapped | Unmappable:
     micros = conversion_micros(outgoing)
     state = outgoing.revised.state
     action_source = _ACTION_SOURCES.get(state.origin, settings.action_source)
+    if action_source != _STORE and outgoing.now_micros - micros > _MOST_AGE_MICROS:
+        return Unmappable(INELIGIBLE_REASON_TOO_OLD, f"event_time: Meta takes {action_source} of 7 days only")
     said: dict[str, Any] = {
         "event_name": outgoing.name,
         "event_time": seconds(micros),

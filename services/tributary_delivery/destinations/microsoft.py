@@ -1,4 +1,7 @@
-"""Microsoft's offline conversions: one address takes conversions, another what corrects them."""
+"""Microsoft's offline conversions: one address takes conversions, another what corrects them.
+
+The one rule: it knows a conversion again by its click and time; one that has no click is sent once.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,9 @@ class Microsoft:
 
     def __init__(self, settings: MicrosoftDestination) -> None:
         self._settings = settings
-        self.policy = policy_of(settings, restates=True, repeats_identifiers=True, id_is_order=True)
+        self.policy = policy_of(
+            settings, restates=True, forgets=microsoft_event.is_unclicked, repeats_identifiers=True, id_is_order=True
+        )
 
     def event(self, outgoing: Outgoing) -> Mapped | Unmappable:
         """Says one conversion, or a correction of one."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from tributary_delivery.destinations.adapter import Answer, Verdict
-from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, REAUTH, RETRY, THROTTLED, Outcome
+from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, REAUTH, RETRY, SPLIT, THROTTLED, Outcome
 from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, outcome_of, text_of
 from tributary_delivery.destinations.usual_answers import usual
 
@@ -35,13 +36,23 @@ def classify(answer: Answer, events: int) -> Verdict:
         if faults and answer.status < 500:
             return Verdict(outcome_of(PERMANENT, answer, f"HTTP {answer.status}, errors {codes}", request_id))
         return Verdict(usual(answer, request_id))
-    if answer.body is None:
+    if not isinstance(answer.body, Mapping):
         return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without an answer", request_id))
-    rows = {}
+    rows, rest = {}, Outcome(OK, answer.status, request_id=request_id)
     for partial in objects_of(body.get("PartialErrors")):
-        place, code = partial.get("Index"), number_of(partial.get("Code"))
-        if isinstance(place, int) and 0 <= place < events:
-            kind = RETRY if code == _INTERNAL and partial.get("ErrorCode") == "InternalError" else PERMANENT
-            why = f"error {code} {text_of(partial.get('ErrorCode'))}".rstrip()
-            rows[place] = outcome_of(kind, answer, why, request_id)
-    return Verdict(Outcome(OK, answer.status, request_id=request_id), rows)
+        place, code = _place(partial, events), number_of(partial.get("Code"))
+        why = f"error {code} {text_of(partial.get('ErrorCode'))}".rstrip()
+        if place is None:  # one of the rest failed, and nobody knows which: halves are sent again
+            rest = Outcome(SPLIT, answer.status, f"HTTP {answer.status}, {why} at no place", request_id=request_id)
+            continue
+        kind = RETRY if code == _INTERNAL and partial.get("ErrorCode") == "InternalError" else PERMANENT
+        rows[place] = outcome_of(kind, answer, why, request_id)
+    return Verdict(rest, rows)
+
+
+def _place(partial: Mapping[str, Any], events: int) -> int | None:
+    """Returns the place of an error in the request; None: it names none."""
+    place = partial.get("Index")
+    if isinstance(place, str) and place.isascii() and place.isdigit():
+        place = int(place[:9])
+    return place if isinstance(place, int) and not isinstance(place, bool) and 0 <= place < events else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_RETRACT,
@@ -59,6 +60,11 @@ def event(outgoing: Outgoing, _settings: MicrosoftDestination) -> Mapped | Unmap
             "AdjustmentCurrencyCode": outgoing.currency,
         }
     return Mapped(which, family, click_id, digests, micros, group=ADJUSTMENTS)
+
+
+def is_unclicked(revised: ConversionRevised) -> bool:
+    """Tells whether a conversion is told by hashes alone."""
+    return not any(click.family == _FAMILY and click.value for click in revised.match.click_ids)
 
 
 def _click_id(outgoing: Outgoing) -> str:

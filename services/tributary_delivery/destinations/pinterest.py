@@ -1,4 +1,7 @@
-"""Pinterest's Conversions API: one request is one list of events, each answered."""
+"""Pinterest's Conversions API: one request is one list of events, each answered.
+
+The one rule: it knows an event id again, but never of what happened offline; such a conversion is sent once.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ class Pinterest:
 
     def __init__(self, settings: PinterestDestination) -> None:
         self._settings = settings
-        self.policy = policy_of(settings)
+        self.policy = policy_of(settings, forgets=lambda revised: pinterest_event.is_offline(revised, settings))
 
     def event(self, outgoing: Outgoing) -> Mapped | Unmappable:
         """Says one conversion."""

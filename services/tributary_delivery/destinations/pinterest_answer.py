@@ -9,7 +9,8 @@ from tributary_delivery.destinations.destination import OK, PERMANENT, RETRY, SP
 from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, outcome_of
 from tributary_delivery.destinations.usual_answers import usual
 
-_REFUSED: Final = frozenset({400, 422})
+_BAD_REQUEST, _IN_PART = 400, 422
+_REFUSED: Final = frozenset({_BAD_REQUEST, _IN_PART})
 _PROCESSED: Final = "processed"
 
 
@@ -27,7 +28,9 @@ def classify(answer: Answer, events: int) -> Verdict:
         }
         return Verdict(Outcome(OK, answer.status), found)
     why = f"HTTP {answer.status}, code {number_of(body.get('code'))}"
-    if answer.status in _REFUSED:
+    if answer.status == _IN_PART:  # and of which it does not say
+        return Verdict(Outcome(SPLIT, answer.status, why))
+    if answer.status == _BAD_REQUEST:
         return Verdict(outcome_of(SPLIT, answer, why))
     if is_success and number_of(body.get("num_events_processed")) != events:
         return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} that does not confirm all events"))

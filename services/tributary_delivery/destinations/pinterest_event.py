@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import INELIGIBLE_REASON_NO_MATCH_KEY
 from tributary.event.v1 import event_pb2
 from tributary_delivery.destinations.adapter import Mapped, Outgoing, Unmappable
@@ -13,7 +14,7 @@ from tributary_delivery.destinations.moments import conversion_micros, seconds
 from tributary_delivery.destinations.person_fields import PersonFields, person_fields
 from tributary_runtime.social_destinations import PinterestDestination
 
-_OFFLINE: Final = frozenset(
+_OFFLINE_ORIGINS: Final = frozenset(
     {event_pb2.ORIGIN_STORE, event_pb2.ORIGIN_PHONE, event_pb2.ORIGIN_MESSAGE, event_pb2.ORIGIN_CRM}
 )
 _LISTS: Final = ("em", "ph", "fn", "ln", "ct", "st", "zp", "country", "external_id")
@@ -27,6 +28,7 @@ _ITEM_NAMES: Final = {
 }
 _FAMILY: Final = "epik"
 _WEB: Final = "web"
+_OFFLINE: Final = "offline"
 
 
 def event(outgoing: Outgoing, settings: PinterestDestination) -> Mapped | Unmappable:
@@ -55,7 +57,12 @@ def event(outgoing: Outgoing, settings: PinterestDestination) -> Mapped | Unmapp
 def _action_source(origin: event_pb2.Origin.ValueType, settings: PinterestDestination) -> str:
     if origin == event_pb2.ORIGIN_WEB:
         return _WEB
-    return "offline" if origin in _OFFLINE else settings.action_source
+    return _OFFLINE if origin in _OFFLINE_ORIGINS else settings.action_source
+
+
+def is_offline(revised: ConversionRevised, settings: PinterestDestination) -> bool:
+    """Tells whether a conversion is told as one that happened offline."""
+    return _action_source(revised.state.origin, settings) == _OFFLINE
 
 
 def _user_data(person: PersonFields, outgoing: Outgoing) -> dict[str, Any]:

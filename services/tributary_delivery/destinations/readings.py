@@ -14,20 +14,29 @@ _ID_CHARACTERS: Final = 128
 
 
 def outcome_of(
-    kind: OutcomeClass.ValueType, answer: Answer, why: str, request_id: str = "", *, wait: float = 0.0
+    kind: OutcomeClass.ValueType,
+    answer: Answer,
+    why: str,
+    request_id: str = "",
+    *,
+    wait: float = 0.0,
+    is_untaken: bool = False,
 ) -> Outcome:
     """Returns what an error comes to that the destination has a code for.
 
     Args:
-        kind: Its class. What is to be sent again as it is may have been taken; of all else nothing was.
+        kind: Its class. What is to be sent again as it is may have been taken, unless `is_untaken`; of all else nothing
+            was.
         answer: With its status, and the pause that it asks for.
         why: Codes only: a destination's own texts may repeat what was sent.
         request_id: The destination's id of the request.
         wait: Seconds to wait where no header says otherwise.
+        is_untaken: Whether it is certain that nothing was taken, though it is to be sent again: it was refused for now.
     """
     if kind in {RETRY, THROTTLED}:
         wait = retry_after_seconds(answer.headers.get("retry-after", ""), answer.now_seconds) or wait
-    return Outcome(kind, answer.status, why, wait, request_id, is_untaken=kind not in {OK, RETRY})
+    is_untaken = is_untaken or kind not in {OK, RETRY}
+    return Outcome(kind, answer.status, why, wait, request_id, is_untaken=is_untaken)
 
 
 def mapping_of(value: object) -> Mapping[str, Any]:

@@ -1,11 +1,15 @@
-"""What Reddit's answers mean: 2xx that may name events it did not take, or an error that took none."""
+"""What Reddit's answers mean: 2xx that may name events it did not take, or an error that took none.
+
+The one rule: what it took in part is not sent again to find out which. It deduplicates its pixel and its API; of two
+calls of its API nobody says so, and each event would be in ten of the halves.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
 from tributary_delivery.destinations.adapter import Answer, Verdict
-from tributary_delivery.destinations.destination import OK, PERMANENT, REAUTH, SPLIT, Outcome
+from tributary_delivery.destinations.destination import OK, PERMANENT, REAUTH, SPLIT, UNKNOWN, Outcome
 from tributary_delivery.destinations.readings import mapping_of, objects_of, outcome_of
 from tributary_delivery.destinations.usual_answers import usual
 
@@ -30,5 +34,5 @@ def classify(answer: Answer, events: int) -> Verdict:
     places = [next((one[name] for name in _PLACES if isinstance(one.get(name), int)), -1) for one in invalid]
     if all(0 <= place < events for place in places):
         return Verdict(Outcome(OK, answer.status), dict.fromkeys(places, refused))
-    # Which were refused cannot be told: halves are sent again, it knows by id what it has.
-    return Verdict(Outcome(SPLIT, answer.status, f"HTTP {answer.status}, {len(invalid)} invalid events"))
+    why = f"HTTP {answer.status}, {len(invalid)} of {events} were invalid and it does not say which"
+    return Verdict(Outcome(UNKNOWN, answer.status, why))

@@ -20,7 +20,7 @@ _CLASSES: Final = {
 _WRAPPING: Final = "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"
 """An error of the customer's own code in Salesforce, which may hold one that passes."""
 _PASSING: Final = ("UNABLE_TO_LOCK_ROW", "Too many SOQL queries")
-_SEVERAL, _UNAUTHORIZED, _FORBIDDEN = 300, 401, 403
+_SEVERAL, _UNAUTHORIZED, _FORBIDDEN, _SERVER_ERROR = 300, 401, 403, 500
 _LIMIT_SECONDS: Final = 900.0
 
 
@@ -38,7 +38,8 @@ def classify(answer: Answer, events: int) -> Verdict:
     why = " ".join([f"HTTP {answer.status}", *codes[:5]])
     for error in results:
         if (kind := _class_of(text_of(error.get("errorCode")), error)) is not None:
-            return Verdict(outcome_of(kind, answer, why, wait=_LIMIT_SECONDS if kind == THROTTLED else 0.0))
+            wait, is_refused = _LIMIT_SECONDS if kind == THROTTLED else 0.0, answer.status < _SERVER_ERROR
+            return Verdict(outcome_of(kind, answer, why, wait=wait, is_untaken=is_refused))
     if answer.status in {_UNAUTHORIZED, _FORBIDDEN}:
         return Verdict(outcome_of(REAUTH if answer.status == _UNAUTHORIZED else CONFIG, answer, why))
     if answer.status == _SEVERAL:
@@ -62,7 +63,7 @@ def _row(answer: Answer, result: Mapping[str, Any]) -> Outcome:
     kinds = [_class_of(code, error) for code, error in zip(codes, errors, strict=True)]
     passing = next((kind for kind in kinds if kind in {RETRY, THROTTLED}), None)
     why = " ".join(codes[:5]) or "not taken"
-    return outcome_of(PERMANENT if passing is None else passing, answer, why)
+    return outcome_of(PERMANENT if passing is None else passing, answer, why, is_untaken=True)  # success is false
 
 
 def _class_of(code: str, error: Mapping[str, Any]) -> OutcomeClass.ValueType | None:

@@ -153,6 +153,12 @@ def errors(*traces: str) -> dict[str, Any]:
         pytest.param(204, None, ["OK", "OK"], id="taken, no content"),
         pytest.param(207, errors("1"), ["OK", "PERMANENT"], id="one refused"),
         pytest.param(207, errors("order-1"), ["SPLIT", "SPLIT"], id="one refused, nobody knows which"),
+        pytest.param(
+            207,
+            {"errors": errors("1")["errors"] + errors("order-1")["errors"]},
+            ["SPLIT", "PERMANENT"],
+            id="two refused, one of them named",
+        ),
         pytest.param(207, {"numErrors": 1}, ["SPLIT", "SPLIT"], id="errors that are not listed"),
         pytest.param(400, {"category": "VALIDATION_ERROR"}, ["SPLIT", "SPLIT"], id="a bad request"),
         pytest.param(409, None, ["SPLIT", "SPLIT"], id="a conflict"),

@@ -16,7 +16,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     OutcomeClass,
 )
 from tributary.event.v1 import event_pb2
-from tributary_delivery.destinations.adapter import Mapped, Permits, PersonKeys, Pinned
+from tributary_delivery.destinations.adapter import Mapped, Permits, PersonKeys, Pinned, Unmappable
 from tributary_delivery.destinations.google_answer import classify
 from tributary_delivery.destinations.google_event import event
 from tributary_delivery.destinations.google_reasons import NOT_OURS, class_later, plain_reason
@@ -136,6 +136,17 @@ def test_a_correction_is_the_same_event_with_another_value() -> None:
     again = said(event(corrected, GOOGLE))
     assert again.pop("lastUpdatedTimestamp") == "2026-01-02T04:04:05Z"
     assert again == said(sent) | {"conversionValue": Decimal("30.00")}
+
+
+@pytest.mark.parametrize("origin", [event_pb2.ORIGIN_STORE, event_pb2.ORIGIN_PHONE])
+def test_a_sale_in_a_store_or_by_phone_is_not_corrected_for_it_would_become_a_second_one(
+    origin: event_pb2.Origin.ValueType,
+) -> None:
+    pinned = Pinned("order-1001", "", "", 1_767_323_045_000_000)
+    for operation in (DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT):
+        outgoing = an_outgoing(pinned=pinned, operation=operation, origin=origin, amount_micros=0)
+        assert isinstance(event(outgoing, GOOGLE), Unmappable)
+    assert isinstance(event(an_outgoing(origin=origin), GOOGLE), Mapped)
 
 
 def test_a_correction_says_no_click_that_was_not_said_first() -> None:

@@ -71,7 +71,7 @@ def test_a_phone_number_is_nothing_to_linkedin() -> None:
         pytest.param(200, {}, "RETRY", False, id="no statuses"),
         pytest.param(400, {"message": "x"}, "SPLIT", True, id="a bad request"),
         pytest.param(422, {"message": "x"}, "SPLIT", True, id="a bad event, nobody knows which"),
-        pytest.param(423, None, "RETRY", False, id="locked"),
+        pytest.param(423, None, "RETRY", True, id="locked: nothing was taken, so it may be sent again"),
         pytest.param(401, {"code": "EXPIRED_ACCESS_TOKEN"}, "REAUTH", True, id="an expired token"),
         pytest.param(401, {"code": "REVOKED_ACCESS_TOKEN"}, "CONFIG", True, id="a revoked token"),
         pytest.param(403, {"code": "ACCESS_DENIED"}, "CONFIG", True, id="no permission"),
@@ -85,6 +85,12 @@ def test_an_answer_is_told_apart(status: int, body: Any, expected: str, untaken:
     assert not verdict.rows
     assert OutcomeClass.Name(verdict.whole.outcome) == f"OUTCOME_CLASS_{expected}"
     assert verdict.whole.is_untaken == untaken
+
+
+@pytest.mark.parametrize(("status", "untaken"), [(423, True), (500, False), (429, True)])
+def test_of_a_row_that_was_locked_it_is_certain_that_it_was_not_taken(status: int, untaken: bool) -> None:
+    verdict = classify(an_answer(200, {"elements": [{"status": 201}, {"status": status}]}), 2)
+    assert [verdict.of(place).is_untaken for place in range(2)] == [False, untaken]
 
 
 @pytest.mark.parametrize("in_body", [True, False])

@@ -18,6 +18,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary.event.v1 import event_pb2
 from tributary_delivery.destinations.adapter import Mapped, PersonKeys
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.meta import Meta
 from tributary_delivery.destinations.meta_answer import classify
 from tributary_delivery.destinations.meta_cookies import fbc
 from tributary_delivery.destinations.meta_event import event
@@ -60,6 +61,7 @@ def test_an_event_is_what_meta_s_own_client_sends_of_it() -> None:
         visible_id="evt-1",
         order_id="o-1",
         micros=1_762_902_353_000_000,
+        now_micros=1_762_902_353_000_000,
         amount_micros=142_520_000,
         items=({"item_id": "a", "quantity": 1, "price_micros": 10_000_000},),
         browser_ids={"fbc": "fb.1.1554763741205.AbCdEfGh", "fbp": "fb.1.1558571054389.1098115397"},
@@ -194,6 +196,29 @@ def test_a_lead_in_a_shop_needs_neither_browser_nor_value() -> None:
         False,
         False,
     )
+
+
+@pytest.mark.parametrize(
+    ("origin", "own", "days", "taken"),
+    [
+        pytest.param(event_pb2.ORIGIN_WEB, "website", 6, True, id="of a website, a week"),
+        pytest.param(event_pb2.ORIGIN_WEB, "website", 8, False, id="of a website, older"),
+        pytest.param(event_pb2.ORIGIN_WEB, "physical_store", 8, False, id="of a website, whatever others are"),
+        pytest.param(event_pb2.ORIGIN_STORE, "website", 20, True, id="in a store, two months"),
+        pytest.param(event_pb2.ORIGIN_UNSPECIFIED, "physical_store", 20, True, id="in a store, as the file says"),
+        pytest.param(event_pb2.ORIGIN_UNSPECIFIED, "other", 8, False, id="elsewhere"),
+    ],
+)
+def test_an_event_is_as_old_as_meta_takes_it_from_where_it_happened(
+    origin: event_pb2.Origin.ValueType, own: str, days: int, *, taken: bool
+) -> None:
+    micros = 1_767_323_045_000_000
+    settings = META.model_copy(update={"action_source": own})
+    outgoing = an_outgoing(
+        person=keys(emails=("a@b.co",), **BROWSER), origin=origin, now_micros=micros + days * 86_400_000_000
+    )
+    assert isinstance(event(outgoing, settings), Mapped) == taken
+    assert Meta(META).policy.most_age_seconds == 62 * 86_400
 
 
 def test_hashes_alone_are_kept_for_the_ledger() -> None:

@@ -10,13 +10,10 @@ import pytest
 
 from tests.support.outgoing import an_answer, an_outgoing, click_id, keys, said, why
 from tributary.delivery.v1.delivery_pb2 import (
-    DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
     INELIGIBLE_REASON_MISSING_FIELD,
-    INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_MATCH_KEY,
-    DeliveryOperation,
     OutcomeClass,
 )
 from tributary_delivery.destinations import google_ads_answer, google_ads_event, microsoft_answer, microsoft_event
@@ -56,18 +53,6 @@ def digest(text: str) -> str:
 def classes(verdict: Verdict, events: int) -> list[str]:
     names = (OutcomeClass.Name(verdict.of(place).outcome) for place in range(events))
     return [name.removeprefix("OUTCOME_CLASS_") for name in names]
-
-
-@pytest.mark.parametrize(
-    "operation", [DELIVERY_OPERATION_CREATE, DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT]
-)
-def test_who_opted_out_is_sent_to_neither_for_there_is_no_field_to_say_so(
-    operation: DeliveryOperation.ValueType,
-) -> None:
-    clicks = (click_id("msclkid", "M1"), click_id("gclid", "G1"))
-    outgoing = an_outgoing(person=PERSON, clicks=clicks, operation=operation, opted_out=True)
-    assert why(microsoft_event.event(outgoing, MICROSOFT)) == INELIGIBLE_REASON_NO_CONSENT
-    assert why(google_ads_event.event(outgoing, GOOGLE_ADS)) == INELIGIBLE_REASON_NO_CONSENT
 
 
 def test_microsoft_is_told_a_conversion_by_click_and_hashes() -> None:
@@ -203,6 +188,17 @@ def fault(code: int) -> dict[str, Any]:
         pytest.param(200, {"PartialErrors": None}, ["OK", "OK"], id="taken, nothing said"),
         pytest.param(200, partial((1, 5622, "InvalidClickId")), ["OK", "PERMANENT"], id="one refused"),
         pytest.param(200, partial((0, 0, "InternalError")), ["RETRY", "OK"], id="one for later"),
+        pytest.param(
+            200, {"PartialErrors": [{"Code": 5622}]}, ["SPLIT", "SPLIT"], id="one refused, nobody knows which"
+        ),
+        pytest.param(200, partial((9, 5622, "x")), ["SPLIT", "SPLIT"], id="one refused at no place of the request"),
+        pytest.param(
+            200,
+            {"PartialErrors": [{"Code": 1}, {"Code": 2, "Index": "0"}]},
+            ["PERMANENT", "SPLIT"],
+            id="one of two named",
+        ),
+        pytest.param(200, "taken", ["RETRY", "RETRY"], id="no answer of its own"),
         pytest.param(200, None, ["RETRY", "RETRY"], id="no answer"),
         pytest.param(500, fault(0), ["RETRY", "RETRY"], id="internal"),
         pytest.param(400, fault(117), ["THROTTLED", "THROTTLED"], id="too many"),
@@ -237,8 +233,11 @@ def failure(*errors: tuple[int, str], kind: str = "conversionUploadError", resul
         ("TOO_RECENT_EVENT", "RETRY"),
         ("CONVERSION_NOT_FOUND", "RETRY"),
         ("ORDER_ID_ALREADY_IN_USE", "OK"),
-        ("MORE_RECENT_RESTATEMENT_FOUND", "OK"),
+        ("MORE_RECENT_RESTATEMENT_FOUND", "RETRY"),
+        ("RESTATEMENT_ALREADY_EXISTS", "RETRY"),
+        ("CONVERSION_ALREADY_RETRACTED", "OK"),
         ("CLICK_NOT_FOUND", "PERMANENT"),
+        ("INVALID_CUSTOMER_FOR_CLICK", "PERMANENT"),
         ("UNPARSEABLE_GCLID", "PERMANENT"),
         ("NO_CONVERSION_ACTION_FOUND", "CONFIG"),
         ("CUSTOMER_NOT_ACCEPTED_CUSTOMER_DATA_TERMS", "CONFIG"),
@@ -249,6 +248,38 @@ def test_a_row_of_google_ads_is_told_apart(name: str, expected: str) -> None:
     verdict = google_ads_answer.classify(an_answer(200, failure((1, name), results=3)), 3)
     assert classes(verdict, 3) == ["OK", expected, "OK"]
     assert "jane" not in repr(verdict)
+
+
+@pytest.mark.parametrize(
+    ("name", "untaken", "waits"),
+    [
+        ("TOO_RECENT_EVENT", True, True),
+        ("TOO_RECENT_CONVERSION", True, True),
+        ("CONVERSION_NOT_FOUND", True, False),
+        ("MORE_RECENT_RESTATEMENT_FOUND", True, True),
+        ("RESTATEMENT_ALREADY_EXISTS", True, True),
+        ("TRANSIENT_ERROR", False, False),
+    ],
+)
+def test_of_a_row_that_google_ads_refuses_for_now_it_is_certain_that_it_was_not_taken(
+    name: str, untaken: bool, waits: bool
+) -> None:
+    row = google_ads_answer.classify(an_answer(200, failure((1, name), results=2)), 2).of(1)
+    assert (row.is_untaken, row.retry_after_seconds > 0) == (untaken, waits)
+
+
+def test_google_ads_is_told_nothing_more_of_a_conversion_of_55_days_ago() -> None:
+    day = 86_400_000_000
+    for days, adjusts in ((54, True), (55, False)):
+        outgoing = correction(DELIVERY_OPERATION_RETRACT, amount_micros=0, now_micros=SENT_MICROS + days * day)
+        found = google_ads_event.event(outgoing, GOOGLE_ADS)
+        assert isinstance(found, Mapped) == adjusts
+
+
+@pytest.mark.parametrize(("families", "forgets"), [((), True), (("gclid",), True), (("gclid", "msclkid"), False)])
+def test_microsoft_knows_again_what_has_a_click_of_its_own(families: tuple[str, ...], forgets: bool) -> None:
+    outgoing = an_outgoing(clicks=tuple(click_id(family, "C") for family in families))
+    assert Microsoft(MICROSOFT).policy.forgets(outgoing.revised) == forgets
 
 
 @pytest.mark.parametrize(

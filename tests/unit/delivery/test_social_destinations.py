@@ -127,6 +127,23 @@ def test_pinterest_is_told_where(origin: event_pb2.Origin.ValueType, own: str, e
 
 
 @pytest.mark.parametrize(
+    ("origin", "own", "forgets"),
+    [
+        (event_pb2.ORIGIN_WEB, "offline", False),
+        (event_pb2.ORIGIN_APP, "web", False),
+        (event_pb2.ORIGIN_STORE, "web", True),
+        (event_pb2.ORIGIN_CRM, "app_ios", True),
+        (event_pb2.ORIGIN_UNSPECIFIED, "offline", True),
+    ],
+)
+def test_pinterest_knows_nothing_again_that_happened_offline(
+    origin: event_pb2.Origin.ValueType, own: str, *, forgets: bool
+) -> None:
+    policy = Pinterest(PINTEREST.model_copy(update={"action_source": own})).policy
+    assert policy.forgets(an_outgoing(origin=origin).revised) == forgets
+
+
+@pytest.mark.parametrize(
     "person", [PersonKeys(), PersonKeys(phones=("+4930123456",), customer_id="u"), PersonKeys(client_ip="203.0.113.7")]
 )
 def test_pinterest_asks_for_an_address_or_a_whole_device(person: PersonKeys) -> None:
@@ -269,7 +286,7 @@ def test_pinterest_s_answers_are_told_apart(status: int, body: Any, expected: li
     ("status", "body", "expected", "untaken"),
     [
         pytest.param(200, {"status": "VALID", "reason": ""}, "OK", False, id="valid"),
-        pytest.param(200, {"status": "INVALID"}, "SPLIT", False, id="another status"),
+        pytest.param(200, {"status": "INVALID"}, "UNKNOWN", False, id="another status: perhaps some were taken"),
         pytest.param(200, None, "RETRY", False, id="no status"),
         pytest.param(400, {"status": "INVALID"}, "SPLIT", True, id="a bad request"),
         pytest.param(401, None, "CONFIG", True, id="unauthorized"),
@@ -291,7 +308,7 @@ INVALID = {"error_message": "jane@example.com is wrong"}
     [
         pytest.param(200, {"message": "ok"}, ["OK", "OK"], id="taken"),
         pytest.param(200, {"invalid_events": [INVALID | {"index": 1}]}, ["OK", "PERMANENT"], id="one invalid, named"),
-        pytest.param(200, {"data": {"invalid_events": [INVALID]}}, ["SPLIT", "SPLIT"], id="one invalid, not named"),
+        pytest.param(200, {"data": {"invalid_events": [INVALID]}}, ["UNKNOWN", "UNKNOWN"], id="one invalid, not named"),
         pytest.param(200, {"invalid_events": [INVALID, INVALID]}, ["PERMANENT", "PERMANENT"], id="all invalid"),
         pytest.param(400, None, ["SPLIT", "SPLIT"], id="a bad request"),
         pytest.param(401, None, ["REAUTH", "REAUTH"], id="an expired token"),

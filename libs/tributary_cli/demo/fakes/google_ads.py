@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
 
-from tributary_cli.demo.fakes.fake import Ask, Fake, Reply
+from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, Fake, Reply
+
+_MOST_ADJUSTED_DAYS: Final = 54
 
 
 class FakeGoogleAds(Fake):
-    """One customer: an order id is one conversion."""
+    """One customer: an order id is one conversion; of what adjusts it the latest by its own time holds."""
 
     name = "google_ads"
+
+    def __init__(self, token: str, unix_seconds: Callable[[], float] | None = None) -> None:
+        super().__init__(token, unix_seconds)
+        self.too_recent: set[str] = set()
+        """Order ids whose click it does not know yet."""
+        self._adjusted: dict[str, datetime] = {}
+        self._retracted: set[str] = set()
+        self._conversions: dict[str, Mapping[str, Any]] = {}
 
     def take(self, ask: Ask) -> Reply:
         """Takes what is valid."""
@@ -49,12 +60,29 @@ class FakeGoogleAds(Fake):
         if row["orderId"] in self.counted:
             self.repeats += 1
             return "ORDER_ID_ALREADY_IN_USE"
+        if row["orderId"] in self.too_recent:
+            return "TOO_RECENT_EVENT"
+        self._conversions[row["orderId"]] = row
         self.count(row["orderId"], row, row.get("conversionValue"))
         return ""
 
     def _adjust_one(self, row: Mapping[str, Any]) -> str:
-        if row["orderId"] not in self.counted:
+        order_id = row["orderId"]
+        known = self._conversions.get(order_id)
+        if known is None or known["conversionAction"] != row["conversionAction"]:
             return "CONVERSION_NOT_FOUND"
+        adjusted, happened = map(datetime.fromisoformat, (row["adjustmentDateTime"], known["conversionDateTime"]))
+        if adjusted <= happened:
+            return "ADJUSTMENT_PRECEDES_CONVERSION"
+        if self.unix_seconds() - happened.timestamp() > _MOST_ADJUSTED_DAYS * DAY_SECONDS:
+            return "CONVERSION_EXPIRED"
+        if order_id in self._retracted:
+            return "CONVERSION_ALREADY_RETRACTED"
         is_retraction = row["adjustmentType"] == "RETRACTION"
-        self.note(row["orderId"], row, 0 if is_retraction else row["restatementValue"]["adjustedValue"])
+        if (last := self._adjusted.get(order_id)) is not None and adjusted <= last:
+            return "RESTATEMENT_ALREADY_EXISTS" if adjusted == last else "MORE_RECENT_RESTATEMENT_FOUND"
+        self._adjusted[order_id] = adjusted
+        if is_retraction:
+            self._retracted.add(order_id)
+        self.note(order_id, row, 0 if is_retraction else row["restatementValue"]["adjustedValue"])
         return ""

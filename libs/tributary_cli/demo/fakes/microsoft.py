@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from tributary_cli.demo.fakes.fake import Ask, Fake, Reply
+from tributary_cli.demo.fakes.fake import Ask, Fake, Reply, are_hashes
+
+_KEYS: Final = ("MicrosoftClickId", "HashedEmailAddress", "HashedPhoneNumber")
 
 
 class FakeMicrosoft(Fake):
-    """One ad account: a click id and a time are one conversion, under the click id."""
+    """One ad account: a click id and a time are one conversion; what has only hashes is another one each time.
+
+    Conversions are counted under the click id, else under the first hash.
+    """
 
     name = "microsoft"
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self._times: dict[str, str] = {}
+        self._clicked: set[tuple[str, str]] = set()
+        self._names: dict[tuple[str, str], set[str]] = {}
 
     def take(self, ask: Ask) -> Reply:
         """Takes what is valid."""
@@ -39,22 +45,29 @@ class FakeMicrosoft(Fake):
         return _fault(400, 117, "CallRateExceeded")
 
     def _take_one(self, row: Mapping[str, Any]) -> str:
-        click_id = row.get("MicrosoftClickId", "")
-        if not click_id or click_id in self.poison:
+        who, moment = _who(row), row["ConversionTime"]
+        if not who or who in self.poison or not are_hashes(row, _KEYS[1:]):
             return "InvalidMicrosoftClickId"
-        if self._times.get(click_id) == row["ConversionTime"]:
+        if (who, moment) in self._clicked:  # whatever it is called
             self.repeats += 1
             return ""
-        self._times[click_id] = row["ConversionTime"]
-        self.count(click_id, row, row.get("ConversionValue"))
+        if row.get("MicrosoftClickId"):
+            self._clicked.add((who, moment))
+        self._names.setdefault((who, moment), set()).add(row["ConversionName"])
+        self.count(who, row, row.get("ConversionValue"))
         return ""
 
     def _adjust_one(self, row: Mapping[str, Any]) -> str:
-        if self._times.get(row["MicrosoftClickId"]) != row["ConversionTime"]:
+        who = _who(row)
+        if row["ConversionName"] not in self._names.get((who, row["ConversionTime"]), ()):
             return "ConversionNotFound"
         value = 0 if row["AdjustmentType"] == "Retract" else row["AdjustmentValue"]
-        self.note(row["MicrosoftClickId"], row, value)
+        self.note(who, row, value)
         return ""
+
+
+def _who(row: Mapping[str, Any]) -> str:
+    return next((str(row[name]) for name in _KEYS if row.get(name)), "")
 
 
 def _fault(status: int, code: int, name: str) -> Reply:

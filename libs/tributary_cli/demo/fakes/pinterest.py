@@ -1,4 +1,4 @@
-"""Pinterest's Conversions API: answers event by event; an event id is known again."""
+"""Pinterest's Conversions API: answers event by event; an event id is known again, but not of what happened offline."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tributary_cli.demo.fakes.fake import Ask, ForgetsIds, Reply, are_hashes
 
 
 class FakePinterest(ForgetsIds):
-    """One ad account: answers event by event."""
+    """One ad account."""
 
     name = "pinterest"
 
@@ -40,6 +40,10 @@ class FakePinterest(ForgetsIds):
         is_valid = set(event) <= known and is_matched and isinstance(custom.get("value", ""), str)
         if not is_valid or not are_hashes(user, ("em", "ph")) or event["event_id"] in self.poison:
             return {"status": "failed", "error_message": "invalid"}
-        if not is_test:
+        if is_test:
+            return {"status": "processed"}
+        if event["action_source"] == "offline":
+            self.count(event["event_id"], event, custom.get("value"))
+        else:
             self.count_once(event["event_name"], event["event_id"], event, custom.get("value"))
         return {"status": "processed"}
