@@ -108,6 +108,8 @@ class Assessment:
     """Of the journey, as it sees it, in event order."""
     settled: Sequence[JourneyTouch]
     """Touches of before that the journey has forgotten."""
+    passed_over: Sequence[JourneyTouch]
+    """What is left of a journey that has lost too much: as it sees it, and none of `entries`."""
     sees_internal: bool
     """Whether it sees internal and test traffic: it is such itself."""
     attribution: Attribution
@@ -199,6 +201,7 @@ def assess(
             conversion=conversion,
             entries=origin.entries,
             settled=origin.settled,
+            passed_over=origin.passed_over,
             sees_internal=sees_internal,
             attribution=attribution,
             is_trimmed=origin.is_trimmed,
@@ -234,6 +237,7 @@ def assess(
         conversion=conversion,
         entries=entries,
         settled=settled,
+        passed_over=() if entries else view.entries,
         sees_internal=sees_internal,
         attribution=attribution,
         is_trimmed=is_trimmed,

@@ -33,10 +33,13 @@ from tributary_attribution.model_choices import Evidence, ModelChoices, name_of,
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.simulated_settings import simulated
 from tributary_attribution.views import Views
+from tributary_domain.event_order import OrderKey
 from tributary_domain.explanation import explain
+from tributary_domain.journey import Exclusion
 from tributary_domain.lead_stages import StageStanding
 from tributary_domain.model_explanation import with_model
 from tributary_domain.settings import AttributionSettings
+from tributary_domain.windows import exclusions
 from tributary_runtime import attribution_settings as declared
 from tributary_runtime.errors import NotFoundError
 from tributary_runtime.workspaces import Workspace
@@ -293,10 +296,18 @@ def _message(read: _Read, assessed: Assessment, evidence: Evidence) -> Explanati
         internal=() if journey is None else journey.internal,
         unknown=read.unknown,
         source_of=assessed.source_of,
+        passed_over=_passed_over(assessed),
     )
     fill(message, explained, assessed.settings, around)
     message.settings.data_driven_version = explained.attribution.model_version
     return message
+
+
+def _passed_over(assessed: Assessment) -> dict[OrderKey, Exclusion | None]:
+    """Returns what is left of a journey that has lost too much, each entry with why it would earn nothing."""
+    left = assessed.passed_over
+    reasons = exclusions(left, assessed.conversion, assessed.settings) if left else {}
+    return {entry[:2]: reasons.get(entry) for entry in left}
 
 
 def _origin(known: Known) -> Known:

@@ -7,7 +7,7 @@ credit can be computed again by hand.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
@@ -28,7 +28,7 @@ from tributary_domain import explanation as domain
 from tributary_domain.attribution import Attribution
 from tributary_domain.data_driven import DataDrivenModel, without_data_driven
 from tributary_domain.event_order import OrderKey
-from tributary_domain.journey import JourneyTouch, TouchKind, in_event_order
+from tributary_domain.journey import Exclusion, JourneyTouch, TouchKind, in_event_order
 from tributary_domain.sessions import session_ids
 from tributary_domain.settings import DAY, SECOND, AttributionSettings
 from tributary_storage.clickhouse.names import timestamp
@@ -50,6 +50,7 @@ _NO_MODEL: Final = {
     ModelStatus.MODEL_STATUS_TOO_MANY_CHANNELS: NoModelReason.NO_MODEL_REASON_TOO_MANY_CHANNELS,
 }
 """Why there is none, by what the newest evaluation said."""
+_CREDIT_KEPT: Final[_Outcome] = (TouchpointExclusion.TOUCHPOINT_EXCLUSION_CREDIT_KEPT, None)
 _NOT_KNOWN_YET: Final[_Outcome] = (TouchpointExclusion.TOUCHPOINT_EXCLUSION_NOT_KNOWN_YET, None)
 
 
@@ -65,6 +66,8 @@ class Around:
     """Event hashes of what was not known at the moment that was asked for."""
     source_of: Callable[[int], TouchSource | None]
     """Descriptor -> source."""
+    passed_over: Mapping[OrderKey, Exclusion | None] = field(default_factory=dict)
+    """What is left of a journey that has lost too much: why it would earn nothing; None: it would."""
 
 
 def fill(message: Explanation, explained: domain.Explanation, settings: AttributionSettings, around: Around) -> None:
@@ -181,8 +184,20 @@ def _add_touchpoints(
     for entry, session in listed[first:last]:
         outcome = outcomes.get(entry[:2])
         if outcome is None:
-            outcome = _NOT_KNOWN_YET if entry.event_hash in around.unknown else _INTERNAL
+            outcome = _outcome_beside(entry, around)
         message.touchpoints.append(_touchpoint(entry, session, outcome, around.source_of(entry.descriptor)))
+
+
+def _outcome_beside(entry: JourneyTouch, around: Around) -> _Outcome:
+    """Returns what became of an event that the core did not look at."""
+    if entry.event_hash in around.unknown:
+        return _NOT_KNOWN_YET
+    if entry[:2] not in around.passed_over:
+        return _INTERNAL
+    reason = around.passed_over[entry[:2]]
+    if reason is None or reason is Exclusion.FOLDED:  # into what would have earned something
+        return _CREDIT_KEPT
+    return TouchpointExclusion.Value(f"TOUCHPOINT_EXCLUSION_{reason.name}"), None
 
 
 def _outcomes(explained: domain.Explanation) -> Mapping[OrderKey, _Outcome]:

@@ -23,6 +23,7 @@ from tributary_domain.settings import MODELS
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import InvalidRequestError, NotFoundError
 from tributary_storage.codec.event_references import event_reference
+from tributary_storage.redis.journey_layout import META, event_field, meta_of
 
 HOUR = DAY // 24
 WHOLE = 1_000_000
@@ -284,3 +285,30 @@ async def test_what_redis_has_lost_is_explained_from_clickhouse(attribution: Att
     explanation = await explained(attribution, events)
     assert shares(explanation, "linear") == {"Email": WHOLE}
     assert explanation.reproduces_revision
+
+
+async def test_of_a_busy_person_each_touch_says_why_though_its_journey_lost_what_an_answer_needs(
+    attribution: Attribution, events: Events
+) -> None:
+    who = "visitor:a"
+    touches = [events.touch(who, at=NOON - days * DAY, event_id=f"t-{days}") for days in (3, 1)]
+    own = events.touch(who, at=NOON - HOUR, event_id="own")
+    own[1].event.traffic = Traffic.TRAFFIC_INTERNAL
+    await attribution.handle(*touches, own, events.order(who), events.touch(who, at=NOON + HOUR, event_id="after"))
+    async for key in attribution.state.scan_iter(match="trb:*:journey:*"):
+        held = await attribution.state.hgetall(key)
+        if META in held:
+            until = (NOON - 2 * DAY) // 1_000_000
+            lost = meta_of(held)._replace(trimmed_seconds=until, has_lost_touches=1)
+            await attribution.state.hset(key, META, lost.pack())
+            await attribution.state.hdel(key, event_field(event_hash("t-3")))
+    waiting = events.touch(who, at=NOON - 2 * HOUR, event_id="waiting", letter="Q")
+    await attribution.handle(events.touch(who, at=NOON - HOUR, event_id="late"), waiting)
+    explanation = await attribution.explainer.explain(events.workspace, events.conversion_id())
+    assert outcomes(explanation) == named(
+        **{"t-3": "credited", "t-1": "credited"},
+        own="internal_traffic",
+        after="after_conversion",
+        late="credit_kept",
+        waiting="quarantined",
+    )

@@ -62,6 +62,10 @@ class _TouchpointExclusionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_T
     """It is internal or test traffic, and the conversion is not."""
     TOUCHPOINT_EXCLUSION_NOT_KNOWN_YET: _TouchpointExclusion.ValueType  # 13
     """At the moment that was asked for it was not known yet, or not known to be of this person."""
+    TOUCHPOINT_EXCLUSION_CREDIT_KEPT: _TouchpointExclusion.ValueType  # 14
+    """The journey of this busy person has lost what an exact answer needs, so the credit stays as it was published. This
+    one had none then.
+    """
 
 class TouchpointExclusion(_TouchpointExclusion, metaclass=_TouchpointExclusionEnumTypeWrapper):
     """Why a touchpoint shares a conversion under no model: the first that applies, in this order. Values may be added."""
@@ -94,6 +98,10 @@ TOUCHPOINT_EXCLUSION_INTERNAL_TRAFFIC: TouchpointExclusion.ValueType  # 12
 """It is internal or test traffic, and the conversion is not."""
 TOUCHPOINT_EXCLUSION_NOT_KNOWN_YET: TouchpointExclusion.ValueType  # 13
 """At the moment that was asked for it was not known yet, or not known to be of this person."""
+TOUCHPOINT_EXCLUSION_CREDIT_KEPT: TouchpointExclusion.ValueType  # 14
+"""The journey of this busy person has lost what an exact answer needs, so the credit stays as it was published. This
+one had none then.
+"""
 Global___TouchpointExclusion: _TypeAlias = TouchpointExclusion  # noqa: Y015
 
 class _NoShareReason:
