@@ -27,6 +27,7 @@ from tributary_runtime.clock import Clock
 from tributary_runtime.errors import PoisonEvent, TributaryError, WorkerDecision
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_storage.clickhouse.names import micros, timestamp
+from tributary_storage.codec.conversion_revisions import PublishedConversion
 from tributary_storage.redis.conversions import Conversions
 from tributary_storage.redis.deferred import DeferredConversions
 
@@ -207,6 +208,17 @@ def _remember(one: Affected, causes: bytes) -> None:
     for event_id in why.causing_event_ids:
         one.causing[event_id] = CausingEvent(accepted, event_id, why.traceparent)
         one.arrived.add(event_hash(event_id))
+    if len(why.causing_event_ids) >= MAX_CAUSING_EVENTS or one.askings > 1:  # not all that arrived are named
+        shown = _shown(one)
+        one.arrived.update(part.event_hash for part in one.parts if part.event.event_id not in shown)
     if Cause.QUARANTINE_RELEASE in one.known_causes:  # which of them it was is not kept
         one.known_causes.remove(Cause.QUARANTINE_RELEASE)
         one.released |= one.arrived
+
+
+def _shown(one: Affected) -> set[str]:
+    """Returns the events that say something of a conversion and that its published state shows."""
+    if one.stored is None or not one.stored.published:
+        return set()
+    state = PublishedConversion(one.stored.published).state
+    return {*state.observation_event_ids, *(adjustment.event_id for adjustment in state.adjustments)}

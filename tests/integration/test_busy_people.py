@@ -129,6 +129,23 @@ async def test_why_it_was_put_off_is_told(attribution: Attribution, events: Even
         assert revised.cause_accept_time.seconds > 0
 
 
+async def test_a_retraction_among_many_events_lets_the_next_count(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    events, rule = Events(workspace), [{"name": "purchase", "counting": "once_per_person"}]
+    async with running_attribution(redis_url, clickhouse_url, workspace, share=SHARE, conversions=rule) as attribution:
+        await attribution.handle(*a_kiosk(events))
+        await attribution.work_off()
+        others = [events.order("visitor:kiosk", at=NOON, order_id=f"n-{number}") for number in range(3)]
+        again = [events.order(at=NOON, order_id="o-0", letter="M", event_id=f"m-{number:02}") for number in range(17)]
+        touch = events.touch("visitor:kiosk", at=NOON - 40 * 175 * MINUTE)  # after the second order
+        await attribution.handle(*others, *again, events.retraction(at=NOON, order_id="o-0"), touch)
+        assert await waiting(attribution)
+        await attribution.work_off()
+        counted = {order_id for order_id, one in (await published(attribution, events)).items() if one.state.counted}
+        assert counted == {"o-1"}
+
+
 async def test_answers_are_not_complete_while_something_is_put_off(attribution: Attribution, events: Events) -> None:
     deferred = attribution.deferral._deferred
     assert await deferred.waiting() == (0, None)
