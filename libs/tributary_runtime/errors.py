@@ -10,6 +10,7 @@
   x OverloadedError           RESOURCE_EXHAUSTED   + RetryInfo (+ QuotaFailure where a quota decided)
   x UnavailableError          UNAVAILABLE          + RetryInfo
     + StorageUnavailableError, DestinationUnavailableError
+      + PartOutageError     some nodes of a store
 * WorkerDecision              never on the wire
   x Backpressure              not now: leave unacknowledged, pause
   x PoisonEvent               never: dead letter with payload, reason, version
@@ -260,6 +261,10 @@ class StorageUnavailableError(UnavailableError):
     """Redis or ClickHouse does not answer, or refuses."""
 
     default_reason = "STORAGE_UNAVAILABLE"
+
+
+class PartOutageError(StorageUnavailableError):
+    """Some nodes of a Redis Cluster do not answer; of those that do, nothing speaks against going on."""
 
 
 class DestinationUnavailableError(UnavailableError):

@@ -3,7 +3,8 @@
 The one rule: a process that must not acknowledge says so to the probe *and* to the caller, and stops its loops. A guard
 that refuses (a Redis that may forget) closes the gate, and it stays closed until all guards pass; a guard that cannot
 tell (a Redis that does not answer) takes the process out of the load balancer after a few tries, while calls and loops
-that were not refused before go on to find out for themselves.
+that were not refused before go on to find out for themselves. Where only some nodes of a Redis Cluster do not answer,
+the process stays: the shards of the others go on.
 
 What loops do while the gate is closed: nothing. The clients of the stores run no command for them, so nothing is read,
 written or acknowledged; a loop sees an outage, pauses, and goes on by itself when the gate opens. What a worker had
@@ -23,7 +24,7 @@ import structlog
 from grpc_health.v1 import health_pb2
 
 from tributary_runtime import metrics
-from tributary_runtime.errors import PreconditionError, TributaryError, UnavailableError
+from tributary_runtime.errors import PartOutageError, PreconditionError, TributaryError, UnavailableError
 from tributary_runtime.gate import Gate, refusal
 
 log = structlog.get_logger(__name__)
@@ -57,6 +58,7 @@ class Guard(Protocol):
 
         Raises:
             PreconditionError: It does not hold; the message says what to do. Closes the process at once.
+            PartOutageError: It holds of those nodes of a cluster that answer.
             TributaryError: Cannot tell now.
         """
         ...
@@ -170,10 +172,13 @@ class Readiness:
 
     async def check(self) -> bool:
         """Checks all guards once; tells whether all passed."""
+        part: tuple[str, PartOutageError] | None = None
         for guard in self._guards:
             try:
                 async with asyncio.timeout(GUARD_TIMEOUT_SECONDS):
                     await guard()
+            except PartOutageError as outage:
+                part = guard.name, outage
             except PreconditionError as refused:
                 await self._close(guard.name, refused.reason, refused.message, refuses_calls=True)
                 return False
@@ -185,8 +190,21 @@ class Readiness:
                     # What was refused stays refused: that nobody can tell now is no proof that it was mended.
                     await self._close(guard.name, cause, why, refuses_calls=self.closed is not None)
                 return False
-        await self._open()
-        return True
+        if part is None:
+            await self._open()
+        elif self.opened.is_set() and self.closed is None:
+            await self._go_on_without(*part)
+        else:  # who begins, and who was refused, must know all
+            name, away = part
+            await self._close(name, away.reason, away.message, refuses_calls=self.closed is not None)
+        return part is None
+
+    async def _go_on_without(self, guard: str, outage: PartOutageError) -> None:
+        self._failures = 0
+        if self._told != outage.message:
+            log.warning("part_of_store_away", guard=guard, reason=outage.message)
+            self._told = outage.message
+        await self._tell(is_ready=True)
 
     async def _open(self) -> None:
         self._failures = 0

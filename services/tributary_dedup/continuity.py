@@ -22,8 +22,9 @@ from typing import Final, Protocol
 
 import structlog
 
-from tributary_runtime.errors import PreconditionError, UnavailableError
+from tributary_runtime.errors import PartOutageError, PreconditionError, StorageUnavailableError, UnavailableError
 from tributary_storage.continuity import RECORD_SECONDS, older
+from tributary_storage.redis.client import name_of_runs
 from tributary_storage.redis.keys import Lane
 
 log = structlog.get_logger(__name__)
@@ -41,8 +42,8 @@ class Log(Protocol):
         """Returns the last id each stream has given out."""
         ...
 
-    async def run_id(self) -> str:
-        """Returns what names this run of the Redis server."""
+    async def runs(self) -> tuple[set[str], bool]:
+        """Returns what names this run of each node of Redis that answers, and whether all do."""
         ...
 
     async def positions_at_begin(self, run: str) -> Positions:
@@ -86,7 +87,7 @@ class Continuity:
         self._positions = recorded
         self._is_confirmed = is_confirmed
         self._seen: Positions = {}
-        self._seen_run = ""
+        self._seen_runs: set[str] = set()
         self.is_known = False
         """Whether this run of Redis was compared with ClickHouse; while it was not, nothing is recorded."""
 
@@ -95,11 +96,17 @@ class Continuity:
 
         Raises:
             PreconditionError: It is an older copy, or nobody can tell whether it is.
+            PartOutageError: Some nodes of a cluster do not answer; those that do have not restarted since all did.
             StorageUnavailableError: The log does not answer.
         """
-        run = await self._event_log.run_id()
+        runs, is_whole = await self._event_log.runs()
+        if not is_whole:
+            if runs <= self._seen_runs:
+                raise PartOutageError("Some nodes of the event log do not answer.", metadata={"store": "log"})
+            raise StorageUnavailableError("The event log did not answer.", metadata={"store": "log"})
+        run = name_of_runs(runs)
         if await self._event_log.passed_run() == run:
-            await self._see(run)
+            await self._see(runs)
             self.is_known = True
             return
         self.is_known = False
@@ -107,7 +114,7 @@ class Continuity:
         recorded = await self._recorded()  # first: what is recorded after the begin was noted is no loss
         begin = await self._event_log.positions_at_begin(run)
         # Of a run that it has seen already, this process knows more than where it began.
-        there = await self._event_log.last_positions() if run == self._seen_run else begin
+        there = await self._event_log.last_positions() if runs == self._seen_runs else begin
         self._require(self._seen, there, loss_micros)
         if recorded is not None:
             try:
@@ -124,7 +131,7 @@ class Continuity:
                 "log is certainly whole, set TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG=true until it does."
             )
             raise PreconditionError(message, subject="redis:log", reason="LOG_CONTINUITY_UNKNOWN")
-        await self._see(run)
+        await self._see(runs)
 
     async def _recorded(self) -> Positions | None:
         """Returns what ClickHouse knows; None if it does not answer."""
@@ -135,9 +142,9 @@ class Continuity:
             log.warning("continuity_unknown", reason=str(outage) or "ClickHouse did not answer in time.")
             return None
 
-    async def _see(self, run: str) -> None:
+    async def _see(self, runs: set[str]) -> None:
         """Remembers where the log ends now."""
-        self._seen, self._seen_run = await self._event_log.last_positions(), run
+        self._seen, self._seen_runs = await self._event_log.last_positions(), runs
 
     def _require(self, known: Mapping[tuple[int, Lane], Position], there: Positions, loss_micros: int) -> None:
         """Refuses a log that lacks what is known of it, unless that was confirmed."""

@@ -28,7 +28,7 @@ from tributary_runtime.worker import Worker
 from tributary_storage.clickhouse.writer import EventWriter
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import Admit, Claims, Decided, Undecided
-from tributary_storage.redis.client import connect
+from tributary_storage.redis.client import connect, read_run_id
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import confirm_loss
 from tributary_storage.redis.fill import LogFill
@@ -354,7 +354,7 @@ async def test_what_is_appended_meanwhile_does_not_hide_that_a_log_began_older(
     log: redis.asyncio.Redis, redis_url: str
 ) -> None:
     keeping = LogKeeping(log, AN_EPOCH.shards)
-    begin = await keeping.positions_at_begin(await keeping.run_id())
+    begin = await keeping.positions_at_begin(await read_run_id(log))
     async with running_admission(redis_url) as admission:
         await admission.admit(a_request("shop", [Sent(f"e-{number}") for number in range(40)]))
     there = await keeping.last_positions()
@@ -436,12 +436,12 @@ async def test_a_connection_whose_check_was_cut_short_is_checked_again(
         for _ in range(2):  # the second goes by the connection of the first, which was asked
             (answer,) = await Claims(commits).commit([A_CALL])
             assert isinstance(answer, Decided)
-    assert asked == [await LogKeeping(log, AN_EPOCH.shards).run_id()] * 3
+    assert asked == [await read_run_id(log)] * 3
 
 
 async def test_what_the_guards_asked_must_be_what_the_connection_was_made_to(log: redis.asyncio.Redis) -> None:
     reconnection = Reconnection(log, [])
-    await reconnection.confirm(await LogKeeping(log, AN_EPOCH.shards).run_id())
+    await reconnection.confirm(await read_run_id(log))
     for other in ("another-run", ""):
         with pytest.raises(StorageUnavailableError):
             await reconnection.confirm(other)

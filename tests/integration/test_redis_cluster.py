@@ -33,6 +33,7 @@ from tributary.event.v1 import verdict_pb2
 from tributary_dedup.admission import Admission
 from tributary_runtime.channels import open_channel
 from tributary_runtime.errors import StorageUnavailableError
+from tributary_runtime.readiness import TRIES
 from tributary_runtime.settings import DurabilityMode
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
@@ -203,6 +204,56 @@ async def test_a_node_that_is_down_takes_only_its_own_shards_along(tmp_path: Pat
                 assert second in ((ACCEPTED, DUPLICATE) if first == UNDECIDED else (DUPLICATE,))
         async with connect(cluster.url, name="tests") as client:
             assert set((await events_in_log(client)).values()) == {1}
+
+
+@pytest.mark.timeout(120)
+async def test_dedup_serves_and_records_the_other_shards_while_a_node_hangs_and_then_dies(
+    tmp_path: Path, clickhouse_url: str, workspace: str
+) -> None:
+    with running_cluster(tmp_path) as cluster:
+        for server in cluster.servers:
+            async with redis.asyncio.Redis.from_url(server.url) as one:
+                await one.config_set("cluster-require-full-coverage", "no")
+        running = running_dedup(tmp_path, cluster.url, clickhouse_url)
+        process = await asyncio.to_thread(running.__enter__)
+        lost = cluster.servers[await owner_of(slot_of(keys.event_log(0, "live")), cluster)]
+        try:
+            # As ingestion's, this channel calls only who says that it is ready.
+            async with open_channel(process.address, SecretStr(INTERNAL_TOKEN)) as channel:
+                stub = dedup_service_pb2_grpc.DedupServiceStub(channel)
+
+                async def send(name: str) -> dict[str, int]:
+                    events = [Sent(f"{name}-{number}") for number in range(100)]
+                    verdicts = verdicts_of(await stub.AdmitEvents(a_request(workspace, events), timeout=5))
+                    return dict(zip([event.event_id for event in events], verdicts, strict=True))
+
+                async def guards_have_looked() -> None:
+                    """Once a second: by then as often as takes a process out of the load balancer."""
+                    assert (tmp_path / "dedup.log").read_text().count("backlog_unknown") >= TRIES + 2
+
+                assert set((await send("before")).values()) == {ACCEPTED}
+                lost.pause()
+                await eventually_async(guards_have_looked, timeout_seconds=30)
+                verdicts = await send("meanwhile")
+                assert set(verdicts.values()) == {ACCEPTED, UNDECIDED}
+                accepted = [event_id for event_id, verdict in verdicts.items() if verdict == ACCEPTED]
+
+                async def recorded() -> None:
+                    asked = dedup_service_pb2.LookupEventsRequest(workspace=workspace, event_ids=accepted)
+                    fates = (await stub.LookupEvents(asked)).fates
+                    assert {(fate.verdict, fate.is_time_rounded) for fate in fates} == {(ACCEPTED, False)}
+
+                await eventually_async(recorded, timeout_seconds=30)
+                lost.kill()
+                assert set((await send("later")).values()) == {ACCEPTED, UNDECIDED}
+                lost.start()
+
+                async def all_decided() -> None:
+                    assert set((await send("meanwhile")).values()) <= {ACCEPTED, DUPLICATE}
+
+                await eventually_async(all_decided, timeout_seconds=30)
+        finally:
+            await asyncio.to_thread(running.__exit__, None, None, None)
 
 
 async def test_every_node_must_keep_what_is_acknowledged(cluster: Cluster, client: ClusterRedis) -> None:

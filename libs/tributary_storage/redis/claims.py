@@ -17,6 +17,7 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, ResponseError
 
 from tributary_storage.redis import keys
 from tributary_storage.redis.cluster import ClusterRedis, by_node, note
+from tributary_storage.redis.cluster_silence import NODE_SECONDS, silent
 from tributary_storage.redis.keys import Lane
 from tributary_storage.redis.scripts import Argument, Script
 
@@ -139,7 +140,8 @@ class Claims:
 
     Args:
         client: Connects.
-        timeout_seconds: How long one commit may take, with connecting and loading scripts.
+        timeout_seconds: How long one commit may take, with connecting and loading scripts; a node of a cluster, for
+            which the others' events wait, has less.
         replicas: How many replicas must have what was written before it counts as decided (`WAIT`); 0: none.
         replica_timeout_seconds: How long to wait for them.
     """
@@ -173,6 +175,7 @@ class Claims:
         if not isinstance(self._client, ClusterRedis):
             return [_decided(answer) for answer in await self._commit(self._client, calls, deadline)]
         answers: list[Any] = [None] * len(calls)
+        silence = self._client.silence
         try:
             async with asyncio.timeout_at(deadline):
                 groups = await by_node(self._client, [keys.verdicts(call.shard) for call in calls])
@@ -181,7 +184,13 @@ class Claims:
             return [_decided(error) for _ in calls]
 
         async def commit(node: Any, places: list[int]) -> None:
-            found = await self._commit(node, [calls[at] for at in places], deadline)
+            patience = silence.patience(node, min(self._timeout_seconds, NODE_SECONDS))
+            if patience:
+                until = asyncio.get_running_loop().time() + patience
+                found = await self._commit(node, [calls[at] for at in places], min(until, deadline))
+                silence.note(node, found)
+            else:
+                found = [silent()] * len(places)
             for at, answer in zip(places, found, strict=True):
                 answers[at] = answer
 

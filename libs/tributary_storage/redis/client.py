@@ -7,7 +7,7 @@ callers decide.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from redis.backoff import NoBackoff
 
 from tributary_runtime.errors import TributaryError
 from tributary_runtime.gate import Gate
-from tributary_storage.redis.cluster import Addresses, ClusterRedis, is_cluster, primaries
+from tributary_storage.redis.cluster import ClusterRedis, ask_each
+from tributary_storage.redis.cluster_addresses import Addresses, is_cluster
 
 Confirm = Callable[[str], Awaitable[None]]
 """Is told the run id of the server that a new connection was made to; raises `TributaryError` unless it may be used."""
@@ -130,14 +131,29 @@ def _greeting(confirm: Confirm) -> Callable[[Any], Awaitable[None]]:
     return greet
 
 
+async def read_answering_runs(client: redis.asyncio.Redis) -> tuple[set[str], bool]:
+    """Returns what names this run of the server, or of each node of a cluster that answers, and whether all do.
+
+    Raises:
+        redis.RedisError: None did.
+    """
+    told = await ask_each(client, lambda node: node.info("server"))
+    found = [one for one in told if not isinstance(one, redis.RedisError)]
+    if not found:
+        raise told[0]
+    return {str(one.get("run_id", "")) for one in found} - {""}, len(found) == len(told)
+
+
 async def read_run_ids(client: redis.asyncio.Redis) -> set[str]:
     """Returns what names this run of the server, or of each node of a cluster, another after each restart.
 
     Raises:
-        redis.RedisError: It did not answer.
+        redis.RedisError: It did not answer, or a node did not.
     """
-    told: list[Any] = [await node.info("server") for node in await primaries(client)]
-    return {str(one.get("run_id", "")) for one in told} - {""}
+    found, is_whole = await read_answering_runs(client)
+    if not is_whole:
+        raise redis.ConnectionError("A node of the cluster does not answer.")
+    return found
 
 
 async def read_run_id(client: redis.asyncio.Redis) -> str:
@@ -146,4 +162,9 @@ async def read_run_id(client: redis.asyncio.Redis) -> str:
     Raises:
         redis.RedisError: It did not answer.
     """
-    return "+".join(sorted(await read_run_ids(client)))
+    return name_of_runs(await read_run_ids(client))
+
+
+def name_of_runs(runs: Iterable[str]) -> str:
+    """Returns one name for the runs of all nodes."""
+    return "+".join(sorted(runs))

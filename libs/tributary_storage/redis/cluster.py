@@ -3,54 +3,33 @@
 The one rule: nothing is sent twice but what a node said it has not run (MOVED, ASK, TRYAGAIN). All keys of a script
 carry one hash tag, so it runs on one node; commands of several shards become one pipeline per node. Each node has a
 client of its own, made as on a single Redis: its pool, its time-outs, its check of new connections. Reading a group
-over streams of several slots, which Redis Cluster has not, is a read per stream, repeated while it may block.
+over streams of several slots, which Redis Cluster has not, is a read per stream, repeated while it may block. A node
+that hangs is waited for once, then asked again only now and then (`silence`): the others' shards go on.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import redis.asyncio
 from redis.exceptions import AskError, ClusterDownError, MovedError, TryAgainError
 
+from tributary_storage.redis.cluster_addresses import Addresses
+from tributary_storage.redis.cluster_silence import AWAY, NODE_SECONDS, Silence
 from tributary_storage.redis.cluster_slots import Node, key_of, name_of, slot_map, slot_of, words_of
-
-SCHEMES: Final = {"redis+cluster": "redis", "rediss+cluster": "rediss"}
-"""Scheme of a URL to that of its nodes."""
 
 _ATTEMPTS: Final = 5
 _PAUSE_SECONDS: Final = 0.05
+LEARN_SECONDS: Final = 1.0
+"""How long a node may take to say where slots are."""
 _POLL_SECONDS: Final = 0.02
 """Between reads of streams that hold nothing new."""
 
 _KEYLESS: Final = frozenset({"TIME", "PING", "CONFIG", "INFO", "WAIT", "CLUSTER", "DBSIZE"})
 _EVERYWHERE: Final = frozenset({"SCRIPT", "FLUSHALL", "FLUSHDB"})
-
-
-def is_cluster(url: str) -> bool:
-    """Tells whether a URL names a cluster: `redis+cluster://host:port,host:port`."""
-    return url.partition("://")[0] in SCHEMES
-
-
-class Addresses:
-    """What a URL of a cluster says.
-
-    Args:
-        url: `redis+cluster://[user:password@]host:port[,host:port...]`; any node that answers tells of the others.
-    """
-
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        credentials, at, hosts = parts.netloc.rpartition("@")
-        self._prefix = f"{SCHEMES[parts.scheme]}://{credentials}{at}"
-        self.first: list[Node] = [host if ":" in host else f"{host}:6379" for host in hosts.split(",")]
-
-    def url(self, node: Node) -> str:
-        """Returns the URL of one node."""
-        return f"{self._prefix}{node}/0"
 
 
 class ClusterRedis(redis.asyncio.Redis):
@@ -67,6 +46,8 @@ class ClusterRedis(redis.asyncio.Redis):
         self._clients: dict[Node, Any] = {}  # whose stubs are half untyped
         self._slots: list[Node] = []
         self._learning = asyncio.Lock()
+        self.silence = Silence()
+        """Which nodes do not answer."""
         self.single_connection_client = False
         self.connection: Any = None
 
@@ -107,10 +88,14 @@ class ClusterRedis(redis.asyncio.Redis):
         async with self._learning:
             failure: Exception = redis.ConnectionError("the cluster has no nodes")
             for node in dict.fromkeys([*self._clients, *self._addresses.first]):
+                client = self._client(node)
                 try:
-                    told = await self._client(node).execute_command("CLUSTER SLOTS")
+                    told = await self.silence.ask(
+                        client, partial(client.execute_command, "CLUSTER SLOTS"), LEARN_SECONDS
+                    )
                 except redis.RedisError as error:
                     failure = error
+                    self._clients[node] = self._clients.pop(node)  # asked last from now on
                     continue
                 self._slots = slot_map(told, node)
                 return
@@ -131,7 +116,7 @@ class ClusterRedis(redis.asyncio.Redis):
             answers = [await client.execute_command(*args, **options) for client in await self.primaries()]
             return answers[0]
         if name in _KEYLESS:
-            return await (await self.primaries())[0].execute_command(*args, **options)
+            return await self._run_on_any(args, options)
         if name == "XREADGROUP":
             return await self._read_group(args, options)
         return await self.run_on(key_of(args), args, options)
@@ -141,7 +126,7 @@ class ClusterRedis(redis.asyncio.Redis):
         for attempt in range(_ATTEMPTS):
             client = await self._node_or_forget(key)
             try:
-                return await client.execute_command(*args, **options)
+                return await self.silence.ask(client, partial(client.execute_command, *args, **options))
             except AskError as ask:
                 return await self._ask(f"{ask.host}:{ask.port}", args, options)
             except (MovedError, TryAgainError, ClusterDownError) as moved:
@@ -150,10 +135,21 @@ class ClusterRedis(redis.asyncio.Redis):
                     raise
                 if not isinstance(moved, MovedError):
                     await asyncio.sleep(_PAUSE_SECONDS)
-            except redis.ConnectionError:
+            except (redis.ConnectionError, redis.TimeoutError):
                 self.forget()  # whether it ran is unknown: the caller decides, and finds another node
                 raise
         raise AssertionError  # unreachable: the last attempt returns or raises
+
+    async def _run_on_any(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Runs a command that any node can answer, on the first that does."""
+        failure: redis.RedisError = redis.ConnectionError("the cluster has no nodes")
+        for client in await self.primaries():
+            try:
+                return await self.silence.ask(client, partial(client.execute_command, *args, **options))
+            except (redis.ConnectionError, redis.TimeoutError) as error:
+                failure = error
+        self.forget()
+        raise failure
 
     async def _node_or_forget(self, key: Any) -> Any:
         try:
@@ -190,7 +186,7 @@ class ClusterRedis(redis.asyncio.Redis):
             failed = [answer for answer in answers if isinstance(answer, Exception)]
             if found:  # what a stream that failed has to say is said again by the next read
                 return found
-            if failed:
+            if len(failed) == len(answers) or not all(isinstance(one, AWAY) for one in failed):
                 raise failed[0]
             if loop.time() + _POLL_SECONDS > deadline:
                 return []
@@ -280,7 +276,7 @@ class ClusterPipeline(redis.asyncio.Redis):
             args, options = commands[at]
             pipeline.execute_command(*args, **options)
         try:
-            found = await pipeline.execute(raise_on_error=False)
+            found = await self._cluster.silence.ask(client, partial(pipeline.execute, raise_on_error=False))
         except redis.RedisError as error:
             self._cluster.forget()
             found = [error] * len(places)
@@ -307,6 +303,24 @@ async def primaries(client: redis.asyncio.Redis) -> list[redis.asyncio.Redis]:
         redis.RedisError: The cluster does not say.
     """
     return await client.primaries() if isinstance(client, ClusterRedis) else [client]
+
+
+async def ask_each(client: redis.asyncio.Redis, ask: Callable[[Any], Awaitable[Any]]) -> list[Any]:
+    """Asks each node that takes writes, all at once; returns an answer, or a `redis.RedisError`, per node.
+
+    Raises:
+        redis.RedisError: The cluster does not say which nodes there are.
+    """
+
+    async def one(node: Any) -> Any:
+        try:
+            if not isinstance(client, ClusterRedis):
+                return await ask(node)
+            return await client.silence.ask(node, partial(ask, node), NODE_SECONDS)
+        except redis.RedisError as error:
+            return error
+
+    return await asyncio.gather(*map(one, await primaries(client)))
 
 
 async def by_node(client: redis.asyncio.Redis, keys: Iterable[Any]) -> list[tuple[redis.asyncio.Redis, list[int]]]:

@@ -20,8 +20,9 @@ from tributary_runtime.errors import PoisonEvent
 from tributary_storage.redis import keys
 from tributary_storage.redis.keys import CONVERSION_LOG_GROUPS, DELIVER_GROUP
 from tributary_storage.redis.state_scripts import failed
+from tributary_storage.redis.stream_entries import Portion, StreamEntry
 from tributary_storage.redis.stream_keeping import StreamKeeping
-from tributary_storage.redis.streams import DEAD_LETTER_LIFE_MILLIS, GroupReader, Portion, StreamEntry
+from tributary_storage.redis.streams import DEAD_LETTER_LIFE_MILLIS, GroupReader
 
 _TAKEN_OVER: Final = 64
 _STREAM = re.compile(r"trb:\{c(\d+)\}:conversions")

@@ -8,14 +8,15 @@ managed Redis that refuses CONFIG), `none` (laptops).
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, Final
 
 import redis.asyncio
 from redis.exceptions import ResponseError
 
-from tributary_runtime.errors import PreconditionError, StorageUnavailableError
+from tributary_runtime.errors import PartOutageError, PreconditionError, StorageUnavailableError
 from tributary_runtime.settings import DurabilityMode
-from tributary_storage.redis.cluster import primaries
+from tributary_storage.redis.cluster import ask_each
 from tributary_storage.redis.epoch import Epoch, Role, read_epoch
 
 _FSYNC: Final = {
@@ -60,6 +61,7 @@ class Durability:
 
         Raises:
             PreconditionError: It may not; the message says what to do.
+            PartOutageError: Some nodes of a cluster do not answer.
             StorageUnavailableError: It does not answer.
         """
         problems = await self.problems()
@@ -70,19 +72,34 @@ class Durability:
         """Returns a sentence per problem that says what to do; none if this Redis keeps what it acknowledges.
 
         Raises:
+            PartOutageError: Some nodes of a cluster do not answer; those that do have no problem.
             StorageUnavailableError: It does not answer.
         """
+        message = f"The Redis of role {self._role} does not answer; see that it runs and that its URL is right."
         try:
-            found: list[str] = []
-            for node in await primaries(self._client):
-                found += await self._settings_problems(node)
-                if self._mode is DurabilityMode.REPLICATED:
-                    found += await self._replica_problems(node)
-            found = list(dict.fromkeys(found))  # the nodes of a cluster mostly lack the same
+            told = await ask_each(self._client, self._node_problems)
         except redis.RedisError as error:
-            message = f"The Redis of role {self._role} does not answer; see that it runs and that its URL is right."
             raise StorageUnavailableError(message, metadata={"store": self._role}) from error
-        return found + await self._epoch_problems()
+        silent = [one for one in told if isinstance(one, redis.RedisError)]
+        if len(silent) == len(told):
+            raise StorageUnavailableError(message, metadata={"store": self._role}) from silent[0]
+        # The nodes of a cluster mostly lack the same.
+        found = list(dict.fromkeys(chain.from_iterable(one for one in told if not isinstance(one, redis.RedisError))))
+        try:
+            found += await self._epoch_problems()
+        except StorageUnavailableError:
+            if not silent:
+                raise
+        if silent and not found:
+            message = f"{len(silent)} of {len(told)} nodes of the Redis of role {self._role} do not answer."
+            raise PartOutageError(message, metadata={"store": self._role}) from silent[0]
+        return found
+
+    async def _node_problems(self, node: Any) -> list[str]:
+        found = await self._settings_problems(node)
+        if self._mode is DurabilityMode.REPLICATED:
+            found += await self._replica_problems(node)
+        return found
 
     async def _settings_problems(self, node: Any) -> list[str]:
         wanted = _WANTED.get(self._mode)

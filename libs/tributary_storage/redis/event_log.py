@@ -17,7 +17,8 @@ from tributary_storage.redis import keys
 from tributary_storage.redis.keys import LANES, Lane
 from tributary_storage.redis.log_entry import LogEntry, LoggedEvent
 from tributary_storage.redis.refusals import translate
-from tributary_storage.redis.streams import GroupReader, Portion, StreamEntry
+from tributary_storage.redis.stream_entries import Portion, StreamEntry
+from tributary_storage.redis.streams import GroupReader
 
 _ENTRIES_PER_STREAM: Final = 8
 """At first: nobody knows yet how large they are, and one may have 16 MiB."""

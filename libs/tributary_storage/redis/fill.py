@@ -11,7 +11,7 @@ from typing import Any, Final
 import redis.asyncio
 import structlog
 
-from tributary_storage.redis.cluster import primaries
+from tributary_storage.redis.cluster import ask_each
 
 log = structlog.get_logger(__name__)
 
@@ -61,8 +61,11 @@ class LogFill:
         """Measures once."""
         was_full = self.is_full
         try:
-            answers = [await node.info("memory") for node in await primaries(self._client)]
+            told = await ask_each(self._client, lambda node: node.info("memory"))
         except redis.RedisError:
+            return
+        answers = [one for one in told if not isinstance(one, redis.RedisError)]
+        if not answers:
             return
         found = []
         for told in answers:

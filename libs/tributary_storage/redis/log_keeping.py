@@ -59,13 +59,13 @@ class LogKeeping:
         """
         return {self._places[stream]: last for stream, last in (await self._keeping.last_positions()).items()}
 
-    async def run_id(self) -> str:
-        """Returns what names this run of the Redis server: another after each restart.
+    async def runs(self) -> tuple[set[str], bool]:
+        """Returns what names this run of each node that answers, another after each restart, and whether all do.
 
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
-        return await self._keeping.run_id()
+        return await self._keeping.runs()
 
     async def positions_at_begin(self, run: str) -> dict[tuple[int, Lane], Position]:
         """Returns the last ids when this run of Redis was first met, which whoever asks first notes in it.

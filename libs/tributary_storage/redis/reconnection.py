@@ -7,12 +7,13 @@ server it was made to, so asking once per connection is enough, and a command co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import redis.asyncio
 
-from tributary_runtime.errors import StorageUnavailableError
+from tributary_runtime.errors import PartOutageError, StorageUnavailableError
 from tributary_runtime.readiness import Guard
-from tributary_storage.redis.client import read_run_ids
+from tributary_storage.redis.client import read_answering_runs
 
 
 class Reconnection:
@@ -39,13 +40,14 @@ class Reconnection:
         """
         await self._require(run)
         for guard in self._guards:
-            await guard()
+            with suppress(PartOutageError):  # another node's, for this one has answered
+                await guard()
         await self._require(run)
 
     async def _require(self, run: str) -> None:
         try:
-            is_same = run in await read_run_ids(self._client)
+            runs, _ = await read_answering_runs(self._client)
         except redis.RedisError as error:
             raise StorageUnavailableError("Redis does not answer.") from error
-        if not is_same:
+        if run not in runs:
             raise StorageUnavailableError("Redis changed while it was checked; connect again.")

@@ -13,7 +13,7 @@ import redis.asyncio
 import structlog
 
 from tributary_runtime.errors import TributaryError
-from tributary_storage.redis.client import read_run_id
+from tributary_storage.redis.client import read_answering_runs
 
 log = structlog.get_logger(__name__)
 
@@ -96,14 +96,14 @@ class StreamKeeping:
                 last[stream] = _position(told["last-generated-id"])
         return last
 
-    async def run_id(self) -> str:
-        """Returns what names this run of the Redis server: another after each restart.
+    async def runs(self) -> tuple[set[str], bool]:
+        """Returns what names this run of each node that answers, another after each restart, and whether all do.
 
         Raises:
             StorageUnavailableError: Redis did not answer.
         """
         try:
-            return await read_run_id(self._client)
+            return await read_answering_runs(self._client)
         except redis.RedisError as error:
             raise self._failed(error) from error
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -17,6 +16,8 @@ import redis.asyncio
 import structlog
 
 from tributary_runtime.errors import StorageUnavailableError, TributaryError
+from tributary_storage.redis.cluster_silence import AWAY
+from tributary_storage.redis.stream_entries import Portion, StreamEntry
 
 log = structlog.get_logger(__name__)
 
@@ -25,49 +26,6 @@ _MOST_ENTRIES: Final = 256
 _MOST_PORTIONS: Final = 2
 """How many times as much as it should a batch may hold."""
 _POSTPONED_MILLIS: Final = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class StreamEntry:
-    """One entry as it was read."""
-
-    stream: str
-    entry_id: str
-    """Of the stream: milliseconds-sequence."""
-    fields: Mapping[bytes, bytes]
-    deliveries: int
-    """How often it was handed to a worker, this time included."""
-
-    @property
-    def append_micros(self) -> int:
-        """When it was appended, by Redis' clock, microseconds since 1970."""
-        return int(self.entry_id.partition("-")[0]) * 1_000
-
-
-def _one(_: StreamEntry) -> int:
-    return 1
-
-
-@dataclass(frozen=True, slots=True)
-class Portion:
-    """How much a consumer reads at once."""
-
-    size: int
-    """About how much a batch should hold over all streams, as `weigh` counts."""
-    per_stream: int
-    """For how many entries each stream is asked at first; later, what entries turned out to weigh decides."""
-    taken_over: int
-    """How many entries of each stream are read again, or taken over, at once; fewer where entries are heavy."""
-    linger_seconds: float
-    """How long after the last read a batch that is smaller waits for more: there is about one such batch in so many
-    seconds, and what comes after a quiet time does not wait.
-    """
-    idle_seconds: float
-    """After how long what another consumer read and never acknowledged is taken over."""
-    weigh: Callable[[StreamEntry], int] = _one
-    """How much of `size` an entry is."""
-    wait_seconds: float = 1.0
-    """How long a read waits for anything at all, before it returns none."""
 
 
 class GroupReader:
@@ -123,14 +81,20 @@ class GroupReader:
         return await self._own_or(self._abandoned)
 
     async def ack(self, places: Iterable[tuple[str, str]]) -> None:
-        """Marks entries as done, each named by its stream and id. May run twice."""
+        """Marks entries as done, each named by its stream and id. May run twice.
+
+        Where some nodes of a cluster do not answer, theirs stay as they are: they are taken over, and done once more.
+        """
         by_stream: dict[str, list[str]] = {}
         for stream, entry_id in places:
             by_stream.setdefault(stream, []).append(entry_id)
         pipeline = self._client.pipeline(transaction=False)
         for stream, ids in by_stream.items():
             pipeline.execute_command("XACK", stream, self._group, *ids)
-        await self._answer(pipeline.execute())
+        answers = await self._answer(pipeline.execute(raise_on_error=False))
+        failed = [answer for answer in answers if isinstance(answer, redis.RedisError)]
+        if failed and (len(failed) == len(answers) or not all(isinstance(one, AWAY) for one in failed)):
+            raise self._failed(failed[0]) from failed[0]
 
     async def postpone(self, entries: Iterable[tuple[str, str, int]]) -> None:
         """Leaves entries as if they were read long ago: whoever comes first takes them over in 5 seconds.
@@ -202,14 +166,22 @@ class GroupReader:
         if self._ahead:
             return self._cut(self._ahead)
         try:
-            while self._history:
-                entries = await self._past()
-                if entries:
-                    return self._cut(entries)
-            return self._cut(await others())
+            entries = await self._own_past()
+            return self._cut(entries or await others())
         except StorageUnavailableError:
             self._history = self._all_history()
             raise
+
+    async def _own_past(self) -> list[StreamEntry]:
+        """Returns what this consumer read in its past life; of a node that does not answer, later: others go on."""
+        try:
+            while self._history:
+                entries = await self._past()
+                if entries:
+                    return entries
+        except StorageUnavailableError:  # nobody may have seen what was read
+            self._history = dict.fromkeys(self._history, b"0")
+        return []
 
     def _cut(self, entries: list[StreamEntry]) -> list[StreamEntry]:
         """Returns no more entries than can be handled at once, and keeps the others for the next call.
@@ -268,14 +240,23 @@ class GroupReader:
     async def _abandoned(self) -> list[StreamEntry]:
         idle_millis = int(self._portion.idle_seconds * 1000)
         entries: list[StreamEntry] = []
+        outage: StorageUnavailableError | None = None
+        answered = 0
         for stream in self._streams:
             start = self._searched.get(stream, b"0-0")
             command = ("XAUTOCLAIM", stream, self._group, self._consumer, idle_millis, start)
-            answer = await self._with_group(*command, "COUNT", self._again())
+            try:
+                answer = await self._with_group(*command, "COUNT", self._again())
+            except StorageUnavailableError as error:  # of a cluster maybe one node: what others hold is not to wait
+                outage = error
+                continue
+            answered += 1
             self._searched[stream] = answer[0]
             if len(answer) > 2 and answer[2]:
                 _alarm(stream, answer[2])
             entries += await self._counted(stream, answer[1])
+        if outage is not None and not answered:
+            raise outage
         self._learn(entries)
         return entries
 

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.eventually import eventually_async
 from tests.unit.runtime.conftest import LogLines
-from tributary_runtime.errors import PreconditionError, StorageUnavailableError, TributaryError
+from tributary_runtime.errors import PartOutageError, PreconditionError, StorageUnavailableError, TributaryError
 from tributary_runtime.gate import Gate
 from tributary_runtime.readiness import TRIES, Health, Readiness
 
@@ -54,6 +54,7 @@ async def readiness(store: Store, health: Health, gate: Gate) -> Readiness:
 
 
 REFUSAL = PreconditionError("Set appendfsync always.", reason="NOT_DURABLE")
+PART = PartOutageError("1 of 3 nodes do not answer.")
 OUTAGE = StorageUnavailableError("Redis does not answer.")
 
 
@@ -104,6 +105,28 @@ async def test_a_guard_that_cannot_tell_closes_the_probe_only_and_after_some_tri
     await readiness.check()
     assert not is_serving(health)
     assert readiness.closed is None
+
+
+async def test_where_only_some_nodes_do_not_answer_the_process_goes_on_and_says_so_once(
+    readiness: Readiness, store: Store, health: Health, log_lines: LogLines
+) -> None:
+    store.failure = PART
+    await readiness.check()
+    assert not is_serving(health), "who begins must know all"
+    store.failure = None
+    await readiness.check()
+    store.failure = PART
+    for _ in range(2 * TRIES):
+        assert not await readiness.check()
+        assert is_serving(health)
+    assert readiness.closed is None
+    assert [line["event"] for line in log_lines].count("part_of_store_away") == 1
+    store.failure = REFUSAL
+    await readiness.check()
+    store.failure = PART
+    await readiness.check()
+    assert readiness.closed is not None, "who was refused must know all, too"
+    assert not is_serving(health)
 
 
 async def test_what_was_refused_stays_refused_while_nobody_can_tell(

@@ -1,0 +1,80 @@
+"""Which nodes of a cluster do not answer.
+
+The one rule: a node that hangs holds up nobody but its own shards. Who meets it first waits as usual; from then on it
+is asked by one at a time, now and then and not for long, and all others are told at once that it does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
+
+import redis
+from redis.exceptions import ClusterDownError
+
+AWAY: Final = (redis.ConnectionError, redis.TimeoutError, ClusterDownError)
+"""What says of a node that it does not answer, and nothing of what it was asked."""
+NODE_SECONDS: Final = 2.0
+"""How long a node may take where others wait for what theirs has answered."""
+REST_SECONDS: Final = 2.0
+"""How long a node that did not answer is left alone."""
+PROBE_SECONDS: Final = 0.5
+"""How long it may take then: to connect anew, to be checked by the guards, and to answer."""
+
+
+class Silence:
+    """Remembers who did not answer; a node is named by its client."""
+
+    def __init__(self) -> None:
+        self._rests_until: dict[Any, float] = {}
+
+    def patience(self, node: Any, usual_seconds: float) -> float:
+        """Returns how long to wait for a node now; 0: it rests, and is not to be asked."""
+        rests_until = self._rests_until.get(node)
+        if rests_until is None:
+            return usual_seconds
+        now = asyncio.get_running_loop().time()
+        if now < rests_until:
+            return 0.0
+        self._rests_until[node] = now + REST_SECONDS  # one asks it, the others go on without
+        return min(usual_seconds, PROBE_SECONDS)
+
+    def note(self, node: Any, answers: Iterable[Any]) -> None:
+        """Takes what came of asking a node, errors included."""
+        if any(isinstance(answer, (TimeoutError, redis.TimeoutError)) for answer in answers):
+            self._rests_until[node] = asyncio.get_running_loop().time() + REST_SECONDS
+        else:
+            self._rests_until.pop(node, None)
+
+    async def ask(self, node: Any, ask: Callable[[], Awaitable[Any]], usual_seconds: float | None = None) -> Any:
+        """Asks a node, unless it rests.
+
+        Args:
+            node: Whom.
+            ask: Asks; its own time-outs hold beside.
+            usual_seconds: How long it may take; `None`: as long as it does.
+
+        Raises:
+            redis.RedisError: It did not answer, or refused.
+        """
+        seconds = self.patience(node, NODE_SECONDS if usual_seconds is None else usual_seconds)
+        if not seconds:
+            raise silent()
+        is_probed = node in self._rests_until
+        try:
+            async with asyncio.timeout(None if usual_seconds is None and not is_probed else seconds):
+                answer = await ask()
+        except (TimeoutError, redis.TimeoutError) as late:
+            self.note(node, [late])
+            raise silent() from late
+        except redis.RedisError as refusal:
+            self.note(node, [refusal])
+            raise
+        self.note(node, ())
+        return answer
+
+
+def silent() -> redis.TimeoutError:
+    """Returns what is said of a node that rests."""
+    return redis.TimeoutError("A node of the cluster does not answer.")
