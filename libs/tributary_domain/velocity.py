@@ -3,6 +3,10 @@
 A conversion counts for each of its identity tokens, for the address that a browser or an app was seen with, and for
 each click id that is unique to one click. The one rule: what is counted is the order, or the event where there is none.
 A retry, or the same order from browser and backend, counts once.
+
+Windows are of the time a conversion happened: what a phone held back for hours, and sends at once, is no burst. But
+that time is the sender's word. So what comes late counts once more, by when it came: a sender who spreads the times of
+a burst has several times its limit, and not any number.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,8 +22,15 @@ _UNIQUE: Final = (
 UNIQUE_CLICK_IDS: Final = frozenset(_UNIQUE.split())
 """Families whose every click has an id of its own; the others name a campaign, a mail or an aggregate of clicks."""
 
+_LATE: Final = b"\0late"
+
 COUNTER_BYTES: Final = 16
 MEMBER_BYTES: Final = 8
+
+LATE_MILLIS: Final = 600_000
+"""How long after it happened a conversion comes late: it counts by when it came, too."""
+LATE_LIMITS: Final = 4
+"""Late conversions of one sender within one window of coming, in limits: what somebody offline may bring along."""
 
 _MESSAGE: Final = "More conversions of this name than the workspace expects of one sender; it waits for a release."
 OF_IDENTIFIER: Final = Reason(ReasonCode.VELOCITY, "identifiers", _MESSAGE)
@@ -51,8 +62,8 @@ class Count(NamedTuple):
     member: bytes
     """Stands for what is counted once."""
     limit: Limit
-    happened_millis: int
-    """The windows are of this time: what was held back for hours, and comes at once, is no burst."""
+    moment_millis: int
+    """The windows are of this time: when it happened; of what counts because it came late, when it came."""
     reason: Reason
     """Why the conversion is suspicious beyond it."""
 
@@ -78,6 +89,7 @@ class VelocityRules:
         name: str,
         member: bytes,
         happened_millis: int,
+        receive_millis: int,
         tokens: Iterable[str],
         address_token: str,
         click_ids: Mapping[str, str],
@@ -88,6 +100,7 @@ class VelocityRules:
             name: The conversion's name.
             member: Its order digest, else its event digest.
             happened_millis: Its event time.
+            receive_millis: When it came.
             tokens: Its identity tokens.
             address_token: Of the address that a browser or an app was seen with; empty for none.
             click_ids: Family to value.
@@ -102,9 +115,14 @@ class VelocityRules:
             for family in UNIQUE_CLICK_IDS & click_ids.keys():
                 senders.append((f"click:{family}:{click_ids[family]}", limits.click_id, OF_CLICK_ID))
         member, named = member[:MEMBER_BYTES], f"{len(name)}:{name}"
+        is_late = receive_millis - happened_millis > LATE_MILLIS
         found: list[Count] = []
         for sender, limit, reason in senders:
             state = self._state.copy()
             state.update(f"{named}{sender}".encode())
             found.append(Count(state.digest(), member, limit, happened_millis, reason))
+            if is_late:
+                state.update(_LATE)
+                most = Limit(limit.at_most * LATE_LIMITS, limit.window_millis)
+                found.append(Count(state.digest(), member, most, receive_millis, reason))
         return found

@@ -181,7 +181,9 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
         clicks = click_ids_of(Touch(VISIT, page, click_ids=set_click_ids(readings)))
         member = key.order_digest or digest
         millis = event.event_time.seconds * 1_000 + event.event_time.nanos // 1_000_000
-        counts = rules.velocity.counts(event.conversion.name, member, millis, identity.tokens, own_address, clicks)
+        counts = rules.velocity.counts(
+            event.conversion.name, member, millis, receive_micros // 1_000, identity.tokens, own_address, clicks
+        )
     token = None
     if texts.HUMAN_CHECK in readings and readings[texts.HUMAN_CHECK][1] and not (backfill or event.human_check.verdict):
         token = _token(event, client_ip if is_persons_own(observer, is_touchpoint) else "", receive_micros)

@@ -98,13 +98,19 @@ def rules(**declared: object) -> WorkspaceRules:
 
 
 def orders(
-    *people: str, rules: WorkspaceRules, address: str = "", click: str = "", start: int = 0, **options: bool
+    *people: str,
+    rules: WorkspaceRules,
+    address: str = "",
+    click: str = "",
+    start: int = 0,
+    hours_apart: int = 0,
+    **options: bool,
 ) -> list[Packed]:
-    """Returns an order per person."""
+    """Returns an order per person, each so much older than the one before."""
     events = []
     for number, person in enumerate(people, start):
         event = Event(event_id=f"e-{number}")
-        event.event_time.FromMicroseconds(NOW)
+        event.event_time.FromMicroseconds(NOW - (number - start) * hours_apart * HOUR * 1_000)
         event.conversion.name = "purchase"
         event.conversion.order_id = f"o-{number}"
         event.identifiers.email = person
@@ -164,6 +170,17 @@ async def test_the_same_order_from_browser_and_backend_counts_once(client: redis
     for _ in range(3):
         assert refused(list(await judge.judge(orders(*["d@x.de"] * 5, rules=own), own))) == 0
     assert refused(list(await judge.judge(orders("d@x.de", rules=own, start=9), own))) == 1
+
+
+async def test_a_burst_whose_times_are_spread_is_one_all_the_same_and_an_offline_phone_is_none(
+    client: redis.asyncio.Redis,
+) -> None:
+    own, judge = rules(), fraud(client)
+    offline = orders(*["h@x.de"] * 12, rules=own, hours_apart=2)
+    assert refused(list(await judge.judge(offline, own))) == 0
+    assert refused(list(await judge.judge(offline, own))) == 0, "a retry is no further order"
+    spread = orders(*["i@x.de"] * 60, rules=own, hours_apart=2, start=100)
+    assert refused(list(await judge.judge(spread, own))) == 60 - 1 - 4 * 5  # one of them came at once
 
 
 async def test_history_is_not_counted(client: redis.asyncio.Redis) -> None:

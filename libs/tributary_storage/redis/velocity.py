@@ -43,9 +43,9 @@ class Velocity:
         if not self._shards:
             self._shards = (await require_epoch(self._client, "state")).shards
         pieces = []
-        for counter, member, limit, happened_millis, _ in counts:
+        for counter, member, limit, moment_millis, _ in counts:
             shard = int.from_bytes(counter[:4]) % self._shards
-            pieces.append(Piece(shard, keys.velocity(shard, counter.hex()), (member, *limit, happened_millis)))
+            pieces.append(Piece(shard, keys.velocity(shard, counter.hex()), (member, *limit, moment_millis)))
         calls, positions = in_calls(pieces)
         found = [False] * len(counts)
         for of_call, answers in zip(positions, await run(self._client, _COUNT, calls), strict=True):

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from tributary_domain.velocity import (
+    LATE_LIMITS,
+    LATE_MILLIS,
     OF_ADDRESS,
     OF_CLICK_ID,
     OF_IDENTIFIER,
@@ -24,6 +26,7 @@ def counts(rules: VelocityRules = RULES, **own: Any) -> list[Count]:
         "name": "purchase",
         "member": b"m" * 16,
         "happened_millis": 7,
+        "receive_millis": 7,
         "tokens": ["customer:a", "email:b"],
         "address_token": "c",
         "click_ids": {"gclid": "d"},
@@ -40,7 +43,7 @@ def test_a_conversion_counts_for_each_token_its_address_and_its_click() -> None:
         Limit(20, 3_600_000),
         Limit(3, 86_400_000),
     ]
-    assert {(one.member, one.happened_millis) for one in found} == {(b"m" * 8, 7)}
+    assert {(one.member, one.moment_millis) for one in found} == {(b"m" * 8, 7)}
     assert len({one.counter for one in found}) == 4
 
 
@@ -70,3 +73,14 @@ def test_a_name_may_have_limits_of_its_own_and_zero_is_none() -> None:
     rules = VelocityRules(b"k" * 16, by_name={"lead": own})
     assert [one.limit for one in counts(rules, name="lead")] == [Limit(7, 1)]
     assert len(counts(rules)) == 4
+
+
+def test_what_comes_late_counts_by_when_it_came_too_with_room_for_who_was_offline() -> None:
+    on_time = counts(receive_millis=7 + LATE_MILLIS)
+    late = counts(receive_millis=8 + LATE_MILLIS)
+    assert [one for one in late if one.moment_millis == 7] == on_time
+    by_coming = [one for one in late if one.moment_millis == 8 + LATE_MILLIS]
+    assert [(one.reason, one.limit) for one in by_coming] == [
+        (one.reason, Limit(one.limit.at_most * LATE_LIMITS, one.limit.window_millis)) for one in on_time
+    ]
+    assert {one.counter for one in by_coming}.isdisjoint(one.counter for one in on_time)

@@ -1,11 +1,11 @@
 -- Counts conversions per sender in sliding windows, and says which would be one too many.
 -- KEYS    one counter per count, a key may come twice; one hash tag
--- ARGV    per key: what is counted once, the most in a window, its length and when it happened, both in milliseconds
+-- ARGV    per key: what is counted once, the most in a window, its length and its moment, both in milliseconds
 -- Answer  per key 1 where it would be one too many, which is then not counted, else 0
 -- Cost    O(log size) per key, O(size) near its limit; a counter holds 64 + 16 limits at most. A second run counts
 --         nothing again.
--- Windows are of the time it happened: what was held back for hours and comes at once is no burst. A counter lives as long
--- as its window from its newest conversion on; a sender of whom more is held loses the oldest.
+-- Windows are of the moments: when it happened, or when it came (`velocity.Count`). A counter lives as long as its window
+-- from its newest conversion on; a sender of whom more is held loses the oldest.
 
 -- Whether one more at `happened` makes more than `limit` within one window: among `others`, ascending times less than a
 -- window away from it, some `limit` neighbours lie, together with it, less than a window apart.
