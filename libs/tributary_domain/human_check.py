@@ -47,12 +47,18 @@ class Checked(NamedTuple):
     """Why it is unknown, for the log: a code of the provider's, or what was wrong with the answer."""
 
 
+SPENT_HERE: Final = "spent here"
+"""The fault of a token that we had asked about before, without an answer that is known."""
+
 _BAD_TOKEN: Final = frozenset({"invalid-input-response", "missing-input-response", "invalid-or-already-seen-response"})
 _SPENT_TOKEN: Final = frozenset({"timeout-or-duplicate", "already-seen-response", "expired-input-response"})
 """Used before, or too old: the providers do not all tell which."""
+_MAYBE_SPENT: Final = _SPENT_TOKEN | {"invalid-or-already-seen-response"}
 
 
-def read_answer(provider: Provider, answer: Any, minimum_score_percent: int, *, is_late: bool) -> Checked:
+def read_answer(
+    provider: Provider, answer: Any, minimum_score_percent: int, *, is_late: bool, was_asked: bool = False
+) -> Checked:
     """Returns what an answer means.
 
     Args:
@@ -60,6 +66,7 @@ def read_answer(provider: Provider, answer: Any, minimum_score_percent: int, *, 
         answer: Its JSON.
         minimum_score_percent: Below it the check has failed.
         is_late: Whether the event is older than a token lives: it may have expired on the way, through nobody's fault.
+        was_asked: Whether we asked about this token before, and do not know the answer: then it may be us who spent it.
     """
     if not isinstance(answer, dict) or not isinstance(answer.get("success"), bool):
         return Checked(HumanVerdict.UNKNOWN, fault="malformed")
@@ -74,6 +81,8 @@ def read_answer(provider: Provider, answer: Any, minimum_score_percent: int, *, 
             return Checked(HumanVerdict.UNKNOWN, fault=code[:64])
         if is_late and code in _SPENT_TOKEN:
             return Checked(HumanVerdict.UNKNOWN, fault="late")
+        if was_asked and code in _MAYBE_SPENT:
+            return Checked(HumanVerdict.UNKNOWN, fault=SPENT_HERE)
     return Checked(HumanVerdict.BOT)
 
 

@@ -25,6 +25,11 @@ def redaction_tokens(pepper: bytes) -> Callable[[str], str]:
     return token
 
 
+def pepper_check(pepper: bytes) -> str:
+    """Returns what tells a pepper from another one, and nobody what it is."""
+    return blake2b(pepper, digest_size=16, person=b"trb pepper check").hexdigest()
+
+
 def stored_event_id(event_id: str, token: Callable[[str], str]) -> str:
     """Returns the id under which an event is stored: as sent, or the token of one that is personal.
 

@@ -9,6 +9,7 @@ from tributary_ingestion.human_checks import HumanChecks
 from tributary_ingestion.import_methods import ImportMethods
 from tributary_ingestion.imports import Importing
 from tributary_ingestion.match_keys import Sealing
+from tributary_ingestion.peppers import PepperCheck
 from tributary_ingestion.quotas import BacklogWatch, Quotas
 from tributary_ingestion.room import Room
 from tributary_ingestion.servicer import IngestionServicer
@@ -29,6 +30,8 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.imports import Imports
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.data_keys import LazyDataKeys
+from tributary_storage.redis.human_verdicts import HumanVerdicts
+from tributary_storage.redis.peppers import Peppers
 from tributary_storage.redis.rates import SharedRates
 from tributary_storage.redis.velocity import Velocity
 
@@ -46,7 +49,7 @@ async def main(settings: IngestionSettings) -> None:
         state = await closing.enter_async_context(
             connect(settings.state_url.get_secret_value(), name="ingestion-state", timeout_seconds=2.0)
         )
-        human_checks = await closing.enter_async_context(aclosing(HumanChecks(clock)))
+        human_checks = await closing.enter_async_context(aclosing(HumanChecks(clock, shared=HumanVerdicts(state))))
         velocity = Velocity(state)
         fraud = Fraud(velocity, human_checks, clock, settings.ingestion_velocity_timeout_seconds)
         clickhouse = await closing.enter_async_context(
@@ -59,6 +62,7 @@ async def main(settings: IngestionSettings) -> None:
         backlog = BacklogWatch(dedup, clock)
         rules = RulesBook(workspaces, addresses)
         quotas = Quotas(workspaces, SharedRates(state, clock), backlog)
+        peppers = PepperCheck(Peppers(state), clock)
         room = Room(settings.ingestion_bytes_at_once)
         await serve(
             settings,
@@ -68,9 +72,10 @@ async def main(settings: IngestionSettings) -> None:
                 sealing,
                 admission,
                 quotas,
+                peppers,
                 room,
                 Turns(settings.max_concurrent_calls, clock),
-                ImportMethods(rules, Importing(Imports(clickhouse)), quotas, room, clock),
+                ImportMethods(rules, Importing(Imports(clickhouse)), quotas, peppers, room, clock),
                 clock,
                 StreamLimits(settings.ingestion_stream_batches, life_seconds=settings.ingestion_stream_seconds),
             ),

@@ -2,25 +2,30 @@
 
 The one rule: fails open. A provider that is down, slow, or answers nonsense makes nobody guilty, and holds no call up
 for longer than its time-out; after a few failures in a row it is left alone for a while. A token can be verified once,
-so that what came of one is kept, and asked for once by all who carry it.
+so that what came of one is kept, asked for once by all who carry it, and shared by all replicas: whoever is told that a
+token was spent, and that another replica asked, waits a moment for what that one was told. If nobody knows it (its
+provider was too slow) it is unknown.
 """
 
 import asyncio
 import json
 import ssl
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 import httpx
 import structlog
 
-from tributary_domain.human_check import Checked, HumanVerdict, Provider, read_answer
+from tributary_domain.human_check import SPENT_HERE, Checked, HumanVerdict, Provider, read_answer
 from tributary_runtime import metrics
 from tributary_runtime.checked_http import CheckedHttp, read_body
 from tributary_runtime.clock import Clock
+from tributary_runtime.errors import TributaryError
 from tributary_runtime.public_addresses import Lookup, RefusedAddressError
+from tributary_storage.redis.human_verdicts import Asked
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +40,11 @@ _CALL_SECONDS: Final = 15.0
 """Longer than any provider is waited for: its own time-out ends a call."""
 _FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
 _AT_ONCE: Final = 64
+_SHARED_SECONDS: Final = 0.25
+"""How long what other replicas know may take."""
+_LOOKS: Final = 8
+_NOBODYS_FAULT: Final = frozenset({"late", SPENT_HERE})
+_NOT_ASKED: Final = Asked(was_asked=False, checked=None)
 _DOWN: Final = frozenset({"malformed", "internal-error"})
 """Faults of an answer that are the provider's own."""
 _BUSY: Final = frozenset({httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS})
@@ -71,6 +81,22 @@ class Token(NamedTuple):
     """Whether the event is older than a token lives."""
 
 
+class Shared(Protocol):
+    """What all replicas know, as `redis.human_verdicts.HumanVerdicts`. May raise `StorageUnavailableError`."""
+
+    async def begin(self, name: bytes) -> Asked:
+        """Notes that the provider is asked now; returns what is known."""
+        ...
+
+    async def look(self, name: bytes) -> Checked | None:
+        """Returns what came of a token; None: nothing yet."""
+        ...
+
+    async def remember(self, name: bytes, checked: Checked) -> None:
+        """Keeps what a provider said."""
+        ...
+
+
 class _Rest:
     """Leaves a provider alone that has failed several times in a row."""
 
@@ -85,10 +111,12 @@ class HumanChecks:
     Args:
         clock: Ages what is kept.
         lookup: Asks the name server; the system's unless given.
+        shared: What all replicas know; None: each for itself. Fails open.
     """
 
-    def __init__(self, clock: Clock, lookup: Lookup | None = None) -> None:
+    def __init__(self, clock: Clock, lookup: Lookup | None = None, shared: Shared | None = None) -> None:
         self._clock = clock
+        self._shared = shared
         self._lookup = lookup
         self._tls: ssl.SSLContext | None = None
         self._clients: dict[tuple[str, bool], CheckedHttp] = {}
@@ -133,14 +161,22 @@ class HumanChecks:
         rest = self._rests.setdefault((verifier.endpoint, verifier.secret), _Rest())
         checked = _UNKNOWN
         if self._clock.monotonic_seconds() >= rest.until:
-            checked, has_answered = await self._post(verifier, token)
+            known = await self._begin(name)
+            if known.checked is not None:
+                checked, has_answered = known.checked, True
+            else:
+                checked, has_answered = await self._post(verifier, token, was_asked=known.was_asked)
+            if checked.fault == SPENT_HERE:
+                checked = await self._from_others(name) or checked
+            elif checked.verdict is not HumanVerdict.UNKNOWN and known.checked is None:
+                await self._remember(name, checked)
             if has_answered:
                 rest.failures = 0
             else:
                 rest.failures += 1
                 if rest.failures >= _FAILURES:
                     rest.failures, rest.until = 0, self._clock.monotonic_seconds() + _REST_SECONDS
-            if checked.verdict is HumanVerdict.UNKNOWN and checked.fault != "late":
+            if checked.verdict is HumanVerdict.UNKNOWN and checked.fault not in _NOBODYS_FAULT:
                 log.warning("human_check_unanswered", provider=verifier.provider.value, fault=checked.fault)
         metrics.HUMAN_CHECKS.add(1, outcome=_METRICS[checked.verdict])
         if checked.verdict is not HumanVerdict.UNKNOWN:
@@ -149,6 +185,31 @@ class HumanChecks:
                     del self._kept[oldest]
             self._kept[name] = self._clock.monotonic_seconds(), checked
         return checked
+
+    async def _begin(self, name: bytes) -> Asked:
+        if self._shared is not None:
+            with suppress(TributaryError, TimeoutError):
+                async with asyncio.timeout(_SHARED_SECONDS):
+                    return await self._shared.begin(name)
+        return _NOT_ASKED
+
+    async def _from_others(self, name: bytes) -> Checked | None:
+        """Returns what another replica is told in this moment; None if that does not come."""
+        if self._shared is not None:
+            with suppress(TributaryError, TimeoutError):
+                async with asyncio.timeout(_SHARED_SECONDS):
+                    for _ in range(_LOOKS):
+                        checked = await self._shared.look(name)
+                        if checked is not None:
+                            return checked
+                        await asyncio.sleep(_SHARED_SECONDS / _LOOKS)
+        return None
+
+    async def _remember(self, name: bytes, checked: Checked) -> None:
+        if self._shared is not None:
+            with suppress(TributaryError, TimeoutError):
+                async with asyncio.timeout(_SHARED_SECONDS):
+                    await self._shared.remember(name, checked)
 
     def _client(self, verifier: Verifier) -> CheckedHttp:
         """Returns the client of an endpoint; made once."""
@@ -171,7 +232,7 @@ class HumanChecks:
         for client in self._clients.values():
             await client.aclose()
 
-    async def _post(self, verifier: Verifier, token: Token) -> tuple[Checked, bool]:
+    async def _post(self, verifier: Verifier, token: Token, *, was_asked: bool) -> tuple[Checked, bool]:
         """Returns what came of a token, and whether the provider is up.
 
         One that finds fault with what it was sent is up: else whoever sends such tokens could turn the check off.
@@ -194,7 +255,8 @@ class HumanChecks:
         if status != httpx.codes.OK:
             is_up = httpx.codes.BAD_REQUEST <= status < httpx.codes.INTERNAL_SERVER_ERROR and status not in _BUSY
             return Checked(HumanVerdict.UNKNOWN, fault=f"status_{status}"), is_up
-        checked = read_answer(verifier.provider, _json(body), verifier.minimum_score_percent, is_late=token.is_late)
+        minimum = verifier.minimum_score_percent
+        checked = read_answer(verifier.provider, _json(body), minimum, is_late=token.is_late, was_asked=was_asked)
         return checked, checked.fault not in _DOWN
 
 

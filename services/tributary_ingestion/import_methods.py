@@ -20,6 +20,7 @@ from tributary.ingestion.v1.ingestion_service_pb2 import (
 )
 from tributary_domain.spend import MAX_ROWS
 from tributary_ingestion.imports import Importing
+from tributary_ingestion.peppers import PepperCheck
 from tributary_ingestion.quotas import Quotas
 from tributary_ingestion.requests import check_count, parse
 from tributary_ingestion.room import Room
@@ -44,16 +45,20 @@ class ImportMethods:
         rules: Of every workspace.
         importing: Decides and stores.
         quotas: What a key may send.
+        peppers: Whether a workspace's pepper is the one it began with.
         room: For requests, of all workspaces.
         clock: When calls come.
     """
 
     rules: Mapping[str, Access] = dict.fromkeys(("ImportSpend", "ImportDeals", "ImportExchangeRates"), Scope.INGEST)
 
-    def __init__(self, rules: RulesBook, importing: Importing, quotas: Quotas, room: Room, clock: Clock) -> None:
+    def __init__(
+        self, rules: RulesBook, importing: Importing, quotas: Quotas, peppers: PepperCheck, room: Room, clock: Clock
+    ) -> None:
         self._rules = rules
         self._importing = importing
         self._quotas = quotas
+        self._peppers = peppers
         self._room = room
         self._clock = clock
 
@@ -74,7 +79,7 @@ class ImportMethods:
 
     async def import_spend(self, body: bytes, _context: Any) -> bytes:
         """Takes 1-100 slices of spend and answers each, as a serialised `ImportSpendResponse`."""
-        await self._quotas.check_import(current_caller(), len(body))
+        await self._quotas.check_bytes(current_caller(), len(body))
         request = parse(ImportSpendRequest, body)
         check_count(request.slices, "slices", MAX_SLICES)
         if sum(len(spend.rows) for spend in request.slices) > MAX_ROWS:
@@ -85,15 +90,17 @@ class ImportMethods:
 
     async def import_deals(self, body: bytes, _context: Any) -> bytes:
         """Takes 1-1000 states of deals and answers each, as a serialised `ImportDealsResponse`."""
-        await self._quotas.check_import(current_caller(), len(body))
+        await self._quotas.check_bytes(current_caller(), len(body))
         request = parse(ImportDealsRequest, body)
         check_count(request.deals, "deals", MAX_STATEMENTS)
-        results = await self._importing.deals(request.deals, *self._here(), validate_only=request.validate_only)
+        rules, now_micros = self._here()
+        await self._peppers.require(rules)  # a contact is told by a token
+        results = await self._importing.deals(request.deals, rules, now_micros, validate_only=request.validate_only)
         return ImportDealsResponse(results=_tell(results)).SerializeToString()
 
     async def import_exchange_rates(self, body: bytes, _context: Any) -> bytes:
         """Takes 1-1000 rates and answers each, as a serialised `ImportExchangeRatesResponse`."""
-        await self._quotas.check_import(current_caller(), len(body))
+        await self._quotas.check_bytes(current_caller(), len(body))
         request = parse(ImportExchangeRatesRequest, body)
         check_count(request.rates, "rates", MAX_STATEMENTS)
         results = await self._importing.exchange_rates(

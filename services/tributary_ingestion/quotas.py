@@ -140,8 +140,8 @@ class Quotas:
         if key.bytes_per_second is not None:
             await self._take(key.id, "bytes", key.bytes_per_second, size)
 
-    async def check_import(self, caller: Caller, size: int) -> None:
-        """Takes an import from the rate of bytes of its key; what is imported are no events.
+    async def check_bytes(self, caller: Caller, size: int) -> None:
+        """Takes what holds no events, an import or what cannot be read, from the rate of bytes of its key.
 
         Raises:
             OverloadedError: The key is over its rate; with the time to come back.

@@ -1,7 +1,7 @@
 """`IngestionService`: from the contract to the use cases and back, nothing else."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -20,6 +20,7 @@ from tributary_ingestion.fraud import Fraud
 from tributary_ingestion.import_methods import ImportMethods
 from tributary_ingestion.match_keys import Sealing
 from tributary_ingestion.packed import Packed
+from tributary_ingestion.peppers import PepperCheck
 from tributary_ingestion.quotas import Quotas
 from tributary_ingestion.requests import malformed, parse_sliced
 from tributary_ingestion.room import Room
@@ -39,6 +40,7 @@ MAX_EVENTS = 1000
 EVENTS_AT_ONCE: Final = 20
 """Events that are packed without letting others on, where several workspaces call: about a millisecond."""
 
+_Request = TypeVar("_Request", IngestEventsRequest, StreamEventsRequest)
 _Batch = IngestEventsRequest | StreamEventsRequest
 """What both methods take: events, and how to take them."""
 
@@ -55,6 +57,7 @@ class IngestionServicer:
         sealing: Seals match keys.
         admission: The way to dedup.
         quotas: What keys and workspaces may take.
+        peppers: Whether a workspace's pepper is the one it began with.
         room: For requests, of all workspaces.
         turns: Whose call is next.
         imports: The methods that are not about events.
@@ -76,6 +79,7 @@ class IngestionServicer:
         sealing: Sealing,
         admission: Admission,
         quotas: Quotas,
+        peppers: PepperCheck,
         room: Room,
         turns: Turns,
         imports: ImportMethods,
@@ -87,6 +91,7 @@ class IngestionServicer:
         self._sealing = sealing
         self._admission = admission
         self._quotas = quotas
+        self._peppers = peppers
         self._room = room
         self._turns = turns
         self._imports = imports
@@ -114,7 +119,7 @@ class IngestionServicer:
     async def ingest_events(self, body: bytes, context: Any) -> bytes:
         """Takes 1-1000 events and answers a verdict for each, as a serialised `IngestEventsResponse`."""
         receive_micros = self._clock.unix_micros()
-        request = parse_sliced(IngestEventsRequest, body)
+        request = await self._read(IngestEventsRequest, body)
         answers = await self._take(request, len(body), receive_micros, context.time_remaining())
         return answers.field(IngestEventsResponse.VERDICTS_FIELD_NUMBER)
 
@@ -125,7 +130,7 @@ class IngestionServicer:
     async def _answer(self, body: bytes) -> bytes:
         """Returns the answer to one batch of a stream, as a serialised `StreamEventsResponse`."""
         receive_micros = self._clock.unix_micros()
-        request = parse_sliced(StreamEventsRequest, body)  # what is none has no number either: this ends the stream
+        request = await self._read(StreamEventsRequest, body)  # what is none has no number either: this ends the stream
         number = request.batch_number
         answer = await current_parts().handle(
             lambda: self._take(request, len(body), receive_micros, None), request.traceparent, batch=number
@@ -135,6 +140,14 @@ class IngestionServicer:
             return StreamEventsResponse(batch_number=number, error=error).SerializeToString()
         head = StreamEventsResponse(batch_number=number).SerializeToString()
         return head + answer.field(StreamEventsResponse.VERDICTS_FIELD_NUMBER)
+
+    async def _read(self, kind: type[_Request], body: bytes) -> _Request:
+        """Returns a request; bytes that are none cost their key what they weigh, too."""
+        try:
+            return parse_sliced(kind, body)
+        except InvalidRequestError:
+            await self._quotas.check_bytes(current_caller(), len(body))
+            raise
 
     async def _take(self, request: _Batch, size: int, receive_micros: int, remaining_seconds: float | None) -> Answers:
         """Returns a verdict per event, in order."""
@@ -153,6 +166,7 @@ class IngestionServicer:
         if request.backfill:
             self._quotas.check_room(caller.workspace_id)
         rules = self._rules.of(caller.workspace_id)
+        await self._peppers.require(rules)
         async with self._turns.turn(caller.workspace_id, len(request.events), size) as turn:
             packed = await self._pack(request, rules, receive_micros)
             if request.validate_only:

@@ -18,7 +18,7 @@ from tributary_domain.human_check import ENDPOINTS, Provider
 from tributary_domain.identifiers import Identification
 from tributary_domain.ids import event_digester
 from tributary_domain.payloads import Digester, PayloadDigester, content_digester
-from tributary_domain.redacted_ids import redaction_tokens
+from tributary_domain.redacted_ids import pepper_check, redaction_tokens
 from tributary_domain.validation import Expectations
 from tributary_domain.velocity import VelocityRules
 from tributary_ingestion.human_checks import Verifier
@@ -56,6 +56,8 @@ class WorkspaceRules:
     verifiers: Mapping[Provider, Verifier]
     redaction_token: Callable[[str], str]
     """Id that is somebody's e-mail address -> what stands for it, keyed."""
+    pepper_check: str
+    """Tells the pepper from another one."""
     ranks: Mapping[str, Sequence[int]]
     """Conversion name -> rank per `Observer`; of those names only that rank their sources as nobody else does."""
 
@@ -127,6 +129,7 @@ def compile_rules(workspace: Workspace, addresses: AddressBook = NO_ADDRESSES) -
         VelocityRules(_key(pepper, b"trb velocity key"), *_velocity_limits(workspace)),
         _verifiers(workspace),
         redaction_tokens(pepper),
+        pepper_check(pepper),
         {
             definition.name: _ranks(definition)
             for definition in workspace.conversions

@@ -143,6 +143,19 @@ def test_imports_count_towards_the_bytes_of_their_key(door: Door) -> None:
     assert failure.quotas == [f"key:{FAST.id}"]
 
 
+def test_bytes_that_are_no_request_count_towards_the_bytes_of_their_key(door: Door) -> None:
+    def over() -> Failure:
+        try:
+            door.call(b"\xff" * 30_000, FAST.key.get_secret_value())
+        except grpc.RpcError as error:
+            failure = failure_of(error)
+            assert failure.code == "RESOURCE_EXHAUSTED"
+            return failure
+        raise AssertionError("taken for a request")
+
+    assert eventually(over).quotas == [f"key:{FAST.id}"]
+
+
 def test_batches_that_are_wrong_count_towards_the_bytes_of_their_key(door: Door) -> None:
     key = FAST.key.get_secret_value()
 

@@ -24,6 +24,8 @@ from tributary_ingestion.packed import Packed
 from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.workspaces import Workspace
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.human_verdicts import HumanVerdicts
 from tributary_storage.redis.velocity import Velocity
 
 NOW = 1_795_000_000_000_000
@@ -83,6 +85,49 @@ async def test_a_token_that_another_has_spent_is_refused_unless_it_expired_on_th
     provider.used |= {"good-1", "good-2"}
     found = await checks.verify([token("good-1"), token("good-2", is_late=True)], verifiers(provider))
     assert [one.verdict for one in found] == [BOT, UNKNOWN]
+
+
+async def test_replicas_ask_for_a_token_once(provider: FakeProvider, migrated_redis_url: str) -> None:
+    provider.scores["good"] = 0.9
+    own = verifiers(provider)
+    async with (
+        connect(migrated_redis_url, name="test") as client,
+        aclosing(HumanChecks(SystemClock(), shared=HumanVerdicts(client))) as one,
+        aclosing(HumanChecks(SystemClock(), shared=HumanVerdicts(client))) as other,
+    ):
+        assert await one.verify([token("good"), token("bad")], own) == [Checked(HUMAN, 90), Checked(BOT)]
+        assert await other.verify([token("good"), token("bad")], own) == [Checked(HUMAN, 90), Checked(BOT)]
+        assert len(provider.forms) == 2, "the second question would have been answered: duplicate"
+        assert not [key async for key in client.scan_iter("*good*")]
+
+
+async def test_a_token_that_was_spent_for_an_answer_that_came_too_late_makes_nobody_guilty(
+    provider: FakeProvider, migrated_redis_url: str
+) -> None:
+    async with (
+        connect(migrated_redis_url, name="test") as client,
+        aclosing(HumanChecks(SystemClock(), shared=HumanVerdicts(client))) as one,
+        aclosing(HumanChecks(SystemClock(), shared=HumanVerdicts(client))) as other,
+    ):
+        await one.verify([token("bad")], verifiers(provider))  # connects
+        provider.release.clear()
+        late = asyncio.create_task(one.verify([token("good")], verifiers(provider, timeout_seconds=0.5)))
+        await eventually_async(lambda: len(provider.forms) == 2)
+        assert (await late)[0].verdict is UNKNOWN
+        provider.release.set()
+        await eventually_async(lambda: "good" in provider.used)
+        for checks in (one, other):
+            (again,) = await checks.verify([token("good")], verifiers(provider))
+            assert (again.verdict, again.fault) == (UNKNOWN, "spent here")
+
+
+async def test_a_store_of_what_replicas_know_that_is_gone_changes_nothing(provider: FakeProvider) -> None:
+    async with (
+        connect(f"redis://127.0.0.1:{free_port()}", name="test") as nobody,
+        aclosing(HumanChecks(SystemClock(), shared=HumanVerdicts(nobody))) as checks,
+    ):
+        found = await checks.verify([token("good"), token("bad")], verifiers(provider))
+    assert [one.verdict for one in found] == [HUMAN, BOT]
 
 
 async def test_a_score_below_the_limit_fails(provider: FakeProvider, checks: HumanChecks) -> None:

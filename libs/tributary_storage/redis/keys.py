@@ -17,6 +17,8 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | log   | `trb:{backlog}:<slot>`                     | hash   | a day                      | dedup       |
 | state | `trb:{r:<name>}:rate`                      | string | seconds                    | ingestion   |
 | state | `trb:{v3}:velocity:<counted>`              | zset   | its window                 | ingestion   |
+| state | `trb:human-check:<token>`                  | string | ten minutes                | ingestion   |
+| state | `trb:peppers`                              | hash   | for ever                   | ingestion   |
 | state | `trb:{p3}:journey:<person key>`            | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:journey:<person key>:ties`       | hash   | see `people.Lives`         | attribution |
 | state | `trb:{p3}:journey:<person key>:consent`    | hash   | for ever, until erased     | attribution |
@@ -86,6 +88,7 @@ Lane = Literal["live", "bulk"]
 LANES: Final[tuple[Lane, ...]] = ("live", "bulk")
 
 EPOCH: Final = "trb:epoch"
+PEPPERS: Final = "trb:peppers"
 
 
 def replicated(role: str) -> str:
@@ -157,6 +160,11 @@ def velocity(shard: int, counted: str) -> str:
         counted: A keyed digest of workspace, conversion name and sender (`velocity.Count`); nothing in the clear.
     """
     return f"trb:{{v{shard}}}:velocity:{counted}"
+
+
+def human_check(name: bytes) -> str:
+    """Returns what came of a human-check token, named by its keyed digest."""
+    return f"trb:human-check:{name.hex()}"
 
 
 def journey(shard: int, person_key: str) -> str:
