@@ -14,6 +14,7 @@ from tributary_runtime.errors import (
     InvalidRequestError,
     NotFoundError,
     OverloadedError,
+    PartOutageError,
     PermissionDeniedError,
     PreconditionError,
     RevisionMovedError,
@@ -35,6 +36,7 @@ EXAMPLES: list[TributaryError] = [
     OverloadedError("m"),
     UnavailableError("m"),
     StorageUnavailableError("m"),
+    PartOutageError("m"),
     DestinationUnavailableError("m"),
 ]
 DRAWN = re.findall(r"^  ?(?:\* |x |  \+ )(\w+Error)\s+([A-Z_]+)(?:\s+\+ (\w+))?", errors.__doc__ or "", re.MULTILINE)

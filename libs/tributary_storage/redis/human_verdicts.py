@@ -43,11 +43,11 @@ class HumanVerdicts:
         """Notes that the provider is asked about a token now, and returns what is known of it.
 
         Args:
-            name: Keyed digest of the token; nothing in the clear.
+            name: Digest of endpoint, secret and token; nothing in the clear.
         """
         pipeline = self._client.pipeline(transaction=False)
-        pipeline.set(keys.human_check(name), _ASKED, nx=True, ex=LIFE_SECONDS)
-        pipeline.get(keys.human_check(name))
+        pipeline.set(keys.human_check(name.hex()), _ASKED, nx=True, ex=LIFE_SECONDS)
+        pipeline.get(keys.human_check(name.hex()))
         try:
             is_first, value = await pipeline.execute()
         except redis.RedisError as error:
@@ -57,7 +57,7 @@ class HumanVerdicts:
     async def look(self, name: bytes) -> Checked | None:
         """Returns what came of a token; None: nothing yet."""
         try:
-            return _read(await self._client.get(keys.human_check(name)))
+            return _read(await self._client.get(keys.human_check(name.hex())))
         except redis.RedisError as error:
             raise _unavailable() from error
 
@@ -65,7 +65,7 @@ class HumanVerdicts:
         """Keeps what a provider said of a token. May run twice."""
         score = "" if checked.score_percent is None else checked.score_percent
         try:
-            await self._client.set(keys.human_check(name), f"{int(checked.verdict)} {score}", ex=LIFE_SECONDS)
+            await self._client.set(keys.human_check(name.hex()), f"{int(checked.verdict)} {score}", ex=LIFE_SECONDS)
         except redis.RedisError as error:
             raise _unavailable() from error
 

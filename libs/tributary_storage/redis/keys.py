@@ -162,9 +162,9 @@ def velocity(shard: int, counted: str) -> str:
     return f"trb:{{v{shard}}}:velocity:{counted}"
 
 
-def human_check(name: bytes) -> str:
-    """Returns what came of a human-check token, named by its keyed digest."""
-    return f"trb:human-check:{name.hex()}"
+def human_check(name: str) -> str:
+    """Returns what came of a human-check token, named by its digest."""
+    return f"trb:human-check:{name}"
 
 
 def journey(shard: int, person_key: str) -> str:
