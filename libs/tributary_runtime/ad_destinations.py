@@ -3,12 +3,14 @@
 The one rule: credentials are references, and defaults are what each documentation says in 2026-11.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.destination_settings import Quota
+from tributary_runtime.oauth_settings import OAuthGrant
 from tributary_runtime.secret_references import SecretReference
 
 _GOOGLE_ACTIONS = 10
@@ -25,7 +27,10 @@ class GoogleDestination(BatchDestination):
     """Google Ads through the Data Manager API; `conversions.*.name` is the id of the conversion action."""
 
     restates: ClassVar[bool] = True
-    refreshes: ClassVar[bool] = True
+    grants: ClassVar[Mapping[OAuthGrant, str]] = {
+        OAuthGrant.REFRESH_TOKEN: "",
+        OAuthGrant.JWT_BEARER: "https://www.googleapis.com/auth/datamanager",
+    }
     reports_later: ClassVar[bool] = True
 
     type: Literal["google"]
@@ -116,7 +121,9 @@ class MetaDestination(BatchDestination):
 class LinkedInDestination(BatchDestination):
     """LinkedIn's Conversions API; `conversions.*.name` is the id of the conversion rule."""
 
-    refreshes: ClassVar[bool] = True
+    grants: ClassVar[Mapping[OAuthGrant, str]] = {
+        OAuthGrant.REFRESH_TOKEN: "",
+    }
 
     type: Literal["linkedin"]
     """linkedin."""

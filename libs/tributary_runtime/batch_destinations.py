@@ -4,30 +4,15 @@ The one rule: what a destination's documentation says is a default here and no m
 limit can be set, but no limit beyond what keeps a conversion from counting twice.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from tributary_runtime.declared import Declared
 from tributary_runtime.declared_urls import check_url
 from tributary_runtime.destination_settings import DestinationSettings, SendScope, SentValue
+from tributary_runtime.oauth_settings import OAuth, OAuthGrant
 from tributary_runtime.secret_references import SecretReference
-
-
-class OAuthRefresh(Declared):
-    """A refresh token: access tokens are obtained with it, and again when one has expired."""
-
-    client_id: SecretReference
-    """Of the application."""
-
-    client_secret: SecretReference
-    """Of the application."""
-
-    refresh_token: SecretReference
-    """Of the account that gave its consent."""
-
-    token_url: Annotated[str, Field(max_length=2048)] | None = None
-    """Where access tokens are obtained, https as `base_url` is; unset: the destination's usual address."""
 
 
 class BatchDestination(DestinationSettings):
@@ -36,14 +21,20 @@ class BatchDestination(DestinationSettings):
     restates: ClassVar[bool] = False
     """Whether the destination takes corrections: without, what it is sent must not depend on what may yet change."""
 
-    refreshes: ClassVar[bool] = False
-    """Whether it gives out refresh tokens."""
+    grants: ClassVar[Mapping[OAuthGrant, str]] = {}
+    """With what it gives out access tokens -> the scope that must be named then."""
+
+    authenticates_basic: ClassVar[bool] = False
+    """Whether it wants an application's secret in a header where tokens are obtained."""
+
+    names_home: ClassVar[bool] = False
+    """Whether it says with an access token where its API is (`instance_url`)."""
 
     access_token: SecretReference | None = None
     """A token that nobody, or somebody else, renews."""
 
-    oauth: OAuthRefresh | None = None
-    """Or a refresh token, where the destination gives such out."""
+    oauth: OAuth | None = None
+    """Or how tokens are obtained, where the destination gives such out."""
 
     base_url: Annotated[str, Field(max_length=2048)]
     """Where its API is; https, unless private addresses are allowed."""
@@ -77,8 +68,9 @@ class BatchDestination(DestinationSettings):
             check_url("page_url", self.page_url, allow_http=False)
         if (self.access_token is None) == (self.oauth is None):
             raise ValueError("give exactly one of access_token, oauth")
-        if self.oauth is not None and not self.refreshes:
-            raise ValueError(f"oauth: {self.type} gives out no refresh tokens; give access_token")
+        if self.oauth is not None and self.oauth.grant not in self.grants:
+            offered = ", ".join(self.grants) or "none: give access_token"
+            raise ValueError(f"oauth.grant: {self.type} offers {offered}")
         if not self.restates and self.send_scope is not SendScope.ALL_CONSENTED:
             raise ValueError(f"send_scope must be all_consented: {self.type} takes no corrections, and scopes change")
         if not self.restates and self.value is not SentValue.FULL:

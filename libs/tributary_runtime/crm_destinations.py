@@ -3,6 +3,7 @@
 The one rule: what an object holds is declared, property by property; nothing is written that the file does not name.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -10,6 +11,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.destination_settings import Quota
+from tributary_runtime.oauth_settings import OAuthGrant
 
 _TOLD = (
     "visible_id|conversion_id|name|order_id|store|value|currency|time|date|stage|lead_id|customer_type|coupon_codes|"
@@ -36,7 +38,9 @@ class CrmDestination(BatchDestination):
     """A CRM that conversions are written into."""
 
     restates: ClassVar[bool] = True
-    refreshes: ClassVar[bool] = True
+    grants: ClassVar[Mapping[OAuthGrant, str]] = {
+        OAuthGrant.REFRESH_TOKEN: "",
+    }
 
     properties: dict[PropertyName, CrmSource] = Field(default_factory=dict)
     """What each property is told: value, currency, time, name, email, click_id.gclid, and so on."""
@@ -94,6 +98,13 @@ class HubSpotDestination(CrmDestination):
 class SalesforceDestination(CrmDestination):
     """Salesforce: each conversion is a record with an external id."""
 
+    grants: ClassVar[Mapping[OAuthGrant, str]] = {
+        OAuthGrant.REFRESH_TOKEN: "",
+        OAuthGrant.CLIENT_CREDENTIALS: "",
+        OAuthGrant.JWT_BEARER: "",
+    }
+    names_home: ClassVar[bool] = True
+
     type: Literal["salesforce"]
     """salesforce."""
 
@@ -104,7 +115,8 @@ class SalesforceDestination(CrmDestination):
     """The field, marked as external id, that holds the visible id."""
 
     base_url: Annotated[str, Field(max_length=2048)]
-    """The instance: https://my-domain.my.salesforce.com."""
+    """The instance: https://my-domain.my.salesforce.com. With `oauth`, the `instance_url` that a token comes with is
+    called instead."""
 
     api_version: Annotated[str, Field(pattern=r"^v[0-9]{2,3}\.0$")] = "v64.0"
     """Of the API."""
@@ -119,4 +131,6 @@ class SalesforceDestination(CrmDestination):
     def _check(self) -> Self:
         if self.oauth is not None and self.oauth.token_url is None:
             raise ValueError("oauth.token_url must be named: https://my-domain.my.salesforce.com/services/oauth2/token")
+        if self.oauth is not None and self.oauth.grant is OAuthGrant.JWT_BEARER and not self.oauth.subject:
+            raise ValueError("oauth.subject must be the name of the user that is written as")
         return self

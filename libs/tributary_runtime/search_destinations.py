@@ -3,6 +3,7 @@
 The one rule: credentials are references, and defaults are what each documentation says in 2026-11.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -10,6 +11,7 @@ from pydantic import Field, model_validator
 from tributary_runtime.ad_destinations import AccountId
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.destination_settings import Quota
+from tributary_runtime.oauth_settings import OAuthGrant
 from tributary_runtime.secret_references import SecretReference
 
 
@@ -17,7 +19,9 @@ class MicrosoftDestination(BatchDestination):
     """Microsoft Advertising's offline conversions; `conversions.*.name` is the name of the goal there."""
 
     restates: ClassVar[bool] = True
-    refreshes: ClassVar[bool] = True
+    grants: ClassVar[Mapping[OAuthGrant, str]] = {
+        OAuthGrant.REFRESH_TOKEN: "https://ads.microsoft.com/msads.manage offline_access",
+    }
 
     type: Literal["microsoft"]
     """microsoft."""
@@ -66,7 +70,10 @@ class GoogleAdsDestination(BatchDestination):
     """
 
     restates: ClassVar[bool] = True
-    refreshes: ClassVar[bool] = True
+    grants: ClassVar[Mapping[OAuthGrant, str]] = {
+        OAuthGrant.REFRESH_TOKEN: "",
+        OAuthGrant.JWT_BEARER: "https://www.googleapis.com/auth/adwords",
+    }
 
     type: Literal["google_ads"]
     """google_ads."""

@@ -3,12 +3,14 @@
 The one rule: credentials are references, and defaults are what each documentation says in 2026-11.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from tributary_runtime.ad_destinations import AccountId
 from tributary_runtime.batch_destinations import BatchDestination
+from tributary_runtime.oauth_settings import OAuthGrant
 from tributary_runtime.secret_references import SecretReference
 
 PixelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -91,7 +93,10 @@ class SnapDestination(BatchDestination):
 class RedditDestination(BatchDestination):
     """Reddit's Conversions API; `conversions.*.name` is the tracking type there, or the name of a custom event."""
 
-    refreshes: ClassVar[bool] = True
+    grants: ClassVar[Mapping[OAuthGrant, str]] = {
+        OAuthGrant.REFRESH_TOKEN: "",
+    }
+    authenticates_basic: ClassVar[bool] = True
 
     type: Literal["reddit"]
     """reddit."""

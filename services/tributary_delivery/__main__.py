@@ -69,6 +69,7 @@ from tributary_storage.redis.readmission import Readmission
 from tributary_storage.redis.reconnection import Reconnection
 from tributary_storage.redis.replayed_jobs import ReplayedJobs
 from tributary_storage.redis.replication import Replication
+from tributary_storage.redis.shared_tokens import SharedTokens
 from tributary_storage.redis.taken_back import TakingBack
 from tributary_storage.redis.warehouse_progress import WarehouseProgress
 
@@ -122,7 +123,8 @@ async def main(settings: DeliverySettings) -> None:
         pace = Pace(settings.delivery_concurrency, settings.delivery_call_seconds, settings.delivery_margin_seconds)
 
         opener = MatchKeyOpener(DataKeys(state_store, epoch.shards), workspaces.wrapping_keys)
-        senders = Senders(opener, history, workspaces.default_region, clock, settings.delivery_call_seconds, tls)
+        about = (opener, history, workspaces.default_region, clock, settings.delivery_call_seconds, tls)
+        senders = Senders(*about, tokens=SharedTokens(jobs_store))
 
         exporting = await closing.enter_async_context(
             clickhouse_client.connect(

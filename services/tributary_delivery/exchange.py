@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
@@ -27,17 +28,27 @@ class Exchange:
     Args:
         base_url: Where its API is.
         credential_place: As `Policy.credential_place`.
-        http: Calls it.
+        make_http: Makes what calls an address.
+        home: Tells where the API is that the token is for; "": at `base_url`.
         clock: Tells when it answered.
         call_seconds: How long one call may take.
     """
 
     def __init__(
-        self, base_url: str, credential_place: str, http: CheckedHttp, clock: Clock, *, call_seconds: float
+        self,
+        base_url: str,
+        credential_place: str,
+        make_http: Callable[[httpx.URL], CheckedHttp],
+        home: Callable[[], str],
+        clock: Clock,
+        *,
+        call_seconds: float,
     ) -> None:
         self._base_url = base_url.rstrip("/")
         self._place = credential_place
-        self._http = http
+        self._make_http = make_http
+        self._home = home
+        self._clients: dict[str, CheckedHttp] = {}  # by where it calls: as good as ever one
         self._clock = clock
         self._call_seconds = call_seconds
 
@@ -48,8 +59,9 @@ class Exchange:
             checked_http.UNANSWERED: There is no answer.
         """
         async with asyncio.timeout(self._call_seconds):  # of all of it: httpx counts each read anew
-            url, headers = self._url(request, token), self._headers(request, token)
-            response = await self._http.post(url, request.body, headers, request.method)
+            base_url = self._home() or self._base_url
+            url, headers = self._url(base_url, request, token), self._headers(request, token)
+            response = await self._http(base_url).post(url, request.body, headers, request.method)
             content = await read_body(response, _MOST_ANSWER_BYTES)
         headers = {name.lower(): text for name, text in response.headers.items()}
         text = content[:_TEXT_CHARACTERS].decode("utf-8", "replace")
@@ -57,13 +69,19 @@ class Exchange:
 
     async def aclose(self) -> None:
         """Closes its connections."""
-        await self._http.aclose()
+        for http in self._clients.values():
+            await http.aclose()
 
-    def _url(self, request: Request, token: str) -> httpx.URL:
+    def _http(self, base_url: str) -> CheckedHttp:
+        if base_url not in self._clients:
+            self._clients[base_url] = self._make_http(httpx.URL(base_url))
+        return self._clients[base_url]
+
+    def _url(self, base_url: str, request: Request, token: str) -> httpx.URL:
         query = dict(request.query)
         if self._place.startswith("?"):
             query[self._place[1:]] = token
-        return httpx.URL(self._base_url + request.path, params=query)
+        return httpx.URL(base_url + request.path, params=query)
 
     def _headers(self, request: Request, token: str) -> dict[str, str]:
         headers = {"content-type": "application/json", **request.headers}

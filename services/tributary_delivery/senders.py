@@ -11,8 +11,9 @@ import httpx
 from tributary_delivery.batches import BatchSender
 from tributary_delivery.destinations import ADAPTERS, DESTINATIONS, TOKEN_URLS
 from tributary_delivery.destinations.adapter import Adapter
+from tributary_delivery.destinations.oauth_tokens import ObtainedToken, TokenStore
 from tributary_delivery.destinations.reporting import Reporting
-from tributary_delivery.destinations.tokens import GivenToken, RefreshedToken, Tokens
+from tributary_delivery.destinations.tokens import GivenToken, Tokens
 from tributary_delivery.destinations.webhook import Webhook
 from tributary_delivery.exchange import Exchange, ReportAsker
 from tributary_delivery.ledger import Memory
@@ -45,6 +46,8 @@ class Senders:
     """How certificates are checked; made once for many destinations, it is slow to make."""
     lookup: Lookup | None = None
     """Asks the name server; the system's unless given."""
+    tokens: TokenStore | None = None
+    """Where tokens are shared that were obtained with a refresh token; None: this process is alone."""
 
     def make(self, lane: Lane, settings: DestinationSettings) -> Sender:
         """Makes one; nothing connects.
@@ -70,7 +73,8 @@ class Senders:
             return WebhookTrialRun(settings, webhook, self.clock)
         if isinstance(settings, BatchDestination):
             adapter = ADAPTERS[settings.type](settings)
-            exchange, tokens = self._exchange(settings, adapter), self._tokens(settings)
+            tokens = self._tokens(settings)
+            exchange = self._exchange(settings, adapter, tokens)
             return BatchTrialRun(settings, adapter, exchange, tokens, self.clock, code)
         raise TypeError(f"no destination of type {settings.type}")
 
@@ -83,35 +87,40 @@ class Senders:
         if isinstance(settings, BatchDestination):
             adapter = ADAPTERS[settings.type](settings)
             if isinstance(adapter, Reporting):
-                return ReportAsker(adapter, self._exchange(settings, adapter), self._tokens(settings))
+                tokens = self._tokens(settings)
+                return ReportAsker(adapter, self._exchange(settings, adapter, tokens), tokens)
         raise TypeError(f"a destination of type {settings.type} reports nothing")
 
     def _batches(self, lane: Lane, settings: BatchDestination) -> BatchSender:
         adapter = ADAPTERS[settings.type](settings)
-        exchange, tokens = self._exchange(settings, adapter), self._tokens(settings)
+        tokens = self._tokens(settings)
+        exchange = self._exchange(settings, adapter, tokens)
         shared = (self.opener, self.memory, self.region_of, self.clock)
         return BatchSender(lane, settings, adapter, exchange, tokens, *shared)
 
-    def _exchange(self, settings: BatchDestination, adapter: Adapter) -> Exchange:
-        http = CheckedHttp(
-            httpx.URL(settings.base_url),
-            call_seconds=self.call_seconds,
-            allow_private=settings.allow_private_addresses,
-            agent=_AGENT,
-            tls=self.tls,
-            lookup=self.lookup,
-        )
-        place = adapter.policy.credential_place
-        return Exchange(settings.base_url, place, http, self.clock, call_seconds=self.call_seconds)
+    def _exchange(self, settings: BatchDestination, adapter: Adapter, tokens: Tokens) -> Exchange:
+        def make_http(url: httpx.URL) -> CheckedHttp:
+            return CheckedHttp(
+                url,
+                call_seconds=self.call_seconds,
+                allow_private=settings.allow_private_addresses,
+                agent=_AGENT,
+                tls=self.tls,
+                lookup=self.lookup,
+            )
+
+        about = (settings.base_url, adapter.policy.credential_place, make_http, lambda: tokens.home)
+        return Exchange(*about, self.clock, call_seconds=self.call_seconds)
 
     def _tokens(self, settings: BatchDestination) -> Tokens:
         if settings.oauth is not None:
-            return RefreshedToken(
+            return ObtainedToken(
                 settings.oauth,
+                settings,
                 TOKEN_URLS.get(settings.type, settings.base_url),
+                self.tokens,
                 call_seconds=self.call_seconds,
                 clock=self.clock,
-                allow_private=settings.allow_private_addresses,
                 tls=self.tls,
                 lookup=self.lookup,
             )

@@ -156,7 +156,8 @@ class BatchTrialRun:
         except TokenError as error:
             findings.failed(TOKEN, error.outcome.message)
             return
-        how = "was given in the settings" if self._settings.oauth is None else "was obtained with the refresh token"
+        oauth = self._settings.oauth
+        how = "was given in the settings" if oauth is None else f"was obtained with grant {oauth.grant.value}"
         findings.passed(TOKEN, f"The access token {how}.")
 
     async def call(self, findings: Findings) -> None:
@@ -173,7 +174,7 @@ class BatchTrialRun:
             return
         except TokenError as error:
             outcome = error.outcome
-        findings.passed(REACHED, f"It answered at {self._settings.base_url}.")
+        findings.passed(REACHED, f"It answered at {self._tokens.home or self._settings.base_url}.")
         findings.answered(outcome, trial.shows)
 
     def _trial(self) -> Trial:
@@ -258,5 +259,5 @@ def _secrets(settings: BatchDestination) -> Iterator[tuple[str, SecretReference]
     if settings.oauth is not None:
         for name in type(settings.oauth).model_fields:
             value = getattr(settings.oauth, name)
-            if isinstance(value, SecretReference):
+            if isinstance(value, SecretReference) and name != "private_key":  # signs, and is not sent
                 yield f"oauth.{name}", value

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.batches import TOKEN, FakeTokens, a_batch_destination, a_purchase, oauth, publish, running_fake
+from tests.support.batches import (
+    REFRESH_TOKEN,
+    TOKEN,
+    FakeTokens,
+    a_batch_destination,
+    a_purchase,
+    oauth,
+    publish,
+    running_fake,
+)
 from tests.support.delivery import Rig, a_rig
 from tests.support.eventually import eventually_async
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED, OUTCOME_CLASS_CONFIG
 from tributary_cli.demo.fakes.server import FakeServer, Fault
+from tributary_delivery.destinations.oauth_tokens import ObtainedToken
+from tributary_runtime.batch_destinations import BatchDestination
+from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.shared_tokens import SharedTokens
 
 
 @pytest.fixture
@@ -71,8 +85,67 @@ async def test_a_wrong_refresh_token_pauses_the_destination(rig: Rig, workspace:
         async with rig.running_lane(lane, wrong):
             await eventually_async(lambda: is_paused(rig, lane))
         assert server.asks == []
-        assert (await rig.stores.states.read(lane)).pause_reason == "No token: HTTP 400."
+        assert (await rig.stores.states.read(lane)).pause_reason == "No token: HTTP 400, invalid_grant."
 
 
 async def is_paused(rig: Rig, lane: Lane) -> bool:
     return (await rig.stores.states.read(lane)).paused_until_millis > 0
+
+
+async def test_a_refresh_token_that_changes_with_each_use_is_kept_for_all_and_after_a_restart(
+    rig: Rig, workspace: str
+) -> None:
+    with running_fake("linkedin") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
+        assert isinstance(tokens.fake, FakeTokens)
+        tokens.fake.rotates = True
+        settings = a_batch_destination("linkedin", server.url, **oauth(tokens.url))
+        first, second = (obtained(rig, settings) for _ in range(2))
+        assert await asyncio.gather(*(one.get() for one in (first, second, first, second))) == [TOKEN] * 4
+        assert len(tokens.asks) == 1, "one asks for all processes"
+        tokens.fake.token = "the-next-token"
+        for one in (first, second):
+            assert one.refuse(TOKEN)
+            assert await one.get() == "the-next-token"
+        restarted = obtained(rig, settings)
+        assert restarted.refuse("the-next-token")
+        await restarted.get()
+        assert (len(tokens.asks), tokens.fake.refused) == (3, 0)
+        for one in (first, second, restarted):
+            await one.aclose()
+    secrets = (TOKEN, "the-next-token", REFRESH_TOKEN, "its-secret")
+    for name in await rig.redis.keys("trb:{k:*}:token:*"):
+        held = name + (await rig.redis.get(name))
+        assert not any(secret.encode() in held for secret in secrets), "in the clear"
+
+
+async def test_a_refresh_token_that_was_kept_and_ended_gives_way_to_the_one_in_the_file(
+    rig: Rig, workspace: str
+) -> None:
+    with FakeServer(FakeTokens(TOKEN)) as tokens:
+        assert isinstance(tokens.fake, FakeTokens)
+        tokens.fake.rotates = True
+        one = obtained(rig, a_batch_destination("linkedin", **oauth(tokens.url)))
+        await one.get()
+        tokens.fake.rotates, tokens.fake.holds = False, REFRESH_TOKEN
+        one.refuse(TOKEN)
+        tokens.fake.token = "the-next-token"
+        assert await one.get() == "the-next-token"
+        await one.aclose()
+
+
+async def test_salesforce_is_called_where_its_token_says(rig: Rig, workspace: str) -> None:
+    lane = Lane(workspace, "salesforce")
+    await publish(rig, lane, [a_purchase(lane)])
+    with running_fake("salesforce") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
+        assert isinstance(tokens.fake, FakeTokens)
+        tokens.fake.instance_url = f"{server.url}/"
+        async with rig.running_lane(lane, a_batch_destination("salesforce", **oauth(tokens.url))):
+            await eventually_async(lambda: is_idle(rig, lane))
+        assert server.fake.accepted == 1
+
+
+def obtained(rig: Rig, settings: BatchDestination) -> ObtainedToken:
+    """Returns the tokens of a process of its own."""
+    assert settings.oauth is not None
+    about = {"call_seconds": 2.0, "clock": SystemClock(), "tls": rig.tls}
+    return ObtainedToken(settings.oauth, settings, "", SharedTokens(rig.redis), **about)  # type: ignore[arg-type]

@@ -89,20 +89,35 @@ class FakeTokens(Fake):
     name = "tokens"
     expires_at_once = False
     """Whether the first token that is given out at an address has expired already."""
+    rotates = False
+    """Whether each answer brings another refresh token; who comes with one of before has stolen it, and all end."""
+    instance_url = ""
+    """Where it says that the API is."""
 
     def __init__(self, token: str, unix_seconds: Callable[[], float] | None = None) -> None:
         super().__init__(token, unix_seconds)
         self._given: set[str] = set()
+        self.holds = REFRESH_TOKEN
+        """The refresh token that holds; "": none does any more."""
+        self.refused = 0
 
     def take(self, ask: Ask) -> Reply:
         """Gives out the one."""
         form = dict(parse_qsl(ask.body.decode()))
-        if (form.get("grant_type"), form.get("refresh_token")) != ("refresh_token", REFRESH_TOKEN):
+        if (form.get("grant_type"), form.get("refresh_token")) != ("refresh_token", self.holds):
+            self.refused += 1
+            if self.rotates and form.get("refresh_token", "").startswith(REFRESH_TOKEN):
+                self.holds = ""
             return Reply(400, {"error": "invalid_grant"})
         is_first = ask.path not in self._given
         self._given.add(ask.path)
         token = EXPIRED if is_first and self.expires_at_once else self.token
-        return Reply(200, {"access_token": token, "expires_in": 3600, "token_type": "Bearer"})
+        said = {"access_token": token, "expires_in": 3600, "token_type": "Bearer"}
+        if self.rotates:
+            self.holds = said["refresh_token"] = f"{self.holds}+"
+        if self.instance_url:
+            said["instance_url"] = self.instance_url
+        return Reply(200, said)
 
 
 def oauth(token_url: str, refresh_token: str = REFRESH_TOKEN) -> dict[str, Any]:

@@ -52,6 +52,7 @@ from tributary_storage.redis.delivery_job import Lane, PlannedRevision
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.people import People
+from tributary_storage.redis.shared_tokens import SharedTokens
 
 SHARDS = 4
 WORKSPACE_KEY = bytes(range(32))
@@ -127,7 +128,8 @@ class Rig:
         """Makes senders, for people of `tests.support.sealed`."""
         opener = MatchKeyOpener(DataKeys(self.redis, SHARDS), lambda _: (WORKSPACE_KEY,))
         clock = clock or SystemClock()
-        return Senders(opener, self.stores.memory, lambda _: "DE", clock, call_seconds, self.tls, lookup)
+        about = (opener, self.stores.memory, lambda _: "DE", clock, call_seconds, self.tls, lookup)
+        return Senders(*about, SharedTokens(self.redis))
 
     async def plan(self, lane: Lane, message: ConversionRevised, hold_seconds: int = 0) -> int:
         """Plans a revision as the planner would."""

@@ -58,6 +58,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | jobs  | `trb:{j:<ws>:<dest>}:warehouse:<what>`     | hash   | for ever; lease: a minute  | delivery    |
 | jobs  | `trb:{k:<credential>}:circuit`              | hash   | ten minutes                | delivery    |
 | jobs  | `trb:{k:<credential>}:quota:<span>`        | string | its span                   | delivery    |
+| jobs  | `trb:{k:<credential>}:token:<what>`        | string | for ever; lease: seconds   | delivery    |
 
 Fields of a job (`delivery_jobs`):
 
@@ -360,6 +361,11 @@ def circuit(credential: str) -> str:
 def credential_quota(credential: str, span: str) -> str:
     """Returns the theoretical arrival time of the next call with a credential: by the `minute`, by the `day`."""
     return f"trb:{{k:{credential}}}:quota:{span}"
+
+
+def shared_token(credential: str, what: Literal["sealed", "lease"]) -> str:
+    """Returns the tokens that all processes of a credential share, sealed; or who asks for other ones."""
+    return f"trb:{{k:{credential}}}:token:{what}"
 
 
 def destination_state(workspace: str, destination: str) -> str:

@@ -27,8 +27,8 @@ def test_what_can_be_declared_can_be_spoken_to_measured_and_looked_into() -> Non
     assert set(tables.DESTINATIONS) == set(ADAPTERS)
 
 
-def test_who_gives_out_refresh_tokens_has_an_address_for_them() -> None:
-    refreshing = {kind for kind, model in DECLARED.items() if getattr(model, "refreshes", False)}
+def test_who_gives_out_tokens_has_an_address_for_them() -> None:
+    refreshing = {kind for kind, model in DECLARED.items() if getattr(model, "grants", {})}
     assert refreshing - {"salesforce"} == set(TOKEN_URLS), "Salesforce's is the customer's own"
 
 

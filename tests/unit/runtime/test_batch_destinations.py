@@ -8,8 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 from tests.support.batches import a_batch_destination
+from tests.support.signing import pem
 
 REFERENCE = {"value": "a secret"}
+SIGNED = {"grant": "jwt_bearer", "client_id": REFERENCE, "private_key": {"value": pem()}}
 OAUTH = {"client_id": REFERENCE, "client_secret": REFERENCE, "refresh_token": REFERENCE}
 
 
@@ -43,7 +45,43 @@ OAUTH = {"client_id": REFERENCE, "client_secret": REFERENCE, "refresh_token": RE
         pytest.param("meta", {"page_url": "http://shop.example"}, "page_url must begin with https://", id="page"),
         pytest.param("meta", {"access_token": None}, "exactly one of access_token, oauth", id="no credential"),
         pytest.param("google", {"oauth": OAUTH}, "exactly one of access_token, oauth", id="two credentials"),
-        pytest.param("meta", {"access_token": None, "oauth": OAUTH}, "no refresh tokens", id="nobody refreshes"),
+        pytest.param("meta", {"access_token": None, "oauth": OAUTH}, "meta offers none", id="nobody refreshes"),
+        pytest.param(
+            "linkedin",
+            {
+                "access_token": None,
+                "oauth": {"grant": "client_credentials", "client_id": REFERENCE},
+            },
+            "needs client_secret",
+            id="no secret",
+        ),
+        pytest.param(
+            "linkedin",
+            {"access_token": None, "oauth": SIGNED},
+            "linkedin offers refresh_token",
+            id="a grant that it does not know",
+        ),
+        pytest.param(
+            "google", {"access_token": None, "oauth": {"client_id": REFERENCE}}, "needs refresh_token", id="no token"
+        ),
+        pytest.param(
+            "google",
+            {"access_token": None, "oauth": {"grant": "jwt_bearer", "client_id": REFERENCE, "private_key": REFERENCE}},
+            "no private key in PEM",
+            id="no key",
+        ),
+        pytest.param(
+            "google",
+            {"access_token": None, "oauth": {**OAUTH, "subject": "ann@example.com"}},
+            "uses no subject",
+            id="a subject of nothing",
+        ),
+        pytest.param(
+            "salesforce",
+            {"access_token": None, "oauth": {**SIGNED, "token_url": "https://x.example/token"}},
+            "must be the name of the user",
+            id="nobody to sign for",
+        ),
         pytest.param("meta", {"send_scope": "with_own_click"}, "takes no corrections", id="scope may change"),
         pytest.param("tiktok", {"value": "basis"}, "takes no corrections", id="value may change"),
         pytest.param("google", {"value": "credited"}, "needs value_model and channels", id="whose credit"),
