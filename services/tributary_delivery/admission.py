@@ -80,13 +80,20 @@ class Admission:
             log.warning("credential_left_alone", destination=self._lane.destination, seconds=pause_seconds)
 
 
-def gate_of(lane: Lane, settings: DestinationSettings) -> Gate:
-    """Returns with whom a destination shares: all that call its API with the same credential; a webhook with none."""
+def gate_of(lane: Lane, settings: DestinationSettings, kind: str = "") -> Gate:
+    """Returns with whom a destination shares: all that call its API with the same credential; a webhook with none.
+
+    Args:
+        lane: Which.
+        settings: Of the destination.
+        kind: Of calls that are counted apart from others with the same credential; "": of conversions.
+    """
     parts = [lane.workspace, lane.destination]
     if isinstance(settings, BatchDestination):
         secret = settings.oauth.client_id if settings.oauth is not None else settings.access_token
         with suppress(ValueError):  # a file that was read without its secrets calls nobody
             parts = [settings.type, settings.base_url, "" if secret is None else secret.reveal()]
+    parts += [kind] if kind else []
     digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=16, person=b"credential")
     return Gate(digest.hexdigest(), settings.quota.requests_per_minute, settings.quota.requests_per_day or 0)
 

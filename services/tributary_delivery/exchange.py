@@ -13,8 +13,6 @@ from typing import Any, Final
 import httpx
 
 from tributary_delivery.destinations.adapter import Answer, Request
-from tributary_delivery.destinations.reporting import Reporting, RequestReport
-from tributary_delivery.destinations.tokens import Tokens
 from tributary_runtime.checked_http import CheckedHttp, read_body
 from tributary_runtime.clock import Clock
 
@@ -88,36 +86,6 @@ class Exchange:
         if not self._place.startswith("?"):
             headers[self._place] = f"Bearer {token}" if self._place == "authorization" else token
         return headers
-
-
-class ReportAsker:
-    """Asks one destination what became of requests.
-
-    Args:
-        adapter: Its language.
-        exchange: Calls it.
-        tokens: Where access tokens come from.
-    """
-
-    def __init__(self, adapter: Reporting, exchange: Exchange, tokens: Tokens) -> None:
-        self._adapter = adapter
-        self._exchange = exchange
-        self._tokens = tokens
-
-    async def ask(self, request_id: str) -> RequestReport | None:
-        """Returns what became of a request; None: nothing yet.
-
-        Raises:
-            TokenError: There is no access token now.
-            checked_http.UNANSWERED: There is no answer.
-        """
-        token = await self._tokens.get()
-        return self._adapter.read_report(await self._exchange.ask(self._adapter.report_request(request_id), token))
-
-    async def aclose(self) -> None:
-        """Closes its connections."""
-        await self._tokens.aclose()
-        await self._exchange.aclose()
 
 
 def _parsed(content: bytes) -> Any:

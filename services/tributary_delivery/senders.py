@@ -15,9 +15,10 @@ from tributary_delivery.destinations.oauth_tokens import ObtainedToken, TokenSto
 from tributary_delivery.destinations.reporting import Reporting
 from tributary_delivery.destinations.tokens import GivenToken, Tokens
 from tributary_delivery.destinations.webhook import Webhook
-from tributary_delivery.exchange import Exchange, ReportAsker
+from tributary_delivery.exchange import Exchange
 from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
+from tributary_delivery.report_asker import ReportAsker
 from tributary_delivery.reports import Asker
 from tributary_delivery.sender import OneByOne, Sender
 from tributary_delivery.trial_runs import BatchTrialRun, TrialRun, WebhookTrialRun

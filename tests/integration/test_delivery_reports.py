@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from tests.support.batches import Ahead, a_batch_destination, a_purchase, declared_batches, publish, running_fake
+from tests.support.batches import (
+    TOKEN,
+    Ahead,
+    FakeTokens,
+    a_batch_destination,
+    a_purchase,
+    declared_batches,
+    oauth,
+    publish,
+    running_fake,
+)
 from tests.support.delivery import Rig, a_rig
 from tests.support.eventually import eventually_async
 from tributary.delivery.v1.delivery_pb2 import (
@@ -23,8 +33,9 @@ from tributary.delivery.v1.delivery_pb2 import (
     OUTCOME_CLASS_PERMANENT,
     Delivery,
 )
+from tributary_cli.demo.fakes.fake import Reply
 from tributary_cli.demo.fakes.google import FakeGoogle
-from tributary_cli.demo.fakes.server import FakeServer
+from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_delivery.report_judgement import AGAIN_SECONDS
 from tributary_delivery.reports import Reports
 from tributary_runtime.workspaces import Workspaces
@@ -43,13 +54,23 @@ class Declared:
 
 
 @dataclass
+class Later(Ahead):
+    """All clocks of the machine, so many hours ahead."""
+
+    def monotonic_seconds(self) -> float:
+        return super().monotonic_seconds() + self.hours * 3_600
+
+
+@dataclass
 class Google:
     """A lane that sends to Google, and what reads its reports, hours ahead."""
 
     rig: Rig
     lane: Lane
     server: FakeServer
-    clock: Ahead = field(default_factory=Ahead)
+    clock: Later = field(default_factory=Later)
+    own: dict[str, Any] = field(default_factory=dict)
+    """What else the file says."""
 
     @property
     def fake(self) -> FakeGoogle:
@@ -58,7 +79,7 @@ class Google:
 
     def reports(self) -> Reports:
         own = {"id": self.lane.workspace, "pepper": {"value": "a pepper of the tests"}}
-        declared = {"workspaces": [{**own, "destinations": [declared_batches("google", self.server.url)]}]}
+        declared = {"workspaces": [{**own, "destinations": [declared_batches("google", self.server.url, **self.own)]}]}
         client, stores = self.rig.redis, self.rig.stores
         return Reports(
             Declared(Workspaces.model_validate(declared)),
@@ -93,8 +114,16 @@ class Google:
     async def read(self, hours: float = 1.0) -> int:
         """Reads reports, so many hours from now."""
         self.clock.hours = hours
+        await self.forget_lease()
+        reports = self.reports()
+        try:
+            return await reports.read()
+        finally:
+            await reports.aclose()
+
+    async def forget_lease(self) -> None:
+        """Lets another process ask, or this one again at once."""
         await self.rig.redis.delete(keys.reports_lease(self.lane.workspace, self.lane.destination))
-        return await self.reports().read()
 
     async def deliveries(self, numbers: Sequence[int]) -> list[Delivery]:
         return [(await self.rig.deliveries(self.lane, f"c1:{number:04}"))[-1] for number in numbers]
@@ -130,6 +159,12 @@ async def sent(google: Google, count: int) -> None:
     await google.send()
 
 
+async def sent_apart(google: Google, count: int) -> None:
+    for number in range(count):
+        await publish(google.rig, google.lane, [a_purchase(google.lane, number)])
+        await google.send()
+
+
 async def test_what_counts_is_reported_and_asked_for_once_and_not_before_half_an_hour(google: Google) -> None:
     await sent(google, 3)
     assert await google.read(0.4) == 0
@@ -143,21 +178,23 @@ async def test_what_counts_is_reported_and_asked_for_once_and_not_before_half_an
     assert google.fake.counted.total() == 3
 
 
-async def test_while_it_is_processed_it_is_asked_for_ever_more_rarely_and_after_a_week_no_more(google: Google) -> None:
+async def test_while_it_is_processed_it_is_asked_for_ever_more_rarely_and_after_weeks_no_more(google: Google) -> None:
     await sent(google, 1)
     google.fake.is_processing = True
     asked = []
-    for hours in (1, 1.5, 2.1, 3, 4.3, 200, 300):
+    for hours in (1, 1.5, 2.1, 3, 4.3, 200, 223, 225, 1_100, 1_200):
         before = len(google.server.asks)
         assert await google.read(hours) == 0
         asked.append(len(google.server.asks) > before)
-    assert asked == [True, False, True, False, True, True, False]
+    assert asked == [True, False, True, False, True, True, False, True, True, False]
 
 
 async def test_one_process_at_a_time_asks(google: Google) -> None:
     await sent(google, 1)
     google.clock.hours = 1
-    found: list[int] = await asyncio.gather(*(google.reports().read() for _ in range(3)))
+    processes = [google.reports() for _ in range(3)]
+    found: list[int] = await asyncio.gather(*(one.read() for one in processes))
+    await asyncio.gather(*(one.aclose() for one in processes))
     assert sorted(found) == [0, 0, 1]
     assert [ask.method for ask in google.server.asks] == ["POST", "GET"]
 
@@ -246,3 +283,44 @@ async def test_two_conversion_actions_are_two_requests(google: Google) -> None:
         await eventually_async(is_idle)
     named = [[one["reference"] for one in ask.json()["destinations"]] for ask in google.server.asks]
     assert sorted(named) == [["98"], ["99"]]
+
+
+async def test_a_token_that_expired_is_renewed_for_a_report_too(google: Google) -> None:
+    await sent(google, 2)
+    with FakeServer(FakeTokens(TOKEN)) as tokens:
+        assert isinstance(tokens.fake, FakeTokens)
+        tokens.fake.expires_at_once = True
+        google.own = oauth(tokens.url)
+        assert await google.read() == 1
+        assert len(tokens.asks) == 2, "one when it was first needed, one when it was refused"
+
+
+@pytest.mark.parametrize(
+    ("reply", "shut_seconds"),
+    [
+        pytest.param(Reply(403, {"error": {"status": "PERMISSION_DENIED"}}), 600, id="not let in"),
+        pytest.param(Reply(401, {"error": {"status": "UNAUTHENTICATED"}}), 600, id="a token that nobody renews"),
+        pytest.param(Reply(429, headers={"retry-after": "90"}), 90, id="asked too often"),
+    ],
+)
+async def test_who_is_refused_does_not_go_on_asking(google: Google, reply: Reply, shut_seconds: float) -> None:
+    await sent_apart(google, 2)
+    reports, before = google.reports(), len(google.server.asks)
+    google.clock.hours = 1
+    google.server.faults += [Fault(takes=False, reply=reply)] * 4
+    assert await reports.read() == 0
+    google.server.faults.clear()
+    asked = len(google.server.asks)
+    assert before < asked <= before + 2, "those that were asked for at the same time"
+    for seconds, found in ((shut_seconds - 5, 0), (shut_seconds + 5, 2)):
+        google.clock.hours = 1 + seconds / 3_600
+        await google.forget_lease()
+        assert await reports.read() == found
+    await reports.aclose()
+
+
+async def test_reports_are_asked_for_within_a_quota_of_their_own(google: Google) -> None:
+    google.own = {"quota": {"requests_per_minute": 8}}
+    await sent_apart(google, 4)
+    assert await google.read() == 2, "a quarter of a minute's at once, whatever was sent"
+    assert len([ask for ask in google.server.asks if ask.method == "GET"]) == 2

@@ -53,7 +53,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | jobs  | `trb:{j:<ws>:<dest>}:sent:<conversion id>` | string | longest correction window  | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:state`  | hash   | for ever                   | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:quota`  | string | a minute                   | delivery    |
-| jobs  | `trb:{j:<workspace>:<destination>}:reports`| zset   | until reported, or a week  | delivery    |
+| jobs  | `trb:{j:<workspace>:<destination>}:reports`| zset   | until reported, or 45 days | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:reports:lease`        | string | minutes                    | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:warehouse:<what>`     | hash   | for ever; lease: a minute  | delivery    |
 | jobs  | `trb:{k:<credential>}:circuit`              | hash   | ten minutes                | delivery    |

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from tributary.delivery.v1.delivery_pb2 import OutcomeClass
-from tributary_delivery.destinations.adapter import Answer, Request
+from tributary_delivery.destinations.adapter import Answer, Request, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ class Reporting(Protocol):
 
     def report_request(self, request_id: str) -> Request:
         """Asks what became of a request."""
+        ...
+
+    def classify(self, answer: Answer, events: int) -> Verdict:
+        """Tells what an answer means that is none of 2xx."""
         ...
 
     def read_report(self, answer: Answer) -> RequestReport | None:
