@@ -86,7 +86,7 @@ class HubSpotDestination(CrmDestination):
     batch_size: Annotated[int, Field(ge=1, le=100)] = 100
     """Conversions in one request at most."""
 
-    quota: Quota = Quota(requests_per_minute=500, requests_per_day=250_000)
+    quota: Quota = Quota(requests_per_minute=540, requests_per_ten_seconds=90, requests_per_day=250_000)
     """How fast it may be called."""
 
     @property

@@ -55,6 +55,9 @@ class Quota(Declared):
     requests_per_minute: Annotated[int, Field(ge=1)] = 600
     """Calls in any sliding minute at most; of all destinations together that call with the same credential."""
 
+    requests_per_ten_seconds: Annotated[int, Field(ge=1)] | None = None
+    """Calls in any sliding ten seconds at most, likewise; unset: as many as a minute allows."""
+
     requests_per_day: Annotated[int, Field(ge=1)] | None = None
     """Calls in any sliding day at most, likewise; unset: as many as come."""
 

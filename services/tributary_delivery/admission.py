@@ -95,7 +95,13 @@ def gate_of(lane: Lane, settings: DestinationSettings, kind: str = "") -> Gate:
             parts = [settings.type, settings.base_url, "" if secret is None else secret.reveal()]
     parts += [kind] if kind else []
     digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=16, person=b"credential")
-    return Gate(digest.hexdigest(), settings.quota.requests_per_minute, settings.quota.requests_per_day or 0)
+    quota = settings.quota
+    return Gate(
+        digest.hexdigest(),
+        quota.requests_per_minute,
+        quota.requests_per_day or 0,
+        per_ten_seconds=quota.requests_per_ten_seconds or 0,
+    )
 
 
 def _is_answered(outcome: Outcome) -> bool:

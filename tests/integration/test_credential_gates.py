@@ -16,6 +16,7 @@ from tributary_cli.demo.fakes.server import Fault
 from tributary_delivery.admission import Admission, gate_of
 from tributary_delivery.destinations.destination import OK, RETRY, THROTTLED, Outcome
 from tributary_runtime.clock import SystemClock
+from tributary_runtime.crm_destinations import HubSpotDestination
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.credential_gates import FAILURES_UNTIL_OPEN, CredentialGates, Gate
@@ -82,6 +83,15 @@ async def test_a_day_has_a_quota_of_its_own(gates: CredentialGates) -> None:
     assert granted == 25, "a quarter at once"
     assert 1_000 < wait_seconds < 1_200
     assert (await gates.admit(gate, 1, 1.0))[0] == 0
+
+
+async def test_hubspot_is_not_called_more_often_in_ten_seconds_than_it_counts(gates: CredentialGates) -> None:
+    settings = a_batch_destination("hubspot", quota=HubSpotDestination.model_fields["quota"].default)
+    gate = gate_of(Lane("shop", "hubspot"), settings)
+    granted, wait_seconds = await gates.admit(gate, 1_000, 1.0)
+    at_once = granted + (10 - wait_seconds) / wait_seconds
+    assert (granted, at_once < 90) == (22, True), "a quarter at once, and then evenly"
+    assert 60 / wait_seconds > 360, "the limit is used"
 
 
 async def test_failures_anywhere_let_nobody_call_then_one_probe_and_an_answer_lets_all(gates: CredentialGates) -> None:

@@ -1,8 +1,9 @@
 """What all that call with one credential share, in whatever process and for whatever destination: quotas and a circuit.
 
 The one rule: the outside counts calls by credential, so we do. Never more than the limit in any sliding minute, nor in
-any sliding day, whatever zone the outside counts its days in. An outage of its API is noticed once: some failures in a
-row let nobody call; after a pause that grows one call tries. A worked example, at most 60 calls a minute:
+any ten seconds or any day where it counts those, whatever zone the outside counts its days in. An outage of its API is
+noticed once: some failures in a row let nobody call; after a pause that grows one call tries. A worked example, at most
+60 calls a minute:
 
     admit 20        15 granted, a quarter at once; the next one could be in 1.3 s
     5 fail          nobody calls for a second; then one probe, and nobody else until it has ended, or its process died
@@ -27,6 +28,7 @@ _RECORD: Final = Script("record_call")
 
 MINUTE_SECONDS: Final = 61.0
 """A minute, and a second for calls that are not all equally long on their way."""
+_TEN_SECONDS: Final = 11.0
 _DAY_SECONDS: Final = 86_460.0
 FAILURES_UNTIL_OPEN: Final = 5
 FIRST_PAUSE_SECONDS: Final = 1.0
@@ -44,6 +46,8 @@ class Gate:
     per_day: int = 0
     """0: no limit."""
     minute_seconds: float = MINUTE_SECONDS
+    per_ten_seconds: int = 0
+    """0: no limit."""
 
 
 class CredentialGates:
@@ -68,9 +72,10 @@ class CredentialGates:
             How many may be made now, and in how many seconds the next one could be.
         """
         own = gate.credential
-        names = [keys.circuit(own), keys.credential_quota(own, "minute"), keys.credential_quota(own, "day")]
+        names = [keys.circuit(own), *(keys.credential_quota(own, span) for span in ("seconds", "minute", "day"))]
         arguments = [
             *(wanted, round(call_seconds * 1e6)),
+            *(gate.per_ten_seconds, round(_TEN_SECONDS * 1e6)),
             *(gate.per_minute, round(gate.minute_seconds * 1e6)),
             *(gate.per_day, round(_DAY_SECONDS * 1e6)),
         ]

@@ -359,7 +359,7 @@ def circuit(credential: str) -> str:
 
 
 def credential_quota(credential: str, span: str) -> str:
-    """Returns the theoretical arrival time of the next call with a credential: by the `minute`, by the `day`."""
+    """Returns the theoretical arrival time of the next call with a credential: by `seconds`, `minute`, `day`."""
     return f"trb:{{k:{credential}}}:quota:{span}"
 
 

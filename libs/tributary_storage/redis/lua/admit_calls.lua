@@ -1,10 +1,9 @@
--- Lets calls be made with a credential that several destinations and all replicas share: within its quotas of a minute and
--- of a day, and not while its circuit is open. The generic cell rate algorithm (ITU-T I.371), in microseconds.
--- KEYS    1 circuit, 2 quota of a minute, 3 quota of a day; of one credential
--- ARGV    1 calls wanted, 2 how long a probe may take in us, then for the minute and for the day: calls (0: no limit), the
---         length of it in us
+-- Lets calls be made with a credential that several destinations and all replicas share: within each of its quotas, and not
+-- while its circuit is open. The generic cell rate algorithm (ITU-T I.371), in microseconds.
+-- KEYS    1 circuit, then a quota per span: of some seconds, of a minute, of a day; of one credential
+-- ARGV    1 calls wanted, 2 how long a probe may take in us, then per span: calls (0: no limit), the length of it in us
 -- Answer  {calls granted, microseconds until the next one could be}
--- Cost    at most eight commands. A second run takes more.
+-- Cost    at most four commands and two per span. A second run takes more.
 -- Fields  of the circuit: failures, pause: ms, 0 while it is closed, open_until and probe_until: ms
 local wanted, probe = tonumber(ARGV[1]), tonumber(ARGV[2])
 local clock = redis.call('TIME')
@@ -17,7 +16,7 @@ if is_open then
   wanted = math.min(wanted, 1)
 end
 local granted, wait, arrivals, intervals = wanted, 0, {}, {}
-for place = 1, 2 do
+for place = 1, #KEYS - 1 do
   local calls, window = tonumber(ARGV[place * 2 + 1]), tonumber(ARGV[place * 2 + 2])
   if calls > 0 then
     local burst = math.max(1, math.floor(calls / 4))
