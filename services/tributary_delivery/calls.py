@@ -44,7 +44,8 @@ _ANSWERED: Final = frozenset({OUTCOME_CLASS_OK, OUTCOME_CLASS_SPLIT, OUTCOME_CLA
 """Outcomes of a destination that works."""
 _SERVER_ERROR: Final = 500
 _ALL_WRONG: Final = 20
-"""When so many conversions of one request were refused and none was taken, it is not they that are wrong."""
+"""When so many conversions of one request were refused, none was taken, and none is that stands elsewhere in it, it is
+not they that are wrong."""
 _UNTAKEN: Final = Outcome(
     OUTCOME_CLASS_RETRY, message="It was part of a request that was refused as a whole.", is_untaken=True
 )
@@ -58,16 +59,37 @@ class _Found:
     refused: int = 0
     why_not: Outcome | None = None
     """Why no other part is sent now; None: it may be."""
+    _refusal: Outcome | None = None
+    """What was refused last alone."""
+    _enough: int = _ALL_WRONG
+    """When so many were refused, and none was taken, something is to be done."""
+    _has_looked: bool = False
 
     def note(self, outcome: Outcome, *, is_alone: bool) -> None:
         """Takes note of what the destination said of one conversion, and whether that was sent alone."""
         if outcome.outcome not in _ANSWERED:
             self.why_not = replace(outcome, is_untaken=True)
         self.taken += outcome.outcome == OUTCOME_CLASS_OK
-        self.refused += is_alone and outcome.outcome == OUTCOME_CLASS_PERMANENT
-        if self.refused >= _ALL_WRONG and not self.taken:
-            why = f"It refuses whatever it is sent; {self.refused} conversions of one request by now. {outcome.message}"
-            self.why_not = Outcome(OUTCOME_CLASS_CONFIG, outcome.status_code, why, is_untaken=True)
+        if is_alone and outcome.outcome == OUTCOME_CLASS_PERMANENT:
+            self.refused += 1
+            self._refusal = outcome
+
+    def look_elsewhere(self, parts: list[list[Attempt]]) -> list[list[Attempt]]:
+        """Returns the parts that wait, the next one last: usually as they are.
+
+        After many refusals in a row one conversion of each part is sent alone before all else: what is wrong may stand
+        side by side. If those are refused as well, the destination refuses everything. What is left is then due after
+        what others plan meanwhile, so that a form of event that it never takes does not keep theirs waiting.
+        """
+        if self.why_not is not None or self.taken or self.refused < self._enough or self._refusal is None:
+            return parts
+        if parts and not self._has_looked:
+            self._has_looked, self._enough = True, self.refused + len(parts)
+            return [rest for part in parts if (rest := part[:-1])] + [part[-1:] for part in parts]
+        last = self._refusal
+        why = f"It refuses whatever it is sent; {self.refused} conversions of one request by now. {last.message}"
+        self.why_not = Outcome(OUTCOME_CLASS_CONFIG, last.status_code, why, CONFIG_PAUSE_SECONDS, is_untaken=True)
+        return parts
 
 
 class Again(Protocol):
@@ -171,7 +193,11 @@ class Calls:
                 if not part:
                     continue
             parts += await self._try(part, open_attempts, found)
+            is_answered = found.why_not is None
+            parts = found.look_elsewhere(parts)
             if found.why_not is not None:  # the rest of a request that was refused: not now
+                if is_answered:
+                    await self._react([found.why_not])
                 waiting = [attempt for later in parts for attempt in later]
                 self._keep_all(waiting, found.why_not, open_attempts)
                 return
@@ -198,7 +224,7 @@ class Calls:
                 outcome = replace(outcome, outcome=OUTCOME_CLASS_PERMANENT)
             found.note(outcome, is_alone=len(part) == 1)
             self._keep(attempt, outcome, open_attempts)
-        await self._react(outcomes if found.why_not is None else [found.why_not])
+        await self._react(outcomes)
         if not split:
             return []
         self._count(OUTCOME_CLASS_SPLIT)
@@ -239,8 +265,13 @@ class Calls:
         metrics.DELIVERY_ATTEMPTS.add(1, destination=self._type, outcome=metrics.Outcome[name])
 
     async def _react(self, outcomes: Sequence[Outcome]) -> None:
-        """Slows or pauses the lane for everybody where the destination asks for it."""
-        told = next((one for one in outcomes if one.outcome in (OUTCOME_CLASS_CONFIG, OUTCOME_CLASS_THROTTLED)), None)
+        """Slows or pauses the lane for everybody where the destination asks for it.
+
+        What is wrong with the configuration of some, and not of others that were taken, holds up themselves alone.
+        """
+        is_working = any(one.is_ok for one in outcomes)
+        kinds = {OUTCOME_CLASS_THROTTLED} if is_working else {OUTCOME_CLASS_CONFIG, OUTCOME_CLASS_THROTTLED}
+        told = next((one for one in outcomes if one.outcome in kinds), None)
         if told is None:
             return
         try:
