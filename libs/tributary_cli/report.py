@@ -155,6 +155,10 @@ def _print_document(answer: QueryReportResponse, dimensions: Sequence[str], metr
     basis = json_format.MessageToDict(answer.basis, preserving_proto_field_name=True)
     models = {"model": answer.model, "own_models": dict(answer.own_models)}
     document = {**models, "basis": basis, "rows": rows, "is_complete": not answer.next_page_token}
+    if answer.pending:
+        document["pending"] = [
+            json_format.MessageToDict(waiting, preserving_proto_field_name=True) for waiting in answer.pending
+        ]
     if answer.data_driven_models:
         found = answer.data_driven_models
         document["data_driven_models"] = [
@@ -182,6 +186,14 @@ def _print_table(answer: QueryReportResponse, dimensions: Sequence[str], metrics
         amounts = ", ".join(f"{amount} {currency}" for currency, amount in left_out.items())
         console.print(
             f"unconverted: {amounts} have no rate of their day and are not in reporting value.", style="yellow"
+        )
+    for waiting in answer.pending:
+        worth = show_value(report_pb2.MetricValue(money=waiting.value))
+        console.print(
+            f"pending: {waiting.orders} {waiting.conversion_name}, together {worth}, in no row: outside the expected"
+            " range. `tributary quarantine list` shows them.",
+            style="yellow",
+            markup=False,
         )
     basis = answer.basis
     own = "".join(f", {name} {model}" for name, model in sorted(answer.own_models.items()))

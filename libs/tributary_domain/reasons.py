@@ -51,6 +51,19 @@ class ReasonCode(StrEnum):
     VALUE_UNKNOWN = "VALUE_UNKNOWN"
 
 
+QUARANTINING: Final = frozenset(
+    {
+        ReasonCode.BOT_USER_AGENT,
+        ReasonCode.ADDRESS_LISTED,
+        ReasonCode.VELOCITY,
+        ReasonCode.USER_AGENT_MISSING,
+        ReasonCode.HUMAN_CHECK_FAILED,
+        ReasonCode.AMOUNT_UNEXPECTED,
+    }
+)
+"""Why an event is quarantined."""
+
+
 class Reason(NamedTuple):
     """One reason. A tuple, because a batch may bring a thousand."""
 

@@ -78,12 +78,11 @@ class SpendJoin(Declared):
 
 
 class FindingDelays(Declared):
-    """After how long something that waits is a finding."""
+    """After how long something that waits is a finding of reconciliation."""
 
     pending_value_hours: Annotated[int, Field(ge=1, le=744)] = 24
-    """A value outside its expected range that nobody decided on. No effect in this release: such an event waits in
-    quarantine until it is released by hand."""
+    """An order whose amount is outside the expected range, and that nobody released or rejected. Reports tell of it at
+    once, beside their totals."""
 
     unmatched_adjustment_days: Annotated[int, Field(ge=1, le=400)] = 30
-    """An adjustment whose conversion never came. No effect in this release: it waits as long as its conversion would
-    live."""
+    """An adjustment whose conversion never came. It waits all the same, and takes effect should it come."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tributary_attribution.deal_checks import DealChecks
+from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_domain.findings import Finding, FindingKind, finding
 from tributary_domain.outliers import Outlier, find_outliers
 from tributary_runtime.workspaces import Workspace
@@ -24,11 +25,13 @@ class CrossChecks:
     Args:
         sources: What ClickHouse has of sums and amounts.
         deals: Holds a CRM's deals against conversions.
+        waiting: Looks at what waits too long.
     """
 
-    def __init__(self, sources: ReconciliationSources, deals: DealChecks) -> None:
+    def __init__(self, sources: ReconciliationSources, deals: DealChecks, waiting: WaitingChecks) -> None:
         self._sources = sources
         self._deals = deals
+        self._waiting = waiting
 
     async def check(self, scope: Scope, workspace: Workspace, accepted_until_micros: int, now_micros: int) -> Checked:
         """Checks the days of a run.
@@ -39,6 +42,9 @@ class CrossChecks:
         sums = await self._sources.sums(scope, accepted_until_micros)
         outliers = find_outliers(await self._sources.amounts(scope))
         counts, found = await self._deals.check(scope, workspace, now_micros)
+        waiting, late = await self._waiting.check(scope, workspace.findings, now_micros)
+        found += late
+        counts |= waiting
         counts |= {"conversions": sums.conversions, "too_recent": sums.too_recent, "outliers": len(outliers)}
         found += [_sum(scope, text, number, now_micros) for text, number in _named(sums) if number]
         found += [_outlier(scope, one, now_micros) for one in outliers]

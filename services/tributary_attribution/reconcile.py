@@ -40,6 +40,7 @@ from tributary_attribution.runs import FAILED, UNFINISHED, begun, exit_status
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.tombstones import Tombstones
 from tributary_attribution.verdict_sums import VerdictSums
+from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.errors import TributaryError
@@ -57,6 +58,7 @@ from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_families import PastFamilies
+from tributary_storage.clickhouse.pending_values import PendingValues
 from tributary_storage.clickhouse.reconciliation_comparison import ReconciliationComparison
 from tributary_storage.clickhouse.reconciliation_deals import ReconciliationDeals
 from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
@@ -113,7 +115,11 @@ def reconciliation_of(
         ReconciliationComparison(clickhouse),
         ReconciliationRuns(clickhouse),
         Repair(people, conversions, attributor, sources, words),
-        CrossChecks(sources, DealChecks(ReconciliationDeals(clickhouse), ReconciliationRuns(clickhouse))),
+        CrossChecks(
+            sources,
+            DealChecks(ReconciliationDeals(clickhouse), ReconciliationRuns(clickhouse)),
+            WaitingChecks(sources, PendingValues(clickhouse)),
+        ),
         clock,
         recording,
     )

@@ -9,16 +9,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from tributary.attribution.v1.model_pb2 import Model
 from tributary.query.v1 import report_pb2
 from tributary.query.v1.query_service_pb2 import QueryReportRequest, QueryReportResponse
-from tributary.query.v1.report_pb2 import ReportBasis
+from tributary.query.v1.report_pb2 import PendingValue, ReportBasis
 from tributary_domain.settings import AttributionModel
 from tributary_query.finality import finality
 from tributary_query.page_tokens import make_token
-from tributary_query.report_answers import check_addable, report_rows
+from tributary_query.report_answers import check_addable, money_total, report_rows
 from tributary_query.report_requests import read_report_request
 from tributary_runtime.clock import Clock
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.client import ClickHouse
-from tributary_storage.clickhouse.report_query import Basis, ReportQuery
+from tributary_storage.clickhouse.pending_values import PendingValues
+from tributary_storage.clickhouse.report_query import Basis, Dimension, ReportQuery
 from tributary_storage.clickhouse.reports import ReportLine, read_report
 
 _DAY_MICROS = 86_400_000_000
@@ -64,6 +65,7 @@ class Reports:
         self._models = models
         self._completeness = completeness
         self._clock = clock
+        self._pending = PendingValues(clickhouse)
 
     async def query(self, request: QueryReportRequest, workspace: Workspace) -> QueryReportResponse:
         """Returns one page of a report.
@@ -84,8 +86,25 @@ class Reports:
             basis=self._basis(query, workspace, page, complete_through),
             model=query.model,
             own_models=dict(query.own_models),
+            pending=await self._pending_of(request, query),
             data_driven_models=await self._models.newest(workspace.id) if _needs_evidence(query) else (),
         )
+
+    async def _pending_of(self, request: QueryReportRequest, query: ReportQuery) -> list[PendingValue]:
+        """Returns what waits in quarantine for its amount alone, and so is in no row."""
+        if query.after is not None or query.as_of_micros is not None:
+            return []
+        start, end = request.time_range.start_time.ToMicroseconds(), request.time_range.end_time.ToMicroseconds()
+        waiting = await self._pending.read(query.workspace, start, end, self._clock.unix_micros() + 1)
+        return [
+            PendingValue(
+                conversion_name=one.conversion_name,
+                value=money_total(one.currency, one.value_micros),
+                orders=one.orders,
+            )
+            for one in waiting
+            if _looks_at(query, one.conversion_name)
+        ]
 
     def _basis(
         self, query: ReportQuery, workspace: Workspace, lines: list[ReportLine], complete_through: int | None
@@ -104,6 +123,15 @@ class Reports:
             now = self._clock.unix_micros() if query.as_of_micros is None else query.as_of_micros
             basis.mature_through_time.CopyFrom(_timestamp(now - lookback * _DAY_MICROS))
         return basis
+
+
+def _looks_at(query: ReportQuery, conversion_name: str) -> bool:
+    """Tells whether the rows of a report may be of this conversion name."""
+    return conversion_name not in query.not_primary_names and all(
+        (conversion_name in one.values) is not one.is_excluding
+        for one in query.filters
+        if one.dimension is Dimension.CONVERSION_NAME
+    )
 
 
 def _needs_evidence(query: ReportQuery) -> bool:

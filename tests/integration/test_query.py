@@ -19,6 +19,7 @@ from tests.support.stores import Stores, create_test_epoch, run_apart
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, AdmittedEvent
 from tributary.delivery.v1 import delivery_pb2
+from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_VISIT
 from tributary.query.v1 import query_service_pb2 as contract
 from tributary.query.v1 import query_service_pb2_grpc, report_pb2
@@ -224,6 +225,34 @@ async def test_values_of_different_roles_are_never_added(
     error = await failure(stub.QueryReport(a_report()))
     assert isinstance(error, InvalidRequestError)
     assert error.violations[0].reason == "ROLES_MIXED"
+
+
+async def test_an_order_that_waits_for_its_amount_is_told_beside_the_rows(
+    stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    batch, place = EventBatch(), LogPlace.of(0, "live", "1-1", micros(NOON))
+    for number, (name, euros) in enumerate([("purchase", 90_000), ("purchase", 20_000), ("lead", 50_000)]):
+        held = AdmittedEvent(conversion_id=f"c1:{number}", source_rank=2)
+        held.event.event_id = f"held-{number}"
+        held.event.event_time.FromMicroseconds(micros(NOON))
+        held.event.conversion.name, held.event.conversion.order_id = name, f"o-{number}"
+        held.event.conversion.value.currency_code = "EUR"
+        held.event.conversion.value.amount_micros = euros * 1_000_000
+        held.reasons.add(code=verdict_pb2.REASON_CODE_AMOUNT_UNEXPECTED)
+        batch.add(place, number, "Q", owner.id, held.SerializeToString(), AcceptContext())
+    await EventWriter(clickhouse).write(batch)
+
+    def of_purchases(request: contract.QueryReportRequest) -> None:
+        request.filters.add(dimension=report_pb2.DIMENSION_CONVERSION_NAME, values=["purchase"])
+
+    for change, expected in (
+        (lambda request: None, [("lead", 50_000, 1), ("purchase", 110_000, 2)]),
+        (of_purchases, [("purchase", 110_000, 2)]),
+        (lambda request: request.as_of_time.GetCurrentTime(), []),
+    ):
+        answer = await stub.QueryReport(a_report(change))
+        assert list(answer.rows) == []
+        assert [(one.conversion_name, one.value.units, one.orders) for one in answer.pending] == expected
 
 
 async def test_a_request_that_cannot_be_computed_is_refused_by_field(stub: Stub) -> None:

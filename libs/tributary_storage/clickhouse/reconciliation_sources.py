@@ -16,6 +16,9 @@ from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
 from tributary_storage.clickhouse.recorded_events import RecordedEvents
 
+MOST_ADJUSTMENTS = 10_000
+"""Adjustments without a conversion that are named at once."""
+
 _LETTERS = {verdict: letter for letter, verdict in KEPT.items()}
 
 
@@ -66,6 +69,19 @@ class VerdictRows:
             "CONFLICT": self.conflicts,
             "REJECTED": self.rejected,
         }
+
+
+class UnmatchedAdjustment(NamedTuple):
+    """An adjustment of a conversion that nobody observed."""
+
+    event_id: str
+    conversion_id: str
+    name: str
+    named: str
+    """What it names: order, event or conversion."""
+    reason: str
+    amount: str
+    """As text; empty where it says none."""
 
 
 class ReconciliationSources:
@@ -124,6 +140,18 @@ class ReconciliationSources:
         values = {**scope.values, "hashes": tuple(hashes)}
         rows = await self._clickhouse.execute(reconciliation_statement("recorded_hashes"), values) if hashes else ()
         return {row[0] for row in rows}
+
+    async def unmatched_adjustments(self, scope: Scope, wait_micros: int, now_micros: int) -> list[UnmatchedAdjustment]:
+        """Returns the adjustments that a run speaks of whose conversion has not come within some time."""
+        values = {
+            **scope.values,
+            "accepted_before": now_micros - wait_micros,
+            "due_begin": scope.begin_micros - wait_micros,
+            "due_end": scope.end_micros - wait_micros,
+            "limit": MOST_ADJUSTMENTS,
+        }
+        rows = await self._clickhouse.execute(reconciliation_statement("unmatched_adjustments"), values)
+        return [UnmatchedAdjustment(*row) for row in rows]
 
     async def amounts(self, scope: Scope) -> list[StatedAmount]:
         """Returns what counted conversions are worth before any adjustment."""

@@ -89,8 +89,7 @@ SAYS_NO_EFFECT = {name for name, about in declared_settings().items() if NO_EFFE
 
 def test_settings_without_effect_are_those_we_know() -> None:
     expected = {"value_basis", "value", "spend"}
-    expected |= {"pending_value_hours", "unmatched_adjustment_days", "journey_days"}
-    expected |= {"person_event_months", "ledger_years"}
+    expected |= {"journey_days", "person_event_months", "ledger_years"}
     assert expected == SAYS_NO_EFFECT
 
 

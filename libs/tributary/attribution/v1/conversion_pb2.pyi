@@ -316,7 +316,9 @@ class ConversionState(_message.Message):
     retracted: _builtins.bool
     """Whether it was taken back as never having happened; true also of one that is not counted for another reason."""
     value_pending: _builtins.bool
-    """Whether its value is held back from totals because it is outside the expected range."""
+    """Whether its value is held back from totals because it is outside the expected range. Never so far: such an order is
+    no conversion before it is released; reports tell of it in `PendingValue`.
+    """
     origin: _event_pb2.Origin.ValueType
     """Whether it was a browser, an app, a shop."""
     customer_type: _conversion_pb2.CustomerType.ValueType

@@ -55,7 +55,7 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     FINDING_KIND_OVER_REFUNDED: _FindingKind.ValueType  # 13
     """More was refunded than was paid."""
     FINDING_KIND_UNMATCHED_ADJUSTMENT: _FindingKind.ValueType  # 14
-    """An adjustment found no conversion in 30 days."""
+    """An adjustment found no conversion in `findings.unmatched_adjustment_days`."""
     FINDING_KIND_CURRENCY_MISMATCH: _FindingKind.ValueType  # 15
     """An adjustment is in another currency than its conversion and was left out."""
     FINDING_KIND_VALUE_CONFLICT: _FindingKind.ValueType  # 16
@@ -74,6 +74,10 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     """The value basis of the conversion's name takes off parts that were not sent: it is credited as sent."""
     FINDING_KIND_PARTS_CONTRADICTORY: _FindingKind.ValueType  # 22
     """Tax and shipping are more than the value itself, which is credited as 0."""
+    FINDING_KIND_PENDING_VALUE: _FindingKind.ValueType  # 23
+    """An order whose amount is outside the expected range waits in quarantine for longer than
+    `findings.pending_value_hours`: release or reject it.
+    """
 
 class FindingKind(_FindingKind, metaclass=_FindingKindEnumTypeWrapper):
     """What a finding is. Values may be added."""
@@ -109,7 +113,7 @@ FINDING_KIND_OUTLIER: FindingKind.ValueType  # 12
 FINDING_KIND_OVER_REFUNDED: FindingKind.ValueType  # 13
 """More was refunded than was paid."""
 FINDING_KIND_UNMATCHED_ADJUSTMENT: FindingKind.ValueType  # 14
-"""An adjustment found no conversion in 30 days."""
+"""An adjustment found no conversion in `findings.unmatched_adjustment_days`."""
 FINDING_KIND_CURRENCY_MISMATCH: FindingKind.ValueType  # 15
 """An adjustment is in another currency than its conversion and was left out."""
 FINDING_KIND_VALUE_CONFLICT: FindingKind.ValueType  # 16
@@ -128,6 +132,10 @@ FINDING_KIND_PARTS_MISSING: FindingKind.ValueType  # 21
 """The value basis of the conversion's name takes off parts that were not sent: it is credited as sent."""
 FINDING_KIND_PARTS_CONTRADICTORY: FindingKind.ValueType  # 22
 """Tax and shipping are more than the value itself, which is credited as 0."""
+FINDING_KIND_PENDING_VALUE: FindingKind.ValueType  # 23
+"""An order whose amount is outside the expected range waits in quarantine for longer than
+`findings.pending_value_hours`: release or reject it.
+"""
 Global___FindingKind: _TypeAlias = FindingKind  # noqa: Y015
 
 class _FindingCause:

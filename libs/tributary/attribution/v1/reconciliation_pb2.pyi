@@ -102,7 +102,7 @@ class Reconciliation(_message.Message):
         more), "cut_slices" (parts of which more differs than was named at once). Where a CRM's deals were ever imported:
         "crm_conversions" that counted in the run's days and "crm_closed_deals" that were won of these or else in these days,
         and "deals_..." for what became of them, of conversions that came due in these days, and of those that earlier
-        findings are about.
+        findings are about. "unmatched_adjustments" and "pending_orders" that wait for longer than the workspace says.
         Of all days of the workspace: "received" and "counted_<verdict>" as the claim scripts counted, "stored_<verdict>" as
         there are rows (of duplicates those that are further observations of an order); "verdicts_unsettled" is 1 where the
         two were not compared, for events of before the run were not recorded by its end, or the log was lost once.

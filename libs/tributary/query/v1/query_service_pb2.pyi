@@ -178,6 +178,7 @@ class QueryReportResponse(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     OWN_MODELS_FIELD_NUMBER: _builtins.int
     DATA_DRIVEN_MODELS_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty at the end."""
     model: _builtins.str
@@ -203,6 +204,13 @@ class QueryReportResponse(_message.Message):
         reason NO_MODEL: never another model's credit.
         """
 
+    @_builtins.property
+    def pending(self) -> _containers.RepeatedCompositeFieldContainer[_report_pb2.PendingValue]:
+        """What waits, of orders whose event time is in the report's time and whose conversion name it looks at; whatever its
+        basis and its other filters, for nobody knows yet who earns it. By name and currency. On the first page, and not
+        with `as_of_time`: what is decided since is not told from what was not.
+        """
+
     def __init__(
         self,
         *,
@@ -212,10 +220,11 @@ class QueryReportResponse(_message.Message):
         model: _builtins.str = ...,
         own_models: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         data_driven_models: _abc.Iterable[_model_pb2.Model] | None = ...,
+        pending: _abc.Iterable[_report_pb2.PendingValue] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "data_driven_models", b"data_driven_models", "model", b"model", "next_page_token", b"next_page_token", "own_models", b"own_models", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "data_driven_models", b"data_driven_models", "model", b"model", "next_page_token", b"next_page_token", "own_models", b"own_models", "pending", b"pending", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

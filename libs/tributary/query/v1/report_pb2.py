@@ -27,25 +27,27 @@ from tributary.common.v1 import calendar_date_pb2 as tributary_dot_common_dot_v1
 from tributary.common.v1 import money_pb2 as tributary_dot_common_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftributary/query/v1/report.proto\x12\x12tributary.query.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'tributary/common/v1/calendar_date.proto\x1a\x1ftributary/common/v1/money.proto\"\x93\x01\n\tReportRow\x12\x18\n\x10\x64imension_values\x18\x01 \x03(\t\x12\x36\n\rmetric_values\x18\x02 \x03(\x0b\x32\x1f.tributary.query.v1.MetricValue\x12\x34\n\x0bunconverted\x18\x03 \x03(\x0b\x32\x1f.tributary.common.v1.MoneyTotal\"\x89\x01\n\x0bMetricValue\x12\x0f\n\x05\x63ount\x18\x01 \x01(\x03H\x00\x12\x16\n\x0c\x63ount_micros\x18\x02 \x01(\x03H\x00\x12\x30\n\x05money\x18\x03 \x01(\x0b\x32\x1f.tributary.common.v1.MoneyTotalH\x00\x12\x16\n\x0cratio_micros\x18\x04 \x01(\x03H\x00\x42\x07\n\x05value\"\xe9\x02\n\x0bReportBasis\x12\x31\n\ntime_basis\x18\x01 \x01(\x0e\x32\x1d.tributary.query.v1.TimeBasis\x12\x39\n\x15\x63omplete_through_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x12spend_through_date\x18\x03 \x01(\x0b\x32!.tributary.common.v1.CalendarDate\x12.\n\x08\x66inality\x18\x04 \x01(\x0e\x32\x1c.tributary.query.v1.Finality\x12\x37\n\x13mature_through_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttime_zone\x18\x06 \x01(\t\x12\x16\n\x0e\x63urrency_codes\x18\x07 \x03(\t\x12\x19\n\x11open_share_micros\x18\x08 \x01(\x05*\xd1\x01\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x16\n\x12METRIC_CONVERSIONS\x10\x01\x12\x10\n\x0cMETRIC_VALUE\x10\x02\x12\x1f\n\x1bMETRIC_CONVERSIONS_ASSISTED\x10\x03\x12\x16\n\x12METRIC_TOUCHPOINTS\x10\x04\x12\x0f\n\x0bMETRIC_COST\x10\x05\x12\x0f\n\x0bMETRIC_ROAS\x10\x06\x12\x0e\n\nMETRIC_CPA\x10\x07\x12\x1a\n\x16METRIC_REPORTING_VALUE\x10\x08*\xd0\x02\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44IMENSION_CHANNEL\x10\x01\x12\x14\n\x10\x44IMENSION_SOURCE\x10\x02\x12\x14\n\x10\x44IMENSION_MEDIUM\x10\x03\x12\x16\n\x12\x44IMENSION_CAMPAIGN\x10\x04\x12\x1d\n\x19\x44IMENSION_CONVERSION_NAME\x10\x05\x12\x16\n\x12\x44IMENSION_CURRENCY\x10\x06\x12\x11\n\rDIMENSION_DAY\x10\x07\x12\x12\n\x0e\x44IMENSION_HOUR\x10\x08\x12\x13\n\x0f\x44IMENSION_MODEL\x10\t\x12!\n\x1d\x44IMENSION_UNATTRIBUTED_REASON\x10\n\x12\x19\n\x15\x44IMENSION_SUB_CHANNEL\x10\x0b\x12\x1c\n\x18\x44IMENSION_AD_DESTINATION\x10\x0c*u\n\tTimeBasis\x12\x1a\n\x16TIME_BASIS_UNSPECIFIED\x10\x00\x12\x19\n\x15TIME_BASIS_CONVERSION\x10\x01\x12\x19\n\x15TIME_BASIS_TOUCHPOINT\x10\x02\x12\x16\n\x12TIME_BASIS_POSTING\x10\x03*\x87\x01\n\x08\x46inality\x12\x18\n\x14\x46INALITY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46INALITY_PROVISIONAL\x10\x01\x12\x19\n\x15\x46INALITY_TIER2_PASSED\x10\x02\x12\x17\n\x13\x46INALITY_RECONCILED\x10\x03\x12\x13\n\x0f\x46INALITY_CLOSED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftributary/query/v1/report.proto\x12\x12tributary.query.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'tributary/common/v1/calendar_date.proto\x1a\x1ftributary/common/v1/money.proto\"\x93\x01\n\tReportRow\x12\x18\n\x10\x64imension_values\x18\x01 \x03(\t\x12\x36\n\rmetric_values\x18\x02 \x03(\x0b\x32\x1f.tributary.query.v1.MetricValue\x12\x34\n\x0bunconverted\x18\x03 \x03(\x0b\x32\x1f.tributary.common.v1.MoneyTotal\"g\n\x0cPendingValue\x12\x17\n\x0f\x63onversion_name\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.tributary.common.v1.MoneyTotal\x12\x0e\n\x06orders\x18\x03 \x01(\x03\"\x89\x01\n\x0bMetricValue\x12\x0f\n\x05\x63ount\x18\x01 \x01(\x03H\x00\x12\x16\n\x0c\x63ount_micros\x18\x02 \x01(\x03H\x00\x12\x30\n\x05money\x18\x03 \x01(\x0b\x32\x1f.tributary.common.v1.MoneyTotalH\x00\x12\x16\n\x0cratio_micros\x18\x04 \x01(\x03H\x00\x42\x07\n\x05value\"\xe9\x02\n\x0bReportBasis\x12\x31\n\ntime_basis\x18\x01 \x01(\x0e\x32\x1d.tributary.query.v1.TimeBasis\x12\x39\n\x15\x63omplete_through_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12=\n\x12spend_through_date\x18\x03 \x01(\x0b\x32!.tributary.common.v1.CalendarDate\x12.\n\x08\x66inality\x18\x04 \x01(\x0e\x32\x1c.tributary.query.v1.Finality\x12\x37\n\x13mature_through_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\ttime_zone\x18\x06 \x01(\t\x12\x16\n\x0e\x63urrency_codes\x18\x07 \x03(\t\x12\x19\n\x11open_share_micros\x18\x08 \x01(\x05*\xd1\x01\n\x06Metric\x12\x16\n\x12METRIC_UNSPECIFIED\x10\x00\x12\x16\n\x12METRIC_CONVERSIONS\x10\x01\x12\x10\n\x0cMETRIC_VALUE\x10\x02\x12\x1f\n\x1bMETRIC_CONVERSIONS_ASSISTED\x10\x03\x12\x16\n\x12METRIC_TOUCHPOINTS\x10\x04\x12\x0f\n\x0bMETRIC_COST\x10\x05\x12\x0f\n\x0bMETRIC_ROAS\x10\x06\x12\x0e\n\nMETRIC_CPA\x10\x07\x12\x1a\n\x16METRIC_REPORTING_VALUE\x10\x08*\xd0\x02\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44IMENSION_CHANNEL\x10\x01\x12\x14\n\x10\x44IMENSION_SOURCE\x10\x02\x12\x14\n\x10\x44IMENSION_MEDIUM\x10\x03\x12\x16\n\x12\x44IMENSION_CAMPAIGN\x10\x04\x12\x1d\n\x19\x44IMENSION_CONVERSION_NAME\x10\x05\x12\x16\n\x12\x44IMENSION_CURRENCY\x10\x06\x12\x11\n\rDIMENSION_DAY\x10\x07\x12\x12\n\x0e\x44IMENSION_HOUR\x10\x08\x12\x13\n\x0f\x44IMENSION_MODEL\x10\t\x12!\n\x1d\x44IMENSION_UNATTRIBUTED_REASON\x10\n\x12\x19\n\x15\x44IMENSION_SUB_CHANNEL\x10\x0b\x12\x1c\n\x18\x44IMENSION_AD_DESTINATION\x10\x0c*u\n\tTimeBasis\x12\x1a\n\x16TIME_BASIS_UNSPECIFIED\x10\x00\x12\x19\n\x15TIME_BASIS_CONVERSION\x10\x01\x12\x19\n\x15TIME_BASIS_TOUCHPOINT\x10\x02\x12\x16\n\x12TIME_BASIS_POSTING\x10\x03*\x87\x01\n\x08\x46inality\x12\x18\n\x14\x46INALITY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46INALITY_PROVISIONAL\x10\x01\x12\x19\n\x15\x46INALITY_TIER2_PASSED\x10\x02\x12\x17\n\x13\x46INALITY_RECONCILED\x10\x03\x12\x13\n\x0f\x46INALITY_CLOSED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.query.v1.report_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_METRIC']._serialized_start=817
-  _globals['_METRIC']._serialized_end=1026
-  _globals['_DIMENSION']._serialized_start=1029
-  _globals['_DIMENSION']._serialized_end=1365
-  _globals['_TIMEBASIS']._serialized_start=1367
-  _globals['_TIMEBASIS']._serialized_end=1484
-  _globals['_FINALITY']._serialized_start=1487
-  _globals['_FINALITY']._serialized_end=1622
+  _globals['_METRIC']._serialized_start=922
+  _globals['_METRIC']._serialized_end=1131
+  _globals['_DIMENSION']._serialized_start=1134
+  _globals['_DIMENSION']._serialized_end=1470
+  _globals['_TIMEBASIS']._serialized_start=1472
+  _globals['_TIMEBASIS']._serialized_end=1589
+  _globals['_FINALITY']._serialized_start=1592
+  _globals['_FINALITY']._serialized_end=1727
   _globals['_REPORTROW']._serialized_start=163
   _globals['_REPORTROW']._serialized_end=310
-  _globals['_METRICVALUE']._serialized_start=313
-  _globals['_METRICVALUE']._serialized_end=450
-  _globals['_REPORTBASIS']._serialized_start=453
-  _globals['_REPORTBASIS']._serialized_end=814
+  _globals['_PENDINGVALUE']._serialized_start=312
+  _globals['_PENDINGVALUE']._serialized_end=415
+  _globals['_METRICVALUE']._serialized_start=418
+  _globals['_METRICVALUE']._serialized_end=555
+  _globals['_REPORTBASIS']._serialized_start=558
+  _globals['_REPORTBASIS']._serialized_end=919
 # @@protoc_insertion_point(module_scope)

@@ -243,6 +243,41 @@ class ReportRow(_message.Message):
 Global___ReportRow: _TypeAlias = ReportRow  # noqa: Y015
 
 @_typing.final
+class PendingValue(_message.Message):
+    """Orders that are in no row, because they wait in quarantine for their amount alone: it is outside the workspace's
+    expected range. Released they count as if they had been accepted when they came; rejected they are told no more. An
+    order counts once, worth what the highest ranked of its observations says.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONVERSION_NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    ORDERS_FIELD_NUMBER: _builtins.int
+    conversion_name: _builtins.str
+    """The conversion's name."""
+    orders: _builtins.int
+    """How many."""
+    @_builtins.property
+    def value(self) -> _money_pb2.MoneyTotal:
+        """What they state together. Without a currency: none stated a value."""
+
+    def __init__(
+        self,
+        *,
+        conversion_name: _builtins.str = ...,
+        value: _money_pb2.MoneyTotal | None = ...,
+        orders: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["conversion_name", b"conversion_name", "orders", b"orders", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PendingValue: _TypeAlias = PendingValue  # noqa: Y015
+
+@_typing.final
 class MetricValue(_message.Message):
     """The value of a metric."""
 

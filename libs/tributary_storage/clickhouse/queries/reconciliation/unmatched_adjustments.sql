@@ -1,0 +1,80 @@
+-- Adjustments that were accepted before a moment, of conversions that nobody observed: of the run's days, of those that
+-- came due in its days, and those that a finding is about which is not resolved. One row per adjustment.
+WITH
+    late AS
+    (
+        SELECT DISTINCT
+            conversion_id,
+            event_id
+        FROM events_by_conversion
+        WHERE workspace = %(workspace)s
+            AND kind = 'adjustment'
+            AND verdict != 'QUARANTINED'
+            AND traffic NOT IN ('INTERNAL', 'TEST')
+            AND NOT startsWith(conversion_id, 's1:')
+            AND accept_time < fromUnixTimestamp64Micro(%(accepted_before)s, 'UTC')
+            AND (
+                (
+                    accept_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                    AND accept_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+                )
+                OR (
+                    accept_time >= fromUnixTimestamp64Micro(%(due_begin)s, 'UTC')
+                    AND accept_time < fromUnixTimestamp64Micro(%(due_end)s, 'UTC')
+                )
+                OR event_id IN
+                (
+                    SELECT event_id
+                    FROM reconciliation_findings FINAL
+                    WHERE workspace = %(workspace)s
+                        AND state != 'RESOLVED'
+                        AND kind = 'UNMATCHED_ADJUSTMENT'
+                )
+            )
+    ),
+    unmatched AS
+    (
+        SELECT
+            conversion_id,
+            event_id
+        FROM late
+        WHERE conversion_id NOT IN
+        (
+            SELECT conversion_id
+            FROM events_by_conversion
+            WHERE workspace = %(workspace)s
+                AND conversion_id IN (SELECT conversion_id FROM late)
+                AND kind = 'conversion'
+                AND verdict != 'QUARANTINED'
+        )
+    )
+SELECT
+    event_id,
+    any(conversion_id) AS adjusted_id,
+    any(conversion_name) AS name,
+    any(multiIf(order_id != '', order_id, details['target_event_id'] != '', details['target_event_id'], conversion_id)) AS named,
+    any(adjustment_reason) AS reason,
+    any(if(isNull(value_micros), '', concat(toString(value_micros), ' micros ', currency))) AS amount
+FROM events
+WHERE workspace = %(workspace)s
+    AND kind = 'adjustment'
+    AND event_id IN (SELECT event_id FROM unmatched)
+    AND details['target_event_id'] NOT IN
+    (
+        SELECT event_id
+        FROM events
+        WHERE workspace = %(workspace)s
+            AND kind = 'conversion'
+            AND verdict != 'QUARANTINED'
+            AND event_id IN
+            (
+                SELECT details['target_event_id']
+                FROM events
+                WHERE workspace = %(workspace)s
+                    AND event_id IN (SELECT event_id FROM unmatched)
+            )
+    )
+GROUP BY event_id
+ORDER BY event_id
+LIMIT %(limit)s
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2
