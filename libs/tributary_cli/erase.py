@@ -106,6 +106,8 @@ def _print(erasure: Erasure, *, is_dry_run: bool) -> None:
     else:
         state = ErasureState.Name(erasure.state).removeprefix("ERASURE_STATE_").lower()
         console.print(f"{erasure.erasure_id}  {state}  {erasure.identifiers} identifiers, mode {mode}", markup=False)
+        if erasure.state != ErasureState.ERASURE_STATE_FINISHED:
+            console.print(f"`tributary erase --erasure-id {erasure.erasure_id}` says how far it is.", markup=False)
     for word, counts in (("destroyed", erasure.destroyed), ("found", erasure.remaining)):
         shown = ", ".join(f"{counts[name]} {name}" for name in sorted(counts) if counts[name])
         if counts:

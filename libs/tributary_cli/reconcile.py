@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tributary_cli.console import output, print_json
+from tributary_cli.errors import CommandError
 from tributary_cli.local import resolve_api_key, resolve_target
+from tributary_cli.report_times import read_zone
 from tributary_cli.rpc import connection_options, explain_call, metadata_of, open_channel
+from tributary_runtime.clock import SystemClock
 
 if TYPE_CHECKING:
     from tributary.attribution.v1.finding_pb2 import Finding
@@ -28,9 +31,10 @@ def reconcile() -> None:
 
 
 @reconcile.command()
-@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day, UTC. Default: as --days says.")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="First day after, UTC. Default: tomorrow.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="First day. Default: as --days says.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="First day after. Default: tomorrow.")
 @click.option("--days", type=click.IntRange(1), default=2, show_default=True, help="How many days.")
+@click.option("--time-zone", metavar="NAME", help="Where days begin, as Europe/Berlin. [UTC]")
 @click.option("--repair", is_flag=True, help="Repair what differs, as revisions.")
 @click.option("--resume", default="", metavar="ID", help="Bring a run that was stopped to its end.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -39,6 +43,7 @@ def run(
     since: datetime | None,
     until: datetime | None,
     days: int,
+    time_zone: str | None,
     repair: bool,
     resume: str,
     as_json: bool,
@@ -53,10 +58,11 @@ def run(
 
     asked = contract.ReconcileRequest(repairs=repair, reconciliation_id=resume)
     if not resume:
-        last = until.date() if until else datetime.now(UTC).date() + timedelta(days=1)  # noqa: TID251 - the user's today
+        zone = read_zone(time_zone)
+        last = until.date() if until else SystemClock().now().astimezone(zone).date() + timedelta(days=1)
         first = since.date() if since else last - timedelta(days=days)
-        asked.time_range.start_time.FromDatetime(_midnight(first))
-        asked.time_range.end_time.FromDatetime(_midnight(last))
+        asked.time_range.start_time.FromDatetime(datetime.combine(first, datetime.min.time(), zone))
+        asked.time_range.end_time.FromDatetime(datetime.combine(last, datetime.min.time(), zone))
     console = output()
     found: Reconciliation = _call("Reconcile", asked, connection).reconciliation
     shown = -1
@@ -72,6 +78,8 @@ def run(
     else:
         for name, number in sorted(found.counts.items()):
             console.print(f"{name:24} {number}", markup=False)
+        for line in _told(found):
+            console.print(line, markup=False)
     status = 2 if found.counts["open_errors"] else 1 if found.counts["open_warnings"] else 0
     raise click.exceptions.Exit(status)
 
@@ -97,6 +105,8 @@ def findings(run_id: str, states: tuple[str, ...], as_json: bool, **connection: 
         if not token:
             break
     _show(listed, as_json=as_json)
+    if not listed and not as_json:
+        output().print(f"No finding is {' or '.join(states or _STATES[:1]).lower()}.", markup=False)
 
 
 @reconcile.command()
@@ -105,11 +115,15 @@ def findings(run_id: str, states: tuple[str, ...], as_json: bool, **connection: 
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @connection_options("query")
 def mark(finding_ids: tuple[str, ...], state: str, as_json: bool, **connection: Any) -> None:
-    """Say how far findings are dealt with."""
+    """Say how far findings are dealt with. Exit status 1 if one of them does not exist; the others are marked."""
     from tributary.query.v1 import query_service_pb2 as contract
 
     request = contract.UpdateFindingsRequest(finding_ids=finding_ids, state=_state(f"FINDING_STATE_{state}"))
-    _show(list(_call("UpdateFindings", request, connection).findings), as_json=as_json)
+    marked = list(_call("UpdateFindings", request, connection).findings)
+    _show(marked, as_json=as_json)
+    if unknown := set(finding_ids) - {one.finding_id for one in marked}:
+        message = f"There is no such finding: {', '.join(sorted(unknown))}."
+        raise CommandError(message, "`tributary reconcile findings` lists the open ones with their ids.")
 
 
 def _call(method: str, request: Any, connection: dict[str, Any]) -> Any:
@@ -147,6 +161,22 @@ def _show(listed: list[Finding], *, as_json: bool) -> None:
             one.message,
         ]
         console.print("  ".join(part for part in parts if part), markup=False)
+        if one.expected or one.actual:
+            step = f", matched by {one.match_step}" if one.match_step else ""
+            console.print(
+                f"    expected {one.expected or 'nothing'}; found {one.actual or 'nothing'}{step}", markup=False
+            )
+
+
+def _told(found: Reconciliation) -> list[str]:
+    """Returns what a run means, and what to do next."""
+    counts = found.counts
+    lines = []
+    if "crm_conversions" in counts:
+        lines.append(f"{counts['crm_conversions']} conversions, {counts['crm_closed_deals']} closed deals")
+    if counts["open_errors"] or counts["open_warnings"]:
+        lines.append(f"`tributary reconcile findings --run {found.reconciliation_id}` lists what is open.")
+    return [*lines, f"{found.reconciliation_id} is complete."]
 
 
 def _print_message(message: Reconciliation) -> None:
@@ -159,7 +189,3 @@ def _state(name: str) -> Any:
     from tributary.attribution.v1.finding_pb2 import FindingState
 
     return FindingState.Value(name)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)

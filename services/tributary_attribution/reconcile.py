@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta, tzinfo
 from typing import Final
 
 import structlog
@@ -41,6 +41,7 @@ from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.tombstones import Tombstones
 from tributary_attribution.verdict_sums import VerdictSums
 from tributary_attribution.waiting_checks import WaitingChecks
+from tributary_domain.deal_matching import begin_of_day
 from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.errors import TributaryError
@@ -200,7 +201,7 @@ async def reconcile(settings: AttributionServiceSettings, options: argparse.Name
             try:
                 run = await runs.find(workspace.id, options.resume) if options.resume else None
                 if run is None:
-                    now, (begin, end) = clock.unix_micros(), _days(options, clock)
+                    now, (begin, end) = clock.unix_micros(), _days(options, clock, workspace.reporting.zone)
                     run = begun(workspace.id, begin, end, now, repairs=options.repair, slices=options.slices)
                 run = await reconciliation.run(run, workspace, grace_seconds=options.grace_seconds, told=_tell)
             except TributaryError as error:  # the next workspace may be well
@@ -222,16 +223,15 @@ def _tell(run: Run) -> None:
     )
 
 
-def _days(options: argparse.Namespace, clock: Clock) -> tuple[int, int]:
-    """Returns the first moment of the days, and the first after them, in UTC."""
-    today = datetime.fromtimestamp(clock.unix_micros() / 1e6, UTC).date()
-    end = options.until or today + timedelta(days=1)
+def _days(options: argparse.Namespace, clock: Clock, zone: tzinfo) -> tuple[int, int]:
+    """Returns the first moment of the days, and the first after them, in the zone of the books."""
+    end = options.until or clock.now().astimezone(zone).date() + timedelta(days=1)
     begin = options.since or end - timedelta(days=options.days)
-    return _micros(begin), _micros(end)
+    return _micros(begin, zone), _micros(end, zone)
 
 
-def _micros(day: date) -> int:
-    return (day - date(1970, 1, 1)) // timedelta(days=1) * 86_400_000_000
+def _micros(day: date, zone: tzinfo) -> int:
+    return begin_of_day((day - date(1970, 1, 1)).days, zone)
 
 
 def command_line() -> argparse.ArgumentParser:
@@ -240,8 +240,8 @@ def command_line() -> argparse.ArgumentParser:
     whose = parser.add_mutually_exclusive_group(required=True)
     whose.add_argument("--workspace", help="of this workspace")
     whose.add_argument("--all", action="store_true", help="of every workspace, one after the other")
-    parser.add_argument("--since", type=date.fromisoformat, help="first day, UTC")
-    parser.add_argument("--until", type=date.fromisoformat, help="first day after, UTC; default: tomorrow")
+    parser.add_argument("--since", type=date.fromisoformat, help="first day, in the zone of the books")
+    parser.add_argument("--until", type=date.fromisoformat, help="first day after; default: tomorrow")
     parser.add_argument("--days", type=int, default=2, help="how many days, where --since is not given")
     parser.add_argument("--repair", action="store_true", help="repair what differs, as revisions")
     parser.add_argument("--resume", default="", metavar="ID", help="bring a run that was stopped to its end")
