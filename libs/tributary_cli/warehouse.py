@@ -36,7 +36,8 @@ def warehouse() -> None:
 def sql(dialect: str, schema: str, manifest: Path | None) -> None:
     """Print the SQL that makes the tables, or, with --manifest, that loads a batch and merges it.
 
-    Load each batch whose manifest you have not loaded, in any order; again is harmless. A manifest whose `generation`
+    Load each batch whose manifest you have not loaded and merge it before the next, in any order; again is harmless. A
+    load takes the place of what was loaded before it, merged or not. A manifest whose `generation`
     is above 1 names files that were written anew because somebody was erased: it need not be loaded again, what
     deletes them from the tables comes as a batch of withdrawals. Without --manifest it also shows what a load and a
     merge look like, with BATCH_ID and BUCKET where yours belong.
@@ -52,7 +53,7 @@ def sql(dialect: str, schema: str, manifest: Path | None) -> None:
     if manifest is None:
         _print("Once: tables and views.", [*create(chosen, schema), *stage_of(chosen, schema, about.uri)])
     _print(f"Batch {about.batch_id}: load.", load(chosen, about))
-    _print("Merge what was loaded; one batch at a time, or several that were loaded together.", merge(chosen, schema))
+    _print("Merge what was loaded; before another is loaded, which takes its place.", merge(chosen, schema))
     if manifest is None:
         moment = {"bigquery": "@moment", "snowflake": ":moment", "redshift": "$1"}[dialect]
         _print("As it was known at a moment.", [as_of(schema, moment)])
@@ -86,7 +87,8 @@ def _read(manifest: Path, schema: str) -> Load:
     if version != SCHEMA_VERSION:
         raise CommandError(f"The manifest is of version {version} of the schema.", "Use the release that wrote it.")
     found = [_URI.fullmatch(url) for urls in files.values() for url in urls]
-    if set(files) - set(TABLES) or not _NAME.fullmatch(f"_{batch_id}") or not found or not all(found):
+    if set(files) - set(TABLES) or not _NAME.fullmatch(f"_{batch_id}") or not all(found):
         raise CommandError("The manifest names files that are none of ours.", "They are _manifests/v1/BATCH.json.")
-    uri = next(one["prefix"] for one in found if one is not None)
+    # Without any file, all of it was withdrawn: nothing is loaded, and no place is named.
+    uri = next((one["prefix"] for one in found if one is not None), _EXAMPLE_URI)
     return Load(schema, uri, batch_id, files)

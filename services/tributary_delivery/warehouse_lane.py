@@ -164,13 +164,16 @@ class WarehouseLane:
             if is_set_back or self._must_sweep(place, waiting):
                 last = await self._export.sweep(waiting.exported) or last
                 place = replace(place, sweep_micros=waiting.now_micros, erasures=waiting.erasures)
-            is_whole = not waiting.revisions
             if self._is_due(place, waiting):
                 last = await self._export.export_new() or last
-                is_whole = True
+                waiting = await self._export.waiting(place.through_micros)
+                place = replace(_seen(place, waiting), try_micros=waiting.now_micros if waiting.revisions else 0)
+            is_whole = not waiting.revisions
         except FileError as error:
             await self._fail(error)
             return _BACKOFF.delay_seconds(self._failures, self._chance)
+        if not is_whole and place.try_micros:  # all but what waits for the revision that it replaces
+            place = replace(place, through_micros=max(place.through_micros, waiting.oldest_micros))
         if is_whole:
             place = replace(place, through_micros=waiting.now_micros, waiting=0, oldest_micros=0)
             metrics.WAREHOUSE_LAG.set(0)
@@ -192,7 +195,7 @@ class WarehouseLane:
     def _is_due(self, place: WarehousePlace, waiting: Waiting) -> bool:
         if not waiting.revisions:
             return False
-        age_micros = waiting.now_micros - place.through_micros
+        age_micros = waiting.now_micros - max(place.through_micros, place.try_micros)
         return (
             waiting.revisions >= self.settings.batch_rows or not 0 <= age_micros < self.settings.interval_seconds * 1e6
         )

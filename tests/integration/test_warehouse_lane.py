@@ -78,6 +78,32 @@ async def test_what_waits_is_exported_when_its_time_has_come_and_said_until_then
     assert (await states(books).read(books.lane)).last_outcome == OUTCOME_CLASS_OK
 
 
+async def test_what_waits_for_the_revision_that_it_replaces_is_looked_at_again_without_anything_new(
+    books: Warehousing,
+) -> None:
+    first, lane = an_order(books), books.a_lane(**ONE, interval_seconds=60)
+    await lane.step()
+    await books.write(first.then(value_micros=1))
+    await a_minute_later(books)
+    await lane.step()
+    place = await progress(books).read(books.lane)
+    assert (place.waiting, books.manifests()) == (1, []), "it is said, and not taken for done"
+    await books.write(first)
+    await lane.step()
+    assert books.manifests() == [], "not before its time: nobody looks all the time for what may never come"
+    await a_minute_later(books)
+    await lane.step()
+    assert [one["keys"] for one in books.manifests()] == [2]
+    assert (await progress(books).read(books.lane)).waiting == 0
+
+
+async def a_minute_later(books: Warehousing) -> None:
+    """Has everything the lane remembers be a minute old."""
+    place = await progress(books).read(books.lane)
+    moved = {name: max(0, getattr(place, name) - 61_000_000) for name in ("through_micros", "try_micros")}
+    await progress(books).note(books.lane, replace(place, **moved))
+
+
 async def test_a_full_batch_does_not_wait(books: Warehousing) -> None:
     lane = books.a_lane(**ONE, interval_seconds=86_400, batch_rows=2)
     await lane.step()
@@ -106,6 +132,16 @@ async def test_a_bucket_that_refuses_us_pauses_the_destination_and_says_what_to_
     await states(books).release(books.lane)
     await lane.step()
     assert [one["keys"] for one in books.manifests()] == [1]
+
+
+async def test_a_bucket_that_sends_us_elsewhere_is_not_followed(books: Warehousing, tmp_path: Path) -> None:
+    await books.write(an_order(books))
+    with running_object_storage(tmp_path / "elsewhere") as elsewhere:
+        sent = Fault(307, "TemporaryRedirect", location=f"http://127.0.0.1:{elsewhere.port}")
+        books.storage.fault = lambda method, path: sent
+        assert await books.a_lane(**ONE).step() > 0
+        assert (elsewhere.requests, books.manifests()) == ([], [])
+    assert "redirects" in (await states(books).read(books.lane)).pause_reason
 
 
 async def test_a_bucket_that_is_not_there_is_a_matter_of_configuration(books: Warehousing) -> None:

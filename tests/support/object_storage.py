@@ -25,6 +25,8 @@ class Fault:
     status: int
     code: str
     message: str = "said by the store"
+    location: str = ""
+    """Where it sends who asks."""
 
 
 ACCESS_DENIED = Fault(403, "AccessDenied", "Access Denied")
@@ -82,6 +84,8 @@ def running_object_storage(root: Path) -> Iterator[ObjectStorage]:
             self.send_response(fault.status)
             self.send_header("Content-Type", "application/xml")
             self.send_header("Content-Length", str(len(body)))
+            if fault.location:
+                self.send_header("Location", fault.location + path)
             self.end_headers()
             if method != "HEAD":
                 self.wfile.write(body)

@@ -20,6 +20,7 @@ from tributary_storage.clickhouse.warehouse_selects import rows_of
 _SETTINGS: Final = """SETTINGS
     s3_truncate_on_insert = 1,
     s3_retry_attempts = 2,
+    s3_max_redirects = 0,
     s3_request_timeout_ms = 20000,
     parallel_distributed_insert_select = 0,
     distributed_product_mode = 'global',
@@ -30,8 +31,9 @@ _SETTINGS: Final = """SETTINGS
     output_format_parquet_write_bloom_filter = 0"""
 
 _S3_ERROR: Final = 499
-_REFUSED_URL: Final = frozenset({36, 491})
-"""Bad arguments: it is no URL of a bucket; and one that ClickHouse's own configuration does not allow."""
+_REFUSED_URL: Final = frozenset({36, 483, 491})
+"""Bad arguments: it is no URL of a bucket; one that sends us elsewhere; and one that ClickHouse's own configuration
+does not allow."""
 
 _CONFIG: Final = (
     "access denied",

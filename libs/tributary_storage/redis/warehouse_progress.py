@@ -32,6 +32,8 @@ class WarehousePlace:
     """When the first of them was."""
     look_micros: int = 0
     """When that was found."""
+    try_micros: int = 0
+    """When was exported what could be, and something waited on for the revision that it replaces."""
     batch_id: str = ""
     """The last batch that can be loaded."""
 

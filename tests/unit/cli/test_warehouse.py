@@ -61,6 +61,26 @@ def test_a_manifest_is_loaded_from_where_its_files_are(dialect: Dialect, tmp_pat
     assert "CREATE" not in text
 
 
+@pytest.mark.parametrize("dialect", list(Dialect))
+def test_a_batch_without_a_row_is_loaded_as_nothing(dialect: Dialect, tmp_path: Path) -> None:
+    file = tmp_path / "manifest.json"
+    file.write_text(json.dumps({**MANIFEST, "tables": {name: {"rows": 0, "files": []} for name in TABLES}}))
+    status, text = run(dialect.value, "--manifest", str(file))
+    assert (status, "BUCKET" in text) == (0, False)
+    assert text.count("TRUNCATE TABLE") == len(TABLES)
+
+
+def test_it_is_said_that_a_load_takes_the_place_of_the_one_before() -> None:
+    _, text = run("bigquery")
+    assert "Merge what was loaded; before another is loaded, which takes its place." in text
+
+
+def test_no_text_is_too_long_for_redshift() -> None:
+    _, text = run("redshift")
+    assert "VARCHAR(65535)" in text
+    assert "VARCHAR(2048)" not in text, "COPY refuses the whole batch"
+
+
 @pytest.mark.parametrize(
     "changed",
     [
