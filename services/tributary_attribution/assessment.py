@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from tributary.attribution.v1.credit_pb2 import TouchSource
-from tributary.event.v1.conversion_pb2 import ValueSource
 from tributary_attribution.counting import has_earlier, status_of
 from tributary_attribution.credit_settings import settings_for
 from tributary_attribution.models import Models
+from tributary_attribution.pinned_values import default_value, value_basis
 from tributary_attribution.rates import Rates
 from tributary_attribution.views import Views, as_direct
 from tributary_domain import conversion as domain
@@ -25,12 +25,10 @@ from tributary_domain.journey import JourneyTouch, path_start
 from tributary_domain.lead_stages import StageStanding
 from tributary_domain.revision import Cause
 from tributary_domain.settings import AttributionSettings
-from tributary_domain.value_bases import ValueBasis
 from tributary_domain.windows import CreditableConversion, is_whole
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.codec.conversion_revisions import PublishedConversion
-from tributary_storage.codec.conversion_states import BASIS_OF
 from tributary_storage.redis.conversions import StoredConversion
 from tributary_storage.redis.descriptors import digest_of
 from tributary_storage.redis.firsts import FirstConversion
@@ -38,8 +36,6 @@ from tributary_storage.redis.journey_layout import Journey
 
 MAX_CAUSING_EVENTS: Final = 16
 
-_MAY_BE_DEFAULT: Final = (ValueSource.VALUE_SOURCE_DEFAULT, ValueSource.VALUE_SOURCE_RESTATED)
-"""What a value may be called whose first was the default."""
 _AHEAD_MICROS: Final = 5 * 60 * 1_000_000
 
 
@@ -143,11 +139,13 @@ def assess(
     """
     workspace, parts, journey = known.workspace, known.parts, known.journey
     published = PublishedConversion(known.stored.published) if known.stored.published else None
+    before = None if published is None else published.state
+    name = next((part.event.conversion.name for part in parts if part.is_observation), "")
     state = conversion_facts(
         [part.observation() for part in parts if part.is_observation],
         [part.adjustment() for part in parts if not part.is_observation],
-        _default_value(known, published),
-        _basis(known, published),
+        default_value(workspace, name, before),
+        value_basis(workspace, name, before),
     )
     anchor = state.anchor
     if anchor is None:
@@ -166,7 +164,6 @@ def assess(
     sees_internal = state.status is ConversionStatus.UNCOUNTED
     view = views.of(workspace.id, journey, settings, sees_internal=sees_internal)
     entries = view.entries
-    name = next(part.event.conversion.name for part in parts if part.is_observation)
     counts = status_of(
         workspace,
         known.conversion_id,
@@ -176,7 +173,7 @@ def assess(
         entries,
         settings,
         known.retracted,
-        None if published is None else published.state,
+        before,
         known.first,
         is_whole=has_earlier(known.elsewhere, name, anchor.order_key)
         or _is_whole(journey, settings, time, journey_life_seconds, known.stored.redis_time_micros),
@@ -259,26 +256,6 @@ def _is_whole(
         and not journey.trimmed_until_micros
         and not is_incomplete(journey, settings, conversion_time_micros, journey_life_seconds, now_micros)
     )
-
-
-def _default_value(known: Known, published: PublishedConversion | None) -> domain.DefaultValue | None:
-    """Returns what the conversion is worth where no source states a value: pinned when it is first published."""
-    if published is not None:
-        before = published.state
-        if before.value_source not in _MAY_BE_DEFAULT or not before.HasField("original_value"):
-            return None
-        return domain.DefaultValue(before.original_value.amount_micros, before.original_value.currency_code)
-    name = next((part.event.conversion.name for part in known.parts if part.is_observation), "")
-    declared = known.workspace.conversion(name).default_value
-    return None if declared is None else domain.DefaultValue(declared.amount_micros, declared.currency)
-
-
-def _basis(known: Known, published: PublishedConversion | None) -> ValueBasis:
-    """Returns which part of its value is credited: pinned when it is first published."""
-    if published is not None:
-        return BASIS_OF.get(published.state.value_basis, ValueBasis.AS_SENT)
-    name = next((part.event.conversion.name for part in known.parts if part.is_observation), "")
-    return known.workspace.conversion(name).value_basis
 
 
 def _keep(

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import NO_KIN, Affected, Kin
 from tributary_attribution.credit_settings import declared_for
-from tributary_domain.conversion import ConversionFacts, ConversionStatus, DefaultValue, conversion_facts
+from tributary_attribution.pinned_values import default_value
+from tributary_domain.conversion import ConversionFacts, ConversionStatus, conversion_facts
 from tributary_domain.event_order import OrderKey
 from tributary_domain.families import Member, Membership, lead_names, subscription_name
 from tributary_domain.lead_stages import ROOT, LeadStage, StageStanding, staged
@@ -125,11 +127,11 @@ def seen_of(one: Affected | None) -> Seen | None:
         return None
     observed = {part.event.event_id: part for part in one.parts if part.is_observation}
     name = next((part.event.conversion.name for part in observed.values()), "")
-    default = one.workspace.conversion(name).default_value
+    published = b"" if one.stored is None else one.stored.published
     facts = conversion_facts(
         [part.observation() for part in observed.values()],
         [part.adjustment() for part in one.parts if not part.is_observation],
-        None if default is None else DefaultValue(default.amount_micros, default.currency),
+        default_value(one.workspace, name, ConversionRevised.FromString(published).state if published else None),
     )
     if facts.anchor is None:
         return None

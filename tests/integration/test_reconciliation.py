@@ -179,17 +179,39 @@ async def test_stream_and_batch_agree_on_what_of_a_value_is_credited(
         assert any(row[0] < 0 for row in rows) is (basis == "margin")
 
 
-async def test_a_basis_that_is_declared_later_is_no_difference(
-    redis_url: str, clickhouse_url: str, workspace: str
+@pytest.mark.parametrize(
+    ("micros", "before", "after"),
+    [
+        pytest.param(90_000_000, {}, {"value_basis": "net_of_tax"}, id="a-basis"),
+        pytest.param(None, {}, {"default_value": {"currency": "EUR", "amount": "25"}}, id="a-first-default"),
+        pytest.param(
+            None,
+            {"default_value": {"currency": "EUR", "amount": "20"}},
+            {"default_value": {"currency": "EUR", "amount": "25"}},
+            id="another-default",
+        ),
+        pytest.param(None, {"default_value": {"currency": "EUR", "amount": "20"}}, {}, id="no-default-any-more"),
+    ],
+)
+async def test_what_values_are_worth_changes_nothing_that_was_published_when_it_is_declared_anew(
+    redis_url: str,
+    clickhouse_url: str,
+    workspace: str,
+    micros: int | None,
+    before: dict[str, Any],
+    after: dict[str, Any],
 ) -> None:
-    letter, order = Events(workspace).order("customer:a")
+    make = Events(workspace)
+    letter, order = make.order("customer:a", micros=micros)
     order.event.conversion.amounts.tax_micros = 9_000_000
-    async with reconciled(redis_url, clickhouse_url, workspace) as world:
-        await world.happen((letter, order))
-    conversions = [{"name": "purchase", "value_basis": "net_of_tax"}]
-    async with reconciled(redis_url, clickhouse_url, workspace, conversions=conversions) as world:
-        await world.run()
-        assert await world.differences() == []
+    async with reconciled(redis_url, clickhouse_url, workspace, conversions=[{"name": "purchase", **before}]) as world:
+        refunds = [make.refund(5_000_000), make.order("customer:b", order_id="o-2", micros=micros)]
+        await world.happen((letter, order), *refunds)
+    async with reconciled(redis_url, clickhouse_url, workspace, conversions=[{"name": "purchase", **after}]) as world:
+        known = await world.attribution.stored("conversion_id, revision")
+        run = await world.run()
+        assert (run.counts["conversions"], await world.differences()) == (2, [])
+        assert await world.attribution.stored("conversion_id, revision") == known
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -145,7 +145,7 @@ class ReconciliationStaging:
 
         Args:
             scope: The run; `write_people` and `ReconciliationFamilies.name` come first.
-            defaults: What conversions without a value are worth.
+            defaults: What conversions without a value are worth, of those that are not published yet.
             bases: What of their values is credited, of those that are not published yet.
         """
         values = {
@@ -156,6 +156,7 @@ class ReconciliationStaging:
             "basis_names": list(bases.names) or [""],
             "bases": list(bases.bases) or [""],
             "has_bases": bool(bases.names),
+            "has_defaults": bool(defaults.names),
             "not_one_click": _NOT_ONE_CLICK,
             "stored_begin": scope.begin_micros - MARGIN_MICROS,
             "stored_end": scope.end_micros + MARGIN_MICROS,

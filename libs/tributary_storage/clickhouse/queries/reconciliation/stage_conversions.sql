@@ -2,8 +2,8 @@
 -- observations and adjustments mean together. It belongs to the most telling identifier of its observations. These in event order: those that count, else internal and
 -- test traffic; the value of the highest ranked that states one, the earliest of these. Each adjustment once, in event
 -- order; a restatement absorbs what was before it.
--- What of the value is credited: without the parts that the basis of its name takes off, as pinned when the conversion was
--- published, else as the workspace says. Refunds take off the same of what they say, else in proportion; where a part was
+-- Where no value is stated: the default, as pinned when the conversion was published, else as the workspace says.
+-- What of the value is credited: without the parts that the basis of its name takes off, pinned likewise. Refunds take off the same of what they say, else in proportion; where a part was
 -- not sent, the value is credited as sent. `adjusted`: value as sent, is there one, taken off in proportion, taken off by
 -- parts, what of that is credited, is it retracted, credited value, is that as sent.
 -- In steps, because ClickHouse looks through a name of the same step at each of its uses, and through a column only once:
@@ -177,6 +177,34 @@ WITH
             transform(toString(name), %(default_names)s, %(default_currencies)s, '') AS default_currency
         FROM with_seen
     ),
+    with_pinned AS
+    (
+        SELECT
+            g.* EXCEPT (default_micros, default_currency),
+            if(b.is_stored, b.stored_default_micros, g.default_micros) AS default_micros,
+            if(b.is_stored, b.stored_default_currency, g.default_currency) AS default_currency,
+            if(
+                b.is_stored,
+                toString(b.stored_basis),
+                transform(toString(name), %(basis_names)s, %(bases)s, '')
+            ) AS basis
+        FROM with_facts AS g
+        LEFT JOIN
+        (
+            SELECT
+                conversion_id AS stored_id,
+                value_basis AS stored_basis,
+                value_source IN ('DEFAULT', 'RESTATED') AS has_default,
+                if(has_default, original_value_micros, 0) AS stored_default_micros,
+                if(has_default, toString(currency), '') AS stored_default_currency,
+                1::UInt8 AS is_stored
+            FROM conversions FINAL
+            WHERE workspace = %(workspace)s
+                AND conversion_time >= fromUnixTimestamp64Micro(%(stored_begin)s, 'UTC')
+                AND conversion_time < fromUnixTimestamp64Micro(%(stored_end)s, 'UTC')
+                AND (value_basis != '' OR has_default OR %(has_bases)s OR %(has_defaults)s)
+        ) AS b ON b.stored_id = g.conversion_id
+    ),
     with_currency AS
     (
         SELECT
@@ -189,7 +217,7 @@ WITH
                 arrayLast(a -> a.kind = 'RESTATEMENT', each_once).currency,
                 stated_currency
             ) AS currency
-        FROM with_facts
+        FROM with_pinned
     ),
     with_adjustments AS
     (
@@ -197,29 +225,6 @@ WITH
             *,
             arrayFilter(a -> currency = '' OR a.currency IN ('', currency), each_once) AS adjustments
         FROM with_currency
-    ),
-    with_basis AS
-    (
-        SELECT
-            g.*,
-            if(
-                b.is_stored,
-                toString(b.stored_basis),
-                transform(toString(name), %(basis_names)s, %(bases)s, '')
-            ) AS basis
-        FROM with_adjustments AS g
-        LEFT JOIN
-        (
-            SELECT
-                conversion_id AS stored_id,
-                value_basis AS stored_basis,
-                1::UInt8 AS is_stored
-            FROM conversions FINAL
-            WHERE workspace = %(workspace)s
-                AND conversion_time >= fromUnixTimestamp64Micro(%(stored_begin)s, 'UTC')
-                AND conversion_time < fromUnixTimestamp64Micro(%(stored_end)s, 'UTC')
-                AND (value_basis != '' OR %(has_bases)s)
-        ) AS b ON b.stored_id = g.conversion_id
     ),
     with_parts AS
     (
@@ -235,7 +240,7 @@ WITH
                 ),
                 priced
             ) AS lacks
-        FROM with_basis
+        FROM with_adjustments
     ),
     without_parts AS
     (
