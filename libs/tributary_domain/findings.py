@@ -34,7 +34,7 @@ class FindingCause(StrEnum):
     NONE = ""
     """It is no difference between stream and batch."""
     LOST_ROW = "LOST_ROW"
-    """It was published, and its row is not in ClickHouse."""
+    """A revision of it was published, and its row is not in ClickHouse."""
     MISSING_CONVERSION = "MISSING_CONVERSION"
     """It was recorded and never credited."""
     EXTRA_CONVERSION = "EXTRA_CONVERSION"

@@ -241,8 +241,9 @@ class Attributor:
         self,
         workspace: Workspace,
         events: Sequence[Replayed],
-        must_publish: Collection[str],
+        conversions: Collection[str],
         said: Sequence[Seen] = (),
+        must_publish: Collection[str] = (),
     ) -> dict[str, int]:
         """Brings recorded events to journeys and conversions once more, and credits what that changes: a repair.
 
@@ -252,8 +253,9 @@ class Attributor:
         Args:
             workspace: Whose.
             events: Of whole people, oldest first.
-            must_publish: Ids of conversions that are published again even if nothing changes.
+            conversions: Ids of conversions that are computed again, whether events lead to them or not.
             said: What operators said of their identifiers.
+            must_publish: Those that are published again even if nothing changes.
 
         Returns:
             Conversion id -> its new revision.
@@ -263,11 +265,10 @@ class Attributor:
             StorageUnavailableError: A store does not answer; run the same again.
             PoisonEvent: An event can never be read.
         """
-        workspaces = {workspace.id: workspace}
         living = await self._living([self._reader.read(workspace.id, *event) for event in events])
-        affected, linked = await self._bring(living, workspaces, said, Stopwatch(self._clock), anew=True)
-        for conversion_id in must_publish:
-            affected_at(affected, workspace, conversion_id).must_publish = True
+        affected, linked = await self._bring(living, {workspace.id: workspace}, said, Stopwatch(self._clock), anew=True)
+        for conversion_id in conversions:
+            affected_at(affected, workspace, conversion_id).must_publish = conversion_id in must_publish
         for one in affected.values():
             one.causing, one.arrived, one.released, one.known_causes = {}, set(), set(), {Cause.RECONCILIATION}
             one.has_journey = False  # several chunks of one person's events may have followed

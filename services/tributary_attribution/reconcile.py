@@ -38,6 +38,7 @@ from tributary_attribution.repair import Repair
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.runs import FAILED, UNFINISHED, begun, exit_status
 from tributary_attribution.settings import AttributionServiceSettings
+from tributary_attribution.stored_revisions import StoredRevisions
 from tributary_attribution.tombstones import Tombstones
 from tributary_attribution.verdict_sums import VerdictSums
 from tributary_attribution.waiting_checks import WaitingChecks
@@ -66,6 +67,7 @@ from tributary_storage.clickhouse.reconciliation_families import ReconciliationF
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
 from tributary_storage.clickhouse.reconciliation_staging import ReconciliationStaging
+from tributary_storage.clickhouse.revision_rows import RevisionRows
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
 from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
@@ -103,6 +105,9 @@ def reconciliation_of(
         recorded: The event log, and who was erased; None: what the log counted and holds is not looked at.
     """
     sources, words = ReconciliationSources(clickhouse), IdentityWords(clickhouse)
+    revisions = StoredRevisions(
+        conversions, ConversionHistory(clickhouse), RevisionRows(clickhouse), ConversionWriter(clickhouse)
+    )
     recording: RecordingChecks | None = None
     if recorded is not None:
         log, tombstones = recorded
@@ -115,7 +120,7 @@ def reconciliation_of(
         words,
         ReconciliationComparison(clickhouse),
         ReconciliationRuns(clickhouse),
-        Repair(people, conversions, attributor, sources, words),
+        Repair(people, conversions, attributor, sources, words, revisions),
         CrossChecks(
             sources,
             DealChecks(ReconciliationDeals(clickhouse), ReconciliationRuns(clickhouse)),

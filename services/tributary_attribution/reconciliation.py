@@ -122,6 +122,7 @@ class Reconciliation:
             sums, unrecorded = await self._recording.check(scope, now, repairs=run.repairs)
         settled = Settled(now - round(grace_seconds * SECOND), now)
         await self._staging.drop(run.reconciliation_id)
+        chains = await self._repair.mend_chains(scope, now, settled.accepted_until_micros, repairs=run.repairs)
         families = RunFamilies(self._families, scope, workspace)
         person_of, oldest = await self._read(scope, workspace, families)
         read = _Read(person_of, families, oldest)
@@ -134,7 +135,8 @@ class Reconciliation:
                 told(run)
         found = await self._extra(scope, settled)
         counts, others = await self._checks.check(scope, workspace, settled.accepted_until_micros, now)
-        found += [*others, *unrecorded]
+        counts["lost_revisions"] = len(chains)
+        found += [*others, *unrecorded, *chains]
         await self._runs.report(run.workspace, found, self._clock.unix_micros())
         is_recorded = bool(sums) and "verdicts_unsettled" not in sums
         moment = self._clock.unix_micros()
@@ -198,7 +200,7 @@ class Reconciliation:
         miscounted = [one for one in miscounted if one.conversion_id not in known]
         now = self._clock.unix_micros()
         found = [
-            *await self._repair.explain(scope, differences, now),
+            *await self._repair.explain(scope, differences, now, settled.accepted_until_micros),
             *self._repair.explain_stale(scope, stale, now),
             *self._repair.explain_miscounted(scope, miscounted, now),
         ]

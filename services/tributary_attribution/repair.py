@@ -1,7 +1,8 @@
 """Differences between stream and batch -> their cause, and the repair: recorded events brought to attribution again.
 
 The one rule: a repair goes the way every event goes. Nothing is written that the publish path did not decide, so a
-wrong recomputation can make no wrong revision, only a superfluous look.
+wrong recomputation can make no wrong revision, only a superfluous look. What was published and has lost its row is
+written again as it was; published again, though nothing changes, is only what a row tells otherwise than was published.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final, Protocol
 from tributary_attribution.arrivals import Replayed
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.linking import Seen
+from tributary_attribution.stored_revisions import StoredRevisions
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import Finding, FindingCause, FindingKind, cause_of, finding
 from tributary_domain.ties import Tie, operator_edge
@@ -72,19 +74,35 @@ class Repair:
         attributor: The way every event goes.
         recorded: The events.
         words: What operators said.
+        revisions: Holds what is published against its rows.
     """
 
     def __init__(
-        self, people: People, conversions: Conversions, attributor: Attributor, recorded: Recorded, words: Words
+        self,
+        people: People,
+        conversions: Conversions,
+        attributor: Attributor,
+        recorded: Recorded,
+        words: Words,
+        revisions: StoredRevisions,
     ) -> None:
         self._people = people
         self._conversions = conversions
         self._attributor = attributor
         self._recorded = recorded
         self._words = words
+        self._revisions = revisions
 
-    async def explain(self, scope: Scope, differences: Sequence[Difference], now_micros: int) -> list[Finding]:
+    async def explain(
+        self, scope: Scope, differences: Sequence[Difference], now_micros: int, published_until_micros: int
+    ) -> list[Finding]:
         """Returns a finding per difference, with its likely cause.
+
+        Args:
+            scope: The run.
+            differences: What differs.
+            now_micros: When it was found.
+            published_until_micros: The row of what was published later may be on its way.
 
         Raises:
             StorageUnavailableError: A store did not answer.
@@ -101,9 +119,11 @@ class Repair:
         found = []
         for one, key, journey in zip(differences, keys, journeys, strict=True):
             held = set() if journey is None else {event_reference(entry.event_hash) for entry in journey.entries}
+            published = stored[key]
+            is_lost = one.stored_revision < published.revision <= published_until_micros and not published.pending
             cause = cause_of(
-                is_stored=one.stored_facts is not None,
-                is_published=bool(stored[key].published),
+                is_stored=one.stored_facts is not None and not is_lost,
+                is_published=bool(published.published),
                 has_other_value=_values_of(one, expected=True) != _values_of(one, expected=False),
                 has_other_facts=one.facts != one.stored_facts,
                 missing_touches=one.missing_touches,
@@ -167,13 +187,14 @@ class Repair:
             scope: The run.
             workspace: Whose.
             people: Per conversion all identity tokens of its person; none if it names nobody.
-            conversions: Their ids, which are published again even if nothing changes.
+            conversions: Their ids.
 
         Raises:
             Backpressure: Conversions moved again and again while they were computed.
             StorageUnavailableError: A store does not answer; run the same again.
         """
-        revisions: dict[str, int] = {}
+        revisions = await self._revisions.restore(workspace.id, conversions)
+        altered = await self._revisions.altered(workspace.id, conversions)
         words = await self._words.read(workspace.id)
         for start in range(0, len(conversions), _PEOPLE_AT_ONCE):
             ids = conversions[start : start + _PEOPLE_AT_ONCE]
@@ -183,8 +204,42 @@ class Repair:
                 is_last = at + _EVENTS_AT_ONCE >= len(events)
                 some = events[at : at + _EVENTS_AT_ONCE]
                 said = said_of(workspace.id, words, tokens) if at == 0 else ()
-                revisions |= await self._attributor.replay(workspace, some, ids if is_last else (), said)
+                revisions |= await self._attributor.replay(workspace, some, ids if is_last else (), said, altered)
         return revisions
+
+    async def mend_chains(
+        self, scope: Scope, now_micros: int, published_until_micros: int, *, repairs: bool
+    ) -> list[Finding]:
+        """Returns a finding per conversion of which a revision has no row; resolved, where it was mended.
+
+        Args:
+            scope: The run.
+            now_micros: When it looks.
+            published_until_micros: The row of what was published later may be on its way.
+            repairs: Whether they are mended.
+
+        Raises:
+            StorageUnavailableError: A store does not answer; run the same again.
+        """
+        broken = await self._revisions.broken_chains(scope, published_until_micros)
+        found = [
+            finding(
+                scope.reconciliation_id,
+                FindingKind.MISSING,
+                "A revision of it was published and has no row: what is posted when is not whole.",
+                cause=FindingCause.LOST_ROW,
+                conversion_id=one.conversion_id,
+                expected=f"revision {one.named}",
+                actual=f"revision {one.before}" if one.before else "nothing",
+                find_micros=now_micros,
+            )
+            for one in broken
+        ]
+        if not found or not repairs:
+            return found
+        written = await self._revisions.restore(scope.workspace, [one.conversion_id for one in broken])
+        left = {one.conversion_id for one in await self._revisions.broken_chains(scope, published_until_micros)}
+        return [one if one.conversion_id in left else one.repaired(written.get(one.conversion_id, 0)) for one in found]
 
 
 def said_of(workspace: str, words: Sequence[StoredWord], tokens: Collection[str] | None = None) -> list[Seen]:
@@ -226,7 +281,7 @@ def _text(one: Difference, *, expected: bool) -> str:
 
 
 _MESSAGES: Final = {
-    FindingCause.LOST_ROW: "It was published, and its row is not in ClickHouse.",
+    FindingCause.LOST_ROW: "Its newest revision was published, and its row is not in ClickHouse.",
     FindingCause.MISSING_CONVERSION: "It was recorded and never credited.",
     FindingCause.WRONG_VALUE: "Its value, currency, or whether it counts is not what its events say.",
     FindingCause.WRONG_FACTS: "Its time, name, order or observations are not what its events say.",

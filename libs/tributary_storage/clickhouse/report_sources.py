@@ -118,28 +118,33 @@ def _source(query: ReportQuery, models: Sequence[str], parameters: dict[str, Any
 
 
 def _postings(query: ReportQuery, models: Sequence[str], parameters: dict[str, Any]) -> str:
-    """Each revision once added on its own posting day, and once taken back on that of its successor."""
+    """Each revision once added on its own posting day, and once taken back on that of the next one that is there.
+
+    By their order, whichever each names as the one before it: should a row be lost, what is posted still adds up.
+    """
     parameters["start_date"], parameters["end_date"] = query.start_date, query.end_date
-    posted = ["workspace = %(workspace)s", "posting_date >= %(start_date)s", "posting_date < %(end_date)s"]
+    own, days = "workspace = %(workspace)s", ["posting_date >= %(start_date)s", "posting_date < %(end_date)s"]
+    published = []
     if query.as_of_micros is not None:
         parameters["as_of"] = query.as_of_micros
-        posted.append(f"publish_time <= {TIME % 'as_of'}")
-    added = ["SELECT", "    *,", "    1 AS sign", "FROM conversion_revisions FINAL", where(posted)]
-    successors = [
-        "SELECT",
-        "    conversion_id,",
-        "    previous_revision AS revision,",
-        "    posting_date",
+        published.append(f"publish_time <= {TIME % 'as_of'}")
+    posted = where([own, *days, *published])
+    # by the primary key: else every revision of the workspace would be read
+    of_posted = "\n".join(
+        ["conversion_id IN", "(", *("    SELECT conversion_id", "    FROM conversion_revisions"), indented(posted), ")"]
+    )
+    added = ["SELECT", "    *,", "    1 AS sign", "FROM conversion_revisions FINAL", posted]
+    chained = [
+        *("SELECT", "    conversion_id,", "    posting_date,", "    lagInFrame(revision) OVER", "    ("),
+        *("        PARTITION BY conversion_id", "        ORDER BY revision"),
+        *("        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", "    ) AS replaced_revision"),
         "FROM conversion_revisions FINAL",
-        where([*posted, "conversion_revisions.previous_revision > 0"]),
+        where([own, of_posted, *published]),
     ]
-    revised = [  # by the primary key: the join alone would read every revision of the workspace
-        "replaced.conversion_id IN",
-        "(",
-        "    SELECT conversion_id",
-        "    FROM conversion_revisions",
-        indented(where(posted)),
-        ")",
+    successors = [
+        *("SELECT", "    conversion_id,", "    replaced_revision AS revision,", "    posting_date"),
+        *("FROM", "(", indented("\n".join(chained)), ")"),
+        where([*days, "replaced_revision > 0"]),
     ]
     taken_back = [
         "SELECT",
@@ -151,7 +156,7 @@ def _postings(query: ReportQuery, models: Sequence[str], parameters: dict[str, A
         "(",
         indented("\n".join(successors)),
         ") AS successor ON replaced.conversion_id = successor.conversion_id AND replaced.revision = successor.revision",
-        where(["replaced.workspace = %(workspace)s", "\n".join(revised)]),
+        where([f"replaced.{own}", f"replaced.{of_posted}"]),
     ]
     columns = listed(_posted_columns(query, models))
     both = [

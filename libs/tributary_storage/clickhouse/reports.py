@@ -2,7 +2,7 @@
 
 The one rule: exact under revisions. By conversion or touchpoint time the newest revision of each conversion counts, as
 `conversions FINAL` or, "as of" a moment, from `conversion_revisions`. By posting day every revision adds its state and
-takes back the one it replaced. Only names of ours become part of a statement; a caller's values are parameters.
+takes back the newest before it. Only names of ours become part of a statement; a caller's values are parameters.
 """
 
 from __future__ import annotations

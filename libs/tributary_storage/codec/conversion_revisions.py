@@ -19,13 +19,14 @@ from tributary_domain.attribution import Attribution
 from tributary_domain.conversion import ConversionStatus
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, JourneyTouch
-from tributary_domain.revision import Cause, Change, Snapshot
+from tributary_domain.revision import Cause, Change, Snapshot, compare
 from tributary_storage.clickhouse.names import micros
 from tributary_storage.codec.conversion_matches import remembered
 from tributary_storage.codec.conversion_states import (
     CAUSE_OF_ADJUSTMENT,
     STATUS_OF_REASON,
 )
+from tributary_storage.codec.credit_bytes import WrittenSources, deltas_bytes
 from tributary_storage.codec.event_references import hash_of_reference
 from tributary_storage.codec.touch_sources import descriptor_of
 
@@ -133,6 +134,31 @@ def describe_change(published: PublishedConversion | None, revised: ConversionRe
     revised.counted_delta = int(state.counted) - int(old.counted)
     if change.moves:
         revised.replaced_conversion_time.CopyFrom(old.conversion_time)
+
+
+def displacing(
+    before: PublishedConversion | None, previous: int, own: PublishedConversion, revised: ConversionRevised
+) -> tuple[ConversionRevised, bytes]:
+    """Returns a published revision as one that displaced another than it says, with its bytes: why it is one stays.
+
+    Args:
+        before: What it displaced; None: nothing.
+        previous: The number of that; 0: there is none.
+        own: The revision.
+        revised: The same, as it was published.
+    """
+    change = compare(None if before is None else before.snapshot, own.snapshot)
+    mended = ConversionRevised()
+    mended.CopyFrom(revised)
+    mended.previous_revision = previous
+    for name in ("causes", "deltas", "replaced_conversion_time"):
+        mended.ClearField(name)
+    describe_change(before, mended, Change((), (), moves=change is not None and change.moves))
+    mended.causes.extend(revised.causes)
+    sources = {**({} if before is None else before.sources), **own.sources}
+    deltas = deltas_bytes(() if change is None else change.deltas, WrittenSources(sources.__getitem__))
+    mended.MergeFromString(deltas)
+    return mended, mended.SerializeToString(deterministic=True)
 
 
 def _counted_value(state: ConversionState) -> int:

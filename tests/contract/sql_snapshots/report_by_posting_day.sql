@@ -91,14 +91,36 @@ FROM
                 (
                     SELECT
                         conversion_id,
-                        previous_revision AS revision,
+                        replaced_revision AS revision,
                         posting_date
-                    FROM conversion_revisions FINAL
+                    FROM
+                    (
+                        SELECT
+                            conversion_id,
+                            posting_date,
+                            lagInFrame(revision) OVER
+                            (
+                                PARTITION BY conversion_id
+                                ORDER BY revision
+                                ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+                            ) AS replaced_revision
+                        FROM conversion_revisions FINAL
+                        WHERE
+                            workspace = %(workspace)s
+                            AND conversion_id IN
+                                (
+                                    SELECT conversion_id
+                                    FROM conversion_revisions
+                                    WHERE
+                                        workspace = %(workspace)s
+                                        AND posting_date >= %(start_date)s
+                                        AND posting_date < %(end_date)s
+                                )
+                    )
                     WHERE
-                        workspace = %(workspace)s
-                        AND posting_date >= %(start_date)s
+                        posting_date >= %(start_date)s
                         AND posting_date < %(end_date)s
-                        AND conversion_revisions.previous_revision > 0
+                        AND replaced_revision > 0
                 ) AS successor ON replaced.conversion_id = successor.conversion_id AND replaced.revision = successor.revision
                 WHERE
                     replaced.workspace = %(workspace)s

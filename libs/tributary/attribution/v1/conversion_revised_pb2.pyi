@@ -52,7 +52,9 @@ class ConversionRevised(_message.Message):
     revision: _builtins.int
     """The number of the revision. Grows per conversion: max(last + 1, time of publication in microseconds)."""
     previous_revision: _builtins.int
-    """The revision it replaced. 0 for the first."""
+    """The revision it replaced. 0 for the first. Where ClickHouse lost the row of that one for good, reconciliation writes
+    this one again as one that replaced the newest that is there.
+    """
     value_delta_micros: _builtins.int
     """How the counted value changed, signed micros of the state's currency: a state that is not `counted` counts 0."""
     counted_delta: _builtins.int

@@ -147,7 +147,10 @@ class _FindingCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingC
     FINDING_CAUSE_UNSPECIFIED: _FindingCause.ValueType  # 0
     """It is no such difference."""
     FINDING_CAUSE_LOST_ROW: _FindingCause.ValueType  # 1
-    """It was published, and its row is not in ClickHouse."""
+    """A revision of it was published, and its row is not in ClickHouse. A repair writes the newest again as it was published,
+    under the same number; where one of before is nowhere any more, the one after it names the newest that is there as the
+    one that it replaced, so that what is posted adds up.
+    """
     FINDING_CAUSE_MISSING_CONVERSION: _FindingCause.ValueType  # 2
     """It was recorded and never credited."""
     FINDING_CAUSE_EXTRA_CONVERSION: _FindingCause.ValueType  # 3
@@ -177,7 +180,10 @@ class FindingCause(_FindingCause, metaclass=_FindingCauseEnumTypeWrapper):
 FINDING_CAUSE_UNSPECIFIED: FindingCause.ValueType  # 0
 """It is no such difference."""
 FINDING_CAUSE_LOST_ROW: FindingCause.ValueType  # 1
-"""It was published, and its row is not in ClickHouse."""
+"""A revision of it was published, and its row is not in ClickHouse. A repair writes the newest again as it was published,
+under the same number; where one of before is nowhere any more, the one after it names the newest that is there as the
+one that it replaced, so that what is posted adds up.
+"""
 FINDING_CAUSE_MISSING_CONVERSION: FindingCause.ValueType  # 2
 """It was recorded and never credited."""
 FINDING_CAUSE_EXTRA_CONVERSION: FindingCause.ValueType  # 3

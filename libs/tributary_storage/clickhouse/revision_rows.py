@@ -1,0 +1,121 @@
+"""The rows of revisions, held against each other and against what was published.
+
+The one rule: a row says of a revision what was published, so a row can be compared with the message, column by column.
+Every method raises `StorageUnavailableError` if ClickHouse does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_storage.clickhouse.client import ClickHouse
+from tributary_storage.clickhouse.conversion_rows import REVISION_COLUMNS, revision_row
+from tributary_storage.clickhouse.reconciliation_staging import Scope
+from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
+
+_OF_REVISIONS_ONLY: Final = frozenset(
+    {
+        *("previous_revision", "replaced_conversion_time", "value_delta_micros", "counted_delta"),
+        *("causing_event_ids", "cause_accept_time", "traceparent", "revised"),
+    }
+)
+_KEPT: Final = [name for name in REVISION_COLUMNS if name not in _OF_REVISIONS_ONLY]
+"""The columns that `conversions` has too."""
+
+_ROWS: Final = f"""SELECT {", ".join(_KEPT)}
+FROM conversions FINAL
+WHERE workspace = %(workspace)s
+    AND conversion_id IN %(ids)s"""  # noqa: S608 - names of ours
+
+_IDS_AT_ONCE: Final = 1000
+_LIMIT: Final = 10_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RevisionPlaces(NamedTuple):
+    """Which revisions of a conversion have a row."""
+
+    revisions: tuple[tuple[int, int], ...]
+    """Each with the one that it names as the one before it, oldest first."""
+    newest: int
+    """That `conversions` has; 0: it has none."""
+
+
+class BrokenChain(NamedTuple):
+    """A conversion of which a revision that was published has no row."""
+
+    conversion_id: str
+    revision: int
+    """The one that shows it."""
+    named: int
+    """That has no row: the one before it, or itself."""
+    before: int
+    """The newest before it that has a row; 0: none."""
+
+
+class RevisionRows:
+    """Reads them."""
+
+    def __init__(self, clickhouse: ClickHouse) -> None:
+        """Reads through this client."""
+        self._clickhouse = clickhouse
+
+    async def broken_chains(self, scope: Scope, published_until_micros: int) -> list[BrokenChain]:
+        """Returns the conversions of the run's days of which a revision has no row, at most 10 000.
+
+        Args:
+            scope: The run.
+            published_until_micros: The rows of what was published later may be on their way.
+        """
+        values = {**scope.values, "settled": published_until_micros, "limit": _LIMIT}
+        rows = await self._clickhouse.execute(reconciliation_statement("broken_chains"), values)
+        return [BrokenChain(conversion_id, *place) for conversion_id, place in rows]
+
+    async def places(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, RevisionPlaces]:
+        """Returns which revisions of conversions have a row, by conversion; those that have none are left out."""
+        found: dict[str, RevisionPlaces] = {}
+        for some in _some_at_once(conversion_ids):
+            values = {"workspace": workspace, "conversions": some}
+            rows = await self._clickhouse.execute(reconciliation_statement("revision_places"), values)
+            found |= {row[0]: RevisionPlaces(tuple(row[1]), row[2]) for row in rows}
+        return found
+
+    async def altered(self, workspace: str, published: Mapping[str, ConversionRevised]) -> set[str]:
+        """Returns the conversions whose row in `conversions` says otherwise than what was published of them.
+
+        Args:
+            workspace: Whose.
+            published: The newest revision by conversion; one whose row is of another revision is no matter of this.
+        """
+        found: set[str] = set()
+        for some in _some_at_once(published):
+            rows = await self._clickhouse.execute(_ROWS, {"workspace": workspace, "ids": some})
+            for row in rows:
+                stored = {name: _plain(value) for name, value in zip(_KEPT, row, strict=True)}
+                wanted = published[str(stored["conversion_id"])]
+                if wanted.revision != stored["revision"]:
+                    continue
+                own = zip(REVISION_COLUMNS, revision_row(wanted, b""), strict=True)
+                if any(stored[name] != _plain(value) for name, value in own if name in stored):
+                    found.add(wanted.state.conversion_id)
+        return found
+
+
+def _plain(value: Any) -> Any:
+    """Returns a value as a row is written: times as microseconds, lists as lists."""
+    if isinstance(value, datetime):
+        return (value.replace(tzinfo=value.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1)
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return value
+
+
+def _some_at_once(conversion_ids: Collection[str]) -> Iterator[tuple[str, ...]]:
+    ids = list(conversion_ids)
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        yield tuple(ids[start : start + _IDS_AT_ONCE])

@@ -1,0 +1,126 @@
+"""What was published of conversions, held against its rows: what ClickHouse has lost is written again.
+
+The one rule: a revision keeps its number, its causes and its posting day, so a report of a closed month is what it was.
+The state store has the newest of each conversion. One of before is nowhere any more: the one after it then names the
+newest that is there, so that what is posted adds up all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final, Protocol
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_attribution.publishing import Writer
+from tributary_domain.stand_ins import is_stand_in
+from tributary_storage.clickhouse.reconciliation_staging import Scope
+from tributary_storage.clickhouse.revision_rows import BrokenChain, RevisionPlaces, RevisionRows
+from tributary_storage.codec.conversion_revisions import PublishedConversion, displacing
+from tributary_storage.redis.conversions import Conversions, StoredConversion, conversion_key
+
+_AT_ONCE: Final = 1000
+
+
+class Revisions(Protocol):
+    """Where the rows of revisions are."""
+
+    async def revisions(self, workspace: str, conversion_id: str, after: int = 0) -> Sequence[ConversionRevised]:
+        """Returns those above `after`, oldest first, as many as are read at once; none if there are none.
+
+        Raises:
+            StorageUnavailableError: It did not answer.
+        """
+        ...
+
+
+class StoredRevisions:
+    """Holds what was published against its rows. Every method may run twice, and beside the attribution that runs.
+
+    Args:
+        conversions: Knows what is published.
+        revisions: The rows.
+        rows: Which there are.
+        writer: Writes them.
+    """
+
+    def __init__(self, conversions: Conversions, revisions: Revisions, rows: RevisionRows, writer: Writer) -> None:
+        self._conversions = conversions
+        self._revisions = revisions
+        self._rows = rows
+        self._writer = writer
+
+    async def broken_chains(self, scope: Scope, published_until_micros: int) -> list[BrokenChain]:
+        """Returns the conversions of a run's days of which a revision has no row; see `RevisionRows`."""
+        return await self._rows.broken_chains(scope, published_until_micros)
+
+    async def restore(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, int]:
+        """Writes the rows again that conversions lack, and mends what other rows say of those that nobody has any more.
+
+        Args:
+            workspace: Whose.
+            conversion_ids: Which. Of one with a revision that is on its way nothing is written.
+
+        Returns:
+            Conversion id -> the newest revision of it that was written.
+
+        Raises:
+            StorageUnavailableError: A store does not answer; run the same again.
+        """
+        ids = [one for one in dict.fromkeys(conversion_ids) if not is_stand_in(one)]
+        places = await self._rows.places(workspace, ids)
+        written: dict[str, int] = {}
+        for conversion_id, stored in (await self._stored(workspace, ids)).items():
+            found = places.get(conversion_id, RevisionPlaces((), 0))
+            if not stored.pending and not _is_whole(found, stored.revision):
+                written |= await self._write(workspace, conversion_id, stored, found.newest)
+        return written
+
+    async def altered(self, workspace: str, conversion_ids: Collection[str]) -> set[str]:
+        """Returns the conversions whose newest row says otherwise than was published.
+
+        Raises:
+            StorageUnavailableError: A store does not answer.
+        """
+        found: set[str] = set()
+        ids = list(conversion_ids)
+        for start in range(0, len(ids), _AT_ONCE):
+            stored = await self._stored(workspace, ids[start : start + _AT_ONCE])
+            published = {
+                name: ConversionRevised.FromString(one.published) for name, one in stored.items() if one.published
+            }
+            found |= await self._rows.altered(workspace, published)
+        return found
+
+    async def _stored(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, StoredConversion]:
+        keys = {conversion_key(workspace, one): one for one in conversion_ids}
+        found = await self._conversions.observe({key: {} for key in keys}, 0)
+        return {keys[key]: stored for key, stored in found.items()}
+
+    async def _write(self, workspace: str, conversion_id: str, stored: StoredConversion, newest: int) -> dict[str, int]:
+        """Writes what one conversion lacks, of which `conversions` has the row of `newest`; returns the last of it."""
+        known: list[ConversionRevised] = []
+        while some := await self._revisions.revisions(workspace, conversion_id, known[-1].revision if known else 0):
+            known += some
+        if stored.published and (not known or known[-1].revision < stored.revision):
+            newest = min(newest, known[-1].revision if known else 0)
+            known.append(ConversionRevised.FromString(stored.published))
+        lacking: list[tuple[ConversionRevised, bytes]] = []
+        before: PublishedConversion | None = None
+        previous = 0
+        for revised in known:
+            own = PublishedConversion(revised.SerializeToString(deterministic=True))
+            if revised.previous_revision != previous or revised.revision > newest:
+                lacking.append(displacing(before, previous, own, revised))
+            before, previous = own, revised.revision
+        await self._writer.write(lacking)
+        return {conversion_id: lacking[-1][0].revision} if lacking else {}
+
+
+def _is_whole(places: RevisionPlaces, newest: int) -> bool:
+    """Tells whether all that was published has a row."""
+    numbers = [0, *(revision for revision, _ in places.revisions)]
+    return (
+        all(named == before for (_, named), before in zip(places.revisions, numbers, strict=False))
+        and numbers[-1] >= newest
+        and places.newest >= newest
+    )
