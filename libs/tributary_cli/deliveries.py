@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from tributary_cli.console import messages, output, print_json
+from tributary_cli.delivery_lines import delivery_line, destination_line, next_steps, replay_line, step_line
 from tributary_cli.local import resolve_api_key, resolve_target
 from tributary_cli.report_times import read_span
 from tributary_cli.rpc import connection_options, explaining_calls, metadata_of, open_channel
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from tributary.delivery.v1.delivery_pb2 import Delivery, DeliveryFilter
-    from tributary.delivery.v1.delivery_service_pb2 import DestinationStatus, DestinationTestStep
+    from tributary.delivery.v1.delivery_service_pb2 import DestinationStatus
+    from tributary.query.v1.query_service_pb2 import ReplayDeliveriesRequest, ReplayDeliveriesResponse
     from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
 
 _CALL_SECONDS = 60.0
@@ -70,7 +72,7 @@ def destinations(*, as_json: bool, **connection: Any) -> None:
         print_json([_as_dict(one) for one in found])
         return
     for one in found:
-        output().print(_destination_line(one), markup=False)
+        _show(one)
     if not found:
         output().print("The workspace has no destinations.")
 
@@ -97,7 +99,7 @@ def test(destination: str, *, code: str, as_json: bool, **connection: Any) -> No
         print_json(_as_dict(answer))
     else:
         for step in answer.steps:
-            output().print(_step_line(step), markup=False)
+            output().print(step_line(step), markup=False)
         if answer.next_step:
             output().print(f"Next: {answer.next_step}", style="yellow", markup=False)
     if not answer.passed:
@@ -115,7 +117,7 @@ def pause(destination: str, why: str, **connection: Any) -> None:
     request = PauseDestinationRequest(destination_id=destination, reason=why)
     with _calling(connection) as (stub, metadata):
         answer = stub.PauseDestination(request, timeout=_CALL_SECONDS, metadata=metadata)
-    output().print(_destination_line(answer.destination), markup=False)
+    output().print(destination_line(answer.destination), markup=False)
 
 
 @deliveries.command()
@@ -131,7 +133,7 @@ def resume(destination: str, **connection: Any) -> None:
     request = ResumeDestinationRequest(destination_id=destination)
     with _calling(connection) as (stub, metadata):
         answer = stub.ResumeDestination(request, timeout=_CALL_SECONDS, metadata=metadata)
-    output().print(_destination_line(answer.destination), markup=False)
+    _show(answer.destination)
     if answer.destination.paused:
         raise click.exceptions.Exit(1)
 
@@ -160,7 +162,7 @@ def list_(conversion_ids: tuple[str, ...], *, limit: int, as_json: bool, **asked
         print_json([_as_dict(one) for one in found])
         return
     for one in found:
-        output().print(_delivery_line(one), markup=False)
+        output().print(delivery_line(one), markup=False)
     if not found:
         output().print("No delivery meets this.")
 
@@ -184,8 +186,7 @@ def replay(
 ) -> None:
     """Send again what was given up, or what --state and --reason choose, as the conversion is now.
 
-    A destination that has a revision is not sent it again. How many there are is said first, and you are asked. At most
-    10 000 at once.
+    A destination that has a revision is not sent it again. How many there are is said first, and you are asked.
 
     Exit status: 0 all are planned or wait already, 1 some are left out because the destination may have them.
     """
@@ -198,17 +199,17 @@ def replay(
         )
     request = ReplayDeliveriesRequest(filter=chosen, dry_run=True, risk_duplicates=risk_duplicates)
     with _calling(asked) as (stub, metadata):
-        answer = stub.ReplayDeliveries(request, timeout=_CALL_SECONDS, metadata=metadata)
+        answer = _replayed(stub, request, metadata)
         if answer.planned and not dry_run:
             if not yes:
-                messages().print(_replay_line(answer, "would be"), style="dim", markup=False)
+                messages().print(replay_line(answer, "would be"), style="dim", markup=False)
                 click.confirm("Send them again?", abort=True, err=True)
             request.dry_run = False
-            answer = stub.ReplayDeliveries(request, timeout=_CALL_SECONDS, metadata=metadata)
+            answer = _replayed(stub, request, metadata)
     if as_json:
         print_json(_as_dict(answer))
     else:
-        output().print(_replay_line(answer, "would be" if dry_run else "are"), markup=False)
+        output().print(replay_line(answer, "would be" if dry_run else "are"), markup=False)
         if answer.uncertain:
             hint = "Nobody knows whether their destination took the others: --risk-duplicates sends them too."
             output().print(hint, style="yellow", markup=False)
@@ -216,54 +217,27 @@ def replay(
         raise click.exceptions.Exit(1)
 
 
-def _replay_line(answer: Any, verb: str) -> str:
-    waiting = f", {answer.waiting:,} wait already" if answer.waiting else ""
-    return f"{answer.matched:,} deliveries meet this; {answer.planned:,} conversions {verb} sent again{waiting}."
+def _replayed(stub: QueryServiceStub, request: ReplayDeliveriesRequest, metadata: Any) -> ReplayDeliveriesResponse:
+    """Asks for all of it, however many calls that takes; returns the sums."""
+    from tributary.query.v1.query_service_pb2 import ReplayDeliveriesResponse
+
+    total, asked = ReplayDeliveriesResponse(), type(request)()
+    asked.CopyFrom(request)
+    while True:
+        answer = stub.ReplayDeliveries(asked, timeout=_CALL_SECONDS, metadata=metadata)
+        total.matched += answer.matched
+        total.planned += answer.planned
+        total.uncertain += answer.uncertain
+        total.waiting += answer.waiting
+        asked.page_token = answer.next_page_token
+        if not asked.page_token:
+            return total
 
 
-def _destination_line(one: DestinationStatus) -> str:
-    from tributary.delivery.v1.delivery_pb2 import OutcomeClass
-
-    parts = [one.destination_id, one.type, f"{one.pending:,} waiting", f"{one.dead:,} dead"]
-    if one.last_outcome:
-        last = OutcomeClass.Name(one.last_outcome).removeprefix("OUTCOME_CLASS_")
-        parts.append(f"last {last} at {one.last_attempt_time.ToJsonString()}")
-    if one.paused:
-        parts.append(f"PAUSED: {one.pause_reason}")
-    return "  ".join(parts)
-
-
-def _step_line(step: DestinationTestStep) -> str:
-    from tributary.delivery.v1.delivery_service_pb2 import DestinationTestResult, DestinationTestStage
-
-    stage = DestinationTestStage.Name(step.stage).removeprefix("DESTINATION_TEST_STAGE_").lower()
-    result = DestinationTestResult.Name(step.result).removeprefix("DESTINATION_TEST_RESULT_").lower().replace("_", " ")
-    return f"{stage:<12}{result:<11}{step.message}".rstrip()
-
-
-def _delivery_line(one: Delivery) -> str:
-    from tributary.delivery.v1.delivery_pb2 import (
-        DeliveryOperation,
-        DeliveryReport,
-        DeliveryState,
-        IneligibleReason,
-        OutcomeClass,
-    )
-
-    moment = one.attempt_time if one.HasField("attempt_time") else one.plan_time
-    operation = DeliveryOperation.Name(one.operation).removeprefix("DELIVERY_OPERATION_")
-    state = DeliveryState.Name(one.state).removeprefix("DELIVERY_STATE_")
-    parts = [moment.ToJsonString(), one.destination_id, one.conversion_id, operation, state]
-    if one.attempts:
-        outcome = OutcomeClass.Name(one.outcome).removeprefix("OUTCOME_CLASS_")
-        parts.append(f"attempt {one.attempts} {outcome}")
-    if one.ineligible_reason:
-        parts.append(IneligibleReason.Name(one.ineligible_reason).removeprefix("INELIGIBLE_REASON_"))
-    if one.HasField("residual"):
-        parts.append(f"has {one.residual.amount_micros / 1e6:,.2f} {one.residual.currency_code} too much")
-    if one.report:
-        parts.append(f"reported {DeliveryReport.Name(one.report).removeprefix('DELIVERY_REPORT_')} {one.report_reason}")
-    return "  ".join(filter(None, [*parts, one.message]))
+def _show(one: DestinationStatus) -> None:
+    output().print(destination_line(one), markup=False)
+    for step in next_steps(one):
+        output().print(f"  Next: {step}", style="yellow", markup=False)
 
 
 def _filter(conversion_ids: tuple[str, ...], asked: dict[str, Any]) -> DeliveryFilter:

@@ -81,9 +81,11 @@ class Operations:
         return Page(shown, json.dumps(key_of(shown[-1])) if len(found) > size else "")
 
     async def replay(
-        self, workspace: str, asked: DeliveryFilter, *, dry_run: bool, risk_duplicates: bool
+        self, workspace: str, asked: DeliveryFilter, *, dry_run: bool, risk_duplicates: bool, token: str = ""
     ) -> ReplayDeliveriesResponse:
         """Has deliveries sent again; each conversion once, whatever number of its revisions is named.
+
+        Those that are sent meanwhile come before where the next call begins: none is met twice.
 
         Raises:
             InvalidRequestError: The filter is empty, or cannot be.
@@ -96,8 +98,8 @@ class Operations:
         named.CopyFrom(asked)
         if not named.states:
             named.states.append(DELIVERY_STATE_DEAD)
-        found = await self._all(wanted_deliveries(workspace, named))
-        answer = ReplayDeliveriesResponse(matched=len(found))
+        found, next_token = await self._all(wanted_deliveries(workspace, named), token)
+        answer = ReplayDeliveriesResponse(matched=len(found), next_page_token=next_token)
         wishes: dict[Lane, dict[str, Wish]] = defaultdict(dict)
         for one in found:
             if one.outcome == OUTCOME_CLASS_UNKNOWN and not risk_duplicates:
@@ -118,16 +120,17 @@ class Operations:
         answer.planned, answer.waiting = counts[Replayed.PLANNED], counts[Replayed.WAITING]
         return answer
 
-    async def _all(self, wanted: WantedDeliveries) -> list[Delivery]:
+    async def _all(self, wanted: WantedDeliveries, token: str) -> tuple[list[Delivery], str]:
+        """Returns as many as are dealt with at once, and where the others begin; "": there are none."""
         found: list[Delivery] = []
-        after = LEDGER_START
+        after = _after(token)
         while len(found) < MOST_REPLAYED:
             page = await self._ledger.page(wanted, after, _PAGE)
             found += page
             if len(page) < _PAGE:
-                break
+                return found, ""
             after = key_of(page[-1])
-        return found
+        return found, json.dumps(after)
 
 
 def wanted_deliveries(workspace: str, asked: DeliveryFilter) -> WantedDeliveries:

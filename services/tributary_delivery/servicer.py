@@ -141,9 +141,8 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         self, request: delivery_service_pb2.ReplayDeliveriesRequest, context: object
     ) -> delivery_service_pb2.ReplayDeliveriesResponse:
         """Has deliveries sent again."""
-        return await self._operations.replay(
-            request.workspace, request.filter, dry_run=request.dry_run, risk_duplicates=request.risk_duplicates
-        )
+        how = {"dry_run": request.dry_run, "risk_duplicates": request.risk_duplicates}
+        return await self._operations.replay(request.workspace, request.filter, **how, token=request.page_token)
 
     def _find(self, workspace_id: str, destination_id: str) -> DestinationSettings:
         destination = self._workspaces.get(workspace_id).destination(destination_id)

@@ -68,15 +68,11 @@ class Deliveries:
             InvalidRequestError: The token is of another request.
         """
         mark = fingerprint(workspace, request)
-        after = ""
-        if request.page_token:
-            try:
-                [last] = read_token(request.page_token, mark)
-            except ValueError as error:
-                raise refuse("page_token", str(error)) from None
-            after = str(last)
         asked = delivery.ListDeliveriesRequest(
-            workspace=workspace, filter=request.filter, page_size=request.page_size, page_token=after
+            workspace=workspace,
+            filter=request.filter,
+            page_size=request.page_size,
+            page_token=_after(request.page_token, mark),
         )
         answer = await self._delivery.ListDeliveries(asked)
         token = make_token((answer.next_page_token,), mark) if answer.next_page_token else ""
@@ -86,13 +82,30 @@ class Deliveries:
         self, request: contract.ReplayDeliveriesRequest, workspace: str
     ) -> contract.ReplayDeliveriesResponse:
         """Has deliveries sent again."""
+        mark = fingerprint(workspace, request)
         asked = delivery.ReplayDeliveriesRequest(
             workspace=workspace,
             filter=request.filter,
             dry_run=request.dry_run,
             risk_duplicates=request.risk_duplicates,
+            page_token=_after(request.page_token, mark),
         )
         answer = await self._delivery.ReplayDeliveries(asked)
         return contract.ReplayDeliveriesResponse(
-            matched=answer.matched, planned=answer.planned, uncertain=answer.uncertain, waiting=answer.waiting
+            matched=answer.matched,
+            planned=answer.planned,
+            uncertain=answer.uncertain,
+            waiting=answer.waiting,
+            next_page_token=make_token((answer.next_page_token,), mark) if answer.next_page_token else "",
         )
+
+
+def _after(token: str, mark: str) -> str:
+    """Returns delivery's own token out of one that is bound to what was asked."""
+    if not token:
+        return ""
+    try:
+        [last] = read_token(token, mark)
+    except ValueError as error:
+        raise refuse("page_token", str(error)) from None
+    return str(last)

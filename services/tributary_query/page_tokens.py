@@ -18,8 +18,8 @@ def fingerprint(workspace: str, request: Message) -> str:
     """Returns what must be the same on every page: the request, but for its size and place."""
     same = type(request)()
     same.CopyFrom(request)
-    same.ClearField("page_token")
-    same.ClearField("page_size")
+    for name in {"page_token", "page_size"} & set(same.DESCRIPTOR.fields_by_name):
+        same.ClearField(name)
     content = workspace.encode() + b"\0" + same.SerializeToString(deterministic=True)
     return blake2b(content, digest_size=9).hexdigest()
 

@@ -99,6 +99,26 @@ async def test_what_was_given_up_is_sent_again_and_what_was_taken_is_not(rig: Ri
     assert await listed(rig, lane, states=[DELIVERY_STATE_DEAD]) == []
 
 
+async def test_what_one_call_leaves_another_begins_with_though_the_first_is_being_sent(
+    rig: Rig, lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(5)])
+    monkeypatch.setattr("tributary_delivery.operations.MOST_REPLAYED", 2)
+    monkeypatch.setattr("tributary_delivery.operations._PAGE", 2)
+    with running_fake("linkedin") as server:
+        server.fake.poison.update(f"p-c1:{number:04}" for number in range(5))
+        await deliver(rig, lane, server)
+        dead, planned, token = DeliveryFilter(destination_id="linkedin"), [], ""
+        while not planned or token:
+            answer = await operations(rig).replay(
+                lane.workspace, dead, dry_run=False, risk_duplicates=False, token=token
+            )
+            planned.append(answer.planned)
+            token = answer.next_page_token
+            await deliver(rig, lane, server)
+    assert planned == [2, 2, 1]
+
+
 async def test_what_may_have_been_taken_is_sent_again_only_by_who_risks_it(rig: Rig, lane: Lane) -> None:
     await publish(rig, lane, [a_purchase(lane)])
     with running_fake("linkedin") as server:

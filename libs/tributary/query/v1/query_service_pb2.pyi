@@ -2022,12 +2022,15 @@ class ReplayDeliveriesRequest(_message.Message):
     FILTER_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     RISK_DUPLICATES_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     dry_run: _builtins.bool
     """Optional. Whether it is only told how many there are."""
     risk_duplicates: _builtins.bool
     """Optional. Whether deliveries are sent again of which nobody knows whether the destination took them (outcome
     UNKNOWN): it may count them twice. Unset: they are left out.
     """
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the call before, for the deliveries that it left; all other fields must be the same."""
     @_builtins.property
     def filter(self) -> _delivery_pb2.DeliveryFilter:
         """Required, with at least one field that is set. Which deliveries; without states: those that are DEAD."""
@@ -2038,10 +2041,11 @@ class ReplayDeliveriesRequest(_message.Message):
         filter: _delivery_pb2.DeliveryFilter | None = ...,
         dry_run: _builtins.bool = ...,
         risk_duplicates: _builtins.bool = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "filter", b"filter", "risk_duplicates", b"risk_duplicates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "filter", b"filter", "page_token", b"page_token", "risk_duplicates", b"risk_duplicates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2057,14 +2061,17 @@ class ReplayDeliveriesResponse(_message.Message):
     PLANNED_FIELD_NUMBER: _builtins.int
     UNCERTAIN_FIELD_NUMBER: _builtins.int
     WAITING_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     matched: _builtins.int
-    """How many deliveries the filter names; at most 10 000 at once, the last attempted. Call again for the others."""
+    """How many deliveries the filter names, of those that this call dealt with: 10 000 at most, the last attempted first."""
     planned: _builtins.int
     """How many of them were planned; with `dry_run`, would be."""
     uncertain: _builtins.int
     """How many were left out, because the destination may have taken them."""
     waiting: _builtins.int
     """How many wait for their destination already."""
+    next_page_token: _builtins.str
+    """Where the deliveries begin that this call left. Empty: it left none."""
     def __init__(
         self,
         *,
@@ -2072,10 +2079,11 @@ class ReplayDeliveriesResponse(_message.Message):
         planned: _builtins.int = ...,
         uncertain: _builtins.int = ...,
         waiting: _builtins.int = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["matched", b"matched", "planned", b"planned", "uncertain", b"uncertain", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["matched", b"matched", "next_page_token", b"next_page_token", "planned", b"planned", "uncertain", b"uncertain", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,89 @@
+"""Lines of `tributary deliveries`: what is shown of destinations and deliveries, and what to do next.
+
+The one rule: where something is wrong, the command that mends it stands below.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tributary.delivery.v1.delivery_pb2 import Delivery
+    from tributary.delivery.v1.delivery_service_pb2 import DestinationStatus, DestinationTestStep
+
+
+def replay_line(answer: Any, verb: str) -> str:
+    """Returns what is sent again, or would be."""
+    waiting = f", {answer.waiting:,} wait already" if answer.waiting else ""
+    return f"{answer.matched:,} deliveries meet this; {answer.planned:,} conversions {verb} sent again{waiting}."
+
+
+def destination_line(one: DestinationStatus) -> str:
+    """Returns how a destination is doing."""
+    from tributary.delivery.v1.delivery_pb2 import OutcomeClass
+
+    parts = [one.destination_id, one.type, f"{one.pending:,} waiting", f"{one.dead:,} dead"]
+    if one.last_outcome:
+        last = OutcomeClass.Name(one.last_outcome).removeprefix("OUTCOME_CLASS_")
+        parts.append(f"last {last} at {one.last_attempt_time.ToJsonString()}")
+    if one.paused:
+        parts.append(f"PAUSED: {one.pause_reason}")
+    return "  ".join(parts)
+
+
+def step_line(step: DestinationTestStep) -> str:
+    """Returns what was found of one thing that was tried."""
+    from tributary.delivery.v1.delivery_service_pb2 import DestinationTestResult, DestinationTestStage
+
+    stage = DestinationTestStage.Name(step.stage).removeprefix("DESTINATION_TEST_STAGE_").lower()
+    result = DestinationTestResult.Name(step.result).removeprefix("DESTINATION_TEST_RESULT_").lower().replace("_", " ")
+    return f"{stage:<12}{result:<11}{step.message}".rstrip()
+
+
+def delivery_line(one: Delivery) -> str:
+    """Returns what was sent, and what came of it."""
+    from tributary.delivery.v1.delivery_pb2 import (
+        DeliveryOperation,
+        DeliveryReport,
+        DeliveryState,
+        IneligibleReason,
+        OutcomeClass,
+    )
+
+    moment = one.attempt_time if one.HasField("attempt_time") else one.plan_time
+    operation = DeliveryOperation.Name(one.operation).removeprefix("DELIVERY_OPERATION_")
+    state = DeliveryState.Name(one.state).removeprefix("DELIVERY_STATE_")
+    parts = [moment.ToJsonString(), one.destination_id, one.conversion_id, operation, state]
+    if one.attempts:
+        outcome = OutcomeClass.Name(one.outcome).removeprefix("OUTCOME_CLASS_")
+        parts.append(f"attempt {one.attempts} {outcome}")
+    if one.ineligible_reason:
+        parts.append(IneligibleReason.Name(one.ineligible_reason).removeprefix("INELIGIBLE_REASON_"))
+    if one.HasField("residual"):
+        parts.append(f"has {one.residual.amount_micros / 1e6:,.2f} {one.residual.currency_code} too much")
+    if one.report:
+        parts.append(f"reported {DeliveryReport.Name(one.report).removeprefix('DELIVERY_REPORT_')} {one.report_reason}")
+    return "  ".join(filter(None, [*parts, one.message]))
+
+
+def next_steps(one: DestinationStatus) -> list[str]:
+    """Returns what to do about a destination, as sentences; none where all is well."""
+    from tributary.delivery.v1.delivery_pb2 import OUTCOME_CLASS_CONFIG
+
+    steps, own = [], one.destination_id
+    if one.paused and "workspaces.yaml." in one.pause_reason:
+        steps.append(f"Take `paused: true` of {own} out of workspaces.yaml.")
+    elif one.paused and one.last_outcome == OUTCOME_CLASS_CONFIG and "tributary deliveries" not in one.pause_reason:
+        steps.append(
+            f"`tributary deliveries test {own}` says what is wrong. A change in workspaces.yaml is seen by itself; "
+            f"after any other, `tributary deliveries resume {own}`."
+        )
+    elif one.paused and "tributary deliveries" not in one.pause_reason:
+        steps.append(f"`tributary deliveries resume {own}` ends the pause.")
+    if one.dead:
+        chosen = f"--destination {own}"
+        steps.append(
+            f"`tributary deliveries list {chosen} --state DEAD` says why they are dead, "
+            f"`tributary deliveries replay {chosen}` sends them again."
+        )
+    return steps
