@@ -5,6 +5,7 @@ The one rule: a refusal is never taken for "nothing yet": who is not let in, or 
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Final
 
@@ -43,8 +44,12 @@ class ReportAsker:
         self._exchange = exchange
         self._tokens = tokens
 
-    async def ask(self, request_id: str) -> RequestReport | None:
+    async def ask(self, request_id: str, admit_again: Callable[[], Awaitable[None]]) -> RequestReport | None:
         """Returns what became of a request; None: nothing yet, or nobody knows that request.
+
+        Args:
+            request_id: The destination's own.
+            admit_again: Called before it is asked once more, with another token; raises `ReportsRefusedError`.
 
         Raises:
             ReportsRefusedError: There is nothing to be had now.
@@ -64,6 +69,7 @@ class ReportAsker:
                 return None
             if outcome.outcome != REAUTH or is_renewed or not self._tokens.refuse(token):
                 raise ReportsRefusedError(replace(outcome, outcome=CONFIG))
+            await admit_again()
             is_renewed = True
 
     async def aclose(self) -> None:

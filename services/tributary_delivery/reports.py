@@ -9,22 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
 
 from tributary.delivery.v1.delivery_pb2 import Delivery
-from tributary_delivery.admission import gate_of
 from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS
-from tributary_delivery.destinations.destination import CONFIG, THROTTLED, Outcome
 from tributary_delivery.destinations.reporting import RequestReport
-from tributary_delivery.destinations.tokens import TokenError
-from tributary_delivery.destinations.unanswered import UNANSWERED
 from tributary_delivery.ledger import Ledger
-from tributary_delivery.report_asker import ReportsRefusedError
+from tributary_delivery.report_door import Asker, ReportDoor
 from tributary_delivery.report_judgement import AGAIN_SECONDS, Judgement, judge
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
@@ -44,14 +39,8 @@ _LAST_SECONDS: Final = 45 * 86_400.0
 _LONGEST_SECONDS: Final = 86_400.0
 _LOOK_SECONDS: Final = 60.0
 _MOST_PER_LOOK: Final = 1_000
-_AT_ONCE: Final = 4
-"""Reports asked for at once."""
-_CALL_SECONDS: Final = 15.0
+_DESTINATIONS_AT_ONCE: Final = 16
 _LEASE_SECONDS: Final = 55.0
-_LONGEST_WAIT_SECONDS: Final = 5.0
-"""What the quota does not let be asked by then is asked with the next look."""
-_THROTTLED_SECONDS: Final = 60.0
-"""For how long nobody asks where a destination says that it is asked too often, and not for how long."""
 
 
 class CurrentWorkspaces(Protocol):
@@ -60,24 +49,6 @@ class CurrentWorkspaces(Protocol):
     @property
     def current(self) -> Workspaces:
         """Everything as it was read last. Never blocks."""
-        ...
-
-
-class Asker(Protocol):
-    """Asks one destination for its reports."""
-
-    async def ask(self, request_id: str) -> RequestReport | None:
-        """Returns what became of a request; None: nothing yet.
-
-        Raises:
-            ReportsRefusedError: There is nothing to be had now, of no request.
-            TokenError: There is no access token now.
-            checked_http.UNANSWERED: There is no answer.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Closes its connections."""
         ...
 
 
@@ -101,16 +72,6 @@ class ReportLedger(Protocol):
     ) -> None:
         """Stores of how many conversions a destination says what. May run twice."""
         ...
-
-
-@dataclass(slots=True)
-class _Door:
-    """Where one destination is asked."""
-
-    settings: DestinationSettings
-    asker: Asker
-    shut_until_seconds: float = 0.0
-    """On the clock that only goes on: it let nobody in, or was asked too often."""
 
 
 class Reports:
@@ -148,12 +109,12 @@ class Reports:
         self._taking_back = taking_back
         self._states = states
         self._clock = clock
-        self._doors: dict[Lane, _Door] = {}
-        self._is_stopping: Callable[[], bool] = lambda: False
+        self._doors: dict[Lane, ReportDoor] = {}
+        self._is_stopping = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Looks every minute until stopped; an outage is for the next time."""
-        self._is_stopping = stop.is_set
+        ending = asyncio.create_task(self._end_when(stop))
         try:
             while not stop.is_set():
                 try:
@@ -166,12 +127,17 @@ class Reports:
                 except TimeoutError:
                     continue
         finally:
+            ending.cancel()
             await self.aclose()
+
+    async def _end_when(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self._is_stopping = True
 
     async def aclose(self) -> None:
         """Closes its connections."""
         for lane in list(self._doors):
-            await self._doors.pop(lane).asker.aclose()
+            await self._doors.pop(lane).aclose()
 
     async def read(self) -> int:
         """Reads once what is due; returns how many reports there were.
@@ -179,81 +145,49 @@ class Reports:
         Raises:
             StorageUnavailableError: Some are read later.
         """
-        found = 0
-        for workspace in self._workspaces.current.workspaces:
-            for settings in workspace.destinations:
-                if settings.reports_later and not settings.paused:
-                    found += await self._read_of(Lane(workspace.id, settings.id), settings)
-        return found
-
-    async def _read_of(self, lane: Lane, settings: DestinationSettings) -> int:
-        door = await self._door(lane, settings)
-        if self._clock.monotonic_seconds() < door.shut_until_seconds:
-            return 0
-        most = min(_MOST_PER_LOOK, settings.quota.requests_per_minute)
-        due = deque(await self._awaited.due(lane, self._clock.unix_micros(), most))
-        if not due or not await self._awaited.lease(lane, secrets.token_hex(8), _LEASE_SECONDS):
-            return 0
-        try:
-            async with asyncio.timeout(_LEASE_SECONDS):  # then another process may ask
-                async with asyncio.TaskGroup() as group:
-                    asked = [group.create_task(self._ask_all(lane, door, due)) for _ in range(min(_AT_ONCE, len(due)))]
-        except TimeoutError:
-            log.info("reports_left_for_later", destination=lane.destination)
-        found = [task.result() for task in asked if task.done() and not task.cancelled()]
-        outages = [one for one in found if isinstance(one, UnavailableError)]
-        if outages:
-            raise outages[0]
+        reporting = {
+            Lane(workspace.id, settings.id): settings
+            for workspace in self._workspaces.current.workspaces
+            for settings in workspace.destinations
+            if settings.reports_later and not settings.paused
+        }
+        for lane in set(self._doors) - set(reporting):
+            await self._doors.pop(lane).aclose()
+        room = asyncio.Semaphore(_DESTINATIONS_AT_ONCE)
+        reading = [self._read_of(lane, settings, room) for lane, settings in reporting.items()]
+        found = await asyncio.gather(*reading, return_exceptions=True)  # each fails alone
+        for one in found:
+            if isinstance(one, BaseException):
+                raise one
         return sum(one for one in found if isinstance(one, int))
 
-    async def _door(self, lane: Lane, settings: DestinationSettings) -> _Door:
+    async def _read_of(self, lane: Lane, settings: DestinationSettings, room: asyncio.Semaphore) -> int:
+        async with room:
+            door = await self._door(lane, settings)
+            if door.is_shut:
+                return 0
+            most = min(_MOST_PER_LOOK, settings.quota.requests_per_minute)
+            due = await self._awaited.due(lane, self._clock.unix_micros(), most)
+            if not due or not await self._awaited.lease(lane, secrets.token_hex(8), _LEASE_SECONDS):
+                return 0
+            return await door.read(due, partial(self._handle, lane), _LEASE_SECONDS)  # then another process may ask
+
+    async def _door(self, lane: Lane, settings: DestinationSettings) -> ReportDoor:
         """Returns where a destination is asked: as long as its settings are the same, with the same token."""
         door = self._doors.get(lane)
         if door is None or door.settings != settings:
             if door is not None:
-                await door.asker.aclose()
-            door = self._doors[lane] = _Door(settings, self._make.asker(settings))
+                await door.aclose()
+            asker = self._make.asker(settings)
+            door = ReportDoor(lane, settings, asker, self._states.gates, self._clock, lambda: self._is_stopping)
+            self._doors[lane] = door
         return door
 
-    async def _ask_all(self, lane: Lane, door: _Door, due: deque[Awaited]) -> int | UnavailableError:
-        """Asks for what others do not ask for at the same time; returns how many reports there were, or the outage."""
-        found, gate = 0, gate_of(lane, door.settings, "reports")
-        try:
-            while due and not self._is_stopping():
-                granted, wait_seconds = await self._states.gates.admit(gate, 1, _CALL_SECONDS)
-                if not granted and wait_seconds > _LONGEST_WAIT_SECONDS:
-                    break
-                if not granted or not due:
-                    await asyncio.sleep(wait_seconds)
-                    continue
-                request = due.popleft()
-                report = await door.asker.ask(request.request_id)
-                if report is None:
-                    await self._postpone(lane, request)
-                else:
-                    await self._take(lane, request, report)
-                    found += 1
-        except UnavailableError as outage:
-            due.clear()
-            return outage
-        except (ReportsRefusedError, TokenError) as error:
-            due.clear()
-            self._shut(lane, door, error.outcome)
-        except UNANSWERED as error:
-            due.clear()
-            log.warning("reports_not_read", destination=lane.destination, reason=type(error).__name__)
-        return found
-
-    def _shut(self, lane: Lane, door: _Door, outcome: Outcome) -> None:
-        """Leaves a destination alone that lets nobody in, or is asked too often."""
-        seconds = outcome.retry_after_seconds
-        if outcome.outcome == CONFIG:
-            seconds = CONFIG_PAUSE_SECONDS
-            log.error("reports_refused", destination=lane.destination, reason=outcome.message)
+    async def _handle(self, lane: Lane, request: Awaited, report: RequestReport | None) -> None:
+        if report is None:
+            await self._postpone(lane, request)
         else:
-            seconds = seconds or (_THROTTLED_SECONDS if outcome.outcome == THROTTLED else 0.0)
-            log.warning("reports_not_read", destination=lane.destination, reason=outcome.message)
-        door.shut_until_seconds = self._clock.monotonic_seconds() + seconds
+            await self._take(lane, request, report)
 
     async def _postpone(self, lane: Lane, request: Awaited) -> None:
         now_micros = self._clock.unix_micros()

@@ -19,7 +19,7 @@ from tributary_delivery.exchange import Exchange
 from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.report_asker import ReportAsker
-from tributary_delivery.reports import Asker
+from tributary_delivery.report_door import Asker
 from tributary_delivery.sender import OneByOne, Sender
 from tributary_delivery.trial_runs import BatchTrialRun, TrialRun, WebhookTrialRun
 from tributary_runtime.batch_destinations import BatchDestination

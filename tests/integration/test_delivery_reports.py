@@ -295,6 +295,16 @@ async def test_a_token_that_expired_is_renewed_for_a_report_too(google: Google) 
         assert len(tokens.asks) == 2, "one when it was first needed, one when it was refused"
 
 
+async def test_a_second_call_with_another_token_takes_its_own_from_the_quota(google: Google) -> None:
+    await sent(google, 1)
+    with FakeServer(FakeTokens(TOKEN)) as tokens:
+        assert isinstance(tokens.fake, FakeTokens)
+        tokens.fake.expires_at_once = True
+        google.own = {**oauth(tokens.url), "quota": {"requests_per_minute": 4}}
+        assert await google.read() == 0, "one at once"
+        assert len([ask for ask in google.server.asks if ask.method == "GET"]) == 1
+
+
 @pytest.mark.parametrize(
     ("reply", "shut_seconds"),
     [
