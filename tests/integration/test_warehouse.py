@@ -148,6 +148,23 @@ async def test_a_revision_waits_for_the_one_it_replaces(books: Warehousing) -> N
     assert [one["keys"] for one in books.manifests()] == [2]
 
 
+@pytest.mark.parametrize(("days", "keys"), [(2, [2]), (4, [1, 1])], ids=["written again in time", "given up"])
+async def test_a_revision_waits_until_what_was_lost_would_have_been_written_again(
+    books: Warehousing, days: int, keys: list[int]
+) -> None:
+    first, export = an_order(books), books.export(tables=["conversions"])
+    await books.write(first.then(value_micros=1))
+    await books.clickhouse.execute(
+        "ALTER TABLE conversion_revisions UPDATE record_time = record_time - INTERVAL %(days)s DAY "
+        "WHERE workspace = %(workspace)s SETTINGS mutations_sync = 2",
+        {"days": days, "workspace": books.workspace},
+    )
+    await export.sweep(exported=1)
+    await books.write(first)
+    await export.sweep(exported=1)
+    assert [one["keys"] for one in books.manifests()] == keys
+
+
 async def test_only_the_names_asked_for_and_only_the_own_workspace_are_exported(books: Warehousing) -> None:
     await books.write(an_order(books), an_order(books, 2, name="sign_up"))
     await books.write(Revision(workspace=f"{books.workspace}-other", conversion_id="c1:3"))

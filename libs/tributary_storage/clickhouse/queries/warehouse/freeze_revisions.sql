@@ -2,7 +2,8 @@
 -- Rows are not visible in the order of their record time, and clocks jump: so what was recorded within a day before the
 -- newest of any batch, or before now, is held against all batches that reach so far; a sweep holds everything against
 -- all, a part of the conversions at a time.
--- A revision whose predecessor is on its way still waits for it, a day at most: its postings take that one back.
+-- A revision whose predecessor is on its way still waits for it, for its postings take that one back: three days at most.
+-- By then what was lost of published revisions has been written again by the nightly reconciliation, or never will be.
 INSERT INTO warehouse_batches
 (
     workspace,
@@ -66,7 +67,7 @@ FROM
         AND
         (
             previous_revision = 0
-            OR conversion_revisions.record_time < now64(6, 'UTC') - INTERVAL 1 DAY
+            OR conversion_revisions.record_time < now64(6, 'UTC') - INTERVAL 3 DAY
             OR (conversion_id, previous_revision) GLOBAL IN
             (
                 SELECT
@@ -79,7 +80,7 @@ FROM
                         SELECT conversion_id
                         FROM conversion_revisions
                         WHERE workspace = %(workspace)s
-                            AND record_time >= greatest(since, now64(6, 'UTC') - INTERVAL 1 DAY)
+                            AND record_time >= greatest(since, now64(6, 'UTC') - INTERVAL 3 DAY)
                             AND previous_revision > 0
                     )
             )
