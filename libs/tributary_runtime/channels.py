@@ -6,8 +6,12 @@ seen it; whether an answer was lost is the caller's to decide (SEMANTICS section
 A channel watches the health of each replica and sends calls only to ready ones. That is also what makes a replica leave
 without failing a call: gRPC's server cancels what has arrived but is not begun when it is told to stop, so by then
 nobody may be sending.
+
+A channel shows the certificate that it was opened with, for as long as it lives. So where its files change another one
+takes its place for all further calls; what is under way is finished on the old one.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,18 +19,27 @@ from types import TracebackType
 from typing import Any
 
 import grpc
+import structlog
 from pydantic import SecretStr
 
 from tributary_runtime import traces
 from tributary_runtime.authentication import AUTHORIZATION, INTERNAL_TOKEN
 from tributary_runtime.readiness import READINESS
-from tributary_runtime.tls import IN_THE_CLEAR, Tls
+from tributary_runtime.tls import IN_THE_CLEAR, Stamp, Tls
+
+log = structlog.get_logger(__name__)
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Of one message between services; 1000 events of 4 KiB and their neighbours fit."""
 
 DEFAULT_DEADLINE_SECONDS = 10.0
 """Of a unary call that sets none."""
+
+RENEW_SECONDS = 5.0
+"""Between looks at the files of TLS."""
+
+FINISH_SECONDS = 60.0
+"""How long calls under way may take when the certificate is renewed."""
 
 _SERVICE_CONFIG = {"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": READINESS}}
 
@@ -73,48 +86,88 @@ async def open_channel(
         credentials.append((INTERNAL_TOKEN, internal_token.get_secret_value()))
     if api_key is not None:
         credentials.append((AUTHORIZATION, f"Bearer {api_key.get_secret_value()}"))
-    secure = tls.channel_credentials()
-    if secure is None:
-        channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-    else:
-        channel = grpc.aio.secure_channel(target, secure, options=[*_OPTIONS, *tls.channel_options()])
+
+    def open_one() -> grpc.aio.Channel:
+        secure = tls.channel_credentials()
+        if secure is None:
+            return grpc.aio.insecure_channel(target, options=_OPTIONS)
+        return grpc.aio.secure_channel(target, secure, options=[*_OPTIONS, *tls.channel_options()])
+
+    channel = _CarryingChannel(open_one, tuple(credentials), deadline_seconds)
+    renewing = None if tls.ca_file is None else asyncio.create_task(channel.renew(tls, tls.channel_stamp()))
     try:
-        yield _CarryingChannel(channel, tuple(credentials), deadline_seconds)
+        yield channel
     finally:
+        if renewing is not None:
+            renewing.cancel()
         await channel.close(grace=None)
 
 
 class _CarryingChannel(grpc.aio.Channel):
-    """Adds credentials, traceparent and deadline to each call.
+    """Adds credentials, traceparent and deadline to each call, and makes it on the channel of this moment.
 
     Not an interceptor: those of grpc.aio start a task per call, which costs more than all we add.
     """
 
     def __init__(
-        self, channel: grpc.aio.Channel, carried: tuple[tuple[str, str], ...], deadline_seconds: float
+        self, open_one: Callable[[], grpc.aio.Channel], carried: tuple[tuple[str, str], ...], deadline_seconds: float
     ) -> None:
-        self._channel = channel
+        self._open_one = open_one
+        self._channel = open_one()
         self._carried = carried
         self._deadline_seconds = deadline_seconds
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def renew(self, tls: Tls, seen: Stamp) -> None:
+        """Opens another channel whenever the files look different, until cancelled.
+
+        Args:
+            tls: Where they are.
+            seen: How they looked when the channel was opened.
+        """
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                stamp = tls.channel_stamp()
+                if stamp == seen:
+                    continue
+                tls.require_pair()
+                fresh = self._open_one()
+            except OSError as error:  # they are being replaced
+                log.warning("certificate_unreadable", reason=str(error))
+                continue
+            seen, old, self._channel = stamp, self._channel, fresh
+            leaving = asyncio.create_task(old.close(grace=FINISH_SECONDS))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+            log.info("certificate_reloaded")
 
     def unary_unary(self, *args: Any, **kwargs: Any) -> Any:
-        return self._carrying(self._channel.unary_unary(*args, **kwargs), self._deadline_seconds)
+        return self._carrying(lambda channel: channel.unary_unary(*args, **kwargs), self._deadline_seconds)
 
     def unary_stream(self, *args: Any, **kwargs: Any) -> Any:
-        return self._carrying(self._channel.unary_stream(*args, **kwargs), None)
+        return self._carrying(lambda channel: channel.unary_stream(*args, **kwargs), None)
 
     def stream_unary(self, *args: Any, **kwargs: Any) -> Any:
-        return self._carrying(self._channel.stream_unary(*args, **kwargs), None)
+        return self._carrying(lambda channel: channel.stream_unary(*args, **kwargs), None)
 
     def stream_stream(self, *args: Any, **kwargs: Any) -> Any:
-        return self._carrying(self._channel.stream_stream(*args, **kwargs), None)
+        return self._carrying(lambda channel: channel.stream_stream(*args, **kwargs), None)
 
-    def _carrying(self, call: Callable[..., Any], deadline_seconds: float | None) -> Callable[..., Any]:
+    def _carrying(
+        self, make: Callable[[grpc.aio.Channel], Callable[..., Any]], deadline_seconds: float | None
+    ) -> Callable[..., Any]:
         carried = self._carried
+        made_for = self._channel
+        call = make(made_for)
 
         def start(
             *args: Any, timeout: float | None = None, metadata: Any = None, **kwargs: Any
         ) -> Any:  # as grpc.aio's multi-callables, which also take the request by name
+            nonlocal made_for, call
+            if made_for is not self._channel:
+                made_for = self._channel
+                call = make(made_for)
             traceparent = traces.current_traceparent()
             trace = ((traces.TRACEPARENT, traceparent),) if traceparent else ()
             return call(
@@ -127,6 +180,8 @@ class _CarryingChannel(grpc.aio.Channel):
         return start
 
     async def close(self, grace: float | None = None) -> None:
+        for leaving in tuple(self._leaving):
+            leaving.cancel()
         await self._channel.close(grace)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:

@@ -1,12 +1,13 @@
 """TLS between callers, services and each other: optional, on every server and every channel alike.
 
 The one rule: what is configured is required. A server with a certificate speaks nothing else; one that knows whose
-certificates callers show lets nobody in without one. A server reads its files anew when they change, so that a renewed
-certificate needs no restart; a channel reads them when it is opened.
+certificates callers show lets nobody in without one. Servers and channels read their files anew when they change, so
+that a renewed certificate needs no restart.
 """
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ import structlog
 from tributary_runtime.settings import WithTls
 
 log = structlog.get_logger(__name__)
+
+Stamp = tuple[tuple[int, int, int], ...]
+"""How some files look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,24 @@ class Tls:
         chain = None if self.certificate_file is None else self.certificate_file.read_bytes()
         return grpc.ssl_channel_credentials(self.ca_file.read_bytes(), key, chain)
 
+    def channel_stamp(self) -> Stamp:
+        """Returns what tells the files of a channel from those that replace them.
+
+        Raises:
+            OSError: One is not there.
+        """
+        return _stamp(self.ca_file, self.certificate_file, self.key_file)
+
+    def require_pair(self) -> None:
+        """Returns if certificate and key belong together: not while only one of them has been replaced.
+
+        Raises:
+            OSError: They do not, or cannot be read.
+        """
+        if self.certificate_file is not None and self.key_file is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_cert_chain(self.certificate_file, self.key_file, password=lambda: "")  # nobody is here to ask
+
     def channel_options(self) -> list[tuple[str, Any]]:
         """Returns the options that a channel needs beside."""
         return [("grpc.ssl_target_name_override", self.server_name)] if self.ca_file and self.server_name else []
@@ -85,7 +107,8 @@ class _Files:
 
     def __init__(self, tls: Tls) -> None:
         self._tls = tls
-        self._seen = self._stamp()
+        self._paths = tls.certificate_file, tls.key_file, tls.client_ca_file
+        self._seen = _stamp(*self._paths)
 
     def configuration(self) -> Any:
         """Reads the files."""
@@ -99,7 +122,7 @@ class _Files:
     def if_changed(self) -> Any:
         """Returns the new configuration; None: as before, also while a file is being replaced."""
         try:
-            stamp = self._stamp()
+            stamp = _stamp(*self._paths)
             if stamp == self._seen:
                 return None
             configuration = self.configuration()
@@ -110,8 +133,7 @@ class _Files:
         log.info("certificate_reloaded")
         return configuration
 
-    def _stamp(self) -> tuple[tuple[int, int, int], ...]:
-        tls = self._tls
-        paths = [path for path in (tls.certificate_file, tls.key_file, tls.client_ca_file) if path is not None]
-        found = [path.stat() for path in paths]
-        return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)
+
+def _stamp(*paths: Path | None) -> Stamp:
+    found = [path.stat() for path in paths if path is not None]
+    return tuple((one.st_ino, one.st_mtime_ns, one.st_size) for one in found)

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2_grpc
 from pydantic import SecretStr
 
+from tests.support.certificates import Authority
+from tests.support.eventually import eventually_async
 from tests.support.ports import free_port
 from tests.unit.runtime.conftest import INTERNAL_TOKEN, Keys, ServeEcho
 from tests.unit.runtime.echo_service import FAILURES, SERVICE
+from tributary_runtime import channels
 from tributary_runtime.channels import open_channel
 from tributary_runtime.errors import TributaryError, UnavailableError
+from tributary_runtime.readiness import Health
 from tributary_runtime.remote_errors import error_of
+from tributary_runtime.tls import Tls
 
 
 async def failure_of(call: Any) -> grpc.aio.AioRpcError:
@@ -71,6 +78,61 @@ async def test_no_answer_means_unknown() -> None:
     async with open_channel(f"127.0.0.1:{free_port()}", SecretStr("x" * 16)) as channel:
         failure = await failure_of(channel.unary_unary(f"/{SERVICE}/Echo", None, None)(b""))
     assert isinstance(error_of(failure), UnavailableError)
+
+
+class _Echo(grpc.GenericRpcHandler):
+    """Answers what it was sent, and that it is ready."""
+
+    def service(self, details: Any) -> Any:
+        if details.method.endswith("/Echo"):
+            return grpc.unary_unary_rpc_method_handler(_echo)
+        return None
+
+
+async def _echo(request: bytes, _: Any) -> bytes:
+    return request
+
+
+async def _serve(address: str, tls: Tls) -> grpc.aio.Server:
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers((_Echo(),))
+    health = Health([])
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    await health.set_ready(is_ready=True)
+    server.add_secure_port(address, tls.server_credentials())
+    await server.start()
+    return server
+
+
+async def test_a_channel_shows_a_certificate_that_was_renewed_since_it_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "RENEW_SECONDS", 0.05)
+    first, second = Authority(tmp_path, "first"), Authority(tmp_path, "second")
+    own, caller, renewed = first.issue("server"), first.issue("caller"), second.issue("renewed")
+    trusted = tmp_path / "callers.pem"
+    trusted.write_bytes(first.file.read_bytes())
+    serving = Tls(own.certificate, own.key, client_ca_file=trusted)
+    calling = Tls(caller.certificate, caller.key, ca_file=first.file)
+    address = f"127.0.0.1:{free_port()}"
+    server = await _serve(address, serving)
+    async with open_channel(address, tls=calling) as channel:
+        call = channel.unary_unary(f"/{SERVICE}/Echo", None, None)
+        assert await call(b"one") == b"one"
+        caller.key.write_bytes(renewed.key.read_bytes())  # half of it: the old one is shown still
+        trusted.write_bytes(second.file.read_bytes())
+        caller.certificate.write_bytes(renewed.certificate.read_bytes())
+        await server.stop(None)  # who comes back is asked for a certificate of the second authority
+        server = await _serve(address, serving)
+
+        async def answered() -> None:
+            try:
+                assert await call(b"two", timeout=5) == b"two"
+            except grpc.aio.AioRpcError as error:
+                raise AssertionError(error.details()) from error
+
+        await eventually_async(answered)
+    await server.stop(None)
 
 
 async def test_a_wrong_token_between_services_is_our_fault_not_the_callers(serve_echo: ServeEcho) -> None:
