@@ -213,6 +213,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             workspaces,
             clock,
         )
+        dead_letters = DeadLetters(log, state, log_epoch.shards)
         erasing = Erasing(
             people,
             erasures,
@@ -222,6 +223,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             StandIns(conversions, publisher, StandInRecords(long_reads), workspaces, clock),
             HeirsOfErased(StandInRecords(long_reads)),
             SharedOrders(conversions, ErasureRecords(long_reads), workspaces),
+            dead_letters,
             workspaces,
             clock,
             lambda: oldest_event_micros(log, log_epoch.shards),
@@ -266,7 +268,7 @@ async def main(settings: AttributionServiceSettings) -> None:
                 erasing,
                 Retention(ConversionLogKeeping(state, epoch.shards), settings.attribution_replay_horizon_seconds),
                 StreamConsumers.of_conversion_log(state, epoch.shards),
-                Readmission(DeadLetters(log, state, log_epoch.shards), [keys.ATTRIBUTE_GROUP], workspaces),
+                Readmission(dead_letters, [keys.ATTRIBUTE_GROUP], workspaces),
                 workspaces,
             ],
             guards=[*log_guards, *state_guards],

@@ -9,7 +9,8 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 4. The conversions are noted, and what stands in for those that others are counted or credited by (`stand_ins`); their
    revisions are copied to random ids (or not, where they go too) and deleted.
 5. Recorded events are stripped, and what is found by the identifiers is deleted.
-6. Journeys, ties, consent, click ids and conversions in the state store are destroyed; stand-ins take their places.
+6. Journeys, ties, consent, click ids and conversions in the state store are destroyed, and dead letters, which would
+   bring back what they name when they are replayed; stand-ins take their places.
 7. Others' conversions of their leads and subscriptions, and those that the person observed too (`shared_orders`), are
    credited again; what was published of them before names the person's touches no more (`heirs_of_erased`).
 8. It is looked for what is left, and what was destroyed is stored.
@@ -44,6 +45,7 @@ from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erasures import ErasureRecords, StoredErasure
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.data_keys import DataKeys
+from tributary_storage.redis.dead_letters import DeadLetter, DeadLetters
 from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.people import People
 from tributary_storage.redis.ties import person_key
@@ -67,6 +69,7 @@ class Erasing:
         stand_ins: Keep families as they are.
         heirs: Strip what others had of the person's conversions.
         shared: Keep what is others'.
+        dead_letters: May name the person.
         directory: Knows the workspaces.
         clock: Tells when.
         oldest_waiting: Tells when the oldest event was accepted that somebody has not finished; None: there is none.
@@ -85,6 +88,7 @@ class Erasing:
         stand_ins: StandIns,
         heirs: HeirsOfErased,
         shared: SharedOrders,
+        dead_letters: DeadLetters,
         directory: Directory,
         clock: Clock,
         oldest_waiting: Callable[[], Awaitable[int | None]],
@@ -99,6 +103,7 @@ class Erasing:
         self._stand_ins = stand_ins
         self._heirs = heirs
         self._shared = shared
+        self._dead_letters = dead_letters
         self._directory = directory
         self._clock = clock
         self._grace_micros = round(grace_seconds * 1e6)
@@ -176,6 +181,7 @@ class Erasing:
         keys = await self._data_keys.read([(erasure.workspace, key_name(erasure.workspace, t)) for t in erasure.tokens])
         counts = await self._erasures.held(erasure.workspace, erasure.tokens, erasure.until_micros)
         counts |= {"data_keys": len(keys), "revisions_of_heirs": await self._heirs.left(noted)}
+        counts["dead_letters"] = len(await self._letters(noted))
         return {**counts, **await self._records.found(noted)}
 
     def steps(self) -> Sequence[Callable[[Erasure], Awaitable[Erasure]]]:
@@ -290,7 +296,13 @@ class Erasing:
         forgotten = await self._erasures.forget_people(erasure.workspace, erasure.tokens, erasure.until_micros)
         await self._stand_ins.take_place(erasure)
         conversions = await self._erasures.forget_conversions(erasure.workspace, erasure.conversion_ids)
-        return counted(erasure, {**forgotten, "live_conversions": conversions})
+        letters = await self._dead_letters.remove(await self._letters(erasure))
+        return counted(erasure, {**forgotten, "live_conversions": conversions, "dead_letters": letters})
+
+    async def _letters(self, erasure: Erasure) -> list[DeadLetter]:
+        return await self._dead_letters.of_people(
+            erasure.workspace, erasure.tokens, erasure.conversion_ids, erasure.until_micros
+        )
 
     async def _credit_others(self, erasure: Erasure) -> Erasure:
         await self._stand_ins.credit_others(erasure)

@@ -16,6 +16,7 @@ from tests.integration.test_closed_books import _report as report
 from tests.integration.test_consent import consent
 from tests.integration.test_reconciliation import Reconciled, reconciled
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_GRANTED
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.journeys import identification
@@ -27,7 +28,9 @@ from tributary_runtime.errors import StorageUnavailableError
 from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.report_query import Basis
+from tributary_storage.redis import keys
 from tributary_storage.redis.data_keys import Candidate, DataKeys
+from tributary_storage.redis.dead_letters import DeadLetters
 
 if TYPE_CHECKING:
     from tributary_storage.clickhouse.client import ClickHouse
@@ -187,6 +190,27 @@ async def test_nothing_of_the_person_is_left_and_no_total_changes(own: Reconcile
     assert (await attribution.erasing.get(workspace, erasure.erasure_id)).state is ErasureState.FINISHED
     assert await canaries(attribution) == []
     assert (await totals(attribution), await received(attribution)) == (before, counts)
+
+
+async def test_no_dead_letter_brings_back_who_was_erased(own: Reconciled, workspace: str) -> None:
+    events, life = await lived(own, workspace)
+    attribution = own.attribution
+    letters = DeadLetters(attribution.state, attribution.state, SHARDS)
+    theirs = events.touch(OTHER, at=NOON - DAY, channel="Email", event_id="x-1")
+    for letter, admitted in (life[1], theirs):
+        put_aside = {"workspace": workspace, "payload": admitted.SerializeToString(), "letter": letter, "position": 0}
+        await attribution.state.xadd(keys.event_dead_letters(0, keys.RECORD_GROUP), put_aside)  # type: ignore[arg-type]
+    for one in await attribution.logged():
+        put_aside = {"workspace": one.workspace, "payload": one.SerializeToString()}
+        await attribution.state.xadd(keys.conversion_dead_letters(0, keys.DELIVER_GROUP), put_aside)  # type: ignore[arg-type]
+    of_others = events.conversion_id("o-other")
+    erasure = await attribution.erasing.go_on(await requested(attribution))
+    left = [letter async for letter in letters.all() if letter.text("workspace") == workspace]
+    assert [letter.payload for letter in left if letter.group == keys.RECORD_GROUP] == [theirs[1].SerializeToString()]
+    told = [ConversionRevised.FromString(letter.payload) for letter in left if letter.group == keys.DELIVER_GROUP]
+    assert {one.state.conversion_id for one in told} == {of_others}
+    assert erasure.destroyed["dead_letters"] >= 2
+    assert not erasure.remaining["dead_letters"]
 
 
 async def test_no_data_key_comes_back_for_what_was_erased_after_the_state_store_was_lost(

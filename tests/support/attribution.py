@@ -82,6 +82,7 @@ from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.converted_paths import ConvertedPaths
 from tributary_storage.redis.current_models import CurrentModels
 from tributary_storage.redis.data_keys import DataKeys
+from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.deferred import DeferredConversions
 from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.erasures import Erasures
@@ -451,6 +452,7 @@ async def running_attribution(
             StandIns(conversions, publisher, StandInRecords(clickhouse), directory, clock),
             HeirsOfErased(StandInRecords(clickhouse)),
             SharedOrders(conversions, records, directory),
+            DeadLetters(state, state, SHARDS),
             *(directory, clock),
             oldest_waiting,
             grace_seconds=0,

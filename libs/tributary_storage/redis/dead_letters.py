@@ -6,13 +6,15 @@ for. What is put back goes through every group of its log again: all of them kno
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
 import redis.asyncio
+from google.protobuf.message import DecodeError
 
-from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, Admission, AdmittedEvents
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, Admission, AdmittedEvent, AdmittedEvents
 from tributary_runtime.errors import NotFoundError, StorageUnavailableError
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import SCHEMA
@@ -110,6 +112,28 @@ class DeadLetters:
             raise _unavailable(letter.group) from error
         return bool(answer)
 
+    async def of_people(
+        self, workspace: str, tokens: Collection[str], conversion_ids: Collection[str], until_micros: int
+    ) -> list[DeadLetter]:
+        """Returns what names somebody and happened until a moment, or is a revision of some conversions.
+
+        An entry that could not be taken apart names nobody that anybody could read.
+        """
+        wanted, conversions = set(tokens), set(conversion_ids)
+        return [
+            letter
+            async for letter in self.all()
+            if letter.text("workspace") == workspace and _names(letter, wanted, conversions, until_micros)
+        ]
+
+    async def remove(self, letters: Iterable[DeadLetter]) -> int:
+        """Takes dead letters away for good; returns how many were there. May run twice."""
+        removed = 0
+        for letter in letters:
+            stream = _dead(letter.group, letter.shard)
+            removed += int(await self._run(letter.group, "XDEL", stream, letter.entry_id))
+        return removed
+
     def _of(self, group: str) -> Any:
         return self._log if group in keys.EVENT_LOG_GROUPS else self._state
 
@@ -118,6 +142,18 @@ class DeadLetters:
             return await self._of(group).execute_command(*command)
         except redis.RedisError as error:
             raise _unavailable(group) from error
+
+
+def _names(letter: DeadLetter, tokens: Set[str], conversion_ids: Set[str], until_micros: int) -> bool:
+    try:
+        if letter.group not in keys.EVENT_LOG_GROUPS:
+            return ConversionRevised.FromString(letter.payload).state.conversion_id in conversion_ids
+        admitted = AdmittedEvent.FromString(letter.payload)
+    except DecodeError:
+        return False
+    return admitted.event.event_time.ToMicroseconds() <= until_micros and not tokens.isdisjoint(
+        admitted.identity_tokens
+    )
 
 
 def _dead(group: str, shard: int) -> str:
