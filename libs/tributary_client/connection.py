@@ -35,7 +35,11 @@ OPTIONS: Final[Mapping[str, str | int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """TLS, and where `certificate_chain` is given mutual TLS. All are PEM."""
+    """TLS, and where `certificate_chain` is given mutual TLS. All are PEM.
+
+    They are those of the client's whole life: whose certificate is renewed closes it and makes another, with the same
+    spool.
+    """
 
     root_certificates: bytes | None = None
     """Who may sign the server's certificate; None: those of the system that gRPC knows."""

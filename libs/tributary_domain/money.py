@@ -12,7 +12,7 @@ MICROS: Final = 1_000_000
 """In one unit of any currency."""
 
 _BY_EXPONENT: Final = {
-    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    0: "BIF BYR CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
     2: "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE "
     "CHF CHW CNY COP COU CRC CUC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD "
     "HNL HRK HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP "
@@ -24,7 +24,11 @@ _BY_EXPONENT: Final = {
 }
 
 EXPONENTS: Final = MappingProxyType({code: digits for digits, codes in _BY_EXPONENT.items() for code in codes.split()})
-"""ISO 4217: currency code -> decimal places of its smallest coin. With codes that expired lately, for old orders."""
+"""ISO 4217: currency code -> decimal places of its smallest coin.
+
+With those that expired within the ten years that a backfill may reach back, for old orders; money of before (DEM, LTL)
+can be in no event.
+"""
 
 
 WITHDRAWN: Final = MappingProxyType(
@@ -33,6 +37,7 @@ WITHDRAWN: Final = MappingProxyType(
         for code, day in (
             ("ANG", "2025-07-01"),
             ("BGN", "2026-01-01"),
+            ("BYR", "2017-01-01"),
             ("CUC", "2021-07-01"),
             ("HRK", "2023-01-01"),
             ("MRO", "2018-01-01"),

@@ -5,8 +5,8 @@ each click id that is unique to one click. The one rule: what is counted is the 
 A retry, or the same order from browser and backend, counts once.
 
 Windows are of the time a conversion happened: what a phone held back for hours, and sends at once, is no burst. But
-that time is the sender's word. So what comes late counts once more, by when it came: a sender who spreads the times of
-a burst has several times its limit, and not any number.
+that time is the sender's word. So what comes later than one window counts once more, by when it came: a sender who
+spreads the times of a burst has several times its limit, and not any number.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,8 +27,6 @@ _LATE: Final = b"\0late"
 COUNTER_BYTES: Final = 16
 MEMBER_BYTES: Final = 8
 
-LATE_MILLIS: Final = 600_000
-"""How long after it happened a conversion comes late: it counts by when it came, too."""
 LATE_LIMITS: Final = 4
 """Late conversions of one sender within one window of coming, in limits: what somebody offline may bring along."""
 
@@ -115,13 +113,12 @@ class VelocityRules:
             for family in UNIQUE_CLICK_IDS & click_ids.keys():
                 senders.append((f"click:{family}:{click_ids[family]}", limits.click_id, OF_CLICK_ID))
         member, named = member[:MEMBER_BYTES], f"{len(name)}:{name}"
-        is_late = receive_millis - happened_millis > LATE_MILLIS
         found: list[Count] = []
         for sender, limit, reason in senders:
             state = self._state.copy()
             state.update(f"{named}{sender}".encode())
             found.append(Count(state.digest(), member, limit, happened_millis, reason))
-            if is_late:
+            if receive_millis - happened_millis > limit.window_millis:
                 state.update(_LATE)
                 most = Limit(limit.at_most * LATE_LIMITS, limit.window_millis)
                 found.append(Count(state.digest(), member, most, receive_millis, reason))

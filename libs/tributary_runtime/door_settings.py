@@ -36,8 +36,7 @@ class VelocityLimit(Declared):
 class VelocityLimits(Declared):
     """From how many conversions on they are a burst: QUARANTINED(VELOCITY). Counters that do not answer let pass.
 
-    Windows are of the time they happened; of those that come more than ten minutes late, four times as many may come
-    within one.
+    Windows are of the time they happened; of those that come later than one, four times as many may come within one.
     """
 
     identifier: VelocityLimit = VelocityLimit(at_most=5, window_hours=1)

@@ -94,8 +94,7 @@ class Admission:
             OverloadedError: The log is over its soft limit, or too many events wait; nothing was done.
             StorageUnavailableError: Not one event could be decided; what was done is unknown.
         """
-        if self._fill.is_full:
-            raise _overloaded()
+        self.require_room()
         calls = [Call(caller, f"callers[{n}]", self._placement) for n, caller in enumerate(request.callers)]
         events = sum([call.size for call in calls])
         if self._waiting_events + events > MAX_WAITING_EVENTS:
@@ -118,6 +117,15 @@ class Admission:
             message = "The event log did not answer; send the batch again with the same event ids."
             raise StorageUnavailableError(message, metadata={"store": "log"}, retry_delay_seconds=RETRY_DELAY_SECONDS)
         return decided
+
+    def require_room(self) -> None:
+        """Returns if the log may take more.
+
+        Raises:
+            OverloadedError: It is over its soft limit.
+        """
+        if self._fill.is_full:
+            raise _overloaded()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Commits until stopped, and then what was begun."""

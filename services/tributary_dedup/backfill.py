@@ -34,6 +34,10 @@ _KNOWN: Final = frozenset({verdict_pb2.VERDICT_DUPLICATE, verdict_pb2.VERDICT_CO
 class Admitting(Protocol):
     """What decides."""
 
+    def require_room(self) -> None:
+        """Returns if the log may take more, as `Admission.require_room`."""
+        ...
+
     async def admit(self, request: dedup_service_pb2.AdmitEventsRequest) -> list[Outcome]:
         """Returns what became of the events of callers, as `Admission.admit`."""
         ...
@@ -89,6 +93,7 @@ class Backfill:
             StorageUnavailableError: A store did not answer. Nothing was admitted unless `Admission.admit` says so.
             OverloadedError: As for `Admission.admit`.
         """
+        self._admission.require_room()  # claims that are restored take room, too
         first_times: dict[int, int] = {}
         before = 0
         for number, caller in enumerate(request.callers):

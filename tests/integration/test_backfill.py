@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,6 +168,29 @@ async def test_an_expired_order_is_known_under_another_event_id_and_keeps_its_va
     assert verdicts(again) == [DUPLICATE, DUPLICATE, CONFLICT, CONFLICT]
     assert again[0].first_accept_micros == first[0].first_accept_micros
     assert again[2].reason == verdict_pb2.REASON_CODE_ORDER_VALUE_DIFFERS
+
+
+async def test_an_expired_refund_is_known_by_its_credit_note_whoever_reports_it(
+    stub: Stub, workspace: str, log: redis.asyncio.Redis, clickhouse_url: str
+) -> None:
+    refund = Sent("psp", order="o-1", refund="note-1", value=10)
+    assert verdicts(await backfill(stub, workspace, [Sent("order", order="o-1"), refund])) == [ACCEPTED] * 2
+    await recorded(clickhouse_url, workspace, 2)
+    await expire(log, 402)
+    events = [
+        replace(refund, event_id="erp"),
+        replace(refund, event_id="wrong", value=7),
+        replace(refund, event_id="another", refund="note-2"),
+        refund,
+    ]
+    again = await backfill(stub, workspace, events)
+    assert verdicts(again) == [DUPLICATE, CONFLICT, ACCEPTED, DUPLICATE]
+    assert [outcome.reason for outcome in again] == [
+        verdict_pb2.REASON_CODE_MERGED_OBSERVATION,
+        verdict_pb2.REASON_CODE_ORDER_VALUE_DIFFERS,
+        0,
+        0,
+    ]
 
 
 async def test_an_expired_id_with_another_payload_is_a_conflict(

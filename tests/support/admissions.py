@@ -18,6 +18,7 @@ import redis.asyncio
 from tests.support.ports import free_port
 from tributary.dedup.v1 import admitted_events_pb2, dedup_service_pb2
 from tributary.event.v1 import verdict_pb2
+from tributary.event.v1.adjustment_pb2 import ADJUSTMENT_REASON_REFUND
 from tributary_cli.stack.services import ServiceProcess
 from tributary_dedup.admission import Admission
 from tributary_domain import claim_records, ids
@@ -51,6 +52,8 @@ class Sent:
     readable: bool = True
     """Whether it parses."""
     order: str = ""
+    refund: str = ""
+    """Number of the credit note, of an event that takes money of the order back."""
     value: int | None = 100
     rank: int = 1
     door: verdict_pb2.Verdict.ValueType = verdict_pb2.VERDICT_ACCEPTED
@@ -63,11 +66,18 @@ class Sent:
     def order_digest(self, workspace: str) -> bytes:
         return ids.order_digest(workspace, "purchase", "", self.order) if self.order else b""
 
+    def claimed_digest(self, workspace: str) -> bytes:
+        """Returns what it is claimed by beside its id: its order, or the credit note."""
+        order = self.order_digest(workspace)
+        if not self.refund:
+            return order
+        return ids.adjustment_digest(workspace, ids.conversion_id(order), ADJUSTMENT_REASON_REFUND, self.refund)
+
     def claim(self, workspace: str, length: int) -> bytes:
         order = claim_records.NO_ORDER
         if self.order:
             value_digest = b"" if self.value is None else ids.value_digest("EUR", self.value)
-            order = claim_records.order_part(self.order_digest(workspace), self.rank, value_digest)
+            order = claim_records.order_part(self.claimed_digest(workspace), self.rank, value_digest)
         return claim_records.CLAIM_RECORD.pack(
             ids.event_digest(workspace, self.event_id),
             claim_records.payload_mark(self.version, self.payload_digest),
@@ -87,7 +97,13 @@ class Sent:
         )
         message.event.event_id = self.event_id
         message.event.event_time.seconds = EVENT_TIME_SECONDS
-        if self.order:
+        if self.refund:
+            message.adjustment_key = self.claimed_digest(workspace)
+            adjustment = message.event.adjustment
+            adjustment.conversion_name, adjustment.order_id = "purchase", self.order
+            adjustment.adjustment_id, adjustment.reason = self.refund, ADJUSTMENT_REASON_REFUND
+            adjustment.amount.currency_code, adjustment.amount.amount_micros = "EUR", self.value or 0
+        elif self.order:
             message.event.conversion.name = "purchase"
             message.event.conversion.order_id = self.order
             if self.value is not None:

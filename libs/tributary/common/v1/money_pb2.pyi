@@ -25,7 +25,9 @@ class Money(_message.Message):
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     AMOUNT_MICROS_FIELD_NUMBER: _builtins.int
     currency_code: _builtins.str
-    """Required. ISO 4217, three upper-case letters: "EUR"."""
+    """Required. ISO 4217, three upper-case letters: "EUR". A currency that has expired within the last ten years is taken
+    for what happened until 400 days after.
+    """
     amount_micros: _builtins.int
     """The amount in millionths of the currency's unit: 12.50 EUR is 12 500 000, 100 JPY is 100 000 000. Negative only
     where the field that holds it says so. At most 10^12 units.

@@ -134,7 +134,8 @@ class Context(_message.Message):
     """The person's user agent, at most 1 024 characters."""
     page_url: _builtins.str
     """The page, with its parameters, at most 4 096 characters. Parameters that hold personal data are cut
-    out, by their name or by what they hold; so is a link within a link that has one.
+    out, by their name or by what they hold; so is a link within a link that has one. A phone number without its country
+    code in a parameter of another name ("q=0171 2345678") cannot be told from an order number, and stays.
     """
     referrer_url: _builtins.str
     """The page before, as the browser said, at most 4 096 characters."""

@@ -133,7 +133,7 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """QUARANTINED: the amount is outside the workspace's expected range."""
     REASON_CODE_VELOCITY: _ReasonCode.ValueType  # 45
     """QUARANTINED: too many conversions of one identifier, address or click id, by when they happened; or, of those that
-    came more than ten minutes late, by when they came.
+    came later than one window, by when they came.
     """
     REASON_CODE_PAYLOAD_DIFFERS: _ReasonCode.ValueType  # 60
     """CONFLICT: the event id is known with another payload."""
@@ -231,7 +231,7 @@ REASON_CODE_AMOUNT_UNEXPECTED: ReasonCode.ValueType  # 44
 """QUARANTINED: the amount is outside the workspace's expected range."""
 REASON_CODE_VELOCITY: ReasonCode.ValueType  # 45
 """QUARANTINED: too many conversions of one identifier, address or click id, by when they happened; or, of those that
-came more than ten minutes late, by when they came.
+came later than one window, by when they came.
 """
 REASON_CODE_PAYLOAD_DIFFERS: ReasonCode.ValueType  # 60
 """CONFLICT: the event id is known with another payload."""

@@ -89,6 +89,10 @@ Global___SpendKind: _TypeAlias = SpendKind  # noqa: Y015
 class SpendSlice(_message.Message):
     """What one destination reports as spent by one account in a range of days. An import replaces the slice as a whole: a
     row-by-row upsert would leave ghosts of renamed campaigns. Replaced slices stay readable "as of".
+
+    A day of an account has one statement, whatever its level: rows by campaign and rows by ad are the same money told
+    twice, so a newer slice of another level replaces the days that both cover. What belongs together (media, the agency's
+    fees, credits) goes in one slice; what somebody else reports at another time goes under an account id of its own.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -107,7 +111,7 @@ class SpendSlice(_message.Message):
     account_id: _builtins.str
     """Required. The advertiser's account there."""
     level: Global___SpendLevel.ValueType
-    """Required. How fine the rows are."""
+    """Required. How fine the rows are. Of a day the newest slice holds, be it finer or coarser than the one before."""
     account_time_zone: _builtins.str
     """Required. The account's time zone, an IANA name: a spend day is the account's day."""
     currency_code: _builtins.str
