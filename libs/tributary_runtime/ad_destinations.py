@@ -75,7 +75,7 @@ class GoogleDestination(BatchDestination):
     @property
     def click_families(self) -> frozenset[str]:
         """Google's own."""
-        return frozenset({"gclid", "gbraid", "wbraid", "dclid"})
+        return frozenset({"gclid", "gbraid", "wbraid"})
 
 
 class MetaDestination(BatchDestination):

@@ -43,7 +43,8 @@ class CrmDestination(BatchDestination):
     }
 
     properties: dict[PropertyName, CrmSource] = Field(default_factory=dict)
-    """What each property is told: value, currency, time, name, email, click_id.gclid, and so on."""
+    """What each property is told: value, currency, time, name, email, click_id.gclid, and so on. `date` is the day in
+    the books' zone (`reporting.time_zone`)."""
 
     constants: dict[PropertyName, ConstantText] = Field(default_factory=dict)
     """Properties that are always told the same: a pipeline, a stage."""
@@ -72,7 +73,8 @@ class HubSpotDestination(CrmDestination):
 
     id_property: PropertyName = "tributary_order_id"
     """The unique property that an object is known by: `email` of contacts, else one of one's own with
-    hasUniqueValue, which holds the visible id."""
+    hasUniqueValue, which holds the visible id. A contact known by its e-mail holds the conversion it was told of last
+    and is told of no correction; what that leaves wrong is written down."""
 
     time_zone: Annotated[str, AfterValidator(_known)] = "UTC"
     """Of the account: its daily limit ends at midnight there."""
@@ -88,6 +90,14 @@ class HubSpotDestination(CrmDestination):
 
     quota: Quota = Quota(requests_per_minute=540, requests_per_ten_seconds=90, requests_per_day=250_000)
     """How fast it may be called."""
+
+    @model_validator(mode="after")
+    def _check_contact(self) -> Self:
+        if self.id_property == "email" and self.retracted:
+            raise ValueError(
+                "retracted: a contact known by its e-mail is of many conversions, and told of no correction"
+            )
+        return self
 
     @property
     def zone(self) -> ZoneInfo:

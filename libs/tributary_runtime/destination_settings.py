@@ -151,7 +151,8 @@ class WebhookDestination(DestinationSettings):
     """Where to post to; https, unless private addresses are allowed."""
 
     secret: SecretReference
-    """Signs every call: base64, with whsec_ before it or not, or at least 24 characters of any other text."""
+    """Signs every call: whsec_ and base64 of at least 24 bytes, or at least 24 characters without whsec_: base64, or
+    any other text. With less, or with what is no base64 after whsec_, nothing is sent and the destination is paused."""
 
     previous_secret: SecretReference | None = None
     """Also signs while receivers change to `secret`."""

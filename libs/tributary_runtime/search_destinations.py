@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from tributary_runtime.ad_destinations import AccountId
 from tributary_runtime.batch_destinations import BatchDestination
-from tributary_runtime.destination_settings import Quota
+from tributary_runtime.destination_settings import Pixel, Quota
 from tributary_runtime.oauth_settings import OAuthGrant
 from tributary_runtime.secret_references import SecretReference
 
@@ -56,6 +56,12 @@ class MicrosoftDestination(BatchDestination):
 
     quota: Quota = Quota(requests_per_minute=60)
     """How fast it may be called."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.pixel is not Pixel.NONE:
+            raise ValueError("pixel must be none: offline conversions carry no id that a tag could share")
+        return self
 
     @property
     def click_families(self) -> frozenset[str]:

@@ -154,11 +154,6 @@ class WorkspacesFile:
         workspace = self.find(workspace_id)
         return () if workspace is None else workspace.wrapping_keys
 
-    def default_region(self, workspace_id: str) -> str:
-        """Returns where a workspace's phone numbers without a country code are from; empty: it does not say."""
-        workspace = self.find(workspace_id)
-        return "" if workspace is None else workspace.default_region or ""
-
     def reload_if_changed(self) -> bool:
         """Reads the file again if it, or a file with a secret it names, looks different.
 

@@ -24,6 +24,7 @@ from tributary_delivery.attempt import Attempt
 from tributary_delivery.corrections import NOT_REPEATED, Corrections, Pin
 from tributary_delivery.destinations.adapter import (
     Adapter,
+    Home,
     Outgoing,
     Permits,
     PersonKeys,
@@ -62,7 +63,7 @@ class BatchSender:
         tokens: Where access tokens come from.
         opener: Opens match keys.
         memory: What was sent before, for corrections.
-        region_of: Workspace -> where its phone numbers without a country code are from.
+        home_of: Workspace -> where it is.
         clock: Tells time.
     """
 
@@ -75,7 +76,7 @@ class BatchSender:
         tokens: Tokens,
         opener: MatchKeyOpener,
         memory: Memory,
-        region_of: Callable[[str], str],
+        home_of: Callable[[str], Home],
         clock: Clock,
     ) -> None:
         self._lane = lane
@@ -86,7 +87,7 @@ class BatchSender:
         self._tokens = tokens
         self._opener = opener
         self._corrections = Corrections(lane, memory)
-        self._region_of = region_of
+        self._home_of = home_of
         self._clock = clock
 
     @property
@@ -135,10 +136,16 @@ class BatchSender:
         people = await self._opener.open(self._lane.workspace, told)
         calls: dict[str, list[Attempt]] = {}
         sizes: dict[str, int] = {}
+        objects: set[str] = set()
         for attempt, keys, pin in zip(attempts, people, pins, strict=True):
             said = self._say(attempt, keys, pin, now_micros, formed)
             if said is None:
                 continue
+            if said.mapped.object_id:
+                if said.mapped.object_id in objects:
+                    formed.later.append(said)
+                    continue
+                objects.add(said.mapped.object_id)
             group, size = _group_of(said), len(said.event) + 1
             call = calls.get(group, [])
             is_full = len(call) >= self._policy.batch_size
@@ -193,7 +200,7 @@ class BatchSender:
             click_ids=_click_ids(revised, pinned),
             now_micros=now_micros,
             pinned=pinned,
-            default_region=self._region_of(self._lane.workspace),
+            home=self._home_of(self._lane.workspace),
         )
 
     def visible_id(self, revised: ConversionRevised) -> str:

@@ -219,6 +219,8 @@ class LaneRunner:
         for settled, line in prepared.done:
             self._outbox.add(settled, line)
         self._refuse(formed)
+        if formed.later:
+            await self._give_back([one.job.conversion_id for one in formed.later], _LOOK_SECONDS)
         calls = await self._within_quota(formed.calls)
         if not calls:
             return

@@ -32,6 +32,8 @@ class Formed:
     refused: list[Refused] = field(default_factory=list)
     failed: list[tuple[Attempt, Outcome]] = field(default_factory=list)
     """We could not say them, for a bug of ours."""
+    later: list[Attempt] = field(default_factory=list)
+    """They change what another one here changes, which was planned before them."""
 
 
 class Sender(Protocol):

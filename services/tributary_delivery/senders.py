@@ -10,7 +10,7 @@ import httpx
 
 from tributary_delivery.batches import BatchSender
 from tributary_delivery.destinations import ADAPTERS, DESTINATIONS, TOKEN_URLS
-from tributary_delivery.destinations.adapter import Adapter
+from tributary_delivery.destinations.adapter import Adapter, Home
 from tributary_delivery.destinations.oauth_tokens import ObtainedToken, TokenStore
 from tributary_delivery.destinations.reporting import Reporting
 from tributary_delivery.destinations.tokens import GivenToken, Tokens
@@ -27,9 +27,20 @@ from tributary_runtime.checked_http import CheckedHttp
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings, WebhookDestination
 from tributary_runtime.public_addresses import Lookup
+from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.delivery_job import Lane
 
 _AGENT = "Tributary/1"
+
+
+def homes(find: Callable[[str], Workspace | None]) -> Callable[[str], Home]:
+    """Returns what tells where a workspace is, from what the file says of it; of one that it does not name, nothing."""
+
+    def home_of(workspace_id: str) -> Home:
+        workspace = find(workspace_id)
+        return Home() if workspace is None else Home(workspace.default_region or "", workspace.reporting.zone)
+
+    return home_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +49,8 @@ class Senders:
 
     opener: MatchKeyOpener
     memory: Memory
-    region_of: Callable[[str], str]
-    """Workspace -> where its phone numbers without a country code are from."""
+    home_of: Callable[[str], Home]
+    """Workspace -> where it is."""
     clock: Clock
     call_seconds: float
     """How long one call may take."""
@@ -96,7 +107,7 @@ class Senders:
         adapter = ADAPTERS[settings.type](settings)
         tokens = self._tokens(settings)
         exchange = self._exchange(settings, adapter, tokens)
-        shared = (self.opener, self.memory, self.region_of, self.clock)
+        shared = (self.opener, self.memory, self.home_of, self.clock)
         return BatchSender(lane, settings, adapter, exchange, tokens, *shared)
 
     def _exchange(self, settings: BatchDestination, adapter: Adapter, tokens: Tokens) -> Exchange:

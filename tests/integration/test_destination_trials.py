@@ -19,6 +19,7 @@ from tributary.delivery.v1.delivery_service_pb2 import (
 )
 from tributary_cli.demo.fakes.fake import Reply
 from tributary_cli.demo.fakes.server import FakeServer, Fault
+from tributary_delivery.destinations.adapter import Home
 from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.senders import Senders
 from tributary_delivery.trial_runs import DestinationTests
@@ -43,7 +44,7 @@ async def states(redis_url: str) -> AsyncIterator[DestinationStates]:
 
 async def tried(states: DestinationStates, settings: DestinationSettings, code: str = "") -> Answered:
     opener = MatchKeyOpener(DataKeys(states._client, 4), lambda _: ())
-    senders = Senders(opener, ConversionHistory(None), lambda _: "", SystemClock(), 2.0)  # type: ignore[arg-type]
+    senders = Senders(opener, ConversionHistory(None), lambda _: Home(), SystemClock(), 2.0)  # type: ignore[arg-type]
     return await DestinationTests(senders, states, SystemClock()).test(LANE, settings, code)
 
 

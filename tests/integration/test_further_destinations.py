@@ -11,6 +11,7 @@ from tests.support.delivery import Rig, a_rig
 from tests.support.eventually import eventually_async
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
 )
 from tributary_storage.redis.delivery_job import Lane
 
@@ -28,6 +29,23 @@ def idle(rig: Rig, lane: Lane) -> Callable[[], Awaitable[bool]]:
         return await rig.stores.jobs.waiting(lane) == 0
 
     return is_idle
+
+
+async def test_a_contact_of_two_conversions_is_told_of_one_after_the_other_and_of_no_correction(rig: Rig, workspace: str) -> None:
+    lane = Lane(workspace, "hubspot")
+    older, newer = a_purchase(lane), a_purchase(lane, 1, value_micros=50_000_000)
+    own = {"object_type": "contacts", "id_property": "email", "properties": {"amount": "value"}, "retracted": {}}
+    with running_fake("hubspot") as server:
+        async with rig.running_lane(lane, a_batch_destination("hubspot", server.url, **own)) as runner:
+            await publish(rig, lane, [older, newer])  # due together: one contact is not told of both at once
+            await eventually_async(idle(rig, lane))
+            assert (server.fake.values, server.fake.refused) == ({"ann@example.com": 50}, 0)
+            await publish(rig, lane, [older.then(counted=False)])
+            runner.wake()
+            await eventually_async(idle(rig, lane))
+        assert server.fake.values == {"ann@example.com": 50}
+    states = [one.state for one in await rig.deliveries(lane, "c1:0000")]
+    assert states == [DELIVERY_STATE_ACCEPTED, DELIVERY_STATE_UNDELIVERABLE_CORRECTION]
 
 
 @pytest.mark.parametrize("kind", CORRECTED)

@@ -27,6 +27,7 @@ from tributary.delivery.v1.delivery_pb2 import Delivery
 from tributary_cli.stack.services import ServiceProcess
 from tributary_delivery.attempt import AttemptRules
 from tributary_delivery.destinations import Destination
+from tributary_delivery.destinations.adapter import Home
 from tributary_delivery.lane import LaneRunner, Pace, Stores
 from tributary_delivery.ledger_batches import LedgerBatches
 from tributary_delivery.match_keys import MatchKeyOpener
@@ -128,7 +129,7 @@ class Rig:
         """Makes senders, for people of `tests.support.sealed`."""
         opener = MatchKeyOpener(DataKeys(self.redis, SHARDS), lambda _: (WORKSPACE_KEY,))
         clock = clock or SystemClock()
-        about = (opener, self.stores.memory, lambda _: "DE", clock, call_seconds, self.tls, lookup)
+        about = (opener, self.stores.memory, lambda _: Home("DE"), clock, call_seconds, self.tls, lookup)
         return Senders(*about, SharedTokens(self.redis))
 
     async def plan(self, lane: Lane, message: ConversionRevised, hold_seconds: int = 0) -> int:

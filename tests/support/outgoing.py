@@ -12,6 +12,7 @@ from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, Delive
 from tributary.event.v1.event_pb2 import ORIGIN_WEB, Origin
 from tributary_delivery.destinations.adapter import (
     Answer,
+    Home,
     Mapped,
     Outgoing,
     Permits,
@@ -67,7 +68,7 @@ def an_outgoing(
     pinned: Pinned | None = None,
     opted_out: bool = False,
     permits: Permits | None = None,
-    default_region: str = "",
+    home: Home = Home(),  # noqa: B008 - frozen
     now_micros: int = 1_767_326_645_000_000,
 ) -> Outgoing:
     """Returns a conversion on its way: of 2 January 2026, an hour before it is sent."""
@@ -92,7 +93,7 @@ def an_outgoing(
         click_ids={click.family: click for click in clicks},
         now_micros=now_micros,
         pinned=pinned,
-        default_region=default_region,
+        home=home,
     )
 
 

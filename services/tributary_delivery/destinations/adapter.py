@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from typing import Any, Protocol
 
 from tributary.attribution.v1.conversion_pb2 import ResolvedClickId
@@ -83,6 +84,16 @@ class Pinned:
 
 
 @dataclass(frozen=True, slots=True)
+class Home:
+    """Where a workspace is."""
+
+    region: str = ""
+    """Where its phone numbers without a country code are from; "": it does not say."""
+    zone: tzinfo = UTC
+    """Of its books: which day something happened there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
     """One conversion on its way: all that its event is made of."""
 
@@ -102,8 +113,8 @@ class Outgoing:
     now_micros: int
     pinned: Pinned | None = None
     """For a correction."""
-    default_region: str = ""
-    """Where phone numbers without a country code are from."""
+    home: Home = Home()
+    """Of the workspace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +132,9 @@ class Mapped:
     """The conversion's time in it."""
     group: str = ""
     """Which request it belongs into, where a destination has several: those of one request are of one group."""
+    object_id: str = field(default="", repr=False)
+    """What it changes there, where several conversions may change the same: they are told one after the other. May be a
+    plain match key; "": something of its own."""
 
 
 @dataclass(frozen=True, slots=True)

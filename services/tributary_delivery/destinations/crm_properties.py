@@ -10,7 +10,7 @@ from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_RETRACT
 from tributary.event.v1.conversion_pb2 import CustomerType
 from tributary_delivery.destinations.adapter import Outgoing
 from tributary_delivery.destinations.json_bytes import units
-from tributary_delivery.destinations.moments import conversion_micros, rfc3339
+from tributary_delivery.destinations.moments import civil_day, conversion_micros, rfc3339
 from tributary_delivery.destinations.person_fields import PersonFields
 from tributary_domain.match_keys.fields import Holds
 from tributary_domain.match_keys.tables import DESTINATIONS
@@ -47,15 +47,15 @@ def crm_properties(
 
 def _conversion(outgoing: Outgoing) -> dict[str, str | Decimal]:
     state = outgoing.revised.state
-    moment = rfc3339(conversion_micros(outgoing))
+    micros = conversion_micros(outgoing)
     known: dict[str, str | Decimal] = {
         "visible_id": outgoing.visible_id,
         "conversion_id": state.conversion_id,
         "name": outgoing.name,
         "order_id": state.order_key.order_id,
         "store": state.order_key.store,
-        "time": moment,
-        "date": moment.partition("T")[0],
+        "time": rfc3339(micros),
+        "date": civil_day(micros, outgoing.home.zone),
         "stage": state.lead.stage,
         "lead_id": state.lead.lead_id,
         "coupon_codes": ", ".join(state.coupon_codes),

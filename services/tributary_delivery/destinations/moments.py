@@ -5,7 +5,7 @@ Whole numbers throughout; a correction repeats the time of the first message to 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from tributary_delivery.destinations.adapter import Outgoing
@@ -43,6 +43,16 @@ def rfc3339(micros: int) -> str:
     ('2025-11-11T23:05:53.123400Z', '2025-11-11T23:05:53Z')
     """
     return _moment(micros).isoformat().replace("+00:00", "Z")
+
+
+def civil_day(micros: int, zone: tzinfo) -> str:
+    """Returns the day it was somewhere, in ISO 8601.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> civil_day(1_793_490_000_000_000, UTC), civil_day(1_793_490_000_000_000, ZoneInfo("Europe/Berlin"))
+    ('2026-10-31', '2026-11-01')
+    """
+    return _moment(micros).astimezone(zone).date().isoformat()
 
 
 def to_the_second(micros: int, separator: str = "T") -> str:

@@ -69,7 +69,7 @@ def person_fields(destination: str, outgoing: Outgoing) -> PersonFields:
     for field, holds in _HELD[destination]:
         sent: dict[str, None] = {}
         for value in plain.get(holds, ()):
-            region = region_of(value, country, outgoing.default_region) if holds == _PHONE else country
+            region = region_of(value, country, outgoing.home.region) if holds == _PHONE else country
             key = field.key(value, region)
             if isinstance(key, MatchKey):
                 sent[key.sent] = None

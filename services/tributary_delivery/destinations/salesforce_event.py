@@ -22,4 +22,4 @@ def event(outgoing: Outgoing, settings: SalesforceDestination) -> Mapped | Unmap
         settings.external_id_field: outgoing.visible_id,
     }
     said |= crm_properties("salesforce", outgoing, person, settings)
-    return Mapped(said, time_micros=conversion_micros(outgoing))
+    return Mapped(said, time_micros=conversion_micros(outgoing), object_id=outgoing.visible_id)

@@ -8,6 +8,8 @@ import hmac
 from collections.abc import Sequence
 
 _PREFIX = "whsec_"
+_LEAST_BYTES = 24
+"""Of a key after `whsec_`; of another secret, of its text."""
 
 
 def signing_key(secret: str) -> bytes:
@@ -16,15 +18,18 @@ def signing_key(secret: str) -> bytes:
     The libraries of receivers read base64 with and without the prefix, so what can be read as base64 is.
 
     Raises:
-        ValueError: What follows `whsec_` is no base64.
+        ValueError: What follows `whsec_` is no base64, or it is shorter than the specification allows.
     """
     encoded = secret.removeprefix(_PREFIX)
     try:
-        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
+        key = base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)
     except ValueError as error:  # binascii.Error is one, and so is what says that there are other letters than ASCII
-        if encoded == secret:
-            return secret.encode()
-        raise ValueError("the webhook secret is no base64 after whsec_") from error
+        if encoded != secret:
+            raise ValueError("the webhook secret is no base64 after whsec_") from error
+        key = secret.encode()
+    if len(key if encoded != secret else secret.encode()) < _LEAST_BYTES:
+        raise ValueError(f"the webhook secret has less than {_LEAST_BYTES} bytes")
+    return key
 
 
 def sign(keys: Sequence[bytes], message_id: str, timestamp: int, body: bytes) -> str:

@@ -18,7 +18,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     OutcomeClass,
 )
 from tributary_delivery.destinations import hubspot_answer, hubspot_event, salesforce_answer, salesforce_event
-from tributary_delivery.destinations.adapter import Mapped, PersonKeys, Verdict
+from tributary_delivery.destinations.adapter import Home, Mapped, PersonKeys, Unmappable, Verdict
 from tributary_delivery.destinations.hubspot import HubSpot
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.destinations.salesforce import Salesforce
@@ -73,7 +73,7 @@ def test_a_deal_is_known_by_the_visible_id_and_holds_what_is_declared() -> None:
         constants={"pipeline": "default", "dealstage": "closedwon"},
         retracted={"dealstage": "closedlost"},
     )
-    outgoing = an_outgoing(name="Purchase", person=JANE, clicks=(click_id("gclid", "G"),), default_region="DE")
+    outgoing = an_outgoing(name="Purchase", person=JANE, clicks=(click_id("gclid", "G"),), home=Home("DE"))
     assert said(hubspot_event.event(outgoing, settings)) == {
         "idProperty": "tributary_order_id",
         "id": "order-1001",
@@ -96,6 +96,24 @@ def test_a_deal_is_known_by_the_visible_id_and_holds_what_is_declared() -> None:
 def test_a_contact_without_an_address_is_nobody() -> None:
     settings = hubspot(object_type="contacts", id_property="email")
     assert why(hubspot_event.event(an_outgoing(person=PersonKeys()), settings)) == INELIGIBLE_REASON_NO_MATCH_KEY
+
+
+@pytest.mark.parametrize("operation", [DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT])
+def test_a_contact_of_many_conversions_is_told_of_no_correction_of_one(operation: Any) -> None:
+    settings = hubspot(object_type="contacts", id_property="email", properties={"last_value": "value"})
+    corrected = an_outgoing(person=JANE, operation=operation, amount_micros=0)
+    assert isinstance(hubspot_event.event(corrected, settings), Unmappable)
+    known_by_its_own_id = hubspot(object_type="contacts", id_property="order_id")
+    assert isinstance(hubspot_event.event(corrected, known_by_its_own_id), Mapped)
+
+
+def test_a_day_is_that_of_the_books() -> None:
+    settings = salesforce(properties={"CloseDate": "date", "Time__c": "time"})
+    midnight = 1_793_490_000_000_000  # 00:20 in Berlin
+    for zone, day in (("UTC", "2026-10-31"), ("Europe/Berlin", "2026-11-01")):
+        outgoing = an_outgoing(person=JANE, micros=midnight, home=Home(zone=ZoneInfo(zone)))
+        record = said(salesforce_event.event(outgoing, settings))
+        assert (record["CloseDate"], record["Time__c"]) == (day, "2026-10-31T23:40:00Z")
 
 
 def test_nothing_plain_is_kept_for_the_ledger() -> None:
@@ -132,6 +150,9 @@ def test_a_correction_is_the_same_record_with_what_is_known_now() -> None:
         pytest.param({"properties": {"amount": "password"}}, id="a source that is none"),
         pytest.param({"properties": {"a b": "value"}}, id="a property that is none"),
         pytest.param({"time_zone": "Mars/Olympus"}, id="a zone that is none"),
+        pytest.param(
+            {"id_property": "email", "retracted": {"lifecyclestage": "lost"}}, id="a correction of what is told of none"
+        ),
         pytest.param({"object_type": "../contacts"}, id="a path"),
     ],
 )

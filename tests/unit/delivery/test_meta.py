@@ -16,7 +16,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     OutcomeClass,
 )
 from tributary.event.v1 import event_pb2
-from tributary_delivery.destinations.adapter import Mapped, PersonKeys
+from tributary_delivery.destinations.adapter import Home, Mapped, PersonKeys
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.destinations.meta import Meta
 from tributary_delivery.destinations.meta_answer import classify
@@ -118,7 +118,7 @@ def test_what_the_caller_hashed_is_sent_beside_what_is_hashed_here() -> None:
 def test_a_national_number_is_read_by_a_country(number: str, region: str, country: str, expected: str | None) -> None:
     address = {"country": country} if country else None
     person = keys(emails=("a@b.co",), phones=(number,), address=address, **BROWSER)
-    user_data = said(event(an_outgoing(person=person, default_region=region), META))["user_data"]
+    user_data = said(event(an_outgoing(person=person, home=Home(region)), META))["user_data"]
     assert user_data.get("ph") == ([digest(expected)] if expected else None)
 
 

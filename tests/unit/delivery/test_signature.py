@@ -61,3 +61,13 @@ def test_missing_padding_is_forgiven_and_nonsense_is_not() -> None:
     assert signing_key(f"whsec_{encoded}") == b"k" * 25
     with pytest.raises(ValueError, match="no base64"):
         signing_key("whsec_%%%")
+
+
+@pytest.mark.parametrize("length", [23, 24])
+def test_a_secret_is_as_long_as_the_specification_asks(length: int) -> None:
+    for secret in ("whsec_" + base64.b64encode(b"k" * length).decode(), "-" * length):
+        if length >= 24:
+            assert len(signing_key(secret)) == length
+        else:
+            with pytest.raises(ValueError, match="less than 24 bytes"):
+                signing_key(secret)

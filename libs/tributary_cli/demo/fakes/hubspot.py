@@ -21,7 +21,7 @@ class FakeHubSpot(Upserts):
             return Reply(401, {"category": "INVALID_AUTHENTICATION"})
         if (ask.method, ask.path) == ("GET", "/crm/v3/properties/deals/tributary_order_id"):
             return Reply(200, {"name": "tributary_order_id", "hasUniqueValue": self.is_unique})
-        if ask.path != "/crm/v3/objects/deals/batch/upsert":
+        if ask.path not in ("/crm/v3/objects/deals/batch/upsert", "/crm/v3/objects/contacts/batch/upsert"):
             return Reply(404, {"category": "OBJECT_NOT_FOUND"})
         inputs = ask.json()["inputs"]
         texts = [isinstance(value, str) for one in inputs for value in one["properties"].values()]
@@ -42,4 +42,4 @@ class FakeHubSpot(Upserts):
         return Reply(200, {"status": "COMPLETE", "results": results})
 
     def _take_one(self, one: Mapping[str, Any]) -> bool:
-        return self.upsert(one["id"], one["properties"], one["properties"]["amount"])
+        return self.upsert(one["id"], one["properties"], one["properties"].get("amount"))
