@@ -56,6 +56,10 @@ class BatchDestination(DestinationSettings):
     """Whether a person must have granted `ad_user_data` (or the workspace's `consent_defaults` must, for their region);
     false: silence is no refusal."""
 
+    tcf_vendor: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    """The destination's number in the IAB's Global Vendor List: of whom a TCF string was collected it is told only if
+    the string names it. None: a string's purposes are asked, and no vendor."""
+
     page_url: Annotated[str, Field(max_length=2048)] = ""
     """The site's address, for destinations that ask on which page a conversion happened."""
 

@@ -96,6 +96,10 @@ class GoogleAdsDestination(BatchDestination):
     access_token: SecretReference | None = None
     """A token that somebody else renews, of scope https://www.googleapis.com/auth/adwords."""
 
+    tcf_vendor: Annotated[int, Field(ge=1, le=65_535)] | None = 755
+    """Google's number in the IAB's Global Vendor List: of whom a TCF string was collected it is told only if the string
+    names it."""
+
     base_url: Annotated[str, Field(max_length=2048)] = "https://googleads.googleapis.com"
     """Where its API is."""
 

@@ -16,6 +16,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_RETRACT,
+    INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_MATCH_KEY,
     INELIGIBLE_REASON_TOO_OLD,
     DeliveryOperation,
@@ -39,6 +40,7 @@ from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
 from tributary_delivery.exchange import Exchange
 from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
+from tributary_delivery.permissions import may_be_told
 from tributary_delivery.sender import Formed, Refused
 from tributary_delivery.sent_values import sent_value
 from tributary_delivery.visible_ids import visible_id
@@ -50,6 +52,7 @@ from tributary_storage.redis.delivery_job import Lane
 log = structlog.get_logger(__name__)
 
 _LEAST_LINGER_SECONDS: Final = 0.2
+_NOT_NAMED: Final = "the person's consent string does not name the destination (tcf_vendor)"
 
 
 class BatchSender:
@@ -164,6 +167,9 @@ class BatchSender:
         age_micros = now_micros - attempt.revised.state.conversion_time.ToMicroseconds()
         if attempt.operation == DELIVERY_OPERATION_CREATE and age_micros > self._policy.most_age_seconds * 1_000_000:
             formed.refused.append(Refused(attempt, INELIGIBLE_REASON_TOO_OLD))
+            return None
+        if not may_be_told(attempt.revised, self._settings.tcf_vendor):
+            formed.refused.append(Refused(attempt, INELIGIBLE_REASON_NO_CONSENT, _NOT_NAMED))
             return None
         try:
             outgoing = self._outgoing(attempt, keys, now_micros, pin)

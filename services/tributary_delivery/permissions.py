@@ -82,6 +82,17 @@ class Permissions:
             self._restored_micros = loss_micros
 
 
+def may_be_told(revised: ConversionRevised, vendor: int | None) -> bool:
+    """Tells whether no consent string keeps a vendor from being told of a conversion.
+
+    Args:
+        revised: With the strings as they came.
+        vendor: Its number in the IAB's list; None: it has none, and no string can name it.
+    """
+    own = revised.match.consent
+    return vendor is None or said_by(own.tcf_string, own.gpp_string).allows(vendor)
+
+
 def permits_of(revised: ConversionRevised, decisions: Sequence[Decision], assumed: Assumed) -> Permits:
     """Returns what is allowed of a conversion.
 

@@ -36,6 +36,10 @@ KNOWS_AGAIN = ("google", "meta", "tiktok")
 """Those that know a conversion again; LinkedIn does not say that it does."""
 
 
+NAMES_GOOGLE = "CQdZmkAQdZmkAAKACBENCWFgALIAAAAAABpYF5wAQF5gAAAA.IF5wAQF5gAAA.YAAAAAAAAAAA"
+"""A consent string that grants all purposes, to Google."""
+
+
 @pytest.fixture
 async def rig(migrated_redis_url: str, clickhouse_url: str) -> AsyncIterator[Rig]:
     async with a_rig(migrated_redis_url, clickhouse_url) as opened:
@@ -154,18 +158,25 @@ async def test_who_did_not_consent_is_not_sent_and_neither_is_what_is_too_old_or
     rig: Rig, workspace: str
 ) -> None:
     lane = lane_of(workspace, "meta")
-    silent, old, unshared = (a_purchase(lane, number) for number in range(3))
+    silent, old, unshared, unnamed = (a_purchase(lane, number) for number in range(4))
     await publish(rig, lane, [silent], lambda message: message.match.ClearField("consent"))
     await publish(rig, lane, [a_purchase(lane, 1, time=old.time - timedelta(days=8))])
     await publish(rig, lane, [unshared], lambda message: message.match.ClearField("pixel_event_id"))
+    await publish(rig, lane, [unnamed], names_google_alone)
     with running_fake("meta") as server:
-        async with rig.running_lane(lane, a_batch_destination("meta", server.url, pixel="shared_id")):
+        settings = a_batch_destination("meta", server.url, pixel="shared_id", tcf_vendor=65_000)
+        async with rig.running_lane(lane, settings):
             await eventually_async(idle(rig, lane))
         assert server.asks == []
     reasons = [INELIGIBLE_REASON_NO_CONSENT, INELIGIBLE_REASON_TOO_OLD, INELIGIBLE_REASON_NO_PIXEL_ID]
+    reasons.append(INELIGIBLE_REASON_NO_CONSENT)
     for number, reason in enumerate(reasons):
         delivery = await only(rig, lane, f"c1:{number:04}")
         assert (delivery.state, delivery.ineligible_reason) == (DELIVERY_STATE_INELIGIBLE, reason)
+
+
+def names_google_alone(message: ConversionRevised) -> None:
+    message.match.consent.tcf_string = NAMES_GOOGLE
 
 
 async def test_a_wrong_token_pauses_the_destination_and_nobody_reads_it_anywhere(

@@ -31,7 +31,9 @@ def idle(rig: Rig, lane: Lane) -> Callable[[], Awaitable[bool]]:
     return is_idle
 
 
-async def test_a_contact_of_two_conversions_is_told_of_one_after_the_other_and_of_no_correction(rig: Rig, workspace: str) -> None:
+async def test_a_contact_of_two_conversions_is_told_of_one_after_the_other_and_of_no_correction(
+    rig: Rig, workspace: str
+) -> None:
     lane = Lane(workspace, "hubspot")
     older, newer = a_purchase(lane), a_purchase(lane, 1, value_micros=50_000_000)
     own = {"object_type": "contacts", "id_property": "email", "properties": {"amount": "value"}, "retracted": {}}

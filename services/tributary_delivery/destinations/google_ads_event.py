@@ -17,7 +17,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary.event.v1.event_pb2 import ORIGIN_APP
 from tributary_delivery.destinations.adapter import Mapped, Outgoing, Unmappable
-from tributary_delivery.destinations.google_clicks import click_of, may_be_told
+from tributary_delivery.destinations.google_clicks import click_of
 from tributary_delivery.destinations.json_bytes import units
 from tributary_delivery.destinations.moments import conversion_micros, to_the_second
 from tributary_delivery.destinations.person_fields import person_fields
@@ -35,8 +35,6 @@ _CONSENTS: Final = {GRANTED: "GRANTED", DENIED: "DENIED"}
 
 def event(outgoing: Outgoing, settings: GoogleAdsDestination) -> Mapped | Unmappable:
     """Returns a conversion, or an adjustment of one, in the words of Google Ads."""
-    if not may_be_told(outgoing):
-        return Unmappable(INELIGIBLE_REASON_NO_CONSENT, "the consent string does not name Google")
     if outgoing.permits.is_opted_out:  # an upload says nothing of personalisation
         return Unmappable(INELIGIBLE_REASON_NO_CONSENT, "Google Ads' uploads cannot be told of an opt-out")
     micros = conversion_micros(outgoing)

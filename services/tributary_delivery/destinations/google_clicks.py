@@ -1,4 +1,4 @@
-"""Whether Google may be told, and with which of a person's clicks: one, for two of them are refused together."""
+"""With which of a person's clicks Google is told: one, for two of them are refused together."""
 
 from __future__ import annotations
 
@@ -7,21 +7,12 @@ from typing import Final
 
 from tributary.attribution.v1.conversion_pb2 import ResolvedClickId
 from tributary_delivery.destinations.adapter import Outgoing
-from tributary_domain.consent_strings import said_by
 
-_TCF_VENDOR: Final = 755
-"""Google in IAB's list of vendors."""
 _FAMILIES: Final = ("gclid", "gbraid", "wbraid")
 """What names one click first, then what names many."""
 _COOKIE: Final = re.compile(r"GCL\.([0-9]{9,10})\.([\w-]{10,500})", re.ASCII)
 """`_gcl_aw`: `GCL.<Unix seconds of the click>.<gclid>`."""
 _MOST_AGE_MICROS: Final = 90 * 86_400 * 1_000_000
-
-
-def may_be_told(outgoing: Outgoing) -> bool:
-    """Tells whether no consent string keeps Google from being told."""
-    consent = outgoing.revised.match.consent
-    return said_by(consent.tcf_string, consent.gpp_string).allows(_TCF_VENDOR)
 
 
 def click_of(outgoing: Outgoing) -> ResolvedClickId | None:

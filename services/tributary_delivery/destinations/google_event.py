@@ -13,13 +13,12 @@ from tributary.attribution.v1.conversion_pb2 import ResolvedClickId
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     INELIGIBLE_REASON_MISSING_FIELD,
-    INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_MATCH_KEY,
     INELIGIBLE_REASON_UNSPECIFIED,
 )
 from tributary.event.v1 import event_pb2
 from tributary_delivery.destinations.adapter import Mapped, Outgoing, Unmappable
-from tributary_delivery.destinations.google_clicks import click_of, may_be_told
+from tributary_delivery.destinations.google_clicks import click_of
 from tributary_delivery.destinations.json_bytes import units
 from tributary_delivery.destinations.moments import conversion_micros, rfc3339
 from tributary_delivery.destinations.person_fields import PersonFields, person_fields
@@ -42,8 +41,6 @@ _ADDRESS: Final = ("givenName", "familyName", "regionCode", "postalCode")
 
 def event(outgoing: Outgoing, _settings: GoogleDestination) -> Mapped | Unmappable:
     """Returns a conversion in Google's words."""
-    if not may_be_told(outgoing):
-        return Unmappable(INELIGIBLE_REASON_NO_CONSENT, "the consent string does not name Google")
     is_correction = outgoing.operation != DELIVERY_OPERATION_CREATE
     if is_correction and outgoing.revised.state.origin in _UNADJUSTED:
         return Unmappable(INELIGIBLE_REASON_UNSPECIFIED, "Google adjusts no sales in stores and none by phone")

@@ -6,16 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.outgoing import an_outgoing, why
+from tests.support.batches import BATCHES, a_batch_destination
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.delivery.v1.delivery_pb2 import INELIGIBLE_REASON_NO_CONSENT
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
-from tributary_delivery.destinations import google_ads_event, google_event
-from tributary_delivery.destinations.adapter import Mapped, Permits
-from tributary_delivery.permissions import permits_of
+from tributary_delivery.destinations.adapter import Permits
+from tributary_delivery.permissions import may_be_told, permits_of
 from tributary_domain.consent import DENIED, GRANTED, UNSAID, Assumed, Decision, packed
-from tributary_runtime.ad_destinations import GoogleDestination
-from tributary_runtime.search_destinations import GoogleAdsDestination
 
 NOBODY = "CQdZmkAQdZmkAAKACBENCWFgAAAAAAAAAAqIAAAAAAAA.IAAA.YAAAAAAAAAAA"
 GOOGLE = "CQdZmkAQdZmkAAKACBENCWFgALIAAAAAABpYF5wAQF5gAAAA.IF5wAQF5gAAA.YAAAAAAAAAAA"
@@ -69,19 +65,25 @@ def test_what_is_assumed_of_a_region_never_overrules_a_string() -> None:
     assert permitted(assumed=assumed, tcf_string=NOBODY).ad_user_data == DENIED
 
 
-@pytest.mark.parametrize("kind", ["google", "google_ads"])
-def test_google_is_told_nothing_where_a_string_names_vendors_and_not_google(kind: str) -> None:
-    token = {"value": "not a secret"}
-    google = GoogleDestination.model_validate(
-        {"id": "g", "type": "google", "operating_account": "1", "access_token": token}
-    )
-    ads = GoogleAdsDestination.model_validate(
-        {"id": "g", "type": "google_ads", "customer_id": "1", "developer_token": token, "access_token": token}
-    )
-    outgoing = an_outgoing()
-    for string, is_told in ((GOOGLE, True), (NOBODY, False), ("", True)):
-        outgoing.revised.match.consent.tcf_string = string
-        said = google_event.event(outgoing, google) if kind == "google" else google_ads_event.event(outgoing, ads)
-        assert isinstance(said, Mapped) is is_told
-        if not is_told:
-            assert why(said) == INELIGIBLE_REASON_NO_CONSENT
+@pytest.mark.parametrize(
+    ("string", "vendor", "is_told"),
+    [
+        pytest.param(GOOGLE, 755, True, id="named"),
+        pytest.param(NOBODY, 755, False, id="not named"),
+        pytest.param(GOOGLE, 65_000, False, id="another is named"),
+        pytest.param(NOBODY, None, True, id="none that could be named"),
+        pytest.param("", 755, True, id="no string"),
+    ],
+)
+def test_a_vendor_is_told_nothing_where_a_string_names_vendors_and_not_it(
+    string: str, vendor: int | None, *, is_told: bool
+) -> None:
+    revised = ConversionRevised()
+    revised.match.consent.tcf_string = string
+    assert may_be_told(revised, vendor) == is_told
+
+
+@pytest.mark.parametrize("kind", BATCHES)
+def test_google_has_its_number_and_every_other_may_be_given_its_own(kind: str) -> None:
+    assert a_batch_destination(kind).tcf_vendor == (755 if kind in {"google", "google_ads"} else None)
+    assert a_batch_destination(kind, tcf_vendor=4).tcf_vendor == 4
