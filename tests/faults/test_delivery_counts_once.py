@@ -232,6 +232,16 @@ async def test_what_is_wrong_in_a_request_that_is_taken_in_part_is_not_sent_agai
     assert differences(expected, found) == []
 
 
+async def test_what_was_locked_for_a_moment_was_not_taken_and_is_sent_again(rig: Rig, workspace: str) -> None:
+    """Also where nothing is sent again that may have been taken."""
+    with open_row(workspace, kinds=["linkedin", "hubspot"]) as row:
+        for stand in row:
+            stand.front.faults.append(Fault(takes=False, reply=Reply(423)))
+        await wait_for(rig, row)
+        await row.deliver(rig)
+        assert differences(all_of(row, lambda _: TAKEN), await row.fates(rig, IDS)) == []
+
+
 def in_a_store(message: ConversionRevised) -> None:
     message.state.origin = ORIGIN_STORE
 

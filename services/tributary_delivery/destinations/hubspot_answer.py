@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, R
 from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, outcome_of, text_of
 from tributary_delivery.destinations.usual_answers import usual
 
-_PARTLY: Final = 207
+_NO_CONTENT, _PARTLY = 204, 207
 _TRACE: Final = "objectWriteTraceId"
 _LOCKED: Final = (423, 477)
 """For now: nothing was done."""
@@ -36,6 +36,8 @@ def classify(answer: Answer, events: int, zone: tzinfo = UTC) -> Verdict:
         wait = _until_midnight(answer.now_seconds, zone) if policy == _DAILY else 0.0
         is_locked = answer.status in _LOCKED
         return Verdict(outcome_of(_CLASSES[answer.status], answer, why, request_id, wait=wait, is_untaken=is_locked))
+    if 200 <= answer.status < 300 and answer.status != _NO_CONTENT and not isinstance(answer.body, Mapping):
+        return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without an answer of its own", request_id))
     errors = objects_of(body.get("errors"))
     if answer.status != _PARTLY and not (answer.status < 300 and errors):
         return Verdict(usual(answer, request_id))

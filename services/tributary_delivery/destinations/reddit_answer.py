@@ -6,10 +6,11 @@ calls of its API nobody says so, and each event would be in ten of the halves.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from tributary_delivery.destinations.adapter import Answer, Verdict
-from tributary_delivery.destinations.destination import OK, PERMANENT, REAUTH, SPLIT, UNKNOWN, Outcome
+from tributary_delivery.destinations.destination import OK, PERMANENT, REAUTH, RETRY, SPLIT, UNKNOWN, Outcome
 from tributary_delivery.destinations.readings import mapping_of, objects_of, outcome_of
 from tributary_delivery.destinations.usual_answers import usual
 
@@ -24,6 +25,8 @@ def classify(answer: Answer, events: int) -> Verdict:
         return Verdict(outcome_of(SPLIT, answer, "HTTP 400"))
     if answer.status == _UNAUTHORIZED:
         return Verdict(outcome_of(REAUTH, answer, "HTTP 401"))
+    if 200 <= answer.status < 300 and not isinstance(answer.body, Mapping):
+        return Verdict(outcome_of(RETRY, answer, f"HTTP {answer.status} without an answer of its own"))
     body = mapping_of(answer.body)
     invalid = objects_of(body.get("invalid_events")) or objects_of(mapping_of(body.get("data")).get("invalid_events"))
     if not 200 <= answer.status < 300 or not invalid:

@@ -172,6 +172,7 @@ def errors(*traces: str) -> dict[str, Any]:
     [
         pytest.param(200, {"status": "COMPLETE", "results": [{}, {}]}, ["OK", "OK"], id="taken"),
         pytest.param(204, None, ["OK", "OK"], id="taken, no content"),
+        pytest.param(200, "a page of somebody's", ["RETRY", "RETRY"], id="a page instead of an answer"),
         pytest.param(207, errors("1"), ["OK", "PERMANENT"], id="one refused"),
         pytest.param(207, errors("order-1"), ["SPLIT", "SPLIT"], id="one refused, nobody knows which"),
         pytest.param(

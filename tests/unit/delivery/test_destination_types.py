@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 from tests.support.batches import NAMES, a_batch_destination
 from tests.support.outgoing import an_answer, an_outgoing, keys, said
 from tributary_delivery.destinations import ADAPTERS, DESTINATIONS, TOKEN_URLS
+from tributary_delivery.destinations.destination import RETRY
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_domain.match_keys import tables
 from tributary_runtime.destination_types import Destination
@@ -53,3 +54,10 @@ def test_no_representation_shows_a_person_or_a_credential(kind: str) -> None:
     answer = an_answer(400, {"message": "secret@example.com"})
     shown = f"{outgoing}{mapped}{request}{answer}{person}{adapter.classify(answer, 1)}"
     assert not re.search("secret|developer|4155552671|203.0.113", shown)
+
+
+@pytest.mark.parametrize("body", [None, "a page of somebody's", []], ids=["no JSON", "a text", "a list of nothing"])
+@pytest.mark.parametrize("kind", ADAPTERS)
+def test_a_success_that_is_no_answer_of_the_destination_s_own_leaves_all_in_doubt(kind: str, body: Any) -> None:
+    verdict = ADAPTERS[kind](a_batch_destination(kind)).classify(an_answer(200, body, "a page of somebody's"), 2)
+    assert [(verdict.of(place).outcome, verdict.of(place).is_untaken) for place in range(2)] == [(RETRY, False)] * 2

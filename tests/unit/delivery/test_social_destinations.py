@@ -307,6 +307,7 @@ INVALID = {"error_message": "jane@example.com is wrong"}
     ("status", "body", "expected"),
     [
         pytest.param(200, {"message": "ok"}, ["OK", "OK"], id="taken"),
+        pytest.param(200, None, ["RETRY", "RETRY"], id="a page instead of an answer"),
         pytest.param(200, {"invalid_events": [INVALID | {"index": 1}]}, ["OK", "PERMANENT"], id="one invalid, named"),
         pytest.param(200, {"data": {"invalid_events": [INVALID]}}, ["UNKNOWN", "UNKNOWN"], id="one invalid, not named"),
         pytest.param(200, {"invalid_events": [INVALID, INVALID]}, ["PERMANENT", "PERMANENT"], id="all invalid"),
