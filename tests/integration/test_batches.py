@@ -24,7 +24,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     Delivery,
 )
 from tributary_cli.demo.fakes.fake import Reply
-from tributary_cli.demo.fakes.server import Fault
+from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_domain.consent import DENIED, Decision, packed
 from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.consents import Consents
@@ -213,6 +213,13 @@ async def test_a_destination_that_refuses_everything_is_paused_before_all_is_giv
     assert 20 < dead < 30, "one of each part that was left, too: it might be them alone"
     assert await rig.stores.jobs.waiting(lane) == 100 - dead
     assert "refuses whatever it is sent" in (await rig.stores.states.read(lane)).pause_reason
+    # When it is called again, what is left comes after what others have planned by then: theirs need not wait for it.
+    await rig.stores.states.mend(lane)
+    await publish(rig, lane, [a_purchase(lane, 100)])
+    with running_fake("meta") as server:
+        async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
+            await eventually_async(lambda: has_accepted(server, 1))
+        assert server.fake.counted == {"p-c1:0100": 1}
 
 
 async def test_wrong_ones_that_stand_side_by_side_do_not_stop_a_destination(rig: Rig, workspace: str) -> None:
@@ -243,6 +250,10 @@ async def test_one_that_is_wrongly_set_up_does_not_stop_those_that_are_taken_wit
         async with rig.running_lane(lane, a_batch_destination("google_ads", server.url)):
             await eventually_async(idle(rig, lane))
         assert (len(server.asks), server.fake.accepted) == (2, 1), "again when it had waited, and it was mended by then"
+
+
+async def has_accepted(server: FakeServer, count: int) -> bool:
+    return server.fake.accepted >= count
 
 
 async def is_paused_now(rig: Rig, lane: Lane) -> bool:

@@ -12,7 +12,7 @@ from tests.support.delivery import Rig, a_rig
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import INELIGIBLE_REASON_NO_PIXEL_ID
 
-TAGGED = ("google", "meta", "tiktok")
+TAGGED = ("google", "linkedin", "meta", "pinterest", "reddit", "snap", "tiktok")
 SHARED, SHARED_WITH_ONE, UNSHARED = "c1:0000", "c1:0001", "c1:0002"
 
 

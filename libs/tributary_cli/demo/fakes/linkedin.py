@@ -1,8 +1,9 @@
-"""LinkedIn's Conversions API: one bad event refuses all and is named; nothing that comes again is known."""
+"""LinkedIn's Conversions API: one bad event refuses all and is named; it knows again what the tag told, and no more."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, Fake, Reply, is_hash, number
@@ -18,6 +19,15 @@ class FakeLinkedIn(Fake):
     """One ad account."""
 
     name = "linkedin"
+
+    def __init__(self, token: str, unix_seconds: Callable[[], float] | None = None) -> None:
+        super().__init__(token, unix_seconds)
+        self._tagged: set[str] = set()
+
+    def tag(self, name: str, visible_id: str, value: Any) -> None:
+        """Hears of a conversion from the Insight Tag: what comes of it by the API as well is dropped."""
+        super().tag(name, visible_id, value)
+        self._tagged.add(visible_id)
 
     def take(self, ask: Ask) -> Reply:
         """Takes all events of a request, or none."""
@@ -37,8 +47,14 @@ class FakeLinkedIn(Fake):
         statuses = dict.fromkeys(range(len(elements)), 201) | dict.fromkeys((place for place, _ in wrong), 422)
         for place, one in enumerate(elements):
             if statuses[place] == 201:
-                self.count(str(one.get("eventId", "")), one, (one.get("conversionValue") or {}).get("amount"))
+                self._take_one(str(one.get("eventId", "")), one, (one.get("conversionValue") or {}).get("amount"))
         return Reply(200, {"elements": [{"status": statuses[place]} for place in range(len(elements))]})
+
+    def _take_one(self, visible_id: str, event: Any, value: Any) -> None:
+        if visible_id and visible_id in self._tagged:
+            self.repeats += 1
+        else:
+            self.count(visible_id, event, value)
 
     def too_many(self) -> Reply:
         """Too many calls have the usual status."""
