@@ -8,7 +8,7 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 3. The data keys: what they sealed, wherever a copy of it is, can be read by nobody.
 4. The conversions are noted, and what stands in for those that others are counted or credited by (`stand_ins`); their
    revisions are copied to random ids (or not, where they go too) and deleted.
-5. Recorded events are stripped, and what is found by the identifiers is deleted.
+5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted.
 6. Journeys, ties, consent, click ids and conversions in the state store are destroyed, and dead letters, which would
    bring back what they name when they are replayed; stand-ins take their places.
 7. Others' conversions of their leads and subscriptions, and those that the person observed too (`shared_orders`), are
@@ -288,9 +288,11 @@ class Erasing:
         found = await self._records.found(erasure)
         events = await self._shared.strip(erasure)
         events += await self._records.strip_events(erasure)
+        others = await self._shared.strip_identifiers(erasure)
         await self._records.delete_identifiers(erasure)
         names = ("consent_decisions", "identity_changes", "identity_words", "refusals")
-        return counted(erasure, {"events": events, **{name: found[name] for name in names}})
+        counts = {"events": events, "events_of_others": others}
+        return counted(erasure, counts | {name: found[name] for name in names})
 
     async def _forget(self, erasure: Erasure) -> Erasure:
         forgotten = await self._erasures.forget_people(erasure.workspace, erasure.tokens, erasure.until_micros)

@@ -107,8 +107,8 @@ class LostEvents:
             missing = [one for one in held if one.arrival.event_id in lost]
             missing += await self._unknown(scope, [one for one in held if one.arrival.event_id not in lost])
             living = await self._living([one.arrival for one in missing])
-            alive = {id(arrival) for arrival in living}
-            missing = [one for one in missing if id(one.arrival) in alive][: MOST - len(written)]
+            alive = {arrival.event_id for arrival in living}
+            missing = [one for one in missing if one.arrival.event_id in alive][: MOST - len(written)]
             lost.update(one.arrival.event_id for one in missing)
             if repairs and missing:
                 await self._writer.write(_batch(missing))

@@ -1,21 +1,24 @@
-"""Conversions of others that somebody who is erased observed too, on a device that they share: these stay.
+"""What others share with somebody who is erased: a device, an address, an order that both observed. It stays theirs.
 
-The one rule: a conversion is its own person's. What the erased one said of it still counts, and names nobody any more:
-in the state store first, then among the recorded events, so that stream and batch go on agreeing.
+The one rule: an event is that of its most telling identifier, a conversion its own person's. What the erased one said
+of others' conversions still counts, and names nobody any more; what others did names the erased one's identifiers no
+more. In the state store first, then among the recorded events, so that stream and batch go on agreeing.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_attribution.affected import Affected
 from tributary_attribution.anonymous import anonymous_observation
 from tributary_attribution.directory import Directory
+from tributary_attribution.erased_identifiers import admitted_without
 from tributary_domain.erasures import Erasure
 from tributary_domain.event_order import event_hash
-from tributary_storage.clickhouse.erasures import ErasureRecords
+from tributary_storage.clickhouse.erasures import ErasureRecords, ToBeStripped
 from tributary_storage.codec.conversion_parts import pack_part
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.journey_layout import event_field
@@ -49,13 +52,35 @@ class SharedOrders:
     async def strip(self, erasure: Erasure) -> int:
         """Takes out of what the person said of others' conversions who it was; returns of how many events."""
         observed = await self._records.observed_of_others(erasure)
+        kept = await self._keep(erasure, observed, anonymous_observation)
+        if kept:
+            await self._records.strip_observations(erasure, kept)
+        return len(kept)
+
+    async def strip_identifiers(self, erasure: Erasure) -> int:
+        """Takes the person's identifiers out of what others did; returns of how many events."""
+        gone = frozenset(erasure.tokens)
+        named = await self._records.naming(erasure)
+        kept = await self._keep(erasure, named, partial(admitted_without, gone=gone))
+        if kept:
+            await self._records.strip_identifiers(erasure, kept)
+        return len(kept)
+
+    async def _keep(
+        self,
+        erasure: Erasure,
+        events: Sequence[ToBeStripped],
+        stripped: Callable[[AdmittedEvent], AdmittedEvent],
+    ) -> dict[tuple[int, str], bytes]:
+        """Keeps of events what is left of each in the conversions that they observe; returns it by time and id."""
         said: dict[str, dict[bytes, bytes]] = defaultdict(dict)
         kept: dict[tuple[int, str], bytes] = {}
-        for one in observed:
-            anonymous = anonymous_observation(AdmittedEvent.FromString(one.admitted))
-            kept[one.event_micros, one.event_id] = anonymous.SerializeToString(deterministic=True)
-            field = event_field(event_hash(one.event_id))
-            said[conversion_key(erasure.workspace, one.conversion_id)][field] = pack_part(anonymous, one.accept_micros)
+        for one in events:
+            left = stripped(AdmittedEvent.FromString(one.admitted))
+            kept[one.event_micros, one.event_id] = left.SerializeToString(deterministic=True)
+            if one.conversion_id:
+                field = event_field(event_hash(one.event_id))
+                said[conversion_key(erasure.workspace, one.conversion_id)][field] = pack_part(left, one.accept_micros)
         if said:
             stored = await self._conversions.observe({key: {} for key in said}, 0)
             there = {
@@ -63,5 +88,4 @@ class SharedOrders:
                 for key, parts in said.items()
             }
             await self._conversions.replace({}, {key: parts for key, parts in there.items() if parts})
-            await self._records.strip_observations(erasure, kept)
-        return len(kept)
+        return kept

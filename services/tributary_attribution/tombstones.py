@@ -1,7 +1,9 @@
 """Who was erased, as every process of attribution knows it before it reads an event.
 
-The one rule: an event whose most telling identifier was erased, and that happened before that, is nobody's: whoever
-brings it, however late, by whatever way. It may have been recorded again, so the record is looked through once more.
+The one rule: of what happened before somebody was erased nothing names them again, whoever brings it, however late, by
+whatever way. An event whose most telling identifier was erased is nobody's; another, of somebody else on a device that
+they shared, or under an address nobody had told us, is without the identifiers that were. It may have been recorded
+again, so the record is looked through once more.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Protocol
 import structlog
 
 from tributary_attribution.arrivals import Arrival
+from tributary_attribution.erased_identifiers import without
 from tributary_domain.erasures import Erasure
 from tributary_domain.ties import most_telling
 from tributary_storage.redis.erasures import Erasures
@@ -54,7 +57,7 @@ class Tombstones:
         self._until: dict[str, int] = {}
 
     async def living(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
-        """Returns the events that are not those of somebody who was erased after them.
+        """Returns the events that are not those of somebody who was erased after them; none names an erased one.
 
         Raises:
             StorageUnavailableError: A store did not answer; nobody can tell.
@@ -65,17 +68,23 @@ class Tombstones:
         living: list[Arrival] = []
         back: dict[tuple[str, str], int] = {}
         for arrival in arrivals:
-            token = most_telling(arrival.tokens) if arrival.tokens else ""
-            until = self._until.get(person_key(arrival.workspace, token), -1) if token else -1
-            if arrival.event_time_micros <= until:
-                back[arrival.workspace, token] = until
-            else:
+            gone = self._erased(arrival)
+            if not gone:
                 living.append(arrival)
+                continue
+            back.update(((arrival.workspace, token), until) for token, until in gone.items())
+            if most_telling(arrival.tokens) not in gone:
+                living.append(without(arrival, gone))
         for (workspace, token), until in back.items():
             await self._erasures.keep(self._again(workspace, token, until))
         if back:
-            log.info("erased_events_passed_over", events=len(arrivals) - len(living))
+            log.info("erased_events_passed_over", events=len(arrivals) - len(living), identifiers=len(back))
         return living
+
+    def _erased(self, arrival: Arrival) -> dict[str, int]:
+        """Returns those of an event's identifiers that were erased after it, each with when."""
+        found = {token: self._until.get(person_key(arrival.workspace, token), -1) for token in arrival.tokens}
+        return {token: until for token, until in found.items() if arrival.event_time_micros <= until}
 
     async def names_erased(self, workspace: str, tokens: Collection[str], micros: int) -> bool:
         """Tells whether any of some identifiers is that of somebody who was erased since a moment.

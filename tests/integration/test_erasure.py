@@ -261,6 +261,40 @@ async def test_an_order_of_somebody_else_stays_theirs_though_the_person_saw_it_t
     assert ("o-shared", 60_000_000) in await attribution.stored("order_id, value_micros")
 
 
+async def test_what_others_did_where_the_person_was_seen_too_is_theirs_and_names_nobody_else(
+    own: Reconciled, workspace: str
+) -> None:
+    """The person's tablet: somebody else orders on it, and an address turns up that nobody knew to be the person's."""
+    events, _ = await lived(own, workspace)
+    attribution = own.attribution
+    shared = events.order(OTHER, VISITOR, at=NOON + 20, order_id="o-tablet", event_id="s-1")
+    await own.happen(events.touch(OTHER, VISITOR, at=NOON - DAY // 2, channel="Referral", event_id="s-0"))
+    await own.happen(shared)
+    before = await totals(attribution)
+    erasure = await attribution.erasing.go_on(await requested(attribution))
+    assert not any(erasure.remaining.values()), erasure.remaining
+    assert erasure.destroyed["events_of_others"] == 2
+    assert await canaries(attribution) == ["trb:{erasures}:open"], "it is not finished yet"
+    assert await totals(attribution) == before
+
+    unknown = events.touch("email:unknown", VISITOR, at=NOON - 2 * DAY, channel="Email", event_id="u-1")
+    await own.happen(unknown)
+    await own.happen(events.order(OTHER, VISITOR, letter="M", order_id="o-tablet", event_id="s-2", at=NOON + 30))
+    later = erasure.until_micros + 1
+    await own.happen(events.touch(VISITOR, at=later, channel="Display", event_id="n-1"))
+    await own.happen(events.order(VISITOR, at=later + 1, order_id="o-new", event_id="n-2"))
+    people = await attribution.people.people_of({(workspace, VISITOR), (workspace, OTHER)})
+    assert {person.tokens for person in people.values()} == {(VISITOR,), (OTHER,)}
+    for one in await attribution.erasures.opened():
+        if one.workspace == workspace:
+            await attribution.erasing.go_on(replace(one, due_micros=0))
+    await own.run()
+    assert await own.differences() == []
+    published = await attribution.published(events.conversion_id("o-new"))
+    assert published is not None
+    assert [touch.source.channel for touch in published.state.touches] == ["Display"]
+
+
 async def test_what_is_heard_of_again_brings_nobody_back_and_batch_finds_nothing(
     own: Reconciled, workspace: str
 ) -> None:

@@ -52,12 +52,13 @@ class StoredErasure:
     """In hexadecimal digits."""
 
 
-class ObservedOfOthers(NamedTuple):
-    """An observation by somebody who is erased of a conversion that is another's."""
+class ToBeStripped(NamedTuple):
+    """An event of which something stays: what somebody who is erased observed of others, or what names them."""
 
     event_micros: int
     event_id: str
     conversion_id: str
+    """Empty: it observes none."""
     accept_micros: int
     admitted: bytes
 
@@ -154,27 +155,41 @@ class ErasureRecords:
             for table in _OF_CONVERSIONS:
                 await self._clickhouse.execute(statement(f"erasure/delete_{table}"), _values(erasure))
 
-    async def observed_of_others(self, erasure: Erasure) -> list[ObservedOfOthers]:
+    async def observed_of_others(self, erasure: Erasure) -> list[ToBeStripped]:
         """Returns what a person observed of conversions that are published of others."""
-        text = statement("erasure/observed_of_others")
-        rows = await self._clickhouse.execute(text, _values(erasure), raw_strings=True)
+        return await self._to_be_stripped("observed_of_others", erasure)
+
+    async def naming(self, erasure: Erasure) -> list[ToBeStripped]:
+        """Returns the events of others that name identifiers of a person."""
+        return await self._to_be_stripped("events_naming", erasure)
+
+    async def _to_be_stripped(self, name: str, erasure: Erasure) -> list[ToBeStripped]:
+        rows = await self._clickhouse.execute(statement(f"erasure/{name}"), _values(erasure), raw_strings=True)
         return [
-            ObservedOfOthers(int(time), name.decode(), conversion.decode(), int(accept), admitted)
+            ToBeStripped(int(time), name.decode(), conversion.decode(), int(accept), admitted)
             for time, name, conversion, accept, admitted in rows
         ]
 
     async def strip_observations(self, erasure: Erasure, kept: Mapping[tuple[int, str], bytes]) -> None:
         """Strips recorded observations down to what is kept of each, by event time and id."""
+        await self._keep("strip_observations", erasure, kept)
+
+    async def strip_identifiers(self, erasure: Erasure, kept: Mapping[tuple[int, str], bytes]) -> None:
+        """Takes a person's identifiers out of recorded events of others, of each of which this is kept."""
+        await self._keep("strip_identifiers", erasure, kept)
+
+    async def _keep(self, name: str, erasure: Erasure, kept: Mapping[tuple[int, str], bytes]) -> None:
         places = list(kept)
         for start in range(0, len(places), _AT_ONCE):
             some = places[start : start + _AT_ONCE]
             values = {
                 "workspace": erasure.workspace,
+                "tokens": list(erasure.tokens),
                 "events": some,
-                "event_ids": [name for _, name in some],
+                "event_ids": [event_id for _, event_id in some],
                 "admitted": [kept[place].hex() for place in some],
             }
-            await self._clickhouse.execute(statement("erasure/strip_observations"), values)
+            await self._clickhouse.execute(statement(f"erasure/{name}"), values)
 
     async def strip_events(self, erasure: Erasure) -> int:
         """Strips a person's events; returns how many there were."""

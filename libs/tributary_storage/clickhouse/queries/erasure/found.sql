@@ -17,6 +17,17 @@ FROM
         )
     UNION ALL
     SELECT
+        'events_of_others' AS table,
+        count() AS number
+    FROM events
+    WHERE workspace = %(workspace)s
+        AND event_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC')
+        AND hasAny(identity_tokens, %(token_list)s)
+        AND arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1]
+            NOT IN %(tokens)s
+        AND conversion_id NOT IN %(conversions)s
+    UNION ALL
+    SELECT
         'events_by_identifier' AS table,
         count() AS number
     FROM events_by_identifier

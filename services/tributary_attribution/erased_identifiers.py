@@ -1,0 +1,29 @@
+"""Events of others that name identifiers of somebody who was erased -> the same without these. Pure.
+
+The one rule: an event stays that of its most telling identifier, and says all that it said; only whom else it named, it
+names no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary_attribution.arrivals import Arrival
+from tributary_storage.codec.conversion_parts import pack_part, unpack_parts
+
+
+def without(arrival: Arrival, gone: Collection[str]) -> Arrival:
+    """Returns an event as if it had never named some identifiers; its most telling one is not among them."""
+    part = b""
+    for one in unpack_parts([arrival.part] if arrival.part else ()):
+        part = pack_part(admitted_without(one.admitted, gone), one.accept_time_micros)
+    return arrival._replace(tokens=[token for token in arrival.tokens if token not in gone], part=part)
+
+
+def admitted_without(admitted: AdmittedEvent, gone: Collection[str]) -> AdmittedEvent:
+    """Returns an admitted event as if it had never named some identifiers."""
+    kept = AdmittedEvent()
+    kept.CopyFrom(admitted)
+    kept.identity_tokens[:] = [token for token in admitted.identity_tokens if token not in gone]
+    return kept
