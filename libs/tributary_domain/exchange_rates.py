@@ -11,6 +11,7 @@ from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.shares import split_exactly
 
 PICOS: Final = 10**12
+_WHOLE_CREDIT: Final = 1_000_000
 _MAX_RATE_PICOS: Final = 9 * 10**18
 """9 000 000 units: the most that 64 bits hold of picos, and more than any pair of currencies has."""
 
@@ -51,18 +52,25 @@ def converted(amount_micros: int, rate_picos: int) -> int:
     return whole if amount_micros >= 0 else -whole
 
 
-def converted_shares(converted_micros: int, shares_micros: Sequence[int]) -> list[int]:
+def converted_shares(converted_micros: int, shares_micros: Sequence[int], credits_micros: Sequence[int]) -> list[int]:
     """Splits a converted amount as it was split before, again to the last micro.
 
-    >>> converted_shares(10, [33, 33, 34])
-    [3, 3, 4]
+    By what tells the model's weights more finely: shares of a small amount are rounded so much that their ratio is
+    another, credits are parts of a million.
+
+    >>> converted_shares(10_000_000, [330_000, 330_000, 340_000], [330_000, 330_000, 340_000])
+    [3300000, 3300000, 3400000]
+    >>> converted_shares(52_000, [1, 1, 0], [333_334, 333_333, 333_333])
+    [17334, 17333, 17333]
 
     Args:
         converted_micros: In the quote currency.
         shares_micros: Of the same in the base currency, all of one sign.
+        credits_micros: Beside them, what of the conversion each has earned.
 
     Returns:
         One per share; their sum is `converted_micros`, unless there is nothing to share.
     """
-    weights = [abs(share) for share in shares_micros]
+    shares = [abs(share) for share in shares_micros]
+    weights = shares if sum(shares) >= _WHOLE_CREDIT else credits_micros
     return split_exactly(converted_micros, weights) if any(weights) else [0] * len(weights)

@@ -20,7 +20,8 @@ def add_reporting_value(state: ConversionState, currency_code: str) -> None:
     for index, model in enumerate(state.models):
         places: list[ModelCredit | UnattributedCredit] = [touch.credits[index] for touch in state.touches]
         places.append(model.unattributed)
-        shares = converted_shares(whole, [place.value_micros for place in places])
+        values, credits = [place.value_micros for place in places], [place.credit_micros for place in places]
+        shares = converted_shares(whole, values, credits)
         for place, share in zip(places, shares, strict=True):
             if share:
                 place.reporting_value_micros = share
