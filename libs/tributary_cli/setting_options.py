@@ -21,7 +21,9 @@ _NUMBERS = (
 def setting_options(command: _Command) -> _Command:
     """Adds the options to a command; `read_settings` reads them."""
     for option in (
+        click.option("--path-continues", is_flag=True, help="Paths end nowhere."),
         click.option("--path-reset", "path_reset_names", multiple=True, metavar="NAME", help="Paths end there."),
+        click.option("--no-direct-channels", is_flag=True, help="last_non_direct passes none."),
         click.option("--direct-channel", "direct_channels", multiple=True, help="last_non_direct passes it; repeat."),
         click.option("--collapse-repeats/--keep-repeats", default=None, help="Consecutive touches of one source."),
         click.option("--impression-window-days", type=int, help="How far back what was only seen may lie."),
@@ -59,6 +61,7 @@ def read_settings(said: Mapping[str, Any]) -> CreditSettings:
     settings.impression_policy = said["impression_policy"] or ""
     settings.direct_channels.extend(said["direct_channels"])
     settings.path_reset_names.extend(said["path_reset_names"])
+    settings.no_direct_channels, settings.path_continues = said["no_direct_channels"], said["path_continues"]
     for text in said["model_lookback_days"]:
         model, _, days = text.partition("=")
         settings.model_lookback_days[model] = _number(days, text, "--model-lookback", "MODEL=DAYS")

@@ -109,6 +109,8 @@ def settings_message(settings: AttributionSettings) -> CreditSettings:
         direct_channels=sorted(settings.direct_channels),
         collapse_repeats=settings.collapse_repeats,
         path_reset_names=sorted(settings.path_reset_names),
+        path_continues=not settings.path_reset_names,
+        no_direct_channels=not settings.direct_channels,
     )
 
 

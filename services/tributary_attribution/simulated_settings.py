@@ -18,6 +18,8 @@ _WORDS: Final = ("touch_grain", "impression_policy")
 _LISTS: Final = ("position_weights", "direct_channels")
 _FIELDS: Final = {"models": "model_lookback_days", "path_after_conversion": "path_reset_names"}
 """Where a setting has another name in a request."""
+_EMPTIED: Final = {"direct_channels": "no_direct_channels", "path_reset_names": "path_continues"}
+"""Lists of which none is another thing than nothing said -> what says so."""
 
 
 def simulated(settings: AttributionSettings, asked: CreditSettings) -> AttributionSettings:
@@ -30,6 +32,10 @@ def simulated(settings: AttributionSettings, asked: CreditSettings) -> Attributi
     Raises:
         InvalidRequestError: No file could say this; with the fields.
     """
+    both = [emptied for name, emptied in _EMPTIED.items() if getattr(asked, name) and getattr(asked, emptied)]
+    if both:
+        violations = [FieldViolation(f"settings.{name}", "Not beside the list that it says is empty.") for name in both]
+        raise InvalidRequestError("There are no such settings.", violations)
     said = settings.model_dump(mode="json", exclude={"effective_from"})
     said |= {name: getattr(asked, name) for name in _NUMBERS if asked.HasField(name)}
     said |= {name: getattr(asked, name) for name in _WORDS if getattr(asked, name)}
@@ -38,6 +44,10 @@ def simulated(settings: AttributionSettings, asked: CreditSettings) -> Attributi
         said["models"] = said["models"] | {
             name: {"lookback_days": days or None} for name, days in asked.model_lookback_days.items()
         }
+    if asked.no_direct_channels:
+        said["direct_channels"] = []
+    if asked.path_continues:
+        said["path_after_conversion"] = "continue"
     if asked.path_reset_names:
         said["path_after_conversion"] = {"reset": list(asked.path_reset_names)}
     try:

@@ -39,7 +39,7 @@ NOTHING: dict[str, Any] = {
     **dict.fromkeys(("lookback_days", "half_life_hours", "touch_cap", "late_touch_seconds")),
     **dict.fromkeys(("session_timeout_minutes", "impression_window_days", "collapse_repeats", "touch_grain")),
     **{"impression_policy": None, "direct_channels": (), "path_reset_names": (), "model_lookback_days": ()},
-    "position_weights": None,
+    **{"position_weights": None, "path_continues": False, "no_direct_channels": False},
 }
 
 
@@ -78,12 +78,16 @@ def test_settings_are_what_was_said_and_nothing_else() -> None:
         "model_lookback_days": ("first_touch=365", "linear=0"),
         "position_weights": "30, 0,70",
         "collapse_repeats": False,
+        "path_continues": True,
+        "no_direct_channels": True,
     }
     assert read_settings(NOTHING | said) == CreditSettings(
         lookback_days=60,
         model_lookback_days={"first_touch": 365, "linear": 0},
         position_weights=[30, 0, 70],
         collapse_repeats=False,
+        path_continues=True,
+        no_direct_channels=True,
     )
 
 

@@ -631,6 +631,8 @@ class CreditSettings(_message.Message):
     COLLAPSE_REPEATS_FIELD_NUMBER: _builtins.int
     PATH_RESET_NAMES_FIELD_NUMBER: _builtins.int
     DATA_DRIVEN_VERSION_FIELD_NUMBER: _builtins.int
+    PATH_CONTINUES_FIELD_NUMBER: _builtins.int
+    NO_DIRECT_CHANNELS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """In an answer: the version they are named by on revisions. Ignored in a request."""
     lookback_days: _builtins.int
@@ -659,6 +661,10 @@ class CreditSettings(_message.Message):
     """data_driven: the version of the model. In an answer: what was credited under; empty where there was none. In a request
     to simulate: the version to try. Not in a request to preview: say `ModelChoice` there.
     """
+    path_continues: _builtins.bool
+    """After no conversion does a path start anew. In a request not beside `path_reset_names`, which say after which."""
+    no_direct_channels: _builtins.bool
+    """last_non_direct passes over no channel. In a request not beside `direct_channels`, which say over which."""
     @_builtins.property
     def model_lookback_days(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Models that look back another number of days, by name. In a request: replaces theirs; 0 takes their own away."""
@@ -669,11 +675,11 @@ class CreditSettings(_message.Message):
 
     @_builtins.property
     def direct_channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Channels that last_non_direct passes over."""
+        """Channels that last_non_direct passes over. In a request: none leaves them as they are; see `no_direct_channels`."""
 
     @_builtins.property
     def path_reset_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Conversions after which a person's path starts anew. In a request: none leaves it as it is."""
+        """Conversions after which a person's path starts anew. In a request: none leaves it as it is; see `path_continues`."""
 
     def __init__(
         self,
@@ -695,10 +701,12 @@ class CreditSettings(_message.Message):
         collapse_repeats: _builtins.bool | None = ...,
         path_reset_names: _abc.Iterable[_builtins.str] | None = ...,
         data_driven_version: _builtins.str = ...,
+        path_continues: _builtins.bool = ...,
+        no_direct_channels: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_collapse_repeats", b"_collapse_repeats", "_half_life_hours", b"_half_life_hours", "_impression_cap", b"_impression_cap", "_impression_window_days", b"_impression_window_days", "_late_touch_seconds", b"_late_touch_seconds", "_lookback_days", b"_lookback_days", "_session_timeout_minutes", b"_session_timeout_minutes", "_touch_cap", b"_touch_cap", "_touch_cap_first", b"_touch_cap_first", "collapse_repeats", b"collapse_repeats", "half_life_hours", b"half_life_hours", "impression_cap", b"impression_cap", "impression_window_days", b"impression_window_days", "late_touch_seconds", b"late_touch_seconds", "lookback_days", b"lookback_days", "session_timeout_minutes", b"session_timeout_minutes", "touch_cap", b"touch_cap", "touch_cap_first", b"touch_cap_first"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collapse_repeats", b"_collapse_repeats", "_half_life_hours", b"_half_life_hours", "_impression_cap", b"_impression_cap", "_impression_window_days", b"_impression_window_days", "_late_touch_seconds", b"_late_touch_seconds", "_lookback_days", b"_lookback_days", "_session_timeout_minutes", b"_session_timeout_minutes", "_touch_cap", b"_touch_cap", "_touch_cap_first", b"_touch_cap_first", "collapse_repeats", b"collapse_repeats", "data_driven_version", b"data_driven_version", "direct_channels", b"direct_channels", "half_life_hours", b"half_life_hours", "impression_cap", b"impression_cap", "impression_policy", b"impression_policy", "impression_window_days", b"impression_window_days", "late_touch_seconds", b"late_touch_seconds", "lookback_days", b"lookback_days", "model_lookback_days", b"model_lookback_days", "path_reset_names", b"path_reset_names", "position_weights", b"position_weights", "session_timeout_minutes", b"session_timeout_minutes", "touch_cap", b"touch_cap", "touch_cap_first", b"touch_cap_first", "touch_grain", b"touch_grain", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collapse_repeats", b"_collapse_repeats", "_half_life_hours", b"_half_life_hours", "_impression_cap", b"_impression_cap", "_impression_window_days", b"_impression_window_days", "_late_touch_seconds", b"_late_touch_seconds", "_lookback_days", b"_lookback_days", "_session_timeout_minutes", b"_session_timeout_minutes", "_touch_cap", b"_touch_cap", "_touch_cap_first", b"_touch_cap_first", "collapse_repeats", b"collapse_repeats", "data_driven_version", b"data_driven_version", "direct_channels", b"direct_channels", "half_life_hours", b"half_life_hours", "impression_cap", b"impression_cap", "impression_policy", b"impression_policy", "impression_window_days", b"impression_window_days", "late_touch_seconds", b"late_touch_seconds", "lookback_days", b"lookback_days", "model_lookback_days", b"model_lookback_days", "no_direct_channels", b"no_direct_channels", "path_continues", b"path_continues", "path_reset_names", b"path_reset_names", "position_weights", b"position_weights", "session_timeout_minutes", b"session_timeout_minutes", "touch_cap", b"touch_cap", "touch_cap_first", b"touch_cap_first", "touch_grain", b"touch_grain", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__collapse_repeats: _TypeAlias = _typing.Literal["collapse_repeats"]  # noqa: Y015
     _WhichOneofArgType__collapse_repeats: _TypeAlias = _typing.Literal["_collapse_repeats", b"_collapse_repeats"]  # noqa: Y015
