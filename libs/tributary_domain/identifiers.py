@@ -4,7 +4,7 @@ The one rule: an identifier that cannot be read, or that stands for nobody, is i
 a good event bad. Whether enough is left is validation's question.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -146,6 +146,26 @@ class Identification:
             found.warnings.append(_blocked(field))
         else:
             _add_once(self._make(kind, digest), found)
+
+
+def tokens_of_values(pepper: bytes, default_region: str | None, values: Iterable[str]) -> frozenset[str]:
+    """Returns the tokens that plain values have, whatever identifier each may be; other ids are not among them.
+
+    Args:
+        pepper: The workspace's secret.
+        default_region: Where phone numbers without a country code are from.
+        values: As somebody may have sent them.
+    """
+    make = token_maker(pepper)
+    found: set[str] = set()
+    for value in (text.strip() for text in values):
+        texts = {
+            *((kind, text) for kind in (CUSTOMER, VISITOR, DEVICE) for text in (value, value.lower())),
+            (EMAIL, normalize_email(value)),
+            (PHONE, normalize_phone(value, default_region)),
+        }
+        found.update(make(kind, sha256(text.encode()).digest()) for kind, text in texts if text)
+    return frozenset(found)
 
 
 def _add_once(token: str, found: Identity) -> None:

@@ -28,6 +28,7 @@ def reconciled_people(
     customer_ids: int = 1,
     identifiers_per_type: int = 5,
     refused_cluster_size: int = 500,
+    blocked: frozenset[str] = frozenset(),
 ) -> dict[str, str]:
     """Returns whom identifiers belong to.
 
@@ -38,6 +39,7 @@ def reconciled_people(
         customer_ids: Customer ids of one person.
         identifiers_per_type: Identifiers of each other type of one person.
         refused_cluster_size: The most identifiers of a cluster.
+        blocked: Identifiers that link nobody.
 
     Returns:
         Of each identifier that was seen with another: the one that stands for its person.
@@ -46,8 +48,9 @@ def reconciled_people(
     >>> sorted(reconciled_people(edges, {}).items())
     [('customer:a', 'customer:a'), ('customer:b', 'customer:b'), ('visitor:1', 'customer:a')]
     """
-    said = {_telling_first(*pair): word for pair, word in (words or {}).items() if word[0] != "withdrawn"}
-    places = {_telling_first(one, other): place for one, other, place in edges}
+    heard = {pair: word for pair, word in (words or {}).items() if blocked.isdisjoint(pair)}
+    said = {_telling_first(*pair): word for pair, word in heard.items() if word[0] != "withdrawn"}
+    places = {_telling_first(one, other): place for one, other, place in edges if blocked.isdisjoint((one, other))}
     joined = {pair: places.get(pair, place) for pair, (word, place) in said.items() if word == "joined"}
     apart = {pair: place for pair, (word, place) in said.items() if word == "separated"}
     links: list[tuple[str, str]] = []

@@ -29,6 +29,7 @@ from tributary_domain.settings import SECOND, AttributionSettings
 from tributary_domain.value_bases import ValueBasis
 from tributary_runtime.assumed_consent import assumed_consent
 from tributary_runtime.clock import Clock
+from tributary_runtime.identity_limits import identity_limits
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.reconciliation_comparison import (
     LIMIT,
@@ -169,6 +170,7 @@ class Reconciliation:
             customer_ids=limits.customer_ids_per_person,
             identifiers_per_type=limits.identifiers_per_type,
             refused_cluster_size=limits.refused_cluster_size,
+            blocked=identity_limits(workspace).blocked,
         )
         people = {token: person for token, person in people.items() if token != person} | {
             person: person for person in people.values()

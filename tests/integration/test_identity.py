@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import AsyncIterator, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, 
 from tests.support.worlds import people_who_share
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_attribution.journeys import identification
 from tributary_domain.ids import person_id
 from tributary_storage.clickhouse.identity_changes import IdentityChanges, StoredChange
 
@@ -155,6 +158,23 @@ async def test_what_everybody_is_seen_with_stays_small_and_takes_their_place_all
     await attribution.handle(make.identify("customer:2", "visitor:199"))
     assert await tokens_of(attribution, "visitor:199") == {"visitor:199"}
     assert len(await tokens_of(attribution, "customer:guest")) == 6
+
+
+async def test_a_value_that_is_blocked_later_links_nobody_any_more(
+    attribution: Attribution, make: Events, redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    """Everybody was seen with a test address, before an operator knew of it; its hash is as good as the address."""
+    address = "Test@shop.example"
+    hashed = Identifiers(email_sha256=sha256(address.lower().encode()).hexdigest())
+    [test] = identification(attribution.workspace).identify(hashed).tokens
+    await attribution.handle(make.touch("visitor:a", test, channel="Display", at=NOON - 2 * DAY))
+    await attribution.handle(make.touch("visitor:b", test, channel="Email"), make.order("visitor:b"))
+    assert await sources(attribution, make) == ["Display", "Email"]
+    limits = {"identity": {"blocked_identifiers": [address]}}
+    async with running_attribution(redis_url, clickhouse_url, workspace, **limits) as after_reload:
+        assert await tokens_of(after_reload, "visitor:b") == {"visitor:b"}
+        await after_reload.handle(make.order("visitor:b", order_id="o-2"))
+        assert await sources(after_reload, make, "o-2") == []
 
 
 async def test_a_merge_is_stored_once_with_before_and_after(attribution: Attribution, make: Events) -> None:

@@ -44,7 +44,8 @@ def test_the_same_edges_make_the_same_people(seed: int, refused: int) -> None:
         (rng.sample(pool, rng.choice([1, 2, 2, 3])), rng.randrange(90 * _DAY), rng.getrandbits(60))
         for _ in range(rng.choice([8, 30, 120]))
     ]
-    limits = IdentityLimits(refused_cluster_size=refused, flagged_cluster_size=refused)
+    blocked = frozenset(rng.sample(pool, rng.choice([0, 0, 2])))
+    limits = IdentityLimits(refused_cluster_size=refused, flagged_cluster_size=refused, blocked=blocked)
     words = [
         operator_edge(*rng.sample(pool, 2), rng.choice(list(OperatorWord)), 100 * _DAY, number)
         for number in range(rng.choice([0, 0, 3, 9]))
@@ -61,5 +62,6 @@ def test_the_same_edges_make_the_same_people(seed: int, refused: int) -> None:
     edges = [(tie.first, tie.second, tie.key) for tie in pairs if tie.spans]
     said = {(tie.second, tie.first): (tie.word.value, tie.word_key) for tie in pairs}
     rng.shuffle(edges)
-    found = {token: token for token in ties} | reconciled_people(edges, since, said, refused_cluster_size=refused)
+    people = reconciled_people(edges, since, said, refused_cluster_size=refused, blocked=blocked)
+    found = {token: token for token in ties} | people
     assert _partition(found) == expected
