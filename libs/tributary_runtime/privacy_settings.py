@@ -34,8 +34,8 @@ class IdentitySettings(Declared):
     """The days in which those customer ids are counted."""
 
     blocked_identifiers: tuple[str, ...] = ()
-    """Values that never link anyone, beside the shipped list: test@example.com, 0000. One that is added later parts from
-    then on whom it had joined, also where it was only sent hashed; what was credited before is credited anew when
+    """Values that never link anyone, beside the shipped list: test@example.com, 0000. One added later parts from then
+    on whom it had joined, also where it was only sent hashed; what was credited before is credited anew when
     something happens to it, or by `tributary reattribute`. Other ids (`other_ids`) are blocked where they come in."""
 
     @model_validator(mode="after")

@@ -133,7 +133,7 @@ class Erasure(_message.Message):
     def remaining(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """How much was found there when it was looked for last: of a dry run what would be destroyed, after an erasure nothing.
         Not looked through are copies that end by themselves: the event log and the conversion log (their replay horizon),
-        dead letters (30 days), append-only files and backups. What was sealed in them nobody can read any more.
+        append-only files and backups. What was sealed in them nobody can read any more.
         """
 
     def __init__(
