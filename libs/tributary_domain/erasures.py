@@ -45,6 +45,10 @@ class Erasure:
     """What takes the place of that: conversion id, `families.Membership`, ids of the families."""
     places: tuple[tuple[str, int, int], ...] = ()
     """Of those that a family goes on with: conversion id, revision, and when they happened from now on."""
+    orders: tuple[str, ...] = ()
+    """Order numbers of these that no other conversion has."""
+    leads: tuple[str, ...] = ()
+    """Lead ids of these."""
     relatives: tuple[str, ...] = ()
     """Ids of others' conversions that decide with these what counts, or that the person observed too."""
     secret: tuple[int, int] = (0, 0)

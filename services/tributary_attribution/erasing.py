@@ -8,7 +8,8 @@ Step by step; each may run twice, and a crash between any two leaves an open era
 3. The data keys: what they sealed, wherever a copy of it is, can be read by nobody.
 4. The conversions are noted, and what stands in for those that others are counted or credited by (`stand_ins`); their
    revisions are copied to random ids (or not, where they go too) and deleted.
-5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted.
+5. Recorded events are stripped, those of others of the identifiers alone, and what is found by these is deleted; deals
+   of the CRM are stripped.
 6. Journeys, ties, consent, click ids and conversions in the state store are destroyed, and dead letters, which would
    bring back what they name when they are replayed; stand-ins take their places.
 7. Others' conversions of their leads and subscriptions, and those that the person observed too (`shared_orders`), are
@@ -291,7 +292,8 @@ class Erasing:
         others = await self._shared.strip_identifiers(erasure)
         await self._records.delete_identifiers(erasure)
         names = ("consent_decisions", "identity_changes", "identity_words", "refusals")
-        counts = {"events": events, "events_of_others": others}
+        deals = await self._records.strip_deals(erasure)
+        counts = {"events": events, "events_of_others": others, "deals": deals}
         return counted(erasure, counts | {name: found[name] for name in names})
 
     async def _forget(self, erasure: Erasure) -> Erasure:
@@ -339,7 +341,10 @@ class Erasing:
                     seen.add(conversion_id)
         theirs = await self._shared.of_others(erasure, seen - known)
         relatives = tuple(sorted(theirs.union(erasure.relatives)))
-        return replace(erasure, conversion_ids=tuple(sorted(known | seen - theirs)), relatives=relatives)
+        noted = replace(erasure, conversion_ids=tuple(sorted(known | seen - theirs)), relatives=relatives)
+        orders, leads = await self._records.orders(noted)  # of those that are not severed yet
+        orders, leads = sorted({*erasure.orders, *orders}), sorted({*erasure.leads, *leads})
+        return replace(noted, orders=tuple(orders), leads=tuple(leads))
 
     async def _held(self, erasure: Erasure) -> Collection[int]:
         """Returns when what is known of a person happened: clocks may be ahead of ours."""

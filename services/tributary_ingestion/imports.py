@@ -34,6 +34,8 @@ _DIFFERS: Final = Reason(
     "Another statement of the same time is known and stays; state the change with a later time.",
 )
 
+_CONTACT: Final = import_rows.DEAL_COLUMNS.index("contact_token")
+
 _MAX_REASONS: Final = 100
 """Of one statement: a slice of ten thousand bad rows is mended row by row."""
 
@@ -96,6 +98,14 @@ class Importing:
         subjects, times = [row[1:3] for row in rows], [row[3] for row in rows]
         known = await self._imports.known_deals(rules.workspace_id, subjects, times)
         outcomes = _decide([_Statement(row[3], [row[1:3]], row[4:]) for row in rows], known)
+        contacts = [row[_CONTACT] for row in rows]
+        until = await self._imports.erased_until(rules.workspace_id, {contact for contact in contacts if contact})
+        outcomes = [  # of somebody who was erased nothing comes back
+            ImportOutcome.DUPLICATE
+            if known.get(row[1:3], _UNKNOWN).is_erased or row[3] <= until.get(contact, -1)
+            else outcome
+            for row, contact, outcome in zip(rows, contacts, outcomes, strict=True)
+        ]
         await self._imports.write_deals(_to_store(rows, outcomes))
         return _results(problems, outcomes)
 
@@ -148,7 +158,8 @@ def _decide(statements: Iterable[_Statement], known: dict[Subject, Known]) -> li
         outcomes.append(outcome)
         if outcome in (ImportOutcome.STORED, ImportOutcome.OUTDATED):
             for subject, before in zip(subjects, about, strict=True):
-                known[subject] = Known(max(before.newest_micros, stated), {**before.contents, stated: content})
+                contents = {**before.contents, stated: content}
+                known[subject] = Known(max(before.newest_micros, stated), contents, before.is_erased)
     return outcomes
 
 

@@ -295,6 +295,45 @@ async def test_what_others_did_where_the_person_was_seen_too_is_theirs_and_names
     assert [touch.source.channel for touch in published.state.touches] == ["Display"]
 
 
+async def test_deals_of_the_person_name_nobody_and_are_no_evidence_any_more(own: Reconciled, workspace: str) -> None:
+    """By contact, by an order number that no other shop gave too, by a lead without a contact; in all their states."""
+    await lived(own, workspace)
+    attribution = own.attribution
+    email = f"email:{CANARY}"
+    await own.happen(Events(workspace).identify(CUSTOMER, email, at=NOON - DAY, event_id="i-2"))
+    columns = ("workspace", "system", "deal_id", "modify_time", "status", "currency", "amount_micros")
+    named = ("order_id", "lead_id", "contact_id", "contact_token")
+    rows = (
+        ("by contact", NOON, "", "", f"{CANARY}-1", email),
+        ("by contact", NOON + DAY, "", "", f"{CANARY}-1", ""),
+        ("by order", NOON + 900 * DAY, f"o-{CANARY}", "", f"{CANARY}-2", "email:unknown"),
+        ("by lead", NOON, "", f"lead-{CANARY}", "", ""),
+        ("another's lead", NOON, "", "lead", "", "email:other"),
+        ("of another", NOON, "o-other", "", "x", "email:other"),
+    )
+    for deal_id, modified, *of in rows:
+        row = (workspace, "crm", deal_id, modified, "WON", "EUR", 90_000_000, *of)
+        await attribution.clickhouse.insert("deals", (*columns, *named), [[value] for value in row])
+    tokens = [CUSTOMER, VISITOR, email]
+    planned = attribution.erasing.plan(workspace, tokens)
+    assert (await attribution.erasing.survey(planned))["deals"] == 3
+    erasure = await attribution.erasing.go_on(await attribution.erasing.request(planned))
+    assert (erasure.destroyed["deals"], erasure.remaining["deals"]) == (3, 0)
+    assert await canaries(attribution) == ["trb:{erasures}:open"], "it is not finished yet"
+    left = await attribution.clickhouse.execute(
+        "SELECT deal_id, erased, count(), sum(amount_micros) FROM deals WHERE workspace = %(w)s"
+        " GROUP BY ALL ORDER BY ALL",
+        {"w": workspace},
+    )
+    assert left == [
+        ("another's lead", False, 1, 90_000_000),
+        ("by contact", True, 2, 180_000_000),
+        ("by lead", True, 1, 90_000_000),
+        ("by order", True, 1, 90_000_000),
+        ("of another", False, 1, 90_000_000),
+    ]
+
+
 async def test_what_is_heard_of_again_brings_nobody_back_and_batch_finds_nothing(
     own: Reconciled, workspace: str
 ) -> None:

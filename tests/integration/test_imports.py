@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from tributary.ingestion.v1.ingestion_service_pb2 import (
 from tributary.ingestion.v1.ingestion_service_pb2_grpc import IngestionServiceStub
 from tributary.ingestion.v1.spend_pb2 import SpendRow, SpendSlice
 from tributary_cli.command_line import cli
+from tributary_domain.ids import person_id
 from tributary_storage.clickhouse import import_rows
 from tributary_storage.clickhouse.client import connect
 
@@ -196,6 +198,26 @@ def a_rate(number: int, picos: int, published: int, source: str = "ecb") -> Exch
 
 def rates(door: Door, *found: ExchangeRate) -> list[str]:
     return call(door, "ImportExchangeRates", ImportExchangeRatesRequest(rates=found))
+
+
+def test_no_state_of_a_deal_comes_back_whose_person_was_erased(door: Door, stores: Stores) -> None:
+    """Neither of the deal that was stripped, nor of another that the CRM only sends now."""
+    email_sha256 = sha256(b"erased@example.com").hexdigest()
+    assert deals(door, a_deal("d-4", 1, contact_email_sha256=email_sha256, order_id="o-erased")) == ["STORED"]
+    token = stores.clickhouse.execute("SELECT contact_token FROM deals WHERE deal_id = 'd-4' FORMAT TSV").strip()
+    stores.clickhouse.execute("ALTER TABLE deals UPDATE erased = 1 WHERE deal_id = 'd-4' SETTINGS mutations_sync = 2")
+    columns = "workspace, erasure_id, version, until_time, mode, state, person_keys"
+    row = f"'shop', 'er', 1, {NOVEMBER + 5}, 'sever', 'finished', ['{person_id('shop', token)}']"
+    stores.clickhouse.execute(f"INSERT INTO erasures ({columns}) VALUES ({row})")  # noqa: S608 - of the test
+    same, later, before, after = (
+        a_deal("d-4", 1, contact_email_sha256=email_sha256, order_id="o-erased"),
+        a_deal("d-4", 9, contact_email_sha256=email_sha256, order_id="o-erased", stage="paid"),
+        a_deal("d-5", 5, contact_email_sha256=email_sha256),
+        a_deal("d-6", 6, contact_email_sha256=email_sha256),
+    )
+    assert deals(door, same, later, before, after) == ["DUPLICATE"] * 3 + ["STORED"]
+    kept = stores.clickhouse.execute("SELECT deal_id FROM deals WHERE deal_id IN ('d-4', 'd-5', 'd-6') FORMAT TSV")
+    assert sorted(kept.split()) == ["d-4", "d-6"]
 
 
 def test_a_rate_is_corrected_by_a_later_statement(door: Door) -> None:

@@ -137,6 +137,11 @@ class ErasureRecords:
         }
         return [row[0] for row in await self._clickhouse.execute(statement("erasure/conversions_of_person"), asked)]
 
+    async def orders(self, erasure: Erasure) -> tuple[list[str], list[str]]:
+        """Returns by what order numbers and lead ids a person's conversions are known to others."""
+        [(orders, leads)] = await self._clickhouse.execute(statement("erasure/orders_of_person"), _values(erasure))
+        return orders, leads
+
     async def found(self, erasure: Erasure) -> dict[str, int]:
         """Returns how much is stored of a person, by table."""
         rows = await self._clickhouse.execute(statement("erasure/found"), _values(erasure))
@@ -204,6 +209,14 @@ class ErasureRecords:
             await self._clickhouse.execute(statement(f"erasure/{name}"), values)
         return len(events)
 
+    async def strip_deals(self, erasure: Erasure) -> int:
+        """Strips the deals of a person; returns how many there were."""
+        deals = await self._clickhouse.execute(statement("erasure/deals_of_person"), _values(erasure))
+        for start in range(0, len(deals), _AT_ONCE):
+            some = [(str(system), str(deal_id)) for system, deal_id in deals[start : start + _AT_ONCE]]
+            await self._clickhouse.execute(statement("erasure/strip_deals"), {**_values(erasure), "deals": some})
+        return len(deals)
+
     async def delete_identifiers(self, erasure: Erasure) -> None:
         """Deletes all that is found by a person's identifiers."""
         for table in _OF_TOKENS:
@@ -219,6 +232,8 @@ def _values(erasure: Erasure) -> dict[str, Any]:
         "token_list": list(erasure.tokens),
         "person_keys": [person_id(erasure.workspace, token) for token in erasure.tokens],
         "conversions": list(erasure.conversion_ids) or list(_NONE),
+        "orders": list(erasure.orders) or list(_NONE),
+        "leads": list(erasure.leads) or list(_NONE),
         "removes": erasure.removes,
         "placed": [one for one, _, _ in erasure.places] or list(_NONE),
         "places": [micros for _, _, micros in erasure.places] or [0],

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from tributary.ingestion.v1.exchange_rate_pb2 import ExchangeRate
 from tributary.ingestion.v1.spend_pb2 import SpendSlice
+from tributary_domain.ids import person_id
 from tributary_runtime import metrics
 from tributary_storage.clickhouse import import_rows
 from tributary_storage.clickhouse.client import ClickHouse
@@ -28,6 +29,8 @@ class Known(NamedTuple):
     """When its newest statement was made; 0: there is none."""
     contents: dict[int, Hashable]
     """What was stated at the times asked for."""
+    is_erased: bool = False
+    """Whether it is a deal whose person was erased."""
 
 
 class Imports:
@@ -61,7 +64,17 @@ class Imports:
     ) -> dict[Subject, Known]:
         """Returns what is known of some deals at some times; a content is a row of `DEAL_STATE_COLUMNS`."""
         parameters = {"workspace": workspace, "deals": tuple(set(deals)), "times": tuple(set(times))}
-        return _read(await self._clickhouse.execute(statement("known_deals"), parameters))
+        rows = await self._clickhouse.execute(statement("known_deals"), parameters)
+        return {tuple(subject): Known(newest, dict(known), bool(erased)) for *subject, newest, known, erased in rows}
+
+    async def erased_until(self, workspace: str, tokens: Iterable[str]) -> dict[str, int]:
+        """Returns, of identity tokens of people who were erased, until when what happened is gone."""
+        named = {person_id(workspace, token): token for token in tokens}
+        if not named:
+            return {}
+        asked = {"workspace": workspace, "keys": list(named)}
+        rows = await self._clickhouse.execute(statement("erased_until"), asked)
+        return {named[key]: int(until) for key, until in rows}
 
     async def known_rates(self, workspace: str, rates: Sequence[ExchangeRate]) -> dict[Subject, Known]:
         """Returns what is known of some rates; a content is (rate, source)."""

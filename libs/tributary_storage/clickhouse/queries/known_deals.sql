@@ -22,7 +22,8 @@ SELECT
             )
         ),
         toUnixTimestamp64Micro(modify_time) IN %(times)s
-    ) AS known
+    ) AS known,
+    max(erased) AS is_erased
 FROM deals
 WHERE workspace = %(workspace)s
     AND (system, deal_id) IN %(deals)s

@@ -84,6 +84,18 @@ FROM
         AND (person_id IN %(person_keys)s OR conversion_id IN %(conversions)s)
     UNION ALL
     SELECT
+        'deals' AS table,
+        count() AS number
+    FROM deals
+    WHERE workspace = %(workspace)s
+        AND NOT erased
+        AND (
+            (contact_token IN %(tokens)s AND modify_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC'))
+            OR (order_id != '' AND order_id IN %(orders)s)
+            OR (lead_id != '' AND lead_id IN %(leads)s AND contact_token = '')
+        )
+    UNION ALL
+    SELECT
         'deliveries' AS table,
         count() AS number
     FROM deliveries

@@ -1,5 +1,5 @@
 -- The counted conversions that a run asks a CRM about: of its days, those that came due in its days, and those that a
--- finding is about which is not resolved.
+-- finding is about which is not resolved. Not those of people who were erased: whose deal they were, nobody can tell.
 SELECT
     conversion_id,
     order_id,
@@ -7,6 +7,7 @@ SELECT
 FROM conversions FINAL
 WHERE workspace = %(workspace)s
     AND counted
+    AND NOT startsWith(conversion_id, 's1:')
     AND (
         (
             conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')

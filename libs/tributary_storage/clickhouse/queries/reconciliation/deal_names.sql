@@ -2,4 +2,5 @@
 SELECT DISTINCT conversion_name
 FROM deals
 WHERE workspace = %(workspace)s
+    AND NOT erased
     AND NOT match(created_by, %(own_creators)s)

@@ -1,5 +1,6 @@
 -- The newest state of each deal that the conversions in question may be, by number or by day, and of each that a finding
--- is about; a deal without a day is of the day on which the CRM changed it last. None that our own destinations made.
+-- is about; a deal without a day is of the day on which the CRM changed it last. None that our own destinations made, and
+-- none of somebody who was erased, as none of their conversions is compared.
 SELECT
     system,
     deal_id,
@@ -22,7 +23,8 @@ FROM
         system,
         deal_id
 )
-WHERE NOT match(created_by, %(own_creators)s)
+WHERE NOT erased
+    AND NOT match(created_by, %(own_creators)s)
     AND (
         (
             ifNull(close_date, toDate32(modify_time)) >= toDate32(fromUnixTimestamp64Micro(%(due_begin)s, 'UTC')) - %(days)s - 1

@@ -1,0 +1,16 @@
+-- The deals of a person: whose contact they were until a moment, of their orders, and of their leads where no contact is
+-- named.
+SELECT DISTINCT
+    system,
+    deal_id
+FROM deals
+WHERE workspace = %(workspace)s
+    AND NOT erased
+    AND (
+        (contact_token IN %(tokens)s AND modify_time <= fromUnixTimestamp64Micro(%(until)s, 'UTC'))
+        OR (order_id != '' AND order_id IN %(orders)s)
+        OR (lead_id != '' AND lead_id IN %(leads)s AND contact_token = '')
+    )
+ORDER BY
+    system,
+    deal_id
