@@ -56,6 +56,9 @@ ADJUSTED_BY: Final = {
 """What an adjustment of each kind is as a cause."""
 
 
+_CLOCKS_APART_MICROS: Final = 300_000_000
+"""How far the clocks of two Redis may be apart: one that is further ahead is wrong, and not followed."""
+
 _ORDER: Final = {cause: place for place, cause in enumerate(Cause)}
 
 _REPEATED: Final = {
@@ -189,14 +192,21 @@ def compare(
     )
 
 
-def next_revision(last: int, redis_time_micros: int) -> int:
+def next_revision(last: int, redis_time_micros: int, accept_micros: int = 0) -> int:
     """Returns the number of a conversion's next revision: the time, but always above the last one.
+
+    Never before the events that caused it were accepted, though another Redis' clock said when: so that what was
+    published by a moment is complete once all is that was accepted by it.
+
+    >>> next_revision(7, 5), next_revision(7, 9), next_revision(7, 9, 11)
+    (8, 9, 11)
 
     Args:
         last: The highest published revision of this conversion; 0 if none.
         redis_time_micros: `TIME` of the Redis that publishes.
+        accept_micros: When the newest of the events was accepted; 0: no event caused it.
     """
-    return max(last + 1, redis_time_micros)
+    return max(last + 1, redis_time_micros, min(accept_micros, redis_time_micros + _CLOCKS_APART_MICROS))
 
 
 def _first_causes(new: Snapshot, known: Collection[Cause], released: frozenset[int]) -> set[Cause]:

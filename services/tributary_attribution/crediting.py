@@ -235,7 +235,8 @@ def _has_same_credit(one: ConversionState, other: ConversionState) -> bool:
 def _sign(revised: ConversionRevised, known: Known) -> None:
     """Gives a revision its number, its times and what caused it."""
     stored = known.stored
-    revised.revision = next_revision(stored.revision, stored.redis_time_micros)
+    accepted = max((event.accept_time_micros for event in known.causing), default=0)
+    revised.revision = next_revision(stored.revision, stored.redis_time_micros, accepted)
     revised.previous_revision = stored.revision
     revised.publish_time.CopyFrom(timestamp(revised.revision))
     revised.posting_date.CopyFrom(_posting_date(known.workspace, revised.revision))

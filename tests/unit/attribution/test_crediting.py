@@ -41,6 +41,7 @@ class World:
 
     def __init__(self, *admitted: Admitted, settings: Workspace | None = None) -> None:
         self.workspace = settings or workspace()
+        self.accepted = NOW
         reader = ArrivalReader()
         self.fields: dict[bytes, bytes] = {}
         self.parts: dict[bytes, bytes] = {}
@@ -73,7 +74,7 @@ class World:
             stored,
             unpack_parts(self.parts.values()),
             self.journey() if journey else None,
-            [CausingEvent(NOW, "e", "")],
+            [CausingEvent(self.accepted, "e", "")],
             (event_hash("e"),),
             (),
         )
@@ -100,6 +101,12 @@ def test_new_settings_that_change_no_credit_are_no_revision() -> None:
     events = (EVENTS.touch("visitor:a", channel="Email"), EVENTS.order("visitor:a"))
     first = World(*events).revise()
     assert World(*events, settings=workspace(attribution=[{"lookback_days": 31}])).revise(first) is None
+
+
+def test_a_revision_is_published_no_sooner_than_its_newest_event_was_accepted_by_whatever_clock() -> None:
+    world = World(EVENTS.touch("visitor:a", channel="Email"), EVENTS.order("visitor:a"))
+    world.accepted = NOW + 2_000_000
+    assert (world.published().revision, world.published().publish_time) == (world.accepted, timestamp(world.accepted))
 
 
 def test_another_role_is_kept_with_the_next_revision_and_is_none_by_itself() -> None:

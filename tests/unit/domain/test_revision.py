@@ -191,6 +191,13 @@ def test_a_revision_is_the_time_but_always_above_the_last(last: int, time: int, 
     assert next_revision(last, time) == expected
 
 
+@pytest.mark.parametrize(("ahead", "expected"), [(0, 0), (7, 7), (300_000_000, 300_000_000), (10**12, 300_000_000)])
+def test_a_revision_is_not_before_what_caused_it_was_accepted_but_follows_no_wrong_clock(
+    ahead: int, expected: int
+) -> None:
+    assert next_revision(1, 10**15, 10**15 + ahead) == 10**15 + expected
+
+
 def test_a_late_touchpoint_that_gives_its_person_another_id_is_no_merge() -> None:
     before, after = published((AD,)), published((AD, NEWSLETTER), person_id="p-2")
     found = compare(before, after, arrived=[NEWSLETTER.event_hash])

@@ -90,7 +90,10 @@ class QueryReportRequest(_message.Message):
 
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
-        """Optional. What was known at that moment. Unset: now."""
+        """Optional. What was known at that moment: the revisions that were published by then. Their rows may still be on their
+        way when they are asked for; once `ReportBasis.complete_through_time` is that moment, what events changed by then is
+        there, and is the same whenever it is asked for again. Unset: now.
+        """
 
     def __init__(
         self,

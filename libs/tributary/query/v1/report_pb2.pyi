@@ -341,7 +341,10 @@ class ReportBasis(_message.Message):
     """
     @_builtins.property
     def complete_through_time(self) -> _timestamp_pb2.Timestamp:
-        """Every event accepted before this moment is in the numbers."""
+        """Every event accepted before this moment is in the numbers; never later than `as_of_time`. What somebody asked for
+        (a merge taken back, `Reattribute`, a repair, an erasure, a corrected rate) waits for nothing that this
+        moment shows: its revisions are stored some moments after they are published.
+        """
 
     @_builtins.property
     def spend_through_date(self) -> _calendar_date_pb2.CalendarDate:
