@@ -233,8 +233,8 @@ async def main(settings: AttributionServiceSettings) -> None:
             AttributionServicer(
                 JourneyReader(people, conversions, descriptors, workspaces, beginnings, clock),
                 Explainer(
-                    *(publisher, conversions, history, PastEvents(clickhouse), settings_history, workspaces),
-                    *(choices, beginnings),
+                    *(publisher, conversions, history, PastEvents(clickhouse), IdentityWords(clickhouse)),
+                    *(settings_history, workspaces, choices, beginnings),
                 ),
                 Reattribution(publisher, PublishedConversions(clickhouse), workspaces, choices),
                 reconciling,

@@ -30,7 +30,9 @@ from tributary_attribution.explanations import (
     is_same_data_driven,
 )
 from tributary_attribution.model_choices import Evidence, ModelChoices, name_of, no_model
+from tributary_attribution.people_then import entries_then, person_then
 from tributary_attribution.publishing import Publisher
+from tributary_attribution.repair import Words
 from tributary_attribution.simulated_settings import simulated
 from tributary_attribution.views import Views
 from tributary_domain.event_order import OrderKey
@@ -42,10 +44,10 @@ from tributary_domain.settings import AttributionSettings
 from tributary_domain.windows import exclusions
 from tributary_runtime import attribution_settings as declared
 from tributary_runtime.errors import NotFoundError
+from tributary_runtime.identity_limits import identity_limits
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.clickhouse.past_events import PastEvent
-from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.journey_layout import Journey
 
@@ -106,6 +108,7 @@ class Explainer:
         conversions: Keeps their parts.
         history: Knows their revisions.
         events: Knows when what was accepted.
+        words: Knows what operators said.
         settings: Knows what the settings of before were.
         directory: Knows the workspaces.
         choices: Knows models of data_driven.
@@ -118,6 +121,7 @@ class Explainer:
         conversions: Conversions,
         history: Past,
         events: PastEvents,
+        words: Words,
         settings: Settings,
         directory: Directory,
         choices: ModelChoices,
@@ -127,6 +131,7 @@ class Explainer:
         self._conversions = conversions
         self._history = history
         self._events = events
+        self._words = words
         self._settings = settings
         self._directory = directory
         self._choices = choices
@@ -241,10 +246,12 @@ class Explainer:
         journey, unknown = known.journey, frozenset[int]()
         if journey is not None:
             events = await self._events.of_tokens(known.workspace.id, list(journey.tokens), moment_micros)
-            person = _person_then(parts, events)
-            held = {event_hash for event_hash, event in events.items() if person.intersection(event.tokens)}
-            unknown = frozenset(entry.event_hash for entry in journey.entries) - held
-            entries = tuple(entry for entry in journey.entries if entry.event_hash in held)
+            words = [one for one in await self._words.read(known.workspace.id) if one.time_micros <= moment_micros]
+            person = person_then(parts, events, words, identity_limits(known.workspace))
+            entries = tuple(entries_then(journey.entries, events, person))
+            unknown = frozenset(entry.event_hash for entry in journey.entries).difference(
+                entry.event_hash for entry in entries
+            )
             journey = replace(journey, entries=entries, person_id=revised.state.person_id)
         origin = known.origin
         if origin is not None and revised.state.inherited_from.conversion_id == origin.conversion_id:
@@ -322,18 +329,6 @@ def _standing(state: ConversionState) -> StageStanding | None:
     if state.retracted and state.HasField("lead"):
         return StageStanding.RETRACTED
     return None
-
-
-def _person_then(parts: Collection[ConversionPart], events: Mapping[int, PastEvent]) -> set[str]:
-    """Returns the tokens that were known to be the conversion's person: what events connect with its own."""
-    person = {token for part in parts if part.is_observation for token in part.admitted.identity_tokens}
-    left = [frozenset(event.tokens) for event in events.values() if not event.is_quarantined]
-    while True:
-        joined = [tokens for tokens in left if tokens & person]
-        if not joined:
-            return person
-        person.update(*joined)
-        left = [tokens for tokens in left if not tokens & person]
 
 
 def _state(revised: ConversionRevised) -> bytes:

@@ -209,6 +209,46 @@ async def test_a_device_that_was_somebody_elses_then_is_not_explained_as_credite
     assert past.reproduces_revision
 
 
+async def test_a_touch_of_somebody_elses_device_then_is_not_explained_as_the_person_s(
+    attribution: Attribution, events: Events
+) -> None:
+    """Two customers of one tablet: it was the second's, as far as one knew, until it was heard who had it first."""
+    clock = SystemClock()
+    first = [
+        events.touch("visitor:tablet", at=NOON - 3 * DAY, channel="Email", event_id="tablet"),
+        events.identify("customer:2", "visitor:tablet", at=NOON - 2 * DAY),
+        events.order("customer:1", "visitor:tablet"),
+    ]
+    late = events.identify("customer:1", "visitor:tablet", at=NOON - 4 * DAY)
+    await attribution.record(*first, accept_micros=clock.unix_micros())
+    await attribution.handle(*first, accept_micros=clock.unix_micros())
+    then = clock.unix_micros()
+    await attribution.record(late, accept_micros=then + 1_000)
+    await attribution.handle(late, accept_micros=then + 1_000)
+    assert outcomes(await explained(attribution, events)) == named(tablet="credited")
+    past = await explained(attribution, events, then)
+    assert outcomes(past) == named(tablet="not_known_yet")
+    assert past.reproduces_revision
+
+
+async def test_what_was_released_later_waited_in_quarantine_then(attribution: Attribution, events: Events) -> None:
+    clock = SystemClock()
+    bot = events.touch("visitor:a", letter="Q", channel="Display", event_id="bot")
+    first = [bot, events.touch("visitor:a", channel="Email", event_id="mail"), events.order("visitor:a")]
+    await attribution.record(*first, accept_micros=clock.unix_micros())
+    await attribution.handle(*first, accept_micros=clock.unix_micros())
+    then = clock.unix_micros()
+    released = events.release(bot)
+    released[1].decision.quarantine.first_accept_time.FromMicroseconds(then - 1_000)
+    await attribution.record(released, accept_micros=then + 1_000)
+    await attribution.handle(released, accept_micros=then + 1_000)
+    await attribution.clickhouse.execute("OPTIMIZE TABLE events FINAL")
+    assert outcomes(await explained(attribution, events)) == named(bot="credited", mail="credited")
+    past = await explained(attribution, events, then)
+    assert outcomes(past) == named(bot="quarantined", mail="credited")
+    assert past.reproduces_revision
+
+
 async def test_other_settings_are_tried_and_nothing_is_stored(attribution: Attribution, events: Events) -> None:
     await attribution.handle(
         events.touch("visitor:a", at=NOON - 40 * DAY, channel="Display"),

@@ -480,7 +480,8 @@ async def running_attribution(
         settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
         choices = ModelChoices(models, versions)
         explainer = Explainer(
-            publisher, conversions, history, PastEvents(clickhouse), settings_history, directory, choices, beginnings
+            *(publisher, conversions, history, PastEvents(clickhouse), IdentityWords(clickhouse)),
+            *(settings_history, directory, choices, beginnings),
         )
         reattribution = Reattribution(publisher, PublishedConversions(clickhouse), directory, choices)
         identities = Identities(

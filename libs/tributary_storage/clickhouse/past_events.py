@@ -20,7 +20,10 @@ class PastEvent:
     tokens: tuple[str, ...]
     """Its identity tokens."""
     is_quarantined: bool
-    """Whether it proves nothing about who is who."""
+    """Whether it proved nothing about who is who."""
+    event_time_micros: int
+    conversion_id: str
+    """The conversion it observes; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class PastEvents:
             some = wanted[start : start + _AT_ONCE]
             parameters = {"workspace": workspace, "tokens": some, "moment": moment_micros}
             rows = await self._clickhouse.execute(statement("events_of_identifiers"), parameters)
-            found |= {int(row[0]): PastEvent(tuple(row[2]), bool(row[1])) for row in rows}
+            found |= {int(row[0]): PastEvent(tuple(row[2]), bool(row[1]), int(row[3]), str(row[4])) for row in rows}
         return found
 
     async def details(self, workspace: str, touches: Collection[tuple[int, int]]) -> dict[int, EventDetails]:
