@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.memory import keep_in_memory
+from tests.support.seeds import choose_seed, seeds_told
 from tests.support.spreading import spread
 from tests.support.stack import KeyedWorkspace, SharedStack, StackOnDemand, complaints
 from tests.support.stores import Stores, create_test_epoch, run_apart, running_clickhouse, running_redis, running_stores
@@ -26,6 +27,7 @@ from tributary_storage.clickhouse import migrate as clickhouse_migrations
 # Hundreds of processes are started: each would compile all of Tributary anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 keep_in_memory()
+choose_seed()
 
 # The default run draws the same examples everywhere; `--hypothesis-profile=night` looks for new ones.
 settings.register_profile(
@@ -40,6 +42,13 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
     """One Redis and one ClickHouse, shared by all tests of this process."""
     with running_stores(tmp_path_factory.mktemp("stores")) as running:
         yield running
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Says which random worlds there were, where there were any."""
+    reports = [one for found in terminalreporter.stats.values() for one in found if isinstance(one, pytest.TestReport)]
+    if any("test_random_lives" in one.nodeid for one in reports):
+        terminalreporter.write_line(seeds_told())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -16,6 +16,8 @@ class FindingKind(StrEnum):
     MISSING = "MISSING"
     EXTRA = "EXTRA"
     DIFFERENT = "DIFFERENT"
+    LATE = "LATE"
+    MERGED = "MERGED"
     MATCHED = "MATCHED"
     AMOUNT_DIFFERS = "AMOUNT_DIFFERS"
     MISSING_IN_CRM = "MISSING_IN_CRM"
@@ -83,7 +85,7 @@ DEAL_KINDS: Final = (
 )
 """What comes of a CRM's deals."""
 
-DIFFERENCE_KINDS: Final = (FindingKind.MISSING, FindingKind.DIFFERENT)
+DIFFERENCE_KINDS: Final = (FindingKind.MISSING, FindingKind.DIFFERENT, FindingKind.LATE, FindingKind.MERGED)
 """What stream and batch say otherwise of a conversion."""
 
 _SEVERITIES: Final = {
@@ -92,6 +94,8 @@ _SEVERITIES: Final = {
     FindingKind.MISSING: Severity.ERROR,
     FindingKind.EXTRA: Severity.ERROR,
     FindingKind.DIFFERENT: Severity.ERROR,
+    FindingKind.LATE: Severity.ERROR,
+    FindingKind.MERGED: Severity.ERROR,
     FindingKind.SUM_WRONG: Severity.ERROR,
 }
 

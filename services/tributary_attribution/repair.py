@@ -30,6 +30,9 @@ _EVENTS_AT_ONCE: Final = 1000
 _PEOPLE_AT_ONCE: Final = 50
 _KINDS: Final = {FindingCause.MISSING_CONVERSION: FindingKind.MISSING, FindingCause.LOST_ROW: FindingKind.MISSING}
 
+_LATE: Final = FindingKind.LATE
+_DIFFERENT: Final = FindingKind.DIFFERENT
+
 
 class Recorded(Protocol):
     """Where recorded events are."""
@@ -44,8 +47,8 @@ class Recorded(Protocol):
         """
         ...
 
-    async def recorded_hashes(self, scope: Scope, hashes: Collection[int]) -> set[int]:
-        """Returns which of some events have a row, by the hashes of their ids.
+    async def recorded_hashes(self, scope: Scope, hashes: Collection[int]) -> Mapping[int, int]:
+        """Returns when those of some events were accepted that have a row, by the hashes of their ids.
 
         Raises:
             StorageUnavailableError: It did not answer.
@@ -110,7 +113,9 @@ class Repair:
         if not differences:
             return []
         odd = {hash_of_reference(touch) for one in differences for touch in one.odd_touches if touch}
-        lost = odd - await self._recorded.recorded_hashes(scope, odd)
+        absent = {one.conversion_id: _absent(one) for one in differences}
+        accepted = await self._recorded.recorded_hashes(scope, odd.union(*absent.values()))
+        lost = odd - accepted.keys()
         workspace = scope.workspace
         keys = [conversion_key(workspace, one.conversion_id) for one in differences]
         stored = await self._conversions.observe({key: {} for key in keys}, 0)
@@ -133,7 +138,7 @@ class Repair:
             found.append(
                 finding(
                     scope.reconciliation_id,
-                    _KINDS.get(cause, FindingKind.DIFFERENT),
+                    _LATE if _is_late(one, absent[one.conversion_id], accepted) else _KINDS.get(cause, _DIFFERENT),
                     _MESSAGES[cause],
                     cause=cause,
                     conversion_id=one.conversion_id,
@@ -149,7 +154,7 @@ class Repair:
         return [
             finding(
                 scope.reconciliation_id,
-                FindingKind.DIFFERENT,
+                FindingKind.MERGED,
                 _MESSAGES[FindingCause.STALE_PERSON],
                 cause=FindingCause.STALE_PERSON,
                 conversion_id=one.conversion_id,
@@ -256,6 +261,22 @@ def said_of(workspace: str, words: Sequence[StoredWord], tokens: Collection[str]
             said = Said(name, time, event_hash(name), time, undone_change_id=undone)
             at_once.setdefault(said, []).append(operator_edge(first, second, word, time, said.event_hash))
     return [Seen(workspace, said, edges) for said, edges in at_once.items()]
+
+
+def _absent(one: Difference) -> set[int]:
+    """Returns the hashes of the touches and observations that a stored conversion should know of and does not."""
+    if one.stored_facts is None:
+        return set()
+    unseen = set(one.facts.observations) - set(one.stored_facts.observations)
+    return {hash_of_reference(touch) for touch in one.missing_touches} | set(map(event_hash, unseen))
+
+
+def _is_late(one: Difference, absent: Collection[int], accepted: Mapping[int, int]) -> bool:
+    """Tells whether all that a conversion does not know of came after it was published last.
+
+    A revision's number is that time, or a little later where several were published at once.
+    """
+    return bool(absent) and all(accepted.get(event, 0) > one.stored_revision for event in absent)
 
 
 def _values_of(one: Difference, *, expected: bool) -> tuple[str, int, int, bool, bool] | None:

@@ -139,7 +139,7 @@ class _Look:
         match one.kind:
             case FindingKind.SUM_WRONG:
                 return await self._covers(one)
-            case FindingKind.MISSING | FindingKind.DIFFERENT if standing:
+            case kind if kind in DIFFERENCE_KINDS and standing:
                 is_seen = standing.is_compared and self._is_whole
                 return one.conversion_id in self._named or is_seen or _is_gone(standing)
             case FindingKind.EXTRA if standing:
@@ -147,7 +147,7 @@ class _Look:
             case FindingKind.OUTLIER if standing:
                 is_other = standing.is_compared and standing.amount != one.actual
                 return is_other or _is_gone(standing) or await self._covers(one)
-            case FindingKind.MISSING | FindingKind.DIFFERENT | FindingKind.EXTRA | FindingKind.OUTLIER:
+            case kind if kind in _OF_CONVERSIONS:
                 return False
             case _:  # whatever is open of these is looked at by every run
                 return True

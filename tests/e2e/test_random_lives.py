@@ -1,4 +1,7 @@
-"""Hundreds of random worlds in one installation that is killed part by part: each ends as the rules say in words."""
+"""Hundreds of random worlds in one installation that is killed part by part: each ends as the rules say in words.
+
+Which worlds, the end of a run says; `WORLDS_SEED` makes them again.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from tests.support.eventually import eventually
 from tests.support.inbox import Inbox
 from tests.support.life_facts import Place, message_of
 from tests.support.lives import Answer, World, a_world, an_erasure
+from tests.support.seeds import seeds
 from tests.support.shop import CALL_SECONDS, Shop, code_of, named, open_shop
 from tests.support.stack import KeyedWorkspace, running_stack
 from tributary.attribution.v1.erasure_pb2 import ERASURE_STATE_REQUESTED
@@ -43,7 +47,6 @@ from tributary_cli.demo.warehouse import Warehouse
 from tributary_cli.stack.clickhouse_server import DATABASE
 from tributary_cli.stack.stack import Stack
 
-WORLDS = 300
 ERASED = 4
 """Of how many worlds somebody is erased: it rewrites tables."""
 KILLED = (
@@ -113,7 +116,7 @@ class Backends:
 
 @pytest.mark.timeout(240)
 def test_worlds_end_as_the_rules_say(tmp_path: Path, inbox: Inbox) -> None:
-    worlds = {f"w-{seed}": a_world(seed) for seed in range(WORLDS)}
+    worlds = {f"w-{seed}": a_world(seed) for seed in seeds()}
     for name, world in worlds.items():
         erased = sum(one.erasure is not None for one in worlds.values())
         worlds[name] = (an_erasure(world, removes=erased % 2 == 1) if erased < ERASED else None) or world
@@ -132,7 +135,7 @@ def test_worlds_end_as_the_rules_say(tmp_path: Path, inbox: Inbox) -> None:
                     one.result()
             finally:
                 backends.is_over = True
-        with open_shop(stack.addresses, keyed["w-0"], inbox) as shop:
+        with open_shop(stack.addresses, keyed[next(iter(worlds))], inbox) as shop:
             eventually(shop.wait_until_settled, timeout_seconds=PATIENCE)
             for name, world in worlds.items():
                 _release(shop, keyed[name], world)

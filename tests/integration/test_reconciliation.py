@@ -18,7 +18,7 @@ from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary_attribution.reconcile import reconciliation_of
 from tributary_attribution.reconciliation import Reconciliation
 from tributary_attribution.runs import begun, exit_status
-from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, finding
+from tributary_domain.findings import DIFFERENCE_KINDS, Finding, FindingCause, FindingKind, FindingState, finding
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse import client as clickhouse_client
@@ -65,7 +65,7 @@ class Reconciled:
 
     async def differences(self) -> list[Finding]:
         found = await self.runs.findings(self.attribution.workspace.id)
-        kinds = (FindingKind.MISSING, FindingKind.EXTRA, FindingKind.DIFFERENT)
+        kinds = (*DIFFERENCE_KINDS, FindingKind.EXTRA)
         return [finding for finding in found if finding.kind in kinds]
 
     async def execute(self, statement: str, **values: Any) -> None:
@@ -441,52 +441,65 @@ async def test_a_sum_that_is_right_again_is_resolved_by_a_run_that_looks_at_all_
         assert states == [(FindingState.OPEN, 0), (FindingState.RESOLVED, 1)]
 
 
-async def _states(world: Reconciled) -> list[tuple[FindingKind, FindingState]]:
-    found = await world.runs.findings(world.attribution.workspace.id)
-    return sorted((one.kind, one.state) for one in found)
-
-
-async def test_a_difference_that_is_none_any_more_is_resolved_by_a_run_that_compares_its_conversion(
+async def test_what_is_true_no_more_is_resolved_by_a_run_that_would_have_found_it_again(
     redis_url: str, clickhouse_url: str, workspace: str
 ) -> None:
     async with reconciled(redis_url, clickhouse_url, workspace) as world:
         make = Events(workspace)
-        await world.happen(make.touch("visitor:a"), make.order("visitor:a"))
-        harm = "ALTER TABLE conversions UPDATE {} WHERE workspace = %(w)s"
-        await world.execute(harm.format("value_micros = 1"))
+        unrecorded = make.order("customer:u", order_id="o-u", micros=90_000_000)
+        await world.happen(
+            make.touch("visitor:a"),
+            make.order("visitor:a"),
+            *(make.order(f"customer:{n}", order_id=f"n-{n}", micros=90_000_000 + n) for n in range(30)),
+            make.order("customer:x", order_id="o-x", micros=90_000_000_000),
+        )
+        await world.attribution.handle(unrecorded)
+        harm = "ALTER TABLE conversions UPDATE {} WHERE workspace = %(w)s AND conversion_id = %(c)s"
+        await world.execute(harm.format("value_micros = 1"), c=make.conversion_id())
         await world.run(world.a_run(repairs=False))
-        await world.execute(harm.format("value_micros = 90000000, linear_credit_micros = [999999]"))
-        await world.run(world.a_run(repairs=False))
-        states = {one.cause: one.state for one in await world.differences()}
-        assert states == {FindingCause.WRONG_VALUE: FindingState.RESOLVED, FindingCause.WRONG_CREDIT: FindingState.OPEN}
-        await world.execute(harm.format("linear_credit_micros = [1000000]"))
-        await world.run(world.a_run(repairs=False, begin=NOON + DAY))
-        assert (FindingKind.DIFFERENT, FindingState.OPEN) in await _states(world), "it compared other days"
-        counts = (await world.run(world.a_run(repairs=False))).counts
-        assert counts["resolved"] == 2, "the sum of that credit was a finding, too"
-        assert {state for _, state in await _states(world)} == {FindingState.RESOLVED}
-
-
-async def test_what_nobody_observed_is_resolved_once_its_event_is_recorded(
-    redis_url: str, clickhouse_url: str, workspace: str
-) -> None:
-    async with reconciled(redis_url, clickhouse_url, workspace) as world:
-        order = Events(workspace).order("customer:a")
-        await world.attribution.handle(order)
-        await world.run()
-        assert await _states(world) == [(FindingKind.EXTRA, FindingState.OPEN)]
-        await world.attribution.record(order)
-        await world.run()
-        assert await _states(world) == [(FindingKind.EXTRA, FindingState.RESOLVED)]
-
-
-async def test_an_outlier_that_was_taken_back_is_resolved(redis_url: str, clickhouse_url: str, workspace: str) -> None:
-    async with reconciled(redis_url, clickhouse_url, workspace) as world:
-        make = Events(workspace)
-        orders = [make.order(f"customer:{n}", order_id=f"o-{n}", micros=90_000_000 + n) for n in range(30)]
-        await world.happen(*orders, make.order("customer:x", order_id="o-x", micros=90_000_000_000))
-        await world.run()
-        assert await _states(world) == [(FindingKind.OUTLIER, FindingState.OPEN)]
+        opened = {FindingKind.DIFFERENT, FindingKind.EXTRA, FindingKind.OUTLIER, FindingKind.SUM_WRONG}
+        assert await _open(world) == opened
+        # Everything but credit is mended; of that, the cause is another now.
+        other_credit = harm.format("value_micros = 90000000, linear_credit_micros = [999999]")
+        await world.execute(other_credit, c=make.conversion_id())
+        await world.attribution.record(unrecorded)
         await world.happen(make.retraction(order_id="o-x"))
-        await world.run(world.a_run(begin=NOON))
-        assert await _states(world) == [(FindingKind.OUTLIER, FindingState.RESOLVED)]
+        await world.run(world.a_run(repairs=False, begin=NOON + DAY))
+        assert await _open(world) == opened - {FindingKind.EXTRA}, "it compared other days"
+        await world.run(world.a_run(repairs=False))
+        assert await _open(world) == {FindingKind.DIFFERENT, FindingKind.SUM_WRONG}
+        states = {one.cause: one.state for one in await world.differences() if one.kind is FindingKind.DIFFERENT}
+        assert states == {FindingCause.WRONG_VALUE: FindingState.RESOLVED, FindingCause.WRONG_CREDIT: FindingState.OPEN}
+        await world.execute(harm.format("linear_credit_micros = [1000000]"), c=make.conversion_id())
+        assert (await world.run(world.a_run(repairs=False))).counts["resolved"] == 2
+        assert await _open(world) == set()
+
+
+async def _open(world: Reconciled) -> set[FindingKind]:
+    found = await world.runs.findings(world.attribution.workspace.id)
+    return {one.kind for one in found if one.state is FindingState.OPEN}
+
+
+async def test_what_the_stream_did_not_credit_of_late_events_and_merges_is_named_so(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        make = Events(workspace)
+        await world.happen(
+            make.touch("visitor:a"),
+            *(make.order("visitor:a", order_id=f"a-{number}") for number in range(3)),
+            make.touch("visitor:b"),
+            make.order("visitor:b", order_id="b"),
+        )
+        late = make.touch("visitor:b", at=NOON - 2 * DAY, channel="Email")
+        await world.attribution.record(late, accept_micros=SystemClock().unix_micros())
+        table = (
+            "ALTER TABLE conversions UPDATE person_id = 'p1:before' WHERE workspace = %(w)s AND conversion_id = %(c)s"
+        )
+        await world.execute(table, c=make.conversion_id("a-2"))
+        await world.run(world.a_run(repairs=False))
+        found = {one.conversion_id: (one.kind, one.cause) for one in await world.differences()}
+        assert found == {
+            make.conversion_id("b"): (FindingKind.LATE, FindingCause.DELETED_JOURNEY),
+            make.conversion_id("a-2"): (FindingKind.MERGED, FindingCause.STALE_PERSON),
+        }

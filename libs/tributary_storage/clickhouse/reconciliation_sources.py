@@ -19,6 +19,7 @@ from tributary_storage.clickhouse.recorded_events import RecordedEvents
 MOST_ADJUSTMENTS = 10_000
 """Adjustments without a conversion that are named at once."""
 
+_HASHES_AT_ONCE = 5_000
 _LETTERS = {verdict: letter for letter, verdict in KEPT.items()}
 
 
@@ -135,11 +136,14 @@ class ReconciliationSources:
         rows = await self._clickhouse.execute(reconciliation_statement("refusal_places"), values)
         return {(row[0], row[1], row[2], row[3], row[4]) for row in rows}
 
-    async def recorded_hashes(self, scope: Scope, hashes: Collection[int]) -> set[int]:
-        """Returns which of some events have a row, by the hashes of their ids."""
-        values = {**scope.values, "hashes": tuple(hashes)}
-        rows = await self._clickhouse.execute(reconciliation_statement("recorded_hashes"), values) if hashes else ()
-        return {row[0] for row in rows}
+    async def recorded_hashes(self, scope: Scope, hashes: Collection[int]) -> dict[int, int]:
+        """Returns when those of some events were accepted that have a row, by the hashes of their ids."""
+        found: dict[int, int] = {}
+        asked = list(hashes)
+        for start in range(0, len(asked), _HASHES_AT_ONCE):
+            values = {**scope.values, "hashes": tuple(asked[start : start + _HASHES_AT_ONCE])}
+            found.update(await self._clickhouse.execute(reconciliation_statement("recorded_hashes"), values))
+        return found
 
     async def unmatched_adjustments(self, scope: Scope, wait_micros: int, now_micros: int) -> list[UnmatchedAdjustment]:
         """Returns the adjustments that a run speaks of whose conversion has not come within some time."""

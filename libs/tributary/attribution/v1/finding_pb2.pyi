@@ -33,9 +33,11 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     FINDING_KIND_DIFFERENT: _FindingKind.ValueType  # 3
     """Both have it, with different credit or value."""
     FINDING_KIND_LATE: _FindingKind.ValueType  # 4
-    """An event arrived after its conversion was final."""
+    """Both have it, with different credit or observations, and all that the stored one does not know of was accepted after
+    it was published last: late events that the stream should have credited by now.
+    """
     FINDING_KIND_MERGED: _FindingKind.ValueType  # 5
-    """Two conversions are one."""
+    """Both have it, under different persons: identities were merged, and it is stored under who its person was before."""
     FINDING_KIND_MATCHED: _FindingKind.ValueType  # 6
     """Deal and conversion agree. Counted by a run, and no finding."""
     FINDING_KIND_AMOUNT_DIFFERS: _FindingKind.ValueType  # 7
@@ -91,9 +93,11 @@ FINDING_KIND_EXTRA: FindingKind.ValueType  # 2
 FINDING_KIND_DIFFERENT: FindingKind.ValueType  # 3
 """Both have it, with different credit or value."""
 FINDING_KIND_LATE: FindingKind.ValueType  # 4
-"""An event arrived after its conversion was final."""
+"""Both have it, with different credit or observations, and all that the stored one does not know of was accepted after
+it was published last: late events that the stream should have credited by now.
+"""
 FINDING_KIND_MERGED: FindingKind.ValueType  # 5
-"""Two conversions are one."""
+"""Both have it, under different persons: identities were merged, and it is stored under who its person was before."""
 FINDING_KIND_MATCHED: FindingKind.ValueType  # 6
 """Deal and conversion agree. Counted by a run, and no finding."""
 FINDING_KIND_AMOUNT_DIFFERS: FindingKind.ValueType  # 7
