@@ -2,7 +2,8 @@
 
 Run it from a checkout: `python -m tests.load.reconcile [--people 95000] [--slices 8] [--json FILE]`. 95 000 people make
 a million events. Real Redis, real ClickHouse; the job is a process of its own, as a night runs it. The streaming takes
-about as long as what is measured. Nothing may be found on a stream that nobody disturbed.
+longer than what is measured, and is no part of it; standard error says how far it is. A store that is too busy to
+answer is asked again. Nothing may be found on a stream that nobody disturbed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import resource
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,9 @@ from typing import Any
 import yaml
 
 from tests.load.worlds import Mix, a_world
-from tests.support.attribution import DAY, NOON, Attribution, running_attribution
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, running_attribution
 from tests.support.stores import Stores, create_test_epoch, running_stores
+from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.clickhouse.migrate import migrate
 from tributary_storage.redis import keys
 
@@ -36,19 +39,39 @@ _WORLD = Mix("reconciled", leaving=0)
 _GOAL_SECONDS_PER_MILLION = 300.0
 _GOAL_MEGABYTES = 1000.0
 _SAMPLE_SECONDS = 0.05
+_TRIES = 10
 
 
 async def stream(attribution: Attribution, begin: int, end: int) -> int:
     """Streams and records what some people do, and counts it as the claim scripts would; returns how many events."""
-    number = 0
+    number, began = 0, time.monotonic()
     for first in range(begin, end, _PEOPLE_AT_ONCE):
         events = a_world(random.Random(first), first, min(_PEOPLE_AT_ONCE, end - first), _WORLD)
         for start in range(0, len(events), _BATCH):
             some = events[start : start + _BATCH]
-            await asyncio.gather(attribution.handle(*some), attribution.record(*some))
+            await asyncio.gather(_done(attribution.handle, some), _done(attribution.record, some))
         number += len(events)
         await attribution.state.hincrby(keys.verdicts(0), "w|ACCEPTED", len(events))
+        share, took = (first + _PEOPLE_AT_ONCE - begin) / (end - begin), time.monotonic() - began
+        say(f"streamed {number} events, {min(share, 1):.0%}, {number / took:.0f}/s, {took / share - took:.0f} s to go")
     return number
+
+
+async def _done(work: Callable[..., Awaitable[None]], events: list[Admitted]) -> None:
+    """Does it until the stores take it; a second time changes nothing."""
+    for left in reversed(range(_TRIES)):
+        try:
+            return await work(*events)
+        except StorageUnavailableError as error:
+            if not left:
+                raise
+            say(f"again, because a store did not answer: {error.message}")
+    return None
+
+
+def say(line: str) -> None:
+    """Tells whoever waits."""
+    print(line, file=sys.stderr, flush=True)
 
 
 async def job(
@@ -74,6 +97,8 @@ async def job(
     )
     together = asyncio.create_task(highest(process.pid, clickhouse_pid))
     said, _ = await process.communicate()
+    if not said:
+        raise RuntimeError(f"The job ended with {process.returncode} and told nothing.")
     counts: dict[str, int] = json.loads(said)
     return counts, await together
 
