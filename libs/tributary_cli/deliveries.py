@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from tributary_cli.console import messages, output, print_json
+from tributary_cli.delivery_funnel import funnel
 from tributary_cli.delivery_lines import delivery_line, destination_line, next_steps, replay_line, step_line
-from tributary_cli.local import resolve_api_key, resolve_target
+from tributary_cli.query_calls import calling_query
 from tributary_cli.report_times import read_span
-from tributary_cli.rpc import connection_options, explaining_calls, metadata_of, open_channel
+from tributary_cli.rpc import connection_options
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -61,7 +60,7 @@ def destinations(*, as_json: bool, **connection: Any) -> None:
 
     request = ListDestinationsRequest()
     found: list[DestinationStatus] = []
-    with _calling(connection) as (stub, metadata):
+    with calling_query(connection) as (stub, metadata):
         while True:
             answer = stub.ListDestinations(request, timeout=_CALL_SECONDS, metadata=metadata)
             found += answer.destinations
@@ -93,7 +92,7 @@ def test(destination: str, *, code: str, as_json: bool, **connection: Any) -> No
     from tributary.query.v1.query_service_pb2 import TestDestinationRequest
 
     request = TestDestinationRequest(destination_id=destination, test_code=code)
-    with _calling(connection) as (stub, metadata):
+    with calling_query(connection) as (stub, metadata):
         answer = stub.TestDestination(request, timeout=_CALL_SECONDS, metadata=metadata)
     if as_json:
         print_json(_as_dict(answer))
@@ -115,7 +114,7 @@ def pause(destination: str, why: str, **connection: Any) -> None:
     from tributary.query.v1.query_service_pb2 import PauseDestinationRequest
 
     request = PauseDestinationRequest(destination_id=destination, reason=why)
-    with _calling(connection) as (stub, metadata):
+    with calling_query(connection) as (stub, metadata):
         answer = stub.PauseDestination(request, timeout=_CALL_SECONDS, metadata=metadata)
     output().print(destination_line(answer.destination), markup=False)
 
@@ -131,7 +130,7 @@ def resume(destination: str, **connection: Any) -> None:
     from tributary.query.v1.query_service_pb2 import ResumeDestinationRequest
 
     request = ResumeDestinationRequest(destination_id=destination)
-    with _calling(connection) as (stub, metadata):
+    with calling_query(connection) as (stub, metadata):
         answer = stub.ResumeDestination(request, timeout=_CALL_SECONDS, metadata=metadata)
     _show(answer.destination)
     if answer.destination.paused:
@@ -150,7 +149,7 @@ def list_(conversion_ids: tuple[str, ...], *, limit: int, as_json: bool, **asked
 
     request = ListDeliveriesRequest(filter=_filter(conversion_ids, asked))
     found: list[Delivery] = []
-    with _calling(asked) as (stub, metadata):
+    with calling_query(asked) as (stub, metadata):
         while len(found) < limit:
             request.page_size = min(limit - len(found), _MOST_PER_PAGE)
             answer = stub.ListDeliveries(request, timeout=_CALL_SECONDS, metadata=metadata)
@@ -198,7 +197,7 @@ def replay(
             "Choose deliveries: by CONVERSION, --destination, --state, --error, --reason or --since."
         )
     request = ReplayDeliveriesRequest(filter=chosen, dry_run=True, risk_duplicates=risk_duplicates)
-    with _calling(asked) as (stub, metadata):
+    with calling_query(asked) as (stub, metadata):
         answer = _replayed(stub, request, metadata)
         if answer.planned and not dry_run:
             if not yes:
@@ -275,13 +274,4 @@ def _as_dict(message: Message) -> dict[str, Any]:
     return json_format.MessageToDict(message, preserving_proto_field_name=True)
 
 
-@contextmanager
-def _calling(connection: dict[str, Any]) -> Iterator[tuple[QueryServiceStub, Any]]:
-    """Opens a stub; turns what its calls raise into what the user needs to know."""
-    from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
-
-    data: Path = connection["data"]
-    address = resolve_target(connection["target"], "query", data)
-    api_key = resolve_api_key(connection["api_key"], data)
-    with explaining_calls(address), open_channel(address, tls=connection["tls"]) as channel:
-        yield QueryServiceStub(channel), metadata_of(api_key)
+deliveries.add_command(funnel)

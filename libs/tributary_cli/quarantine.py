@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from tributary_cli.console import messages, output, print_json
-from tributary_cli.local import resolve_api_key, resolve_target
+from tributary_cli.query_calls import calling_query
 from tributary_cli.report_times import read_span
-from tributary_cli.rpc import connection_options, explaining_calls, metadata_of, open_channel
+from tributary_cli.rpc import connection_options
 
 if TYPE_CHECKING:
     from tributary.dedup.v1.quarantine_pb2 import QuarantineOutcome
@@ -81,7 +79,7 @@ def list_(
         request.state = QuarantineState.Value(f"QUARANTINE_STATE_{state.upper()}")
     _limit_time(request, since, until)
     found: list[QuarantinedEvent] = []
-    with _calling(connection) as (stub, metadata):
+    with calling_query(connection) as (stub, metadata):
         while len(found) < limit:
             request.page_size = min(limit - len(found), 1_000)
             answer = stub.ListQuarantinedEvents(request, timeout=_CALL_SECONDS, metadata=metadata)
@@ -176,7 +174,7 @@ def _decide(
     )
     _limit_time(request, since, until)
     outcomes: list[QuarantineOutcome] = []
-    with _calling(connection) as (stub, metadata):
+    with calling_query(connection) as (stub, metadata):
         if has_filter:
             outcomes += _all_that_meet(stub, request, metadata)
             event_ids = () if dry_run else tuple(outcome.event_id for outcome in outcomes)
@@ -280,15 +278,3 @@ def _limit_time(request: Any, since: str | None, until: str | None) -> None:
     span = read_span("31d", since, until, datetime.now(UTC), UTC)  # noqa: TID251 - the user's now
     request.time_range.start_time.FromDatetime(span.start)
     request.time_range.end_time.FromDatetime(span.end)
-
-
-@contextmanager
-def _calling(connection: dict[str, Any]) -> Iterator[tuple[QueryServiceStub, Any]]:
-    """Opens a stub; turns what its calls raise into what the user needs to know."""
-    from tributary.query.v1.query_service_pb2_grpc import QueryServiceStub
-
-    data: Path = connection["data"]
-    address = resolve_target(connection["target"], "query", data)
-    api_key = resolve_api_key(connection["api_key"], data)
-    with explaining_calls(address), open_channel(address, tls=connection["tls"]) as channel:
-        yield QueryServiceStub(channel), metadata_of(api_key)

@@ -9,6 +9,7 @@ from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceStub
 from tributary.delivery.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from tributary_query.conversions import Conversions
 from tributary_query.deliveries import Deliveries
+from tributary_query.delivery_funnel import Funnels
 from tributary_query.erasures import Erasures
 from tributary_query.event_filters import EventFilters
 from tributary_query.events import Events
@@ -33,6 +34,7 @@ from tributary_runtime.tls import Tls
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
+from tributary_storage.clickhouse.delivery_funnel import DeliveryFunnel
 from tributary_storage.clickhouse.integrity import StoredIntegrity
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_events import PastEvents
@@ -84,6 +86,7 @@ async def main(settings: QuerySettings) -> None:
             models=models,
             reconciliations=Reconciliations(AttributionServiceStub(attribution)),
             deliveries=Deliveries(DeliveryServiceStub(delivery)),
+            funnels=Funnels(DeliveryFunnel(clickhouse), clock),
         )
         await serve(
             settings,

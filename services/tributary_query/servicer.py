@@ -11,6 +11,7 @@ from tributary.query.v1 import query_service_pb2 as contract
 from tributary.query.v1 import query_service_pb2_grpc
 from tributary_query.conversions import Conversions
 from tributary_query.deliveries import Deliveries
+from tributary_query.delivery_funnel import Funnels
 from tributary_query.erasures import Erasures
 from tributary_query.events import Events
 from tributary_query.explanations import Explanations
@@ -47,6 +48,7 @@ class UseCases:
     models: Models
     reconciliations: Reconciliations
     deliveries: Deliveries
+    funnels: Funnels
 
 
 class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
@@ -88,6 +90,7 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
         "ResumeDestination": Scope.ADMIN,
         "ListDeliveries": Scope.QUERY,
         "ReplayDeliveries": Scope.ADMIN,
+        "GetDeliveryFunnel": Scope.QUERY,
     }
 
     def __init__(self, workspaces: WorkspacesFile, use_cases: UseCases) -> None:
@@ -253,6 +256,12 @@ class QueryServicer(query_service_pb2_grpc.QueryServiceServicer):
     ) -> contract.ReplayDeliveriesResponse:
         """Has deliveries sent again."""
         return await self._ask.deliveries.replay(request, self._workspace().id)
+
+    async def GetDeliveryFunnel(
+        self, request: contract.GetDeliveryFunnelRequest, context: object
+    ) -> contract.GetDeliveryFunnelResponse:
+        """Returns what became of conversions at each destination, day by day."""
+        return await self._ask.funnels.page(request, self._workspace().id)
 
     def _workspace(self) -> Workspace:
         return self._workspaces.get(current_caller().workspace_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -20,12 +21,15 @@ from tributary.delivery.v1.delivery_pb2 import (
     DeliveryFilter,
 )
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
+from tributary.query.v1.query_service_pb2 import GetDeliveryFunnelRequest
 from tributary_cli.demo.fakes.server import LOST, REFUSED, FakeServer
 from tributary_delivery.destination_spans import DestinationSpans
 from tributary_delivery.operations import Operations
 from tributary_domain.backoff import Backoff
+from tributary_query.delivery_funnel import Funnels
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import InvalidRequestError
+from tributary_storage.clickhouse.delivery_funnel import DeliveryFunnel
 from tributary_storage.clickhouse.destination_spans import DestinationSpans as StoredSpans
 from tributary_storage.clickhouse.destination_spans import Span
 from tributary_storage.clickhouse.sent_ledger import SentLedger
@@ -250,6 +254,24 @@ async def test_the_funnel_forgets_neither_a_destination_that_is_gone_nor_waits_f
     await spans.write([Span(lane.workspace, lane.destination, since, since + 1)])
     await publish(rig, lane, [first, second], is_planned=False)
     assert await funnel(rig, lane) == {"captured": 1, "waiting": 1}
+
+
+async def test_the_funnel_is_read_page_by_page_and_within_the_days_that_are_asked_for(rig: Rig, lane: Lane) -> None:
+    for name in ("a", "b"):
+        await StoredSpans(rig.clickhouse).write([Span(lane.workspace, name, 0)])
+    await publish(rig, lane, [a_purchase(lane)], is_planned=False)
+    funnels, found = Funnels(DeliveryFunnel(rig.clickhouse), SystemClock()), []
+    request = GetDeliveryFunnelRequest(page_size=1)
+    while not found or request.page_token:
+        answer = await funnels.page(request, lane.workspace)
+        found += [(row.destination_id, row.captured, row.waiting) for row in answer.rows]
+        request.page_token = answer.next_page_token
+    assert found == [("a", 1, 1), ("b", 1, 1)]
+    earlier = GetDeliveryFunnelRequest(destination_id="b")
+    earlier.time_range.end_time.FromDatetime(SystemClock().now() - timedelta(days=2))
+    assert list((await funnels.page(earlier, lane.workspace)).rows) == []
+    with pytest.raises(InvalidRequestError, match="token"):
+        await funnels.page(GetDeliveryFunnelRequest(page_token="another"), lane.workspace)
 
 
 async def test_the_planner_notes_which_destinations_there_are_and_no_longer(rig: Rig, lane: Lane) -> None:

@@ -29,6 +29,7 @@ from tributary.delivery.v1 import delivery_pb2 as _delivery_pb2
 from tributary.delivery.v1 import delivery_service_pb2 as _delivery_service_pb2
 from tributary.event.v1 import identifiers_pb2 as _identifiers_pb2
 from tributary.event.v1 import verdict_pb2 as _verdict_pb2
+from tributary.query.v1 import delivery_funnel_pb2 as _delivery_funnel_pb2
 from tributary.query.v1 import health_pb2 as _health_pb2
 from tributary.query.v1 import integrity_pb2 as _integrity_pb2
 from tributary.query.v1 import refusal_pb2 as _refusal_pb2
@@ -2095,3 +2096,69 @@ class ReplayDeliveriesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReplayDeliveriesResponse: _TypeAlias = ReplayDeliveriesResponse  # noqa: Y015
+
+@_typing.final
+class GetDeliveryFunnelRequest(_message.Message):
+    """Which part of the delivery funnel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DESTINATION_ID_FIELD_NUMBER: _builtins.int
+    TIME_RANGE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    destination_id: _builtins.str
+    """Optional. Only of this destination."""
+    page_size: _builtins.int
+    """Optional. At most this many rows. 0: 1 000. More than 10 000: 10 000. Negative: INVALID_ARGUMENT."""
+    page_token: _builtins.str
+    """Optional. `next_page_token` of the page before; the other fields must be the same."""
+    @_builtins.property
+    def time_range(self) -> _time_range_pb2.TimeRange:
+        """Optional. The days, in UTC, that any part of it lies in: of when conversions were first accepted. Unset: the last 31
+        days. Nothing is told of more than 390 days ago.
+        """
+
+    def __init__(
+        self,
+        *,
+        destination_id: _builtins.str = ...,
+        time_range: _time_range_pb2.TimeRange | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_range", b"time_range"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["destination_id", b"destination_id", "page_size", b"page_size", "page_token", b"page_token", "time_range", b"time_range"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDeliveryFunnelRequest: _TypeAlias = GetDeliveryFunnelRequest  # noqa: Y015
+
+@_typing.final
+class GetDeliveryFunnelResponse(_message.Message):
+    """A part of the delivery funnel."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty at the end."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[_delivery_funnel_pb2.DeliveryFunnelRow]:
+        """By day, then destination. A day of a destination without conversions has no row."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[_delivery_funnel_pb2.DeliveryFunnelRow] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDeliveryFunnelResponse: _TypeAlias = GetDeliveryFunnelResponse  # noqa: Y015

@@ -180,6 +180,11 @@ class QueryServiceStub:
                 request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReplayDeliveriesRequest.SerializeToString,
                 response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReplayDeliveriesResponse.FromString,
                 _registered_method=True)
+        self.GetDeliveryFunnel = channel.unary_unary(
+                '/tributary.query.v1.QueryService/GetDeliveryFunnel',
+                request_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetDeliveryFunnelRequest.SerializeToString,
+                response_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetDeliveryFunnelResponse.FromString,
+                _registered_method=True)
 
 
 class QueryServiceServicer:
@@ -452,6 +457,14 @@ class QueryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDeliveryFunnel(self, request, context):
+        """Returns what became of conversions at each destination, day by day, from captured to reported by the destination; as it
+        is now, also while deliveries wait.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -599,6 +612,11 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.ReplayDeliveries,
                     request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReplayDeliveriesRequest.FromString,
                     response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.ReplayDeliveriesResponse.SerializeToString,
+            ),
+            'GetDeliveryFunnel': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDeliveryFunnel,
+                    request_deserializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetDeliveryFunnelRequest.FromString,
+                    response_serializer=tributary_dot_query_dot_v1_dot_query__service__pb2.GetDeliveryFunnelResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1385,6 +1403,33 @@ class QueryService:
             '/tributary.query.v1.QueryService/ReplayDeliveries',
             tributary_dot_query_dot_v1_dot_query__service__pb2.ReplayDeliveriesRequest.SerializeToString,
             tributary_dot_query_dot_v1_dot_query__service__pb2.ReplayDeliveriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDeliveryFunnel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tributary.query.v1.QueryService/GetDeliveryFunnel',
+            tributary_dot_query_dot_v1_dot_query__service__pb2.GetDeliveryFunnelRequest.SerializeToString,
+            tributary_dot_query_dot_v1_dot_query__service__pb2.GetDeliveryFunnelResponse.FromString,
             options,
             channel_credentials,
             insecure,

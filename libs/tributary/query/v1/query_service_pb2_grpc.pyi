@@ -176,6 +176,10 @@ class QueryServiceStub:
 
     INVALID_ARGUMENT: the filter is empty, or cannot be. UNAVAILABLE: some may be planned; call again.
     """
+    GetDeliveryFunnel: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetDeliveryFunnelRequest, _query_service_pb2.GetDeliveryFunnelResponse]
+    """Returns what became of conversions at each destination, day by day, from captured to reported by the destination; as it
+    is now, also while deliveries wait.
+    """
 
 @_typing.type_check_only
 class QueryServiceAsyncStub(QueryServiceStub):
@@ -324,6 +328,10 @@ class QueryServiceAsyncStub(QueryServiceStub):
     not have it. Whoever has a revision is not sent it again. OK means that they are planned. Needs the scope `admin`.
 
     INVALID_ARGUMENT: the filter is empty, or cannot be. UNAVAILABLE: some may be planned; call again.
+    """
+    GetDeliveryFunnel: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetDeliveryFunnelRequest, _query_service_pb2.GetDeliveryFunnelResponse]  # type: ignore[assignment]
+    """Returns what became of conversions at each destination, day by day, from captured to reported by the destination; as it
+    is now, also while deliveries wait.
     """
 
 class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -644,6 +652,16 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         not have it. Whoever has a revision is not sent it again. OK means that they are planned. Needs the scope `admin`.
 
         INVALID_ARGUMENT: the filter is empty, or cannot be. UNAVAILABLE: some may be planned; call again.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDeliveryFunnel(
+        self,
+        request: _query_service_pb2.GetDeliveryFunnelRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.GetDeliveryFunnelResponse, _abc.Awaitable[_query_service_pb2.GetDeliveryFunnelResponse]]:
+        """Returns what became of conversions at each destination, day by day, from captured to reported by the destination; as it
+        is now, also while deliveries wait.
         """
 
 def add_QueryServiceServicer_to_server(servicer: QueryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
