@@ -57,8 +57,8 @@ def classify(ctx: click.Context, workspaces_file: Path | None, workspace: str | 
         except BadLineError as error:
             bad += 1
             answer = {"line": number, "field": error.field or None, "error": str(error)}
-        sys.stdout.write(json.dumps(answer, ensure_ascii=False) + "\n")
-        sys.stdout.flush()  # who asks line by line is answered line by line
+        sys.stdout.buffer.write(json.dumps(answer, ensure_ascii=False).encode() + b"\n")  # UTF-8 on every terminal
+        sys.stdout.buffer.flush()  # who asks line by line is answered line by line
     if bad:
         click.echo(f"{bad} lines could not be read.", err=True)
         ctx.exit(1)

@@ -33,9 +33,13 @@ def messages() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """Writes one JSON document to standard output; what JSON does not know (a date, a path) as text."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    """Writes one JSON document to standard output; what JSON does not know (a date, a path) as text.
+
+    JSON is UTF-8, whatever the terminal's encoding is.
+    """
     sys.stdout.flush()
+    sys.stdout.buffer.write(json.dumps(value, indent=2, ensure_ascii=False, default=str).encode() + b"\n")
+    sys.stdout.buffer.flush()
 
 
 @contextmanager

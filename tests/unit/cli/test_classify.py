@@ -123,6 +123,13 @@ def test_bytes_that_are_no_text_are_a_bad_line_and_empty_lines_are_none() -> Non
     assert [("error" in answer) for answer in answers(result)] == [True, False]
 
 
+def test_answers_are_utf_8_on_a_terminal_that_is_not() -> None:
+    asked = {"utm_source": "m\u00fcnchen \u30c6"}
+    result = CliRunner(charset="ascii").invoke(cli, ["classify"], input=json.dumps(asked))
+    assert result.exit_code == 0, result.exception
+    assert json.loads(result.stdout_bytes)["source"] == asked["utm_source"]
+
+
 def test_a_line_is_answered_before_the_next_is_written() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "tributary_cli", "classify"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
