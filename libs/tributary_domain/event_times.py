@@ -20,6 +20,10 @@ CLOCK_TOLERANCE_MICROS: Final = 10 * MICROS
 """A client's clock this close is right: the rest is the way of the call."""
 
 
+CLAIMS_LAST_MICROS: Final = 35 * _DAY
+"""An event that happened since is claimed still if it was ever accepted: claims live 36 days at least."""
+
+
 class AcceptWindow(NamedTuple):
     """How old, or how far ahead, an event may be, in microseconds."""
 

@@ -1,8 +1,9 @@
-"""Backfill: what claims no longer hold is looked up in ClickHouse before anything is admitted.
+"""Backfill, and late orders: what claims no longer hold is looked up in ClickHouse before anything is admitted.
 
 The one rule: never blindly. An event or order that was recorded gets its claim back, and then the same scripts decide
 as for everything else: the same file sent again after its claims have expired finds them, and admits nothing twice.
-Without ClickHouse nothing is admitted that claims do not know; live events never wait for it.
+An order that is sent again live, weeks after its event id was forgotten, would be taken for a further observation of
+itself. Without ClickHouse nothing is admitted that claims do not know; other live events never wait for it.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class Backfill:
         before = 0
         for number, caller in enumerate(request.callers):
             claims = read_claims(caller, f"callers[{number}]")
-            if is_backfill(caller):
+            if looks_up(caller):
                 restored = await self._restore(caller, claims, f"callers[{number}]")
                 first_times.update({before + at: micros for at, micros in restored.items()})
             before += len(claims)
@@ -151,8 +152,13 @@ class Backfill:
         return times
 
 
+def looks_up(caller: dedup_service_pb2.CallerEvents) -> bool:
+    """Tells whether claims of a caller's events may be past their life."""
+    return caller.looks_up or is_backfill(caller)
+
+
 def is_backfill(caller: dedup_service_pb2.CallerEvents) -> bool:
-    """Tells whether the accept window was lifted for a caller."""
+    """Tells whether the accept window was lifted for a caller; earlier versions of the door say only that."""
     return caller.lane == dedup_service_pb2.LANE_BULK and Admission.FromString(caller.admission).accept_context.backfill
 
 

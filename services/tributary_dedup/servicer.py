@@ -72,8 +72,8 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
     ) -> dedup_service_pb2.AdmitEventsResponse:
         """Claims and appends the events of one or many callers."""
         _check(request)
-        is_backfill = any(backfill.is_backfill(caller) for caller in request.callers)
-        response = _response(await (self._backfill if is_backfill else self._admission).admit(request))
+        is_looked_up = any(backfill.looks_up(caller) for caller in request.callers)
+        response = _response(await (self._backfill if is_looked_up else self._admission).admit(request))
         self._count(request, response.outcomes)
         bind_contextvars(callers=len(request.callers), **_tally(response.outcomes))
         return response

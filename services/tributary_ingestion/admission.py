@@ -93,7 +93,7 @@ class Admission:
         self._deadline_seconds = deadline_seconds
         # What comes in floods, and what has to be looked up first, keeps nobody else waiting.
         lines = [_Line(dedup, deadline_seconds, gather_seconds) for _ in range(3)]
-        self._live, self._crowded, self._backfill = lines
+        self._live, self._crowded, self._looked_up = lines
 
     async def admit(
         self, events: CallerEvents, remaining_seconds: float | None, *, is_crowded: bool = False
@@ -109,7 +109,7 @@ class Admission:
             UnavailableError: Dedup does not answer, or refuses because it might forget.
             OverloadedError: The event log is full.
         """
-        line = self._backfill if events.sender.backfill else self._crowded if is_crowded else self._live
+        line = self._looked_up if events.sender.looks_up else self._crowded if is_crowded else self._live
         outcomes = line.join(events)
         if remaining_seconds is None or remaining_seconds * _MARGIN >= self._deadline_seconds:
             return _told_apart(await outcomes)
@@ -125,7 +125,7 @@ class Admission:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._live.run(stop))
             group.create_task(self._crowded.run(stop))
-            group.create_task(self._backfill.run(stop))
+            group.create_task(self._looked_up.run(stop))
 
 
 class _Line:

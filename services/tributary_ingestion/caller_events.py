@@ -44,6 +44,13 @@ class Sender(NamedTuple):
     """Of the call; empty if there is none."""
     bulk: bool = False
     """Whether they take the bulk lane: a backfill always, and what exceeds the workspace's share of the live one."""
+    late: bool = False
+    """Whether they happened longer ago than claims live; a backfill's may have always."""
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether claims of theirs may be past their life."""
+        return self.backfill or self.late
 
 
 class CallerEvents(NamedTuple):
@@ -98,6 +105,7 @@ def merge(callers: Sequence[CallerEvents]) -> list[dedup_service_pb2.CallerEvent
                 admission=_admission_of(sender, min([one.receive_micros for one in alike])),
                 claims=b"".join([one.claims for one in alike]),
                 events=b"".join([one.events for one in alike]),
+                looks_up=sender.looks_up,
             )
         )
         first = end

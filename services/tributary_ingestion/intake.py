@@ -21,7 +21,7 @@ from tributary_domain.bots import (
 )
 from tributary_domain.business_keys import NO_KEY, business_key, has_business_key
 from tributary_domain.channel_evidence import VISIT, Touch, click_ids_of
-from tributary_domain.event_times import MICROS, clock_correction, read_micros
+from tributary_domain.event_times import CLAIMS_LAST_MICROS, MICROS, clock_correction, read_micros
 from tributary_domain.human_check import PROVIDERS
 from tributary_domain.identifiers import Identity
 from tributary_domain.ids import derived_event_id
@@ -198,7 +198,10 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
         key = key._replace(order_digest=b"", value_digest=b"")  # known by its event id: it must not hold a real order
     clicks = click_ids_of(touch) if touch is not None else _NO_CLICKS
     admitted = join(event, learned, evidence, clicks)
-    return Packed(event_id, verdict, reasons, digest, payload_digest, key, rank, admitted, match_keys, counts, token)
+    is_late = receive_micros - event.event_time.seconds * MICROS > CLAIMS_LAST_MICROS
+    return Packed(
+        event_id, verdict, reasons, digest, payload_digest, key, rank, admitted, match_keys, counts, token, is_late
+    )
 
 
 def _rank(event: Event, kind: str | None, observer: int, rules: WorkspaceRules) -> int:

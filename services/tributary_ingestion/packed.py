@@ -48,3 +48,5 @@ class Packed(NamedTuple):
     """Senders of a conversion that are still to be held against their limits."""
     token: Token | None = None
     """A human-check token that is still to be verified."""
+    is_late: bool = False
+    """Whether it happened longer ago than claims live."""

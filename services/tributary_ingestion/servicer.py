@@ -13,9 +13,9 @@ from tributary.ingestion.v1.ingestion_service_pb2 import (
     StreamEventsRequest,
     StreamEventsResponse,
 )
-from tributary_ingestion import intake, verdicts
+from tributary_ingestion import intake, late_events, verdicts
 from tributary_ingestion.admission import Admission
-from tributary_ingestion.caller_events import Sender, pack
+from tributary_ingestion.caller_events import Sender
 from tributary_ingestion.fraud import Fraud
 from tributary_ingestion.import_methods import ImportMethods
 from tributary_ingestion.match_keys import Sealing
@@ -182,8 +182,12 @@ class IngestionServicer:
                     packed = await self._fraud.judge(packed, rules)
                 sender = Sender(caller.workspace_id, caller.key_id, request.backfill, current_traceparent(), is_bulk)
                 sealed = await self._sealing.seal(packed, rules)
-                outcomes = await self._admission.admit(
-                    pack(sender, receive_micros, packed, sealed),
+                outcomes = await late_events.admit(
+                    self._admission,
+                    sender,
+                    receive_micros,
+                    packed,
+                    sealed,
                     remaining_seconds,
                     is_crowded=self._turns.is_crowded(caller.workspace_id),
                 )

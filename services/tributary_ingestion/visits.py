@@ -214,6 +214,7 @@ class Visits:
                 match_keys,
                 (),
                 None,
+                False,
             ),
         )
 

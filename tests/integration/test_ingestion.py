@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -14,14 +15,18 @@ import pytest
 import redis
 from google.rpc import error_details_pb2, status_pb2
 
+from tests.support.admissions import age_claims, sweep_all
 from tests.support.door import Door, running_door
-from tests.support.eventually import eventually
+from tests.support.eventually import eventually, eventually_async
 from tests.support.stores import Stores, create_test_epoch, run_apart
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, AdmittedEvents
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.verdict_pb2 import EventVerdict
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.redis.client import connect
+from tributary_storage.redis.epoch import require_epoch
 
 WORKSPACES = {
     "shop": {
@@ -381,3 +386,38 @@ def test_validate_only_counts_nothing(door: Door) -> None:
     for _ in range(2):
         assert {verdict.verdict for verdict in door.send(*events, validate_only=True)} == {VALID}
     assert [verdict.verdict for verdict in door.send(*events)] == [ACCEPTED] * 5 + [QUARANTINED]
+
+
+def test_an_old_order_that_is_sent_again_after_its_event_id_was_forgotten_is_a_duplicate_and_stays_as_it_was(
+    door: Door, redis_url: str, clickhouse_url: str
+) -> None:
+    """As by who exports the orders of the last three months every night. The last test: it ages all claims."""
+    names = str(uuid.uuid4()), str(uuid.uuid4())
+    old, changed = (a_purchase(f"o-{name}", event_id=name) for name in names)
+    for event in (old, changed):
+        event.event_time.seconds -= 50 * 86_400
+    first = door.send(old, a_visit("young"), changed)
+    assert [one.verdict for one in first] == [ACCEPTED] * 3
+
+    async def verdicts_recorded() -> list[tuple[str, int]]:
+        asked = "SELECT verdict, count() FROM events FINAL WHERE event_id IN %(names)s GROUP BY 1"
+        async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse:
+            return await clickhouse.execute(asked, {"names": names})
+
+    async def forget() -> None:
+        async def all_recorded() -> None:
+            assert await verdicts_recorded() == [("ACCEPTED", 2)]
+
+        await eventually_async(all_recorded)
+        async with connect(redis_url, name="tests") as client:
+            await age_claims(client, 38)
+            assert await sweep_all(client, await require_epoch(client, "log"))
+
+    asyncio.run(forget())
+    changed.conversion.coupon_codes.append("another")
+    again = door.send(old, a_visit("younger"), changed)
+    assert [one.verdict for one in again] == [DUPLICATE, ACCEPTED, CONFLICT]
+    assert again[0].reasons == []
+    assert again[0].first_accept_time == first[0].first_accept_time
+    assert asyncio.run(verdicts_recorded()) == [("ACCEPTED", 2)]
+    assert door.send(old)[0].verdict == DUPLICATE, "claimed again"

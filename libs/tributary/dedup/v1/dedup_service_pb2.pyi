@@ -83,6 +83,7 @@ class CallerEvents(_message.Message):
     ADMISSION_FIELD_NUMBER: _builtins.int
     CLAIMS_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    LOOKS_UP_FIELD_NUMBER: _builtins.int
     workspace: _builtins.str
     """Required. The workspace of the credential."""
     lane: Global___Lane.ValueType
@@ -105,6 +106,10 @@ class CallerEvents(_message.Message):
     """Required. Per claim one `AdmittedEvent` as it stands in a serialised `Admission`: tag, length, bytes. Appended as
     they are, never parsed here.
     """
+    looks_up: _builtins.bool
+    """Optional. Whether claims of these events may be past their life, so that what was recorded of them is looked up in
+    ClickHouse before they are decided on: a backfill, and what happened longer ago than claims live. Unset: not.
+    """
     def __init__(
         self,
         *,
@@ -113,10 +118,11 @@ class CallerEvents(_message.Message):
         admission: _builtins.bytes = ...,
         claims: _builtins.bytes = ...,
         events: _builtins.bytes = ...,
+        looks_up: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admission", b"admission", "claims", b"claims", "events", b"events", "lane", b"lane", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admission", b"admission", "claims", b"claims", "events", b"events", "lane", b"lane", "looks_up", b"looks_up", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

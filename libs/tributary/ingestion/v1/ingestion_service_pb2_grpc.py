@@ -75,6 +75,9 @@ class IngestionServiceServicer:
         INVALID_ARGUMENT: no event, or more than 1000. UNAUTHENTICATED: no API key, or an unknown one. PERMISSION_DENIED:
         the key lacks the scope `ingest`, or `backfill` where that is set. RESOURCE_EXHAUSTED, UNAVAILABLE: send again after
         `RetryInfo.retry_delay`.
+
+        What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
+        longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,6 +42,9 @@ class IngestionServiceStub:
     INVALID_ARGUMENT: no event, or more than 1000. UNAUTHENTICATED: no API key, or an unknown one. PERMISSION_DENIED:
     the key lacks the scope `ingest`, or `backfill` where that is set. RESOURCE_EXHAUSTED, UNAVAILABLE: send again after
     `RetryInfo.retry_delay`.
+
+    What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
+    longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand.
     """
     StreamEvents: _grpc.StreamStreamMultiCallable[_ingestion_service_pb2.StreamEventsRequest, _ingestion_service_pb2.StreamEventsResponse]
     """Takes batches of events for as long as the caller has some, and answers each. A batch means what a call of
@@ -90,6 +93,9 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
     INVALID_ARGUMENT: no event, or more than 1000. UNAUTHENTICATED: no API key, or an unknown one. PERMISSION_DENIED:
     the key lacks the scope `ingest`, or `backfill` where that is set. RESOURCE_EXHAUSTED, UNAVAILABLE: send again after
     `RetryInfo.retry_delay`.
+
+    What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
+    longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand.
     """
     StreamEvents: _aio.StreamStreamMultiCallable[_ingestion_service_pb2.StreamEventsRequest, _ingestion_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
     """Takes batches of events for as long as the caller has some, and answers each. A batch means what a call of
@@ -141,6 +147,9 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT: no event, or more than 1000. UNAUTHENTICATED: no API key, or an unknown one. PERMISSION_DENIED:
         the key lacks the scope `ingest`, or `backfill` where that is set. RESOURCE_EXHAUSTED, UNAVAILABLE: send again after
         `RetryInfo.retry_delay`.
+
+        What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
+        longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand.
         """
 
     @_abc_1.abstractmethod
