@@ -39,6 +39,6 @@ class Backoff:
         return chance.uniform(0.0, bound)
 
 
-def is_over(plan_seconds: float, due_seconds: float, horizon_seconds: float) -> bool:
-    """Tells whether an attempt at `due_seconds` would be past the horizon of what was planned at `plan_seconds`."""
-    return due_seconds - plan_seconds > horizon_seconds
+def is_over(start_seconds: float, due_seconds: float, horizon_seconds: float) -> bool:
+    """Tells whether an attempt at `due_seconds` would be past the horizon of what is tried since `start_seconds`."""
+    return due_seconds - start_seconds > horizon_seconds

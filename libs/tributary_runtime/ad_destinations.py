@@ -64,6 +64,10 @@ class GoogleDestination(BatchDestination):
     resend_hours: Annotated[int, Field(ge=0, le=72)] = 72
     """For how long it is sent again while an outcome is unknown: the transaction id is remembered."""
 
+    confirm_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 86_400
+    """How long a correction waits at most until Google reports that it took what is corrected: before, the correction
+    could become a second conversion, or be written over by the original. Reports are asked for from half an hour on."""
+
     quota: Quota = Quota(requests_per_minute=240, requests_per_day=100_000)
     """How fast it may be called."""
 
@@ -75,6 +79,16 @@ class GoogleDestination(BatchDestination):
         if len(actions) > _GOOGLE_ACTIONS:
             raise ValueError(f"conversions: at most {_GOOGLE_ACTIONS} conversion actions; declare a second destination")
         return self
+
+    @property
+    def account(self) -> str:
+        """The operating account."""
+        return self.operating_account
+
+    @property
+    def confirmation_seconds(self) -> float:
+        """As the file says."""
+        return self.confirm_seconds
 
     @property
     def click_families(self) -> frozenset[str]:
@@ -115,6 +129,11 @@ class MetaDestination(BatchDestination):
 
     resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
     """For how long it is sent again while an outcome is unknown: an event id is remembered for 48 hours."""
+
+    @property
+    def account(self) -> str:
+        """The data set."""
+        return self.dataset_id
 
     @property
     def click_families(self) -> frozenset[str]:
@@ -202,6 +221,11 @@ class TikTokDestination(BatchDestination):
         if self.test_event_code and self.batch_size != 1:
             raise ValueError("batch_size must be 1 with test_event_code")
         return self
+
+    @property
+    def account(self) -> str:
+        """The pixel or event set."""
+        return f"{self.event_source}/{self.event_source_id}"
 
     @property
     def click_families(self) -> frozenset[str]:

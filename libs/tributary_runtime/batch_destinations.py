@@ -75,6 +75,8 @@ class BatchDestination(DestinationSettings):
         if self.oauth is not None and self.oauth.grant not in self.grants:
             offered = ", ".join(self.grants) or "none: give access_token"
             raise ValueError(f"oauth.grant: {self.type} offers {offered}")
+        if self.hold_seconds >= self.most_age_days * 86_400:
+            raise ValueError("hold_seconds must be less than most_age_days: all would be too old when it may leave")
         if not self.restates and self.send_scope is not SendScope.ALL_CONSENTED:
             raise ValueError(f"send_scope must be all_consented: {self.type} takes no corrections, and scopes change")
         if not self.restates and self.value is not SentValue.FULL:

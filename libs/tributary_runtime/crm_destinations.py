@@ -104,6 +104,11 @@ class HubSpotDestination(CrmDestination):
         """The account's time zone."""
         return ZoneInfo(self.time_zone)
 
+    @property
+    def account(self) -> str:
+        """What objects are of, and by which property one is known."""
+        return f"{self.object_type}/{self.id_property}"
+
 
 class SalesforceDestination(CrmDestination):
     """Salesforce: each conversion is a record with an external id."""
@@ -144,3 +149,8 @@ class SalesforceDestination(CrmDestination):
         if self.oauth is not None and self.oauth.grant is OAuthGrant.JWT_BEARER and not self.oauth.subject:
             raise ValueError("oauth.subject must be the name of the user that is written as")
         return self
+
+    @property
+    def account(self) -> str:
+        """The instance, the object, and the field by which a record is known."""
+        return f"{self.base_url.rstrip('/')}/{self.object_type}/{self.external_id_field}"

@@ -136,6 +136,19 @@ class DestinationSettings(Declared):
         return self.value
 
     @property
+    def account(self) -> str:
+        """Where in the destination a conversion is known: what was sent to one account, another knows nothing of.
+
+        Empty: the credential says it, or it is one place whatever its address.
+        """
+        return ""
+
+    @property
+    def confirmation_seconds(self) -> float:
+        """How long a correction waits at most for the report that what it corrects was taken; 0: not at all."""
+        return 0.0
+
+    @property
     def click_families(self) -> frozenset[str]:
         """The families of click ids that this destination gives out; empty: it gives out none."""
         return frozenset()

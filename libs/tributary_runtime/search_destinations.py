@@ -64,6 +64,11 @@ class MicrosoftDestination(BatchDestination):
         return self
 
     @property
+    def account(self) -> str:
+        """The ad account."""
+        return f"{self.customer_id}/{self.account_id}"
+
+    @property
     def click_families(self) -> frozenset[str]:
         """Microsoft's own."""
         return frozenset({"msclkid"})
@@ -124,6 +129,11 @@ class GoogleAdsDestination(BatchDestination):
         if not all(name.isascii() and name.isdigit() for name in names):
             raise ValueError("conversions: name must be the id of a conversion action, digits only")
         return self
+
+    @property
+    def account(self) -> str:
+        """The customer."""
+        return self.customer_id
 
     @property
     def click_families(self) -> frozenset[str]:

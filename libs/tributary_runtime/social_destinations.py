@@ -49,6 +49,11 @@ class PinterestDestination(BatchDestination):
     not sent again at all: its id is not."""
 
     @property
+    def account(self) -> str:
+        """The ad account."""
+        return self.ad_account_id
+
+    @property
     def click_families(self) -> frozenset[str]:
         """Pinterest's own."""
         return frozenset({"epik"})
@@ -83,6 +88,11 @@ class SnapDestination(BatchDestination):
 
     resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
     """For how long it is sent again while an outcome is unknown: an event id is remembered for 48 hours."""
+
+    @property
+    def account(self) -> str:
+        """The pixel."""
+        return self.pixel_id
 
     @property
     def click_families(self) -> frozenset[str]:
@@ -125,6 +135,11 @@ class RedditDestination(BatchDestination):
     resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
     """For how long it is sent again while an outcome is unknown: a conversion id is known again. 0: never. A request
     that was taken in part is not sent again: Reddit does not say which events it refused."""
+
+    @property
+    def account(self) -> str:
+        """The pixel."""
+        return self.pixel_id
 
     @property
     def click_families(self) -> frozenset[str]:

@@ -19,11 +19,11 @@ from tributary.delivery.v1.delivery_pb2 import (
     DeliveryOperation,
 )
 from tributary_delivery.candidates import consent_basis, stands
-from tributary_delivery.destinations.adapter import Mapped, Permits, never
+from tributary_delivery.destinations.adapter import Mapped, Permits, Pinned, never
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.sent_values import FULL, Told, sent_micros, sent_value
 from tributary_domain.backoff import Backoff, Chance, is_over
-from tributary_storage.redis.delivery_job import Job, Settled, Settlement, Taken
+from tributary_storage.redis.delivery_job import Job, KnownAs, Settled, Settlement, Taken
 
 CONFIG_PAUSE_SECONDS: Final = 600.0
 """How long a destination is left alone whose configuration is wrong; then it is tried again, somebody may have mended
@@ -40,6 +40,7 @@ class AttemptRules:
     backoff: Backoff
     chance: Chance
     horizon_seconds: float
+    """How long what fails is tried, from the first attempt; time when it was due and nobody tried does not count."""
     resend_seconds: float | None = None
     """For how long after an attempt whose outcome is unknown another may be made; None: as long as the horizon."""
     forgets: Callable[[ConversionRevised], bool] = never
@@ -79,7 +80,10 @@ class Attempt:
     """How many were made at this message under a job that is no more."""
     number: int = 0
     """Of attempts at this message, from 1."""
-    visible_id: str = ""
+    known_as: KnownAs | None = None
+    """By what the destination knows the conversion; None: it was not sent it yet, it will be as it is called now."""
+    pinned: Pinned | None = None
+    """Of a correction: how it was sent first; None: not known."""
     now_micros: int = 0
     told: Told = FULL
     """Which value it tells."""
@@ -89,6 +93,16 @@ class Attempt:
     """How it was said, where several share a request."""
     event: bytes = field(default=b"", repr=False)
     """The same in the destination's language."""
+
+    @property
+    def visible_id(self) -> str:
+        """By which the destination knows it; "" before it was said."""
+        return self.known_as.visible_id if self.known_as is not None else ""
+
+    @property
+    def last_revision(self) -> int:
+        """The newest revision that this is about: what is sent may be an older one, sent once more."""
+        return max(self.job.revision, self.revised.revision)
 
 
 def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Settled, Delivery]:
@@ -104,11 +118,15 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
     due_micros = attempt.now_micros + round(pause * 1e6)
     doubt_micros = attempt.doubt_micros or (0 if outcome.is_untaken else attempt.now_micros)
     is_hopeless = outcome.outcome in _HOPELESS
+    since_micros = job.try_micros if job.tried_revision == revised.revision else 0
     if not is_hopeless and rules.is_too_late(attempt, doubt_micros, due_micros):
         is_hopeless, delivery.outcome = True, OUTCOME_CLASS_UNKNOWN
-    if is_hopeless or is_over(job.plan_micros / 1e6, due_micros / 1e6, rules.horizon_seconds):
+    if is_hopeless or is_over((since_micros or attempt.now_micros) / 1e6, due_micros / 1e6, rules.horizon_seconds):
         delivery.state = DELIVERY_STATE_DEAD
-        return Settled(job.conversion_id, Settlement.GIVEN_UP, revised.revision, is_untaken=untaken), delivery
+        # What was newer already when this was tried first would only have it tried once more: it is given up as well.
+        was_newer = since_micros > job.newest_plan_micros > 0
+        revision = attempt.last_revision if was_newer else revised.revision
+        return Settled(job.conversion_id, Settlement.GIVEN_UP, revision, is_untaken=untaken), delivery
     delivery.state = DELIVERY_STATE_PENDING
     delivery.due_time.FromMicroseconds(due_micros)
     again = Settled(
@@ -131,6 +149,8 @@ def ledger_line(attempt: Attempt, outcome: Outcome) -> Delivery:
         revision=revised.revision,
         operation=attempt.operation,
         visible_id=attempt.visible_id,
+        sent_name=attempt.known_as.name if attempt.known_as is not None else "",
+        sent_account=attempt.known_as.account if attempt.known_as is not None else "",
         outcome=outcome.outcome,
         attempts=attempt.number,
         value=sent_value(revised.state, attempt.told),

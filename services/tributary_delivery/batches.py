@@ -5,6 +5,7 @@ The one rule: who sends knows no destination, and the destination no HTTP: `dest
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
@@ -33,7 +34,7 @@ from tributary_delivery.destinations.adapter import (
     Unmappable,
     Verdict,
 )
-from tributary_delivery.destinations.destination import CONFIG, PERMANENT, REAUTH, SPLIT, UNKNOWN, Outcome
+from tributary_delivery.destinations.destination import CONFIG, PERMANENT, REAUTH, RETRY, SPLIT, UNKNOWN, Outcome
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.destinations.tokens import TokenError, Tokens
 from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
@@ -43,16 +44,18 @@ from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.permissions import may_be_told
 from tributary_delivery.sender import Formed, Refused
 from tributary_delivery.sent_values import sent_value
+from tributary_delivery.turns import Turn
 from tributary_delivery.visible_ids import visible_id
 from tributary_domain.consent import UNSAID
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import Clock
-from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.delivery_job import KnownAs, Lane
 
 log = structlog.get_logger(__name__)
 
 _LEAST_LINGER_SECONDS: Final = 0.2
 _NOT_NAMED: Final = "the person's consent string does not name the destination (tcf_vendor)"
+_REFUSED: Final = "Its access token was refused; another one is tried as soon as the quota allows another call."
 
 
 class BatchSender:
@@ -134,7 +137,7 @@ class BatchSender:
         if not attempts:
             return formed
         now_micros = self._clock.unix_micros()
-        pins = [await self._corrections.pinned(one) for one in attempts]
+        pins = await self._corrections.pinned(attempts)
         told = [pin.revised if pin is not None else one.revised for one, pin in zip(attempts, pins, strict=True)]
         people = await self._opener.open(self._lane.workspace, told)
         calls: dict[str, list[Attempt]] = {}
@@ -187,18 +190,28 @@ class BatchSender:
             formed.refused.append(Refused(attempt, INELIGIBLE_REASON_NO_MATCH_KEY, NOT_REPEATED))
             return None
         digests = replace(mapped, event={})  # what is in the event's bytes need not be kept twice
-        return replace(attempt, mapped=digests, event=event, visible_id=outgoing.visible_id)
+        known_as = KnownAs(outgoing.visible_id, outgoing.name, self._known_as(attempt).account)
+        return replace(attempt, mapped=digests, event=event, known_as=known_as)
+
+    def _known_as(self, attempt: Attempt) -> KnownAs:
+        """Returns by what a conversion is known: as it was sent first, in whatever the ledger knows of that."""
+        name = self._settings.name_of(attempt.revised.state.name) or attempt.revised.state.name
+        before = attempt.known_as
+        if before is None:
+            return KnownAs(self.visible_id(attempt.revised), name, self.account)
+        return KnownAs(before.visible_id, before.name or name, before.account or self.account)
 
     def _outgoing(self, attempt: Attempt, keys: PersonKeys, now_micros: int, pin: Pin | None) -> Outgoing:
         revised = attempt.revised if pin is None else pin.revised
         pinned = pin.first if pin is not None else None
         value = sent_value(revised.state, attempt.told)
         is_retraction = attempt.operation == DELIVERY_OPERATION_RETRACT
+        known_as = self._known_as(attempt)
         return Outgoing(
             revised=revised,
             operation=attempt.operation,
-            name=self._settings.name_of(revised.state.name) or revised.state.name,
-            visible_id=pinned.visible_id if pinned else self.visible_id(revised),
+            name=known_as.name,
+            visible_id=known_as.visible_id,
             amount_micros=None if value is None else 0 if is_retraction else value.amount_micros,
             currency="" if value is None else value.currency_code,
             keys=keys,
@@ -209,7 +222,12 @@ class BatchSender:
             home=self._home_of(self._lane.workspace),
         )
 
-    def visible_id(self, revised: ConversionRevised) -> str:
+    @property
+    def account(self) -> str:
+        """Where conversions are known."""
+        return self._settings.account
+
+    def visible_id(self, revised: ConversionRevised, *, with_store: bool = True) -> str:
         """Returns the id by which the destination knows a conversion that it is told of first."""
         policy = self._policy
         return visible_id(
@@ -217,15 +235,19 @@ class BatchSender:
             self._lane.destination,
             id_is_order=policy.id_is_order,
             most_characters=policy.most_id_characters,
+            with_store=with_store,
         )
 
-    async def send(self, call: Sequence[Attempt]) -> Sequence[Outcome]:
-        """Makes one request; once more with another token where the first one was refused."""
+    async def send(self, call: Sequence[Attempt], turn: Turn) -> Sequence[Outcome]:
+        """Makes one request; once more with another token where the first one was refused, if the quota allows it."""
         events, group = [attempt.event for attempt in call], _group_of(call[0])
         try:
-            verdict, token = await self._try(events, group)
+            verdict, token = await self._try(events, group, turn)
             if verdict.whole.outcome == REAUTH and self._tokens.refuse(token):
-                verdict, _ = await self._try(events, group)
+                if wait_seconds := await turn.again():
+                    refused = Outcome(RETRY, verdict.whole.status_code, _REFUSED, wait_seconds, is_untaken=True)
+                    return [refused] * len(call)
+                verdict, _ = await self._try(events, group, turn)
         except TokenError as error:
             return [error.outcome] * len(call)
         if verdict.whole.outcome == REAUTH:
@@ -242,13 +264,24 @@ class BatchSender:
         is_known_again = self._policy.resend_seconds > 0 and not self.forgets(attempt.revised)
         return outcome if is_known_again else replace(outcome, outcome=UNKNOWN)
 
-    async def _try(self, events: Sequence[bytes], group: str) -> tuple[Verdict, str]:
-        token = await self._tokens.get()
+    async def _try(self, events: Sequence[bytes], group: str, turn: Turn) -> tuple[Verdict, str]:
+        token = await self._token(turn)
         try:
             answer = await self._exchange.ask(self._adapter.request(events, token, group), token)
         except UNANSWERED as error:
             return Verdict(unanswered(error)), token
         return self._adapter.classify(answer, len(events)), token
+
+    async def _token(self, turn: Turn) -> str:
+        """Returns a token; keeps the turn while it is waited for, which may take longer than a call, and after that."""
+        asking = asyncio.create_task(self._tokens.get())
+        try:
+            while not asking.done():
+                await asyncio.wait({asking}, timeout=turn.patience_seconds)
+                await turn.keep()
+            return asking.result()
+        finally:
+            asking.cancel()
 
     async def aclose(self) -> None:
         """Closes its connections."""

@@ -30,6 +30,7 @@ from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRul
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.sender import Sender
+from tributary_delivery.turns import Turn, TurnLost, Turns
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
@@ -48,6 +49,11 @@ _ALL_WRONG: Final = 20
 not they that are wrong."""
 _UNTAKEN: Final = Outcome(
     OUTCOME_CLASS_RETRY, message="It was part of a request that was refused as a whole.", is_untaken=True
+)
+
+
+_NOT_MADE: Final = Outcome(
+    OUTCOME_CLASS_RETRY, message="It was not sent: its time was over before the call could begin.", is_untaken=True
 )
 
 
@@ -114,7 +120,7 @@ class Calls:
         states: Where a pause is said to all replicas.
         rules: When to try again.
         clock: Tells and measures time.
-        margin_seconds: How long after its attempt was noted a call may begin.
+        turns: Whose jobs are whose.
         outbox: Takes the outcomes.
         admission: Learns from them.
         again: Lets a part of a call be made.
@@ -129,7 +135,7 @@ class Calls:
         states: DestinationStates,
         rules: AttemptRules,
         clock: Clock,
-        margin_seconds: float,
+        turns: Turns,
         outbox: Outbox,
         admission: Admission,
         *,
@@ -142,7 +148,7 @@ class Calls:
         self._states = states
         self._rules = rules
         self._clock = clock
-        self._margin_seconds = margin_seconds
+        self._turns = turns
         self._outbox = outbox
         self._admission = admission
         self._again = again
@@ -171,17 +177,12 @@ class Calls:
 
     async def _make(self, call: list[Attempt], begin_seconds: float, open_attempts: dict[str, Attempt]) -> None:
         """Makes one call, and as many as it takes to find out what is wrong with it."""
-        if self._clock.monotonic_seconds() - begin_seconds > self._margin_seconds:
-            # We stood still for so long that the lease may end during the call: whoever has it then sends.
-            for conversion_id in open_attempts:
-                self._outbox.release(conversion_id)
-            open_attempts.clear()
-            return
         parts, found = [call], _Found()
         while parts:
             part = parts.pop()
             waiting = [attempt for later in parts for attempt in later]
             if part is not call:
+                begin_seconds = self._clock.monotonic_seconds()
                 try:
                     part = await self._again.begin(part, waiting)
                 except UnavailableError as outage:
@@ -192,7 +193,15 @@ class Calls:
                     del open_attempts[conversion_id]  # withheld, or no longer ours
                 if not part:
                     continue
-            parts += await self._try(part, open_attempts, found)
+            turn = self._turns.of([one.job.conversion_id for one in part], begin_seconds)
+            try:
+                parts += await self._try(part, turn, open_attempts, found)
+            except (TurnLost, UnavailableError) as lost:
+                log.warning(
+                    "call_not_made", destination=self._lane.destination, reason=str(lost) or "its lease is over"
+                )
+                self._give_up_turn(turn, open_attempts)
+                return
             is_answered = found.why_not is None
             parts = found.look_elsewhere(parts)
             if found.why_not is not None:  # the rest of a request that was refused: not now
@@ -202,8 +211,15 @@ class Calls:
                 self._keep_all(waiting, found.why_not, open_attempts)
                 return
 
+    def _give_up_turn(self, turn: Turn, open_attempts: dict[str, Attempt]) -> None:
+        """Lets go of what is no longer ours: whoever has it writes down what becomes of it. The rest comes again."""
+        for conversion_id in set(turn.conversion_ids) - set(turn.ours):
+            if open_attempts.pop(conversion_id, None) is not None:
+                self._outbox.release(conversion_id)
+        self._keep_all(list(open_attempts.values()), _NOT_MADE, open_attempts)
+
     async def _try(
-        self, part: Sequence[Attempt], open_attempts: dict[str, Attempt], found: _Found
+        self, part: Sequence[Attempt], turn: Turn, open_attempts: dict[str, Attempt], found: _Found
     ) -> list[list[Attempt]]:
         """Sends a part; returns what of it is to be sent again, in parts."""
         now_micros, started = self._clock.unix_micros(), self._clock.monotonic_seconds()
@@ -211,7 +227,7 @@ class Calls:
         open_attempts.update({attempt.job.conversion_id: attempt for attempt in part})
         traceparents = [attempt.revised.traceparent for attempt in part]
         with linked_span("deliver", traceparents, destination=self._type.value):
-            outcomes = await self._sender.send(part)
+            outcomes = await self._sender.send(part, turn)
         took_seconds = self._clock.monotonic_seconds() - started
         metrics.DELIVERY_DURATION.record(took_seconds, destination=self._type)
         await self._admission.record(outcomes, took_seconds)

@@ -7,6 +7,7 @@ revision that the ledger names: its match keys are sealed in it, and open as lon
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +15,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations.adapter import Mapped, Pinned
-from tributary_delivery.ledger import Memory, first_sent
+from tributary_delivery.ledger import Memory
 from tributary_storage.redis.delivery_job import Lane
 
 NOT_REPEATED: Final = "what it recognised the person by is gone, and anything else would be a new conversion"
@@ -38,32 +39,40 @@ class Pin:
 
 
 class Corrections:
-    """Finds how conversions of one lane were sent first.
+    """Finds what conversions of one lane were when they were sent first.
 
     Args:
         lane: Which.
-        memory: What was sent, and of which revision.
+        memory: What was published.
     """
 
     def __init__(self, lane: Lane, memory: Memory) -> None:
         self._lane = lane
         self._memory = memory
 
-    async def pinned(self, attempt: Attempt) -> Pin | None:
-        """Returns how a correction names the conversion; None: it is no correction.
+    async def pinned(self, attempts: Sequence[Attempt]) -> list[Pin | None]:
+        """Returns how each correction names its conversion; None: it is no correction. One question for all.
 
         Raises:
             StorageUnavailableError: ClickHouse did not answer.
         """
-        if attempt.operation == DELIVERY_OPERATION_CREATE:
-            return None
-        workspace, conversion_id = self._lane.workspace, attempt.job.conversion_id
-        first = first_sent(await self._memory.deliveries(workspace, conversion_id), self._lane.destination)
-        if first is None:
-            return Pin(attempt.revised, None)
-        revisions = await self._memory.revisions(workspace, conversion_id)
-        sent = next((one for one in revisions if one.revision == first.revision), None)
-        return Pin(attempt.revised if sent is None else _known_as(attempt.revised, sent), first)
+        numbered = {
+            (one.job.conversion_id, one.pinned.revision)
+            for one in attempts
+            if one.operation != DELIVERY_OPERATION_CREATE and one.pinned is not None
+        }
+        sent = await self._memory.revisions_of(self._lane.workspace, numbered) if numbered else {}
+        return [_pin(one, sent) for one in attempts]
+
+
+def _pin(attempt: Attempt, sent: Mapping[tuple[str, int], ConversionRevised]) -> Pin | None:
+    first = attempt.pinned
+    if attempt.operation == DELIVERY_OPERATION_CREATE:
+        return None
+    if first is None:
+        return Pin(attempt.revised, None)
+    as_sent = sent.get((attempt.job.conversion_id, first.revision))
+    return Pin(attempt.revised if as_sent is None else _known_as(attempt.revised, as_sent), first)
 
 
 def _known_as(now: ConversionRevised, sent: ConversionRevised) -> ConversionRevised:

@@ -24,6 +24,7 @@ from tributary_delivery.outbox import Outbox
 from tributary_delivery.permissions import Permissions
 from tributary_delivery.preparation import Preparation
 from tributary_delivery.sender import Formed, Sender
+from tributary_delivery.turns import Turns
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
@@ -118,7 +119,8 @@ class LaneRunner:
         ours = (lane, self._token, pace.lease_seconds)
         reports = stores.reports if settings.reports_later else None
         self._outbox = Outbox(*ours, stores.jobs, stores.states, stores.ledger, reports, most=most, wake=self.wake)
-        about = (lane, settings, sender, stores.states, rules, clock, pace.margin_seconds)
+        turns = Turns(*ours, pace.margin_seconds, stores.jobs, self._admission, clock)
+        about = (lane, settings, sender, stores.states, rules, clock, turns)
         self._calls = Calls(*about, self._outbox, self._admission, again=self, ended=self.wake)
         self._quota_free_seconds = 0.0
         self._quota_room = pace.concurrency
@@ -239,7 +241,7 @@ class LaneRunner:
             if one.operation == DELIVERY_OPERATION_CREATE:
                 about = (one.revised, destination, one.operation, refused.reason, one.job.plan_micros)
                 line = ineligible(*about, refused.message)
-                settled = Settled(one.job.conversion_id, Settlement.DROPPED, one.revised.revision)
+                settled = Settled(one.job.conversion_id, Settlement.DROPPED, one.last_revision)
                 self._outbox.add(settled, line)
             else:  # it has something wrong from now on
                 what = (one.revised, destination, one.operation, one.taken, one.job.plan_micros, one.told)
@@ -247,7 +249,7 @@ class LaneRunner:
         for one, outcome in formed.failed:
             line = ledger_line(replace(one, now_micros=self._clock.unix_micros()), outcome)
             line.destination_id, line.state = self._lane.destination, DELIVERY_STATE_DEAD
-            self._outbox.add(Settled(one.job.conversion_id, Settlement.GIVEN_UP, one.revised.revision), line)
+            self._outbox.add(Settled(one.job.conversion_id, Settlement.GIVEN_UP, one.last_revision), line)
 
     async def _note(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         """Notes that attempts are being made; returns those that are ours."""
@@ -257,6 +259,7 @@ class LaneRunner:
                 one.revised.revision,
                 one.operation == DELIVERY_OPERATION_CREATE,
                 one.attempts_before,
+                one.known_as,
             )
             for one in attempts
         ]
@@ -269,6 +272,8 @@ class LaneRunner:
         """Lets a part of a call be made that was refused as a whole: see `calls.Again`."""
         ours = [one.job.conversion_id for one in (*attempts, *waiting)]
         while not self._is_stopping:
+            if (await self._states.read(self._lane)).is_paused(self._clock.unix_micros() // 1000):
+                raise UnavailableError("The destination was paused meanwhile.")
             await self._jobs.renew(self._lane, self._token, self._pace.lease_seconds, ours)
             granted, wait_seconds = await self._admission.take(1)
             if granted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_PENDING,
     DELIVERY_STATE_SUPERSEDED,
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
+    INELIGIBLE_REASON_UNSPECIFIED,
     Delivery,
     DeliveryOperation,
     IneligibleReason,
@@ -21,7 +23,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.candidates import consent_basis
 from tributary_delivery.destinations.adapter import Pinned
 from tributary_delivery.sent_values import Told, sent_value
-from tributary_storage.redis.delivery_job import Settled, Settlement, Taken
+from tributary_storage.redis.delivery_job import KnownAs, Settled, Settlement, Taken
 
 
 class Ledger(Protocol):
@@ -37,22 +39,23 @@ class Ledger(Protocol):
 
 
 class Memory(Protocol):
-    """What ClickHouse knows of a conversion's deliveries and revisions."""
+    """What ClickHouse knows of conversions' deliveries and revisions: of many at once.
 
-    async def deliveries(self, workspace: str, conversion_id: str) -> list[Delivery]:
-        """Returns every revision's newest attempt per destination, oldest revision first.
+    Every method raises `StorageUnavailableError` if ClickHouse does not answer.
+    """
 
-        Raises:
-            StorageUnavailableError: ClickHouse did not answer.
-        """
+    async def deliveries_of(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, list[Delivery]]:
+        """Returns every revision's newest attempt per destination, oldest revision first; by conversion id."""
         ...
 
-    async def revisions(self, workspace: str, conversion_id: str) -> list[ConversionRevised]:
-        """Returns the revisions, oldest first.
+    async def revisions_of(
+        self, workspace: str, numbered: Collection[tuple[str, int]]
+    ) -> dict[tuple[str, int], ConversionRevised]:
+        """Returns revisions by (conversion id, number of the revision)."""
+        ...
 
-        Raises:
-            StorageUnavailableError: ClickHouse did not answer.
-        """
+    async def newest(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, ConversionRevised]:
+        """Returns the newest revision by conversion id."""
         ...
 
 
@@ -101,11 +104,20 @@ def first_sent(deliveries: list[Delivery], destination_id: str) -> Pinned | None
     """
     own = (one for one in deliveries if one.destination_id == destination_id)
     first = next((one for one in own if one.state == DELIVERY_STATE_ACCEPTED), None)
-    if first is None:
-        return None
-    sent_micros = first.sent_conversion_time.ToMicroseconds() if first.HasField("sent_conversion_time") else 0
-    how = (first.visible_id, first.click_id_family, first.click_id, sent_micros)
-    return Pinned(*how, dict(first.identifier_digests), first.revision)
+    return None if first is None else _pinned(first)
+
+
+def tried_as(deliveries: list[Delivery], destination_id: str, revision: int) -> KnownAs | None:
+    """Returns by what a destination would know a creation that was tried; None: the ledger has no attempt at it."""
+    own = (one for one in deliveries if (one.destination_id, one.revision) == (destination_id, revision))
+    tried = next((one for one in own if one.attempts), None)
+    return None if tried is None else _pinned(tried).known_as
+
+
+def _pinned(line: Delivery) -> Pinned:
+    sent_micros = line.sent_conversion_time.ToMicroseconds() if line.HasField("sent_conversion_time") else 0
+    how = (line.visible_id, line.click_id_family, line.click_id, sent_micros)
+    return Pinned(*how, dict(line.identifier_digests), line.revision, line.sent_name, line.sent_account)
 
 
 def ineligible(
@@ -140,8 +152,9 @@ def undeliverable(
     plan_micros: int,
     told: Told,
     message: str = "",
+    reason: IneligibleReason.ValueType = INELIGIBLE_REASON_UNSPECIFIED,
 ) -> Delivery:
-    """Returns the ledger's line for a correction that the destination has no way to take.
+    """Returns the ledger's line for a correction that the destination has no way to take, or must not be told.
 
     Args:
         revised: What is true.
@@ -151,6 +164,7 @@ def undeliverable(
         plan_micros: When it was planned.
         told: Which value it is told.
         message: Why, where the destination takes corrections and not this one.
+        reason: Why it must not be told, where it could be.
     """
     value = sent_value(revised.state, told)
     delivery = Delivery(
@@ -159,6 +173,7 @@ def undeliverable(
         revision=revised.revision,
         operation=operation,
         state=DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
+        ineligible_reason=reason,
         message=message[:1024],
         value=value,
         consent_basis=consent_basis(revised),
@@ -196,6 +211,7 @@ def left_wrong(
     plan_micros: int,
     told: Told,
     message: str = "",
+    reason: IneligibleReason.ValueType = INELIGIBLE_REASON_UNSPECIFIED,
 ) -> tuple[Settled, Delivery | None]:
     """Returns what becomes of a job whose destination is not told what is true, or has it right again by itself.
 
@@ -204,7 +220,7 @@ def left_wrong(
     """
     conversion_id = revised.state.conversion_id
     dropped = Settled(conversion_id, Settlement.DROPPED, revised.revision)
-    line = undeliverable(revised, destination_id, operation, taken, plan_micros, told, message)
+    line = undeliverable(revised, destination_id, operation, taken, plan_micros, told, message, reason)
     residual = residual_micros(revised, operation, taken, told)
     if taken is None or residual is None:
         return dropped, line

@@ -43,13 +43,15 @@ class NewestRevisions:
         """
         wanted = {conversion_key(workspace, one): one for one in conversion_ids}
         found = await self._conversions.observe({key: {} for key in wanted}, life_seconds=0)
-        newest = Newest()
+        newest, forgotten = Newest(), list[str]()
         for key, conversion_id in wanted.items():
             stored = found[key]
             if stored.revision in stored.pending:
                 newest.unstored.add(conversion_id)
             elif stored.published:
                 newest.revisions[conversion_id] = ConversionRevised.FromString(stored.published)
-            elif revisions := await self._memory.revisions(workspace, conversion_id):
-                newest.revisions[conversion_id] = revisions[-1]
+            else:
+                forgotten.append(conversion_id)
+        if forgotten:
+            newest.revisions.update(await self._memory.newest(workspace, forgotten))
         return newest

@@ -1,7 +1,8 @@
 """Outcomes on their way: into the ledger first, then the jobs are settled.
 
 The one rule: a job is held from its attempt until it is settled. While the ledger is out the lease is renewed, so that
-nobody, this process included, tries again what has only not been written down.
+nobody, this process included, tries again what has only not been written down. A line that the ledger refuses is said
+in brief; if that is refused too, the job is settled without it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import structlog
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED, Delivery
 from tributary_delivery.ledger import Ledger
 from tributary_delivery.reports import FIRST_SECONDS
-from tributary_runtime.errors import UnavailableError
+from tributary_runtime.errors import TributaryError, UnavailableError
 from tributary_storage.redis.awaited_reports import Awaited, AwaitedReports
 from tributary_storage.redis.delivery_job import Lane, Settled
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
@@ -24,6 +25,7 @@ from tributary_storage.redis.destination_states import DestinationStates
 log = structlog.get_logger(__name__)
 
 _OUTAGE_PAUSE_SECONDS: Final = 1.0
+_REFUSED: Final = "The ledger refused what there was to say; the log of delivery says why."
 
 
 class Outbox:
@@ -98,11 +100,7 @@ class Outbox:
         self._filled.set()
 
     async def run(self) -> None:
-        """Writes and settles until finished; through outages, but when finishing leaves the rest to whoever comes.
-
-        Raises:
-            TributaryError: The ledger refuses a line.
-        """
+        """Writes and settles until finished; through outages, but when finishing leaves the rest to whoever comes."""
         while self._waiting or not self._is_finishing:
             if not self._waiting:
                 self._filled.clear()
@@ -124,14 +122,36 @@ class Outbox:
 
     async def _flush(self, batch: list[tuple[Settled, Delivery | None]]) -> None:
         lines = [line for _, line in batch if line is not None]
-        if lines:
-            await self._ledger.write([(self._lane.workspace, line) for line in lines])
+        await self._write(lines)
         await self._await_reports(lines)
         await self._jobs.settle(self._lane, self._token, [settled for settled, _ in batch])
         tried = [line for line in lines if line.attempts]
         if tried:
             newest = max(tried, key=lambda line: line.attempt_time.ToMicroseconds())
             await self._states.note(self._lane, newest.outcome, newest.attempt_time.ToMicroseconds())
+
+    async def _write(self, lines: list[Delivery]) -> None:
+        """Writes lines. One that the ledger refuses must not have its conversion sent again for ever, so less is said.
+
+        Raises:
+            UnavailableError: Some are not written.
+        """
+        if not lines:
+            return
+        try:
+            await self._ledger.write([(self._lane.workspace, line) for line in lines])
+        except UnavailableError:
+            raise
+        except TributaryError as refused:
+            if len(lines) > 1:
+                for line in lines:
+                    await self._write([line])
+                return
+            [line] = lines
+            about = {"destination": self._lane.destination, "conversion_id": line.conversion_id}
+            log.error("ledger_line_refused", **about, revision=line.revision, exc_info=refused)
+            if (brief := _brief(line)) != line:
+                await self._write([brief])
 
     async def _await_reports(self, lines: list[Delivery]) -> None:
         """Notes, before their jobs are forgotten, which requests the destination is to report on."""
@@ -153,3 +173,26 @@ class Outbox:
             await self._jobs.renew(self._lane, self._token, self._lease_seconds, waiting)
         except UnavailableError as outage:
             log.warning("leases_not_renewed", destination=self._lane.destination, reason=str(outage))
+
+
+def _brief(line: Delivery) -> Delivery:
+    """Returns what must be known of a delivery, without what a destination or a caller has put into words."""
+    brief = Delivery(
+        destination_id=line.destination_id,
+        conversion_id=line.conversion_id,
+        revision=line.revision,
+        operation=line.operation,
+        state=line.state,
+        outcome=line.outcome,
+        attempts=line.attempts,
+        status_code=line.status_code,
+        ineligible_reason=line.ineligible_reason,
+        message=_REFUSED,
+        visible_id=line.visible_id,
+        sent_name=line.sent_name,
+        sent_account=line.sent_account,
+    )
+    for name in ("plan_time", "attempt_time", "due_time", "value"):
+        if line.HasField(name):
+            getattr(brief, name).CopyFrom(getattr(line, name))
+    return brief

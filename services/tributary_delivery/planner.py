@@ -28,7 +28,7 @@ from tributary_runtime.traces import linked_span
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.conversion_log import RevisionEntry
-from tributary_storage.redis.delivery_job import Lane, PlannedRevision
+from tributary_storage.redis.delivery_job import Lane, Plan, PlannedRevision
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 
 
@@ -105,31 +105,41 @@ class Planner:
 
     async def _plan(self, revisions: Sequence[ConversionRevised], workspaces: Mapping[str, Workspace]) -> None:
         now_micros = self._clock.unix_micros()
-        planned: dict[tuple[Lane, int], list[PlannedRevision]] = defaultdict(list)
+        planned: dict[tuple[Lane, int], list[tuple[ConversionRevised, PlannedRevision]]] = defaultdict(list)
         passed_over: list[tuple[str, Delivery]] = []
+
+        def pass_over(revised: ConversionRevised, destination_id: str) -> None:
+            about = (revised, destination_id, DELIVERY_OPERATION_CREATE, INELIGIBLE_REASON_NOT_MAPPED, now_micros)
+            passed_over.append((revised.workspace, ineligible(*about)))
+
         for revised in revisions:
             if is_stand_in(revised.state.conversion_id):  # nobody is told of who was erased
                 continue
             for destination in workspaces[revised.workspace].destinations:
                 if not destination.is_sent_each:
                     continue
-                if destination.name_of(revised.state.name) is None:
-                    reason = INELIGIBLE_REASON_NOT_MAPPED
-                    line = ineligible(revised, destination.id, DELIVERY_OPERATION_CREATE, reason, now_micros)
-                    passed_over.append((revised.workspace, line))
+                is_mapped = destination.name_of(revised.state.name) is not None
+                if not is_mapped and not revised.previous_revision:
+                    pass_over(revised, destination.id)
                     continue
-                planned[(Lane(revised.workspace, destination.id), destination.hold_seconds)].append(
-                    PlannedRevision(
-                        conversion_id=revised.state.conversion_id,
-                        revision=revised.revision,
-                        previous_revision=revised.previous_revision,
-                        plan_micros=now_micros,
-                    )
+                one = PlannedRevision(
+                    conversion_id=revised.state.conversion_id,
+                    revision=revised.revision,
+                    previous_revision=revised.previous_revision,
+                    plan_micros=now_micros,
+                    only_if_sent=not is_mapped,  # it was mapped once, perhaps: then what changes leaves it wrong there
                 )
+                lane = Lane(revised.workspace, destination.id)
+                planned[lane, destination.hold_seconds].append((revised, one))
         new = 0
         for (lane, hold_seconds), some in planned.items():
-            new += await self._jobs.plan(lane, some, hold_seconds)
-            self._wake(lane)
+            plans = await self._jobs.plan(lane, [one for _, one in some], hold_seconds)
+            for (revised, _), plan in zip(some, plans, strict=True):
+                if plan is Plan.NEVER_SENT:
+                    pass_over(revised, lane.destination)
+            new += plans.count(Plan.NEW)
+            if any(plan is not Plan.NEVER_SENT for plan in plans):
+                self._wake(lane)
         if passed_over:  # last: jobs need no ClickHouse
             metrics.INELIGIBLE.add(len(passed_over))
             await self._ledger.write(passed_over)

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from tributary.delivery.v1.delivery_pb2 import Delivery
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_SUPERSEDED, Delivery
 from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS
 from tributary_delivery.destinations.reporting import RequestReport
 from tributary_delivery.ledger import Ledger
@@ -28,7 +28,7 @@ from tributary_runtime.workspaces import Workspaces
 from tributary_storage.redis.awaited_reports import Awaited, AwaitedReports
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.destination_states import DestinationStates
-from tributary_storage.redis.taken_back import NEVER_AGAIN, Refusal, TakingBack
+from tributary_storage.redis.taken_back import NEVER_AGAIN, Refusal, TakenBack, TakingBack
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +37,8 @@ FIRST_SECONDS: Final = 1_800.0
 _LAST_SECONDS: Final = 45 * 86_400.0
 """After how long nobody asks any more: Google keeps reports for about fifty days."""
 _LONGEST_SECONDS: Final = 86_400.0
+_BUSY_SECONDS: Final = 60.0
+"""After how long a report is read again of which a conversion was being sent something else."""
 _LOOK_SECONDS: Final = 60.0
 _MOST_PER_LOOK: Final = 1_000
 _DESTINATIONS_AT_ONCE: Final = 16
@@ -204,7 +206,10 @@ class Reports:
         now_micros = self._clock.unix_micros()
         lines = await self._reports.of_request(lane, request.request_id, request.accept_micros)
         judged = judge(report, lines, now_micros)
-        await self._correct(lane, judged, now_micros)
+        are_known = await self._correct(lane, judged, now_micros)
+        if not are_known:  # something of some is being sent: what comes of that counts
+            await self._awaited.postpone(lane, request, now_micros + round(_BUSY_SECONDS * 1e6))
+            return
         if judged.lines:
             await self._ledger.write([(lane.workspace, line) for line in judged.lines])
         await self._reports.write(lane, request, report.status, judged.conversions, judged.causes, now_micros)
@@ -212,12 +217,20 @@ class Reports:
         about = {"status": report.status, "conversions": judged.conversions, **judged.causes}
         log.info("report_read", destination=lane.destination, request_id=request.request_id, **about)
 
-    async def _correct(self, lane: Lane, judged: Judgement, now_micros: int) -> None:
+    async def _correct(self, lane: Lane, judged: Judgement, now_micros: int) -> bool:
+        """Has the jobs know what was refused; returns whether all do. May run twice."""
         if judged.config:
             log.error("destination_paused", destination=lane.destination, reason=judged.config)
             until_millis = now_micros // 1000 + round(CONFIG_PAUSE_SECONDS * 1000)
             await self._states.pause(lane, until_millis, judged.config, is_config=True)
         plans: Sequence[tuple[list[Refusal], float]] = ((judged.again, AGAIN_SECONDS), (judged.dead, NEVER_AGAIN))
+        taken_back: dict[tuple[str, int], TakenBack] = {}
         for refusals, delay_seconds in plans:
             if refusals:
-                await self._taking_back.take_back(lane, refusals, now_micros, delay_seconds)
+                answers = await self._taking_back.take_back(lane, refusals, now_micros, delay_seconds)
+                names = [(one.conversion_id, one.revision) for one in refusals]
+                taken_back.update(zip(names, answers, strict=True))
+        for line in judged.lines:
+            if taken_back.get((line.conversion_id, line.revision)) is TakenBack.OUTDATED:
+                line.state = DELIVERY_STATE_SUPERSEDED  # a newer one was taken: nothing of it is to be sent again
+        return TakenBack.BEING_SENT not in taken_back.values()

@@ -10,6 +10,8 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DeliveryOperation, IneligibleReason
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations.destination import Destination, Message, Outcome
+from tributary_delivery.turns import Turn
+from tributary_storage.redis.delivery_job import KnownAs
 
 ALL_OPERATIONS: Final = frozenset(number for number in DeliveryOperation.values() if number)
 """What a destination may be told that is told everything."""
@@ -68,8 +70,18 @@ class Sender(Protocol):
         """Whether silence about consent is a refusal."""
         ...
 
-    def visible_id(self, revised: ConversionRevised) -> str:
-        """Returns the id by which the destination knows a conversion that it is told of first."""
+    @property
+    def account(self) -> str:
+        """As `DestinationSettings.account`."""
+        ...
+
+    def visible_id(self, revised: ConversionRevised, *, with_store: bool = True) -> str:
+        """Returns the id by which the destination knows a conversion that it is told of first.
+
+        Args:
+            revised: The conversion.
+            with_store: As in `visible_ids`; false: as an earlier version did.
+        """
         ...
 
     async def form(self, attempts: Sequence[Attempt]) -> Formed:
@@ -80,10 +92,14 @@ class Sender(Protocol):
         """
         ...
 
-    async def send(self, call: Sequence[Attempt]) -> Sequence[Outcome]:
-        """Makes one call; returns an outcome per attempt. Takes at most a second more than its time-out.
+    async def send(self, call: Sequence[Attempt], turn: Turn) -> Sequence[Outcome]:
+        """Makes one call; returns an outcome per attempt. Its turn is kept right before every request.
 
-        May run twice with the same; never raises but for a bug of ours.
+        May run twice with the same. A request takes at most a second more than its time-out.
+
+        Raises:
+            TurnLost: Nothing was sent, somebody else may have its jobs.
+            StorageUnavailableError: Nothing was sent, nobody can tell whose its jobs are.
         """
         ...
 
@@ -104,6 +120,7 @@ class OneByOne:
     operations = ALL_OPERATIONS
     resend_seconds = None
     needs_grant = False
+    account = ""
 
     def __init__(self, destination: Destination) -> None:
         self._destination = destination
@@ -113,17 +130,19 @@ class OneByOne:
         del revised
         return False
 
-    def visible_id(self, revised: ConversionRevised) -> str:
+    def visible_id(self, revised: ConversionRevised, *, with_store: bool = True) -> str:
         """Returns the message's id."""
+        del with_store  # it is none of the message's
         return self._destination.visible_id(revised)
 
     async def form(self, attempts: Sequence[Attempt]) -> Formed:
         """Returns a call per attempt."""
-        return Formed([[replace(one, visible_id=self.visible_id(one.revised))] for one in attempts])
+        return Formed([[replace(one, known_as=KnownAs(self.visible_id(one.revised)))] for one in attempts])
 
-    async def send(self, call: Sequence[Attempt]) -> Sequence[Outcome]:
+    async def send(self, call: Sequence[Attempt], turn: Turn) -> Sequence[Outcome]:
         """Makes the one call."""
         [one] = call
+        await turn.keep()
         message = Message(one.revised, one.operation, one.taken, one.now_micros // 1_000_000)
         return [await self._destination.send(message)]
 

@@ -41,7 +41,8 @@ class DeliverySettings(ServiceSettings, WithStateStore, WithJobsStore, WithClick
     """How much longer than a call a job is one process' own; what a killed one had is tried again after both."""
 
     delivery_horizon_seconds: Annotated[int, Field(ge=60, le=30 * 86_400)] = 72 * 3600
-    """How long after it was planned a delivery is still tried."""
+    """How long a delivery that fails is tried, from its first attempt; time when nobody tried, because the destination
+    was paused or held, does not count."""
 
     delivery_export_seconds: Annotated[int, Field(ge=10, le=3_600)] = 300
     """How long ClickHouse may take for one statement of an export to a warehouse: to write a file, for one."""

@@ -132,7 +132,7 @@ class WarehouseLane:
             UnavailableError: A store does not answer.
         """
         state = await self._states.read(self._lane)
-        if state.held_reason is not None or state.paused_until_millis > self._clock.unix_micros() // 1000:
+        if state.is_paused(self._clock.unix_micros() // 1000):
             return 0.0
         if not await self._progress.hold(self._lane, self._holder, _LEASE_SECONDS):
             return 0.0

@@ -110,7 +110,7 @@ async def test_nobody_there_means_later_and_nothing_is_in_doubt(rig: Rig, worksp
     await wait_for(rig, closed)
 
     async def has_failed() -> bool:
-        return len(await rig.stores.memory.deliveries(workspace, IDS[0])) == len(KINDS)
+        return len(await rig.history.deliveries(workspace, IDS[0])) == len(KINDS)
 
     await closed.deliver(rig, has_failed)
     with open_row(workspace) as row:

@@ -102,7 +102,7 @@ async def test_a_death_between_two_steps_neither_loses_nor_repeats_a_conversion(
 
 async def has_lines(rig: Rig, workspace: str) -> bool:
     """Tells whether the ledger knows of an attempt at each destination."""
-    return len(await rig.stores.memory.deliveries(workspace, C)) == len(KINDS)
+    return len(await rig.history.deliveries(workspace, C)) == len(KINDS)
 
 
 @pytest.mark.parametrize("has_effect", [True, False], ids=["after it was taken", "before it was taken"])

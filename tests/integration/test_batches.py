@@ -28,7 +28,7 @@ from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_domain.consent import DENIED, Decision, packed
 from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.consents import Consents
-from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.delivery_job import Lane, PlannedRevision
 from tributary_storage.redis.ties import person_key
 
 KINDS = ("google", "linkedin", "meta", "tiktok")
@@ -293,3 +293,34 @@ async def test_a_denial_that_comes_while_a_request_is_taken_apart_holds_back_wha
             await eventually_async(idle(rig, lane))
         assert server.fake.counted == {"p-c1:0000": 1}
     assert (await only(rig, lane, "c1:0001")).ineligible_reason == INELIGIBLE_REASON_NO_CONSENT
+
+
+async def test_a_destination_that_is_paused_while_a_request_is_taken_apart_is_called_no_more(
+    rig: Rig, workspace: str
+) -> None:
+    lane, held = lane_of(workspace, "meta"), threading.Event()
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(4)])
+    with running_fake("meta") as server:
+        server.faults.append(Fault(takes=False, reply=Reply(400), until=held))
+        async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
+            await eventually_async(lambda: server.asks)
+            await rig.stores.states.hold(lane, "The shop counts twice.")
+            held.set()
+            await eventually_async(lambda: rig.deliveries(lane, "c1:0003"))
+        assert len(server.asks) == 1
+        await rig.stores.states.release(lane)
+        async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
+            await eventually_async(idle(rig, lane))
+        assert server.fake.accepted == 4
+
+
+async def test_what_was_held_for_longer_than_it_would_be_tried_is_tried_all_the_same(rig: Rig, workspace: str) -> None:
+    lane = lane_of(workspace, "meta")
+    [message] = await publish(rig, lane, [a_purchase(lane)], is_planned=False)
+    long_ago = SystemClock().unix_micros() - 100 * 3_600_000_000
+    await rig.stores.jobs.plan(lane, [PlannedRevision("c1:0000", message.revision, 0, long_ago)])
+    with running_fake("meta") as server:
+        server.faults.append(Fault(takes=False, reply=Reply(503)))
+        async with rig.running_lane(lane, a_batch_destination("meta", server.url), horizon_seconds=72 * 3600):
+            await eventually_async(idle(rig, lane))
+        assert server.fake.accepted == 1

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.batches import Ahead, a_batch_destination, a_purchase, match_keys, publish, running_fake, seal
+from tests.support.batches import a_purchase, deliver, match_keys, publish, running_fake, seal
 from tests.support.delivery import Rig, a_rig
-from tests.support.eventually import eventually_async
 from tests.support.revisions import Revision, Touch
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
@@ -37,17 +36,6 @@ CLICKS = {"google": "gclid", "microsoft": "msclkid"}
 async def rig(migrated_redis_url: str, clickhouse_url: str) -> AsyncIterator[Rig]:
     async with a_rig(migrated_redis_url, clickhouse_url) as opened:
         yield opened
-
-
-async def deliver(rig: Rig, lane: Lane, server: FakeServer, hours: float = 0.0, **own: Any) -> None:
-    async def is_idle() -> bool:
-        return await rig.stores.jobs.waiting(lane) == 0
-
-    clock = Ahead(hours=hours)
-    settings = a_batch_destination(lane.destination.replace("-", "_"), server.url, **own)
-    sender = rig.senders(clock=clock).make(lane, settings)
-    async with rig.running_lane(lane, settings, sender=sender, clock=clock, horizon_seconds=10**8):
-        await eventually_async(is_idle)
 
 
 def row_of(server: FakeServer, number: int) -> dict[str, Any]:

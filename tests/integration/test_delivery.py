@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
@@ -33,8 +33,9 @@ from tributary_cli.stack.redis_server import RedisServer
 from tributary_delivery.destinations.destination import Message, Outcome
 from tributary_delivery.lane import Pace
 from tributary_delivery.ledger import Ledger
+from tributary_domain.backoff import Backoff
 from tributary_runtime.clock import SystemClock
-from tributary_runtime.errors import StorageUnavailableError
+from tributary_runtime.errors import StorageUnavailableError, TributaryError
 from tributary_runtime.traces import parse_traceparent
 from tributary_storage.redis import keys
 from tributary_storage.redis.delivery_job import Lane, Settled, Settlement
@@ -585,11 +586,16 @@ class Absent:
 
     asked: int = 0
 
-    async def deliveries(self, workspace: str, conversion_id: str) -> list[Delivery]:
+    async def deliveries_of(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, list[Delivery]]:
         self.asked += 1
         raise StorageUnavailableError("ClickHouse did not answer.")
 
-    async def revisions(self, workspace: str, conversion_id: str) -> list[ConversionRevised]:
+    async def revisions_of(
+        self, workspace: str, numbered: Collection[tuple[str, int]]
+    ) -> dict[tuple[str, int], ConversionRevised]:
+        raise StorageUnavailableError("ClickHouse did not answer.")
+
+    async def newest(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, ConversionRevised]:
         raise StorageUnavailableError("ClickHouse did not answer.")
 
 
@@ -605,3 +611,34 @@ async def test_who_needs_the_ledgers_memory_waits_for_it_and_holds_nobody_up(
     assert endpoint.created == {C: 1}
     assert memory.asked == 1
     assert await rig.deliveries(lane, "c1:old") == []
+
+
+@dataclass
+class Picky:
+    """A ledger that refuses lines with the words of a receiver; of some conversions, any line."""
+
+    ledger: Ledger
+    never: str = ""
+
+    async def write(self, deliveries: list[tuple[str, Delivery]]) -> None:
+        for _, line in deliveries:
+            if line.conversion_id == self.never or (line.message and "refused" not in line.message):
+                raise TributaryError("Refused.")
+        await self.ledger.write(deliveries)
+
+
+async def test_a_line_that_the_ledger_refuses_is_said_in_brief_and_nothing_is_sent_for_ever(
+    rig: Rig, endpoint: Endpoint, lane: Lane
+) -> None:
+    endpoint.usual = Answer(503)
+    stores = replace(rig.stores, ledger=Picky(rig.stores.ledger, never="c1:never"))
+    for conversion_id in (C, "c1:never"):
+        await rig.plan(lane, await rig.publisher.publish(a_revision(lane, conversion_id=conversion_id)))
+    settings = a_destination(endpoint.url)
+    async with rig.running_lane(lane, settings, stores=stores, horizon_seconds=-1.0, backoff=Backoff(0.0, 0.0)):
+        await eventually_async(idle(rig, lane))
+    assert len(endpoint.calls) == 2
+    [line] = await rig.deliveries(lane, C)
+    assert (line.state, line.status_code, line.attempts) == (DELIVERY_STATE_DEAD, 503, 1)
+    assert "refused" in line.message
+    assert await rig.deliveries(lane, "c1:never") == []

@@ -8,8 +8,19 @@ import pytest
 import redis.asyncio
 
 from tests.support.eventually import eventually_async
+from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.delivery_job import Job, Lane, PlannedRevision, Settled, Settlement, Taken, Tried
+from tributary_storage.redis.delivery_job import (
+    Job,
+    KnownAs,
+    Lane,
+    Plan,
+    PlannedRevision,
+    Settled,
+    Settlement,
+    Taken,
+    Tried,
+)
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 
@@ -30,7 +41,8 @@ def jobs(client: redis.asyncio.Redis) -> DeliveryJobs:
 
 
 async def plan(jobs: DeliveryJobs, revision: int, previous: int = 0, at: int = 0, hold_seconds: int = 0) -> int:
-    return await jobs.plan(LANE, [PlannedRevision("c1:a", revision, previous, at or revision)], hold_seconds)
+    planned = [PlannedRevision("c1:a", revision, previous, at or revision)]
+    return (await jobs.plan(LANE, planned, hold_seconds)).count(Plan.NEW)
 
 
 async def lease(jobs: DeliveryJobs, owner: str = "one", seconds: float = LEASE) -> Job | None:
@@ -82,7 +94,7 @@ async def test_a_lease_that_ended_is_anothers_and_the_first_can_do_nothing_more(
     await eventually_async(lambda: is_leased(jobs, "two"))
     assert await begin(jobs, 7, "one") == 0
     assert not await settle(jobs, Settlement.TAKEN, 7, "one")
-    assert await jobs.renew(LANE, "one", LEASE, ["c1:a"]) == 0
+    assert await jobs.renew(LANE, "one", LEASE, ["c1:a"]) == set()
     assert await begin(jobs, 7, "two") == 1
     assert await settle(jobs, Settlement.TAKEN, 7, "two")
 
@@ -98,7 +110,7 @@ async def test_beginning_lets_the_lease_begin_anew(jobs: DeliveryJobs) -> None:
 async def test_a_renewed_lease_keeps_others_away(jobs: DeliveryJobs) -> None:
     await plan(jobs, 7)
     await lease(jobs, "one", SOON)
-    assert await jobs.renew(LANE, "one", LEASE, ["c1:a"]) == 1
+    assert await jobs.renew(LANE, "one", LEASE, ["c1:a"]) == {"c1:a"}
     assert (await jobs.lease(LANE, "two", LEASE, 10)).wait_seconds > 1
 
 
@@ -287,7 +299,7 @@ async def test_destinations_share_nothing(jobs: DeliveryJobs) -> None:
     await plan(jobs, 7)
     other = Lane("shop", "erp")
     assert (await jobs.lease(other, "one", LEASE, 10)).jobs == []
-    assert await jobs.plan(other, [PlannedRevision("c1:a", 7, 0, 1)]) == 1
+    assert await jobs.plan(other, [PlannedRevision("c1:a", 7, 0, 1)]) == [Plan.NEW]
     await take(jobs, 7)
     assert await jobs.waiting(other) == 1
 
@@ -308,7 +320,7 @@ async def test_after_a_loss_nobody_is_sure_that_what_is_older_was_never_sent(cli
     old = await lease(jobs)
     assert old is not None
     assert not old.never_sent
-    assert await jobs.plan(LANE, [PlannedRevision("c1:b", 8, 0, 8)]) == 1
+    assert await jobs.plan(LANE, [PlannedRevision("c1:b", 8, 0, 8)]) == [Plan.NEW]
     new = next(job for job in (await jobs.lease(LANE, "two", LEASE, 10)).jobs if job.conversion_id == "c1:b")
     assert new.never_sent
 
@@ -320,3 +332,57 @@ async def test_who_may_not_have_heard_what_it_took_gets_its_own_again_and_nobody
     assert (await jobs.lease(LANE, "two", LEASE, 10, ours_too=True)).jobs == []
     [job] = (await jobs.lease(LANE, "one", LEASE, 10, ours_too=True)).jobs
     assert job.conversion_id == "c1:a"
+
+
+async def test_a_retry_knows_by_what_the_creation_is_known_and_a_change_keeps_it_for_the_next(
+    jobs: DeliveryJobs,
+) -> None:
+    first, other = KnownAs("o-1", "Käufe", "4711"), KnownAs("o-1", "Leads", "42")
+    await plan(jobs, 7)
+    for known_as in (first, other):
+        await lease(jobs)
+        assert (await jobs.begin(LANE, "one", LEASE, [Tried("c1:a", 7, creates=True, known_as=known_as)]))[0]
+        await settle(jobs, Settlement.AGAIN, 7)
+    job = await lease(jobs)
+    assert job is not None
+    assert job.known_as == first, "what was said first is what it may be known by"
+    await settle(jobs, Settlement.AGAIN, 7, is_untaken=True)
+    job = await lease(jobs)
+    assert job is not None
+    assert job.known_as is None, "it is not there"
+
+
+async def test_time_in_which_nobody_tried_though_it_was_due_is_not_time_that_it_was_tried_in(
+    client: redis.asyncio.Redis, jobs: DeliveryJobs
+) -> None:
+    await plan(jobs, 7)
+    job = await lease(jobs)
+    assert job is not None
+    assert job.try_micros == 0
+    await begin(jobs, 7)
+    await settle(jobs, Settlement.AGAIN, 7)
+    before = await lease(jobs)
+    assert before is not None
+    await settle(jobs, Settlement.AGAIN, 0)
+    await client.zincrby(keys.due(LANE.workspace, LANE.destination), -80 * 3_600_000, "c1:a")  # due 80 hours ago
+    after = await lease(jobs)
+    assert after is not None
+    assert 0 <= (after.try_micros - before.try_micros) / 3_600_000_000 - 80 < 0.1
+    await begin(jobs, 9)
+    await settle(jobs, Settlement.AGAIN, 9)
+    anew = await lease(jobs)
+    assert anew is not None
+    assert anew.try_micros < after.try_micros, "another message has a time of its own, from its first attempt"
+
+
+async def test_what_is_planned_only_if_it_was_sent_is_planned_only_then(client: redis.asyncio.Redis) -> None:
+    jobs = DeliveryJobs(client, lambda: 4)
+    await plan(jobs, 7)
+    await take(jobs, 7)
+    unmapped = [
+        PlannedRevision("c1:a", 9, 7, 9, only_if_sent=True),
+        PlannedRevision("c1:b", 9, 7, 9, only_if_sent=True),
+        PlannedRevision("c1:lost", 9, 3, 9, only_if_sent=True),
+    ]
+    assert await jobs.plan(LANE, unmapped) == [Plan.NEW, Plan.NEVER_SENT, Plan.NEW], "of the last only the ledger knows"
+    assert await jobs.plan(LANE, unmapped) == [Plan.KNOWN, Plan.NEVER_SENT, Plan.KNOWN]

@@ -24,12 +24,14 @@ from tests.support.batches import (
 from tests.support.delivery import Rig, a_rig
 from tests.support.eventually import eventually_async
 from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
     DELIVERY_REPORT_REJECTED,
     DELIVERY_REPORT_TAKEN,
     DELIVERY_REPORT_UNCLEAR,
     DELIVERY_REPORT_UNSPECIFIED,
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
+    DELIVERY_STATE_SUPERSEDED,
     OUTCOME_CLASS_PERMANENT,
     Delivery,
 )
@@ -42,7 +44,7 @@ from tributary_runtime.workspaces import Workspaces
 from tributary_storage.clickhouse.destination_reports import DestinationReports
 from tributary_storage.redis import keys
 from tributary_storage.redis.awaited_reports import AwaitedReports
-from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.delivery_job import Lane, Settled, Settlement
 from tributary_storage.redis.taken_back import TakingBack
 
 
@@ -96,7 +98,8 @@ class Google:
         async def is_idle() -> bool:
             return (await self.rig.stores.jobs.lease(self.lane, "look", 0.0, 0)).jobs == [] and not await self.waiting()
 
-        async with self.rig.running_lane(self.lane, a_batch_destination("google", self.server.url)):
+        settings = a_batch_destination("google", self.server.url, **self.own)
+        async with self.rig.running_lane(self.lane, settings, clock=self.clock):
             await eventually_async(is_idle)
 
     async def waiting(self) -> int:
@@ -179,8 +182,8 @@ async def test_what_counts_is_reported_and_asked_for_once_and_not_before_half_an
 
 
 async def test_while_it_is_processed_it_is_asked_for_ever_more_rarely_and_after_weeks_no_more(google: Google) -> None:
-    await sent(google, 1)
     google.fake.is_processing = True
+    await sent(google, 1)
     asked = []
     for hours in (1, 1.5, 2.1, 3, 4.3, 200, 223, 225, 1_100, 1_200):
         before = len(google.server.asks)
@@ -334,3 +337,94 @@ async def test_reports_are_asked_for_within_a_quota_of_their_own(google: Google)
     await sent_apart(google, 4)
     assert await google.read() == 2, "a quarter of a minute's at once, whatever was sent"
     assert len([ask for ask in google.server.asks if ask.method == "GET"]) == 2
+
+
+async def refunded(google: Google, value_micros: int = 70_000_000) -> None:
+    """Publishes a refund of the only conversion, and has sent what may be."""
+    first = a_purchase(google.lane)
+    await publish(google.rig, google.lane, [first.then(value_micros=value_micros)])
+    await google.send()
+
+
+def posts(google: Google) -> int:
+    return len([ask for ask in google.server.asks if ask.method == "POST"])
+
+
+@pytest.mark.parametrize(("confirm_seconds", "value"), [(86_400, 70), (0, 100)], ids=["it waits", "it does not"])
+async def test_a_refund_waits_until_google_has_taken_what_is_refunded(
+    google: Google, confirm_seconds: int, value: int
+) -> None:
+    """Requests are processed in any order: what comes last is what a transaction is worth."""
+    google.own, google.fake.is_processing = {"confirm_seconds": confirm_seconds}, True
+    await publish(google.rig, google.lane, [a_purchase(google.lane, value_micros=100_000_000)])
+    await google.send()
+    await refunded(google)
+    google.fake.process(*[f"r-{number}" for number in range(posts(google), 0, -1)])
+    assert await google.read() >= 1
+    await google.hasten(1)
+    await google.send()
+    google.fake.process()
+    assert posts(google) == 2
+    assert google.fake.counted == {"p-c1:0000": 1}
+    assert google.fake.values == {"p-c1:0000": value}
+
+
+async def test_a_refund_of_what_google_refuses_later_is_no_conversion_of_its_own(google: Google) -> None:
+    google.own = {"confirm_seconds": 86_400}
+    google.fake.refused_later["p-c1:0000"] = "TOO_RECENT_CLICK"
+    await sent(google, 1)
+    await refunded(google)
+    assert posts(google) == 1
+    await google.read()
+    google.fake.refused_later.clear()
+    await google.send()
+    assert posts(google) == 1, "a click that is too new is still too new"
+    await google.hasten(AGAIN_SECONDS / 3_600 + 0.1)
+    await google.send()
+    events = [ask.json()["events"][0] for ask in google.server.asks if ask.method == "POST"]
+    assert ["lastUpdatedTimestamp" in one for one in events] == [False, False], "it is created, at what it is worth now"
+    assert google.fake.values == {"p-c1:0000": 70}
+
+
+async def test_a_report_that_never_comes_holds_a_refund_up_for_a_day(google: Google) -> None:
+    google.own = {"confirm_seconds": 86_400}
+    await sent(google, 1)
+    google.clock.hours = 23.9
+    await refunded(google)
+    assert posts(google) == 1
+    google.clock.hours = 24.1
+    await google.hasten(1)
+    await google.send()
+    assert google.fake.values == {"p-c1:0000": 70}
+
+
+async def test_a_report_on_what_is_being_corrected_is_judged_when_that_is_known(google: Google) -> None:
+    google.fake.refused_later["p-c1:0000"] = "EVENT_TOO_OLD"
+    await sent(google, 1)
+    await publish(google.rig, google.lane, [a_purchase(google.lane).then(value_micros=70_000_000)])
+    [job] = (await google.rig.stores.jobs.lease(google.lane, "another", 30.0, 10)).jobs
+    await google.read()
+    assert [one.report for one in await google.deliveries([0])] == [DELIVERY_REPORT_UNSPECIFIED]
+    again = Settled(job.conversion_id, Settlement.AGAIN, 0, delay_seconds=3_600)
+    await google.rig.stores.jobs.settle(google.lane, "another", [again])
+    await google.read(1.1)
+    [delivery] = await google.deliveries([0])
+    assert (delivery.state, delivery.report) == (DELIVERY_STATE_DEAD, DELIVERY_REPORT_REJECTED)
+    google.fake.refused_later.clear()
+    await google.hasten(1)
+    await google.send()
+    assert (await google.deliveries([0]))[0].operation == DELIVERY_OPERATION_CREATE
+
+
+async def test_what_is_refused_after_something_newer_was_taken_is_not_sent_again(google: Google) -> None:
+    google.fake.refused_later["p-c1:0000"] = "TOO_RECENT_CLICK"
+    await sent(google, 1)
+    await refunded(google)
+    awaited = AwaitedReports(google.rig.redis)
+    due = await awaited.due(google.lane, 2**53, 10)
+    await awaited.done(google.lane, [one for one in due if one.request_id == "r-2"])
+    assert await google.read() == 1
+    first, refund = await google.rig.deliveries(google.lane, "c1:0000")
+    assert (first.state, first.report) == (DELIVERY_STATE_SUPERSEDED, DELIVERY_REPORT_REJECTED)
+    assert refund.state == DELIVERY_STATE_ACCEPTED
+    assert await google.rig.stores.jobs.waiting(google.lane) == 0

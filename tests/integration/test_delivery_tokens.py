@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -19,11 +21,18 @@ from tests.support.batches import (
 )
 from tests.support.delivery import Rig, a_rig
 from tests.support.eventually import eventually_async
-from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED, OUTCOME_CLASS_CONFIG
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_PENDING,
+    OUTCOME_CLASS_CONFIG,
+    OUTCOME_CLASS_RETRY,
+)
 from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_delivery.destinations.oauth_tokens import ObtainedToken
+from tributary_delivery.lane import Pace
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import SystemClock
+from tributary_storage.redis import keys
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.shared_tokens import SharedTokens
 
@@ -149,3 +158,52 @@ def obtained(rig: Rig, settings: BatchDestination) -> ObtainedToken:
     assert settings.oauth is not None
     about = {"call_seconds": 2.0, "clock": SystemClock(), "tls": rig.tls}
     return ObtainedToken(settings.oauth, settings, "", SharedTokens(rig.redis), **about)  # type: ignore[arg-type]
+
+
+@dataclass
+class Late(SystemClock):
+    """The machine's clock, by which everything takes so much longer."""
+
+    late_seconds: float = 0.0
+
+    def monotonic_seconds(self) -> float:
+        return super().monotonic_seconds() + self.late_seconds
+
+
+async def lose(rig: Rig, lane: Lane, *conversion_ids: str) -> None:
+    """Has another process take jobs, as it does when their lease is over."""
+    for one in conversion_ids:
+        await rig.redis.hset(keys.job(lane.workspace, lane.destination, one), "l", "another")
+
+
+async def test_what_somebody_else_took_while_a_token_was_waited_for_is_not_sent_here(rig: Rig, workspace: str) -> None:
+    lane, over = Lane(workspace, "google"), threading.Event()
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(2)])
+    clock = Late()
+    with running_fake("google") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
+        tokens.faults.append(Fault(takes=True, reply=None, until=over))
+        settings = a_batch_destination("google", server.url, **oauth(tokens.url))
+        sender = rig.senders(5.0).make(lane, settings)
+        async with rig.running_lane(lane, settings, sender=sender, clock=clock, pace=Pace(16, 5.0, 4.0)):
+            try:
+                await eventually_async(lambda: tokens.asks)
+                await lose(rig, lane, "c1:0000")
+                clock.late_seconds = 3.0
+            finally:
+                over.set()
+            await eventually_async(lambda: rig.deliveries(lane, "c1:0001"))
+            assert await rig.deliveries(lane, "c1:0000") == [], "whoever has it says what becomes of it"
+        assert "p-c1:0000" not in server.fake.counted
+
+
+async def test_the_second_call_with_another_token_is_within_the_quota(rig: Rig, workspace: str) -> None:
+    lane = Lane(workspace, "google")
+    await publish(rig, lane, [a_purchase(lane)])
+    quota = {"quota": {"requests_per_minute": 4}}  # one at once
+    with running_fake("google") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
+        server.fake.token = "the-next-token"
+        async with rig.running_lane(lane, a_batch_destination("google", server.url, **oauth(tokens.url), **quota)):
+            await eventually_async(lambda: rig.deliveries(lane, "c1:0000"))
+        assert len(server.asks) == 1
+    [delivery] = await rig.deliveries(lane, "c1:0000")
+    assert (delivery.state, delivery.outcome) == (DELIVERY_STATE_PENDING, OUTCOME_CLASS_RETRY)

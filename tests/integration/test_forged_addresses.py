@@ -147,7 +147,7 @@ async def test_neither_a_redirect_nor_a_proxy_of_the_environment_leads_a_call_el
         await plan(rig, row.lanes, await publish(rig, row.lanes[0], [a_purchase(row.lanes[0])], clicked))
 
         async def have_answered() -> bool:
-            return len(await rig.stores.memory.deliveries(workspace, C)) == len(KINDS)
+            return len(await rig.history.deliveries(workspace, C)) == len(KINDS)
 
         await row.deliver(rig, have_answered)
         for stand in row:

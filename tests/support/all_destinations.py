@@ -117,7 +117,7 @@ class Row:
         """Returns what became of conversions, by (kind, conversion id)."""
         found: dict[tuple[str, str], Fate] = {}
         for conversion_id in conversion_ids:
-            lines = await rig.stores.memory.deliveries(next(iter(self)).lane.workspace, conversion_id)
+            lines = await rig.history.deliveries(next(iter(self)).lane.workspace, conversion_id)
             states: dict[str, list[tuple[str, str]]] = {}
             for line in lines:
                 state = DeliveryState.Name(line.state).removeprefix("DELIVERY_STATE_")

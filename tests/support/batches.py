@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from tests.support.delivery import SHARDS, WORKSPACE_KEY, Rig
+from tests.support.eventually import eventually_async
 from tests.support.revisions import Revision
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
@@ -35,7 +36,7 @@ AGENT = "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"
 BATCHES = tuple(sorted(kind for kind in FAKES if kind != "webhook"))
 """The types that take many conversions in one request."""
 _OWN: dict[str, dict[str, Any]] = {
-    "google": {"operating_account": "1234567890"},
+    "google": {"operating_account": "1234567890", "confirm_seconds": 0},
     "linkedin": {},
     "meta": {"dataset_id": "4711"},
     "tiktok": {"event_source_id": "PIXEL"},
@@ -208,3 +209,24 @@ async def plan(rig: Rig, lanes: Iterable[Lane], messages: Sequence[ConversionRev
     ]
     for lane in lanes:
         await rig.stores.jobs.plan(lane, planned)
+
+
+async def deliver(rig: Rig, lane: Lane, server: FakeServer, hours: float = 0.0, **own: Any) -> None:
+    """Runs the lane of a batch destination, so many hours ahead, until no job waits.
+
+    Args:
+        rig: Stores.
+        lane: Whose destination is called as its type is.
+        server: The destination's fake.
+        hours: From now.
+        **own: What the file shall say beside the usual.
+    """
+
+    async def is_idle() -> bool:
+        return await rig.stores.jobs.waiting(lane) == 0
+
+    clock = Ahead(hours=hours)
+    settings = a_batch_destination(lane.destination.replace("-", "_"), server.url, **own)
+    sender = rig.senders(clock=clock).make(lane, settings)
+    async with rig.running_lane(lane, settings, sender=sender, clock=clock, horizon_seconds=10**8):
+        await eventually_async(is_idle)

@@ -49,7 +49,7 @@ from tributary_storage.redis.client import connect
 from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversions import Conversions, Publication, conversion_key
 from tributary_storage.redis.data_keys import DataKeys
-from tributary_storage.redis.delivery_job import Lane, PlannedRevision
+from tributary_storage.redis.delivery_job import Lane, Plan, PlannedRevision
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.people import People
@@ -122,6 +122,7 @@ class Rig:
     stores: Stores
     redis: redis.asyncio.Redis
     clickhouse: ClickHouse
+    history: ConversionHistory
     tls: ssl.SSLContext = field(default_factory=usual_tls)
     """How lanes check certificates."""
 
@@ -137,11 +138,11 @@ class Rig:
         planned = PlannedRevision(
             message.state.conversion_id, message.revision, message.previous_revision, SystemClock().unix_micros()
         )
-        return await self.stores.jobs.plan(lane, [planned], hold_seconds)
+        return (await self.stores.jobs.plan(lane, [planned], hold_seconds)).count(Plan.NEW)
 
     async def deliveries(self, lane: Lane, conversion_id: str) -> list[Delivery]:
         """Returns what the ledger says of a conversion at a destination."""
-        found = await self.stores.memory.deliveries(lane.workspace, conversion_id)
+        found = await self.history.deliveries(lane.workspace, conversion_id)
         return [one for one in found if one.destination_id == lane.destination]
 
     @asynccontextmanager
@@ -189,7 +190,7 @@ async def a_rig(redis_url: str, clickhouse_url: str, assumed: Assumed | None = N
             Permissions(People(client, SHARDS), Consents(client, SHARDS), lambda _: assumed or Assumed()),
             AwaitedReports(client),
         )
-        yield Rig(Publisher(client, clickhouse), stores, client, clickhouse)
+        yield Rig(Publisher(client, clickhouse), stores, client, clickhouse, history)
 
 
 def delivery_process(

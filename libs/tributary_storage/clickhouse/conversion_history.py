@@ -1,9 +1,9 @@
-"""One conversion as ClickHouse knows it: all its revisions, and what was sent of it."""
+"""Conversions as ClickHouse knows them: their revisions, and what was sent of them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import Delivery
@@ -23,6 +23,7 @@ LATEST_MICROS: Final = 10_413_791_999_999_999
 """The last moment that a time of ClickHouse can be: the end of 2299."""
 
 Row = tuple[Any, ...]
+Wanted = TypeVar("Wanted")
 
 _IDS_AT_ONCE: Final = 1000
 """Conversions of one question: ClickHouse bounds the length of a statement."""
@@ -49,6 +50,17 @@ class ConversionHistory:
         }
         rows = await self._clickhouse.execute(statement("revisions_of_conversion"), parameters, raw_strings=True)
         return [ConversionRevised.FromString(row[0]) for row in rows]
+
+    async def revisions_of(
+        self, workspace: str, numbered: Collection[tuple[str, int]]
+    ) -> dict[tuple[str, int], ConversionRevised]:
+        """Returns revisions by (conversion id, number of the revision); those that there are none of are left out."""
+        found: dict[tuple[str, int], ConversionRevised] = {}
+        for some in _some_at_once(numbered):
+            parameters = {"workspace": workspace, "numbered": some}
+            rows = await self._clickhouse.execute(statement("revisions_by_number"), parameters, raw_strings=True)
+            found |= {(row[0].decode(), int(row[1])): ConversionRevised.FromString(row[2]) for row in rows}
+        return found
 
     async def newest(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, ConversionRevised]:
         """Returns the newest revision by conversion id; those that were never published are left out.
@@ -120,13 +132,24 @@ class ConversionHistory:
         """
         parameters = {
             "workspace": workspace,
-            "conversion_id": conversion_id,
+            "conversion_ids": [conversion_id],
             "after": after,
             "last": last,
             "moment": moment_micros,
         }
-        rows = await self._clickhouse.execute(statement("deliveries_of_conversion"), parameters)
+        rows = await self._clickhouse.execute(statement("deliveries_of_conversions"), parameters)
         return [delivery_of(row) for row in rows]
+
+    async def deliveries_of(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, list[Delivery]]:
+        """Returns the same of several conversions, all that there is; those of which nothing was sent are left out."""
+        found: dict[str, list[Delivery]] = {}
+        for some in _some_at_once(conversion_ids):
+            parameters = {"workspace": workspace, "conversion_ids": some, "after": 0, "last": NO_LAST}
+            parameters["moment"] = LATEST_MICROS
+            rows = await self._clickhouse.execute(statement("deliveries_of_conversions"), parameters)
+            for delivery in map(delivery_of, rows):
+                found.setdefault(delivery.conversion_id, []).append(delivery)
+        return found
 
     async def event_ids(self, workspace: str, touches: Collection[tuple[int, int]]) -> dict[int, str]:
         """Returns event ids by their hash, of those that ClickHouse has already.
@@ -149,8 +172,8 @@ class ConversionHistory:
         return str(rows[0][0]) if rows else ""
 
 
-def _some_at_once(conversion_ids: Collection[str]) -> Iterator[list[str]]:
+def _some_at_once(wanted: Collection[Wanted]) -> Iterator[list[Wanted]]:
     """Yields ids, as many at once as a statement takes."""
-    ids = list(conversion_ids)
+    ids = list(wanted)
     for start in range(0, len(ids), _IDS_AT_ONCE):
         yield ids[start : start + _IDS_AT_ONCE]

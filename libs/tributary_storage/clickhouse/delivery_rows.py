@@ -20,7 +20,15 @@ Row = tuple[Any, ...]
 DELIVERY_COLUMNS: Final = (
     *("workspace", "destination_id", "conversion_id", "revision", "attempt"),
     *("operation", "state", "outcome", "status_code", "ineligible_reason", "message"),
-    *("visible_id", "destination_request_id", "click_id_family", "click_id", "identifier_digests"),
+    *(
+        "visible_id",
+        "sent_name",
+        "sent_account",
+        "destination_request_id",
+        "click_id_family",
+        "click_id",
+        "identifier_digests",
+    ),
     *("sent_conversion_time", "consent_basis", "currency", "value_micros", "residual_micros"),
     *("plan_time", "attempt_time", "due_time", "report", "report_reason", "report_time"),
 )
@@ -45,7 +53,8 @@ def delivery_row(workspace: str, delivery: Delivery) -> Row:
         *(workspace, delivery.destination_id, delivery.conversion_id, delivery.revision, delivery.attempts),
         *(_OPERATIONS[delivery.operation], _STATES[delivery.state], _OUTCOMES[delivery.outcome]),
         *(delivery.status_code, _REASONS[delivery.ineligible_reason], delivery.message),
-        *(delivery.visible_id, delivery.destination_request_id, delivery.click_id_family, delivery.click_id),
+        *(delivery.visible_id, delivery.sent_name, delivery.sent_account, delivery.destination_request_id),
+        *(delivery.click_id_family, delivery.click_id),
         dict(delivery.identifier_digests),
         micros(delivery.sent_conversion_time) if delivery.HasField("sent_conversion_time") else None,
         delivery.consent_basis,
@@ -63,10 +72,11 @@ def delivery_of(row: Row) -> Delivery:
     """Returns the message of a row.
 
     Args:
-        row: The columns of `DELIVERY_COLUMNS` without the workspace; times in microseconds.
+        row: The columns of `DELIVERY_COLUMNS` without the workspace, as in the view `delivery_lines`; times in
+            microseconds.
     """
     destination_id, conversion_id, revision, attempt, operation, state, outcome, status_code, *rest = row
-    reason, message, visible_id, request_id, click_id_family, click_id, digests, *rest = rest
+    reason, message, visible_id, sent_name, sent_account, request_id, click_id_family, click_id, digests, *rest = rest
     sent_time, consent_basis, currency, value_micros, residual_micros, plan, attempted, due, *rest = rest
     report, report_reason, reported = rest
     return Delivery(
@@ -76,6 +86,8 @@ def delivery_of(row: Row) -> Delivery:
         operation=_OPERATION(operation),
         state=_STATE(state),
         visible_id=visible_id,
+        sent_name=sent_name,
+        sent_account=sent_account,
         outcome=_OUTCOME(outcome),
         attempts=attempt,
         plan_time=timestamp(plan),

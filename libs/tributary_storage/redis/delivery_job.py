@@ -5,6 +5,7 @@ How a job goes from one to the next, and a worked example: `delivery_jobs`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +20,26 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownAs:
+    """By what a destination knows a conversion that it was sent first: what follows says the same."""
+
+    visible_id: str
+    name: str = ""
+    """What the conversion is called there; "": not known, or it has no such thing."""
+    account: str = ""
+    """In which account, data set or object, likewise."""
+
+    def written(self) -> str:
+        """Returns it as it is kept."""
+        return json.dumps([self.visible_id, self.name, self.account], ensure_ascii=False)
+
+    @classmethod
+    def read(cls, text: bytes) -> KnownAs | None:
+        """Returns what was kept; None where nothing was."""
+        return cls(*json.loads(text)) if text else None
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedRevision:
     """A revision that a destination shall get."""
 
@@ -26,6 +47,17 @@ class PlannedRevision:
     revision: int
     previous_revision: int
     plan_micros: int
+    only_if_sent: bool = False
+    """Whether it is planned only if the destination may have something of the conversion."""
+
+
+class Plan(Enum):
+    """What became of a revision that was to be planned."""
+
+    NEW = 1
+    KNOWN = 0
+    NEVER_SENT = -1
+    """The destination has nothing of the conversion, and it was to be planned only if it had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +112,12 @@ class Job:
     """The revision of a creation that was tried and never confirmed; 0: none."""
     doubt_micros: int = 0
     """Since when it is not known whether what was tried was taken; 0: it is, or nobody knows since when."""
+    newest_plan_micros: int = 0
+    """When `revision` was planned."""
+    try_micros: int = 0
+    """When what is tried was tried first, later by how long it stood still while it was due; 0: not yet."""
+    known_as: KnownAs | None = None
+    """By what the destination knows the creation that was tried; None: none was, or by an earlier version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +139,8 @@ class Tried:
     """Whether it creates the conversion there."""
     attempts_before: int = 0
     """How many attempts at this revision were made under a job that is no more: the ledger has a row for each."""
+    known_as: KnownAs | None = None
+    """Of a creation: by what the destination will know it."""
 
 
 class Settlement(Enum):

@@ -5,12 +5,13 @@ waits is sent once, as it is then. One job per (conversion, destination): never 
 never an older revision after a newer one.
 
 A creation keeps its message id, and so its content, over all attempts: an earlier one may have been taken although its
-reply was lost. What is newer follows as a change, with an id of its own. Time is Redis' own: replicas need not agree on
-it. A worked example, for destination "crm" and one conversion:
+reply was lost. So does what it was called there and in which account, whatever the configuration says by then. What is
+newer follows as a change, with an id of its own. Time is Redis' own: replicas need not agree on it. A worked example,
+for destination "crm" and one conversion:
 
     plan revision 7                job {r 7, f 1}, due now
     lease                          due +30 s, for whoever comes if we die
-    begin the creation             job {t 7, a 1, c 7}: 7 is being tried, and may be taken from now on
+    begin the creation             job {t 7, a 1, c 7, k [id, name, account]}: 7 is tried, and may be taken from now on
     plan revision 9 meanwhile      job {r 9}
     settle: again                  due in 2 s; the retry carries 7 again
     settle: taken 7                sent "7 ..."; 9 is newer: due now, a change
@@ -27,7 +28,17 @@ import redis.asyncio
 
 from tributary_runtime.errors import TributaryError
 from tributary_storage.redis import keys
-from tributary_storage.redis.delivery_job import Job, Lane, Leased, PlannedRevision, Settled, Taken, Tried
+from tributary_storage.redis.delivery_job import (
+    Job,
+    KnownAs,
+    Lane,
+    Leased,
+    Plan,
+    PlannedRevision,
+    Settled,
+    Taken,
+    Tried,
+)
 from tributary_storage.redis.refusals import translate
 from tributary_storage.redis.scripts import Argument, Script
 
@@ -53,8 +64,8 @@ class DeliveryJobs:
         self._client: Any = client
         self._loss_micros = loss_micros
 
-    async def plan(self, lane: Lane, revisions: Sequence[PlannedRevision], hold_seconds: int = 0) -> int:
-        """Plans revisions; returns how many were new. May run twice.
+    async def plan(self, lane: Lane, revisions: Sequence[PlannedRevision], hold_seconds: int = 0) -> list[Plan]:
+        """Plans revisions; returns what became of each. May run twice.
 
         Args:
             lane: For which destination.
@@ -70,8 +81,10 @@ class DeliveryJobs:
         for one in revisions:
             names += self._names(lane, one.conversion_id)
             previous = one.previous_revision or int(one.revision <= loss_micros)
-            arguments += (one.conversion_id, one.revision, previous, one.plan_micros)
-        return sum(await self._run(_PLAN, names, arguments))
+            is_forgotten = 0 < one.previous_revision <= loss_micros
+            only_if_sent = int(one.only_if_sent and not is_forgotten)
+            arguments += (one.conversion_id, one.revision, previous, one.plan_micros, only_if_sent)
+        return [Plan(int(one)) for one in await self._run(_PLAN, names, arguments)]
 
     async def lease(self, lane: Lane, token: str, lease_seconds: float, most: int, *, ours_too: bool = False) -> Leased:
         """Takes up to `most` due jobs, the longest due first; none while the destination is paused.
@@ -114,11 +127,12 @@ class DeliveryJobs:
         arguments: list[Argument] = [token, round(lease_seconds * 1000)]
         for one in tried:
             names.append(keys.job(lane.workspace, lane.destination, one.conversion_id))
-            arguments += (one.conversion_id, one.revision, int(one.creates), one.attempts_before)
+            known_as = one.known_as.written() if one.known_as is not None else ""
+            arguments += (one.conversion_id, one.revision, int(one.creates), one.attempts_before, known_as)
         return [int(one) for one in await self._run(_BEGIN, names, arguments)]
 
-    async def renew(self, lane: Lane, token: str, lease_seconds: float, conversion_ids: Sequence[str]) -> int:
-        """Keeps jobs longer whose outcome could not be written yet; returns how many are still ours.
+    async def renew(self, lane: Lane, token: str, lease_seconds: float, conversion_ids: Sequence[str]) -> set[str]:
+        """Keeps jobs longer that are being sent, or whose outcome waits; returns which are still ours.
 
         Raises:
             StorageUnavailableError: Some may not be kept.
@@ -126,7 +140,8 @@ class DeliveryJobs:
         names: list[Argument] = [keys.due(lane.workspace, lane.destination)]
         names += [keys.job(lane.workspace, lane.destination, one) for one in conversion_ids]
         arguments: list[Argument] = [token, round(lease_seconds * 1000), *conversion_ids]
-        return int(await self._run(_RENEW, names, arguments))
+        answers = await self._run(_RENEW, names, arguments)
+        return {one for one, is_ours in zip(conversion_ids, answers, strict=True) if is_ours}
 
     async def settle(self, lane: Lane, token: str, settled: Sequence[Settled]) -> list[bool]:
         """Says what became of jobs.
@@ -208,7 +223,7 @@ class DeliveryJobs:
 
 
 def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
-    revision, attempts, plan_micros, tried, created, first, doubt, sent = answer
+    revision, attempts, plan_micros, tried, created, first, doubt, newest, known_as, begun, sent = answer
     taken = Taken.read(sent)
     is_never = sent.endswith(_NEVER.encode())
     created_before = doubted_before = 0
@@ -225,6 +240,9 @@ def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
         taken=taken,
         maybe_taken=0 if taken else created_before or int(created),
         doubt_micros=(int(doubt) or doubted_before) * 1000,
+        newest_plan_micros=int(newest),
+        try_micros=int(begun) * 1000,
+        known_as=KnownAs.read(known_as) if int(created) else None,
     )
 
 

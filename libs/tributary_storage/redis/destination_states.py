@@ -39,6 +39,10 @@ class DestinationState:
     held_reason: str | None = None
     """Why somebody paused it until they resume it; None: nobody did."""
 
+    def is_paused(self, now_millis: int) -> bool:
+        """Tells whether nobody may call it now."""
+        return self.held_reason is not None or self.paused_until_millis > now_millis
+
 
 class DestinationStates:
     """State and quota of every destination, in the Redis of role *jobs*. Fails closed."""

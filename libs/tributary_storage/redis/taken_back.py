@@ -24,10 +24,11 @@ class TakenBack(Enum):
     """What became of one."""
 
     DONE = 1
+    """By this run, or by an earlier one."""
     BEING_SENT = 0
     """Something else of the conversion is on its way: what comes of that counts."""
     OUTDATED = -1
-    """The destination took a newer revision since; or this ran before."""
+    """The destination took a newer revision since."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary_delivery.destinations.destination import Outcome
 from tributary_runtime.batch_destinations import BatchDestination
+from tributary_storage.redis.delivery_job import KnownAs
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -81,6 +82,15 @@ class Pinned:
     """The hashes in it, by the destination's name of the field."""
     revision: int = 0
     """Which one was sent; 0: not known."""
+    name: str = ""
+    """What it was called there; "": not known."""
+    account: str = ""
+    """In which account, likewise."""
+
+    @property
+    def known_as(self) -> KnownAs:
+        """By what the destination knows it."""
+        return KnownAs(self.visible_id, self.name, self.account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +110,7 @@ class Outgoing:
     revised: ConversionRevised
     operation: DeliveryOperation.ValueType
     name: str
-    """What `conversions` of the settings calls it."""
+    """What `conversions` of the settings called it when it was sent first."""
     visible_id: str
     """The id by which the destination knows it; the same for ever."""
     amount_micros: int | None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.revisions import Revision
@@ -16,7 +18,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.attempt import Attempt, AttemptRules, settle
 from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, RETRY, THROTTLED, Outcome
 from tributary_domain.backoff import Backoff
-from tributary_storage.redis.delivery_job import Job, Settlement, Taken
+from tributary_storage.redis.delivery_job import Job, KnownAs, Settlement, Taken
 
 NOW = 2_000_000_000_000_000
 HOUR = 3600.0
@@ -30,12 +32,14 @@ class Most:
 RULES = AttemptRules(Backoff(2.0, 3600.0), Most(), 72 * HOUR)
 
 
-def an_attempt(*, age_seconds: float = 0.0, number: int = 1, **own: object) -> Attempt:
-    plan_micros = NOW - round(age_seconds * 1e6)
-    job = Job("c1:one", 5, 0, number - 1, plan_micros, never_sent=True, taken=None)
+def an_attempt(*, tried_seconds: float = 0.0, number: int = 1, **own: object) -> Attempt:
     revised = Revision(workspace="shop").message()
+    tried = (
+        {"tried_revision": revised.revision, "try_micros": NOW - round(tried_seconds * 1e6)} if tried_seconds else {}
+    )
+    job = replace(Job("c1:one", 5, 0, number - 1, NOW, never_sent=True, taken=None), **tried)  # type: ignore[arg-type]
     given = {"operation": DELIVERY_OPERATION_CREATE, "revised": revised, "now_micros": NOW, **own}
-    return Attempt(job, number=number, visible_id="c1:one:crm", **given)  # type: ignore[arg-type]
+    return Attempt(job, number=number, known_as=KnownAs("c1:one:crm"), **given)  # type: ignore[arg-type]
 
 
 def test_a_success_remembers_what_was_taken() -> None:
@@ -82,9 +86,9 @@ def test_what_cannot_succeed_is_given_up_at_once(outcome: int) -> None:
     assert (settled.what, line.state) == (Settlement.GIVEN_UP, DELIVERY_STATE_DEAD)
 
 
-@pytest.mark.parametrize(("age_seconds", "is_dead"), [(72 * HOUR - 3, False), (72 * HOUR - 1, True)])
-def test_nothing_is_tried_past_the_horizon(age_seconds: float, *, is_dead: bool) -> None:
-    settled, _ = settle(an_attempt(age_seconds=age_seconds), Outcome(RETRY), RULES)
+@pytest.mark.parametrize(("tried_seconds", "is_dead"), [(72 * HOUR - 3, False), (72 * HOUR - 1, True)])
+def test_nothing_is_tried_past_the_horizon(tried_seconds: float, *, is_dead: bool) -> None:
+    settled, _ = settle(an_attempt(tried_seconds=tried_seconds), Outcome(RETRY), RULES)
     assert (settled.what is Settlement.GIVEN_UP) == is_dead
 
 

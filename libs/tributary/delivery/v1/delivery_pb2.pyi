@@ -285,6 +285,8 @@ class Delivery(_message.Message):
     REPORT_FIELD_NUMBER: _builtins.int
     REPORT_REASON_FIELD_NUMBER: _builtins.int
     REPORT_TIME_FIELD_NUMBER: _builtins.int
+    SENT_NAME_FIELD_NUMBER: _builtins.int
+    SENT_ACCOUNT_FIELD_NUMBER: _builtins.int
     destination_id: _builtins.str
     """The destination's id in the workspace."""
     conversion_id: _builtins.str
@@ -319,6 +321,14 @@ class Delivery(_message.Message):
     """What the destination reported later of what it had taken. Unspecified where it has not, or never does."""
     report_reason: _builtins.str
     """Why, in the destination's words; with UNCLEAR how many of the same request, and why. At most 256 characters."""
+    sent_name: _builtins.str
+    """What the conversion was called there: the name of an event, the id of a conversion action. Pinned at first send: what
+    follows names the same, whatever `workspaces.yaml` calls it by then. Empty where nothing was sent.
+    """
+    sent_account: _builtins.str
+    """In which account, data set, pixel or object it was sent, likewise. What is known in one is not known in another: where
+    `workspaces.yaml` names another by then, a correction is undeliverable. Empty where the credential alone says it.
+    """
     @_builtins.property
     def plan_time(self) -> _timestamp_pb2.Timestamp:
         """When it was planned."""
@@ -383,10 +393,12 @@ class Delivery(_message.Message):
         report: Global___DeliveryReport.ValueType = ...,
         report_reason: _builtins.str = ...,
         report_time: _timestamp_pb2.Timestamp | None = ...,
+        sent_name: _builtins.str = ...,
+        sent_account: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "due_time", b"due_time", "plan_time", b"plan_time", "report_time", b"report_time", "residual", b"residual", "sent_conversion_time", b"sent_conversion_time", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "attempts", b"attempts", "click_id", b"click_id", "click_id_family", b"click_id_family", "consent_basis", b"consent_basis", "conversion_id", b"conversion_id", "destination_id", b"destination_id", "destination_request_id", b"destination_request_id", "due_time", b"due_time", "identifier_digests", b"identifier_digests", "ineligible_reason", b"ineligible_reason", "message", b"message", "operation", b"operation", "outcome", b"outcome", "plan_time", b"plan_time", "report", b"report", "report_reason", b"report_reason", "report_time", b"report_time", "residual", b"residual", "revision", b"revision", "sent_conversion_time", b"sent_conversion_time", "state", b"state", "status_code", b"status_code", "value", b"value", "visible_id", b"visible_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "attempts", b"attempts", "click_id", b"click_id", "click_id_family", b"click_id_family", "consent_basis", b"consent_basis", "conversion_id", b"conversion_id", "destination_id", b"destination_id", "destination_request_id", b"destination_request_id", "due_time", b"due_time", "identifier_digests", b"identifier_digests", "ineligible_reason", b"ineligible_reason", "message", b"message", "operation", b"operation", "outcome", b"outcome", "plan_time", b"plan_time", "report", b"report", "report_reason", b"report_reason", "report_time", b"report_time", "residual", b"residual", "revision", b"revision", "sent_account", b"sent_account", "sent_conversion_time", b"sent_conversion_time", "sent_name", b"sent_name", "state", b"state", "status_code", b"status_code", "value", b"value", "visible_id", b"visible_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

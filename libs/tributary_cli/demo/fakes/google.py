@@ -1,4 +1,8 @@
-"""Google's Data Manager API: one bad event refuses all and is named; the same transaction again is its new total."""
+"""Google's Data Manager API: one bad event refuses all and is named; what is taken is queued, and processed later.
+
+The same transaction of the same conversion action is its new total; one that is not known when it is processed is
+another conversion, whatever it was meant to correct.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from tributary_cli.demo.fakes.fake import Ask, Fake, Reply, is_hash, number
 _MOST_EVENTS, _MOST_DESTINATIONS, _MOST_IDENTIFIERS = 2_000, 10, 10
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)")
 _HASHED_NAMES: Final = ("givenName", "familyName")
+_COUNTS_ALREADY: Final = ("", "DUPLICATE_GCLID", "DUPLICATE_TRANSACTION_ID")
+"""Reasons of what is not refused, and of what counts under another id or was there."""
 _SOURCES: Final = frozenset(("WEB", "APP", "IN_STORE", "PHONE", "MESSAGE", "OTHER"))
 
 
@@ -22,11 +28,13 @@ class FakeGoogle(Fake):
 
     def __init__(self, token: str, unix_seconds: Callable[[], float] | None = None) -> None:
         super().__init__(token, unix_seconds)
-        self._queued: dict[str, list[str]] = {}
+        self._queued: dict[str, list[tuple[str, Mapping[str, Any]]]] = {}
+        self._unprocessed: list[str] = []
+        self._known: set[tuple[str, str]] = set()
         self.refused_later: dict[str, str] = {}
         """Visible id -> why it does not count after all, as the status of its request says."""
         self.is_processing = False
-        """Whether nothing is known yet of any request."""
+        """Whether what is taken waits for `process`, and nothing of it is known before; else there is no waiting."""
 
     def take(self, ask: Ask) -> Reply:
         """Takes all events of a request, or none."""
@@ -48,19 +56,34 @@ class FakeGoogle(Fake):
                 violations.append({"field": f"events[{place}].{why[0]}", "description": why[1], "reason": why[1]})
         if violations:
             return _status(400, "INVALID_ARGUMENT", "There was a problem with the request.", violations)
+        request_id = f"r-{self.requests}"
         if not said.get("validateOnly"):
-            for event in events:
-                self._count(event)
-            self._queued[f"r-{self.requests}"] = [str(event["transactionId"]) for event in events]
-        return Reply(200, {"requestId": f"r-{self.requests}"})
+            owners = {one["reference"]: str(one.get("operatingAccount")) for one in destinations}
+            self._queued[request_id] = [(_known_as(event, owners), event) for event in events]
+            self._unprocessed.append(request_id)
+            if not self.is_processing:
+                self._process(request_id)
+        return Reply(200, {"requestId": request_id})
+
+    def process(self, *request_ids: str) -> None:
+        """Processes what waits, in this order; all of it, in the order in which it came, where none is named."""
+        with self.lock:
+            for request_id in request_ids or tuple(self._unprocessed):
+                self._process(request_id)
+
+    def _process(self, request_id: str) -> None:
+        self._unprocessed.remove(request_id)
+        for known_as, event in self._queued[request_id]:
+            if self.refused_later.get(str(event["transactionId"]), "") in _COUNTS_ALREADY:
+                self._count(event, known_as)
 
     def _report(self, request_id: str) -> Reply:
         """Says of how many events of a request why they do not count, and never of which."""
         if request_id not in self._queued:
             return _status(404, "NOT_FOUND", "Not found.")
-        if self.is_processing:
+        if self.is_processing and request_id in self._unprocessed:
             return Reply(200, {"requestStatusPerDestination": [{"requestStatus": "PROCESSING"}]})
-        ids = self._queued[request_id]
+        ids = [str(event["transactionId"]) for _, event in self._queued[request_id]]
         counts = Counter(self.refused_later[one] for one in ids if one in self.refused_later)
         errors = [
             {"reason": f"PROCESSING_ERROR_REASON_{reason}", "recordCount": str(count)}
@@ -87,13 +110,21 @@ class FakeGoogle(Fake):
             found.append({"field": "encoding", "description": "required", "reason": "REQUIRED_FIELD_MISSING"})
         return found
 
-    def _count(self, event: Mapping[str, Any]) -> None:
+    def _count(self, event: Mapping[str, Any], known_as: str) -> None:
         visible_id = str(event["transactionId"])
-        if visible_id in self.counted:  # not again, but what it is worth now
+        is_known = (known_as, visible_id) in self._known or "tag" in self.events.get(visible_id, {})
+        self._known.add((known_as, visible_id))
+        if is_known:  # not again, but what it is worth now
             self.repeats += 1
             self.note(visible_id, event, event.get("conversionValue"))
             return
         self.count(visible_id, event, event.get("conversionValue"))
+
+
+def _known_as(event: Mapping[str, Any], owners: Mapping[str, str]) -> str:
+    """Returns what a transaction is known by beside its id: the accounts and conversion actions that it is for."""
+    references = sorted(event.get("destinationReferences") or owners)
+    return " ".join(f"{owners[one]}/{one}" for one in references)
 
 
 def _why_invalid(event: Any, references: set[Any]) -> tuple[str, str] | None:

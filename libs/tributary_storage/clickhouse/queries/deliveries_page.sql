@@ -1,36 +1,10 @@
 -- One page of deliveries, last attempted first: per destination, conversion and revision what was written last, as in
--- deliveries_of_conversion. Attempts after the end count too: what has succeeded since is not listed as pending.
-SELECT
-    destination_id,
-    conversion_id,
-    revision,
-    attempt,
-    operation,
-    state,
-    outcome,
-    status_code,
-    ineligible_reason,
-    message,
-    visible_id,
-    destination_request_id,
-    click_id_family,
-    click_id,
-    identifier_digests,
-    toUnixTimestamp64Micro(sent_conversion_time),
-    consent_basis,
-    currency,
-    value_micros,
-    residual_micros,
-    toUnixTimestamp64Micro(plan_time),
-    toUnixTimestamp64Micro(attempt_time),
-    toUnixTimestamp64Micro(due_time),
-    report,
-    report_reason,
-    toUnixTimestamp64Micro(report_time)
+-- deliveries_of_conversions. Attempts after the end count too: what has succeeded since is not listed as pending.
+SELECT * EXCEPT (workspace, attempt_time, record_time)
 FROM
 (
     SELECT *
-    FROM deliveries FINAL
+    FROM delivery_lines
     WHERE workspace = %(workspace)s
         AND attempt_time >= fromUnixTimestamp64Micro(%(start)s, 'UTC')
         AND (%(any_destination)s OR destination_id = %(destination_id)s)

@@ -25,7 +25,7 @@ for number = 1, (#KEYS - 2) / 2 do
       redis.call('SET', sent, taken, 'EX', life)
     end
     local never = taken and string.find(taken, 'never', 1, true)
-    redis.call('HSET', job, 'r', revision, 'n', plan_us, 'p', plan_us, 'a', 0, 't', 0, 'c', 0, 'u', 0, 'f', never and 1 or 0)
+    redis.call('HSET', job, 'r', revision, 'n', plan_us, 'p', plan_us, 'a', 0, 't', 0, 'c', 0, 'u', 0, 'b', 0, 'f', never and 1 or 0)
     redis.call('ZADD', due, now, conversion)
     redis.call('ZADD', planned, plan_us, conversion)
     answers[number] = 1

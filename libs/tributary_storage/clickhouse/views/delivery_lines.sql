@@ -1,0 +1,36 @@
+-- One row per attempt, the last written of each: the columns of `deliveries` as tributary_storage.clickhouse.delivery_rows
+-- reads them, times in microseconds. The last three are for choosing and ordering rows, and not read.
+CREATE OR REPLACE VIEW delivery_lines /*ON CLUSTER*/ AS
+SELECT
+    destination_id,
+    conversion_id,
+    revision,
+    attempt,
+    operation,
+    state,
+    outcome,
+    status_code,
+    ineligible_reason,
+    message,
+    visible_id,
+    sent_name,
+    sent_account,
+    destination_request_id,
+    click_id_family,
+    click_id,
+    identifier_digests,
+    toUnixTimestamp64Micro(sent_conversion_time) AS sent_conversion_micros,
+    consent_basis,
+    currency,
+    value_micros,
+    residual_micros,
+    toUnixTimestamp64Micro(plan_time) AS plan_micros,
+    toUnixTimestamp64Micro(attempt_time) AS attempt_micros,
+    toUnixTimestamp64Micro(due_time) AS due_micros,
+    report,
+    report_reason,
+    toUnixTimestamp64Micro(report_time) AS report_micros,
+    workspace,
+    attempt_time,
+    record_time
+FROM deliveries FINAL

@@ -1,0 +1,324 @@
+"""Decides what one leased job sends, with what the ledger knows of its conversion.
+
+The one rule: what is sent is what holds now, but for a creation that was tried before. That carries the same content
+again, under the same id, name and account, for whoever took it then ignores it now. A revision that was tried and is
+not sent again is closed in the ledger before anything newer is sent: after that nobody knows of it any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_CREDIT,
+    DELIVERY_OPERATION_RESTATE,
+    DELIVERY_OPERATION_RETRACT,
+    DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_DEAD,
+    INELIGIBLE_REASON_UNSPECIFIED,
+    OUTCOME_CLASS_UNKNOWN,
+    Delivery,
+    DeliveryOperation,
+    IneligibleReason,
+)
+from tributary_delivery.attempt import Attempt, AttemptRules, ledger_line, taken_by
+from tributary_delivery.candidates import Decision, decide, stands
+from tributary_delivery.confirmations import unconfirmed_seconds
+from tributary_delivery.destinations.destination import Outcome
+from tributary_delivery.ledger import (
+    Ledger,
+    attempts_at,
+    first_sent,
+    ineligible,
+    left_wrong,
+    remembered,
+    superseded,
+    tried_as,
+    tried_micros,
+    undeliverable,
+)
+from tributary_delivery.recollection import Recollection
+from tributary_delivery.sender import Sender
+from tributary_delivery.sent_values import Told, credited_share, told_of
+from tributary_runtime import metrics
+from tributary_runtime.clock import Clock
+from tributary_runtime.destination_settings import DestinationSettings, SentValue
+from tributary_storage.redis.delivery_job import Job, KnownAs, Lane, Settled, Settlement, Taken
+
+_CORRECTIONS: Final = frozenset({DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT})
+_TOO_LATE: Final = (
+    "Nobody knows whether an earlier attempt was taken, and the destination would not know it again by now."
+)
+_ELSEWHERE: Final = "It was sent to {}, which workspaces.yaml no longer names; what is there now knows nothing of it."
+_MAYBE_ELSEWHERE: Final = (
+    "Nobody knows whether an earlier attempt was taken by {}, which workspaces.yaml no longer names."
+)
+
+Done = tuple[Settled, Delivery | None]
+"""Nothing is sent; with the ledger's line if there is something to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What becomes of leased jobs."""
+
+    ready: list[Attempt] = field(default_factory=list)
+    done: list[Done] = field(default_factory=list)
+
+
+class Decisions:
+    """Decides for one lane.
+
+    Args:
+        lane: Which.
+        settings: Of the destination.
+        sender: What the destination can be told.
+        rules: For how long it may be told again.
+        clock: Tells whether that is over.
+        ledger: Where it is written that a newer revision took the place of one that was tried.
+    """
+
+    def __init__(
+        self,
+        lane: Lane,
+        settings: DestinationSettings,
+        sender: Sender,
+        rules: AttemptRules,
+        clock: Clock,
+        ledger: Ledger,
+    ) -> None:
+        self._lane = lane
+        self._settings = settings
+        self._sender = sender
+        self._rules = rules
+        self._clock = clock
+        self._ledger = ledger
+
+    async def decide(self, job: Job, revised: ConversionRevised, recalled: Recollection, prepared: Prepared) -> None:
+        """Puts into `prepared` what becomes of a job whose conversion is `revised` now.
+
+        Raises:
+            UnavailableError: Nothing is decided; ClickHouse did not answer.
+        """
+        taken, maybe_taken, doubt_micros = await self._taken(job, revised, recalled)
+        told = await self._told(job, taken, maybe_taken, recalled)
+        decision = decide(revised, self._settings, taken, maybe_taken=maybe_taken > 0, told=told)
+        operation = self._operation(decision, taken)
+        about = (job, revised, operation, taken, told, recalled)
+        if self._is_withheld(decision, taken, maybe_taken):
+            prepared.done.append(await self._left_wrong(*about, reason=decision.reason))
+        elif not decision.is_sent or operation not in self._sender.operations:
+            if decision.is_sent and self._has_it_wrong(operation, taken):
+                prepared.done.append(await self._left_wrong(*about))
+            else:
+                prepared.done.append(await self._not_sent(job, revised, decision, recalled))
+        elif operation == DELIVERY_OPERATION_CREATE:
+            known = Attempt(job, revised, operation, taken, maybe_taken, doubt_micros, told=told)
+            await self._create(known, recalled, prepared)
+        else:
+            correction = Attempt(job, revised, operation, taken, maybe_taken, doubt_micros, told=told)
+            await self._correct(correction, recalled, prepared)
+
+    def _operation(self, decision: Decision, taken: Taken | None) -> DeliveryOperation.ValueType:
+        """Returns what is to be said.
+
+        Where a creation is in doubt and the conversion counts no more, it is said once more as it was, and taken back
+        when it is certain: to a destination that takes many at once a correction of what it never took would be a
+        conversion of its own.
+        """
+        operations = self._sender.operations
+        is_doubtful = decision.operation == DELIVERY_OPERATION_RETRACT and taken is None
+        if is_doubtful and DELIVERY_OPERATION_RETRACT in operations and DELIVERY_OPERATION_CREDIT not in operations:
+            return DELIVERY_OPERATION_CREATE
+        return decision.operation
+
+    @staticmethod
+    def _is_withheld(decision: Decision, taken: Taken | None, maybe_taken: int) -> bool:
+        """Tells whether a destination has something wrong and must not be told."""
+        was_sent = taken is not None or maybe_taken > 0
+        return bool(decision.reason) and was_sent and decision.operation in _CORRECTIONS
+
+    @staticmethod
+    def _has_it_wrong(operation: DeliveryOperation.ValueType, taken: Taken | None) -> bool:
+        """Tells whether a destination that cannot be told of a change has something wrong by it, or had."""
+        if operation == DELIVERY_OPERATION_CREDIT:
+            return taken is not None and taken.residual_micros != 0
+        return operation in _CORRECTIONS
+
+    async def _not_sent(self, job: Job, revised: ConversionRevised, decision: Decision, recalled: Recollection) -> Done:
+        line = None
+        if not decision.is_known and decision.reason:
+            metrics.INELIGIBLE.add(1)
+            about = (revised, self._lane.destination, decision.operation)
+            line = ineligible(*about, decision.reason, job.plan_micros)
+        await self._supersede(job, revised, recalled)
+        return Settled(job.conversion_id, Settlement.DROPPED, revised.revision), line
+
+    async def _create(self, attempt: Attempt, recalled: Recollection, prepared: Prepared) -> None:
+        """Has a conversion sent first; as it was sent before, if it was."""
+        job, newest, maybe_taken = attempt.job, attempt.revised, attempt.maybe_taken
+        if 0 < maybe_taken <= newest.revision:
+            as_tried = newest
+            if maybe_taken < newest.revision:
+                as_tried = await recalled.revision(job.conversion_id, maybe_taken) or newest
+            attempt = replace(
+                attempt,
+                revised=as_tried,
+                known_as=await self._tried_as(job, as_tried, maybe_taken, recalled),
+                attempts_before=await self._attempts_before(job, as_tried, recalled),
+            )
+        await self._supersede(job, attempt.revised, recalled)
+        why = self._why_never_again(attempt)
+        if not why:
+            prepared.ready.append(attempt)
+        else:
+            prepared.done.append(await self._given_up(attempt, newest, why, recalled))
+
+    def _why_never_again(self, attempt: Attempt) -> str:
+        """Returns why an attempt could be taken for a new conversion; "": it could not."""
+        if self._rules.is_too_late(attempt, attempt.doubt_micros, self._clock.unix_micros()):
+            return _TOO_LATE
+        account = attempt.known_as.account if attempt.known_as is not None else ""
+        return _MAYBE_ELSEWHERE.format(account) if self._is_elsewhere(account) else ""
+
+    def _is_elsewhere(self, account: str) -> bool:
+        """Tells whether what was sent to an account is unknown where is sent now."""
+        return bool(account) and account != self._sender.account
+
+    async def _correct(self, attempt: Attempt, recalled: Recollection, prepared: Prepared) -> None:
+        """Has a change sent of what the destination has."""
+        job, revised = attempt.job, attempt.revised
+        if DELIVERY_OPERATION_CREDIT not in self._sender.operations:  # it names what it changes
+            deliveries = await recalled.deliveries(job.conversion_id)
+            now_micros, most_seconds = self._clock.unix_micros(), self._settings.confirmation_seconds
+            wait_seconds = unconfirmed_seconds(deliveries, self._lane.destination, now_micros, most_seconds)
+            if wait_seconds:
+                later = Settled(job.conversion_id, Settlement.AGAIN, 0, delay_seconds=wait_seconds)
+                prepared.done.append((later, None))
+                return
+            pinned = first_sent(deliveries, self._lane.destination)
+            attempt = replace(attempt, pinned=pinned, known_as=pinned.known_as if pinned is not None else None)
+            if pinned is not None and self._is_elsewhere(pinned.account):
+                about = (job, revised, attempt.operation, attempt.taken, attempt.told, recalled)
+                prepared.done.append(await self._left_wrong(*about, message=_ELSEWHERE.format(pinned.account)))
+                return
+        await self._supersede(job, revised, recalled)
+        if not self._rules.is_too_late(attempt, attempt.doubt_micros, self._clock.unix_micros()):
+            prepared.ready.append(attempt)
+        else:
+            prepared.done.append(await self._given_up(attempt, revised, _TOO_LATE, recalled))
+
+    async def _told(self, job: Job, taken: Taken | None, maybe_taken: int, recalled: Recollection) -> Told:
+        """Returns which value the destination is told: of what it has, in the share that it was sent first."""
+        told = told_of(self._settings)
+        if told.value is not SentValue.CREDITED or (taken is None and not maybe_taken):
+            return told
+        first = first_sent(await recalled.deliveries(job.conversion_id), self._lane.destination)
+        number = first.revision if first is not None else maybe_taken
+        sent = await recalled.revision(job.conversion_id, number)
+        return told if sent is None else replace(told, frozen=credited_share(sent.state, told))
+
+    async def _left_wrong(
+        self,
+        job: Job,
+        revised: ConversionRevised,
+        operation: DeliveryOperation.ValueType,
+        taken: Taken | None,
+        told: Told,
+        recalled: Recollection,
+        *,
+        message: str = "",
+        reason: IneligibleReason.ValueType = INELIGIBLE_REASON_UNSPECIFIED,
+    ) -> Done:
+        """Closes what was tried before, and returns what is said of a change that the destination is not told."""
+        await self._supersede(job, revised, recalled)
+        if reason:
+            metrics.INELIGIBLE.add(1)
+        about = (revised, self._lane.destination, operation, taken, job.plan_micros, told, message, reason)
+        settled, line = left_wrong(*about)
+        if line is None or line.HasField("residual"):
+            return settled, line
+        deliveries = await recalled.deliveries(job.conversion_id)  # nobody knows by how much: once for each value
+        if any(_says_the_same(one, line) for one in deliveries):
+            return settled, None
+        return settled, line
+
+    async def _given_up(self, attempt: Attempt, newest: ConversionRevised, why: str, recalled: Recollection) -> Done:
+        """Returns what becomes of an attempt that is not made; then nothing newer can be told either.
+
+        The ledger may know that it was taken: its process died before it settled the job.
+        """
+        job, revision = attempt.job, attempt.revised.revision
+        line = await self._last_line(attempt, recalled)
+        if line.state == DELIVERY_STATE_ACCEPTED:
+            taken = taken_by(replace(attempt, maybe_taken=0))
+            return Settled(job.conversion_id, Settlement.TAKEN, revision, taken=taken), None
+        line.state, line.outcome, line.message = DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN, why
+        line.ClearField("due_time")
+        if newest.revision != revision:
+            await self._ledger.write([(self._lane.workspace, line)])
+            operation = DELIVERY_OPERATION_RESTATE if stands(newest.state) else DELIVERY_OPERATION_RETRACT
+            about = (newest, self._lane.destination, operation)
+            line = undeliverable(*about, None, job.plan_micros, attempt.told)
+        return Settled(job.conversion_id, Settlement.GIVEN_UP, newest.revision), line
+
+    async def _last_line(self, attempt: Attempt, recalled: Recollection) -> Delivery:
+        """Returns the ledger's line of the attempt that was made last."""
+        job, revision = attempt.job, attempt.revised.revision
+        deliveries: Sequence[Delivery] = await recalled.deliveries(job.conversion_id)
+        line = next(
+            (one for one in deliveries if (one.destination_id, one.revision) == (self._lane.destination, revision)),
+            None,
+        )
+        if line is None or not line.attempts:  # its process died before it could write anything down
+            made = max(1, job.attempts if job.tried_revision == revision else attempt.attempts_before)
+            known_as = attempt.known_as or KnownAs(self._sender.visible_id(attempt.revised))
+            unwritten = replace(attempt, number=made, known_as=known_as, now_micros=attempt.doubt_micros)
+            line = ledger_line(unwritten, Outcome(OUTCOME_CLASS_UNKNOWN))
+            line.destination_id = self._lane.destination
+        return line
+
+    async def _tried_as(
+        self, job: Job, revised: ConversionRevised, maybe_taken: int, recalled: Recollection
+    ) -> KnownAs:
+        """Returns by what the destination would know a creation that was tried: as the job has it, or the ledger."""
+        if job.known_as is not None and job.maybe_taken == maybe_taken:
+            return job.known_as
+        written = tried_as(await recalled.deliveries(job.conversion_id), self._lane.destination, maybe_taken)
+        return written or KnownAs(self._sender.visible_id(revised, with_store=False))  # begun by an earlier version
+
+    async def _attempts_before(self, job: Job, revised: ConversionRevised, recalled: Recollection) -> int:
+        """Returns how many attempts at a creation the ledger has of an earlier job, so that no row is written over."""
+        if job.tried_revision == revised.revision:
+            return 0  # this job counts on by itself
+        return attempts_at(await recalled.deliveries(job.conversion_id), self._lane.destination, revised.revision)
+
+    async def _supersede(self, job: Job, revised: ConversionRevised, recalled: Recollection) -> None:
+        """Writes what became of the revision that was tried last, where it is not what is dealt with now."""
+        if not job.tried_revision or job.tried_revision == revised.revision:
+            return
+        deliveries = await recalled.deliveries(job.conversion_id)
+        lines = superseded(deliveries, self._lane.destination, job.tried_revision)
+        if lines:
+            await self._ledger.write([(self._lane.workspace, line) for line in lines])
+
+    async def _taken(
+        self, job: Job, revised: ConversionRevised, recalled: Recollection
+    ) -> tuple[Taken | None, int, int]:
+        """Returns what the destination took; what it was tried to be created with; since when an outcome is unknown."""
+        if job.taken is not None or job.maybe_taken or job.never_sent:
+            is_same = job.maybe_taken or job.tried_revision == revised.revision
+            return job.taken, job.maybe_taken, job.doubt_micros if is_same else 0
+        deliveries = await recalled.deliveries(job.conversion_id)
+        taken, maybe_taken = remembered(deliveries, self._lane.destination)
+        return taken, maybe_taken, tried_micros(deliveries, self._lane.destination, maybe_taken)
+
+
+def _says_the_same(one: Delivery, line: Delivery) -> bool:
+    """Tells whether the ledger says already of a destination what is to be written."""
+    is_same_place = (one.destination_id, one.state) == (line.destination_id, line.state)
+    return is_same_place and one.value == line.value and one.operation == line.operation
