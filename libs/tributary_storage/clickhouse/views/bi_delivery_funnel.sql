@@ -13,7 +13,8 @@
 -- `withdrawn`: attempted, never known to be taken, and then not to be sent any more: consent or conversion were taken back.
 -- `adjusted` (a correction was taken) and `not_correctable` (the destination has a value that is wrong and cannot be told)
 -- are among `accepted`. `reported_unclear`: some of its request do not count, and nobody says which; `unreported`: not yet,
--- or the destination never reports; why is in bi_delivery_reports. A conversion whose person was erased stays where it was.
+-- or the destination never reports; why is in bi_delivery_reports. What was dealt with stays where it was when its person is
+-- erased; what waited is nobody's then, and is not captured.
 CREATE OR REPLACE VIEW bi_delivery_funnel /*ON CLUSTER*/ AS
 SELECT
     workspace,
@@ -44,132 +45,127 @@ FROM
     SELECT
         workspace,
         destination_id,
-        day,
-        attempts,
-        is_adjusted,
-        is_not_correctable,
-        last_report,
-        multiIf(
-            is_accepted, 'accepted',
-            attempts > 0 AND state IN ('DEAD', 'REJECTED'), 'rejected',
-            attempts > 0 AND state IN ('PENDING', 'SUPERSEDED'), 'retrying',
-            attempts > 0, 'withdrawn',
-            NOT is_known OR published > dealt_with, 'waiting',
-            ineligible_reason = 'NO_CONSENT', 'without_consent',
-            'ineligible'
-        ) AS place,
-        multiIf(
-            place != 'rejected', if(ineligible_reason = '', state, ineligible_reason),
-            status_code = 0, outcome,
-            concat(outcome, ' ', toString(status_code))
-        ) AS reason
+        conversion_id,
+        max(accept_day) AS accepted_on,
+        if(toUInt16(accepted_on) > 0, accepted_on, max(plan_day)) AS day,
+        max(line_attempts) AS attempts,
+        max(line_is_adjusted) AS is_adjusted,
+        max(line_is_not_correctable) AS is_not_correctable,
+        max(line_report) AS last_report,
+        if(attempts = 0 AND max(published_here) > max(line_revision), 'waiting', max(line_place)) AS place,
+        max(line_reason) AS reason
     FROM
     (
         SELECT
             workspace,
             destination_id,
             conversion_id,
-            max(accept_day) AS accepted_on,
-            if(toUInt16(accepted_on) > 0, accepted_on, max(plan_day)) AS day,
-            max(published_here) AS published,
-            max(has_line) AS is_known,
-            max(last_revision) AS dealt_with,
-            max(last_attempt) AS attempts,
-            max(has_accepted) AS is_accepted,
-            max(has_adjusted) AS is_adjusted,
-            max(has_residual) AS is_not_correctable,
-            max(newest_report) AS last_report,
-            max(newest_state) AS state,
-            max(newest_outcome) AS outcome,
-            max(newest_status_code) AS status_code,
-            max(newest_ineligible_reason) AS ineligible_reason
+            toDate('1970-01-01') AS accept_day,
+            toUInt64(0) AS published_here,
+            plan_day,
+            line_revision,
+            line_attempts,
+            line_is_adjusted,
+            line_is_not_correctable,
+            line_report,
+            multiIf(
+                is_accepted, 'accepted',
+                line_attempts > 0 AND last_state IN ('DEAD', 'REJECTED'), 'rejected',
+                line_attempts > 0 AND last_state IN ('PENDING', 'SUPERSEDED'), 'retrying',
+                line_attempts > 0, 'withdrawn',
+                last_reason = 'NO_CONSENT', 'without_consent',
+                'ineligible'
+            ) AS line_place,
+            multiIf(
+                line_place IN ('accepted', 'retrying'), '',
+                line_place != 'rejected', if(last_reason = '', last_state, last_reason),
+                last_status_code = 0, last_outcome,
+                concat(last_outcome, ' ', toString(last_status_code))
+            ) AS line_reason
         FROM
         (
             SELECT
                 workspace,
                 destination_id,
                 conversion_id,
-                toDate('1970-01-01') AS accept_day,
-                toUInt64(0) AS published_here,
                 toDate(min(plan_time), 'UTC') AS plan_day,
-                1 AS has_line,
-                max(revision) AS last_revision,
-                max(attempt) AS last_attempt,
-                max(state = 'ACCEPTED' OR report != '') AS has_accepted,
-                max((state = 'ACCEPTED' OR report != '') AND operation IN ('RESTATE', 'RETRACT')) AS has_adjusted,
-                argMaxIf(ifNull(residual_micros, 1), revision, state = 'UNDELIVERABLE_CORRECTION') != 0 AS has_residual,
-                argMaxIf(
-                    toString(report),
-                    (attempt_time, revision, attempt),
-                    state = 'ACCEPTED' OR report != ''
-                ) AS newest_report,
-                argMax(toString(state), (record_time, revision, attempt)) AS newest_state,
-                argMax(toString(outcome), (record_time, revision, attempt)) AS newest_outcome,
-                argMax(status_code, (record_time, revision, attempt)) AS newest_status_code,
-                argMax(toString(ineligible_reason), (record_time, revision, attempt)) AS newest_ineligible_reason
+                max(revision) AS line_revision,
+                max(attempt) AS line_attempts,
+                max((state = 'ACCEPTED' OR report != '') AS is_taken) AS is_accepted,
+                max(is_taken AND operation IN ('RESTATE', 'RETRACT')) AS line_is_adjusted,
+                argMaxIf(ifNull(residual_micros, 1), revision, state = 'UNDELIVERABLE_CORRECTION') != 0
+                    AS line_is_not_correctable,
+                argMaxIf(toString(report), attempt_time, is_taken) AS line_report,
+                -- By when a row was written, then its revision and attempt, as one number: such are compared fast.
+                argMax(
+                    toString(state),
+                    (
+                        bitShiftLeft(toUInt128(toUnixTimestamp64Micro(record_time)), 64)
+                        + revision * 4096
+                        + least(attempt, 4095)
+                    ) AS written
+                ) AS last_state,
+                argMax(toString(outcome), written) AS last_outcome,
+                argMax(status_code, written) AS last_status_code,
+                argMax(toString(ineligible_reason), written) AS last_reason
             FROM deliveries FINAL
             GROUP BY
                 workspace,
                 destination_id,
                 conversion_id
-            UNION ALL
+        )
+        UNION ALL
+        SELECT
+            workspace,
+            destination_id,
+            conversion_id,
+            toDate(first_accept_time, 'UTC') AS accept_day,
+            if(
+                NOT startsWith(conversion_id, 's1:')
+                    AND arrayExists(span -> revision >= span.1 AND revision < span.2, spans),
+                revision,
+                0
+            ) AS published_here,
+            toDate('1970-01-01') AS plan_day,
+            toUInt64(0) AS line_revision,
+            toUInt32(0) AS line_attempts,
+            0 AS line_is_adjusted,
+            0 AS line_is_not_correctable,
+            '' AS line_report,
+            '' AS line_place,
+            '' AS line_reason
+        FROM
+        (
+            SELECT
+                workspace,
+                conversion_id,
+                revision,
+                first_accept_time
+            FROM conversions FINAL
+            WHERE first_accept_time >= now() - INTERVAL 391 DAY
+        ) AS published
+        INNER JOIN
+        (
             SELECT
                 workspace,
                 destination_id,
-                conversion_id,
-                toDate(first_accept_time, 'UTC') AS accept_day,
-                if(
-                    NOT startsWith(conversion_id, 's1:')
-                        AND arrayExists(span -> revision >= span.1 AND revision < span.2, spans),
-                    revision,
-                    0
-                ) AS published_here,
-                toDate('1970-01-01') AS plan_day,
-                0 AS has_line,
-                toUInt64(0) AS last_revision,
-                toUInt32(0) AS last_attempt,
-                0 AS has_accepted,
-                0 AS has_adjusted,
-                0 AS has_residual,
-                '' AS newest_report,
-                '' AS newest_state,
-                '' AS newest_outcome,
-                toInt32(0) AS newest_status_code,
-                '' AS newest_ineligible_reason
-            FROM
-            (
-                SELECT
-                    workspace,
-                    conversion_id,
-                    revision,
-                    first_accept_time
-                FROM conversions FINAL
-                WHERE first_accept_time >= now() - INTERVAL 391 DAY
-            ) AS published
-            INNER JOIN
-            (
-                SELECT
-                    workspace,
-                    destination_id,
-                    groupArray(
-                        (
-                            toUInt64(toUnixTimestamp64Micro(start_time)),
-                            if(isNull(end_time), toUInt64(-1), toUInt64(toUnixTimestamp64Micro(assumeNotNull(end_time))))
-                        )
-                    ) AS spans
-                FROM destination_spans FINAL
-                GROUP BY
-                    workspace,
-                    destination_id
-            ) AS declared USING (workspace)
-        )
-        GROUP BY
-            workspace,
-            destination_id,
-            conversion_id
-        HAVING is_known OR published > 0
+                groupArray(
+                    (
+                        toUInt64(toUnixTimestamp64Micro(start_time)),
+                        if(isNull(end_time), toUInt64(-1), toUInt64(toUnixTimestamp64Micro(assumeNotNull(end_time))))
+                    )
+                ) AS spans
+            FROM destination_spans FINAL
+            GROUP BY
+                workspace,
+                destination_id
+        ) AS declared USING (workspace)
     )
-    WHERE day >= today() - 390
+    GROUP BY
+        workspace,
+        destination_id,
+        conversion_id
+    HAVING place != '' AND day >= today() - 390
 )
 GROUP BY
     workspace,
