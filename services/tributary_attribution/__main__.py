@@ -6,88 +6,58 @@ import asyncio
 import socket
 from contextlib import AsyncExitStack
 
-from tributary_attribution.attributor import Attributor
 from tributary_attribution.beginnings import Beginnings
-from tributary_attribution.consents import ConsentLedger
-from tributary_attribution.deferral import Deferral
+from tributary_attribution.composition import crediting_parts, state_guards
 from tributary_attribution.erasing import Erasing
-from tributary_attribution.erasure_plans import again
 from tributary_attribution.explaining import Explainer
-from tributary_attribution.families import Families
 from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
-from tributary_attribution.linking import Linking
 from tributary_attribution.model_choices import ModelChoices
 from tributary_attribution.model_publishing import ModelPublishing
-from tributary_attribution.models import Models
-from tributary_attribution.observing import Observing
 from tributary_attribution.people_as_paths import PeopleAsPaths
-from tributary_attribution.publishing import Publisher
 from tributary_attribution.rate_corrections import RateCorrections
-from tributary_attribution.rates import Rates
 from tributary_attribution.reattribution import Reattribution
 from tributary_attribution.rebuild import Rebuild
 from tributary_attribution.reconcile import STATEMENT_SECONDS, reconciliation_of
 from tributary_attribution.reconciling import Reconciling
-from tributary_attribution.restoration import Restoration
 from tributary_attribution.retention import Retention
 from tributary_attribution.servicer import AttributionServicer
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.settings_history import SettingsHistory
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns
-from tributary_attribution.tombstones import Tombstones
 from tributary_attribution.turns import Turn
 from tributary_runtime import metrics
-from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.gate import Gate
-from tributary_runtime.identity_limits import limits_by_id
 from tributary_runtime.readiness import Guard
 from tributary_runtime.server import run, serve
-from tributary_runtime.settings import DurabilityMode, load
+from tributary_runtime.settings import load
 from tributary_runtime.worker import Worker
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
-from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
-from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
-from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.lost_state import LostState
-from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_events import PastEvents
-from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns
-from tributary_storage.clickhouse.role_marks import PublishedMarks
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.stand_ins import StandInRecords
-from tributary_storage.clickhouse.writer import ConversionWriter
-from tributary_storage.continuity import Continuity
 from tributary_storage.redis import keys
 from tributary_storage.redis.backlogs import oldest_event_micros
-from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversion_log import ConversionLogKeeping
-from tributary_storage.redis.conversions import Conversions
 from tributary_storage.redis.converted_paths import ConvertedPaths
-from tributary_storage.redis.current_models import CurrentModels
 from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
-from tributary_storage.redis.deferred import DeferredConversions
-from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
-from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.event_log import EventLogSource, Pace
 from tributary_storage.redis.log_side import LogSide
-from tributary_storage.redis.people import People
-from tributary_storage.redis.person_paths import PersonPaths
 from tributary_storage.redis.readmission import Readmission
 from tributary_storage.redis.rebuild_progress import RebuildProgress
 from tributary_storage.redis.reconnection import Reconnection
@@ -107,74 +77,31 @@ async def main(settings: AttributionServiceSettings) -> None:
         )
         log_epoch, epoch = await wait_for_epoch(log_checks, "log"), await wait_for_epoch(checks, "state")
         log_guards: list[Guard] = [Durability(log_checks, "log", settings.durability, epoch=log_epoch)]
-        replicas = settings.attribution_replicas if settings.durability is DurabilityMode.REPLICATED else 0
-        published = PublishedMarks(clickhouse, epoch.shards)
-        continuity = Continuity(checks, "state", Conversions(checks, epoch.shards), published)
-        state_guards: list[Guard] = [
-            Durability(checks, "state", settings.durability, epoch=epoch, replicas=replicas),
-            continuity,
-        ]
+        guarded = state_guards(checks, epoch, clickhouse, settings)
+        continuity, replicas = guarded.continuity, guarded.replicas
         confirm = Reconnection(log_checks, log_guards).confirm
         log = await closing.enter_async_context(connect(log_url, name="attribution-log", confirm=confirm, gate=gate))
-        confirm = Reconnection(checks, state_guards).confirm
+        confirm = Reconnection(checks, guarded.guards).confirm
         state = await closing.enter_async_context(
             connect(state_url, name="attribution-state", confirm=confirm, gate=gate)
         )
-        limits_of = limits_by_id(workspaces.find)
-        people, conversions = People(state, epoch.shards, limits_of), Conversions(state, epoch.shards)
-        descriptors = Descriptors(state, epoch.shards, clock, lambda: continuity.loss_micros)
-        click_ids = ClickIds(state, epoch.shards, lambda: continuity.loss_micros)
+        lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
+        parts = crediting_parts(
+            *(state, epoch, clickhouse, workspaces, lookup, settings, clock), lambda: continuity.loss_micros
+        )
+        people, conversions, descriptors = parts.people, parts.conversions, parts.descriptors
+        publisher = parts.publisher
+        attributor, deferral, paths, history = parts.attributor, parts.deferral, parts.paths, parts.history
+        models, rates, erasures, tombstones = parts.models, parts.rates, parts.erasures, parts.tombstones
+        current_models, model_versions, changes = parts.current_models, parts.model_versions, parts.changes
         pace = Pace(settings.attribution_batch_events, settings.attribution_linger_ms / 1000)
         consumer = settings.attribution_consumer or socket.gethostname()
         sources = [
             EventLogSource(log, keys.ATTRIBUTE_GROUP, name, log_epoch.shards, pace)
             for name in (consumer, f"{consumer}/2")
         ]
-        history = ConversionHistory(clickhouse)
-        observing = Observing(conversions, history)
-        restoration = Restoration(history, conversions, epoch.create_time_micros, lambda: continuity.loss_micros)
-        lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
-        writer = ConversionWriter(clickhouse)
-        paths = PersonPaths(state, epoch.shards, settings.attribution_path_delay_seconds)
-        current_models, model_versions = CurrentModels(state), ModelVersions(clickhouse)
-        models = Models(current_models, model_versions)
         choices = ModelChoices(models, model_versions)
         beginnings = Beginnings(people, conversions, descriptors)
-        rates = Rates(ExchangeRates(clickhouse), clock)
-        families = Families(conversions, restoration, PastFamilies(clickhouse), lambda: continuity.loss_micros)
-        publisher = Publisher(
-            people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, families, clock
-        )
-        deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
-        changes = IdentityChanges(clickhouse)
-        linking = Linking(people.ties, changes, limits_of, lambda: continuity.loss_micros)
-        consents = ConsentLedger(
-            Consents(state, epoch.shards), ConsentDecisions(clickhouse), lambda: continuity.loss_micros
-        )
-        assumed_of = assumed_by_id(workspaces.find)
-        erasures = Erasures(state, epoch.shards)
-        tombstones = Tombstones(
-            erasures,
-            ErasureRecords(clickhouse),
-            lambda workspace, token, until: again(workspace, token, until, clock.unix_micros()),
-            lambda: continuity.loss_micros,
-        )
-        attributor = Attributor(
-            *(
-                people,
-                linking,
-                observing,
-                descriptors,
-                click_ids,
-                publisher,
-                deferral,
-                consents,
-                tombstones,
-                lookup,
-                clock,
-            ),
-            assumed_of=assumed_of,
-        )
         turns = asyncio.Lock()
         consumers = [Turn(turns, source, attributor) for source in sources]
         settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
@@ -208,6 +135,7 @@ async def main(settings: AttributionServiceSettings) -> None:
                 conversions,
                 clock,
                 (LogSide(log_checks, log_epoch.shards), tombstones),
+                Replication(state, "state", replicas).settle,
             ),
             ReconciliationRuns(long_reads),
             workspaces,
@@ -271,7 +199,7 @@ async def main(settings: AttributionServiceSettings) -> None:
                 Readmission(dead_letters, [keys.ATTRIBUTE_GROUP], workspaces),
                 workspaces,
             ],
-            guards=[*log_guards, *state_guards],
+            guards=[*log_guards, *guarded.guards],
             clock=clock,
             gate=gate,
         )

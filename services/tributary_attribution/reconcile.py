@@ -11,7 +11,7 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import date, timedelta, tzinfo
 from typing import Final
@@ -19,23 +19,15 @@ from typing import Final
 import structlog
 
 from tributary_attribution.attributor import Attributor
-from tributary_attribution.consents import ConsentLedger
+from tributary_attribution.composition import crediting_parts, state_guards
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deal_checks import DealChecks
-from tributary_attribution.deferral import Deferral
-from tributary_attribution.erasure_plans import again
-from tributary_attribution.families import Families
-from tributary_attribution.linking import Linking
 from tributary_attribution.lost_events import LostEvents
 from tributary_attribution.lost_refusals import LostRefusals
-from tributary_attribution.models import Models
-from tributary_attribution.observing import Observing
-from tributary_attribution.publishing import Publisher
-from tributary_attribution.rates import Rates
+from tributary_attribution.publishing import let_others_run
 from tributary_attribution.reconciliation import GRACE_SECONDS, Reconciliation
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
-from tributary_attribution.restoration import Restoration
 from tributary_attribution.runs import FAILED, UNFINISHED, begun, exit_status
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.stored_revisions import StoredRevisions
@@ -43,23 +35,17 @@ from tributary_attribution.tombstones import Tombstones
 from tributary_attribution.verdict_sums import VerdictSums
 from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_domain.deal_matching import begin_of_day
-from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.errors import TributaryError
-from tributary_runtime.identity_limits import limits_by_id
+from tributary_runtime.gate import Gate
+from tributary_runtime.readiness import Guard, Health, Readiness
 from tributary_runtime.settings import load
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.client import ClickHouse
-from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
-from tributary_storage.clickhouse.erasures import ErasureRecords
-from tributary_storage.clickhouse.exchange_rates import ExchangeRates
-from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.identity_words import IdentityWords
-from tributary_storage.clickhouse.model_versions import ModelVersions
-from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.pending_values import PendingValues
 from tributary_storage.clickhouse.reconciliation_comparison import ReconciliationComparison
 from tributary_storage.clickhouse.reconciliation_deals import ReconciliationDeals
@@ -69,18 +55,13 @@ from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSo
 from tributary_storage.clickhouse.reconciliation_staging import ReconciliationStaging
 from tributary_storage.clickhouse.revision_rows import RevisionRows
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
-from tributary_storage.redis.click_ids import ClickIds
 from tributary_storage.redis.client import connect
-from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversions import Conversions
-from tributary_storage.redis.current_models import CurrentModels
-from tributary_storage.redis.deferred import DeferredConversions
-from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.epoch import Epoch, wait_for_epoch
-from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.log_side import LogSide
 from tributary_storage.redis.people import People
-from tributary_storage.redis.person_paths import PersonPaths
+from tributary_storage.redis.reconnection import Reconnection
+from tributary_storage.redis.replication import Replication
 
 STATEMENT_SECONDS: Final = 600.0
 """How long one statement may take."""
@@ -93,6 +74,7 @@ def reconciliation_of(
     conversions: Conversions,
     clock: Clock,
     recorded: tuple[LogSide, Tombstones] | None = None,
+    settle: Callable[[], Awaitable[None]] = let_others_run,
 ) -> Reconciliation:
     """Puts reconciliation together.
 
@@ -103,6 +85,7 @@ def reconciliation_of(
         conversions: Knows what is published.
         clock: Says when.
         recorded: The event log, and who was erased; None: what the log counted and holds is not looked at.
+        settle: Returns when what repairs published is as safe as it must be.
     """
     sources, words = ReconciliationSources(clickhouse), IdentityWords(clickhouse)
     revisions = StoredRevisions(
@@ -128,6 +111,7 @@ def reconciliation_of(
         ),
         clock,
         recording,
+        settle,
     )
 
 
@@ -135,11 +119,17 @@ def reconciliation_of(
 async def opened(
     settings: AttributionServiceSettings, workspaces: WorkspacesFile, clock: Clock
 ) -> AsyncIterator[tuple[Reconciliation, ReconciliationRuns]]:
-    """Opens the stores, and closes them on exit."""
+    """Opens the stores, and closes them on exit.
+
+    Raises:
+        PreconditionError: The state store may forget, or is older than what was published from it: nothing is read.
+        StorageUnavailableError: A store does not answer.
+    """
+    gate = Gate()
     async with AsyncExitStack() as closing:  # closes in reverse order
         state_url = settings.state_url.get_secret_value()
-        state = await closing.enter_async_context(connect(state_url, name="reconcile-state"))
-        epoch: Epoch = await wait_for_epoch(state, "state")
+        checks = await closing.enter_async_context(connect(state_url, name="reconcile-checks"))
+        epoch: Epoch = await wait_for_epoch(checks, "state")
         log_url = settings.log_url.get_secret_value()
         log = await closing.enter_async_context(connect(log_url, name="reconcile-log"))
         log_epoch = await wait_for_epoch(log, "log")
@@ -148,52 +138,43 @@ async def opened(
                 settings.clickhouse_url, name="reconcile", timeout_seconds=STATEMENT_SECONDS, connections=1
             )
         )
-        limits_of = limits_by_id(workspaces.find)
-        people, conversions = People(state, epoch.shards, limits_of), Conversions(state, epoch.shards)
-        descriptors, click_ids = Descriptors(state, epoch.shards, clock), ClickIds(state, epoch.shards)
-        history = ConversionHistory(clickhouse)
-        restoration = Restoration(history, conversions, epoch.create_time_micros)
-        lookup = WorkspaceLookup(workspaces, clock, 0)
-        models = Models(CurrentModels(state), ModelVersions(clickhouse))
-        await models.refresh()
-        paths = PersonPaths(state, epoch.shards, settings.attribution_path_delay_seconds)
-        writer = ConversionWriter(clickhouse)
-        rates = Rates(ExchangeRates(clickhouse), clock)
-        families = Families(conversions, restoration, PastFamilies(clickhouse))
-        publisher = Publisher(
-            people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, families, clock
+        asked = await closing.enter_async_context(
+            clickhouse_client.connect(settings.clickhouse_url, name="reconcile-checks", connections=1)
         )
-        deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
-        observing = Observing(conversions, history)
-        linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of)
-        consents = ConsentLedger(Consents(state, epoch.shards), ConsentDecisions(clickhouse))
-        tombstones = Tombstones(
-            Erasures(state, epoch.shards),
-            ErasureRecords(clickhouse),
-            lambda workspace, token, until: again(workspace, token, until, clock.unix_micros()),
+        guarded = state_guards(checks, epoch, asked, settings)
+        await closing.enter_async_context(_watched(guarded.guards, gate))
+        confirm = Reconnection(checks, guarded.guards).confirm
+        state = await closing.enter_async_context(
+            connect(state_url, name="reconcile-state", confirm=confirm, gate=gate)
         )
-        attributor = Attributor(
-            *(
-                people,
-                linking,
-                observing,
-                descriptors,
-                click_ids,
-                publisher,
-                deferral,
-                consents,
-                tombstones,
-                lookup,
-                clock,
-            ),
-            assumed_of=assumed_by_id(workspaces.find),
+        lookup, continuity = WorkspaceLookup(workspaces, clock, 0), guarded.continuity
+        parts = crediting_parts(
+            *(state, epoch, clickhouse, workspaces, lookup, settings, clock), lambda: continuity.loss_micros
         )
+        await parts.models.refresh()
         yield (
             reconciliation_of(
-                clickhouse, attributor, people, conversions, clock, (LogSide(log, log_epoch.shards), tombstones)
+                *(clickhouse, parts.attributor, parts.people, parts.conversions, clock),
+                (LogSide(log, log_epoch.shards), parts.tombstones),
+                Replication(state, "state", guarded.replicas).settle,
             ),
             ReconciliationRuns(clickhouse),
         )
+
+
+@asynccontextmanager
+async def _watched(guards: Sequence[Guard], gate: Gate) -> AsyncIterator[None]:
+    """Opens the gate if the guards pass, and keeps asking them, as a service does."""
+    for guard in guards:
+        await guard()
+    readiness, stop = Readiness(guards, Health(()), gate), asyncio.Event()
+    await readiness.check()
+    watching = asyncio.ensure_future(readiness.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await watching
 
 
 async def reconcile(settings: AttributionServiceSettings, options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -17,6 +17,7 @@ import structlog
 
 from tributary_attribution.credit_settings import core_settings, history_micros, slack_micros
 from tributary_attribution.cross_checks import CrossChecks
+from tributary_attribution.publishing import let_others_run
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair, Words
 from tributary_attribution.run_families import RunFamilies
@@ -72,6 +73,7 @@ class Reconciliation:
         checks: What else is held against each other.
         clock: Says when.
         recording: Whether all that was accepted is recorded; None: that is not looked at.
+        settle: Returns when what repairs published is as safe as it must be to call it repaired.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Reconciliation:
         checks: CrossChecks,
         clock: Clock,
         recording: RecordingChecks | None = None,
+        settle: Callable[[], Awaitable[None]] = let_others_run,
     ) -> None:
         self._staging = staging
         self._families = families
@@ -96,6 +99,7 @@ class Reconciliation:
         self._clock = clock
         self._recording = recording
         self._settled_findings = SettledFindings(runs, comparison)
+        self._settle = settle
 
     async def run(
         self, run: Run, workspace: Workspace, *, grace_seconds: float = GRACE_SECONDS, told: Told = lambda _: None
@@ -211,6 +215,7 @@ class Reconciliation:
             ids = [*known, *(one.conversion_id for one in miscounted)]
             tokens_of = dict(zip((one.conversion_id for one in differences), tokens, strict=True))
             revisions = await self._repair.repair(scope, workspace, [tokens_of.get(one, ()) for one in ids], ids)
+            await self._settle()
             found = await self._checked(found, revisions, scope, workspace, part, read.oldest_micros)
         await self._runs.report(run.workspace, found, self._clock.unix_micros())
         repaired = sum(one.state is FindingState.RESOLVED for one in found)

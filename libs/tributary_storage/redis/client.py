@@ -20,6 +20,9 @@ from tributary_runtime.gate import Gate
 from tributary_storage.redis.cluster import ClusterRedis, ask_each
 from tributary_storage.redis.cluster_addresses import Addresses, is_cluster
 
+Redis = redis.asyncio.Redis
+"""What `connect` opens."""
+
 Confirm = Callable[[str], Awaitable[None]]
 """Is told the run id of the server that a new connection was made to; raises `TributaryError` unless it may be used."""
 
