@@ -36,7 +36,7 @@ from tributary_attribution.verdict_sums import VerdictSums
 from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_domain.deal_matching import begin_of_day
 from tributary_runtime.clock import Clock, SystemClock
-from tributary_runtime.errors import TributaryError
+from tributary_runtime.errors import TributaryError, WorkerDecision
 from tributary_runtime.gate import Gate
 from tributary_runtime.readiness import Guard, Health, Readiness
 from tributary_runtime.settings import load
@@ -192,6 +192,10 @@ async def reconcile(settings: AttributionServiceSettings, options: argparse.Name
                 run = await reconciliation.run(run, workspace, grace_seconds=options.grace_seconds, told=_tell)
             except TributaryError as error:  # the next workspace may be well
                 print(f"{workspace.id}: {error.reason}: {error.message}", file=sys.stderr)
+                worst = UNFINISHED
+                continue
+            except WorkerDecision as undecided:  # likewise
+                print(f"{workspace.id}: UNFINISHED: {undecided}", file=sys.stderr)
                 worst = UNFINISHED
                 continue
             named = {"workspace": run.workspace, "reconciliation_id": run.reconciliation_id}

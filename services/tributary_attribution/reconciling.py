@@ -16,7 +16,14 @@ from tributary_attribution.reconciliation_messages import finding_message, run_m
 from tributary_attribution.runs import begun
 from tributary_domain.findings import FindingState
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import FieldViolation, InvalidRequestError, NotFoundError, OverloadedError, TributaryError
+from tributary_runtime.errors import (
+    FieldViolation,
+    InvalidRequestError,
+    NotFoundError,
+    OverloadedError,
+    TributaryError,
+    WorkerDecision,
+)
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse.reconciliation_runs import MAX_FINDINGS, ReconciliationRuns, Run
 
@@ -60,7 +67,9 @@ class Reconciling:
             work = asyncio.ensure_future(self._run(asked.result()))
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
             work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            [failure] = await asyncio.gather(work, return_exceptions=True)
+            if isinstance(failure, Exception):  # a bug of ours ends this run, not the credit of everybody
+                log.error("reconciliation_failed", reason="INTERNAL", exc_info=failure)
         stopped.cancel()
 
     async def _run(self, run: Run) -> None:
@@ -72,6 +81,13 @@ class Reconciling:
                 reconciliation_id=run.reconciliation_id,
                 reason=error.reason,
                 message=error.message,
+            )
+        except WorkerDecision as undecided:
+            log.error(
+                "reconciliation_failed",
+                reconciliation_id=run.reconciliation_id,
+                reason="UNFINISHED",
+                message=str(undecided),
             )
 
     async def reconcile(self, request: contract.ReconcileRequest) -> contract.ReconcileResponse:

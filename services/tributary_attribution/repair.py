@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
+import structlog
+
 from tributary_attribution.arrivals import Replayed
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.linking import Seen
@@ -17,6 +19,7 @@ from tributary_attribution.stored_revisions import StoredRevisions
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import Finding, FindingCause, FindingKind, cause_of, finding
 from tributary_domain.ties import Tie, operator_edge
+from tributary_runtime.errors import WorkerDecision
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.identity_words import StoredWord
 from tributary_storage.clickhouse.reconciliation_comparison import Difference, MiscountedConversion, StalePerson
@@ -25,6 +28,8 @@ from tributary_storage.codec.event_references import event_reference, hash_of_re
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.people import People
 from tributary_storage.redis.tie_layout import Said
+
+log = structlog.get_logger(__name__)
 
 _EVENTS_AT_ONCE: Final = 1000
 _PEOPLE_AT_ONCE: Final = 50
@@ -194,22 +199,46 @@ class Repair:
             people: Per conversion all identity tokens of its person; none if it names nobody.
             conversions: Their ids.
 
+        Returns:
+            Those that are repaired. Left out are conversions that moved again and again while they were computed, or of
+            whose people an event or a source can never be read: they differ still, and the others are repaired.
+
         Raises:
-            Backpressure: Conversions moved again and again while they were computed.
             StorageUnavailableError: A store does not answer; run the same again.
         """
         revisions = await self._revisions.restore(workspace.id, conversions)
         altered = await self._revisions.altered(workspace.id, conversions)
         words = await self._words.read(workspace.id)
         for start in range(0, len(conversions), _PEOPLE_AT_ONCE):
-            ids = conversions[start : start + _PEOPLE_AT_ONCE]
-            tokens = {token for own in people[start : start + _PEOPLE_AT_ONCE] for token in own}
-            events = [Replayed(*event) for event in await self._recorded.events_of(scope, tokens, ids)]
-            for at in range(0, len(events), _EVENTS_AT_ONCE):
-                is_last = at + _EVENTS_AT_ONCE >= len(events)
-                some = events[at : at + _EVENTS_AT_ONCE]
-                said = said_of(workspace.id, words, tokens) if at == 0 else ()
-                revisions |= await self._attributor.replay(workspace, some, ids if is_last else (), said, altered)
+            some = list(zip(conversions, people, strict=True))[start : start + _PEOPLE_AT_ONCE]
+            try:
+                revisions |= await self._replay(scope, workspace, some, words, altered)
+            except WorkerDecision:
+                for one in some:
+                    try:
+                        revisions |= await self._replay(scope, workspace, [one], words, altered)
+                    except WorkerDecision as left:
+                        log.warning("repair_left", workspace=workspace.id, conversion_id=one[0], why=str(left))
+        return revisions
+
+    async def _replay(
+        self,
+        scope: Scope,
+        workspace: Workspace,
+        some: Sequence[tuple[str, Collection[str]]],
+        words: Sequence[StoredWord],
+        altered: Collection[str],
+    ) -> dict[str, int]:
+        """Brings the recorded events of some conversions and their people to attribution again."""
+        revisions: dict[str, int] = {}
+        ids = [conversion_id for conversion_id, _ in some]
+        tokens = {token for _, own in some for token in own}
+        events = [Replayed(*event) for event in await self._recorded.events_of(scope, tokens, ids)]
+        for at in range(0, len(events), _EVENTS_AT_ONCE):
+            is_last = at + _EVENTS_AT_ONCE >= len(events)
+            chunk = events[at : at + _EVENTS_AT_ONCE]
+            said = said_of(workspace.id, words, tokens) if at == 0 else ()
+            revisions |= await self._attributor.replay(workspace, chunk, ids if is_last else (), said, altered)
         return revisions
 
     async def mend_chains(

@@ -349,6 +349,28 @@ async def test_credit_of_a_touch_whose_event_was_lost_is_named_so_and_stays(
         assert len(revisions) == 1, "a repair that changes nothing publishes nothing"
 
 
+async def test_an_event_that_nobody_can_read_leaves_one_conversion_as_it_is_and_no_other(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        make = Events(workspace)
+        for number in range(3):
+            await world.happen(make.order(f"visitor:{number}", order_id=f"o-{number}"))
+        late = [make.touch(f"visitor:{number}", at=NOON - DAY, event_id=f"late-{number}") for number in range(3)]
+        await world.attribution.record(*late)  # and never credited
+        await world.execute(
+            "ALTER TABLE events UPDATE admitted = 'no event' WHERE workspace = %(w)s AND event_id = 'late-1'"
+        )
+        run = await world.run()
+        states = {one.conversion_id: one.state for one in await world.differences()}
+        assert states == {
+            make.conversion_id("o-0"): FindingState.RESOLVED,
+            make.conversion_id("o-1"): FindingState.OPEN,
+            make.conversion_id("o-2"): FindingState.RESOLVED,
+        }
+        assert (run.is_complete, exit_status(run)) == (True, 2)
+
+
 async def _stay_open_without_repair(world: Reconciled, harms: int) -> None:
     """Checks that findings nobody repairs stay open, and that what a person said of one is kept."""
     run = await world.run(world.a_run(repairs=False))
