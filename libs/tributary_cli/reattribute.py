@@ -61,9 +61,11 @@ def reattribute(
 ) -> None:
     """Credit conversions of a span under the settings of today.
 
-    Settings never rewrite the past by themselves; this does it on purpose. Each conversion whose credit changes has a
-    revision with the cause settings_change. With --data-driven they move to another model of data_driven instead, with
-    the cause model_change. With --preview nothing is stored, and options may say settings to try.
+    Settings never rewrite the past by themselves: a conversion keeps those it was credited under, also where it changes
+    later. This changes them on purpose. Each conversion whose credit changes has a revision with the cause
+    settings_change; where the credit is the same under both, it keeps those it has. With --data-driven they move to
+    another model of data_driven instead, with the cause model_change. With --preview nothing is stored, and options may
+    say settings to try.
     It can be stopped and run again: what is done already changes nothing.
     """
     asked = read_settings(settings)

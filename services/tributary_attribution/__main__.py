@@ -24,7 +24,6 @@ from tributary_attribution.reconciling import Reconciling
 from tributary_attribution.retention import Retention
 from tributary_attribution.servicer import AttributionServicer
 from tributary_attribution.settings import AttributionServiceSettings
-from tributary_attribution.settings_history import SettingsHistory
 from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns
 from tributary_attribution.turns import Turn
@@ -45,7 +44,6 @@ from tributary_storage.clickhouse.lost_state import LostState
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns
-from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.stand_ins import StandInRecords
 from tributary_storage.redis import keys
 from tributary_storage.redis.backlogs import oldest_event_micros
@@ -104,7 +102,7 @@ async def main(settings: AttributionServiceSettings) -> None:
         beginnings = Beginnings(people, conversions, descriptors)
         turns = asyncio.Lock()
         consumers = [Turn(turns, source, attributor) for source in sources]
-        settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
+        settings_history = parts.settings_history
         converted = ConvertedPaths(state, epoch.shards)
         as_paths = PeopleAsPaths(paths, converted, people, conversions, descriptors, lookup, clock)
         rebuild = Rebuild(

@@ -13,6 +13,7 @@ from tributary_attribution.assessment import MAX_CAUSING_EVENTS, CausingEvent, K
 from tributary_attribution.credit_settings import history_micros, slack_micros
 from tributary_attribution.memberships import is_related
 from tributary_attribution.models import Models
+from tributary_attribution.pinned_settings import PinnedSettings
 from tributary_attribution.rates import Rates
 from tributary_domain.consent import DENIED
 from tributary_domain.lead_stages import StageStanding
@@ -104,6 +105,8 @@ class Affected:
     """The model of data_driven that it is moved to on purpose; empty: it keeps its own."""
     must_publish: bool = False
     """Whether what is published of it is to be published again even if nothing changed: somebody has lost it."""
+    is_reattributed: bool = False
+    """Whether it is credited under the settings of today on purpose, whatever it was credited under."""
     recounts: bool = False
     """Whether its path is counted, though it was published before and is not: the count was lost with the store."""
 
@@ -117,12 +120,15 @@ class Affected:
         self.stored = stored
         self.parts = unpack_parts(stored.parts.values())
 
-    def known(self, models: Models | None = None, rates: Rates | None = None) -> Known:
+    def known(
+        self, models: Models | None = None, rates: Rates | None = None, pinned: PinnedSettings | None = None
+    ) -> Known:
         """Returns all that was read of it, and of whose credit it has.
 
         Args:
             models: The models of data_driven; None: it is not credited.
             rates: The exchange rates; None: a conversion that has none yet is not converted.
+            pinned: The settings that conversions were credited under; None: it is credited under those of today.
         """
         if self.stored is None:
             raise RuntimeError("a conversion is computed before it is read")
@@ -145,8 +151,10 @@ class Affected:
             retracted=self.retracted if self.kin.standing is None else self.retracted.union(self.kin.relatives),
             first=self.first,
             elsewhere=self.elsewhere,
+            pinned=pinned,
+            is_reattributed=self.is_reattributed,
             rates=rates,
-            origin=None if origin is None else origin.known(models, rates),
+            origin=None if origin is None else origin.known(models, rates, pinned),
             is_lead=self.kin.is_lead,
             standing=self.kin.standing,
         )

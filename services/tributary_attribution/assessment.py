@@ -9,10 +9,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from tributary.attribution.v1.conversion_pb2 import ConversionState
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary_attribution.counting import has_earlier, status_of
-from tributary_attribution.credit_settings import settings_for
+from tributary_attribution.credit_settings import core_settings, declared_for
 from tributary_attribution.models import Models
+from tributary_attribution.pinned_settings import PinnedSettings
 from tributary_attribution.pinned_values import default_value, value_basis
 from tributary_attribution.rates import Rates
 from tributary_attribution.views import Views, as_direct
@@ -27,6 +29,7 @@ from tributary_domain.revision import Cause
 from tributary_domain.settings import AttributionSettings
 from tributary_domain.windows import CreditableConversion, is_whole
 from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.names import micros
 from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.codec.conversion_revisions import PublishedConversion
 from tributary_storage.redis.conversions import StoredConversion
@@ -81,6 +84,10 @@ class Known:
     """The first of its name and person, where one counts per person and the journey has forgotten it."""
     elsewhere: Sequence[Journey] = ()
     """Journeys of others, who may have been the same person: what is there was not forgotten."""
+    pinned: PinnedSettings | None = None
+    """Knows the settings that it was credited under; None: it is credited under those of today."""
+    is_reattributed: bool = False
+    """Whether it is credited under the settings of today on purpose."""
     rates: Rates | None = None
     """The exchange rates; None: a conversion that has none yet is not converted."""
     origin: Known | None = None
@@ -132,7 +139,8 @@ def assess(
         known: All that is known of it.
         views: Knows how it sees the journey.
         journey_life_seconds: How long a journey lives after its last event.
-        settings: To credit it under; None: those that were effective at its time.
+        settings: To credit it under; None: those that it was credited under, or, if it never was or is credited anew
+            on purpose, those that are effective at its time.
 
     Returns:
         None where only adjustments are known so far.
@@ -160,7 +168,7 @@ def assess(
             found = published.sources.get(descriptor)
         return found if found is not None or origin is None else origin.source_of(descriptor)
 
-    settings = settings or settings_for(workspace, time)
+    settings = settings or _settings(known, before, time)
     sees_internal = state.status is ConversionStatus.UNCOUNTED
     view = views.of(workspace.id, journey, settings, sees_internal=sees_internal)
     entries = view.entries
@@ -256,6 +264,19 @@ def _is_whole(
         and not journey.trimmed_until_micros
         and not is_incomplete(journey, settings, conversion_time_micros, journey_life_seconds, now_micros)
     )
+
+
+def _settings(known: Known, before: ConversionState | None, time_micros: int) -> AttributionSettings:
+    """Returns the settings that it is credited under: those it was, unless its time is that of others now."""
+    workspace = known.workspace
+    declared = declared_for(workspace, time_micros)
+    if before is None or known.pinned is None or known.is_reattributed:
+        return core_settings(declared)
+    has_others = len(workspace.attribution) > 1
+    if has_others and declared_for(workspace, micros(before.conversion_time)) is not declared:
+        return core_settings(declared)  # settings are chosen by conversion time, and that was corrected
+    version = before.settings_version
+    return core_settings((known.pinned.of(workspace, version) if version else None) or declared)
 
 
 def _keep(

@@ -17,10 +17,12 @@ from tributary_attribution.families import Families
 from tributary_attribution.linking import Linking
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
+from tributary_attribution.pinned_settings import PinnedSettings
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.rates import Rates
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.settings import AttributionServiceSettings
+from tributary_attribution.settings_history import SettingsHistory
 from tributary_attribution.tombstones import Tombstones
 from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import Clock
@@ -38,6 +40,7 @@ from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.role_marks import PublishedMarks
+from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.writer import ConversionWriter
 from tributary_storage.continuity import Continuity
 from tributary_storage.redis.click_ids import ClickIds
@@ -97,6 +100,7 @@ class CreditingParts:
     model_versions: ModelVersions
     models: Models
     rates: Rates
+    settings_history: SettingsHistory
     publisher: Publisher
     deferral: Deferral
     changes: IdentityChanges
@@ -137,10 +141,11 @@ def crediting_parts(
     current_models, model_versions = CurrentModels(state), ModelVersions(clickhouse)
     models = Models(current_models, model_versions)
     rates = Rates(ExchangeRates(clickhouse), clock)
+    settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
     families = Families(conversions, restoration, PastFamilies(clickhouse), loss_micros)
     publisher = Publisher(
         *(people, conversions, descriptors, click_ids, ConversionWriter(clickhouse), restoration, paths, models),
-        *(rates, families, clock),
+        *(rates, families, PinnedSettings(settings_history, clock), clock),
     )
     deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
     changes = IdentityChanges(clickhouse)
@@ -168,6 +173,7 @@ def crediting_parts(
         model_versions=model_versions,
         models=models,
         rates=rates,
+        settings_history=settings_history,
         publisher=publisher,
         deferral=deferral,
         changes=changes,

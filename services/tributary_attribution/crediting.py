@@ -27,6 +27,7 @@ from tributary_attribution.views import Views
 from tributary_domain.data_driven import DataDrivenModel, with_data_driven
 from tributary_domain.revision import ADJUSTED_BY, Cause, Change, compare, next_revision
 from tributary_runtime.conversion_settings import Role
+from tributary_runtime.errors import PoisonEvent
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_matches import match_of
@@ -78,6 +79,8 @@ def revise(
     Raises:
         UnknownModelError: The published credit pins a model that has to be loaded first.
         UnknownRatesError: The exchange rates of its day have to be loaded first.
+        UnknownSettingsError: The settings that it was credited under have to be loaded first.
+        PoisonEvent: A source that earns credit has lost its text.
     """
     assessed = assess(known, views, journey_life_seconds)
     if assessed is None:
@@ -95,7 +98,7 @@ def revise(
     def source(descriptor: int) -> TouchSource:
         found = sources.get(descriptor) or assessed.source_of(descriptor)
         if found is None:  # fails closed: a touch without a source would be published under an empty channel
-            raise RuntimeError("a touch is credited before its source is read")
+            raise PoisonEvent("SOURCE_TEXT_LOST", "The state store has lost the text of a source that earns credit.")
         sources[descriptor] = found
         return found
 

@@ -150,11 +150,9 @@ class Explainer:
             StorageUnavailableError: A store does not answer.
         """
         read = await self._read(self._directory.get(workspace_id), conversion_id)
-        settings: AttributionSettings | None = None
         if as_of_micros is not None:
             read = await self._at(read, as_of_micros)
-            settings = await self._named(read.known)
-        assessed = _assess(read, settings)
+        assessed = _assess(read, await self._named(read.known))
         message = _message(read, assessed, await self._choices.evidence(read.known, assessed))
         if as_of_micros is None:
             await self._tell_beginning(message, read.known, assessed)
@@ -206,7 +204,7 @@ class Explainer:
         return replace(read, known=replace(read.known, model_version=version))
 
     async def _named(self, known: Known) -> AttributionSettings | None:
-        """Returns the settings that a revision names, if they are known still."""
+        """Returns the settings that it was credited under, if it was, and if they are known still."""
         version = ConversionRevised.FromString(known.stored.published).state.settings_version
         found = await self._settings.find(known.workspace, version)
         return None if found is None else core_settings(found)

@@ -13,10 +13,12 @@ from typing import Any, Final, NamedTuple, Protocol
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
+from tributary_attribution.assessment import Assessment, Known, assess
 from tributary_attribution.credit_settings import conversion_life_seconds, journey_life_seconds
 from tributary_attribution.crediting import revise
 from tributary_attribution.families import Families
 from tributary_attribution.models import Models, UnknownModelError
+from tributary_attribution.pinned_settings import PinnedSettings, UnknownSettingsError
 from tributary_attribution.rates import Rates, UnknownRatesError
 from tributary_attribution.relatives import heirs, relatives
 from tributary_attribution.restoration import Restoration
@@ -24,6 +26,7 @@ from tributary_attribution.rivalry import Rivals, successors
 from tributary_attribution.views import Views
 from tributary_domain.journey import TouchKind
 from tributary_domain.revision import Cause
+from tributary_domain.settings import AttributionSettings
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import Backpressure, PoisonEvent
@@ -87,6 +90,7 @@ class Publisher:
         models: Knows the models of data_driven.
         rates: Knows exchange rates.
         families: Relates stages of leads and cycles of subscriptions.
+        pinned: Knows the settings that conversions were credited under.
         clock: Measures.
     """
 
@@ -102,6 +106,7 @@ class Publisher:
         models: Models,
         rates: Rates,
         families: Families,
+        pinned: PinnedSettings,
         clock: Clock,
     ) -> None:
         self._people = people
@@ -114,6 +119,7 @@ class Publisher:
         self._models = models
         self._rates = rates
         self._families = families
+        self._pinned = pinned
         self._clock = clock
         self._rivals = Rivals(people, conversions)
         self._sources = SourceCache()
@@ -182,15 +188,32 @@ class Publisher:
             for at, one in enumerate(pending):
                 if at not in computed:
                     try:
-                        computed[at] = _compute(one, views, self._models, self._rates)
+                        computed[at] = _compute(one, views, self._models, self._rates, self._pinned)
                     except UnknownModelError as unknown:
                         await self._models.load(one.workspace.id, unknown.version)
+                    except UnknownSettingsError as unknown:
+                        await self._pinned.load(one.workspace, unknown.version)
                     except UnknownRatesError as unknown:
                         days.add(unknown.day)
                     await pause()
             if days:
                 await self._rates.load(days)
         return [computed[at] for at in range(len(pending))]
+
+    async def assessed(
+        self, one: Affected, views: Views, models: Models, settings: AttributionSettings | None = None
+    ) -> tuple[Known, Assessment | None]:
+        """Returns what is known of a conversion, and what it would be published as; arguments as of `assess`.
+
+        Raises:
+            StorageUnavailableError: The settings that it was credited under cannot be read.
+        """
+        known = one.known(models, pinned=self._pinned)
+        while True:
+            try:
+                return known, assess(known, views, journey_life_seconds([one.workspace]), settings)
+            except UnknownSettingsError as unknown:
+                await self._pinned.load(one.workspace, unknown.version)
 
     async def tell(self, revisions: Sequence[Unpublished], seen: Iterable[Place] = ()) -> None:
         """Stores revisions, tells the conversion log, takes their marks away: in this order.
@@ -300,8 +323,10 @@ class Publisher:
         return overtaken
 
 
-def _compute(one: Affected, views: Views, models: Models, rates: Rates) -> tuple[Publication, ConversionRevised | None]:
-    known = one.known(models, rates)
+def _compute(
+    one: Affected, views: Views, models: Models, rates: Rates, pinned: PinnedSettings
+) -> tuple[Publication, ConversionRevised | None]:
+    known = one.known(models, rates, pinned)
     stored = known.stored
     counted: list[bytes] = []
     revision = revise(known, views, journey_life_seconds([one.workspace]), counted)

@@ -1,7 +1,8 @@
 """Credit of the past under other settings: what would change, or the change itself, on purpose and page by page.
 
 The one rule: each conversion is computed and published by the steps that do so for events. So what is previewed is what
-would be published, a conversion whose credit stays the same has no revision, and doing a page twice changes nothing.
+would be published, a conversion whose credit stays the same has no revision (it names the settings of before, and is
+credited under them should it change later), and doing a page twice changes nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.explanation_pb2 import CreditSettings
 from tributary.attribution.v1.reattribution_pb2 import ModelChoice, ReattributionPage
 from tributary_attribution.affected import Affected
-from tributary_attribution.assessment import Assessment, Known, assess, is_incomplete
+from tributary_attribution.assessment import Assessment, Known, is_incomplete
 from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
 from tributary_attribution.directory import Directory
 from tributary_attribution.explanations import is_same_credit, is_same_data_driven
@@ -117,14 +118,14 @@ class Reattribution:
         tried: dict[str, AttributionSettings] = {}
         for start in range(0, len(places), _AT_ONCE):
             chunk = places[start : start + _AT_ONCE]
-            some = [Affected(workspace, place.conversion_id) for place in chunk]
+            some = [Affected(workspace, place.conversion_id, is_reattributed=choice is None) for place in chunk]
             views = await self._publisher.read(some, may_lack_sources=True)
             for one, place in zip(some, chunk, strict=True):
                 declared = declared_for(workspace, place.time_micros)
                 if asked is not None and declared.version not in tried:
                     tried[declared.version] = core_settings(simulated(declared, asked))
-                known = one.known(self._choices.models)
-                assessed = assess(known, views, journey_life_seconds([workspace]), tried.get(declared.version))
+                settings = tried.get(declared.version)
+                known, assessed = await self._publisher.assessed(one, views, self._choices.models, settings)
                 if assessed is not None and assessed.published is not None:
                     moved = None if choice is None else _moved(known, assessed, moves, wanted)
                     if moved is not None:  # who follows another is published with it

@@ -54,6 +54,7 @@ from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns,
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
 from tributary_storage.clickhouse.reconciliation_staging import ReconciliationStaging
 from tributary_storage.clickhouse.revision_rows import RevisionRows
+from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.conversions import Conversions
@@ -109,6 +110,7 @@ def reconciliation_of(
             DealChecks(ReconciliationDeals(clickhouse), ReconciliationRuns(clickhouse)),
             WaitingChecks(sources, PendingValues(clickhouse)),
         ),
+        SettingsVersions(clickhouse),
         clock,
         recording,
         settle,

@@ -10,17 +10,19 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 
-from tributary_attribution.credit_settings import core_settings, history_micros, slack_micros
+from tributary_attribution.credit_settings import core_settings, history_micros
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.publishing import let_others_run
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair, Words
 from tributary_attribution.run_families import RunFamilies
+from tributary_attribution.run_settings import compared_settings, pinned_settings
+from tributary_attribution.settings_history import Versions
 from tributary_attribution.settled_findings import SettledFindings
 from tributary_domain.counting import Counting
 from tributary_domain.event_order import event_hash
@@ -71,6 +73,7 @@ class Reconciliation:
         runs: Keeps runs and findings.
         repair: Explains and repairs.
         checks: What else is held against each other.
+        versions: What versions of settings stand for.
         clock: Says when.
         recording: Whether all that was accepted is recorded; None: that is not looked at.
         settle: Returns when what repairs published is as safe as it must be to call it repaired.
@@ -85,6 +88,7 @@ class Reconciliation:
         runs: ReconciliationRuns,
         repair: Repair,
         checks: CrossChecks,
+        versions: Versions,
         clock: Clock,
         recording: RecordingChecks | None = None,
         settle: Callable[[], Awaitable[None]] = let_others_run,
@@ -96,6 +100,7 @@ class Reconciliation:
         self._runs = runs
         self._repair = repair
         self._checks = checks
+        self._versions = versions
         self._clock = clock
         self._recording = recording
         self._settled_findings = SettledFindings(runs, comparison)
@@ -129,8 +134,8 @@ class Reconciliation:
         await self._staging.drop(run.reconciliation_id)
         chains = await self._repair.mend_chains(scope, now, settled.accepted_until_micros, repairs=run.repairs)
         families = RunFamilies(self._families, scope, workspace)
-        person_of, oldest = await self._read(scope, workspace, families)
-        read = _Read(person_of, families, oldest)
+        person_of, oldest, pinned = await self._read(scope, workspace, families)
+        read = _Read(person_of, families, oldest, pinned)
         is_whole = not run.finished_slices
         for part in range(run.slices):
             if part not in run.finished_slices:
@@ -156,11 +161,14 @@ class Reconciliation:
         log.info("reconciliation_finished", workspace=run.workspace, reconciliation_id=run.reconciliation_id, **counts)
         return run
 
-    async def _read(self, scope: Scope, workspace: Workspace, families: RunFamilies) -> tuple[dict[str, str], int]:
+    async def _read(
+        self, scope: Scope, workspace: Workspace, families: RunFamilies
+    ) -> tuple[dict[str, str], int, list[AttributionSettings]]:
         """Reads the raw events of a run.
 
         Returns:
-            Identity token -> the token that stands for its person, and when the earliest conversion was that matters.
+            Identity token -> the token that stands for its person; when the earliest conversion was that matters; under
+            which settings conversions are credited, as they are stored.
         """
         edges = await self._staging.edges(scope)
         limits = workspace.identity
@@ -183,26 +191,23 @@ class Reconciliation:
         await families.name()
         await self._staging.stage_conversions(scope, _defaults(workspace), _bases(workspace))
         oldest = await families.settle()
-        reach = history_micros(workspace), slack_micros(workspace)
+        versions = await self._comparison.pinned_versions(scope)
+        pinned = await pinned_settings(self._versions, workspace, versions)
+        late = max(one.late_touch_seconds * SECOND for one in (*pinned, *map(core_settings, workspace.attribution)))
+        reach = max(history_micros(workspace), *(one.history_micros for one in pinned), 0), late
         await self._staging.stage_entries(scope, *reach, oldest, assumed_consent(workspace))
-        return people, oldest
+        return people, oldest, pinned
 
     async def _reconcile(
-        self,
-        run: Run,
-        scope: Scope,
-        workspace: Workspace,
-        part: int,
-        settled: Settled,
-        read: _Read,
+        self, run: Run, scope: Scope, workspace: Workspace, part: int, settled: Settled, read: _Read
     ) -> dict[str, int]:
         """Compares one slice of people, stores what differs, repairs it; returns what was counted."""
-        differences = await self._differences(scope, workspace, part, settled, read.oldest_micros)
+        differences = await self._differences(scope, workspace, part, settled, read)
         stale = await self._comparison.stale_people(scope, part, settled)
         known = {one.conversion_id for one in differences}
         stale = [one for one in stale if one.conversion_id not in known]
         known |= {one.conversion_id for one in stale}
-        miscounted = await self._miscounted(scope, workspace, part, settled)
+        miscounted = await self._miscounted(scope, workspace, part, settled, read)
         miscounted = [one for one in miscounted if one.conversion_id not in known]
         now = self._clock.unix_micros()
         found = [
@@ -216,7 +221,7 @@ class Reconciliation:
             tokens_of = dict(zip((one.conversion_id for one in differences), tokens, strict=True))
             revisions = await self._repair.repair(scope, workspace, [tokens_of.get(one, ()) for one in ids], ids)
             await self._settle()
-            found = await self._checked(found, revisions, scope, workspace, part, read.oldest_micros)
+            found = await self._checked(found, revisions, scope, workspace, part, read)
         await self._runs.report(run.workspace, found, self._clock.unix_micros())
         repaired = sum(one.state is FindingState.RESOLVED for one in found)
         causes = {f"cause_{one.cause.lower()}": 0 for one in found}
@@ -233,34 +238,35 @@ class Reconciliation:
         scope: Scope,
         workspace: Workspace,
         part: int,
-        oldest: int,
+        read: _Read,
     ) -> list[Finding]:
         """Looks again: resolved is what does not differ any more."""
         whenever = Settled(_FOREVER, _FOREVER)
-        again = {one.conversion_id for one in await self._differences(scope, workspace, part, whenever, oldest)}
+        again = {one.conversion_id for one in await self._differences(scope, workspace, part, whenever, read)}
         again |= {one.conversion_id for one in await self._comparison.stale_people(scope, part, whenever)}
-        again |= {one.conversion_id for one in await self._miscounted(scope, workspace, part, whenever)}
+        again |= {one.conversion_id for one in await self._miscounted(scope, workspace, part, whenever, read)}
         return [
             one if one.conversion_id in again else one.repaired(revisions.get(one.conversion_id, 0)) for one in found
         ]
 
     async def _differences(
-        self, scope: Scope, workspace: Workspace, part: int, settled: Settled, oldest: int
+        self, scope: Scope, workspace: Workspace, part: int, settled: Settled, read: _Read
     ) -> list[Difference]:
         """Compares one slice under the settings that held at each time."""
-        found: list[Difference] = []
-        for settings, begin, end in _held(workspace, oldest, scope.end_micros):
-            found += await self._comparison.differences(scope, part, settled, settings, begin, end)
+        found = await self._comparison.frozen_differences(scope, part, settled)
+        for compared in compared_settings(workspace, read.pinned, read.oldest_micros, scope.end_micros):
+            found += await self._comparison.differences(scope, part, settled, compared)
         return found
 
     async def _miscounted(
-        self, scope: Scope, workspace: Workspace, part: int, settled: Settled
+        self, scope: Scope, workspace: Workspace, part: int, settled: Settled, read: _Read
     ) -> list[MiscountedConversion]:
         """Compares which conversions count in one slice, where names do not count every one."""
         rules = {one.name: one.counting.value for one in workspace.conversions if one.counting is not Counting.EVERY}
         found: list[MiscountedConversion] = []
-        for settings, begin, end in _held(workspace, scope.begin_micros, scope.end_micros) if rules else ():
-            found += await self._comparison.miscounted(scope, part, settled, settings, begin, end, rules)
+        compares = compared_settings(workspace, read.pinned, scope.begin_micros, scope.end_micros) if rules else ()
+        for compared in compares:
+            found += await self._comparison.miscounted(scope, part, settled, compared, rules)
         return found
 
     async def _extra(self, scope: Scope, settled: Settled) -> list[Finding]:
@@ -288,12 +294,20 @@ class _Read:
         person_of: Identity token -> the token that stands for its person.
         families: Leads and subscriptions.
         oldest_micros: When the earliest conversion was that matters.
+        pinned: The settings that conversions are credited under, as they are stored.
     """
 
-    def __init__(self, person_of: Mapping[str, str], families: RunFamilies, oldest_micros: int) -> None:
+    def __init__(
+        self,
+        person_of: Mapping[str, str],
+        families: RunFamilies,
+        oldest_micros: int,
+        pinned: Sequence[AttributionSettings],
+    ) -> None:
         self._person_of = person_of
         self._families = families
         self.oldest_micros = oldest_micros
+        self.pinned = pinned
         self._members: dict[str, list[str]] = defaultdict(list)
         for token, person in person_of.items():
             self._members[person].append(token)
@@ -304,21 +318,6 @@ class _Read:
         for token in (*one.tokens[:1], *self._families.tokens_of(one.conversion_id)):
             own.update(self._members.get(self._person_of.get(token, token), ()))
         return sorted(own)
-
-
-def _held(workspace: Workspace, begin: int, end: int) -> list[tuple[AttributionSettings, int, int]]:
-    """Returns the settings that held in some time, each with its part of it."""
-    history = workspace.attribution
-    starts = [begin, *(_micros(settings.effective_from) for settings in history[1:]), end]
-    return [
-        (core_settings(settings), max(begin, starts[at]), min(end, starts[at + 1]))
-        for at, settings in enumerate(history)
-        if max(begin, starts[at]) < min(end, starts[at + 1])
-    ]
-
-
-def _micros(time: datetime | None) -> int:
-    return 0 if time is None else (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def _defaults(workspace: Workspace) -> DefaultValues:

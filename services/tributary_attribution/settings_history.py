@@ -87,14 +87,23 @@ class SettingsHistory:
         Raises:
             StorageUnavailableError: ClickHouse does not answer.
         """
-        for settings in workspace.attribution:
-            if settings.version == version:
-                return settings
-        try:
-            found = AttributionSettings.model_validate_json(await self._versions.content(workspace.id, version))
-        except ValidationError:  # nothing was stored, or a release whose words we do not know did it
-            return None
-        return found if found.version == version else None
+        return await find_settings(self._versions, workspace, version)
+
+
+async def find_settings(versions: Versions, workspace: Workspace, version: str) -> AttributionSettings | None:
+    """Returns the settings that a version names; None if nobody knows them any more.
+
+    Raises:
+        StorageUnavailableError: ClickHouse does not answer.
+    """
+    for settings in workspace.attribution:
+        if settings.version == version:
+            return settings
+    try:
+        found = AttributionSettings.model_validate_json(await versions.content(workspace.id, version))
+    except ValidationError:  # nothing was stored, or a release whose words we do not know did it
+        return None
+    return found if found.version == version else None
 
 
 def _entries(workspace: Workspace) -> Iterable[SettingsEntry]:

@@ -36,6 +36,7 @@ from tributary_attribution.model_publishing import ModelPublishing
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
 from tributary_attribution.people_as_paths import PeopleAsPaths
+from tributary_attribution.pinned_settings import PinnedSettings
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.rate_corrections import RateCorrections
 from tributary_attribution.rates import Rates
@@ -433,8 +434,10 @@ async def running_attribution(
         models = Models(current, versions)
         rates = Rates(ExchangeRates(clickhouse), clock)
         families = Families(conversions, restoration, PastFamilies(clickhouse), lambda: losses[-1])
+        settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
         publisher = Publisher(
-            people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, families, clock
+            *(people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, families),
+            *(PinnedSettings(settings_history, clock), clock),
         )
         deferral = Deferral(DeferredConversions(state, SHARDS), conversions, publisher, known, clock, share)
         linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of, lambda: losses[-1])
@@ -477,7 +480,6 @@ async def running_attribution(
         as_paths = PeopleAsPaths(paths, converted, people, conversions, descriptors, known, clock)
         beginnings = Beginnings(people, conversions, descriptors)
         journeys = JourneyReader(people, conversions, descriptors, directory, beginnings, clock)
-        settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
         choices = ModelChoices(models, versions)
         explainer = Explainer(
             *(publisher, conversions, history, PastEvents(clickhouse), IdentityWords(clickhouse)),

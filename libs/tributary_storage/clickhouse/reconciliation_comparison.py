@@ -120,6 +120,32 @@ class Settled:
     """When the events were read: what was published since may know more."""
 
 
+class ComparedSettings(NamedTuple):
+    """What some conversions are compared under."""
+
+    settings: AttributionSettings
+    is_pinned: bool
+    """Whether those that are stored as credited under them are among these conversions."""
+    begin_micros: int
+    """And those of this time and later, but for those that are stored as credited under one of `versions`."""
+    end_micros: int
+    """As long as they are of before this time."""
+    versions: tuple[str, ...]
+    """What others are compared under, or these."""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Returns what a statement is told."""
+        return {
+            **_of_settings(self.settings),
+            "version": self.settings.version,
+            "is_pinned": self.is_pinned,
+            "begin": self.begin_micros,
+            "end": self.end_micros,
+            "versions": self.versions,
+        }
+
+
 class ReconciliationComparison:
     """Compares slices of what `ReconciliationStaging` read. Raises `StorageUnavailableError` throughout."""
 
@@ -127,8 +153,13 @@ class ReconciliationComparison:
         """Reads through this client."""
         self._clickhouse = clickhouse
 
+    async def pinned_versions(self, scope: Scope) -> list[str]:
+        """Returns the versions of the settings that the run's conversions are credited under, as they are stored."""
+        rows = await self._clickhouse.execute(reconciliation_statement("pinned_versions"), self._days(scope))
+        return [row[0] for row in rows if row[0]]
+
     async def differences(
-        self, scope: Scope, part: int, settled: Settled, settings: AttributionSettings, begin: int, end: int
+        self, scope: Scope, part: int, settled: Settled, compared: ComparedSettings
     ) -> list[Difference]:
         """Returns the conversions of one slice that differ, at most `LIMIT`.
 
@@ -136,15 +167,17 @@ class ReconciliationComparison:
             scope: The run.
             part: The slice, from 0.
             settled: What may be compared.
-            settings: What is credited under: conversions of these times, and those that have the credit of one of them.
-            begin: First moment of these times, microseconds.
-            end: First moment after them.
+            compared: Which, and what they are credited under; one that has the credit of another is where that is.
         """
-        values = self._values(scope, part, settled) | _of_settings(settings) | {"begin": begin, "end": end}
+        values = self._values(scope, part, settled) | compared.values
         plain = await self._clickhouse.execute(f"SELECT {PLAIN_DIRECT}")  # a constant of ours
         values["plain_direct"] = plain[0][0]
-        rows = await self._clickhouse.execute(reconciliation_statement("compare"), values)
-        rows += await self._clickhouse.execute(reconciliation_statement("compare_frozen"), values)
+        return [_difference(row) for row in await self._clickhouse.execute(reconciliation_statement("compare"), values)]
+
+    async def frozen_differences(self, scope: Scope, part: int, settled: Settled) -> list[Difference]:
+        """Returns those of them whose credit stands whatever the settings are, for somebody was erased."""
+        values = self._values(scope, part, settled) | {"models": [model.value for model in MODELS]}
+        rows = await self._clickhouse.execute(reconciliation_statement("compare_frozen"), values)
         return [_difference(row) for row in rows]
 
     async def stale_people(self, scope: Scope, part: int, settled: Settled) -> list[StalePerson]:
@@ -155,14 +188,7 @@ class ReconciliationComparison:
         return [StalePerson(row[0], row[2], row[3]) for row in rows]
 
     async def miscounted(
-        self,
-        scope: Scope,
-        part: int,
-        settled: Settled,
-        settings: AttributionSettings,
-        begin: int,
-        end: int,
-        rules: Mapping[str, str],
+        self, scope: Scope, part: int, settled: Settled, compared: ComparedSettings, rules: Mapping[str, str]
     ) -> list[MiscountedConversion]:
         """Returns the conversions of one slice that count otherwise than they should, at most `LIMIT`.
 
@@ -170,13 +196,12 @@ class ReconciliationComparison:
             scope: The run.
             part: The slice, from 0.
             settled: What may be compared.
-            settings: What conversions of these times are credited under: they say when a session ends.
-            begin: First moment of these times, microseconds.
-            end: First moment after them.
+            compared: Which, and what they are credited under: that says when a session ends.
             rules: By name, `Counting` of those that do not count every one; at least one.
         """
-        values = self._values(scope, part, settled) | _of_settings(settings) | {"begin": begin, "end": end}
-        values |= {"names": list(rules), "rules": list(rules.values()), "run_begin": scope.begin_micros}
+        values = self._values(scope, part, settled) | compared.values
+        values |= {"names": list(rules), "rules": list(rules.values())}
+        values |= {"run_begin": scope.begin_micros, "run_end": scope.end_micros}
         rows = await self._clickhouse.execute(reconciliation_statement("miscounted"), values)
         return [MiscountedConversion(row[0], bool(row[1]), row[2]) for row in rows]
 
@@ -194,15 +219,20 @@ class ReconciliationComparison:
 
     def _values(self, scope: Scope, part: int, settled: Settled) -> dict[str, Any]:
         return {
-            **scope.values,
+            **self._days(scope),
             "slice": part,
             "settled": settled.accepted_until_micros,
             "staged": settled.staged_micros,
-            "stored_begin": scope.begin_micros - MARGIN_MICROS,
-            "stored_end": scope.end_micros + MARGIN_MICROS,
             "days_begin": scope.begin_micros,
             "days_end": scope.end_micros,
             "limit": LIMIT,
+        }
+
+    def _days(self, scope: Scope) -> dict[str, Any]:
+        return {
+            **scope.values,
+            "stored_begin": scope.begin_micros - MARGIN_MICROS,
+            "stored_end": scope.end_micros + MARGIN_MICROS,
         }
 
 

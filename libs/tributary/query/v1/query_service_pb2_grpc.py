@@ -241,8 +241,10 @@ class QueryServiceServicer:
 
     def Reattribute(self, request, context):
         """Credits past conversions under the workspace's settings as they are now. What changes is revised, with the cause
-        SETTINGS_CHANGE; a conversion whose credit stays the same has no revision. With `model` they are moved to another
-        model of data_driven, with the cause MODEL_CHANGE. Needs the scope `admin`.
+        SETTINGS_CHANGE; a conversion whose credit stays the same has no revision: it keeps the settings that it was credited
+        under, as every conversion does that nobody asks for, and is credited under them should it change later. With `model`
+        they are moved to another model of data_driven, with the cause MODEL_CHANGE, under the settings that they have. Needs
+        the scope `admin`.
 
         OK: the page is done and published. ABORTED, UNAVAILABLE: ask for the same page again; what is done already changes
         nothing.

@@ -1,5 +1,6 @@
 -- Credits the conversions of one slice of people again, from the numbers that were read of the raw events, and compares
 -- with what is stored. One row per conversion that differs; what agrees never leaves ClickHouse.
+-- Each under the settings that it was credited under, as long as their text is known; `compare` is asked once for each.
 -- A stage of a lead is credited at the place of its root, a renewal at that of the first payment; unless that is one whose
 -- person was erased (`compare_frozen`).
 -- Step by step: the journey up to the conversion, sessions, touches, the window of each model, weights, exact shares
@@ -65,8 +66,6 @@ WITH
             ) AS f ON f.conversion_id = r.conversion_id
             WHERE f.frozen_at = ''
                 AND credited_slice = %(slice)s
-                AND credited_time >= %(begin)s
-                AND credited_time < %(end)s
         ) AS c
         LEFT JOIN
         (
@@ -78,6 +77,11 @@ WITH
         ) AS s ON s.conversion_id = c.conversion_id
         WHERE greatest(c.accept_time, c.family_accept_time, j.newest_accept_time) <= %(settled)s
             AND s.publish_micros <= %(staged)s
+            AND if(
+                s.stored_version IN %(versions)s,
+                %(is_pinned)s AND s.stored_version = %(version)s,
+                c.credited_time >= %(begin)s AND c.credited_time < %(end)s
+            )
     ),
     with_candidates AS
     (

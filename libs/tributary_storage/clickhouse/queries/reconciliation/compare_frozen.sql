@@ -42,8 +42,6 @@ WITH
                 AND is_settled
                 AND frozen_at != ''
                 AND slice = %(slice)s
-                AND time >= %(begin)s
-                AND time < %(end)s
         ) AS f ON f.conversion_id = r.conversion_id
     ),
     by_model AS

@@ -130,7 +130,8 @@ INNER JOIN
     SELECT
         conversion_id,
         counted AS is_counted,
-        toString(not_counted_reason) AS reason
+        toString(not_counted_reason) AS reason,
+        toString(settings_version) AS stored_version
     FROM conversions FINAL
     WHERE workspace = %(workspace)s
         AND name IN %(names)s
@@ -171,8 +172,13 @@ LEFT JOIN
         name
 ) AS b ON b.person = r.person AND b.name = r.name
 WHERE conversion.is_good
-    AND conversion.time >= %(begin)s
-    AND conversion.time < %(end)s
+    AND conversion.time >= %(run_begin)s
+    AND conversion.time < %(run_end)s
+    AND if(
+        s.stored_version IN %(versions)s,
+        %(is_pinned)s AND s.stored_version = %(version)s,
+        conversion.time >= %(begin)s AND conversion.time < %(end)s
+    )
     AND if(is_repeat, s.is_counted, NOT s.is_counted AND b.is_known = 0)
 ORDER BY conversion.id
 LIMIT %(limit)s

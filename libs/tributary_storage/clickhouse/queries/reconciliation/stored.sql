@@ -2,6 +2,7 @@ SELECT
     conversion_id,
     revision,
     person_id,
+    toString(settings_version) AS stored_version,
     toUnixTimestamp64Micro(publish_time) AS publish_micros,
     (
         name,

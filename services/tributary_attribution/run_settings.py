@@ -1,0 +1,61 @@
+"""Under which settings a run of reconciliation compares: those that conversions were credited under, as in the stream.
+
+The one rule: every conversion is compared under one of them, and once. What was never credited, or under settings whose
+text nobody has any more, is compared under those that are effective at its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from tributary_attribution.credit_settings import core_settings
+from tributary_attribution.settings_history import Versions, find_settings
+from tributary_domain.settings import AttributionSettings
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.reconciliation_comparison import ComparedSettings
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+async def pinned_settings(
+    versions: Versions, workspace: Workspace, pinned: Collection[str]
+) -> list[AttributionSettings]:
+    """Returns the settings of versions, of those whose text is known.
+
+    Raises:
+        StorageUnavailableError: It cannot be told now.
+    """
+    found = [await find_settings(versions, workspace, version) for version in sorted(pinned)]
+    return [core_settings(settings) for settings in found if settings is not None]
+
+
+def compared_settings(
+    workspace: Workspace, pinned: Collection[AttributionSettings], begin: int, end: int
+) -> list[ComparedSettings]:
+    """Returns what conversions of some time are compared under, one after the other.
+
+    Args:
+        workspace: Whose.
+        pinned: What those that are stored were credited under.
+        begin: First moment of the time, microseconds.
+        end: First moment after it.
+    """
+    history = workspace.attribution
+    starts = [begin, *(_micros(settings.effective_from) for settings in history[1:]), end]
+    held = [
+        (core_settings(settings), max(begin, starts[at]), min(end, starts[at + 1]))
+        for at, settings in enumerate(history)
+        if max(begin, starts[at]) < min(end, starts[at + 1])
+    ]
+    known = {settings.version: settings for settings in pinned}
+    versions = tuple(sorted(known)) or ("",)
+    passes = []
+    for settings, first, last in held:
+        passes.append(ComparedSettings(settings, known.pop(settings.version, None) is not None, first, last, versions))
+    return passes + [ComparedSettings(settings, True, 0, 0, versions) for settings in known.values()]
+
+
+def _micros(time: datetime | None) -> int:
+    return 0 if time is None else (time - _EPOCH) // timedelta(microseconds=1)
