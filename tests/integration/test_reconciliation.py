@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, Events, running_attribution
+from tests.support.attribution import DAY, NOON, SHARDS, Admitted, Attribution, Events, leaving, running_attribution
 from tests.support.stores import Stores
 from tests.support.worlds import a_world, people_who_share
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.event.v1.event_pb2 import Traffic
 from tributary_attribution.reconcile import reconciliation_of
 from tributary_attribution.reconciliation import Reconciliation
 from tributary_attribution.runs import begun, exit_status
@@ -139,6 +140,40 @@ async def test_what_its_name_does_not_count_is_no_difference(
         assert sorted(await world.attribution.stored("counted")) == [(False,), (False,), (True,)]
         run = await world.run()
         assert (run.is_complete, run.counts["conversions"], await world.differences()) == (True, 3, [])
+
+
+async def test_internal_traffic_ends_the_paths_of_internal_conversions_alone_in_stream_and_batch(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make, settings = Events(workspace), {"path_after_conversion": {"reset": ["purchase"]}}
+    async with reconciled(redis_url, clickhouse_url, workspace, attribution=[settings]) as world:
+        await world.happen(
+            make.touch("visitor:a", at=NOON - 4 * DAY, channel="Email"),
+            make.order("visitor:a", at=NOON - 3 * DAY, order_id="test-1", traffic=Traffic.TRAFFIC_TEST),
+            make.touch("visitor:a", at=NOON - 2 * DAY, channel="Display"),
+            make.order("visitor:a", at=NOON - DAY, order_id="test-2", traffic=Traffic.TRAFFIC_TEST),
+            make.order("visitor:a", order_id="o-1"),
+        )
+        touches = dict(await world.attribution.stored("order_id, touch_channels"))
+        assert touches == {"test-1": ["Email"], "test-2": ["Display"], "o-1": ["Email", "Display"]}
+        await world.run()
+        assert await world.differences() == []
+
+
+async def test_the_click_that_a_conversion_counts_by_is_the_first_that_its_person_allowed(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make, conversions = Events(workspace), [{"name": "purchase", "counting": "once_per_click"}]
+    async with reconciled(redis_url, clickhouse_url, workspace, conversions=conversions) as world:
+        for number in range(2):
+            backend = make.order("visitor:a", at=NOON + number * DAY, order_id=f"o-{number}")
+            browser = make.order(
+                "visitor:a", at=NOON + number * DAY + 1, order_id=f"o-{number}", rank=1, click_ids={"gclid": "g-1"}
+            )
+            await world.happen(leaving(backend, denies="analytics_storage"), browser)
+        assert await world.attribution.stored("counted") == [(True,), (False,)]
+        await world.run()
+        assert await world.differences() == []
 
 
 def _with_parts(events: list[Admitted], rng: random.Random) -> list[Admitted]:

@@ -30,7 +30,7 @@ WITH
                 arraySort(c.observations)
             ) AS facts,
             j.entries AS entries,
-            j.resets AS resets,
+            arrayConcat(j.resets, if(c.is_internal, j.internal_resets, [])) AS resets,
             s.revision AS stored_revision,
             s.stored_facts AS stored_facts,
             s.touch_event_ids AS touch_event_ids,

@@ -1,6 +1,6 @@
 -- Conversions of one slice of people that count, or do not, otherwise than the rule of their name says: one per person,
 -- per session or per click, in event order, of those that are neither internal nor taken back. The click of a conversion is
--- the one that it carries itself, else the newest before it; without one it is counted per session, and without a session
+-- the one that its earliest observation carries whose person allowed that, else the newest before it; without one it is counted per session, and without a session
 -- always. A stage of a lead is no repeat of those that it supersedes. Who had a conversion of the name before the days of the run may have counted for it: there only what counts and
 -- should not is told.
 WITH
@@ -11,8 +11,8 @@ WITH
             name,
             transform(toString(name), %(names)s, %(rules)s, '') AS rule,
             arraySort(groupArray(CAST(
-                (c.time, c.hash, c.conversion_id, c.counted, c.own_click, f.is_superseded, f.hash),
-                'Tuple(time Int64, hash UInt64, id String, is_good UInt8, own_click UInt64, is_superseded UInt8, root UInt64)'
+                (c.time, c.hash, c.conversion_id, c.counted, c.own_clicks, f.is_superseded, f.hash),
+                'Tuple(time Int64, hash UInt64, id String, is_good UInt8, own_clicks Array(Tuple(Int64, UInt64, UInt64)), is_superseded UInt8, root UInt64)'
             ))) AS conversions,
             max(greatest(c.accept_time, f.accept_time)) AS newest
         FROM
@@ -82,13 +82,9 @@ WITH
                     conversions
                 ),
                 arrayMap(
-                    conversion -> if(
-                        conversion.own_click != 0
-                            AND arrayExists(
-                                entry -> entry.time = conversion.time AND entry.hash = conversion.hash,
-                                entries
-                            ),
-                        conversion.own_click,
+                    (conversion, own_click) -> if(
+                        own_click != 0,
+                        own_click,
                         arrayMap(
                             entry -> if(entry.click != 0, entry.click, entry.hash),
                             [arrayLast(
@@ -99,7 +95,14 @@ WITH
                             )]
                         )[1]
                     ),
-                    conversions
+                    conversions,
+                    arrayMap(
+                        conversion -> arrayFirst(
+                            own -> arrayExists(entry -> entry.time = own.1 AND entry.hash = own.2, entries),
+                            conversion.own_clicks
+                        ).3,
+                        conversions
+                    )
                 )
             ) AS places
         FROM with_sessions

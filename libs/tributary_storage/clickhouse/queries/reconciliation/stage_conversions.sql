@@ -29,7 +29,7 @@ INSERT INTO reconciliation_conversions
     observations,
     tokens,
     accept_time,
-    own_click
+    own_clicks
 )
 WITH
     parts AS
@@ -64,7 +64,7 @@ WITH
                     toInt64OrDefault(details['amount_shipping_micros'], -1::Int64),
                     toInt64OrDefault(details['amount_cost_of_goods_micros'], -1::Int64),
                     if(
-                        own_click_id = '' OR consent_analytics_storage = 'DENIED',
+                        own_click_id = '',
                         0::UInt64,
                         cityHash64(
                             substring(own_click_id, 1, position(own_click_id, '=') - 1),
@@ -163,7 +163,7 @@ WITH
             seen[1].store AS store,
             seen[1].order_id AS order_id,
             arrayFirst(o -> o.session != 0, seen).session AS session,
-            arrayFirst(o -> o.own_click != 0, seen).own_click AS own_click,
+            arrayMap(o -> (o.time, o.hash, o.own_click), arrayFilter(o -> o.own_click != 0, seen)) AS own_clicks,
             arrayMap(o -> o.event_id, seen) AS observations,
             arraySort(
                 o -> (arrayMap(t -> /*telling*/, o.tokens)[1].1, o.time, o.hash),
@@ -359,7 +359,7 @@ SELECT
     observations,
     tokens,
     accept_time,
-    own_click
+    own_clicks
 FROM credited AS c
 LEFT JOIN
 (
