@@ -71,7 +71,7 @@ class DestinationSpans:
         begun = [
             Span(workspace, one, self._unnoted[workspace, one])
             for one in declared
-            if self._unnoted[workspace, one] < since.get(one, now_micros + 1)
+            if one not in since or self._unnoted[workspace, one] < since[one]
         ]
         ended = [span._replace(end_micros=now_micros) for span in spans if span.destination_id not in declared]
         if begun or ended:

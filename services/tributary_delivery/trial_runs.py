@@ -6,7 +6,7 @@ calls whatever they are for. No message holds a secret.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, Protocol
 
 from tributary.delivery.v1.delivery_service_pb2 import TestDestinationResponse
@@ -32,6 +32,10 @@ _SENDABLE: Final = frozenset(map(chr, range(0x20, 0x7F)))
 """Printable ASCII."""
 
 
+MayAgain = Callable[[], Awaitable[bool]]
+"""Asked before a second call: whether the quota allows it."""
+
+
 class TrialRun(Protocol):
     """How one destination is tried out, once."""
 
@@ -39,7 +43,7 @@ class TrialRun(Protocol):
         """Looks at settings, credential and token; takes what is found."""
         ...
 
-    async def call(self, findings: Findings) -> None:
+    async def call(self, findings: Findings, may_again: MayAgain) -> None:
         """Makes the call; takes whether it was reached and what it answered."""
         ...
 
@@ -88,7 +92,11 @@ class DestinationTests:
                 admission = Admission(lane, settings, self._states, self._clock, _CALL_SECONDS)
                 granted, wait_seconds = await admission.take(1)
                 if granted:
-                    await run.call(findings)
+
+                    async def may_again() -> bool:
+                        return (await admission.take(1))[0] > 0
+
+                    await run.call(findings, may_again)
                 else:
                     seconds = max(1, round(wait_seconds))
                     why = f"Nobody calls it for {seconds} s: its quota is used up, or it has not answered for a while."
@@ -160,12 +168,12 @@ class BatchTrialRun:
         how = "was given in the settings" if oauth is None else f"was obtained with grant {oauth.grant.value}"
         findings.passed(TOKEN, f"The access token {how}.")
 
-    async def call(self, findings: Findings) -> None:
-        """Makes the request; once more with another token where the first one was refused."""
+    async def call(self, findings: Findings, may_again: MayAgain) -> None:
+        """Makes the request; once more with another token where the first one was refused, if the quota allows it."""
         trial = self._trial()
         try:
             outcome = await self._ask(trial)
-            if outcome.outcome == REAUTH and self._tokens.refuse(self._token):
+            if outcome.outcome == REAUTH and self._tokens.refuse(self._token) and await may_again():
                 self._token = await self._tokens.get()
                 trial = self._trial()
                 outcome = await self._ask(trial)
@@ -215,8 +223,9 @@ class WebhookTrialRun:
         findings.passed(CREDENTIAL, "The message can be signed.")
         findings.passed(TOKEN, "A webhook needs none.")
 
-    async def call(self, findings: Findings) -> None:
+    async def call(self, findings: Findings, may_again: MayAgain) -> None:
         """Posts a message of type `destination.test`."""
+        del may_again  # once is enough
         outcome = await self._webhook.try_out(self._clock.unix_micros())
         if not outcome.status_code:
             findings.failed(REACHED, outcome.message)

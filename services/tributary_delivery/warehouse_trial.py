@@ -7,7 +7,7 @@ from typing import Final
 
 from tributary_delivery.destinations.destination import CONFIG, OK, RETRY, THROTTLED, Outcome
 from tributary_delivery.findings import CREDENTIAL, REACHED, SETTINGS, TOKEN, Findings
-from tributary_delivery.trial_runs import MakeTrialRun, TrialRun
+from tributary_delivery.trial_runs import MakeTrialRun, MayAgain, TrialRun
 from tributary_delivery.warehouse_export import bucket_of
 from tributary_runtime.destination_settings import DestinationSettings
 from tributary_runtime.errors import UnavailableError
@@ -57,8 +57,9 @@ class WarehouseTrialRun:
         findings.passed(CREDENTIAL, "An access key is given." if given else "ClickHouse uses a role of its own.")
         findings.passed(TOKEN, "A bucket needs none.")
 
-    async def call(self, findings: Findings) -> None:
+    async def call(self, findings: Findings, may_again: MayAgain) -> None:
         """Has ClickHouse write the file and read it."""
+        del may_again  # once is enough
         bucket = bucket_of(self._settings)
         try:
             await self._files.write_text(bucket, _PATH, _TEXT)

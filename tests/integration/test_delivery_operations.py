@@ -282,6 +282,9 @@ async def test_the_planner_notes_which_destinations_there_are_and_no_longer(rig:
         Span(lane.workspace, "crm", 2_000),
         Span(lane.workspace, "linkedin", 2_000),
     ]
+    ahead = SystemClock().unix_micros() + 3_600_000_000  # by whoever published it
+    await spans.note(lane.workspace, ["crm", "linkedin", "meta"], ahead)
+    assert Span(lane.workspace, "meta", ahead) in await store.open(lane.workspace)
     another = DestinationSpans(StoredSpans(rig.clickhouse), SystemClock())
     await another.note(lane.workspace, ["crm"], 1_000)
     assert sorted(await store.open(lane.workspace)) == [

@@ -118,6 +118,18 @@ async def test_a_refresh_token_that_was_revoked_fails_at_the_token(states: Desti
     assert "its-secret" not in str(answer)
 
 
+@pytest.mark.parametrize(("per_minute", "calls"), [(4, 1), (8, 2)], ids=["no room", "room"])
+async def test_a_second_call_with_another_token_takes_its_own_from_the_quota(
+    states: DestinationStates, per_minute: int, calls: int
+) -> None:
+    with running_fake("google") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
+        assert isinstance(tokens.fake, FakeTokens)
+        tokens.fake.expires_at_once = True
+        own = {**oauth(tokens.url), "quota": {"requests_per_minute": per_minute}}
+        answer = await tried(states, a_batch_destination("google", server.url, **own))
+        assert (len(server.asks), answer.passed) == (calls, calls == 2)
+
+
 @pytest.mark.parametrize(
     ("kind", "own", "stage", "said"),
     [

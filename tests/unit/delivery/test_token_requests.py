@@ -99,6 +99,16 @@ def test_where_there_is_no_token_it_is_told_why_and_nothing_else(
     assert refused.value.outcome.is_untaken
 
 
+def test_the_address_that_a_token_comes_with_is_one_that_the_file_could_name() -> None:
+    own = {"base_url": "https://shop.my.salesforce.com", "allow_private_addresses": False}
+    given = {"client_id": {"value": "app"}, "grant": "client_credentials", "client_secret": {"value": "s"}}
+    settings = a_batch_destination("salesforce", **own, access_token=None, oauth={**given, "token_url": URL})
+    assert settings.oauth is not None
+    body = json.dumps({"access_token": "t", "instance_url": "http://shop.my.salesforce.com"}).encode()
+    with pytest.raises(TokenError, match="instance_url must begin with https://"):
+        TokenRequests(settings.oauth, settings, URL).read(200, body)
+
+
 def test_what_was_given_out_is_read_whoever_says_numbers_as_texts() -> None:
     body = {"access_token": "t", "expires_in": "3599", "refresh_token": "r-3", "instance_url": "https://na1.example/x"}
     got = requests("salesforce", **REFRESH).read(200, json.dumps(body).encode())
