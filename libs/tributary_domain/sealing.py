@@ -67,6 +67,7 @@ class DataKey:
         name: From `key_name`.
         wrapped: As stored.
         workspace_keys: The workspace's now, then those before it; 32 bytes each.
+        plain: What is wrapped, under the workspace's key of now, where that is known: then it is not unwrapped.
 
     Raises:
         SealError: None of these wrapped it.
@@ -78,8 +79,12 @@ class DataKey:
 
     __slots__ = ("_aead", "_associated", "_header", "rewrapped")
 
-    def __init__(self, workspace: str, name: bytes, wrapped: bytes, workspace_keys: Sequence[bytes]) -> None:
-        position, plain = _unwrap(wrapped, workspace_keys)
+    def __init__(
+        self, workspace: str, name: bytes, wrapped: bytes, workspace_keys: Sequence[bytes], plain: bytes = b""
+    ) -> None:
+        position = 0
+        if not plain:
+            position, plain = _unwrap(wrapped, workspace_keys)
         self._aead = AESGCM(plain)
         self.rewrapped = wrap(plain, workspace_keys[0]) if position else None
         self._header = _VERSION + name

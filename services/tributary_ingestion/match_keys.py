@@ -164,18 +164,18 @@ class Sealing:
                 missing[workspace, name] = max(micros, missing.get((workspace, name), 0))
         if missing:
             store = await self._data_keys()
-            wanted = {
-                place: Candidate(wrap(os.urandom(KEY_BYTES), rules.wrapping_keys[0]), micros)
-                for place, micros in missing.items()
-            }
+            chance, key_of_now = os.urandom(KEY_BYTES * len(missing)), rules.wrapping_keys[0]
+            made = {place: chance[at * KEY_BYTES : (at + 1) * KEY_BYTES] for at, place in enumerate(missing)}
+            wanted = {place: Candidate(wrap(plain, key_of_now), missing[place]) for place, plain in made.items()}
             stale: dict[tuple[str, bytes], tuple[bytes, bytes]] = {}
             for place, wrapped in (await store.obtain(wanted, rules.match_key_seconds)).items():
                 if not wrapped:
                     found[place[1]] = None
                     continue
-                made = found[place[1]] = self._young[place] = _data_key(place[1], wrapped, rules)
-                if made.rewrapped:
-                    stale[place] = wrapped, made.rewrapped
+                own = made[place] if wrapped == wanted[place].wrapped else b""
+                key = found[place[1]] = self._young[place] = _data_key(place[1], wrapped, rules, own)
+                if key.rewrapped:
+                    stale[place] = wrapped, key.rewrapped
             await store.rewrap(stale)
         return found
 
@@ -190,9 +190,9 @@ def _as_field(sealed: bytes) -> bytes:
     return b"".join((_TAG, varint(len(sealed)), sealed))
 
 
-def _data_key(name: bytes, wrapped: bytes, rules: "WorkspaceRules") -> DataKey:
+def _data_key(name: bytes, wrapped: bytes, rules: "WorkspaceRules", plain: bytes) -> DataKey:
     try:
-        return DataKey(rules.workspace_id, name, wrapped, rules.wrapping_keys)
+        return DataKey(rules.workspace_id, name, wrapped, rules.wrapping_keys, plain)
     except SealError as error:
         message = (
             f"data_key of workspace {rules.workspace_id} is not the one that earlier match keys were sealed under; "
