@@ -16,6 +16,8 @@ from tributary_domain.settings import AttributionSettings
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.reconciliation_comparison import ComparedSettings
 
+_NO_VERSION: Final = "none"
+"""No version of any settings, and not that of a conversion that is not stored, which is empty."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -50,7 +52,7 @@ def compared_settings(
         if max(begin, starts[at]) < min(end, starts[at + 1])
     ]
     known = {settings.version: settings for settings in pinned}
-    versions = tuple(sorted(known)) or ("",)
+    versions = tuple(sorted(known)) or (_NO_VERSION,)
     passes = []
     for settings, first, last in held:
         passes.append(ComparedSettings(settings, known.pop(settings.version, None) is not None, first, last, versions))
