@@ -45,7 +45,13 @@ WHERE workspace = {workspace:String} AND state = 'UNDELIVERABLE_CORRECTION'
 GROUP BY destination_id, conversion_id
 """
 
-
+_FUNNEL: Final = """
+SELECT destination_id, sum(captured) AS captured, sum(waiting + retrying) AS open, sum(accepted) AS accepted
+FROM bi_delivery_funnel
+WHERE workspace = {workspace:String}
+GROUP BY destination_id
+"""
+_CONVERSIONS: Final = "SELECT count() FROM conversions FINAL WHERE workspace = {workspace:String}"
 _UNKNOWN: Final = """
 SELECT destination_id, visible_id
 FROM deliveries FINAL
@@ -97,6 +103,10 @@ class Outcome:
     """Visible ids of which the ledger says that nobody knows whether they arrived."""
     requests: int
     failures: int
+    conversions: int
+    """All that there are, sent or not."""
+    funnel: Mapping[str, int]
+    """What the delivery funnel says, over all days."""
 
     def checks(self) -> Iterator[Check]:
         """Yields what must hold."""
@@ -109,6 +119,10 @@ class Outcome:
         yield equal(f"{self.kind}: counted more than once", 0, sum(count > 1 for count in self.counted.values()))
         difference = self.value_micros - self.true_micros
         yield equal(f"{self.kind}: value it has too much, as the ledger says", self.residual_micros, difference)
+        funnel = Counter(self.funnel)
+        yield equal(f"{self.kind}: captured, as the funnel says", self.conversions, funnel["captured"])
+        yield equal(f"{self.kind}: accepted, as the funnel says", len(counted - self.unknown), funnel["accepted"])
+        yield equal(f"{self.kind}: waiting, as the funnel says", 0, funnel["open"])
 
     def _wrong(self) -> set[str]:
         return (self.counted.keys() - self.may) | (self.must - self.counted.keys() - self.unknown)
@@ -138,10 +152,13 @@ async def outcomes(
     for row in await warehouse.rows(_UNKNOWN):
         if row["destination_id"] in unknown:
             unknown[row["destination_id"]].add(_of_the_world(row["visible_id"]))
-    return [
-        _outcome(kind, servers[kind], world, began, ended, residuals.get(kind, 0), frozenset(unknown[kind]))
-        for kind in KINDS
-    ]
+    conversions = await warehouse.number(_CONVERSIONS)
+    funnels = {row.pop("destination_id"): row for row in await warehouse.rows(_FUNNEL)}
+    found = []
+    for kind in KINDS:
+        about = (residuals.get(kind, 0), frozenset(unknown[kind]), conversions, funnels.get(kind, {}))
+        found.append(_outcome(kind, servers[kind], world, began, ended, *about))
+    return found
 
 
 def _outcome(
@@ -152,6 +169,8 @@ def _outcome(
     ended: datetime,
     residual_micros: int,
     unknown: frozenset[str],
+    conversions: int,
+    funnel: Mapping[str, int],
 ) -> Outcome:
     fake, most_age = server.fake, timedelta(days=_MOST_AGE[kind])
     worth: dict[str, int] = {}
@@ -180,6 +199,8 @@ def _outcome(
         unknown=unknown,
         requests=fake.requests,
         failures=server.failed_on_purpose,
+        conversions=conversions,
+        funnel=funnel,
     )
 
 
