@@ -1,7 +1,8 @@
 """Google's Data Manager API: one bad event refuses all and is named; what is taken is queued, and processed later.
 
-The same transaction of the same conversion action is its new total; one that is not known when it is processed is
-another conversion, whatever it was meant to correct.
+The same transaction of the same conversion action is its new total, if the same click and person are named; one that is
+not known when it is processed is another conversion, whatever it was meant to correct. So is what was meant to correct
+a sale in a store or by phone.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\
 _HASHED_NAMES: Final = ("givenName", "familyName")
 _COUNTS_ALREADY: Final = ("", "DUPLICATE_GCLID", "DUPLICATE_TRANSACTION_ID")
 """Reasons of what is not refused, and of what counts under another id or was there."""
+_CLICKS: Final = ("gclid", "gbraid", "wbraid", "dclid")
+_UNADJUSTED: Final = ("IN_STORE", "PHONE")
 _SOURCES: Final = frozenset(("WEB", "APP", "IN_STORE", "PHONE", "MESSAGE", "OTHER"))
 
 
@@ -112,7 +115,10 @@ class FakeGoogle(Fake):
 
     def _count(self, event: Mapping[str, Any], known_as: str) -> None:
         visible_id = str(event["transactionId"])
-        is_known = (known_as, visible_id) in self._known or "tag" in self.events.get(visible_id, {})
+        before = self.events.get(visible_id, {})
+        is_known = (known_as, visible_id) in self._known or "tag" in before
+        if "lastUpdatedTimestamp" in event:
+            is_known = is_known and event.get("eventSource") not in _UNADJUSTED and _names_the_same(event, before)
         self._known.add((known_as, visible_id))
         if is_known:  # not again, but what it is worth now
             self.repeats += 1
@@ -125,6 +131,15 @@ def _known_as(event: Mapping[str, Any], owners: Mapping[str, str]) -> str:
     """Returns what a transaction is known by beside its id: the accounts and conversion actions that it is for."""
     references = sorted(event.get("destinationReferences") or owners)
     return " ".join(f"{owners[one]}/{one}" for one in references)
+
+
+def _names_the_same(event: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    """Tells whether an event is of the click and person that one was of before, as far as that one said."""
+    clicks, clicks_before = (
+        {name: one for name, one in (said.get("adIdentifiers") or {}).items() if name in _CLICKS}
+        for said in (event, before)
+    )
+    return clicks == clicks_before and before.get("userData") in (None, event.get("userData"))
 
 
 def _why_invalid(event: Any, references: set[Any]) -> tuple[str, str] | None:
