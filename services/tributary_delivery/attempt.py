@@ -100,6 +100,11 @@ class Attempt:
         return self.known_as.visible_id if self.known_as is not None else ""
 
     @property
+    def is_doubtful(self) -> bool:
+        """Whether it is a creation that may have been taken already: if it is not sent again, nobody knows."""
+        return self.operation == DELIVERY_OPERATION_CREATE and self.doubt_micros > 0
+
+    @property
     def last_revision(self) -> int:
         """The newest revision that this is about: what is sent may be an older one, sent once more."""
         return max(self.job.revision, self.revised.revision)

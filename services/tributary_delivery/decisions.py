@@ -247,24 +247,34 @@ class Decisions:
             return settled, None
         return settled, line
 
-    async def _given_up(self, attempt: Attempt, newest: ConversionRevised, why: str, recalled: Recollection) -> Done:
-        """Returns what becomes of an attempt that is not made; then nothing newer can be told either.
+    async def give_up(self, attempt: Attempt, why: str, recalled: Recollection) -> Done:
+        """Returns what becomes of an attempt that is not made, though one before it may have been taken.
 
-        The ledger may know that it was taken: its process died before it settled the job.
+        The ledger may know that it was: its process died before it settled the job.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
         """
-        job, revision = attempt.job, attempt.revised.revision
+        job = attempt.job
         line = await self._last_line(attempt, recalled)
         if line.state == DELIVERY_STATE_ACCEPTED:
             taken = taken_by(replace(attempt, maybe_taken=0))
-            return Settled(job.conversion_id, Settlement.TAKEN, revision, taken=taken), None
+            return Settled(job.conversion_id, Settlement.TAKEN, attempt.revised.revision, taken=taken), None
         line.state, line.outcome, line.message = DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN, why
         line.ClearField("due_time")
-        if newest.revision != revision:
+        return Settled(job.conversion_id, Settlement.GIVEN_UP, attempt.last_revision), line
+
+    async def _given_up(self, attempt: Attempt, newest: ConversionRevised, why: str, recalled: Recollection) -> Done:
+        """Returns what becomes of an attempt that is not made; then nothing newer can be told either."""
+        settled, line = await self.give_up(attempt, why, recalled)
+        if line is None:
+            return settled, None
+        if newest.revision != attempt.revised.revision:
             await self._ledger.write([(self._lane.workspace, line)])
             operation = DELIVERY_OPERATION_RESTATE if stands(newest.state) else DELIVERY_OPERATION_RETRACT
             about = (newest, self._lane.destination, operation)
-            line = undeliverable(*about, None, job.plan_micros, attempt.told)
-        return Settled(job.conversion_id, Settlement.GIVEN_UP, newest.revision), line
+            line = undeliverable(*about, None, attempt.job.plan_micros, attempt.told)
+        return replace(settled, revision=newest.revision), line
 
     async def _last_line(self, attempt: Attempt, recalled: Recollection) -> Delivery:
         """Returns the ledger's line of the attempt that was made last."""

@@ -220,7 +220,7 @@ class LaneRunner:
             raise
         for settled, line in prepared.done:
             self._outbox.add(settled, line)
-        self._refuse(formed)
+        await self._refuse(formed)
         if formed.later:
             await self._give_back([one.job.conversion_id for one in formed.later], _LOOK_SECONDS)
         calls = await self._within_quota(formed.calls)
@@ -233,9 +233,14 @@ class LaneRunner:
             if ours:
                 self._calls.start(ours, begin_seconds)
 
-    def _refuse(self, formed: Formed) -> None:
+    async def _refuse(self, formed: Formed) -> None:
         """Settles what cannot be said."""
+        doubtful = [refused for refused in formed.refused if refused.attempt.is_doubtful]
+        for done in await self._preparation.not_sent_again(doubtful):
+            self._outbox.add(*done)
         for refused in formed.refused:
+            if refused.attempt.is_doubtful:
+                continue
             metrics.INELIGIBLE.add(1)
             one, destination = refused.attempt, self._lane.destination
             if one.operation == DELIVERY_OPERATION_CREATE:

@@ -16,6 +16,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
     INELIGIBLE_REASON_NO_CONSENT,
+    IneligibleReason,
 )
 from tributary_delivery.attempt import Attempt, AttemptRules
 from tributary_delivery.decisions import Decisions, Done, Prepared
@@ -23,7 +24,7 @@ from tributary_delivery.ledger import Ledger, Memory, ineligible, left_wrong
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.permissions import Permissions
 from tributary_delivery.recollection import Recollection
-from tributary_delivery.sender import Sender
+from tributary_delivery.sender import Refused, Sender
 from tributary_domain.consent import DENIED, GRANTED
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
@@ -36,6 +37,7 @@ log = structlog.get_logger(__name__)
 _POSTPONE_SECONDS = 5.0
 _UNSTORED_SECONDS = 0.5
 """After how long it is looked again for what attribution has published and is about to store."""
+_NOT_AGAIN = "Nobody knows whether an earlier attempt was taken, and it cannot be sent again: {}, {}"
 
 
 class Preparation:
@@ -97,6 +99,22 @@ class Preparation:
         allowed, withheld = await self.permitted(prepared.ready)
         return Prepared(allowed, prepared.done + withheld)
 
+    async def not_sent_again(self, refused: Sequence[Refused]) -> list[Done]:
+        """Returns what becomes of creations that cannot be sent, though an attempt before may have been taken.
+
+        Raises:
+            StorageUnavailableError: What was sent before cannot be read.
+        """
+        recalled = Recollection(self._memory, self._lane.workspace)
+        why = [
+            _NOT_AGAIN.format(IneligibleReason.Name(one.reason).removeprefix("INELIGIBLE_REASON_"), one.message).rstrip(
+                " ,"
+            )
+            for one in refused
+        ]
+        told = zip(refused, why, strict=True)
+        return [await self._decisions.give_up(one.attempt, message, recalled) for one, message in told]
+
     async def permitted(self, attempts: Sequence[Attempt]) -> tuple[list[Attempt], list[Done]]:
         """Returns those that people allow to leave, and what becomes of the others: asked last.
 
@@ -112,6 +130,8 @@ class Preparation:
             own = permits[one.job.conversion_id]
             if own.ad_user_data == GRANTED or (own.ad_user_data != DENIED and not self._sender.needs_grant):
                 allowed.append(replace(one, permits=own))
+            elif one.is_doubtful:
+                withheld += await self.not_sent_again([Refused(one, INELIGIBLE_REASON_NO_CONSENT)])
             else:
                 metrics.INELIGIBLE.add(1)
                 withheld.append(self._withheld(one))
