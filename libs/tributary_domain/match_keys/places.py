@@ -45,7 +45,6 @@ _US_POSTAL_CODE: Final = re.compile(r"([0-9]{5})(?:[\s\-]*([0-9]{4}))?", re.ASCI
 _POSTAL_SEPARATORS: Final = re.compile(r"[\s\-]")
 _NO_ASCII: Final = NoKey("has letters that this destination has no form for: it takes a-z and digits only")
 _NO_CODE: Final = NoKey("is no ISO 3166-1 alpha-2 country code")
-_TWO_LETTERS: Final = 2
 
 
 def is_country(code: str) -> bool:
@@ -169,16 +168,6 @@ def country_upper(value: str, region: str) -> Forms:
     """A country code of ISO 3166-1 alpha-2 in upper case."""
     forms = country_lower(value, region)
     return forms if isinstance(forms, NoKey) else (forms[0].upper(),)
-
-
-def region_code(value: str, _region: str) -> Forms:
-    """Two letters in upper case: what Google takes for a country."""
-    code = value.strip()
-    if not code:
-        return EMPTY
-    if len(code) != _TWO_LETTERS or not (code.isascii() and code.isalpha()):
-        return NoKey("is no region code of two letters")
-    return (code.upper(),)
 
 
 def _code_of(state: str, region: str) -> str:

@@ -263,6 +263,7 @@ def test_a_hashed_number_fits_where_the_plus_is_hashed() -> None:
         pytest.param("google", "phone", "(514) 234-1567", id="in Peru"),
         pytest.param("tiktok", "phone", "2612341567", id="in Madagascar"),
         pytest.param("tiktok", "country", "UK", id="tiktok: no country code"),
+        pytest.param("google", "regionCode", "UK", id="google: no country code"),
         pytest.param("tiktok", "country", "United States", id="tiktok: a country's name"),
         pytest.param("tiktok", "city", "Łódź", id="tiktok: a letter it has no form for"),
         pytest.param("google", "email", "ann@example@com", id="two at signs"),
