@@ -37,9 +37,8 @@ class OAuth(Declared):
 
     refresh_token: SecretReference | None = None
     """Of the account that gave its consent, for refresh_token. Where the destination answers with another one, that is
-    kept in the Redis of role jobs, encrypted under a key that these secrets make, and used from then on by all
-    processes; another one here takes its place. Lost with that Redis: then give a new one here, if this one no longer
-    holds."""
+    kept in the Redis of role jobs, encrypted under a key that this one makes, and used from then on by all processes;
+    another one here takes its place. Lost with that Redis: then give a new one here, if this one no longer holds."""
 
     private_key: SecretReference | None = None
     """For jwt_bearer: RSA, in PEM without a password, or the JSON file of a Google service account."""

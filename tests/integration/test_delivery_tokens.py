@@ -115,7 +115,9 @@ async def test_a_refresh_token_that_changes_with_each_use_is_kept_for_all_and_af
         for one in (first, second):
             assert one.refuse(TOKEN)
             assert await one.get() == "the-next-token"
-        restarted = obtained(rig, settings)
+        given = oauth(tokens.url)
+        given["oauth"] |= {"client_secret": {"value": "another-secret"}}  # is changed now and then
+        restarted = obtained(rig, a_batch_destination("linkedin", server.url, **given))
         assert restarted.refuse("the-next-token")
         await restarted.get()
         assert (len(tokens.asks), tokens.fake.refused) == (3, 0)

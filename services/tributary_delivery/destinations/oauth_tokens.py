@@ -112,8 +112,8 @@ class ObtainedToken:
             lookup=lookup,
         )
         self._given = oauth.refresh_token.reveal() if oauth.refresh_token is not None else ""
-        secret = oauth.client_secret.reveal() if oauth.client_secret is not None else ""
-        self._seal = TokenSeal(str(self._url), oauth.client_id.reveal(), secret, self._given)
+        # Not of the application's secret: that is changed now and then, and the refresh token holds on.
+        self._seal = TokenSeal(str(self._url), oauth.client_id.reveal(), self._given)
         self._asking: asyncio.Task[None] | None = None
         self._held = Held()
         self._is_kept = True
@@ -212,7 +212,10 @@ class ObtainedToken:
         """Returns what is shared; nothing of a token that this process has and could not share."""
         sealed = await self._store.read(self._seal.name) if self._store is not None else None
         plain = self._seal.open(sealed) if sealed is not None else None
-        return self._held if plain is None else Held(**json.loads(plain))
+        try:
+            return self._held if plain is None else Held(**json.loads(plain))
+        except (TypeError, ValueError):  # another release kept it
+            return self._held
 
     async def _keep(self) -> None:
         """Shares what this process has; it is tried again before the next use where the store does not take it."""
