@@ -28,6 +28,7 @@ from tests.support.admissions import (
 )
 from tests.support.cluster import Cluster, running_cluster
 from tests.support.eventually import eventually_async
+from tests.support.stores import running_redis
 from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
 from tributary.event.v1 import verdict_pb2
 from tributary_dedup.admission import Admission
@@ -41,6 +42,7 @@ from tributary_storage.redis.cluster import ClusterRedis
 from tributary_storage.redis.cluster_slots import slot_of
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.fill import LogFill
+from tributary_storage.redis.replication import Replication
 
 ROOT = Path(__file__).parents[2]
 ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
@@ -254,6 +256,27 @@ async def test_dedup_serves_and_records_the_other_shards_while_a_node_hangs_and_
                 await eventually_async(all_decided, timeout_seconds=30)
         finally:
             await asyncio.to_thread(running.__exit__, None, None, None)
+
+
+async def test_what_is_waited_for_is_on_a_replica_of_every_node(tmp_path: Path) -> None:
+    settings = {"cluster-enabled": "yes", "databases": "1", "cluster-node-timeout": "2000"}
+    with running_cluster(tmp_path) as cluster, running_redis(tmp_path / "replica", settings) as replica:
+        first = redis.asyncio.Redis.from_url(cluster.servers[0].url, decode_responses=True)
+        other = redis.asyncio.Redis.from_url(replica.url, decode_responses=True)
+        async with first, other, connect(cluster.url, name="tests") as client:
+            await other.execute_command("CLUSTER MEET", "127.0.0.1", cluster.servers[0].port)
+            name = await first.execute_command("CLUSTER MYID")
+
+            async def follows() -> None:
+                with suppress(redis.ResponseError):  # it does not know it yet
+                    await other.execute_command("CLUSTER REPLICATE", name)
+                told: Any = await first.info("replication")
+                assert told["connected_slaves"] == 1
+                assert await first.execute_command("WAIT", 1, 100) == 1
+
+            await eventually_async(follows, timeout_seconds=30)
+            with pytest.raises(StorageUnavailableError, match="0 of 1 replicas"):  # the other nodes have none
+                await Replication(client, "state", 1, timeout_seconds=0.05).settle()
 
 
 async def test_every_node_must_keep_what_is_acknowledged(cluster: Cluster, client: ClusterRedis) -> None:

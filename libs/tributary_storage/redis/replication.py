@@ -1,7 +1,8 @@
 """Waits until replicas have what was written: what makes work safe where durability is `replicated`.
 
 The one rule: replicas follow one stream of writes in order, so who has a later write has all before it, whoever wrote
-them. One mark, written and waited for after the work and before it is acknowledged, covers all of it. Fails closed.
+them. One mark, written and waited for after the work and before it is acknowledged, covers all of it; on a cluster, one
+on each node. Fails closed.
 
 | acknowledged                    | in role | who waits, and for how many                                        |
 |---------------------------------|---------|--------------------------------------------------------------------|
@@ -16,13 +17,18 @@ What is acknowledged to a log itself need not be waited for: an acknowledgement 
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, Final
 
 import redis.asyncio
 
 from tributary_runtime.errors import StorageUnavailableError
 from tributary_storage.redis import keys
+from tributary_storage.redis.cluster import by_node, note, primaries
 from tributary_storage.redis.epoch import Role
+
+_MARKS: Final = 64
+"""Tried for one in a slot of each node of a cluster."""
 
 
 class Replication:
@@ -49,13 +55,29 @@ class Replication:
         """
         if not self._replicas:
             return
-        pipeline = self._client.pipeline(transaction=False)  # one connection: WAIT is for what was written on it
-        pipeline.execute_command("SET", keys.replicated(self._role), 1)
-        pipeline.execute_command("WAIT", self._replicas, self._timeout_millis)
         try:
-            _, reached = await pipeline.execute()
+            reached = min(await asyncio.gather(*[self._reached(*one) for one in await self._marks()]))
         except redis.RedisError as error:
+            note(self._client, [error])  # a slot may have moved
             raise StorageUnavailableError("Redis did not answer.", metadata={"store": self._role}) from error
-        if int(reached) < self._replicas:
+        if reached < self._replicas:
             message = f"{reached} of {self._replicas} replicas have what was written."
             raise StorageUnavailableError(message, metadata={"store": self._role})
+
+    async def _reached(self, node: Any, mark: str) -> int:
+        pipeline = node.pipeline(transaction=False)  # one connection: WAIT is for what was written on it
+        pipeline.execute_command("SET", mark, 1)
+        pipeline.execute_command("WAIT", self._replicas, self._timeout_millis)
+        return int((await pipeline.execute())[1])
+
+    async def _marks(self) -> list[tuple[Any, str]]:
+        """Returns every node that takes writes, each with a mark that it has the slot of."""
+        nodes = await primaries(self._client)
+        if len(nodes) == 1:
+            return [(nodes[0], keys.replicated(self._role))]
+        for most in (_MARKS, 64 * _MARKS):  # who has few slots may have none of the first
+            marks = [keys.replicated(f"{self._role}:{number}") for number in range(most)]
+            groups = await by_node(self._client, marks)
+            if len(groups) >= len(nodes):
+                return [(node, marks[places[0]]) for node, places in groups]
+        raise redis.RedisError("A node of the cluster has too few slots to be waited for.")
