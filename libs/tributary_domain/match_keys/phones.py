@@ -17,6 +17,7 @@ import phonenumbers
 from tributary_domain.match_keys.keys import EMPTY, Forms, NoKey
 from tributary_domain.normalization import is_blocked, normalize_phone
 
+_PLUS: Final = ("+", "\uff0b")
 _DIALLED: Final = re.compile(r"[\s(]*00[\s).\-/]*")
 """How "+" is dialled in most of the world."""
 _ANOTHER_ENDING: Final = re.compile(r"(?<=[0-9])\s*/\s*[0-9]{1,2}\Z", re.ASCII)
@@ -58,11 +59,11 @@ def region_of(value: str, *regions: str) -> str:
     >>> region_of("0664 1234567", "AT", "DE"), region_of("0171 2345678", "US", "DE"), region_of("12", "", "DE")
     ('AT', 'DE', 'DE')
     """
-    known = list(dict.fromkeys(filter(None, regions)))
-    if len(known) < 2:
+    known, text = list(dict.fromkeys(filter(None, regions))), value.strip()
+    if len(known) < 2 or text.startswith(_PLUS):  # nothing to choose between, or no matter
         return known[0] if known else ""
     for region in known:
-        number = normalize_phone(value.strip(), region)
+        number = normalize_phone(text, region)
         if number and _is_valid(number):
             return region
     return known[0]
@@ -74,7 +75,7 @@ def _read(text: str, region: str) -> str | NoKey:
     if is_blocked(text):
         return NoKey("stands for nobody")
     text = _ANOTHER_ENDING.sub("", text)
-    if text[0] in "+\uff0b":
+    if text.startswith(_PLUS):
         return normalize_phone(text, None) or _NO_NUMBER
     national = normalize_phone(text, region) if region else None
     if national and _is_valid(national):
