@@ -121,7 +121,10 @@ class _OutcomeClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OutcomeC
     OUTCOME_CLASS_CONFIG: _OutcomeClass.ValueType  # 7
     """Not until somebody mends the configuration: the destination is paused."""
     OUTCOME_CLASS_UNKNOWN: _OutcomeClass.ValueType  # 8
-    """The reply was lost and the destination does not deduplicate: dead letter, never retried by itself."""
+    """It may have been taken (the reply was lost, or a request was taken in part and the answer does not say of which
+    conversions), and the destination would not know it again, or no longer, or may not be sent it any more: dead letter,
+    never retried by itself.
+    """
 
 class OutcomeClass(_OutcomeClass, metaclass=_OutcomeClassEnumTypeWrapper):
     """What an attempt came to, and so what happens next. Values may be added: treat an unknown one as UNKNOWN."""
@@ -143,7 +146,10 @@ OUTCOME_CLASS_PERMANENT: OutcomeClass.ValueType  # 6
 OUTCOME_CLASS_CONFIG: OutcomeClass.ValueType  # 7
 """Not until somebody mends the configuration: the destination is paused."""
 OUTCOME_CLASS_UNKNOWN: OutcomeClass.ValueType  # 8
-"""The reply was lost and the destination does not deduplicate: dead letter, never retried by itself."""
+"""It may have been taken (the reply was lost, or a request was taken in part and the answer does not say of which
+conversions), and the destination would not know it again, or no longer, or may not be sent it any more: dead letter,
+never retried by itself.
+"""
 Global___OutcomeClass: _TypeAlias = OutcomeClass  # noqa: Y015
 
 class _IneligibleReason:
@@ -157,7 +163,9 @@ class _IneligibleReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Inel
     INELIGIBLE_REASON_NOT_MAPPED: _IneligibleReason.ValueType  # 1
     """The destination does not take this conversion name."""
     INELIGIBLE_REASON_NO_CONSENT: _IneligibleReason.ValueType  # 2
-    """The person did not consent, or no longer does."""
+    """The person did not consent, or no longer does; objects to selling and sharing, and the destination has no field to
+    say so; or has a consent string that does not name the destination (`tcf_vendor`).
+    """
     INELIGIBLE_REASON_NO_MATCH_KEY: _IneligibleReason.ValueType  # 3
     """Nothing the destination can recognise the person by."""
     INELIGIBLE_REASON_TOO_OLD: _IneligibleReason.ValueType  # 4
@@ -185,7 +193,9 @@ INELIGIBLE_REASON_UNSPECIFIED: IneligibleReason.ValueType  # 0
 INELIGIBLE_REASON_NOT_MAPPED: IneligibleReason.ValueType  # 1
 """The destination does not take this conversion name."""
 INELIGIBLE_REASON_NO_CONSENT: IneligibleReason.ValueType  # 2
-"""The person did not consent, or no longer does."""
+"""The person did not consent, or no longer does; objects to selling and sharing, and the destination has no field to
+say so; or has a consent string that does not name the destination (`tcf_vendor`).
+"""
 INELIGIBLE_REASON_NO_MATCH_KEY: IneligibleReason.ValueType  # 3
 """Nothing the destination can recognise the person by."""
 INELIGIBLE_REASON_TOO_OLD: IneligibleReason.ValueType  # 4
