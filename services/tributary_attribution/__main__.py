@@ -15,6 +15,7 @@ from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
 from tributary_attribution.model_choices import ModelChoices
 from tributary_attribution.model_publishing import ModelPublishing
+from tributary_attribution.old_evidence import OldEvidence
 from tributary_attribution.people_as_paths import PeopleAsPaths
 from tributary_attribution.rate_corrections import RateCorrections
 from tributary_attribution.reattribution import Reattribution
@@ -28,6 +29,7 @@ from tributary_attribution.shared_orders import SharedOrders
 from tributary_attribution.stand_ins import StandIns
 from tributary_attribution.turns import Turn
 from tributary_runtime import metrics
+from tributary_runtime.assumed_consent import assumed_by_id
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.gate import Gate
 from tributary_runtime.readiness import Guard
@@ -48,6 +50,7 @@ from tributary_storage.clickhouse.stand_ins import StandInRecords
 from tributary_storage.redis import keys
 from tributary_storage.redis.backlogs import oldest_event_micros
 from tributary_storage.redis.client import connect
+from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversion_log import ConversionLogKeeping
 from tributary_storage.redis.converted_paths import ConvertedPaths
 from tributary_storage.redis.data_keys import DataKeys
@@ -56,6 +59,7 @@ from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import wait_for_epoch
 from tributary_storage.redis.event_log import EventLogSource, Pace
 from tributary_storage.redis.log_side import LogSide
+from tributary_storage.redis.old_paths import OldPaths
 from tributary_storage.redis.readmission import Readmission
 from tributary_storage.redis.rebuild_progress import RebuildProgress
 from tributary_storage.redis.reconnection import Reconnection
@@ -115,6 +119,11 @@ async def main(settings: AttributionServiceSettings) -> None:
             paths,
             current_models,
             model_versions,
+            OldEvidence(
+                *(LostState(clickhouse), history, PastEvents(clickhouse), IdentityWords(clickhouse)),
+                *(Consents(state, epoch.shards), conversions, OldPaths(state, epoch.shards)),
+                assumed_by_id(workspaces.find),
+            ),
             workspaces,
             clock,
             lambda: continuity.loss_micros,

@@ -44,12 +44,26 @@ def person_then(
     if not homes:
         return frozenset()
     own = min(homes)[3]
+    ties = ties_of(events, words, limits)
+    persons = (person for cluster in clusters_of(ties, [own], limits) for person in cluster.persons)
+    return next((frozenset(person.tokens) for person in persons if own in person.tokens), frozenset({own}))
+
+
+def ties_of(
+    events: Mapping[int, PastEvent], words: Iterable[StoredWord], limits: IdentityLimits
+) -> dict[str, list[Tie]]:
+    """Returns whom identifiers were seen with, each tie with both its ends.
+
+    Args:
+        events: By hash.
+        words: What operators said.
+        limits: What keeps people apart.
+    """
     ties: dict[str, list[Tie]] = defaultdict(list)
     for tie in join(_edges(events, words, limits), limits.shared_device_days).values():
         ties[tie.first].append(tie)
         ties[tie.second].append(tie)
-    persons = (person for cluster in clusters_of(ties, [own], limits) for person in cluster.persons)
-    return next((frozenset(person.tokens) for person in persons if own in person.tokens), frozenset({own}))
+    return ties
 
 
 def entries_then(

@@ -5,7 +5,8 @@ another: the models in use; what operators said of who is who; the events, which
 journeys, and the people who are paths; how people began, from events that are older than that; then the conversions,
 which are restored, counted as the paths that data_driven learns from, and credited: for those that came meanwhile may
 have missed what was not back yet. Nothing is credited before all that it is computed from is back; so what nobody
-changed gets no revision. It is finished when all paths are counted: data_driven learns nothing until then.
+changed gets no revision. Of what had ended before the loss only what data_driven learned from it comes back
+(`old_evidence`). It is finished when all paths are counted: data_driven learns nothing until then.
 
 The one rule: whatever is brought back is ignored where it is there. So every page may be done twice, a run that was
 stopped goes on after the last page that was noted, and nobody has to wait.
@@ -26,6 +27,7 @@ from tributary_attribution.arrivals import Replayed
 from tributary_attribution.attributor import Attributor
 from tributary_attribution.credit_settings import journey_life_seconds, ties_seconds
 from tributary_attribution.directory import EveryWorkspace
+from tributary_attribution.old_evidence import OldEvidence
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.repair import Words, said_of
 from tributary_domain.revision import Cause
@@ -69,6 +71,7 @@ class Rebuild:
         paths: Counts people as paths.
         current: The models in use.
         versions: All models.
+        old: Counts what had ended before the loss.
         directory: Knows the workspaces.
         clock: Measures.
         loss_micros: Tells when the last confirmed loss was; 0: there was none.
@@ -87,6 +90,7 @@ class Rebuild:
         paths: PersonPaths,
         current: CurrentModels,
         versions: ModelVersions,
+        old: OldEvidence,
         directory: EveryWorkspace,
         clock: Clock,
         loss_micros: Callable[[], int],
@@ -100,6 +104,7 @@ class Rebuild:
         self._paths = paths
         self._current = current
         self._versions = versions
+        self._old = old
         self._directory = directory
         self._clock = clock
         self._loss_micros = loss_micros
@@ -197,6 +202,12 @@ class Rebuild:
                 return await self._firsts(workspace, place, time)
             case RebuildStage.CONVERSIONS:
                 return await self._conversions(workspace, place, time)
+            case RebuildStage.OLD_CONVERSIONS:
+                last = await self._old.conversions(workspace, time, _last(place))
+                return _at(place, workspace.id, RebuildStage.OLD_PEOPLE) if last is None else _after(place, last)
+            case RebuildStage.OLD_PEOPLE:
+                last = await self._old.identifiers(workspace, time, _last(place))
+                return _at(place, workspace.id + "\0", RebuildStage.WORDS) if last is None else _after(place, last)
 
     async def _models(self, workspace: Workspace) -> None:
         """Puts the models of before in use again, so that what comes meanwhile is credited under them."""
@@ -254,7 +265,7 @@ class Rebuild:
     async def _conversions(self, workspace: Workspace, place: RebuildPlace, time: LostTime) -> RebuildPlace:
         page = await self._lost.conversions(time, _last(place), _CONVERSIONS_AT_ONCE)
         if not page:
-            return _at(place, workspace.id + "\0", RebuildStage.WORDS)
+            return _at(place, workspace.id, RebuildStage.OLD_CONVERSIONS)
         await self._credit(workspace, list(dict.fromkeys(conversion for _, conversion in page)))
         return _after(replace(place, conversions=place.conversions + len(page)), page[-1][0])
 

@@ -33,6 +33,7 @@ from tributary_storage.redis.delivery_job import Lane, PlannedRevision, Settled,
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.keys import RECORD_GROUP, event_dead_letters, event_log
+from tributary_storage.redis.old_paths import OldPaths
 from tributary_storage.redis.rates import SharedRates
 from tributary_storage.redis.replayed_jobs import Replayed, ReplayedJobs, Wish
 from tributary_storage.redis.scripts import Script
@@ -128,6 +129,8 @@ async def keep_claims_and_letters(client: redis.asyncio.Redis) -> None:
     letters = DeadLetters(client, client, AN_EPOCH.shards)
     await client.xadd(event_dead_letters(0, RECORD_GROUP), {"group": RECORD_GROUP, "stream": event_log(0, "live")})
     assert await letters.replay(await anext(aiter(letters.all())))
+    for page in ("first", "second", "second"):
+        await OldPaths(client, AN_EPOCH.shards).add_people("shop", page, {b"path": 1})
     names = [("shop", f"{number:016d}".encode()) for number in range(20)]
     data_keys = DataKeys(client, AN_EPOCH.shards)
     await data_keys.obtain(dict.fromkeys(names, Candidate(b"one", 0)), 1000)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, leaving, running_attribution
 from tests.support.worlds import a_world, people_who_share
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.explanation_pb2 import Explanation
@@ -167,6 +167,55 @@ async def test_the_model_after_a_loss_is_the_one_of_before(attribution: Attribut
     await bring_back(attribution)
     assert attribution.rebuild.is_whole()
     assert await attribution.learn() == [], "the same evidence"
+
+
+def a_time(make: Events, at: int, own: str) -> list[Admitted]:
+    """Returns what some people do within a few days: two of them buy; one is always the same."""
+    buyer, window_shopper, same = f"customer:{own}", f"visitor:{own}", "visitor:same"
+    return [
+        make.touch(f"visitor:b-{own}", at=at - 2 * DAY, channel="Email"),
+        make.identify(buyer, f"visitor:b-{own}", at=at - DAY),
+        make.touch(buyer, at=at - DAY, channel="Display"),
+        make.order(buyer, at=at, order_id=f"o-{own}"),
+        make.order(buyer, at=at + DAY // 2, order_id=f"p-{own}"),
+        make.touch(window_shopper, at=at - DAY, channel="Display"),
+        make.touch(window_shopper, at=at, channel=f"Only {own}"),
+        make.touch(same, at=at, channel="Email" if own == "ancient" else "Referral"),
+        make.touch(f"visitor:q-{own}", at=at, channel="Display", letter="Q"),
+        leaving(make.touch(f"visitor:d-{own}", at=at, channel="Display"), denies="analytics_storage"),
+    ]
+
+
+async def forget(attribution: Attribution, *kinds: str) -> None:
+    """Lets state end, as it does by itself in time."""
+    for kind in kinds:
+        async for key in attribution.state.scan_iter(match=f"trb:*:{kind}:*"):
+            await attribution.state.delete(key)
+
+
+async def test_what_was_learned_from_all_that_had_ended_before_the_loss_is_learned_again(
+    attribution: Attribution,
+) -> None:
+    """Conversions and people of long ago, whose state had ended: what data_driven counted of them is counted still."""
+    make = Events(attribution.workspace.id)
+    for own, days in (("ancient", 500), ("old", 200), ("older", 130), ("young", 20)):
+        at = LOSS - days * DAY
+        some = a_time(make, at, own)
+        await attribution.record(*some, accept_micros=at)
+        await attribution.handle(*some, accept_micros=at, backfill=True)
+        await attribution.count_people()
+        if own != "young":
+            await forget(attribution, "journey", "path", *(["conversion"] if own == "ancient" else []))
+    counts = await attribution.count_people()
+    assert (counts["purchase"].conversions, counts["purchase"].paths) == (8, 8 + 4 + 4)
+    stored = await attribution.stored("conversion_id, revision")
+    await lose_all(attribution)
+    assert (await bring_back(attribution)).is_finished
+    assert await attribution.count_people() == counts
+    assert await attribution.stored("conversion_id, revision") == stored
+    held = {key.decode().rpartition("|")[2] async for key in attribution.state.scan_iter(match="trb:*:conversion:*")}
+    assert make.conversion_id("o-old") in held
+    assert make.conversion_id("o-ancient") not in held, "nothing of it is back but what it taught"
 
 
 @pytest.mark.parametrize("stops", [1, 2])

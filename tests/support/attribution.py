@@ -35,6 +35,7 @@ from tributary_attribution.model_choices import ModelChoices
 from tributary_attribution.model_publishing import ModelPublishing
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
+from tributary_attribution.old_evidence import OldEvidence
 from tributary_attribution.people_as_paths import PeopleAsPaths
 from tributary_attribution.pinned_settings import PinnedSettings
 from tributary_attribution.publishing import Publisher
@@ -89,6 +90,7 @@ from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.journey_layout import META, meta_of
 from tributary_storage.redis.log_entry import LogEntry
+from tributary_storage.redis.old_paths import OldPaths
 from tributary_storage.redis.people import People
 from tributary_storage.redis.person_paths import PersonPaths
 from tributary_storage.redis.rebuild_progress import RebuildProgress
@@ -500,6 +502,10 @@ async def running_attribution(
             paths,
             current,
             versions,
+            OldEvidence(
+                *(LostState(clickhouse), history, PastEvents(clickhouse), IdentityWords(clickhouse)),
+                *(consents, conversions, OldPaths(state, SHARDS), assumed_by_id(directory.find)),
+            ),
             directory,
             clock,
             lambda: losses[-1],

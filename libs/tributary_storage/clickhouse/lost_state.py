@@ -5,6 +5,7 @@ Every method raises `StorageUnavailableError` if ClickHouse does not answer.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -48,6 +49,25 @@ class LostTime:
         }
 
 
+class OldConversion(NamedTuple):
+    """A counted conversion, as far as data_driven learns from it."""
+
+    time_micros: int
+    conversion_id: str
+    name: str
+    channels: Sequence[str]
+    """Of the touches that share it, oldest first."""
+
+
+class OldEvent(NamedTuple):
+    """Something that a person did."""
+
+    admitted: bytes
+    """Serialised `AdmittedEvent`; empty: it is part of a journey."""
+    accept_micros: int
+    tokens: Sequence[str]
+
+
 class LostState:
     """Reads it.
 
@@ -73,6 +93,32 @@ class LostState:
         """Returns the conversions that at most so many events after a place observed, in event order."""
         rows = await self._clickhouse.execute(statement("conversions_to_rebuild"), time.values(after, limit))
         return [(EventPlace(event_micros, event_id), conversion) for event_micros, event_id, conversion in rows]
+
+    async def old_conversions(self, time: LostTime, after: EventPlace, limit: int) -> list[OldConversion]:
+        """Returns at most so many counted conversions after a place that had ended before the loss; none at the end."""
+        rows = await self._clickhouse.execute(statement("old_conversions_to_rebuild"), time.values(after, limit))
+        return [OldConversion(*row) for row in rows]
+
+    async def old_identifiers(self, time: LostTime, after: EventPlace, limit: int) -> list[str]:
+        """Returns at most so many identifiers after one, in the order of the alphabet; none at the end."""
+        rows = await self._clickhouse.execute(statement("old_identifiers_to_rebuild"), time.values(after, limit))
+        return [row[0] for row in rows]
+
+    async def old_events(self, time: LostTime, tokens: Sequence[str]) -> list[OldEvent]:
+        """Returns what identifiers did, in the order in which it was accepted."""
+        asked = {**time.values(EventPlace(0, ""), 0), "tokens": list(tokens)}
+        rows = await self._clickhouse.execute(statement("old_events_to_rebuild"), asked, raw_strings=True)
+        return [
+            OldEvent(admitted, int(accept_micros), [token.decode() for token in named])
+            for admitted, accept_micros, named in rows
+        ]
+
+    async def counted_names(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, str]:
+        """Returns what conversions are called, of those that count."""
+        if not conversion_ids:
+            return {}
+        asked = {"workspace": workspace, "conversions": list(conversion_ids)}
+        return dict(await self._clickhouse.execute(statement("counted_names"), asked))
 
     async def _admissions(
         self, name: str, time: LostTime, after: EventPlace, limit: int

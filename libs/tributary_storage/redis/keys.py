@@ -42,6 +42,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{c3}:published:paths:done`            | string | for ever                   | attribution |
 | state | `trb:{c3}:paths:<workspace>`               | hash   | for ever                   | attribution |
 | state | `trb:{p3}:paths:<workspace>`               | hash   | for ever                   | attribution |
+| state | `trb:{c3}:paths:<ws>:added:<page>`, `{p3}` | string | 30 days                    | attribution |
 | state | `trb:{p3}:path:<ws>|<person key>`          | string | a journey's                | attribution |
 | state | `trb:{p3}:path-due`                        | zset   | until counted              | attribution |
 | state | `trb:{models}:current`                     | hash   | for ever                   | attribution |
@@ -287,6 +288,11 @@ def converted_paths(shard: int, workspace: str) -> str:
 def person_paths(shard: int, workspace: str) -> str:
     """Returns the counts of paths that did not convert, of the people of one shard."""
     return f"trb:{{p{shard}}}:paths:{workspace}"
+
+
+def added_paths(counts: str, page: str) -> str:
+    """Returns whether a page of paths was added to counts of paths, after their loss."""
+    return f"{counts}:added:{page}"
 
 
 def person_path(shard: int, person: str) -> str:

@@ -26,6 +26,10 @@ class RebuildStage(StrEnum):
     """How people began, from events that are older than journeys."""
     CONVERSIONS = "conversions"
     """What is published of conversions, and as what path each is counted."""
+    OLD_CONVERSIONS = "old_conversions"
+    """As what paths older conversions were counted."""
+    OLD_PEOPLE = "old_people"
+    """As what paths people were counted whose journeys had ended."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,23 @@
+-- What some identifiers did that earned anything or might have, in the order in which it was accepted: of what is part of
+-- journeys, only that it is. FINAL: of an event that was released, what it is since.
+SELECT
+    if(accept_time < fromUnixTimestamp64Micro(%(journeys_since)s, 'UTC'), admitted, ''),
+    toUnixTimestamp64Micro(accept_time) AS accept_micros,
+    identity_tokens
+FROM events FINAL
+WHERE workspace = %(workspace)s
+    AND (event_time, event_id) IN
+    (
+        SELECT
+            event_time,
+            event_id
+        FROM events_by_identifier
+        WHERE workspace = %(workspace)s
+            AND identity_token IN %(tokens)s
+    )
+    AND accept_time < fromUnixTimestamp64Micro(%(until)s, 'UTC')
+    AND kind IN ('touchpoint', 'conversion')
+    AND verdict != 'QUARANTINED'
+    AND admitted != ''
+ORDER BY accept_micros
+SETTINGS max_threads = 1, do_not_merge_across_partitions_select_final = 1
