@@ -42,7 +42,8 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{c3}:published:paths:done`            | string | for ever                   | attribution |
 | state | `trb:{c3}:paths:<workspace>`               | hash   | for ever                   | attribution |
 | state | `trb:{p3}:paths:<workspace>`               | hash   | for ever                   | attribution |
-| state | `trb:{c3}:paths:<ws>:added:<page>`, `{p3}` | string | 30 days                    | attribution |
+| state | `trb:{c3}:paths:<workspace>:added:<page>`  | string | 30 days                    | attribution |
+| state | `trb:{p3}:paths:<workspace>:added:<page>`  | string | 30 days                    | attribution |
 | state | `trb:{p3}:path:<ws>|<person key>`          | string | a journey's                | attribution |
 | state | `trb:{p3}:path-due`                        | zset   | until counted              | attribution |
 | state | `trb:{models}:current`                     | hash   | for ever                   | attribution |
@@ -290,9 +291,14 @@ def person_paths(shard: int, workspace: str) -> str:
     return f"trb:{{p{shard}}}:paths:{workspace}"
 
 
-def added_paths(counts: str, page: str) -> str:
-    """Returns whether a page of paths was added to counts of paths, after their loss."""
-    return f"{counts}:added:{page}"
+def added_converted(shard: int, workspace: str, page: str) -> str:
+    """Returns whether a page of paths was added to `converted_paths` again after their loss."""
+    return f"{converted_paths(shard, workspace)}:added:{page}"
+
+
+def added_people(shard: int, workspace: str, page: str) -> str:
+    """Returns whether a page of paths was added to `person_paths` again after their loss."""
+    return f"{person_paths(shard, workspace)}:added:{page}"
 
 
 def person_path(shard: int, person: str) -> str:

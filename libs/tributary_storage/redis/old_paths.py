@@ -6,7 +6,7 @@ Fails closed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import redis.asyncio
@@ -44,16 +44,17 @@ class OldPaths:
         Raises:
             StorageUnavailableError: The state store did not answer; run the same again.
         """
-        await self._add(keys.converted_paths, workspace, page, changes)
+        shard = shard_of_key(page, self._shards)
+        names = keys.converted_paths(shard, workspace), keys.added_converted(shard, workspace, page)
+        await self._add(names, changes)
 
     async def add_people(self, workspace: str, page: str, changes: Mapping[bytes, int]) -> None:
         """Adds paths that led nowhere; as `add_converted`."""
-        await self._add(keys.person_paths, workspace, page, changes)
+        shard = shard_of_key(page, self._shards)
+        names = keys.person_paths(shard, workspace), keys.added_people(shard, workspace, page)
+        await self._add(names, changes)
 
-    async def _add(
-        self, counts: Callable[[int, str], str], workspace: str, page: str, changes: Mapping[bytes, int]
-    ) -> None:
+    async def _add(self, names: Sequence[str], changes: Mapping[bytes, int]) -> None:
         if changes:
-            key = counts(shard_of_key(page, self._shards), workspace)
             flat: list[Argument] = [part for change in changes.items() for part in change]
-            await run(self._client, _ADD, [([key, keys.added_paths(key, page)], [_NOTED_SECONDS, *flat])])
+            await run(self._client, _ADD, [(names, [_NOTED_SECONDS, *flat])])
