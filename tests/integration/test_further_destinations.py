@@ -9,10 +9,12 @@ import pytest
 from tests.support.batches import a_batch_destination, a_purchase, clicked, publish, running_fake
 from tests.support.delivery import Rig, a_rig
 from tests.support.eventually import eventually_async
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
 )
+from tributary.event.v1.event_pb2 import ORIGIN_STORE
 from tributary_storage.redis.delivery_job import Lane
 
 CORRECTED = ("google_ads", "hubspot", "microsoft", "salesforce")
@@ -48,6 +50,26 @@ async def test_a_contact_of_two_conversions_is_told_of_one_after_the_other_and_o
         assert server.fake.values == {"ann@example.com": 50}
     states = [one.state for one in await rig.deliveries(lane, "c1:0000")]
     assert states == [DELIVERY_STATE_ACCEPTED, DELIVERY_STATE_UNDELIVERABLE_CORRECTION]
+
+
+async def test_a_refund_of_a_sale_in_a_store_is_written_down_and_is_no_second_sale_at_google(
+    rig: Rig, workspace: str
+) -> None:
+    def in_a_store(message: ConversionRevised) -> None:
+        message.state.origin = ORIGIN_STORE
+
+    lane = Lane(workspace, "google")
+    sold = a_purchase(lane)
+    with running_fake("google") as server:
+        async with rig.running_lane(lane, a_batch_destination("google", server.url)) as runner:
+            await publish(rig, lane, [sold], in_a_store)
+            await eventually_async(idle(rig, lane))
+            await publish(rig, lane, [sold.then(value_micros=70_000_000)], in_a_store)
+            runner.wake()
+            await eventually_async(idle(rig, lane))
+        assert (server.fake.values, server.fake.counted) == ({"p-c1:0000": 90}, {"p-c1:0000": 1})
+    line = (await rig.deliveries(lane, "c1:0000"))[-1]
+    assert (line.state, line.residual.amount_micros) == (DELIVERY_STATE_UNDELIVERABLE_CORRECTION, 20_000_000)
 
 
 @pytest.mark.parametrize("kind", CORRECTED)
