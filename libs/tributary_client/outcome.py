@@ -27,7 +27,7 @@ class Remedy(Enum):
     SPLIT_AND_AGAIN = "split_and_again"
     """The server failed over it, and may do so again: send less at a time, and go on trying."""
     KEY = "key"
-    """The API key must change, here or there: go on trying, slowly."""
+    """The API key must change, here or there, or what the server is told of the workspace: go on trying, slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Failed:
     @property
     def remedy(self) -> Remedy:
         """What may help."""
-        if isinstance(self.error, NotAllowedError):
+        if isinstance(self.error, NotAllowedError) or self.error.code is grpc.StatusCode.FAILED_PRECONDITION:
             return Remedy.KEY
         if isinstance(self.error, InvalidBatchError):
             return Remedy.SPLIT

@@ -37,6 +37,7 @@ WORKSPACES = {
         ],
     },
     "other": {},
+    "moved": {},
 }
 
 ACCEPTED = verdict_pb2.VERDICT_ACCEPTED
@@ -365,6 +366,17 @@ def test_without_dedup_the_door_says_unavailable_with_a_delay_and_recovers(
         own.dedup.start()
         own.dedup.wait_until_ready(30)
         assert eventually(lambda: retried(own, event) == ACCEPTED)
+
+
+def test_a_workspace_whose_pepper_is_another_than_before_is_refused_and_no_other_is(door: Door, redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset("trb:peppers", "moved", "check value of another pepper")
+        code, status = refused(door, IngestEventsRequest(events=[a_visit()]), door.keys["moved"])
+        assert code is grpc.StatusCode.FAILED_PRECONDITION
+        assert "Bring that one back" in status.message
+        assert door.send(a_visit())[0].verdict == ACCEPTED
+        client.hdel("trb:peppers", "moved")
+        assert door.send(a_visit(), workspace="moved")[0].verdict == ACCEPTED
 
 
 def test_a_burst_of_one_person_is_answered_in_the_acknowledgement(door: Door) -> None:

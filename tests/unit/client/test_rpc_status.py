@@ -53,6 +53,7 @@ def test_a_code_that_nobody_knows_is_unknown() -> None:
         ("INTERNAL", "", Remedy.SPLIT_AND_AGAIN),
         ("UNIMPLEMENTED", "", Remedy.SPLIT_AND_AGAIN),
         ("UNAUTHENTICATED", "", Remedy.KEY),
+        ("FAILED_PRECONDITION", "", Remedy.KEY),
         ("PERMISSION_DENIED", "", Remedy.KEY),
     ],
 )

@@ -74,7 +74,8 @@ class IngestionServiceServicer:
 
         INVALID_ARGUMENT: no event, or more than 1000. UNAUTHENTICATED: no API key, or an unknown one. PERMISSION_DENIED:
         the key lacks the scope `ingest`, or `backfill` where that is set. RESOURCE_EXHAUSTED, UNAVAILABLE: send again after
-        `RetryInfo.retry_delay`.
+        `RetryInfo.retry_delay`. FAILED_PRECONDITION: the workspace's pepper or data key is not the one it began with; the
+        message says what an operator must do, and then the same is sent again.
 
         What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
         longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand.

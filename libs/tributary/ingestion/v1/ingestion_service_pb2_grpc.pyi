@@ -41,7 +41,8 @@ class IngestionServiceStub:
 
     INVALID_ARGUMENT: no event, or more than 1000. UNAUTHENTICATED: no API key, or an unknown one. PERMISSION_DENIED:
     the key lacks the scope `ingest`, or `backfill` where that is set. RESOURCE_EXHAUSTED, UNAVAILABLE: send again after
-    `RetryInfo.retry_delay`.
+    `RetryInfo.retry_delay`. FAILED_PRECONDITION: the workspace's pepper or data key is not the one it began with; the
+    message says what an operator must do, and then the same is sent again.
 
     What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
     longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand.
@@ -92,7 +93,8 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
 
     INVALID_ARGUMENT: no event, or more than 1000. UNAUTHENTICATED: no API key, or an unknown one. PERMISSION_DENIED:
     the key lacks the scope `ingest`, or `backfill` where that is set. RESOURCE_EXHAUSTED, UNAVAILABLE: send again after
-    `RetryInfo.retry_delay`.
+    `RetryInfo.retry_delay`. FAILED_PRECONDITION: the workspace's pepper or data key is not the one it began with; the
+    message says what an operator must do, and then the same is sent again.
 
     What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
     longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand.
@@ -146,7 +148,8 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: no event, or more than 1000. UNAUTHENTICATED: no API key, or an unknown one. PERMISSION_DENIED:
         the key lacks the scope `ingest`, or `backfill` where that is set. RESOURCE_EXHAUSTED, UNAVAILABLE: send again after
-        `RetryInfo.retry_delay`.
+        `RetryInfo.retry_delay`. FAILED_PRECONDITION: the workspace's pepper or data key is not the one it began with; the
+        message says what an operator must do, and then the same is sent again.
 
         What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
         longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand.
