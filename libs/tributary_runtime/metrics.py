@@ -232,6 +232,11 @@ COUNTED_PEOPLE = counter(
 REBUILT_EVENTS = counter(
     "tributary.attribution.rebuilt_events", "{event}", "Events brought back after a loss of the state store."
 )
+RECALLED_JOURNEYS = counter(
+    "tributary.attribution.recalled_journeys",
+    "{journey}",
+    "Journeys read from ClickHouse because something reaches further back than Redis does.",
+)
 PUBLISHED_MODELS = counter(
     "tributary.attribution.published_models",
     "{model}",

@@ -89,7 +89,9 @@ async def main(settings: AttributionServiceSettings) -> None:
         )
         lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
         parts = crediting_parts(
-            *(state, epoch, clickhouse, workspaces, lookup, settings, clock), lambda: continuity.loss_micros
+            *(state, epoch, clickhouse, workspaces, lookup, settings, clock),
+            lambda: continuity.loss_micros,
+            lambda: rebuild.is_whole(),
         )
         people, conversions, descriptors = parts.people, parts.conversions, parts.descriptors
         publisher = parts.publisher

@@ -107,6 +107,10 @@ class Affected:
     """Whether what is published of it is to be published again even if nothing changed: somebody has lost it."""
     is_reattributed: bool = False
     """Whether it is credited under the settings of today on purpose, whatever it was credited under."""
+    is_exact: bool = False
+    """Whether its journey has to be whole for it, whatever is published: what is published may have been of less."""
+    looks_back_micros: int = 0
+    """How far before it a touch may change its credit, where that is further than under its workspace's settings."""
     recounts: bool = False
     """Whether its path is counted, though it was published before and is not: the count was lost with the store."""
 
@@ -197,7 +201,7 @@ class Affected:
     def window_begin_micros(self) -> int:
         """Returns from when on a touch may earn credit for it: what is older is only told apart, never shown."""
         times = [part.event_time_micros for part in self.parts if part.is_observation]
-        return min(times, default=0) - history_micros(self.workspace)
+        return min(times, default=0) - max(history_micros(self.workspace), self.looks_back_micros)
 
     def place(self) -> Place | None:
         """Returns the identifier that it belongs to: the most telling of its observations, of several the first.
@@ -265,6 +269,7 @@ def find_affected(
             continue
         one = affected_at(affected, workspace, conversion_id)
         one.journey, one.has_journey = journey, True
+        one.is_exact = one.is_exact or journey.is_recalled
         if person.is_merged:
             one.known_causes.add(Cause.IDENTITY_MERGE)
         if person.is_split:

@@ -39,7 +39,8 @@ from tributary_storage.redis.journey_layout import Journey
 
 MAX_CAUSING_EVENTS: Final = 16
 
-_AHEAD_MICROS: Final = 5 * 60 * 1_000_000
+AHEAD_MICROS: Final = 5 * 60 * 1_000_000
+"""How far ahead of the clock an event may be."""
 
 
 class CausingEvent(NamedTuple):
@@ -228,6 +229,8 @@ def assess(
         forgotten = [touch for touch in published.touches if touch[:2] not in others]
         if is_trimmed:  # what is left tells less than what was published: nothing is earned anew from it
             entries = ()
+        elif journey is not None and journey.is_recalled and not is_less:
+            forgotten = []
         else:
             forgotten = [touch for touch in forgotten if touch[:2] not in view.held]
         has_lost = bool(forgotten) or is_trimmed or is_less
@@ -340,4 +343,4 @@ def complete_since_micros(journey: Journey, journey_life_seconds: int, now_micro
     of a journey, it would have one.
     """
     since = max(journey.since_micros, journey.trimmed_until_micros)
-    return max(since, now_micros - journey_life_seconds * 1_000_000 + _AHEAD_MICROS) if journey.is_bare else since
+    return max(since, now_micros - journey_life_seconds * 1_000_000 + AHEAD_MICROS) if journey.is_bare else since

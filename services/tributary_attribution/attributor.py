@@ -18,6 +18,7 @@ from structlog.contextvars import bind_contextvars
 
 from tributary.dedup.v1.admitted_events_pb2 import Admission
 from tributary_attribution.affected import Affected, affected_at, find_affected
+from tributary_attribution.arrival_texts import keep_texts
 from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader, Replayed
 from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.credit_settings import (
@@ -30,8 +31,10 @@ from tributary_attribution.credit_settings import (
 from tributary_attribution.deferral import Deferral
 from tributary_attribution.linking import Linked, Linking, Seen
 from tributary_attribution.observing import Observing
-from tributary_attribution.publishing import Publisher, together
+from tributary_attribution.publishing import Publisher
+from tributary_attribution.recalling import Recalling
 from tributary_attribution.sightings import joined_by, seen_together, sighted_in, walked
+from tributary_attribution.steps import together
 from tributary_attribution.stopwatch import Stopwatch
 from tributary_attribution.tombstones import Tombstones
 from tributary_domain.consent import Assumed
@@ -51,8 +54,6 @@ from tributary_storage.redis.people import People
 _REMEMBERED: Final = 10_000
 """Entries that wait for workspaces and whose other events are known to be credited; of more, all is done again."""
 
-_NOTHING_ASSUMED: Final = Assumed()
-
 
 class Attributor:
     """Credits conversions.
@@ -67,9 +68,11 @@ class Attributor:
         deferral: Notes those of a busy person that have to wait.
         consents: Keeps what people decided.
         tombstones: Knows who was erased.
+        recalling: Recalls what journeys have forgotten.
         lookup: Knows the workspaces.
         clock: Measures.
         assumed_of: Workspace -> what its people are assumed to consent to.
+        knows_everybody: Tells whether all is back that the state store ever lost.
     """
 
     def __init__(
@@ -83,12 +86,16 @@ class Attributor:
         deferral: Deferral,
         consents: ConsentLedger,
         tombstones: Tombstones,
+        recalling: Recalling,
         lookup: WorkspaceLookup,
         clock: Clock,
-        assumed_of: Callable[[str], Assumed] = lambda _: _NOTHING_ASSUMED,
+        assumed_of: Callable[[str], Assumed] = lambda _: Assumed(),
+        knows_everybody: Callable[[], bool] = lambda: True,
     ) -> None:
         self._consents = consents
         self._tombstones = tombstones
+        self._recalling = recalling
+        self._knows_everybody = knows_everybody
         self._people = people
         self._linking = linking
         self._observing = observing
@@ -224,6 +231,8 @@ class Attributor:
             linked.regrouped.setdefault(place, Regrouped(is_merged=False, is_split=False))
         took.note("link_ms")
         people = await self._settle(arrivals, linked, workspaces)
+        if not anew:  # else all comes back that was recorded
+            await self._recalling.recall_people(people, workspaces, decided, linked, is_undone=bool(said))
         others = [person for person, _ in people if person.is_merged or person.is_split]
         for person, events in people:
             why = [joined_by(one) for token in person.tokens for one in linked.said.get((person.workspace, token), ())]
@@ -322,18 +331,7 @@ class Attributor:
         return living
 
     async def _keep_texts(self, workspaces: Mapping[str, Workspace]) -> None:
-        """Writes the texts that journeys are about to refer to.
-
-        Batches read events side by side: what another has met may be among them, and is forgotten only once it is
-        written, so that whoever refers to it has written it, or knows that it was.
-        """
-        texts, clicks = dict(self._reader.new_texts), dict(self._reader.new_clicks)
-        life_seconds = conversion_life_seconds(workspaces.values())
-        await together(self._descriptors.write(texts, life_seconds), self._click_ids.write(clicks))
-        for text in texts:
-            self._reader.new_texts.pop(text, None)
-        for click in clicks:
-            self._reader.new_clicks.pop(click, None)
+        await keep_texts(self._reader, self._descriptors, self._click_ids, conversion_life_seconds(workspaces.values()))
 
     async def _settle(
         self, arrivals: Sequence[Arrival], linked: Linked, workspaces: Mapping[str, Workspace]
@@ -342,8 +340,8 @@ class Attributor:
         sighted, origins = sighted_in(arrivals)
         if not sighted and not linked.regrouped:
             return []
-        known = workspaces.values()
-        lives = Lives(journey_life_seconds(known), ties_seconds(known), journey_events(known))
-        slack = max(map(slack_micros, known))
-        settled = await self._people.settle(sighted, lives, slack, linked.regrouped, linked.ties)
+        known, all_back = workspaces.values(), self._knows_everybody()
+        lives = Lives(journey_life_seconds(known), ties_seconds(known), journey_events(known), all_back)
+        slack, regrouped, ties = max(map(slack_micros, known)), linked.regrouped, linked.ties
+        settled = await self._people.settle(sighted, lives, slack, regrouped, ties)
         return [(person, [origins[at] for at in person.events]) for person in settled]

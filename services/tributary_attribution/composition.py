@@ -20,6 +20,7 @@ from tributary_attribution.observing import Observing
 from tributary_attribution.pinned_settings import PinnedSettings
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.rates import Rates
+from tributary_attribution.recalling import Recalling
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.settings_history import SettingsHistory
@@ -36,6 +37,7 @@ from tributary_storage.clickhouse.consent_decisions import ConsentDecisions
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
+from tributary_storage.clickhouse.forgotten_events import ForgottenEvents
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_families import PastFamilies
@@ -118,6 +120,7 @@ def crediting_parts(
     settings: AttributionServiceSettings,
     clock: Clock,
     loss_micros: Callable[[], int],
+    knows_everybody: Callable[[], bool],
 ) -> CreditingParts:
     """Puts them together.
 
@@ -130,6 +133,7 @@ def crediting_parts(
         settings: Of the process.
         clock: Says when.
         loss_micros: Tells when the last confirmed loss of the state store was; 0: there was none.
+        knows_everybody: Tells whether all is back that the state store ever lost.
     """
     limits_of = limits_by_id(workspaces.find)
     people, conversions = People(state, epoch.shards, limits_of), Conversions(state, epoch.shards)
@@ -143,25 +147,27 @@ def crediting_parts(
     rates = Rates(ExchangeRates(clickhouse), clock)
     settings_history = SettingsHistory(SettingsVersions(clickhouse), workspaces)
     families = Families(conversions, restoration, PastFamilies(clickhouse), loss_micros)
-    publisher = Publisher(
-        *(people, conversions, descriptors, click_ids, ConversionWriter(clickhouse), restoration, paths, models),
-        *(rates, families, PinnedSettings(settings_history, clock), clock),
-    )
-    deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
-    changes = IdentityChanges(clickhouse)
-    linking = Linking(people.ties, changes, limits_of, loss_micros)
-    consents = ConsentLedger(Consents(state, epoch.shards), ConsentDecisions(clickhouse), loss_micros)
-    erasures = Erasures(state, epoch.shards)
+    erasures, assumed_of = Erasures(state, epoch.shards), assumed_by_id(workspaces.find)
     tombstones = Tombstones(
         erasures,
         ErasureRecords(clickhouse),
         lambda workspace, token, until: again(workspace, token, until, clock.unix_micros()),
         loss_micros,
     )
+    recalling = Recalling(people, ForgottenEvents(clickhouse), descriptors, click_ids, tombstones, clock, assumed_of)
+    publisher = Publisher(
+        *(people, conversions, descriptors, click_ids, ConversionWriter(clickhouse), restoration, paths, models),
+        *(rates, families, PinnedSettings(settings_history, clock), recalling, clock),
+    )
+    deferral = Deferral(DeferredConversions(state, epoch.shards), conversions, publisher, lookup, clock)
+    changes = IdentityChanges(clickhouse)
+    linking = Linking(people.ties, changes, limits_of, loss_micros)
+    consents = ConsentLedger(Consents(state, epoch.shards), ConsentDecisions(clickhouse), loss_micros)
     attributor = Attributor(
         *(people, linking, Observing(conversions, history), descriptors, click_ids, publisher, deferral, consents),
-        *(tombstones, lookup, clock),
-        assumed_of=assumed_by_id(workspaces.find),
+        *(tombstones, recalling, lookup, clock),
+        assumed_of=assumed_of,
+        knows_everybody=knows_everybody,
     )
     return CreditingParts(
         people=people,

@@ -19,7 +19,8 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.affected import Affected
 from tributary_attribution.assessment import MAX_CAUSING_EVENTS, CausingEvent
 from tributary_attribution.credit_settings import conversion_life_seconds
-from tributary_attribution.publishing import Publisher, let_others_run
+from tributary_attribution.publishing import Publisher
+from tributary_attribution.steps import let_others_run
 from tributary_domain.event_order import event_hash
 from tributary_domain.revision import Cause
 from tributary_runtime import metrics
@@ -170,6 +171,7 @@ class Deferral:
             one.take(stored)
             one.askings = stored.askings
             _remember(one, stored.causes)
+            one.is_exact = Cause.EXCHANGE_RATE not in one.known_causes
             waiting.append(one)
         return waiting
 

@@ -167,7 +167,8 @@ class Explainer:
             StorageUnavailableError: A store does not answer.
         """
         workspace = self._directory.get(workspace_id)
-        read = await self._read(workspace, conversion_id)
+        furthest = max(core_settings(simulated(own, asked)).history_micros for own in workspace.attribution)
+        read = await self._read(workspace, conversion_id, furthest)
         time = _assess(read).facts.conversion_time_micros
         settings = core_settings(simulated(declared_for(workspace, time), asked))
         if asked.data_driven_version:
@@ -209,16 +210,16 @@ class Explainer:
         found = await self._settings.find(known.workspace, version)
         return None if found is None else core_settings(found)
 
-    async def _read(self, workspace: Workspace, conversion_id: str) -> _Read:
+    async def _read(self, workspace: Workspace, conversion_id: str, looks_back_micros: int = 0) -> _Read:
         """Reads a conversion as it is now."""
         key = conversion_key(workspace.id, conversion_id)
         stored = (await self._conversions.observe({key: {}}, 0))[key]
         if stored.forward:  # the id of an event that turned out to observe an order
-            return await self._read(workspace, stored.forward)
+            return await self._read(workspace, stored.forward, looks_back_micros)
         is_here = bool(stored.parts or stored.revision)
         if not is_here and conversion_id not in await self._history.newest(workspace.id, [conversion_id]):
             raise _not_found(conversion_id)  # who asks for what never was leaves no trace
-        one = Affected(workspace, conversion_id)
+        one = Affected(workspace, conversion_id, is_exact=True, looks_back_micros=looks_back_micros)
         one.take(stored)
         views = await self._publisher.read([one], may_lack_sources=True)
         if one.stored is None or not any(part.is_observation for part in one.parts):

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-from tributary_attribution.publishing import together
+from tributary_attribution.steps import together
 from tributary_attribution.tie_view import TieView
 from tributary_domain.identifiers import CUSTOMER
 from tributary_domain.person_changes import PersonChange, missing_to_relink, relink

@@ -6,9 +6,8 @@ run that stopped finishes it.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -23,6 +22,7 @@ from tributary_attribution.rates import Rates, UnknownRatesError
 from tributary_attribution.relatives import heirs, relatives
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.rivalry import Rivals, successors
+from tributary_attribution.steps import let_others_run, together
 from tributary_attribution.views import Views
 from tributary_domain.journey import TouchKind
 from tributary_domain.revision import Cause
@@ -71,9 +71,17 @@ class Writer(Protocol):
         ...
 
 
-async def let_others_run() -> None:
-    """Gives callers on the same loop their turn."""
-    await asyncio.sleep(0)
+class Past(Protocol):
+    """What knows more of journeys than Redis."""
+
+    async def recall_windows(self, affected: Sequence[Affected], begins: Sequence[int]) -> None:
+        """Makes the journeys of conversions whole from where their windows begin, where that matters.
+
+        Raises:
+            Backpressure: People changed again and again while they were read.
+            StorageUnavailableError: A store did not answer.
+        """
+        ...
 
 
 class Publisher:
@@ -91,6 +99,7 @@ class Publisher:
         rates: Knows exchange rates.
         families: Relates stages of leads and cycles of subscriptions.
         pinned: Knows the settings that conversions were credited under.
+        past: Knows what journeys have forgotten.
         clock: Measures.
     """
 
@@ -107,6 +116,7 @@ class Publisher:
         rates: Rates,
         families: Families,
         pinned: PinnedSettings,
+        past: Past,
         clock: Clock,
     ) -> None:
         self._people = people
@@ -120,6 +130,7 @@ class Publisher:
         self._rates = rates
         self._families = families
         self._pinned = pinned
+        self._past = past
         self._clock = clock
         self._rivals = Rivals(people, conversions)
         self._sources = SourceCache()
@@ -272,6 +283,8 @@ class Publisher:
         found = await self._people.find_each([one.place() for one in lost])
         for one, journey in zip(lost, found, strict=True):
             one.journey, one.has_journey = journey, True
+        windows = [one.window_begin_micros() for one in everybody]
+        await self._past.recall_windows(everybody, windows)
         strays = [(one, place) for one in everybody if one.stored and one.stored.published for place in one.strays()]
         if strays:
             found = await self._people.find_each([place for _, place in strays])
@@ -280,9 +293,8 @@ class Publisher:
                     one.elsewhere.append(other)
         await self._rivals.read(affected)
         begins: dict[int, tuple[Affected, int]] = {}  # journey -> one who sees it, and from when on all who do
-        for one in everybody:
+        for one, begin in zip(everybody, windows, strict=True):
             if one.journey is not None:
-                begin = one.window_begin_micros()
                 known = begins.get(id(one.journey))
                 begins[id(one.journey)] = one, begin if known is None else min(begin, known[1])
         sources: set[tuple[str, int]] = set()
@@ -336,12 +348,3 @@ def _compute(
         return Publication(stored, version, counted=path), None
     message = revision.message
     return Publication(stored, version, message.revision, revision.content, revision.state, path), message
-
-
-async def together(*steps: Coroutine[Any, Any, Any]) -> list[Any]:
-    """Runs steps side by side; when all have ended, returns their answers, or raises what the first to fail raised."""
-    answers = await asyncio.gather(*steps, return_exceptions=True)
-    for answer in answers:
-        if isinstance(answer, BaseException):
-            raise answer
-    return answers

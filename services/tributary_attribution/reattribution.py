@@ -22,8 +22,9 @@ from tributary_attribution.credit_settings import core_settings, declared_for, j
 from tributary_attribution.directory import Directory
 from tributary_attribution.explanations import is_same_credit, is_same_data_driven
 from tributary_attribution.model_choices import ModelChoices, name_of, no_model
-from tributary_attribution.publishing import Publisher, let_others_run
+from tributary_attribution.publishing import Publisher
 from tributary_attribution.simulated_settings import simulated
+from tributary_attribution.steps import let_others_run
 from tributary_domain.attribution import WHOLE, Attribution
 from tributary_domain.data_driven import with_data_driven
 from tributary_domain.journey import JourneyTouch
@@ -107,8 +108,9 @@ class Reattribution:
         self, wanted: Wanted, asked: CreditSettings | None, choice: ModelChoice | None, *, publishes: bool
     ) -> tuple[ReattributionPage, Place | None]:
         workspace = self._directory.get(wanted.workspace)
-        if asked is not None:
-            simulated(workspace.attribution[-1], asked)  # a wrong question is refused, whatever it would find
+        furthest = 0
+        if asked is not None:  # a wrong question is refused, whatever it would find
+            furthest = max(core_settings(simulated(own, asked)).history_micros for own in workspace.attribution)
             if asked.data_driven_version:
                 raise no_model("settings.data_driven_version", "Say it in `model`: conversions have several names.")
         moves = {} if choice is None else await self._choices.by_name(workspace.id, choice, "model")
@@ -118,7 +120,16 @@ class Reattribution:
         tried: dict[str, AttributionSettings] = {}
         for start in range(0, len(places), _AT_ONCE):
             chunk = places[start : start + _AT_ONCE]
-            some = [Affected(workspace, place.conversion_id, is_reattributed=choice is None) for place in chunk]
+            some = [
+                Affected(
+                    workspace,
+                    one.conversion_id,
+                    is_reattributed=choice is None,
+                    is_exact=True,
+                    looks_back_micros=furthest,
+                )
+                for one in chunk
+            ]
             views = await self._publisher.read(some, may_lack_sources=True)
             for one, place in zip(some, chunk, strict=True):
                 declared = declared_for(workspace, place.time_micros)

@@ -24,12 +24,12 @@ from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.deal_checks import DealChecks
 from tributary_attribution.lost_events import LostEvents
 from tributary_attribution.lost_refusals import LostRefusals
-from tributary_attribution.publishing import let_others_run
 from tributary_attribution.reconciliation import GRACE_SECONDS, Reconciliation
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
 from tributary_attribution.runs import FAILED, UNFINISHED, begun, exit_status
 from tributary_attribution.settings import AttributionServiceSettings
+from tributary_attribution.steps import let_others_run
 from tributary_attribution.stored_revisions import StoredRevisions
 from tributary_attribution.tombstones import Tombstones
 from tributary_attribution.verdict_sums import VerdictSums
@@ -151,7 +151,9 @@ async def opened(
         )
         lookup, continuity = WorkspaceLookup(workspaces, clock, 0), guarded.continuity
         parts = crediting_parts(
-            *(state, epoch, clickhouse, workspaces, lookup, settings, clock), lambda: continuity.loss_micros
+            *(state, epoch, clickhouse, workspaces, lookup, settings, clock),
+            lambda: continuity.loss_micros,
+            lambda: not continuity.loss_micros,
         )
         await parts.models.refresh()
         yield (

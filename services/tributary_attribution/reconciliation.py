@@ -17,13 +17,13 @@ import structlog
 
 from tributary_attribution.credit_settings import core_settings, history_micros
 from tributary_attribution.cross_checks import CrossChecks
-from tributary_attribution.publishing import let_others_run
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair, Words
 from tributary_attribution.run_families import RunFamilies
 from tributary_attribution.run_settings import compared_settings, pinned_settings
 from tributary_attribution.settings_history import Versions
 from tributary_attribution.settled_findings import SettledFindings
+from tributary_attribution.steps import let_others_run
 from tributary_domain.counting import Counting
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity, finding

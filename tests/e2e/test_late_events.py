@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+import grpc
 import pytest
 import xxhash
+from redis import Redis
 
 from tests.support.shop import (
     BOT,
@@ -23,6 +25,8 @@ from tests.support.shop import (
     reasons,
 )
 from tributary.attribution.v1.conversion_pb2 import ConversionState
+from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_cli.stack.stack import Stack
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -115,6 +119,52 @@ def test_a_touch_that_comes_late_revises_the_conversion_it_led_to(shop: Shop, so
     webhooks = shop.wait_for_webhooks(state.conversion_id, found.newest.revision)
     assert [webhook.type for webhook in webhooks] == ["conversion.created", "attribution.updated"]
     assert webhooks[-1].data["causes"] == ["late_touchpoint"]
+
+
+def expire(stack: Stack, shop: Shop, visitor_id: str) -> None:
+    """Lets the journey of a visitor expire, as it does when nothing comes within its life."""
+    person_id = shop.journey(identifiers=Identifiers(visitor_id=visitor_id)).person_id
+    with Redis.from_url(stack.redis.url) as state:
+        [key] = state.scan_iter(match=f"trb:*:journey:{person_id}")
+        state.delete(key)
+    with pytest.raises(grpc.RpcError):
+        shop.journey(identifiers=Identifiers(visitor_id=visitor_id))
+
+
+def test_an_order_that_comes_40_days_late_finds_what_led_to_it_though_its_journey_expired(
+    shop: Shop, street_stack: Stack
+) -> None:
+    sold, who = timedelta(days=40), {"visitor_id": "v"}
+    shop.accept(
+        a_visit(timedelta(days=68), MAIL, event_id="first", **who),
+        a_visit(timedelta(days=60), PAID, event_id="second", **who),
+        backfill=True,
+    )
+    shop.wait_until_settled()
+    expire(street_stack, shop, "v")
+    shop.accept(an_order("o", ago=sold, **who))
+    state = _settled_state(shop)
+    assert credit(state, "linear") == {"first": (500_000, 50 * EURO), "second": (500_000, 50 * EURO)}
+    assert causes(shop.order("o")) == ["INITIAL"]
+
+
+def test_a_touch_that_is_backfilled_finds_the_conversion_it_led_to_though_its_journey_expired(
+    shop: Shop, street_stack: Stack
+) -> None:
+    sold, who = timedelta(days=100), {"visitor_id": "v"}
+    shop.accept(
+        a_visit(sold + timedelta(days=1), MAIL, event_id="known", **who),
+        an_order("o", ago=sold, **who),
+        backfill=True,
+    )
+    _settled_state(shop)
+    expire(street_stack, shop, "v")
+    shop.accept(a_visit(sold + timedelta(days=20), PAID, event_id="late", **who), backfill=True)
+    state = _settled_state(shop)
+    assert credit(state, "linear") == {"late": (500_000, 50 * EURO), "known": (500_000, 50 * EURO)}
+    found = shop.order("o")
+    assert causes(found) == ["INITIAL", "LATE_TOUCHPOINT"]
+    assert list(found.newest.causing_event_ids) == ["late"]
 
 
 def test_a_touch_older_than_the_accept_window_is_refused_without_backfill(shop: Shop) -> None:

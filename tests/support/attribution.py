@@ -43,6 +43,7 @@ from tributary_attribution.rate_corrections import RateCorrections
 from tributary_attribution.rates import Rates
 from tributary_attribution.reattribution import Reattribution
 from tributary_attribution.rebuild import Rebuild
+from tributary_attribution.recalling import Recalling
 from tributary_attribution.restoration import Restoration
 from tributary_attribution.settings_history import SettingsHistory
 from tributary_attribution.shared_orders import SharedOrders
@@ -64,6 +65,7 @@ from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.erasures import ErasureRecords
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
 from tributary_storage.clickhouse.exchange_rates import ExchangeRates
+from tributary_storage.clickhouse.forgotten_events import ForgottenEvents
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.identity_words import IdentityWords
 from tributary_storage.clickhouse.lost_state import LostState
@@ -72,6 +74,7 @@ from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.past_families import PastFamilies
 from tributary_storage.clickhouse.published_conversions import PublishedConversions
+from tributary_storage.clickhouse.reconciliation_sources import RecordedAdmission
 from tributary_storage.clickhouse.settings_versions import SettingsVersions
 from tributary_storage.clickhouse.stand_ins import StandInRecords
 from tributary_storage.clickhouse.writer import ConversionWriter, EventWriter
@@ -237,6 +240,16 @@ def entry(
     )
 
 
+class CountedQuestions(ForgottenEvents):
+    """Counts what is asked."""
+
+    asked = 0
+
+    async def between(self, *asked: Any) -> list[RecordedAdmission]:
+        self.asked += 1
+        return await super().between(*asked)
+
+
 @dataclass
 class Attribution:
     """A running attribution, seen from all sides."""
@@ -268,6 +281,8 @@ class Attribution:
     rebuild: Rebuild
     losses: list[int]
     """When losses of the state store were confirmed; 0: none was."""
+    forgotten: CountedQuestions
+    """What ClickHouse was asked of what journeys have forgotten."""
 
     async def learn(self) -> list[Model]:
         """Counts everybody, publishes what that says, and looks at it; returns what is new."""
@@ -437,21 +452,24 @@ async def running_attribution(
         rates = Rates(ExchangeRates(clickhouse), clock)
         families = Families(conversions, restoration, PastFamilies(clickhouse), lambda: losses[-1])
         settings_history = SettingsHistory(SettingsVersions(clickhouse), directory)
+        erasures, records = Erasures(state, SHARDS), ErasureRecords(clickhouse)
+        tombstones = Tombstones(erasures, records, lambda *who: again(*who, clock.unix_micros()), lambda: losses[-1])
+        assumed_of = assumed_by_id(directory.find)
+        forgotten = CountedQuestions(clickhouse)
+        recalling = Recalling(people, forgotten, descriptors, click_ids, tombstones, clock, assumed_of)
         publisher = Publisher(
             *(people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, families),
-            *(PinnedSettings(settings_history, clock), clock),
+            *(PinnedSettings(settings_history, clock), recalling, clock),
         )
         deferral = Deferral(DeferredConversions(state, SHARDS), conversions, publisher, known, clock, share)
         linking = Linking(people.ties, IdentityChanges(clickhouse), limits_of, lambda: losses[-1])
         consents = Consents(state, SHARDS)
         keeping = ConsentLedger(consents, ConsentDecisions(clickhouse), lambda: losses[-1])
-        erasures, records = Erasures(state, SHARDS), ErasureRecords(clickhouse)
         waiting: list[int] = []
 
         async def oldest_waiting() -> int | None:
             return min(waiting, default=None)
 
-        tombstones = Tombstones(erasures, records, lambda *who: again(*who, clock.unix_micros()), lambda: losses[-1])
         erasing = Erasing(
             *(people, erasures, records, DataKeys(state, SHARDS), conversions),
             StandIns(conversions, publisher, StandInRecords(clickhouse), directory, clock),
@@ -473,10 +491,12 @@ async def running_attribution(
                 deferral,
                 keeping,
                 tombstones,
+                recalling,
                 known,
                 clock,
             ),
-            assumed_of=assumed_by_id(directory.find),
+            assumed_of=assumed_of,
+            knows_everybody=lambda: rebuild.is_whole(),
         )
         converted = ConvertedPaths(state, SHARDS)
         as_paths = PeopleAsPaths(paths, converted, people, conversions, descriptors, known, clock)
@@ -540,6 +560,7 @@ async def running_attribution(
             ),
             rebuild=rebuild,
             losses=losses,
+            forgotten=forgotten,
         )
 
 

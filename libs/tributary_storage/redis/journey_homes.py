@@ -35,6 +35,8 @@ class Lives(NamedTuple):
     is the journey of yesterday, on another device, that led to it."""
     journey_events: int = 4_000
     """How many events of one identifier are kept at least where there are more."""
+    knows_everybody: bool = True
+    """Whether whoever is not known was never here: nothing was lost, or all is back."""
 
 
 class Regrouped(NamedTuple):
@@ -66,6 +68,8 @@ class SettledPerson:
     """Whether some of their identifiers are another's now."""
     is_again: bool = False
     """Whether all of their conversions are looked at for what somebody else has credited."""
+    has_forgotten: bool = False
+    """Whether there are conversions that no journey of theirs holds, as one that has expired did."""
 
 
 @dataclass(slots=True)
@@ -78,6 +82,8 @@ class Home:
     fields: Mapping[bytes, bytes] | None = None
     why: int = 0
     events: list[int] = field(default_factory=list)
+    has_expired: bool = False
+    """Whether there is no journey any more, and somebody converted under its identifier."""
     is_told: bool = False
     """Whether it knows, since it was read last, of the conversion that `newest_micros` is of."""
 

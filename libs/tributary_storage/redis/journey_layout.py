@@ -90,6 +90,8 @@ class Journey:
     """The identity tokens of this person."""
     decisions: tuple[Decision, ...] = ()
     """What was decided under them, in no order."""
+    is_recalled: bool = False
+    """Whether what it has forgotten for its age was read again: what it lacks now is not this person's."""
     traces: Traces = field(default_factory=dict)
     """By what destinations can recognise this person: of each identifier the newest two of a slot, in no order."""
 
@@ -247,10 +249,10 @@ def unpack_journey(
     metas = [meta_of(fields) for fields in held]
     return Journey(
         person_id=person_id,
-        version=version or max(meta.version for meta in metas),
-        since_micros=max(meta.since_seconds for meta in metas) * 1_000_000,
+        version=version or max((meta.version for meta in metas), default=0),
+        since_micros=max((meta.since_seconds for meta in metas), default=0) * 1_000_000,
         is_bare=sum(META in fields for fields in held) < len(named),
-        trimmed_until_micros=max(meta.trimmed_seconds for meta in metas) * 1_000_000,
+        trimmed_until_micros=max((meta.trimmed_seconds for meta in metas), default=0) * 1_000_000,
         has_lost_touches=any(meta.has_lost_touches for meta in metas),
         entries=tuple(entries),
         conversions={key: tuple(times) for key, times in conversions.items()},

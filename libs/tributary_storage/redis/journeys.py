@@ -84,6 +84,8 @@ class VisitedJourney(NamedTuple):
     fields: Mapping[bytes, bytes] | None
     """The whole journey, with what was decided under its identifier and its traces; None where there is none of it, or
     its person never converted."""
+    has_expired: bool = False
+    """Whether there is none any more, and somebody converted under its identifier."""
 
 
 class Journeys:
@@ -101,6 +103,8 @@ class Journeys:
         slack_micros: int,
         events_kept: int = 4_000,
         ties_seconds: int = 0,
+        *,
+        knows_everybody: bool = True,
     ) -> list[AppliedJourney]:
         """Adds events to journeys, each event once.
 
@@ -110,6 +114,7 @@ class Journeys:
             slack_micros: How long after a conversion a touch may still count for it.
             events_kept: How many events of a journey stay at least where there are too many.
             ties_seconds: How long what their identifiers were seen with lives; 0: as long.
+            knows_everybody: Whether whoever is not known was never here: nothing was lost, or all is back.
 
         Returns:
             One answer per change, in order.
@@ -124,7 +129,8 @@ class Journeys:
             for part in _parts(change):
                 pieces.append(Piece(shard, keys.journey(shard, change.person_key), part))
                 owners.append(at)
-        head = (life_seconds, slack_micros, events_kept, max(ties_seconds, life_seconds), LIFE_SECONDS)
+        lives = max(ties_seconds, life_seconds), LIFE_SECONDS
+        head = (life_seconds, slack_micros, events_kept, *lives, int(knows_everybody))
         calls, positions = in_calls(pieces, head)
         answers: list[Any] = [None] * len(changes)
         for own, answer in zip(positions, await run(self._client, _APPLY, calls), strict=True):
@@ -176,7 +182,8 @@ class Journeys:
         found: list[Any] = [None] * len(visits)
         for own, answer in zip(positions, await run(self._client, _VISIT, calls), strict=True):
             for at, (version, before, newest, flat) in zip(own, answer, strict=True):
-                found[at] = VisitedJourney(version, before, newest, None if flat is None else _fields(flat))
+                fields = None if flat is None else _fields(flat)
+                found[at] = VisitedJourney(max(0, version), before, newest, fields, version < 0)
         return found
 
     async def versions(self, person_keys: Sequence[str]) -> list[Versions]:

@@ -72,7 +72,8 @@ class People:
             known: Ties of these, as they were written just now; whether they still are is asked as of those read here.
 
         Returns:
-            Each person whose conversions may have changed, once, in the order of their first event.
+            Each person whose conversions may have changed, once, in the order of their first event; of those who have
+            changed also whoever's journeys have expired.
 
         Raises:
             Backpressure: The people changed again and again while they were read. Run the same again.
@@ -89,7 +90,8 @@ class People:
             home.events.append(position)
         changes = [change_of(home, events) for home in homes.values()]
         answers = await self._journeys.apply(
-            changes, lives.journey_seconds, slack_micros, lives.journey_events, lives.ties_seconds
+            *(changes, lives.journey_seconds, slack_micros, lives.journey_events, lives.ties_seconds),
+            knows_everybody=lives.knows_everybody,
         )
         asking: list[Place] = []
         for home, answer in zip(homes.values(), answers, strict=True):
@@ -126,7 +128,9 @@ class People:
         for (workspace, person), party in zip(persons, parties, strict=True):
             held = [home.fields for home in party if home.fields]
             changed = [regrouped[home.place] for home in party if home.place in regrouped]
-            if party[0].newest_micros and any(META in fields for fields in held):
+            has_expired, is_split = any(home.has_expired for home in party), any(change.is_split for change in changed)
+            is_there = any(META in fields for fields in held) or (changed and has_expired)
+            if (party[0].newest_micros and is_there) or is_split:
                 one = SettledPerson(
                     workspace,
                     person.tokens,
@@ -136,8 +140,9 @@ class People:
                     ),
                     sorted(position for home in party for position in home.events),
                     any(change.is_merged for change in changed),
-                    any(change.is_split for change in changed),
+                    is_split,
                     any(change.is_again for change in changed),
+                    has_forgotten=has_expired,
                 )
                 settled.append(one)
         return settled
@@ -154,11 +159,14 @@ class People:
                 return journey
         return None
 
-    async def find_each(self, wanted: Sequence[Place | None]) -> list[Journey | None]:
+    async def find_each(
+        self, wanted: Sequence[Place | None], beside: Mapping[Place, Mapping[bytes, bytes]] | None = None
+    ) -> list[Journey | None]:
         """Reads the journeys of the people that identifiers belong to; that of one person once, and it is one object.
 
         Args:
             wanted: Workspace and token of each; None has no journey.
+            beside: Events that journeys have forgotten, by identifier, as journeys have them.
 
         Raises:
             Backpressure: The people changed again and again while they were read.
@@ -181,9 +189,13 @@ class People:
             name = workspace, person.first
             if name not in journeys:
                 held = [own for token in person.tokens if (own := fields[workspace, token])]
+                is_there = any(META in own for own in held)
+                for token in person.tokens if beside else ():
+                    if forgotten := _without(fields[workspace, token], (beside or {}).get((workspace, token))):
+                        held.append(forgotten)
+                        is_there = True
                 version = max(versions[workspace, token] for token in person.tokens)
                 first = person_key(workspace, person.first)
-                is_there = any(META in own for own in held)
                 journeys[name] = unpack_journey(first, held, person.tokens, version) if is_there else None
         return [None if place is None else journeys[place[0], people[place].first] for place in wanted]
 
@@ -287,7 +299,8 @@ class People:
                 return
             answers = await self._journeys.visit([visit for _, visit in visits], ties_seconds)
             for (home, _), answer in zip(visits, answers, strict=True):
-                home.version, before, home.newest_micros, home.fields = answer
+                home.version, before, home.newest_micros, home.fields, has_expired = answer
+                home.has_expired = home.has_expired or has_expired
                 home.is_told = True
                 if number == 0 and home.place in regrouped:
                     highest = max(highest, before)
@@ -308,6 +321,11 @@ def _cluster(
 def _pending(parties: Sequence[Sequence[Home]], regrouped: Mapping[Place, Regrouped]) -> list[Sequence[Home]]:
     """Returns those of whom not all is read: of the others there is one journey, read with its ties in one step."""
     return [party for party in parties if len(party) > 1 or party[0].place in regrouped or party[0].fields is None]
+
+
+def _without(held: Mapping[bytes, bytes], events: Mapping[bytes, bytes] | None) -> dict[bytes, bytes]:
+    """Returns those of some events that a journey does not hold."""
+    return {name: one for name, one in (events or {}).items() if name not in held}
 
 
 def _moving() -> Backpressure:

@@ -68,8 +68,8 @@ class ReattributionPage(_message.Message):
     changed: _builtins.int
     """Of these, how many have other credit."""
     incomplete: _builtins.int
-    """Of these, how many may lack touches, because their journey, or what is known of them, is older than what is kept:
-    what is forgotten keeps its credit.
+    """Of these, how many may lack touches, because what is known of them is gone, or their person has too many events:
+    what is forgotten keeps its credit. What Redis has forgotten for its age alone is read again from the recorded events.
     """
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CreditChange]:

@@ -5,8 +5,8 @@
 --         `:consent`: what was decided under it, with `:traces`: its traces (`trace_layout`), with `:firsts`: how it
 --         began (`firsts`)
 -- ARGV    1 life in seconds, 2 slack in microseconds: how long after a conversion a touch may still count, 3 how many
---         events stay where there are too many (a quarter more is too many), 4 life of ties in seconds, 5 of traces, then
---         per journey
+--         events stay where there are too many (a quarter more is too many), 4 life of ties in seconds, 5 of traces, 6 whether
+--         nothing was ever lost or all is back: then whoever is not known was never here; then per journey
 --         {answers, entries n, tokens m, traces k, n x (field, value), m x (token, sighting), k x (slot, trace)}
 --         answers: 0: as said below, 1: the whole journey if anybody of its person converted, with why = 1;
 --         field: 8 bytes; value: 1 byte kind, 1 byte flags, 8 bytes time, more;
@@ -16,7 +16,7 @@
 --         values, of its consent, of its traces behind a byte 1; its ties as fields and values}; the last two only where
 --         why is not 0
 --         why: 0 it does not, 1 by time, 2 any conversion of the person may have changed
--- Cost    one read, one write, one expiry per journey, one more read where it is new, and O(journey) where the whole is
+-- Cost    one read, one write, one expiry per journey, two more reads where it is new, and O(journey) where the whole is
 --         answered, after every (quarter of 3) events of a person with too many, and once a day for one older than its
 --         life. A second run adds nothing, keeps the version, and answers the whole journey if there is a conversion,
 --         with why = 2.
@@ -26,8 +26,9 @@
 -- Of a slot the newest two traces stay, of those alike the first: what a journey forgets stays there.
 -- The first touch, and the first conversion of each name, are kept beside it: those that were good when they came. For ever
 -- once somebody converted, else as long as ties.
--- Since when it is whole: from its beginning, for a life before it, for what came then would have kept it alive; when
--- something goes for its age, from that age on.
+-- Since when it is whole: for ever, if nothing is kept of how anybody began under its identifier (firsts; of who never
+-- converted as long as ties); else for a life before it, for what came then would have kept it alive; once something goes
+-- for its age, from that age on.
 -- What is too old stays where it carries the id of a click or an interaction: seen again, it is an old one.
 local META = '>I8I8I8I8I4I4BI4I4I4BI4'
 local UNSAID = '\255\255\255\255' -- journeys of before this was kept: whole since never
@@ -38,7 +39,7 @@ local DAY = 86400
 local AHEAD = 300 -- seconds that an event may be ahead of its acceptance
 local HDEL_AT_ONCE = 1000
 local life, slack, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local ties_life, traces_life = ARGV[4], ARGV[5]
+local ties_life, traces_life, knows_everybody = ARGV[4], ARGV[5], ARGV[6] == '1'
 local clock = redis.call('TIME')
 local now_seconds = tonumber(clock[1])
 local now = clock[1] * 1000000 + clock[2]
@@ -181,7 +182,7 @@ local function remember(firsts, found)
 end
 
 local answers = {}
-local at = 6
+local at = 7
 for number, journey in ipairs(KEYS) do
   local asks, entries, tokens = ARGV[at] == '1', tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local traces = tonumber(ARGV[at + 3])
@@ -203,6 +204,12 @@ for number, journey in ipairs(KEYS) do
       newest = tonumber(told)
       redis.call('EXPIRE', journey .. ':ties', ties_life)
     end
+    -- Had anything come within a life, there would be a journey; and whoever began before left firsts, for ever if they
+    -- converted: some conversion before then is forgotten.
+    since = math.max(0, now_seconds - life + AHEAD)
+    local kept = redis.call('TTL', journey .. ':firsts')
+    if kept == -1 then newest = math.max(newest, since * 1000000)
+    elseif kept == -2 and knows_everybody then since = 0 end
   end
   local writes, why, is_known, reaches, oldest = {}, 0, false, NEVER, NEVER
   local firsts, acquired = {}, NEVER
@@ -279,10 +286,7 @@ for number, journey in ipairs(KEYS) do
   end
   if #writes > 0 or has_new_trace or not known[1] then
     version = math.max(version + 1, now)
-    if create_time == 0 then
-      create_time = now
-      since = math.max(0, now_seconds - life + AHEAD) -- had anything come since then, there would be a journey
-    end
+    if create_time == 0 then create_time = now end
     local is_due = now_seconds >= (look > 0 and look or math.floor(create_time / 1000000) + life)
     if oldest < too_old then -- a backfill lives as long as what is new
       look, is_due = now_seconds + life, false

@@ -3,7 +3,7 @@
 -- ARGV    per journey {decisions n, n x (field, value)}
 -- Answer  per journey {newest conversion time of its person, as far as it was told; decisions that the ledger holds;
 --         places of those decisions, from 1, that it did not hold}
--- Cost    one read and at most one write per decision, two reads per journey. A second run adds nothing. Of two that
+-- Cost    one read and at most one write per decision, two reads per journey, three of one that has expired. A second run adds nothing. Of two that
 --         differ in their texts alone the smaller stays, whichever came first.
 local META = '>I8I8I8I8I4I4BI4I4I4BI4'
 local UNSAID = '\255\255\255\255' -- journeys of before this was kept: whole since never
@@ -22,6 +22,8 @@ for number, journey in ipairs(KEYS) do
   if meta then
     local _, _, told = struct.unpack(META, meta .. UNSAID)
     if told > newest then newest = told end
+  elseif newest == 0 and redis.call('TTL', journey .. ':firsts') == -1 then
+    newest = 1 -- converted once, and its journey has expired
   end
   answers[number] = {newest, redis.call('HLEN', ledger), new}
 end

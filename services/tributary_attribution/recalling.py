@@ -1,0 +1,336 @@
+"""Journeys that are not whole for what is asked of them -> what they were: united with what ClickHouse has recorded.
+
+Redis forgets what of a journey is older than its life. What was accepted late, or is undone, or is computed anew on
+purpose, may reach further back: a new conversion whose window begins before its journey is whole; an event that comes
+so late that conversions after it are forgotten; people who become one or are taken apart. Then the events of these
+people are asked for, all of a batch and workspace at once, and seen beside what Redis holds; nothing of it is stored,
+so nothing has to be kept in step, and whoever looks again asks again. Nobody else asks: what is as new as the door lets
+through, and whoever was never seen before, is whole. Of somebody of whom only came what may not be measured, waits in
+quarantine or is internal, nothing is kept to tell that they were here: where that is forgotten, nobody is known to have
+come (`NO_TOUCHPOINT`), which is another reason, and the same credit.
+
+What is asked for has been recorded: it was forgotten because it was accepted a whole life of a journey ago, and the
+event log is cut only behind group `record`. What arrives meanwhile is in Redis first, whose version it moves.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple, Protocol
+
+import structlog
+
+from tributary_attribution.affected import Affected, Word
+from tributary_attribution.arrival_texts import keep_texts
+from tributary_attribution.arrivals import Arrival, ArrivalReader
+from tributary_attribution.assessment import AHEAD_MICROS, complete_since_micros
+from tributary_attribution.credit_settings import (
+    conversion_life_seconds,
+    history_micros,
+    journey_life_seconds,
+    slack_micros,
+)
+from tributary_attribution.linking import Linked
+from tributary_attribution.tombstones import Tombstones
+from tributary_domain.consent import Assumed
+from tributary_domain.identity import Person
+from tributary_domain.settings import SECOND
+from tributary_domain.ties import most_telling
+from tributary_runtime import metrics
+from tributary_runtime.clock import Clock
+from tributary_runtime.errors import PoisonEvent
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.redis.click_ids import ClickIds
+from tributary_storage.redis.descriptors import Descriptors
+from tributary_storage.redis.firsts import FirstTouch, PersonFirsts
+from tributary_storage.redis.journey_homes import SettledPerson
+from tributary_storage.redis.journey_layout import Journey
+from tributary_storage.redis.people import People
+from tributary_storage.redis.ties import Place, person_key
+
+log = structlog.get_logger(__name__)
+
+_NEVER: Final = 2**63
+_MOST: Final = 50_000
+"""Events of one question: of people who have more, the oldest stay forgotten."""
+_TOKENS_AT_ONCE: Final = 1_000
+"""Identifiers of one question: ClickHouse bounds the length of a statement."""
+
+
+class Recorded(Protocol):
+    """Where recorded events are."""
+
+    async def between(
+        self, workspace: str, tokens: Collection[str], since_micros: int, until_micros: int, limit: int
+    ) -> Sequence[tuple[str, bytes, int, str]]:
+        """Returns (letter, admitted event, accept time, traceparent) of people, the newest first.
+
+        Raises:
+            StorageUnavailableError: It did not answer.
+        """
+        ...
+
+
+class _Wanted(NamedTuple):
+    """A journey, and from when on it has to be whole."""
+
+    workspace: Workspace
+    place: Place
+    """An identifier of its person."""
+    journey: Journey | None
+    """None: Redis holds nothing of it."""
+    since_micros: int
+
+
+class Recalling:
+    """Recalls what journeys have forgotten. Every method may run twice, and at once in several processes.
+
+    Args:
+        people: Reads journeys.
+        recorded: The events.
+        descriptors: Keeps the texts of sources.
+        click_ids: Keeps the texts of click ids.
+        tombstones: Knows who was erased.
+        clock: Says how far back Redis reaches.
+        assumed_of: Workspace -> what its people are assumed to consent to.
+    """
+
+    def __init__(
+        self,
+        people: People,
+        recorded: Recorded,
+        descriptors: Descriptors,
+        click_ids: ClickIds,
+        tombstones: Tombstones,
+        clock: Clock,
+        assumed_of: Callable[[str], Assumed] = lambda _: Assumed(),
+    ) -> None:
+        self._people = people
+        self._recorded = recorded
+        self._descriptors = descriptors
+        self._click_ids = click_ids
+        self._tombstones = tombstones
+        self._clock = clock
+        self._reader = ArrivalReader(assumed_of)
+
+    async def recall_people(
+        self,
+        people: Sequence[tuple[SettledPerson, Sequence[Arrival]]],
+        workspaces: Mapping[str, Workspace],
+        decided: Mapping[Place, Sequence[Word]],
+        linked: Linked,
+        *,
+        is_undone: bool,
+    ) -> None:
+        """Makes journeys whole as far back as events reach that were brought to them.
+
+        Args:
+            people: Whose conversions events may have changed; take their journeys.
+            workspaces: Theirs.
+            decided: What people decided anew, by identifier.
+            linked: What changed who they are.
+            is_undone: Whether an operator said who is who: then all they ever did may be somebody else's.
+
+        Raises:
+            Backpressure: People changed again and again while they were read.
+            StorageUnavailableError: A store did not answer.
+        """
+        reaching = {} if is_undone else await self._reaching_back([person for person, _ in people], workspaces, linked)
+        wanted: list[_Wanted] = []
+        owners: list[SettledPerson] = []
+        for at, (person, events) in enumerate(people):
+            workspace = workspaces[person.workspace]
+            words = [one for token in person.tokens for one in decided.get((person.workspace, token), ())]
+            times = [one.event_time_micros for one in events if one.entry is not None or one.traces]
+            times += [word.arrival.decision.time_micros for word in words if word.arrival.decision is not None]
+            reach = history_micros(workspace) + slack_micros(workspace)
+            since = min(times) - reach if times else _NEVER
+            if (person.is_merged or person.is_split) and (is_undone or reaching[at]):
+                since = 0
+            if self._is_needed(workspace, person.journey, since):
+                wanted.append(_Wanted(workspace, (person.workspace, person.tokens[0]), person.journey, since))
+                owners.append(person)
+        for person, found in zip(owners, await self._recall(wanted), strict=True):
+            if found is not None:
+                person.journey = found
+
+    async def recall_windows(self, affected: Sequence[Affected], begins: Sequence[int]) -> None:
+        """Makes the journeys of conversions whole from where their windows begin.
+
+        Only of those that were never published, and of those whose credit is to be exact whatever was published: else
+        what was published stands for what is forgotten.
+
+        Args:
+            affected: With their parts and journeys; take the latter.
+            begins: When their windows begin.
+
+        Raises:
+            Backpressure: People changed again and again while they were read.
+            StorageUnavailableError: A store did not answer.
+        """
+        wanted: dict[Place, _Wanted] = {}
+        owners: list[tuple[Affected, Place]] = []
+        for one, begin in zip(affected, begins, strict=True):
+            if one.stored is None or (one.stored.published and not one.is_exact):
+                continue
+            place = one.place() if self._is_needed(one.workspace, one.journey, begin) else None
+            if place is None:
+                continue
+            known = wanted.get(place)
+            since = begin if known is None else min(begin, known.since_micros)
+            wanted[place] = _Wanted(one.workspace, place, one.journey, since)
+            owners.append((one, place))
+        if not wanted:
+            return
+        found = dict(zip(wanted, await self._recall(list(wanted.values())), strict=True))
+        for one, place in owners:
+            one.journey, one.has_journey = found[place], True
+
+    async def _reaching_back(
+        self, people: Sequence[SettledPerson], workspaces: Mapping[str, Workspace], linked: Linked
+    ) -> dict[int, bool]:
+        """Tells of people who became one, or were one, whether they have conversions that are forgotten and concerned.
+
+        Those are concerned that somebody else's touches came before, or whose person is called otherwise now. Whoever
+        comes back on a new device has nothing of before, and keeps the name: nobody asks.
+
+        Returns:
+            By place among the people.
+        """
+        sides: dict[int, list[Person]] = {}
+        for at, person in enumerate(people):
+            may_be = person.journey.since_micros or person.has_forgotten
+            if (person.is_merged or person.is_split) and may_be:
+                own = set(person.tokens)
+                changes = [fact.change for fact in linked.facts if fact.workspace == person.workspace]
+                concerned = [
+                    one for one in changes if any(own.intersection(side.tokens) for side in (*one.before, *one.after))
+                ]
+                sides[at] = [side for change in concerned for side in (*change.before, *change.after)]
+        asked = [(people[at].workspace, side.tokens) for at, own_sides in sides.items() for side in own_sides]
+        firsts = iter(await self._people.firsts.of_people(asked))
+        reaching = dict.fromkeys(range(len(people)), False)
+        for at, own_sides in sides.items():
+            begun = [(side, next(firsts)) for side in own_sides]
+            since = max(people[at].journey.since_micros, self._since_of_expired(workspaces[people[at].workspace]))
+            reaching[at] = not begun or _is_concerned(people[at], begun, since)
+        return reaching
+
+    def _is_needed(self, workspace: Workspace, journey: Journey | None, since_micros: int) -> bool:
+        """Tells whether a journey may have forgotten, for its age, something that happened since a moment."""
+        if journey is not None and since_micros >= journey.since_micros and not journey.is_bare:
+            return False  # nearly always
+        now, life = self._clock.unix_micros(), journey_life_seconds([workspace])
+        if journey is None:
+            return since_micros < self._since_of_expired(workspace)
+        since = complete_since_micros(journey, life, now)
+        return since_micros < since and journey.trimmed_until_micros < since
+
+    def _since_of_expired(self, workspace: Workspace) -> int:
+        """Returns from when on a journey that has expired would hold everything, had it not."""
+        return self._clock.unix_micros() - journey_life_seconds([workspace]) * SECOND + AHEAD_MICROS
+
+    async def _recall(self, wanted: Sequence[_Wanted]) -> list[Journey | None]:
+        """Returns journeys, whole from the moments that are asked for, in order; None where nothing is known at all.
+
+        Of a person with too many events only what fits is recalled: then the journey says since when it is whole.
+        """
+        if not wanted:
+            return []
+        tokens = await self._tokens(wanted)
+        by_workspace: dict[str, list[_Wanted]] = defaultdict(list)
+        for one in wanted:
+            by_workspace[one.workspace.id].append(one)
+        recalled: dict[Place, dict[bytes, bytes]] = defaultdict(dict)
+        since: dict[str, int] = {}
+        for workspace_id, some in by_workspace.items():
+            theirs = {token for one in some for token in tokens[one.place]}
+            since[workspace_id] = await self._ask(some, theirs, recalled)
+        journeys = await self._people.find_each([one.place for one in wanted], recalled)
+        firsts = await self._people.firsts.of_people([(one.workspace.id, tokens[one.place]) for one in wanted])
+        metrics.RECALLED_JOURNEYS.add(len(wanted))
+        return [
+            None if journey is None else _whole(journey, max(since[one.workspace.id], one.since_micros), first.touch)
+            for one, journey, first in zip(wanted, journeys, firsts, strict=True)
+        ]
+
+    async def _tokens(self, wanted: Sequence[_Wanted]) -> Mapping[Place, Collection[str]]:
+        """Returns the identity tokens of each person."""
+        tokens: dict[Place, Collection[str]] = {
+            one.place: one.journey.tokens for one in wanted if one.journey is not None
+        }
+        unknown = [one.place for one in wanted if one.place not in tokens]
+        found = await self._people.people_of(unknown) if unknown else {}
+        return {place: tokens[place] if place in tokens else found[place].tokens for place in (o.place for o in wanted)}
+
+    async def _ask(
+        self, wanted: Sequence[_Wanted], tokens: Collection[str], recalled: dict[Place, dict[bytes, bytes]]
+    ) -> int:
+        """Asks for what some people of a workspace did; returns since when all of it is there."""
+        workspace, since = wanted[0].workspace, min(one.since_micros for one in wanted)
+        held = [min(one.journey.since_micros, self._clock.unix_micros()) for one in wanted if one.journey is not None]
+        until = max([self._since_of_expired(workspace), *held])  # whatever is newer is in Redis
+        arrivals: list[Arrival] = []
+        whole_micros = 0
+        named = sorted(tokens)
+        for start in range(0, len(named), _TOKENS_AT_ONCE):
+            some = named[start : start + _TOKENS_AT_ONCE]
+            rows = await self._recorded.between(workspace.id, some, since, until, _MOST)
+            read = [one for row in rows if (one := self._read(workspace.id, *row)) is not None]
+            if len(rows) >= _MOST:
+                oldest = min((arrival.event_time_micros for arrival in read), default=until)
+                whole_micros = max(whole_micros, oldest + 1)
+            arrivals += read
+        living = await self._tombstones.living(arrivals)
+        if len(living) < len(arrivals):
+            stays = {id(arrival) for arrival in living}
+            self._reader.forget_clicks(living, [one for one in arrivals if id(one) not in stays])
+        await keep_texts(self._reader, self._descriptors, self._click_ids, conversion_life_seconds([workspace]))
+        for arrival in living:
+            if arrival.entry is not None and arrival.tokens:
+                for home in arrival.tokens if arrival.is_quarantined else [most_telling(arrival.tokens)]:
+                    recalled[workspace.id, home][arrival.entry[0]] = arrival.entry[1]
+        return whole_micros
+
+    def _read(
+        self, workspace: str, letter: str, admitted: bytes, accept_micros: int, traceparent: str
+    ) -> Arrival | None:
+        """Reads an event; None where it can never be read: attribution could not read it either."""
+        try:
+            return self._reader.read(workspace, letter, admitted, accept_micros, traceparent)
+        except PoisonEvent as poison:
+            log.error("event_not_recalled", workspace=workspace, reason=poison.reason)
+            return None
+
+
+def _is_concerned(person: SettledPerson, begun: Sequence[tuple[Person, PersonFirsts]], since: int) -> bool:
+    """Tells whether a conversion that is forgotten may have another person's touches now, or another person.
+
+    Args:
+        person: As they are now.
+        begun: Who they were, and are, with how each began.
+        since: From when on nothing is forgotten.
+    """
+    for side, firsts in begun:
+        if all(one.event_time_micros >= since for one in firsts.conversions.values()):
+            continue
+        if person_key(person.workspace, side.first) != person.journey.person_id:
+            return True
+        others = [other.touch for one, other in begun if not set(one.tokens).intersection(side.tokens)]
+        if any(touch is not None and touch.event_time_micros < since for touch in others):
+            return True
+    return False
+
+
+def _whole(journey: Journey, since_micros: int, first: FirstTouch | None) -> Journey:
+    """Returns a journey that lacks nothing since a moment; what is older is told by how its person began."""
+    return replace(
+        journey,
+        since_micros=since_micros,
+        is_bare=False,
+        is_recalled=True,
+        trimmed_until_micros=0,
+        has_lost_touches=first is not None and first.event_time_micros < since_micros,
+    )

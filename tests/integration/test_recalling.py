@@ -1,0 +1,261 @@
+"""What reaches further back than journeys live is credited as if they lived for ever: ClickHouse remembers for them.
+
+Journeys really are gone here: expired, or aged while their person lives on.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+import pytest
+
+from tests.integration.test_reconciliation import Reconciled, reconciled
+from tests.support.attribution import DAY, Attribution, Events
+from tests.support.stores import Stores
+from tests.support.worlds import a_world, people_who_share
+from tributary.attribution.v1.conversion_pb2 import RevisionCause
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.attribution.v1.credit_pb2 import UnattributedReason
+from tributary.attribution.v1.explanation_pb2 import CreditSettings
+from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
+from tributary.event.v1.event_pb2 import Traffic
+from tributary_domain.event_order import event_hash
+from tributary_runtime.clock import SystemClock
+from tributary_storage.clickhouse.identity_changes import IdentityChanges
+from tributary_storage.clickhouse.names import micros
+from tributary_storage.clickhouse.published_conversions import Wanted
+from tributary_storage.codec.event_references import event_reference
+
+HOUR: Final = DAY // 24
+TODAY: Final = SystemClock().unix_micros()
+SOLD: Final = TODAY - 40 * DAY
+LONG_AGO: Final = TODAY - 100 * DAY
+
+Forget = Callable[[Attribution], Awaitable[None]]
+
+
+@pytest.fixture
+async def world(stores: Stores, clickhouse_url: str, workspace: str) -> AsyncIterator[Reconciled]:
+    async with reconciled(stores.empty_redis_url(), clickhouse_url, workspace) as opened:
+        yield opened
+
+
+@pytest.fixture
+def events(workspace: str) -> Events:
+    return Events(workspace)
+
+
+async def expired(attribution: Attribution) -> None:
+    """Nothing came within a life of a journey."""
+    await attribution.let_journeys_expire()
+
+
+async def aged(attribution: Attribution) -> None:
+    """They live on, and something comes today."""
+    await attribution.let_journeys_age()
+    visit = Events(attribution.workspace.id).touch("visitor:a", at=TODAY, event_id="today")
+    await attribution.handle(visit)
+
+
+FORGETTING: Final = pytest.mark.parametrize("forget", [expired, aged])
+
+
+async def chain(attribution: Attribution, order_id: str = "o-1") -> list[ConversionRevised]:
+    """Returns the revisions of an order, oldest first."""
+    conversion_id = Events(attribution.workspace.id).conversion_id(order_id)
+    found = [one for one in await attribution.logged() if one.state.conversion_id == conversion_id]
+    return sorted(found, key=lambda one: one.revision)
+
+
+def causes(chain: list[ConversionRevised]) -> list[list[str]]:
+    return [[RevisionCause.Name(one).removeprefix("REVISION_CAUSE_") for one in revised.causes] for revised in chain]
+
+
+def credited(revised: ConversionRevised) -> list[str]:
+    return [touch.event_id for touch in revised.state.touches]
+
+
+def named(*event_ids: str) -> list[str]:
+    return [event_reference(event_hash(event_id)) for event_id in event_ids]
+
+
+def reasons(revised: ConversionRevised) -> set[str]:
+    found = {model.unattributed.reason for model in revised.state.models if model.name != "data_driven"}
+    return {UnattributedReason.Name(one).removeprefix("UNATTRIBUTED_REASON_") for one in found}
+
+
+async def agrees(world: Reconciled) -> None:
+    """Asserts that stream and batch say the same of all that ever happened."""
+    run = await world.run(world.a_run(begin=TODAY - 400 * DAY, end=TODAY + DAY, repairs=False))
+    assert run.is_complete
+    assert await world.differences() == []
+
+
+@FORGETTING
+async def test_an_order_that_comes_40_days_late_is_credited_by_what_led_to_it(
+    world: Reconciled, events: Events, forget: Forget
+) -> None:
+    who = "visitor:a"
+    before = [events.touch(who, at=SOLD - days * DAY, event_id=f"t-{days}") for days in (28, 20)]
+    await world.happen(*before, events.touch(who, at=SOLD - 40 * DAY, event_id="outside"))
+    await forget(world.attribution)
+    await world.happen(events.order(who, at=SOLD))
+    found = await chain(world.attribution)
+    assert causes(found) == [["INITIAL"]]
+    assert credited(found[0]) == named("t-28", "t-20")
+
+
+@FORGETTING
+async def test_a_touch_that_is_backfilled_revises_once_what_it_led_to(
+    world: Reconciled, events: Events, forget: Forget
+) -> None:
+    who = "visitor:a"
+    first = events.touch(who, at=LONG_AGO - DAY, event_id="first")
+    await world.happen(first, events.order(who, at=LONG_AGO), events.order(who, at=LONG_AGO - 8 * DAY, order_id="o-0"))
+    await forget(world.attribution)
+    await world.happen(events.touch(who, at=LONG_AGO - 5 * DAY, event_id="late"))
+    found = await chain(world.attribution)
+    assert causes(found) == [["INITIAL"], ["LATE_TOUCHPOINT"]]
+    assert credited(found[-1]) == named("late", "first")
+    assert list(found[-1].causing_event_ids) == ["late"]
+    assert len(await chain(world.attribution, "o-0")) == 1
+
+
+async def test_it_reaches_over_devices_whose_journeys_expired(world: Reconciled, events: Events) -> None:
+    phone, laptop, customer = "visitor:p", "visitor:l", "customer:c"
+    await world.happen(
+        events.touch(phone, at=LONG_AGO - 3 * DAY, event_id="phone"),
+        events.touch(laptop, at=LONG_AGO - 2 * DAY, event_id="laptop"),
+        events.identify(customer, phone, at=LONG_AGO),
+        events.identify(customer, laptop, at=LONG_AGO),
+    )
+    await expired(world.attribution)
+    await world.happen(events.order(customer, at=LONG_AGO + HOUR))
+    await expired(world.attribution)
+    await world.happen(events.touch(phone, at=LONG_AGO - DAY, event_id="late"))
+    found = await chain(world.attribution)
+    assert credited(found[0]) == named("phone", "laptop")
+    assert credited(found[-1]) == named("phone", "laptop", "late")
+    assert len(found) == 2
+
+
+async def test_what_may_not_earn_earns_nothing_when_it_is_recalled(world: Reconciled, events: Events) -> None:
+    who = "visitor:a"
+    internal, denied = (events.touch(who, at=LONG_AGO - days * DAY) for days in (5, 4))
+    internal[1].event.traffic = Traffic.TRAFFIC_INTERNAL
+    denied[1].event.consent.analytics_storage = CONSENT_STATE_DENIED
+    waiting = events.touch(who, at=LONG_AGO - 3 * DAY, letter="Q", event_id="waiting")
+    await world.happen(events.touch(who, at=LONG_AGO - 50 * DAY), internal, denied, waiting)
+    await expired(world.attribution)
+    await world.happen(events.order(who, at=LONG_AGO))
+    assert reasons((await chain(world.attribution))[0]) == {"NO_CONSENT"}
+    await expired(world.attribution)
+    released = events.release(waiting)
+    await world.happen(released)
+    found = await chain(world.attribution)
+    assert causes(found)[-1] == ["QUARANTINE_RELEASE"]
+    assert credited(found[-1]) == named("waiting")
+    await agrees(world)
+
+
+async def test_a_consent_taken_back_for_then_takes_the_credit(world: Reconciled, events: Events) -> None:
+    who = "visitor:a"
+    await world.happen(events.touch(who, at=LONG_AGO - DAY), events.order(who, at=LONG_AGO))
+    await expired(world.attribution)
+    letter, denial = events.identify(who, at=TODAY, event_id="denial")
+    denial.event.ClearField("identify")
+    denial.event.consent_change.SetInParent()
+    denial.event.consent.analytics_storage = CONSENT_STATE_DENIED
+    denial.event.consent.consent_time.FromMicroseconds(LONG_AGO - 2 * DAY)
+    await world.happen((letter, denial))
+    found = await chain(world.attribution)
+    assert causes(found) == [["INITIAL"], ["CONSENT_WITHDRAWN"]]
+    assert reasons(found[-1]) == {"NO_CONSENT"}
+    await agrees(world)
+
+
+async def test_people_who_are_taken_apart_take_the_credit_of_then_apart(world: Reconciled, events: Events) -> None:
+    attribution = world.attribution
+    await world.happen(
+        events.touch("visitor:a", at=LONG_AGO - 3 * DAY, event_id="theirs"),
+        events.touch("visitor:b", at=LONG_AGO - 2 * DAY, event_id="own"),
+        events.order("visitor:b", at=LONG_AGO),
+        events.identify("visitor:a", "visitor:b", at=LONG_AGO + DAY),
+    )
+    assert credited((await chain(attribution))[-1]) == named("theirs", "own")
+    await expired(attribution)
+    [merge] = await IdentityChanges(attribution.clickhouse).of_tokens(events.workspace, ["visitor:a"])
+    [undone] = await attribution.identities.undo(events.workspace, merge.change_id)
+    found = await chain(attribution)
+    assert causes(found)[-1] == ["IDENTITY_UNMERGE"]
+    assert credited(found[-1]) == named("own")
+    await expired(attribution)
+    await attribution.identities.undo(events.workspace, undone.change_id)
+    assert credited((await chain(attribution))[-1]) == named("theirs", "own")
+    await agrees(world)
+
+
+@FORGETTING
+async def test_people_who_become_one_late_share_the_credit_of_then(
+    world: Reconciled, events: Events, forget: Forget
+) -> None:
+    await world.happen(
+        events.touch("visitor:a", at=LONG_AGO - 3 * DAY, event_id="theirs"),
+        events.touch("visitor:b", at=LONG_AGO - 2 * DAY, event_id="own"),
+        events.order("visitor:b", at=LONG_AGO),
+    )
+    await forget(world.attribution)
+    await world.happen(events.identify("visitor:a", "visitor:b", at=TODAY))
+    found = await chain(world.attribution)
+    assert causes(found) == [["INITIAL"], ["IDENTITY_MERGE"]]
+    assert credited(found[-1]) == named("theirs", "own")
+
+
+async def test_nobody_asks_for_who_comes_back_on_a_new_device(world: Reconciled, events: Events) -> None:
+    customer = "customer:c"
+    await world.happen(events.touch(customer, at=LONG_AGO - DAY), events.order(customer, at=LONG_AGO))
+    await world.attribution.let_journeys_age()
+    asked = world.attribution.forgotten.asked
+    await world.happen(
+        events.touch("visitor:new", at=TODAY - HOUR),
+        events.identify(customer, "visitor:new", at=TODAY),
+        events.order(customer, at=TODAY, order_id="o-2"),
+        events.touch("visitor:other", at=LONG_AGO),
+        events.order("visitor:other", at=LONG_AGO, order_id="o-3"),
+    )
+    assert world.attribution.forgotten.asked == asked
+
+
+@FORGETTING
+async def test_credit_of_the_past_under_other_settings_is_whole(
+    stores: Stores, clickhouse_url: str, workspace: str, forget: Forget
+) -> None:
+    events, who = Events(workspace), "visitor:a"
+    redis_url = stores.empty_redis_url()
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        early = events.touch(who, at=LONG_AGO - 40 * DAY, event_id="early")
+        await world.happen(early, events.touch(who, at=LONG_AGO - DAY, event_id="own"), events.order(who, at=LONG_AGO))
+        await forget(world.attribution)
+        wanted = Wanted(workspace=workspace, start_micros=LONG_AGO - DAY, end_micros=LONG_AGO + DAY)
+        page, _ = await world.attribution.reattribution.preview(wanted, CreditSettings(lookback_days=45))
+        assert (page.conversions, page.changed, page.incomplete) == (1, 1, 0)
+        assert len(await chain(world.attribution)) == 1
+    async with reconciled(redis_url, clickhouse_url, workspace, attribution=[{"lookback_days": 45}]) as world:
+        page, _ = await world.attribution.reattribution.apply(wanted)
+        assert (page.changed, page.incomplete) == (1, 0)
+        found = await chain(world.attribution)
+        assert causes(found) == [["INITIAL"], ["SETTINGS_CHANGE"]]
+        assert credited(found[-1]) == named("early", "own")
+
+
+@pytest.mark.parametrize("seed", [2, 7])
+async def test_credit_is_the_same_whenever_journeys_expire(world: Reconciled, workspace: str, seed: int) -> None:
+    everything = [*a_world(workspace, random.Random(seed), 12), *people_who_share(workspace, seed)]
+    happening = [one for one in everything if micros(one[1].event.event_time) < TODAY - 60 * DAY]
+    while happening:
+        some, happening = happening[:25], happening[25:]
+        await world.happen(*some)
+        await expired(world.attribution)
+    await agrees(world)
