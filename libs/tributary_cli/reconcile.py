@@ -51,7 +51,8 @@ def run(
 ) -> None:
     """Run it, and show its progress.
 
-    Exit status: 0 nothing is open, 1 something should be looked at, 2 a promise is broken and not repaired.
+    Exit status: 0 nothing is open, 1 something should be looked at, 2 a promise is broken and not repaired, 3 it was
+    stopped before its end.
     """
     from tributary.attribution.v1.reconciliation_pb2 import RECONCILIATION_STATE_COMPLETE
     from tributary.query.v1 import query_service_pb2 as contract
@@ -73,6 +74,9 @@ def run(
         time.sleep(_POLL_SECONDS)
         request = contract.GetReconciliationRequest(reconciliation_id=found.reconciliation_id)
         found = _call("GetReconciliation", request, connection).reconciliation
+        if found.stopped:
+            console.print(f"It was stopped before its end: go on with --resume {found.reconciliation_id}", markup=False)
+            raise click.exceptions.Exit(3)
     if as_json:
         _print_message(found)
     else:

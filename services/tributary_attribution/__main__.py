@@ -64,6 +64,7 @@ from tributary_storage.redis.readmission import Readmission
 from tributary_storage.redis.rebuild_progress import RebuildProgress
 from tributary_storage.redis.reconnection import Reconnection
 from tributary_storage.redis.replication import Replication
+from tributary_storage.redis.run_leases import RunLeases
 from tributary_storage.redis.stream_consumers import StreamConsumers
 
 
@@ -147,6 +148,7 @@ async def main(settings: AttributionServiceSettings) -> None:
                 Replication(state, "state", replicas).settle,
             ),
             ReconciliationRuns(long_reads),
+            RunLeases(state),
             workspaces,
             clock,
         )

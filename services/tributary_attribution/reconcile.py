@@ -27,6 +27,7 @@ from tributary_attribution.lost_refusals import LostRefusals
 from tributary_attribution.reconciliation import GRACE_SECONDS, Reconciliation
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
+from tributary_attribution.run_lease import RunLease
 from tributary_attribution.runs import FAILED, UNFINISHED, begun, exit_status
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.steps import let_others_run
@@ -63,6 +64,7 @@ from tributary_storage.redis.log_side import LogSide
 from tributary_storage.redis.people import People
 from tributary_storage.redis.reconnection import Reconnection
 from tributary_storage.redis.replication import Replication
+from tributary_storage.redis.run_leases import RunLeases
 
 STATEMENT_SECONDS: Final = 600.0
 """How long one statement may take."""
@@ -120,7 +122,7 @@ def reconciliation_of(
 @asynccontextmanager
 async def opened(
     settings: AttributionServiceSettings, workspaces: WorkspacesFile, clock: Clock
-) -> AsyncIterator[tuple[Reconciliation, ReconciliationRuns]]:
+) -> AsyncIterator[tuple[Reconciliation, ReconciliationRuns, RunLeases]]:
     """Opens the stores, and closes them on exit.
 
     Raises:
@@ -163,6 +165,7 @@ async def opened(
                 Replication(state, "state", guarded.replicas).settle,
             ),
             ReconciliationRuns(clickhouse),
+            RunLeases(state),
         )
 
 
@@ -186,14 +189,15 @@ async def reconcile(settings: AttributionServiceSettings, options: argparse.Name
     clock, workspaces = SystemClock(), WorkspacesFile.load(settings.workspaces_file)
     asked = workspaces.current.workspaces if options.all else (workspaces.get(options.workspace),)
     worst = 0
-    async with opened(settings, workspaces, clock) as (reconciliation, runs):
+    async with opened(settings, workspaces, clock) as (reconciliation, runs, leases):
         for workspace in asked:
             try:
                 run = await runs.find(workspace.id, options.resume) if options.resume else None
                 if run is None:
                     now, (begin, end) = clock.unix_micros(), _days(options, clock, workspace.reporting.zone)
                     run = begun(workspace.id, begin, end, now, repairs=options.repair, slices=options.slices)
-                run = await reconciliation.run(run, workspace, grace_seconds=options.grace_seconds, told=_tell)
+                async with RunLease(leases, run, clock):
+                    run = await reconciliation.run(run, workspace, grace_seconds=options.grace_seconds, told=_tell)
             except TributaryError as error:  # the next workspace may be well
                 print(f"{workspace.id}: {error.reason}: {error.message}", file=sys.stderr)
                 worst = UNFINISHED

@@ -7,6 +7,7 @@ people it has finished; findings and repairs may be written twice and change not
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
@@ -109,7 +110,7 @@ class Reconciliation:
     async def run(
         self, run: Run, workspace: Workspace, *, grace_seconds: float = GRACE_SECONDS, told: Told = lambda _: None
     ) -> Run:
-        """Brings a run to its end, from where it is.
+        """Brings a run to its end, from where it is; the caller sees to it that nobody else does (`RunLease`).
 
         Args:
             run: What `begun` made, or what was stored of it.
@@ -123,7 +124,8 @@ class Reconciliation:
         Raises:
             StorageUnavailableError: A store does not answer; run it again.
         """
-        scope = Scope(run.reconciliation_id, run.workspace, run.begin_micros, run.end_micros, run.slices)
+        days = run.begin_micros, run.end_micros
+        scope = Scope(run.reconciliation_id, run.workspace, *days, run.slices, secrets.token_hex(4))
         await self._runs.save(run, self._clock.unix_micros())
         now = self._clock.unix_micros()
         sums: dict[str, int] = {}
@@ -131,7 +133,6 @@ class Reconciliation:
         if self._recording is not None:
             sums, unrecorded = await self._recording.check(scope, now, repairs=run.repairs)
         settled = Settled(now - round(grace_seconds * SECOND), now)
-        await self._staging.drop(run.reconciliation_id)
         chains = await self._repair.mend_chains(scope, now, settled.accepted_until_micros, repairs=run.repairs)
         families = RunFamilies(self._families, scope, workspace)
         person_of, oldest, pinned = await self._read(scope, workspace, families)
@@ -154,7 +155,7 @@ class Reconciliation:
             run, scope, settled, moment, is_recorded=is_recorded, is_whole=is_whole and "cut_slices" not in run.counts
         )
         counts["resolved"] = len(resolved)
-        await self._staging.drop(run.reconciliation_id)
+        await self._staging.drop(scope)
         run = replace(run, is_complete=True, counts={**run.counts, **sums, **counts, **_by_severity(found, run.counts)})
         await self._runs.save(run, self._clock.unix_micros())
         told(run)

@@ -1,6 +1,7 @@
 """Reconciliation on request, beside the calls: one run at a time, and what is stored of runs and findings.
 
-The one rule: a run that was noted is brought to its end by this process, or by whoever asks for its id again.
+The one rule: a run that was noted is brought to its end by this process, or by whoever asks for its id again; never by
+two at once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import structlog
 from tributary.attribution.v1 import attribution_service_pb2 as contract
 from tributary_attribution.reconciliation import Reconciliation
 from tributary_attribution.reconciliation_messages import finding_message, run_message, state_of
+from tributary_attribution.run_lease import RunLease
 from tributary_attribution.runs import begun
 from tributary_domain.findings import FindingState
 from tributary_runtime.clock import Clock
@@ -26,6 +28,7 @@ from tributary_runtime.errors import (
 )
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse.reconciliation_runs import MAX_FINDINGS, ReconciliationRuns, Run
+from tributary_storage.redis.run_leases import RunLeases
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,7 @@ class Reconciling:
     Args:
         reconciliation: Does it.
         runs: Keeps runs and findings.
+        leases: Know who is at a run.
         workspaces: Knows the workspaces.
         clock: Says when.
     """
@@ -47,13 +51,19 @@ class Reconciling:
     name = "reconcile"
 
     def __init__(
-        self, reconciliation: Reconciliation, runs: ReconciliationRuns, workspaces: WorkspacesFile, clock: Clock
+        self,
+        reconciliation: Reconciliation,
+        runs: ReconciliationRuns,
+        leases: RunLeases,
+        workspaces: WorkspacesFile,
+        clock: Clock,
     ) -> None:
         self._reconciliation = reconciliation
         self._runs = runs
+        self._leases = leases
         self._workspaces = workspaces
         self._clock = clock
-        self._waiting: asyncio.Queue[Run] = asyncio.Queue(_WAITING)
+        self._waiting: asyncio.Queue[tuple[Run, RunLease]] = asyncio.Queue(_WAITING)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Runs what was asked for, one after the other, until told to stop; what is left is noted as running."""
@@ -64,17 +74,20 @@ class Reconciling:
             if not asked.done():
                 asked.cancel()
                 break
-            work = asyncio.ensure_future(self._run(asked.result()))
+            work = asyncio.ensure_future(self._run(*asked.result()))
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
             work.cancel()
             [failure] = await asyncio.gather(work, return_exceptions=True)
             if isinstance(failure, Exception):  # a bug of ours ends this run, not the credit of everybody
                 log.error("reconciliation_failed", reason="INTERNAL", exc_info=failure)
         stopped.cancel()
+        while not self._waiting.empty():
+            await self._waiting.get_nowait()[1].leave()
 
-    async def _run(self, run: Run) -> None:
+    async def _run(self, run: Run, lease: RunLease) -> None:
         try:
-            await self._reconciliation.run(run, self._workspaces.get(run.workspace))
+            async with lease:
+                await self._reconciliation.run(run, self._workspaces.get(run.workspace))
         except TributaryError as error:  # it stays noted, and goes on when somebody asks for it again
             log.error(
                 "reconciliation_failed",
@@ -114,8 +127,10 @@ class Reconciling:
         if not run.is_complete:
             if self._waiting.full():
                 raise OverloadedError("Too many runs of reconciliation wait.", retry_delay_seconds=60)
-            await self._runs.save(run, self._clock.unix_micros())
-            self._waiting.put_nowait(run)
+            lease = RunLease(self._leases, run, self._clock)
+            if await lease.take():  # else somebody is at it
+                await self._runs.save(run, self._clock.unix_micros())
+                self._waiting.put_nowait((run, lease))
         return contract.ReconcileResponse(reconciliation=run_message(run))
 
     async def get(self, request: contract.GetReconciliationRequest) -> contract.GetReconciliationResponse:
@@ -125,7 +140,12 @@ class Reconciling:
             NotFoundError: No such run.
         """
         run = await self._find(request.workspace, request.reconciliation_id)
-        return contract.GetReconciliationResponse(reconciliation=run_message(run))
+        message = run_message(run)
+        if not run.is_complete and not await self._leases.is_held(run.workspace, run.reconciliation_id):
+            run = await self._find(request.workspace, run.reconciliation_id)  # it may have ended just now
+            message = run_message(run)
+            message.stopped = not run.is_complete
+        return contract.GetReconciliationResponse(reconciliation=message)
 
     async def findings(self, request: contract.ListFindingsRequest) -> contract.ListFindingsResponse:
         """Returns a page of findings.

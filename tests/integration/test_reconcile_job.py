@@ -64,7 +64,7 @@ async def test_it_refuses_an_older_copy_and_knows_of_a_loss_that_was_confirmed(
                 pass
         await confirm_loss(world.state, "state")
         await world.record(make.touch("visitor:a", at=NOON - 2 * DAY, channel="Email"))
-        async with opened(settings, workspaces, clock) as (reconciliation, _):
+        async with opened(settings, workspaces, clock) as (reconciliation, _, _):
             run = begun(workspace, NOON - DAY, NOON + DAY, clock.unix_micros(), repairs=True, slices=1)
             run = await reconciliation.run(run, workspaces.get(workspace), grace_seconds=-1e9)
         assert (run.counts["differences"], run.counts["repaired"]) == (1, 1)

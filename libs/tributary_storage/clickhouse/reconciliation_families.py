@@ -35,7 +35,7 @@ class ReconciliationFamilies:
     async def name(self, scope: Scope, conversion_ids: Iterable[str]) -> None:
         """Notes which conversions the run reads, whenever they were."""
         nothing = (*((0,) * (len(_COLUMNS) - 3)), "")
-        await self._write([(scope.reconciliation_id, conversion_id, *nothing) for conversion_id in conversion_ids])
+        await self._write([(scope.scratch, conversion_id, *nothing) for conversion_id in conversion_ids])
         await self._clickhouse.execute(reconciliation_statement("stage_stand_ins"), scope.values)
 
     async def stand_ins(self, scope: Scope) -> list[StandIn]:
@@ -61,7 +61,7 @@ class ReconciliationFamilies:
             at = heir.origin or staged[heir.conversion_id]
             place = at.slice, at.person, at.time_micros, at.event_hash, at.session
             standing = heir.is_superseded, heir.is_lost, heir.accept_time, heir.frozen_at
-            rows.append((scope.reconciliation_id, heir.conversion_id, 1, *place, *standing))
+            rows.append((scope.scratch, heir.conversion_id, 1, *place, *standing))
         await self._write(rows)
 
     async def _write(self, rows: list[tuple[Any, ...]]) -> None:

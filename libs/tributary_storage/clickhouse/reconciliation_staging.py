@@ -82,12 +82,19 @@ class Scope:
     """The first moment after them."""
     slices: int
     """In how many parts the people are compared."""
+    attempt: str = ""
+    """Names this process' attempt at the run: what it reads is its own."""
+
+    @property
+    def scratch(self) -> str:
+        """Returns under what the attempt keeps what it reads."""
+        return f"{self.reconciliation_id}/{self.attempt}" if self.attempt else self.reconciliation_id
 
     @property
     def values(self) -> dict[str, Any]:
         """Returns what every statement is told."""
         return {
-            "run": self.reconciliation_id,
+            "run": self.scratch,
             "workspace": self.workspace,
             "begin": self.begin_micros,
             "end": self.end_micros,
@@ -137,7 +144,7 @@ class ReconciliationStaging:
             some = tokens[start : start + _TOKENS_AT_ONCE]
             persons = [event_hash(people[token]) for token in some]
             columns = ("reconciliation_id", "identity_token", "person")
-            rows: list[list[Any]] = [[scope.reconciliation_id] * len(some), some, persons]
+            rows: list[list[Any]] = [[scope.scratch] * len(some), some, persons]
             await self._clickhouse.insert("reconciliation_people", columns, rows)
 
     async def stage_conversions(self, scope: Scope, defaults: DefaultValues, bases: DeclaredBases) -> None:
@@ -190,9 +197,11 @@ class ReconciliationStaging:
         }
         await self._clickhouse.execute(reconciliation_statement("stage_entries"), values)
 
-    async def drop(self, reconciliation_id: str) -> None:
-        """Drops what a run has read."""
+    async def drop(self, scope: Scope) -> None:
+        """Drops what this attempt at a run has read, and all that others have left of it, which have ended."""
         for table in _TABLES:
-            await self._clickhouse.execute(
-                f"ALTER TABLE {table} DROP PARTITION %(partition)s", {"partition": reconciliation_id}
-            )
+            statement = f"SELECT DISTINCT reconciliation_id FROM {table} WHERE startsWith(reconciliation_id, %(run)s)"  # noqa: S608 - ours
+            for (partition,) in await self._clickhouse.execute(statement, {"run": scope.reconciliation_id}):
+                await self._clickhouse.execute(
+                    f"ALTER TABLE {table} DROP PARTITION %(partition)s", {"partition": partition}
+                )

@@ -49,6 +49,7 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{models}:current`                     | hash   | for ever                   | attribution |
 | state | `trb:{models}:lease`                       | string | an interval                | attribution |
 | state | `trb:{rebuild}:<what>`                     | string | for ever; lease: a minute  | attribution |
+| state | `trb:{reconciliation}:<ws>|<run>`          | string | a minute                   | attribution |
 | jobs  | `trb:{j:<workspace>:<destination>}:due`    | zset   | until done                 | delivery    |
 | jobs  | `trb:{j:<workspace>:<destination>}:planned`| zset   | until done                 | delivery    |
 | jobs  | `trb:{j:<ws>:<dest>}:job:<conversion id>`  | hash   | until done                 | delivery    |
@@ -324,6 +325,11 @@ def models_lease() -> str:
 def rebuild(what: Literal["progress", "lease"]) -> str:
     """Returns how far this store is made whole again after its last confirmed loss, or what who does so holds."""
     return f"trb:{{rebuild}}:{what}"
+
+
+def reconciliation_lease(workspace: str, reconciliation_id: str) -> str:
+    """Returns what the process holds that is at a run of reconciliation."""
+    return f"trb:{{reconciliation}}:{workspace}|{reconciliation_id}"
 
 
 def due(workspace: str, destination: str) -> str:

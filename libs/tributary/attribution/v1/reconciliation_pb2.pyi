@@ -30,7 +30,7 @@ class _ReconciliationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_R
     RECONCILIATION_STATE_UNSPECIFIED: _ReconciliationState.ValueType  # 0
     """Never stored."""
     RECONCILIATION_STATE_RUNNING: _ReconciliationState.ValueType  # 1
-    """It waits, is at work, or was stopped before its end: then `Reconcile` with its id brings it there."""
+    """It waits, is at work, or was stopped before its end (`stopped`): then `Reconcile` with its id brings it there."""
     RECONCILIATION_STATE_COMPLETE: _ReconciliationState.ValueType  # 2
     """It has come to its end."""
 
@@ -40,7 +40,7 @@ class ReconciliationState(_ReconciliationState, metaclass=_ReconciliationStateEn
 RECONCILIATION_STATE_UNSPECIFIED: ReconciliationState.ValueType  # 0
 """Never stored."""
 RECONCILIATION_STATE_RUNNING: ReconciliationState.ValueType  # 1
-"""It waits, is at work, or was stopped before its end: then `Reconcile` with its id brings it there."""
+"""It waits, is at work, or was stopped before its end (`stopped`): then `Reconcile` with its id brings it there."""
 RECONCILIATION_STATE_COMPLETE: ReconciliationState.ValueType  # 2
 """It has come to its end."""
 Global___ReconciliationState: _TypeAlias = ReconciliationState  # noqa: Y015
@@ -81,6 +81,7 @@ class Reconciliation(_message.Message):
     FINISHED_SLICES_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    STOPPED_FIELD_NUMBER: _builtins.int
     reconciliation_id: _builtins.str
     """The run's id."""
     state: Global___ReconciliationState.ValueType
@@ -91,6 +92,10 @@ class Reconciliation(_message.Message):
     """In how many parts people are compared."""
     finished_slices: _builtins.int
     """How many of these parts are finished."""
+    stopped: _builtins.bool
+    """Whether nobody is at it though it has not come to its end: a store failed it, or its process ended. `Reconcile` with
+    its id goes on with it. Told by `GetReconciliation` only; of a process that ended without a word a minute later.
+    """
     @_builtins.property
     def time_range(self) -> _time_range_pb2.TimeRange:
         """The conversions it is about, by conversion time. Half-open."""
@@ -123,10 +128,11 @@ class Reconciliation(_message.Message):
         finished_slices: _builtins.int = ...,
         counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        stopped: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "time_range", b"time_range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "finished_slices", b"finished_slices", "reconciliation_id", b"reconciliation_id", "repairs", b"repairs", "slices", b"slices", "state", b"state", "time_range", b"time_range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "finished_slices", b"finished_slices", "reconciliation_id", b"reconciliation_id", "repairs", b"repairs", "slices", b"slices", "state", b"state", "stopped", b"stopped", "time_range", b"time_range"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
