@@ -129,9 +129,10 @@ def _postings(query: ReportQuery, models: Sequence[str], parameters: dict[str, A
         parameters["as_of"] = query.as_of_micros
         published.append(f"publish_time <= {TIME % 'as_of'}")
     posted = where([own, *days, *published])
-    # by the primary key: else every revision of the workspace would be read
-    of_posted = "\n".join(
-        ["conversion_id IN", "(", *("    SELECT conversion_id", "    FROM conversion_revisions"), indented(posted), ")"]
+    # by the primary key: else every revision of the workspace would be read; and only of what replaced something
+    replacing = indented(where([own, *days, *published, "previous_revision > 0"]))
+    of_replacing = "\n".join(
+        ["conversion_id IN", "(", *("    SELECT conversion_id", "    FROM conversion_revisions"), replacing, ")"]
     )
     added = ["SELECT", "    *,", "    1 AS sign", "FROM conversion_revisions FINAL", posted]
     chained = [
@@ -139,7 +140,7 @@ def _postings(query: ReportQuery, models: Sequence[str], parameters: dict[str, A
         *("        PARTITION BY conversion_id", "        ORDER BY revision"),
         *("        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW", "    ) AS replaced_revision"),
         "FROM conversion_revisions FINAL",
-        where([own, of_posted, *published]),
+        where([own, of_replacing, *published]),
     ]
     successors = [
         *("SELECT", "    conversion_id,", "    replaced_revision AS revision,", "    posting_date"),
@@ -156,7 +157,7 @@ def _postings(query: ReportQuery, models: Sequence[str], parameters: dict[str, A
         "(",
         indented("\n".join(successors)),
         ") AS successor ON replaced.conversion_id = successor.conversion_id AND replaced.revision = successor.revision",
-        where([f"replaced.{own}", f"replaced.{of_posted}"]),
+        where([f"replaced.{own}", f"replaced.{of_replacing}"]),
     ]
     columns = listed(_posted_columns(query, models))
     both = [

@@ -115,6 +115,7 @@ FROM
                                         workspace = %(workspace)s
                                         AND posting_date >= %(start_date)s
                                         AND posting_date < %(end_date)s
+                                        AND previous_revision > 0
                                 )
                     )
                     WHERE
@@ -132,6 +133,7 @@ FROM
                                 workspace = %(workspace)s
                                 AND posting_date >= %(start_date)s
                                 AND posting_date < %(end_date)s
+                                AND previous_revision > 0
                         )
             )
         )
