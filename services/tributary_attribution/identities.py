@@ -18,7 +18,7 @@ from tributary_domain.identity import Cluster, Person
 from tributary_domain.ids import person_id
 from tributary_domain.ties import most_telling, operator_edge
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import NotFoundError, PreconditionError
+from tributary_runtime.errors import Backpressure, NotFoundError, PreconditionError, RevisionMovedError
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.identity_changes import StoredChange
 from tributary_storage.clickhouse.identity_words import StoredWord
@@ -159,6 +159,7 @@ class Identities:
         Raises:
             NotFoundError: There is no such change in the workspace.
             PreconditionError: It cannot be taken back.
+            RevisionMovedError: Conversions moved again and again while they were computed; ask again.
             StorageUnavailableError: A store did not answer; run the same again.
         """
         workspace = self._directory.get(workspace_id)
@@ -174,7 +175,11 @@ class Identities:
         said = Said(name, now, event_hash(name), now, undone_change_id=change_id)
         await self._words.write(workspace.id, [StoredWord(name, now, change_id, *undo) for undo in change.undo])
         edges = [operator_edge(first, second, word, now, said.event_hash) for first, second, word in change.undo]
-        linked = await self._relink(workspace, [Seen(workspace.id, said, edges)])
+        try:
+            linked = await self._relink(workspace, [Seen(workspace.id, said, edges)])
+        except Backpressure as moving:  # said is said: asked again, it goes on
+            message = "Conversions of these people moved while they were computed; ask for the same again."
+            raise RevisionMovedError(message) from moving
         made = {fact.change_id for fact in linked.facts}
         found = [await self._changes.get(workspace.id, one) for one in sorted(made)]
         return [one for one in found if one is not None]

@@ -83,6 +83,7 @@ class AttributionServiceStub:
 
     OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
     by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+    ABORTED: conversions moved while they were computed; ask for the same again.
     """
     ErasePerson: _grpc.UnaryUnaryMultiCallable[_attribution_service_pb2.ErasePersonRequest, _attribution_service_pb2.ErasePersonResponse]
     """Erases a person, or says what that would destroy.
@@ -151,6 +152,7 @@ class AttributionServiceAsyncStub(AttributionServiceStub):
 
     OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
     by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+    ABORTED: conversions moved while they were computed; ask for the same again.
     """
     ErasePerson: _aio.UnaryUnaryMultiCallable[_attribution_service_pb2.ErasePersonRequest, _attribution_service_pb2.ErasePersonResponse]  # type: ignore[assignment]
     """Erases a person, or says what that would destroy.
@@ -276,6 +278,7 @@ class AttributionServiceServicer(metaclass=_abc_1.ABCMeta):
 
         OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
         by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+        ABORTED: conversions moved while they were computed; ask for the same again.
         """
 
     @_abc_1.abstractmethod

@@ -277,6 +277,7 @@ class QueryServiceServicer:
 
         OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
         by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+        ABORTED: conversions moved while they were computed; ask for the same again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

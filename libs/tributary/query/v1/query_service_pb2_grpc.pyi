@@ -87,6 +87,7 @@ class QueryServiceStub:
 
     OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
     by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+    ABORTED: conversions moved while they were computed; ask for the same again.
     """
     ErasePerson: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ErasePersonRequest, _query_service_pb2.ErasePersonResponse]
     """Erases a person: their data keys, identifiers, journey, consent and URLs are destroyed, and no earlier event brings
@@ -242,6 +243,7 @@ class QueryServiceAsyncStub(QueryServiceStub):
 
     OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
     by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+    ABORTED: conversions moved while they were computed; ask for the same again.
     """
     ErasePerson: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ErasePersonRequest, _query_service_pb2.ErasePersonResponse]  # type: ignore[assignment]
     """Erases a person: their data keys, identifiers, journey, consent and URLs are destroyed, and no earlier event brings
@@ -448,6 +450,7 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
 
         OK: done, and conversions are revised, or waiting to be. May be called again: a call that was cut off is finished
         by the next one. NOT_FOUND: no such change in this workspace. FAILED_PRECONDITION: it cannot be taken back.
+        ABORTED: conversions moved while they were computed; ask for the same again.
         """
 
     @_abc_1.abstractmethod
