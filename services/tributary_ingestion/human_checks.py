@@ -10,11 +10,10 @@ provider was too slow) it is unknown.
 import asyncio
 import json
 import ssl
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import httpx
 import structlog
@@ -28,6 +27,8 @@ from tributary_runtime.public_addresses import Lookup, RefusedAddressError
 from tributary_storage.redis.human_verdicts import Asked
 
 log = structlog.get_logger(__name__)
+
+_Known = TypeVar("_Known")
 
 TOKEN_LIFE_MICROS: Final = 120 * 1_000_000
 """The shortest life of a provider's tokens: reCAPTCHA's."""
@@ -117,6 +118,7 @@ class HumanChecks:
     def __init__(self, clock: Clock, lookup: Lookup | None = None, shared: Shared | None = None) -> None:
         self._clock = clock
         self._shared = shared
+        self._alone_until = 0.0
         self._lookup = lookup
         self._tls: ssl.SSLContext | None = None
         self._clients: dict[tuple[str, bool], CheckedHttp] = {}
@@ -187,29 +189,31 @@ class HumanChecks:
         return checked
 
     async def _begin(self, name: bytes) -> Asked:
-        if self._shared is not None:
-            with suppress(TributaryError, TimeoutError):
-                async with asyncio.timeout(_SHARED_SECONDS):
-                    return await self._shared.begin(name)
-        return _NOT_ASKED
+        return await self._ask_shared(lambda shared: shared.begin(name)) or _NOT_ASKED
 
     async def _from_others(self, name: bytes) -> Checked | None:
         """Returns what another replica is told in this moment; None if that does not come."""
-        if self._shared is not None:
-            with suppress(TributaryError, TimeoutError):
-                async with asyncio.timeout(_SHARED_SECONDS):
-                    for _ in range(_LOOKS):
-                        checked = await self._shared.look(name)
-                        if checked is not None:
-                            return checked
-                        await asyncio.sleep(_SHARED_SECONDS / _LOOKS)
+        for _ in range(_LOOKS):
+            checked = await self._ask_shared(lambda shared: shared.look(name))
+            if checked is not None:
+                return checked
+            await asyncio.sleep(_SHARED_SECONDS / _LOOKS)
         return None
 
     async def _remember(self, name: bytes, checked: Checked) -> None:
-        if self._shared is not None:
-            with suppress(TributaryError, TimeoutError):
-                async with asyncio.timeout(_SHARED_SECONDS):
-                    await self._shared.remember(name, checked)
+        await self._ask_shared(lambda shared: shared.remember(name, checked))
+
+    async def _ask_shared(self, ask: Callable[[Shared], Awaitable[_Known]]) -> _Known | None:
+        """Asks what all replicas know; None: nothing, or it does not answer, and is left alone for a while."""
+        if self._shared is None or self._clock.monotonic_seconds() < self._alone_until:
+            return None
+        try:
+            async with asyncio.timeout(_SHARED_SECONDS):
+                return await ask(self._shared)
+        except (TributaryError, TimeoutError) as outage:
+            self._alone_until = self._clock.monotonic_seconds() + _REST_SECONDS
+            log.warning("human_checks_not_shared", problem=type(outage).__name__)
+            return None
 
     def _client(self, verifier: Verifier) -> CheckedHttp:
         """Returns the client of an endpoint; made once."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
+from pathlib import Path
 from time import perf_counter
 
 import pytest
@@ -13,6 +16,7 @@ import redis.asyncio
 from tests.support.eventually import eventually_async
 from tests.support.human_checks import SECRET, FakeProvider, running_provider
 from tests.support.ports import free_port
+from tests.support.stores import running_redis
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
@@ -128,6 +132,25 @@ async def test_a_store_of_what_replicas_know_that_is_gone_changes_nothing(provid
     ):
         found = await checks.verify([token("good"), token("bad")], verifiers(provider))
     assert [one.verdict for one in found] == [HUMAN, BOT]
+
+
+async def test_a_store_of_what_replicas_know_that_hangs_is_waited_for_once(
+    provider: FakeProvider, tmp_path: Path
+) -> None:
+    with running_redis(tmp_path) as server:
+        async with (
+            connect(server.url, name="test") as client,
+            aclosing(HumanChecks(SystemClock(), shared=HumanVerdicts(client))) as checks,
+        ):
+            await checks.verify([token("good")], verifiers(provider))
+            os.kill(server.pid, signal.SIGSTOP)
+            try:
+                async with asyncio.timeout(5):  # 40 x 0.25 s if each were to wait
+                    for number in range(40):
+                        (found,) = await checks.verify([token(f"good-{number}")], verifiers(provider))
+                        assert found.verdict is HUMAN
+            finally:
+                os.kill(server.pid, signal.SIGCONT)
 
 
 async def test_a_score_below_the_limit_fails(provider: FakeProvider, checks: HumanChecks) -> None:
