@@ -46,7 +46,7 @@ from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.clickhouse.erasures import ErasureRecords, StoredErasure
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.data_keys import DataKeys
-from tributary_storage.redis.dead_letters import DeadLetter, DeadLetters
+from tributary_storage.redis.dead_letters import DeadLetters
 from tributary_storage.redis.erasures import Erasures
 from tributary_storage.redis.people import People
 from tributary_storage.redis.ties import person_key
@@ -182,7 +182,7 @@ class Erasing:
         keys = await self._data_keys.read([(erasure.workspace, key_name(erasure.workspace, t)) for t in erasure.tokens])
         counts = await self._erasures.held(erasure.workspace, erasure.tokens, erasure.until_micros)
         counts |= {"data_keys": len(keys), "revisions_of_heirs": await self._heirs.left(noted)}
-        counts["dead_letters"] = len(await self._letters(noted))
+        counts["dead_letters"] = len(await self._dead_letters.of_erased(noted))
         return {**counts, **await self._records.found(noted)}
 
     def steps(self) -> Sequence[Callable[[Erasure], Awaitable[Erasure]]]:
@@ -300,13 +300,8 @@ class Erasing:
         forgotten = await self._erasures.forget_people(erasure.workspace, erasure.tokens, erasure.until_micros)
         await self._stand_ins.take_place(erasure)
         conversions = await self._erasures.forget_conversions(erasure.workspace, erasure.conversion_ids)
-        letters = await self._dead_letters.remove(await self._letters(erasure))
+        letters = await self._dead_letters.remove(await self._dead_letters.of_erased(erasure))
         return counted(erasure, {**forgotten, "live_conversions": conversions, "dead_letters": letters})
-
-    async def _letters(self, erasure: Erasure) -> list[DeadLetter]:
-        return await self._dead_letters.of_people(
-            erasure.workspace, erasure.tokens, erasure.conversion_ids, erasure.until_micros
-        )
 
     async def _credit_others(self, erasure: Erasure) -> Erasure:
         await self._stand_ins.credit_others(erasure)

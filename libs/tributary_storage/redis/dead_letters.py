@@ -6,7 +6,7 @@ for. What is put back goes through every group of its log again: all of them kno
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Set
+from collections.abc import AsyncIterator, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.dedup.v1.admitted_events_pb2 import AcceptContext, Admission, AdmittedEvent, AdmittedEvents
+from tributary_domain.erasures import Erasure
 from tributary_runtime.errors import NotFoundError, StorageUnavailableError
 from tributary_storage.redis import keys
 from tributary_storage.redis.claims import SCHEMA
@@ -112,18 +113,17 @@ class DeadLetters:
             raise _unavailable(letter.group) from error
         return bool(answer)
 
-    async def of_people(
-        self, workspace: str, tokens: Collection[str], conversion_ids: Collection[str], until_micros: int
-    ) -> list[DeadLetter]:
-        """Returns what names somebody and happened until a moment, or is a revision of some conversions.
+    async def of_erased(self, erasure: Erasure) -> list[DeadLetter]:
+        """Returns what names who is erased and happened until then, and revisions of their conversions.
 
         An entry that could not be taken apart names nobody that anybody could read.
         """
-        wanted, conversions = set(tokens), set(conversion_ids)
+        tokens, conversions = set(erasure.tokens), set(erasure.conversion_ids)
         return [
             letter
             async for letter in self.all()
-            if letter.text("workspace") == workspace and _names(letter, wanted, conversions, until_micros)
+            if letter.text("workspace") == erasure.workspace
+            and _names(letter, tokens, conversions, erasure.until_micros)
         ]
 
     async def remove(self, letters: Iterable[DeadLetter]) -> int:
