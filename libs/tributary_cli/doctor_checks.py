@@ -29,6 +29,7 @@ from tributary_storage.clickhouse.migrate import pending
 from tributary_storage.redis import claim_sizing
 from tributary_storage.redis.claim_buckets import sample_buckets
 from tributary_storage.redis.client import connect as connect_redis
+from tributary_storage.redis.cluster_coverage import coverage_problems
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import Role, read_epoch
 from tributary_storage.redis.fill import LogFill
@@ -102,6 +103,7 @@ async def _check_redis(role: Role, url: str, mode: DurabilityMode) -> tuple[Chec
             epoch = await read_epoch(client)
             fill = LogFill(client)
             await fill.measure()
+            found += await coverage_problems(client, role)
             buckets = await sample_buckets(client, epoch, random.Random()) if epoch and role == "log" else None  # noqa: S311 - which to look at
             rebuilt = await RebuildProgress(client).read() if role == "state" else None
     except TributaryError as error:

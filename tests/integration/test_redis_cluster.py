@@ -40,6 +40,7 @@ from tributary_runtime.settings import DurabilityMode
 from tributary_storage.redis import keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.cluster import ClusterRedis
+from tributary_storage.redis.cluster_coverage import coverage_problems
 from tributary_storage.redis.cluster_slots import slot_of
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.fill import LogFill
@@ -299,6 +300,15 @@ async def test_every_node_must_keep_what_is_acknowledged(cluster: Cluster, clien
         finally:
             await one.config_set("appendfsync", "always")
     assert "appendfsync everysec" in problem
+
+
+async def test_a_cluster_that_would_stop_without_one_node_is_told_of(cluster: Cluster, client: ClusterRedis) -> None:
+    (problem,) = await coverage_problems(client, "log")
+    assert "cluster-require-full-coverage no" in problem
+    for server in cluster.servers:
+        async with redis.asyncio.Redis.from_url(server.url) as one:
+            await one.config_set("cluster-require-full-coverage", "no")
+    assert await coverage_problems(client, "log") == []
 
 
 async def test_the_fullest_node_decides_whether_the_log_is_full(cluster: Cluster, client: ClusterRedis) -> None:
