@@ -29,7 +29,7 @@ from tributary_storage.redis.client import connect
 from tributary_storage.redis.credential_gates import Gate
 from tributary_storage.redis.data_keys import Candidate, DataKeys
 from tributary_storage.redis.dead_letters import DeadLetters
-from tributary_storage.redis.delivery_job import Lane, PlannedRevision, Settled, Settlement, Taken, Tried
+from tributary_storage.redis.delivery_job import KnownAs, Lane, Plan, PlannedRevision, Settled, Settlement, Taken, Tried
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 from tributary_storage.redis.destination_states import DestinationStates
 from tributary_storage.redis.keys import RECORD_GROUP, event_dead_letters, event_log
@@ -105,8 +105,11 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     await jobs.plan(lane, [PlannedRevision("c1:a", 1, 0, 1), PlannedRevision("c1:b", 2, 0, 2)], 0)
     assert len((await jobs.lease(lane, "one", 30.0, 10)).jobs) == 2
     assert await jobs.renew(lane, "one", 30.0, ["c1:a", "c1:b"])
-    assert await jobs.begin(lane, "one", 30.0, [Tried("c1:a", 1, creates=True)]) == [1]
+    tried = [Tried("c1:a", 1, creates=True, known_as=KnownAs("o-1", "Purchase", "4711"))]
+    assert await jobs.begin(lane, "one", 30.0, tried) == [1]
     assert await jobs.settle(lane, "one", [Settled("c1:a", Settlement.TAKEN, 1, 0.0, Taken(1, 90, counted=True))])
+    unmapped = [PlannedRevision("c1:z", 9, 8, 9, only_if_sent=True)]
+    assert await jobs.plan(lane, unmapped) == [Plan.NEVER_SENT]
     states = DestinationStates(client)
     assert (await states.take_quota(lane, 600, 3))[0] == 3
     assert await states.slow_down(lane) == 0.5

@@ -377,9 +377,10 @@ async def test_a_refund_of_what_google_refuses_later_is_no_conversion_of_its_own
     assert posts(google) == 1
     await google.read()
     google.fake.refused_later.clear()
+    await google.hasten(1)
     await google.send()
     assert posts(google) == 1, "a click that is too new is still too new"
-    await google.hasten(AGAIN_SECONDS / 3_600 + 0.1)
+    await google.hasten(AGAIN_SECONDS / 3_600)
     await google.send()
     events = [ask.json()["events"][0] for ask in google.server.asks if ask.method == "POST"]
     assert ["lastUpdatedTimestamp" in one for one in events] == [False, False], "it is created, at what it is worth now"
@@ -417,7 +418,7 @@ async def test_a_report_on_what_is_being_corrected_is_judged_when_that_is_known(
 
 
 async def test_what_is_refused_after_something_newer_was_taken_is_not_sent_again(google: Google) -> None:
-    google.fake.refused_later["p-c1:0000"] = "TOO_RECENT_CLICK"
+    google.fake.refused_later["p-c1:0000"] = "EVENT_TOO_OLD"
     await sent(google, 1)
     await refunded(google)
     awaited = AwaitedReports(google.rig.redis)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.support.batches import a_batch_destination, a_purchase, deliver, publish, running_fake
-from tests.support.delivery import SHARDS, Rig, a_rig
+from tests.support.delivery import SHARDS, Rig, a_rig, declared
 from tests.support.eventually import eventually_async
+from tests.support.revisions import Revision
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
@@ -26,13 +29,20 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
 from tributary_cli.demo.fakes.fake import Reply
 from tributary_cli.demo.fakes.server import LOST, REFUSED, FakeServer, Fault
+from tributary_delivery.destination_spans import DestinationSpans
 from tributary_delivery.ledger import Memory
 from tributary_delivery.newest import NewestRevisions
+from tributary_delivery.planner import Planner
 from tributary_domain.consent import DENIED, Decision, packed
 from tributary_runtime.clock import SystemClock
+from tributary_runtime.workspace_lookup import WorkspaceLookup
+from tributary_runtime.workspaces_file import WorkspacesFile
+from tributary_storage.clickhouse.destination_spans import DestinationSpans as StoredSpans
 from tributary_storage.redis.consents import Consents
+from tributary_storage.redis.conversion_log import RevisionEntry
 from tributary_storage.redis.conversions import Conversions
-from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.delivery_job import Lane, PlannedRevision, Settled, Settlement, Taken
+from tributary_storage.redis.stream_entries import StreamEntry
 from tributary_storage.redis.ties import person_key
 
 OTHER = {"google": "77", "microsoft": "Sale", "meta": "Lead"}
@@ -244,6 +254,30 @@ async def test_a_hundred_refunds_cost_clickhouse_two_questions(rig: Rig, workspa
         assert set(server.fake.values.values()) == {70}
         assert len(server.asks) == 2
     assert asked.questions == (3 if forgets else 2)
+
+
+async def test_a_change_of_what_is_mapped_no_more_reaches_who_has_it_and_only_them(
+    rig: Rig, workspace: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "workspaces.yaml"
+    known = {"id": workspace, "pepper": {"value": "a pepper"}, "destinations": [declared("http://127.0.0.1:1/hook")]}
+    file.write_text(yaml.safe_dump({"workspaces": [known]}), encoding="utf-8")
+    clock, lane, woken = SystemClock(), Lane(workspace, "crm"), list[Lane]()
+    lookup, spans = WorkspaceLookup(WorkspacesFile.load(file), clock, 0), StoredSpans(rig.clickhouse)
+    about = (lookup, rig.stores.jobs, rig.stores.ledger, DestinationSpans(spans, clock), clock)
+    planner = Planner(*about, woken.append)
+    sent = Taken(7, 90_000_000, counted=True)
+    await rig.stores.jobs.plan(lane, [PlannedRevision("c1:sent", 7, 0, 7)])
+    await rig.stores.jobs.lease(lane, "one", 30.0, 10)
+    await rig.stores.jobs.settle(lane, "one", [Settled("c1:sent", Settlement.TAKEN, 7, taken=sent)])
+    for conversion_id in ("c1:sent", "c1:never"):
+        changed = Revision(workspace=workspace, conversion_id=conversion_id, name="lead").then(value_micros=1)
+        entry = RevisionEntry(StreamEntry("", "1-0", {}, 1))
+        await planner.handle_single(entry, changed.message())
+    assert [job.conversion_id for job in (await rig.stores.jobs.lease(lane, "one", 30.0, 10)).jobs] == ["c1:sent"]
+    assert woken == [lane]
+    [never] = await rig.deliveries(lane, "c1:never")
+    assert never.ineligible_reason == INELIGIBLE_REASON_NOT_MAPPED
 
 
 def denied(message: ConversionRevised) -> None:

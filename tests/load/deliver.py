@@ -4,8 +4,10 @@ Run it from a checkout: `python -m tests.load.deliver [--kind meta] [--conversio
 [--json FILE]`. Real Redis with fsync on every write, real ClickHouse; the lane runs in this process, the destination's
 fake in one of its own. Throughput: rounds of waiting jobs, each leased, its match keys opened, said, sent, settled and
 written to the ledger; CPU of this process and of Redis is counted, ClickHouse's own and the fake's are not. Interleaved
-with a floor that only says the same conversions and writes their JSON; medians. Latency: jobs planned at a steady rate,
-from the plan until the fake has answered. Compare figures with the floor beside them, not with another machine.
+with a floor that only says the same conversions and writes their JSON; medians. Where the destination takes corrections
+(`--kind google`), a refund of each is delivered after that, and what ClickHouse is asked for it is counted. Latency:
+jobs planned at a steady rate, from the plan until the fake has answered. Compare figures with the floor beside them,
+not with another machine.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ import httpx
 from tests.load.attribute import redis_seconds
 from tests.support.batches import TOKEN, a_batch_destination, a_purchase, match_keys, publish, running_fake
 from tests.support.delivery import Rig, a_rig, prepare
+from tests.support.revisions import Revision
 from tests.support.stores import running_stores
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE
@@ -139,16 +142,26 @@ async def throughput(rig: Rig, url: str, options: argparse.Namespace) -> list[di
     settings = a_batch_destination(options.kind, url, id=options.kind.replace("_", "-"))
     count = options.conversions // ROUNDS
     floors, pythons, redises = [], [], []
+    corrections: list[float] = []
+    questions: list[int] = []
     for number in range(ROUNDS):
         lane = Lane(f"load-{number}", settings.id)
-        messages: list[ConversionRevised] = []
-        for first in range(0, count, 1_000):
-            several = [a_purchase(lane, number * 1_000_000 + first + at) for at in range(min(1_000, count - first))]
-            messages += await publish(rig, lane, several)
+        bought = [a_purchase(lane, number * 1_000_000 + at) for at in range(count)]
+        messages = await publish_all(rig, lane, bought)
         floors.append(floor(settings, messages) / count)
         python, redis_used = await delivered(rig, lane, settings)
         pythons.append(python / count)
         redises.append(redis_used / count)
+        if settings.restates:
+            await publish_all(rig, lane, [one.then(value_micros=70_000_000) for one in bought])
+            asked = await selects(rig)
+            python, redis_used = await delivered(rig, lane, settings)
+            corrections.append((python + redis_used) / count)
+            questions.append(await selects(rig) - asked)
+    told = [
+        _figure("correction, this process and Redis", statistics.median(corrections or [0.0]) * 1e6, "us/conversion"),
+        _figure("questions to ClickHouse", statistics.median(questions or [0]) / count * 1000, "per 1 000 corrections"),
+    ]
     python, redis_used, least = (statistics.median(one) * 1e6 for one in (pythons, redises, floors))
     return [
         _figure("delivery, this process", python, "us/conversion"),
@@ -156,7 +169,22 @@ async def throughput(rig: Rig, url: str, options: argparse.Namespace) -> list[di
         _figure("delivery, per core", 1e6 / (python + redis_used), "conversions/s", at_least=GOAL_PER_SECOND),
         _figure("floor: said and written", least, "us/conversion"),
         _figure("delivery over floor", (python + redis_used) / least, "x"),
+        *(told if settings.restates else ()),
     ]
+
+
+async def publish_all(rig: Rig, lane: Lane, revisions: Sequence[Revision]) -> list[ConversionRevised]:
+    """Publishes revisions, a thousand at once."""
+    messages: list[ConversionRevised] = []
+    for first in range(0, len(revisions), 1_000):
+        messages += await publish(rig, lane, revisions[first : first + 1_000])
+    return messages
+
+
+async def selects(rig: Rig) -> int:
+    """Returns how many questions ClickHouse was asked so far."""
+    [(count,)] = await rig.clickhouse.execute("SELECT value FROM system.events WHERE event = 'SelectQuery'")
+    return int(count)
 
 
 async def latency(rig: Rig, url: str, options: argparse.Namespace) -> list[dict[str, Any]]:

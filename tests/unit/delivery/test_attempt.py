@@ -114,3 +114,12 @@ def test_only_a_creation_without_earlier_doubts_is_known_to_be_untaken(
 def test_a_long_message_is_cut() -> None:
     _, line = settle(an_attempt(), Outcome(RETRY, message="x" * 5000), RULES)
     assert len(line.message) == 1024
+
+
+def test_what_was_newer_already_when_it_was_tried_first_is_given_up_with_it() -> None:
+    """Else it would only have it tried once more, for ever: what was tried first is sent again before it."""
+    one = an_attempt(tried_seconds=73 * HOUR)
+    for plan_micros, revision in ((NOW - round(74 * HOUR * 1e6), 2**62), (NOW, one.revised.revision)):
+        job = replace(one.job, revision=2**62, newest_plan_micros=plan_micros)
+        settled, _ = settle(replace(one, job=job), Outcome(RETRY), RULES)
+        assert (settled.what, settled.revision) == (Settlement.GIVEN_UP, revision)

@@ -73,9 +73,13 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     DELIVERY_STATE_INELIGIBLE: _DeliveryState.ValueType  # 5
     """Not sent, for `ineligible_reason`."""
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION: _DeliveryState.ValueType  # 6
-    """A correction that the destination has no way to take."""
+    """A correction that the destination has no way to take; or, with `ineligible_reason`, that it must not be told; or whose
+    account `workspaces.yaml` no longer names. What it has too much is `residual`.
+    """
     DELIVERY_STATE_SUPERSEDED: _DeliveryState.ValueType  # 7
-    """It was attempted without success, and a newer revision takes its place: this one is not attempted again."""
+    """It was attempted without success, or refused after it was taken, and another attempt or a newer revision takes its
+    place: this one is not attempted again.
+    """
 
 class DeliveryState(_DeliveryState, metaclass=_DeliveryStateEnumTypeWrapper):
     """How far a delivery is. Values may be added."""
@@ -93,9 +97,13 @@ DELIVERY_STATE_DEAD: DeliveryState.ValueType  # 4
 DELIVERY_STATE_INELIGIBLE: DeliveryState.ValueType  # 5
 """Not sent, for `ineligible_reason`."""
 DELIVERY_STATE_UNDELIVERABLE_CORRECTION: DeliveryState.ValueType  # 6
-"""A correction that the destination has no way to take."""
+"""A correction that the destination has no way to take; or, with `ineligible_reason`, that it must not be told; or whose
+account `workspaces.yaml` no longer names. What it has too much is `residual`.
+"""
 DELIVERY_STATE_SUPERSEDED: DeliveryState.ValueType  # 7
-"""It was attempted without success, and a newer revision takes its place: this one is not attempted again."""
+"""It was attempted without success, or refused after it was taken, and another attempt or a newer revision takes its
+place: this one is not attempted again.
+"""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
 
 class _OutcomeClass:
@@ -308,7 +316,9 @@ class Delivery(_message.Message):
     state: Global___DeliveryState.ValueType
     """How far it is."""
     visible_id: _builtins.str
-    """The id the destination sees, the same on every retry."""
+    """The id the destination sees, the same on every retry. Of an order that names its store, where no tag shares an id:
+    the store, "/", and the order's number.
+    """
     outcome: Global___OutcomeClass.ValueType
     """What the last attempt came to."""
     attempts: _builtins.int
