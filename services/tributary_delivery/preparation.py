@@ -113,7 +113,7 @@ class Preparation:
             for one in refused
         ]
         told = zip(refused, why, strict=True)
-        return [await self._decisions.give_up(one.attempt, message, recalled) for one, message in told]
+        return await asyncio.gather(*[self._decisions.give_up(one.attempt, said, recalled) for one, said in told])
 
     async def permitted(self, attempts: Sequence[Attempt]) -> tuple[list[Attempt], list[Done]]:
         """Returns those that people allow to leave, and what becomes of the others: asked last.
@@ -126,16 +126,17 @@ class Preparation:
         permits = await self._permissions.read(self._lane.workspace, [one.revised for one in attempts])
         allowed: list[Attempt] = []
         withheld: list[Done] = []
+        doubtful: list[Refused] = []
         for one in attempts:
             own = permits[one.job.conversion_id]
             if own.ad_user_data == GRANTED or (own.ad_user_data != DENIED and not self._sender.needs_grant):
                 allowed.append(replace(one, permits=own))
             elif one.is_doubtful:
-                withheld += await self.not_sent_again([Refused(one, INELIGIBLE_REASON_NO_CONSENT)])
+                doubtful.append(Refused(one, INELIGIBLE_REASON_NO_CONSENT))
             else:
                 metrics.INELIGIBLE.add(1)
                 withheld.append(self._withheld(one))
-        return allowed, withheld
+        return allowed, withheld + await self.not_sent_again(doubtful)
 
     def _withheld(self, one: Attempt) -> Done:
         """Returns what is said of what its person does not allow: of a correction, what the destination has wrong."""

@@ -333,8 +333,8 @@ async def test_who_is_refused_does_not_go_on_asking(google: Google, reply: Reply
 
 
 async def test_reports_are_asked_for_within_a_quota_of_their_own(google: Google) -> None:
-    google.own = {"quota": {"requests_per_minute": 8}}
     await sent_apart(google, 4)
+    google.own = {"quota": {"requests_per_minute": 8}}
     assert await google.read() == 2, "a quarter of a minute's at once, whatever was sent"
     assert len([ask for ask in google.server.asks if ask.method == "GET"]) == 2
 
