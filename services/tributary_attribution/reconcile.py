@@ -2,7 +2,8 @@
 
 Reads the same environment as the service. Progress goes to standard error, the result as one JSON document per
 workspace to standard output. Exit status, the worst of all workspaces: 0 nothing is open, 1 something should be looked
-at, 2 a promise is broken and not repaired; 3 a run could not be brought to its end: try again, or go on with --resume.
+at, 2 a promise is broken and not repaired; 3 a run could not be brought to its end: try again, or go on with --resume;
+or the state store is one that the service would refuse as well, and nothing was begun.
 """
 
 from __future__ import annotations
