@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.test_reconciliation import reconciled
 from tests.support.attribution import DAY, NOON, SHARDS, Attribution, Events, running_attribution
-from tributary_attribution.reconcile import opened
+from tributary_attribution.reconcile import opened, reconciliation_of
 from tributary_attribution.runs import begun
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.clock import SystemClock
-from tributary_runtime.errors import PreconditionError
+from tributary_runtime.errors import PreconditionError, StorageUnavailableError
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.redis import keys
 from tributary_storage.redis.conversions import conversion_key
@@ -49,6 +50,28 @@ async def _make_older(world: Attribution, make: Events) -> None:
     for name, copy in zip(names, copies, strict=True):
         await world.state.restore(name, 0, copy, replace=True)
     await world.state.delete(keys.passed("state"))
+
+
+async def test_what_is_not_on_enough_replicas_is_not_repaired_yet(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    async def lacks_replicas() -> None:
+        raise StorageUnavailableError("0 of 1 replicas have what was written.")
+
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        make, own = Events(workspace), world.attribution
+        await own.record(make.order("visitor:a"))  # and never credited
+        parts = own.clickhouse, own.attributor, own.people, own.conversions, SystemClock()
+        alone = reconciliation_of(*parts, settle=lacks_replicas)
+        run = world.a_run()
+        with pytest.raises(StorageUnavailableError, match="replicas"):
+            await alone.run(run, own.workspace, grace_seconds=-1e9)
+        assert await world.differences() == []
+        stopped = await world.runs.find(workspace, run.reconciliation_id)
+        assert stopped is not None
+        assert (stopped.is_complete, stopped.finished_slices) == (False, ())
+        await world.run(stopped)
+        assert len(await own.stored_revisions(make.conversion_id())) == 1
 
 
 async def test_it_refuses_an_older_copy_and_knows_of_a_loss_that_was_confirmed(

@@ -46,7 +46,7 @@ def test_whatever_a_conversion_was_credited_under_one_pass_compares_it(
                 for one in passes
                 if (
                     one.is_pinned and one.settings.version == version
-                    if version in one.versions and version
+                    if version in one.versions
                     else one.begin_micros <= time < one.end_micros
                 )
             ]
