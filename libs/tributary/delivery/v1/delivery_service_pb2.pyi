@@ -479,7 +479,9 @@ class DestinationStatus(_message.Message):
     pause_reason: _builtins.str
     """Why it is paused."""
     pending: _builtins.int
-    """How many deliveries wait."""
+    """How many deliveries wait: for the end of a hold, a quota, another attempt; or, as corrections, for the report that what
+    they correct was taken.
+    """
     dead: _builtins.int
     """How many are in the dead letters."""
     last_outcome: _delivery_pb2.OutcomeClass.ValueType
