@@ -27,6 +27,7 @@ from tributary_storage.clickhouse.identity_changes import IdentityChanges
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
 from tributary_storage.redis import keys
 from tributary_storage.redis.conversions import conversion_key
+from tributary_storage.redis.journey_layout import EVENT_BYTES
 from tributary_storage.redis.ties import person_key
 
 pytestmark = pytest.mark.timeout(120)
@@ -317,10 +318,12 @@ async def _harmed(world: Reconciled) -> dict[str, FindingCause]:
     await world.execute(
         "ALTER TABLE conversions UPDATE value_micros = 1 WHERE workspace = %(w)s AND conversion_id = %(c)s", c=ids[2]
     )
-    # 3: its journey was deleted before a second order came
+    # 3: its journey lost all its events before a second order came, unnoticed: what it knows to lack is recalled
     tokens = [f"customer:{3:022d}", f"visitor:{3:022d}"]
-    for key in (keys.journey(shard_of_key(at, SHARDS), at) for at in (person_key(make.workspace, t) for t in tokens)):
-        await attribution.state.delete(key)
+    for at in (person_key(make.workspace, token) for token in tokens):
+        journey = keys.journey(shard_of_key(at, SHARDS), at)
+        lost = [field for field in await attribution.state.hkeys(journey) if len(field) == EVENT_BYTES]
+        await attribution.state.hdel(journey, *lost)
     second = make.order(tokens[0], tokens[1], at=NOON + DAY, order_id="o-again", micros=5_000_000)
     await world.happen(second)
     # 4: it is nowhere but among the events
