@@ -52,8 +52,8 @@ async def stream(attribution: Attribution, begin: int, end: int) -> int:
             await asyncio.gather(_done(attribution.handle, some), _done(attribution.record, some))
         number += len(events)
         await attribution.state.hincrby(keys.verdicts(0), "w|ACCEPTED", len(events))
-        share, took = (first + _PEOPLE_AT_ONCE - begin) / (end - begin), time.monotonic() - began
-        say(f"streamed {number} events, {min(share, 1):.0%}, {number / took:.0f}/s, {took / share - took:.0f} s to go")
+        share, took = min((first + _PEOPLE_AT_ONCE - begin) / (end - begin), 1), time.monotonic() - began
+        say(f"streamed {number} events, {share:.0%}, {number / took:.0f}/s, {took / share - took:.0f} s to go")
     return number
 
 
