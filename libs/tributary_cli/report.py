@@ -104,7 +104,7 @@ def report(
             grouping += apart
             request.dimensions.extend(report_pb2.Dimension.Value(f"DIMENSION_{one.upper()}") for one in apart)
             request.page_token = ""
-    (_print_document if as_json else _print_table)(answer, grouping, columns)
+    (_print_document if as_json else print_table)(answer, grouping, columns)
 
 
 def _set_span(request: QueryReportRequest, span: Span) -> None:
@@ -167,7 +167,8 @@ def _print_document(answer: QueryReportResponse, dimensions: Sequence[str], metr
     print_json(document)
 
 
-def _print_table(answer: QueryReportResponse, dimensions: Sequence[str], metrics: Sequence[str]) -> None:
+def print_table(answer: QueryReportResponse, dimensions: Sequence[str], metrics: Sequence[str]) -> None:
+    """Shows a report to people: its rows, what is in none of them, and how far it can be relied on."""
     from rich.table import Table
     from rich.text import Text
 

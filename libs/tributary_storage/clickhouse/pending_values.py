@@ -74,6 +74,8 @@ class PendingValues:
             "other_reasons": _OTHERS,
             "most": most,
         }
+        if not await self._clickhouse.execute(statement("any_quarantined_amount"), values):
+            return []
         rows = await self._clickhouse.execute(statement("pending_values"), values)
         return [
             PendingValue(row[0], row[1], row[2], row[3], [PendingOrder(*place) for place in row[4]]) for row in rows

@@ -12,8 +12,10 @@ from click.testing import CliRunner
 
 from tests.support.ports import free_address
 from tributary.common.v1.money_pb2 import MoneyTotal
+from tributary.query.v1.query_service_pb2 import QueryReportResponse
 from tributary.query.v1.report_pb2 import MetricValue, ReportRow
 from tributary_cli.command_line import cli
+from tributary_cli.report import print_table
 from tributary_cli.report_rows import read_value, show_value, sum_rows, unconverted
 from tributary_cli.report_times import read_span, read_zone
 
@@ -23,6 +25,14 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 def _money(currency: str, units: int, micros: int = 0) -> MetricValue:
     return MetricValue(money=MoneyTotal(currency_code=currency, units=units, micros=micros))
+
+
+def test_what_is_held_back_is_told_under_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = QueryReportResponse()
+    answer.pending.add(conversion_name="purchase", value=_money("EUR", 90_000).money, orders=2)
+    print_table(answer, [], ["conversions"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "pending: 2 purchase, together 90,000.00 EUR, in no row: outside the expected range." in told
 
 
 def test_last_reaches_back_from_now() -> None:

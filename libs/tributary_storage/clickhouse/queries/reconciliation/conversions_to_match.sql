@@ -32,11 +32,23 @@ FROM
     FROM conversions FINAL
     WHERE workspace = %(workspace)s
         AND counted
-        AND (
-            conversion_id IN (SELECT conversion_id FROM (/*conversions_in_question*/))
-            OR (order_id != '' AND order_id IN (SELECT order_id FROM deals_here))
-            OR (lead_id != '' AND lead_id IN (SELECT lead_id FROM deals_here))
-            OR conversion_id IN (SELECT conversion_id FROM contacts)
+        AND conversion_id IN
+        (
+            SELECT conversion_id
+            FROM (/*conversions_in_question*/)
+            UNION ALL
+            SELECT conversion_id
+            FROM conversions
+            WHERE workspace = %(workspace)s
+                AND order_id IN (SELECT order_id FROM deals_here WHERE order_id != '')
+            UNION ALL
+            SELECT conversion_id
+            FROM conversions
+            WHERE workspace = %(workspace)s
+                AND lead_id IN (SELECT lead_id FROM deals_here WHERE lead_id != '')
+            UNION ALL
+            SELECT conversion_id
+            FROM contacts
         )
 ) AS c
 LEFT JOIN contacts AS t ON t.conversion_id = c.conversion_id
