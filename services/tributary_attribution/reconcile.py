@@ -14,7 +14,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import date, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Final
 
 import structlog
@@ -195,7 +195,7 @@ async def reconcile(settings: AttributionServiceSettings, options: argparse.Name
             try:
                 run = await runs.find(workspace.id, options.resume) if options.resume else None
                 if run is None:
-                    now, (begin, end) = clock.unix_micros(), _days(options, clock, workspace.reporting.zone)
+                    now, (begin, end) = clock.unix_micros(), days_asked(options, clock.now(), workspace.reporting.zone)
                     run = begun(workspace.id, begin, end, now, repairs=options.repair, slices=options.slices)
                 async with RunLease(leases, run, clock):
                     run = await reconciliation.run(run, workspace, grace_seconds=options.grace_seconds, told=_tell)
@@ -222,9 +222,9 @@ def _tell(run: Run) -> None:
     )
 
 
-def _days(options: argparse.Namespace, clock: Clock, zone: tzinfo) -> tuple[int, int]:
-    """Returns the first moment of the days, and the first after them, in the zone of the books."""
-    end = options.until or clock.now().astimezone(zone).date() + timedelta(days=1)
+def days_asked(options: argparse.Namespace, now: datetime, zone: tzinfo) -> tuple[int, int]:
+    """Returns the first moment of the days, and the first after them, in microseconds; days are those of the zone."""
+    end = options.until or now.astimezone(zone).date() + timedelta(days=1)
     begin = options.since or end - timedelta(days=options.days)
     return _micros(begin, zone), _micros(end, zone)
 
