@@ -122,5 +122,5 @@ def _is_whole(places: RevisionPlaces, newest: int) -> bool:
     return (
         all(named == before for (_, named), before in zip(places.revisions, numbers, strict=False))
         and numbers[-1] >= newest
-        and places.newest >= newest
+        and places.newest >= numbers[-1]
     )
