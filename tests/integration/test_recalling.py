@@ -213,7 +213,9 @@ async def test_people_who_become_one_late_share_the_credit_of_then(
     assert credited(found[-1]) == named("theirs", "own")
 
 
-async def test_nobody_asks_for_who_comes_back_on_a_new_device(world: Reconciled, events: Events) -> None:
+async def test_nobody_asks_for_who_comes_back_on_a_new_device_or_was_never_here(
+    world: Reconciled, events: Events
+) -> None:
     customer = "customer:c"
     await world.happen(events.touch(customer, at=LONG_AGO - DAY), events.order(customer, at=LONG_AGO))
     await world.attribution.let_journeys_age()
@@ -223,7 +225,7 @@ async def test_nobody_asks_for_who_comes_back_on_a_new_device(world: Reconciled,
         events.identify(customer, "visitor:new", at=TODAY),
         events.order(customer, at=TODAY, order_id="o-2"),
         events.touch("visitor:other", at=LONG_AGO),
-        events.order("visitor:other", at=LONG_AGO, order_id="o-3"),
+        events.order("customer:other", "email:other", "visitor:other", at=LONG_AGO, order_id="o-3"),
     )
     assert world.attribution.forgotten.asked == asked
 

@@ -83,6 +83,8 @@ class Home:
     why: int = 0
     events: list[int] = field(default_factory=list)
     has_expired: bool = False
+    """Whether there is no journey any more: somebody came under its identifier."""
+    has_converted: bool = False
     """Whether there is no journey any more, and somebody converted under its identifier."""
     is_told: bool = False
     """Whether it knows, since it was read last, of the conversion that `newest_micros` is of."""
@@ -97,6 +99,11 @@ def lagging(party: Sequence[Home], moved: Sequence[Home], version: int) -> Home 
     if not changed or max(home.version for home in changed) >= version:
         return None
     return changed[0]
+
+
+def is_bare(party: Sequence[Home]) -> bool:
+    """Tells whether a person, all of whose identifiers were visited that have no journey, had one that has expired."""
+    return any(home.has_expired for home in party)
 
 
 def change_of(home: Home, events: Sequence[Sighted]) -> JourneyChange:

@@ -68,7 +68,7 @@ class Journey:
     since_micros: int
     """Events before this may have been forgotten for their age, by a journey that there is; of several, by the last."""
     is_bare: bool
-    """Whether an identifier has no journey: it never had one, or it has expired."""
+    """Whether an identifier has no journey that may have had one, which has expired."""
     trimmed_until_micros: int
     """Events before this were trimmed, because there are too many; 0: none was."""
     has_lost_touches: bool
@@ -185,7 +185,11 @@ def meta_of(fields: Mapping[bytes, bytes]) -> Meta:
 
 
 def unpack_journey(
-    person_id: str, held: Sequence[Mapping[bytes, bytes]], tokens: Collection[str] = (), version: int = 0
+    person_id: str,
+    held: Sequence[Mapping[bytes, bytes]],
+    tokens: Collection[str] = (),
+    version: int = 0,
+    has_all: bool = False,
 ) -> Journey:
     """Reads a person's journey.
 
@@ -194,6 +198,7 @@ def unpack_journey(
         held: The whole hashes of their identifiers, with what was decided under each and the traces of each.
         tokens: Their identity tokens; those that the hashes name are added.
         version: How new it is at least; 0: as new as the newest of the hashes.
+        has_all: Whether an identifier that has no journey is known never to have had one.
     """
     entries: list[JourneyTouch] = []
     conversions: dict[str, list[int]] = {}
@@ -251,7 +256,7 @@ def unpack_journey(
         person_id=person_id,
         version=version or max((meta.version for meta in metas), default=0),
         since_micros=max((meta.since_seconds for meta in metas), default=0) * 1_000_000,
-        is_bare=sum(META in fields for fields in held) < len(named),
+        is_bare=not has_all and sum(META in fields for fields in held) < len(named),
         trimmed_until_micros=max((meta.trimmed_seconds for meta in metas), default=0) * 1_000_000,
         has_lost_touches=any(meta.has_lost_touches for meta in metas),
         entries=tuple(entries),

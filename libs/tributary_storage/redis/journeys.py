@@ -85,6 +85,8 @@ class VisitedJourney(NamedTuple):
     """The whole journey, with what was decided under its identifier and its traces; None where there is none of it, or
     its person never converted."""
     has_expired: bool = False
+    """Whether there is none any more: somebody came under its identifier."""
+    has_converted: bool = False
     """Whether there is none any more, and somebody converted under its identifier."""
 
 
@@ -183,7 +185,7 @@ class Journeys:
         for own, answer in zip(positions, await run(self._client, _VISIT, calls), strict=True):
             for at, (version, before, newest, flat) in zip(own, answer, strict=True):
                 fields = None if flat is None else _fields(flat)
-                found[at] = VisitedJourney(max(0, version), before, newest, fields, version < 0)
+                found[at] = VisitedJourney(max(0, version), before, newest, fields, version < 0, version == -1)
         return found
 
     async def versions(self, person_keys: Sequence[str]) -> list[Versions]:

@@ -26,7 +26,16 @@ from tributary_domain.plain_clusters import plain_cluster
 from tributary_domain.ties import Tie
 from tributary_runtime.errors import Backpressure
 from tributary_storage.redis.firsts import Firsts
-from tributary_storage.redis.journey_homes import Home, Lives, Regrouped, SettledPerson, Sighted, change_of, lagging
+from tributary_storage.redis.journey_homes import (
+    Home,
+    Lives,
+    Regrouped,
+    SettledPerson,
+    Sighted,
+    change_of,
+    is_bare,
+    lagging,
+)
 from tributary_storage.redis.journey_layout import META, Journey, is_token, unpack_journey
 from tributary_storage.redis.journeys import Journeys, Visit
 from tributary_storage.redis.tie_layout import HeldTies, unpack_ties
@@ -128,21 +137,22 @@ class People:
         for (workspace, person), party in zip(persons, parties, strict=True):
             held = [home.fields for home in party if home.fields]
             changed = [regrouped[home.place] for home in party if home.place in regrouped]
-            has_expired, is_split = any(home.has_expired for home in party), any(change.is_split for change in changed)
-            is_there = any(META in fields for fields in held) or (changed and has_expired)
+            has_forgotten, is_split = any(h.has_converted for h in party), any(change.is_split for change in changed)
+            is_there = any(META in fields for fields in held) or (changed and has_forgotten)
             if (party[0].newest_micros and is_there) or is_split:
                 one = SettledPerson(
                     workspace,
                     person.tokens,
                     max(home.why for home in party),
                     unpack_journey(
-                        person_key(workspace, person.first), held, person.tokens, max(home.version for home in party)
+                        *(person_key(workspace, person.first), held, person.tokens),
+                        *(max(home.version for home in party), lives.knows_everybody and not is_bare(party)),
                     ),
                     sorted(position for home in party for position in home.events),
                     any(change.is_merged for change in changed),
                     is_split,
                     any(change.is_again for change in changed),
-                    has_forgotten=has_expired,
+                    has_forgotten=has_forgotten,
                 )
                 settled.append(one)
         return settled
@@ -299,8 +309,8 @@ class People:
                 return
             answers = await self._journeys.visit([visit for _, visit in visits], ties_seconds)
             for (home, _), answer in zip(visits, answers, strict=True):
-                home.version, before, home.newest_micros, home.fields, has_expired = answer
-                home.has_expired = home.has_expired or has_expired
+                home.version, before, home.newest_micros, home.fields, *expired = answer
+                home.has_expired, home.has_converted = expired
                 home.is_told = True
                 if number == 0 and home.place in regrouped:
                     highest = max(highest, before)

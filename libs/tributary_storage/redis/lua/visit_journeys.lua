@@ -6,7 +6,8 @@
 --         microseconds; the version it shall be above: 0 for none, and then it does not change}
 -- Answer  per journey {version, version before, newest conversion time, the journey as fields and values, of its consent,
 --         of its traces behind a byte 1}; the last only where somebody converted; version 0: there is no journey, and of
---         the last only consent and traces; -1: likewise, and somebody converted under its identifier, nobody knows when
+--         the last only consent and traces; -1: likewise, and somebody converted under its identifier, nobody knows when;
+--         -2: likewise, and somebody came under it
 -- Cost    two reads, one more where there is no journey, up to two writes per journey, and O(journey) where it is answered. A second run finds the newest
 --         conversion time told, and moves the version once more: what was computed before is computed again.
 -- Fields  as `apply_journeys`. Of ties, n: newest conversion time of the person, for a journey that begins later.
@@ -31,9 +32,12 @@ for number, journey in ipairs(KEYS) do
       redis.call('HSET', journey, 'm', struct.pack(META, version, held[2], newest, held[4], held[5], held[6], held[7],
         held[8], held[9], held[10], held[11], held[12]))
     end
-  elseif redis.call('TTL', journey .. ':firsts') == -1 then
-    version = -1
-    newest = math.max(newest, now)
+  else
+    local kept = redis.call('TTL', journey .. ':firsts')
+    if kept == -1 then
+      version = -1
+      newest = math.max(newest, now)
+    elseif kept >= 0 then version = -2 end
   end
   if told then
     if newest > tonumber(told) then redis.call('HSET', journey .. ':ties', 'n', string.format('%.0f', newest)) end
