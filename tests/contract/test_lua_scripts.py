@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys, keys
 
 REDIS = Path(keys.__file__).parent
 SCRIPTS = sorted((REDIS / "lua").glob("*.lua"))
@@ -19,7 +20,7 @@ EXAMPLES = {
     **dict.fromkeys(("shard", "bucket"), 3),
     **{"lane": "live", "group": "record", "workspace": "shop", "destination": "crm", "conversion_id": "shop|c1:a"},
 }
-"""What the functions of `keys` are called with; any text for what is not listed."""
+"""What the functions of both tables are called with; any text for what is not listed."""
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
@@ -43,13 +44,14 @@ def test_a_script_has_one_caller(script: Path) -> None:
     assert len(callers) == 1, callers
 
 
-def test_every_key_is_in_the_table() -> None:
+@pytest.mark.parametrize("table", [keys, job_keys], ids=lambda table: table.__name__.rpartition(".")[2])
+def test_every_key_is_in_the_table(table: ModuleType) -> None:
     patterns = [
         re.compile(_PLACEHOLDER.sub(".+", re.escape(pattern).replace(r"\<", "<").replace(r"\>", ">")))
-        for pattern in re.findall(r"`(trb:[^`]*)`", keys.__doc__ or "")
+        for pattern in re.findall(r"`(trb:[^`]*)`", table.__doc__ or "")
     ]
-    for name, function in inspect.getmembers(keys, inspect.isfunction):
-        if function.__module__ != keys.__name__ or name.startswith("_"):
+    for name, function in inspect.getmembers(table, inspect.isfunction):
+        if function.__module__ != table.__name__ or name.startswith("_"):
             continue
         arguments = [EXAMPLES.get(one, "x|1") for one in inspect.signature(function).parameters]
         key = re.sub(r"\{([lpcv])\d+\}", r"{\g<1>3}", str(function(*arguments)))
@@ -64,8 +66,8 @@ def test_what_is_kept_of_a_person_lives_with_the_journey() -> None:
 def test_all_keys_of_a_destination_live_together() -> None:
     lane = ("shop", "crm")
     own = [
-        *(keys.due(*lane), keys.destination_state(*lane), keys.quota(*lane)),
-        *(keys.job(*lane, "c1:a"), keys.sent(*lane, "c1:b")),
+        *(job_keys.due(*lane), job_keys.destination_state(*lane), job_keys.quota(*lane)),
+        *(job_keys.job(*lane, "c1:a"), job_keys.sent(*lane, "c1:b")),
     ]
     assert len({_TAG.search(key)[1] for key in own}) == 1  # type: ignore[index]
     assert len(set(own)) == len(own)

@@ -17,7 +17,7 @@ from tributary_delivery.admission import Admission, gate_of
 from tributary_delivery.destinations.destination import OK, RETRY, THROTTLED, Outcome
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.crm_destinations import HubSpotDestination
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.credential_gates import FAILURES_UNTIL_OPEN, CredentialGates, Gate
 from tributary_storage.redis.delivery_job import Lane
@@ -117,7 +117,7 @@ async def test_failures_anywhere_let_nobody_call_then_one_probe_and_an_answer_le
 
 async def is_over(gates: CredentialGates, gate: Gate) -> None:
     """Has the pause be over by now: the stored time is moved, nobody waits."""
-    name = keys.circuit(gate.credential)
+    name = job_keys.circuit(gate.credential)
     await gates._client.hset(name, "open_until", 1)
 
 

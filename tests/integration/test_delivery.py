@@ -37,7 +37,7 @@ from tributary_domain.backoff import Backoff
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import StorageUnavailableError, TributaryError
 from tributary_runtime.traces import parse_traceparent
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane, Settled, Settlement
 from tributary_storage.redis.scripts import Script
 
@@ -522,7 +522,7 @@ async def test_a_process_that_stood_still_too_long_before_the_call_does_not_make
 
 
 async def _was_begun(rig: Rig, lane: Lane) -> bool:
-    return int(await rig.redis.hget(keys.job(lane.workspace, lane.destination, C), "a") or 0) > 1
+    return int(await rig.redis.hget(job_keys.job(lane.workspace, lane.destination, C), "a") or 0) > 1
 
 
 async def test_an_outage_of_the_jobs_store_is_waited_out(

@@ -8,7 +8,7 @@ import pytest
 import redis.asyncio
 
 from tests.support.eventually import eventually_async
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.delivery_job import (
     Job,
@@ -364,7 +364,7 @@ async def test_time_in_which_nobody_tried_though_it_was_due_is_not_time_that_it_
     before = await lease(jobs)
     assert before is not None
     await settle(jobs, Settlement.AGAIN, 0)
-    await client.zincrby(keys.due(LANE.workspace, LANE.destination), -80 * 3_600_000, "c1:a")  # due 80 hours ago
+    await client.zincrby(job_keys.due(LANE.workspace, LANE.destination), -80 * 3_600_000, "c1:a")  # due 80 hours ago
     after = await lease(jobs)
     assert after is not None
     assert 0 <= (after.try_micros - before.try_micros) / 3_600_000_000 - 80 < 0.1

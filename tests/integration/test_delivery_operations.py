@@ -33,7 +33,7 @@ from tributary_storage.clickhouse.delivery_funnel import DeliveryFunnel
 from tributary_storage.clickhouse.destination_spans import DestinationSpans as StoredSpans
 from tributary_storage.clickhouse.destination_spans import Span
 from tributary_storage.clickhouse.sent_ledger import SentLedger
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.replayed_jobs import ReplayedJobs
 
@@ -238,7 +238,7 @@ async def test_the_funnel_begins_when_a_conversion_is_published_and_adds_up_whil
             assert await funnel(rig, lane) == {**attempted, "retrying": 3}
             await publish(rig, lane, [a_purchase(lane, 1).then()], deny)
             for number in (0, 1):
-                await rig.redis.zadd(keys.due(workspace, "meta"), {f"c1:{number:04}": 1})
+                await rig.redis.zadd(job_keys.due(workspace, "meta"), {f"c1:{number:04}": 1})
             runner.wake()
             await eventually_async(lambda: is_in("withdrawn", 1))
             await eventually_async(lambda: is_in("accepted", 1))

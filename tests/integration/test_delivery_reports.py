@@ -42,7 +42,7 @@ from tributary_delivery.report_judgement import AGAIN_SECONDS
 from tributary_delivery.reports import Reports
 from tributary_runtime.workspaces import Workspaces
 from tributary_storage.clickhouse.destination_reports import DestinationReports
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.awaited_reports import AwaitedReports
 from tributary_storage.redis.delivery_job import Lane, Settled, Settlement
 from tributary_storage.redis.taken_back import TakingBack
@@ -104,13 +104,13 @@ class Google:
 
     async def waiting(self) -> int:
         """Returns how many are due by now."""
-        due = keys.due(self.lane.workspace, self.lane.destination)
+        due = job_keys.due(self.lane.workspace, self.lane.destination)
         now_seconds = await self.rig.redis.time()
         return int(await self.rig.redis.zcount(due, 0, (now_seconds[0] + 60) * 1000))
 
     async def hasten(self, hours: float) -> None:
         """Has what waits be due so many hours earlier."""
-        due = keys.due(self.lane.workspace, self.lane.destination)
+        due = job_keys.due(self.lane.workspace, self.lane.destination)
         for member, score in await self.rig.redis.zrange(due, 0, -1, withscores=True):
             await self.rig.redis.zadd(due, {member: score - hours * 3_600_000})
 
@@ -126,7 +126,7 @@ class Google:
 
     async def forget_lease(self) -> None:
         """Lets another process ask, or this one again at once."""
-        await self.rig.redis.delete(keys.reports_lease(self.lane.workspace, self.lane.destination))
+        await self.rig.redis.delete(job_keys.reports_lease(self.lane.workspace, self.lane.destination))
 
     async def deliveries(self, numbers: Sequence[int]) -> list[Delivery]:
         return [(await self.rig.deliveries(self.lane, f"c1:{number:04}"))[-1] for number in numbers]

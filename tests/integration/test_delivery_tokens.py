@@ -32,7 +32,7 @@ from tributary_delivery.destinations.oauth_tokens import ObtainedToken
 from tributary_delivery.lane import Pace
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import SystemClock
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.shared_tokens import SharedTokens
 
@@ -175,7 +175,7 @@ class Late(SystemClock):
 async def lose(rig: Rig, lane: Lane, *conversion_ids: str) -> None:
     """Has another process take jobs, as it does when their lease is over."""
     for one in conversion_ids:
-        await rig.redis.hset(keys.job(lane.workspace, lane.destination, one), "l", "another")
+        await rig.redis.hset(job_keys.job(lane.workspace, lane.destination, one), "l", "another")
 
 
 async def test_what_somebody_else_took_while_a_token_was_waited_for_is_not_sent_here(rig: Rig, workspace: str) -> None:

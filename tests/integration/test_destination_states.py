@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import redis.asyncio
 
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.destination_states import DestinationStates
@@ -26,7 +26,7 @@ async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 async def spend(client: redis.asyncio.Redis, limit: int, seconds: float) -> int:
     """Takes all that the quota gives within `seconds`, as if they passed now: the stored time is moved instead."""
     states, granted, passed = DestinationStates(client), 0, 0.0
-    key = keys.quota(LANE.workspace, LANE.destination)
+    key = job_keys.quota(LANE.workspace, LANE.destination)
     begin = asyncio.get_running_loop().time()
     while passed + asyncio.get_running_loop().time() - begin <= seconds:
         given, wait = await states.take_quota(LANE, limit, limit)

@@ -12,7 +12,7 @@ from typing import Any, Final
 import redis.asyncio
 
 from tributary_runtime.errors import StorageUnavailableError
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
 
 _DUE: Final = re.compile(r"trb:\{j:([^:{}]+):([^:{}]+)\}:due")
@@ -36,14 +36,17 @@ class AbandonedJobs:
 
     async def drop(self, lane: Lane, before_micros: int) -> int:
         """Drops the jobs of a lane that were planned before a moment; returns how many."""
-        due, planned = keys.due(lane.workspace, lane.destination), keys.planned(lane.workspace, lane.destination)
+        due, planned = (
+            job_keys.due(lane.workspace, lane.destination),
+            job_keys.planned(lane.workspace, lane.destination),
+        )
         dropped = 0
         try:
             while ids := await self._client.zrangebyscore(planned, "-inf", f"({before_micros}", 0, _AT_ONCE):
                 together = self._client.pipeline(transaction=True)
                 together.zrem(due, *ids)
                 together.zrem(planned, *ids)
-                together.delete(*(keys.job(lane.workspace, lane.destination, one.decode()) for one in ids))
+                together.delete(*(job_keys.job(lane.workspace, lane.destination, one.decode()) for one in ids))
                 await together.execute()
                 dropped += len(ids)
         except redis.RedisError as error:

@@ -17,7 +17,7 @@ from typing import Any
 import redis.asyncio
 
 from tributary_runtime.errors import TributaryError
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.refusals import translate
 
@@ -56,13 +56,13 @@ class AwaitedReports:
         """Notes requests, to be asked about from `due_micros` on. May run twice."""
         scores = {one.written(): due_micros // 1000 for one in requests}
         try:
-            await self._client.zadd(keys.reports(lane.workspace, lane.destination), scores)
+            await self._client.zadd(job_keys.reports(lane.workspace, lane.destination), scores)
         except redis.RedisError as error:
             raise _failed(error) from error
 
     async def due(self, lane: Lane, now_micros: int, most: int) -> list[Awaited]:
         """Returns those that are due, the longest due first."""
-        name = keys.reports(lane.workspace, lane.destination)
+        name = job_keys.reports(lane.workspace, lane.destination)
         try:
             found = await self._client.zrangebyscore(name, 0, now_micros // 1000, 0, most)
         except redis.RedisError as error:
@@ -71,7 +71,7 @@ class AwaitedReports:
 
     async def lease(self, lane: Lane, token: str, seconds: float) -> bool:
         """Tells whether this process asks from now on, for so long; one at a time does."""
-        name = keys.reports_lease(lane.workspace, lane.destination)
+        name = job_keys.reports_lease(lane.workspace, lane.destination)
         try:
             return bool(await self._client.set(name, token, nx=True, px=round(seconds * 1000)))
         except redis.RedisError as error:
@@ -85,7 +85,7 @@ class AwaitedReports:
         """Forgets requests."""
         try:
             await self._client.zrem(
-                keys.reports(lane.workspace, lane.destination), *[one.written() for one in requests]
+                job_keys.reports(lane.workspace, lane.destination), *[one.written() for one in requests]
             )
         except redis.RedisError as error:
             raise _failed(error) from error

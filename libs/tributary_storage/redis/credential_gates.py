@@ -19,7 +19,7 @@ from typing import Any, Final
 import redis.asyncio
 
 from tributary_runtime.errors import TributaryError
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.refusals import translate
 from tributary_storage.redis.scripts import Script
 
@@ -72,7 +72,10 @@ class CredentialGates:
             How many may be made now, and in how many seconds the next one could be.
         """
         own = gate.credential
-        names = [keys.circuit(own), *(keys.credential_quota(own, span) for span in ("seconds", "minute", "day"))]
+        names = [
+            job_keys.circuit(own),
+            *(job_keys.credential_quota(own, span) for span in ("seconds", "minute", "day")),
+        ]
         arguments = [
             *(wanted, round(call_seconds * 1e6)),
             *(gate.per_ten_seconds, round(_TEN_SECONDS * 1e6)),
@@ -99,7 +102,7 @@ class CredentialGates:
             round(_FAILURES_COUNT_SECONDS * 1000),
         ]
         try:
-            return int(await _RECORD(self._client, [keys.circuit(gate.credential)], arguments)) / 1000
+            return int(await _RECORD(self._client, [job_keys.circuit(gate.credential)], arguments)) / 1000
         except redis.RedisError as error:
             raise _failed(error) from error
 

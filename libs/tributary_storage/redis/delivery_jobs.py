@@ -27,7 +27,7 @@ from typing import Any, Final
 import redis.asyncio
 
 from tributary_runtime.errors import TributaryError
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import (
     Job,
     KnownAs,
@@ -94,7 +94,7 @@ class DeliveryJobs:
         Raises:
             StorageUnavailableError: Some may be taken; ask for `ours_too`.
         """
-        due = keys.due(lane.workspace, lane.destination)
+        due = job_keys.due(lane.workspace, lane.destination)
         try:
             found = await self._client.zrange(due, 0, most - 1)
         except redis.RedisError as error:
@@ -104,8 +104,8 @@ class DeliveryJobs:
         ids = [one.decode() for one in found]
         names: list[Argument] = [
             due,
-            keys.destination_state(lane.workspace, lane.destination),
-            keys.planned(lane.workspace, lane.destination),
+            job_keys.destination_state(lane.workspace, lane.destination),
+            job_keys.planned(lane.workspace, lane.destination),
         ]
         for one in ids:
             names += self._names(lane, one)
@@ -123,10 +123,10 @@ class DeliveryJobs:
         Raises:
             StorageUnavailableError: Unknown; make none.
         """
-        names = [*self._queues(lane), keys.destination_state(lane.workspace, lane.destination)]
+        names = [*self._queues(lane), job_keys.destination_state(lane.workspace, lane.destination)]
         arguments: list[Argument] = [token, round(lease_seconds * 1000)]
         for one in tried:
-            names.append(keys.job(lane.workspace, lane.destination, one.conversion_id))
+            names.append(job_keys.job(lane.workspace, lane.destination, one.conversion_id))
             known_as = one.known_as.written() if one.known_as is not None else ""
             arguments += (one.conversion_id, one.revision, int(one.creates), one.attempts_before, known_as)
         return [int(one) for one in await self._run(_BEGIN, names, arguments)]
@@ -137,8 +137,8 @@ class DeliveryJobs:
         Raises:
             StorageUnavailableError: Some may not be kept.
         """
-        names: list[Argument] = [keys.due(lane.workspace, lane.destination)]
-        names += [keys.job(lane.workspace, lane.destination, one) for one in conversion_ids]
+        names: list[Argument] = [job_keys.due(lane.workspace, lane.destination)]
+        names += [job_keys.job(lane.workspace, lane.destination, one) for one in conversion_ids]
         arguments: list[Argument] = [token, round(lease_seconds * 1000), *conversion_ids]
         answers = await self._run(_RENEW, names, arguments)
         return {one for one, is_ours in zip(conversion_ids, answers, strict=True) if is_ours}
@@ -153,9 +153,9 @@ class DeliveryJobs:
             StorageUnavailableError: Unknown; what is unsettled is done again when the lease ends.
         """
         names: list[Argument] = [
-            keys.due(lane.workspace, lane.destination),
-            keys.destination_state(lane.workspace, lane.destination),
-            keys.planned(lane.workspace, lane.destination),
+            job_keys.due(lane.workspace, lane.destination),
+            job_keys.destination_state(lane.workspace, lane.destination),
+            job_keys.planned(lane.workspace, lane.destination),
         ]
         arguments: list[Argument] = [token, SENT_LIFE_SECONDS]
         for one in settled:
@@ -176,7 +176,9 @@ class DeliveryJobs:
         try:
             for place in places:
                 workspace, _, destination = place.partition("/")
-                found[place] = int(await self._client.hget(keys.destination_state(workspace, destination), "m") or 0)
+                found[place] = int(
+                    await self._client.hget(job_keys.destination_state(workspace, destination), "m") or 0
+                )
         except redis.RedisError as error:
             raise _failed(error) from error
         return found
@@ -188,7 +190,7 @@ class DeliveryJobs:
             StorageUnavailableError: Redis did not answer.
         """
         try:
-            return int(await self._client.zcard(keys.due(lane.workspace, lane.destination)))
+            return int(await self._client.zcard(job_keys.due(lane.workspace, lane.destination)))
         except redis.RedisError as error:
             raise _failed(error) from error
 
@@ -199,7 +201,9 @@ class DeliveryJobs:
             StorageUnavailableError: Redis did not answer.
         """
         try:
-            oldest = await self._client.zrange(keys.planned(lane.workspace, lane.destination), 0, 0, withscores=True)
+            oldest = await self._client.zrange(
+                job_keys.planned(lane.workspace, lane.destination), 0, 0, withscores=True
+            )
         except redis.RedisError as error:
             raise _failed(error) from error
         return int(oldest[0][1]) if oldest else 0
@@ -212,13 +216,13 @@ class DeliveryJobs:
 
     @staticmethod
     def _queues(lane: Lane) -> list[Argument]:
-        return [keys.due(lane.workspace, lane.destination), keys.planned(lane.workspace, lane.destination)]
+        return [job_keys.due(lane.workspace, lane.destination), job_keys.planned(lane.workspace, lane.destination)]
 
     @staticmethod
     def _names(lane: Lane, conversion_id: str) -> tuple[str, str]:
         return (
-            keys.job(lane.workspace, lane.destination, conversion_id),
-            keys.sent(lane.workspace, lane.destination, conversion_id),
+            job_keys.job(lane.workspace, lane.destination, conversion_id),
+            job_keys.sent(lane.workspace, lane.destination, conversion_id),
         )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import redis.asyncio
 
 from tributary_runtime.errors import TributaryError
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.credential_gates import CredentialGates
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.refusals import translate
@@ -60,7 +60,7 @@ class DestinationStates:
             StorageUnavailableError: Redis did not answer.
         """
         try:
-            fields = await self._client.hgetall(keys.destination_state(lane.workspace, lane.destination))
+            fields = await self._client.hgetall(job_keys.destination_state(lane.workspace, lane.destination))
         except redis.RedisError as error:
             raise _failed(error) from error
         return DestinationState(
@@ -101,7 +101,9 @@ class DestinationStates:
             StorageUnavailableError: Redis did not answer.
         """
         try:
-            blamed = await self._client.hget(keys.destination_state(lane.workspace, lane.destination), "pause_config")
+            blamed = await self._client.hget(
+                job_keys.destination_state(lane.workspace, lane.destination), "pause_config"
+            )
         except redis.RedisError as error:
             raise _failed(error) from error
         if blamed == b"1":
@@ -122,14 +124,14 @@ class DestinationStates:
             StorageUnavailableError: Redis did not answer.
         """
         try:
-            await self._client.hdel(keys.destination_state(lane.workspace, lane.destination), "held")
+            await self._client.hdel(job_keys.destination_state(lane.workspace, lane.destination), "held")
         except redis.RedisError as error:
             raise _failed(error) from error
         await self.pause(lane, 0, "")
 
     async def _set(self, lane: Lane, fields: dict[str, int | str]) -> None:
         try:
-            await self._client.hset(keys.destination_state(lane.workspace, lane.destination), mapping=fields)
+            await self._client.hset(job_keys.destination_state(lane.workspace, lane.destination), mapping=fields)
         except redis.RedisError as error:
             raise _failed(error) from error
 
@@ -141,7 +143,9 @@ class DestinationStates:
         """
         arguments = [_SAME_SECONDS * 1000, _LEAST_THOUSANDTHS, _GROWTH_SECONDS * 1000]
         try:
-            left = await _SLOW_DOWN(self._client, [keys.destination_state(lane.workspace, lane.destination)], arguments)
+            left = await _SLOW_DOWN(
+                self._client, [job_keys.destination_state(lane.workspace, lane.destination)], arguments
+            )
         except redis.RedisError as error:
             raise _failed(error) from error
         return int(left) / 1000
@@ -159,8 +163,8 @@ class DestinationStates:
             StorageUnavailableError: Redis did not answer: make none.
         """
         names = [
-            keys.quota(lane.workspace, lane.destination),
-            keys.destination_state(lane.workspace, lane.destination),
+            job_keys.quota(lane.workspace, lane.destination),
+            job_keys.destination_state(lane.workspace, lane.destination),
         ]
         arguments = [per_minute, _WINDOW_MICROS, wanted, _GROWTH_SECONDS * 1_000_000]
         try:

@@ -1,4 +1,4 @@
-"""Every Redis key: its pattern, type, life and owner.
+"""Every Redis key but those of the role `jobs` (`job_keys`): its pattern, type, life and owner.
 
 Three roles, each with a URL of its own, so that workers can drain the log while the log's Redis is full. The part in
 braces is the hash tag: all keys that one script touches carry the same one, on Redis Cluster as on one node.
@@ -50,33 +50,6 @@ braces is the hash tag: all keys that one script touches carry the same one, on 
 | state | `trb:{models}:lease`                       | string | an interval                | attribution |
 | state | `trb:{rebuild}:<what>`                     | string | for ever; lease: a minute  | attribution |
 | state | `trb:{reconciliation}:<ws>|<run>`          | string | a minute                   | attribution |
-| jobs  | `trb:{j:<workspace>:<destination>}:due`    | zset   | until done                 | delivery    |
-| jobs  | `trb:{j:<workspace>:<destination>}:planned`| zset   | until done                 | delivery    |
-| jobs  | `trb:{j:<ws>:<dest>}:job:<conversion id>`  | hash   | until done                 | delivery    |
-| jobs  | `trb:{j:<ws>:<dest>}:sent:<conversion id>` | string | longest correction window  | delivery    |
-| jobs  | `trb:{j:<workspace>:<destination>}:state`  | hash   | for ever                   | delivery    |
-| jobs  | `trb:{j:<workspace>:<destination>}:quota`  | string | a minute                   | delivery    |
-| jobs  | `trb:{j:<workspace>:<destination>}:reports`| zset   | until reported, or 45 days | delivery    |
-| jobs  | `trb:{j:<ws>:<dest>}:reports:lease`        | string | minutes                    | delivery    |
-| jobs  | `trb:{j:<ws>:<dest>}:warehouse:<what>`     | hash   | for ever; lease: a minute  | delivery    |
-| jobs  | `trb:{k:<credential>}:circuit`              | hash   | ten minutes                | delivery    |
-| jobs  | `trb:{k:<credential>}:quota:<span>`        | string | its span                   | delivery    |
-| jobs  | `trb:{k:<credential>}:token:<what>`        | string | for ever; lease: seconds   | delivery    |
-
-Fields of a job (`delivery_jobs`):
-
-| field | holds                                                                                                  |
-|-------|--------------------------------------------------------------------------------------------------------|
-| `r`   | the newest revision that was planned                                                                   |
-| `n`   | when that was planned                                                                                  |
-| `t`   | the revision being tried                                                                               |
-| `a`   | how often it was tried                                                                                 |
-| `p`   | when the revision being tried was planned                                                              |
-| `c`   | the creation that was tried first, and may have been taken                                             |
-| `f`   | 1 where it is certain that the destination took nothing                                                |
-| `l`   | token of the lease                                                                                     |
-| `u`   | since when it is not known whether the revision being tried was taken; 0: it is                        |
-| `w`   | the attempt that left it unknown first                                                                 |
 
 Fields of a conversion: `conversions`; of a journey: `journey_layout`; of ties: `tie_layout`; of consent: `consents`; of
 traces: `trace_layout`; of firsts: `firsts`.
@@ -330,67 +303,3 @@ def rebuild(what: Literal["progress", "lease"]) -> str:
 def reconciliation_lease(workspace: str, reconciliation_id: str) -> str:
     """Returns what the process holds that is at a run of reconciliation."""
     return f"trb:{{reconciliation}}:{workspace}|{reconciliation_id}"
-
-
-def due(workspace: str, destination: str) -> str:
-    """Returns the conversions that wait for a destination, by due time."""
-    return f"trb:{{j:{workspace}:{destination}}}:due"
-
-
-def planned(workspace: str, destination: str) -> str:
-    """Returns the conversions that wait for a destination, by when what waits was planned."""
-    return f"trb:{{j:{workspace}:{destination}}}:planned"
-
-
-def job(workspace: str, destination: str, conversion_id: str) -> str:
-    """Returns the job that brings a conversion to a destination."""
-    return f"trb:{{j:{workspace}:{destination}}}:job:{conversion_id}"
-
-
-def sent(workspace: str, destination: str, conversion_id: str) -> str:
-    """Returns what a destination last took of a conversion."""
-    return f"trb:{{j:{workspace}:{destination}}}:sent:{conversion_id}"
-
-
-def quota(workspace: str, destination: str) -> str:
-    """Returns the theoretical arrival time of a destination's next call."""
-    return f"trb:{{j:{workspace}:{destination}}}:quota"
-
-
-def reports(workspace: str, destination: str) -> str:
-    """Returns the requests that a destination will report on, by when to ask next."""
-    return f"trb:{{j:{workspace}:{destination}}}:reports"
-
-
-def reports_lease(workspace: str, destination: str) -> str:
-    """Returns who asks a destination for its reports."""
-    return f"trb:{{j:{workspace}:{destination}}}:reports:lease"
-
-
-def circuit(credential: str) -> str:
-    """Returns the failures of all that call with one credential, and until when nobody does.
-
-    Args:
-        credential: A digest; nothing in the clear.
-    """
-    return f"trb:{{k:{credential}}}:circuit"
-
-
-def credential_quota(credential: str, span: str) -> str:
-    """Returns the theoretical arrival time of the next call with a credential: by `seconds`, `minute`, `day`."""
-    return f"trb:{{k:{credential}}}:quota:{span}"
-
-
-def shared_token(credential: str, what: Literal["sealed", "lease"]) -> str:
-    """Returns the tokens that all processes of a credential share, sealed; or who asks for other ones."""
-    return f"trb:{{k:{credential}}}:token:{what}"
-
-
-def destination_state(workspace: str, destination: str) -> str:
-    """Returns a destination's pauses, how fast it is called, its counts and its last outcome."""
-    return f"trb:{{j:{workspace}:{destination}}}:state"
-
-
-def warehouse(workspace: str, destination: str, what: Literal["progress", "lease"]) -> str:
-    """Returns how far the export to a warehouse is (`warehouse_progress.WarehousePlace`), or what who does it holds."""
-    return f"trb:{{j:{workspace}:{destination}}}:warehouse:{what}"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import redis.asyncio
 
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.delivery_jobs import SENT_LIFE_SECONDS
 from tributary_storage.redis.refusals import translate
@@ -52,13 +52,13 @@ class ReplayedJobs:
             StorageUnavailableError: Some may be planned; plan the same again.
         """
         names: list[Argument] = [
-            keys.due(lane.workspace, lane.destination),
-            keys.planned(lane.workspace, lane.destination),
+            job_keys.due(lane.workspace, lane.destination),
+            job_keys.planned(lane.workspace, lane.destination),
         ]
         arguments: list[Argument] = [plan_micros, SENT_LIFE_SECONDS]
         for one in wishes:
-            names.append(keys.job(lane.workspace, lane.destination, one.conversion_id))
-            names.append(keys.sent(lane.workspace, lane.destination, one.conversion_id))
+            names.append(job_keys.job(lane.workspace, lane.destination, one.conversion_id))
+            names.append(job_keys.sent(lane.workspace, lane.destination, one.conversion_id))
             arguments += (one.conversion_id, one.revision, int(one.forgets))
         try:
             answers = await _REPLAY(self._client, names, arguments)

@@ -11,7 +11,7 @@ from typing import Any
 import redis.asyncio
 
 from tributary_runtime.errors import TributaryError
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.refusals import translate
 
 
@@ -28,7 +28,7 @@ class SharedTokens:
     async def read(self, credential: str) -> bytes | None:
         """Returns what is kept of a credential, as it was sealed; None: nothing."""
         try:
-            found: bytes | None = await self._client.get(keys.shared_token(credential, "sealed"))
+            found: bytes | None = await self._client.get(job_keys.shared_token(credential, "sealed"))
         except redis.RedisError as error:
             raise _failed(error) from error
         return found
@@ -36,13 +36,13 @@ class SharedTokens:
     async def write(self, credential: str, sealed: bytes) -> None:
         """Keeps it in the place of what was there. May run twice."""
         try:
-            await self._client.set(keys.shared_token(credential, "sealed"), sealed)
+            await self._client.set(job_keys.shared_token(credential, "sealed"), sealed)
         except redis.RedisError as error:
             raise _failed(error) from error
 
     async def lease(self, credential: str, holder: str, seconds: float) -> bool:
         """Tells whether this process asks for a token from now on, and for how long it alone does."""
-        name = keys.shared_token(credential, "lease")
+        name = job_keys.shared_token(credential, "lease")
         try:
             return bool(await self._client.set(name, holder, nx=True, px=round(seconds * 1000)))
         except redis.RedisError as error:
@@ -50,7 +50,7 @@ class SharedTokens:
 
     async def release(self, credential: str, holder: str) -> None:
         """Lets another process ask at once, if this one did."""
-        name = keys.shared_token(credential, "lease")
+        name = job_keys.shared_token(credential, "lease")
         try:
             if await self._client.get(name) == holder.encode():
                 await self._client.delete(name)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import redis.asyncio
 
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.delivery_jobs import SENT_LIFE_SECONDS
 from tributary_storage.redis.refusals import translate
@@ -72,15 +72,15 @@ class TakingBack:
             StorageUnavailableError: Some may be taken back; do the same again.
         """
         names: list[Argument] = [
-            keys.due(lane.workspace, lane.destination),
-            keys.planned(lane.workspace, lane.destination),
-            keys.destination_state(lane.workspace, lane.destination),
+            job_keys.due(lane.workspace, lane.destination),
+            job_keys.planned(lane.workspace, lane.destination),
+            job_keys.destination_state(lane.workspace, lane.destination),
         ]
         delay_millis = -1 if delay_seconds < 0 else round(delay_seconds * 1000)
         arguments: list[Argument] = [plan_micros, SENT_LIFE_SECONDS, delay_millis]
         for one in refusals:
-            names.append(keys.job(lane.workspace, lane.destination, one.conversion_id))
-            names.append(keys.sent(lane.workspace, lane.destination, one.conversion_id))
+            names.append(job_keys.job(lane.workspace, lane.destination, one.conversion_id))
+            names.append(job_keys.sent(lane.workspace, lane.destination, one.conversion_id))
             arguments += (one.conversion_id, one.revision, one.remembered)
         try:
             answers = await _TAKE_BACK(self._client, names, arguments)

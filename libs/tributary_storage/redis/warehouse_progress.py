@@ -11,7 +11,7 @@ from typing import Any
 import redis.asyncio
 
 from tributary_runtime.errors import TributaryError
-from tributary_storage.redis import keys
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.refusals import translate
 
@@ -50,7 +50,7 @@ class WarehouseProgress:
 
         Two may after a long pause: then a batch is written twice, and is the same.
         """
-        name = keys.warehouse(lane.workspace, lane.destination, "lease")
+        name = job_keys.warehouse(lane.workspace, lane.destination, "lease")
         try:
             if await self._client.set(name, holder, nx=True, ex=seconds):
                 return True
@@ -63,7 +63,7 @@ class WarehouseProgress:
 
     async def release(self, lane: Lane, holder: str) -> None:
         """Lets another process go on at once, if this one held it."""
-        name = keys.warehouse(lane.workspace, lane.destination, "lease")
+        name = job_keys.warehouse(lane.workspace, lane.destination, "lease")
         try:
             if await self._client.get(name) == holder.encode():
                 await self._client.delete(name)
@@ -73,7 +73,7 @@ class WarehouseProgress:
     async def read(self, lane: Lane) -> WarehousePlace:
         """Returns how far it is."""
         try:
-            held = await self._client.hgetall(keys.warehouse(lane.workspace, lane.destination, "progress"))
+            held = await self._client.hgetall(job_keys.warehouse(lane.workspace, lane.destination, "progress"))
         except redis.RedisError as error:
             raise _failed(error) from error
         said = {name.decode(): value.decode() for name, value in held.items()}
@@ -83,7 +83,9 @@ class WarehouseProgress:
     async def note(self, lane: Lane, place: WarehousePlace) -> None:
         """Notes how far it is; may run twice."""
         try:
-            await self._client.hset(keys.warehouse(lane.workspace, lane.destination, "progress"), mapping=asdict(place))
+            await self._client.hset(
+                job_keys.warehouse(lane.workspace, lane.destination, "progress"), mapping=asdict(place)
+            )
         except redis.RedisError as error:
             raise _failed(error) from error
 

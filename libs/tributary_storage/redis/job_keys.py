@@ -1,0 +1,102 @@
+"""Every Redis key of the role `jobs`, which delivery owns: its pattern, type and life. Those of other roles: `keys`.
+
+| key                                         | type   | life                       |
+|---------------------------------------------|--------|----------------------------|
+| `trb:{j:<workspace>:<destination>}:due`     | zset   | until done                 |
+| `trb:{j:<workspace>:<destination>}:planned` | zset   | until done                 |
+| `trb:{j:<ws>:<dest>}:job:<conversion id>`   | hash   | until done                 |
+| `trb:{j:<ws>:<dest>}:sent:<conversion id>`  | string | longest correction window  |
+| `trb:{j:<workspace>:<destination>}:state`   | hash   | for ever                   |
+| `trb:{j:<workspace>:<destination>}:quota`   | string | a minute                   |
+| `trb:{j:<workspace>:<destination>}:reports` | zset   | until reported, or 45 days |
+| `trb:{j:<ws>:<dest>}:reports:lease`         | string | minutes                    |
+| `trb:{j:<ws>:<dest>}:warehouse:<what>`      | hash   | for ever; lease: a minute  |
+| `trb:{k:<credential>}:circuit`              | hash   | ten minutes                |
+| `trb:{k:<credential>}:quota:<span>`         | string | its span                   |
+| `trb:{k:<credential>}:token:<what>`         | string | for ever; lease: seconds   |
+
+Fields of a job (`delivery_jobs`):
+
+| field | holds                                                                                                  |
+|-------|--------------------------------------------------------------------------------------------------------|
+| `r`   | the newest revision that was planned                                                                   |
+| `n`   | when that was planned                                                                                  |
+| `t`   | the revision being tried                                                                               |
+| `a`   | how often it was tried                                                                                 |
+| `p`   | when the revision being tried was planned                                                              |
+| `c`   | the creation that was tried first, and may have been taken                                             |
+| `f`   | 1 where it is certain that the destination took nothing                                                |
+| `l`   | token of the lease                                                                                     |
+| `u`   | since when it is not known whether the revision being tried was taken; 0: it is                        |
+| `w`   | the attempt that left it unknown first                                                                 |
+| `k`   | the name, account and id under which the creation that was tried first went                            |
+| `b`   | when it was tried first, later by the time that it was due since and nobody tried; 0: never            |
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+
+def due(workspace: str, destination: str) -> str:
+    """Returns the conversions that wait for a destination, by due time."""
+    return f"trb:{{j:{workspace}:{destination}}}:due"
+
+
+def planned(workspace: str, destination: str) -> str:
+    """Returns the conversions that wait for a destination, by when what waits was planned."""
+    return f"trb:{{j:{workspace}:{destination}}}:planned"
+
+
+def job(workspace: str, destination: str, conversion_id: str) -> str:
+    """Returns the job that brings a conversion to a destination."""
+    return f"trb:{{j:{workspace}:{destination}}}:job:{conversion_id}"
+
+
+def sent(workspace: str, destination: str, conversion_id: str) -> str:
+    """Returns what a destination last took of a conversion."""
+    return f"trb:{{j:{workspace}:{destination}}}:sent:{conversion_id}"
+
+
+def quota(workspace: str, destination: str) -> str:
+    """Returns the theoretical arrival time of a destination's next call."""
+    return f"trb:{{j:{workspace}:{destination}}}:quota"
+
+
+def reports(workspace: str, destination: str) -> str:
+    """Returns the requests that a destination will report on, by when to ask next."""
+    return f"trb:{{j:{workspace}:{destination}}}:reports"
+
+
+def reports_lease(workspace: str, destination: str) -> str:
+    """Returns who asks a destination for its reports."""
+    return f"trb:{{j:{workspace}:{destination}}}:reports:lease"
+
+
+def circuit(credential: str) -> str:
+    """Returns the failures of all that call with one credential, and until when nobody does.
+
+    Args:
+        credential: A digest; nothing in the clear.
+    """
+    return f"trb:{{k:{credential}}}:circuit"
+
+
+def credential_quota(credential: str, span: str) -> str:
+    """Returns the theoretical arrival time of the next call with a credential: by `seconds`, `minute`, `day`."""
+    return f"trb:{{k:{credential}}}:quota:{span}"
+
+
+def shared_token(credential: str, what: Literal["sealed", "lease"]) -> str:
+    """Returns the tokens that all processes of a credential share, sealed; or who asks for other ones."""
+    return f"trb:{{k:{credential}}}:token:{what}"
+
+
+def destination_state(workspace: str, destination: str) -> str:
+    """Returns a destination's pauses, how fast it is called, its counts and its last outcome."""
+    return f"trb:{{j:{workspace}:{destination}}}:state"
+
+
+def warehouse(workspace: str, destination: str, what: Literal["progress", "lease"]) -> str:
+    """Returns how far the export to a warehouse is (`warehouse_progress.WarehousePlace`), or what who does it holds."""
+    return f"trb:{{j:{workspace}:{destination}}}:warehouse:{what}"
