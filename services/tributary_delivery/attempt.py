@@ -9,6 +9,7 @@ from typing import Final
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_CREDIT,
     DELIVERY_OPERATION_RETRACT,
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
@@ -18,7 +19,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     Delivery,
     DeliveryOperation,
 )
-from tributary_delivery.candidates import consent_basis, stands
+from tributary_delivery.candidates import consent_basis
 from tributary_delivery.destinations.adapter import Mapped, Permits, Pinned, never
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.sent_values import FULL, Told, sent_micros, sent_value
@@ -186,7 +187,14 @@ def taken_by(attempt: Attempt) -> Taken:
         return Taken(first, _UNKNOWN_VALUE, counted=True)
     # Taken back without a creation that is certain: should it count again, it is created first.
     unsure = first if attempt.operation == DELIVERY_OPERATION_RETRACT else 0
-    return Taken(revised.revision, sent_micros(revised.state, attempt.told), stands(revised.state), unsure)
+    return Taken(revised.revision, sent_micros(revised.state, attempt.told), _is_there(attempt), unsure)
+
+
+def _is_there(attempt: Attempt) -> bool:
+    """Tells whether a destination that took an attempt has the conversion: other credit leaves that as it was."""
+    if attempt.operation == DELIVERY_OPERATION_CREDIT and attempt.taken is not None:
+        return attempt.taken.counted
+    return attempt.operation != DELIVERY_OPERATION_RETRACT
 
 
 def _pause_seconds(number: int, outcome: Outcome, rules: AttemptRules) -> float:

@@ -69,13 +69,23 @@ def decide(
     terms = Terms(needs_pixel_id=settings.pixel is Pixel.SHARED_ID, takes_test_traffic=settings.send_test_traffic)
     was_sent = taken is not None or maybe_taken
     ineligible = why_ineligible(_candidate(revised, settings), terms, was_sent=was_sent)
-    operation = _operation(revised, taken, told or told_of(settings), maybe_taken=maybe_taken)
+    is_wanted = is_to_be_there(revised.state, settings)
+    operation = _operation(revised, taken, told or told_of(settings), is_wanted=is_wanted, maybe_taken=maybe_taken)
     return Decision(operation, _REASONS[ineligible.value] if ineligible else INELIGIBLE_REASON_UNSPECIFIED)
 
 
 def stands(state: ConversionState) -> bool:
     """Tells whether a destination is to have a conversion: a stage that was superseded is one of its own there."""
     return state.counted or state.not_counted_reason == NOT_COUNTED_REASON_SUPERSEDED_STAGE
+
+
+def is_to_be_there(state: ConversionState, settings: DestinationSettings) -> bool:
+    """Tells whether a destination is to have a conversion: what stands, and tests where it takes them.
+
+    What is not to be there has no value there either: a refund of what was taken back is no news.
+    """
+    is_test = state.not_counted_reason == NOT_COUNTED_REASON_TRAFFIC and state.traffic == TRAFFIC_TEST
+    return stands(state) or (is_test and settings.send_test_traffic)
 
 
 def _is_renewal(state: ConversionState) -> bool:
@@ -117,14 +127,11 @@ def _in_scope(revised: ConversionRevised, settings: DestinationSettings) -> bool
 
 
 def _operation(
-    revised: ConversionRevised, taken: Taken | None, told: Told, *, maybe_taken: bool
+    revised: ConversionRevised, taken: Taken | None, told: Told, *, is_wanted: bool, maybe_taken: bool
 ) -> DeliveryOperation.ValueType:
-    state = revised.state
     if taken is None:
-        is_taken_back = not stands(state) and state.not_counted_reason != NOT_COUNTED_REASON_TRAFFIC
-        return DELIVERY_OPERATION_RETRACT if maybe_taken and is_taken_back else DELIVERY_OPERATION_CREATE
-    if taken.counted and not stands(state):
+        return DELIVERY_OPERATION_RETRACT if maybe_taken and not is_wanted else DELIVERY_OPERATION_CREATE
+    if taken.counted and not is_wanted:
         return DELIVERY_OPERATION_RETRACT
-    if taken.counted != stands(state) or sent_micros(state, told) != taken.value_micros:
-        return DELIVERY_OPERATION_RESTATE
-    return DELIVERY_OPERATION_CREDIT
+    is_news = not taken.counted or sent_micros(revised.state, told) != taken.value_micros
+    return DELIVERY_OPERATION_RESTATE if is_wanted and is_news else DELIVERY_OPERATION_CREDIT

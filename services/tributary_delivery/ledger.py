@@ -9,6 +9,7 @@ from typing import Protocol
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_CREDIT,
     DELIVERY_OPERATION_RETRACT,
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_INELIGIBLE,
@@ -70,7 +71,8 @@ def remembered(deliveries: list[Delivery], destination_id: str) -> tuple[Taken |
     accepted = [one for one in own if one.state == DELIVERY_STATE_ACCEPTED]
     if accepted:
         newest = accepted[-1]
-        counted = newest.operation != DELIVERY_OPERATION_RETRACT
+        telling = [one for one in accepted if one.operation != DELIVERY_OPERATION_CREDIT] or accepted
+        counted = telling[-1].operation != DELIVERY_OPERATION_RETRACT  # other credit leaves that as it was
         since = [one.residual.amount_micros for one in deliveries if _is_left_wrong(one, newest)]
         residual = since[-1] if since else 0
         return Taken(newest.revision, newest.value.amount_micros, counted, residual_micros=residual), 0
@@ -200,7 +202,8 @@ def residual_micros(
     if taken is None or taken.value_micros < 0 or value is None:
         return None
     has = taken.value_micros if taken.counted else 0
-    return has - (0 if operation == DELIVERY_OPERATION_RETRACT else value.amount_micros)
+    is_nothing = operation == DELIVERY_OPERATION_CREDIT and not taken.counted  # taken back, and rightly
+    return has - (0 if is_nothing or operation == DELIVERY_OPERATION_RETRACT else value.amount_micros)
 
 
 def left_wrong(

@@ -67,7 +67,7 @@ class Taken:
     revision: int
     value_micros: int
     counted: bool
-
+    """Whether it has the conversion: it was created or restated last, and not taken back."""
     maybe_created: int = 0
     """For what was taken back: the revision of a creation that was tried and never confirmed. 0: it was."""
 

@@ -69,6 +69,9 @@ def test_another_value_is_one_as_sent_whatever_is_credited() -> None:
         pytest.param(BEFORE, {"counted": False}, DELIVERY_OPERATION_RETRACT, id="no longer counted"),
         pytest.param(TAKEN_BACK, {}, DELIVERY_OPERATION_RESTATE, id="counted again"),
         pytest.param(TAKEN_BACK, {"counted": False}, DELIVERY_OPERATION_CREDIT, id="taken back already"),
+        pytest.param(
+            TAKEN_BACK, {"counted": False, "value_micros": 1}, DELIVERY_OPERATION_CREDIT, id="taken back, then refunded"
+        ),
         pytest.param(Taken(1, -1, counted=True), {}, DELIVERY_OPERATION_RESTATE, id="value unknown"),
     ],
 )
@@ -164,11 +167,18 @@ def test_nothing_is_sent_against_a_persons_will_not_even_a_correction() -> None:
     assert decide(revised(denied=True), a_destination(), BEFORE).reason == INELIGIBLE_REASON_NO_CONSENT
 
 
-def test_a_change_of_test_traffic_is_no_retraction() -> None:
-    settings = a_destination(send_test_traffic=True)
-    assert decide(revised(traffic=TRAFFIC_TEST), settings, TAKEN_BACK).operation == DELIVERY_OPERATION_CREDIT
-    maybe = decide(revised(traffic=TRAFFIC_TEST), settings, None, maybe_taken=True)
-    assert maybe.operation == DELIVERY_OPERATION_CREATE
+def test_a_test_is_corrected_where_tests_are_wanted_and_taken_back_elsewhere() -> None:
+    wanted, elsewhere = a_destination(send_test_traffic=True), a_destination()
+    other = Taken(1, 1, counted=True)
+    for settings, taken, operation in (
+        (wanted, BEFORE, DELIVERY_OPERATION_CREDIT),
+        (wanted, other, DELIVERY_OPERATION_RESTATE),
+        (elsewhere, BEFORE, DELIVERY_OPERATION_RETRACT),
+        (elsewhere, TAKEN_BACK, DELIVERY_OPERATION_CREDIT),
+    ):
+        assert decide(revised(traffic=TRAFFIC_TEST), settings, taken).operation == operation
+    for settings, operation in ((wanted, DELIVERY_OPERATION_CREATE), (elsewhere, DELIVERY_OPERATION_RETRACT)):
+        assert decide(revised(traffic=TRAFFIC_TEST), settings, None, maybe_taken=True).operation == operation
 
 
 def test_silence_is_not_refusal_and_the_ledger_says_which() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from tests.support.revisions import Revision
 from tributary.common.v1.money_pb2 import Money
 from tributary.delivery.v1 import delivery_pb2 as pb
-from tributary_delivery.ledger import remembered
+from tributary_delivery.ledger import remembered, residual_micros
+from tributary_delivery.sent_values import FULL
 from tributary_storage.redis.delivery_job import Taken
 
 
@@ -26,6 +28,22 @@ def test_the_newest_revision_taken_counts() -> None:
         a_line(11, pb.DELIVERY_STATE_DEAD, pb.DELIVERY_OPERATION_RESTATE),
     ]
     assert remembered(lines, "crm") == (Taken(9, 90, counted=False), 0)
+
+
+def test_what_was_taken_back_stays_so_whatever_credit_is_told_since() -> None:
+    lines = [
+        a_line(7, pb.DELIVERY_STATE_ACCEPTED),
+        a_line(9, pb.DELIVERY_STATE_ACCEPTED, pb.DELIVERY_OPERATION_RETRACT),
+        a_line(11, pb.DELIVERY_STATE_ACCEPTED, pb.DELIVERY_OPERATION_CREDIT),
+    ]
+    assert remembered(lines, "crm") == (Taken(11, 110, counted=False), 0)
+    assert remembered(lines[::2], "crm") == (Taken(11, 110, counted=True), 0)
+
+
+def test_a_destination_without_what_was_taken_back_has_nothing_too_much() -> None:
+    uncounted = Revision(workspace="shop", counted=False, value_micros=70).message()
+    for taken, residual in ((Taken(7, 90, counted=False), 0), (Taken(7, 90, counted=True), 20)):
+        assert residual_micros(uncounted, pb.DELIVERY_OPERATION_CREDIT, taken, FULL) == residual
 
 
 def test_a_creation_that_was_tried_and_never_confirmed_may_have_been_taken() -> None:
