@@ -14,6 +14,7 @@ from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.deferral import Deferral
 from tributary_attribution.erasure_plans import again
 from tributary_attribution.families import Families
+from tributary_attribution.forgotten_touches import ForgottenTouches
 from tributary_attribution.linking import Linking
 from tributary_attribution.models import Models
 from tributary_attribution.observing import Observing
@@ -154,7 +155,8 @@ def crediting_parts(
         lambda workspace, token, until: again(workspace, token, until, clock.unix_micros()),
         loss_micros,
     )
-    recalling = Recalling(people, ForgottenEvents(clickhouse), descriptors, click_ids, tombstones, clock, assumed_of)
+    forgotten = ForgottenTouches(ForgottenEvents(clickhouse), descriptors, click_ids, tombstones, assumed_of)
+    recalling = Recalling(people, forgotten, clock)
     publisher = Publisher(
         *(people, conversions, descriptors, click_ids, ConversionWriter(clickhouse), restoration, paths, models),
         *(rates, families, PinnedSettings(settings_history, clock), recalling, clock),

@@ -296,7 +296,8 @@ def _message(read: _Read, assessed: Assessment, evidence: Evidence) -> Explanati
     if journey is not None:
         life, now = journey_life_seconds([known.workspace]), known.stored.redis_time_micros
         since = complete_since_micros(journey, life, now)
-        message.complete_since_time.CopyFrom(timestamp(since))
+        if since > 0:
+            message.complete_since_time.CopyFrom(timestamp(since))
     around = Around(
         entries=() if journey is None else journey.entries,
         internal=() if journey is None else journey.internal,

@@ -91,7 +91,8 @@ class JourneyReader:
         source_of = self._sources.reading(texts)
         message = _message(workspace, journey, lambda descriptor: source_of(workspace.id, descriptor))
         since = complete_since_micros(journey, journey_life_seconds([workspace]), self._clock.unix_micros())
-        message.complete_since_time.CopyFrom(timestamp(since))
+        if since > 0:
+            message.complete_since_time.CopyFrom(timestamp(since))
         message.beginning.CopyFrom(await self._beginnings.of(workspace, journey.tokens, journey))
         return message
 

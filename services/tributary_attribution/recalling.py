@@ -15,62 +15,32 @@ event log is cut only behind group `record`. What arrives meanwhile is in Redis 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple, Protocol
-
-import structlog
+from typing import Final, NamedTuple
 
 from tributary_attribution.affected import Affected, Word
-from tributary_attribution.arrival_texts import keep_texts
-from tributary_attribution.arrivals import Arrival, ArrivalReader
+from tributary_attribution.arrivals import Arrival
 from tributary_attribution.assessment import AHEAD_MICROS, complete_since_micros
 from tributary_attribution.credit_settings import (
-    conversion_life_seconds,
     history_micros,
     journey_life_seconds,
     slack_micros,
 )
+from tributary_attribution.forgotten_touches import Asked, ForgottenTouches
 from tributary_attribution.linking import Linked
-from tributary_attribution.tombstones import Tombstones
-from tributary_domain.consent import Assumed
 from tributary_domain.identity import Person
 from tributary_domain.settings import SECOND
-from tributary_domain.ties import most_telling
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import PoisonEvent
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.redis.click_ids import ClickIds
-from tributary_storage.redis.descriptors import Descriptors
 from tributary_storage.redis.firsts import FirstTouch, PersonFirsts
 from tributary_storage.redis.journey_homes import SettledPerson
 from tributary_storage.redis.journey_layout import Journey
 from tributary_storage.redis.people import People
 from tributary_storage.redis.ties import Place, person_key
 
-log = structlog.get_logger(__name__)
-
 _NEVER: Final = 2**63
-_MOST: Final = 50_000
-"""Events of one question: of people who have more, the oldest stay forgotten."""
-_TOKENS_AT_ONCE: Final = 1_000
-"""Identifiers of one question: ClickHouse bounds the length of a statement."""
-
-
-class Recorded(Protocol):
-    """Where recorded events are."""
-
-    async def between(
-        self, workspace: str, tokens: Collection[str], since_micros: int, until_micros: int, limit: int
-    ) -> Sequence[tuple[str, bytes, int, str]]:
-        """Returns (letter, admitted event, accept time, traceparent) of people, the newest first.
-
-        Raises:
-            StorageUnavailableError: It did not answer.
-        """
-        ...
 
 
 class _Wanted(NamedTuple):
@@ -89,31 +59,14 @@ class Recalling:
 
     Args:
         people: Reads journeys.
-        recorded: The events.
-        descriptors: Keeps the texts of sources.
-        click_ids: Keeps the texts of click ids.
-        tombstones: Knows who was erased.
+        forgotten: Asks for what journeys have forgotten.
         clock: Says how far back Redis reaches.
-        assumed_of: Workspace -> what its people are assumed to consent to.
     """
 
-    def __init__(
-        self,
-        people: People,
-        recorded: Recorded,
-        descriptors: Descriptors,
-        click_ids: ClickIds,
-        tombstones: Tombstones,
-        clock: Clock,
-        assumed_of: Callable[[str], Assumed] = lambda _: Assumed(),
-    ) -> None:
+    def __init__(self, people: People, forgotten: ForgottenTouches, clock: Clock) -> None:
         self._people = people
-        self._recorded = recorded
-        self._descriptors = descriptors
-        self._click_ids = click_ids
-        self._tombstones = tombstones
+        self._forgotten = forgotten
         self._clock = clock
-        self._reader = ArrivalReader(assumed_of)
 
     async def recall_people(
         self,
@@ -240,19 +193,26 @@ class Recalling:
         if not wanted:
             return []
         tokens = await self._tokens(wanted)
-        by_workspace: dict[str, list[_Wanted]] = defaultdict(list)
-        for one in wanted:
-            by_workspace[one.workspace.id].append(one)
-        recalled: dict[Place, dict[bytes, bytes]] = defaultdict(dict)
-        since: dict[str, int] = {}
-        for workspace_id, some in by_workspace.items():
-            theirs = {token for one in some for token in tokens[one.place]}
-            since[workspace_id] = await self._ask(some, theirs, recalled)
+        now = self._clock.unix_micros()
+        asked = [
+            Asked(
+                one.workspace,
+                one.place,
+                tokens[one.place],
+                one.since_micros,
+                max(
+                    self._since_of_expired(one.workspace),
+                    0 if one.journey is None else min(one.journey.since_micros, now),
+                ),
+            )
+            for one in wanted
+        ]
+        recalled, cut = await self._forgotten.of(asked)
         journeys = await self._people.find_each([one.place for one in wanted], recalled)
         firsts = await self._people.firsts.of_people([(one.workspace.id, tokens[one.place]) for one in wanted])
         metrics.RECALLED_JOURNEYS.add(len(wanted))
         return [
-            None if journey is None else _whole(journey, max(since[one.workspace.id], one.since_micros), first.touch)
+            None if journey is None else _whole(journey, max(cut.get(one.place, 0), one.since_micros), first.touch)
             for one, journey, first in zip(wanted, journeys, firsts, strict=True)
         ]
 
@@ -264,45 +224,6 @@ class Recalling:
         unknown = [one.place for one in wanted if one.place not in tokens]
         found = await self._people.people_of(unknown) if unknown else {}
         return {place: tokens[place] if place in tokens else found[place].tokens for place in (o.place for o in wanted)}
-
-    async def _ask(
-        self, wanted: Sequence[_Wanted], tokens: Collection[str], recalled: dict[Place, dict[bytes, bytes]]
-    ) -> int:
-        """Asks for what some people of a workspace did; returns since when all of it is there."""
-        workspace, since = wanted[0].workspace, min(one.since_micros for one in wanted)
-        held = [min(one.journey.since_micros, self._clock.unix_micros()) for one in wanted if one.journey is not None]
-        until = max([self._since_of_expired(workspace), *held])  # whatever is newer is in Redis
-        arrivals: list[Arrival] = []
-        whole_micros = 0
-        named = sorted(tokens)
-        for start in range(0, len(named), _TOKENS_AT_ONCE):
-            some = named[start : start + _TOKENS_AT_ONCE]
-            rows = await self._recorded.between(workspace.id, some, since, until, _MOST)
-            read = [one for row in rows if (one := self._read(workspace.id, *row)) is not None]
-            if len(rows) >= _MOST:
-                oldest = min((arrival.event_time_micros for arrival in read), default=until)
-                whole_micros = max(whole_micros, oldest + 1)
-            arrivals += read
-        living = await self._tombstones.living(arrivals)
-        if len(living) < len(arrivals):
-            stays = {id(arrival) for arrival in living}
-            self._reader.forget_clicks(living, [one for one in arrivals if id(one) not in stays])
-        await keep_texts(self._reader, self._descriptors, self._click_ids, conversion_life_seconds([workspace]))
-        for arrival in living:
-            if arrival.entry is not None and arrival.tokens:
-                for home in arrival.tokens if arrival.is_quarantined else [most_telling(arrival.tokens)]:
-                    recalled[workspace.id, home][arrival.entry[0]] = arrival.entry[1]
-        return whole_micros
-
-    def _read(
-        self, workspace: str, letter: str, admitted: bytes, accept_micros: int, traceparent: str
-    ) -> Arrival | None:
-        """Reads an event; None where it can never be read: attribution could not read it either."""
-        try:
-            return self._reader.read(workspace, letter, admitted, accept_micros, traceparent)
-        except PoisonEvent as poison:
-            log.error("event_not_recalled", workspace=workspace, reason=poison.reason)
-            return None
 
 
 def _is_concerned(person: SettledPerson, begun: Sequence[tuple[Person, PersonFirsts]], since: int) -> bool:

@@ -17,10 +17,13 @@ from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE
 from tributary_cli.demo.fakes.fake import Ask, Reply
 from tributary_cli.demo.fakes.http import LoopbackHttp
 from tributary_cli.demo.fakes.server import Fault
+from tributary_delivery.admission import Admission
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations import TOKEN_URLS
 from tributary_delivery.destinations.destination import CONFIG, Outcome
+from tributary_delivery.turns import Turns
 from tributary_delivery.warehouse_export import bucket_of
+from tributary_runtime.clock import SystemClock
 from tributary_runtime.public_addresses import Lookup
 from tributary_runtime.warehouse_destinations import WarehouseDestination
 from tributary_storage.clickhouse.warehouse_files import FileError, FileFault, WarehouseFiles
@@ -66,8 +69,11 @@ async def sent(rig: Rig, stand: Stand, lookup: Lookup | None = None, **own: Any)
         DELIVERY_OPERATION_CREATE,
         event=b"{}",
     )
+    clock = SystemClock()
+    admission = Admission(stand.lane, stand.settings, rig.stores.states, clock, call_seconds=5)
+    turns = Turns(stand.lane, "token", 3600, 1800, rig.stores.jobs, admission, clock)
     async with aclosing(rig.senders(lookup=lookup).make(stand.lane, stand.settings)) as sender:
-        [outcome] = await sender.send([attempt])
+        [outcome] = await sender.send([attempt], turns.of([C], clock.monotonic_seconds()))
     return outcome
 
 

@@ -261,3 +261,20 @@ async def test_credit_is_the_same_whenever_journeys_expire(world: Reconciled, wo
         await world.happen(*some)
         await expired(world.attribution)
     await agrees(world)
+
+
+async def test_what_is_recalled_of_somebody_does_not_hang_on_who_else_is(
+    world: Reconciled, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tributary_attribution.forgotten_touches._MOST", 20)
+    busy = [
+        events.touch("visitor:b", at=SOLD - 19 * DAY - number * HOUR // 2, event_id=f"b-{number}")
+        for number in range(1, 31)
+    ]
+    await world.happen(*busy, events.touch("visitor:a", at=SOLD - 20 * DAY, event_id="t-20"))
+    await expired(world.attribution)
+    orders = [events.order(f"visitor:{who}", at=SOLD, order_id=f"o-{who}") for who in "ab"]
+    await world.happen(*orders)
+    assert credited((await chain(world.attribution, "o-a"))[0]) == named("t-20")
+    newest = [f"b-{number}" for number in range(20, 0, -1)]
+    assert set(credited((await chain(world.attribution, "o-b"))[0])) <= set(named(*newest))

@@ -27,6 +27,7 @@ from tributary_attribution.erasing import Erasing
 from tributary_attribution.erasure_plans import again
 from tributary_attribution.explaining import Explainer
 from tributary_attribution.families import Families
+from tributary_attribution.forgotten_touches import ForgottenTouches
 from tributary_attribution.heirs_of_erased import HeirsOfErased
 from tributary_attribution.identities import Identities
 from tributary_attribution.journeys import JourneyReader
@@ -456,7 +457,8 @@ async def running_attribution(
         tombstones = Tombstones(erasures, records, lambda *who: again(*who, clock.unix_micros()), lambda: losses[-1])
         assumed_of = assumed_by_id(directory.find)
         forgotten = CountedQuestions(clickhouse)
-        recalling = Recalling(people, forgotten, descriptors, click_ids, tombstones, clock, assumed_of)
+        touches = ForgottenTouches(forgotten, descriptors, click_ids, tombstones, assumed_of)
+        recalling = Recalling(people, touches, clock)
         publisher = Publisher(
             *(people, conversions, descriptors, click_ids, writer, restoration, paths, models, rates, families),
             *(PinnedSettings(settings_history, clock), recalling, clock),

@@ -256,7 +256,9 @@ class Explanation(_message.Message):
 
     @_builtins.property
     def complete_since_time(self) -> _timestamp_pb2.Timestamp:
-        """From when on the journey is whole, with what was read again of it. A touchpoint before it may be missing here."""
+        """From when on the journey is whole, with what was read again of it. A touchpoint before it may be missing here. Unset
+        where nothing is forgotten.
+        """
 
     @_builtins.property
     def touchpoints(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedTouchpoint]:

@@ -45,7 +45,7 @@ class Journey(_message.Message):
     def complete_since_time(self) -> _timestamp_pb2.Timestamp:
         """From when on the journey is whole as it is kept. Touchpoints before it may be missing here, never from credit: what
         reaches further back (an order that is 40 days late, a backfilled touchpoint, a merge undone) is credited from the
-        recorded events of the person.
+        recorded events of the person. Unset where it has forgotten nothing.
         """
 
     @_builtins.property

@@ -32,6 +32,7 @@ FROM
     FROM conversions FINAL
     WHERE workspace = %(workspace)s
         AND counted
+        AND NOT startsWith(conversion_id, 's1:')
         AND conversion_id IN
         (
             SELECT conversion_id
