@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -106,9 +106,24 @@ class Attempt:
         return self.operation == DELIVERY_OPERATION_CREATE and self.doubt_micros > 0
 
     @property
+    def was_refused(self) -> bool:
+        """Of what is made once more in the same call: whether the attempt before certainly was not taken."""
+        return self.number > 0 and not self.doubt_micros
+
+    @property
     def last_revision(self) -> int:
         """The newest revision that this is about: what is sent may be an older one, sent once more."""
         return max(self.job.revision, self.revised.revision)
+
+
+def after_split(attempt: Attempt, outcome: Outcome) -> Attempt:
+    """Returns what is tried once more in a smaller request: in doubt, unless nothing of the whole was taken."""
+    if outcome.is_untaken:
+        return attempt
+    maybe_taken = attempt.maybe_taken
+    if attempt.operation == DELIVERY_OPERATION_CREATE:
+        maybe_taken = maybe_taken or attempt.revised.revision
+    return replace(attempt, maybe_taken=maybe_taken, doubt_micros=attempt.doubt_micros or attempt.now_micros)
 
 
 def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Settled, Delivery]:

@@ -26,7 +26,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     OutcomeClass,
 )
 from tributary_delivery.admission import Admission
-from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, settle
+from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, after_split, settle
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.sender import Sender
@@ -234,7 +234,7 @@ class Calls:
         split: list[Attempt] = []
         for attempt, outcome in zip(part, outcomes, strict=True):
             if outcome.outcome == OUTCOME_CLASS_SPLIT and len(part) > 1:
-                split.append(attempt)
+                split.append(after_split(attempt, outcome))
                 continue
             if outcome.outcome == OUTCOME_CLASS_SPLIT:
                 outcome = replace(outcome, outcome=OUTCOME_CLASS_PERMANENT)
@@ -261,8 +261,10 @@ class Calls:
             self._keep(attempt, Outcome(OUTCOME_CLASS_RETRY, message=message), open_attempts)
 
     def _keep_all(self, attempts: Sequence[Attempt], outcome: Outcome, open_attempts: dict[str, Attempt]) -> None:
+        """Settles what is not sent now: nothing of it was taken, unless one of its attempts left a doubt."""
         for attempt in attempts:
-            self._keep(attempt, outcome, open_attempts)
+            sure = outcome.is_untaken and not attempt.doubt_micros
+            self._keep(attempt, replace(outcome, is_untaken=sure), open_attempts)
 
     def _keep(self, attempt: Attempt, outcome: Outcome, open_attempts: dict[str, Attempt]) -> None:
         """Counts an outcome and puts it into the outbox."""

@@ -265,6 +265,7 @@ class LaneRunner:
                 one.operation == DELIVERY_OPERATION_CREATE,
                 one.attempts_before,
                 one.known_as,
+                is_refused_before=one.was_refused,
             )
             for one in attempts
         ]

@@ -144,7 +144,8 @@ class Preparation:
         if one.operation in (DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT):
             return left_wrong(*about, one.taken, one.job.plan_micros, one.told, reason=reason)
         line = ineligible(*about, reason, one.job.plan_micros)
-        return Settled(one.job.conversion_id, Settlement.DROPPED, one.last_revision), line
+        is_untaken = one.was_refused and not one.maybe_taken
+        return Settled(one.job.conversion_id, Settlement.DROPPED, one.last_revision, is_untaken=is_untaken), line
 
     async def _decide_or_postpone(
         self, job: Job, revised: ConversionRevised, recalled: Recollection, prepared: Prepared

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.batches import Ahead, a_batch_destination, a_purchase, publish, running_fake
-from tests.support.delivery import SHARDS, Rig, a_rig
+from tests.support.delivery import Rig, a_rig
 from tests.support.eventually import eventually_async
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
@@ -27,11 +26,8 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary_cli.demo.fakes.fake import Reply
 from tributary_cli.demo.fakes.server import LOST, FakeServer, Fault
-from tributary_domain.consent import DENIED, Decision, packed
 from tributary_runtime.clock import SystemClock
-from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.delivery_job import Lane, PlannedRevision
-from tributary_storage.redis.ties import person_key
 
 KINDS = ("google", "linkedin", "meta", "tiktok")
 KNOWS_AGAIN = ("google", "meta", "tiktok")
@@ -278,60 +274,6 @@ async def has_accepted(server: FakeServer, count: int) -> bool:
 
 async def is_paused_now(rig: Rig, lane: Lane) -> bool:
     return (await rig.stores.states.read(lane)).paused_until_millis > 0
-
-
-async def test_a_slow_down_in_the_middle_of_a_split_ends_it_for_now(rig: Rig, workspace: str) -> None:
-    lane = lane_of(workspace, "meta")
-    await publish(rig, lane, [a_purchase(lane, number) for number in range(8)])
-    with running_fake("meta") as server:
-        server.faults.extend([Fault(takes=False, reply=Reply(400)), Fault(takes=False, reply=Reply(429))])
-        async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
-            await eventually_async(idle(rig, lane))
-        assert server.fake.counted == {f"p-c1:{number:04}": 1 for number in range(8)}
-    numbers = [(await only(rig, lane, f"c1:{number:04}")).attempts for number in (0, 7)]
-    assert numbers == [3, 2], "the other half was not tried on its own"
-
-
-async def test_a_denial_that_comes_while_a_request_is_taken_apart_holds_back_what_is_left(
-    rig: Rig, workspace: str
-) -> None:
-    lane = lane_of(workspace, "meta")
-    held = threading.Event()
-    people = [person_key(workspace, f"customer:{number}") for number in range(2)]
-
-    def of_person(message: ConversionRevised) -> None:
-        message.state.person_id = people[int(message.state.conversion_id[-1])]
-
-    await publish(rig, lane, [a_purchase(lane, number) for number in range(2)], of_person)
-    with running_fake("meta") as server:
-        server.faults.append(Fault(takes=False, reply=Reply(400), until=held))
-        async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
-            await eventually_async(lambda: server.asks)
-            denial = Decision(SystemClock().unix_micros(), packed([0, 0, DENIED, 0, 0]))
-            await Consents(rig.redis, SHARDS).record({(workspace, "customer:1"): [denial]})
-            held.set()
-            await eventually_async(idle(rig, lane))
-        assert server.fake.counted == {"p-c1:0000": 1}
-    assert (await only(rig, lane, "c1:0001")).ineligible_reason == INELIGIBLE_REASON_NO_CONSENT
-
-
-async def test_a_destination_that_is_paused_while_a_request_is_taken_apart_is_called_no_more(
-    rig: Rig, workspace: str
-) -> None:
-    lane, held = lane_of(workspace, "meta"), threading.Event()
-    await publish(rig, lane, [a_purchase(lane, number) for number in range(4)])
-    with running_fake("meta") as server:
-        server.faults.append(Fault(takes=False, reply=Reply(400), until=held))
-        async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
-            await eventually_async(lambda: server.asks)
-            await rig.stores.states.hold(lane, "The shop counts twice.")
-            held.set()
-            await eventually_async(lambda: rig.deliveries(lane, "c1:0003"))
-        assert len(server.asks) == 1
-        await rig.stores.states.release(lane)
-        async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
-            await eventually_async(idle(rig, lane))
-        assert server.fake.accepted == 4
 
 
 async def test_what_was_held_for_longer_than_it_would_be_tried_is_tried_all_the_same(rig: Rig, workspace: str) -> None:

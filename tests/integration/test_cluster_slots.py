@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,7 @@ async def deliver(client: redis.asyncio.Redis) -> None:
     assert await jobs.renew(lane, "one", 30.0, ["c1:a", "c1:b"])
     tried = [Tried("c1:a", 1, creates=True, known_as=KnownAs("o-1", "Purchase", "4711"))]
     assert await jobs.begin(lane, "one", 30.0, tried) == [1]
+    assert await jobs.begin(lane, "one", 30.0, [replace(tried[0], is_refused_before=True)]) == [2]
     assert await jobs.settle(lane, "one", [Settled("c1:a", Settlement.TAKEN, 1, 0.0, Taken(1, 90, counted=True))])
     unmapped = [PlannedRevision("c1:z", 9, 8, 9, only_if_sent=True)]
     assert await jobs.plan(lane, unmapped) == [Plan.NEVER_SENT]

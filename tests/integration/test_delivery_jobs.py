@@ -233,6 +233,24 @@ async def test_a_doubt_about_a_creation_outlives_the_certainty_about_an_earlier_
     assert (job.taken, job.maybe_taken, job.never_sent) == (None, 9, False)
 
 
+@pytest.mark.parametrize("is_lost_first", [False, True])
+async def test_an_attempt_that_was_refused_and_made_again_in_parts_leaves_no_doubt_of_its_own(
+    jobs: DeliveryJobs, *, is_lost_first: bool
+) -> None:
+    await plan(jobs, 7)
+    await lease(jobs)
+    if is_lost_first:
+        await begin(jobs, 7)
+        await settle(jobs, Settlement.AGAIN, 7)
+        await lease(jobs)
+    await begin(jobs, 7)
+    await jobs.begin(LANE, "one", LEASE, [Tried("c1:a", 7, creates=True, is_refused_before=True)])
+    await jobs.settle(LANE, "one", [Settled("c1:a", Settlement.AGAIN, 7, is_refused=True)])
+    job = await lease(jobs)
+    assert job is not None
+    assert (job.doubt_micros > 0) == is_lost_first
+
+
 async def test_what_was_taken_stays_known_when_a_later_change_is_given_up(jobs: DeliveryJobs) -> None:
     await plan(jobs, 7)
     await take(jobs, 7)

@@ -141,6 +141,8 @@ class Tried:
     """How many attempts at this revision were made under a job that is no more: the ledger has a row for each."""
     known_as: KnownAs | None = None
     """Of a creation: by what the destination will know it."""
+    is_refused_before: bool = False
+    """Whether the attempt before, of this lease and not settled, certainly was not taken: it leaves no doubt."""
 
 
 class Settlement(Enum):
@@ -166,6 +168,6 @@ class Settled:
     taken: Taken | None = None
     """For TAKEN."""
     is_untaken: bool = False
-    """For AGAIN and GIVEN_UP of a creation: whether it is certain that no attempt at it was ever taken."""
+    """Of a creation, but for TAKEN: whether it is certain that no attempt at it was ever taken."""
     is_refused: bool = False
     """For AGAIN: whether it is certain that this attempt was not taken."""

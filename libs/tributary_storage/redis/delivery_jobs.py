@@ -129,6 +129,7 @@ class DeliveryJobs:
             names.append(job_keys.job(lane.workspace, lane.destination, one.conversion_id))
             known_as = one.known_as.written() if one.known_as is not None else ""
             arguments += (one.conversion_id, one.revision, int(one.creates), one.attempts_before, known_as)
+            arguments.append(int(one.is_refused_before))
         return [int(one) for one in await self._run(_BEGIN, names, arguments)]
 
     async def renew(self, lane: Lane, token: str, lease_seconds: float, conversion_ids: Sequence[str]) -> set[str]:
@@ -243,7 +244,7 @@ def _job(conversion_id: str, answer: Sequence[bytes]) -> Job:
         never_sent=first == b"1" and (not sent or is_never),
         taken=taken,
         maybe_taken=0 if taken else created_before or int(created),
-        doubt_micros=(int(doubt) or doubted_before) * 1000,
+        doubt_micros=(doubted_before or int(doubt)) * 1000,
         newest_plan_micros=int(newest),
         try_micros=int(begun) * 1000,
         known_as=KnownAs.read(known_as) if int(created) else None,

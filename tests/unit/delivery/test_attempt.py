@@ -15,8 +15,8 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_PENDING,
     OUTCOME_CLASS_UNKNOWN,
 )
-from tributary_delivery.attempt import Attempt, AttemptRules, settle
-from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, RETRY, THROTTLED, Outcome
+from tributary_delivery.attempt import Attempt, AttemptRules, after_split, settle
+from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, RETRY, SPLIT, THROTTLED, Outcome
 from tributary_domain.backoff import Backoff
 from tributary_storage.redis.delivery_job import Job, KnownAs, Settlement, Taken
 
@@ -109,6 +109,15 @@ def test_only_a_creation_without_earlier_doubts_is_known_to_be_untaken(
     assert settled.is_untaken is is_untaken
     doubtful, _ = settle(an_attempt(**own), Outcome(outcome), RULES)  # type: ignore[arg-type]
     assert not doubtful.is_untaken
+
+
+@pytest.mark.parametrize("is_untaken", [False, True])
+def test_what_a_request_in_part_taken_leaves_open_stays_open_when_a_part_of_it_is_refused(*, is_untaken: bool) -> None:
+    part = after_split(an_attempt(), Outcome(SPLIT, 207, is_untaken=is_untaken))
+    settled, _ = settle(part, Outcome(THROTTLED, 429, is_untaken=True), RULES)
+    assert settled.is_untaken == is_untaken
+    assert part.is_doubtful != is_untaken
+    assert part.was_refused == is_untaken
 
 
 def test_a_long_message_is_cut() -> None:
