@@ -3,6 +3,10 @@
 The one rule: a correction leaves when what was sent before is confirmed, or has been there for so long that it must be
 processed or lost (`confirm_seconds`, a day). Earlier the original may still be on its way: what restates it would be a
 second conversion, or be written over by it. Later a report that cannot be read must not keep a refund from being told.
+
+A report that does not say which of a request were refused, all of them for reasons that stay, is as good as will come.
+Most were taken, and are to be told of their refunds; one that was not names the same click and person again when it is
+restated, and is refused again for the same reason.
 """
 
 from __future__ import annotations

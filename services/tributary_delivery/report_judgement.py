@@ -4,7 +4,8 @@ A destination says of how many conversions why they do not count, and not which:
 
     none                               all are taken
     all, for one reason                all are refused: sent again, or dead, as the reason says
-    some, for reasons that pass        nobody knows which: all are sent again; who counts already knows them by their id
+    some, of them for what passes      nobody knows which: all that it can be are sent again, whatever else was refused;
+                                       what counts already is known by its id
     some, for reasons that stay        nobody knows which, and sending again mends nothing: unclear, counted by cause
 """
 
@@ -25,13 +26,16 @@ from tributary.delivery.v1.delivery_pb2 import (
     DeliveryReport,
     OutcomeClass,
 )
-from tributary_delivery.destinations.destination import CONFIG, RETRY
+from tributary_delivery.destinations.destination import CONFIG, PERMANENT, RETRY
 from tributary_delivery.destinations.reporting import RequestReport
 from tributary_storage.redis.taken_back import Refusal
 
 _PASSING: Final = frozenset({RETRY, CONFIG})
 AGAIN_SECONDS: Final = 6 * 3_600.0
 """When what was refused for a reason that passes is sent again: a click that is too new is old enough by then."""
+_EARLY_MICROS: Final = round(2 * AGAIN_SECONDS * 1e6)
+"""What was older when it was sent was not refused for being too early: if it went again with those that were, it would
+meet newer ones, and go again with them, for days."""
 _MOST_AGE_MICROS: Final = 7 * 86_400 * 1_000_000
 """Of a revision that is sent again for a report: a reason that passes has passed by then, or never does."""
 _MOST_CHARACTERS: Final = 256
@@ -64,23 +68,24 @@ def judge(report: RequestReport, lines: Sequence[Delivery], now_micros: int) -> 
         now_micros: Now.
     """
     causes = {reason: count for reason, (_, count) in report.refused.items()}
-    refused = sum(causes.values())
+    refused, held = sum(causes.values()), max(report.records, len(lines))
     judged = Judgement(conversions=max(report.records, len(lines), refused), causes=causes)
     classes = {kind for kind, _ in report.refused.values()}
     why = next(iter(causes), "")
     if not refused:
         judged.lines.extend(_line(one, DELIVERY_REPORT_TAKEN, "", now_micros) for one in lines)
-    elif len(lines) == 1 or (len(causes) == 1 and refused >= len(lines)):
+    elif held == 1 or (len(causes) == 1 and refused >= held):
         kind = report.refused[why][0]
         for one in lines:
             _refuse(one, kind, why, DELIVERY_REPORT_REJECTED, now_micros, judged)
-    elif classes <= _PASSING:
-        kind = CONFIG if CONFIG in classes else RETRY
-        for one in lines:
-            _refuse(one, kind, _summary(judged), DELIVERY_REPORT_UNCLEAR, now_micros, judged)
     else:
         summary = _summary(judged)
-        judged.lines.extend(_line(one, DELIVERY_REPORT_UNCLEAR, summary, now_micros) for one in lines)
+        passing = {reason for reason, (kind, _) in report.refused.items() if kind in _PASSING}
+        is_early_only = passing <= report.too_early
+        for one in lines:
+            is_early = one.attempt_time.ToMicroseconds() - one.revision <= _EARLY_MICROS
+            kind = RETRY if passing and (is_early or not is_early_only) else PERMANENT
+            _refuse(one, kind, summary, DELIVERY_REPORT_UNCLEAR, now_micros, judged)
     if CONFIG not in classes:
         return judged
     named = ", ".join(reason for reason, (kind, _) in report.refused.items() if kind == CONFIG)

@@ -265,6 +265,21 @@ async def test_some_that_were_too_early_are_all_sent_again_and_count_once(google
     assert (await google.funnel())["reported_taken"] == 2
 
 
+async def test_what_passes_is_sent_again_also_where_others_are_refused_for_good(google: Google) -> None:
+    google.fake.refused_later.update({"p-c1:0001": "INTERNAL_ERROR", "p-c1:0002": "CLICK_NOT_FOUND"})
+    await sent(google, 3)
+    await google.read()
+    del google.fake.refused_later["p-c1:0001"]
+    await google.hasten(AGAIN_SECONDS / 3_600 + 0.1)
+    await google.send()
+    await google.read(2.0)
+    assert google.fake.counted == {"p-c1:0000": 1, "p-c1:0001": 1}
+    found = await google.deliveries(range(3))
+    assert {one.report_reason for one in found} == {"1 CLICK_NOT_FOUND of 3"}
+    assert {(one.state, one.attempts) for one in found} == {(DELIVERY_STATE_ACCEPTED, 2)}
+    assert await google.rig.stores.jobs.waiting(google.lane) == 0
+
+
 async def test_a_configuration_that_is_to_blame_pauses_the_destination(google: Google) -> None:
     google.fake.refused_later["p-c1:0000"] = "CUSTOM_VARIABLE_NOT_ENABLED"
     await sent(google, 1)

@@ -18,7 +18,7 @@ _CONFIG_AT_ONCE: Final = frozenset(
     }
 )
 _CONFIG_PREFIX: Final = "DESTINATION_ACCOUNT_"
-_TOO_EARLY: Final = "CONVERSION_ACTION_TOO_RECENTLY_CREATED"
+_TOO_NEW: Final = "CONVERSION_ACTION_TOO_RECENTLY_CREATED"
 
 _PREFIX: Final = "PROCESSING_ERROR_"
 _REASON: Final = "REASON_"
@@ -53,6 +53,9 @@ _LATER: Final = {
     ),
 }
 
+TOO_EARLY: Final = frozenset({"TOO_RECENT_CLICK"})
+"""Reasons in the status of a request that only a click of the last hours has."""
+
 NOT_OURS: Final = frozenset(
     {
         "CLICK_NOT_FOUND",
@@ -72,7 +75,7 @@ def class_at_once(reason: str) -> OutcomeClass.ValueType | None:
     """
     if reason in _CONFIG_AT_ONCE or reason.startswith(_CONFIG_PREFIX):
         return CONFIG
-    return RETRY if reason == _TOO_EARLY else None
+    return RETRY if reason == _TOO_NEW else None
 
 
 def class_later(reason: str) -> OutcomeClass.ValueType:

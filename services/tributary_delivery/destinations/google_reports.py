@@ -7,7 +7,7 @@ from typing import Final
 
 from tributary_delivery.destinations.adapter import Answer
 from tributary_delivery.destinations.destination import OK
-from tributary_delivery.destinations.google_reasons import class_later, plain_reason
+from tributary_delivery.destinations.google_reasons import TOO_EARLY, class_later, plain_reason
 from tributary_delivery.destinations.readings import mapping_of, number_of, objects_of, text_of
 from tributary_delivery.destinations.reporting import RequestReport
 
@@ -32,4 +32,5 @@ def read(answer: Answer) -> RequestReport | None:
     if names == {"FAILED"} and not refused:
         refused[_UNNAMED] = records
     status = names.pop() if len(names) == 1 else "PARTIAL_SUCCESS"
-    return RequestReport(status, records, {reason: (class_later(reason), n) for reason, n in sorted(refused.items())})
+    classes = {reason: (class_later(reason), n) for reason, n in sorted(refused.items())}
+    return RequestReport(status, records, classes, TOO_EARLY & classes.keys())

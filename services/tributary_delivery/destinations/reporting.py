@@ -20,6 +20,8 @@ class RequestReport:
     """How many it held, as the destination counts; 0: it does not say."""
     refused: Mapping[str, tuple[OutcomeClass.ValueType, int]] = field(default_factory=dict)
     """Why, in its words -> what that comes to, and of how many. Of what is not named nothing was refused."""
+    too_early: frozenset[str] = frozenset()
+    """Those of them that only something can be refused for which was sent soon after it happened."""
 
 
 @runtime_checkable

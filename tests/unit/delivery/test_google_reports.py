@@ -36,6 +36,7 @@ def test_reasons_are_counted_over_destinations_and_what_is_known_already_counts(
             "OPERATING_ACCOUNT_MISMATCH_FOR_AD_IDENTIFIER": (PERMANENT, 1),
             "TOO_RECENT_CLICK": (RETRY, 1),
         },
+        frozenset({"TOO_RECENT_CLICK"}),
     )
 
 

@@ -237,7 +237,10 @@ class _DeliveryReportEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Delive
     DELIVERY_REPORT_REJECTED: _DeliveryReport.ValueType  # 2
     """It does not; it is sent again, or in the dead letters."""
     DELIVERY_REPORT_UNCLEAR: _DeliveryReport.ValueType  # 3
-    """Some of the conversions of its request do not count, and the destination does not say which."""
+    """Some of the conversions of its request do not count, and the destination does not say which. Where a reason is one
+    that passes, all that it can be about are sent again under their ids, by which those that count are known; else
+    nothing is, and a refund is told as if it counted.
+    """
 
 class DeliveryReport(_DeliveryReport, metaclass=_DeliveryReportEnumTypeWrapper):
     """What a destination reported later of a conversion that it had taken. Values may be added."""
@@ -249,7 +252,10 @@ DELIVERY_REPORT_TAKEN: DeliveryReport.ValueType  # 1
 DELIVERY_REPORT_REJECTED: DeliveryReport.ValueType  # 2
 """It does not; it is sent again, or in the dead letters."""
 DELIVERY_REPORT_UNCLEAR: DeliveryReport.ValueType  # 3
-"""Some of the conversions of its request do not count, and the destination does not say which."""
+"""Some of the conversions of its request do not count, and the destination does not say which. Where a reason is one
+that passes, all that it can be about are sent again under their ids, by which those that count are known; else
+nothing is, and a refund is told as if it counted.
+"""
 Global___DeliveryReport: _TypeAlias = DeliveryReport  # noqa: Y015
 
 @_typing.final

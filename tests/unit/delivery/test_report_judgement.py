@@ -1,0 +1,74 @@
+"""What becomes of the conversions of a request by what the destination reports of it later."""
+
+from __future__ import annotations
+
+import pytest
+
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_OPERATION_CREATE,
+    DELIVERY_REPORT_REJECTED,
+    DELIVERY_REPORT_UNCLEAR,
+    DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_DEAD,
+    DELIVERY_STATE_SUPERSEDED,
+    Delivery,
+)
+from tributary_delivery.destinations.google_reasons import class_later
+from tributary_delivery.destinations.reporting import RequestReport
+from tributary_delivery.report_judgement import Judgement, judge
+
+HOUR = 3_600_000_000
+SENT = 1_000_000 * HOUR
+
+
+def lines(count: int, age_hours: int = 0) -> list[Delivery]:
+    """Returns what was sent at one moment, of conversions that were so old by then."""
+    found = []
+    for number in range(count):
+        line = Delivery(conversion_id=f"c-{number}", revision=SENT - age_hours * HOUR, state=DELIVERY_STATE_ACCEPTED)
+        line.operation = DELIVERY_OPERATION_CREATE
+        line.attempt_time.FromMicroseconds(SENT)
+        found.append(line)
+    return found
+
+
+def judged(sent: list[Delivery], records: int = 5, **refused: int) -> Judgement:
+    early = frozenset({"TOO_RECENT_CLICK"} & refused.keys())
+    classes = {reason: (class_later(reason), count) for reason, count in refused.items()}
+    return judge(RequestReport("PARTIAL_SUCCESS", records, classes, early), sent, SENT + HOUR)
+
+
+@pytest.mark.parametrize(
+    "reason", ["TOO_RECENT_CLICK", "INTERNAL_ERROR", "DESTINATION_ACCOUNT_ENHANCED_CONVERSIONS_TERMS_NOT_SIGNED"]
+)
+def test_what_may_have_been_refused_for_a_reason_that_passes_is_sent_again_whatever_else_was(reason: str) -> None:
+    found = judged(lines(5), **{reason: 2}, CLICK_NOT_FOUND=1)
+    assert [one.conversion_id for one in found.again] == [f"c-{number}" for number in range(5)]
+    assert not any(one.is_certain for one in found.again), "some of them count"
+    assert {(one.state, one.report) for one in found.lines} == {(DELIVERY_STATE_SUPERSEDED, DELIVERY_REPORT_UNCLEAR)}
+    assert found.dead == []
+
+
+def test_what_stays_is_not_sent_again() -> None:
+    found = judged(lines(5), CLICK_NOT_FOUND=2, INVALID_GCLID=1)
+    assert (found.again, found.dead) == ([], [])
+    assert {(one.state, one.report) for one in found.lines} == {(DELIVERY_STATE_ACCEPTED, DELIVERY_REPORT_UNCLEAR)}
+
+
+def test_what_was_old_enough_when_it_was_sent_was_not_refused_for_being_too_early() -> None:
+    sent = lines(2) + lines(3, age_hours=13)
+    found = judged(sent, TOO_RECENT_CLICK=2, CLICK_NOT_FOUND=1)
+    assert [one.revision for one in found.again] == [SENT] * 2
+    assert [one.state for one in found.lines] == [DELIVERY_STATE_SUPERSEDED] * 2 + [DELIVERY_STATE_ACCEPTED] * 3
+    assert len(judged(sent, TOO_RECENT_CLICK=2, INTERNAL_ERROR=1).again) == 5, "an error of theirs can be of any"
+    assert len(judged(sent, TOO_RECENT_CLICK=5).again) == 5, "it says it of all of them"
+
+
+def test_all_are_refused_only_if_all_that_were_sent_are_not_all_that_the_ledger_still_has() -> None:
+    for records, report in ((5, DELIVERY_REPORT_UNCLEAR), (3, DELIVERY_REPORT_REJECTED)):
+        found = judged(lines(3), records=records, EVENT_TOO_OLD=3)
+        assert {one.report for one in found.lines} == {report}
+    one_left = judged(lines(1), EVENT_TOO_OLD=3)
+    assert [(one.state, one.report) for one in one_left.lines] == [(DELIVERY_STATE_ACCEPTED, DELIVERY_REPORT_UNCLEAR)]
+    alone = judged(lines(1), records=1, EVENT_TOO_OLD=1)
+    assert [one.state for one in alone.lines] == [DELIVERY_STATE_DEAD]
