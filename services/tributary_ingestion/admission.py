@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 import grpc
@@ -37,13 +38,17 @@ if TYPE_CHECKING:  # exists for type checkers only
     from tributary.dedup.v1.dedup_service_pb2_grpc import DedupServiceAsyncStub
 
 MAX_CALLS_OUT: Final = 4
-"""Calls to dedup at once."""
+"""Calls to dedup at once that may be answered any moment."""
+MAX_CALLS_LATE: Final = 256
+"""Calls to dedup at once, those that are late among them: every n-th goes to the one replica of n that hangs."""
 WORTH_EVENTS: Final = 256
 """Events that are worth a call of their own while others are out: divided by so many, what a call costs is little."""
 GATHER_SECONDS: Final = 0.005
 """So long after a call that served several the next begins; who comes alone now and then does not wait for it."""
 PATIENCE_SECONDS: Final = 0.02
 """After so long, a call that is out keeps nobody waiting: its replica of dedup may hang, and another may not."""
+_LATE_TIMES: Final = 4
+"""A call that takes so many times as long as the last that was answered is late, too; where all are slow, none is."""
 _TICK_SECONDS: Final = 0.001
 """A timer may ring so much early: nobody would look again until somebody else comes."""
 MAX_EVENTS: Final = 1_000
@@ -137,7 +142,10 @@ class _Line:
         self._gather_seconds = gather_seconds
         self._waiting: deque[_Waiting] = deque()
         self._waiting_events = 0
-        self._calls_out = 0
+        self._begun: dict[object, float] = {}
+        """Calls that are out, oldest first, and when each began."""
+        self._answer_seconds = 0.0
+        """How long the last call took that was answered."""
         self._last_call_seconds = 0.0
         self._is_busy = False
         """Whether the last call served several."""
@@ -161,28 +169,44 @@ class _Line:
                 self._wake.clear()
                 while self._is_time():
                     callers = self._take()
-                    self._begin_call(len(callers))
-                    group.create_task(self._ask(callers))
+                    call = self._begin_call(len(callers))
+                    group.create_task(self._ask(call, callers))
             waking.cancel()
 
     def _is_time(self) -> bool:
         """Tells whether those who wait are worth a call now."""
-        if not self._waiting or self._calls_out >= MAX_CALLS_OUT:
+        if not self._waiting or len(self._begun) >= MAX_CALLS_LATE:
             return False
-        if self._waiting_events >= WORTH_EVENTS or not (self._calls_out or self._is_busy):
+        now = asyncio.get_running_loop().time()
+        out = self._out(now)
+        if out >= MAX_CALLS_OUT:
+            return False
+        if self._waiting_events >= WORTH_EVENTS or not (out or self._is_busy):
             return True
-        wait_seconds = PATIENCE_SECONDS if self._calls_out else self._gather_seconds
-        return asyncio.get_running_loop().time() - self._last_call_seconds >= wait_seconds - _TICK_SECONDS
+        wait_seconds = PATIENCE_SECONDS if out else self._gather_seconds
+        return now - self._last_call_seconds >= wait_seconds - _TICK_SECONDS
 
-    def _begin_call(self, callers: int) -> None:
-        """Counts a call as out."""
+    @property
+    def _late_seconds(self) -> float:
+        return max(PATIENCE_SECONDS, _LATE_TIMES * self._answer_seconds)
+
+    def _out(self, now: float) -> int:
+        """Returns how many calls are out and not late."""
+        begun = now - self._late_seconds + _TICK_SECONDS
+        return sum(1 for _ in takewhile(begun.__lt__, reversed(self._begun.values())))
+
+    def _begin_call(self, callers: int) -> object:
+        """Counts a call as out; returns what stands for it."""
         loop = asyncio.get_running_loop()
-        self._calls_out += 1
-        self._last_call_seconds = loop.time()
+        call = object()
+        self._begun[call] = self._last_call_seconds = loop.time()
         self._is_busy = callers > 1
         if self._is_busy:
             loop.call_later(self._gather_seconds, self._wake.set)
         loop.call_later(PATIENCE_SECONDS, self._wake.set)
+        if self._late_seconds > PATIENCE_SECONDS:
+            loop.call_later(self._late_seconds, self._wake.set)
+        return call
 
     async def _wake_at(self, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -204,10 +228,11 @@ class _Line:
             self._waiting_events -= first.events.size
         return taken
 
-    async def _ask(self, callers: list[_Waiting]) -> None:
+    async def _ask(self, call: object, callers: list[_Waiting]) -> None:
         try:
             if callers:
                 await self._ask_for(callers)
+                self._answer_seconds = asyncio.get_running_loop().time() - self._begun[call]
         except grpc.aio.AioRpcError as failure:
             for one in callers:
                 if not one.outcomes.done():
@@ -215,7 +240,7 @@ class _Line:
                     error.__cause__ = failure
                     one.outcomes.set_exception(error)
         finally:
-            self._calls_out -= 1
+            del self._begun[call]
             self._wake.set()
             for one in callers:
                 one.outcomes.cancel()  # only where something else went wrong, which ends the process

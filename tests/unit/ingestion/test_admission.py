@@ -11,7 +11,7 @@ import uvloop
 from tributary.dedup.v1.dedup_service_pb2 import AdmitEventsRequest, AdmitEventsResponse
 from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED
 from tributary_domain.claim_records import OUTCOME_RECORD
-from tributary_ingestion.admission import Admission
+from tributary_ingestion.admission import MAX_CALLS_OUT, Admission
 from tributary_ingestion.caller_events import CallerEvents, Sender
 
 TRIES = 20
@@ -54,6 +54,37 @@ def test_who_comes_alone_after_a_call_that_hangs_waits_for_its_patience_only() -
     async def main() -> None:
         for _ in range(TRIES):
             await second_is_answered()
+
+    uvloop.run(main())
+
+
+class EverySecondHangs(FirstHangs):
+    """A stub of two replicas, asked in turns, of which one never answers."""
+
+    calls = 0
+
+    async def AdmitEvents(self, request: AdmitEventsRequest, **options: Any) -> AdmitEventsResponse:
+        self.calls += 1
+        if self.calls % 2:
+            self.called.clear()
+        return await super().AdmitEvents(request, **options)
+
+
+def test_a_replica_that_hangs_keeps_nobody_waiting_whose_call_goes_to_another() -> None:
+    async def main() -> None:
+        stub = EverySecondHangs()
+        admission = Admission(stub, deadline_seconds=30.0)  # type: ignore[arg-type]
+        tasks = [asyncio.ensure_future(admission.run(asyncio.Event()))]
+        async with asyncio.timeout(10):
+            for _ in range(2 * MAX_CALLS_OUT):
+                tasks.append(asyncio.ensure_future(admission.admit(an_event(), None)))
+                while stub.calls % 2 == 0:
+                    await asyncio.sleep(0)
+                await admission.admit(an_event(), None)
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
     uvloop.run(main())
 
