@@ -107,6 +107,11 @@ _CRAWLS: Final = re.compile(
 )
 """What crawlers say of themselves that show themselves as such a page; where nothing does, a human holds the app."""
 
+_OWN_WORD: Final = re.compile(
+    r"https?:|\bwww\.|(?:(?<!cu)bot|crawler|spider|scraper)s?(?![a-z])|headless", re.IGNORECASE
+)
+"""What a bot says of itself whoever shows it; not the beginning of a word that goes on."""
+
 _LIBRARY = re.compile(
     r"""^(?:
     python(?:-(?:requests|urllib3?|httpx|httplib2)/|/\d)|python-urllib|aiohttp|httpx|pycurl/|grequests/|boto3/|
@@ -177,11 +182,9 @@ def classify_user_agent(user_agent: str) -> Agent:
     found = _LIBRARY.match(user_agent)
     if found is not None and _CONTACT.search(user_agent) is None:
         return Agent(AgentKind.LIBRARY, found[0].strip(" /-("), "library")
-    for number in sorted([*_CRAWLER_INDEX.always, *_CRAWLER_INDEX.may_match(user_agent)]):
-        pattern, category = _CRAWLERS[number]
-        found = pattern.search(user_agent)
-        if found is not None:
-            return Agent(AgentKind.BOT, _tidy(found[0]), category)
+    named = _named_crawler(user_agent)
+    if named is not None:
+        return named
     is_bot = _UNINDEXED_BOTS.is_bot(user_agent) or any(
         _bot_pattern(number).search(user_agent) for number in _BOT_INDEX.may_match(user_agent)
     )
@@ -189,6 +192,31 @@ def classify_user_agent(user_agent: str) -> Agent:
     if name is None or _HUMAN_APPS.search(user_agent) is not None:
         return _HUMAN
     return Agent(AgentKind.BOT, _product(user_agent, name), "other")
+
+
+def _named_crawler(user_agent: str) -> Agent | None:
+    """Returns which of the crawlers that have a name in the lists it is."""
+    for number in sorted([*_CRAWLER_INDEX.always, *_CRAWLER_INDEX.may_match(user_agent)]):
+        pattern, category = _CRAWLERS[number]
+        found = pattern.search(user_agent)
+        if found is not None:
+            return Agent(AgentKind.BOT, _tidy(found[0]), category)
+    return None
+
+
+@lru_cache(USER_AGENTS_KEPT)
+def classify_app(user_agent: str) -> Agent:
+    """Returns what the user agent of an app is: a bot only if a list names it, or it says so itself.
+
+    An app calls itself as its makers like, often by one word and a number, as no browser does and many bots do.
+
+    >>> classify_app("MyShop/2.0").kind, classify_user_agent("MyShop/2.0").kind
+    (<AgentKind.HUMAN: 'human'>, <AgentKind.BOT: 'bot'>)
+    """
+    agent = classify_user_agent(user_agent)
+    if agent.kind is not AgentKind.BOT or _OWN_WORD.search(user_agent) is not None:
+        return agent
+    return _named_crawler(user_agent[:_LOOKED_AT]) or _HUMAN
 
 
 def _product(user_agent: str, found: str) -> str:
@@ -242,7 +270,7 @@ def judge_user_agent(user_agent: str, observer: int, is_touchpoint: bool) -> tup
         return _HUMAN, None
     if not user_agent:
         return _HUMAN, _MISSING if is_touchpoint else None
-    agent = classify_user_agent(user_agent)
+    agent = classify_app(user_agent) if observer == Observer.APP else classify_user_agent(user_agent)
     if agent is _HUMAN:
         return agent, None
     return agent, _LIBRARY_AGENT if agent.kind is AgentKind.LIBRARY else _BOT

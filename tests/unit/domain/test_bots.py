@@ -178,3 +178,17 @@ def test_only_what_a_browser_or_app_showed_is_judged(
 ) -> None:
     _, reason = judge_user_agent(user_agent, observer, is_touchpoint)
     assert (reason.code if reason else None) == code
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "is_bot"),
+    [
+        *(("MyShop/2.0", False), ("MyShop-Android/4.12.3", False), ("App/1.0", False), ("com.myshop.android", False)),
+        *(("BotiqueApp/1.0 (iPhone; iOS 17)", False), ("Spiderman Store/1.1 (Android 13)", False)),
+        *(("AhrefsBot/7.0", True), ("SomeCrawler/1.0", True), ("Shopbots/1", True), ("HeadlessChrome/120", True)),
+        *(("MyShop/2.0 (+https://crawler.example)", True), ("facebookexternalhit/1.1", True)),
+    ],
+)
+def test_an_app_is_called_as_its_makers_like_and_a_bot_only_if_it_says_so(user_agent: str, is_bot: bool) -> None:
+    _, reason = judge_user_agent(user_agent, Observer.APP, is_touchpoint=False)
+    assert (reason is not None and reason.code is ReasonCode.BOT_USER_AGENT) == is_bot
