@@ -103,7 +103,7 @@ class Attempt:
     @property
     def is_doubtful(self) -> bool:
         """Whether it is a creation that may have been taken already: if it is not sent again, nobody knows."""
-        return self.operation == DELIVERY_OPERATION_CREATE and self.doubt_micros > 0
+        return self.operation == DELIVERY_OPERATION_CREATE and (self.maybe_taken > 0 or self.doubt_micros > 0)
 
     @property
     def was_refused(self) -> bool:

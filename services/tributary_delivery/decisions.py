@@ -7,7 +7,6 @@ not sent again is closed in the ledger before anything newer is sent: after that
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -17,18 +16,15 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREDIT,
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
-    DELIVERY_STATE_ACCEPTED,
-    DELIVERY_STATE_DEAD,
     INELIGIBLE_REASON_UNSPECIFIED,
-    OUTCOME_CLASS_UNKNOWN,
     Delivery,
     DeliveryOperation,
     IneligibleReason,
 )
-from tributary_delivery.attempt import Attempt, AttemptRules, ledger_line, taken_by
+from tributary_delivery.attempt import Attempt, AttemptRules
 from tributary_delivery.candidates import Decision, decide, stands
 from tributary_delivery.confirmations import unconfirmed_seconds
-from tributary_delivery.destinations.destination import Outcome
+from tributary_delivery.doubts import IN_DOUBT, Done, Doubts, not_again
 from tributary_delivery.ledger import (
     Ledger,
     attempts_at,
@@ -39,7 +35,6 @@ from tributary_delivery.ledger import (
     superseded,
     tried_as,
     tried_micros,
-    undeliverable,
 )
 from tributary_delivery.recollection import Recollection
 from tributary_delivery.sender import Sender
@@ -50,16 +45,9 @@ from tributary_runtime.destination_settings import DestinationSettings, SentValu
 from tributary_storage.redis.delivery_job import Job, KnownAs, Lane, Settled, Settlement, Taken
 
 _CORRECTIONS: Final = frozenset({DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT})
-_TOO_LATE: Final = (
-    "Nobody knows whether an earlier attempt was taken, and the destination would not know it again by now."
-)
+_TOO_LATE: Final = f"{IN_DOUBT}, and the destination would not know it again by now."
 _ELSEWHERE: Final = "It was sent to {}, which workspaces.yaml no longer names; what is there now knows nothing of it."
-_MAYBE_ELSEWHERE: Final = (
-    "Nobody knows whether an earlier attempt was taken by {}, which workspaces.yaml no longer names."
-)
-
-Done = tuple[Settled, Delivery | None]
-"""Nothing is sent; with the ledger's line if there is something to say."""
+_MAYBE_ELSEWHERE: Final = f"{IN_DOUBT} by {{}}, which workspaces.yaml no longer names."
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +85,7 @@ class Decisions:
         self._rules = rules
         self._clock = clock
         self._ledger = ledger
+        self._doubts = Doubts(lane, sender, ledger)
 
     async def decide(self, job: Job, revised: ConversionRevised, recalled: Recollection, prepared: Prepared) -> None:
         """Puts into `prepared` what becomes of a job whose conversion is `revised` now.
@@ -111,6 +100,9 @@ class Decisions:
         about = (job, revised, operation, taken, told, recalled)
         if self._is_withheld(decision, taken, maybe_taken):
             prepared.done.append(await self._left_wrong(*about, reason=decision.reason))
+        elif decision.reason and maybe_taken:
+            known = Attempt(job, revised, operation, taken, maybe_taken, doubt_micros, told=told)
+            prepared.done.append(await self._never_again(known, decision.reason, recalled))
         elif not decision.is_sent or operation not in self._sender.operations:
             if decision.is_sent and self._has_it_wrong(operation, taken):
                 prepared.done.append(await self._left_wrong(*about))
@@ -160,23 +152,42 @@ class Decisions:
 
     async def _create(self, attempt: Attempt, recalled: Recollection, prepared: Prepared) -> None:
         """Has a conversion sent first; as it was sent before, if it was."""
-        job, newest, maybe_taken = attempt.job, attempt.revised, attempt.maybe_taken
-        if 0 < maybe_taken <= newest.revision:
-            as_tried = newest
-            if maybe_taken < newest.revision:
-                as_tried = await recalled.revision(job.conversion_id, maybe_taken) or newest
-            attempt = replace(
-                attempt,
-                revised=as_tried,
-                known_as=await self._tried_as(job, as_tried, maybe_taken, recalled),
-                attempts_before=await self._attempts_before(job, as_tried, recalled),
-            )
-        await self._supersede(job, attempt.revised, recalled)
+        newest, attempt = attempt.revised, await self._as_tried(attempt, recalled)
+        await self._supersede(attempt.job, attempt.revised, recalled)
         why = self._why_never_again(attempt)
         if not why:
             prepared.ready.append(attempt)
         else:
-            prepared.done.append(await self._given_up(attempt, newest, why, recalled))
+            prepared.done.append(await self._doubts.give_up(attempt, newest, why, recalled))
+
+    async def _as_tried(self, attempt: Attempt, recalled: Recollection) -> Attempt:
+        """Returns a creation as it was tried before, if it was and that is still known."""
+        job, newest, maybe_taken = attempt.job, attempt.revised, attempt.maybe_taken
+        if not 0 < maybe_taken <= newest.revision:
+            return attempt
+        as_tried = newest
+        if maybe_taken < newest.revision:
+            as_tried = await recalled.revision(job.conversion_id, maybe_taken) or newest
+        return replace(
+            attempt,
+            revised=as_tried,
+            known_as=await self._tried_as(job, as_tried, maybe_taken, recalled),
+            attempts_before=await self._attempts_before(job, as_tried, recalled),
+        )
+
+    async def _never_again(self, attempt: Attempt, reason: IneligibleReason.ValueType, recalled: Recollection) -> Done:
+        """Returns what becomes of a creation that may have been taken, and whose conversion is no longer for here.
+
+        It is a dead letter once: what comes later of a conversion that is one already is a change nobody is told.
+        """
+        job, newest = attempt.job, attempt.revised
+        attempt = await self._as_tried(attempt, recalled)
+        is_change = not job.tried_revision and newest.revision != attempt.revised.revision
+        if is_change and await self._doubts.is_given_up(attempt, recalled):
+            operation = DELIVERY_OPERATION_RESTATE if stands(newest.state) else DELIVERY_OPERATION_RETRACT
+            return await self._left_wrong(job, newest, operation, None, attempt.told, recalled, reason=reason)
+        await self._supersede(job, attempt.revised, recalled)
+        return await self._doubts.give_up(attempt, newest, not_again(reason), recalled, reason=reason)
 
     def _why_never_again(self, attempt: Attempt) -> str:
         """Returns why an attempt could be taken for a new conversion; "": it could not."""
@@ -210,7 +221,7 @@ class Decisions:
         if not self._rules.is_too_late(attempt, attempt.doubt_micros, self._clock.unix_micros()):
             prepared.ready.append(attempt)
         else:
-            prepared.done.append(await self._given_up(attempt, revised, _TOO_LATE, recalled))
+            prepared.done.append(await self._doubts.give_up(attempt, revised, _TOO_LATE, recalled))
 
     async def _told(self, job: Job, taken: Taken | None, maybe_taken: int, recalled: Recollection) -> Told:
         """Returns which value the destination is told: of what it has, in the share that it was sent first."""
@@ -246,51 +257,6 @@ class Decisions:
         if any(_says_the_same(one, line) for one in deliveries):
             return settled, None
         return settled, line
-
-    async def give_up(self, attempt: Attempt, why: str, recalled: Recollection) -> Done:
-        """Returns what becomes of an attempt that is not made, though one before it may have been taken.
-
-        The ledger may know that it was: its process died before it settled the job.
-
-        Raises:
-            StorageUnavailableError: ClickHouse did not answer.
-        """
-        job = attempt.job
-        line = await self._last_line(attempt, recalled)
-        if line.state == DELIVERY_STATE_ACCEPTED:
-            taken = taken_by(replace(attempt, maybe_taken=0))
-            return Settled(job.conversion_id, Settlement.TAKEN, attempt.revised.revision, taken=taken), None
-        line.state, line.outcome, line.message = DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN, why
-        line.ClearField("due_time")
-        return Settled(job.conversion_id, Settlement.GIVEN_UP, attempt.last_revision), line
-
-    async def _given_up(self, attempt: Attempt, newest: ConversionRevised, why: str, recalled: Recollection) -> Done:
-        """Returns what becomes of an attempt that is not made; then nothing newer can be told either."""
-        settled, line = await self.give_up(attempt, why, recalled)
-        if line is None:
-            return settled, None
-        if newest.revision != attempt.revised.revision:
-            await self._ledger.write([(self._lane.workspace, line)])
-            operation = DELIVERY_OPERATION_RESTATE if stands(newest.state) else DELIVERY_OPERATION_RETRACT
-            about = (newest, self._lane.destination, operation)
-            line = undeliverable(*about, None, attempt.job.plan_micros, attempt.told)
-        return replace(settled, revision=newest.revision), line
-
-    async def _last_line(self, attempt: Attempt, recalled: Recollection) -> Delivery:
-        """Returns the ledger's line of the attempt that was made last."""
-        job, revision = attempt.job, attempt.revised.revision
-        deliveries: Sequence[Delivery] = await recalled.deliveries(job.conversion_id)
-        line = next(
-            (one for one in deliveries if (one.destination_id, one.revision) == (self._lane.destination, revision)),
-            None,
-        )
-        if line is None or not line.attempts:  # its process died before it could write anything down
-            made = max(1, job.attempts if job.tried_revision == revision else attempt.attempts_before)
-            known_as = attempt.known_as or KnownAs(self._sender.visible_id(attempt.revised))
-            unwritten = replace(attempt, number=made, known_as=known_as, now_micros=attempt.doubt_micros)
-            line = ledger_line(unwritten, Outcome(OUTCOME_CLASS_UNKNOWN))
-            line.destination_id = self._lane.destination
-        return line
 
     async def _tried_as(
         self, job: Job, revised: ConversionRevised, maybe_taken: int, recalled: Recollection

@@ -16,10 +16,10 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
     INELIGIBLE_REASON_NO_CONSENT,
-    IneligibleReason,
 )
 from tributary_delivery.attempt import Attempt, AttemptRules
-from tributary_delivery.decisions import Decisions, Done, Prepared
+from tributary_delivery.decisions import Decisions, Prepared
+from tributary_delivery.doubts import Done, Doubts, not_again
 from tributary_delivery.ledger import Ledger, Memory, ineligible, left_wrong
 from tributary_delivery.newest import NewestRevisions
 from tributary_delivery.permissions import Permissions
@@ -37,7 +37,6 @@ log = structlog.get_logger(__name__)
 _POSTPONE_SECONDS = 5.0
 _UNSTORED_SECONDS = 0.5
 """After how long it is looked again for what attribution has published and is about to store."""
-_NOT_AGAIN = "Nobody knows whether an earlier attempt was taken, and it cannot be sent again: {}, {}"
 
 
 class Preparation:
@@ -72,6 +71,7 @@ class Preparation:
         self._newest = newest
         self._memory = memory
         self._permissions = permissions
+        self._doubts = Doubts(lane, sender, ledger)
         self._decisions = Decisions(lane, settings, sender, rules, clock, ledger)
 
     async def prepare(self, jobs: Sequence[Job]) -> Prepared:
@@ -105,15 +105,17 @@ class Preparation:
         Raises:
             StorageUnavailableError: What was sent before cannot be read.
         """
+        if not refused:
+            return []
         recalled = Recollection(self._memory, self._lane.workspace)
-        why = [
-            _NOT_AGAIN.format(IneligibleReason.Name(one.reason).removeprefix("INELIGIBLE_REASON_"), one.message).rstrip(
-                " ,"
-            )
-            for one in refused
-        ]
-        told = zip(refused, why, strict=True)
-        return await asyncio.gather(*[self._decisions.give_up(one.attempt, said, recalled) for one, said in told])
+        newest = await self._newest.read(self._lane.workspace, [one.attempt.job.conversion_id for one in refused])
+        given_up = []
+        for one in refused:
+            attempt, why = one.attempt, not_again(one.reason, one.message)
+            # What is not stored yet, and newer than what is given up, stays to be done.
+            now = newest.revisions.get(attempt.job.conversion_id, attempt.revised)
+            given_up.append(self._doubts.give_up(attempt, now, why, recalled, reason=one.reason))
+        return await asyncio.gather(*given_up)
 
     async def permitted(self, attempts: Sequence[Attempt]) -> tuple[list[Attempt], list[Done]]:
         """Returns those that people allow to leave, and what becomes of the others: asked last.

@@ -14,18 +14,16 @@ from tests.support.eventually import eventually_async
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
-    DELIVERY_STATE_DEAD,
     DELIVERY_STATE_INELIGIBLE,
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
     INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_PIXEL_ID,
     INELIGIBLE_REASON_TOO_OLD,
     OUTCOME_CLASS_CONFIG,
-    OUTCOME_CLASS_UNKNOWN,
     Delivery,
 )
 from tributary_cli.demo.fakes.fake import Reply
-from tributary_cli.demo.fakes.server import LOST, FakeServer, Fault
+from tributary_cli.demo.fakes.server import FakeServer, Fault
 from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.delivery_job import Lane, PlannedRevision
 
@@ -171,24 +169,6 @@ async def test_who_did_not_consent_is_not_sent_and_neither_is_what_is_too_old_or
     for number, reason in enumerate(reasons):
         delivery = await only(rig, lane, f"c1:{number:04}")
         assert (delivery.state, delivery.ineligible_reason) == (DELIVERY_STATE_INELIGIBLE, reason)
-
-
-async def test_what_may_have_been_taken_and_is_too_old_to_be_sent_again_is_in_doubt_and_not_unsent(
-    rig: Rig, workspace: str
-) -> None:
-    lane = lane_of(workspace, "meta")
-    almost_a_week = SystemClock().now() - timedelta(days=7) + timedelta(hours=1)
-    await publish(rig, lane, [a_purchase(lane, time=almost_a_week)])
-    with running_fake("meta") as server:
-        server.faults.extend([LOST] * 100)
-        destination = a_batch_destination("meta", server.url)
-        async with rig.running_lane(lane, destination):
-            await eventually_async(lambda: has_accepted(server, 1))
-        async with rig.running_lane(lane, destination, clock=Ahead(hours=2), horizon_seconds=72 * 3600):
-            await eventually_async(idle(rig, lane))
-    delivery = await only(rig, lane)
-    assert (delivery.state, delivery.outcome) == (DELIVERY_STATE_DEAD, OUTCOME_CLASS_UNKNOWN)
-    assert "TOO_OLD" in delivery.message
 
 
 def names_google_alone(message: ConversionRevised) -> None:

@@ -69,7 +69,9 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     DELIVERY_STATE_REJECTED: _DeliveryState.ValueType  # 3
     """The destination refused it for good."""
     DELIVERY_STATE_DEAD: _DeliveryState.ValueType  # 4
-    """Given up, or its outcome is unknown and the destination does not deduplicate."""
+    """Given up; or its outcome is unknown, and the destination does not deduplicate, or it cannot be sent again for a reason
+    that `message` names: consent, age, a name that `workspaces.yaml` no longer has.
+    """
     DELIVERY_STATE_INELIGIBLE: _DeliveryState.ValueType  # 5
     """Not sent, for `ineligible_reason`."""
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION: _DeliveryState.ValueType  # 6
@@ -93,7 +95,9 @@ DELIVERY_STATE_ACCEPTED: DeliveryState.ValueType  # 2
 DELIVERY_STATE_REJECTED: DeliveryState.ValueType  # 3
 """The destination refused it for good."""
 DELIVERY_STATE_DEAD: DeliveryState.ValueType  # 4
-"""Given up, or its outcome is unknown and the destination does not deduplicate."""
+"""Given up; or its outcome is unknown, and the destination does not deduplicate, or it cannot be sent again for a reason
+that `message` names: consent, age, a name that `workspaces.yaml` no longer has.
+"""
 DELIVERY_STATE_INELIGIBLE: DeliveryState.ValueType  # 5
 """Not sent, for `ineligible_reason`."""
 DELIVERY_STATE_UNDELIVERABLE_CORRECTION: DeliveryState.ValueType  # 6
