@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -66,3 +67,21 @@ async def test_without_redis_nobody_is_refused() -> None:
     async with connect(f"redis://127.0.0.1:{free_port()}/0", name="tests", timeout_seconds=0.2) as nowhere:
         rates = SharedRates(nowhere, SystemClock())
         assert [await rates.take("key:k:events", 1, 1000) for _ in range(3)] == [0, 0, 0]
+
+
+async def test_a_redis_that_hangs_is_asked_once_and_then_left_alone() -> None:
+    asked: list[int] = []
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(1)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        async with connect(f"redis://127.0.0.1:{port}/0", name="tests", timeout_seconds=30) as silent:
+            rates = SharedRates(silent, SystemClock())
+            async with asyncio.timeout(10):
+                assert [await rates.take("key:k:events", 1, 1000) for _ in range(3)] == [0, 0, 0]
+    assert asked == [1]
