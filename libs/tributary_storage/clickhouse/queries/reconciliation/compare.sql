@@ -5,6 +5,7 @@
 -- person was erased (`compare_frozen`).
 -- Step by step: the journey up to the conversion, sessions, touches, the window of each model, weights, exact shares
 -- (largest remainder, ties in event order), and at last the stored row beside them.
+-- What a lambda takes from outside is laid out once per element: numbers only, never an array; that would take n x n.
 WITH
     conversions_to_credit AS
     (
@@ -132,9 +133,10 @@ WITH
     (
         SELECT
             *,
+            CAST((time, hash, 7, 0, 0, 0, 0, 0, session, 0), /*entry*/) AS own_entry,
             if(
                 arrayExists(entry -> entry.time > time, recent),
-                arraySort(arrayPushBack(recent, CAST((time, hash, 7, 0, 0, 0, 0, 0, session, 0), /*entry*/))),
+                arraySort(arrayPushBack(recent, own_entry)),
                 []
             ) AS own
         FROM with_recent
@@ -150,44 +152,61 @@ WITH
             ).1 AS own_sessions
         FROM with_own
     ),
+    with_own_session AS
+    (
+        SELECT
+            *,
+            own_sessions[arrayFirstIndex(entry -> entry.hash = hash AND entry.source = 0 AND entry.kind = 7, own)]
+                AS own_session,
+            indexOf(own, own_entry) AS own_at
+        FROM with_own_sessions
+    ),
     with_eligible AS
     (
         SELECT
-            * EXCEPT (recent, own, own_sessions),
+            * EXCEPT (recent, own_entry, own, own_sessions, own_session, own_at),
             if(
                 empty(own),
                 recent,
                 arrayFilter(
-                    entry -> entry.time <= time
-                        OR own_sessions[indexOf(own, entry)]
-                            = own_sessions[arrayFirstIndex(e -> e.hash = hash AND e.source = 0 AND e.kind = 7, own)],
-                    recent
+                    (entry, of, at) -> at != own_at AND (entry.time <= time OR of = own_session),
+                    own,
+                    own_sessions,
+                    arrayEnumerate(own)
                 )
-            ) AS eligible
-        FROM with_own_sessions
+            ) AS eligible,
+            if(%(folds)s, eligible, []) AS to_fold
+        FROM with_own_session
+    ),
+    with_known AS
+    (
+        SELECT
+            * EXCEPT (old),
+            arrayUniq(old.click) AS old_clicks,
+            arrayUniq(old.interaction) AS old_interactions,
+            arrayEnumerateDense(arrayConcat(old.click, to_fold.click)) AS clicks,
+            arrayEnumerateDense(arrayConcat(old.interaction, to_fold.interaction)) AS interactions
+        FROM with_eligible
     ),
     with_sessions AS
     (
         SELECT
-            * EXCEPT (old),
+            * EXCEPT (old_clicks, old_interactions, clicks, interactions),
             arrayFold(
                 /*session_step*/,
-                if(%(folds)s, eligible, []),
+                to_fold,
                 /*no_session*/
             ).1 AS sessions,
-            if(
-                empty(old),
-                arrayMap(entry -> 0::UInt8, if(%(folds)s, eligible, [])),
-                arrayMap(
-                    entry -> toUInt8(arrayExists(
-                        o -> (o.click != 0 AND o.click = entry.click)
-                            OR (o.interaction != 0 AND o.interaction = entry.interaction),
-                        old
-                    )),
-                    if(%(folds)s, eligible, [])
-                )
+            arrayMap(
+                (entry, click, interaction) -> toUInt8(
+                    (entry.click != 0 AND click <= old_clicks)
+                        OR (entry.interaction != 0 AND interaction <= old_interactions)
+                ),
+                to_fold,
+                arraySlice(clicks, length(clicks) - length(to_fold) + 1),
+                arraySlice(interactions, length(interactions) - length(to_fold) + 1)
             ) AS are_old
-        FROM with_eligible
+        FROM with_known
     ),
     with_folded AS
     (
@@ -195,7 +214,7 @@ WITH
             *,
             arrayFold(
                 /*touch_step*/,
-                if(%(folds)s, eligible, []),
+                to_fold,
                 sessions,
                 are_old,
                 (
@@ -214,24 +233,22 @@ WITH
     with_touches AS
     (
         SELECT
-            * EXCEPT (eligible, sessions, are_old, folded),
+            * EXCEPT (eligible, to_fold, sessions, are_old, folded),
             arrayFilter(
                 touch -> (touch.time, touch.hash) > path_start,
                 if(
                     %(folds)s,
                     arrayMap(
-                        (place, source, shown, direct) -> CAST(
-                            (
-                                eligible[indexOf(folded.1, place)].time,
-                                eligible[indexOf(folded.1, place)].hash,
-                                eligible[indexOf(folded.1, place)].kind,
-                                source,
-                                shown,
-                                direct
-                            ),
+                        (entry, source, shown, direct) -> CAST(
+                            (entry.time, entry.hash, entry.kind, source, shown, direct),
                             /*touch*/
                         ),
-                        arrayEnumerate(folded.6),
+                        arrayFilter(
+                            (entry, place, nth) -> place != 0 AND nth = 1,
+                            to_fold,
+                            folded.1,
+                            arrayEnumerateUniq(folded.1)
+                        ),
                         folded.6,
                         folded.7,
                         folded.8

@@ -96,10 +96,9 @@
                     )
                 ),
                 (
-                    arrayMin(arrayFilter(
-                        (place, of) -> place != 0 AND of = session AND state.6[place] = entry.source,
-                        state.1,
-                        state.2
+                    arrayMin(arrayIntersect(
+                        arrayFilter((place, of) -> place != 0 AND of = session, state.1, state.2),
+                        arrayFilter((at, source) -> source = entry.source, arrayEnumerate(state.6), state.6)
                     )),
                     0::UInt8
                 )
