@@ -8,22 +8,17 @@ SELECT
 FROM
 (
     SELECT
-        pair.1 AS first,
-        pair.2 AS second,
-        time,
-        hash
-    FROM
-    (
-        SELECT
-            arraySort(identity_tokens) AS tokens,
-            toUnixTimestamp64Micro(event_time) AS time,
-            xxHash64(event_id) AS hash
-        FROM events FINAL
-        WHERE workspace = %(workspace)s
-            AND verdict != 'QUARANTINED'
-            AND length(identity_tokens) > 1
-    )
-    ARRAY JOIN arrayFilter(p -> p.1 < p.2, arrayFlatten(arrayMap(a -> arrayMap(b -> (a, b), tokens), tokens))) AS pair
+        first,
+        second,
+        toUnixTimestamp64Micro(event_time) AS time,
+        xxHash64(event_id) AS hash
+    FROM events FINAL
+    ARRAY JOIN identity_tokens AS first
+    ARRAY JOIN identity_tokens AS second
+    WHERE workspace = %(workspace)s
+        AND verdict != 'QUARANTINED'
+        AND length(identity_tokens) > 1
+        AND first < second
     UNION ALL
     SELECT
         least(one.1, other.1) AS first,
