@@ -251,6 +251,29 @@ async def test_an_attempt_that_was_refused_and_made_again_in_parts_leaves_no_dou
     assert (job.doubt_micros > 0) == is_lost_first
 
 
+async def test_a_doubt_is_as_old_as_the_first_attempt_that_left_it_also_under_a_later_job(
+    client: redis.asyncio.Redis, jobs: DeliveryJobs
+) -> None:
+    await plan(jobs, 7)
+    await lease(jobs)
+    await begin(jobs, 7)
+    await settle(jobs, Settlement.GIVEN_UP, 7)
+    await plan(jobs, 9, previous=7)
+    before = await lease(jobs)
+    assert before is not None
+    await eventually_async(lambda: is_past(client, before.doubt_micros))
+    await begin(jobs, 7)
+    await settle(jobs, Settlement.AGAIN, 7)
+    after = await lease(jobs)
+    assert after is not None
+    assert after.doubt_micros == before.doubt_micros > 0
+
+
+async def is_past(client: redis.asyncio.Redis, micros: int) -> bool:
+    seconds, rest = await client.time()
+    return int(seconds) * 1_000_000 + int(rest) >= micros + 1000
+
+
 async def test_what_was_taken_stays_known_when_a_later_change_is_given_up(jobs: DeliveryJobs) -> None:
     await plan(jobs, 7)
     await take(jobs, 7)
