@@ -14,6 +14,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
     DELIVERY_STATE_PENDING,
+    DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
     OUTCOME_CLASS_PERMANENT,
     OUTCOME_CLASS_UNKNOWN,
     Delivery,
@@ -134,6 +135,8 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         delivery.state = DELIVERY_STATE_ACCEPTED
         taken = taken_by(attempt)
         return Settled(job.conversion_id, Settlement.TAKEN, taken.revision, taken=taken), delivery
+    if outcome.is_gone:
+        return _gone(attempt, delivery)
     untaken = outcome.is_untaken and attempt.operation == DELIVERY_OPERATION_CREATE and not attempt.maybe_taken
     pause = _pause_seconds(attempt.number, outcome, rules)
     due_micros = attempt.now_micros + round(pause * 1e6)
@@ -159,6 +162,18 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         is_refused=outcome.is_untaken,
     )
     return again, delivery
+
+
+def _gone(attempt: Attempt, delivery: Delivery) -> tuple[Settled, Delivery]:
+    """Returns what becomes of a change of what the destination has no more: all that it is worth is missing there."""
+    revised = attempt.revised
+    micros = -sent_micros(revised.state, attempt.told)
+    before = attempt.taken or Taken(revised.revision, 0, counted=False)
+    delivery.state = DELIVERY_STATE_UNDELIVERABLE_CORRECTION
+    if delivery.HasField("value"):
+        delivery.residual.currency_code, delivery.residual.amount_micros = delivery.value.currency_code, micros
+    taken = replace(before, counted=False, residual_micros=micros)
+    return Settled(attempt.job.conversion_id, Settlement.TAKEN, revised.revision, taken=taken), delivery
 
 
 def ledger_line(attempt: Attempt, outcome: Outcome) -> Delivery:

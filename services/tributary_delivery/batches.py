@@ -34,7 +34,7 @@ from tributary_delivery.destinations.adapter import (
     Unmappable,
     Verdict,
 )
-from tributary_delivery.destinations.destination import CONFIG, PERMANENT, REAUTH, RETRY, SPLIT, UNKNOWN, Outcome
+from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, REAUTH, RETRY, SPLIT, UNKNOWN, Outcome
 from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.destinations.tokens import TokenError, Tokens
 from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
@@ -254,7 +254,7 @@ class BatchSender:
             verdict = Verdict(replace(verdict.whole, outcome=CONFIG, is_untaken=True))
         if verdict.whole.outcome == PERMANENT and len(call) > 1:  # one may be to blame, and the others are not
             verdict = replace(verdict, whole=replace(verdict.whole, outcome=SPLIT))
-        outcomes = [verdict.of(place) for place in range(len(call))]
+        outcomes = [_as_wished(one, verdict.of(place)) for place, one in enumerate(call)]
         return [self._sure(one, outcome) for one, outcome in zip(call, outcomes, strict=True)] if call[1:] else outcomes
 
     def _sure(self, attempt: Attempt, outcome: Outcome) -> Outcome:
@@ -287,6 +287,12 @@ class BatchSender:
         """Closes its connections."""
         await self._tokens.aclose()
         await self._exchange.aclose()
+
+
+def _as_wished(attempt: Attempt, outcome: Outcome) -> Outcome:
+    """Returns an outcome: OK of what was to be taken back, and is gone already."""
+    is_wished = outcome.is_gone and attempt.operation == DELIVERY_OPERATION_RETRACT
+    return replace(outcome, outcome=OK, is_untaken=False) if is_wished else outcome
 
 
 def _group_of(attempt: Attempt) -> str:

@@ -19,6 +19,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     Delivery,
 )
 from tributary.event.v1.event_pb2 import ORIGIN_STORE, ORIGIN_WEB
+from tributary_cli.demo.fakes.google_ads import FakeGoogleAds
 from tributary_cli.demo.fakes.server import FakeServer
 from tributary_domain.sealing import key_name
 from tributary_storage.redis.data_keys import DataKeys
@@ -148,6 +149,41 @@ async def test_what_a_destination_has_too_much_is_written_when_it_changes_and_no
         {"workspace": workspace},
     )
     assert row == (1, 0)
+
+
+@pytest.mark.parametrize("forgets", [False, True], ids=["Redis knows", "the ledger knows"])
+async def test_what_counts_again_where_it_was_taken_back_for_good_is_written_down_as_missing(
+    rig: Rig, workspace: str, *, forgets: bool
+) -> None:
+    lane = Lane(workspace, "google_ads")
+    first = a_purchase(lane, value_micros=50_000_000)
+    revision = first
+    with running_fake("google_ads") as server:
+        for change in ({}, {"counted": False}, {"counted": True}, {"value_micros": 40_000_000}, {"counted": False}):
+            revision = revision.then(**change) if change else revision
+            if forgets:
+                await rig.redis.delete(f"trb:{{j:{workspace}:google_ads}}:sent:{revision.conversion_id}")
+            await publish(rig, lane, [revision])
+            await deliver(rig, lane, server)
+        assert list(server.fake.values.values()) == [0]
+    taken, back, *left = await rig.deliveries(lane, revision.conversion_id)
+    assert [one.state for one in (taken, back)] == [DELIVERY_STATE_ACCEPTED] * 2
+    assert residuals(left) == [-50_000_000, -40_000_000, 0]
+    assert [one.message for one in left] == ["CONVERSION_ALREADY_RETRACTED"] * 2 + [""]
+
+
+async def test_what_somebody_else_took_back_already_is_taken_back(rig: Rig, workspace: str) -> None:
+    lane = Lane(workspace, "google_ads")
+    first = a_purchase(lane)
+    with running_fake("google_ads") as server:
+        await publish(rig, lane, [first])
+        await deliver(rig, lane, server)
+        assert isinstance(server.fake, FakeGoogleAds)
+        server.fake.retracted.update(server.fake.counted)
+        await publish(rig, lane, [first.then(counted=False)])
+        await deliver(rig, lane, server)
+    states = [one.state for one in await rig.deliveries(lane, first.conversion_id)]
+    assert states == [DELIVERY_STATE_ACCEPTED] * 2
 
 
 async def test_a_credited_value_is_frozen_when_it_is_sent_and_a_refund_takes_its_share_of_it(

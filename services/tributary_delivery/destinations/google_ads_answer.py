@@ -7,6 +7,7 @@ it was not, whatever that one said: it is sent again, later.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from tributary.delivery.v1.delivery_pb2 import OutcomeClass
@@ -33,6 +34,8 @@ _NOT_LATER: Final = frozenset({"RESTATEMENT_ALREADY_EXISTS", "MORE_RECENT_RESTAT
 """Another adjustment has the same time, or a later one: two within a second, or from a clock that is ahead."""
 _NOT_LATER_SECONDS: Final = 1.0
 """Times are to the second."""
+_GONE: Final = "CONVERSION_ALREADY_RETRACTED"
+"""Good news of a retraction; what was retracted is never restated."""
 _REFUSED_FOR_NOW: Final = frozenset({*_NOT_LATER, "CONVERSION_NOT_FOUND"})
 _CLASSES: Final = {
     **dict.fromkeys(("TRANSIENT_ERROR", "INTERNAL_ERROR", "DEADLINE_EXCEEDED", *_REFUSED_FOR_NOW), RETRY),
@@ -41,7 +44,6 @@ _CLASSES: Final = {
         (
             "ORDER_ID_ALREADY_IN_USE",
             "CLICK_CONVERSION_ALREADY_EXISTS",
-            "CONVERSION_ALREADY_RETRACTED",
             "CONVERSION_ALREADY_ENHANCED",
         ),
         OK,
@@ -111,6 +113,8 @@ def _whole(answer: Answer, error: Mapping[str, Any], request_id: str) -> Outcome
 
 def _row(answer: Answer, error: Mapping[str, Any], request_id: str) -> Outcome:
     kind, name = _code(error)
+    if name == _GONE:
+        return replace(outcome_of(PERMANENT, answer, name, request_id, is_untaken=True), is_gone=True)
     found = _class_of(kind, name)
     if found == OK:
         return Outcome(OK, answer.status, name, request_id=request_id)

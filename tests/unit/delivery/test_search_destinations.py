@@ -235,7 +235,7 @@ def failure(*errors: tuple[int, str], kind: str = "conversionUploadError", resul
         ("ORDER_ID_ALREADY_IN_USE", "OK"),
         ("MORE_RECENT_RESTATEMENT_FOUND", "RETRY"),
         ("RESTATEMENT_ALREADY_EXISTS", "RETRY"),
-        ("CONVERSION_ALREADY_RETRACTED", "OK"),
+        ("CONVERSION_ALREADY_RETRACTED", "PERMANENT"),
         ("CLICK_NOT_FOUND", "PERMANENT"),
         ("INVALID_CUSTOMER_FOR_CLICK", "PERMANENT"),
         ("UNPARSEABLE_GCLID", "PERMANENT"),

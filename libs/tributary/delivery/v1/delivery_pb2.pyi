@@ -75,8 +75,9 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     DELIVERY_STATE_INELIGIBLE: _DeliveryState.ValueType  # 5
     """Not sent, for `ineligible_reason`."""
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION: _DeliveryState.ValueType  # 6
-    """A correction that the destination has no way to take; or, with `ineligible_reason`, that it must not be told; or whose
-    account `workspaces.yaml` no longer names. What it has too much is `residual`.
+    """A correction that the destination has no way to take, or refuses because it has the conversion no more; or, with
+    `ineligible_reason`, that it must not be told; or whose account `workspaces.yaml` no longer names. What it has too
+    much is `residual`.
     """
     DELIVERY_STATE_SUPERSEDED: _DeliveryState.ValueType  # 7
     """It was attempted without success, or refused after it was taken, and another attempt or a newer revision takes its
@@ -101,8 +102,9 @@ that `message` names: consent, age, a name that `workspaces.yaml` no longer has.
 DELIVERY_STATE_INELIGIBLE: DeliveryState.ValueType  # 5
 """Not sent, for `ineligible_reason`."""
 DELIVERY_STATE_UNDELIVERABLE_CORRECTION: DeliveryState.ValueType  # 6
-"""A correction that the destination has no way to take; or, with `ineligible_reason`, that it must not be told; or whose
-account `workspaces.yaml` no longer names. What it has too much is `residual`.
+"""A correction that the destination has no way to take, or refuses because it has the conversion no more; or, with
+`ineligible_reason`, that it must not be told; or whose account `workspaces.yaml` no longer names. What it has too
+much is `residual`.
 """
 DELIVERY_STATE_SUPERSEDED: DeliveryState.ValueType  # 7
 """It was attempted without success, or refused after it was taken, and another attempt or a newer revision takes its

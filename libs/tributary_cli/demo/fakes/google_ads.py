@@ -20,8 +20,9 @@ class FakeGoogleAds(Fake):
         super().__init__(token, unix_seconds)
         self.too_recent: set[str] = set()
         """Order ids whose click it does not know yet."""
+        self.retracted: set[str] = set()
+        """Order ids that were taken back, for ever."""
         self._adjusted: dict[str, datetime] = {}
-        self._retracted: set[str] = set()
         self._conversions: dict[str, Mapping[str, Any]] = {}
 
     def take(self, ask: Ask) -> Reply:
@@ -76,13 +77,13 @@ class FakeGoogleAds(Fake):
             return "ADJUSTMENT_PRECEDES_CONVERSION"
         if self.unix_seconds() - happened.timestamp() > _MOST_ADJUSTED_DAYS * DAY_SECONDS:
             return "CONVERSION_EXPIRED"
-        if order_id in self._retracted:
+        if order_id in self.retracted:
             return "CONVERSION_ALREADY_RETRACTED"
         is_retraction = row["adjustmentType"] == "RETRACTION"
         if (last := self._adjusted.get(order_id)) is not None and adjusted <= last:
             return "RESTATEMENT_ALREADY_EXISTS" if adjusted == last else "MORE_RECENT_RESTATEMENT_FOUND"
         self._adjusted[order_id] = adjusted
         if is_retraction:
-            self._retracted.add(order_id)
+            self.retracted.add(order_id)
         self.note(order_id, row, 0 if is_retraction else row["restatementValue"]["adjustedValue"])
         return ""
