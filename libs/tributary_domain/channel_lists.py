@@ -130,7 +130,15 @@ def _without_country(host: str) -> str:
 _POINTERS = frozenset({"www", "m", "l", "lm", "mobile", "amp", "out"})
 """Sub-domains that only say how a site was shown, or that a link led out of it."""
 
-_SEARCH_APPS: Final = {"com.google.android.": "google", "com.microsoft.bing": "bing"}
+_SEARCH_APPS: Final = {
+    "com.google.android.": "google",
+    "com.microsoft.bing": "bing",
+    "com.duckduckgo.": "duckduckgo",
+    "com.ecosia.": "ecosia",
+    "ru.yandex.": "yandex",
+    "com.baidu.": "baidu",
+    "com.nhn.android.": "naver",
+}
 """How the apps of search engines begin -> the engine."""
 
 

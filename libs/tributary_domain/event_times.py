@@ -2,8 +2,8 @@
 
 The one rule: each window is shorter than what protects it. An event that is older than the life of its claim could be
 counted twice, so without a business key it may be 28 days old (claims live at least 36), with one 399 (order claims
-live 400). `backfill` lifts the window for historical imports: there the importer answers for not sending twice what the
-claims have forgotten.
+live 400). `backfill` lifts the window for historical imports: what the claims have forgotten is looked up in what was
+recorded then.
 """
 
 from typing import Final, NamedTuple

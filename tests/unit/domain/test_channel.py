@@ -394,6 +394,9 @@ def test_search_sub_domains_that_are_no_search_are_referrals() -> None:
         ("https://www.ecosia.org/", "ecosia", "Organic Search"),
         ("https://search.daum.net/", "daum", "Organic Search"),
         ("android-app://com.microsoft.bing/", "bing", "Organic Search"),
+        ("android-app://com.duckduckgo.mobile.android/", "duckduckgo", "Organic Search"),
+        ("android-app://ru.yandex.searchplugin/", "yandex", "Organic Search"),
+        ("android-app://com.nhn.android.search/", "naver", "Organic Search"),
         ("https://www-google-com.cdn.ampproject.org/", "google", "Organic Search"),
         (" https://www.google.com ", "google", "Organic Search"),
     ],
@@ -518,8 +521,9 @@ def test_a_return_from_a_checkout_of_any_country_is_no_touch(host: str) -> None:
     assert classify(referrer=f"https://{host}/pay").rule == "ignored_referrer"
 
 
-def test_a_return_from_a_payment_app_is_no_touch() -> None:
-    assert classify(referrer="android-app://com.paypal.android.p2pmobile/").rule == "ignored_referrer"
+@pytest.mark.parametrize("app", ["com.paypal.android.p2pmobile", "com.samsung.android.email.provider"])
+def test_a_return_from_an_app_for_payment_or_mail_is_no_touch(app: str) -> None:
+    assert classify(referrer=f"android-app://{app}/").rule == "ignored_referrer"
 
 
 def test_a_campaign_in_the_route_of_a_page_that_is_an_app_is_not_direct() -> None:
