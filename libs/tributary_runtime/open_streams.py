@@ -1,17 +1,13 @@
 """The streams that a server holds open, and whose they are.
 
-The one rule: one workspace holds part of them at most. An open stream costs a place though it says nothing, so whoever
-took all places would shut everybody else out without sending an event.
+The one rule: a workspace may hold as many as are left over, one alone half of them, two a third each. An open stream
+costs a place though it says nothing, so whoever took all places would shut everybody else out without sending an event.
 """
 
 from collections import Counter
-from typing import Final
 
 from tributary_runtime import metrics
 from tributary_runtime.errors import OverloadedError
-
-WORKSPACE_SHARE: Final = 0.5
-"""Part of all streams that one workspace may hold."""
 
 
 class OpenStreams:
@@ -23,7 +19,6 @@ class OpenStreams:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._most_of_one = max(1, int(most * WORKSPACE_SHARE))
         self._open: Counter[str] = Counter()
 
     def check(self, workspace: str) -> None:
@@ -35,9 +30,10 @@ class OpenStreams:
         Raises:
             OverloadedError: All places are taken, or all that this workspace may have.
         """
-        if self._open.total() >= self._most:
+        free = self._most - self._open.total()
+        if free <= 0:
             raise OverloadedError("Too many streams at once; open it again.", reason="TOO_MANY_STREAMS")
-        if workspace and self._open[workspace] >= self._most_of_one:
+        if workspace and self._open[workspace] >= free:
             raise OverloadedError(
                 "Too many streams of this workspace at once; open it again, or send more by each.",
                 quota_subject=f"workspace:{workspace}",

@@ -28,8 +28,6 @@ BYTES_AT_ONCE: Final = 64 * 1024 * 1024
 """Of the calls of one workspace, waiting ones included; `room` bounds those of all workspaces."""
 BYTES_PER_EVENT: Final = 2_048
 """A call with more than this per event counts as one of more events."""
-CALLS_SHARE: Final = 0.5
-"""Part of the calls at once that one workspace may have here, waiting ones included."""
 
 STEPS: Final = 4
 """Of the event loop, that whoever computes for long lets others take: a call takes about a dozen until it is answered,
@@ -55,12 +53,13 @@ class Turns:
     """Lets calls in.
 
     Args:
-        max_calls: Calls of all workspaces that are served at once.
+        max_calls: Calls of all workspaces that are here at once. One may have as many, waiting ones included, as are
+            left over: alone half of them, two a third each, so that somebody new still finds room.
         clock: Tells how long ago another workspace called.
     """
 
     def __init__(self, max_calls: int, clock: Clock) -> None:
-        self._most = max(1, int(max_calls * CALLS_SHARE))
+        self._free = max_calls
         self._clock = clock
         self._lines: dict[str, _Line] = {}
         self._last = ""
@@ -105,7 +104,7 @@ class Turns:
         line = self._lines.get(workspace)
         if line is None:
             line = self._lines[workspace] = _Line()
-        if line.calls >= self._most:
+        if line.calls >= max(self._free, 1):
             raise OverloadedError(
                 "Too many calls of this workspace at once; send the same again.",
                 quota_subject=f"workspace:{workspace}",
@@ -120,6 +119,7 @@ class Turns:
                 reason="TOO_MANY_BYTES",
             )
         line.calls += 1
+        self._free -= 1
         line.bytes += size
         if not line.waiting and self._has_room(line, events):
             line.events += events
@@ -139,6 +139,7 @@ class Turns:
 
     def _go(self, workspace: str, line: _Line, size: int) -> None:
         line.calls -= 1
+        self._free += 1
         line.bytes -= size
         if not line.calls:
             del self._lines[workspace]

@@ -222,3 +222,16 @@ async def test_who_computes_for_long_lets_others_on_where_there_are_any() -> Non
     await turns.let_others_on()
     assert steps == STEPS
     other.cancel()
+
+
+async def test_however_many_flood_somebody_new_finds_room() -> None:
+    turns = a_door(max_calls=12)
+    waiting = []
+    for flood in ("a", "b", "c"):
+        calls = [await entered(turns, flood, EVENTS_ALONE) for _ in range(12)]
+        refused = [call for call in calls if call.done() and isinstance(call.exception(), OverloadedError)]
+        assert refused
+        waiting += [call for call in calls if not call.done()]
+    await asyncio.wait_for(turns.enter("new", 1), 1)
+    for call in waiting:
+        call.cancel()
