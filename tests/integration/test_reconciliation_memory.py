@@ -48,6 +48,19 @@ SELECT
 FROM (SELECT number, number %% %(entries)s AS nth FROM numbers(%(people)s * %(entries)s))
 """
 
+_NOT_COUNTED = """
+INSERT INTO conversions (workspace, conversion_id, revision, name, conversion_time, counted, not_counted_reason)
+SELECT
+    %(workspace)s,
+    concat('c1:', toString(number)),
+    1,
+    'purchase',
+    fromUnixTimestamp64Micro(%(noon)s, 'UTC'),
+    false,
+    'ONCE_PER_CLICK'
+FROM numbers(%(conversions)s)
+"""
+
 _LOGGED_IN = """
 INSERT INTO events (workspace, event_id, event_time, kind, verdict, identity_tokens)
 SELECT
@@ -140,3 +153,20 @@ async def test_a_device_is_shared_from_the_first_event_that_saw_too_many_within_
                         break
             assert len(expected) > 0
             assert await staging.shared_devices(scope, customers, days) == expected
+
+
+async def test_repeats_are_looked_for_among_few_people_at_once(
+    clickhouse_url: str, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tributary_storage.clickhouse.reconciliation_staging.MAX_MEMORY", 300_000_000)
+    scope = Scope(f"r-{workspace}", workspace, NOON - DAY, NOON + DAY, 1)
+    staged = {"people": 3000, "conversions": 6000, "entries": 100, "old": 0, "noon": NOON}
+    async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=1) as clickhouse:
+        for statement in (_CONVERSIONS, _ENTRIES, _NOT_COUNTED):
+            await clickhouse.execute(statement, {**scope.values, **staged})
+        compared = ComparedSettings(AttributionSettings(), False, 0, _FAR, ("none",))
+        comparison = ReconciliationComparison(clickhouse)
+        rules = {"purchase": "once_per_click"}
+        found = await comparison.miscounted(scope, 0, Settled(_FAR, _FAR), compared, rules)
+        await ReconciliationStaging(clickhouse).drop(scope)
+    assert len(found) == 5998  # all but those of 0, which is nobody; each should count, for nothing says it repeats

@@ -185,4 +185,4 @@ WHERE conversion.is_good
     AND if(is_repeat, s.is_counted, NOT s.is_counted AND b.is_known = 0)
 ORDER BY conversion.id
 LIMIT %(limit)s
-SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2
+SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_block_size = 512
