@@ -168,7 +168,8 @@ async def test_what_was_published_of_others_before_names_no_touch_of_the_person(
     assert await attribution.clickhouse.execute(
         "SELECT count() FROM conversions WHERE workspace = %(w)s AND has(touch_event_ids, %(ann)s)", asked
     ) == [(0,)]
-    revised = await ConversionHistory(attribution.clickhouse).as_of(workspace, heirs[0], old[0][1])
+    [published] = [row[1] for row in old if row[0] == heirs[0]]
+    revised = await ConversionHistory(attribution.clickhouse).as_of(workspace, heirs[0], published)
     assert revised is not None
     assert revised.state.inherited_from.conversion_id.startswith("s1:")
     assert [touch.source.channel for touch in revised.state.touches] == ["Email"]
