@@ -13,6 +13,7 @@ from tributary.query.v1.report_pb2 import PendingValue, ReportBasis
 from tributary_domain.settings import AttributionModel
 from tributary_query.finality import finality
 from tributary_query.page_tokens import make_token
+from tributary_query.pending_orders import PendingOrders
 from tributary_query.report_answers import check_addable, money_total, report_rows
 from tributary_query.report_requests import read_report_request
 from tributary_runtime.clock import Clock
@@ -65,7 +66,7 @@ class Reports:
         self._models = models
         self._completeness = completeness
         self._clock = clock
-        self._pending = PendingValues(clickhouse)
+        self._pending = PendingOrders(PendingValues(clickhouse), clock)
 
     async def query(self, request: QueryReportRequest, workspace: Workspace) -> QueryReportResponse:
         """Returns one page of a report.
@@ -95,7 +96,7 @@ class Reports:
         if query.after is not None or query.as_of_micros is not None:
             return []
         start, end = request.time_range.start_time.ToMicroseconds(), request.time_range.end_time.ToMicroseconds()
-        waiting = await self._pending.read(query.workspace, start, end, self._clock.unix_micros() + 1)
+        waiting = await self._pending.within(query.workspace, start, end)
         return [
             PendingValue(
                 conversion_name=one.conversion_name,

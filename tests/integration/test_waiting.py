@@ -11,6 +11,8 @@ from tests.support.attribution import DAY, NOON, Admitted, Events
 from tributary.event.v1.verdict_pb2 import Reason, ReasonCode
 from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_domain.findings import FindingKind, FindingState
+from tributary_query.pending_orders import PendingOrders
+from tributary_runtime.clock import SystemClock
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.pending_values import PendingValues
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
@@ -60,6 +62,29 @@ async def test_an_order_that_waits_for_its_amount_alone_is_told_once_until_it_is
         assert await _pending(world, accepted_before_micros=_ACCEPTED) == []
         await world.attribution.record(make.release(backend))
         assert await _pending(world) == []
+
+
+class HandClock(SystemClock):
+    """A clock whose durations are moved by hand."""
+
+    seconds = 1.0
+
+    def monotonic_seconds(self) -> float:
+        return self.seconds
+
+
+async def test_reports_ask_for_what_waits_once_a_second(redis_url: str, clickhouse_url: str, workspace: str) -> None:
+    make, clock = Events(workspace), HandClock()
+    order = _held(make.order(event_id="big"), "AMOUNT_UNEXPECTED")
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        waiting = PendingOrders(PendingValues(world.attribution.clickhouse), clock)
+        await world.attribution.record(order)
+        told = [len(await waiting.within(workspace, NOON - DAY, NOON + DAY))]
+        await world.attribution.record(make.release(order))
+        for seconds in (0.9, 0.1):
+            clock.seconds += seconds
+            told.append(len(await waiting.within(workspace, NOON - DAY, NOON + DAY)))
+        assert told == [1, 1, 0]
 
 
 async def test_an_order_that_somebody_rejected_waits_no_more(

@@ -211,8 +211,8 @@ class QueryReportResponse(_message.Message):
     @_builtins.property
     def pending(self) -> _containers.RepeatedCompositeFieldContainer[_report_pb2.PendingValue]:
         """What waits, of orders whose event time is in the report's time and whose conversion name it looks at; whatever its
-        basis and its other filters, for nobody knows yet who earns it. By name and currency. On the first page, and not
-        with `as_of_time`: what is decided since is not told from what was not.
+        basis and its other filters, for nobody knows yet who earns it. By name and currency, as it was at most a second ago.
+        On the first page, and not with `as_of_time`: what is decided since is not told from what was not.
         """
 
     def __init__(
