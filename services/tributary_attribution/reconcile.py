@@ -38,7 +38,7 @@ from tributary_attribution.verdict_sums import VerdictSums
 from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_domain.deal_matching import begin_of_day
 from tributary_runtime.clock import Clock, SystemClock
-from tributary_runtime.errors import TributaryError, WorkerDecision
+from tributary_runtime.errors import StorageUnavailableError, TributaryError, WorkerDecision
 from tributary_runtime.gate import Gate
 from tributary_runtime.readiness import Guard, Health, Readiness
 from tributary_runtime.settings import load
@@ -69,6 +69,9 @@ from tributary_storage.redis.run_leases import RunLeases
 
 STATEMENT_SECONDS: Final = 600.0
 """How long one statement may take."""
+
+PATIENCE_SECONDS: Final = 60.0
+"""How long a store may keep silent before the first statement: no deadline of a caller runs yet."""
 
 
 def reconciliation_of(
@@ -172,9 +175,14 @@ async def opened(
 
 @asynccontextmanager
 async def _watched(guards: Sequence[Guard], gate: Gate) -> AsyncIterator[None]:
-    """Opens the gate if the guards pass, and keeps asking them, as a service does."""
+    """Opens the gate if the guards pass, and keeps asking them, as a service does.
+
+    Raises:
+        PreconditionError: A guard refuses.
+        StorageUnavailableError: A store did not answer for `PATIENCE_SECONDS`: a busy minute must not cost the night.
+    """
     for guard in guards:
-        await guard()
+        await answered(guard)
     readiness, stop = Readiness(guards, Health(()), gate), asyncio.Event()
     await readiness.check()
     watching = asyncio.ensure_future(readiness.run(stop))
@@ -183,6 +191,25 @@ async def _watched(guards: Sequence[Guard], gate: Gate) -> AsyncIterator[None]:
     finally:
         stop.set()
         await watching
+
+
+async def answered(guard: Guard, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    """Asks a guard until it can tell.
+
+    Raises:
+        PreconditionError: It refuses: at once.
+        StorageUnavailableError: It could not tell for that long.
+    """
+    now = asyncio.get_running_loop().time
+    last = now() + patience_seconds
+    while True:
+        try:
+            return await guard()
+        except StorageUnavailableError as outage:
+            if now() >= last:
+                raise
+            print(f"Waiting for {guard.name}: {outage.message}", file=sys.stderr)
+        await asyncio.sleep(0.5)
 
 
 async def reconcile(settings: AttributionServiceSettings, options: argparse.Namespace) -> int:

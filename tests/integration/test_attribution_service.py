@@ -45,7 +45,7 @@ async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
 
 @pytest.fixture
 async def clickhouse(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
-    async with clickhouse_client.connect(clickhouse_url, name="tests") as opened:
+    async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60) as opened:
         yield opened
 
 

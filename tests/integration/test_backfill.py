@@ -97,7 +97,7 @@ def verdicts(outcomes: Sequence[Told]) -> list[int]:
 
 async def recorded(clickhouse_url: str, workspace: str, count: int) -> None:
     """Waits until ClickHouse has the events of a workspace."""
-    async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse:
+    async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60) as clickhouse:
 
         async def all_there() -> None:
             statement = "SELECT count() FROM events_by_id FINAL WHERE workspace = %(w)s"

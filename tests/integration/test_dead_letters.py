@@ -46,7 +46,7 @@ async def admission(redis_url: str) -> AsyncIterator[Admission]:
 
 @pytest.fixture
 async def clickhouse(clickhouse_url: str) -> AsyncIterator[ClickHouse]:
-    async with clickhouse_client.connect(clickhouse_url, name="tests", connections=2) as opened:
+    async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=2) as opened:
         yield opened
 
 

@@ -101,7 +101,7 @@ async def test_what_was_counted_is_what_was_recorded(
         ("QUARANTINED", "bot"),
         ("REJECTED", "bad"),
     ]
-    async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse:
+    async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60) as clickhouse:
 
         async def all_recorded() -> None:
             assert sorted(await clickhouse.execute(statement, {"w": workspace})) == expected

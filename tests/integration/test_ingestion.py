@@ -413,7 +413,7 @@ def test_an_old_order_that_is_sent_again_after_its_event_id_was_forgotten_is_a_d
 
     async def verdicts_recorded() -> list[tuple[str, int]]:
         asked = "SELECT verdict, count() FROM events FINAL WHERE event_id IN %(names)s GROUP BY 1"
-        async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse:
+        async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60) as clickhouse:
             return await clickhouse.execute(asked, {"names": names})
 
     async def forget() -> None:

@@ -109,7 +109,9 @@ async def dedup(redis_url: str, clickhouse_url: str, workspace: str) -> AsyncIte
     async with AsyncExitStack() as closing:
         admission = await closing.enter_async_context(running_admission(redis_url))
         log = await closing.enter_async_context(connect(redis_url, name="tests"))
-        clickhouse = await closing.enter_async_context(clickhouse_client.connect(clickhouse_url, name="tests"))
+        clickhouse = await closing.enter_async_context(
+            clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60)
+        )
         placement, recorded, quarantined = (
             Placement(AN_EPOCH),
             RecordedEvents(clickhouse),

@@ -140,7 +140,7 @@ async def test_a_device_is_shared_from_the_first_event_that_saw_too_many_within_
         for column, value in zip(rows, (f"e-{number}", time, [device, customer]), strict=True):
             column.append(value)
     scope = Scope(f"r-{workspace}", workspace, NOON - DAY, NOON + DAY, 1)
-    async with clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse:
+    async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=1) as clickhouse:
         await clickhouse.execute(_SEEN, {**scope.values, "ids": rows[0], "times": rows[1], "tokens": rows[2]})
         staging = ReconciliationStaging(clickhouse)
         for customers, days in ((2, 0), (2, 1), (3, 3), (5, 7), (7, 9)):

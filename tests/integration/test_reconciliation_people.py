@@ -47,7 +47,7 @@ async def test_edges_are_pairs_that_one_event_carried_first(
     make = Events(workspace)
     async with (
         reconciled(redis_url, clickhouse_url, workspace) as world,
-        clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse,
+        clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=1) as clickhouse,
     ):
         await world.attribution.record(
             make.identify("customer:a", "visitor:b", at=NOON + 5, event_id="later"),

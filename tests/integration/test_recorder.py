@@ -84,7 +84,10 @@ async def test_each_event_is_one_row_where_its_verdict_says(
     await admission.admit(a_request(workspace, events))
     await admission.admit(a_request(workspace, [Sent("o2", order="o", rank=2), Sent("a")]))
     expected = [("a", "ACCEPTED"), ("a", "CONFLICT"), ("o", "ACCEPTED"), ("o2", "DUPLICATE"), ("r", "REJECTED")]
-    async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse, recording(log, clickhouse):
+    async with (
+        clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60) as clickhouse,
+        recording(log, clickhouse),
+    ):
         await eventually_async(lambda: _equal(clickhouse, workspace, expected))
         await eventually_async(lambda: nothing_is_pending(log))
 
@@ -99,7 +102,10 @@ async def test_a_conflict_is_recorded_with_what_differs(
     await migrate(clickhouse_url)
     events = [Sent("a", order="o"), Sent("b", order="o", value=7), Sent("a", order="o", payload="other"), Sent("c")]
     await admission.admit(a_request(workspace, [*events, Sent("c", payload="other")]))
-    async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse, recording(log, clickhouse):
+    async with (
+        clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60) as clickhouse,
+        recording(log, clickhouse),
+    ):
 
         async def is_recorded() -> None:
             assert await clickhouse.execute(REASONS, {"w": workspace}) == [
@@ -116,7 +122,7 @@ async def test_clickhouse_may_be_down_for_a_while(
 ) -> None:
     await migrate(private_clickhouse.url)
     expected = []
-    async with clickhouse_client.connect(private_clickhouse.url, name="tests") as clickhouse:
+    async with clickhouse_client.connect(private_clickhouse.url, name="tests", timeout_seconds=60) as clickhouse:
         async with recording(log, clickhouse):
             for number in range(60):
                 if number == 20:
@@ -138,7 +144,10 @@ async def test_what_a_dead_recorder_had_read_is_recorded_by_another(
     dead = EventLogSource(log, keys.RECORD_GROUP, "dead", AN_EPOCH.shards)
     while await dead.read():
         pass
-    async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse, recording(log, clickhouse):
+    async with (
+        clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60) as clickhouse,
+        recording(log, clickhouse),
+    ):
         expected = [(f"e-{number:02}", "ACCEPTED") for number in range(20)]
         await eventually_async(lambda: _equal(clickhouse, workspace, expected))
         await eventually_async(lambda: nothing_is_pending(log))
@@ -150,7 +159,10 @@ async def test_an_event_that_can_never_be_a_row_is_buried_alone(
     await migrate(clickhouse_url)
     events = [Sent(f"e-{number:02}", readable=number != 7) for number in range(20)]
     await admission.admit(a_request(workspace, events))
-    async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse, recording(log, clickhouse):
+    async with (
+        clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60) as clickhouse,
+        recording(log, clickhouse),
+    ):
         expected = [(f"e-{number:02}", "ACCEPTED") for number in range(20) if number != 7]
         await eventually_async(lambda: _equal(clickhouse, workspace, expected))
         await eventually_async(lambda: nothing_is_pending(log))
@@ -169,7 +181,7 @@ async def test_the_recorded_positions_are_those_of_the_log(
         for stream, position in (await LogKeeping(log, AN_EPOCH.shards).last_positions()).items()
         if position != (0, 0)
     }
-    async with clickhouse_client.connect(private_clickhouse.url, name="tests") as clickhouse:
+    async with clickhouse_client.connect(private_clickhouse.url, name="tests", timeout_seconds=60) as clickhouse:
         async with recording(log, clickhouse):
             await eventually_async(lambda: nothing_is_pending(log))
         assert await RecordedPositions(clickhouse).last_positions() == there

@@ -82,7 +82,7 @@ async def recording(redis_url: str, clickhouse_url: str, workspace: str) -> Asyn
     await create_test_epoch(redis_url)
     async with (
         connect(redis_url, name="tests") as log,
-        clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse,
+        clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=1) as clickhouse,
     ):
         yield Recording(log, clickhouse, workspace)
 

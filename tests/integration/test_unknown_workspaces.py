@@ -177,7 +177,7 @@ async def test_events_of_a_workspace_that_stays_unknown_are_put_aside_and_the_wo
 async def planning(
     client: redis.asyncio.Redis, clickhouse_url: str, lookup: WorkspaceLookup
 ) -> AsyncIterator[DeliveryJobs]:
-    async with clickhouse_client.connect(clickhouse_url, name="tests") as clickhouse:
+    async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60) as clickhouse:
         jobs, ledger = DeliveryJobs(client), LedgerBatches(DeliveryWriter(clickhouse))
         spans = DestinationSpans(StoredSpans(clickhouse), SystemClock())
         planner = Planner(lookup, jobs, ledger, spans, SystemClock(), lambda lane: None)

@@ -418,7 +418,7 @@ async def running_attribution(
     workspace = Workspace.model_validate({"id": workspace_id, "pepper": {"value": "pepper"}, **settings})
     async with (
         connect(redis_url, name="tests") as state,
-        clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse,
+        clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=1) as clickhouse,
     ):
         clock, losses = clock or SystemClock(), [loss_micros]
         limits_of = limits_by_id(lambda _: workspace)

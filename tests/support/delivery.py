@@ -179,7 +179,9 @@ async def a_rig(redis_url: str, clickhouse_url: str, assumed: Assumed | None = N
     """Opens the stores; both are migrated."""
     async with AsyncExitStack() as closing:
         client = await closing.enter_async_context(connect(redis_url, name="test"))
-        clickhouse = await closing.enter_async_context(clickhouse_client.connect(clickhouse_url, name="test"))
+        clickhouse = await closing.enter_async_context(
+            clickhouse_client.connect(clickhouse_url, name="test", timeout_seconds=60)
+        )
         history = ConversionHistory(clickhouse)
         stores = Stores(
             DeliveryJobs(client),

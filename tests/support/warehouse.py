@@ -114,7 +114,7 @@ async def warehousing(
 ) -> AsyncIterator[Warehousing]:
     """Opens the stores; both are migrated."""
     async with (
-        clickhouse_client.connect(clickhouse_url, name="test", timeout_seconds=30) as clickhouse,
+        clickhouse_client.connect(clickhouse_url, name="test", timeout_seconds=60) as clickhouse,
         connect(redis_url, name="test") as client,
     ):
         yield Warehousing(workspace, storage, clickhouse, client)
