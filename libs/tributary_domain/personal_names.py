@@ -66,6 +66,15 @@ _END_PAIRS: Final = _PAIRS - _REGIONS - {("address", "line"), ("auth", "code"), 
 _WORD: Final = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
+def words_of(name: str) -> list[str]:
+    """Returns the words of a name, in lower case.
+
+    >>> words_of("user[hashedEmail]"), words_of("SHA256_of-Phone")
+    (['user', 'hashed', 'email'], ['sha', 'of', 'phone'])
+    """
+    return [word.lower() for word in _WORD.findall(name)]
+
+
 def is_personal_name(name: str) -> bool:
     """Tells whether a parameter of this name is personal.
 
@@ -77,7 +86,7 @@ def is_personal_name(name: str) -> bool:
     >>> [is_personal_name(name) for name in ("product_name", "mailing", "mobile_menu", "user.mobile", "PASSWORD2")]
     [False, False, False, True, True]
     """
-    words = [word.lower() for word in _WORD.findall(name)]
+    words = words_of(name)
     if not words:
         return False
     if words[-1] in _LAST_WORDS or not _WORDS.isdisjoint(words):
@@ -97,7 +106,7 @@ def is_personal_property(name: str) -> bool:
     >>> [is_personal_property(name) for name in ("email_consent", "phone_model", "name", "zip", "mobile", "mail")]
     [False, False, False, False, False, False]
     """
-    words = [word.lower() for word in _WORD.findall(name)]
+    words = words_of(name)
     return bool(words) and (words[-1] in _ENDS or tuple(words[-2:]) in _END_PAIRS)
 
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus
 from tributary_domain.click_id_proofs import names_a_click
 from tributary_domain.encoded_addresses import ENCODED_CHARACTERS, holds_encoded_address, holds_encoded_part
 from tributary_domain.personal import AT_SIGN, IN_URL, PHONE, holds_address
+from tributary_domain.personal_hashes import HASH_CHARACTERS, is_hashed_parameter, may_hold_hash, without_hashed_parts
 from tributary_domain.personal_names import plainer
 from tributary_domain.sites import plain_host
 from tributary_domain.texts import CLICK_ID_CHARACTERS
@@ -94,14 +95,14 @@ def read_url(url: str) -> Url:
         return _read_carefully(url)
     if "#" in url:
         before, _, fragment = url.partition("#")
-        if "=" in fragment or holds_encoded_part(fragment):
+        if "=" in fragment or may_hold_hash(fragment) or holds_encoded_part(fragment):
             return _read_carefully(url)
         read = read_url(before)
         return read._replace(cleaned=f"{read.cleaned}#{fragment}")
     address, _, query = url.partition("?")
     _, separator, rest = address.partition("://")
     authority, slash, path = (rest if separator else address).partition("/")
-    if "=" in path or "?" in query or holds_encoded_part(path):
+    if "=" in path or "?" in query or may_hold_hash(path) or holds_encoded_part(path):
         return _read_carefully(url)
     if not query:
         return Url(_host(authority), slash + path, _NOTHING, _NOTHING, url, False)
@@ -113,6 +114,8 @@ def read_url(url: str) -> Url:
         found = known.get(name) or find_parameter(name)
         if found is None:
             if len(pair) >= ENCODED_CHARACTERS and not pair.islower() and _is_encoded(pair, value):
+                return _read_carefully(url)
+            if len(pair) >= HASH_CHARACTERS and is_hashed_parameter(name, value):
                 return _read_carefully(url)
             continue
         if not value:
@@ -218,7 +221,7 @@ def _judge(pair: str) -> tuple[str, str, str]:
         if value or "%3" in pair:  # email%3Dann is a name and a value, to whoever decodes it
             return kind, name, value
         kind = ""
-    if kind is not CLICK and _is_encoded(pair, value):
+    if (kind is not CLICK and _is_encoded(pair, value)) or (not kind and is_hashed_parameter(said, value)):
         return PERSONAL, name, value
     if _DOUBTFUL.search(value) is None and (kind or _DOUBTFUL.search(said) is None):
         return kind, name, value
@@ -284,6 +287,7 @@ def _holds_user(text: str) -> bool:
 
 def _clean_path(path: str) -> str:
     """Puts a dash for every part of a path that is personal."""
+    path = without_hashed_parts(path)
     if _DOUBTFUL.search(path) is None and not holds_encoded_part(path):
         return path
     path = IN_URL.sub("-", path)

@@ -18,6 +18,7 @@ from tributary_domain.personal import (
     may_hold_personal,
     without_personal,
 )
+from tributary_domain.personal_hashes import is_hashed_property
 from tributary_domain.personal_names import is_personal_property
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.redacted_ids import stored_event_id
@@ -30,11 +31,16 @@ _WORDS: Final = ("name", "category", "brand")
 """Texts of an item that are for people."""
 _NAMED: Final = "A property was named as what is personal, and taken out: send it among identifiers, or in the context."
 
+_HASHED: Final = (
+    "A property held what looks like the hash of somebody's address or number, taken out: send it among identifiers; "
+    "the hash of a thing is kept where its name says so (order_id, file_hash)."
+)
+
 
 def redact(event: Event, kind: str | None, readings: texts.Readings, token: Token) -> list[Reason]:
     """Replaces or cuts every text of an event that holds an address or a phone number and is not refused for it.
 
-    A property that is named as what is personal is cut, whatever it holds.
+    A property that is named as what is personal is cut, whatever it holds; and one that holds somebody's hash.
 
     Args:
         event: As sent; changed in place.
@@ -60,11 +66,16 @@ def redact(event: Event, kind: str | None, readings: texts.Readings, token: Toke
         _redact_conversion(event.conversion, token, changed)
     elif kind == "adjustment" and event.adjustment.items and _may_hold_personal(event.adjustment):
         _redact_items(event.adjustment.items, "adjustment.items", token, changed)
+    reasons = [_redacted(field) for field in changed]
     named = [name for name in event.properties if is_personal_property(name)]
-    for name in named:
+    if named:
+        reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _NAMED))
+    hashed = [name for name, value in event.properties.items() if is_hashed_property(name, value)]
+    if hashed:
+        reasons.append(Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _HASHED))
+    for name in {*named, *hashed}:
         del event.properties[name]
-    cut = [Reason(ReasonCode.PERSONAL_DATA_REDACTED, "properties", _NAMED)] if named else []
-    return [*(_redacted(field) for field in changed), *cut]
+    return reasons
 
 
 def _may_hold_personal(message: Any) -> bool:

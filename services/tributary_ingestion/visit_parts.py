@@ -20,6 +20,7 @@ from tributary_domain.bots import judge_user_agent
 from tributary_domain.channel_evidence import Touch
 from tributary_domain.payloads import EncodedPart, encode_properties, encode_touch
 from tributary_domain.personal import may_hold_personal
+from tributary_domain.personal_hashes import is_hashed_property
 from tributary_domain.personal_names import is_personal_property
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.sealing import key_name
@@ -120,6 +121,8 @@ def read_properties(entries: Sequence[bytes]) -> bytes | None:
         if read.ByteSize() != len(entry) or name in said or not 1 <= len(name) <= validation.PROPERTY_NAME_CHARACTERS:
             return None
         if len(value) > validation.PROPERTY_CHARACTERS or may_hold_personal(value) or _is_personal(name):
+            return None
+        if is_hashed_property(name, value):
             return None
         said[name] = value
     return encode_properties(said)

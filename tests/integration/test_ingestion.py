@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import threading
 import time
@@ -313,9 +314,15 @@ def test_two_workspaces_never_meet(door: Door) -> None:
 
 def test_what_is_personal_is_not_in_the_event_log(door: Door, redis_url: str) -> None:
     canary = uuid.uuid4().hex
+    hashes = [
+        hashlib.new(name, said.encode()).hexdigest()
+        for said in (f"ann{canary}@example.com", "+491717654321")
+        for name in ("sha256", "md5")
+    ]
     event = a_visit(
-        page_url=f"https://shop.example/{canary}?utm_source=n&mc_eid=secret{canary}&x=ann{canary}%40example.com",
-        referrer_url=f"https://a.example/?token=secret{canary}",
+        page_url=f"https://shop.example/{canary}?utm_source=n&mc_eid=secret{canary}&x=ann{canary}%40example.com"
+        f"&em={hashes[0]}&u={hashes[1]}#ph={hashes[2]}",
+        referrer_url=f"https://a.example/?token=secret{canary}&user_hash={hashes[0]}&h={hashes[3]}",
         client_ip="203.0.113.77",
         user_agent=f"{BROWSER} canary/{canary}",
     )
@@ -323,6 +330,7 @@ def test_what_is_personal_is_not_in_the_event_log(door: Door, redis_url: str) ->
     event.identifiers.phone = "0171 7654321"
     event.identifiers.customer_id = f"customer-{canary}"
     event.identifiers.address.family_name = f"Muster{canary}"
+    event.properties.update({f"p{number}": said for number, said in enumerate(hashes)})
     bad = a_visit()
     bad.properties["note"] = f"bob{canary}@example.com"
     assert [verdict.verdict for verdict in door.send(event, bad)] == [ACCEPTED, REJECTED]
@@ -335,7 +343,7 @@ def test_what_is_personal_is_not_in_the_event_log(door: Door, redis_url: str) ->
     assert canary.encode() in lowered, "the page's own path is kept"
     for personal in (
         f"secret{canary}", f"ann{canary}", f"customer-{canary}", f"muster{canary}", f"canary/{canary}", f"bob{canary}",
-        "203.0.113.77", "7654321",
+        "203.0.113.77", "7654321", *hashes,
     ):  # fmt: skip
         assert personal.encode() not in lowered, personal
 

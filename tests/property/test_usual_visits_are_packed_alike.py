@@ -63,6 +63,8 @@ SAID = {
         {"z": "1", "colour": "r\u00f6d", "a": "\0"},
         {"note": "ann@example.com"},
         {"client_email": "x"},
+        {"em": "0cc175b9c0f1b6a831c399e269772661"},
+        {"order": "0cc175b9c0f1b6a831c399e269772661"},
         {"a": ""},
         {"": "b"},
         {"x" * 65: "b"},

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from time import process_time
 
 import pytest
 
 from tributary_domain.urls import read_url
+
+_ADDRESS = b"ann@example.com"
+MD5, SHA1, SHA256 = (hashlib.new(name, _ADDRESS).hexdigest() for name in ("md5", "sha1", "sha256"))
+BASE64 = base64.urlsafe_b64encode(hashlib.sha256(_ADDRESS).digest()).decode().rstrip("=")
 
 
 @pytest.mark.parametrize(
@@ -118,6 +124,33 @@ from tributary_domain.urls import read_url
                 *("utm_campaign=SpringSale2026ForEverybody", "id=QUFBQUFBQUFBQUFBQUFBQQ", "at=YWJjQDEyMw"),
             )
         ),
+        *(
+            pytest.param(f"https://s.example/p?{said}&a=1", "https://s.example/p?a=1", id=f"a hash: {said}")
+            for said in (
+                *(f"em={SHA256}", f"em={MD5}", f"u={SHA1}", f"user_hash={SHA256}", f"uid={MD5.upper()}", f"x={SHA256}"),
+                *(f"ud[em]={SHA256}", f"ud%5Bph%5D={MD5}", f"h=sha256%3A{SHA256}", f"u={MD5}%2C{MD5}", SHA256),
+                *(f"next=%2Fa%3Fem%3D{SHA256}", f"next=%252Fa%253Fem%253D{MD5}", f"e=%7B%22k%22%3A%22{MD5}%22%7D"),
+                *(f"em=tv.1~em.{BASE64}", f"hashed={BASE64}=", f"customer_order={MD5}", f"order_id=1,em:{MD5}"),
+            )
+        ),
+        *(
+            pytest.param(f"https://s.example{said}", f"https://s.example{kept}", id=f"a hash: {said}")
+            for said, kept in (
+                (f"/u/{SHA256}/off", "/u/-/off"),
+                (f"/u/{SHA256.upper()}?a=1", "/u/-?a=1"),
+                (f"/p#em={SHA256}", "/p"),
+                (f"/p#{MD5}", "/p"),
+            )
+        ),
+        *(
+            pytest.param(f"https://s.example{said}", f"https://s.example{said}", id=f"no hash of somebody: {said}")
+            for said in (
+                *(f"/p?msclkid={MD5}", f"/p?cjevent={MD5}", f"/p?aff_clickid={MD5}", f"/p?xclid={MD5}"),
+                *(f"/p?order_id={SHA256}", f"/p?cartId={MD5}", f"/p?v={MD5}", f"/p?utm_content={MD5}"),
+                *(f"/p?x={MD5[1:]}", f"/p?x={SHA256}0", f"/p?x=g{MD5}", f"/p?x={'1' * 32}", f"/p?x={BASE64}"),
+                *("/p?id=01890a5d-ac96-774b-bcce-b302099a8057", f"/{MD5}.js", f"/o/{MD5}", f"/a-{SHA256}.js"),
+            )
+        ),
         pytest.param("https://s.example/wiki/Name:Ann", "https://s.example/wiki/Name:Ann", id="a path's own words"),
         pytest.param(
             "https://s.example/p?utm_content=mail:button&a=1#top",
@@ -178,6 +211,12 @@ def test_an_e_mail_in_a_click_id_is_not_taken() -> None:
     assert read_url("https://s.example/?gclid=ann%40example.com&msclkid=m").click_ids == {"msclkid": "m"}
 
 
+def test_a_click_id_in_hexadecimal_is_read_beside_a_hash_that_is_cut() -> None:
+    read = read_url(f"https://s.example/?msclkid={MD5}&em={MD5}&cjevent={SHA256}")
+    assert read.click_ids == {"msclkid": MD5, "cjevent": SHA256}
+    assert read.cleaned == f"https://s.example/?msclkid={MD5}&cjevent={SHA256}"
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -185,6 +224,8 @@ def test_an_e_mail_in_a_click_id_is_not_taken() -> None:
         "https://s.example/" + "a@" * 2000,
         "a" * 4090 + "/@",
         "a=:" * 1_300 + "%3D",
+        "https://s.example/?" + "a" * 31 + ("b" * 31 + "=") * 125,
+        "https://s.example/" + "a" * 4_000,
     ],
 )
 def test_a_hostile_url_costs_little(url: str) -> None:

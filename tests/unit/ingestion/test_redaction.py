@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -132,4 +133,58 @@ def test_a_property_that_only_speaks_of_such_things_stays(name: str) -> None:
     event.properties[name] = "1"
     packed = take(event, RULES, NOW, backfill=False)
     assert dict(AdmittedEvent.FromString(packed.admitted).event.properties) == {name: "1"}
+    assert packed.reasons == []
+
+
+SHA256, MD5 = (hashlib.new(name, b"ann@example.com").hexdigest() for name in ("sha256", "md5"))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, value) for name in ("em", "u1", "user_hash", "customer_order", "note") for value in (SHA256, MD5)),
+        ("tag", f"em={SHA256}&x=1"),
+        ("tag", f'{{"em": "{MD5}"}}'),
+        ("link", f"https://ads.example/t?u={MD5}"),
+        (SHA256, "1"),
+    ],
+)
+def test_a_property_that_holds_somebodys_hash_is_cut_and_told(name: str, value: str) -> None:
+    event = an_event("conversion")
+    event.properties[name], event.properties["shelf"] = value, "b-7"
+    packed = take(event, RULES, NOW, backfill=False)
+    assert dict(AdmittedEvent.FromString(packed.admitted).event.properties) == {"shelf": "b-7"}
+    (reason,) = packed.reasons
+    assert (reason.code.value, reason.field) == ("PERSONAL_DATA_REDACTED", "properties")
+    assert "file_hash" in reason.message
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *((name, SHA256) for name in ("order_id", "clickId", "file_hash", "session_id", "transactionId")),
+        ("image", f"https://cdn.example/{MD5}.png"),
+        ("digest", MD5[1:]),
+        ("account", "9" * 32),
+        ("trace", "01890a5d-ac96-774b-bcce-b302099a8057"),
+    ],
+)
+def test_a_property_that_holds_the_hash_of_a_thing_stays(name: str, value: str) -> None:
+    event = an_event("conversion")
+    event.properties[name] = value
+    packed = take(event, RULES, NOW, backfill=False)
+    assert dict(AdmittedEvent.FromString(packed.admitted).event.properties) == {name: value}
+    assert packed.reasons == []
+
+
+@pytest.mark.parametrize("path", ["event_id", "session_id", "conversion.order_id", "click_ids.msclkid"])
+def test_an_id_in_hexadecimal_is_an_id(path: str) -> None:
+    event = an_event("conversion")
+    *parents, name = path.split(".")
+    message: Any = event
+    for parent in parents:
+        message = getattr(message, parent)
+    setattr(message, name, MD5)
+    packed = take(event, RULES, NOW, backfill=False)
+    assert MD5.encode() in packed.admitted
     assert packed.reasons == []

@@ -223,8 +223,10 @@ class Event(_message.Message):
     def properties(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Optional. At most 64 properties, names of 1-64 and values of at most 1 024 characters. Kept, never interpreted. Not
         for personal data: what looks like an e-mail address, or a phone number with its country code, is refused; what is
-        named as such ("phone", "customer_email", "client_ip") is cut, with the warning PERSONAL_DATA_REDACTED. A phone number
-        without its country code is found by its name alone: in free text it looks like any other number.
+        named as such ("phone", "customer_email", "client_ip") is cut, with the warning PERSONAL_DATA_REDACTED; so is what has
+        the shape of a hash (MD5, SHA-1, SHA-256 in hexadecimal: ad tags hash addresses so), unless the name says of what
+        thing it is ("order_id", "click_id", "file_hash"). A phone number without its country code is found by its name alone:
+        in free text it looks like any other number.
         """
 
     @_builtins.property

@@ -165,7 +165,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """
     REASON_CODE_PERSONAL_DATA_REDACTED: _ReasonCode.ValueType  # 107
     """Warning: a text held what looks like an e-mail address, or a phone number with its country code. A keyed token stands
-    for an id now, the same for the same id; from anything else it was cut. Or a property was named as what is personal.
+    for an id now, the same for the same id; from anything else it was cut. Or a property was named as what is personal,
+    or held what looks like the hash of it.
     """
     REASON_CODE_ADDRESS_UNREADABLE: _ReasonCode.ValueType  # 108
     """Warning: the client address is none, and was ignored."""
@@ -263,7 +264,8 @@ definition must not cost a conversion.
 """
 REASON_CODE_PERSONAL_DATA_REDACTED: ReasonCode.ValueType  # 107
 """Warning: a text held what looks like an e-mail address, or a phone number with its country code. A keyed token stands
-for an id now, the same for the same id; from anything else it was cut. Or a property was named as what is personal.
+for an id now, the same for the same id; from anything else it was cut. Or a property was named as what is personal,
+or held what looks like the hash of it.
 """
 REASON_CODE_ADDRESS_UNREADABLE: ReasonCode.ValueType  # 108
 """Warning: the client address is none, and was ignored."""
