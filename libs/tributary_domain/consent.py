@@ -74,6 +74,17 @@ def state_of(states: int, purpose: Purpose) -> int:
     return states >> _SHIFTS[purpose] & _MASK
 
 
+def stricter(one: int, other: int) -> int:
+    """Returns, per purpose, the stricter of two states: a denial before a grant, a grant before nothing.
+
+    >>> stricter(packed([GRANTED, UNSAID, GRANTED, 0, 0]), packed([DENIED, GRANTED, UNSAID, 0, 0])) == packed(
+    ...     [DENIED, GRANTED, GRANTED, 0, 0]
+    ... )
+    True
+    """
+    return sum(max(one >> shift & _MASK, other >> shift & _MASK) << shift for shift in _SHIFTS.values())
+
+
 def denials_of(states: int) -> int:
     """Returns the denials among states that hold beyond their moment: all but of being measured."""
     return states & _LASTING_DENIALS

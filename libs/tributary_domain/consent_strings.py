@@ -7,9 +7,10 @@ nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
-from tributary_domain.consent import DENIED, GRANTED, UNSAID
+from tributary_domain.consent import DENIED, GRANTED, NOTHING, UNSAID, packed
 from tributary_domain.consent_bits import Ids, UnreadableStringError
 from tributary_domain.gpp import read_gpp
 from tributary_domain.tcf import Tcf, is_tcf, read_tcf
@@ -28,6 +29,7 @@ class Said:
     ad_user_data: int = UNSAID
     """UNSAID where there is no TCF string."""
     ad_personalization: int = UNSAID
+    ad_storage: int = UNSAID
     is_opted_out: bool = False
     """Of selling, sharing or targeted advertising, by a law of the United States."""
     vendors: Ids | None = None
@@ -39,7 +41,7 @@ class Said:
 
 
 NOTHING_SAID: Final = Said()
-_NO: Final = Said(DENIED, DENIED, vendors=Ids())
+_NO: Final = Said(DENIED, DENIED, DENIED, vendors=Ids())
 
 
 def said_by(tcf_string: str, gpp_string: str) -> Said:
@@ -58,7 +60,33 @@ def said_by(tcf_string: str, gpp_string: str) -> Said:
             is_opted_out = gpp.is_opted_out
         except UnreadableStringError:
             is_opted_out = True
-    return Said(own.ad_user_data, own.ad_personalization, is_opted_out, own.vendors)
+    return Said(own.ad_user_data, own.ad_personalization, own.ad_storage, is_opted_out, own.vendors)
+
+
+def states_by(tcf_string: str, gpp_string: str, *, gpc: bool) -> int:
+    """Returns the states of all purposes as strings and the browser's signal say them, packed; NOTHING: they say none.
+
+    Of being measured they say nothing. A law's opt-out and Global Privacy Control deny selling and sharing; that there
+    is neither allows nothing.
+
+    Args:
+        tcf_string: As it came; "": none.
+        gpp_string: Likewise.
+        gpc: Whether the browser asks for Global Privacy Control.
+
+    >>> states_by("undefined", "", gpc=True) == packed([UNSAID, UNSAID, UNSAID, UNSAID, DENIED])
+    True
+    """
+    if not tcf_string and not gpp_string and not gpc:
+        return NOTHING
+    return _states_by(tcf_string, gpp_string, gpc)
+
+
+@lru_cache(maxsize=1024)
+def _states_by(tcf_string: str, gpp_string: str, gpc: bool) -> int:
+    said = said_by(tcf_string, gpp_string)
+    sale = DENIED if gpc or said.is_opted_out else UNSAID
+    return packed([said.ad_storage, UNSAID, said.ad_user_data, said.ad_personalization, sale])
 
 
 def strictness(tcf_string: str = "", gpp_string: str = "") -> tuple[int, int, int]:
@@ -80,7 +108,12 @@ def _of_tcf(text: str) -> Said:
 def _of(tcf: Tcf) -> Said:
     may_send = {_STORE, _MEASURE_ADS} <= tcf.purposes
     may_personalize = may_send and tcf.purposes >= _PERSONALIZE
-    return Said(GRANTED if may_send else DENIED, GRANTED if may_personalize else DENIED, vendors=tcf.vendors)
+    return Said(
+        GRANTED if may_send else DENIED,
+        GRANTED if may_personalize else DENIED,
+        GRANTED if _STORE in tcf.purposes else DENIED,
+        vendors=tcf.vendors,
+    )
 
 
 def _stricter(one: Said, other: Said) -> Said:
@@ -90,5 +123,6 @@ def _stricter(one: Said, other: Said) -> Said:
     return Said(
         max(one.ad_user_data, other.ad_user_data),
         max(one.ad_personalization, other.ad_personalization),
+        max(one.ad_storage, other.ad_storage),
         vendors=vendors,
     )

@@ -28,7 +28,9 @@ from tributary_domain.consent import (
     decision_of,
     is_own_word,
     packed,
+    stricter,
 )
+from tributary_domain.consent_strings import states_by
 from tributary_domain.event_order import event_hash
 from tributary_domain.journey import DIRECT, NO_CONSENT, NO_TOUCH, QUARANTINED, JourneyTouch, TouchKind
 from tributary_domain.traces import INTERNAL as INTERNAL_TRACE
@@ -299,8 +301,7 @@ def _traces(
         if assumed.defaults:
             flags = flags_of(NOTHING, 0, micros, "", assumed)
     else:
-        states = packed([getattr(consent, purpose) for purpose in PURPOSES])
-        flags = flags_of(states, _consent_micros(consent), micros, consent.region, assumed)
+        flags = flags_of(_states(consent), _consent_micros(consent), micros, consent.region, assumed)
     if flags is None:
         return ()
     if admitted.event.traffic in _UNCOUNTED:
@@ -310,10 +311,17 @@ def _traces(
 
 def _decision(consent: Consent, event_micros: int, accept_micros: int) -> Decision | None:
     """Returns what an event decides beyond itself."""
-    states = packed([getattr(consent, purpose) for purpose in PURPOSES])
+    states = _states(consent)
     if not states:
         return None
     return decision_of(states, _consent_micros(consent), event_micros, accept_micros, consent.region, consent.source)
+
+
+def _states(consent: Consent) -> int:
+    """Returns what an event says of all purposes: in words, in strings and by its browser, the strictest of them."""
+    words = packed([getattr(consent, purpose) for purpose in PURPOSES])
+    strings = states_by(consent.tcf_string, consent.gpp_string, gpc=consent.gpc)
+    return stricter(words, strings) if strings else words
 
 
 def _consent_micros(consent: Consent) -> int:

@@ -28,6 +28,19 @@ from tributary_storage.redis.ties import person_key
 
 YES, NO = CONSENT_STATE_GRANTED, CONSENT_STATE_DENIED
 VISITOR, CUSTOMER = "visitor:11", "customer:22"
+NOBODY = "CQdZmkAQdZmkAAKACBENCWFgAAAAAAAAAAqIAAAAAAAA.IAAA.YAAAAAAAAAAA"
+MOST = "CQdZmkAQdZmkAAKACBENCWFgALIAAAAAABpYF5wAQF5gAAAA.IF5wAQF5gAAA.YAAAAAAAAAAA"
+STRINGS: Any = [
+    # what an event says, when that was decided (0: nobody says), what it decides beyond itself
+    ({"tcf_string": NOBODY}, 0, (DENIED, 0, DENIED, DENIED, 0)),
+    ({"tcf_string": MOST}, 0, (0, 0, 0, 0, 0)),
+    ({"tcf_string": MOST}, NOON - DAY, (GRANTED, 0, GRANTED, GRANTED, 0)),
+    ({"tcf_string": MOST, "ad_user_data": NO}, NOON - DAY, (GRANTED, 0, DENIED, GRANTED, 0)),
+    ({"tcf_string": NOBODY, "ad_user_data": YES, "analytics_storage": YES}, NOON, (DENIED, GRANTED, DENIED, DENIED, 0)),
+    ({"gpp_string": "DBABLA~CFAVAAAAAACA.YA"}, 0, (0, 0, 0, 0, DENIED)),
+    ({"gpc": True, "sale_or_sharing": YES}, 0, (0, 0, 0, 0, DENIED)),
+    ({"tcf_string": "undefined"}, NOON, (0, 0, 0, 0, 0)),
+]
 
 
 @pytest.fixture
@@ -155,6 +168,26 @@ async def test_the_ledger_is_read_back_from_clickhouse_after_a_loss(
             (workspace, CUSTOMER): [Decision(NOON - 2 * DAY, states[1])],
         }
         assert await attribution.consents.restored_micros() >= loss_micros
+
+
+async def test_what_a_later_string_or_browser_says_is_decided_alike_in_the_ledger_and_in_clickhouse(
+    attribution: Attribution, workspace: str
+) -> None:
+    events, said = Events(workspace), {}
+    for number, (words, decided_micros, states) in enumerate(STRINGS):
+        token = f"visitor:s{number}"
+        _, event = events.identify(token, at=NOON)
+        for name, value in words.items():
+            setattr(event.event.consent, name, value)
+        if decided_micros:
+            event.event.consent.consent_time.CopyFrom(timestamp(decided_micros))
+        await attribution.handle(("A", event))
+        await attribution.record(("A", event))
+        said[workspace, token] = [Decision(decided_micros or NOON, packed(states))] if any(states) else []
+    assert await attribution.consents.read(list(said)) == said
+    pages = [page async for page in ConsentDecisions(attribution.clickhouse).pages()]
+    stored = {place: own for page in pages for place, own in page.items() if place[0] == workspace}
+    assert stored == {place: own for place, own in said.items() if own}
 
 
 async def _withheld(

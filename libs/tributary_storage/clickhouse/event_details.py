@@ -14,6 +14,7 @@ from tributary.event.v1.consent_pb2 import Consent, ConsentState
 from tributary.event.v1.context_pb2 import HumanCheck, HumanCheckProvider, HumanVerdict
 from tributary.event.v1.conversion_pb2 import Amounts, Conversion, CustomerType, RecurrenceKind, ValueSource
 from tributary.event.v1.touchpoint_pb2 import Ad, Touchpoint
+from tributary_domain.consent_strings import states_by
 from tributary_storage.clickhouse.names import micros, names_of
 from tributary_storage.codec.own_clicks import own_click_ids
 
@@ -35,11 +36,14 @@ EVENT_DETAILS: Final = (
     *("lead_id", "root_order_id", "stage", "target_event_id", "experiment_id", "experiment_arm"),
     *("coupon_codes", *(f"amount_{part}_micros" for part in _PARTS)),
     *("consent_ad_storage", "consent_sale_or_sharing", "consent_region", "consent_source", "consent_time_micros"),
+    "consent_by_strings",
     *("human_provider", "human_verdict", "human_score_percent", "bot_name", "bot_category"),
     *("click_times_micros", "target_conversion_id", "own_click_ids"),
 )
 """Every key of `events.details`; `coupon_codes` are lines, and so are `click_times_micros`: one per click id, 0 where
-nobody said when the click was made. `own_click_ids`, of a conversion, are lines of family=value."""
+nobody said when the click was made. `own_click_ids`, of a conversion, are lines of family=value. `consent_by_strings`
+are the states that consent strings and the browser's signal say, packed as in `consent_decisions`: SQL reads no such
+string."""
 
 _CONSENT: Final = names_of(ConsentState.DESCRIPTOR)
 _CUSTOMERS: Final = names_of(CustomerType.DESCRIPTOR)
@@ -157,6 +161,8 @@ def _consent(consent: Consent, found: dict[str, Any]) -> None:
         found["consent_source"] = source
     if consent.HasField("consent_time"):
         found["consent_time_micros"] = micros(consent.consent_time)
+    if states := states_by(consent.tcf_string, consent.gpp_string, gpc=consent.gpc):
+        found["consent_by_strings"] = states
 
 
 def _human_check(check: HumanCheck, found: dict[str, Any]) -> None:

@@ -143,3 +143,11 @@ def test_an_adjustment_may_name_the_conversion_id_itself() -> None:
 def test_what_is_no_event_is_poison(content: bytes) -> None:
     with pytest.raises(PoisonEvent):
         ArrivalReader().read("shop", "A", content, NOON, "")
+
+
+def test_what_is_left_under_a_string_that_denies_is_no_trace_of_its_person() -> None:
+    order = EVENTS.order("visitor:a")
+    order[1].event.browser_ids.fbp = "fb.1.2.3"
+    assert read(order).traces
+    order[1].event.consent.tcf_string = "CQdZmkAQdZmkAAKACBENCWFgAAAAAAAAAAqIAAAAAAAA.IAAA.YAAAAAAAAAAA"
+    assert not read(order).traces

@@ -50,9 +50,9 @@ def test_a_statement_can_be_repeated(name: str, statement: str) -> None:
 
 @pytest.mark.parametrize(("name", "statement"), COPIES)
 def test_a_copy_can_be_repeated_because_its_table_replaces(name: str, statement: str) -> None:
-    table = name.partition("_")[2].removesuffix("_before")
+    (table,) = re.findall(r"^INSERT INTO (\w+)$", statement, re.MULTILINE)
+    assert re.fullmatch(rf"\d+_{table}(_\w+)?_before", name), "its name says what of the table it fills"
     maker = next(one.values[1] for one in MAKERS if str(one.values[0]).partition("_")[2] == table)
-    assert f"INSERT INTO {table}\n" in statement
     assert "ReplacingMergeTree\n" in maker
 
 

@@ -72,14 +72,15 @@ class Consent(_message.Message):
     tcf_string: _builtins.str
     """The IAB TCF string, at most 4 096 characters. Sending data to destinations needs its consent to purposes 1 and 7,
     personalised ads 3 and 4 as well; the stricter of it and of the states above holds. One that was not given to this
-    site alone, or that is broken, denies both.
+    site alone, or that is broken, denies both. What it says of purposes is a decision as the states are, see
+    `consent_time`; which vendors it names holds for this event's conversion alone.
     """
     gpp_string: _builtins.str
-    """The IAB GPP string, at most 4 096 characters. Its European section is read as `tcf_string` is, an opt-out by a law of
-    the United States counts as `sale_or_sharing` DENIED. One that is broken opts out.
+    """The IAB GPP string, at most 4 096 characters. Its European section is read as `tcf_string` is, an opt-out by a law
+    of the United States counts as `sale_or_sharing` DENIED. One that is broken opts out. A decision likewise.
     """
     gpc: _builtins.bool
-    """Global Privacy Control: the browser sent `Sec-GPC: 1`."""
+    """Global Privacy Control: the browser sent `Sec-GPC: 1`. Counts as `sale_or_sharing` DENIED, a decision likewise."""
     region: _builtins.str
     """ISO 3166 region of the person: "DE", "US-CA". Chooses the default where nothing was said. At most 16
     characters.
@@ -90,8 +91,8 @@ class Consent(_message.Message):
     def consent_time(self) -> _timestamp_pb2.Timestamp:
         """When the person decided. The newest decision wins, for all that names any of the event's identifiers; a later grant
         never upgrades what was collected without it, and a later denial holds back what was collected with it. Unset: it
-        holds for this event alone; but a denial of anything other than `analytics_storage` counts as decided when the
-        event happened.
+        holds for this event alone; but a denial of anything other than `analytics_storage`, in words, in a string or by
+        the browser, counts as decided when the event happened.
         """
 
     def __init__(
