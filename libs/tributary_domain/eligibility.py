@@ -16,6 +16,7 @@ class Ineligible(Enum):
     NOT_MAPPED = "NOT_MAPPED"
     RENEWAL = "RENEWAL"
     TRAFFIC = "TRAFFIC"
+    NO_TEST_MODE = "NO_TEST_MODE"
     NOT_COUNTED = "NOT_COUNTED"
     VALUE_PENDING = "VALUE_PENDING"
     NO_CONSENT = "NO_CONSENT"
@@ -50,6 +51,8 @@ class Terms:
     needs_pixel_id: bool = False
     """Its browser tag reports the same conversions: without a shared id they would count twice."""
     takes_test_traffic: bool = False
+    has_test_mode: bool = False
+    """Whether it can be told of a test so that it counts nowhere."""
 
 
 def why_ineligible(candidate: Candidate, terms: Terms, *, was_sent: bool) -> Ineligible | None:
@@ -71,6 +74,8 @@ def why_ineligible(candidate: Candidate, terms: Terms, *, was_sent: bool) -> Ine
         return None
     if not candidate.is_normal_traffic and not (candidate.is_test_traffic and terms.takes_test_traffic):
         return Ineligible.TRAFFIC
+    if not candidate.is_normal_traffic and not terms.has_test_mode:
+        return Ineligible.NO_TEST_MODE
     if not candidate.counted and candidate.is_normal_traffic:
         return Ineligible.NOT_COUNTED
     if candidate.value_pending:

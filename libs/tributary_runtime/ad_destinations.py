@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tributary_runtime.batch_destinations import BatchDestination
+from tributary_runtime.batch_destinations import BatchDestination, check_test_code
 from tributary_runtime.destination_settings import Quota
 from tributary_runtime.oauth_settings import OAuthGrant
 from tributary_runtime.secret_references import SecretReference
@@ -91,6 +91,11 @@ class GoogleDestination(BatchDestination):
         return self.confirm_seconds
 
     @property
+    def has_test_mode(self) -> bool:
+        """A test is only validated."""
+        return True
+
+    @property
     def click_families(self) -> frozenset[str]:
         """Google's own."""
         return frozenset({"gclid", "gbraid", "wbraid"})
@@ -109,7 +114,7 @@ class MetaDestination(BatchDestination):
     """Where the app demands a proof of it with every call."""
 
     test_event_code: Annotated[str, Field(max_length=64)] = ""
-    """Shows events in the test view only. For trying out: what is sent with it counts nowhere."""
+    """Of the test view, where events marked TEST are shown (`send_test_traffic`), and no others."""
 
     action_source: ActionSource = "website"
     """Where conversions happen of which nobody says."""
@@ -130,10 +135,20 @@ class MetaDestination(BatchDestination):
     resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
     """For how long it is sent again while an outcome is unknown: an event id is remembered for 48 hours."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_test_code(self, "test_event_code", self.test_event_code)
+        return self
+
     @property
     def account(self) -> str:
         """The data set."""
         return self.dataset_id
+
+    @property
+    def has_test_mode(self) -> bool:
+        """With a code, a test is shown in the test view."""
+        return bool(self.test_event_code)
 
     @property
     def click_families(self) -> frozenset[str]:
@@ -199,7 +214,7 @@ class TikTokDestination(BatchDestination):
     """The pixel code, or the id of the app, offline or CRM event set."""
 
     test_event_code: Annotated[str, Field(max_length=64)] = ""
-    """Shows events in the test view only. For trying out: what is sent with it counts nowhere, one by one."""
+    """Of the test view, where events marked TEST are shown (`send_test_traffic`), and no others."""
 
     base_url: Annotated[str, Field(max_length=2048)] = "https://business-api.tiktok.com"
     """Where its API is."""
@@ -218,14 +233,18 @@ class TikTokDestination(BatchDestination):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.test_event_code and self.batch_size != 1:
-            raise ValueError("batch_size must be 1 with test_event_code")
+        check_test_code(self, "test_event_code", self.test_event_code)
         return self
 
     @property
     def account(self) -> str:
         """The pixel or event set."""
         return f"{self.event_source}/{self.event_source_id}"
+
+    @property
+    def has_test_mode(self) -> bool:
+        """With a code, a test is shown in the test view."""
+        return bool(self.test_event_code)
 
     @property
     def click_families(self) -> frozenset[str]:

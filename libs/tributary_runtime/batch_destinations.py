@@ -89,3 +89,13 @@ class BatchDestination(DestinationSettings):
         if self.value_model and not is_credited:
             raise ValueError("value_model is of a credited value only")
         return self
+
+
+def check_test_code(settings: BatchDestination, name: str, code: str) -> None:
+    """Refuses the code of a test view where no tests are sent: real conversions never carry it.
+
+    Raises:
+        ValueError: It would have no effect.
+    """
+    if code and not settings.send_test_traffic:
+        raise ValueError(f"{name} needs send_test_traffic: true; what is not marked TEST is sent for real, without it")

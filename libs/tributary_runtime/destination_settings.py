@@ -109,7 +109,8 @@ class DestinationSettings(Declared):
     """The channels that are this destination's own, for channel_credited and for a credited value."""
 
     send_test_traffic: bool = False
-    """Whether events marked TEST are sent, marked as such."""
+    """Whether events marked TEST are sent, by the destination's test mode alone: they count nowhere, and where there is
+    none they are not sent."""
 
     quota: Quota = Quota()
     """How fast it may be called."""
@@ -149,6 +150,11 @@ class DestinationSettings(Declared):
         return 0.0
 
     @property
+    def has_test_mode(self) -> bool:
+        """Whether this destination can be told of a test so that it counts nowhere."""
+        return False
+
+    @property
     def click_families(self) -> frozenset[str]:
         """The families of click ids that this destination gives out; empty: it gives out none."""
         return frozenset()
@@ -174,6 +180,11 @@ class WebhookDestination(DestinationSettings):
     def told(self) -> SentValue:
         """The full one."""
         return SentValue.FULL
+
+    @property
+    def has_test_mode(self) -> bool:
+        """A test is marked as one."""
+        return True
 
     @model_validator(mode="after")
     def _check(self) -> Self:

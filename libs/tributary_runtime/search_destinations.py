@@ -136,6 +136,11 @@ class GoogleAdsDestination(BatchDestination):
         return self.customer_id
 
     @property
+    def has_test_mode(self) -> bool:
+        """A test is only validated."""
+        return True
+
+    @property
     def click_families(self) -> frozenset[str]:
         """Google's own."""
         return frozenset({"gclid", "gbraid", "wbraid"})

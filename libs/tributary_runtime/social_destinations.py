@@ -4,12 +4,12 @@ The one rule: credentials are references, and defaults are what each documentati
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tributary_runtime.ad_destinations import AccountId
-from tributary_runtime.batch_destinations import BatchDestination
+from tributary_runtime.batch_destinations import BatchDestination, check_test_code
 from tributary_runtime.oauth_settings import OAuthGrant
 from tributary_runtime.secret_references import SecretReference
 
@@ -54,6 +54,11 @@ class PinterestDestination(BatchDestination):
         return self.ad_account_id
 
     @property
+    def has_test_mode(self) -> bool:
+        """A test is only checked."""
+        return True
+
+    @property
     def click_families(self) -> frozenset[str]:
         """Pinterest's own."""
         return frozenset({"epik"})
@@ -95,6 +100,11 @@ class SnapDestination(BatchDestination):
         return self.pixel_id
 
     @property
+    def has_test_mode(self) -> bool:
+        """A test is only validated."""
+        return True
+
+    @property
     def click_families(self) -> frozenset[str]:
         """Snap's own."""
         return frozenset({"sc_cid"})
@@ -117,6 +127,9 @@ class RedditDestination(BatchDestination):
     access_token: SecretReference | None = None
     """A conversion token."""
 
+    test_id: Annotated[str, Field(max_length=64)] = ""
+    """Of the test view, where events marked TEST are shown (`send_test_traffic`), and no others."""
+
     action_source: Literal["WEBSITE", "APP", "PHYSICAL_STORE", "OTHER"] = "WEBSITE"
     """Where conversions happen of which nobody says."""
 
@@ -136,10 +149,20 @@ class RedditDestination(BatchDestination):
     """For how long it is sent again while an outcome is unknown: a conversion id is known again. 0: never. A request
     that was taken in part is not sent again: Reddit does not say which events it refused."""
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_test_code(self, "test_id", self.test_id)
+        return self
+
     @property
     def account(self) -> str:
         """The pixel."""
         return self.pixel_id
+
+    @property
+    def has_test_mode(self) -> bool:
+        """With an id, a test is shown in the test view."""
+        return bool(self.test_id)
 
     @property
     def click_families(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_CREDIT,
     DELIVERY_OPERATION_RETRACT,
+    DELIVERY_OPERATION_TEST,
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
     DELIVERY_STATE_PENDING,
@@ -57,7 +58,7 @@ class AttemptRules:
             doubt_micros: Since when an outcome is unknown; 0: none is.
             due_micros: When it would be made.
         """
-        if not doubt_micros:
+        if not doubt_micros or attempt.is_test:
             return False
         if attempt.operation == DELIVERY_OPERATION_CREATE and self.forgets(attempt.revised):
             return True
@@ -102,6 +103,16 @@ class Attempt:
         return self.known_as.visible_id if self.known_as is not None else ""
 
     @property
+    def is_test(self) -> bool:
+        """Whether it is a test: nothing is remembered of it, for it counts nowhere."""
+        return self.operation == DELIVERY_OPERATION_TEST
+
+    @property
+    def is_correction(self) -> bool:
+        """Whether it is about what the destination has."""
+        return self.operation != DELIVERY_OPERATION_CREATE and not self.is_test
+
+    @property
     def is_doubtful(self) -> bool:
         """Whether it is a creation that may have been taken already: if it is not sent again, nobody knows."""
         return self.operation == DELIVERY_OPERATION_CREATE and (self.maybe_taken > 0 or self.doubt_micros > 0)
@@ -133,11 +144,14 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
     delivery = ledger_line(attempt, outcome)
     if outcome.is_ok:
         delivery.state = DELIVERY_STATE_ACCEPTED
+        if attempt.is_test:
+            return Settled(job.conversion_id, Settlement.DROPPED, revised.revision, is_untaken=True), delivery
         taken = taken_by(attempt)
         return Settled(job.conversion_id, Settlement.TAKEN, taken.revision, taken=taken), delivery
     if outcome.is_gone:
         return _gone(attempt, delivery)
-    untaken = outcome.is_untaken and attempt.operation == DELIVERY_OPERATION_CREATE and not attempt.maybe_taken
+    is_creation = attempt.operation == DELIVERY_OPERATION_CREATE
+    untaken = attempt.is_test or (outcome.is_untaken and is_creation and not attempt.maybe_taken)
     pause = _pause_seconds(attempt.number, outcome, rules)
     due_micros = attempt.now_micros + round(pause * 1e6)
     doubt_micros = attempt.doubt_micros or (0 if outcome.is_untaken else attempt.now_micros)

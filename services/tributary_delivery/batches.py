@@ -147,6 +147,9 @@ class BatchSender:
             said = self._say(attempt, keys, pin, now_micros, formed)
             if said is None:
                 continue
+            if said.is_test:
+                formed.calls.append([said])
+                continue
             if said.mapped.object_id:
                 if said.mapped.object_id in objects:
                     formed.later.append(said)
@@ -168,7 +171,7 @@ class BatchSender:
     ) -> Attempt | None:
         """Returns an attempt with its event; None if it cannot be said, which `formed` then tells."""
         age_micros = now_micros - attempt.revised.state.conversion_time.ToMicroseconds()
-        if attempt.operation == DELIVERY_OPERATION_CREATE and age_micros > self._policy.most_age_seconds * 1_000_000:
+        if not attempt.is_correction and age_micros > self._policy.most_age_seconds * 1_000_000:
             formed.refused.append(Refused(attempt, INELIGIBLE_REASON_TOO_OLD))
             return None
         if not may_be_told(attempt.revised, self._settings.tcf_vendor):
@@ -189,9 +192,12 @@ class BatchSender:
         if pin is not None and self._policy.repeats_identifiers and not pin.is_repeated_by(mapped):
             formed.refused.append(Refused(attempt, INELIGIBLE_REASON_NO_MATCH_KEY, NOT_REPEATED))
             return None
-        digests = replace(mapped, event={})  # what is in the event's bytes need not be kept twice
+        if attempt.is_test:
+            event = b""  # a trial is made of what was said
+        else:
+            mapped = replace(mapped, event={})  # what is in the event's bytes need not be kept twice
         known_as = KnownAs(outgoing.visible_id, outgoing.name, self._known_as(attempt).account)
-        return replace(attempt, mapped=digests, event=event, known_as=known_as)
+        return replace(attempt, mapped=mapped, event=event, known_as=known_as)
 
     def _known_as(self, attempt: Attempt) -> KnownAs:
         """Returns by what a conversion is known: as it was sent first, in whatever the ledger knows of that."""
@@ -209,7 +215,7 @@ class BatchSender:
         known_as = self._known_as(attempt)
         return Outgoing(
             revised=revised,
-            operation=attempt.operation,
+            operation=DELIVERY_OPERATION_CREATE if attempt.is_test else attempt.operation,
             name=known_as.name,
             visible_id=known_as.visible_id,
             amount_micros=None if value is None else 0 if is_retraction else value.amount_micros,
@@ -240,14 +246,13 @@ class BatchSender:
 
     async def send(self, call: Sequence[Attempt], turn: Turn) -> Sequence[Outcome]:
         """Makes one request; once more with another token where the first one was refused, if the quota allows it."""
-        events, group = [attempt.event for attempt in call], _group_of(call[0])
         try:
-            verdict, token = await self._try(events, group, turn)
+            verdict, token = await self._try(call, turn)
             if verdict.whole.outcome == REAUTH and self._tokens.refuse(token):
                 if wait_seconds := await turn.again():
                     refused = Outcome(RETRY, verdict.whole.status_code, _REFUSED, wait_seconds, is_untaken=True)
                     return [refused] * len(call)
-                verdict, _ = await self._try(events, group, turn)
+                verdict, _ = await self._try(call, turn)
         except TokenError as error:
             return [error.outcome] * len(call)
         if verdict.whole.outcome == REAUTH:
@@ -264,13 +269,19 @@ class BatchSender:
         is_known_again = self._policy.resend_seconds > 0 and not self.forgets(attempt.revised)
         return outcome if is_known_again else replace(outcome, outcome=UNKNOWN)
 
-    async def _try(self, events: Sequence[bytes], group: str, turn: Turn) -> tuple[Verdict, str]:
-        token = await self._token(turn)
+    async def _try(self, call: Sequence[Attempt], turn: Turn) -> tuple[Verdict, str]:
+        token, trial = await self._token(turn), None
+        if call[0].is_test:
+            trial = self._adapter.trial([call[0].mapped.event], token, "")
+            request = trial.request
+        else:
+            request = self._adapter.request([one.event for one in call], token, _group_of(call[0]))
         try:
-            answer = await self._exchange.ask(self._adapter.request(events, token, group), token)
+            answer = await self._exchange.ask(request, token)
         except UNANSWERED as error:
             return Verdict(unanswered(error)), token
-        return self._adapter.classify(answer, len(events)), token
+        verdict = self._adapter.classify(answer, len(call)) if trial is None else Verdict(trial.read(answer))
+        return verdict, token
 
     async def _token(self, turn: Turn) -> str:
         """Returns a token; keeps the turn while it is waited for, which may take longer than a call, and after that."""

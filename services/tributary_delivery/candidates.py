@@ -16,6 +16,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREDIT,
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
+    DELIVERY_OPERATION_TEST,
     INELIGIBLE_REASON_UNSPECIFIED,
     DeliveryOperation,
     IneligibleReason,
@@ -66,11 +67,16 @@ def decide(
     """
     if taken is not None and taken.revision >= revised.revision:
         return Decision(is_known=True)
-    terms = Terms(needs_pixel_id=settings.pixel is Pixel.SHARED_ID, takes_test_traffic=settings.send_test_traffic)
+    terms = Terms(
+        needs_pixel_id=settings.pixel is Pixel.SHARED_ID,
+        takes_test_traffic=settings.send_test_traffic,
+        has_test_mode=settings.has_test_mode,
+    )
     was_sent = taken is not None or maybe_taken
     ineligible = why_ineligible(_candidate(revised, settings), terms, was_sent=was_sent)
-    is_wanted = is_to_be_there(revised.state, settings)
-    operation = _operation(revised, taken, told or told_of(settings), is_wanted=is_wanted, maybe_taken=maybe_taken)
+    if ineligible is None and not was_sent and is_test(revised.state):
+        return Decision(DELIVERY_OPERATION_TEST)
+    operation = _operation(revised, taken, told or told_of(settings), maybe_taken=maybe_taken)
     return Decision(operation, _REASONS[ineligible.value] if ineligible else INELIGIBLE_REASON_UNSPECIFIED)
 
 
@@ -79,13 +85,9 @@ def stands(state: ConversionState) -> bool:
     return state.counted or state.not_counted_reason == NOT_COUNTED_REASON_SUPERSEDED_STAGE
 
 
-def is_to_be_there(state: ConversionState, settings: DestinationSettings) -> bool:
-    """Tells whether a destination is to have a conversion: what stands, and tests where it takes them.
-
-    What is not to be there has no value there either: a refund of what was taken back is no news.
-    """
-    is_test = state.not_counted_reason == NOT_COUNTED_REASON_TRAFFIC and state.traffic == TRAFFIC_TEST
-    return stands(state) or (is_test and settings.send_test_traffic)
+def is_test(state: ConversionState) -> bool:
+    """Tells whether a conversion is a test: nobody observed it for real."""
+    return state.not_counted_reason == NOT_COUNTED_REASON_TRAFFIC and state.traffic == TRAFFIC_TEST
 
 
 def _is_renewal(state: ConversionState) -> bool:
@@ -127,8 +129,9 @@ def _in_scope(revised: ConversionRevised, settings: DestinationSettings) -> bool
 
 
 def _operation(
-    revised: ConversionRevised, taken: Taken | None, told: Told, *, is_wanted: bool, maybe_taken: bool
+    revised: ConversionRevised, taken: Taken | None, told: Told, *, maybe_taken: bool
 ) -> DeliveryOperation.ValueType:
+    is_wanted = stands(revised.state)  # else it has no value there either: a refund of what was taken back is no news
     if taken is None:
         return DELIVERY_OPERATION_RETRACT if maybe_taken and not is_wanted else DELIVERY_OPERATION_CREATE
     if taken.counted and not is_wanted:

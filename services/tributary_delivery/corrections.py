@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
-from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations.adapter import Mapped, Pinned
 from tributary_delivery.ledger import Memory
@@ -59,7 +58,7 @@ class Corrections:
         numbered = {
             (one.job.conversion_id, one.pinned.revision)
             for one in attempts
-            if one.operation != DELIVERY_OPERATION_CREATE and one.pinned is not None
+            if one.is_correction and one.pinned is not None
         }
         sent = await self._memory.revisions_of(self._lane.workspace, numbered) if numbered else {}
         return [_pin(one, sent) for one in attempts]
@@ -67,7 +66,7 @@ class Corrections:
 
 def _pin(attempt: Attempt, sent: Mapping[tuple[str, int], ConversionRevised]) -> Pin | None:
     first = attempt.pinned
-    if attempt.operation == DELIVERY_OPERATION_CREATE:
+    if not attempt.is_correction:
         return None
     if first is None:
         return Pin(attempt.revised, None)

@@ -16,6 +16,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREDIT,
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
+    DELIVERY_OPERATION_TEST,
     INELIGIBLE_REASON_UNSPECIFIED,
     Delivery,
     DeliveryOperation,
@@ -108,12 +109,15 @@ class Decisions:
                 prepared.done.append(await self._left_wrong(*about))
             else:
                 prepared.done.append(await self._not_sent(job, revised, decision, recalled))
-        elif operation == DELIVERY_OPERATION_CREATE:
-            known = Attempt(job, revised, operation, taken, maybe_taken, doubt_micros, told=told)
-            await self._create(known, recalled, prepared)
         else:
-            correction = Attempt(job, revised, operation, taken, maybe_taken, doubt_micros, told=told)
-            await self._correct(correction, recalled, prepared)
+            attempt = Attempt(job, revised, operation, taken, maybe_taken, doubt_micros, told=told)
+            if operation == DELIVERY_OPERATION_TEST:
+                await self._supersede(job, revised, recalled)
+                prepared.ready.append(attempt)
+            elif operation == DELIVERY_OPERATION_CREATE:
+                await self._create(attempt, recalled, prepared)
+            else:
+                await self._correct(attempt, recalled, prepared)
 
     def _operation(self, decision: Decision, taken: Taken | None) -> DeliveryOperation.ValueType:
         """Returns what is to be said.

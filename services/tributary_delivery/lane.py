@@ -243,7 +243,7 @@ class LaneRunner:
                 continue
             metrics.INELIGIBLE.add(1)
             one, destination = refused.attempt, self._lane.destination
-            if one.operation == DELIVERY_OPERATION_CREATE:
+            if not one.is_correction:
                 about = (one.revised, destination, one.operation, refused.reason, one.job.plan_micros)
                 line = ineligible(*about, refused.message)
                 settled = Settled(one.job.conversion_id, Settlement.DROPPED, one.last_revision)

@@ -11,6 +11,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_CREDIT,
     DELIVERY_OPERATION_RETRACT,
+    DELIVERY_OPERATION_TEST,
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_INELIGIBLE,
     DELIVERY_STATE_PENDING,
@@ -67,7 +68,7 @@ def remembered(deliveries: list[Delivery], destination_id: str) -> tuple[Taken |
         deliveries: Of one conversion, oldest revision first.
         destination_id: Which destination.
     """
-    own = [one for one in deliveries if one.destination_id == destination_id and one.attempts]
+    own = [one for one in deliveries if one.destination_id == destination_id and one.attempts and not _is_test(one)]
     accepted = [one for one in own if one.state == DELIVERY_STATE_ACCEPTED]
     if accepted:
         newest = accepted[-1]
@@ -104,7 +105,7 @@ def first_sent(deliveries: list[Delivery], destination_id: str) -> Pinned | None
         deliveries: Of one conversion, oldest revision first.
         destination_id: Which destination.
     """
-    own = (one for one in deliveries if one.destination_id == destination_id)
+    own = (one for one in deliveries if one.destination_id == destination_id and not _is_test(one))
     first = next((one for one in own if one.state == DELIVERY_STATE_ACCEPTED), None)
     return None if first is None else _pinned(first)
 
@@ -114,6 +115,11 @@ def tried_as(deliveries: list[Delivery], destination_id: str, revision: int) -> 
     own = (one for one in deliveries if (one.destination_id, one.revision) == (destination_id, revision))
     tried = next((one for one in own if one.attempts), None)
     return None if tried is None else _pinned(tried).known_as
+
+
+def _is_test(line: Delivery) -> bool:
+    """Tells whether a line is about a test, of which a destination has nothing."""
+    return line.operation == DELIVERY_OPERATION_TEST
 
 
 def _pinned(line: Delivery) -> Pinned:

@@ -13,7 +13,7 @@ from typing import Final
 
 import structlog
 
-from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED, Delivery
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_TEST, DELIVERY_STATE_ACCEPTED, Delivery
 from tributary_delivery.ledger import Ledger
 from tributary_delivery.reports import FIRST_SECONDS
 from tributary_runtime.errors import TributaryError, UnavailableError
@@ -160,7 +160,7 @@ class Outbox:
         queued = {
             line.destination_request_id: line.attempt_time.ToMicroseconds()
             for line in lines
-            if line.state == DELIVERY_STATE_ACCEPTED and line.destination_request_id
+            if line.state == DELIVERY_STATE_ACCEPTED and line.destination_request_id and not _is_test(line)
         }
         if queued:
             requests = [Awaited(request_id, micros) for request_id, micros in queued.items()]
@@ -173,6 +173,10 @@ class Outbox:
             await self._jobs.renew(self._lane, self._token, self._lease_seconds, waiting)
         except UnavailableError as outage:
             log.warning("leases_not_renewed", destination=self._lane.destination, reason=str(outage))
+
+
+def _is_test(line: Delivery) -> bool:
+    return line.operation == DELIVERY_OPERATION_TEST  # was only validated: there is nothing to report on
 
 
 def _brief(line: Delivery) -> Delivery:

@@ -16,6 +16,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
+    DELIVERY_OPERATION_TEST,
     DeliveryOperation,
     IneligibleReason,
 )
@@ -249,12 +250,13 @@ def policy_of(
         credential_place: As `Policy.credential_place`.
     """
     corrections = {DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT} if restates else set()
+    tests = {DELIVERY_OPERATION_TEST} if settings.has_test_mode else set()
     return Policy(
         batch_size=settings.batch_size,
         request_bytes=settings.request_bytes,
         most_age_seconds=settings.most_age_days * 86_400,
         resend_seconds=settings.resend_hours * 3600,
-        operations=frozenset({DELIVERY_OPERATION_CREATE, *corrections}),
+        operations=frozenset({DELIVERY_OPERATION_CREATE, *corrections, *tests}),
         forgets=forgets,
         repeats_identifiers=repeats_identifiers,
         id_is_order=id_is_order,
@@ -302,6 +304,8 @@ class Adapter(Protocol):
 
     def trial(self, examples: Sequence[Mapping[str, Any]], token: str, code: str) -> Trial:
         """Makes a request by which the destination tells whether it would take what it is sent.
+
+        A conversion of test traffic is sent so, too, if `has_test_mode` of the settings says that it can be.
 
         Args:
             examples: Made-up conversions as `event` said them, at least one.

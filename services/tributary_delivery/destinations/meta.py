@@ -40,7 +40,7 @@ class Meta:
 
     def request(self, events: Sequence[bytes], token: str, group: str = "") -> Request:
         """Puts events into one request; with the proof that the app's secret is known, where there is one."""
-        return self._request(events, token, self._settings.test_event_code)
+        return self._request(events, token, "")
 
     def _request(self, events: Sequence[bytes], token: str, test_code: str) -> Request:
         settings, query = self._settings, {}

@@ -51,7 +51,7 @@ class Reddit:
 
     def trial(self, examples: Sequence[Mapping[str, Any]], token: str, code: str) -> Trial:
         """Shows it in the test view; without a code, has an event without a time refused, and so all of the request."""
-        if code:
+        if code := code or self._settings.test_id:
             request = self.request([json_bytes(examples[0])], token)
             body = b'{"data":{"test_id":' + json_bytes(code) + b"," + request.body.removeprefix(b'{"data":{')
             shows = f"an example is in the test view under {code}"

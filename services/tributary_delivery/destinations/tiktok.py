@@ -39,7 +39,7 @@ class TikTok:
     def request(self, events: Sequence[bytes], token: str, group: str = "") -> Request:
         """Puts events into one request."""
         del token  # needs no proof
-        return self._request(events, self._settings.test_event_code)
+        return self._request(events, "")
 
     def _request(self, events: Sequence[bytes], test_code: str) -> Request:
         settings = self._settings

@@ -20,6 +20,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREDIT,
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
+    DELIVERY_OPERATION_TEST,
     DeliveryOperation,
 )
 from tributary_delivery.sent_values import sent_value
@@ -51,7 +52,8 @@ def webhook_body(revised: ConversionRevised, operation: DeliveryOperation.ValueT
 
     Args:
         revised: The revision to tell.
-        operation: Chooses the type: conversion.created, .updated, .reversed, or attribution.updated.
+        operation: Chooses the type: conversion.created, .updated, .reversed, or attribution.updated; a test is
+            created, then updated, and marked.
         name: What the destination calls the conversion.
     """
     for summary in _SUMMARIES:
@@ -92,6 +94,9 @@ def _body(revised: ConversionRevised, operation: DeliveryOperation.ValueType, na
         data["not_counted_reason"] = NotCountedReason.Name(state.not_counted_reason).removeprefix("NOT_COUNTED_REASON_")
     if summary:
         data["summary"] = summary
+    if operation == DELIVERY_OPERATION_TEST:
+        data["test"] = True
+        operation = DELIVERY_OPERATION_RESTATE if revised.previous_revision else DELIVERY_OPERATION_CREATE
     message = {"type": _TYPES[operation], "timestamp": _iso(revised.publish_time), "data": data}
     return json.dumps(message, separators=(",", ":"), ensure_ascii=False).encode()
 

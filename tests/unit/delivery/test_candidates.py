@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.batches import a_batch_destination
 from tests.support.delivery import a_destination
 from tests.support.revisions import Revision
 from tributary.attribution.v1.conversion_pb2 import (
@@ -19,8 +20,10 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREDIT,
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
+    DELIVERY_OPERATION_TEST,
     INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_PIXEL_ID,
+    INELIGIBLE_REASON_NO_TEST_MODE,
     INELIGIBLE_REASON_NOT_COUNTED,
     INELIGIBLE_REASON_NOT_MAPPED,
     INELIGIBLE_REASON_OUT_OF_SCOPE,
@@ -167,18 +170,40 @@ def test_nothing_is_sent_against_a_persons_will_not_even_a_correction() -> None:
     assert decide(revised(denied=True), a_destination(), BEFORE).reason == INELIGIBLE_REASON_NO_CONSENT
 
 
-def test_a_test_is_corrected_where_tests_are_wanted_and_taken_back_elsewhere() -> None:
-    wanted, elsewhere = a_destination(send_test_traffic=True), a_destination()
-    other = Taken(1, 1, counted=True)
-    for settings, taken, operation in (
-        (wanted, BEFORE, DELIVERY_OPERATION_CREDIT),
-        (wanted, other, DELIVERY_OPERATION_RESTATE),
-        (elsewhere, BEFORE, DELIVERY_OPERATION_RETRACT),
-        (elsewhere, TAKEN_BACK, DELIVERY_OPERATION_CREDIT),
-    ):
-        assert decide(revised(traffic=TRAFFIC_TEST), settings, taken).operation == operation
-    for settings, operation in ((wanted, DELIVERY_OPERATION_CREATE), (elsewhere, DELIVERY_OPERATION_RETRACT)):
-        assert decide(revised(traffic=TRAFFIC_TEST), settings, None, maybe_taken=True).operation == operation
+@pytest.mark.parametrize("wanted", [True, False])
+def test_what_was_sent_for_real_and_is_only_a_test_is_taken_back(*, wanted: bool) -> None:
+    test, settings = revised(traffic=TRAFFIC_TEST), a_destination(send_test_traffic=wanted)
+    assert decide(test, settings, BEFORE).operation == DELIVERY_OPERATION_RETRACT
+    assert decide(test, settings, TAKEN_BACK).operation == DELIVERY_OPERATION_CREDIT
+    assert decide(test, settings, None, maybe_taken=True).operation == DELIVERY_OPERATION_RETRACT
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "has_test_mode"),
+    [
+        pytest.param("google", {}, True, id="google validates"),
+        pytest.param("google_ads", {}, True, id="google_ads validates"),
+        pytest.param("pinterest", {}, True, id="pinterest checks"),
+        pytest.param("snap", {}, True, id="snap validates"),
+        pytest.param("meta", {"test_event_code": "T1"}, True, id="meta with a code"),
+        pytest.param("meta", {}, False, id="meta without"),
+        pytest.param("tiktok", {"test_event_code": "T1"}, True, id="tiktok with a code"),
+        pytest.param("tiktok", {}, False, id="tiktok without"),
+        pytest.param("reddit", {"test_id": "t1"}, True, id="reddit with an id"),
+        pytest.param("reddit", {}, False, id="reddit without"),
+        pytest.param("linkedin", {}, False, id="linkedin has none"),
+        pytest.param("microsoft", {}, False, id="microsoft has none"),
+        pytest.param("hubspot", {}, False, id="hubspot has none"),
+        pytest.param("salesforce", {}, False, id="salesforce has none"),
+    ],
+)
+def test_a_test_goes_out_by_a_test_mode_or_not_at_all(kind: str, own: dict[str, Any], has_test_mode: bool) -> None:
+    decision = decide(revised(traffic=TRAFFIC_TEST), a_batch_destination(kind, send_test_traffic=True, **own), None)
+    assert decision.is_sent == has_test_mode
+    if has_test_mode:
+        assert decision.operation == DELIVERY_OPERATION_TEST
+    else:
+        assert decision.reason == INELIGIBLE_REASON_NO_TEST_MODE
 
 
 def test_silence_is_not_refusal_and_the_ledger_says_which() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.batches import NAMES, a_batch_destination
 from tests.support.outgoing import an_answer, an_outgoing, keys, said
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_TEST
 from tributary_delivery.destinations import ADAPTERS, DESTINATIONS, TOKEN_URLS
 from tributary_delivery.destinations.destination import RETRY
 from tributary_delivery.destinations.json_bytes import json_bytes
@@ -36,7 +37,9 @@ def test_who_gives_out_tokens_has_an_address_for_them() -> None:
 @pytest.mark.parametrize("kind", ADAPTERS)
 def test_a_destination_is_told_corrections_where_its_settings_say_that_it_takes_them(kind: str) -> None:
     settings = a_batch_destination(kind)
-    assert (len(ADAPTERS[kind](settings).policy.operations) > 1) == settings.restates
+    operations = ADAPTERS[kind](settings).policy.operations
+    assert (DELIVERY_OPERATION_RESTATE in operations) == settings.restates
+    assert (DELIVERY_OPERATION_TEST in operations) == settings.has_test_mode
     assert NAMES.get(kind, "Purchase") == settings.name_of("purchase")
 
 

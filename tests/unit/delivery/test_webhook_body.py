@@ -35,6 +35,14 @@ def test_each_operation_has_its_type(operation: int, kind: str) -> None:
     assert told(Revision(workspace="shop"), operation)["type"] == kind
 
 
+def test_a_test_is_created_and_updated_as_any_other_and_says_that_it_is_one() -> None:
+    first = Revision(workspace="shop", counted=False)
+    for revision, kind in ((first, "conversion.created"), (first.then(value_micros=1), "conversion.updated")):
+        message = told(revision, pb.DELIVERY_OPERATION_TEST)
+        assert (message["type"], message["data"]["test"]) == (kind, True)
+    assert "test" not in told(first)["data"]
+
+
 def test_it_is_the_conversion_as_the_destination_calls_it() -> None:
     revision = Revision(workspace="shop", order_id="o-1", value_micros=12_340_000, cause=REVISION_CAUSE_REFUND)
     data = told(revision)["data"]

@@ -57,8 +57,10 @@ def test_a_correction_is_held_back_only_without_mapping_or_consent(fault: Inelig
 
 def test_test_traffic_goes_where_it_is_wanted_though_it_never_counts() -> None:
     test = replace(FINE, is_normal_traffic=False, is_test_traffic=True, counted=False)
-    assert why_ineligible(test, Terms(takes_test_traffic=True), was_sent=False) is None
-    assert why_ineligible(test, Terms(), was_sent=False) is Ineligible.TRAFFIC
+    wanted = Terms(takes_test_traffic=True, has_test_mode=True)
+    assert why_ineligible(test, wanted, was_sent=False) is None
+    assert why_ineligible(test, replace(wanted, has_test_mode=False), was_sent=False) is Ineligible.NO_TEST_MODE
+    assert why_ineligible(test, Terms(has_test_mode=True), was_sent=False) is Ineligible.TRAFFIC
 
 
 def test_internal_traffic_goes_nowhere_not_even_where_tests_are_wanted() -> None:

@@ -101,7 +101,9 @@ OAUTH = {"client_id": REFERENCE, "client_secret": REFERENCE, "refresh_token": RE
             "at most 10 conversion actions",
             id="too many actions",
         ),
-        pytest.param("tiktok", {"test_event_code": "T1"}, "batch_size must be 1", id="tests one by one"),
+        pytest.param("meta", {"test_event_code": "T1"}, "needs send_test_traffic", id="a code of no tests at Meta"),
+        pytest.param("tiktok", {"test_event_code": "T1"}, "needs send_test_traffic", id="a code of no tests at TikTok"),
+        pytest.param("reddit", {"test_id": "t1"}, "needs send_test_traffic", id="an id of no tests"),
     ],
 )
 def test_a_wrong_destination_is_refused(kind: str, own: dict[str, Any], problem: str) -> None:

@@ -38,6 +38,8 @@ class _DeliveryOperationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Del
     """A conversion that was sent never was one."""
     DELIVERY_OPERATION_CREDIT: _DeliveryOperation.ValueType  # 4
     """The credit of a conversion that was sent changed, not its value."""
+    DELIVERY_OPERATION_TEST: _DeliveryOperation.ValueType  # 5
+    """A test conversion, told by the destination's test mode, anew whenever it changes: it counts nowhere, there or here."""
 
 class DeliveryOperation(_DeliveryOperation, metaclass=_DeliveryOperationEnumTypeWrapper):
     """What is sent. Values may be added."""
@@ -52,6 +54,8 @@ DELIVERY_OPERATION_RETRACT: DeliveryOperation.ValueType  # 3
 """A conversion that was sent never was one."""
 DELIVERY_OPERATION_CREDIT: DeliveryOperation.ValueType  # 4
 """The credit of a conversion that was sent changed, not its value."""
+DELIVERY_OPERATION_TEST: DeliveryOperation.ValueType  # 5
+"""A test conversion, told by the destination's test mode, anew whenever it changes: it counts nowhere, there or here."""
 Global___DeliveryOperation: _TypeAlias = DeliveryOperation  # noqa: Y015
 
 class _DeliveryState:
@@ -198,6 +202,8 @@ class _IneligibleReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Inel
     """A later payment of a subscription: the destination takes those only of names that it maps with `renewals`."""
     INELIGIBLE_REASON_MISSING_FIELD: _IneligibleReason.ValueType  # 11
     """It lacks something that the destination requires; `message` says what."""
+    INELIGIBLE_REASON_NO_TEST_MODE: _IneligibleReason.ValueType  # 12
+    """Test traffic, which is wanted there (`send_test_traffic`), but the destination has no test mode: it would count."""
 
 class IneligibleReason(_IneligibleReason, metaclass=_IneligibleReasonEnumTypeWrapper):
     """Why a conversion was not sent. Values may be added."""
@@ -228,6 +234,8 @@ INELIGIBLE_REASON_RENEWAL: IneligibleReason.ValueType  # 10
 """A later payment of a subscription: the destination takes those only of names that it maps with `renewals`."""
 INELIGIBLE_REASON_MISSING_FIELD: IneligibleReason.ValueType  # 11
 """It lacks something that the destination requires; `message` says what."""
+INELIGIBLE_REASON_NO_TEST_MODE: IneligibleReason.ValueType  # 12
+"""Test traffic, which is wanted there (`send_test_traffic`), but the destination has no test mode: it would count."""
 Global___IneligibleReason: _TypeAlias = IneligibleReason  # noqa: Y015
 
 class _DeliveryReport:

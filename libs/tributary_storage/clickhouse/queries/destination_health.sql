@@ -1,4 +1,4 @@
--- Attempts per destination and how many of them were taken.
+-- Attempts per destination and how many of them were taken; tests aside.
 SELECT
     destination_id,
     count(),
@@ -7,5 +7,6 @@ FROM deliveries FINAL
 WHERE workspace = %(workspace)s
     AND attempt_time >= now64(6, 'UTC') - INTERVAL %(window_seconds)s SECOND
     AND attempt > 0
+    AND operation != 'TEST'
 GROUP BY destination_id
 ORDER BY destination_id

@@ -13,6 +13,7 @@ FROM
     WHERE workspace = %(workspace)s
         AND attempt_time >= now64(6, 'UTC') - INTERVAL %(window_seconds)s SECOND
         AND outcome = 'OK'
+        AND operation != 'TEST'
 ) AS sent
 INNER JOIN
 (

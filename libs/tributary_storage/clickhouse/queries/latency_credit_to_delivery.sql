@@ -6,3 +6,4 @@ FROM deliveries FINAL
 WHERE workspace = %(workspace)s
     AND attempt_time >= now64(6, 'UTC') - INTERVAL %(window_seconds)s SECOND
     AND outcome = 'OK'
+    AND operation != 'TEST'

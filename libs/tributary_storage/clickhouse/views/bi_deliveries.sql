@@ -1,4 +1,4 @@
--- One row per workspace, destination and day (UTC, of the attempt): attempts and what came of them.
+-- One row per workspace, destination and day (UTC, of the attempt): attempts and what came of them; tests aside.
 CREATE OR REPLACE VIEW bi_deliveries /*ON CLUSTER*/ AS
 SELECT
     workspace,
@@ -10,6 +10,7 @@ SELECT
     countIf(state = 'INELIGIBLE') AS ineligible,
     uniqExactIf(conversion_id, state = 'UNDELIVERABLE_CORRECTION' AND ifNull(residual_micros, 1) != 0) AS not_correctable
 FROM deliveries FINAL
+WHERE operation != 'TEST'
 GROUP BY
     workspace,
     destination_id,

@@ -11,6 +11,7 @@
 -- destination is paused or delivery does not run. `rejected`: given up, see rejected_reasons (the class of the outcome, and
 -- what HTTP said; UNKNOWN: nobody knows whether it was taken). `retrying`: attempted, and to be attempted again.
 -- `withdrawn`: attempted, never known to be taken, and then not to be sent any more: consent or conversion were taken back.
+-- A test that was sent by the destination's test mode is `ineligible` (TRAFFIC), as one that was not: it counts nowhere.
 -- `adjusted` (a correction was taken) and `not_correctable` (the destination has a value that is wrong and cannot be told)
 -- are among `accepted`. `reported_unclear`: some of its request do not count, and nobody says which; `unreported`: not yet,
 -- or the destination never reports; why is in bi_delivery_reports. What was dealt with stays where it was when its person is
@@ -90,8 +91,8 @@ FROM
                 conversion_id,
                 toDate(min(plan_time), 'UTC') AS plan_day,
                 max(revision) AS line_revision,
-                max(attempt) AS line_attempts,
-                max((state = 'ACCEPTED' OR report != '') AS is_taken) AS is_accepted,
+                maxIf(attempt, operation != 'TEST') AS line_attempts,
+                max(((state = 'ACCEPTED' OR report != '') AND operation != 'TEST') AS is_taken) AS is_accepted,
                 max(is_taken AND operation IN ('RESTATE', 'RETRACT')) AS line_is_adjusted,
                 argMaxIf(ifNull(residual_micros, 1), revision, state = 'UNDELIVERABLE_CORRECTION') != 0
                     AS line_is_not_correctable,
@@ -107,7 +108,7 @@ FROM
                 ) AS last_state,
                 argMax(toString(outcome), written) AS last_outcome,
                 argMax(status_code, written) AS last_status_code,
-                argMax(toString(ineligible_reason), written) AS last_reason
+                argMax(if(operation = 'TEST' AND attempt > 0, 'TRAFFIC', toString(ineligible_reason)), written) AS last_reason
             FROM deliveries FINAL
             GROUP BY
                 workspace,
