@@ -1,16 +1,18 @@
 """Verifies human-check tokens with their providers, over HTTP.
 
 The one rule: fails open. A provider that is down, slow, or answers nonsense makes nobody guilty, and holds no call up
-for longer than its time-out; after a few failures in a row it is left alone for a while. A token can be verified once,
-so that what came of one is kept, asked for once by all who carry it, and shared by all replicas: whoever is told that a
-token was spent, and that another replica asked, waits a moment for what that one was told. If nobody knows it (its
-provider was too slow) it is unknown.
+for longer than its time-out; after a few failures in a row it is left alone for a while. A failure is what the provider
+did: a call that found no free slot, or had to wait for one, says nothing of it. A token can be verified once, so that
+what came of one is kept, asked for once by all who carry it, and shared by all replicas: whoever is told that a token
+was spent, and that another replica asked, waits a moment for what that one was told. If nobody knows it (its provider
+was too slow) it is unknown.
 """
 
 import asyncio
 import json
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
@@ -40,7 +42,12 @@ _ANSWER_BYTES: Final = 65_536
 _CALL_SECONDS: Final = 15.0
 """Longer than any provider is waited for: its own time-out ends a call."""
 _FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
-_AT_ONCE: Final = 64
+AT_ONCE: Final = 64
+"""Calls under way of one credential; the others wait for a slot."""
+_AT_ONCE_IN_ALL: Final = 256
+"""Of all credentials: no more than a client has connections, so that nobody waits for one of these."""
+_WAITING_SHARE: Final = 0.5
+"""Of a time-out, how much may be spent on waiting for a slot: with less left, hardly a provider would answer."""
 _SHARED_SECONDS: Final = 0.25
 """How long what other replicas know may take."""
 _LOOKS: Final = 8
@@ -50,6 +57,8 @@ _DOWN: Final = frozenset({"malformed", "internal-error"})
 """Faults of an answer that are the provider's own."""
 _BUSY: Final = frozenset({httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS})
 _UNKNOWN: Final = Checked(HumanVerdict.UNKNOWN)
+_TOO_SLOW: Final = "timeout"
+_NO_SLOT: Final = Checked(HumanVerdict.UNKNOWN, fault="no slot")
 _METRICS: Final = {
     HumanVerdict.HUMAN: metrics.HumanCheckOutcome.HUMAN,
     HumanVerdict.BOT: metrics.HumanCheckOutcome.BOT,
@@ -98,12 +107,21 @@ class Shared(Protocol):
         ...
 
 
-class _Rest:
-    """Leaves a provider alone that has failed several times in a row."""
+class _Line:
+    """The calls of one credential: so many at once, and none for a while after several in a row have failed."""
 
     def __init__(self) -> None:
+        self.slots = asyncio.Semaphore(AT_ONCE)
         self.failures = 0
-        self.until = 0.0
+        self.rests_until = 0.0
+
+    def note(self, now_seconds: float, *, has_answered: bool | None) -> None:
+        """Counts what the provider did; None: it did nothing that can be judged."""
+        if has_answered is None:
+            return
+        self.failures = 0 if has_answered else self.failures + 1
+        if self.failures >= _FAILURES:
+            self.failures, self.rests_until = 0, now_seconds + _REST_SECONDS
 
 
 class HumanChecks:
@@ -124,8 +142,8 @@ class HumanChecks:
         self._clients: dict[tuple[str, bool], CheckedHttp] = {}
         self._kept: dict[bytes, tuple[float, Checked]] = {}
         self._asked: dict[bytes, asyncio.Task[Checked]] = {}
-        self._rests: dict[tuple[str, str], _Rest] = {}
-        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._lines: dict[tuple[str, str], _Line] = {}
+        self._slots = asyncio.Semaphore(_AT_ONCE_IN_ALL)
 
     async def verify(
         self, tokens: Sequence[Token], verifiers: Mapping[Provider, Verifier], within_seconds: float | None = None
@@ -160,24 +178,13 @@ class HumanChecks:
             return _UNKNOWN
 
     async def _ask(self, verifier: Verifier, token: Token, name: bytes) -> Checked:
-        rest = self._rests.setdefault((verifier.endpoint, verifier.secret), _Rest())
+        line = self._lines.setdefault((verifier.endpoint, verifier.secret), _Line())
         checked = _UNKNOWN
-        if self._clock.monotonic_seconds() >= rest.until:
-            known = await self._begin(name)
-            if known.checked is not None:
-                checked, has_answered = known.checked, True
-            else:
-                checked, has_answered = await self._post(verifier, token, was_asked=known.was_asked)
+        if self._clock.monotonic_seconds() >= line.rests_until:
+            checked, has_answered = await self._ask_in_line(line, verifier, token, name)
             if checked.fault == SPENT_HERE:
                 checked = await self._from_others(name) or checked
-            elif checked.verdict is not HumanVerdict.UNKNOWN and known.checked is None:
-                await self._remember(name, checked)
-            if has_answered:
-                rest.failures = 0
-            else:
-                rest.failures += 1
-                if rest.failures >= _FAILURES:
-                    rest.failures, rest.until = 0, self._clock.monotonic_seconds() + _REST_SECONDS
+            line.note(self._clock.monotonic_seconds(), has_answered=has_answered)
             if checked.verdict is HumanVerdict.UNKNOWN and checked.fault not in _NOBODYS_FAULT:
                 log.warning("human_check_unanswered", provider=verifier.provider.value, fault=checked.fault)
         metrics.HUMAN_CHECKS.add(1, outcome=_METRICS[checked.verdict])
@@ -187,6 +194,30 @@ class HumanChecks:
                     del self._kept[oldest]
             self._kept[name] = self._clock.monotonic_seconds(), checked
         return checked
+
+    async def _ask_in_line(
+        self, line: _Line, verifier: Verifier, token: Token, name: bytes
+    ) -> tuple[Checked, bool | None]:
+        """Returns what came of a token, and whether the provider is up; None: that was not seen."""
+        started, has_waited = self._clock.monotonic_seconds(), line.slots.locked() or self._slots.locked()
+        async with AsyncExitStack() as held:
+            try:
+                async with asyncio.timeout(verifier.timeout_seconds * _WAITING_SHARE):
+                    await held.enter_async_context(line.slots)
+                    await held.enter_async_context(self._slots)
+            except TimeoutError:
+                return _NO_SLOT, None
+            left_seconds = verifier.timeout_seconds
+            if has_waited:
+                left_seconds -= self._clock.monotonic_seconds() - started
+            known = await self._begin(name)
+            if known.checked is not None:
+                return known.checked, None
+            checked, has_answered = await self._post(verifier, token, left_seconds, was_asked=known.was_asked)
+        if checked.verdict is not HumanVerdict.UNKNOWN:
+            await self._remember(name, checked)
+        is_unfair = has_waited and checked.fault == _TOO_SLOW
+        return checked, None if is_unfair else has_answered
 
     async def _begin(self, name: bytes) -> Asked:
         return await self._ask_shared(lambda shared: shared.begin(name)) or _NOT_ASKED
@@ -236,7 +267,9 @@ class HumanChecks:
         for client in self._clients.values():
             await client.aclose()
 
-    async def _post(self, verifier: Verifier, token: Token, *, was_asked: bool) -> tuple[Checked, bool]:
+    async def _post(
+        self, verifier: Verifier, token: Token, within_seconds: float, *, was_asked: bool
+    ) -> tuple[Checked, bool]:
         """Returns what came of a token, and whether the provider is up.
 
         One that finds fault with what it was sent is up: else whoever sends such tokens could turn the check off.
@@ -245,7 +278,7 @@ class HumanChecks:
         if token.remote_ip:
             form["remoteip"] = token.remote_ip
         try:
-            async with asyncio.timeout(verifier.timeout_seconds), self._slots:
+            async with asyncio.timeout(within_seconds):
                 content = str(httpx.QueryParams(form)).encode()
                 response = await self._client(verifier).post(httpx.URL(verifier.endpoint), content, _FORM)
                 body = await read_body(response, _ANSWER_BYTES + 1)
@@ -253,7 +286,7 @@ class HumanChecks:
                     return Checked(HumanVerdict.UNKNOWN, fault="too_long"), False
                 status = response.status_code
         except TimeoutError:
-            return Checked(HumanVerdict.UNKNOWN, fault="timeout"), False
+            return Checked(HumanVerdict.UNKNOWN, fault=_TOO_SLOW), False
         except (httpx.HTTPError, RefusedAddressError, OSError) as error:
             return Checked(HumanVerdict.UNKNOWN, fault=type(error).__name__), False
         if status != httpx.codes.OK:

@@ -35,6 +35,8 @@ class FakeProvider:
     """Further headers of what is answered."""
     release: threading.Event = field(default_factory=threading.Event)
     """Answers wait for it."""
+    release_slow: threading.Event = field(default_factory=threading.Event)
+    """Those about tokens that begin with "slow" wait for it, too."""
     used: set[str] = field(default_factory=set)
 
     def answer(self, form: dict[str, str]) -> dict[str, Any]:
@@ -64,6 +66,8 @@ def running_provider() -> Iterator[FakeProvider]:
             form = {name: values[0] for name, values in parse_qs(body).items()}
             provider.forms.append(form)
             provider.release.wait(10)
+            if form["response"].startswith("slow"):
+                provider.release_slow.wait(10)
             status, answer = provider.raw or (200, json.dumps(provider.answer(form)).encode())
             self.send_response(status)
             for name, text in {"Content-Type": "application/json", **provider.headers}.items():
@@ -79,8 +83,11 @@ def running_provider() -> Iterator[FakeProvider]:
             with suppress(BrokenPipeError, ConnectionResetError):  # who asked has given up
                 super().handle()
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 256  # of a burst nobody is turned away, as nobody is by a provider
+
+    server = Server(("127.0.0.1", 0), Handler)
     provider.endpoint = f"http://127.0.0.1:{server.server_port}/siteverify"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -88,6 +95,7 @@ def running_provider() -> Iterator[FakeProvider]:
         yield provider
     finally:
         provider.release.set()
+        provider.release_slow.set()
         server.shutdown()
         server.server_close()
         thread.join()
