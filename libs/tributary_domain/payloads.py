@@ -3,10 +3,12 @@
 It is taken over a listed set of fields *as sent*, never over protobuf bytes (they are not canonical) and never over
 what the door adds. The one rule: it says what happened, not when it was told. No time is part of it, nor the human
 check (its token can be spent only once): a client that retries with `event_time = now()`, the commonest bug of all,
-must meet its own first attempt as a DUPLICATE. As CONFLICT, a flaky network would look like contradicting books.
+must meet its own first attempt as a DUPLICATE. As CONFLICT, a flaky network would look like contradicting books. So are
+the person's address and user agent no part of it: a phone tries again over another network, a browser is updated.
+Nobody gains by that: what the door made of the first attempt stands, and a further one is stored nowhere.
 
 The digest is keyed, because it is stored beside claims and short payloads could be guessed, and it is versioned: claims
-made under an unknown version compare as equal.
+made under another version compare as equal. Version 1 had the address and the user agent in it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +20,7 @@ from tributary_domain.event_shape import EventLike, MessageLike
 from tributary_domain.ids import encode_parts
 from tributary_domain.texts import CONSENT, CONTEXT, HUMAN_CHECK, IDENTIFIERS, RECURRENCE, Readings
 
-PAYLOAD_DIGEST_VERSION: Final = 1
+PAYLOAD_DIGEST_VERSION: Final = 2
 PAYLOAD_DIGEST_BYTES: Final = 8
 CONTENT_DIGEST_BYTES: Final = 16
 
@@ -29,6 +31,9 @@ _consent_states = attrgetter(
 _read_item = attrgetter("item_id", "name", "category", "brand", "quantity")
 _MOST_READ: Final = 1_000
 """Of a list: no event may have one so long, and what is refused for it is not worth more than its length."""
+_UNSTEADY: Final = CONTEXT.names.index("page_url")
+"""The person's address and user agent are the first of `texts.CONTEXT`: what may differ when an event is sent again."""
+_STEADY: Final = len(CONTEXT.names) - _UNSTEADY
 _AMOUNTS = ("goods", "discount", "tax", "shipping", "fees", "gift_card", "cost_of_goods")
 
 Digester = Callable[[EventLike, str | None, Readings], bytes]
@@ -45,11 +50,11 @@ class PayloadDigester:
     __slots__ = ("_state",)
 
     def __init__(self, key: bytes) -> None:
-        self._state = blake2b(digest_size=PAYLOAD_DIGEST_BYTES, key=key, person=b"trb payload 1")
+        self._state = blake2b(digest_size=PAYLOAD_DIGEST_BYTES, key=key, person=b"trb payload 2")
 
     def __call__(self, event: EventLike, kind: str | None, readings: Readings) -> bytes:
         """Returns the digest of an event."""
-        return self.of(_encode(event, kind, readings))
+        return self.of(_encode(event, kind, readings, _UNSTEADY))
 
     def of(self, encoded: bytes) -> bytes:
         """Returns the digest of an event whose words have been encoded."""
@@ -76,20 +81,28 @@ def encode_touch(event: EventLike, readings: Readings) -> EncodedPart:
     return EncodedPart("".join([f"\0{chunk}" for chunk in chunks]), breaks, numbers.removeprefix("0"))
 
 
-def encode_visit(touch: EncodedPart, session_id: str, identifiers: str, context: str, observed_by: int) -> bytes | None:
+def encode_visit(
+    touch: EncodedPart, session_id: str, identifiers: str, context: Sequence[str], observed_by: int
+) -> bytes | None:
     """Encodes a touchpoint as `PayloadDigester` does; `None` where a text holds a separator.
 
     Args:
         touch: Its part `touchpoint`.
         session_id: Empty if there is none.
         identifiers: Those of its identifiers, joined; some is set, and none is a list or a map.
-        context: The texts of `texts.CONTEXT`, joined.
+        context: The texts of `texts.CONTEXT`.
         observed_by: Of its context.
     """
     session = f"\0\0{session_id}" if session_id else ""
     own, own_breaks, numbers = touch
     breaks = own_breaks + _VISIT_BREAKS + (2 if session_id else 0)
-    text = f"touchpoint|0|0{session}{own}\0identifiers\0{identifiers}\0context\0{context}\0{observed_by}{numbers}"
+    said = "\0".join(context[_UNSTEADY:])
+    if len(said) >= _STEADY:
+        breaks += _STEADY + 1
+        said = f"\0context\0{said}"
+    else:
+        said = ""
+    text = f"touchpoint|0|0{session}{own}\0identifiers\0{identifiers}{said}\0{observed_by}{numbers}"
     return text.encode() if text.count("\0") == breaks else None
 
 
@@ -98,12 +111,14 @@ def encode_properties(properties: Mapping[str, str]) -> bytes:
     return b"\0" + _mapped("properties", properties)
 
 
-_VISIT_BREAKS: Final = len(IDENTIFIERS.names) + len(CONTEXT.names) + 3
-"""Separators of a visit's identifiers and context, and before its numbers."""
+_VISIT_BREAKS: Final = len(IDENTIFIERS.names) + 2
+"""Separators of a visit's identifiers, and before its numbers."""
 
 
 def content_digester(key: bytes) -> Digester:
-    """Returns the function that tells events without an id apart: the payload and, other than there, the event time.
+    """Returns the function that tells events without an id apart: all that was sent, the event time included.
+
+    Other than a payload it has no version: another digest would be another event.
 
     Args:
         key: As for `payload_digester`.
@@ -116,14 +131,26 @@ def content_digester(key: bytes) -> Digester:
     def digest(event: EventLike, kind: str | None, readings: Readings) -> bytes:
         hashed = state.copy()
         hashed.update(f"{event.event_time.seconds}.{event.event_time.nanos}|".encode())
-        hashed.update(_encode(event, kind, readings))
+        hashed.update(_encode(event, kind, readings, 0))
         return hashed.digest()
 
     return digest
 
 
-def _encode(event: EventLike, kind: str | None, readings: Readings) -> bytes:
-    """Writes what an event says, injectively; what is unset and what is empty are one."""
+def _encode(event: EventLike, kind: str | None, readings: Readings, unsteady: int) -> bytes:
+    """Writes what an event says, injectively; what is unset and what is empty are one.
+
+    Args:
+        event: The event.
+        kind: `event.WhichOneof("kind")`.
+        readings: Its texts.
+        unsteady: How many of the first texts of `texts.CONTEXT` are left out.
+    """
+    context = readings.get(CONTEXT)
+    if unsteady and context is not None:
+        values, joined = context
+        skipped = sum(map(len, values[:unsteady])) + unsteady
+        readings = {**readings, CONTEXT: (values[unsteady:], joined[skipped:])}
     chunks, breaks = _chunks(readings)
     chunks = [f"{kind}|{event.origin}|{event.traffic}", *chunks, _numbers(event, kind, readings)]
     text = "\0".join(chunks)

@@ -178,7 +178,7 @@ class Visits:
         if channel is None or who is None:
             return None
         who_texts, who_tokens, name, is_telling = who
-        encoded = encode_visit(known.encoded, session_id, who_texts, "\0".join(said), observed_by)
+        encoded = encode_visit(known.encoded, session_id, who_texts, said, observed_by)
         if encoded is None:
             return None
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tributary.event.v1.event_pb2 import Event
-from tributary_domain.payloads import PayloadDigester, content_digester
+from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION, PayloadDigester, content_digester
 from tributary_domain.texts import read_texts
 
 KEY = b"k" * 32
@@ -37,8 +37,15 @@ def an_order() -> Event:
     return event
 
 
-def test_a_digest_is_the_same_in_every_release() -> None:
-    assert payload(an_order()).hex() == "a07311f5df8370ae"
+def test_a_digest_is_the_same_in_every_release_of_its_version() -> None:
+    assert (PAYLOAD_DIGEST_VERSION, payload(an_order()).hex()) == (2, "e1ff41e06c8036d0")
+
+
+def test_an_event_without_id_has_the_same_id_in_every_release_and_its_network_is_part_of_it() -> None:
+    event = an_order()
+    assert content(event).hex() == "5422452c33dc05d9adc0a1ad0f1adff3"
+    event.context.client_ip, event.context.user_agent = "203.0.113.7", "agent"
+    assert content(event).hex() == "0fb02df5b286271c155f267e5eae2ad3"
 
 
 @pytest.mark.parametrize(
@@ -50,6 +57,8 @@ def test_a_digest_is_the_same_in_every_release() -> None:
         pytest.param(lambda event: setattr(event, "event_id", "other"), id="the id itself"),
         pytest.param(lambda event: event.context.SetInParent(), id="an empty part"),
         pytest.param(lambda event: setattr(event.context, "page_url", ""), id="an empty text"),
+        pytest.param(lambda event: setattr(event.context, "client_ip", "203.0.113.7"), id="the network"),
+        pytest.param(lambda event: setattr(event.context, "user_agent", "a\0b"), id="the user agent"),
     ],
 )
 def test_what_a_retry_may_change_changes_nothing(change: Callable[[Event], Any]) -> None:
@@ -81,6 +90,9 @@ CHANGES = [
     pytest.param(lambda event: setattr(event.consent, "ad_storage", 1), id="consent"),
     pytest.param(lambda event: setattr(event.context, "page_url", "x"), id="page"),
     pytest.param(lambda event: setattr(event.context, "observed_by", 4), id="observer"),
+    pytest.param(lambda event: setattr(event.context, "page_url", "a"), id="page"),
+    pytest.param(lambda event: setattr(event.context, "referrer_url", "a"), id="referrer"),
+    pytest.param(lambda event: setattr(event.context, "app_version", "a"), id="the last of its context"),
     pytest.param(lambda event: setattr(event, "traffic", 3), id="traffic"),
     pytest.param(lambda event: setattr(event, "origin", 3), id="origin"),
     pytest.param(lambda event: setattr(event, "session_id", "s"), id="session"),

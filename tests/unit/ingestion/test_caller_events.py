@@ -8,6 +8,7 @@ from tributary.event.v1 import verdict_pb2
 from tributary_domain.business_keys import NO_KEY, BusinessKey
 from tributary_domain.channel import CHANNEL_RULES_VERSION
 from tributary_domain.claim_records import CLAIM_RECORD, NO_ORDER, payload_mark, read_order
+from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
 from tributary_ingestion.caller_events import Sender, merge, pack
 from tributary_ingestion.packed import Packed
 
@@ -31,7 +32,7 @@ def test_each_event_has_a_claim_record_that_says_how_long_it_is() -> None:
     events = pack(SHOP, NOW, packed, [b"", b"x" * 99, b""])
     records = list(CLAIM_RECORD.iter_unpack(events.claims))
     assert [record[0] for record in records] == [b"a" * 16, b"b" * 16, b"c" * 16]
-    assert [record[1] for record in records] == [payload_mark(1, name * 8) for name in (b"a", b"b", b"c")]
+    assert [record[1] for record in records] == [payload_mark(PAYLOAD_DIGEST_VERSION, name * 8) for name in (b"a", b"b", b"c")]
     assert [record[2] for record in records] == [b"A", b"R", b"A"]
     assert sum(record[3] for record in records) == len(events.events)
     assert [record[4] for record in records[:2]] == [NO_ORDER] * 2
