@@ -140,7 +140,7 @@ class BaseClient(Tracking[Put]):
         return Entry(body, tracing.readable(traceparent), is_stamped=is_stamped)
 
     def _entry_of(self, event: Event, fields: EventFields) -> Entry:
-        # Where the time is this machine's, the server may mend its clock: so it is told when the event was sent.
+        # Where the time is this machine's, the server mends its clock: so each attempt says when it was made.
         return self._entry(event, fields.get("traceparent"), is_stamped="event_time" not in fields)
 
     def _exchange(self, events: Iterable[Event], *, validate_only: bool, backfill: bool) -> Exchange:

@@ -33,7 +33,7 @@ class Entry:
         self.traceparent = traceparent
         """W3C; empty if it belongs to no trace."""
         self.is_stamped = is_stamped
-        """Whether each attempt says when it is made (`Event.sent_time`)."""
+        """Whether its time is this machine's, so that each attempt says when it is made (`Event.sent_time`)."""
         self.number = 0
         """Its place in the order in which events were handed over."""
         self.tries = 0

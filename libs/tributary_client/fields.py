@@ -35,7 +35,8 @@ class EventFields(TypedDict, total=False):
     event_id: str
     """Yours, 1-128 characters, the same on every attempt; without, the client makes a UUIDv7."""
     event_time: datetime
-    """When it happened, with a time zone; without, now, and the server corrects this machine's clock."""
+    """When it happened, with a time zone: taken as it is. Without, now, and the server corrects this machine's
+    clock where it is more than 10 seconds off."""
     traceparent: str
     """W3C; without, that of OpenTelemetry's current span, if there is one."""
     customer_id: str

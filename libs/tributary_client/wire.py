@@ -24,6 +24,8 @@ def _tag(message: type, field: str, kind: int) -> bytes:
 
 
 _SENT_TIME: Final = _tag(Event, "sent_time", _LENGTH_DELIMITED)
+_CALL_TIME: Final = _tag(IngestEventsRequest, "sent_time", _LENGTH_DELIMITED)
+_STREAM_TIME: Final = _tag(StreamEventsRequest, "sent_time", _LENGTH_DELIMITED)
 _CALL_EVENTS: Final = _tag(IngestEventsRequest, "events", _LENGTH_DELIMITED)
 _STREAM_EVENTS: Final = _tag(StreamEventsRequest, "events", _LENGTH_DELIMITED)
 
@@ -35,12 +37,12 @@ def call_request(
 
     Args:
         entries: The events.
-        now_nanos: Unix time, for those that say when they are sent.
+        now_nanos: Unix time of this attempt: the request's, and that of events that say when they are sent.
         validate_only: As in the contract.
         backfill: As in the contract.
     """
     head = IngestEventsRequest(validate_only=validate_only, backfill=backfill)
-    return head.SerializeToString() + _join(_CALL_EVENTS, entries, now_nanos)
+    return head.SerializeToString() + _join(_CALL_EVENTS, _CALL_TIME, entries, now_nanos)
 
 
 def stream_request(
@@ -56,25 +58,21 @@ def stream_request(
     head = StreamEventsRequest(
         batch_number=number, validate_only=validate_only, backfill=backfill, traceparent=traceparent
     )
-    return head.SerializeToString() + _join(_STREAM_EVENTS, entries, now_nanos)
+    return head.SerializeToString() + _join(_STREAM_EVENTS, _STREAM_TIME, entries, now_nanos)
 
 
-def _join(tag: bytes, entries: Sequence[Entry], now_nanos: int) -> bytes:
-    parts: list[bytes] = []
-    stamp = b""
+def _join(tag: bytes, time_tag: bytes, entries: Sequence[Entry], now_nanos: int) -> bytes:
+    sent = Timestamp(seconds=now_nanos // 1_000_000_000, nanos=now_nanos % 1_000_000_000).SerializeToString()
+    sent = varint(len(sent)) + sent
+    parts = [time_tag, sent]
+    stamp = _SENT_TIME + sent
     for entry in entries:
         body = entry.body
         if entry.is_stamped:
-            stamp = stamp or _stamp(now_nanos)
             parts += (tag, varint(len(body) + len(stamp)), body, stamp)
         else:
             parts += (tag, varint(len(body)), body)
     return b"".join(parts)
-
-
-def _stamp(now_nanos: int) -> bytes:
-    sent = Timestamp(seconds=now_nanos // 1_000_000_000, nanos=now_nanos % 1_000_000_000).SerializeToString()
-    return _SENT_TIME + varint(len(sent)) + sent
 
 
 def varint(number: int) -> bytes:

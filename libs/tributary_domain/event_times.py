@@ -52,10 +52,10 @@ def read_micros(moment: MomentLike) -> int | None:
 
 
 def clock_correction(sent_micros: int, receive_micros: int) -> int:
-    """Returns by how many microseconds the client's clock was wrong, to be added to its times.
+    """Returns how wrong the clock was that timed an event, in microseconds to be added to its times.
 
     Args:
-        sent_micros: The client's clock when it sent.
+        sent_micros: That clock when the event was sent.
         receive_micros: Ours when it came.
 
     Returns:
@@ -66,3 +66,24 @@ def clock_correction(sent_micros: int, receive_micros: int) -> int:
     """
     difference = receive_micros - sent_micros
     return difference if abs(difference) > CLOCK_TOLERANCE_MICROS else 0
+
+
+def is_late_not_wrong(sent_micros: int, receive_micros: int, call_micros: int | None) -> bool:
+    """Tells whether a server may have held an event back, or repeats an attempt, rather than have a slow clock.
+
+    Nothing that is held back comes before it was sent: a clock ahead of ours is wrong. One behind may be right; that it
+    is slow is known where the attempt itself was sent at that time, too.
+
+    Args:
+        sent_micros: The clock that the event was timed by, when it was sent.
+        receive_micros: Ours when it came.
+        call_micros: The sender's clock when it made this attempt; `None` if it does not say.
+
+    >>> is_late_not_wrong(70_000_000, 10_000_000, None), is_late_not_wrong(10_000_000, 70_000_000, None)
+    (False, True)
+    >>> is_late_not_wrong(10_000_000, 70_000_000, 10_000_000)
+    False
+    """
+    if sent_micros >= receive_micros:
+        return False
+    return call_micros is None or abs(call_micros - sent_micros) > CLOCK_TOLERANCE_MICROS

@@ -21,7 +21,13 @@ from tributary_domain.bots import (
 )
 from tributary_domain.business_keys import NO_KEY, business_key, has_business_key
 from tributary_domain.channel_evidence import VISIT, Touch, click_ids_of
-from tributary_domain.event_times import CLAIMS_LAST_MICROS, MICROS, clock_correction, read_micros
+from tributary_domain.event_times import (
+    CLAIMS_LAST_MICROS,
+    MICROS,
+    clock_correction,
+    is_late_not_wrong,
+    read_micros,
+)
 from tributary_domain.human_check import PROVIDERS
 from tributary_domain.identifiers import Identity
 from tributary_domain.ids import derived_event_id
@@ -70,7 +76,7 @@ _OUT_OF_WINDOW: Final = Reason(
     "Older than the accept window, or too far ahead; historical events go through backfill.",
 )
 _CORRECTED: Final = Reason(
-    ReasonCode.CLOCK_CORRECTED, "sent_time", "The client's clock was wrong; event_time was corrected by the difference."
+    ReasonCode.CLOCK_CORRECTED, "sent_time", "The sender's clock was wrong; event_time was corrected by the difference."
 )
 _ADDRESS_LISTED: Final = Reason(
     ReasonCode.ADDRESS_LISTED, "context.client_ip", "This address is on a list of those that belong to no browser."
@@ -87,6 +93,7 @@ def take_all(
     *,
     backfill: bool,
     visits: Visits | None = None,
+    call_micros: int | None = None,
 ) -> list[Packed]:
     """Packs the events of one call, in order.
 
@@ -96,20 +103,23 @@ def take_all(
         receive_micros: When the call came.
         backfill: Whether the accept window is lifted.
         visits: Packs what is usual among sliced events.
+        call_micros: The sender's clock when it made the call; `None` if it does not say.
 
     Raises:
         DecodeError: A part of a sliced event is malformed.
     """
     if visits is None or backfill or isinstance(events[0], Event):
-        return [take(whole_event(event), rules, receive_micros, backfill=backfill) for event in events]
+        return [take(whole_event(event), rules, receive_micros, call_micros, backfill=backfill) for event in events]
     quick = visits.take
     return [
-        quick(event, receive_micros) or take(whole_event(event), rules, receive_micros, backfill=False)
+        quick(event, receive_micros) or take(whole_event(event), rules, receive_micros, call_micros, backfill=False)
         for event in events
     ]
 
 
-def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: bool) -> Packed:
+def take(
+    event: Event, rules: WorkspaceRules, receive_micros: int, call_micros: int | None = None, *, backfill: bool
+) -> Packed:
     """Packs one event."""
     kind = event.WhichOneof("kind")
     readings = texts.read_texts(event, kind)
@@ -118,7 +128,7 @@ def take(event: Event, rules: WorkspaceRules, receive_micros: int, *, backfill: 
     may_be_personal = texts.may_be_personal(event_id, readings)
     rejections = texts.check_texts(readings, may_be_personal=may_be_personal)
     validation.refuse(event, kind, readings, rules.expected, rejections)
-    correction = _check_times(event, kind, rules, receive_micros, rejections, backfill=backfill)
+    correction = _check_times(event, kind, rules, receive_micros, call_micros, rejections, backfill=backfill)
     identity = _identify(event, kind, readings, rules, rejections)
     payload_digest = rules.payload_digest(event, kind, readings)
     if rejections:
@@ -254,7 +264,14 @@ def _refuse(
 
 
 def _check_times(
-    event: Event, kind: str | None, rules: WorkspaceRules, receive_micros: int, found: list[Reason], *, backfill: bool
+    event: Event,
+    kind: str | None,
+    rules: WorkspaceRules,
+    receive_micros: int,
+    call_micros: int | None,
+    found: list[Reason],
+    *,
+    backfill: bool,
 ) -> int:
     """Adds what is wrong with the event's times; returns the correction of its clock, in microseconds."""
     if not event.HasField("event_time"):
@@ -269,10 +286,14 @@ def _check_times(
         sent_micros = read_micros(event.sent_time)
         if sent_micros is None:
             found.append(_BAD_SENT_TIME)
-        elif not backfill and is_persons_own(int(event.context.observed_by), kind == "touchpoint"):
-            # An import says when it was sent then, not now; a server's clock is right, and what its queue held back is
-            # late, not wrong.
+        elif not backfill:  # an import says when it was sent then, not now
             correction = clock_correction(sent_micros, receive_micros)
+            if (
+                correction
+                and not is_persons_own(int(event.context.observed_by), kind == "touchpoint")
+                and is_late_not_wrong(sent_micros, receive_micros, call_micros)
+            ):
+                correction = 0
     window = rules.expected.window
     micros += correction
     if -window.ahead_micros <= receive_micros - micros <= window.event_micros:
@@ -302,10 +323,13 @@ def _nobody() -> Identity:
 
 
 def _settle_time(event: Event, correction: int) -> None:
-    """Truncates the event's time to microseconds and corrects it."""
+    """Truncates the event's time to microseconds and corrects it; with it a decision that was made at that moment."""
     moment = event.event_time
     if correction:
+        is_decided_then = event.consent.HasField("consent_time") and event.consent.consent_time == moment
         micros = moment.seconds * MICROS + moment.nanos // 1_000 + correction
         moment.seconds, moment.nanos = micros // MICROS, micros % MICROS * 1_000
+        if is_decided_then:
+            event.consent.consent_time.CopyFrom(moment)
     elif moment.nanos % 1_000:
         moment.nanos -= moment.nanos % 1_000

@@ -13,6 +13,7 @@ from tributary.ingestion.v1.ingestion_service_pb2 import (
     StreamEventsRequest,
     StreamEventsResponse,
 )
+from tributary_domain.event_times import read_micros
 from tributary_ingestion import intake, late_events, verdicts
 from tributary_ingestion.admission import Admission
 from tributary_ingestion.caller_events import Sender
@@ -197,13 +198,16 @@ class IngestionServicer:
 
     async def _pack(self, request: _Batch, rules: WorkspaceRules, receive_micros: int) -> Sequence[Packed]:
         events, visits = request.events, self._visits.of(rules)
+        call_micros = read_micros(request.sent_time) if request.HasField("sent_time") else None
         packed: list[Packed] = []
         try:
             for start in range(0, len(events), EVENTS_AT_ONCE):
                 if start:
                     await self._turns.let_others_on()
                 some = events[start : start + EVENTS_AT_ONCE]
-                packed += intake.take_all(some, rules, receive_micros, backfill=request.backfill, visits=visits)
+                packed += intake.take_all(
+                    some, rules, receive_micros, backfill=request.backfill, visits=visits, call_micros=call_micros
+                )
         except DecodeError as error:  # of a part that was not looked at before
             raise malformed(request.DESCRIPTOR.name) from error
         return packed

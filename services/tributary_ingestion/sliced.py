@@ -68,7 +68,7 @@ def _classes() -> dict[str, Any]:
         file.dependency.append(known.name)
     file.message_type.append(_sliced(Event, _WHOLE))
     for request in (IngestEventsRequest, StreamEventsRequest):
-        message = _sliced(request, frozenset(("events",)))
+        message = _sliced(request, frozenset(("events", "sent_time")))
         for field in message.field:
             if field.name == "events":
                 field.type_name = f".{_PACKAGE}.{Event.DESCRIPTOR.name}"

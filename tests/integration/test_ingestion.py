@@ -25,6 +25,8 @@ from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.verdict_pb2 import EventVerdict
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
+from tributary_client import Decision, TransportKind, Tributary
+from tributary_client.clock import SystemClock
 from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import require_epoch
@@ -147,6 +149,44 @@ def test_callers_who_come_while_dedup_is_busy_share_a_call_and_get_their_own_ans
         assert len(lines) < callers / 2
 
     eventually(written)
+
+
+def test_a_visit_sent_again_over_another_network_is_known_and_a_bot_gains_nothing_by_it(door: Door) -> None:
+    there, here = {"client_ip": "203.0.113.7"}, {"client_ip": "198.51.100.1", "user_agent": f"{BROWSER} Edg/141"}
+    bot = {"user_agent": "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"}
+    for first, retry, expected in ((there, here, ACCEPTED), (bot, here, QUARANTINED)):
+        sent, again = a_visit(**first), a_visit(**retry)
+        again.event_id = sent.event_id
+        again.identifiers.CopyFrom(sent.identifiers)
+        assert door.send(sent)[0].verdict == expected
+        (answer,) = door.send(again)
+        assert (answer.verdict, answer.first_verdict) == (DUPLICATE, expected)
+
+
+class AMinuteSlow(SystemClock):
+    """The clock of a backend that nobody sets."""
+
+    def unix_nanos(self) -> int:
+        return super().unix_nanos() - 60 * 10**9
+
+
+@pytest.mark.parametrize("way", list(TransportKind))
+def test_an_order_of_a_backend_whose_clock_is_slow_comes_after_its_click(
+    door: Door, redis_url: str, way: TransportKind
+) -> None:
+    told: list[Decision] = []
+    order_id, click = str(uuid.uuid4()), a_visit()
+    door.send(click)
+    target = door.ingestion.address
+    with Tributary(
+        target, api_key=door.keys["shop"], transport=way, clock=AMinuteSlow(), on_verdict=told.append
+    ) as own:
+        own.track_conversion("purchase", order_id=order_id, value=99, currency="EUR", customer_id="k")
+        assert own.flush()
+    assert [reason.code for reason in told[0].verdict.reasons] == [verdict_pb2.REASON_CODE_CLOCK_CORRECTED]
+    (order,) = [one for one in stored(redis_url) if one.event.conversion.order_id == order_id]
+    assert order.event.event_time.ToMicroseconds() >= click.event_time.ToMicroseconds()
+    assert 59 * 10**6 < order.clock_correction_micros < 70 * 10**6
 
 
 def asked_of_dedup(door: Door) -> list[dict[str, int]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tributary.event.v1.event_pb2 import Event
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest, StreamEventsRequest
@@ -10,6 +11,7 @@ from tributary_client.entry import Entry
 from tributary_client.wire import call_request, stream_request
 
 NOW = 1_700_000_000_123_456_789
+SENT = Timestamp(seconds=NOW // 10**9, nanos=NOW % 10**9)
 EVENTS = [Event(event_id="a"), Event(event_id="b" * 200), Event(event_id="c", properties={"x": "y" * 20_000})]
 
 
@@ -20,7 +22,7 @@ def entries(*, is_stamped: bool = False) -> list[Entry]:
 @pytest.mark.parametrize("flags", [{}, {"validate_only": True}, {"backfill": True}])
 def test_a_call_is_what_the_contract_would_write(flags: dict[str, bool]) -> None:
     assert IngestEventsRequest.FromString(call_request(entries(), NOW, **flags)) == IngestEventsRequest(
-        events=EVENTS, **flags
+        events=EVENTS, sent_time=SENT, **flags
     )
 
 
@@ -29,7 +31,7 @@ def test_a_call_is_what_the_contract_would_write(flags: dict[str, bool]) -> None
 def test_a_batch_is_what_the_contract_would_write(number: int, flags: dict[str, bool]) -> None:
     written = stream_request(number, entries(), NOW, "00-1-2-01", **flags)
     assert StreamEventsRequest.FromString(written) == StreamEventsRequest(
-        batch_number=number, events=EVENTS, traceparent="00-1-2-01", **flags
+        batch_number=number, events=EVENTS, traceparent="00-1-2-01", sent_time=SENT, **flags
     )
 
 

@@ -32,7 +32,9 @@ def test_each_event_has_a_claim_record_that_says_how_long_it_is() -> None:
     events = pack(SHOP, NOW, packed, [b"", b"x" * 99, b""])
     records = list(CLAIM_RECORD.iter_unpack(events.claims))
     assert [record[0] for record in records] == [b"a" * 16, b"b" * 16, b"c" * 16]
-    assert [record[1] for record in records] == [payload_mark(PAYLOAD_DIGEST_VERSION, name * 8) for name in (b"a", b"b", b"c")]
+    assert [record[1] for record in records] == [
+        payload_mark(PAYLOAD_DIGEST_VERSION, name * 8) for name in (b"a", b"b", b"c")
+    ]
     assert [record[2] for record in records] == [b"A", b"R", b"A"]
     assert sum(record[3] for record in records) == len(events.events)
     assert [record[4] for record in records[:2]] == [NO_ORDER] * 2

@@ -43,8 +43,10 @@ def rules(**settings: Any) -> WorkspaceRules:
     return compile_rules(Workspace.model_validate(workspace))
 
 
-def pack(event: Event, own: WorkspaceRules | None = None, *, backfill: bool = False) -> tuple[Packed, AdmittedEvent]:
-    packed = take(event, own or rules(), NOW, backfill=backfill)
+def pack(
+    event: Event, own: WorkspaceRules | None = None, *, call_micros: int | None = None, backfill: bool = False
+) -> tuple[Packed, AdmittedEvent]:
+    packed = take(event, own or rules(), NOW, call_micros, backfill=backfill)
     return packed, AdmittedEvent.FromString(packed.admitted)
 
 
@@ -91,6 +93,14 @@ def a_refund(adjustment_id: str = "") -> Event:
     return event
 
 
+def an_identification() -> Event:
+    event = Event(event_id="e-4")
+    event.event_time.FromMicroseconds(NOW)
+    event.identify.SetInParent()
+    event.identifiers.visitor_id, event.identifiers.customer_id = "v-1", "k-1"
+    return event
+
+
 def test_a_touchpoint_carries_what_the_door_learned() -> None:
     packed, admitted = pack(
         a_visit(page_url="https://shop.example/?gclid=G1&utm_campaign=spring", client_ip="203.0.113.7")
@@ -104,7 +114,7 @@ def test_a_touchpoint_carries_what_the_door_learned() -> None:
     ]
     assert evidence.rules_version == CHANNEL_RULES_VERSION
     assert admitted.identity_tokens[0].startswith("visitor:")
-    assert admitted.payload_digest == b"\x01" + packed.payload_digest
+    assert admitted.payload_digest == b"\x02" + packed.payload_digest
     assert admitted.source_rank == 1
     assert len(admitted.agent_evidence.address_token) == 16
     assert not admitted.agent_evidence.bot
@@ -382,8 +392,8 @@ def test_campaign_parameters_within_the_own_site_are_a_warning() -> None:
     assert admitted.channel_evidence.continues_session
 
 
-def test_a_retry_has_the_payload_digest_of_the_first_attempt() -> None:
-    first, retry = a_visit(client_ip="203.0.113.7"), a_visit(client_ip="203.0.113.7")
+def test_a_retry_has_the_payload_digest_of_the_first_attempt_over_another_network_too() -> None:
+    first, retry = a_visit(client_ip="203.0.113.7"), a_visit(client_ip="198.51.100.1", user_agent=f"{BROWSER} new")
     retry.event_time.FromMicroseconds(NOW - 1)
     retry.sent_time.FromMicroseconds(NOW - 1)
     assert pack(first)[0].payload_digest == pack(retry)[0].payload_digest
@@ -579,27 +589,64 @@ def test_a_click_id_that_is_an_e_mail_address_is_no_evidence() -> None:
     assert (list(admitted.channel_evidence.click_ids), admitted.channel_evidence.rule) == ([], "direct")
 
 
+MINUTE = 60 * 10**6
+
+
 @pytest.mark.parametrize(
-    ("observed_by", "kind", "is_corrected"),
+    ("observed_by", "make", "sent", "call", "correction"),
     [
-        pytest.param(0, "visit", True, id="a touchpoint is a browser's"),
-        pytest.param(1, "purchase", True, id="a browser"),
-        pytest.param(2, "purchase", True, id="an app"),
-        pytest.param(3, "visit", False, id="forwarded by a server"),
-        pytest.param(4, "visit", False, id="a backend"),
-        pytest.param(0, "purchase", False, id="a conversion is a backend's"),
+        pytest.param(0, "visit", -60, None, 60, id="a touchpoint is a browser's"),
+        pytest.param(1, "purchase", -60, None, 60, id="a browser's slow clock"),
+        pytest.param(2, "purchase", -60, 0, 60, id="an app's, passed on by a server whose clock is right"),
+        pytest.param(0, "purchase", -60, -60, 60, id="a backend's slow clock: its order"),
+        pytest.param(0, "refund", -60, -60, 60, id="its refund"),
+        pytest.param(0, "identify", -60, -60, 60, id="its log-in"),
+        pytest.param(4, "visit", -60, -60, 60, id="its touchpoint"),
+        pytest.param(3, "visit", -60, -60, 60, id="what it forwards, by its own clock"),
+        pytest.param(0, "purchase", -60, None, 0, id="a backend may have held it back"),
+        pytest.param(0, "purchase", -60, 0, 0, id="a backend has held it back, or sends it again as it was"),
+        pytest.param(3, "visit", -60, 0, 0, id="a server has held back what it forwards"),
+        pytest.param(4, "visit", -60, None, 0, id="a backend may have held its touchpoint back"),
+        pytest.param(0, "purchase", 600, None, -600, id="nothing is held back before it is sent: a fast clock"),
+        pytest.param(0, "refund", 600, 0, -600, id="a fast clock, and a call by a right one"),
+        pytest.param(3, "visit", 600, 600, -600, id="a fast clock of what is forwarded"),
+        pytest.param(0, "purchase", -10, -10, 0, id="slower by no more than a call may take"),
+        pytest.param(0, "purchase", 10, 10, 0, id="hardly fast"),
+        pytest.param(1, "purchase", -10, None, 0, id="a browser's, hardly slow"),
     ],
 )
-def test_only_the_clock_of_a_browser_or_app_is_corrected(observed_by: int, kind: str, is_corrected: bool) -> None:
-    event = a_visit() if kind == "visit" else a_purchase()
+def test_a_wrong_clock_is_corrected_whatever_happened_and_what_is_late_is_not(
+    observed_by: int, make: str, sent: int, call: int | None, correction: int
+) -> None:
+    event = {"visit": a_visit, "purchase": a_purchase, "refund": a_refund, "identify": an_identification}[make]()
     event.context.observed_by = observed_by  # type: ignore[assignment]
-    hour = 3_600 * 10**6
-    event.event_time.FromMicroseconds(NOW - 2 * hour)
-    event.sent_time.FromMicroseconds(NOW - hour)
-    packed, admitted = pack(event)
+    event.event_time.FromMicroseconds(NOW - 60 * MINUTE + sent * 10**6)
+    event.sent_time.FromMicroseconds(NOW + sent * 10**6)
+    packed, admitted = pack(event, call_micros=None if call is None else NOW + call * 10**6)
     assert packed.verdict == ACCEPTED
-    assert admitted.event.event_time.ToMicroseconds() == NOW - hour * (1 if is_corrected else 2)
-    assert ("CLOCK_CORRECTED" in codes(packed)) is is_corrected
+    assert admitted.event.event_time.ToMicroseconds() == NOW - 60 * MINUTE + (sent + correction) * 10**6
+    assert admitted.clock_correction_micros == correction * 10**6
+    assert ("CLOCK_CORRECTED" in codes(packed)) is bool(correction)
+
+
+def test_an_order_of_a_backend_that_is_ten_minutes_fast_is_not_of_the_future() -> None:
+    event = a_purchase()
+    event.event_time.FromMicroseconds(NOW + 10 * MINUTE)
+    assert codes(pack(event)[0]) == ["EVENT_TIME_OUT_OF_WINDOW"]
+    event = a_purchase()
+    event.event_time.FromMicroseconds(NOW + 10 * MINUTE)
+    event.sent_time.FromMicroseconds(NOW + 10 * MINUTE)
+    assert pack(event)[1].event.event_time.ToMicroseconds() == NOW
+
+
+def test_a_decision_of_the_same_moment_is_corrected_with_its_event_and_another_is_not() -> None:
+    for decided, corrected in ((NOW + 10 * MINUTE, NOW), (NOW - MINUTE, NOW - MINUTE)):
+        event = an_identification()
+        event.event_time.FromMicroseconds(NOW + 10 * MINUTE)
+        event.sent_time.FromMicroseconds(NOW + 10 * MINUTE)
+        event.consent.ad_user_data = 1
+        event.consent.consent_time.FromMicroseconds(decided)
+        assert pack(event)[1].event.consent.consent_time.ToMicroseconds() == corrected
 
 
 def test_a_corrected_clock_changes_neither_the_claim_nor_the_payload() -> None:

@@ -150,8 +150,9 @@ class Event(_message.Message):
     EXPERIMENT_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Optional. The caller's own id, 1-128 characters; case and leading zeros count. The same id is the same event: send
-    it again unchanged after a timeout. Empty: derived from a digest of the content, prefixed "d1:". Ids that start with
-    "d1:" or "t1:" are REJECTED from callers with EVENT_ID_RESERVED.
+    it again unchanged after a timeout; only its times, `human_check`, and the address and user agent of its context may
+    differ then, anything else is a CONFLICT. Empty: derived from a digest of all of that, prefixed "d1:". Ids that
+    start with "d1:" or "t1:" are REJECTED from callers with EVENT_ID_RESERVED.
     """
     session_id: _builtins.str
     """Optional. The caller's session id, 1-128 characters. Empty: sessions are cut by inactivity."""
@@ -168,11 +169,17 @@ class Event(_message.Message):
 
     @_builtins.property
     def sent_time(self) -> _timestamp_pb2.Timestamp:
-        """Optional. The client's clock when it sent the event: the device's, never a queue's. Where a browser or an app observed
-        the event (`Context.observed_by`) and this differs from our clock by more than 10 seconds, `event_time` is corrected
-        by the difference, before it is held against the accept window: a phone that was offline for two days with a wrong
-        clock still gets its times right. Servers' clocks are right; what they hold back is late, not wrong. No effect on
-        whether an event is known.
+        """Optional. What the clock that `event_time` was read from showed when the event was sent: written anew for every
+        attempt, never kept with an event that waits. Unset: `event_time` is taken as it is, which is right for times from a
+        database. Where it differs from our clock by more than 10 seconds, `event_time` is corrected by the difference,
+        whatever happened, before it is held against the accept window, and `Consent.consent_time` with it if it is the same
+        moment: a phone that was offline for two days with a wrong clock still gets its times right. The answer says so
+        (CLOCK_CORRECTED).
+
+        Where neither a browser nor an app observed the event (`Context.observed_by`), a time behind our clock may also be of
+        an event that a server held back, which is late, not wrong: it is corrected only if `IngestEventsRequest.sent_time`
+        (or `StreamEventsRequest.sent_time`) shows the same, within 10 seconds. No effect on whether an event is known: what
+        was accepted keeps the time it was accepted with. None with `backfill`.
         """
 
     @_builtins.property

@@ -156,7 +156,7 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_HTTP_LIBRARY_USER_AGENT: _ReasonCode.ValueType  # 103
     """Warning: the user agent is a program's: probably the backend's own, forwarded by mistake."""
     REASON_CODE_CLOCK_CORRECTED: _ReasonCode.ValueType  # 104
-    """Warning: the client's clock was corrected by `sent_time`."""
+    """Warning: the sender's clock was wrong, and `event_time` was corrected by `sent_time`."""
     REASON_CODE_UTM_ON_OWN_SITE: _ReasonCode.ValueType  # 105
     """Warning: campaign parameters on a link inside the site were ignored."""
     REASON_CODE_CONVERSION_NAME_UNKNOWN: _ReasonCode.ValueType  # 106
@@ -255,7 +255,7 @@ REASON_CODE_EMAIL_UNREADABLE: ReasonCode.ValueType  # 102
 REASON_CODE_HTTP_LIBRARY_USER_AGENT: ReasonCode.ValueType  # 103
 """Warning: the user agent is a program's: probably the backend's own, forwarded by mistake."""
 REASON_CODE_CLOCK_CORRECTED: ReasonCode.ValueType  # 104
-"""Warning: the client's clock was corrected by `sent_time`."""
+"""Warning: the sender's clock was wrong, and `event_time` was corrected by `sent_time`."""
 REASON_CODE_UTM_ON_OWN_SITE: ReasonCode.ValueType  # 105
 """Warning: campaign parameters on a link inside the site were ignored."""
 REASON_CODE_CONVERSION_NAME_UNKNOWN: ReasonCode.ValueType  # 106

@@ -22,6 +22,7 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tributary.common.v1 import status_pb2 as tributary_dot_common_dot_v1_dot_status__pb2
 from tributary.event.v1 import event_pb2 as tributary_dot_event_dot_v1_dot_event__pb2
 from tributary.event.v1 import verdict_pb2 as tributary_dot_event_dot_v1_dot_verdict__pb2
@@ -31,33 +32,33 @@ from tributary.ingestion.v1 import import_result_pb2 as tributary_dot_ingestion_
 from tributary.ingestion.v1 import spend_pb2 as tributary_dot_ingestion_dot_v1_dot_spend__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.tributary/ingestion/v1/ingestion_service.proto\x12\x16tributary.ingestion.v1\x1a tributary/common/v1/status.proto\x1a\x1etributary/event/v1/event.proto\x1a tributary/event/v1/verdict.proto\x1a!tributary/ingestion/v1/deal.proto\x1a*tributary/ingestion/v1/exchange_rate.proto\x1a*tributary/ingestion/v1/import_result.proto\x1a\"tributary/ingestion/v1/spend.proto\"i\n\x13IngestEventsRequest\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.tributary.event.v1.Event\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x10\n\x08\x62\x61\x63kfill\x18\x03 \x01(\x08\"J\n\x14IngestEventsResponse\x12\x32\n\x08verdicts\x18\x01 \x03(\x0b\x32 .tributary.event.v1.EventVerdict\"\x94\x01\n\x13StreamEventsRequest\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\x03\x12)\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x19.tributary.event.v1.Event\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x10\n\x08\x62\x61\x63kfill\x18\x04 \x01(\x08\x12\x13\n\x0btraceparent\x18\x05 \x01(\t\"\x8c\x01\n\x14StreamEventsResponse\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\x03\x12\x32\n\x08verdicts\x18\x02 \x03(\x0b\x32 .tributary.event.v1.EventVerdict\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1b.tributary.common.v1.Status\"_\n\x12ImportSpendRequest\x12\x32\n\x06slices\x18\x01 \x03(\x0b\x32\".tributary.ingestion.v1.SpendSlice\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"L\n\x13ImportSpendResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.tributary.ingestion.v1.ImportResult\"X\n\x12ImportDealsRequest\x12+\n\x05\x64\x65\x61ls\x18\x01 \x03(\x0b\x32\x1c.tributary.ingestion.v1.Deal\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"L\n\x13ImportDealsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.tributary.ingestion.v1.ImportResult\"h\n\x1aImportExchangeRatesRequest\x12\x33\n\x05rates\x18\x01 \x03(\x0b\x32$.tributary.ingestion.v1.ExchangeRate\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"T\n\x1bImportExchangeRatesResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.tributary.ingestion.v1.ImportResult2\xbc\x04\n\x10IngestionService\x12i\n\x0cIngestEvents\x12+.tributary.ingestion.v1.IngestEventsRequest\x1a,.tributary.ingestion.v1.IngestEventsResponse\x12m\n\x0cStreamEvents\x12+.tributary.ingestion.v1.StreamEventsRequest\x1a,.tributary.ingestion.v1.StreamEventsResponse(\x01\x30\x01\x12\x66\n\x0bImportSpend\x12*.tributary.ingestion.v1.ImportSpendRequest\x1a+.tributary.ingestion.v1.ImportSpendResponse\x12\x66\n\x0bImportDeals\x12*.tributary.ingestion.v1.ImportDealsRequest\x1a+.tributary.ingestion.v1.ImportDealsResponse\x12~\n\x13ImportExchangeRates\x12\x32.tributary.ingestion.v1.ImportExchangeRatesRequest\x1a\x33.tributary.ingestion.v1.ImportExchangeRatesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.tributary/ingestion/v1/ingestion_service.proto\x12\x16tributary.ingestion.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a tributary/common/v1/status.proto\x1a\x1etributary/event/v1/event.proto\x1a tributary/event/v1/verdict.proto\x1a!tributary/ingestion/v1/deal.proto\x1a*tributary/ingestion/v1/exchange_rate.proto\x1a*tributary/ingestion/v1/import_result.proto\x1a\"tributary/ingestion/v1/spend.proto\"\x98\x01\n\x13IngestEventsRequest\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.tributary.event.v1.Event\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\x12\x10\n\x08\x62\x61\x63kfill\x18\x03 \x01(\x08\x12-\n\tsent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"J\n\x14IngestEventsResponse\x12\x32\n\x08verdicts\x18\x01 \x03(\x0b\x32 .tributary.event.v1.EventVerdict\"\xc3\x01\n\x13StreamEventsRequest\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\x03\x12)\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x19.tributary.event.v1.Event\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x12\x10\n\x08\x62\x61\x63kfill\x18\x04 \x01(\x08\x12\x13\n\x0btraceparent\x18\x05 \x01(\t\x12-\n\tsent_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8c\x01\n\x14StreamEventsResponse\x12\x14\n\x0c\x62\x61tch_number\x18\x01 \x01(\x03\x12\x32\n\x08verdicts\x18\x02 \x03(\x0b\x32 .tributary.event.v1.EventVerdict\x12*\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x1b.tributary.common.v1.Status\"_\n\x12ImportSpendRequest\x12\x32\n\x06slices\x18\x01 \x03(\x0b\x32\".tributary.ingestion.v1.SpendSlice\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"L\n\x13ImportSpendResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.tributary.ingestion.v1.ImportResult\"X\n\x12ImportDealsRequest\x12+\n\x05\x64\x65\x61ls\x18\x01 \x03(\x0b\x32\x1c.tributary.ingestion.v1.Deal\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"L\n\x13ImportDealsResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.tributary.ingestion.v1.ImportResult\"h\n\x1aImportExchangeRatesRequest\x12\x33\n\x05rates\x18\x01 \x03(\x0b\x32$.tributary.ingestion.v1.ExchangeRate\x12\x15\n\rvalidate_only\x18\x02 \x01(\x08\"T\n\x1bImportExchangeRatesResponse\x12\x35\n\x07results\x18\x01 \x03(\x0b\x32$.tributary.ingestion.v1.ImportResult2\xbc\x04\n\x10IngestionService\x12i\n\x0cIngestEvents\x12+.tributary.ingestion.v1.IngestEventsRequest\x1a,.tributary.ingestion.v1.IngestEventsResponse\x12m\n\x0cStreamEvents\x12+.tributary.ingestion.v1.StreamEventsRequest\x1a,.tributary.ingestion.v1.StreamEventsResponse(\x01\x30\x01\x12\x66\n\x0bImportSpend\x12*.tributary.ingestion.v1.ImportSpendRequest\x1a+.tributary.ingestion.v1.ImportSpendResponse\x12\x66\n\x0bImportDeals\x12*.tributary.ingestion.v1.ImportDealsRequest\x1a+.tributary.ingestion.v1.ImportDealsResponse\x12~\n\x13ImportExchangeRates\x12\x32.tributary.ingestion.v1.ImportExchangeRatesRequest\x1a\x33.tributary.ingestion.v1.ImportExchangeRatesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.ingestion.v1.ingestion_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INGESTEVENTSREQUEST']._serialized_start=333
-  _globals['_INGESTEVENTSREQUEST']._serialized_end=438
-  _globals['_INGESTEVENTSRESPONSE']._serialized_start=440
-  _globals['_INGESTEVENTSRESPONSE']._serialized_end=514
-  _globals['_STREAMEVENTSREQUEST']._serialized_start=517
-  _globals['_STREAMEVENTSREQUEST']._serialized_end=665
-  _globals['_STREAMEVENTSRESPONSE']._serialized_start=668
-  _globals['_STREAMEVENTSRESPONSE']._serialized_end=808
-  _globals['_IMPORTSPENDREQUEST']._serialized_start=810
-  _globals['_IMPORTSPENDREQUEST']._serialized_end=905
-  _globals['_IMPORTSPENDRESPONSE']._serialized_start=907
-  _globals['_IMPORTSPENDRESPONSE']._serialized_end=983
-  _globals['_IMPORTDEALSREQUEST']._serialized_start=985
-  _globals['_IMPORTDEALSREQUEST']._serialized_end=1073
-  _globals['_IMPORTDEALSRESPONSE']._serialized_start=1075
-  _globals['_IMPORTDEALSRESPONSE']._serialized_end=1151
-  _globals['_IMPORTEXCHANGERATESREQUEST']._serialized_start=1153
-  _globals['_IMPORTEXCHANGERATESREQUEST']._serialized_end=1257
-  _globals['_IMPORTEXCHANGERATESRESPONSE']._serialized_start=1259
-  _globals['_IMPORTEXCHANGERATESRESPONSE']._serialized_end=1343
-  _globals['_INGESTIONSERVICE']._serialized_start=1346
-  _globals['_INGESTIONSERVICE']._serialized_end=1918
+  _globals['_INGESTEVENTSREQUEST']._serialized_start=367
+  _globals['_INGESTEVENTSREQUEST']._serialized_end=519
+  _globals['_INGESTEVENTSRESPONSE']._serialized_start=521
+  _globals['_INGESTEVENTSRESPONSE']._serialized_end=595
+  _globals['_STREAMEVENTSREQUEST']._serialized_start=598
+  _globals['_STREAMEVENTSREQUEST']._serialized_end=793
+  _globals['_STREAMEVENTSRESPONSE']._serialized_start=796
+  _globals['_STREAMEVENTSRESPONSE']._serialized_end=936
+  _globals['_IMPORTSPENDREQUEST']._serialized_start=938
+  _globals['_IMPORTSPENDREQUEST']._serialized_end=1033
+  _globals['_IMPORTSPENDRESPONSE']._serialized_start=1035
+  _globals['_IMPORTSPENDRESPONSE']._serialized_end=1111
+  _globals['_IMPORTDEALSREQUEST']._serialized_start=1113
+  _globals['_IMPORTDEALSREQUEST']._serialized_end=1201
+  _globals['_IMPORTDEALSRESPONSE']._serialized_start=1203
+  _globals['_IMPORTDEALSRESPONSE']._serialized_end=1279
+  _globals['_IMPORTEXCHANGERATESREQUEST']._serialized_start=1281
+  _globals['_IMPORTEXCHANGERATESREQUEST']._serialized_end=1385
+  _globals['_IMPORTEXCHANGERATESRESPONSE']._serialized_start=1387
+  _globals['_IMPORTEXCHANGERATESRESPONSE']._serialized_end=1471
+  _globals['_INGESTIONSERVICE']._serialized_start=1474
+  _globals['_INGESTIONSERVICE']._serialized_end=2046
 # @@protoc_insertion_point(module_scope)

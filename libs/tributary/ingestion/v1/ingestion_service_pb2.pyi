@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from tributary.common.v1 import status_pb2 as _status_pb2
 from tributary.event.v1 import event_pb2 as _event_pb2
@@ -34,6 +35,7 @@ class IngestEventsRequest(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     BACKFILL_FIELD_NUMBER: _builtins.int
+    SENT_TIME_FIELD_NUMBER: _builtins.int
     validate_only: _builtins.bool
     """Optional. Answers VALID instead of ACCEPTED, and stores nothing."""
     backfill: _builtins.bool
@@ -44,16 +46,24 @@ class IngestEventsRequest(_message.Message):
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
         """Required. 1-1000 events. Their order has no meaning but for the answer."""
 
+    @_builtins.property
+    def sent_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. The sender's clock when it made this attempt: written anew for each, so that a request that is sent again
+        as it was does without. It tells a server whose clock is slow from one that held events back (`Event.sent_time`); no
+        other effect. One that is no time is ignored.
+        """
+
     def __init__(
         self,
         *,
         events: _abc.Iterable[_event_pb2.Event] | None = ...,
         validate_only: _builtins.bool = ...,
         backfill: _builtins.bool = ...,
+        sent_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sent_time", b"sent_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "events", b"events", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "events", b"events", "sent_time", b"sent_time", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -94,6 +104,7 @@ class StreamEventsRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     BACKFILL_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
+    SENT_TIME_FIELD_NUMBER: _builtins.int
     batch_number: _builtins.int
     """Required. The caller's number of this batch, 1 or more. Never interpreted, only answered: choose it so that you know
     which batch it was, for example by counting.
@@ -108,6 +119,10 @@ class StreamEventsRequest(_message.Message):
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_event_pb2.Event]:
         """Required. 1-1000 events. Their order has no meaning but for the answer."""
 
+    @_builtins.property
+    def sent_time(self) -> _timestamp_pb2.Timestamp:
+        """Optional. As in `IngestEventsRequest`, for this batch."""
+
     def __init__(
         self,
         *,
@@ -116,10 +131,11 @@ class StreamEventsRequest(_message.Message):
         validate_only: _builtins.bool = ...,
         backfill: _builtins.bool = ...,
         traceparent: _builtins.str = ...,
+        sent_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["sent_time", b"sent_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "batch_number", b"batch_number", "events", b"events", "traceparent", b"traceparent", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backfill", b"backfill", "batch_number", b"batch_number", "events", b"events", "sent_time", b"sent_time", "traceparent", b"traceparent", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
