@@ -37,6 +37,7 @@ from tributary_domain.traces import INTERNAL as INTERNAL_TRACE
 from tributary_domain.traces import flags_of
 from tributary_runtime.errors import PoisonEvent
 from tributary_storage.codec.conversion_parts import pack_part
+from tributary_storage.codec.event_digests import digest_of_event
 from tributary_storage.codec.event_traces import traces_of
 from tributary_storage.codec.own_clicks import NOT_ONE_CLICK, own_click_ids
 from tributary_storage.codec.touch_sources import TouchSources
@@ -194,7 +195,7 @@ class ArrivalReader:
             touch = JourneyTouch(micros, hashed, _CONVERSION, name, flags, session=session)
             entry = event_field(hashed), pack_conversion(touch, named, stored_flags, _own_click(event))
             conversion_id = named
-            own_id = ids.conversion_id(ids.event_digest(workspace, event_id))
+            own_id = ids.conversion_id(digest_of_event(workspace, admitted))
         elif kind == "adjustment":
             conversion_id = named or event.adjustment.conversion_id
         if conversion_id and is_good:

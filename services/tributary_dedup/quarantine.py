@@ -27,11 +27,12 @@ from tributary.event.v1.event_pb2 import Traffic
 from tributary.event.v1.verdict_pb2 import VERDICT_ACCEPTED, VERDICT_REJECTED
 from tributary_dedup.outcomes import RETRY_DELAY_SECONDS
 from tributary_domain.claim_records import OrderPart, order_part, payload_mark, read_order
-from tributary_domain.ids import SYSTEM_EVENT_PREFIX, conversion_id, event_digest, value_digest
+from tributary_domain.ids import SYSTEM_EVENT_PREFIX, conversion_id, value_digest
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import OverloadedError
 from tributary_storage.clickhouse.quarantine import QUARANTINED, REJECTED, RELEASED, RecordedAdmission, StoredDecision
 from tributary_storage.clickhouse.recorded_events import RecordedOrder
+from tributary_storage.codec.event_digests import digest_of_event
 from tributary_storage.redis.claim_layout import QUARANTINE, Kind, Placement, home_digest, pack_claim, pack_order
 from tributary_storage.redis.claim_lookup import LostClaim
 from tributary_storage.redis.claims import Decide, Decided, Undecided
@@ -308,7 +309,7 @@ def _outcome(event_id: str, event: RecordedAdmission | None) -> contract.Quarant
 
 def _waiting(workspace: str, event: RecordedAdmission) -> _Waiting:
     admitted = AdmittedEvent.FromString(event.admitted)
-    digest = event_digest(workspace, event.event_id)
+    digest = digest_of_event(workspace, admitted)
     return _Waiting(event, admitted, digest, _order_of(admitted, digest))
 
 

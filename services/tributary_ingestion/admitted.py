@@ -88,7 +88,13 @@ def write_learned(
     return b"".join(parts)
 
 
-def write_rest(reasons: Sequence[Reason], agent: Agent, correction: int = 0, adjustment_key: bytes = b"") -> bytes:
+def write_rest(
+    reasons: Sequence[Reason],
+    agent: Agent,
+    correction: int = 0,
+    adjustment_key: bytes = b"",
+    event_digest: bytes = b"",
+) -> bytes:
     """Writes what few events have; it is merged with the rest when the event is read.
 
     Args:
@@ -96,9 +102,13 @@ def write_rest(reasons: Sequence[Reason], agent: Agent, correction: int = 0, adj
         agent: Named where there is something to say of it.
         correction: Of the client's clock, in microseconds.
         adjustment_key: What else than its event id an adjustment is known by.
+        event_digest: What it is claimed by, where its event id is not what was sent.
     """
     rest = AdmittedEvent(
-        reasons=to_messages(reasons), clock_correction_micros=correction, adjustment_key=adjustment_key
+        reasons=to_messages(reasons),
+        clock_correction_micros=correction,
+        adjustment_key=adjustment_key,
+        event_digest=event_digest,
     )
     if agent.name:
         evidence = rest.agent_evidence

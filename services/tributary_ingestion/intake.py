@@ -202,8 +202,9 @@ def take(
         verdict, identity.tokens, _VERSION_BYTE + payload_digest, rank, key.conversion_id, address_token
     )
     adjustment_key = key.order_digest if kind == "adjustment" else b""
-    if reasons or agent.name or correction or adjustment_key:
-        learned += write_rest(reasons, agent, correction, adjustment_key)
+    if reasons or agent.name or correction or adjustment_key:  # a token in place of an event id comes with a warning
+        claimed_by = b"" if event.event_id == event_id else digest
+        learned += write_rest(reasons, agent, correction, adjustment_key, claimed_by)
     if event.traffic in _NEVER_COUNTED:
         key = key._replace(order_digest=b"", value_digest=b"")  # known by its event id: it must not hold a real order
     clicks = click_ids_of(touch) if touch is not None else _NO_CLICKS

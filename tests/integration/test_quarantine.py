@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 import redis.asyncio
 
-from tests.support.admissions import AN_EPOCH, Sent, a_request, running_admission, stored, verdicts_of
+from tests.support.admissions import AN_EPOCH, Sent, a_request, outcomes_of, running_admission, stored, verdicts_of
 from tributary.dedup.v1 import dedup_service_pb2, quarantine_pb2
 from tributary.dedup.v1.event_fate_pb2 import EventFate
 from tributary.event.v1 import verdict_pb2
@@ -58,6 +58,11 @@ class Dedup:
         outcomes = await self.admission.admit(a_request(self.workspace, events))
         await self.record()
         return verdicts_of(_response(outcomes))
+
+    async def verdicts(self, *events: Sent) -> list[tuple[int, int]]:
+        """Sends events; returns their verdicts with the first ones."""
+        outcomes = await self.admission.admit(a_request(self.workspace, events))
+        return [(told.verdict, told.first_verdict) for told in outcomes_of(_response(outcomes))]
 
     async def decide(self, *ids: str, action: int = RELEASE, dry_run: bool = False, record: bool = True) -> list[str]:
         request = dedup_service_pb2.DecideQuarantinedEventsRequest(
@@ -146,6 +151,23 @@ async def test_a_release_admits_the_event_once_however_often_it_is_asked_for(ded
     assert await dedup.rows() == {"good": "ACCEPTED", "bot": "ACCEPTED", "other": "QUARANTINED"}
     assert await stored(dedup.log) == before
     assert await dedup.admit(bot()) == [DUPLICATE]
+
+
+@pytest.mark.parametrize("has_lost_claims", [False, True], ids=["claimed", "claims past their life"])
+@pytest.mark.parametrize("order", ["", "o-1"], ids=["by its id", "with an order"])
+async def test_an_event_whose_id_is_personal_is_decided_on_by_what_it_was_claimed_by(
+    dedup: Dedup, order: str, has_lost_claims: bool
+) -> None:
+    sent = bot("ann@example.com", stored_id="x1:token", order=order)
+    await dedup.admit(sent)
+    assert await dedup.decide("x1:token", action=REJECT) == ["REJECTED"]
+    assert await dedup.verdicts(sent) == [(DUPLICATE, QUARANTINED)]
+    if has_lost_claims:
+        async for bucket in dedup.log.scan_iter(match="trb:*:claims:*"):
+            await dedup.log.delete(bucket)
+    assert await dedup.decide("x1:token") == ["RELEASED"]
+    assert await dedup.verdicts(sent) == [(DUPLICATE, ACCEPTED)]
+    assert await dedup.rows() == {"x1:token": "ACCEPTED"}
 
 
 async def test_what_was_decided_is_found_again_with_who_when_and_why(dedup: Dedup) -> None:

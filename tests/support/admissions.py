@@ -58,6 +58,8 @@ class Sent:
     rank: int = 1
     door: verdict_pb2.Verdict.ValueType = verdict_pb2.VERDICT_ACCEPTED
     version: int = 1
+    stored_id: str = ""
+    """What the door put in place of an event id that is personal."""
 
     @property
     def payload_digest(self) -> bytes:
@@ -95,7 +97,9 @@ class Sent:
             conversion_id=ids.conversion_id(self.order_digest(workspace)) if self.order else "",
             source_rank=self.rank,
         )
-        message.event.event_id = self.event_id
+        message.event.event_id = self.stored_id or self.event_id
+        if self.stored_id:
+            message.event_digest = ids.event_digest(workspace, self.event_id)
         message.event.event_time.seconds = EVENT_TIME_SECONDS
         if self.refund:
             message.adjustment_key = self.claimed_digest(workspace)

@@ -11,6 +11,7 @@ import pytest
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts
+from tributary_domain.ids import event_digest
 from tributary_ingestion.intake import take
 from tributary_ingestion.workspace_rules import compile_rules
 from tributary_runtime.workspaces import Workspace
@@ -188,3 +189,14 @@ def test_an_id_in_hexadecimal_is_an_id(path: str) -> None:
     packed = take(event, RULES, NOW, backfill=False)
     assert MD5.encode() in packed.admitted
     assert packed.reasons == []
+
+
+def test_an_event_whose_id_is_personal_says_what_it_is_claimed_by() -> None:
+    event = an_event("conversion")
+    event.event_id = "order of ann@example.com"
+    packed = take(event, RULES, NOW, backfill=False)
+    admitted = AdmittedEvent.FromString(packed.admitted)
+    assert admitted.event.event_id.startswith("x1:")
+    assert admitted.event_digest == packed.event_digest == event_digest("shop", "order of ann@example.com")
+    plain = AdmittedEvent.FromString(take(an_event("conversion"), RULES, NOW, backfill=False).admitted)
+    assert plain.event_digest == b"", "of its id"

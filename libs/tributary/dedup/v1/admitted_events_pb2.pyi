@@ -144,6 +144,7 @@ class AdmittedEvent(_message.Message):
     CLOCK_CORRECTION_MICROS_FIELD_NUMBER: _builtins.int
     DECISION_FIELD_NUMBER: _builtins.int
     FAMILY_IDS_FIELD_NUMBER: _builtins.int
+    EVENT_DIGEST_FIELD_NUMBER: _builtins.int
     verdict: _verdict_pb2.Verdict.ValueType
     """What the door decided: ACCEPTED, QUARANTINED or REJECTED."""
     payload_digest: _builtins.bytes
@@ -160,6 +161,10 @@ class AdmittedEvent(_message.Message):
     """Match keys, encrypted under the person's data key. Empty where there are none."""
     clock_correction_micros: _builtins.int
     """By how much `event_time` was corrected, microseconds to be added to what was sent. 0: not corrected."""
+    event_digest: _builtins.bytes
+    """What the event is claimed by, 16 bytes, where `event.event_id` is a token in place of the id that was sent, which was
+    somebody's address or number: of the token it cannot be made. Empty otherwise: the digest of the event id.
+    """
     @_builtins.property
     def event(self) -> _event_pb2.Event:
         """The event. E-mail, phone, address, client ip, user agent, and personal parameters of URLs are cut out; `event_id` is
@@ -211,10 +216,11 @@ class AdmittedEvent(_message.Message):
         clock_correction_micros: _builtins.int = ...,
         decision: _decision_pb2.Decision | None = ...,
         family_ids: _abc.Iterable[_builtins.str] | None = ...,
+        event_digest: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent_evidence", b"agent_evidence", "channel_evidence", b"channel_evidence", "decision", b"decision", "event", b"event"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "agent_evidence", b"agent_evidence", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "decision", b"decision", "event", b"event", "family_ids", b"family_ids", "identity_tokens", b"identity_tokens", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "source_rank", b"source_rank", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment_key", b"adjustment_key", "agent_evidence", b"agent_evidence", "channel_evidence", b"channel_evidence", "clock_correction_micros", b"clock_correction_micros", "conversion_id", b"conversion_id", "decision", b"decision", "event", b"event", "event_digest", b"event_digest", "family_ids", b"family_ids", "identity_tokens", b"identity_tokens", "payload_digest", b"payload_digest", "reasons", b"reasons", "sealed_match_keys", b"sealed_match_keys", "source_rank", b"source_rank", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
