@@ -152,13 +152,14 @@ async def test_who_was_erased_has_no_beginning_and_who_comes_after_has_an_own_on
     workspace = attribution.workspace.id
     await happen(
         attribution,
-        events.touch("visitor:a", at=NOON - 3 * DAY, channel="Email"),
+        events.touch("visitor:a", at=NOON - 3 * DAY, channel="Email", clicks={"gclid": "1"}),
         events.order("visitor:a", at=NOON - 2 * DAY, order_id="o-1"),
     )
+    await forget_journeys(attribution)
     plan = attribution.erasing.plan(workspace, ["visitor:a"], ErasureMode.SEVER)
-    assert (await attribution.erasing.survey(plan))["firsts"] == 2
+    assert (await attribution.erasing.survey(plan))["firsts"] == 3
     erasure = await attribution.erasing.go_on(await attribution.erasing.request(plan))
-    assert erasure.destroyed["firsts"] == 2
+    assert (erasure.destroyed["firsts"], erasure.destroyed["click_ids"]) == (3, 1)
     assert erasure.remaining["firsts"] == 0
     assert (await attribution.identities.show(workspace, "visitor:a")).beginning == Beginning()
     later = erasure.until_micros + 1
@@ -172,6 +173,7 @@ async def test_it_is_there_again_after_a_loss(attribution: Attribution, events: 
         events.touch("visitor:a", at=LONG_AGO - 300 * DAY, channel="Email"),
         events.order("visitor:a", at=LONG_AGO - 299 * DAY, order_id="o-1"),
         events.touch("visitor:a", at=LONG_AGO, channel="Display"),
+        events.touch("visitor:a", at=LONG_AGO + DAY, channel="Paid Search", clicks={"gclid": "1"}),
         events.order("visitor:b", at=LONG_AGO, order_id="o-3"),
     ]
     for event in old:
@@ -187,6 +189,12 @@ async def test_it_is_there_again_after_a_loss(attribution: Attribution, events: 
         await attribution.count_people()
     assert [await beginning(attribution, token) for token in ("visitor:a", "visitor:b")] == before
     assert await attribution.logged() == [], "who counts is the same"
+    again = events.touch("visitor:a", at=NOON - DAY, channel="Paid Search", clicks={"gclid": "1"})
+    await happen(attribution, again, events.order("visitor:a", order_id="o-4"))
+    fourth = await attribution.published(events.conversion_id("o-4"))
+    assert fourth is not None
+    channels = [touch.source.channel for touch in fourth.state.touches]
+    assert channels == ["Direct"], "an id of before the loss is an old one"
 
 
 async def test_it_is_kept_for_ever_of_customers_and_as_long_as_ties_of_visitors(

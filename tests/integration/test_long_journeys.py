@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 import pytest
 import redis.asyncio
 
-from tributary_domain.journey import QUARANTINED, JourneyTouch, TouchKind
+from tributary_domain.journey import NO_CONSENT, QUARANTINED, JourneyTouch, TouchKind
 from tributary_runtime.clock import SystemClock
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.journey_layout import (
@@ -18,7 +18,7 @@ from tributary_storage.redis.journey_layout import (
     pack_touch,
     unpack_journey,
 )
-from tributary_storage.redis.journeys import AppliedJourney, JourneyChange, Journeys
+from tributary_storage.redis.journeys import AppliedJourney, JourneyChange, Journeys, Visit
 
 LIFE_SECONDS = 3_600
 KEPT = 100
@@ -60,6 +60,28 @@ async def test_the_oldest_go_where_there_are_too_many(journeys: Journeys) -> Non
     assert numbers(journey) == list(range(27, 127))
     assert journey.trimmed_until_micros == 1_027 * SECOND
     assert journey.has_lost_touches
+
+
+async def test_what_carries_an_id_is_known_however_many_push_it_out(journeys: Journeys) -> None:
+    clicked, denied = touches([1], click=7), touches([2], click=8, flags=NO_CONSENT)
+    order = {event_field(5_000): pack_conversion(JourneyTouch(9_000 * SECOND, 5_000), f"c1:{1:032x}")}
+    journey = await journey_after(journeys, clicked | denied, touches(range(10, 400)))
+    assert numbers(journey) == [1, *range(300, 400)]
+    [applied] = await journeys.apply([JourneyChange("a", order, {})], LIFE_SECONDS, 0, KEPT)
+    assert applied.fields is not None
+    assert numbers(unpack_journey("a", [applied.fields])) == [1, *range(300, 400), 5_000]
+    [visited] = await journeys.visit([Visit("a")], LIFE_SECONDS)
+    assert visited.fields is not None
+    assert {name for name in visited.fields if len(name) == 8} == {name for name in applied.fields if len(name) == 8}
+
+
+async def test_a_thousand_events_with_ids_and_no_more_outlive_a_journey(
+    journeys: Journeys, client: redis.asyncio.Redis
+) -> None:
+    for first in range(1, 2_402, 400):
+        await journeys.apply([JourneyChange("a", touches(range(first, first + 400), click=7), {})], LIFE_SECONDS, 0)
+    firsts = [key async for key in client.scan_iter(match="trb:*:journey:a:firsts")]
+    assert [await client.hlen(key) for key in firsts] == [1_201]  # and who it was acquired by
 
 
 async def test_a_journey_stays_bounded_whatever_the_order(journeys: Journeys) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from tests.integration.test_reconciliation import Reconciled, reconciled
-from tests.support.attribution import DAY, Attribution, Events
+from tests.support.attribution import DAY, Attribution, Events, leaving
 from tests.support.stores import Stores
 from tests.support.worlds import a_world, people_who_share
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
@@ -228,6 +228,49 @@ async def test_nobody_asks_for_who_comes_back_on_a_new_device_or_was_never_here(
         events.order("customer:other", "email:other", "visitor:other", at=LONG_AGO, order_id="o-3"),
     )
     assert world.attribution.forgotten.asked == asked
+
+
+async def clicked_again(world: Reconciled, forget: Forget) -> None:
+    """Lets people click, be forgotten, and come back by the click id or interaction of then: each a direct return."""
+    events, attribution = Events(world.attribution.workspace.id), world.attribution
+    gclid = {"gclid": "1"}
+    then = [
+        events.touch("visitor:a", at=LONG_AGO, clicks=gclid),
+        events.touch("visitor:p", at=LONG_AGO, clicks=gclid),
+        events.touch("visitor:i", at=LONG_AGO, channel="Email"),
+        events.touch("visitor:d", at=LONG_AGO, clicks=gclid, continues_session=True),
+        leaving(events.touch("visitor:n", at=LONG_AGO, clicks=gclid), denies="analytics_storage"),
+    ]
+    then[2][1].event.touchpoint.interaction_id = "mail-1"
+    await world.happen(*then)
+    await forget(attribution)
+    again = [
+        events.touch("visitor:a", at=TODAY - HOUR, clicks=gclid, event_id="a"),
+        events.touch("visitor:l", at=TODAY - HOUR, clicks=gclid, event_id="l"),
+        events.identify("customer:p", "visitor:p", at=TODAY),
+        events.identify("customer:p", "visitor:l", at=TODAY),
+        events.touch("visitor:i", at=TODAY - HOUR, channel="Email", event_id="i"),
+        events.touch("visitor:d", at=TODAY - HOUR, clicks=gclid, event_id="d"),
+        events.touch("visitor:n", at=TODAY - HOUR, clicks=gclid, event_id="n"),
+    ]
+    again[4][1].event.touchpoint.interaction_id = "mail-1"
+    await world.happen(*again)
+    await world.happen(*(events.order(f"visitor:{who}", at=TODAY - HOUR // 2, order_id=f"o-{who}") for who in "alidn"))
+
+
+async def channels_of(attribution: Attribution) -> dict[str, list[str]]:
+    """Returns the channels that share each order."""
+    return dict(await attribution.stored("order_id, touch_channels"))
+
+
+@FORGETTING
+async def test_an_id_that_was_seen_before_its_journey_was_forgotten_is_an_old_one(
+    world: Reconciled, forget: Forget
+) -> None:
+    await clicked_again(world, forget)
+    returns = {f"o-{who}": ["Direct"] for who in "alid"}
+    assert await channels_of(world.attribution) == returns | {"o-n": ["Paid Search"]}
+    await agrees(world)
 
 
 @FORGETTING

@@ -15,11 +15,12 @@ from typing import Any
 import redis.asyncio
 
 from tributary_domain.erasures import Erasure, ErasureState
+from tributary_domain.journey import JourneyTouch
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
 from tributary_storage.redis.consents import is_decision
 from tributary_storage.redis.conversions import conversion_key
-from tributary_storage.redis.firsts import time_of_first
+from tributary_storage.redis.firsts import events_of, time_of_first
 from tributary_storage.redis.journey_layout import ACQUIRED, EVENT_BYTES, META, unpack_journey
 from tributary_storage.redis.state_scripts import failed
 from tributary_storage.redis.tie_layout import unpack_ties
@@ -121,7 +122,8 @@ class Erasures:
             seen = unpack_journey(key, [found]) if META in found else None
             entries = () if seen is None else seen.entries
             old = [one for one in entries if one.event_time_micros <= until_micros]
-            clicks = {one.click for one in old if one.click} - {one.click for one in entries if one not in old}
+            began = await self._ask(self._client.hgetall(keys.firsts(shard, key)))
+            clicks = _clicks_until(until_micros, unpack_journey(key, [events_of(began) | events_of(found)]).entries)
             if found and len(old) == len(entries):
                 await self._ask(self._client.delete(journey))
             elif old:
@@ -193,7 +195,7 @@ class Erasures:
     async def _old_firsts(self, firsts: str, until_micros: int) -> list[bytes]:
         """Returns the fields of how an identifier began until a moment."""
         found = await self._ask(self._client.hgetall(firsts))
-        return [field for field, value in found.items() if time_of_first(value) <= until_micros]
+        return [field for field, value in found.items() if time_of_first(field, value) <= until_micros]
 
     async def _old_ties(self, token: str, ties: str, until_micros: int) -> list[str]:
         """Returns with whom an identifier was seen until a moment, and not after it."""
@@ -225,6 +227,14 @@ class Erasures:
             return await answer
         except redis.RedisError as error:
             raise failed(error) from error
+
+
+def _clicks_until(until_micros: int, entries: Iterable[JourneyTouch]) -> set[int]:
+    """Returns the numbers of the click ids that events until a moment carry, and none after it."""
+    clicks: dict[bool, set[int]] = {True: set(), False: {0}}
+    for one in entries:
+        clicks[one.event_time_micros <= until_micros].add(one.click)
+    return clicks[True] - clicks[False]
 
 
 def _time_of(field: bytes) -> int:

@@ -1,4 +1,4 @@
-"""How people began: the first touch ever, and the first conversion of each name, whatever of the journey is forgotten.
+"""How people began, whatever of the journey is forgotten: first touch, first conversions, ids of clicks that were seen.
 
 Beside the journey of each identity token, and written in the same step (`apply_journeys`): so joining people and taking
 them apart moves nothing, and a person's are the first of those of their tokens. Only what was good when it came is
@@ -6,8 +6,13 @@ noted: neither quarantined nor internal; a touch is no impression and no return 
 or assumed forbids to measure it. Who forbids it later hides it. Kept for ever once somebody converted, else as long as
 ties. About 150 bytes per identifier. Fails closed.
 
+Events that carry the id of a click or an interaction are kept as well, as their journey has them, some 1 000 of an
+identifier at most, of 40 bytes and more: seen again, the id is an old one, also where the journey has expired since or
+has lost it. So they are read with the journey.
+
 | field                         | value                                                               |
 |-------------------------------|---------------------------------------------------------------------|
+| 8 bytes                       | an event that carries such an id, as in `journey_layout`            |
 | `a`                           | 8 bytes time, 8 bytes event hash, 1 byte kind, 8 bytes descriptor   |
 | `c` and 8 bytes name's digest | 8 bytes time, 8 bytes event hash, 16 bytes digest of the conversion |
 
@@ -30,7 +35,7 @@ from tributary_domain.ids import CONVERSION_PREFIX
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
 from tributary_storage.redis.consents import decisions_of
-from tributary_storage.redis.journey_layout import is_observation, may_acquire, unpack_entry
+from tributary_storage.redis.journey_layout import EVENT_BYTES, ages_id, is_observation, may_acquire, unpack_entry
 from tributary_storage.redis.scripts import Script
 from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
 from tributary_storage.redis.ties import Place, person_key
@@ -120,12 +125,16 @@ class Firsts:
         """
         found: dict[Place, dict[bytes, bytes]] = {}
         for place, entry in entries:
+            own = found.setdefault(place, {})
             first = _first_of(*entry)
             if first is not None:
-                own = found.setdefault(place, {})
                 own[first[0]] = min(first[1], own.get(first[0], first[1]))
+            if ages_id(entry[1]):
+                own[entry[0]] = entry[1]
         pieces = []
         for place, own in found.items():
+            if not own:
+                continue
             key = self._key(place)
             pieces.append(Piece(self._shard(place), key, (len(own), *chain.from_iterable(own.items()))))
         calls, _ = in_calls(pieces, (life_seconds,))
@@ -138,9 +147,14 @@ class Firsts:
         return keys.firsts(self._shard(place), person_key(*place))
 
 
-def time_of_first(value: bytes) -> int:
+def time_of_first(name: bytes, value: bytes) -> int:
     """Returns the time of what a field holds."""
-    return int.from_bytes(value[:8])
+    return unpack_entry(value)[0] if len(name) == EVENT_BYTES else int.from_bytes(value[:8])
+
+
+def events_of(fields: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Returns the events among the fields of how somebody began, or of a journey."""
+    return {name: value for name, value in fields.items() if len(name) == EVENT_BYTES}
 
 
 def _first_of(name: bytes, value: bytes) -> tuple[bytes, bytes] | None:
@@ -161,7 +175,9 @@ def _person(held: Sequence[tuple[Mapping[bytes, bytes], Mapping[bytes, bytes]]])
     first: dict[bytes, bytes] = {}
     for fields, _ in held:
         for name, value in fields.items():
-            if name != _ACQUISITION or timeline is None or timeline.at(time_of_first(value)) != DENIED:
+            if len(name) == EVENT_BYTES:
+                continue
+            if name != _ACQUISITION or timeline is None or timeline.at(time_of_first(name, value)) != DENIED:
                 first[name] = min(value, first.get(name, value))
     touch = first.pop(_ACQUISITION, None)
     return PersonFirsts(

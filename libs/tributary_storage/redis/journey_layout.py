@@ -143,6 +143,13 @@ def may_acquire(value: bytes) -> bool:
     return kind != _KIND and kind not in SEEN_KINDS and not (is_denied or flags & (QUARANTINED | INTERNAL | NO_TOUCH))
 
 
+def ages_id(value: bytes) -> bool:
+    """Tells whether a packed event is a touch that makes an old id of that of its click or interaction."""
+    kind, flags, *_, click, _, interaction, _ = _TOUCH.unpack(value[: _TOUCH.size].ljust(_TOUCH.size, b"\0"))
+    is_seen_only = kind == _KIND or kind in SEEN_KINDS
+    return bool(click or interaction) and not is_seen_only and not flags & (QUARANTINED | NO_CONSENT)
+
+
 def event_field(event_hash: int) -> bytes:
     """Returns the field of an event."""
     return _HASH.pack(event_hash)

@@ -16,6 +16,7 @@ import redis.asyncio
 
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
+from tributary_storage.redis.journey_layout import EVENT_BYTES
 from tributary_storage.redis.scripts import Argument, Script
 from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
 from tributary_storage.redis.trace_layout import BESIDE, LIFE_SECONDS
@@ -50,7 +51,8 @@ class AppliedJourney(NamedTuple):
     newest_micros: int
     """When the person converted last, as far as the journey was told; 0: never."""
     fields: Mapping[bytes, bytes] | None
-    """The whole journey, with what was decided under its identifier and its traces; None where `why` is 0."""
+    """The whole journey, with what was decided under its identifier, its traces, and what carries the id of a click or
+    an interaction and it may have forgotten; None where `why` is 0."""
     ties: Sequence[bytes] = ()
     """Fields and values of what its identifier was seen with (`tie_layout`), where `why` is not 0."""
 
@@ -141,7 +143,7 @@ class Journeys:
         return [_applied(answer) for answer in answers]
 
     async def read_each(self, person_keys: Sequence[str]) -> list[dict[bytes, bytes]]:
-        """Returns the fields of journeys, with what was decided and left beside them, in order; empty: nothing.
+        """Returns the fields of journeys, with what was decided and is kept beside them, in order; empty: nothing.
 
         Raises:
             StorageUnavailableError: The state store did not answer.
@@ -154,13 +156,17 @@ class Journeys:
             pipeline.hgetall(keys.journey(shard, key))
             pipeline.hgetall(keys.consent(shard, key))
             pipeline.hgetall(keys.traces(shard, key))
+            pipeline.hgetall(keys.firsts(shard, key))
         try:
             answers: list[dict[bytes, bytes]] = await pipeline.execute()
         except redis.RedisError as error:
             raise failed(error) from error
         return [
-            journey | said | {_BESIDE + field: value for field, value in left.items()} if said or left else journey
-            for journey, said, left in zip(answers[::3], answers[1::3], answers[2::3], strict=True)
+            {name: one for name, one in firsts.items() if len(name) == EVENT_BYTES}
+            | journey
+            | said
+            | {_BESIDE + field: value for field, value in left.items()}
+            for journey, said, left, firsts in zip(*(answers[part::4] for part in range(4)), strict=True)
         ]
 
     async def visit(self, visits: Sequence[Visit], ties_seconds: int) -> list[VisitedJourney]:

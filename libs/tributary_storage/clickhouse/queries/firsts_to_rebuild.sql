@@ -1,6 +1,6 @@
 -- One page of how people began, in event order, after the last event that was read: of the events that were accepted before
--- journeys live, the first touch of each most telling identifier, and its first conversion of each name. Without what was
--- stripped because its person was erased. FINAL: of an event that was released, what it is since.
+-- journeys live, the first touch of each most telling identifier, its first conversion of each name, and its first of the
+-- touches that carry the same ids of a click or an interaction. Without what was stripped because its person was erased. FINAL: of an event that was released, what it is since.
 SELECT
     verdict,
     admitted,
@@ -22,7 +22,7 @@ WHERE workspace = %(workspace)s
         kind = 'conversion'
         OR (
             touchpoint_kind NOT IN ('IMPRESSION', 'ENGAGED_VIEW', 'OPEN')
-            AND NOT continues_session
+            AND (NOT continues_session OR notEmpty(click_id_families) OR interaction_id != '')
             AND consent_analytics_storage != 'DENIED'
         )
     )
@@ -31,6 +31,9 @@ ORDER BY
     event_id
 LIMIT 1 BY
     arraySort(t -> (indexOf(['customer', 'email', 'phone', 'visitor', 'device', 'other'], splitByChar(':', t)[1]), t), identity_tokens)[1],
-    if(kind = 'conversion', conversion_name, '')
+    if(kind = 'conversion', conversion_name, ''),
+    click_id_values,
+    interaction_id,
+    continues_session
 LIMIT %(limit)s
 SETTINGS max_threads = 1, do_not_merge_across_partitions_select_final = 1

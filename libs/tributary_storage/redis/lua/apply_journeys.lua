@@ -13,8 +13,8 @@
 --         sighting: 8 bytes time, 8 bytes event hash, 1 byte position
 --         trace: 8 bytes time, 8 bytes event hash, 8 bytes of what is alike, more
 -- Answer  per journey {version, why the answer holds the whole journey, newest conversion time, the journey as fields and
---         values, of its consent, of its traces behind a byte 1; its ties as fields and values}; the last two only where
---         why is not 0
+--         values, of its consent, of its traces behind a byte 1, of its firsts what carries an id and it may have
+--         forgotten; its ties as fields and values}; the last two only where why is not 0
 --         why: 0 it does not, 1 by time, 2 any conversion of the person may have changed
 -- Cost    one read, one write, one expiry per journey, two more reads where it is new, and O(journey) where the whole is
 --         answered, after every (quarter of 3) events of a person with too many, and once a day for one older than its
@@ -29,7 +29,8 @@
 -- Since when it is whole: for ever, if nothing is kept of how anybody began under its identifier (firsts; of who never
 -- converted as long as ties); else for a life before it, for what came then would have kept it alive; once something goes
 -- for its age, from that age on.
--- What is too old stays where it carries the id of a click or an interaction: seen again, it is an old one.
+-- What carries the id of a click or an interaction is kept beside it, too (firsts, until there are MOST_WITH_ID): seen again, it is
+-- an old one, also where the journey has expired meanwhile or had too many events. What is too old stays for the same.
 local META = '>I8I8I8I8I4I4BI4I4I4BI4'
 local UNSAID = '\255\255\255\255' -- journeys of before this was kept: whole since never
 local CONVERSION, QUARANTINED, NO_TOUCH, NO_CONSENT, INTERNAL, ASSUMED_DENIED, CONSENTED = 7, 2, 4, 8, 16, 32, 64
@@ -38,6 +39,7 @@ local NEVER = 9007199254740991
 local DAY = 86400
 local AHEAD = 300 -- seconds that an event may be ahead of its acceptance
 local HDEL_AT_ONCE = 1000
+local MOST_WITH_ID = 1000
 local life, slack, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local ties_life, traces_life, knows_everybody = ARGV[4], ARGV[5], ARGV[6] == '1'
 local clock = redis.call('TIME')
@@ -160,11 +162,19 @@ local function leave(traces, from, count)
   return #writes > 0, first
 end
 
--- Notes the first of some firsts: field -> {8 bytes time, 8 bytes hash, more}. Returns the time of the first touch ever.
-local function remember(firsts, found)
+-- Tells whether a touch makes an id that it carries an old one for what comes later.
+local function ages_id(kind, flags, value)
+  if kind >= FIRST_SEEN_KIND and kind <= LAST_SEEN_KIND or not has_id(value) then return false end
+  return not has_flag(flags, QUARANTINED) and not has_flag(flags, NO_CONSENT)
+end
+
+-- Notes the first of some firsts: field -> {8 bytes time, 8 bytes hash, more}; and events that carry ids, as fields and
+-- values. Returns the time of the first touch ever.
+local function remember(firsts, found, with_ids)
   local fields, writes, has_conversion = {}, {}, false
   for field in pairs(found) do fields[#fields + 1] = field end
-  for index, held in ipairs(redis.call('HMGET', firsts, unpack(fields))) do
+  if #with_ids > 0 and redis.call('HLEN', firsts) < MOST_WITH_ID then writes = with_ids end
+  for index, held in ipairs(#fields > 0 and redis.call('HMGET', firsts, unpack(fields)) or {}) do
     local field = fields[index]
     if held and not is_before(found[field], held) then
       found[field] = held
@@ -212,7 +222,7 @@ for number, journey in ipairs(KEYS) do
     elseif kept == -2 and knows_everybody then since = 0 end
   end
   local writes, why, is_known, reaches, oldest = {}, 0, false, NEVER, NEVER
-  local firsts, acquired = {}, NEVER
+  local firsts, with_ids, acquired = {}, {}, NEVER
   if known[#fields] then acquired = struct.unpack('>I8', known[#fields]) end
   for index = 1, entries do
     local value = ARGV[first + 2 * index - 1]
@@ -234,6 +244,10 @@ for number, journey in ipairs(KEYS) do
         local what = field == 'a' and string.sub(value, 1, 1) .. string.sub(value, 11, 18) or string.sub(value, 27, 42)
         local one = string.sub(value, 3, 10) .. fields[1 + index] .. what
         if not firsts[field] or is_before(one, firsts[field]) then firsts[field] = one end
+      end
+      if kind ~= CONVERSION and ages_id(kind, flags, value) then
+        with_ids[#with_ids + 1] = fields[1 + index]
+        with_ids[#with_ids + 1] = value
       end
     end
     if not before then
@@ -277,11 +291,11 @@ for number, journey in ipairs(KEYS) do
     if is_known then why = 2
     elseif reaches <= newest + slack or asks then why = 1 end
   end
-  if next(firsts) then
-    local since = remember(journey .. ':firsts', firsts)
-    if since then
+  if next(firsts) or #with_ids > 0 then
+    local first_touch = remember(journey .. ':firsts', firsts, with_ids)
+    if first_touch then
       writes[#writes + 1] = 'a'
-      writes[#writes + 1] = since
+      writes[#writes + 1] = first_touch
     end
   end
   if #writes > 0 or has_new_trace or not known[1] then
@@ -315,6 +329,15 @@ for number, journey in ipairs(KEYS) do
     for _, text in ipairs(redis.call('HGETALL', journey .. ':consent')) do whole[#whole + 1] = text end
     for index, text in ipairs(redis.call('HGETALL', journey .. ':traces')) do
       whole[#whole + 1] = index % 2 == 1 and '\1' .. text or text
+    end
+    if since > 0 or trimmed > 0 then -- else all that carries an id is there
+      local kept = redis.call('HGETALL', journey .. ':firsts')
+      for index = 1, #kept, 2 do
+        if #kept[index] == 8 then
+          whole[#whole + 1] = kept[index]
+          whole[#whole + 1] = kept[index + 1]
+        end
+      end
     end
     answers[number][4], answers[number][5] = whole, redis.call('HGETALL', journey .. ':ties')
   end

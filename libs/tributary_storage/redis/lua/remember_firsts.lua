@@ -1,9 +1,11 @@
--- Notes how identifiers began: their first touch, and their first conversion of each name, of those that are brought.
+-- Notes how identifiers began: their first touch, and their first conversion of each name, of those that are brought; and
+-- the events that carry the id of a click or an interaction.
 -- KEYS    firsts of one shard (`firsts`)
 -- ARGV    1 life of those of whom no conversion is known, in seconds, then per key {n, n x (field, first)}
---         first: 8 bytes time, 8 bytes event hash, more
+--         first: 8 bytes time, 8 bytes event hash, more; of an event (a field of 8 bytes) as its journey has it
 -- Answer  per key how many fields changed
--- Cost    one read, up to two writes, one expiry per key. A second run changes nothing.
+-- Cost    one read per field, two of an event, up to two writes, one expiry per key. A second run changes nothing.
+local MOST_WITH_ID = 1000
 local life = ARGV[1]
 
 local function is_before(one, other)
@@ -23,11 +25,14 @@ for number, firsts in ipairs(KEYS) do
   for _ = 1, tonumber(ARGV[at]) do
     local field, first = ARGV[at + 1], ARGV[at + 2]
     local held = redis.call('HGET', firsts, field)
-    if not held or is_before(first, held) then
+    local is_event, is_news = #field == 8, not held
+    if is_event then is_news = not held and redis.call('HLEN', firsts) + #writes / 2 < MOST_WITH_ID
+    elseif held then is_news = is_before(first, held) end
+    if is_news then
       writes[#writes + 1] = field
       writes[#writes + 1] = first
     end
-    has_conversion = has_conversion or field ~= 'a'
+    has_conversion = has_conversion or not (is_event or field == 'a')
     at = at + 2
   end
   at = at + 1
