@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
@@ -71,6 +72,20 @@ class Outcomes:
     """An outcome record per event (`claim_records.OUTCOME_RECORD`), in order."""
     retry_delay_seconds: float
     """When to send undecided ones again."""
+
+
+def put_together(size: int, parts: Sequence[tuple[Sequence[int], Outcomes]]) -> Outcomes:
+    """Returns the outcomes of one call's events that were decided on apart.
+
+    Args:
+        size: How many events the call has.
+        parts: The places of some of its events, and what became of them; each event is in one.
+    """
+    records = [b""] * size
+    for places, part in parts:
+        for number, at in enumerate(places):
+            records[at] = part.records[number * OUTCOME_RECORD.size : (number + 1) * OUTCOME_RECORD.size]
+    return Outcomes(b"".join(records), max(part.retry_delay_seconds for _, part in parts))
 
 
 @dataclass(frozen=True, slots=True)

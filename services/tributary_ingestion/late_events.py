@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Final
 
 from tributary.event.v1 import verdict_pb2
 from tributary_domain.claim_records import OUTCOME_RECORD
-from tributary_ingestion.admission import Admission, Outcomes
+from tributary_ingestion.admission import Admission, Outcomes, put_together
 from tributary_ingestion.caller_events import Sender, pack
 from tributary_ingestion.packed import Packed
 from tributary_runtime.errors import OverloadedError, UnavailableError
-
-_SIZE: Final = OUTCOME_RECORD.size
 
 
 async def admit(
@@ -64,13 +61,7 @@ async def admit(
     except BaseException:
         waiting.cancel()
         raise
-    records = [b""] * len(packed)
-    looked_up = await waiting
-    for positions, part in ((others, outcomes), (late, looked_up)):
-        for number, at in enumerate(positions):
-            records[at] = part.records[number * _SIZE : (number + 1) * _SIZE]
-    delay = max(outcomes.retry_delay_seconds, looked_up.retry_delay_seconds)
-    return Outcomes(b"".join(records), delay)
+    return put_together(len(packed), [(others, outcomes), (late, await waiting)])
 
 
 async def _undecided_if_refused(outcomes: Awaitable[Outcomes], size: int) -> Outcomes:

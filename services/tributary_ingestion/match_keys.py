@@ -1,14 +1,18 @@
 """What a destination can recognise a person by: gathered before the event is stripped, sealed before it is stored.
 
 The one rule: it leaves this process only under the data key of the event's first identity token. Without that key,
-because the state store does not answer, nothing is accepted: an order without its match keys could never be recognised,
-and nobody would know. What happened before its person was erased is no person's any more: nothing of it is sealed, and
-no key is made for it, whoever sends it again.
+because the state store does not answer, the event is not accepted: an order without its match keys could never be
+recognised, and nobody would know. Whoever's key is known here already is accepted all the same. What happened before
+its person was erased is no person's any more: nothing of it is sealed, and no key is made for it, whoever sends it
+again.
 """
 
+import asyncio
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import structlog
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
 from tributary.dedup.v1.match_keys_pb2 import MatchKeys
@@ -17,7 +21,7 @@ from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts
 from tributary_domain.sealing import KEY_BYTES, NONCE_BYTES, DataKey, SealError, key_name, wrap
 from tributary_runtime.clock import Clock
-from tributary_runtime.errors import PreconditionError
+from tributary_runtime.errors import PreconditionError, StorageUnavailableError
 from tributary_storage.codec.framing import length_tag, varint
 from tributary_storage.redis.data_keys import Candidate
 
@@ -26,15 +30,24 @@ if TYPE_CHECKING:  # intake makes what is sealed here
     from tributary_ingestion.workspace_rules import WorkspaceRules
     from tributary_storage.redis.data_keys import DataKeys
 
+log = structlog.get_logger(__name__)
+
 _TAG: Final = length_tag(AdmittedEvent.SEALED_MATCH_KEYS_FIELD_NUMBER)
 _IDENTIFIERS_TAG: Final = length_tag(MatchKeys.IDENTIFIERS_FIELD_NUMBER)
 _TELLING: Final = frozenset(("customer_id", "email", "email_sha256", "phone", "phone_sha256"))
 _TELLING_AT: Final = tuple(at for at, name in enumerate(texts.IDENTIFIERS.names) if name in _TELLING)
 
 _GENERATION_SECONDS: Final = 1_800
-"""How long a data key is used without asking the store; at most twice as long. A key that was destroyed meanwhile seals
-what nobody can read."""
+"""How long a data key is used without asking the store, while that is the same; at most twice as long. A key that was
+destroyed meanwhile seals what nobody can read."""
 _GENERATION_KEYS: Final = 100_000
+_ASK_SECONDS: Final = 1.0
+"""How often is asked whether the store is still the one that the known keys are from."""
+_TIMEOUT_SECONDS: Final = 1.0
+"""How long it may take to say so: all calls of this moment but one go on with the keys that are known."""
+
+
+_SILENT: Final = "The state store did not answer in time; send the events again, with the same ids."
 
 
 class PlainMatchKeys(NamedTuple):
@@ -113,43 +126,104 @@ def match_keys_of_visit(
     return PlainMatchKeys(name, plain, event_micros)
 
 
+class Sealed(NamedTuple):
+    """The match keys of one call's events."""
+
+    fields: Sequence[bytes]
+    """Per event what was to be sealed, as a field of its `AdmittedEvent`; empty where there is nothing."""
+    unsealed: Sequence[int] = ()
+    """Places of events that must not be accepted now: what is to be sealed of them is not."""
+    retry_delay_seconds: float = 0.0
+    """When to send these again."""
+
+
 class Sealing:
     """Seals the match keys of packed events.
 
     Args:
-        data_keys: Returns the store of data keys; raises `StorageUnavailableError` while there is none.
+        data_keys: Returns the store of data keys; raises `StorageUnavailableError` while there is none. Another object
+            than before: another store, which may not have the keys of the one before.
         clock: Ages what is cached.
     """
 
     def __init__(self, data_keys: Callable[[], Awaitable["DataKeys"]], clock: Clock) -> None:
         self._data_keys = data_keys
         self._clock = clock
+        self._store: DataKeys | None = None
+        self._asked = -_ASK_SECONDS
         self._born = clock.monotonic_seconds()
         self._young: dict[tuple[str, bytes], DataKey] = {}
         self._old: dict[tuple[str, bytes], DataKey] = {}
 
-    async def seal(self, packed: Sequence["Packed"], rules: "WorkspaceRules") -> Sequence[bytes]:
-        """Returns per event what was to be sealed, as a field of its `AdmittedEvent`; empty where there is nothing.
+    async def seal(self, packed: Sequence["Packed"], rules: "WorkspaceRules") -> Sealed:
+        """Returns what was to be sealed of each event.
 
-        Asks the store only for new people. Nothing is sealed of what happened before its person was erased.
+        Asks the store only for new people: while it does not answer, theirs are unsealed, and no one else's. Nothing is
+        sealed of what happened before its person was erased.
 
         Raises:
-            StorageUnavailableError: A data key is not known here and the state store does not answer.
+            StorageUnavailableError: Nothing of all that is to be sealed can be, and there is nothing else.
+            PreconditionError: The workspace's data key is another than before, or the state store was never migrated.
         """
         plain = [one.match_keys for one in packed]
         some = [one for one in plain if one is not None]
         if not some:
-            return [b""] * len(packed)
-        keys = await self._keys(some, rules)
+            return Sealed([b""] * len(packed))
+        refusal = await self._ask_for_another()
+        keys, missing = self._known(some, rules)
+        unsealed: list[int] = []
+        delay = 0.0
+        if missing:
+            try:
+                if refusal is not None:  # it was asked a moment ago
+                    raise refusal
+                keys |= await self._obtain(missing, rules)
+            except StorageUnavailableError as error:
+                unsealed = [at for at, one in enumerate(plain) if one is not None and one.name not in keys]
+                if len(unsealed) == len(packed):
+                    raise
+                log.warning("match_keys_unsealed", workspace=rules.workspace_id, events=len(unsealed))
+                delay = error.retry_delay_seconds
         chance = os.urandom(NONCE_BYTES * len(packed))
         nonces = [chance[at : at + NONCE_BYTES] for at in range(0, len(chance), NONCE_BYTES)]
-        return [
-            b"" if one is None or (key := keys[one.name]) is None else _as_field(key.seal(one.plain, nonce))
+        fields = [
+            b"" if one is None or (key := keys.get(one.name)) is None else _as_field(key.seal(one.plain, nonce))
             for one, nonce in zip(plain, nonces, strict=True)
         ]
+        return Sealed(fields, unsealed, delay)
 
-    async def _keys(self, some: Iterable[PlainMatchKeys], rules: "WorkspaceRules") -> dict[bytes, DataKey | None]:
-        """Returns the key of each name; None where all of it happened before its person was erased."""
+    async def _ask_for_another(self) -> StorageUnavailableError | None:
+        """Forgets the known keys where the store is not the one that they are from; asks now and then.
+
+        Returns:
+            Why it does not say. It may be the same: what is known goes on until it says otherwise.
+        """
+        now = self._clock.monotonic_seconds()
+        if self._store is None or now - self._asked < _ASK_SECONDS:
+            return None
+        self._asked = now  # first: nobody else waits
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                store = await self._data_keys()
+        except StorageUnavailableError as error:
+            return error
+        except TimeoutError:
+            return StorageUnavailableError(_SILENT, metadata={"store": "state"})
+        finally:
+            self._asked = self._clock.monotonic_seconds()
+        self._keep(store)
+        return None
+
+    def _keep(self, store: "DataKeys") -> None:
+        if store is not self._store:
+            if self._store is not None:
+                log.warning("data_keys_forgotten", keys=len(self._young) + len(self._old))
+            self._store, self._young, self._old = store, {}, {}
+
+    def _known(
+        self, some: Iterable[PlainMatchKeys], rules: "WorkspaceRules"
+    ) -> tuple[dict[bytes, DataKey | None], dict[tuple[str, bytes], int]]:
+        """Returns the keys that are known, by name, and of each other one when the newest happened that it is for."""
         self._age()
         workspace, young, old = rules.workspace_id, self._young, self._old
         found: dict[bytes, DataKey | None] = {}
@@ -162,21 +236,30 @@ class Sealing:
                 found[name] = key
             else:
                 missing[workspace, name] = max(micros, missing.get((workspace, name), 0))
-        if missing:
-            store = await self._data_keys()
-            chance, key_of_now = os.urandom(KEY_BYTES * len(missing)), rules.wrapping_keys[0]
-            made = {place: chance[at * KEY_BYTES : (at + 1) * KEY_BYTES] for at, place in enumerate(missing)}
-            wanted = {place: Candidate(wrap(plain, key_of_now), missing[place]) for place, plain in made.items()}
-            stale: dict[tuple[str, bytes], tuple[bytes, bytes]] = {}
-            for place, wrapped in (await store.obtain(wanted, rules.match_key_seconds)).items():
-                if not wrapped:
-                    found[place[1]] = None
-                    continue
-                own = made[place] if wrapped == wanted[place].wrapped else b""
-                key = found[place[1]] = self._young[place] = _data_key(place[1], wrapped, rules, own)
-                if key.rewrapped:
-                    stale[place] = wrapped, key.rewrapped
-            await store.rewrap(stale)
+        return found, missing
+
+    async def _obtain(
+        self, missing: Mapping[tuple[str, bytes], int], rules: "WorkspaceRules"
+    ) -> dict[bytes, DataKey | None]:
+        """Returns the key of each name from the store; None where all of it happened before its person was erased."""
+        store = await self._data_keys()
+        self._keep(store)
+        chance, key_of_now = os.urandom(KEY_BYTES * len(missing)), rules.wrapping_keys[0]
+        made = {place: chance[at * KEY_BYTES : (at + 1) * KEY_BYTES] for at, place in enumerate(missing)}
+        wanted = {place: Candidate(wrap(plain, key_of_now), missing[place]) for place, plain in made.items()}
+        found: dict[bytes, DataKey | None] = {}
+        stale: dict[tuple[str, bytes], tuple[bytes, bytes]] = {}
+        for place, wrapped in (await store.obtain(wanted, rules.match_key_seconds)).items():
+            if not wrapped:
+                found[place[1]] = None
+                continue
+            own = made[place] if wrapped == wanted[place].wrapped else b""
+            key = found[place[1]] = _data_key(place[1], wrapped, rules, own)
+            if store is self._store:  # else it may be of one that is gone
+                self._young[place] = key
+            if key.rewrapped:
+                stale[place] = wrapped, key.rewrapped
+        await store.rewrap(stale)
         return found
 
     def _age(self) -> None:

@@ -14,7 +14,7 @@ from tributary.ingestion.v1.ingestion_service_pb2 import (
     StreamEventsResponse,
 )
 from tributary_domain.event_times import read_micros
-from tributary_ingestion import intake, late_events, verdicts
+from tributary_ingestion import intake, unsealed_events, verdicts
 from tributary_ingestion.admission import Admission
 from tributary_ingestion.caller_events import Sender
 from tributary_ingestion.fraud import Fraud
@@ -183,7 +183,7 @@ class IngestionServicer:
                     packed = await self._fraud.judge(packed, rules)
                 sender = Sender(caller.workspace_id, caller.key_id, request.backfill, current_traceparent(), is_bulk)
                 sealed = await self._sealing.seal(packed, rules)
-                outcomes = await late_events.admit(
+                outcomes = await unsealed_events.admit(
                     self._admission,
                     sender,
                     receive_micros,

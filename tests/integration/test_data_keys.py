@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tributary.event.v1.event_pb2 import Event
 from tributary_cli.stack.redis_server import RedisServer
 from tributary_domain.sealing import DataKey, SealError, key_name, name_of
 from tributary_ingestion.intake import take_all
-from tributary_ingestion.match_keys import Sealing
+from tributary_ingestion.match_keys import Sealed, Sealing
 from tributary_ingestion.packed import Packed
 from tributary_ingestion.workspace_rules import WorkspaceRules, compile_rules
 from tributary_runtime.clock import SystemClock
@@ -27,6 +27,7 @@ from tributary_runtime.settings import DurabilityMode
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.data_keys import Candidate, DataKeys, LazyDataKeys
+from tributary_storage.redis.epoch import confirm_loss
 
 KEY = bytes(range(32))
 NAMES = [("shop", key_name("shop", f"visitor:{number}")) for number in range(50)]
@@ -65,12 +66,24 @@ def orders(*emails: str) -> list[Packed]:
     return take_all(events, rules(), NOW, backfill=False)
 
 
-def a_sealing(client: redis.asyncio.Redis, mode: DurabilityMode = DurabilityMode.FSYNC) -> Sealing:
-    return Sealing(LazyDataKeys(client, SystemClock(), mode).open, SystemClock())
+class Hurried(SystemClock):
+    """A clock by which so many seconds more have passed."""
+
+    ahead = 0.0
+
+    def monotonic_seconds(self) -> float:
+        return super().monotonic_seconds() + self.ahead
 
 
-def sealed(fields: Sequence[bytes]) -> list[bytes]:
-    return [AdmittedEvent.FromString(field).sealed_match_keys for field in fields]
+def a_sealing(
+    client: redis.asyncio.Redis, mode: DurabilityMode = DurabilityMode.FSYNC, clock: Hurried | None = None
+) -> Sealing:
+    clock = clock or Hurried()
+    return Sealing(LazyDataKeys(client, clock, mode).open, clock)
+
+
+def sealed(fields: Sealed) -> list[bytes]:
+    return [AdmittedEvent.FromString(field).sealed_match_keys for field in fields.fields]
 
 
 @pytest.mark.parametrize(
@@ -181,17 +194,43 @@ async def test_a_key_that_was_replaced_meanwhile_is_not_rewrapped(store: DataKey
     assert await store.read(NAMES[:1]) == {NAMES[0]: b"1"}
 
 
-async def test_without_the_store_nobody_new_is_sealed_and_nothing_is_accepted(tmp_path: Path) -> None:
+async def test_without_the_store_everybody_is_sealed_who_is_known_and_nobody_new_is_accepted(tmp_path: Path) -> None:
     with ExitStack() as running:
         server = running.enter_context(running_redis(tmp_path))
         async with connect(server.url, name="test") as client:
             await create_test_epoch(server.url)
-            sealing = a_sealing(client)
+            clock = Hurried()
+            sealing = a_sealing(client, clock=clock)
             await sealing.seal(orders("ann@example.com"), rules())
             running.close()
-            assert all(sealed(await sealing.seal(orders("ann@example.com"), rules())))
-            with pytest.raises(StorageUnavailableError):
-                await sealing.seal(orders("bob@example.com"), rules())
+            for clock.ahead in (0.0, 2.0):  # also when it would be asked whether it is the same
+                both = await sealing.seal(orders("bob@example.com", "ann@example.com"), rules())
+                assert [bool(one) for one in sealed(both)] == [False, True]
+                assert (both.unsealed, both.retry_delay_seconds > 0) == ([0], True)
+                with pytest.raises(StorageUnavailableError):
+                    await sealing.seal(orders("bob@example.com"), rules())
+
+
+@pytest.mark.parametrize("is_confirmed", [pytest.param(True, id="confirmed"), pytest.param(False, id="by a restart")])
+async def test_keys_of_a_store_that_lost_them_are_forgotten(private_redis: RedisServer, is_confirmed: bool) -> None:
+    await create_test_epoch(private_redis.url)
+    async with connect(private_redis.url, name="test") as client:
+        clock = Hurried()
+        sealing = a_sealing(client, clock=clock)
+        await sealing.seal(orders("ann@example.com"), rules())
+        await client.flushall()
+        await create_test_epoch(private_redis.url)
+        if is_confirmed:
+            await confirm_loss(client, "state")
+        else:
+            private_redis.stop()
+            private_redis.start()
+            private_redis.wait_until_ready()
+        for clock.ahead in (1.0, 2.5):  # after a restart the first question goes by a connection that is dead
+            (field,) = sealed(await sealing.seal(orders("ann@example.com"), rules()))
+        name = name_of(field)
+        (wrapped,) = (await DataKeys(client, 4).read([("shop", name)])).values()
+        assert DataKey("shop", name, wrapped, [KEY]).open(field)
 
 
 async def test_a_state_store_that_hangs_is_given_up_in_time_and_asked_again_later(private_redis: RedisServer) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import threading
@@ -19,12 +20,13 @@ from google.rpc import error_details_pb2, status_pb2
 from tests.support.admissions import age_claims, sweep_all
 from tests.support.door import Door, running_door
 from tests.support.eventually import eventually, eventually_async
-from tests.support.stores import Stores, create_test_epoch, run_apart
+from tests.support.stores import Stores, create_test_epoch, run_apart, running_redis
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent, AdmittedEvents
 from tributary.event.v1 import verdict_pb2
 from tributary.event.v1.event_pb2 import Event
 from tributary.event.v1.verdict_pb2 import EventVerdict
 from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
+from tributary_cli.stack.redis_server import RedisServer
 from tributary_client import Decision, TransportKind, Tributary
 from tributary_client.clock import SystemClock
 from tributary_storage.clickhouse import client as clickhouse_client
@@ -400,20 +402,52 @@ def test_an_accepted_event_carries_tokens_channel_and_digest(door: Door, redis_u
     assert admitted.source_rank == 1
 
 
-def test_without_dedup_the_door_says_unavailable_with_a_delay_and_recovers(
+@pytest.fixture(scope="module")
+def cut_off(
     stores: Stores, clickhouse_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    url = stores.empty_redis_url()
+) -> Iterator[tuple[Door, RedisServer]]:
+    """A door whose dedup and whose state store may be taken away, and that store."""
+    directory, url = tmp_path_factory.mktemp("door"), stores.empty_redis_url()
     run_apart(create_test_epoch(url))
-    with running_door(tmp_path_factory.mktemp("door"), url, clickhouse_url, WORKSPACES) as own:
-        event = a_visit()
-        own.dedup.kill()
-        code, status = refused(own, IngestEventsRequest(events=[event]), own.keys["shop"])
-        assert code is grpc.StatusCode.UNAVAILABLE
-        assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
-        own.dedup.start()
-        own.dedup.wait_until_ready(30)
-        assert eventually(lambda: retried(own, event) == ACCEPTED)
+    sealing = {"shop": {"data_key": {"value": base64.b64encode(bytes(32)).decode()}}}
+    with running_redis(directory / "state") as state:
+        run_apart(create_test_epoch(state.url))
+        own = {"ingestion": {"TRIBUTARY_STATE_URL": state.url}}
+        with running_door(directory, url, clickhouse_url, sealing, settings=own) as running:
+            yield running, state
+
+
+def test_without_dedup_the_door_says_unavailable_with_a_delay_and_recovers(cut_off: tuple[Door, RedisServer]) -> None:
+    own, _ = cut_off
+    event = a_visit()
+    own.dedup.kill()
+    code, status = refused(own, IngestEventsRequest(events=[event]), own.keys["shop"])
+    assert code is grpc.StatusCode.UNAVAILABLE
+    assert any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
+    own.dedup.start()
+    own.dedup.wait_until_ready(30)
+    assert eventually(lambda: retried(own, event) == ACCEPTED)
+
+
+def test_without_the_state_store_somebody_new_is_undecided_and_all_others_are_decided(
+    cut_off: tuple[Door, RedisServer],
+) -> None:
+    own, state = cut_off
+    first, again, new, wrong = (a_visit() for _ in range(4))
+    again.identifiers.CopyFrom(first.identifiers)
+    wrong.event_time.Clear()
+    assert own.send(first)[0].verdict == ACCEPTED
+    state.kill()
+    try:
+        answers = own.send(new, again, wrong)
+        assert [answer.verdict for answer in answers] == [verdict_pb2.VERDICT_UNDECIDED, ACCEPTED, REJECTED]
+        assert [reason.code for reason in answers[0].reasons] == [verdict_pb2.REASON_CODE_KEY_STORE_UNREACHABLE]
+        assert answers[0].retry_delay.ToMilliseconds() > 0
+        assert refused(own, IngestEventsRequest(events=[new]), own.keys["shop"])[0] is grpc.StatusCode.UNAVAILABLE
+    finally:
+        state.start()
+        state.wait_until_ready()
+    assert eventually(lambda: retried(own, new) == ACCEPTED)
 
 
 def test_a_workspace_whose_pepper_is_another_than_before_is_refused_and_no_other_is(door: Door, redis_url: str) -> None:

@@ -14,12 +14,14 @@ from typing import Final, NamedTuple
 
 import redis.asyncio
 import structlog
+from redis.exceptions import ResponseError
 
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError
 from tributary_runtime.settings import DurabilityMode
 from tributary_storage.redis import keys
+from tributary_storage.redis.client import read_answering_runs
 from tributary_storage.redis.durability import Durability
 from tributary_storage.redis.epoch import require_epoch
 from tributary_storage.redis.replication import Replication
@@ -178,6 +180,9 @@ class LazyDataKeys:
     What is sealed under a key that Redis forgets is lost, and nobody would notice: so a store that may forget makes no
     keys. It is asked when keys are asked for, at most once in `GUARD_SECONDS`.
 
+    Keys that were obtained are as good as the store they are from. Where its loss was confirmed, or it runs anew and
+    may have less than before, the store that is returned is another object: what came from the one before is forgotten.
+
     Args:
         client: The Redis of role state.
         clock: Ages what the guard said.
@@ -199,6 +204,8 @@ class LazyDataKeys:
         self._opened: DataKeys | None = None
         self._guard: Durability | None = None
         self._checked_seconds = -GUARD_SECONDS
+        self._loss_micros = 0
+        self._runs: set[str] = set()
 
     async def open(self) -> DataKeys:
         """Returns the store.
@@ -211,10 +218,13 @@ class LazyDataKeys:
             epoch = await require_epoch(self._client, "state")
             self._guard = Durability(self._client, "state", self._mode, epoch=epoch, replicas=self._replicas)
             self._opened = DataKeys(self._client, epoch.shards, self._replicas)
+            self._loss_micros, self._runs = epoch.loss_time_micros, await self._read_runs()
         now = self._clock.monotonic_seconds()
         if now - self._checked_seconds >= GUARD_SECONDS:
             try:
+                runs = await self._read_runs()
                 await self._guard()
+                epoch = await require_epoch(self._client, "state")
             except PreconditionError as refused:
                 log.error("data_keys_refused", reason=refused.message)
                 message = "The state store cannot keep what it takes now; send the events again, with the same ids."
@@ -222,4 +232,17 @@ class LazyDataKeys:
                     message, metadata={"store": "state"}, retry_delay_seconds=_RETRY_DELAY_SECONDS
                 ) from refused
             self._checked_seconds = now
+            if epoch.loss_time_micros != self._loss_micros or not runs <= self._runs:
+                self._opened = DataKeys(self._client, epoch.shards, self._replicas)
+                self._loss_micros = epoch.loss_time_micros
+            self._runs |= runs  # of nodes that do not answer now, too
         return self._opened
+
+    async def _read_runs(self) -> set[str]:
+        """Returns what names the runs of the nodes that answer; nothing where Redis does not tell."""
+        try:
+            return (await read_answering_runs(self._client))[0]
+        except ResponseError:
+            return set()
+        except redis.RedisError as error:
+            raise failed(error) from error

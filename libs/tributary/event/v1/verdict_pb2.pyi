@@ -147,6 +147,10 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """UNDECIDED: the log is full or over its soft limit."""
     REASON_CODE_STORE_UNREACHABLE: _ReasonCode.ValueType  # 81
     """UNDECIDED: the store that owns the event id did not answer."""
+    REASON_CODE_KEY_STORE_UNREACHABLE: _ReasonCode.ValueType  # 82
+    """UNDECIDED: the state store did not answer, so that what a destination can recognise the person by could not be sealed;
+    of people who came before it can.
+    """
     REASON_CODE_IDENTIFIER_BLOCKED: _ReasonCode.ValueType  # 100
     """Warning: an identifier that stands for nobody was ignored."""
     REASON_CODE_PHONE_UNREADABLE: _ReasonCode.ValueType  # 101
@@ -246,6 +250,10 @@ REASON_CODE_LOG_FULL: ReasonCode.ValueType  # 80
 """UNDECIDED: the log is full or over its soft limit."""
 REASON_CODE_STORE_UNREACHABLE: ReasonCode.ValueType  # 81
 """UNDECIDED: the store that owns the event id did not answer."""
+REASON_CODE_KEY_STORE_UNREACHABLE: ReasonCode.ValueType  # 82
+"""UNDECIDED: the state store did not answer, so that what a destination can recognise the person by could not be sealed;
+of people who came before it can.
+"""
 REASON_CODE_IDENTIFIER_BLOCKED: ReasonCode.ValueType  # 100
 """Warning: an identifier that stands for nobody was ignored."""
 REASON_CODE_PHONE_UNREADABLE: ReasonCode.ValueType  # 101

@@ -78,7 +78,8 @@ class IngestionServiceServicer:
         message says what an operator must do, and then the same is sent again.
 
         What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
-        longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand.
+        longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand. So is, while the state
+        store does not answer, what somebody did who was not seen lately.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -45,7 +45,8 @@ class IngestionServiceStub:
     message says what an operator must do, and then the same is sent again.
 
     What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
-    longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand.
+    longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand. So is, while the state
+    store does not answer, what somebody did who was not seen lately.
     """
     StreamEvents: _grpc.StreamStreamMultiCallable[_ingestion_service_pb2.StreamEventsRequest, _ingestion_service_pb2.StreamEventsResponse]
     """Takes batches of events for as long as the caller has some, and answers each. A batch means what a call of
@@ -97,7 +98,8 @@ class IngestionServiceAsyncStub(IngestionServiceStub):
     message says what an operator must do, and then the same is sent again.
 
     What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
-    longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand.
+    longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand. So is, while the state
+    store does not answer, what somebody did who was not seen lately.
     """
     StreamEvents: _aio.StreamStreamMultiCallable[_ingestion_service_pb2.StreamEventsRequest, _ingestion_service_pb2.StreamEventsResponse]  # type: ignore[assignment]
     """Takes batches of events for as long as the caller has some, and answers each. A batch means what a call of
@@ -152,7 +154,8 @@ class IngestionServiceServicer(metaclass=_abc_1.ABCMeta):
         message says what an operator must do, and then the same is sent again.
 
         What happened more than 35 days ago (orders and adjustments may have) is looked up before it is decided on: it takes
-        longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand.
+        longer, and while ClickHouse does not answer it is UNDECIDED, and its neighbours' verdicts stand. So is, while the state
+        store does not answer, what somebody did who was not seen lately.
         """
 
     @_abc_1.abstractmethod
