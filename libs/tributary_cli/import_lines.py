@@ -24,7 +24,7 @@ SPEND_COLUMNS = SPEND_REQUIRED | {
 DEAL_REQUIRED = frozenset({"system", "deal_id", "stage", "status", "created_by", "modify_time"})
 DEAL_COLUMNS = DEAL_REQUIRED | {
     *("amount", "currency", "order_id", "lead_id", "contact_id", "account_id"),
-    *("contact_email", "contact_email_sha256", "close_date", "conversion_name"),
+    *("contact_email", "contact_email_sha256", "close_date", "conversion_name", "store"),
 }
 RATE_REQUIRED = frozenset({"date", "base_currency", "quote_currency", "rate", "source"})
 RATE_COLUMNS = RATE_REQUIRED | {"publish_time"}
@@ -203,6 +203,7 @@ def _deal(line: Line) -> Deal:
         created_by=line.text("created_by"),
         modify_time=line.time("modify_time"),
         conversion_name=line.text("conversion_name"),
+        store=line.text("store"),
     )
     if email := line.text("contact_email"):  # leaves this machine hashed only
         deal.contact_email_sha256 = hashlib.sha256(email.strip().lower().encode()).hexdigest()

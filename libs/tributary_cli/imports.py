@@ -82,7 +82,7 @@ def deals(file: BinaryIO, **options: Any) -> None:
 
     Columns: system (or the option), deal_id, stage, status (open, won, lost), created_by, modify_time; amount,
     currency, order_id, lead_id, contact_id, account_id, contact_email (hashed before it leaves this machine) or
-    contact_email_sha256, close_date, conversion_name.
+    contact_email_sha256, close_date, conversion_name, store (whose order ids they are).
     """
     from tributary.ingestion.v1.ingestion_service_pb2 import ImportDealsRequest
     from tributary_cli.import_lines import DEAL_COLUMNS, DEAL_REQUIRED, deals_of

@@ -27,6 +27,7 @@ _TEXTS: Final = {
     "contact_id": (128, False),
     "account_id": (128, False),
     "conversion_name": (64, False),
+    "store": (64, False),
 }
 """Field -> most characters, and whether it is required."""
 _CREATOR_CHARACTERS: Final = 256

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_attribution.deal_rivals import with_rivals
 from tributary_attribution.journeys import identification
 from tributary_domain.deal_matching import (
     CountedConversion,
@@ -61,13 +62,13 @@ class DealChecks:
         said = await self._deals.names(of)
         if not said:
             return {}, []
-        names = said - {""}
+        asked = await self._deals.conversions(of), await self._deals.deals(of)
+        conversions, deals = await with_rivals(self._deals, of, *asked)
         conversions = [
-            one
-            for one in await self._deals.conversions(of)
-            if (one.name in names if names else workspace.conversion(one.name).primary)
+            one._replace(is_expected=one.name in said or ("" in said and workspace.conversion(one.name).primary))
+            for one in conversions
         ]
-        matches = match_deals(conversions, await self._deals.deals(of), now_micros, limits)
+        matches = match_deals(conversions, deals, now_micros, limits)
         about = _About(of, limits, await self._named(workspace.id))
         matches = [match for match in matches if about.is_in_question(match)]
         outcomes = Counter(match.outcome for match in matches)
@@ -105,7 +106,7 @@ class _About:
             or self._of.comes_due(one.time_micros)
             or one.conversion_id in self._named
             for one in match.conversions
-        ) or any(self._is_of_run(deal) or _name(deal) in self._named for deal in match.deals)
+        ) or any(self._is_of_run(deal) or deal.name in self._named for deal in match.deals)
 
     def totals(self, matches: list[DealMatch]) -> dict[str, int]:
         """Returns how many conversions the run's days have, and how many won deals: theirs, or of these days."""
@@ -113,7 +114,7 @@ class _About:
             one.conversion_id for match in matches for one in match.conversions if self._of.is_of_run(one.time_micros)
         }
         won = {
-            _name(deal)
+            deal.name
             for match in matches
             for deal in match.deals
             if deal.status == "WON"
@@ -140,17 +141,13 @@ def _own_creators(workspace: Workspace) -> list[str]:
     return found
 
 
-def _name(deal: Deal) -> str:
-    return f"{deal.system}/{deal.deal_id}"
-
-
 def _finding(scope: Scope, match: DealMatch, now_micros: int) -> Finding:
     return finding(
         scope.reconciliation_id,
         FindingKind(match.outcome.value),
-        _MESSAGES[match.outcome],
+        _RIVAL_MESSAGES[match.outcome].format(match.rival) if match.rival else _MESSAGES[match.outcome],
         conversion_id=",".join(one.conversion_id for one in match.conversions),
-        deal_id=",".join(map(_name, match.deals)),
+        deal_id=",".join(deal.name for deal in match.deals),
         match_step=match.step,
         expected="; ".join(map(_deal_text, match.deals)),
         actual="; ".join(map(_conversion_text, match.conversions)),
@@ -164,7 +161,8 @@ def _deal_text(deal: Deal) -> str:
 
 
 def _conversion_text(one: CountedConversion) -> str:
-    return f"{one.name} {one.order_id}: {one.value_micros} micros {one.currency}"
+    order = f"{one.order_id} of {one.store}" if one.order_id and one.store else one.order_id
+    return f"{one.name} {order}: {one.value_micros} micros {one.currency}"
 
 
 _MESSAGES = {
@@ -172,4 +170,8 @@ _MESSAGES = {
     DealClass.MISSING_IN_CRM: "The conversion has no deal.",
     DealClass.MISSING_HERE: "The deal has no conversion.",
     DealClass.SPLIT_OR_MERGED: "One deal is several conversions, or the other way round.",
+}
+_RIVAL_MESSAGES = {
+    DealClass.MISSING_IN_CRM: "The conversion has no deal: the one that names it is {}.",
+    DealClass.MISSING_HERE: "The deal has no conversion: the one that it names is deal {}.",
 }

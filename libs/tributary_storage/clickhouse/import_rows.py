@@ -30,7 +30,7 @@ SLICE_COLUMNS: Final = (
 )
 DEAL_STATE_COLUMNS: Final = (
     *("stage", "status", "currency", "amount_micros", "order_id", "lead_id", "contact_id", "account_id"),
-    *("contact_token", "created_by", "close_date", "conversion_name"),
+    *("contact_token", "created_by", "close_date", "conversion_name", "store"),
 )
 DEAL_COLUMNS: Final = ("workspace", "system", "deal_id", "modify_time", *DEAL_STATE_COLUMNS)
 RATE_COLUMNS: Final = (
@@ -109,6 +109,7 @@ def deal_state(deal: Deal, contact_token: str, created_by: str) -> Row:
         *(deal.order_id, deal.lead_id, deal.contact_id, deal.account_id, contact_token, created_by),
         day_of(deal.close_date) if deal.HasField("close_date") else None,
         deal.conversion_name,
+        deal.store,
     )
 
 

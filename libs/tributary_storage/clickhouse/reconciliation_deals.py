@@ -73,7 +73,28 @@ class ReconciliationDeals:
         rows = await self._clickhouse.execute(reconciliation_statement("conversions_to_match"), of.values)
         return [CountedConversion(*row) for row in rows]
 
+    async def rival_conversions(
+        self, of: DealScope, orders: Collection[str], leads: Collection[str]
+    ) -> list[CountedConversion]:
+        """Returns the counted conversions with one of some numbers, without their tokens."""
+        values = {**of.values, "orders": _some(orders), "leads": _some(leads)}
+        rows = await self._clickhouse.execute(reconciliation_statement("rival_conversions"), values)
+        return [CountedConversion(*row) for row in rows]
+
+    async def rival_deals(
+        self, of: DealScope, orders: Collection[str], leads: Collection[str], contacts: Collection[str]
+    ) -> list[Deal]:
+        """Returns the newest state of the deals with one of some numbers or contacts."""
+        values = {**of.values, "orders": _some(orders), "leads": _some(leads), "contacts": _some(contacts)}
+        rows = await self._clickhouse.execute(reconciliation_statement("rival_deals"), values)
+        return [Deal(*row) for row in rows]
+
     async def deals(self, of: DealScope) -> list[Deal]:
         """Returns the newest state of the deals in question, and of all that the conversions in question may be."""
         rows = await self._clickhouse.execute(reconciliation_statement("deals_to_match"), of.values)
         return [Deal(*row) for row in rows]
+
+
+def _some(names: Collection[str]) -> tuple[str, ...]:
+    """Returns names as a list that a statement can be told: none that is empty."""
+    return tuple(names) or ("",)

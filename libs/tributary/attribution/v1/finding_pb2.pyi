@@ -43,15 +43,17 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     FINDING_KIND_AMOUNT_DIFFERS: _FindingKind.ValueType  # 7
     """Deal and conversion differ in amount."""
     FINDING_KIND_MISSING_IN_CRM: _FindingKind.ValueType  # 8
-    """A conversion has no deal, and is older than `deals.due_days`."""
+    """A conversion has no deal, and is older than `deals.due_days`. Where the deal that names it is another conversion, the
+    message says which. Of the conversion names that deals name, and of the primary ones if a deal names none.
+    """
     FINDING_KIND_MISSING_HERE: _FindingKind.ValueType  # 9
-    """A won deal has no conversion."""
+    """A won deal has no conversion. Where another deal is the one that it names, the message says which."""
     FINDING_KIND_NOT_YET_DUE: _FindingKind.ValueType  # 10
     """The deal is not closed yet, or the conversion too young to have one. Counted by a run, and no finding: nothing is to
     be done about it.
     """
     FINDING_KIND_SPLIT_OR_MERGED: _FindingKind.ValueType  # 11
-    """One deal is several conversions, or the other way round."""
+    """One deal is worth what several conversions are that share its number, or the other way round."""
     FINDING_KIND_OUTLIER: _FindingKind.ValueType  # 12
     """An amount far from its like."""
     FINDING_KIND_OVER_REFUNDED: _FindingKind.ValueType  # 13
@@ -103,15 +105,17 @@ FINDING_KIND_MATCHED: FindingKind.ValueType  # 6
 FINDING_KIND_AMOUNT_DIFFERS: FindingKind.ValueType  # 7
 """Deal and conversion differ in amount."""
 FINDING_KIND_MISSING_IN_CRM: FindingKind.ValueType  # 8
-"""A conversion has no deal, and is older than `deals.due_days`."""
+"""A conversion has no deal, and is older than `deals.due_days`. Where the deal that names it is another conversion, the
+message says which. Of the conversion names that deals name, and of the primary ones if a deal names none.
+"""
 FINDING_KIND_MISSING_HERE: FindingKind.ValueType  # 9
-"""A won deal has no conversion."""
+"""A won deal has no conversion. Where another deal is the one that it names, the message says which."""
 FINDING_KIND_NOT_YET_DUE: FindingKind.ValueType  # 10
 """The deal is not closed yet, or the conversion too young to have one. Counted by a run, and no finding: nothing is to
 be done about it.
 """
 FINDING_KIND_SPLIT_OR_MERGED: FindingKind.ValueType  # 11
-"""One deal is several conversions, or the other way round."""
+"""One deal is worth what several conversions are that share its number, or the other way round."""
 FINDING_KIND_OUTLIER: FindingKind.ValueType  # 12
 """An amount far from its like."""
 FINDING_KIND_OVER_REFUNDED: FindingKind.ValueType  # 13

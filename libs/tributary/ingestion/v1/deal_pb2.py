@@ -27,15 +27,15 @@ from tributary.common.v1 import calendar_date_pb2 as tributary_dot_common_dot_v1
 from tributary.common.v1 import money_pb2 as tributary_dot_common_dot_v1_dot_money__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tributary/ingestion/v1/deal.proto\x12\x16tributary.ingestion.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'tributary/common/v1/calendar_date.proto\x1a\x1ftributary/common/v1/money.proto\"\x94\x03\n\x04\x44\x65\x61l\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x65\x61l_id\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12\x32\n\x06status\x18\x04 \x01(\x0e\x32\".tributary.ingestion.v1.DealStatus\x12*\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x1a.tributary.common.v1.Money\x12\x10\n\x08order_id\x18\x06 \x01(\t\x12\x0f\n\x07lead_id\x18\x07 \x01(\t\x12\x12\n\ncontact_id\x18\x08 \x01(\t\x12\x12\n\naccount_id\x18\t \x01(\t\x12\x1c\n\x14\x63ontact_email_sha256\x18\n \x01(\t\x12\x12\n\ncreated_by\x18\x0b \x01(\t\x12\x35\n\nclose_date\x18\x0c \x01(\x0b\x32!.tributary.common.v1.CalendarDate\x12/\n\x0bmodify_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63onversion_name\x18\x0e \x01(\t*j\n\nDealStatus\x12\x1b\n\x17\x44\x45\x41L_STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44\x45\x41L_STATUS_OPEN\x10\x01\x12\x13\n\x0f\x44\x45\x41L_STATUS_WON\x10\x02\x12\x14\n\x10\x44\x45\x41L_STATUS_LOST\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!tributary/ingestion/v1/deal.proto\x12\x16tributary.ingestion.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'tributary/common/v1/calendar_date.proto\x1a\x1ftributary/common/v1/money.proto\"\xa3\x03\n\x04\x44\x65\x61l\x12\x0e\n\x06system\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x65\x61l_id\x18\x02 \x01(\t\x12\r\n\x05stage\x18\x03 \x01(\t\x12\x32\n\x06status\x18\x04 \x01(\x0e\x32\".tributary.ingestion.v1.DealStatus\x12*\n\x06\x61mount\x18\x05 \x01(\x0b\x32\x1a.tributary.common.v1.Money\x12\x10\n\x08order_id\x18\x06 \x01(\t\x12\x0f\n\x07lead_id\x18\x07 \x01(\t\x12\x12\n\ncontact_id\x18\x08 \x01(\t\x12\x12\n\naccount_id\x18\t \x01(\t\x12\x1c\n\x14\x63ontact_email_sha256\x18\n \x01(\t\x12\x12\n\ncreated_by\x18\x0b \x01(\t\x12\x35\n\nclose_date\x18\x0c \x01(\x0b\x32!.tributary.common.v1.CalendarDate\x12/\n\x0bmodify_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x63onversion_name\x18\x0e \x01(\t\x12\r\n\x05store\x18\x0f \x01(\t*j\n\nDealStatus\x12\x1b\n\x17\x44\x45\x41L_STATUS_UNSPECIFIED\x10\x00\x12\x14\n\x10\x44\x45\x41L_STATUS_OPEN\x10\x01\x12\x13\n\x0f\x44\x45\x41L_STATUS_WON\x10\x02\x12\x14\n\x10\x44\x45\x41L_STATUS_LOST\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tributary.ingestion.v1.deal_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DEALSTATUS']._serialized_start=575
-  _globals['_DEALSTATUS']._serialized_end=681
+  _globals['_DEALSTATUS']._serialized_start=590
+  _globals['_DEALSTATUS']._serialized_end=696
   _globals['_DEAL']._serialized_start=169
-  _globals['_DEAL']._serialized_end=573
+  _globals['_DEAL']._serialized_end=588
 # @@protoc_insertion_point(module_scope)

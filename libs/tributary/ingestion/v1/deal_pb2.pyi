@@ -68,6 +68,7 @@ class Deal(_message.Message):
     CLOSE_DATE_FIELD_NUMBER: _builtins.int
     MODIFY_TIME_FIELD_NUMBER: _builtins.int
     CONVERSION_NAME_FIELD_NUMBER: _builtins.int
+    STORE_FIELD_NUMBER: _builtins.int
     system: _builtins.str
     """Required. The CRM: "hubspot", "salesforce"."""
     deal_id: _builtins.str
@@ -89,7 +90,13 @@ class Deal(_message.Message):
     created_by: _builtins.str
     """Required. Who made it, in the CRM's words: tells our own deals from others."""
     conversion_name: _builtins.str
-    """Optional. The conversion name it is an outcome of."""
+    """Optional. The conversion name it is an outcome of; it is compared with no other. One that says none may be any
+    that has its order or lead, and by contact any that is primary.
+    """
+    store: _builtins.str
+    """Optional. Whose order ids `order_id` is one of, as conversions say `store`: order numbers repeat between shops. A
+    deal that says none may be any store's, the one whose amount agrees first.
+    """
     @_builtins.property
     def amount(self) -> _money_pb2.Money:
         """Optional. What it is worth."""
@@ -119,10 +126,11 @@ class Deal(_message.Message):
         close_date: _calendar_date_pb2.CalendarDate | None = ...,
         modify_time: _timestamp_pb2.Timestamp | None = ...,
         conversion_name: _builtins.str = ...,
+        store: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "close_date", b"close_date", "modify_time", b"modify_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "close_date", b"close_date", "contact_email_sha256", b"contact_email_sha256", "contact_id", b"contact_id", "conversion_name", b"conversion_name", "created_by", b"created_by", "deal_id", b"deal_id", "lead_id", b"lead_id", "modify_time", b"modify_time", "order_id", b"order_id", "stage", b"stage", "status", b"status", "system", b"system"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "close_date", b"close_date", "contact_email_sha256", b"contact_email_sha256", "contact_id", b"contact_id", "conversion_name", b"conversion_name", "created_by", b"created_by", "deal_id", b"deal_id", "lead_id", b"lead_id", "modify_time", b"modify_time", "order_id", b"order_id", "stage", b"stage", "status", b"status", "store", b"store", "system", b"system"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -18,7 +18,8 @@ SELECT
                 contact_token,
                 created_by,
                 close_date,
-                conversion_name
+                conversion_name,
+                store
             )
         ),
         toUnixTimestamp64Micro(modify_time) IN %(times)s

@@ -25,7 +25,8 @@ SELECT
     currency,
     value_micros,
     toUnixTimestamp64Micro(conversion_time) AS time,
-    t.tokens
+    t.tokens,
+    store
 FROM
 (
     SELECT *

@@ -1,6 +1,7 @@
--- The conversion names that the deals of a workspace are outcomes of; an empty one where one names none. No row: no CRM.
+-- The conversion names that the deals of a workspace are outcomes of, by what the CRM says now; an empty one where one
+-- names none. No row: no CRM.
 SELECT DISTINCT conversion_name
-FROM deals
-WHERE workspace = %(workspace)s
-    AND NOT erased
-    AND NOT match(created_by, %(own_creators)s)
+FROM
+(
+    /*newest_deals*/
+)

@@ -1,5 +1,6 @@
 -- The deals that a run compares with conversions.
-SELECT *
+SELECT
+    /*deal_columns*/
 FROM
 (
     /*deals_in_question*/
