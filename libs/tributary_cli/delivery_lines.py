@@ -59,11 +59,26 @@ def delivery_line(one: Delivery) -> str:
         parts.append(f"attempt {one.attempts} {outcome}")
     if one.ineligible_reason:
         parts.append(IneligibleReason.Name(one.ineligible_reason).removeprefix("INELIGIBLE_REASON_"))
-    if one.HasField("residual"):
-        parts.append(f"has {one.residual.amount_micros / 1e6:,.2f} {one.residual.currency_code} too much")
+    if one.HasField("residual") or one.residual_conversions:
+        parts.append(_residual(one))
     if one.report:
         parts.append(f"reported {DeliveryReport.Name(one.report).removeprefix('DELIVERY_REPORT_')} {one.report_reason}")
     return "  ".join(filter(None, [*parts, one.message]))
+
+
+def _residual(one: Delivery) -> str:
+    """Returns what the destination has wrong, as far as one knows."""
+    micros, currency = one.residual.amount_micros, one.residual.currency_code
+    amount = f"{abs(micros) / 1e6:,.2f} {currency}"
+    if one.residual_conversions > 0:
+        return f"counts it still, with {amount}" if micros else "counts it still"
+    if one.residual_conversions < 0:
+        return f"lacks it, with {amount}" if micros else "lacks it"
+    if not micros:
+        return "has it right again"
+    if one.value.currency_code not in ("", currency):
+        return f"has {amount} instead of {one.value.amount_micros / 1e6:,.2f} {one.value.currency_code}"
+    return f"has {amount} too {'much' if micros > 0 else 'little'}"
 
 
 def next_steps(one: DestinationStatus) -> list[str]:

@@ -24,16 +24,17 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.candidates import consent_basis
 from tributary_delivery.destinations.adapter import Mapped, Permits, Pinned, never
 from tributary_delivery.destinations.destination import Outcome
+from tributary_delivery.residuals import CORRECTIONS, put_residual, residual
 from tributary_delivery.sent_values import FULL, Told, sent_micros, sent_value
 from tributary_domain.backoff import Backoff, Chance, is_over
-from tributary_storage.redis.delivery_job import Job, KnownAs, Settled, Settlement, Taken
+from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, Job, KnownAs, Residual, Settled, Settlement, Taken
 
 CONFIG_PAUSE_SECONDS: Final = 600.0
 """How long a destination is left alone whose configuration is wrong; then it is tried again, somebody may have mended
 it."""
 
 _HOPELESS: Final = frozenset({OUTCOME_CLASS_PERMANENT, OUTCOME_CLASS_UNKNOWN})
-_UNKNOWN_VALUE: Final = -1
+STILL_COUNTED: Final = "It has no way to take a conversion back: it was told a value of 0, and counts it still."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class AttemptRules:
     forgets: Callable[[ConversionRevised], bool] = never
     """Whether the destination would not know a conversion again at all, so that no other attempt at its creation may
     be made."""
+    retracts_by_value: bool = False
+    """Whether the destination takes no conversion back: it is told a value of 0, and counts it still."""
 
     def is_too_late(self, attempt: Attempt, doubt_micros: int, due_micros: int) -> bool:
         """Tells whether another attempt could be taken for a new conversion.
@@ -146,6 +149,8 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         delivery.state = DELIVERY_STATE_ACCEPTED
         if attempt.is_test:
             return Settled(job.conversion_id, Settlement.DROPPED, revised.revision, is_untaken=True), delivery
+        if rules.retracts_by_value and attempt.operation == DELIVERY_OPERATION_RETRACT:
+            delivery.residual_conversions, delivery.message = 1, delivery.message or STILL_COUNTED
         taken = taken_by(attempt)
         return Settled(job.conversion_id, Settlement.TAKEN, taken.revision, taken=taken), delivery
     if outcome.is_gone:
@@ -164,7 +169,8 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
         # What was newer already when this was tried first would only have it tried once more: it is given up as well.
         was_newer = since_micros > job.newest_plan_micros > 0
         revision = attempt.last_revision if was_newer else revised.revision
-        return Settled(job.conversion_id, Settlement.GIVEN_UP, revision, is_untaken=untaken), delivery
+        left = left_by(attempt, outcome, delivery)
+        return Settled(job.conversion_id, Settlement.GIVEN_UP, revision, taken=left, is_untaken=untaken), delivery
     delivery.state = DELIVERY_STATE_PENDING
     delivery.due_time.FromMicroseconds(due_micros)
     again = Settled(
@@ -178,15 +184,40 @@ def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Set
     return again, delivery
 
 
+def left_by(attempt: Attempt, outcome: Outcome, line: Delivery) -> Taken | None:
+    """Returns what a destination has when a correction is given up, and says in its line what of that is wrong.
+
+    It has what it had, if no attempt can have been taken; else nobody knows, so that whatever comes next is told.
+
+    Args:
+        attempt: The last one.
+        outcome: Its own.
+        line: Of the ledger.
+
+    Returns:
+        None where what was known before still holds: of a creation, and of what was never known.
+    """
+    before = attempt.taken
+    if attempt.operation not in CORRECTIONS or before is None:
+        return None
+    is_untaken = outcome.outcome == OUTCOME_CLASS_PERMANENT or outcome.is_untaken
+    if not is_untaken or attempt.doubt_micros:
+        return replace(before, value_micros=UNKNOWN_VALUE)
+    left = residual(attempt.revised, attempt.operation, before, attempt.told)
+    if left is None:
+        return None
+    put_residual(line, left)
+    return replace(before, residual=left)
+
+
 def _gone(attempt: Attempt, delivery: Delivery) -> tuple[Settled, Delivery]:
     """Returns what becomes of a change of what the destination has no more: all that it is worth is missing there."""
     revised = attempt.revised
-    micros = -sent_micros(revised.state, attempt.told)
+    left = Residual(-sent_micros(revised.state, attempt.told), delivery.value.currency_code, -1)
     before = attempt.taken or Taken(revised.revision, 0, counted=False)
     delivery.state = DELIVERY_STATE_UNDELIVERABLE_CORRECTION
-    if delivery.HasField("value"):
-        delivery.residual.currency_code, delivery.residual.amount_micros = delivery.value.currency_code, micros
-    taken = replace(before, counted=False, residual_micros=micros)
+    put_residual(delivery, left)
+    taken = replace(before, counted=False, residual=left)
     return Settled(attempt.job.conversion_id, Settlement.TAKEN, revised.revision, taken=taken), delivery
 
 
@@ -228,10 +259,12 @@ def taken_by(attempt: Attempt) -> Taken:
     """
     revised, first = attempt.revised, attempt.maybe_taken
     if attempt.operation == DELIVERY_OPERATION_CREATE and 0 < first < revised.revision:
-        return Taken(first, _UNKNOWN_VALUE, counted=True)
+        return Taken(first, UNKNOWN_VALUE, counted=True)
     # Taken back without a creation that is certain: should it count again, it is created first.
     unsure = first if attempt.operation == DELIVERY_OPERATION_RETRACT else 0
-    return Taken(revised.revision, sent_micros(revised.state, attempt.told), _is_there(attempt), unsure)
+    value = sent_value(revised.state, attempt.told)
+    micros, currency = (0, "") if value is None else (value.amount_micros, value.currency_code)
+    return Taken(revised.revision, micros, _is_there(attempt), unsure, currency)
 
 
 def _is_there(attempt: Attempt) -> bool:

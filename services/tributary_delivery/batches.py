@@ -20,6 +20,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_NO_MATCH_KEY,
     INELIGIBLE_REASON_TOO_OLD,
+    INELIGIBLE_REASON_UNSPECIFIED,
     DeliveryOperation,
 )
 from tributary_delivery.attempt import Attempt
@@ -55,6 +56,7 @@ log = structlog.get_logger(__name__)
 
 _LEAST_LINGER_SECONDS: Final = 0.2
 _NOT_NAMED: Final = "the person's consent string does not name the destination (tcf_vendor)"
+_NOT_RETRACTED: Final = "it takes no conversion back, and this one has no value that could be set to 0"
 _REFUSED: Final = "Its access token was refused; another one is tried as soon as the quota allows another call."
 
 
@@ -123,6 +125,11 @@ class BatchSender:
         return self._policy.forgets(revised)
 
     @property
+    def retracts_by_value(self) -> bool:
+        """Whether a conversion that is taken back is one of no value there."""
+        return self._policy.retracts_by_value
+
+    @property
     def needs_grant(self) -> bool:
         """Whether silence about consent is a refusal."""
         return self._settings.needs_consent_grant
@@ -179,6 +186,9 @@ class BatchSender:
             return None
         try:
             outgoing = self._outgoing(attempt, keys, now_micros, pin)
+            if attempt.operation == DELIVERY_OPERATION_RETRACT and self._has_nothing_to_say(outgoing):
+                formed.refused.append(Refused(attempt, INELIGIBLE_REASON_UNSPECIFIED, _NOT_RETRACTED))
+                return None
             mapped = self._adapter.event(outgoing)
             event = b"" if isinstance(mapped, Unmappable) else json_bytes(mapped.event)
         except Exception as error:  # a bug of ours: never what the error says, it may hold what was to be hashed
@@ -210,16 +220,15 @@ class BatchSender:
     def _outgoing(self, attempt: Attempt, keys: PersonKeys, now_micros: int, pin: Pin | None) -> Outgoing:
         revised = attempt.revised if pin is None else pin.revised
         pinned = pin.first if pin is not None else None
-        value = sent_value(revised.state, attempt.told)
-        is_retraction = attempt.operation == DELIVERY_OPERATION_RETRACT
+        amount_micros, currency = _worth(attempt, revised)
         known_as = self._known_as(attempt)
         return Outgoing(
             revised=revised,
             operation=DELIVERY_OPERATION_CREATE if attempt.is_test else attempt.operation,
             name=known_as.name,
             visible_id=known_as.visible_id,
-            amount_micros=None if value is None else 0 if is_retraction else value.amount_micros,
-            currency="" if value is None else value.currency_code,
+            amount_micros=amount_micros,
+            currency=currency,
             keys=keys,
             permits=attempt.permits or Permits(UNSAID, UNSAID),
             click_ids=_click_ids(revised, pinned),
@@ -227,6 +236,10 @@ class BatchSender:
             pinned=pinned,
             home=self._home_of(self._lane.workspace),
         )
+
+    def _has_nothing_to_say(self, retraction: Outgoing) -> bool:
+        """Tells whether a retraction would change nothing there."""
+        return self._policy.retracts_by_value and retraction.amount_micros is None
 
     @property
     def account(self) -> str:
@@ -304,6 +317,16 @@ def _as_wished(attempt: Attempt, outcome: Outcome) -> Outcome:
     """Returns an outcome: OK of what was to be taken back, and is gone already."""
     is_wished = outcome.is_gone and attempt.operation == DELIVERY_OPERATION_RETRACT
     return replace(outcome, outcome=OK, is_untaken=False) if is_wished else outcome
+
+
+def _worth(attempt: Attempt, revised: ConversionRevised) -> tuple[int | None, str]:
+    """Returns the amount that is told, and its currency: of what is taken back none, if the destination has one."""
+    value = sent_value(revised.state, attempt.told)
+    if attempt.operation != DELIVERY_OPERATION_RETRACT:
+        return (None, "") if value is None else (value.amount_micros, value.currency_code)
+    currency = attempt.taken.currency if attempt.taken is not None else ""
+    currency = currency or ("" if value is None else value.currency_code)
+    return (0, currency) if currency else (None, "")
 
 
 def _group_of(attempt: Attempt) -> str:

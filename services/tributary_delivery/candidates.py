@@ -23,7 +23,8 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
 from tributary.event.v1.event_pb2 import TRAFFIC_TEST
-from tributary_delivery.sent_values import Told, sent_micros, told_of
+from tributary_delivery.residuals import is_other_currency
+from tributary_delivery.sent_values import Told, sent_value, told_of
 from tributary_domain.eligibility import Candidate, Terms, why_ineligible
 from tributary_domain.renewals import is_renewal
 from tributary_runtime.destination_settings import DestinationSettings, Pixel, SendScope
@@ -136,5 +137,7 @@ def _operation(
         return DELIVERY_OPERATION_RETRACT if maybe_taken and not is_wanted else DELIVERY_OPERATION_CREATE
     if taken.counted and not is_wanted:
         return DELIVERY_OPERATION_RETRACT
-    is_news = not taken.counted or sent_micros(revised.state, told) != taken.value_micros
+    value = sent_value(revised.state, told)
+    micros = 0 if value is None else value.amount_micros
+    is_news = not taken.counted or micros != taken.value_micros or is_other_currency(value, taken)
     return DELIVERY_OPERATION_RESTATE if is_wanted and is_news else DELIVERY_OPERATION_CREDIT

@@ -38,14 +38,14 @@ from tributary_delivery.ledger import (
     tried_micros,
 )
 from tributary_delivery.recollection import Recollection
+from tributary_delivery.residuals import CORRECTIONS
 from tributary_delivery.sender import Sender
 from tributary_delivery.sent_values import Told, credited_share, told_of
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings, SentValue
-from tributary_storage.redis.delivery_job import Job, KnownAs, Lane, Settled, Settlement, Taken
+from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, Job, KnownAs, Lane, Settled, Settlement, Taken
 
-_CORRECTIONS: Final = frozenset({DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT})
 _TOO_LATE: Final = f"{IN_DOUBT}, and the destination would not know it again by now."
 _ELSEWHERE: Final = "It was sent to {}, which workspaces.yaml no longer names; what is there now knows nothing of it."
 _MAYBE_ELSEWHERE: Final = f"{IN_DOUBT} by {{}}, which workspaces.yaml no longer names."
@@ -87,6 +87,7 @@ class Decisions:
         self._clock = clock
         self._ledger = ledger
         self._doubts = Doubts(lane, sender, ledger)
+        self._corrects = DELIVERY_OPERATION_CREDIT not in sender.operations
 
     async def decide(self, job: Job, revised: ConversionRevised, recalled: Recollection, prepared: Prepared) -> None:
         """Puts into `prepared` what becomes of a job whose conversion is `revised` now.
@@ -136,14 +137,14 @@ class Decisions:
     def _is_withheld(decision: Decision, taken: Taken | None, maybe_taken: int) -> bool:
         """Tells whether a destination has something wrong and must not be told."""
         was_sent = taken is not None or maybe_taken > 0
-        return bool(decision.reason) and was_sent and decision.operation in _CORRECTIONS
+        return bool(decision.reason) and was_sent and decision.operation in CORRECTIONS
 
     @staticmethod
     def _has_it_wrong(operation: DeliveryOperation.ValueType, taken: Taken | None) -> bool:
         """Tells whether a destination that cannot be told of a change has something wrong by it, or had."""
         if operation == DELIVERY_OPERATION_CREDIT:
-            return taken is not None and taken.residual_micros != 0
-        return operation in _CORRECTIONS
+            return taken is not None and not taken.residual.is_none
+        return operation in CORRECTIONS
 
     async def _not_sent(self, job: Job, revised: ConversionRevised, decision: Decision, recalled: Recollection) -> Done:
         line = None
@@ -207,7 +208,7 @@ class Decisions:
     async def _correct(self, attempt: Attempt, recalled: Recollection, prepared: Prepared) -> None:
         """Has a change sent of what the destination has."""
         job, revised = attempt.job, attempt.revised
-        if DELIVERY_OPERATION_CREDIT not in self._sender.operations:  # it names what it changes
+        if self._corrects:  # it names what it changes
             deliveries = await recalled.deliveries(job.conversion_id)
             now_micros, most_seconds = self._clock.unix_micros(), self._settings.confirmation_seconds
             wait_seconds = unconfirmed_seconds(deliveries, self._lane.destination, now_micros, most_seconds)
@@ -292,6 +293,9 @@ class Decisions:
         """Returns what the destination took; what it was tried to be created with; since when an outcome is unknown."""
         if job.taken is not None or job.maybe_taken or job.never_sent:
             is_same = job.maybe_taken or job.tried_revision == revised.revision
+            if job.taken is not None and job.doubt_micros and not is_same and self._corrects:
+                # What was tried is not what holds now, and may be what is there.
+                return replace(job.taken, value_micros=UNKNOWN_VALUE), 0, 0
             return job.taken, job.maybe_taken, job.doubt_micros if is_same else 0
         deliveries = await recalled.deliveries(job.conversion_id)
         taken, maybe_taken = remembered(deliveries, self._lane.destination)

@@ -26,8 +26,9 @@ from tributary_delivery.candidates import stands
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.ledger import Ledger, undeliverable
 from tributary_delivery.recollection import Recollection
+from tributary_delivery.residuals import CORRECTIONS
 from tributary_delivery.sender import Sender
-from tributary_storage.redis.delivery_job import KnownAs, Lane, Settled, Settlement
+from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, KnownAs, Lane, Settled, Settlement
 
 IN_DOUBT: Final = "Nobody knows whether an earlier attempt was taken"
 
@@ -91,7 +92,10 @@ class Doubts:
             operation = DELIVERY_OPERATION_RESTATE if stands(newest.state) else DELIVERY_OPERATION_RETRACT
             about = (newest, self._lane.destination, operation)
             line = undeliverable(*about, None, job.plan_micros, attempt.told, reason=reason)
-        return Settled(job.conversion_id, Settlement.GIVEN_UP, newest.revision), line
+        left = attempt.taken if attempt.operation in CORRECTIONS else None
+        if left is not None:  # whatever comes next is told
+            left = replace(left, value_micros=UNKNOWN_VALUE)
+        return Settled(job.conversion_id, Settlement.GIVEN_UP, newest.revision, taken=left), line
 
     async def is_given_up(self, attempt: Attempt, recalled: Recollection) -> bool:
         """Tells whether the ledger has the attempt for a dead letter."""

@@ -16,7 +16,7 @@ import structlog
 
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, DELIVERY_STATE_DEAD
 from tributary_delivery.admission import Admission
-from tributary_delivery.attempt import Attempt, AttemptRules, ledger_line
+from tributary_delivery.attempt import Attempt, AttemptRules, ledger_line, left_by
 from tributary_delivery.calls import Calls
 from tributary_delivery.ledger import Ledger, Memory, ineligible, left_wrong
 from tributary_delivery.newest import NewestRevisions
@@ -112,7 +112,12 @@ class LaneRunner:
         self._pace = pace
         self._token = secrets.token_hex(8)
         self._admission = Admission(lane, settings, stores.states, clock, pace.call_seconds)
-        rules = replace(rules, resend_seconds=sender.resend_seconds, forgets=sender.forgets)
+        rules = replace(
+            rules,
+            resend_seconds=sender.resend_seconds,
+            forgets=sender.forgets,
+            retracts_by_value=sender.retracts_by_value,
+        )
         read = (stores.newest, stores.memory, stores.ledger, stores.permissions)
         self._preparation = Preparation(lane, settings, sender, rules, clock, *read)
         most = _OUTCOMES_PER_CALL * pace.concurrency * sender.most_per_call
@@ -254,7 +259,8 @@ class LaneRunner:
         for one, outcome in formed.failed:
             line = ledger_line(replace(one, now_micros=self._clock.unix_micros()), outcome)
             line.destination_id, line.state = self._lane.destination, DELIVERY_STATE_DEAD
-            self._outbox.add(Settled(one.job.conversion_id, Settlement.GIVEN_UP, one.last_revision), line)
+            left = left_by(one, outcome, line)
+            self._outbox.add(Settled(one.job.conversion_id, Settlement.GIVEN_UP, one.last_revision, taken=left), line)
 
     async def _note(self, attempts: Sequence[Attempt]) -> list[Attempt]:
         """Notes that attempts are being made; returns those that are ours."""

@@ -13,6 +13,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_RETRACT,
     DELIVERY_OPERATION_TEST,
     DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_DEAD,
     DELIVERY_STATE_INELIGIBLE,
     DELIVERY_STATE_PENDING,
     DELIVERY_STATE_SUPERSEDED,
@@ -24,8 +25,16 @@ from tributary.delivery.v1.delivery_pb2 import (
 )
 from tributary_delivery.candidates import consent_basis
 from tributary_delivery.destinations.adapter import Pinned
+from tributary_delivery.residuals import CORRECTIONS, put_residual, residual, residual_in
 from tributary_delivery.sent_values import Told, sent_value
-from tributary_storage.redis.delivery_job import KnownAs, Settled, Settlement, Taken
+from tributary_storage.redis.delivery_job import (
+    NO_RESIDUAL,
+    UNKNOWN_VALUE,
+    KnownAs,
+    Settled,
+    Settlement,
+    Taken,
+)
 
 
 class Ledger(Protocol):
@@ -74,16 +83,26 @@ def remembered(deliveries: list[Delivery], destination_id: str) -> tuple[Taken |
         newest = accepted[-1]
         telling = [one for one in accepted if one.operation != DELIVERY_OPERATION_CREDIT] or accepted
         counted = telling[-1].operation != DELIVERY_OPERATION_RETRACT  # other credit leaves that as it was
-        since = [one.residual.amount_micros for one in deliveries if _is_left_wrong(one, newest)]
-        residual = since[-1] if since else 0
-        return Taken(newest.revision, newest.value.amount_micros, counted, residual_micros=residual), 0
+        since = [one for one in deliveries if _is_left_wrong(one, newest)]
+        is_certain = all(one.HasField("residual") for one in since if one.state == DELIVERY_STATE_DEAD)
+        known = [residual_in(one) for one in since if one.HasField("residual")]
+        taken = Taken(
+            newest.revision,
+            newest.value.amount_micros if is_certain else UNKNOWN_VALUE,
+            counted,
+            currency=newest.value.currency_code,
+            residual=known[-1] if known else NO_RESIDUAL,
+        )
+        return taken, 0
     return None, next((one.revision for one in own if one.operation == DELIVERY_OPERATION_CREATE), 0)
 
 
 def _is_left_wrong(one: Delivery, taken: Delivery) -> bool:
     """Tells whether a line says what a destination has wrong since it took something."""
-    is_later = one.destination_id == taken.destination_id and one.revision > taken.revision
-    return is_later and one.state == DELIVERY_STATE_UNDELIVERABLE_CORRECTION and one.HasField("residual")
+    if one.destination_id != taken.destination_id or one.revision <= taken.revision:
+        return False
+    is_dead = one.state == DELIVERY_STATE_DEAD and one.operation in CORRECTIONS
+    return is_dead or one.state == DELIVERY_STATE_UNDELIVERABLE_CORRECTION
 
 
 def attempts_at(deliveries: list[Delivery], destination_id: str, revision: int) -> int:
@@ -186,30 +205,11 @@ def undeliverable(
         value=value,
         consent_basis=consent_basis(revised),
     )
-    residual = residual_micros(revised, operation, taken, told)
-    if residual is not None and value is not None:
-        delivery.residual.currency_code, delivery.residual.amount_micros = value.currency_code, residual
+    left = residual(revised, operation, taken, told)
+    if left is not None:
+        put_residual(delivery, left)
     delivery.plan_time.FromMicroseconds(plan_micros)
     return delivery
-
-
-def residual_micros(
-    revised: ConversionRevised, operation: DeliveryOperation.ValueType, taken: Taken | None, told: Told
-) -> int | None:
-    """Returns by how much a destination has more than is true; None: nobody knows.
-
-    Args:
-        revised: What is true.
-        operation: What it would be told.
-        taken: What it has; None: not known.
-        told: Which value it is told.
-    """
-    value = sent_value(revised.state, told)
-    if taken is None or taken.value_micros < 0 or value is None:
-        return None
-    has = taken.value_micros if taken.counted else 0
-    is_nothing = operation == DELIVERY_OPERATION_CREDIT and not taken.counted  # taken back, and rightly
-    return has - (0 if is_nothing or operation == DELIVERY_OPERATION_RETRACT else value.amount_micros)
 
 
 def left_wrong(
@@ -230,12 +230,12 @@ def left_wrong(
     conversion_id = revised.state.conversion_id
     dropped = Settled(conversion_id, Settlement.DROPPED, revised.revision)
     line = undeliverable(revised, destination_id, operation, taken, plan_micros, told, message, reason)
-    residual = residual_micros(revised, operation, taken, told)
-    if taken is None or residual is None:
+    left = residual(revised, operation, taken, told)
+    if taken is None or left is None:
         return dropped, line
-    if residual == taken.residual_micros:
+    if left == taken.residual or (left.is_none and taken.residual.is_none):
         return dropped, None
-    remembered = replace(taken, residual_micros=residual)
+    remembered = replace(taken, residual=left)
     return Settled(conversion_id, Settlement.TAKEN, revised.revision, taken=remembered), line
 
 

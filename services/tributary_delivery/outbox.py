@@ -196,7 +196,8 @@ def _brief(line: Delivery) -> Delivery:
         sent_name=line.sent_name,
         sent_account=line.sent_account,
     )
-    for name in ("plan_time", "attempt_time", "due_time", "value"):
+    brief.residual_conversions = line.residual_conversions
+    for name in ("plan_time", "attempt_time", "due_time", "value", "residual"):
         if line.HasField(name):
             getattr(brief, name).CopyFrom(getattr(line, name))
     return brief

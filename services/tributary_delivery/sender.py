@@ -66,6 +66,11 @@ class Sender(Protocol):
         ...
 
     @property
+    def retracts_by_value(self) -> bool:
+        """As `AttemptRules.retracts_by_value`."""
+        ...
+
+    @property
     def needs_grant(self) -> bool:
         """Whether silence about consent is a refusal."""
         ...
@@ -119,6 +124,7 @@ class OneByOne:
     linger_seconds = 0.0
     operations = ALL_OPERATIONS
     resend_seconds = None
+    retracts_by_value = False
     needs_grant = False
     account = ""
 

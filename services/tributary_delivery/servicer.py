@@ -172,7 +172,7 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
             paused=bool(reason),
             pause_reason=reason,
             pending=pending,
-            dead=state.dead,
+            dead=await self._jobs.dead(lane, self._clock.unix_micros() // 1000),
             last_outcome=state.last_outcome,  # type: ignore[arg-type] # kept as its number
         )
         if oldest:

@@ -205,7 +205,7 @@ async def test_a_destination_that_refuses_everything_is_paused_before_all_is_giv
         async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
             await eventually_async(lambda: is_paused_now(rig, lane), 40)
         assert len(server.asks) < 70
-    dead = (await rig.stores.states.read(lane)).dead
+    dead = await rig.stores.jobs.dead(lane, 0)
     assert 20 < dead < 30, "one of each part that was left, too: it might be them alone"
     assert await rig.stores.jobs.waiting(lane) == 100 - dead
     assert "refuses whatever it is sent" in (await rig.stores.states.read(lane)).pause_reason
@@ -226,8 +226,8 @@ async def test_wrong_ones_that_stand_side_by_side_do_not_stop_a_destination(rig:
         async with rig.running_lane(lane, a_batch_destination("meta", server.url)):
             await eventually_async(idle(rig, lane), 30)
         assert server.fake.accepted == 70
-    state = await rig.stores.states.read(lane)
-    assert (state.dead, state.paused_until_millis) == (30, 0)
+    paused_until_millis = (await rig.stores.states.read(lane)).paused_until_millis
+    assert (await rig.stores.jobs.dead(lane, 0), paused_until_millis) == (30, 0)
 
 
 async def test_one_that_is_wrongly_set_up_does_not_stop_those_that_are_taken_with_it(rig: Rig, workspace: str) -> None:

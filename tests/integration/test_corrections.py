@@ -9,21 +9,27 @@ from typing import Any
 
 import pytest
 
-from tests.support.batches import a_purchase, deliver, match_keys, publish, running_fake, seal
+from tests.support.batches import a_batch_destination, a_purchase, deliver, match_keys, publish, running_fake, seal
 from tests.support.delivery import Rig, a_rig
+from tests.support.eventually import eventually_async
 from tests.support.revisions import Revision, Touch
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_PENDING,
     DELIVERY_STATE_UNDELIVERABLE_CORRECTION,
     Delivery,
 )
 from tributary.event.v1.event_pb2 import ORIGIN_STORE, ORIGIN_WEB
 from tributary_cli.demo.fakes.google_ads import FakeGoogleAds
-from tributary_cli.demo.fakes.server import FakeServer
+from tributary_cli.demo.fakes.server import LOST, FakeServer
+from tributary_domain.backoff import Backoff
 from tributary_domain.sealing import key_name
+from tributary_runtime.clock import SystemClock
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.data_keys import DataKeys
 from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.replayed_jobs import Replayed, ReplayedJobs, Wish
 
 VALUES = {
     *("conversionValue", "lastUpdatedTimestamp", "ConversionValue", "ConversionCurrencyCode", "AdjustmentTime"),
@@ -202,3 +208,132 @@ async def test_a_credited_value_is_frozen_when_it_is_sent_and_a_refund_takes_its
             await deliver(rig, lane, server, **credited)
             values.append((len(server.asks), str(server.fake.values["p-c1:0000"])))
     assert values == [(1, "33.333334"), (1, "33.333334"), (2, "16.666667")]
+
+
+async def residual_rows(rig: Rig, workspace: str) -> list[Any]:
+    """Returns what the view says per currency, and how many conversions the funnel calls not correctable."""
+    rows = await rig.clickhouse.execute(
+        "SELECT currency, conversions, unknown, residual_micros, residual_conversions FROM bi_delivery_residuals"
+        " WHERE workspace = %(workspace)s ORDER BY currency",
+        {"workspace": workspace},
+    )
+    [[wrong]] = await rig.clickhouse.execute(
+        "SELECT sum(not_correctable) FROM bi_delivery_funnel WHERE workspace = %(workspace)s", {"workspace": workspace}
+    )
+    return [*rows, wrong]
+
+
+@pytest.mark.parametrize("forgets", [False, True], ids=["Redis knows", "the ledger knows"])
+async def test_another_currency_is_another_value_though_the_amount_is_the_same(
+    rig: Rig, workspace: str, *, forgets: bool
+) -> None:
+    google, meta = Lane(workspace, "google"), Lane(workspace, "meta")
+    first = a_purchase(google)
+    for lane in (google, meta):
+        with running_fake(lane.destination) as server:
+            await publish(rig, lane, [first])
+            await deliver(rig, lane, server)
+            if forgets:
+                await rig.redis.delete(f"trb:{{j:{workspace}:{lane.destination}}}:sent:{first.conversion_id}")
+            await publish(rig, lane, [first.then(currency="USD")])
+            await deliver(rig, lane, server)
+            if lane is google:
+                assert [row_of_currency(server, number) for number in range(len(server.asks))] == ["EUR", "USD"]
+            else:
+                assert len(server.asks) == 1
+    *_, told = await rig.deliveries(meta, first.conversion_id)
+    assert (told.value.currency_code, told.residual.currency_code, told.residual.amount_micros) == (
+        "USD",
+        "EUR",
+        90_000_000,
+    )
+    assert await residual_rows(rig, workspace) == [("EUR", 1, 0, 90_000_000, 0), ("USD", 1, 0, -90_000_000, 0), 1]
+
+
+def row_of_currency(server: FakeServer, number: int) -> str:
+    [event] = json.loads(server.asks[number].body)["events"]
+    return str(event["currency"])
+
+
+@pytest.mark.parametrize("forgets", [False, True], ids=["Redis knows", "the ledger knows"])
+async def test_a_correction_that_was_refused_for_good_leaves_its_residual_until_the_destination_is_right_again(
+    rig: Rig, workspace: str, *, forgets: bool
+) -> None:
+    lane = Lane(workspace, "google")
+    first, second = a_purchase(lane, 1), a_purchase(lane, 2)
+    with running_fake("google") as server:
+        await publish(rig, lane, [first, second])
+        await deliver(rig, lane, server)
+        server.fake.poison.update({"p-c1:0001", "p-c1:0002"})
+        refunds = [first.then(value_micros=70_000_000), second.then(value_micros=60_000_000)]
+        await publish(rig, lane, refunds)
+        await deliver(rig, lane, server)
+        assert await residual_rows(rig, workspace) == [("EUR", 2, 0, 50_000_000, 0), 2]
+        assert await rig.stores.jobs.dead(lane, 0) == 2
+        if forgets:
+            for one in (first, second):
+                await rig.redis.delete(f"trb:{{j:{workspace}:google}}:sent:{one.conversion_id}")
+        # One is what it was before: nothing is to be told. The other is sent again.
+        await publish(rig, lane, [refunds[1].then(value_micros=90_000_000)])
+        await deliver(rig, lane, server)
+        assert await residual_rows(rig, workspace) == [("EUR", 1, 0, 20_000_000, 0), 1]
+        server.fake.poison.clear()
+        wishes = [Wish(first.conversion_id, refunds[0].number)]
+        assert await ReplayedJobs(rig.redis).plan(lane, wishes, SystemClock().unix_micros()) == [Replayed.PLANNED]
+        assert await rig.stores.jobs.dead(lane, 0) == 0, "it waits"
+        await deliver(rig, lane, server)
+        assert set(server.fake.values.values()) == {70, 90}
+    assert await residual_rows(rig, workspace) == [0]
+    assert await rig.stores.jobs.dead(lane, 0) == 0
+
+
+async def test_what_may_have_been_corrected_is_told_what_it_had_before(rig: Rig, workspace: str) -> None:
+    lane = Lane(workspace, "google")
+    first = a_purchase(lane)
+    refund = first.then(value_micros=70_000_000)
+    with running_fake("google") as server:
+        await publish(rig, lane, [first])
+        await deliver(rig, lane, server)
+        server.faults.append(LOST)
+        await publish(rig, lane, [refund])
+        never = {"backoff": Backoff(86_400.0, 86_400.0), "horizon_seconds": 1e6}
+
+        async def is_noted() -> bool:
+            return [one.state for one in await rig.deliveries(lane, first.conversion_id)][1:] == [
+                DELIVERY_STATE_PENDING
+            ]
+
+        async with rig.running_lane(lane, a_batch_destination("google", server.url), **never):  # type: ignore[arg-type]
+            await eventually_async(is_noted)
+        await publish(rig, lane, [refund.then(value_micros=90_000_000)])
+        await rig.redis.zadd(job_keys.due(workspace, "google"), {first.conversion_id: 1})
+        await deliver(rig, lane, server)
+        assert list(server.fake.values.values()) == [90]
+
+
+@pytest.mark.parametrize("kind", ["google", "hubspot", "google_ads"])
+async def test_a_conversion_that_a_destination_cannot_take_back_is_counted_there_and_that_is_shown(
+    rig: Rig, workspace: str, kind: str
+) -> None:
+    lane = Lane(workspace, kind)
+    own: dict[str, Any] = {"retracted": {}} if kind == "hubspot" else {}
+    valued, valueless = a_purchase(lane, 1), a_purchase(lane, 2, value_micros=None)
+    with running_fake(kind) as server:
+        await publish(rig, lane, [valued, valueless])
+        await deliver(rig, lane, server, **own)
+        asks = len(server.asks)
+        retracted = [valued.then(counted=False), valueless.then(counted=False)]
+        for revisions in (retracted, [one.then() for one in retracted]):
+            await publish(rig, lane, revisions)
+            await deliver(rig, lane, server, **own)
+        assert len(server.asks) == asks + 1
+    told, untold = [(await rig.deliveries(lane, one.conversion_id))[1:] for one in (valued, valueless)]
+    if kind == "google_ads":  # it takes both back
+        assert [one.residual_conversions for one in (*told, *untold)] == [0, 0]
+        assert await residual_rows(rig, workspace) == [0]
+        return
+    assert [(one.state, one.residual_conversions) for one in told] == [(DELIVERY_STATE_ACCEPTED, 1)]
+    assert "counts it still" in told[0].message
+    assert [(one.state, one.residual_conversions) for one in untold] == [(DELIVERY_STATE_UNDELIVERABLE_CORRECTION, 1)]
+    assert "no value" in untold[0].message
+    assert await residual_rows(rig, workspace) == [("", 2, 0, 0, 2), 1]

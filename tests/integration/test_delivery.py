@@ -300,7 +300,7 @@ async def test_a_creation_given_up_and_newer_content_reach_the_receiver_once(
         await eventually_async(idle(rig, lane))
     [dead] = await rig.deliveries(lane, C)
     assert dead.state == DELIVERY_STATE_DEAD
-    assert (await rig.stores.states.read(lane)).dead == 1
+    assert await rig.stores.jobs.dead(lane, 0) == 1
     await rig.plan(lane, await rig.publisher.publish(first.then(value_micros=50_000_000)))
     async with rig.running_lane(lane, a_destination(endpoint.url)):
         await eventually_async(idle(rig, lane))

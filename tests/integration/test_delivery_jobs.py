@@ -293,7 +293,7 @@ async def test_given_up_deliveries_are_counted_once(client: redis.asyncio.Redis,
     await begin(jobs, 7)
     assert await settle(jobs, Settlement.GIVEN_UP, 7)
     assert not await settle(jobs, Settlement.GIVEN_UP, 7)
-    assert (await DestinationStates(client).read(LANE)).dead == 1
+    assert await jobs.dead(LANE, 0) == 1
 
 
 async def test_what_was_dropped_unsent_is_never_sent_still_when_something_newer_waits(jobs: DeliveryJobs) -> None:

@@ -213,7 +213,7 @@ async def test_what_is_refused_later_for_good_is_a_dead_letter_that_can_be_sent_
     )
     assert "EVENT_TOO_OLD" in delivery.message
     assert await google.rig.stores.jobs.waiting(google.lane) == 0, "not by itself"
-    assert (await google.rig.stores.states.read(google.lane)).dead == 1
+    assert await google.rig.stores.jobs.dead(google.lane, 0) == 1
     assert (await google.funnel())["reported_rejected"] == 1
     await publish(google.rig, google.lane, [a_purchase(google.lane).then(value_micros=70_000_000)])
     google.fake.refused_later.clear()

@@ -64,7 +64,7 @@ async def test_who_gets_nothing_is_told_when_to_ask_again(client: redis.asyncio.
 
 async def test_a_state_nobody_wrote_is_of_a_destination_never_called(client: redis.asyncio.Redis) -> None:
     state = await DestinationStates(client).read(LANE)
-    assert (state.paused_until_millis, state.pause_reason, state.last_outcome, state.dead) == (0, "", 0, 0)
+    assert (state.paused_until_millis, state.pause_reason, state.last_outcome) == (0, "", 0)
 
 
 async def test_pause_and_last_outcome_are_kept_beside_each_other(client: redis.asyncio.Redis) -> None:

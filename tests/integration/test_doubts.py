@@ -88,7 +88,7 @@ async def test_who_says_no_with_a_later_observation_leaves_what_may_have_been_ta
     assert "NO_CONSENT" in tried.message
     assert [one.state for one in newer] == [DELIVERY_STATE_UNDELIVERABLE_CORRECTION] * 2
     assert {one.ineligible_reason for one in newer} == {INELIGIBLE_REASON_NO_CONSENT}
-    assert (await rig.stores.states.read(lane)).dead == 1, "one dead letter, however often it changes after that"
+    assert await rig.stores.jobs.dead(lane, 0) == 1, "one dead letter, however often it changes after that"
 
 
 async def test_a_name_that_is_taken_out_of_the_file_leaves_what_may_have_been_taken_in_doubt(

@@ -39,10 +39,9 @@ _MOST_AGE: Final = {"google": 90, "meta": 7, "linkedin": 90, "tiktok": 7}
 _MICROS: Final = 1_000_000
 
 _RESIDUALS: Final = """
-SELECT destination_id, conversion_id, argMax(residual_micros, (revision, record_time)) AS residual_micros
-FROM deliveries FINAL
-WHERE workspace = {workspace:String} AND state = 'UNDELIVERABLE_CORRECTION'
-GROUP BY destination_id, conversion_id
+SELECT destination_id, residual_micros
+FROM bi_delivery_residuals
+WHERE workspace = {workspace:String} AND currency != ''
 """
 
 _FUNNEL: Final = """

@@ -29,7 +29,8 @@ DELIVERY_COLUMNS: Final = (
         "click_id",
         "identifier_digests",
     ),
-    *("sent_conversion_time", "consent_basis", "currency", "value_micros", "residual_micros"),
+    *("sent_conversion_time", "consent_basis", "currency", "value_micros"),
+    *("residual_micros", "residual_currency", "residual_conversions"),
     *("plan_time", "attempt_time", "due_time", "report", "report_reason", "report_time"),
 )
 
@@ -60,6 +61,7 @@ def delivery_row(workspace: str, delivery: Delivery) -> Row:
         delivery.consent_basis,
         *(delivery.value.currency_code, delivery.value.amount_micros),
         delivery.residual.amount_micros if delivery.HasField("residual") else None,
+        *(delivery.residual.currency_code, delivery.residual_conversions),
         plan,
         micros(delivery.attempt_time) if delivery.HasField("attempt_time") else plan,
         micros(delivery.due_time) if delivery.HasField("due_time") else None,
@@ -77,8 +79,9 @@ def delivery_of(row: Row) -> Delivery:
     """
     destination_id, conversion_id, revision, attempt, operation, state, outcome, status_code, *rest = row
     reason, message, visible_id, sent_name, sent_account, request_id, click_id_family, click_id, digests, *rest = rest
-    sent_time, consent_basis, currency, value_micros, residual_micros, plan, attempted, due, *rest = rest
-    report, report_reason, reported = rest
+    sent_time, consent_basis, currency, value_micros, residual_micros, residual_currency, *rest = rest
+    residual_conversions, plan, attempted, due, report, report_reason, reported = rest
+    left_in = residual_currency or currency  # rows from before name the value's alone
     return Delivery(
         destination_id=destination_id,
         conversion_id=conversion_id,
@@ -94,7 +97,8 @@ def delivery_of(row: Row) -> Delivery:
         attempt_time=timestamp(attempted) if attempt else None,
         due_time=None if due is None else timestamp(due),
         value=Money(currency_code=currency, amount_micros=value_micros) if currency else None,
-        residual=None if residual_micros is None else Money(currency_code=currency, amount_micros=residual_micros),
+        residual=None if residual_micros is None else Money(currency_code=left_in, amount_micros=residual_micros),
+        residual_conversions=residual_conversions,
         ineligible_reason=_REASON(reason),
         message=message,
         destination_request_id=request_id,

@@ -6,9 +6,14 @@ How a job goes from one to the next, and a worked example: `delivery_jobs`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
+
+_CERTAIN: Final = re.compile(rb"(\d+) (-?\d+) (\d)(?: u(-?\d+)([A-Z]*))?(?: x(-?\d+))?(?: y([A-Z]+))?")
+"""What a destination certainly took, as it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,34 +66,64 @@ class Plan(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Residual:
+    """By how much what a destination has is more than what is true, signed."""
+
+    micros: int = 0
+    currency: str = ""
+    """Of the amount. Where what it has and what is true are in two currencies, that of what it has: all of it."""
+    conversions: int = 0
+    """1: it has one that never was; -1: it lacks one."""
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it has what is true."""
+        return not self.micros and not self.conversions
+
+
+NO_RESIDUAL: Final = Residual()
+UNKNOWN_VALUE: Final = -1
+"""Of what a destination may have another value of than was certain before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """What a destination last took of a conversion."""
 
     revision: int
     value_micros: int
+    """`UNKNOWN_VALUE`: nobody knows."""
     counted: bool
     """Whether it has the conversion: it was created or restated last, and not taken back."""
     maybe_created: int = 0
     """For what was taken back: the revision of a creation that was tried and never confirmed. 0: it was."""
-
-    residual_micros: int = 0
-    """By how much it has too much, as was written down last: what is true since it has no way to be told."""
+    currency: str = ""
+    """Of the value; "": it has none, or nobody knows."""
+    residual: Residual = NO_RESIDUAL
+    """What it has too much, as was written down last: what is true since it could not be told."""
 
     def written(self) -> str:
         """Returns it as it is kept."""
         if self.maybe_created:
             return f"{self.revision} -1 1 m{self.maybe_created}"
-        residual = f" u{self.residual_micros}" if self.residual_micros else ""
-        return f"{self.revision} {self.value_micros} {int(self.counted)}{residual}"
+        left, words = self.residual, [f"{self.revision} {self.value_micros} {int(self.counted)}"]
+        if left.micros:
+            words.append(f"u{left.micros}{left.currency}")
+        if left.conversions:
+            words.append(f"x{left.conversions}")
+        if self.currency:
+            words.append(f"y{self.currency}")
+        return " ".join(words)
 
     @classmethod
     def read(cls, text: bytes) -> Taken | None:
         """Returns what was kept; None where nothing was, or where it is not certain."""
-        words = text.split()
-        residual = words.pop() if len(words) == 4 and words[3].startswith(b"u") else b"u0"
-        if len(words) != 3:
+        certain = _CERTAIN.fullmatch(text)
+        if certain is None:
             return None
-        return cls(int(words[0]), int(words[1]), words[2] == b"1", residual_micros=int(residual[1:]))
+        revision, value, counted, micros, of, conversions, currency = certain.groups(b"")
+        left = Residual(int(micros or 0), of.decode(), int(conversions or 0))
+        return cls(int(revision), int(value), counted == b"1", currency=currency.decode(), residual=left)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +201,7 @@ class Settled:
     delay_seconds: float = 0.0
     """For AGAIN."""
     taken: Taken | None = None
-    """For TAKEN."""
+    """For TAKEN; for GIVEN_UP what is known of what it has, where that is no longer what was known before."""
     is_untaken: bool = False
     """Of a creation, but for TAKEN: whether it is certain that no attempt at it was ever taken."""
     is_refused: bool = False

@@ -52,6 +52,9 @@ _NEVER: Final = "never"
 SENT_LIFE_SECONDS: Final = 100 * 86_400
 """How long Redis remembers what a destination took: the longest correction window. Then the sent ledger knows."""
 
+DEAD_LIFE_SECONDS: Final = 400 * 86_400
+"""How long what was given up is counted as dead: as long as the sent ledger has it."""
+
 
 class DeliveryJobs:
     """The jobs of all destinations. Fails closed: what Redis does not answer is unknown, and is done again."""
@@ -155,10 +158,10 @@ class DeliveryJobs:
         """
         names: list[Argument] = [
             job_keys.due(lane.workspace, lane.destination),
-            job_keys.destination_state(lane.workspace, lane.destination),
+            job_keys.dead(lane.workspace, lane.destination),
             job_keys.planned(lane.workspace, lane.destination),
         ]
-        arguments: list[Argument] = [token, SENT_LIFE_SECONDS]
+        arguments: list[Argument] = [token, SENT_LIFE_SECONDS, DEAD_LIFE_SECONDS * 1000]
         for one in settled:
             names += self._names(lane, one.conversion_id)
             remembered = one.taken.written() if one.taken else _NEVER if one.is_untaken else ""
@@ -192,6 +195,18 @@ class DeliveryJobs:
         """
         try:
             return int(await self._client.zcard(job_keys.due(lane.workspace, lane.destination)))
+        except redis.RedisError as error:
+            raise _failed(error) from error
+
+    async def dead(self, lane: Lane, now_millis: int) -> int:
+        """Returns how many conversions are in the dead letters: given up, and neither taken nor planned since.
+
+        Raises:
+            StorageUnavailableError: Redis did not answer.
+        """
+        oldest = now_millis - DEAD_LIFE_SECONDS * 1000
+        try:
+            return int(await self._client.zcount(job_keys.dead(lane.workspace, lane.destination), oldest, "+inf"))
         except redis.RedisError as error:
             raise _failed(error) from error
 

@@ -34,8 +34,6 @@ class DestinationState:
     last_outcome: int
     """Of `delivery.v1.OutcomeClass`; 0: never called."""
     last_attempt_micros: int
-    dead: int
-    """How many deliveries were given up."""
     held_reason: str | None = None
     """Why somebody paused it until they resume it; None: nobody did."""
 
@@ -68,7 +66,6 @@ class DestinationStates:
             pause_reason=fields.get(b"pause_reason", b"").decode(),
             last_outcome=int(fields.get(b"outcome", 0)),
             last_attempt_micros=int(fields.get(b"attempt", 0)),
-            dead=int(fields.get(b"dead", 0)),
             held_reason=fields[b"held"].decode() if b"held" in fields else None,
         )
 

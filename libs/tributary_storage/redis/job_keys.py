@@ -7,6 +7,7 @@
 | `trb:{j:<ws>:<dest>}:job:<conversion id>`   | hash   | until done                 |
 | `trb:{j:<ws>:<dest>}:sent:<conversion id>`  | string | longest correction window  |
 | `trb:{j:<workspace>:<destination>}:state`   | hash   | for ever                   |
+| `trb:{j:<workspace>:<destination>}:dead`    | zset   | each: as the ledger's line |
 | `trb:{j:<workspace>:<destination>}:quota`   | string | a minute                   |
 | `trb:{j:<workspace>:<destination>}:reports` | zset   | until reported, or 45 days |
 | `trb:{j:<ws>:<dest>}:reports:lease`         | string | minutes                    |
@@ -56,6 +57,11 @@ def job(workspace: str, destination: str, conversion_id: str) -> str:
 def sent(workspace: str, destination: str, conversion_id: str) -> str:
     """Returns what a destination last took of a conversion."""
     return f"trb:{{j:{workspace}:{destination}}}:sent:{conversion_id}"
+
+
+def dead(workspace: str, destination: str) -> str:
+    """Returns the conversions that were given up for a destination, by when."""
+    return f"trb:{{j:{workspace}:{destination}}}:dead"
 
 
 def quota(workspace: str, destination: str) -> str:

@@ -54,6 +54,7 @@ class ReplayedJobs:
         names: list[Argument] = [
             job_keys.due(lane.workspace, lane.destination),
             job_keys.planned(lane.workspace, lane.destination),
+            job_keys.dead(lane.workspace, lane.destination),
         ]
         arguments: list[Argument] = [plan_micros, SENT_LIFE_SECONDS]
         for one in wishes:

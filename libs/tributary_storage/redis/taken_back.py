@@ -74,7 +74,7 @@ class TakingBack:
         names: list[Argument] = [
             job_keys.due(lane.workspace, lane.destination),
             job_keys.planned(lane.workspace, lane.destination),
-            job_keys.destination_state(lane.workspace, lane.destination),
+            job_keys.dead(lane.workspace, lane.destination),
         ]
         delay_millis = -1 if delay_seconds < 0 else round(delay_seconds * 1000)
         arguments: list[Argument] = [plan_micros, SENT_LIFE_SECONDS, delay_millis]

@@ -221,6 +221,8 @@ class Policy:
     id_is_order: bool = False
     """Whether its visible id is the order's where no browser tag shares one; else the event's."""
     most_id_characters: int = 128
+    retracts_by_value: bool = False
+    """Whether it takes no conversion back: it is told a value of 0, and counts it still."""
     repeats_identifiers: bool = False
     """Whether a correction names the person by what the first message did, and by nothing else: else it may become a
     conversion of its own."""
@@ -232,6 +234,7 @@ def policy_of(
     settings: BatchDestination,
     *,
     restates: bool = False,
+    retracts_by_value: bool = False,
     forgets: Callable[[ConversionRevised], bool] = never,
     repeats_identifiers: bool = False,
     id_is_order: bool = False,
@@ -243,6 +246,7 @@ def policy_of(
     Args:
         settings: Of the destination.
         restates: Whether it can be told another total, and that a conversion never was one.
+        retracts_by_value: As `Policy.retracts_by_value`.
         forgets: As `Policy.forgets`.
         repeats_identifiers: As `Policy.repeats_identifiers`.
         id_is_order: As `Policy.id_is_order`.
@@ -258,6 +262,7 @@ def policy_of(
         resend_seconds=settings.resend_hours * 3600,
         operations=frozenset({DELIVERY_OPERATION_CREATE, *corrections, *tests}),
         forgets=forgets,
+        retracts_by_value=retracts_by_value,
         repeats_identifiers=repeats_identifiers,
         id_is_order=id_is_order,
         most_id_characters=most_id_characters,

@@ -33,7 +33,9 @@ class Google:
 
     def __init__(self, settings: GoogleDestination) -> None:
         self._settings = settings
-        self.policy = policy_of(settings, restates=True, repeats_identifiers=True, id_is_order=True)
+        self.policy = policy_of(
+            settings, restates=True, retracts_by_value=True, repeats_identifiers=True, id_is_order=True
+        )
 
     def _head(self, *actions: str) -> bytes:
         head = {"destinations": [self._action(action) for action in actions], "encoding": "HEX"}

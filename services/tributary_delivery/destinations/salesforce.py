@@ -28,7 +28,7 @@ class Salesforce:
 
     def __init__(self, settings: SalesforceDestination) -> None:
         self._settings = settings
-        self.policy = policy_of(settings, restates=True, id_is_order=True)
+        self.policy = policy_of(settings, restates=True, retracts_by_value=not settings.retracted, id_is_order=True)
 
     def event(self, outgoing: Outgoing) -> Mapped | Unmappable:
         """Says one conversion."""

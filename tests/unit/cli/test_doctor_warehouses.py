@@ -17,7 +17,7 @@ from tributary_storage.redis.warehouse_progress import WarehousePlace
 NOW = 1_795_687_200_000_000
 MINUTE = 60_000_000
 WELL = WarehousePlace(through_micros=NOW - MINUTE, look_micros=NOW - MINUTE, batch_id="20261126T100000-a1b2")
-UNPAUSED = DestinationState(0, "", 1, NOW, 0)
+UNPAUSED = DestinationState(0, "", 1, NOW)
 
 
 class Noon:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from tests.support.revisions import Revision
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
+    DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
@@ -18,7 +20,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.attempt import Attempt, AttemptRules, after_split, settle
 from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, RETRY, SPLIT, THROTTLED, Outcome
 from tributary_domain.backoff import Backoff
-from tributary_storage.redis.delivery_job import Job, KnownAs, Settlement, Taken
+from tributary_storage.redis.delivery_job import Job, KnownAs, Residual, Settlement, Taken
 
 NOW = 2_000_000_000_000_000
 HOUR = 3600.0
@@ -45,7 +47,10 @@ def an_attempt(*, tried_seconds: float = 0.0, number: int = 1, **own: object) ->
 def test_a_success_remembers_what_was_taken() -> None:
     settled, line = settle(an_attempt(), Outcome(OK, 204), RULES)
     revision = Revision(workspace="shop").number
-    assert (settled.what, settled.taken) == (Settlement.TAKEN, Taken(revision, 90_000_000, counted=True))
+    assert (settled.what, settled.taken) == (
+        Settlement.TAKEN,
+        Taken(revision, 90_000_000, counted=True, currency="EUR"),
+    )
     assert (line.state, line.revision, line.status_code) == (DELIVERY_STATE_ACCEPTED, revision, 204)
     assert not line.HasField("due_time")
 
@@ -55,6 +60,41 @@ def test_a_retraction_that_was_taken_is_remembered_as_not_counted() -> None:
     settled, _ = settle(an_attempt(operation=DELIVERY_OPERATION_RETRACT, revised=revised), Outcome(OK), RULES)
     assert settled.taken is not None
     assert not settled.taken.counted
+
+
+BEFORE = Taken(3, 100_000_000, counted=True, currency="EUR")
+
+
+@pytest.mark.parametrize(
+    ("own", "outcome", "left"),
+    [
+        pytest.param({}, Outcome(PERMANENT), Residual(10_000_000, "EUR"), id="refused"),
+        pytest.param(
+            {"operation": DELIVERY_OPERATION_RETRACT},
+            Outcome(PERMANENT),
+            Residual(100_000_000, "EUR", 1),
+            id="a retraction",
+        ),
+        pytest.param(
+            {"tried_seconds": 72 * HOUR}, Outcome(RETRY, is_untaken=True), Residual(10_000_000, "EUR"), id="never heard"
+        ),
+        pytest.param({"tried_seconds": 72 * HOUR}, Outcome(RETRY), None, id="it may have been heard"),
+        pytest.param(
+            {"doubt_micros": NOW - 1}, Outcome(PERMANENT), None, id="refused, after one that may have been heard"
+        ),
+    ],
+)
+def test_a_correction_that_is_given_up_leaves_what_the_destination_has_too_much(
+    own: dict[str, Any], outcome: Outcome, left: Residual | None
+) -> None:
+    settled, line = settle(
+        an_attempt(**{"operation": DELIVERY_OPERATION_RESTATE, "taken": BEFORE, **own}), outcome, RULES
+    )
+    assert (settled.what, line.state) == (Settlement.GIVEN_UP, DELIVERY_STATE_DEAD)
+    assert line.HasField("residual") == (left is not None)
+    assert settled.taken == (replace(BEFORE, value_micros=-1) if left is None else replace(BEFORE, residual=left))
+    assert settled.taken is not None
+    assert Taken.read(settled.taken.written().encode()) == settled.taken
 
 
 def test_of_a_creation_with_newer_content_only_the_first_is_certain() -> None:

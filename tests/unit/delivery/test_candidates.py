@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -69,6 +70,8 @@ def test_another_value_is_one_as_sent_whatever_is_credited() -> None:
         pytest.param(None, {}, DELIVERY_OPERATION_CREATE, id="new"),
         pytest.param(BEFORE, {"value_micros": 1}, DELIVERY_OPERATION_RESTATE, id="another value"),
         pytest.param(BEFORE, {}, DELIVERY_OPERATION_CREDIT, id="other credit only"),
+        pytest.param(replace(BEFORE, currency="USD"), {}, DELIVERY_OPERATION_RESTATE, id="another currency"),
+        pytest.param(replace(BEFORE, currency="EUR"), {}, DELIVERY_OPERATION_CREDIT, id="the same currency"),
         pytest.param(BEFORE, {"counted": False}, DELIVERY_OPERATION_RETRACT, id="no longer counted"),
         pytest.param(TAKEN_BACK, {}, DELIVERY_OPERATION_RESTATE, id="counted again"),
         pytest.param(TAKEN_BACK, {"counted": False}, DELIVERY_OPERATION_CREDIT, id="taken back already"),

@@ -73,8 +73,8 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     DELIVERY_STATE_REJECTED: _DeliveryState.ValueType  # 3
     """The destination refused it for good."""
     DELIVERY_STATE_DEAD: _DeliveryState.ValueType  # 4
-    """Given up; or its outcome is unknown, and the destination does not deduplicate, or it cannot be sent again for a reason
-    that `message` names: consent, age, a name that `workspaces.yaml` no longer has.
+    """Given up, of a correction with `residual`; or its outcome is unknown, and the destination does not deduplicate, or it
+    cannot be sent again for a reason that `message` names: consent, age, a name that `workspaces.yaml` no longer has.
     """
     DELIVERY_STATE_INELIGIBLE: _DeliveryState.ValueType  # 5
     """Not sent, for `ineligible_reason`."""
@@ -100,8 +100,8 @@ DELIVERY_STATE_ACCEPTED: DeliveryState.ValueType  # 2
 DELIVERY_STATE_REJECTED: DeliveryState.ValueType  # 3
 """The destination refused it for good."""
 DELIVERY_STATE_DEAD: DeliveryState.ValueType  # 4
-"""Given up; or its outcome is unknown, and the destination does not deduplicate, or it cannot be sent again for a reason
-that `message` names: consent, age, a name that `workspaces.yaml` no longer has.
+"""Given up, of a correction with `residual`; or its outcome is unknown, and the destination does not deduplicate, or it
+cannot be sent again for a reason that `message` names: consent, age, a name that `workspaces.yaml` no longer has.
 """
 DELIVERY_STATE_INELIGIBLE: DeliveryState.ValueType  # 5
 """Not sent, for `ineligible_reason`."""
@@ -325,6 +325,7 @@ class Delivery(_message.Message):
     REPORT_TIME_FIELD_NUMBER: _builtins.int
     SENT_NAME_FIELD_NUMBER: _builtins.int
     SENT_ACCOUNT_FIELD_NUMBER: _builtins.int
+    RESIDUAL_CONVERSIONS_FIELD_NUMBER: _builtins.int
     destination_id: _builtins.str
     """The destination's id in the workspace."""
     conversion_id: _builtins.str
@@ -369,6 +370,10 @@ class Delivery(_message.Message):
     """In which account, data set, pixel or object it was sent, likewise. What is known in one is not known in another: where
     `workspaces.yaml` names another by then, a correction is undeliverable. Empty where the credential alone says it.
     """
+    residual_conversions: _builtins.int
+    """Likewise in conversions: 1 where it counts one that was taken back, also with ACCEPTED, of a destination that takes
+    none back: it was told a value of 0. -1 where it lacks one.
+    """
     @_builtins.property
     def plan_time(self) -> _timestamp_pb2.Timestamp:
         """When it was planned."""
@@ -397,8 +402,9 @@ class Delivery(_message.Message):
 
     @_builtins.property
     def residual(self) -> _money_pb2.Money:
-        """With UNDELIVERABLE_CORRECTION: by how much what the destination has is more than what is true, signed. Unset where it
-        is not known what it has.
+        """With UNDELIVERABLE_CORRECTION, and of a correction with DEAD: by how much what the destination has is more than what
+        is true, signed. Where these are in two currencies, all that it has, in its currency; `value` is what it lacks. Unset
+        where it is not known what it has.
         """
 
     @_builtins.property
@@ -435,10 +441,11 @@ class Delivery(_message.Message):
         report_time: _timestamp_pb2.Timestamp | None = ...,
         sent_name: _builtins.str = ...,
         sent_account: _builtins.str = ...,
+        residual_conversions: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "due_time", b"due_time", "plan_time", b"plan_time", "report_time", b"report_time", "residual", b"residual", "sent_conversion_time", b"sent_conversion_time", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "attempts", b"attempts", "click_id", b"click_id", "click_id_family", b"click_id_family", "consent_basis", b"consent_basis", "conversion_id", b"conversion_id", "destination_id", b"destination_id", "destination_request_id", b"destination_request_id", "due_time", b"due_time", "identifier_digests", b"identifier_digests", "ineligible_reason", b"ineligible_reason", "message", b"message", "operation", b"operation", "outcome", b"outcome", "plan_time", b"plan_time", "report", b"report", "report_reason", b"report_reason", "report_time", b"report_time", "residual", b"residual", "revision", b"revision", "sent_account", b"sent_account", "sent_conversion_time", b"sent_conversion_time", "sent_name", b"sent_name", "state", b"state", "status_code", b"status_code", "value", b"value", "visible_id", b"visible_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt_time", b"attempt_time", "attempts", b"attempts", "click_id", b"click_id", "click_id_family", b"click_id_family", "consent_basis", b"consent_basis", "conversion_id", b"conversion_id", "destination_id", b"destination_id", "destination_request_id", b"destination_request_id", "due_time", b"due_time", "identifier_digests", b"identifier_digests", "ineligible_reason", b"ineligible_reason", "message", b"message", "operation", b"operation", "outcome", b"outcome", "plan_time", b"plan_time", "report", b"report", "report_reason", b"report_reason", "report_time", b"report_time", "residual", b"residual", "residual_conversions", b"residual_conversions", "revision", b"revision", "sent_account", b"sent_account", "sent_conversion_time", b"sent_conversion_time", "sent_name", b"sent_name", "state", b"state", "status_code", b"status_code", "value", b"value", "visible_id", b"visible_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -483,7 +483,9 @@ class DestinationStatus(_message.Message):
     they correct was taken.
     """
     dead: _builtins.int
-    """How many are in the dead letters."""
+    """How many conversions are in the dead letters: given up, and neither taken nor to be sent again since. At most those of
+    400 days.
+    """
     last_outcome: _delivery_pb2.OutcomeClass.ValueType
     """What the last attempt came to."""
     @_builtins.property

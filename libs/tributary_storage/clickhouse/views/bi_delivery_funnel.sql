@@ -94,8 +94,13 @@ FROM
                 maxIf(attempt, operation != 'TEST') AS line_attempts,
                 max(((state = 'ACCEPTED' OR report != '') AND operation != 'TEST') AS is_taken) AS is_accepted,
                 max(is_taken AND operation IN ('RESTATE', 'RETRACT')) AS line_is_adjusted,
-                argMaxIf(ifNull(residual_micros, 1), revision, state = 'UNDELIVERABLE_CORRECTION') != 0
-                    AS line_is_not_correctable,
+                -- What was said of it last: as in bi_delivery_residuals.
+                argMaxIf(
+                    state != 'ACCEPTED' AND (ifNull(residual_micros, 1) != 0 OR residual_conversions != 0),
+                    bitShiftLeft(toUInt128(revision), 64) + toUnixTimestamp64Micro(record_time),
+                    state IN ('ACCEPTED', 'UNDELIVERABLE_CORRECTION')
+                        OR (state = 'DEAD' AND operation IN ('RESTATE', 'RETRACT'))
+                ) AS line_is_not_correctable,
                 argMaxIf(toString(report), attempt_time, is_taken) AS line_report,
                 -- By when a row was written, then its revision and attempt, as one number: such are compared fast.
                 argMax(

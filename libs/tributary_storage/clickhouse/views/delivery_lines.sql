@@ -24,6 +24,8 @@ SELECT
     currency,
     value_micros,
     residual_micros,
+    residual_currency,
+    residual_conversions,
     toUnixTimestamp64Micro(plan_time) AS plan_micros,
     toUnixTimestamp64Micro(attempt_time) AS attempt_micros,
     toUnixTimestamp64Micro(due_time) AS due_micros,

@@ -1,24 +1,25 @@
 -- Makes jobs of conversions that somebody wants to be sent again. What waits already stays as it is.
--- KEYS    1 due, 2 planned, then per conversion: job, sent; all of one destination
+-- KEYS    1 due, 2 planned, 3 dead, then per conversion: job, sent; all of one destination
 -- ARGV    1 plan time in us, 2 life of `sent` in seconds, then per conversion: its id, revision, 1 to take for untaken
 --         what may have been taken
 -- Answer  per conversion 1 planned | 0 it waits already | -1 the destination has this revision
--- Cost    five commands per conversion. A second run finds them waiting.
+-- Cost    six commands per conversion. A second run finds them waiting.
 -- Fields  as in plan_jobs
-local due, planned, plan_us, life = KEYS[1], KEYS[2], ARGV[1], ARGV[2]
+local due, planned, dead, plan_us, life = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local answers = {}
-for number = 1, (#KEYS - 2) / 2 do
-  local job, sent = KEYS[number * 2 + 1], KEYS[number * 2 + 2]
+for number = 1, (#KEYS - 3) / 2 do
+  local job, sent = KEYS[number * 2 + 2], KEYS[number * 2 + 3]
   local at = number * 3
   local conversion, revision, forgets = ARGV[at], ARGV[at + 1], ARGV[at + 2] == '1'
   local taken = redis.call('GET', sent)
-  local certain = taken and string.match(taken .. ' ', '^(%d+) %-?%d+ %d u?[%d-]* *$')
+  local certain = taken and string.match(taken, '^(%d+) %-?%d+ %d[ uxy%d%u-]*$')
   if redis.call('EXISTS', job) == 1 then
     answers[number] = 0
   elseif certain and tonumber(certain) >= tonumber(revision) then
     answers[number] = -1
+    redis.call('ZREM', dead, conversion)
   else
     if taken and not certain and forgets then
       taken = revision .. ' never'
@@ -29,6 +30,7 @@ for number = 1, (#KEYS - 2) / 2 do
     redis.call('ZADD', due, now, conversion)
     redis.call('ZADD', planned, plan_us, conversion)
     answers[number] = 1
+    redis.call('ZREM', dead, conversion) -- it waits
   end
 end
 return answers

@@ -1,17 +1,18 @@
 -- Settles attempts: done, again later, or given up. A lease that was lost settles nothing.
--- KEYS    1 due, 2 state, 3 planned, then per conversion: job, sent; all of one destination
--- ARGV    1 token, 2 life of `sent` in seconds, then per conversion six: its id, what became of it (taken | again |
---         given_up | dropped), the revision, ms until it is due again, what to remember as sent | "never": no attempt at
---         the creation was taken, that is certain; 1 if this attempt certainly was not taken
+-- KEYS    1 due, 2 dead, 3 planned, then per conversion: job, sent; all of one destination
+-- ARGV    1 token, 2 life of `sent` in seconds, 3 life of what is dead in ms, then per conversion six: its id, what became
+--         of it (taken | again | given_up | dropped), the revision, ms until it is due again, what to remember as sent (of
+--         what was given up, if that is not what was known) | "never": no attempt at the creation was taken, that is
+--         certain; 1 if this attempt certainly was not taken
 -- Answer  per conversion 1 settled | 0 the lease was lost
--- Cost    at most eleven commands per conversion. A second run finds the lease gone.
-local due, state, planned, token, life = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]
+-- Cost    at most thirteen commands per conversion. A second run finds the lease gone.
+local due, dead, planned, token, life, dead_ms = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], tonumber(ARGV[3])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local answers = {}
 for number = 1, (#KEYS - 3) / 2 do
   local job, sent = KEYS[number * 2 + 2], KEYS[number * 2 + 3]
-  local at = (number - 1) * 6 + 3
+  local at = (number - 1) * 6 + 4
   local conversion, what, revision, delay_ms, remember = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local fields = redis.call('HMGET', job, 'l', 'r', 'c', 'n', 'f', 't', 'u', 'w', 'a')
   answers[number] = 0
@@ -28,7 +29,7 @@ for number = 1, (#KEYS - 3) / 2 do
       redis.call('ZADD', due, now + tonumber(delay_ms), conversion)
       redis.call('HSET', job, 'u', since)
     else
-      if what == 'taken' then
+      if what == 'taken' or (what == 'given_up' and remember ~= '' and remember ~= 'never') then
         redis.call('SET', sent, remember, 'EX', life)
       elseif fields[3] ~= '0' then
         -- A creation was tried, and never heard of: `m`, it may have been taken. What is known better stays.
@@ -40,7 +41,12 @@ for number = 1, (#KEYS - 3) / 2 do
         -- Attempted, so the ledger alone could not tell; and certainly not taken.
         redis.call('SET', sent, revision .. ' never', 'EX', life)
       end
-      if what == 'given_up' then redis.call('HINCRBY', state, 'dead', 1) end
+      if what == 'given_up' then
+        redis.call('ZADD', dead, now, conversion)
+        redis.call('ZREMRANGEBYSCORE', dead, '-inf', '(' .. string.format('%.0f', now - dead_ms))
+      elseif what == 'taken' or not string.find(redis.call('GET', sent) or '', ' m', 1, true) then
+        redis.call('ZREM', dead, conversion) -- of what may have been taken nobody knows more than before
+      end
       if tonumber(fields[2]) > tonumber(revision) then
         -- Something newer was planned meanwhile: a message of its own, with attempts of its own.
         local first = what ~= 'taken' and fields[3] == '0' and fields[5] or 0

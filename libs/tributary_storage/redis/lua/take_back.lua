@@ -1,11 +1,11 @@
 -- Takes back that a destination has conversions: it took them, and reported later that it refused them after all.
--- KEYS    1 due, 2 planned, 3 state, then per conversion: job, sent; all of one destination
+-- KEYS    1 due, 2 planned, 3 dead, then per conversion: job, sent; all of one destination
 -- ARGV    1 plan time in us, 2 life of `sent` in seconds, 3 ms until they are sent again; -1: never by themselves, then per
 --         conversion: its id, the revision that was refused, what to remember as sent instead
 -- Answer  per conversion 1 taken back | 0 something else of it is being sent now | -1 the destination took a newer one since
 -- Cost    at most six commands per conversion. A second run takes nothing back, and answers the same.
 -- Fields  as in plan_jobs
-local due, planned, state, plan_us, life, delay_ms = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], tonumber(ARGV[3])
+local due, planned, dead, plan_us, life, delay_ms = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], tonumber(ARGV[3])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local answers = {}
@@ -33,7 +33,7 @@ for number = 1, (#KEYS - 3) / 2 do
       redis.call('ZADD', due, now + delay_ms, conversion)
       redis.call('ZADD', planned, plan_us, conversion)
     else
-      redis.call('HINCRBY', state, 'dead', 1)
+      redis.call('ZADD', dead, now, conversion)
     end
   end
 end
