@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from tributary.delivery.v1.delivery_pb2 import OUTCOME_CLASS_CONFIG, OUTCOME_CLASS_OK
+from tributary.common.v1.money_pb2 import Money
+from tributary.delivery.v1.delivery_pb2 import OUTCOME_CLASS_CONFIG, OUTCOME_CLASS_OK, Delivery
 from tributary.delivery.v1.delivery_service_pb2 import DestinationStatus
-from tributary_cli.delivery_lines import next_steps
+from tributary_cli.delivery_lines import delivery_line, next_steps
 
 REFUSED = {"paused": True, "last_outcome": OUTCOME_CLASS_CONFIG}
 
@@ -33,3 +34,22 @@ def test_a_destination_says_which_command_helps(status: dict[str, Any], commands
 def test_what_the_file_pauses_the_file_resumes() -> None:
     status = DestinationStatus(destination_id="meta", paused=True, pause_reason="Paused in workspaces.yaml.")
     assert next_steps(status) == ["Take `paused: true` of meta out of workspaces.yaml."]
+
+
+@pytest.mark.parametrize(
+    ("micros", "currency", "conversions", "said"),
+    [
+        pytest.param(20_000_000, "EUR", 0, "has 20.00 EUR too much", id="too much"),
+        pytest.param(-20_000_000, "EUR", 0, "has 20.00 EUR too little", id="too little"),
+        pytest.param(90_000_000, "USD", 0, "has 90.00 USD instead of 70.00 EUR", id="another currency"),
+        pytest.param(90_000_000, "EUR", 1, "counts it still, with 90.00 EUR", id="taken back"),
+        pytest.param(0, "", 1, "counts it still", id="taken back, of no value"),
+        pytest.param(-70_000_000, "EUR", -1, "lacks it, with 70.00 EUR", id="lacking"),
+        pytest.param(0, "EUR", 0, "has it right again", id="right again"),
+    ],
+)
+def test_what_a_destination_has_wrong_is_said_in_words(micros: int, currency: str, conversions: int, said: str) -> None:
+    residual = Money(currency_code=currency, amount_micros=micros)
+    value = Money(currency_code="EUR", amount_micros=70_000_000)
+    line = Delivery(destination_id="meta", value=value, residual=residual, residual_conversions=conversions)
+    assert delivery_line(line).endswith(said)
