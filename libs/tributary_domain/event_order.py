@@ -5,10 +5,15 @@ other, so that the result depends on the set of events and never on their arriva
 ClickHouse has the same function, so SQL orders alike and a journey needs no id texts.
 """
 
+from typing import Final
+
 import xxhash
 
 OrderKey = tuple[int, int]
 """(event time in microseconds since 1970 UTC, `event_hash`); tuples compare as events are ordered."""
+
+NEVER: Final = 2**63
+"""A moment after every event, in microseconds."""
 
 
 def event_hash(event_id: str) -> int:

@@ -16,6 +16,7 @@ from tributary_attribution.models import Models
 from tributary_attribution.pinned_settings import PinnedSettings
 from tributary_attribution.rates import Rates
 from tributary_domain.consent import DENIED
+from tributary_domain.event_order import NEVER
 from tributary_domain.lead_stages import StageStanding
 from tributary_domain.revision import Cause
 from tributary_domain.ties import most_telling, telling
@@ -68,7 +69,6 @@ class Kin:
 
 
 NO_KIN: Final = Kin()
-_NEVER: Final = 1 << 63
 
 
 @dataclass(slots=True)
@@ -111,6 +111,8 @@ class Affected:
     """Whether its journey has to be whole for it, whatever is published: what is published may have been of less."""
     looks_back_micros: int = 0
     """How far before it a touch may change its credit, where that is further than under its workspace's settings."""
+    since_micros: int = NEVER
+    """From when on its journey has to be whole, where that is earlier than its window begins."""
     recounts: bool = False
     """Whether its path is counted, though it was published before and is not: the count was lost with the store."""
 
@@ -201,7 +203,8 @@ class Affected:
     def window_begin_micros(self) -> int:
         """Returns from when on a touch may earn credit for it: what is older is only told apart, never shown."""
         times = [part.event_time_micros for part in self.parts if part.is_observation]
-        return min(times, default=0) - max(history_micros(self.workspace), self.looks_back_micros)
+        begin = min(times, default=0) - max(history_micros(self.workspace), self.looks_back_micros)
+        return min(begin, self.since_micros)
 
     def place(self) -> Place | None:
         """Returns the identifier that it belongs to: the most telling of its observations, of several the first.
@@ -288,7 +291,7 @@ def find_affected(
 
 def decision_micros(arrival: Arrival) -> int:
     """Returns when what an event says about consent was decided; the end of time: it says nothing."""
-    return _NEVER if arrival.decision is None else arrival.decision.time_micros
+    return NEVER if arrival.decision is None else arrival.decision.time_micros
 
 
 def is_denial(arrival: Arrival) -> bool:

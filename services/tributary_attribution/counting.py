@@ -2,7 +2,7 @@
 
 Pure, and only asked for names that do not count every one. What the journey has forgotten decides nothing any more, but
 for the first of a name that counts once per person, which is kept for ever; a conversion that was not counted for the
-sake of one that is gone stays so.
+sake of one that is forgotten stays so, until that is taken back: then the journey is recalled (`recalling`).
 """
 
 from __future__ import annotations
@@ -91,6 +91,28 @@ def may_move_rivals(journey: Journey | None, parts: Sequence[ConversionPart], ar
                 return True
             is_moved = is_moved or (journey is not None and part.event_hash in journey.own_clicks)
     return is_moved and observed > 1
+
+
+def may_free_forgotten(
+    workspace: Workspace,
+    journey: Journey | None,
+    parts: Sequence[ConversionPart],
+    conversion_id: str,
+    arrived: Collection[int],
+) -> bool:
+    """Tells whether events took a conversion back in whose place another may count that its journey has forgotten.
+
+    Args:
+        workspace: Whose.
+        journey: The person's.
+        parts: Of the conversion.
+        conversion_id: Its id.
+        arrived: Hashes of the events.
+    """
+    if workspace.conversion(_name(parts)).counting is Counting.EVERY:
+        return False
+    is_held = journey is not None and conversion_id in journey.conversions
+    return not is_held and may_move_rivals(journey, parts, arrived) and is_retracted(parts)
 
 
 def is_retracted(parts: Sequence[ConversionPart]) -> bool:

@@ -18,6 +18,7 @@ from tributary_attribution.credit_settings import conversion_life_seconds
 from tributary_attribution.steps import let_others_run
 from tributary_attribution.tombstones import Tombstones
 from tributary_domain.consent import Assumed
+from tributary_domain.event_order import NEVER
 from tributary_domain.ties import most_telling
 from tributary_runtime.errors import PoisonEvent
 from tributary_runtime.workspaces import Workspace
@@ -27,7 +28,6 @@ from tributary_storage.redis.ties import Place
 
 log = structlog.get_logger(__name__)
 
-_NEVER: Final = 2**63
 _MOST: Final = 50_000
 """Events of one question; of a person who has more by themselves, the oldest stay forgotten."""
 _READ_AT_ONCE: Final = 500
@@ -151,7 +151,7 @@ class ForgottenTouches:
         meant = [
             one
             for one in arrivals
-            if one.event_time_micros >= min((since_of.get(token, _NEVER) for token in one.tokens), default=_NEVER)
+            if one.event_time_micros >= min((since_of.get(token, NEVER) for token in one.tokens), default=NEVER)
         ]
         living = await self._tombstones.living(meant)
         if len(living) < len(arrivals):

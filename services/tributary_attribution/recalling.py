@@ -1,8 +1,9 @@
 """Journeys that are not whole for what is asked of them -> what they were: united with what ClickHouse has recorded.
 
-Redis forgets what of a journey is older than its life. What was accepted late, or is undone, or is computed anew on
-purpose, may reach further back: a new conversion whose window begins before its journey is whole; an event that comes
-so late that conversions after it are forgotten; people who become one or are taken apart. Then the events of these
+Redis forgets what of a journey is older than its life, or is too much. What was accepted late, or is undone, or is
+computed anew on purpose, may reach further back: a new conversion whose window begins before its journey is whole; an
+event that comes so late that conversions after it are forgotten; a conversion that is taken back, in whose place
+another counts now; people who become one or are taken apart. Then the events of these
 people are asked for, all of a batch and workspace at once, and seen beside what Redis holds; nothing of it is stored,
 so nothing has to be kept in step, and whoever looks again asks again. Nobody else asks: what is as new as the door lets
 through, and whoever was never seen before, is whole. Of somebody of whom only came what may not be measured, waits in
@@ -10,27 +11,32 @@ quarantine or is internal, nothing is kept to tell that they were here: where th
 come (`NO_TOUCHPOINT`), which is another reason, and the same credit.
 
 What is asked for has been recorded: it was forgotten because it was accepted a whole life of a journey ago, and the
-event log is cut only behind group `record`. What arrives meanwhile is in Redis first, whose version it moves.
+event log is cut only behind group `record`. What arrives meanwhile is in Redis first, whose version it moves. Of what
+was too much the newest may be recorded later, where group `record` is behind: a reconciliation finds what that left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from tributary_attribution.affected import Affected, Word
 from tributary_attribution.arrivals import Arrival
 from tributary_attribution.assessment import AHEAD_MICROS, complete_since_micros
+from tributary_attribution.counting import may_free_forgotten
 from tributary_attribution.credit_settings import (
+    core_settings,
     history_micros,
     journey_life_seconds,
     slack_micros,
 )
 from tributary_attribution.forgotten_touches import Asked, ForgottenTouches
 from tributary_attribution.linking import Linked
+from tributary_domain.event_order import NEVER
 from tributary_domain.identity import Person
 from tributary_domain.settings import SECOND
+from tributary_domain.windows import is_whole
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.workspaces import Workspace
@@ -39,8 +45,6 @@ from tributary_storage.redis.journey_homes import SettledPerson
 from tributary_storage.redis.journey_layout import Journey
 from tributary_storage.redis.people import People
 from tributary_storage.redis.ties import Place, person_key
-
-_NEVER: Final = 2**63
 
 
 class _Wanted(NamedTuple):
@@ -99,10 +103,12 @@ class Recalling:
             times = [one.event_time_micros for one in events if one.entry is not None or one.traces]
             times += [word.arrival.decision.time_micros for word in words if word.arrival.decision is not None]
             reach = history_micros(workspace) + slack_micros(workspace)
-            since = min(times) - reach if times else _NEVER
+            since = min(times) - reach if times else NEVER
             if (person.is_merged or person.is_split) and (is_undone or reaching[at]):
                 since = 0
-            if self._is_needed(workspace, person.journey, since):
+            # Of a conversion that is after the event only what is before it may have been trimmed.
+            is_trimmed = min(since + reach - slack_micros(workspace), NEVER) < person.journey.trimmed_until_micros
+            if is_trimmed or self._is_needed(workspace, person.journey, since):
                 wanted.append(_Wanted(workspace, (person.workspace, person.tokens[0]), person.journey, since))
                 owners.append(person)
         for person, found in zip(owners, await self._recall(wanted), strict=True):
@@ -112,8 +118,9 @@ class Recalling:
     async def recall_windows(self, affected: Sequence[Affected], begins: Sequence[int]) -> None:
         """Makes the journeys of conversions whole from where their windows begin.
 
-        Only of those that were never published, and of those whose credit is to be exact whatever was published: else
-        what was published stands for what is forgotten.
+        Where they have forgotten for their age, only of those that were never published, of those whose credit is to be
+        exact whatever was published, and of those in whose place another counts now: else what was published stands for
+        what is forgotten. Where they had too many events, of each that needs more than is left.
 
         Args:
             affected: With their parts and journeys; take the latter.
@@ -126,9 +133,11 @@ class Recalling:
         wanted: dict[Place, _Wanted] = {}
         owners: list[tuple[Affected, Place]] = []
         for one, begin in zip(affected, begins, strict=True):
-            if one.stored is None or (one.stored.published and not one.is_exact):
+            if one.stored is None:
                 continue
-            place = one.place() if self._is_needed(one.workspace, one.journey, begin) else None
+            is_forgotten = not one.stored.published or one.is_exact or _frees_another(one)
+            is_forgotten = is_forgotten and self._is_needed(one.workspace, one.journey, begin)
+            place = one.place() if is_forgotten or _lacks_trimmed(one) else None
             if place is None:
                 continue
             known = wanted.get(place)
@@ -178,8 +187,7 @@ class Recalling:
         now, life = self._clock.unix_micros(), journey_life_seconds([workspace])
         if journey is None:
             return since_micros < self._since_of_expired(workspace)
-        since = complete_since_micros(journey, life, now)
-        return since_micros < since and journey.trimmed_until_micros < since
+        return since_micros < complete_since_micros(replace(journey, trimmed_until_micros=0), life, now)
 
     def _since_of_expired(self, workspace: Workspace) -> int:
         """Returns from when on a journey that has expired would hold everything, had it not."""
@@ -188,7 +196,7 @@ class Recalling:
     async def _recall(self, wanted: Sequence[_Wanted]) -> list[Journey | None]:
         """Returns journeys, whole from the moments that are asked for, in order; None where nothing is known at all.
 
-        Of a person with too many events only what fits is recalled: then the journey says since when it is whole.
+        Of a person with too many events only what fits is recalled: as of one that is trimmed, the journey says so.
         """
         if not wanted:
             return []
@@ -203,6 +211,7 @@ class Recalling:
                 max(
                     self._since_of_expired(one.workspace),
                     0 if one.journey is None else min(one.journey.since_micros, now),
+                    0 if one.journey is None else one.journey.trimmed_until_micros,
                 ),
             )
             for one in wanted
@@ -212,7 +221,7 @@ class Recalling:
         firsts = await self._people.firsts.of_people([(one.workspace.id, tokens[one.place]) for one in wanted])
         metrics.RECALLED_JOURNEYS.add(len(wanted))
         return [
-            None if journey is None else _whole(journey, max(cut.get(one.place, 0), one.since_micros), first.touch)
+            None if journey is None else _whole(journey, one.since_micros, cut.get(one.place, 0), first.touch)
             for one, journey, first in zip(wanted, journeys, firsts, strict=True)
         ]
 
@@ -224,6 +233,11 @@ class Recalling:
         unknown = [one.place for one in wanted if one.place not in tokens]
         found = await self._people.people_of(unknown) if unknown else {}
         return {place: tokens[place] if place in tokens else found[place].tokens for place in (o.place for o in wanted)}
+
+
+def _frees_another(one: Affected) -> bool:
+    """Tells whether another conversion may count in place of one, which the journey has forgotten."""
+    return may_free_forgotten(one.workspace, one.journey, one.parts, one.conversion_id, one.arrived)
 
 
 def _is_concerned(person: SettledPerson, begun: Sequence[tuple[Person, PersonFirsts]], since: int) -> bool:
@@ -245,13 +259,29 @@ def _is_concerned(person: SettledPerson, begun: Sequence[tuple[Person, PersonFir
     return False
 
 
-def _whole(journey: Journey, since_micros: int, first: FirstTouch | None) -> Journey:
-    """Returns a journey that lacks nothing since a moment; what is older is told by how its person began."""
+def _lacks_trimmed(one: Affected) -> bool:
+    """Tells whether a conversion looks at more than is left of a journey that had too many events."""
+    if one.journey is None or not one.journey.trimmed_until_micros:
+        return False  # nearly always
+    time = min((part.event_time_micros for part in one.parts if part.is_observation), default=NEVER)
+    entries, until = one.journey.entries, one.journey.trimmed_until_micros
+    return not all(is_whole(entries, time, core_settings(own), until) for own in one.workspace.attribution)
+
+
+def _whole(journey: Journey, since_micros: int, cut_micros: int, first: FirstTouch | None) -> Journey:
+    """Returns a journey that lacks nothing since a moment; what is older is told by how its person began.
+
+    Args:
+        journey: With what was recalled.
+        since_micros: The moment.
+        cut_micros: Up to when there was more than is recalled; 0: there was not.
+        first: The first touch of its person.
+    """
     return replace(
         journey,
         since_micros=since_micros,
         is_bare=False,
         is_recalled=True,
-        trimmed_until_micros=0,
+        trimmed_until_micros=cut_micros,
         has_lost_touches=first is not None and first.event_time_micros < since_micros,
     )

@@ -79,5 +79,7 @@ def successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]:
             if successor.key not in known:
                 known.add(successor.key)
                 successor.take_over(one)
+                if one.journey is not None and one.journey.is_recalled:  # as far back as for whoever was taken back
+                    successor.is_exact, successor.since_micros = True, one.window_begin_micros()
                 found.append(successor)
     return found

@@ -12,13 +12,14 @@ from typing import Final
 import pytest
 
 from tests.integration.test_reconciliation import Reconciled, reconciled
-from tests.support.attribution import DAY, Attribution, Events, leaving
+from tests.support.attribution import DAY, Admitted, Attribution, Events, leaving
 from tests.support.stores import Stores
 from tests.support.worlds import a_world, people_who_share
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import UnattributedReason
 from tributary.attribution.v1.explanation_pb2 import CreditSettings
+from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
 from tributary.event.v1.event_pb2 import Traffic
 from tributary_domain.event_order import event_hash
@@ -306,6 +307,42 @@ async def test_credit_is_the_same_whenever_journeys_expire(world: Reconciled, wo
     await agrees(world)
 
 
+@FORGETTING
+async def test_where_a_forgotten_conversion_is_taken_back_the_next_counts(
+    stores: Stores, clickhouse_url: str, workspace: str, forget: Forget
+) -> None:
+    events, who = Events(workspace), "visitor:a"
+    rules = ("once_per_session", "once_per_click", "once_per_person")
+    names = [{"name": rule, "counting": rule} for rule in rules]
+
+    def of(rule: str, made: Admitted) -> Admitted:
+        said = made[1].event
+        if said.HasField("conversion"):
+            said.conversion.name = rule
+        else:
+            said.adjustment.conversion_name = rule
+        return made
+
+    async with reconciled(stores.empty_redis_url(), clickhouse_url, workspace, conversions=names) as world:
+        await world.happen(
+            events.touch(who, at=LONG_AGO - 2, clicks={"gclid": "1"}),
+            *(
+                of(rule, events.order(who, at=LONG_AGO + days * DAY + number, order_id=f"{rule}-{number}"))
+                for rule in rules
+                for number, days in enumerate((0, 0, 0 if rule == "once_per_session" else 40))
+            ),
+        )
+        await forget(world.attribution)
+        first_of_each = [events.refund(0, at=TODAY, order_id=f"{rule}-0", event_id=f"x-{rule}") for rule in rules]
+        for rule, (_, taken) in zip(rules, first_of_each, strict=True):
+            taken.event.adjustment.reason = AdjustmentReason.ADJUSTMENT_REASON_RETRACTION
+            of(rule, ("A", taken))
+        await world.happen(*first_of_each)
+        counted = dict(await world.attribution.stored("order_id, counted"))
+        assert sorted(one for one in counted if counted[one]) == sorted(f"{rule}-1" for rule in rules)
+        await agrees(world)
+
+
 async def test_what_is_recalled_of_somebody_does_not_hang_on_who_else_is(
     world: Reconciled, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,3 +358,23 @@ async def test_what_is_recalled_of_somebody_does_not_hang_on_who_else_is(
     assert credited((await chain(world.attribution, "o-a"))[0]) == named("t-20")
     newest = [f"b-{number}" for number in range(20, 0, -1)]
     assert set(credited((await chain(world.attribution, "o-b"))[0])) <= set(named(*newest))
+    found = dict(await world.attribution.stored("order_id, findings"))
+    assert found == {"o-a": [], "o-b": ["incomplete_journey"]}, "who has too much says so"
+
+
+async def test_what_was_trimmed_for_number_is_recalled(
+    world: Reconciled, events: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tributary_attribution.attributor.journey_events", lambda _: 8)
+    who = "visitor:a"
+    busy = [events.touch(who, at=SOLD - number * HOUR, event_id=f"t-{number}") for number in range(30, 0, -1)]
+    later = [events.touch(who, at=SOLD + number * HOUR) for number in range(1, 20)]
+    await world.happen(*busy, *later)
+    await world.happen(events.order(who, at=SOLD))
+    await world.happen(events.touch(who, at=SOLD - 20 * HOUR - HOUR // 2, event_id="late"))
+    found = await chain(world.attribution)
+    assert causes(found) == [["INITIAL"], ["LATE_TOUCHPOINT"]]
+    assert credited(found[0]) == named(*(f"t-{number}" for number in range(30, 0, -1)))
+    assert len(credited(found[1])) == 31
+    assert await world.attribution.stored("findings") == [([],)]
+    await agrees(world)
