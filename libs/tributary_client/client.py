@@ -187,4 +187,4 @@ def _open(
     channel = open_channel(target, tls, options)
     if kind is TransportKind.STREAM:
         return StreamTransport(channel, api_key, retry.attempt_seconds, clock.monotonic)
-    return CallTransport(channel, api_key, retry.attempt_seconds)
+    return CallTransport(channel, api_key, retry.attempt_seconds, clock.monotonic)

@@ -15,10 +15,30 @@ import grpc
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
-_SERVICE_CONFIG: Final = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+_ROUND_ROBIN: Final[Mapping[str, object]] = {"round_robin": {}}
+_LEAVES_ALONE_WHO_FAILS: Final[Mapping[str, object]] = {
+    # As gRPC's proposal A50 has it: an address whose calls mostly fail, or are given up, while others are answered is
+    # left alone for a while; never more than about a third of all, and never the only one.
+    "outlier_detection_experimental": {
+        "interval": "5s",
+        "baseEjectionTime": "30s",
+        "maxEjectionTime": "300s",
+        "maxEjectionPercent": 33,
+        "failurePercentageEjection": {
+            "threshold": 50,
+            "enforcementPercentage": 100,
+            "minimumHosts": 2,
+            "requestVolume": 1,
+        },
+        "childPolicy": [_ROUND_ROBIN],
+    }
+}
+# The first that gRPC knows: one that has taken the experiment back goes round all.
+_SERVICE_CONFIG: Final = json.dumps({"loadBalancingConfig": [_LEAVES_ALONE_WHO_FAILS, _ROUND_ROBIN]})
 
 OPTIONS: Final[Mapping[str, str | int]] = {
-    # Spreads calls over all addresses of a name, and notices dead ones. Before a load balancer that is one address.
+    # Spreads calls over all addresses of a name, and notices dead ones and those that hang. Before a load balancer that
+    # is one address.
     "grpc.service_config": _SERVICE_CONFIG,
     "grpc.service_config_disable_resolution": 1,  # a DNS record must not switch gRPC's own retries on
     "grpc.enable_retries": 0,

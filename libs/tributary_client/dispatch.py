@@ -1,8 +1,8 @@
 """Which events travel together, when, and what happens to those that come back: no thread, no clock, no network.
 
 The one rule: an event leaves the dispatcher decided, or refused for good; nothing else makes it go away. A call that
-failed says something about the way there, so the next one waits for all; a verdict UNDECIDED says something about one
-event, so only that one waits.
+failed says something about the way there, so the next one waits for all; one that others have overtaken, about one
+replica; a verdict UNDECIDED says something about one event, so only that one waits.
 """
 
 from __future__ import annotations
@@ -198,6 +198,9 @@ class Dispatcher:
 
     def _failed(self, parcel: Parcel, failed: Failed, now: float) -> Settled:
         settled, entries, remedy = Settled(), parcel.entries, failed.remedy
+        if remedy is Remedy.ELSEWHERE:  # it says something of one replica, and nothing of the way to the others
+            self._put_back(entries)
+            return settled
         if remedy is Remedy.SPLIT:  # the way there is fine
             self._failures, self._resume_time = 0, -inf
         else:

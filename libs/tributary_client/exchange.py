@@ -74,7 +74,7 @@ class Exchange:
                 return None
         else:
             error, asked = outcome.error, outcome.retry_after_seconds
-            if outcome.remedy is not Remedy.AGAIN:
+            if outcome.remedy not in (Remedy.AGAIN, Remedy.ELSEWHERE):
                 self.future.set_exception(error)
                 return None
         due = now + self._retry.delay_seconds(self._attempts, asked, self._chance)

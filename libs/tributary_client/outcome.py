@@ -22,6 +22,8 @@ class Remedy(Enum):
 
     AGAIN = "again"
     """It passes by itself: send the same again."""
+    ELSEWHERE = "elsewhere"
+    """Whom it was sent to hangs, and others answer: send the same again, and hold nothing else up for it."""
     SPLIT = "split"
     """Something in it is refused, whatever is sent with it: send less at a time, until it is known what."""
     SPLIT_AND_AGAIN = "split_and_again"
@@ -38,10 +40,14 @@ class Failed:
     """What happened."""
     retry_after_seconds: float = 0.0
     """How long the server wants to be left alone."""
+    is_overtaken: bool = False
+    """Whether calls that left later were answered."""
 
     @property
     def remedy(self) -> Remedy:
         """What may help."""
+        if self.is_overtaken:
+            return Remedy.ELSEWHERE
         if isinstance(self.error, NotAllowedError) or self.error.code is grpc.StatusCode.FAILED_PRECONDITION:
             return Remedy.KEY
         if isinstance(self.error, InvalidBatchError):
@@ -82,6 +88,14 @@ def overdue(seconds: float) -> Failed:
     """Returns the outcome of an attempt that nobody answered."""
     message = f"No answer within {seconds:g} s; send the same events again, with the same ids."
     return Failed(OverdueError(message, code=grpc.StatusCode.DEADLINE_EXCEEDED))
+
+
+def overtaken() -> Failed:
+    """Returns the outcome of an attempt that nobody answered, while later ones were answered."""
+    message = (
+        "No answer, though later calls were answered: one replica hangs. The same is sent again, with the same ids."
+    )
+    return Failed(OverdueError(message, code=grpc.StatusCode.DEADLINE_EXCEEDED), is_overtaken=True)
 
 
 def delay_of(verdict: EventVerdict) -> float | None:

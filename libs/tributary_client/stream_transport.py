@@ -41,7 +41,7 @@ class StreamTransport:
         self, channel: grpc.Channel, api_key: str, attempt_seconds: float, monotonic: Callable[[], float]
     ) -> None:
         self._channel = channel
-        self._calls = CallTransport(channel, api_key, attempt_seconds)
+        self._calls = CallTransport(channel, api_key, attempt_seconds, monotonic)
         self._shown = metadata(api_key)
         self._attempt_seconds = attempt_seconds
         self._monotonic = monotonic
@@ -75,6 +75,7 @@ class StreamTransport:
     def check(self) -> None:
         """Gives up streams that do not answer, and forgets those that have ended."""
         now = self._monotonic()
+        self._calls.check()
         for stream in self._streams:
             stream.check(now, self._attempt_seconds)
         self._streams = [stream for stream in self._streams if stream.is_unknown or not stream.has_ended]

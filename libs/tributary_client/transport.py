@@ -11,7 +11,8 @@ from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsResponse
 from tributary_client import exiting
 from tributary_client.connection import Metadata, metadata
 from tributary_client.dispatch import Parcel
-from tributary_client.outcome import Failed, Outcome, answered, failed
+from tributary_client.latecomers import Latecomers
+from tributary_client.outcome import Answered, Failed, Outcome, answered, failed, overtaken
 from tributary_client.rpc_status import retry_after_trailers
 from tributary_client.wire import call_request
 
@@ -51,9 +52,13 @@ class CallTransport:
         channel: To the server; closed with the transport.
         api_key: Shown with each call.
         attempt_seconds: Deadline of a call.
+        monotonic: The time, in seconds.
     """
 
-    def __init__(self, channel: grpc.Channel, api_key: str, attempt_seconds: float) -> None:
+    def __init__(
+        self, channel: grpc.Channel, api_key: str, attempt_seconds: float, monotonic: Callable[[], float]
+    ) -> None:
+        self._calls = Latecomers(monotonic)
         self._channel = channel
         self._api_key = api_key
         self._attempt_seconds = attempt_seconds
@@ -68,7 +73,8 @@ class CallTransport:
             done(self._wait_for(body, shown, expected))
             return
         call = self._method.future(body, timeout=self._attempt_seconds, metadata=shown)
-        call.add_done_callback(lambda ended: done(_outcome(ended, expected)))
+        self._calls.begin(call)
+        call.add_done_callback(lambda ended: done(self._end(ended, expected)))
 
     def _wait_for(self, body: bytes, shown: Metadata, expected: int) -> Outcome:
         try:
@@ -77,8 +83,15 @@ class CallTransport:
             return of_error(error)
         return answered(answer.verdicts, expected)
 
+    def _end(self, call: grpc.Future[IngestEventsResponse], expected: int) -> Outcome:
+        outcome = _outcome(call, expected)
+        is_overtaken = self._calls.end(call, is_answered=isinstance(outcome, Answered))
+        return overtaken() if is_overtaken and _is_hung(outcome) else outcome
+
     def check(self) -> None:
-        """Does nothing: gRPC watches the deadline of a call."""
+        """Gives up calls that others have overtaken, so that they go elsewhere; gRPC watches deadlines."""
+        for call in self._calls.late():
+            cast("grpc.Future[IngestEventsResponse]", call).cancel()
 
     def close(self) -> None:
         """Closes the channel, which cancels the calls under way."""
@@ -96,6 +109,12 @@ def _outcome(call: grpc.Future[IngestEventsResponse], expected: int) -> Outcome:
         return failed(grpc.StatusCode.CANCELLED, "The client was closed.")
     error = call.exception()
     return answered(call.result().verdicts, expected) if error is None else of_error(error)
+
+
+def _is_hung(outcome: Outcome) -> bool:
+    """Tells whether no answer came at all."""
+    hung = grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED
+    return isinstance(outcome, Failed) and outcome.error.code in hung
 
 
 def of_error(error: BaseException) -> Failed:

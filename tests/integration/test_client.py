@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -358,6 +358,37 @@ def test_a_server_that_never_answers_is_given_up_and_asked_again(way: TransportK
         assert client.flush()
     assert door.accepted == {"a": 1}
     assert client.counters.failed > 0
+
+
+def track_blocking(target: str, ids: list[str], **options: Any) -> bool:
+    with a_client(target, **options) as client:
+        put(client, *ids)
+        return client.flush(timeout=40)
+
+
+def track_asyncio(target: str, ids: list[str], **options: Any) -> bool:
+    async def track() -> bool:
+        async with an_async_client(target, **options) as client:
+            for event_id in ids:
+                await client.identify(event_id=event_id, visitor_id="v", customer_id="c")
+            return await client.flush(timeout=40)
+
+    return asyncio.run(track())
+
+
+@pytest.mark.parametrize("track", [track_blocking, track_asyncio], ids=["blocking", "asyncio"])
+def test_one_replica_that_hangs_holds_nothing_up_and_is_left_alone(track: Callable[..., bool]) -> None:
+    doors = [ScriptedDoor() for _ in range(3)]
+    hung = doors[0]
+    hung.open.clear()
+    ids = [f"e-{number}" for number in range(600)]
+    with ExitStack() as opening:
+        targets = [opening.enter_context(opened(door)) for door in doors]
+        batching = Batching(events=1, linger_seconds=0)
+        retry = RetryPolicy(attempt_seconds=60)  # nobody waits for a deadline
+        assert track(f"ipv4:{','.join(targets)}", ids, batching=batching, retry=retry)
+        assert len(hung.asked) < len(ids) / 6, "a third would have gone there, and then again"
+        assert sorted(doors[1].accepted + doors[2].accepted) == sorted(ids)
 
 
 def test_batches_under_way_are_bounded() -> None:

@@ -13,7 +13,7 @@ from tributary.event.v1.verdict_pb2 import EventVerdict
 from tributary_client import Batching, RetryPolicy
 from tributary_client.dispatch import Dispatcher, Parcel
 from tributary_client.entry import Entry
-from tributary_client.outcome import Answered, failed
+from tributary_client.outcome import Answered, failed, overtaken
 
 ACCEPTED, UNDECIDED = verdict_pb2.VERDICT_ACCEPTED, verdict_pb2.VERDICT_UNDECIDED
 
@@ -126,6 +126,17 @@ def test_after_a_failure_everything_waits_and_then_one_parcel_finds_out() -> Non
     assert dispatcher.next_parcel(5.0) is None, "the way may still be closed"
     dispatcher.take(again, answers(again), 5.0)
     assert names(dispatcher.next_parcel(5.0)) == ["d", "e", "f"]
+
+
+def test_a_parcel_that_others_have_overtaken_goes_again_at_once_and_holds_up_no_others() -> None:
+    dispatcher = a_dispatcher()
+    put(dispatcher, *"abcdefghi")
+    hung, other = sent(dispatcher, 0), sent(dispatcher, 0)
+    dispatcher.take(hung, overtaken(), 1)
+    assert names(sent(dispatcher, 1)) == [*"abc"]
+    dispatcher.take(other, answers(other), 1)
+    assert names(sent(dispatcher, 1)) == [*"ghi"], "two are under way, as ever"
+    assert dispatcher.resent == 3
 
 
 def test_pauses_grow_with_failures_in_a_row_and_parcels_that_fail_together_count_once() -> None:
