@@ -28,6 +28,7 @@ class FindingKind(StrEnum):
     SUM_WRONG = "SUM_WRONG"
     UNMATCHED_ADJUSTMENT = "UNMATCHED_ADJUSTMENT"
     PENDING_VALUE = "PENDING_VALUE"
+    ORDER_SPLIT = "ORDER_SPLIT"
 
 
 class FindingCause(StrEnum):
@@ -97,6 +98,7 @@ _SEVERITIES: Final = {
     FindingKind.LATE: Severity.ERROR,
     FindingKind.MERGED: Severity.ERROR,
     FindingKind.SUM_WRONG: Severity.ERROR,
+    FindingKind.ORDER_SPLIT: Severity.ERROR,
 }
 
 

@@ -1,4 +1,4 @@
-"""What a run of reconciliation holds against each other beside stream and batch: sums and amounts.
+"""What a run of reconciliation holds against each other beside stream and batch: sums, amounts, orders told twice.
 
 The one rule: each is a finding to be looked at; nothing here changes a conversion.
 """
@@ -12,7 +12,7 @@ from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_domain.findings import Finding, FindingKind, finding
 from tributary_domain.outliers import Outlier, find_outliers
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources, Sums
+from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources, SplitOrder, Sums
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 
 Checked = tuple[dict[str, int], list[Finding]]
@@ -45,6 +45,10 @@ class CrossChecks:
         waiting, late = await self._waiting.check(scope, workspace.findings, now_micros)
         found += late
         counts |= waiting
+        split = await self._sources.split_orders(scope)
+        if split:
+            counts["split_orders"] = len(split)
+        found += [_split(scope, one, now_micros) for one in split]
         counts |= {"conversions": sums.conversions, "too_recent": sums.too_recent, "outliers": len(outliers)}
         found += [_sum(scope, text, number, now_micros) for text, number in _named(sums) if number]
         found += [_outlier(scope, one, now_micros) for one in outliers]
@@ -63,6 +67,21 @@ def _named(sums: Sums) -> Sequence[tuple[str, int]]:
 def _sum(scope: Scope, text: str, number: int, now_micros: int) -> Finding:
     kind, run = FindingKind.SUM_WRONG, scope.reconciliation_id
     return finding(run, kind, text, expected="0", actual=str(number), find_micros=now_micros)
+
+
+def _split(scope: Scope, one: SplitOrder, now_micros: int) -> Finding:
+    order = f"{one.store}/{one.order_id}" if one.store else one.order_id
+    return finding(
+        scope.reconciliation_id,
+        FindingKind.ORDER_SPLIT,
+        f"Counted twice: once with a cycle and once, as {one.plain_id}, without. "
+        "Retract that, and let all observers tell the same.",
+        conversion_id=f"{one.conversion_id},{one.plain_id}",
+        expected=f"one conversion of {one.name} {order}",
+        actual=f"{order}:{one.cycle} {one.value_micros} micros {one.currency}, "
+        f"{order} {one.plain_micros} micros {one.plain_currency}",
+        find_micros=now_micros,
+    )
 
 
 def _outlier(scope: Scope, one: Outlier, now_micros: int) -> Finding:

@@ -47,12 +47,13 @@ class Families:
         kind: str,
         cycle: str,
         subscription: str = "s-1",
+        order_id: str = "",
         name: str = "payment",
         at: int = NOON,
         micros: int | None = 10_000_000,
         **more: Any,
     ) -> Admitted:
-        letter, event = self.events.order(*tokens, at=at, order_id="", micros=micros, **more)
+        letter, event = self.events.order(*tokens, at=at, order_id=order_id, micros=micros, **more)
         conversion = event.event.conversion
         conversion.name = name
         conversion.recurrence.subscription_id, conversion.recurrence.cycle = subscription, cycle

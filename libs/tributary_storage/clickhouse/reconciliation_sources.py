@@ -18,6 +18,10 @@ from tributary_storage.clickhouse.recorded_events import RecordedEvents
 
 MOST_ADJUSTMENTS = 10_000
 """Adjustments without a conversion that are named at once."""
+MOST_SPLIT_ORDERS = 10_000
+"""Orders that are counted twice that are named at once."""
+NEAR_MICROS = 6 * 3_600_000_000
+"""What two observers of one purchase are apart at most; the cycles of a subscription are further apart."""
 
 _HASHES_AT_ONCE = 5_000
 _LETTERS = {verdict: letter for letter, verdict in KEPT.items()}
@@ -31,6 +35,23 @@ class RecordedAdmission(NamedTuple):
     admitted: bytes
     accept_micros: int
     traceparent: str
+
+
+class SplitOrder(NamedTuple):
+    """An order that is two counted conversions: told with the cycle of a subscription, and without one."""
+
+    conversion_id: str
+    """Of the one with the cycle."""
+    plain_id: str
+    """Of the other."""
+    name: str
+    store: str
+    order_id: str
+    cycle: str
+    value_micros: int
+    currency: str
+    plain_micros: int
+    plain_currency: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +177,18 @@ class ReconciliationSources:
         }
         rows = await self._clickhouse.execute(reconciliation_statement("unmatched_adjustments"), values)
         return [UnmatchedAdjustment(*row) for row in rows]
+
+    async def split_orders(self, scope: Scope) -> list[SplitOrder]:
+        """Returns the orders that a run speaks of that are counted twice, with a cycle and without."""
+        values = {
+            **scope.values,
+            "near": NEAR_MICROS,
+            "near_begin": scope.begin_micros - NEAR_MICROS,
+            "near_end": scope.end_micros + NEAR_MICROS,
+            "limit": MOST_SPLIT_ORDERS,
+        }
+        rows = await self._clickhouse.execute(reconciliation_statement("split_orders"), values)
+        return [SplitOrder(*row) for row in rows]
 
     async def amounts(self, scope: Scope) -> list[StatedAmount]:
         """Returns what counted conversions are worth before any adjustment."""

@@ -82,6 +82,10 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     """An order whose amount is outside the expected range waits in quarantine for longer than
     `findings.pending_value_hours`: release or reject it.
     """
+    FINDING_KIND_ORDER_SPLIT: _FindingKind.ValueType  # 24
+    """One order is two counted conversions, less than six hours apart: one observer told the cycle of a subscription
+    (`Conversion.recurrence`) and another told none. Retract the one without, and let all observers tell the same.
+    """
 
 class FindingKind(_FindingKind, metaclass=_FindingKindEnumTypeWrapper):
     """What a finding is. Values may be added."""
@@ -143,6 +147,10 @@ FINDING_KIND_PARTS_CONTRADICTORY: FindingKind.ValueType  # 22
 FINDING_KIND_PENDING_VALUE: FindingKind.ValueType  # 23
 """An order whose amount is outside the expected range waits in quarantine for longer than
 `findings.pending_value_hours`: release or reject it.
+"""
+FINDING_KIND_ORDER_SPLIT: FindingKind.ValueType  # 24
+"""One order is two counted conversions, less than six hours apart: one observer told the cycle of a subscription
+(`Conversion.recurrence`) and another told none. Retract the one without, and let all observers tell the same.
 """
 Global___FindingKind: _TypeAlias = FindingKind  # noqa: Y015
 
@@ -302,7 +310,7 @@ class Finding(_message.Message):
     kind: Global___FindingKind.ValueType
     """What it is."""
     conversion_id: _builtins.str
-    """The conversion it is about. Empty where it is about a deal or an event only."""
+    """The conversion it is about, or several, with a comma between. Empty where it is about a deal or an event only."""
     event_id: _builtins.str
     """The event it is about."""
     deal_id: _builtins.str

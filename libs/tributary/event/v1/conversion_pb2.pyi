@@ -157,7 +157,9 @@ class Conversion(_message.Message):
     name: _builtins.str
     """Required. The conversion's name in the workspace: "purchase", "lead". 1-64 characters."""
     order_id: _builtins.str
-    """Optional. The order number, 1-128 characters; case and leading zeros count."""
+    """Optional. The order number, 1-128 characters; case and leading zeros count. What has the same number, store and name
+    is one conversion whatever stage of a lead it is said to be; the cycle of `recurrence` tells two apart.
+    """
     store: _builtins.str
     """Optional. The shop that gave the order number, at most 64 characters: order numbers repeat between shops."""
     pixel_event_id: _builtins.str
@@ -344,7 +346,11 @@ Global___Item: _TypeAlias = Item  # noqa: Y015
 
 @_typing.final
 class Recurrence(_message.Message):
-    """One cycle of a subscription. A subscription id is not one order: `cycle` tells the cycles apart."""
+    """One cycle of a subscription. A subscription id is not one order: `cycle` tells the cycles apart. It is part of what makes
+    an order one: all who observe the order tell the same cycle, or none of them any. A browser that sells a subscription
+    knows that it is the first cycle; one that cannot tell so tells no order number either. Where one tells a cycle and
+    another none, the order is two conversions, and reconciliation finds them (ORDER_SPLIT).
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -382,7 +388,8 @@ Global___Recurrence: _TypeAlias = Recurrence  # noqa: Y015
 class LeadStage(_message.Message):
     """A stage of a lead. Stages are of one lead if they share `lead_id`, or `store` and `root_order_id`. They share one
     journey, anchored at the root's time: the lead's first conversion, or else its earliest stage. Only the latest stage, in
-    the order of event times, is counted; the root is superseded as any stage. All are sent to destinations.
+    the order of event times, is counted; the root is superseded as any stage. All are sent to destinations. A stage has no
+    `order_id`, or one of its own: two stages with one number are one conversion, and the second is no stage.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
