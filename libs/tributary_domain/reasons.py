@@ -95,7 +95,8 @@ _PAYLOAD_DIFFERS: Final = Reason(
 _VALUE_DIFFERS: Final = Reason(
     ReasonCode.ORDER_VALUE_DIFFERS,
     "conversion.value",
-    "An equally ranked source stated another value for this order; send the change as an adjustment.",
+    "An equally ranked source stated another value for this order; send the change as an adjustment, and a further "
+    "stage of a lead without this order number.",
 )
 _AMOUNT_DIFFERS: Final = Reason(
     ReasonCode.ORDER_VALUE_DIFFERS,

@@ -76,12 +76,12 @@ def _fill(draw: st.DrawFn, message: Any, field: FieldDescriptor) -> None:
         setattr(message, name, draw(st.sampled_from([0, 1, 2, 3, 99, -1, 2**31 - 1, -(2**31)])))
 
 
-@given(events(), st.booleans(), st.booleans())
-def test_any_event_gets_one_verdict(event: Event, backfill: bool, is_timely: bool) -> None:
+@given(events(), st.booleans(), st.booleans(), st.sampled_from([None, NOW, NOW - 3_600 * 10**6, -(2**62), 2**62]))
+def test_any_event_gets_one_verdict(event: Event, backfill: bool, is_timely: bool, call_micros: int | None) -> None:
     if is_timely:
         event.event_time.FromMicroseconds(NOW)
         event.ClearField("sent_time")
-    packed = take(event, RULES, NOW, backfill=backfill)
+    packed = take(event, RULES, NOW, call_micros, backfill=backfill)
     admitted = AdmittedEvent.FromString(packed.admitted)
     assert packed.verdict == admitted.verdict in VERDICTS
     assert admitted.event.event_id or packed.verdict == verdict_pb2.VERDICT_REJECTED

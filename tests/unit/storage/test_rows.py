@@ -314,6 +314,11 @@ def test_a_conflict_says_what_differs(admitted: AdmittedEvent, letter: str, code
     assert all(row["reason_messages"])
 
 
+def test_a_stage_that_has_the_order_number_of_another_is_told_what_to_do() -> None:
+    (message,) = refusal_row(a_stage(), "V")["reason_messages"]
+    assert "a further stage of a lead without this order number" in message
+
+
 def test_what_differs_comes_before_what_the_door_said() -> None:
     admitted = an_order()
     admitted.reasons.add(code=verdict_pb2.REASON_CODE_CLOCK_CORRECTED, field="sent_time", message="Corrected.")
