@@ -95,6 +95,8 @@ class Attempt:
     """Which value it tells."""
     permits: Permits | None = None
     """What the person allows; None: not asked yet."""
+    ask_seconds: float = 0.0
+    """Of the monotonic clock: when that was asked."""
     mapped: Mapped = field(default=Mapped({}))
     """How it was said, where several share a request."""
     event: bytes = field(default=b"", repr=False)
@@ -139,6 +141,17 @@ def after_split(attempt: Attempt, outcome: Outcome) -> Attempt:
     if attempt.operation == DELIVERY_OPERATION_CREATE:
         maybe_taken = maybe_taken or attempt.revised.revision
     return replace(attempt, maybe_taken=maybe_taken, doubt_micros=attempt.doubt_micros or attempt.now_micros)
+
+
+def anew(attempt: Attempt) -> Settled:
+    """Returns what becomes of an attempt that is not made, for what it says is not what its person allows by now.
+
+    Nothing is written of it: it is decided on once more, at once.
+    """
+    is_sure = not attempt.doubt_micros
+    never = is_sure and not attempt.maybe_taken and not attempt.is_correction
+    conversion_id, revision = attempt.job.conversion_id, attempt.revised.revision
+    return Settled(conversion_id, Settlement.AGAIN, revision, is_untaken=never, is_refused=is_sure)
 
 
 def settle(attempt: Attempt, outcome: Outcome, rules: AttemptRules) -> tuple[Settled, Delivery]:

@@ -8,7 +8,7 @@ people said meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Protocol
@@ -26,11 +26,11 @@ from tributary.delivery.v1.delivery_pb2 import (
     OutcomeClass,
 )
 from tributary_delivery.admission import Admission
-from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, after_split, settle
+from tributary_delivery.attempt import CONFIG_PAUSE_SECONDS, Attempt, AttemptRules, after_split, anew, settle
 from tributary_delivery.destinations.destination import Outcome
 from tributary_delivery.outbox import Outbox
 from tributary_delivery.sender import Sender
-from tributary_delivery.turns import Turn, TurnLost, Turns
+from tributary_delivery.turns import PermitsChanged, Turn, TurnLost, Turns
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings
@@ -193,9 +193,12 @@ class Calls:
                     del open_attempts[conversion_id]  # withheld, or no longer ours
                 if not part:
                     continue
-            turn = self._turns.of([one.job.conversion_id for one in part], begin_seconds)
+            turn = self._turns.of(part, begin_seconds)
             try:
                 parts += await self._try(part, turn, open_attempts, found)
+            except PermitsChanged as changed:
+                parts += self._begin_anew(part, changed.conversion_ids, open_attempts)
+                continue
             except (TurnLost, UnavailableError) as lost:
                 log.warning(
                     "call_not_made", destination=self._lane.destination, reason=str(lost) or "its lease is over"
@@ -210,6 +213,17 @@ class Calls:
                 waiting = [attempt for later in parts for attempt in later]
                 self._keep_all(waiting, found.why_not, open_attempts)
                 return
+
+    def _begin_anew(
+        self, part: Sequence[Attempt], conversion_ids: Collection[str], open_attempts: dict[str, Attempt]
+    ) -> list[list[Attempt]]:
+        """Lets what may not leave as it is be decided on once more; returns what is left, as it is to be sent."""
+        for attempt in part:
+            if attempt.job.conversion_id in conversion_ids:
+                open_attempts.pop(attempt.job.conversion_id, None)
+                self._outbox.add(anew(attempt), None)
+        rest = [one for one in part if one.job.conversion_id not in conversion_ids]
+        return [rest] if rest else []
 
     def _give_up_turn(self, turn: Turn, open_attempts: dict[str, Attempt]) -> None:
         """Lets go of what is no longer ours: whoever has it writes down what becomes of it. The rest comes again."""

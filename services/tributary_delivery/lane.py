@@ -16,7 +16,7 @@ import structlog
 
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_CREATE, DELIVERY_STATE_DEAD
 from tributary_delivery.admission import Admission
-from tributary_delivery.attempt import Attempt, AttemptRules, ledger_line, left_by
+from tributary_delivery.attempt import Attempt, AttemptRules, anew, ledger_line, left_by
 from tributary_delivery.calls import Calls
 from tributary_delivery.ledger import Ledger, Memory, ineligible, left_wrong
 from tributary_delivery.newest import NewestRevisions
@@ -124,7 +124,7 @@ class LaneRunner:
         ours = (lane, self._token, pace.lease_seconds)
         reports = stores.reports if settings.reports_later else None
         self._outbox = Outbox(*ours, stores.jobs, stores.states, stores.ledger, reports, most=most, wake=self.wake)
-        turns = Turns(*ours, pace.margin_seconds, stores.jobs, self._admission, clock)
+        turns = Turns(*ours, pace.margin_seconds, stores.jobs, self._admission, clock, self._preparation)
         about = (lane, settings, sender, stores.states, rules, clock, turns)
         self._calls = Calls(*about, self._outbox, self._admission, again=self, ended=self.wake)
         self._quota_free_seconds = 0.0
@@ -296,6 +296,12 @@ class LaneRunner:
         allowed, withheld = await self._preparation.permitted(attempts)
         for settled, line in withheld:
             self._outbox.add(settled, line)
+        # What was said of a person who allows something else by now is said anew, not once more.
+        before = {one.job.conversion_id: one.permits for one in attempts}
+        for one in allowed:
+            if one.permits != before[one.job.conversion_id]:
+                self._outbox.add(anew(one), None)
+        allowed = [one for one in allowed if one.permits == before[one.job.conversion_id]]
         noted = await self._note(allowed)
         for lost in {one.job.conversion_id for one in allowed} - {one.job.conversion_id for one in noted}:
             self._outbox.release(lost)

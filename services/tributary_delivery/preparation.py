@@ -71,6 +71,7 @@ class Preparation:
         self._newest = newest
         self._memory = memory
         self._permissions = permissions
+        self._clock = clock
         self._doubts = Doubts(lane, sender, ledger)
         self._decisions = Decisions(lane, settings, sender, rules, clock, ledger)
 
@@ -125,6 +126,7 @@ class Preparation:
         """
         if not attempts:
             return [], []
+        now_seconds = self._clock.monotonic_seconds()
         permits = await self._permissions.read(self._lane.workspace, [one.revised for one in attempts])
         allowed: list[Attempt] = []
         withheld: list[Done] = []
@@ -132,13 +134,23 @@ class Preparation:
         for one in attempts:
             own = permits[one.job.conversion_id]
             if own.ad_user_data == GRANTED or (own.ad_user_data != DENIED and not self._sender.needs_grant):
-                allowed.append(replace(one, permits=own))
+                allowed.append(replace(one, permits=own, ask_seconds=now_seconds))
             elif one.is_doubtful:
                 doubtful.append(Refused(one, INELIGIBLE_REASON_NO_CONSENT))
             else:
                 metrics.INELIGIBLE.add(1)
                 withheld.append(self._withheld(one))
         return allowed, withheld + await self.not_sent_again(doubtful)
+
+    async def changed(self, attempts: Sequence[Attempt]) -> set[str]:
+        """Returns the conversions whose people allow something else by now than when attempts were put into words.
+
+        Raises:
+            StorageUnavailableError: Nobody can tell now.
+        """
+        permits = await self._permissions.read(self._lane.workspace, [one.revised for one in attempts])
+        ids = {one.job.conversion_id: one.permits for one in attempts}
+        return {conversion_id for conversion_id, before in ids.items() if permits[conversion_id] != before}
 
     def _withheld(self, one: Attempt) -> Done:
         """Returns what is said of what its person does not allow: of a correction, what the destination has wrong."""

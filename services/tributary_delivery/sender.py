@@ -104,6 +104,7 @@ class Sender(Protocol):
 
         Raises:
             TurnLost: Nothing was sent, somebody else may have its jobs.
+            PermitsChanged: Nothing was sent, some may not leave as they were formed.
             StorageUnavailableError: Nothing was sent, nobody can tell whose its jobs are.
         """
         ...

@@ -1,21 +1,51 @@
-"""What a call has while it is made: its jobs, and its place in the quota.
+"""What a call has while it is made: its jobs, its place in the quota, and what people allow.
 
-The one rule: a request begins only if its jobs are ours until it must have ended. The lease is made sure of immediately
-before it, after everything that may take long, an access token above all: whoever has a job next sends it anew.
+The one rule: a request begins only if its jobs are ours until it must have ended, and people allow what they allowed
+when it was put into words. Both are made sure of immediately before it, after everything that may take long, an access
+token above all: whoever has a job next sends it anew, and what is allowed no longer is decided on anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Final, Protocol
 
 from tributary_delivery.admission import Admission
+from tributary_delivery.attempt import Attempt
 from tributary_runtime.clock import Clock
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.delivery_jobs import DeliveryJobs
 
+FRESH_SECONDS: Final = 0.2
+"""What people allowed so recently is not asked once more."""
+
 
 class TurnLost(Exception):
     """Somebody else may have a call's jobs: it is not made."""
+
+
+class PermitsChanged(Exception):
+    """People allow something else by now than when a call was put into words: it is not made.
+
+    Args:
+        conversion_ids: Of whose people.
+    """
+
+    def __init__(self, conversion_ids: Collection[str]) -> None:
+        super().__init__()
+        self.conversion_ids = conversion_ids
+
+
+class LastQuestion(Protocol):
+    """Knows what people allow."""
+
+    async def changed(self, attempts: Sequence[Attempt]) -> Collection[str]:
+        """Returns the conversions whose people allow something else by now than when attempts were put into words.
+
+        Raises:
+            StorageUnavailableError: Nobody can tell now.
+        """
+        ...
 
 
 class Turn:
@@ -23,15 +53,17 @@ class Turn:
 
     Args:
         turns: Of its lane.
-        conversion_ids: What it is about.
+        attempts: What it is about.
         begin_seconds: Of the monotonic clock, when its lease began at the earliest.
     """
 
-    def __init__(self, turns: Turns, conversion_ids: Sequence[str], begin_seconds: float) -> None:
+    def __init__(self, turns: Turns, attempts: Sequence[Attempt], begin_seconds: float) -> None:
         self._turns = turns
-        self.conversion_ids = conversion_ids
+        self._attempts = attempts
+        self.conversion_ids = [one.job.conversion_id for one in attempts]
         self._begin_seconds = begin_seconds
-        self.ours: Collection[str] = frozenset(conversion_ids)
+        self._ask_seconds = min((one.ask_seconds for one in attempts), default=0.0)
+        self.ours: Collection[str] = frozenset(self.conversion_ids)
         """The conversions whose jobs are ours, as far as is known."""
 
     @property
@@ -40,12 +72,21 @@ class Turn:
         return self._turns.margin_seconds / 2
 
     async def keep(self) -> None:
-        """Makes sure, right before a request, that its jobs are ours for as long as it may take.
+        """Makes sure, right before a request, that its jobs are ours for as long as it may take, and that it may leave.
 
         Raises:
-            TurnLost: Some are not.
+            TurnLost: Some are not ours.
+            PermitsChanged: Some may not leave as they were put into words.
             StorageUnavailableError: Nobody can tell.
         """
+        await self._keep_lease()
+        now_seconds = self._turns.now_seconds
+        if now_seconds - self._ask_seconds > FRESH_SECONDS:
+            if changed := await self._turns.last_question.changed(self._attempts):
+                raise PermitsChanged(changed)
+            self._ask_seconds = now_seconds
+
+    async def _keep_lease(self) -> None:
         turns = self._turns
         if turns.age_seconds(self._begin_seconds) <= self.patience_seconds:
             return
@@ -78,6 +119,7 @@ class Turns:
         jobs: Whose they are.
         admission: What calls may be made.
         clock: Measures time.
+        last_question: What people allow.
     """
 
     def __init__(
@@ -89,6 +131,7 @@ class Turns:
         jobs: DeliveryJobs,
         admission: Admission,
         clock: Clock,
+        last_question: LastQuestion,
     ) -> None:
         self._lane = lane
         self._token = token
@@ -97,10 +140,11 @@ class Turns:
         self._jobs = jobs
         self.admission = admission
         self._clock = clock
+        self.last_question = last_question
 
-    def of(self, conversion_ids: Sequence[str], begin_seconds: float) -> Turn:
+    def of(self, attempts: Sequence[Attempt], begin_seconds: float) -> Turn:
         """Returns that of a call whose attempts were noted at `begin_seconds` of the monotonic clock, or later."""
-        return Turn(self, conversion_ids, begin_seconds)
+        return Turn(self, attempts, begin_seconds)
 
     @property
     def now_seconds(self) -> float:

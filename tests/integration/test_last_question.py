@@ -1,0 +1,70 @@
+"""People are asked last: what they take back while a call waits for its access token is not in it."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pytest
+
+from tests.support.batches import TOKEN, FakeTokens, a_batch_destination, a_purchase, oauth, publish, running_fake
+from tests.support.delivery import SHARDS, a_rig
+from tests.support.eventually import eventually_async
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import (
+    DELIVERY_STATE_ACCEPTED,
+    DELIVERY_STATE_INELIGIBLE,
+    INELIGIBLE_REASON_NO_CONSENT,
+)
+from tributary_cli.demo.fakes.server import FakeServer, Fault
+from tributary_domain.consent import DENIED, Decision, packed
+from tributary_storage.redis.consents import Consents
+from tributary_storage.redis.delivery_job import Lane
+from tributary_storage.redis.ties import person_key
+
+LATER = 2_000_000_000_000_000
+
+
+async def test_what_is_taken_back_while_a_token_is_waited_for_does_not_leave(
+    migrated_redis_url: str, clickhouse_url: str, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tributary_delivery.turns.FRESH_SECONDS", 0.0)
+    lane, may_go = Lane(workspace, "google"), threading.Event()
+
+    def of_its_own_person(message: ConversionRevised) -> None:
+        message.state.person_id = person_key(workspace, f"customer:{message.state.conversion_id}")
+
+    async with a_rig(migrated_redis_url, clickhouse_url) as rig:
+        with running_fake("google") as server, FakeServer(FakeTokens(TOKEN)) as tokens:
+            tokens.faults.append(Fault(takes=True, reply=None, until=may_go))
+            purchases = [a_purchase(lane, number) for number in range(3)]
+            await publish(rig, lane, purchases, of_its_own_person)
+
+            async def is_waiting() -> bool:
+                return bool(tokens.asks)
+
+            async def is_idle() -> bool:
+                return await rig.stores.jobs.waiting(lane) == 0
+
+            async with rig.running_lane(lane, a_batch_destination("google", server.url, **oauth(tokens.url))):
+                await eventually_async(is_waiting)
+                said = {"c1:0001": [0, 0, DENIED, 0, 0], "c1:0002": [0, 0, 0, 0, DENIED]}
+                decided = {
+                    (workspace, f"customer:{name}"): [Decision(LATER, packed(states))] for name, states in said.items()
+                }
+                await Consents(rig.redis, SHARDS).record(decided)
+                may_go.set()
+                await eventually_async(is_idle)
+            consents = {
+                event["transactionId"]: event["consent"].get("adPersonalization")
+                for ask in server.asks
+                for event in json.loads(ask.body)["events"]
+            }
+        assert consents == {"p-c1:0000": None, "p-c1:0002": "CONSENT_DENIED"}
+        lines = [await rig.deliveries(lane, one.conversion_id) for one in purchases]
+        assert [[one.state for one in own] for own in lines] == [
+            [DELIVERY_STATE_ACCEPTED],
+            [DELIVERY_STATE_INELIGIBLE],
+            [DELIVERY_STATE_ACCEPTED],
+        ]
+        assert (lines[1][0].ineligible_reason, lines[1][0].attempts) == (INELIGIBLE_REASON_NO_CONSENT, 0)
