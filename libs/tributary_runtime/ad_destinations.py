@@ -4,7 +4,7 @@ The one rule: credentials are references, and defaults are what each documentati
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,9 @@ AccountId = Annotated[str, Field(pattern=r"^[0-9]{1,20}$")]
 
 ActionSource = Literal["website", "email", "app", "phone_call", "chat", "physical_store", "system_generated", "other"]
 """Where Meta is told that a conversion happened."""
+
+META_MOST_AGE_SECONDS: Final = 7 * 86_400
+"""How old an event may be for Meta that did not happen in a store."""
 
 
 class GoogleDestination(BatchDestination):
@@ -144,6 +147,12 @@ class MetaDestination(BatchDestination):
     def account(self) -> str:
         """The data set."""
         return self.dataset_id
+
+    @property
+    def leaves_within_seconds(self) -> float:
+        """How old a conversion may be that did not happen in a store; where all do, any."""
+        within = super().leaves_within_seconds
+        return within if self.action_source == "physical_store" else min(within, META_MOST_AGE_SECONDS)
 
     @property
     def has_test_mode(self) -> bool:

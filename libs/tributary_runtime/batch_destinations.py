@@ -5,7 +5,7 @@ limit can be set, but no limit beyond what keeps a conversion from counting twic
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
@@ -13,6 +13,8 @@ from tributary_runtime.declared_urls import check_url
 from tributary_runtime.destination_settings import DestinationSettings, SendScope, SentValue
 from tributary_runtime.oauth_settings import OAuth, OAuthGrant
 from tributary_runtime.secret_references import SecretReference
+
+_DAY_SECONDS: Final = 86_400.0
 
 
 class BatchDestination(DestinationSettings):
@@ -75,8 +77,12 @@ class BatchDestination(DestinationSettings):
         if self.oauth is not None and self.oauth.grant not in self.grants:
             offered = ", ".join(self.grants) or "none: give access_token"
             raise ValueError(f"oauth.grant: {self.type} offers {offered}")
-        if self.hold_seconds >= self.most_age_days * 86_400:
-            raise ValueError("hold_seconds must be less than most_age_days: all would be too old when it may leave")
+        if self.hold_seconds >= self.leaves_within_seconds:
+            days = round(self.leaves_within_seconds / _DAY_SECONDS)
+            raise ValueError(
+                f"hold_seconds must be less than the {days} days within which {self.type} takes conversions "
+                "(most_age_days): all would be too old when it may leave"
+            )
         if not self.restates and self.send_scope is not SendScope.ALL_CONSENTED:
             raise ValueError(f"send_scope must be all_consented: {self.type} takes no corrections, and scopes change")
         if not self.restates and self.value is not SentValue.FULL:
@@ -89,6 +95,11 @@ class BatchDestination(DestinationSettings):
         if self.value_model and not is_credited:
             raise ValueError("value_model is of a credited value only")
         return self
+
+    @property
+    def leaves_within_seconds(self) -> float:
+        """How old a conversion may be when it is sent."""
+        return self.most_age_days * _DAY_SECONDS
 
 
 def check_test_code(settings: BatchDestination, name: str, code: str) -> None:

@@ -84,7 +84,8 @@ class DestinationSettings(Declared):
     """Whether http, loopback and private networks may be called. For a laptop only: else a request forger's door."""
 
     hold_seconds: Annotated[int, Field(ge=0, le=7 * 86_400)] = 0
-    """How long a conversion waits before it is sent first, so that early changes travel with it."""
+    """How long a conversion waits before it is sent first, so that early changes travel with it; at most until six
+    hours before it would be too old."""
 
     paused: bool = False
     """Whether jobs are only collected."""
@@ -143,6 +144,11 @@ class DestinationSettings(Declared):
         Empty: the credential says it, or it is one place whatever its address.
         """
         return ""
+
+    @property
+    def leaves_within_seconds(self) -> float | None:
+        """How old a conversion may be when it is sent, wherever it happened; None: as old as it is."""
+        return None
 
     @property
     def confirmation_seconds(self) -> float:

@@ -26,6 +26,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.corrections import NOT_REPEATED, Corrections, Pin
 from tributary_delivery.destinations.adapter import (
+    ON_ITS_WAY_SECONDS,
     Adapter,
     Home,
     Outgoing,
@@ -97,6 +98,8 @@ class BatchSender:
         self._corrections = Corrections(lane, memory)
         self._home_of = home_of
         self._clock = clock
+        self._latest_micros = (self._policy.most_age_seconds - ON_ITS_WAY_SECONDS) * 1_000_000
+        self._too_old = f"it is sent conversions of the last {settings.most_age_days} days (most_age_days)"
 
     @property
     def most_per_call(self) -> int:
@@ -178,8 +181,8 @@ class BatchSender:
     ) -> Attempt | None:
         """Returns an attempt with its event; None if it cannot be said, which `formed` then tells."""
         age_micros = now_micros - attempt.revised.state.conversion_time.ToMicroseconds()
-        if not attempt.is_correction and age_micros > self._policy.most_age_seconds * 1_000_000:
-            formed.refused.append(Refused(attempt, INELIGIBLE_REASON_TOO_OLD))
+        if not attempt.is_correction and age_micros > self._latest_micros:
+            formed.refused.append(Refused(attempt, INELIGIBLE_REASON_TOO_OLD, self._too_old))
             return None
         if not may_be_told(attempt.revised, self._settings.tcf_vendor):
             formed.refused.append(Refused(attempt, INELIGIBLE_REASON_NO_CONSENT, _NOT_NAMED))

@@ -19,6 +19,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     Delivery,
 )
 from tributary_delivery.destination_spans import DestinationSpans
+from tributary_delivery.holding import held_seconds
 from tributary_delivery.ledger import Ledger, ineligible
 from tributary_domain.stand_ins import is_stand_in
 from tributary_runtime import metrics
@@ -130,7 +131,9 @@ class Planner:
                     only_if_sent=not is_mapped,  # it was mapped once, perhaps: then what changes leaves it wrong there
                 )
                 lane = Lane(revised.workspace, destination.id)
-                planned[lane, destination.hold_seconds].append((revised, one))
+                age_seconds = (now_micros - revised.state.conversion_time.ToMicroseconds()) / 1e6
+                hold_seconds = held_seconds(destination.hold_seconds, age_seconds, destination.leaves_within_seconds)
+                planned[lane, hold_seconds].append((revised, one))
         new = 0
         for (lane, hold_seconds), some in planned.items():
             plans = await self._jobs.plan(lane, [one for _, one in some], hold_seconds)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.support.batches import a_batch_destination, a_purchase, deliver, publish, running_fake
+from tests.support.batches import a_batch_destination, a_purchase, declared_batches, deliver, publish, running_fake
 from tests.support.delivery import SHARDS, Rig, a_rig, declared
 from tests.support.eventually import eventually_async
 from tests.support.revisions import Revision
@@ -38,6 +39,7 @@ from tributary_runtime.clock import SystemClock
 from tributary_runtime.workspace_lookup import WorkspaceLookup
 from tributary_runtime.workspaces_file import WorkspacesFile
 from tributary_storage.clickhouse.destination_spans import DestinationSpans as StoredSpans
+from tributary_storage.redis import job_keys
 from tributary_storage.redis.consents import Consents
 from tributary_storage.redis.conversion_log import RevisionEntry
 from tributary_storage.redis.conversions import Conversions
@@ -91,7 +93,7 @@ async def test_a_refund_names_what_the_conversion_was_called_when_it_was_sent(
         await deliver(rig, lane, server, **renamed(kind))
         assert list(server.fake.values.values()) == [70]
         assert server.fake.accepted == 1
-        assert OTHER[kind].encode() not in server.asks[-1].body
+        assert f'"{OTHER[kind]}"'.encode() not in server.asks[-1].body
     assert {one.sent_name for one in await lines(rig, lane)} == {(await lines(rig, lane))[0].sent_name} != {""}
 
 
@@ -106,7 +108,7 @@ async def test_an_attempt_whose_reply_was_lost_is_repeated_under_the_name_that_i
         await try_once(rig, lane, server)
         await deliver(rig, lane, server, **renamed(kind))
         assert server.fake.counted == {f"p-{C}": 1}
-        assert OTHER[kind].encode() not in server.asks[-1].body
+        assert f'"{OTHER[kind]}"'.encode() not in server.asks[-1].body
 
 
 async def test_what_was_surely_not_taken_is_called_as_the_file_says_now(rig: Rig, workspace: str) -> None:
@@ -277,6 +279,26 @@ async def test_a_change_of_what_is_mapped_no_more_reaches_who_has_it_and_only_th
     assert woken == [lane]
     [never] = await rig.deliveries(lane, "c1:never")
     assert never.ineligible_reason == INELIGIBLE_REASON_NOT_MAPPED
+
+
+async def test_a_conversion_that_is_heard_of_late_is_not_held_until_it_is_too_old(
+    rig: Rig, workspace: str, tmp_path: Path
+) -> None:
+    file, held = tmp_path / "workspaces.yaml", {"hold_seconds": 6 * 86_400}
+    destination = declared_batches("meta", "http://127.0.0.1:1", **held)
+    known = {"id": workspace, "pepper": {"value": "a pepper"}, "destinations": [destination]}
+    file.write_text(yaml.safe_dump({"workspaces": [known]}), encoding="utf-8")
+    clock, lane = SystemClock(), Lane(workspace, "meta")
+    lookup, spans = WorkspaceLookup(WorkspacesFile.load(file), clock, 0), StoredSpans(rig.clickhouse)
+    about = (lookup, rig.stores.jobs, rig.stores.ledger, DestinationSpans(spans, clock), clock)
+    planner = Planner(*about, lambda lane: None)
+    entry, due = RevisionEntry(StreamEntry("", "1-0", {}, 1)), dict[str, float]()
+    for number, age in enumerate((0, 3, 8)):
+        late = a_purchase(lane, number, time=clock.now() - timedelta(days=age))
+        await planner.handle_single(entry, late.message())
+        due_millis = await rig.redis.zscore(job_keys.due(workspace, "meta"), late.conversion_id)
+        due[late.conversion_id] = round((due_millis / 1000 - clock.unix_micros() / 1e6) / 86_400, 1)
+    assert due == {"c1:0000": 6, "c1:0001": 3.7, "c1:0002": 0}
 
 
 def denied(message: ConversionRevised) -> None:

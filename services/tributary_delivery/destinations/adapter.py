@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from tributary.attribution.v1.conversion_pb2 import ResolvedClickId
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -23,6 +23,9 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.destinations.destination import Outcome
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_storage.redis.delivery_job import KnownAs
+
+ON_ITS_WAY_SECONDS: Final = 60
+"""How long a conversion may be on its way that was put into words: what would be too old by then is so."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)

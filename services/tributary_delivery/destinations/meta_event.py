@@ -14,7 +14,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     INELIGIBLE_REASON_TOO_OLD,
 )
 from tributary.event.v1 import event_pb2
-from tributary_delivery.destinations.adapter import Mapped, Outgoing, Unmappable
+from tributary_delivery.destinations.adapter import ON_ITS_WAY_SECONDS, Mapped, Outgoing, Unmappable
 from tributary_delivery.destinations.baskets import contents_of, quantity_of
 from tributary_delivery.destinations.json_bytes import units
 from tributary_delivery.destinations.meta_cookies import fbc
@@ -22,7 +22,7 @@ from tributary_delivery.destinations.moments import conversion_micros, seconds
 from tributary_delivery.destinations.person_fields import PersonFields, person_fields
 from tributary_domain.match_keys.ids import meta_cookie
 from tributary_domain.match_keys.keys import NoKey
-from tributary_runtime.ad_destinations import MetaDestination
+from tributary_runtime.ad_destinations import META_MOST_AGE_SECONDS, MetaDestination
 
 _ACTION_SOURCES: Final = {
     event_pb2.ORIGIN_WEB: "website",
@@ -38,8 +38,8 @@ _LISTS: Final = ("em", "ph", "fn", "ln", "ct", "st", "zp", "country", "external_
 _ITEM_NAMES: Final = {"id": "id", "quantity": "quantity", "price": "item_price"}
 _WEBSITE: Final = "website"
 _STORE: Final = "physical_store"
-_MOST_AGE_MICROS: Final = 7 * 86_400_000_000
-"""Of an event that did not happen in a store."""
+_MOST_AGE_SECONDS: Final = META_MOST_AGE_SECONDS - ON_ITS_WAY_SECONDS
+"""Of an event that did not happen in a store, when it sets out."""
 
 
 def event(outgoing: Outgoing, settings: MetaDestination) -> Mapped | Unmappable:
@@ -51,7 +51,7 @@ def event(outgoing: Outgoing, settings: MetaDestination) -> Mapped | Unmappable:
     micros = conversion_micros(outgoing)
     state = outgoing.revised.state
     action_source = _ACTION_SOURCES.get(state.origin, settings.action_source)
-    if action_source != _STORE and outgoing.now_micros - micros > _MOST_AGE_MICROS:
+    if action_source != _STORE and outgoing.now_micros - micros > _MOST_AGE_SECONDS * 1_000_000:
         return Unmappable(INELIGIBLE_REASON_TOO_OLD, f"event_time: Meta takes {action_source} of 7 days only")
     said: dict[str, Any] = {
         "event_name": outgoing.name,
