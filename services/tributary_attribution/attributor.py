@@ -23,6 +23,7 @@ from tributary_attribution.arrivals import ADMITTED, Arrival, ArrivalReader, Rep
 from tributary_attribution.consents import ConsentLedger
 from tributary_attribution.credit_settings import (
     conversion_life_seconds,
+    counts_seen,
     journey_events,
     journey_life_seconds,
     slack_micros,
@@ -320,7 +321,7 @@ class Attributor:
         await self._keep_texts({workspace.id: workspace})
         homes = [((one.workspace, most_telling(one.tokens)), one.entry) for one in living if one.tokens]
         found = [(home, entry) for home, entry in homes if entry is not None]
-        await self._people.firsts.remember(found, ties_seconds([workspace]))
+        await self._people.firsts.remember(found, ties_seconds([workspace]), keeps_seen=counts_seen(workspace))
 
     async def _living(self, arrivals: Sequence[Arrival]) -> Sequence[Arrival]:
         """Returns the events that are not those of somebody who was erased; of the others no click id is kept."""
@@ -341,7 +342,8 @@ class Attributor:
         if not sighted and not linked.regrouped:
             return []
         known, all_back = workspaces.values(), self._knows_everybody()
-        lives = Lives(journey_life_seconds(known), ties_seconds(known), journey_events(known), all_back)
+        sees = any(map(counts_seen, known))
+        lives = Lives(journey_life_seconds(known), ties_seconds(known), journey_events(known), all_back, sees)
         slack, regrouped, ties = max(map(slack_micros, known)), linked.regrouped, linked.ties
         settled = await self._people.settle(sighted, lives, slack, regrouped, ties)
         return [(person, [origins[at] for at in person.events]) for person in settled]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
-from tributary_domain.settings import SECOND, AttributionSettings
+from tributary_domain.settings import SECOND, AttributionSettings, ImpressionPolicy
 from tributary_runtime import attribution_settings as declared
 from tributary_runtime.workspaces import Workspace
 
@@ -101,6 +101,11 @@ def conversion_life_seconds(workspaces: Iterable[Workspace]) -> int:
 def ties_seconds(workspaces: Iterable[Workspace]) -> int:
     """Returns how long it must be known who was seen with whom: as long as a conversion, of which it may be asked."""
     return conversion_life_seconds(workspaces)
+
+
+def counts_seen(workspace: Workspace) -> bool:
+    """Tells whether impressions, engaged views and opens may earn anything, under any of the workspace's settings."""
+    return any(settings.impression_policy is not ImpressionPolicy.IGNORE for settings in workspace.attribution)
 
 
 def journey_events(workspaces: Iterable[Workspace]) -> int:

@@ -25,7 +25,7 @@ import structlog
 from tributary_attribution.affected import Affected
 from tributary_attribution.arrivals import Replayed
 from tributary_attribution.attributor import Attributor
-from tributary_attribution.credit_settings import journey_life_seconds, ties_seconds
+from tributary_attribution.credit_settings import counts_seen, journey_life_seconds, ties_seconds
 from tributary_attribution.directory import EveryWorkspace
 from tributary_attribution.old_evidence import OldEvidence
 from tributary_attribution.publishing import Publisher
@@ -292,6 +292,7 @@ class Rebuild:
             journeys_since_micros=loss_micros - life_seconds * _SECOND,
             ties_since_micros=loss_micros - ties_seconds([workspace]) * _SECOND,
             until_micros=loss_micros + _MARGIN_SECONDS * _SECOND,
+            keeps_seen=counts_seen(workspace),
         )
 
 

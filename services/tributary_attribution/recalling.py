@@ -253,7 +253,12 @@ def _is_concerned(person: SettledPerson, begun: Sequence[tuple[Person, PersonFir
             continue
         if person_key(person.workspace, side.first) != person.journey.person_id:
             return True
-        others = [other.touch for one, other in begun if not set(one.tokens).intersection(side.tokens)]
+        others = [
+            touch
+            for one, other in begun
+            if not set(one.tokens).intersection(side.tokens)
+            for touch in (other.touch, other.seen)
+        ]
         if any(touch is not None and touch.event_time_micros < since for touch in others):
             return True
     return False

@@ -12,6 +12,7 @@ from tests.support.attribution import leaving as said
 from tributary.attribution.v1.conversion_pb2 import NotCountedReason
 from tributary.attribution.v1.journey_pb2 import Beginning
 from tributary.event.v1.event_pb2 import TRAFFIC_TEST
+from tributary.event.v1.touchpoint_pb2 import TOUCHPOINT_KIND_OPEN
 from tributary_attribution.erasure_plans import GRACE_SECONDS
 from tributary_attribution.identities import identity_message
 from tributary_domain.event_order import event_hash
@@ -19,7 +20,10 @@ from tributary_runtime.privacy_settings import ErasureMode
 from tributary_storage.redis import keys
 from tributary_storage.redis.ties import person_key
 
-ONCE = {"conversions": [{"name": "purchase", "counting": "once_per_person"}]}
+ONCE = {
+    "conversions": [{"name": "purchase", "counting": "once_per_person"}],
+    "attribution": [{"impression_policy": "full"}],
+}
 LONG_AGO = NOON - 200 * DAY
 LOSS = NOON + 5 * DAY
 
@@ -175,13 +179,19 @@ async def test_it_is_there_again_after_a_loss(attribution: Attribution, events: 
         events.touch("visitor:a", at=LONG_AGO, channel="Display"),
         events.touch("visitor:a", at=LONG_AGO + DAY, channel="Paid Search", clicks={"gclid": "1"}),
         events.order("visitor:b", at=LONG_AGO, order_id="o-3"),
+        events.touch("visitor:s", at=LONG_AGO + 1, channel="Display"),
+        events.touch("visitor:s", at=LONG_AGO, channel="Display"),
     ]
+    for _, seen in old[-2:]:
+        seen.event.touchpoint.kind = TOUCHPOINT_KIND_OPEN
     for event in old:
         at = event[1].event.event_time.ToMicroseconds()
         await happen(attribution, event, at=at)
     await happen(attribution, events.order("visitor:a", order_id="o-2"))
     before = [await beginning(attribution, token) for token in ("visitor:a", "visitor:b")]
     assert before == [("Email", [events.conversion_id("o-1")]), ("", [events.conversion_id("o-3")])]
+    seen_before = await attribution.people.firsts.of_people([(attribution.workspace.id, ["visitor:s"])])
+    assert [one.seen.event_time_micros for one in seen_before if one.seen is not None] == [LONG_AGO]
     await attribution.state.flushdb()
     attribution.losses.append(LOSS)
     while not attribution.rebuild.is_whole():
@@ -189,6 +199,7 @@ async def test_it_is_there_again_after_a_loss(attribution: Attribution, events: 
         await attribution.count_people()
     assert [await beginning(attribution, token) for token in ("visitor:a", "visitor:b")] == before
     assert await attribution.logged() == [], "who counts is the same"
+    assert await attribution.people.firsts.of_people([(attribution.workspace.id, ["visitor:s"])]) == seen_before
     again = events.touch("visitor:a", at=NOON - DAY, channel="Paid Search", clicks={"gclid": "1"})
     await happen(attribution, again, events.order("visitor:a", order_id="o-4"))
     fourth = await attribution.published(events.conversion_id("o-4"))

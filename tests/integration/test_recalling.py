@@ -22,6 +22,7 @@ from tributary.attribution.v1.explanation_pb2 import CreditSettings
 from tributary.event.v1.adjustment_pb2 import AdjustmentReason
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
 from tributary.event.v1.event_pb2 import Traffic
+from tributary.event.v1.touchpoint_pb2 import TouchpointKind
 from tributary_domain.event_order import event_hash
 from tributary_runtime.clock import SystemClock
 from tributary_storage.clickhouse.identity_changes import IdentityChanges
@@ -360,6 +361,26 @@ async def test_what_is_recalled_of_somebody_does_not_hang_on_who_else_is(
     assert set(credited((await chain(world.attribution, "o-b"))[0])) <= set(named(*newest))
     found = dict(await world.attribution.stored("order_id, findings"))
     assert found == {"o-a": [], "o-b": ["incomplete_journey"]}, "who has too much says so"
+
+
+async def test_whoever_only_saw_something_is_recalled(stores: Stores, clickhouse_url: str, workspace: str) -> None:
+    events, settings = Events(workspace), {"impression_policy": "full", "impression_window_days": 30}
+
+    def seen(who: str, at: int, event_id: str) -> Admitted:
+        made = events.touch(who, at=at, event_id=event_id)
+        made[1].event.touchpoint.kind = TouchpointKind.TOUCHPOINT_KIND_IMPRESSION
+        return made
+
+    async with reconciled(stores.empty_redis_url(), clickhouse_url, workspace, attribution=[settings]) as world:
+        late, then, again = events.order("visitor:a", at=SOLD), LONG_AGO - DAY, LONG_AGO - 2 * DAY
+        ordered = events.order("customer:c", at=LONG_AGO, order_id="o-2")
+        await world.happen(seen("visitor:a", SOLD - 25 * DAY, "late"), seen("visitor:c", then, "merged"), ordered)
+        await world.happen(seen("visitor:c", again, "earlier"))
+        await expired(world.attribution)
+        await world.happen(late, events.identify("customer:c", "visitor:c", at=TODAY))
+        assert credited((await chain(world.attribution))[0]) == named("late")
+        assert credited((await chain(world.attribution, "o-2"))[-1]) == named("earlier", "merged")
+        await agrees(world)
 
 
 async def test_what_was_trimmed_for_number_is_recalled(

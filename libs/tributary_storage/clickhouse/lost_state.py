@@ -35,6 +35,8 @@ class LostTime:
     """Those accepted before this do not even say who is who."""
     until_micros: int
     """Those accepted from then on come through the event log."""
+    keeps_seen: bool = False
+    """Whether impressions, engaged views and opens may earn anything."""
 
     def values(self, after: EventPlace, limit: int) -> dict[str, Any]:
         """Returns what a statement is told."""
@@ -43,6 +45,7 @@ class LostTime:
             "journeys_since": max(0, self.journeys_since_micros),
             "ties_since": max(0, self.ties_since_micros),
             "until": self.until_micros,
+            "keeps_seen": int(self.keeps_seen),
             "event_time": after.event_time_micros,
             "event_id": after.event_id,
             "limit": limit,

@@ -21,7 +21,7 @@ from tributary_storage.redis import keys
 from tributary_storage.redis.consents import is_decision
 from tributary_storage.redis.conversions import conversion_key
 from tributary_storage.redis.firsts import events_of, time_of_first
-from tributary_storage.redis.journey_layout import ACQUIRED, EVENT_BYTES, META, unpack_journey
+from tributary_storage.redis.journey_layout import ACQUIRED, EVENT_BYTES, META, SEEN, unpack_journey
 from tributary_storage.redis.state_scripts import failed
 from tributary_storage.redis.tie_layout import unpack_ties
 from tributary_storage.redis.ties import person_key
@@ -138,7 +138,7 @@ class Erasures:
             if firsts:
                 await self._ask(self._client.hdel(keys.firsts(shard, key), *firsts))
             counts["firsts"] += len(firsts)
-            await self._ask(self._client.hdel(journey, ACQUIRED))  # the next touch is compared with what is left
+            await self._ask(self._client.hdel(journey, ACQUIRED, SEEN))  # the next touch is compared with what is left
             counts["ties"] += await self._forget_ties(workspace, token, ties, until_micros)
             said = await self._ask(self._client.hgetall(ledger))
             gone = [name for name in said if _time_of(name) <= until_micros]

@@ -4,7 +4,8 @@ Beside the journey of each identity token, and written in the same step (`apply_
 them apart moves nothing, and a person's are the first of those of their tokens. Only what was good when it came is
 noted: neither quarantined nor internal; a touch is no impression and no return to a session, and nothing that is said
 or assumed forbids to measure it. Who forbids it later hides it. Kept for ever once somebody converted, else as long as
-ties. About 150 bytes per identifier. Fails closed.
+ties. About 150 bytes per identifier. The first impression, engaged view or open is noted where these may earn anything:
+so of whom nothing else is known it is known that they were here. Fails closed.
 
 Events that carry the id of a click or an interaction are kept as well, as their journey has them, some 1 000 of an
 identifier at most, of 40 bytes and more: seen again, the id is an old one, also where the journey has expired since or
@@ -14,6 +15,7 @@ has lost it. So they are read with the journey.
 |-------------------------------|---------------------------------------------------------------------|
 | 8 bytes                       | an event that carries such an id, as in `journey_layout`            |
 | `a`                           | 8 bytes time, 8 bytes event hash, 1 byte kind, 8 bytes descriptor   |
+| `s`                           | likewise of an impression, engaged view or open                     |
 | `c` and 8 bytes name's digest | 8 bytes time, 8 bytes event hash, 16 bytes digest of the conversion |
 
 Numbers are big-endian, so that bytes compare as events are ordered. A value may lack trailing zeros.
@@ -35,7 +37,14 @@ from tributary_domain.ids import CONVERSION_PREFIX
 from tributary_domain.shards import shard_of_key
 from tributary_storage.redis import keys
 from tributary_storage.redis.consents import decisions_of
-from tributary_storage.redis.journey_layout import EVENT_BYTES, ages_id, is_observation, may_acquire, unpack_entry
+from tributary_storage.redis.journey_layout import (
+    EVENT_BYTES,
+    ages_id,
+    is_observation,
+    may_acquire,
+    unpack_entry,
+    was_seen,
+)
 from tributary_storage.redis.scripts import Script
 from tributary_storage.redis.state_scripts import Piece, failed, in_calls, run
 from tributary_storage.redis.ties import Place, person_key
@@ -43,6 +52,7 @@ from tributary_storage.redis.ties import Place, person_key
 _REMEMBER: Final = Script("remember_firsts")
 
 _ACQUISITION: Final = b"a"
+_SEEN: Final = b"s"
 _CONVERSION: Final = b"c"
 _PLACE: Final = Struct(">QQ")
 _TOUCH: Final = Struct(">QQBQ")
@@ -79,6 +89,8 @@ class PersonFirsts:
 
     touch: FirstTouch | None = None
     """None: no touch is known."""
+    seen: FirstTouch | None = None
+    """The first impression, engaged view or open; None: none is known."""
     conversions: Mapping[int, FirstConversion] = field(default_factory=dict)
     """By the digest of the name."""
 
@@ -116,18 +128,21 @@ class Firsts:
         held = dict(zip(places, zip(answers[::2], answers[1::2], strict=True), strict=True))
         return [_person([held[place] for place in own]) for own in named]
 
-    async def remember(self, entries: Iterable[tuple[Place, tuple[bytes, bytes]]], life_seconds: int) -> None:
+    async def remember(
+        self, entries: Iterable[tuple[Place, tuple[bytes, bytes]]], life_seconds: int, *, keeps_seen: bool = False
+    ) -> None:
         """Notes what is the first of some events, and of all that are known; may run twice.
 
         Args:
             entries: The identifier whose journey an event is in, and the event as the journey has it.
             life_seconds: How long it is kept of those of whom no conversion is known.
+            keeps_seen: Whether impressions, engaged views and opens may earn anything.
         """
         found: dict[Place, dict[bytes, bytes]] = {}
         for place, entry in entries:
             own = found.setdefault(place, {})
             first = _first_of(*entry)
-            if first is not None:
+            if first is not None and (keeps_seen or first[0] != _SEEN):
                 own[first[0]] = min(first[1], own.get(first[0], first[1]))
             if ages_id(entry[1]):
                 own[entry[0]] = entry[1]
@@ -163,8 +178,8 @@ def _first_of(name: bytes, value: bytes) -> tuple[bytes, bytes] | None:
     place = time.to_bytes(8) + name
     if is_observation(value):
         return _CONVERSION + _DIGEST.pack(descriptor), place + conversion
-    if may_acquire(value):
-        return _ACQUISITION, place + bytes([kind]) + _DIGEST.pack(descriptor)
+    if may_acquire(value) or was_seen(value):
+        return _SEEN if was_seen(value) else _ACQUISITION, place + bytes([kind]) + _DIGEST.pack(descriptor)
     return None
 
 
@@ -177,13 +192,21 @@ def _person(held: Sequence[tuple[Mapping[bytes, bytes], Mapping[bytes, bytes]]])
         for name, value in fields.items():
             if len(name) == EVENT_BYTES:
                 continue
-            if name != _ACQUISITION or timeline is None or timeline.at(time_of_first(name, value)) != DENIED:
+            if (
+                name not in (_ACQUISITION, _SEEN)
+                or timeline is None
+                or timeline.at(time_of_first(name, value)) != DENIED
+            ):
                 first[name] = min(value, first.get(name, value))
-    touch = first.pop(_ACQUISITION, None)
     return PersonFirsts(
-        None if touch is None else FirstTouch(*_TOUCH.unpack(touch.ljust(_TOUCH.size, b"\0"))),
+        _touch(first.pop(_ACQUISITION, None)),
+        _touch(first.pop(_SEEN, None)),
         {int.from_bytes(name[1:]): _conversion(value) for name, value in first.items()},
     )
+
+
+def _touch(value: bytes | None) -> FirstTouch | None:
+    return None if value is None else FirstTouch(*_TOUCH.unpack(value.ljust(_TOUCH.size, b"\0")))
 
 
 def _conversion(value: bytes) -> FirstConversion:

@@ -37,6 +37,8 @@ class Lives(NamedTuple):
     """How many events of one identifier are kept at least where there are more."""
     knows_everybody: bool = True
     """Whether whoever is not known was never here: nothing was lost, or all is back."""
+    keeps_seen: bool = False
+    """Whether impressions, engaged views and opens may earn anything."""
 
 
 class Regrouped(NamedTuple):

@@ -10,6 +10,7 @@
 |                 | events, second up to which events were trimmed, second from which on old ones are, 1: a     |
 |                 | touch was trimmed, second from which on none was forgotten for its age                      |
 | `a`             | the time of the first touch ever, of which `firsts` has more                                |
+| `s`             | the time of the first impression, engaged view or open ever, likewise                       |
 
 Numbers are big-endian, so that bytes compare as events are ordered. What a number means never changes.
 """
@@ -40,6 +41,7 @@ it holds."""
 
 META: Final = b"m"
 ACQUIRED: Final = b"a"
+SEEN: Final = b"s"
 
 EVENT_BYTES: Final = 8
 """Of the field of an event."""
@@ -138,9 +140,17 @@ def is_observation(value: bytes) -> bool:
 
 def may_acquire(value: bytes) -> bool:
     """Tells whether a packed event is a touch that somebody may have been acquired by."""
-    kind, flags = value[0], value[1]
+    return value[0] != _KIND and value[0] not in SEEN_KINDS and _is_good(value[1])
+
+
+def was_seen(value: bytes) -> bool:
+    """Tells whether a packed event is an impression, engaged view or open that may earn credit."""
+    return value[0] in SEEN_KINDS and _is_good(value[1])
+
+
+def _is_good(flags: int) -> bool:
     is_denied = flags & NO_CONSENT or flags & (ASSUMED_DENIED | CONSENTED) == ASSUMED_DENIED
-    return kind != _KIND and kind not in SEEN_KINDS and not (is_denied or flags & (QUARANTINED | INTERNAL | NO_TOUCH))
+    return not (is_denied or flags & (QUARANTINED | INTERNAL | NO_TOUCH))
 
 
 def ages_id(value: bytes) -> bool:
@@ -248,7 +258,7 @@ def unpack_journey(
             add_trace(traces, name, value)
         elif is_token(name):
             named.add(name.decode())
-        elif name not in (META, ACQUIRED):
+        elif name not in (META, ACQUIRED, SEEN):
             decided[name] = value
     decisions = decisions_of(decided)
     if decisions or assumed:

@@ -109,6 +109,7 @@ class Journeys:
         ties_seconds: int = 0,
         *,
         knows_everybody: bool = True,
+        keeps_seen: bool = False,
     ) -> list[AppliedJourney]:
         """Adds events to journeys, each event once.
 
@@ -119,6 +120,7 @@ class Journeys:
             events_kept: How many events of a journey stay at least where there are too many.
             ties_seconds: How long what their identifiers were seen with lives; 0: as long.
             knows_everybody: Whether whoever is not known was never here: nothing was lost, or all is back.
+            keeps_seen: Whether it is known of whoever only saw something that they were here.
 
         Returns:
             One answer per change, in order.
@@ -134,7 +136,7 @@ class Journeys:
                 pieces.append(Piece(shard, keys.journey(shard, change.person_key), part))
                 owners.append(at)
         lives = max(ties_seconds, life_seconds), LIFE_SECONDS
-        head = (life_seconds, slack_micros, events_kept, *lives, int(knows_everybody))
+        head = (life_seconds, slack_micros, events_kept, *lives, int(knows_everybody), int(keeps_seen))
         calls, positions = in_calls(pieces, head)
         answers: list[Any] = [None] * len(changes)
         for own, answer in zip(positions, await run(self._client, _APPLY, calls), strict=True):

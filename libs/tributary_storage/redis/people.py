@@ -101,6 +101,7 @@ class People:
         answers = await self._journeys.apply(
             *(changes, lives.journey_seconds, slack_micros, lives.journey_events, lives.ties_seconds),
             knows_everybody=lives.knows_everybody,
+            keeps_seen=lives.keeps_seen,
         )
         asking: list[Place] = []
         for home, answer in zip(homes.values(), answers, strict=True):

@@ -1,6 +1,6 @@
 -- One page of how people began, in event order, after the last event that was read: of the events that were accepted before
 -- journeys live, the first touch of each most telling identifier, its first conversion of each name, and its first of the
--- touches that carry the same ids of a click or an interaction. Without what was stripped because its person was erased. FINAL: of an event that was released, what it is since.
+-- touches that carry the same ids of a click or an interaction; where what was only seen may earn anything, that, too. Without what was stripped because its person was erased. FINAL: of an event that was released, what it is since.
 SELECT
     verdict,
     admitted,
@@ -21,7 +21,7 @@ WHERE workspace = %(workspace)s
     AND (
         kind = 'conversion'
         OR (
-            touchpoint_kind NOT IN ('IMPRESSION', 'ENGAGED_VIEW', 'OPEN')
+            (touchpoint_kind NOT IN ('IMPRESSION', 'ENGAGED_VIEW', 'OPEN') OR %(keeps_seen)s)
             AND (NOT continues_session OR notEmpty(click_id_families) OR interaction_id != '')
             AND consent_analytics_storage != 'DENIED'
         )
@@ -34,6 +34,7 @@ LIMIT 1 BY
     if(kind = 'conversion', conversion_name, ''),
     click_id_values,
     interaction_id,
-    continues_session
+    continues_session,
+    touchpoint_kind IN ('IMPRESSION', 'ENGAGED_VIEW', 'OPEN')
 LIMIT %(limit)s
 SETTINGS max_threads = 1, do_not_merge_across_partitions_select_final = 1

@@ -6,7 +6,8 @@
 --         began (`firsts`)
 -- ARGV    1 life in seconds, 2 slack in microseconds: how long after a conversion a touch may still count, 3 how many
 --         events stay where there are too many (a quarter more is too many), 4 life of ties in seconds, 5 of traces, 6 whether
---         nothing was ever lost or all is back: then whoever is not known was never here; then per journey
+--         nothing was ever lost or all is back: then whoever is not known was never here, 7 whether what was only seen may
+--         earn anything; then per journey
 --         {answers, entries n, tokens m, traces k, n x (field, value), m x (token, sighting), k x (slot, trace)}
 --         answers: 0: as said below, 1: the whole journey if anybody of its person converted, with why = 1;
 --         field: 8 bytes; value: 1 byte kind, 1 byte flags, 8 bytes time, more;
@@ -21,7 +22,8 @@
 --         life. A second run adds nothing, keeps the version, and answers the whole journey if there is a conversion,
 --         with why = 2.
 -- Fields  m: see META; its newest conversion time is of the person, as `visit_journeys` tells. a: time of the first touch
---         ever, so that later ones need not be compared with it. 8 bytes: an event. else: a token.
+--         ever, so that later ones need not be compared with it; s: likewise of what was only seen. 8 bytes: an event.
+--         else: a token.
 -- Trimmed first go those that are only seen or quarantined: never more than a quarter of 3 push out nothing else.
 -- Of a slot the newest two traces stay, of those alike the first: what a journey forgets stays there.
 -- The first touch, and the first conversion of each name, are kept beside it: those that were good when they came. For ever
@@ -41,7 +43,7 @@ local AHEAD = 300 -- seconds that an event may be ahead of its acceptance
 local HDEL_AT_ONCE = 1000
 local MOST_WITH_ID = 1000
 local life, slack, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local ties_life, traces_life, knows_everybody = ARGV[4], ARGV[5], ARGV[6] == '1'
+local ties_life, traces_life, knows_everybody, keeps_seen = ARGV[4], ARGV[5], ARGV[6] == '1', ARGV[7] == '1'
 local clock = redis.call('TIME')
 local now_seconds = tonumber(clock[1])
 local now = clock[1] * 1000000 + clock[2]
@@ -58,11 +60,10 @@ local function has_flag(flags, flag)
   return math.floor(flags / flag) % 2 == 1
 end
 
--- Tells whether a touch may be the one that somebody was acquired by.
-local function may_acquire(kind, flags)
+-- Tells whether a touch may be the first of its person.
+local function is_good(flags)
   if has_flag(flags, QUARANTINED) or has_flag(flags, INTERNAL) or has_flag(flags, NO_TOUCH) then return false end
-  if has_flag(flags, NO_CONSENT) or has_flag(flags, ASSUMED_DENIED) and not has_flag(flags, CONSENTED) then return false end
-  return kind < FIRST_SEEN_KIND or kind > LAST_SEEN_KIND
+  return not has_flag(flags, NO_CONSENT) and (not has_flag(flags, ASSUMED_DENIED) or has_flag(flags, CONSENTED))
 end
 
 -- Tells whether a touch carries the id of a click (bytes 19 to 26) or of an interaction (35 to 42).
@@ -169,7 +170,7 @@ local function ages_id(kind, flags, value)
 end
 
 -- Notes the first of some firsts: field -> {8 bytes time, 8 bytes hash, more}; and events that carry ids, as fields and
--- values. Returns the time of the first touch ever.
+-- values. Returns the times of the first touch ever and of the first that was only seen, of those that were brought.
 local function remember(firsts, found, with_ids)
   local fields, writes, has_conversion = {}, {}, false
   for field in pairs(found) do fields[#fields + 1] = field end
@@ -182,17 +183,17 @@ local function remember(firsts, found, with_ids)
       writes[#writes + 1] = field
       writes[#writes + 1] = found[field]
     end
-    has_conversion = has_conversion or field ~= 'a'
+    has_conversion = has_conversion or #field == 9
   end
   local life = redis.call('TTL', firsts)
   if #writes > 0 then redis.call('HSET', firsts, unpack(writes)) end
   if has_conversion then redis.call('PERSIST', firsts)
   elseif life ~= -1 then redis.call('EXPIRE', firsts, ties_life) end
-  return found.a and string.sub(found.a, 1, 8)
+  return found.a and string.sub(found.a, 1, 8), found.s and string.sub(found.s, 1, 8)
 end
 
 local answers = {}
-local at = 7
+local at = 8
 for number, journey in ipairs(KEYS) do
   local asks, entries, tokens = ARGV[at] == '1', tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   local traces = tonumber(ARGV[at + 3])
@@ -202,6 +203,7 @@ for number, journey in ipairs(KEYS) do
   local fields = {'m'}
   for index = first, last, 2 do fields[#fields + 1] = ARGV[index] end
   fields[#fields + 1] = 'a'
+  fields[#fields + 1] = keeps_seen and 's' or nil
   local known = redis.call('HMGET', journey, unpack(fields))
   local version, create_time, newest, time, high, low, position = 0, 0, 0, NEVER, 0, 0, 0
   local events, trimmed, look, lost, since = 0, 0, 0, 0, 0
@@ -222,8 +224,10 @@ for number, journey in ipairs(KEYS) do
     elseif kept == -2 and knows_everybody then since = 0 end
   end
   local writes, why, is_known, reaches, oldest = {}, 0, false, NEVER, NEVER
-  local firsts, with_ids, acquired = {}, {}, NEVER
-  if known[#fields] then acquired = struct.unpack('>I8', known[#fields]) end
+  local firsts, with_ids, acquired, seen = {}, {}, NEVER, NEVER
+  local acquired_at = 2 + entries + tokens
+  if known[acquired_at] then acquired = struct.unpack('>I8', known[acquired_at]) end
+  if known[acquired_at + 1] then seen = struct.unpack('>I8', known[acquired_at + 1]) end
   for index = 1, entries do
     local value = ARGV[first + 2 * index - 1]
     local kind, flags, event_time = struct.unpack('>BBI8', value)
@@ -237,11 +241,13 @@ for number, journey in ipairs(KEYS) do
         if not has_flag(flags, QUARANTINED) and not has_flag(flags, INTERNAL) then
           field = 'c' .. string.sub(value, 11, 18)
         end
-      elseif event_time <= acquired and may_acquire(kind, flags) then
+      elseif kind >= FIRST_SEEN_KIND and kind <= LAST_SEEN_KIND then
+        if keeps_seen and event_time <= seen and is_good(flags) then field, seen = 's', event_time end
+      elseif event_time <= acquired and is_good(flags) then
         field, acquired = 'a', event_time
       end
       if field then
-        local what = field == 'a' and string.sub(value, 1, 1) .. string.sub(value, 11, 18) or string.sub(value, 27, 42)
+        local what = #field == 1 and string.sub(value, 1, 1) .. string.sub(value, 11, 18) or string.sub(value, 27, 42)
         local one = string.sub(value, 3, 10) .. fields[1 + index] .. what
         if not firsts[field] or is_before(one, firsts[field]) then firsts[field] = one end
       end
@@ -292,10 +298,14 @@ for number, journey in ipairs(KEYS) do
     elseif reaches <= newest + slack or asks then why = 1 end
   end
   if next(firsts) or #with_ids > 0 then
-    local first_touch = remember(journey .. ':firsts', firsts, with_ids)
+    local first_touch, first_seen = remember(journey .. ':firsts', firsts, with_ids)
     if first_touch then
       writes[#writes + 1] = 'a'
       writes[#writes + 1] = first_touch
+    end
+    if first_seen then
+      writes[#writes + 1] = 's'
+      writes[#writes + 1] = first_seen
     end
   end
   if #writes > 0 or has_new_trace or not known[1] then

@@ -32,7 +32,7 @@ for number, firsts in ipairs(KEYS) do
       writes[#writes + 1] = field
       writes[#writes + 1] = first
     end
-    has_conversion = has_conversion or not (is_event or field == 'a')
+    has_conversion = has_conversion or #field == 9
     at = at + 2
   end
   at = at + 1
