@@ -125,6 +125,7 @@ async def main(settings: AttributionServiceSettings) -> None:
             OldEvidence(
                 *(LostState(clickhouse), history, PastEvents(clickhouse), IdentityWords(clickhouse)),
                 *(Consents(state, epoch.shards), conversions, OldPaths(state, epoch.shards)),
+                parts.settings_history,
                 assumed_by_id(workspaces.find),
             ),
             workspaces,

@@ -1,7 +1,8 @@
 """What data_driven learned from people and conversions whose state had ended before it was lost: counted again.
 
 The counts of paths outlive what was counted: journeys end, and so do conversions, but what they taught stays. So after
-a loss it is learned again from ClickHouse: of conversions, as they are published; of people, as the paths they were
+a loss it is learned again from ClickHouse: of conversions, as they are published, in the window that data_driven had
+under the settings of each; of people, as the paths they were
 when their journeys ended. Somebody who was away for longer than a journey lives was another path each time. What is
 part of a journey again is counted with it (`people_as_paths`), and not here.
 
@@ -15,20 +16,22 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from tributary.attribution.v1.conversion_pb2 import InheritanceReason
+from tributary.attribution.v1.conversion_pb2 import ConversionState, InheritanceReason
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.arrivals import Arrival, ArrivalReader
-from tributary_attribution.credit_settings import journey_life_seconds
+from tributary_attribution.credit_settings import core_settings, declared_for, journey_life_seconds
 from tributary_attribution.people_as_paths import path_of
 from tributary_attribution.people_then import ties_of
 from tributary_attribution.repair import Words
 from tributary_domain.consent import Assumed
 from tributary_domain.identity import Person, clusters_of, missing
 from tributary_domain.ties import Tie, most_telling
+from tributary_runtime.attribution_settings import AttributionSettings
 from tributary_runtime.errors import PoisonEvent
 from tributary_runtime.identity_limits import identity_limits
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.lost_state import EventPlace, LostState, LostTime, OldEvent
+from tributary_storage.clickhouse.names import micros
 from tributary_storage.clickhouse.past_events import PastEvent, PastEvents
 from tributary_storage.codec.counted_paths import (
     conversion_changes,
@@ -45,6 +48,7 @@ from tributary_storage.redis.old_paths import OldPaths
 _CONVERSIONS_OF_A_PAGE: Final = 1_000
 _IDENTIFIERS_OF_A_PAGE: Final = 500
 _SECOND: Final = 1_000_000
+_DAY_SECONDS: Final = 86_400
 _FIRST_PAYMENT: Final = InheritanceReason.INHERITANCE_REASON_FIRST_PAYMENT
 
 
@@ -53,6 +57,14 @@ class Past(Protocol):
 
     async def newest(self, workspace: str, conversion_ids: Sequence[str]) -> dict[str, ConversionRevised]:
         """Returns the newest revision of each that has any; raises `StorageUnavailableError`."""
+        ...
+
+
+class Settings(Protocol):
+    """What versions of settings stand for."""
+
+    async def find(self, workspace: Workspace, version: str) -> AttributionSettings | None:
+        """Returns the settings that a version names, None if nobody knows them; raises `StorageUnavailableError`."""
         ...
 
 
@@ -75,6 +87,7 @@ class OldEvidence:
         consents: Knows what people decided.
         conversions: Knows which conversions are counted already.
         paths: The counts.
+        settings: Knows what conversions were credited under.
         assumed_of: Workspace -> what its people are assumed to consent to.
     """
 
@@ -87,6 +100,7 @@ class OldEvidence:
         consents: Consents,
         conversions: Conversions,
         paths: OldPaths,
+        settings: Settings,
         assumed_of: Callable[[str], Assumed] = lambda _: Assumed(),
     ) -> None:
         self._lost = lost
@@ -96,6 +110,7 @@ class OldEvidence:
         self._consents = consents
         self._conversions = conversions
         self._paths = paths
+        self._settings = settings
         self._assumed_of = assumed_of
         self._sources = SourceCache()
 
@@ -112,7 +127,7 @@ class OldEvidence:
             revised = published.get(one.conversion_id)
             channels = one.channels
             if revised is not None and revised.state.touches:
-                channels = [touch.source.channel for touch in revised.state.touches]
+                channels = await self._channels_of(workspace, revised.state)
             is_own = revised is None or revised.state.inherited_from.reason != _FIRST_PAYMENT
             if is_own and not stored[key].counted:
                 noted.append(b"\0" + pack_conversion_path(workspace.id, one.name, channels))
@@ -136,6 +151,13 @@ class OldEvidence:
             changes.update(person_changes(b"", pack_person_path(path.channels, converted)))
         await self._paths.add_people(workspace.id, _name("people", time, after), changes)
         return EventPlace(0, tokens[-1])
+
+    async def _channels_of(self, workspace: Workspace, state: ConversionState) -> list[str]:
+        """Returns the channels of what data_driven shared a conversion among: other models may look further back."""
+        time = micros(state.conversion_time)
+        declared = await self._settings.find(workspace, state.settings_version) or declared_for(workspace, time)
+        begin = time - core_settings(declared).path_lookback_days * _DAY_SECONDS * _SECOND
+        return [touch.source.channel for touch in state.touches if micros(touch.touch_time) >= begin]
 
     async def _people(self, workspace: Workspace, time: LostTime, tokens: Collection[str]) -> list[Person]:
         """Returns who identifiers are, by all events there are: ties that made people long ago have ended, too."""

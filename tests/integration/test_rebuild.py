@@ -194,26 +194,34 @@ async def forget(attribution: Attribution, *kinds: str) -> None:
 
 
 async def test_what_was_learned_from_all_that_had_ended_before_the_loss_is_learned_again(
-    attribution: Attribution,
+    redis_url: str, clickhouse_url: str, workspace: str
 ) -> None:
-    """Conversions and people of long ago, whose state had ended: what data_driven counted of them is counted still."""
-    make = Events(attribution.workspace.id)
-    for own, days in (("ancient", 500), ("old", 200), ("older", 130), ("young", 20)):
-        at = LOSS - days * DAY
-        some = a_time(make, at, own)
-        await attribution.record(*some, accept_micros=at)
-        await attribution.handle(*some, accept_micros=at, backfill=True)
-        await attribution.count_people()
-        if own != "young":
-            await forget(attribution, "journey", "path", *(["conversion"] if own == "ancient" else []))
-    counts = await attribution.count_people()
+    """Conversions and people of long ago, whose state had ended: what data_driven counted of them is counted still.
+
+    In the window that it had then, which was shorter than that of others, and than it is now.
+    """
+    make, stores = Events(workspace), (redis_url, clickhouse_url, workspace)
+    short = {"touch_grain": "event", "models": {"data_driven": {"lookback_days": 2}}}
+    async with running_attribution(*stores, attribution=[short], data_driven=LEARNING["data_driven"]) as attribution:
+        await attribution.settings_history.store()
+        for own, days in (("ancient", 500), ("old", 200), ("older", 130), ("young", 20)):
+            at = LOSS - days * DAY
+            some = a_time(make, at, own)
+            await attribution.record(*some, accept_micros=at)
+            await attribution.handle(*some, accept_micros=at, backfill=True)
+            await attribution.count_people()
+            if own != "young":
+                await forget(attribution, "journey", "path", *(["conversion"] if own == "ancient" else []))
+        counts = await attribution.count_people()
     assert (counts["purchase"].conversions, counts["purchase"].paths) == (8, 8 + 4 + 4)
-    stored = await attribution.stored("conversion_id, revision")
-    await lose_all(attribution)
-    assert (await bring_back(attribution)).is_finished
-    assert await attribution.count_people() == counts
-    assert await attribution.stored("conversion_id, revision") == stored
-    held = {key.decode().rpartition("|")[2] async for key in attribution.state.scan_iter(match="trb:*:conversion:*")}
+    async with running_attribution(*stores, **LEARNING) as attribution:
+        stored = await attribution.stored("conversion_id, revision")
+        await lose_all(attribution)
+        assert (await bring_back(attribution)).is_finished
+        assert await attribution.count_people() == counts
+        assert await attribution.stored("conversion_id, revision") == stored
+        kept = attribution.state.scan_iter(match="trb:*:conversion:*")
+        held = {key.decode().rpartition("|")[2] async for key in kept}
     assert make.conversion_id("o-old") in held
     assert make.conversion_id("o-ancient") not in held, "nothing of it is back but what it taught"
 

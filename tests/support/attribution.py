@@ -526,7 +526,7 @@ async def running_attribution(
             versions,
             OldEvidence(
                 *(LostState(clickhouse), history, PastEvents(clickhouse), IdentityWords(clickhouse)),
-                *(consents, conversions, OldPaths(state, SHARDS), assumed_by_id(directory.find)),
+                *(consents, conversions, OldPaths(state, SHARDS), settings_history, assumed_by_id(directory.find)),
             ),
             directory,
             clock,
