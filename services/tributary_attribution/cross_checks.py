@@ -12,7 +12,7 @@ from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_domain.findings import Finding, FindingKind, finding
 from tributary_domain.outliers import Outlier, find_outliers
 from tributary_runtime.workspaces import Workspace
-from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources, SplitOrder, Sums
+from tributary_storage.clickhouse.reconciliation_sources import MergedStages, ReconciliationSources, SplitOrder, Sums
 from tributary_storage.clickhouse.reconciliation_staging import Scope
 
 Checked = tuple[dict[str, int], list[Finding]]
@@ -45,10 +45,10 @@ class CrossChecks:
         waiting, late = await self._waiting.check(scope, workspace.findings, now_micros)
         found += late
         counts |= waiting
-        split = await self._sources.split_orders(scope)
-        if split:
-            counts["split_orders"] = len(split)
+        split, merged = await self._sources.split_orders(scope), await self._sources.merged_stages(scope)
+        counts |= {name: number for name, number in _orders(len(split), len(merged)) if number}
         found += [_split(scope, one, now_micros) for one in split]
+        found += [_merged(scope, one, now_micros) for one in merged]
         counts |= {"conversions": sums.conversions, "too_recent": sums.too_recent, "outliers": len(outliers)}
         found += [_sum(scope, text, number, now_micros) for text, number in _named(sums) if number]
         found += [_outlier(scope, one, now_micros) for one in outliers]
@@ -69,8 +69,29 @@ def _sum(scope: Scope, text: str, number: int, now_micros: int) -> Finding:
     return finding(run, kind, text, expected="0", actual=str(number), find_micros=now_micros)
 
 
+def _orders(split: int, merged: int) -> Sequence[tuple[str, int]]:
+    return ("split_orders", split), ("merged_stages", merged)
+
+
+def _merged(scope: Scope, one: MergedStages, now_micros: int) -> Finding:
+    return finding(
+        scope.reconciliation_id,
+        FindingKind.STAGES_MERGED,
+        "Stages of a lead with one order number are one conversion, and one stage. "
+        "Retract it, and tell each stage without that number.",
+        conversion_id=one.conversion_id,
+        expected="a conversion per stage",
+        actual=f"{one.name} {_order(one)}: {', '.join(one.stages)}",
+        find_micros=now_micros,
+    )
+
+
+def _order(one: SplitOrder | MergedStages) -> str:
+    return f"{one.store}/{one.order_id}" if one.store else one.order_id
+
+
 def _split(scope: Scope, one: SplitOrder, now_micros: int) -> Finding:
-    order = f"{one.store}/{one.order_id}" if one.store else one.order_id
+    order = _order(one)
     return finding(
         scope.reconciliation_id,
         FindingKind.ORDER_SPLIT,

@@ -5,7 +5,7 @@ Every method raises `StorageUnavailableError` if ClickHouse does not answer.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,8 +18,8 @@ from tributary_storage.clickhouse.recorded_events import RecordedEvents
 
 MOST_ADJUSTMENTS = 10_000
 """Adjustments without a conversion that are named at once."""
-MOST_SPLIT_ORDERS = 10_000
-"""Orders that are counted twice that are named at once."""
+MOST_ORDERS = 10_000
+"""Orders of which something is wrong that are named at once."""
 NEAR_MICROS = 6 * 3_600_000_000
 """What two observers of one purchase are apart at most; the cycles of a subscription are further apart."""
 
@@ -52,6 +52,16 @@ class SplitOrder(NamedTuple):
     currency: str
     plain_micros: int
     plain_currency: str
+
+
+class MergedStages(NamedTuple):
+    """A conversion that several stages of a lead were told with, because they had one order number."""
+
+    conversion_id: str
+    name: str
+    store: str
+    order_id: str
+    stages: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +195,16 @@ class ReconciliationSources:
             "near": NEAR_MICROS,
             "near_begin": scope.begin_micros - NEAR_MICROS,
             "near_end": scope.end_micros + NEAR_MICROS,
-            "limit": MOST_SPLIT_ORDERS,
+            "limit": MOST_ORDERS,
         }
         rows = await self._clickhouse.execute(reconciliation_statement("split_orders"), values)
         return [SplitOrder(*row) for row in rows]
+
+    async def merged_stages(self, scope: Scope) -> list[MergedStages]:
+        """Returns the conversions that a run speaks of that several stages of a lead were told with."""
+        values = {**scope.values, "limit": MOST_ORDERS}
+        rows = await self._clickhouse.execute(reconciliation_statement("merged_stages"), values)
+        return [MergedStages(*row) for row in rows]
 
     async def amounts(self, scope: Scope) -> list[StatedAmount]:
         """Returns what counted conversions are worth before any adjustment."""

@@ -86,6 +86,10 @@ class _FindingKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FindingKi
     """One order is two counted conversions, less than six hours apart: one observer told the cycle of a subscription
     (`Conversion.recurrence`) and another told none. Retract the one without, and let all observers tell the same.
     """
+    FINDING_KIND_STAGES_MERGED: _FindingKind.ValueType  # 25
+    """Several stages of a lead were told with one order number: they are one conversion and one stage, and that a lead was
+    lost may be none. Retract it, and tell each stage without that number.
+    """
 
 class FindingKind(_FindingKind, metaclass=_FindingKindEnumTypeWrapper):
     """What a finding is. Values may be added."""
@@ -151,6 +155,10 @@ FINDING_KIND_PENDING_VALUE: FindingKind.ValueType  # 23
 FINDING_KIND_ORDER_SPLIT: FindingKind.ValueType  # 24
 """One order is two counted conversions, less than six hours apart: one observer told the cycle of a subscription
 (`Conversion.recurrence`) and another told none. Retract the one without, and let all observers tell the same.
+"""
+FINDING_KIND_STAGES_MERGED: FindingKind.ValueType  # 25
+"""Several stages of a lead were told with one order number: they are one conversion and one stage, and that a lead was
+lost may be none. Retract it, and tell each stage without that number.
 """
 Global___FindingKind: _TypeAlias = FindingKind  # noqa: Y015
 

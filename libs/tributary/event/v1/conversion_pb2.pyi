@@ -389,7 +389,8 @@ class LeadStage(_message.Message):
     """A stage of a lead. Stages are of one lead if they share `lead_id`, or `store` and `root_order_id`. They share one
     journey, anchored at the root's time: the lead's first conversion, or else its earliest stage. Only the latest stage, in
     the order of event times, is counted; the root is superseded as any stage. All are sent to destinations. A stage has no
-    `order_id`, or one of its own: two stages with one number are one conversion, and the second is no stage.
+    `order_id`, or one of its own: two stages with one number are one conversion, and the second is no stage
+    (reconciliation: STAGES_MERGED).
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -1,4 +1,4 @@
-"""An order that one observer tells with a cycle and another without is counted twice, and that is found."""
+"""What callers say that makes one order two, or two stages one, is found."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tributary_domain.findings import FindingKind, FindingState
 HOUR = DAY // 24
 
 
-async def test_an_order_told_with_a_cycle_and_without_is_a_finding_until_one_is_retracted(
+async def test_orders_and_stages_that_are_told_wrongly_are_findings_until_they_are_retracted(
     redis_url: str, clickhouse_url: str, workspace: str
 ) -> None:
     make = Events(workspace)
@@ -20,6 +20,11 @@ async def test_an_order_told_with_a_cycle_and_without_is_a_finding_until_one_is_
         own = {"name": "purchase", "order_id": order_id, "subscription": f"s-{order_id}"}
         return families.cycle("customer:a", kind=kind, cycle=number, at=at, **own)
 
+    def stage(stage: str, at: int, order_id: str = "staged") -> Admitted:
+        told = make.order("customer:e", order_id=order_id, at=at, micros=None, rank=1 if stage == "won" else 2)
+        told[1].event.conversion.lead.lead_id, told[1].event.conversion.lead.stage = f"lead {order_id}", stage
+        return told
+
     twice, plain = cycle("twice"), make.order("visitor:a", order_id="twice", rank=1, at=NOON - HOUR)
     async with reconciled(redis_url, clickhouse_url, workspace) as world:
         await world.happen(
@@ -28,19 +33,27 @@ async def test_an_order_told_with_a_cycle_and_without_is_a_finding_until_one_is_
             *(make.order("visitor:c", order_id="paid", at=NOON), cycle("paid", NOON + DAY, kind="RENEWAL", number="2")),
             families.stage("customer:d", stage="won", root="root", name="purchase"),
             make.order("customer:d", order_id="root", at=NOON - HOUR),
+            *(stage("new", NOON - 90 * DAY), stage("won", NOON), stage("won", NOON + 1, order_id="alike")),
+            stage("won", NOON + 2, order_id="alike"),
         )
         run = await world.run()
-        (found,) = await world.runs.findings(workspace)
-        assert (found.kind, run.counts["split_orders"]) == (FindingKind.ORDER_SPLIT, 1)
+        found, merged = await world.runs.findings(workspace)
+        if found.kind is not FindingKind.ORDER_SPLIT:
+            found, merged = merged, found
+        assert (found.kind, merged.kind) == (FindingKind.ORDER_SPLIT, FindingKind.STAGES_MERGED)
+        assert (run.counts["split_orders"], run.counts["merged_stages"]) == (1, 1)
+        assert (merged.conversion_id, merged.actual) == (make.conversion_id("staged"), "purchase staged: new, won")
         assert found.conversion_id == f"{twice[1].conversion_id},{plain[1].conversion_id}"
         assert found.expected == "one conversion of purchase twice"
         assert found.actual == "twice:1 10000000 micros EUR, twice 90000000 micros EUR"
 
         elsewhere = {"begin": NOON + 50 * DAY}
         await world.run(world.a_run(**elsewhere))
-        (found,) = await world.runs.findings(workspace)
-        assert found.state is FindingState.OPEN, "a run of other days looks at it, too"
-        await world.happen(make.retraction(order_id="twice"))
+        states = [one.state for one in await world.runs.findings(workspace)]
+        assert states == [FindingState.OPEN] * 2, "a run of other days looks at them, too"
+        retractions = [make.retraction(order_id=order_id) for order_id in ("twice", "staged")]
+        retractions[1][1].event.event_id = "another"
+        await world.happen(*retractions)
         await world.run(world.a_run(**elsewhere))
-        (found,) = await world.runs.findings(workspace)
-        assert found.state is FindingState.RESOLVED
+        states = [one.state for one in await world.runs.findings(workspace)]
+        assert states == [FindingState.RESOLVED] * 2
