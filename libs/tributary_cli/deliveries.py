@@ -144,19 +144,26 @@ def resume(destination: str, **connection: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @connection_options("query")
 def list_(conversion_ids: tuple[str, ...], *, limit: int, as_json: bool, **asked: Any) -> None:
-    """List deliveries, last attempted first: to where, what, what came of it, and why."""
+    """List deliveries, last attempted first: to where, what, what came of it, and why.
+
+    Of a CONVERSION that is named, what waits comes first, also what nobody has looked at yet, with when it is due.
+    """
     from tributary.query.v1.query_service_pb2 import ListDeliveriesRequest
 
     request = ListDeliveriesRequest(filter=_filter(conversion_ids, asked))
     found: list[Delivery] = []
+    waiting: list[Delivery] = []
     with calling_query(asked) as (stub, metadata):
         while len(found) < limit:
             request.page_size = min(limit - len(found), _MOST_PER_PAGE)
             answer = stub.ListDeliveries(request, timeout=_CALL_SECONDS, metadata=metadata)
             found += answer.deliveries
+            waiting += answer.waiting
             request.page_token = answer.next_page_token
             if not request.page_token:
                 break
+    told = {(one.destination_id, one.conversion_id) for one in found if one.HasField("due_time")}
+    found = [one for one in waiting if (one.destination_id, one.conversion_id) not in told] + found
     if as_json:
         print_json([_as_dict(one) for one in found])
         return

@@ -71,6 +71,7 @@ from tributary_storage.redis.replayed_jobs import ReplayedJobs
 from tributary_storage.redis.replication import Replication
 from tributary_storage.redis.shared_tokens import SharedTokens
 from tributary_storage.redis.taken_back import TakingBack
+from tributary_storage.redis.waiting_jobs import WaitingJobs
 from tributary_storage.redis.warehouse_progress import WarehouseProgress
 
 
@@ -149,7 +150,7 @@ async def main(settings: DeliverySettings) -> None:
         lookup = WorkspaceLookup(workspaces, clock, settings.workspace_grace_seconds)
         spans = DestinationSpans(StoredSpans(clickhouse), clock)
         planner = Planner(lookup, jobs, ledger, spans, clock, dispatcher.wake)
-        operations = Operations(SentLedger(clickhouse), ReplayedJobs(jobs_store), clock)
+        operations = Operations(SentLedger(clickhouse), ReplayedJobs(jobs_store), clock, WaitingJobs(jobs_store))
         kept, taking_back = DestinationReports(clickhouse), TakingBack(jobs_store)
         tests = DestinationTests(TrialRuns(senders, WarehouseFiles(exporting)), states, clock)
         await serve(

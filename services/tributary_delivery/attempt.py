@@ -250,7 +250,7 @@ def ledger_line(attempt: Attempt, outcome: Outcome) -> Delivery:
         value=sent_value(revised.state, attempt.told),
         message=outcome.message[:1024],
         destination_request_id=outcome.request_id,
-        consent_basis=consent_basis(revised),
+        consent_basis=consent_basis(revised, attempt.permits),
         status_code=outcome.status_code,
         click_id_family=mapped.click_id_family,
         click_id=mapped.click_id,

@@ -21,10 +21,13 @@ from tributary.delivery.v1.delivery_pb2 import (
     DeliveryOperation,
     IneligibleReason,
 )
-from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
+from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED
 from tributary.event.v1.event_pb2 import TRAFFIC_TEST
+from tributary_delivery.destinations.adapter import Permits
 from tributary_delivery.residuals import is_other_currency
 from tributary_delivery.sent_values import Told, sent_value, told_of
+from tributary_domain.consent import DENIED, GRANTED
+from tributary_domain.consent_strings import said_by
 from tributary_domain.eligibility import Candidate, Terms, why_ineligible
 from tributary_domain.renewals import is_renewal
 from tributary_runtime.destination_settings import DestinationSettings, Pixel, SendScope
@@ -95,10 +98,21 @@ def _is_renewal(state: ConversionState) -> bool:
     return state.HasField("recurrence") and is_renewal(state.recurrence.kind)
 
 
-def consent_basis(revised: ConversionRevised) -> str:
-    """Returns on what consent a conversion is sent, for the ledger."""
-    said = revised.match.consent.ad_user_data
-    return {CONSENT_STATE_GRANTED: "granted", CONSENT_STATE_DENIED: "denied"}.get(said, "not_asked")
+def consent_basis(revised: ConversionRevised, permits: Permits | None = None) -> str:
+    """Returns on what consent a conversion is sent, or not, for the ledger.
+
+    Args:
+        revised: What was said with it, in words and in strings.
+        permits: What its person allows now; None: they were not asked.
+    """
+    said = said_with(revised) if permits is None else permits.ad_user_data
+    return {GRANTED: "granted", DENIED: "denied"}.get(said, "not_asked")
+
+
+def said_with(revised: ConversionRevised) -> int:
+    """Returns what was said with a conversion of telling destinations of its person: the stricter of words, strings."""
+    own = revised.match.consent
+    return max(own.ad_user_data, said_by(own.tcf_string, own.gpp_string).ad_user_data)
 
 
 def _candidate(revised: ConversionRevised, settings: DestinationSettings) -> Candidate:

@@ -17,6 +17,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_RESTATE,
     DELIVERY_OPERATION_RETRACT,
     DELIVERY_OPERATION_TEST,
+    INELIGIBLE_REASON_NO_CONSENT,
     INELIGIBLE_REASON_UNSPECIFIED,
     Delivery,
     DeliveryOperation,
@@ -25,6 +26,7 @@ from tributary.delivery.v1.delivery_pb2 import (
 from tributary_delivery.attempt import Attempt, AttemptRules
 from tributary_delivery.candidates import Decision, decide, stands
 from tributary_delivery.confirmations import unconfirmed_seconds
+from tributary_delivery.destinations.adapter import Permits
 from tributary_delivery.doubts import IN_DOUBT, Done, Doubts, not_again
 from tributary_delivery.ledger import (
     Ledger,
@@ -37,15 +39,18 @@ from tributary_delivery.ledger import (
     tried_as,
     tried_micros,
 )
+from tributary_delivery.permissions import why_not
 from tributary_delivery.recollection import Recollection
 from tributary_delivery.residuals import CORRECTIONS
 from tributary_delivery.sender import Sender
 from tributary_delivery.sent_values import Told, credited_share, told_of
+from tributary_domain.consent import DENIED
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings, SentValue
 from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, Job, KnownAs, Lane, Settled, Settlement, Taken
 
+_DENIED: Final = Permits(DENIED, DENIED)
 _TOO_LATE: Final = f"{IN_DOUBT}, and the destination would not know it again by now."
 _ELSEWHERE: Final = "It was sent to {}, which workspaces.yaml no longer names; what is there now knows nothing of it."
 _MAYBE_ELSEWHERE: Final = f"{IN_DOUBT} by {{}}, which workspaces.yaml no longer names."
@@ -151,7 +156,8 @@ class Decisions:
         if not decision.is_known and decision.reason:
             metrics.INELIGIBLE.add(1)
             about = (revised, self._lane.destination, decision.operation)
-            line = ineligible(*about, decision.reason, job.plan_micros)
+            why = why_not(revised, _DENIED) if decision.reason == INELIGIBLE_REASON_NO_CONSENT else ""
+            line = ineligible(*about, decision.reason, job.plan_micros, why)
         await self._supersede(job, revised, recalled)
         return Settled(job.conversion_id, Settlement.DROPPED, revised.revision), line
 

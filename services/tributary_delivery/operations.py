@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_DEAD,
+    DELIVERY_STATE_PENDING,
     OUTCOME_CLASS_UNKNOWN,
     Delivery,
     DeliveryFilter,
@@ -26,6 +28,7 @@ from tributary_runtime.errors import FieldViolation, InvalidRequestError
 from tributary_storage.clickhouse.sent_ledger import LEDGER_START, Key, WantedDeliveries, key_of
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.replayed_jobs import Replayed, ReplayedJobs, Wish
+from tributary_storage.redis.waiting_jobs import WaitingJob, WaitingJobs
 
 MOST_IDS: Final = 1_000
 MOST_REPLAYED: Final = 10_000
@@ -61,9 +64,11 @@ class Operations:
         ledger: What was sent.
         jobs: Where jobs are made that somebody asks for.
         clock: Tells when that was.
+        queue: What waits.
     """
 
-    def __init__(self, ledger: LedgerPages, jobs: ReplayedJobs, clock: Clock) -> None:
+    def __init__(self, ledger: LedgerPages, jobs: ReplayedJobs, clock: Clock, queue: WaitingJobs) -> None:
+        self._queue = queue
         self._ledger = ledger
         self._jobs = jobs
         self._clock = clock
@@ -79,6 +84,28 @@ class Operations:
         found = await self._ledger.page(wanted, _after(token), size + 1)
         shown = found[:size]
         return Page(shown, json.dumps(key_of(shown[-1])) if len(found) > size else "")
+
+    async def waiting(
+        self, workspace: str, destination_ids: Sequence[str], asked: DeliveryFilter
+    ) -> Sequence[Delivery]:
+        """Returns what waits to be sent of the conversions that a filter names, by destination; none if it names none.
+
+        Args:
+            workspace: Whose.
+            destination_ids: All that are declared.
+            asked: What is looked for: nothing that waits has an outcome, a reason or a time.
+
+        Raises:
+            StorageUnavailableError: The jobs cannot be read.
+        """
+        is_past = asked.outcomes or asked.ineligible_reasons or asked.HasField("time_range")
+        if is_past or (asked.states and DELIVERY_STATE_PENDING not in asked.states):
+            return []
+        found = []
+        for destination_id in destination_ids:
+            if asked.destination_id in ("", destination_id):
+                found += await self._queue.of(Lane(workspace, destination_id), asked.conversion_ids)
+        return [_line_of(one) for one in found]
 
     async def replay(
         self, workspace: str, asked: DeliveryFilter, *, dry_run: bool, risk_duplicates: bool, token: str = ""
@@ -131,6 +158,19 @@ class Operations:
                 return found, ""
             after = key_of(page[-1])
         return found, json.dumps(after)
+
+
+def _line_of(job: WaitingJob) -> Delivery:
+    line = Delivery(
+        destination_id=job.lane.destination,
+        conversion_id=job.conversion_id,
+        revision=job.revision,
+        state=DELIVERY_STATE_PENDING,
+        attempts=job.attempts,
+    )
+    line.plan_time.FromMicroseconds(job.plan_micros)
+    line.due_time.FromMicroseconds(job.due_micros)
+    return line
 
 
 def wanted_deliveries(workspace: str, asked: DeliveryFilter) -> WantedDeliveries:

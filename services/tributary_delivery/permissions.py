@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_delivery.candidates import said_with
 from tributary_delivery.destinations.adapter import Permits
 from tributary_domain.consent import DENIED, UNSAID, Assumed, Decision, Purpose, Timeline, state_when_leaving
 from tributary_domain.consent_strings import said_by
@@ -91,6 +92,21 @@ def may_be_told(revised: ConversionRevised, vendor: int | None) -> bool:
     """
     own = revised.match.consent
     return vendor is None or said_by(own.tcf_string, own.gpp_string).allows(vendor)
+
+
+def why_not(revised: ConversionRevised, permits: Permits) -> str:
+    """Returns why a conversion may not leave, for who has to explain that.
+
+    Args:
+        revised: With what was said.
+        permits: What is allowed of it now, which is not enough.
+    """
+    if said_with(revised) == DENIED:
+        in_words = revised.match.consent.ad_user_data == DENIED
+        return f"ad_user_data was denied with the conversion, in {'words' if in_words else 'its consent string'}"
+    if permits.ad_user_data == DENIED:
+        return "the person denied ad_user_data, before or since, or nothing was said and consent_defaults deny it"
+    return "nothing was said of ad_user_data, and the destination needs a grant (needs_consent_grant)"
 
 
 def permits_of(revised: ConversionRevised, decisions: Sequence[Decision], assumed: Assumed) -> Permits:

@@ -18,11 +18,13 @@ from tributary.delivery.v1.delivery_pb2 import (
     INELIGIBLE_REASON_NO_CONSENT,
 )
 from tributary_delivery.attempt import Attempt, AttemptRules
+from tributary_delivery.candidates import consent_basis
 from tributary_delivery.decisions import Decisions, Prepared
+from tributary_delivery.destinations.adapter import Permits
 from tributary_delivery.doubts import Done, Doubts, not_again
 from tributary_delivery.ledger import Ledger, Memory, ineligible, left_wrong
 from tributary_delivery.newest import NewestRevisions
-from tributary_delivery.permissions import Permissions
+from tributary_delivery.permissions import Permissions, why_not
 from tributary_delivery.recollection import Recollection
 from tributary_delivery.sender import Refused, Sender
 from tributary_domain.consent import DENIED, GRANTED
@@ -136,10 +138,10 @@ class Preparation:
             if own.ad_user_data == GRANTED or (own.ad_user_data != DENIED and not self._sender.needs_grant):
                 allowed.append(replace(one, permits=own, ask_seconds=now_seconds))
             elif one.is_doubtful:
-                doubtful.append(Refused(one, INELIGIBLE_REASON_NO_CONSENT))
+                doubtful.append(Refused(one, INELIGIBLE_REASON_NO_CONSENT, why_not(one.revised, own)))
             else:
                 metrics.INELIGIBLE.add(1)
-                withheld.append(self._withheld(one))
+                withheld.append(self._withheld(one, own))
         return allowed, withheld + await self.not_sent_again(doubtful)
 
     async def changed(self, attempts: Sequence[Attempt]) -> set[str]:
@@ -152,12 +154,14 @@ class Preparation:
         ids = {one.job.conversion_id: one.permits for one in attempts}
         return {conversion_id for conversion_id, before in ids.items() if permits[conversion_id] != before}
 
-    def _withheld(self, one: Attempt) -> Done:
+    def _withheld(self, one: Attempt, permits: Permits) -> Done:
         """Returns what is said of what its person does not allow: of a correction, what the destination has wrong."""
         reason, about = INELIGIBLE_REASON_NO_CONSENT, (one.revised, self._lane.destination, one.operation)
+        why = why_not(one.revised, permits)
         if one.operation in (DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT):
-            return left_wrong(*about, one.taken, one.job.plan_micros, one.told, reason=reason)
-        line = ineligible(*about, reason, one.job.plan_micros)
+            return left_wrong(*about, one.taken, one.job.plan_micros, one.told, why, reason=reason)
+        line = ineligible(*about, reason, one.job.plan_micros, why)
+        line.consent_basis = consent_basis(one.revised, permits)
         is_untaken = one.was_refused and not one.maybe_taken
         return Settled(one.job.conversion_id, Settlement.DROPPED, one.last_revision, is_untaken=is_untaken), line
 

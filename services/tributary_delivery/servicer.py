@@ -135,7 +135,13 @@ class DeliveryServicer(delivery_service_pb2_grpc.DeliveryServiceServicer):
         """Lists deliveries, last attempted first."""
         size = _page_size(request.page_size)
         page = await self._operations.page(request.workspace, request.filter, request.page_token, size)
-        return delivery_service_pb2.ListDeliveriesResponse(deliveries=page.deliveries, next_page_token=page.next_token)
+        response = delivery_service_pb2.ListDeliveriesResponse(
+            deliveries=page.deliveries, next_page_token=page.next_token
+        )
+        if request.filter.conversion_ids and not request.page_token:
+            declared = sorted(one.id for one in self._workspaces.get(request.workspace).destinations)
+            response.waiting.extend(await self._operations.waiting(request.workspace, declared, request.filter))
+        return response
 
     async def ReplayDeliveries(
         self, request: delivery_service_pb2.ReplayDeliveriesRequest, context: object

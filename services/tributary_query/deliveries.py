@@ -76,7 +76,9 @@ class Deliveries:
         )
         answer = await self._delivery.ListDeliveries(asked)
         token = make_token((answer.next_page_token,), mark) if answer.next_page_token else ""
-        return contract.ListDeliveriesResponse(deliveries=answer.deliveries, next_page_token=token)
+        return contract.ListDeliveriesResponse(
+            deliveries=answer.deliveries, next_page_token=token, waiting=answer.waiting
+        )
 
     async def replay(
         self, request: contract.ReplayDeliveriesRequest, workspace: str

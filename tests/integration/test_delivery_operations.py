@@ -15,6 +15,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_STATE_ACCEPTED,
     DELIVERY_STATE_DEAD,
+    DELIVERY_STATE_PENDING,
     OUTCOME_CLASS_PERMANENT,
     OUTCOME_CLASS_UNKNOWN,
     Delivery,
@@ -36,6 +37,7 @@ from tributary_storage.clickhouse.sent_ledger import SentLedger
 from tributary_storage.redis import job_keys
 from tributary_storage.redis.delivery_job import Lane
 from tributary_storage.redis.replayed_jobs import ReplayedJobs
+from tributary_storage.redis.waiting_jobs import WaitingJobs
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def lane(workspace: str) -> Lane:
 
 
 def operations(rig: Rig) -> Operations:
-    return Operations(SentLedger(rig.clickhouse), ReplayedJobs(rig.redis), SystemClock())
+    return Operations(SentLedger(rig.clickhouse), ReplayedJobs(rig.redis), SystemClock(), WaitingJobs(rig.redis))
 
 
 async def deliver(rig: Rig, lane: Lane, server: FakeServer) -> None:
@@ -82,6 +84,24 @@ async def test_deliveries_are_listed_page_by_page_by_what_came_of_them(rig: Rig,
     assert sorted(one.conversion_id for one in dead) == ["c1:0001", "c1:0003"]
     assert await listed(rig, lane, destination_id="another") == []
     assert len(await listed(rig, lane, conversion_ids=["c1:0002", "c1:0001"], states=[DELIVERY_STATE_ACCEPTED])) == 1
+
+
+async def test_what_waits_of_a_conversion_that_is_named_is_shown_though_nobody_has_looked_at_it(
+    rig: Rig, lane: Lane
+) -> None:
+    await publish(rig, lane, [a_purchase(lane, number) for number in range(2)])
+    await rig.redis.zadd(job_keys.due(lane.workspace, "linkedin"), {"c1:0001": 2_000_000_000_000})
+
+    async def waiting(**asked: object) -> list[tuple[str, str, int]]:
+        wanted = DeliveryFilter(**{"conversion_ids": ["c1:0001", "c1:0002"], **asked})  # type: ignore[arg-type]
+        found = await operations(rig).waiting(lane.workspace, ["linkedin", "meta"], wanted)
+        assert {one.state for one in found} <= {DELIVERY_STATE_PENDING}
+        return [(one.destination_id, one.conversion_id, one.due_time.seconds) for one in found]
+
+    held = [("linkedin", "c1:0001", 2_000_000_000)]
+    assert await waiting() == await waiting(destination_id="linkedin", states=[DELIVERY_STATE_PENDING]) == held
+    assert await waiting(destination_id="meta") == await waiting(states=[DELIVERY_STATE_DEAD]) == []
+    assert await waiting(outcomes=[OUTCOME_CLASS_PERMANENT]) == await waiting(conversion_ids=[]) == []
 
 
 async def test_what_was_given_up_is_sent_again_and_what_was_taken_is_not(rig: Rig, lane: Lane) -> None:

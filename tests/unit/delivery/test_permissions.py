@@ -9,8 +9,9 @@ import pytest
 from tests.support.batches import BATCHES, a_batch_destination
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.event.v1.consent_pb2 import CONSENT_STATE_DENIED, CONSENT_STATE_GRANTED
+from tributary_delivery.candidates import consent_basis
 from tributary_delivery.destinations.adapter import Permits
-from tributary_delivery.permissions import may_be_told, permits_of
+from tributary_delivery.permissions import may_be_told, permits_of, why_not
 from tributary_domain.consent import DENIED, GRANTED, UNSAID, Assumed, Decision, packed
 
 NOBODY = "CQdZmkAQdZmkAAKACBENCWFgAAAAAAAAAAqIAAAAAAAA.IAAA.YAAAAAAAAAAA"
@@ -57,6 +58,30 @@ def test_the_strictest_that_was_said_holds(said: dict[str, Any], expected: Permi
 def test_a_later_denial_holds_back_what_a_string_granted() -> None:
     denied = Decision(CONVERTED + 1, packed([UNSAID, UNSAID, DENIED, UNSAID, UNSAID]))
     assert permitted(denied, tcf_string=GOOGLE).ad_user_data == DENIED
+
+
+@pytest.mark.parametrize(
+    ("decided", "said", "why", "basis"),
+    [
+        pytest.param(0, {"ad_user_data": CONSENT_STATE_DENIED}, "in words", "denied", id="in words"),
+        pytest.param(0, {"tcf_string": NOBODY}, "in its consent string", "denied", id="in a string"),
+        pytest.param(DENIED, {"tcf_string": GOOGLE}, "before or since", "denied", id="since"),
+        pytest.param(0, {}, "needs_consent_grant", "not_asked", id="nothing was said"),
+    ],
+)
+def test_why_a_conversion_may_not_leave_is_said(decided: int, said: dict[str, Any], why: str, basis: str) -> None:
+    decision = Decision(CONVERTED + 1, packed([UNSAID, UNSAID, decided, UNSAID, UNSAID]))
+    revised, permits = ConversionRevised(), permitted(decision, **said)
+    for name, value in said.items():
+        setattr(revised.match.consent, name, value)
+    assert why in why_not(revised, permits)
+    assert consent_basis(revised, permits) == basis
+
+
+def test_what_a_string_granted_is_what_a_conversion_is_sent_on() -> None:
+    revised = ConversionRevised()
+    revised.match.consent.tcf_string = GOOGLE
+    assert consent_basis(revised) == "granted"
 
 
 def test_what_is_assumed_of_a_region_never_overrules_a_string() -> None:

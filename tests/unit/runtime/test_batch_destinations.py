@@ -91,9 +91,7 @@ OAUTH = {"client_id": REFERENCE, "client_secret": REFERENCE, "refresh_token": RE
         pytest.param("meta", {"most_age_days": 63}, "less than or equal to 62", id="an old event refuses all"),
         pytest.param("microsoft", {"pixel": "shared_id"}, "pixel must be none", id="an id that is not sent"),
         pytest.param("tiktok", {"hold_seconds": 7 * 86_400}, "less than the 7 days", id="held until it is too old"),
-        pytest.param(
-            "meta", {"hold_seconds": 7 * 86_400}, "less than the 7 days", id="held too long at Meta"
-        ),
+        pytest.param("meta", {"hold_seconds": 7 * 86_400}, "less than the 7 days", id="held too long at Meta"),
         pytest.param("meta", {"resend_hours": 72}, "less than or equal to 47", id="beyond what is known again"),
         pytest.param("meta", {"batch_size": 2_000}, "less than or equal to 1000", id="too many"),
         pytest.param("google", {"conversions": {"purchase": {}}}, "digits only", id="no conversion action"),
