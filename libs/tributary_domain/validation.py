@@ -38,6 +38,8 @@ _TRAFFIC_KINDS, _OBSERVERS, _CONSENT_STATES, _HUMAN_VERDICTS, _CUSTOMER_TYPES = 
 _PURPOSES: Final = ("ad_storage", "analytics_storage", "ad_user_data", "ad_personalization", "sale_or_sharing")
 
 _RETRACTION = 3
+_TAKE_OFF: Final = frozenset({1, _RETRACTION, 4})
+"""Refund, retraction, chargeback."""
 _HUMAN_VERDICT_BOT = 2
 
 
@@ -100,6 +102,23 @@ def suspect(
         limits = expected.amounts.get((conversion.name, conversion.value.currency_code))
         if limits is not None and not limits[0] <= conversion.value.amount_micros <= limits[1]:
             found.append(_AMOUNT_UNEXPECTED)
+    elif kind == "adjustment" and expected.amounts and event.adjustment.HasField("amount"):
+        _suspect_adjustment(event.adjustment, expected, found)
+
+
+def _suspect_adjustment(adjustment: Any, expected: Expectations, found: list[Reason]) -> None:
+    """Adds a reason if an adjustment gives a value that no conversion of its name may have.
+
+    One that takes off is none of it: what it leaves is never more. Without a name, the widest range decides.
+    """
+    if adjustment.reason in _TAKE_OFF:
+        return
+    name, currency = adjustment.conversion_name, adjustment.amount.currency_code
+    ranges = [
+        most for (of, unit), (_, most) in expected.amounts.items() if unit == currency and (not name or of == name)
+    ]
+    if ranges and adjustment.amount.amount_micros > max(ranges):
+        found.append(_AMOUNT_UNEXPECTED._replace(field="adjustment.amount.amount_micros"))
 
 
 def warn(event: EventLike, kind: str | None, expected: Expectations, found: list[Reason]) -> None:

@@ -101,7 +101,8 @@ class ConversionDefinition(Declared):
     last. Two that rank alike and state different values are in CONFLICT. A change is for what arrives from then on."""
 
     expected_amounts: tuple[ExpectedAmount, ...] = ()
-    """Per currency, at most one range each; a currency without one has no limits."""
+    """Per currency, at most one range each; a currency without one has no limits. What is outside is quarantined: a
+    conversion of another value, and an adjustment that restates or puts back more than the maximum."""
 
     velocity: OwnVelocityLimits = OwnVelocityLimits()
     """What differs from the workspace's limits on bursts."""

@@ -211,6 +211,35 @@ def test_an_amount_outside_the_expected_range_is_suspicious_and_its_edges_are_in
     assert [reason.code.value for reason in found] == codes
 
 
+@pytest.mark.parametrize(
+    ("reason", "name", "micros", "codes"),
+    [
+        pytest.param(2, "purchase", 6, ["AMOUNT_UNEXPECTED"], id="restated above the range"),
+        pytest.param(5, "purchase", 6, ["AMOUNT_UNEXPECTED"], id="more put back than there may be"),
+        pytest.param(2, "purchase", 5, [], id="restated to its edge"),
+        pytest.param(2, "purchase", 0, [], id="restated to nothing"),
+        pytest.param(1, "purchase", 6, [], id="a refund leaves less"),
+        pytest.param(2, "lead", 6, [], id="of a name without a range"),
+        pytest.param(2, "", 6, [], id="without a name, within the widest range"),
+        pytest.param(2, "", 10, ["AMOUNT_UNEXPECTED"], id="without a name, above it"),
+    ],
+)
+def test_an_adjustment_gives_no_value_that_a_conversion_may_not_have(
+    reason: int, name: str, micros: int, codes: list[str]
+) -> None:
+    event = changed(
+        a_refund,
+        adjustment__reason=reason,
+        adjustment__conversion_name=name,
+        adjustment__amount__amount_micros=micros,
+    )
+    found: list[Reason] = []
+    expected = Expectations(amounts={("purchase", "EUR"): (1, 5), ("contract", "EUR"): (1, 9)})
+    suspect(event, "adjustment", texts.read_texts(event, "adjustment"), expected, found)
+    assert [reason.code.value for reason in found] == codes
+    assert {reason.field for reason in found} <= {"adjustment.amount.amount_micros"}
+
+
 def test_a_failed_human_check_is_suspicious() -> None:
     found: list[Any] = []
     event = changed(a_visit, human_check__verdict=2)

@@ -130,7 +130,9 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_HUMAN_CHECK_FAILED: _ReasonCode.ValueType  # 43
     """QUARANTINED: the human check failed."""
     REASON_CODE_AMOUNT_UNEXPECTED: _ReasonCode.ValueType  # 44
-    """QUARANTINED: the amount is outside the workspace's expected range."""
+    """QUARANTINED: the amount is outside the workspace's expected range; or an adjustment restates a value above it, or puts
+    back more than it allows.
+    """
     REASON_CODE_VELOCITY: _ReasonCode.ValueType  # 45
     """QUARANTINED: too many conversions of one identifier, address or click id, by when they happened; or, of those that
     came later than one window, by when they came.
@@ -233,7 +235,9 @@ REASON_CODE_ADDRESS_LISTED: ReasonCode.ValueType  # 42
 REASON_CODE_HUMAN_CHECK_FAILED: ReasonCode.ValueType  # 43
 """QUARANTINED: the human check failed."""
 REASON_CODE_AMOUNT_UNEXPECTED: ReasonCode.ValueType  # 44
-"""QUARANTINED: the amount is outside the workspace's expected range."""
+"""QUARANTINED: the amount is outside the workspace's expected range; or an adjustment restates a value above it, or puts
+back more than it allows.
+"""
 REASON_CODE_VELOCITY: ReasonCode.ValueType  # 45
 """QUARANTINED: too many conversions of one identifier, address or click id, by when they happened; or, of those that
 came later than one window, by when they came.
