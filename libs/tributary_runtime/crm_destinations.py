@@ -1,4 +1,4 @@
-"""CRMs that are told of conversions: each conversion is one object there, known by an id of its own.
+"""CRMs that are told of conversions: each order and each lead is one object there, known by an id of its own.
 
 The one rule: what an object holds is declared, property by property; nothing is written that the file does not name.
 """
@@ -38,6 +38,7 @@ class CrmDestination(BatchDestination):
     """A CRM that conversions are written into."""
 
     restates: ClassVar[bool] = True
+    has_objects: ClassVar[bool] = True
     grants: ClassVar[Mapping[OAuthGrant, str]] = {
         OAuthGrant.REFRESH_TOKEN: "",
     }
@@ -61,9 +62,22 @@ class CrmDestination(BatchDestination):
     resend_hours: Annotated[int, Field(ge=0, le=72)] = 72
     """For how long it is sent again while an outcome is unknown: its id is known for ever."""
 
+    def object_of(self, conversion_name: str, *, is_stage: bool) -> str:
+        """Returns what tells an order's object from those of its other conversion names; "": it has one alone.
+
+        Args:
+            conversion_name: Ours.
+            is_stage: Whether it is a stage of a lead: that has one object, unless names are told apart in the file.
+        """
+        if len({mapping.object or name for name, mapping in self.conversions.items()}) < 2:
+            return ""
+        mapping = self.conversions.get(conversion_name)
+        declared = mapping.object if mapping is not None else None
+        return declared or ("" if is_stage else conversion_name)
+
 
 class HubSpotDestination(CrmDestination):
-    """HubSpot: each conversion is a contact, a deal or an object of one's own."""
+    """HubSpot: each order and each lead is a contact, a deal or an object of one's own."""
 
     type: Literal["hubspot"]
     """hubspot."""
@@ -111,7 +125,7 @@ class HubSpotDestination(CrmDestination):
 
 
 class SalesforceDestination(CrmDestination):
-    """Salesforce: each conversion is a record with an external id."""
+    """Salesforce: each order and each lead is a record with an external id."""
 
     grants: ClassVar[Mapping[OAuthGrant, str]] = {
         OAuthGrant.REFRESH_TOKEN: "",
@@ -128,6 +142,10 @@ class SalesforceDestination(CrmDestination):
 
     external_id_field: PropertyName = "Tributary_Id__c"
     """The field, marked as external id, that holds the visible id."""
+
+    parent_field: PropertyName = "AccountId"
+    """The field that names a record's parent, where `properties` or `constants` tell one: records of one parent are
+    written one after the other, for writing one locks it. Those without are sorted by customer id, else e-mail."""
 
     base_url: Annotated[str, Field(max_length=2048)]
     """The instance: https://my-domain.my.salesforce.com. With `oauth`, the `instance_url` that a token comes with is

@@ -48,6 +48,9 @@ class ConversionMapping(Declared):
     renewals: bool = False
     """Whether later payments of a subscription are sent too."""
 
+    object: Slug | None = None
+    """Of a CRM: names that say the same here share one object per order; unset: each name has its own."""
+
 
 class Quota(Declared):
     """How fast a destination may be called, by all replicas together."""
@@ -70,6 +73,9 @@ class DestinationSettings(Declared):
 
     is_sent_each: ClassVar[bool] = True
     """Whether each conversion is a delivery of its own, with a job and lines in the ledger."""
+
+    has_objects: ClassVar[bool] = False
+    """Whether conversions are objects there, of which a lead has one, whatever its stage."""
 
     id: Slug
     """Unique in the workspace; never changes, the sent ledger knows it."""
@@ -120,6 +126,8 @@ class DestinationSettings(Declared):
     def _check_scope(self) -> Self:
         if self.send_scope is SendScope.CHANNEL_CREDITED and not self.channels:
             raise ValueError("send_scope channel_credited needs channels")
+        if not self.has_objects and any(mapping.object for mapping in self.conversions.values()):
+            raise ValueError(f"conversions: object is of CRMs only; {self.type} has none")
         return self
 
     def name_of(self, conversion_name: str) -> str | None:

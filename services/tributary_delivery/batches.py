@@ -12,7 +12,6 @@ from typing import Final
 
 import structlog
 
-from tributary.attribution.v1.conversion_pb2 import ResolvedClickId
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
     DELIVERY_OPERATION_CREATE,
@@ -24,7 +23,7 @@ from tributary.delivery.v1.delivery_pb2 import (
     DeliveryOperation,
 )
 from tributary_delivery.attempt import Attempt
-from tributary_delivery.corrections import NOT_REPEATED, Corrections, Pin
+from tributary_delivery.corrections import NOT_REPEATED, Corrections, Pin, sent_click_ids, worth
 from tributary_delivery.destinations.adapter import (
     ON_ITS_WAY_SECONDS,
     Adapter,
@@ -32,7 +31,6 @@ from tributary_delivery.destinations.adapter import (
     Outgoing,
     Permits,
     PersonKeys,
-    Pinned,
     Unmappable,
     Verdict,
 )
@@ -45,17 +43,18 @@ from tributary_delivery.ledger import Memory
 from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.permissions import may_be_told
 from tributary_delivery.sender import Formed, Refused
-from tributary_delivery.sent_values import sent_value
 from tributary_delivery.turns import Turn
-from tributary_delivery.visible_ids import visible_id
+from tributary_delivery.visible_ids import object_id, visible_id
 from tributary_domain.consent import UNSAID
 from tributary_runtime.batch_destinations import BatchDestination
 from tributary_runtime.clock import Clock
+from tributary_runtime.crm_destinations import CrmDestination
 from tributary_storage.redis.delivery_job import KnownAs, Lane
 
 log = structlog.get_logger(__name__)
 
 _LEAST_LINGER_SECONDS: Final = 0.2
+_MANY_CALLS: Final = 1_000
 _NOT_NAMED: Final = "the person's consent string does not name the destination (tcf_vendor)"
 _NOT_RETRACTED: Final = "it takes no conversion back, and this one has no value that could be set to 0"
 _REFUSED: Final = "Its access token was refused; another one is tried as soon as the quota allows another call."
@@ -107,6 +106,11 @@ class BatchSender:
         return self._policy.batch_size
 
     @property
+    def most_calls(self) -> int:
+        """One where two could change the same object, or lock the same parent."""
+        return 1 if self._settings.has_objects else _MANY_CALLS
+
+    @property
     def linger_seconds(self) -> float:
         """As long as the quota would make the next call wait if they were even."""
         if self._policy.batch_size == 1:
@@ -146,6 +150,8 @@ class BatchSender:
         formed = Formed()
         if not attempts:
             return formed
+        if self._settings.has_objects:  # of one object, what never was before what is, and the newest last
+            attempts = sorted(attempts, key=_newest_last)
         now_micros = self._clock.unix_micros()
         pins = await self._corrections.pinned(attempts)
         told = [pin.revised if pin is not None else one.revised for one, pin in zip(attempts, pins, strict=True)]
@@ -174,6 +180,8 @@ class BatchSender:
             call.append(said)
             calls[group], sizes[group] = call, sizes.get(group, 0) + size
         formed.calls.extend(calls.values())
+        for call in formed.calls:
+            call.sort(key=lambda one: one.mapped.parent)
         return formed
 
     def _say(
@@ -223,7 +231,7 @@ class BatchSender:
     def _outgoing(self, attempt: Attempt, keys: PersonKeys, now_micros: int, pin: Pin | None) -> Outgoing:
         revised = attempt.revised if pin is None else pin.revised
         pinned = pin.first if pin is not None else None
-        amount_micros, currency = _worth(attempt, revised)
+        amount_micros, currency = worth(attempt, revised)
         known_as = self._known_as(attempt)
         return Outgoing(
             revised=revised,
@@ -234,7 +242,7 @@ class BatchSender:
             currency=currency,
             keys=keys,
             permits=attempt.permits or Permits(UNSAID, UNSAID),
-            click_ids=_click_ids(revised, pinned),
+            click_ids=sent_click_ids(revised, pinned),
             now_micros=now_micros,
             pinned=pinned,
             home=self._home_of(self._lane.workspace),
@@ -251,7 +259,10 @@ class BatchSender:
 
     def visible_id(self, revised: ConversionRevised, *, with_store: bool = True) -> str:
         """Returns the id by which the destination knows a conversion that it is told of first."""
-        policy = self._policy
+        policy, state = self._policy, revised.state
+        if isinstance(self._settings, CrmDestination) and with_store:  # else it is one of an earlier version
+            kind = self._settings.object_of(state.name, is_stage=state.HasField("lead"))
+            return object_id(revised, self._lane.destination, kind, most_characters=policy.most_id_characters)
         return visible_id(
             revised,
             self._lane.destination,
@@ -322,25 +333,10 @@ def _as_wished(attempt: Attempt, outcome: Outcome) -> Outcome:
     return replace(outcome, outcome=OK, is_untaken=False) if is_wished else outcome
 
 
-def _worth(attempt: Attempt, revised: ConversionRevised) -> tuple[int | None, str]:
-    """Returns the amount that is told, and its currency: of what is taken back none, if the destination has one."""
-    value = sent_value(revised.state, attempt.told)
-    if attempt.operation != DELIVERY_OPERATION_RETRACT:
-        return (None, "") if value is None else (value.amount_micros, value.currency_code)
-    currency = attempt.taken.currency if attempt.taken is not None else ""
-    currency = currency or ("" if value is None else value.currency_code)
-    return (0, currency) if currency else (None, "")
+def _newest_last(attempt: Attempt) -> tuple[bool, int]:
+    is_retraction = attempt.operation == DELIVERY_OPERATION_RETRACT
+    return not is_retraction, attempt.revised.state.conversion_time.ToMicroseconds()
 
 
 def _group_of(attempt: Attempt) -> str:
     return attempt.mapped.group if attempt.mapped is not None else ""
-
-
-def _click_ids(revised: ConversionRevised, pinned: Pinned | None) -> dict[str, ResolvedClickId]:
-    """Returns the click ids by family; of a correction the one that was sent first, and no other of its family."""
-    click_ids = {one.family: one for one in revised.match.click_ids}
-    if pinned is not None and pinned.click_id_family:
-        known = click_ids.get(pinned.click_id_family)
-        if known is None or known.value != pinned.click_id:
-            click_ids[pinned.click_id_family] = ResolvedClickId(family=pinned.click_id_family, value=pinned.click_id)
-    return click_ids

@@ -8,6 +8,7 @@ from typing import Final
 from tributary.attribution.v1.conversion_pb2 import (
     NOT_COUNTED_REASON_SUPERSEDED_STAGE,
     NOT_COUNTED_REASON_TRAFFIC,
+    REVISION_CAUSE_RETRACTION,
     ConversionState,
 )
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
@@ -31,7 +32,7 @@ from tributary_domain.consent_strings import said_by
 from tributary_domain.eligibility import Candidate, Terms, why_ineligible
 from tributary_domain.renewals import is_renewal
 from tributary_runtime.destination_settings import DestinationSettings, Pixel, SendScope
-from tributary_storage.redis.delivery_job import Taken
+from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, Taken
 
 _REASONS: Final = {name.removeprefix("INELIGIBLE_REASON_"): number for name, number in IneligibleReason.items()}
 
@@ -45,11 +46,13 @@ class Decision:
     """Why nothing is sent; unspecified where something is."""
     is_known: bool = False
     """Whether the destination has this revision, or a newer one, already."""
+    is_passed_on: bool = False
+    """Whether what was sent is a later stage's now: its lead is one object, which that one changed or will."""
 
     @property
     def is_sent(self) -> bool:
         """Whether a call is to be made."""
-        return not self.reason and not self.is_known
+        return not self.reason and not self.is_known and not self.is_passed_on
 
 
 def decide(
@@ -77,6 +80,8 @@ def decide(
         has_test_mode=settings.has_test_mode,
     )
     was_sent = taken is not None or maybe_taken
+    if was_sent and settings.has_objects and _is_passed_on(revised, taken):
+        return Decision(is_passed_on=True)
     ineligible = why_ineligible(_candidate(revised, settings), terms, was_sent=was_sent)
     if ineligible is None and not was_sent and is_test(revised.state):
         return Decision(DELIVERY_OPERATION_TEST)
@@ -86,12 +91,29 @@ def decide(
 
 def stands(state: ConversionState) -> bool:
     """Tells whether a destination is to have a conversion: a stage that was superseded is one of its own there."""
-    return state.counted or state.not_counted_reason == NOT_COUNTED_REASON_SUPERSEDED_STAGE
+    return state.counted or is_superseded(state)
+
+
+def is_superseded(state: ConversionState) -> bool:
+    """Tells whether a conversion is a stage of a lead, and a later one counts."""
+    return state.not_counted_reason == NOT_COUNTED_REASON_SUPERSEDED_STAGE
 
 
 def is_test(state: ConversionState) -> bool:
     """Tells whether a conversion is a test: nobody observed it for real."""
     return state.not_counted_reason == NOT_COUNTED_REASON_TRAFFIC and state.traffic == TRAFFIC_TEST
+
+
+def _is_passed_on(revised: ConversionRevised, taken: Taken | None) -> bool:
+    """Tells whether an object that was sent is another stage's of its lead now.
+
+    It stays so when the earlier stage alone is taken back; where the lead is lost, each stage says so.
+    """
+    state = revised.state
+    if is_superseded(state):
+        return True
+    was_passed_on = taken is not None and taken.value_micros == UNKNOWN_VALUE and state.HasField("lead")
+    return was_passed_on and not state.counted and REVISION_CAUSE_RETRACTION in revised.causes
 
 
 def _is_renewal(state: ConversionState) -> bool:
@@ -122,7 +144,7 @@ def _candidate(revised: ConversionRevised, settings: DestinationSettings) -> Can
         is_unmapped_renewal=_is_renewal(state) and not settings.takes_renewals(state.name),
         is_normal_traffic=state.not_counted_reason != NOT_COUNTED_REASON_TRAFFIC,
         is_test_traffic=state.traffic == TRAFFIC_TEST,
-        counted=stands(state),
+        counted=state.counted if settings.has_objects else stands(state),
         value_pending=state.value_pending,
         # A webhook is the workspace's own system: silence is no refusal there.
         consent_denied=match.consent.ad_user_data == CONSENT_STATE_DENIED,

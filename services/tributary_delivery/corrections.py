@@ -11,10 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tributary.attribution.v1.conversion_pb2 import ResolvedClickId
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_RETRACT
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations.adapter import Mapped, Pinned
 from tributary_delivery.ledger import Memory
+from tributary_delivery.sent_values import sent_value
 from tributary_storage.redis.delivery_job import Lane
 
 NOT_REPEATED: Final = "what it recognised the person by is gone, and anything else would be a new conversion"
@@ -82,3 +85,23 @@ def _known_as(now: ConversionRevised, sent: ConversionRevised) -> ConversionRevi
     known.match.consent.CopyFrom(now.match.consent)
     known.state.origin = sent.state.origin
     return known
+
+
+def worth(attempt: Attempt, revised: ConversionRevised) -> tuple[int | None, str]:
+    """Returns the amount that is told, and its currency: of what is taken back none, if the destination has one."""
+    value = sent_value(revised.state, attempt.told)
+    if attempt.operation != DELIVERY_OPERATION_RETRACT:
+        return (None, "") if value is None else (value.amount_micros, value.currency_code)
+    currency = attempt.taken.currency if attempt.taken is not None else ""
+    currency = currency or ("" if value is None else value.currency_code)
+    return (0, currency) if currency else (None, "")
+
+
+def sent_click_ids(revised: ConversionRevised, pinned: Pinned | None) -> dict[str, ResolvedClickId]:
+    """Returns the click ids by family; of a correction the one that was sent first, and no other of its family."""
+    click_ids = {one.family: one for one in revised.match.click_ids}
+    if pinned is not None and pinned.click_id_family:
+        known = click_ids.get(pinned.click_id_family)
+        if known is None or known.value != pinned.click_id:
+            click_ids[pinned.click_id_family] = ResolvedClickId(family=pinned.click_id_family, value=pinned.click_id)
+    return click_ids

@@ -48,7 +48,16 @@ from tributary_domain.consent import DENIED
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.destination_settings import DestinationSettings, SentValue
-from tributary_storage.redis.delivery_job import UNKNOWN_VALUE, Job, KnownAs, Lane, Settled, Settlement, Taken
+from tributary_storage.redis.delivery_job import (
+    NO_RESIDUAL,
+    UNKNOWN_VALUE,
+    Job,
+    KnownAs,
+    Lane,
+    Settled,
+    Settlement,
+    Taken,
+)
 
 _DENIED: Final = Permits(DENIED, DENIED)
 _TOO_LATE: Final = f"{IN_DOUBT}, and the destination would not know it again by now."
@@ -105,7 +114,9 @@ class Decisions:
         decision = decide(revised, self._settings, taken, maybe_taken=maybe_taken > 0, told=told)
         operation = self._operation(decision, taken)
         about = (job, revised, operation, taken, told, recalled)
-        if self._is_withheld(decision, taken, maybe_taken):
+        if decision.is_passed_on:
+            prepared.done.append(await self._pass_on(job, revised, taken, recalled))
+        elif self._is_withheld(decision, taken, maybe_taken):
             prepared.done.append(await self._left_wrong(*about, reason=decision.reason))
         elif decision.reason and maybe_taken:
             known = Attempt(job, revised, operation, taken, maybe_taken, doubt_micros, told=told)
@@ -150,6 +161,15 @@ class Decisions:
         if operation == DELIVERY_OPERATION_CREDIT:
             return taken is not None and not taken.residual.is_none
         return operation in CORRECTIONS
+
+    async def _pass_on(self, job: Job, revised: ConversionRevised, taken: Taken | None, recalled: Recollection) -> Done:
+        """Leaves an object to a later stage of its lead. Should that be taken back, what it was is said once more."""
+        await self._supersede(job, revised, recalled)
+        conversion_id, number = job.conversion_id, revised.revision
+        if taken is None:
+            return Settled(conversion_id, Settlement.DROPPED, number), None
+        passed = replace(taken, revision=number, value_micros=UNKNOWN_VALUE, residual=NO_RESIDUAL)
+        return Settled(conversion_id, Settlement.TAKEN, number, taken=passed), None
 
     async def _not_sent(self, job: Job, revised: ConversionRevised, decision: Decision, recalled: Recollection) -> Done:
         line = None

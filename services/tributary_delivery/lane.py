@@ -184,7 +184,7 @@ class LaneRunner:
     async def _step(self) -> None:
         """Takes what is due and begins it; or waits a little."""
         in_flight, now = self._calls.in_flight, self._clock.monotonic_seconds()
-        room = self._pace.concurrency - in_flight
+        room = min(self._pace.concurrency, self._sender.most_calls) - in_flight
         closed_seconds = max(self._quota_free_seconds, self._company_seconds) - now
         if room <= 0 or self._outbox.is_stuck or closed_seconds > 0:
             await self._pause(closed_seconds if closed_seconds > 0 else _LOOK_SECONDS)
@@ -228,7 +228,10 @@ class LaneRunner:
         await self._refuse(formed)
         if formed.later:
             await self._give_back([one.job.conversion_id for one in formed.later], _LOOK_SECONDS)
-        calls = await self._within_quota(formed.calls)
+        now, later = formed.calls[: self._sender.most_calls], formed.calls[self._sender.most_calls :]
+        if later:
+            await self._give_back([one.job.conversion_id for call in later for one in call], _LOOK_SECONDS)
+        calls = await self._within_quota(now)
         if not calls:
             return
         begin_seconds = self._clock.monotonic_seconds()

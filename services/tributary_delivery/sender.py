@@ -47,6 +47,11 @@ class Sender(Protocol):
         ...
 
     @property
+    def most_calls(self) -> int:
+        """How many calls may be under way at once, by one process."""
+        ...
+
+    @property
     def linger_seconds(self) -> float:
         """How long to wait for company after a call that could have held more."""
         ...
@@ -122,6 +127,7 @@ class OneByOne:
     """
 
     most_per_call = 1
+    most_calls = 1_000
     linger_seconds = 0.0
     operations = ALL_OPERATIONS
     resend_seconds = None

@@ -1,12 +1,14 @@
-"""The id by which an ad destination knows a conversion: the caller's own, so that its browser tag and we count it once.
+"""The id by which a destination knows a conversion: the caller's own, so that its browser tag and we count it once.
 
 The one rule: the same for ever. It is made of what does not change, and a correction takes it from the ledger.
+A CRM knows objects: the stages of a lead are one, and conversions of an order under different names are several.
 """
 
 from __future__ import annotations
 
 import hashlib
 
+from tributary.attribution.v1.conversion_pb2 import ConversionState
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 
 
@@ -32,11 +34,53 @@ def visible_id(
     """
     match, state = revised.match, revised.state
     shared = match.pixel_event_ids.get(destination_id, "") or match.pixel_event_id
-    order = state.order_key.order_id if id_is_order else ""
+    order = _order(state, with_store=with_store) if id_is_order else ""
+    return _within(shared or order or _event(state), most_characters)
+
+
+def object_id(revised: ConversionRevised, destination_id: str, kind: str, *, most_characters: int) -> str:
+    """Returns the id of the object that a conversion is in a CRM, or of which it is a part.
+
+    That of a lead is the order that was its first conversion, where its stages name one, else "lead:" and the lead.
+    Where an order has several, what tells them apart follows: "berlin/1001|sign_up".
+
+    Args:
+        revised: The conversion.
+        destination_id: Under which a caller names an object itself, in `pixel_event_ids`.
+        kind: What tells an order's objects apart; "": it has one.
+        most_characters: What is longer is hashed.
+
+    >>> quoted = ConversionRevised()
+    >>> quoted.state.order_key.order_id = "1001"
+    >>> object_id(quoted, "crm", "a|b", most_characters=128)
+    '1001|a%7Cb'
+    """
+    match, state = revised.match, revised.state
+    if named := match.pixel_event_ids.get(destination_id, ""):
+        return _within(named, most_characters)
+    if state.HasField("lead"):
+        lead, store = state.lead, state.order_key.store
+        root = f"{store}/{lead.root_order_id}" if store else lead.root_order_id
+        chosen = root if lead.root_order_id else f"lead:{lead.lead_id}"
+    else:
+        chosen = match.pixel_event_id or _order(state, with_store=True) or _event(state)
+    if kind:
+        chosen += "|" + kind.replace("%", "%25").replace("|", "%7C")  # so that no two pairs read the same
+    return _within(chosen, most_characters)
+
+
+def _order(state: ConversionState, *, with_store: bool) -> str:
+    order = state.order_key.order_id
     if order and state.order_key.cycle:
         order = f"{order}:{state.order_key.cycle}"
     if order and with_store and state.order_key.store:
         order = f"{state.order_key.store}/{order}"
-    event = state.observation_event_ids[0] if state.observation_event_ids else state.conversion_id
-    chosen = shared or order or event
+    return order
+
+
+def _event(state: ConversionState) -> str:
+    return state.observation_event_ids[0] if state.observation_event_ids else state.conversion_id
+
+
+def _within(chosen: str, most_characters: int) -> str:
     return chosen if len(chosen) <= most_characters else hashlib.sha256(chosen.encode()).hexdigest()[:most_characters]

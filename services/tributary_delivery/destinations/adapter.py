@@ -146,6 +146,9 @@ class Mapped:
     """The conversion's time in it."""
     group: str = ""
     """Which request it belongs into, where a destination has several: those of one request are of one group."""
+    parent: str = field(default="", repr=False)
+    """To whom its object belongs there, where writing one locks the other: those of one parent stand together. May be a
+    plain match key; "": to nobody."""
     object_id: str = field(default="", repr=False)
     """What it changes there, where several conversions may change the same: they are told one after the other. May be a
     plain match key; "": something of its own."""

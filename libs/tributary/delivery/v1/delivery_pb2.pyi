@@ -191,7 +191,9 @@ class _IneligibleReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Inel
     INELIGIBLE_REASON_NO_PIXEL_ID: _IneligibleReason.ValueType  # 5
     """The destination shares its ids with a browser tag, and the conversion has none."""
     INELIGIBLE_REASON_NOT_COUNTED: _IneligibleReason.ValueType  # 6
-    """Not counted: once per person, retracted before it was sent."""
+    """Not counted: once per person, retracted before it was sent; of a CRM, which has one object for a lead, also an
+    earlier stage that was not sent before the next one was reached.
+    """
     INELIGIBLE_REASON_TRAFFIC: _IneligibleReason.ValueType  # 7
     """Internal or test traffic."""
     INELIGIBLE_REASON_OUT_OF_SCOPE: _IneligibleReason.ValueType  # 8
@@ -223,7 +225,9 @@ INELIGIBLE_REASON_TOO_OLD: IneligibleReason.ValueType  # 4
 INELIGIBLE_REASON_NO_PIXEL_ID: IneligibleReason.ValueType  # 5
 """The destination shares its ids with a browser tag, and the conversion has none."""
 INELIGIBLE_REASON_NOT_COUNTED: IneligibleReason.ValueType  # 6
-"""Not counted: once per person, retracted before it was sent."""
+"""Not counted: once per person, retracted before it was sent; of a CRM, which has one object for a lead, also an
+earlier stage that was not sent before the next one was reached.
+"""
 INELIGIBLE_REASON_TRAFFIC: IneligibleReason.ValueType  # 7
 """Internal or test traffic."""
 INELIGIBLE_REASON_OUT_OF_SCOPE: IneligibleReason.ValueType  # 8
@@ -338,7 +342,7 @@ class Delivery(_message.Message):
     """How far it is."""
     visible_id: _builtins.str
     """The id the destination sees, the same on every retry. Of an order that names its store, where no tag shares an id:
-    the store, "/", and the order's number.
+    the store, "/", and the order's number. Of a CRM that of the object: all stages of a lead are one.
     """
     outcome: Global___OutcomeClass.ValueType
     """What the last attempt came to."""

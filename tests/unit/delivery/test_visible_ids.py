@@ -1,0 +1,69 @@
+"""By which id a destination knows a conversion, and a CRM its objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support.batches import a_batch_destination
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_delivery.visible_ids import object_id
+from tributary_runtime.crm_destinations import CrmDestination
+
+ONE = {"purchase": {}}
+TWO = {"purchase": {}, "sign_up": {}}
+SHARED = {"purchase": {"object": "deal"}, "sign_up": {"object": "deal"}}
+APART = {**SHARED, "call": {"object": "call"}}
+
+
+def of_an_order(name: str = "purchase", **key: str) -> ConversionRevised:
+    revised = ConversionRevised()
+    state = revised.state
+    state.conversion_id, state.name = "c1:1", name
+    for field, value in {"order_id": "1001", **key}.items():
+        setattr(state.order_key, field, value)
+    return revised
+
+
+def a_stage(stage: str, name: str = "purchase", store: str = "", **lead: str) -> ConversionRevised:
+    revised = of_an_order(name, order_id="L-1", cycle=f"stage:{stage}", store=store)
+    revised.state.lead.stage = stage
+    for field, value in ({"lead_id": "L-1"} | lead).items():
+        setattr(revised.state.lead, field, value)
+    return revised
+
+
+@pytest.mark.parametrize(
+    ("conversions", "revised", "expected"),
+    [
+        pytest.param(ONE, of_an_order(), "1001", id="an order"),
+        pytest.param(ONE, of_an_order(store="berlin", cycle="2"), "berlin/1001:2", id="a store's, a cycle"),
+        pytest.param(ONE, of_an_order(order_id=""), "c1:1", id="no order"),
+        pytest.param(TWO, of_an_order(), "1001|purchase", id="one of two names"),
+        pytest.param(TWO, of_an_order("sign_up"), "1001|sign_up", id="the other"),
+        pytest.param(SHARED, of_an_order("sign_up"), "1001", id="one object by declaration"),
+        pytest.param(APART, of_an_order("sign_up"), "1001|deal", id="one of two objects"),
+        pytest.param(APART, of_an_order("call"), "1001|call", id="the other object"),
+        pytest.param(ONE, a_stage("qualified"), "lead:L-1", id="a lead"),
+        pytest.param(ONE, a_stage("won"), "lead:L-1", id="the lead's next stage"),
+        pytest.param(TWO, a_stage("won", "sign_up"), "lead:L-1", id="under another name"),
+        pytest.param(APART, a_stage("won", "call"), "lead:L-1|call", id="names told apart"),
+        pytest.param(ONE, a_stage("won", root_order_id="1001"), "1001", id="of an order that began it"),
+        pytest.param(ONE, a_stage("won", store="de", root_order_id="1001"), "de/1001", id="of a store's order"),
+    ],
+)
+def test_an_object_is_an_order_s_or_a_lead_s(
+    conversions: dict[str, Any], revised: ConversionRevised, expected: str
+) -> None:
+    settings = a_batch_destination("hubspot", conversions=conversions)
+    assert isinstance(settings, CrmDestination)
+    kind = settings.object_of(revised.state.name, is_stage=revised.state.HasField("lead"))
+    assert object_id(revised, "hubspot", kind, most_characters=128) == expected
+    revised.match.pixel_event_ids["hubspot"] = "its own"
+    assert object_id(revised, "hubspot", kind, most_characters=128) == "its own"
+
+
+def test_only_a_crm_has_objects() -> None:
+    with pytest.raises(ValueError, match="object is of CRMs only"):
+        a_batch_destination("meta", conversions={"purchase": {"name": "Purchase", "object": "deal"}})
