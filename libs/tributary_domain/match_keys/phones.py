@@ -1,10 +1,13 @@
 """Phone numbers as destinations hash them: E.164 with its "+" (P+), or without (P0).
 
-The one rule: a number is read by the phone library, never by cutting characters out of it. A national number needs its
-country; without one it is no key, for the hash of a stranger's number is worse than none: an eighth of North America's
-numbers are, with a "+" before them, somebody's in Norway, Singapore or Peru. So a country code without "+" or "00" is
-only believed where the number is too long to be a national one: of twelve digits, or of eleven that begin with 1, which
-is how North Americans write theirs in full. (So is a Chinese mobile number: who has those sets `default_region`.)
+The one rule: a number is read by the phone library, never by cutting characters out of it, and only what its country
+gives out is a key. A national number needs its country; without one it is no key, for the hash of a stranger's number
+is worse than none: an eighth of North America's numbers are, with a "+" before them, somebody's in Norway, Singapore or
+Peru. Nor is a local number one, for its first digits would be taken for another town's code: a landline that is no
+longer than local numbers must show that it is whole, by the "0" that is dialled before it, or by brackets. A country
+code without "+" or "00" is only believed where the number is too long to be a national one: of twelve digits, or of
+eleven that begin with 1, which is how North Americans write theirs in full. (So is a Chinese mobile number: who has
+those sets `default_region`.)
 """
 
 from __future__ import annotations
@@ -25,7 +28,12 @@ _ANOTHER_ENDING: Final = re.compile(r"(?<=[0-9])\s*/\s*[0-9]{1,2}\Z", re.ASCII)
 _INTERNATIONAL_DIGITS: Final = 12
 """From so many on a number without "+" has a country code; national ones that long begin with a zero."""
 _NORTH_AMERICAN: Final = re.compile(r"\+1[2-9][0-9]{9}", re.ASCII)
-_NO_NUMBER: Final = NoKey("is no phone number")
+_LOCAL_DIGITS: Final = 8
+"""Numbers without an area code are no longer, anywhere."""
+_BRACKETS: Final = re.compile(r"\s*\([0-9]+\)\s*[0-9]", re.ASCII)
+"""As in "(30) 123456": around an area code."""
+_NO_NUMBER: Final = NoKey("is no phone number that its country gives out")
+_LOCAL: Final = NoKey("may be a local phone number, without its area code")
 _NO_COUNTRY: Final = NoKey("is no phone number with its country code, and no country is given to read it by")
 
 
@@ -76,11 +84,27 @@ def _read(text: str, region: str) -> str | NoKey:
         return NoKey("stands for nobody")
     text = _ANOTHER_ENDING.sub("", text)
     if text.startswith(_PLUS):
-        return normalize_phone(text, None) or _NO_NUMBER
+        number = normalize_phone(text, None)
+        return number if number and _is_valid(number) else _NO_NUMBER
     national = normalize_phone(text, region) if region else None
     if national and _is_valid(national):
-        return national
-    return _international(text) or national or (_NO_NUMBER if region else _NO_COUNTRY)
+        return national if _has_area_code(text, national, region) else _LOCAL
+    return _international(text) or (_NO_NUMBER if region else _NO_COUNTRY)
+
+
+def _has_area_code(text: str, e164: str, region: str) -> bool:
+    """Tells whether a national number is whole: where towns leave out their codes, it must be plain that it has one.
+
+    What is dialled before it ("0") makes it longer; written without, it may be local where it is no longer than those.
+    """
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    if metadata is None or not metadata.national_prefix or _BRACKETS.match(text):
+        return True
+    number = phonenumbers.parse(e164)
+    if phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE:
+        return True
+    significant = len(phonenumbers.national_significant_number(number))
+    return significant > _LOCAL_DIGITS or sum(map(str.isdigit, text)) > significant
 
 
 def _international(text: str) -> str | None:
@@ -96,5 +120,5 @@ def _international(text: str) -> str | None:
 
 
 def _is_valid(e164: str) -> bool:
-    """Tells whether a country gives out such numbers; only asked where the country code is a guess."""
+    """Tells whether a country gives out such numbers."""
     return phonenumbers.is_valid_number(phonenumbers.parse(e164))
