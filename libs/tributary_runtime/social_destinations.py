@@ -146,8 +146,8 @@ class RedditDestination(BatchDestination):
     """How old a conversion may be when it is sent."""
 
     resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
-    """For how long it is sent again while an outcome is unknown: a conversion id is known again. 0: never. A request
-    that was taken in part is not sent again: Reddit does not say which events it refused."""
+    """For how long it is sent again while an outcome is unknown: a conversion id is known again. 0: never, also of a
+    request that was taken in part, where Reddit does not say which events it refused."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -106,5 +106,7 @@ def gate_of(lane: Lane, settings: DestinationSettings, kind: str = "") -> Gate:
 
 def _is_answered(outcome: Outcome) -> bool:
     """Tells whether an outcome shows that the API works, whatever it said of what it was sent."""
+    if outcome.outcome == UNKNOWN:  # it answered something about them
+        return 0 < outcome.status_code < _SERVER_ERROR
     is_overloaded = outcome.outcome == THROTTLED and outcome.status_code >= _SERVER_ERROR
-    return outcome.outcome not in (RETRY, UNKNOWN) and not is_overloaded
+    return outcome.outcome != RETRY and not is_overloaded

@@ -14,7 +14,7 @@ from tests.support.eventually import eventually_async
 from tributary_cli.demo.fakes.fake import Reply
 from tributary_cli.demo.fakes.server import Fault
 from tributary_delivery.admission import Admission, gate_of
-from tributary_delivery.destinations.destination import OK, RETRY, THROTTLED, Outcome
+from tributary_delivery.destinations.destination import OK, RETRY, THROTTLED, UNKNOWN, Outcome
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.crm_destinations import HubSpotDestination
 from tributary_storage.redis import job_keys
@@ -145,6 +145,7 @@ async def test_a_throttled_destination_narrows_itself_and_a_dead_api_all_that_sh
     one, other = (Admission(Lane("shop", name), settings, states, SystemClock(), 1.0) for name in ("a", "b"))
     for _ in range(FAILURES_UNTIL_OPEN):
         await one.record([Outcome(THROTTLED, 429, is_untaken=True)], 0.1)
+        await one.record([Outcome(UNKNOWN, 200)], 0.1)  # it works, and does not say what it refused
     assert (await other.take(1))[0] == 1
     for _ in range(FAILURES_UNTIL_OPEN):
         await one.record([Outcome(RETRY, 503)], 0.1)

@@ -286,7 +286,7 @@ def test_pinterest_s_answers_are_told_apart(status: int, body: Any, expected: li
     ("status", "body", "expected", "untaken"),
     [
         pytest.param(200, {"status": "VALID", "reason": ""}, "OK", False, id="valid"),
-        pytest.param(200, {"status": "INVALID"}, "UNKNOWN", False, id="another status: perhaps some were taken"),
+        pytest.param(200, {"status": "INVALID"}, "SPLIT", False, id="another status: perhaps some were taken"),
         pytest.param(200, None, "RETRY", False, id="no status"),
         pytest.param(400, {"status": "INVALID"}, "SPLIT", True, id="a bad request"),
         pytest.param(401, None, "CONFIG", True, id="unauthorized"),
@@ -300,7 +300,17 @@ def test_snap_s_answers_are_told_apart(status: int, body: Any, expected: str, un
     assert verdict.whole.is_untaken == untaken
 
 
+@pytest.mark.parametrize("status", [200, 400])
+def test_snap_refuses_whom_it_names(status: int) -> None:
+    body = {"status": "INVALID", "error_records": [{"reason": "jane@example.com is wrong", "record_indexes": [1]}]}
+    verdict = snap_answer.classify(an_answer(status, body), 2)
+    assert classes(verdict, 2) == ["SPLIT", "PERMANENT"]
+    assert "jane" not in repr(verdict)
+    assert classes(snap_answer.classify(an_answer(200, {"status": "INVALID"}), 1), 1) == ["PERMANENT"], "it alone"
+
+
 INVALID = {"error_message": "jane@example.com is wrong"}
+FIELDS = [{"field": "data.events.1.metadata.products.0.id", "message": "jane@example.com"}]
 
 
 @pytest.mark.parametrize(
@@ -309,7 +319,15 @@ INVALID = {"error_message": "jane@example.com is wrong"}
         pytest.param(200, {"message": "ok"}, ["OK", "OK"], id="taken"),
         pytest.param(200, None, ["RETRY", "RETRY"], id="a page instead of an answer"),
         pytest.param(200, {"invalid_events": [INVALID | {"index": 1}]}, ["OK", "PERMANENT"], id="one invalid, named"),
-        pytest.param(200, {"data": {"invalid_events": [INVALID]}}, ["UNKNOWN", "UNKNOWN"], id="one invalid, not named"),
+        pytest.param(200, {"data": {"invalid_events": [INVALID]}}, ["SPLIT", "SPLIT"], id="one invalid, not named"),
+        pytest.param(
+            200,
+            {"invalid_events": [{"error_message": "events[0].event_at: jane@example.com"}]},
+            ["PERMANENT", "OK"],
+            id="one invalid, named in a sentence",
+        ),
+        pytest.param(200, {"invalid_events": [INVALID | {"index": 7}]}, ["SPLIT", "SPLIT"], id="a place that is none"),
+        pytest.param(400, {"error": {"fields": FIELDS}}, ["SPLIT", "PERMANENT"], id="a bad request, the event named"),
         pytest.param(200, {"invalid_events": [INVALID, INVALID]}, ["PERMANENT", "PERMANENT"], id="all invalid"),
         pytest.param(400, None, ["SPLIT", "SPLIT"], id="a bad request"),
         pytest.param(401, None, ["REAUTH", "REAUTH"], id="an expired token"),
