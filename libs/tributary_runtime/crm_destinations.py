@@ -88,7 +88,11 @@ class HubSpotDestination(CrmDestination):
     id_property: PropertyName = "tributary_order_id"
     """The unique property that an object is known by: `email` of contacts, else one of one's own with
     hasUniqueValue, which holds the visible id. A contact known by its e-mail holds the conversion it was told of last
-    and is told of no correction; what that leaves wrong is written down."""
+    and is told of no correction; what that leaves wrong is written down. Give it a property that is told `time`: it is
+    read first, and an older conversion that is delivered later changes nothing."""
+
+    lifecycle_goes_back: bool = False
+    """Whether `lifecyclestage` of a contact known by its e-mail may become an earlier one: a customer a lead again."""
 
     time_zone: Annotated[str, AfterValidator(_known)] = "UTC"
     """Of the account: its daily limit ends at midnight there."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import structlog
@@ -23,23 +24,27 @@ from tributary.delivery.v1.delivery_pb2 import (
     DeliveryOperation,
 )
 from tributary_delivery.attempt import Attempt
-from tributary_delivery.corrections import NOT_REPEATED, Corrections, Pin, sent_click_ids, worth
+from tributary_delivery.corrections import NOT_REPEATED, Corrections, Pin, as_wished, sent_click_ids, worth
 from tributary_delivery.destinations.adapter import (
     ON_ITS_WAY_SECONDS,
     Adapter,
+    Answer,
     Home,
     Outgoing,
     Permits,
     PersonKeys,
+    Request,
     Unmappable,
     Verdict,
 )
-from tributary_delivery.destinations.destination import CONFIG, OK, PERMANENT, REAUTH, RETRY, SPLIT, UNKNOWN, Outcome
+from tributary_delivery.destinations.destination import CONFIG, PERMANENT, REAUTH, RETRY, SPLIT, UNKNOWN, Outcome
 from tributary_delivery.destinations.json_bytes import json_bytes
+from tributary_delivery.destinations.looking import Looking
 from tributary_delivery.destinations.tokens import TokenError, Tokens
 from tributary_delivery.destinations.unanswered import UNANSWERED, unanswered
 from tributary_delivery.exchange import Exchange
 from tributary_delivery.ledger import Memory
+from tributary_delivery.looks import look_and_write
 from tributary_delivery.match_keys import MatchKeyOpener
 from tributary_delivery.permissions import may_be_told
 from tributary_delivery.sender import Formed, Refused
@@ -286,7 +291,7 @@ class BatchSender:
             verdict = Verdict(replace(verdict.whole, outcome=CONFIG, is_untaken=True))
         if verdict.whole.outcome == PERMANENT and len(call) > 1:  # one may be to blame, and the others are not
             verdict = replace(verdict, whole=replace(verdict.whole, outcome=SPLIT))
-        outcomes = [_as_wished(one, verdict.of(place)) for place, one in enumerate(call)]
+        outcomes = [as_wished(one, verdict.of(place)) for place, one in enumerate(call)]
         return [self._sure(one, outcome) for one, outcome in zip(call, outcomes, strict=True)] if call[1:] else outcomes
 
     def _sure(self, attempt: Attempt, outcome: Outcome) -> Outcome:
@@ -297,18 +302,27 @@ class BatchSender:
         return outcome if is_known_again else replace(outcome, outcome=UNKNOWN)
 
     async def _try(self, call: Sequence[Attempt], turn: Turn) -> tuple[Verdict, str]:
-        token, trial = await self._token(turn), None
+        token = await self._token(turn)
         if call[0].is_test:
             trial = self._adapter.trial([call[0].mapped.event], token, "")
-            request = trial.request
-        else:
-            request = self._adapter.request([one.event for one in call], token, _group_of(call[0]))
+            return await self._ask(trial.request, token, lambda answer: Verdict(trial.read(answer))), token
+        group, events = _group_of(call[0]), [one.event for one in call]
+
+        async def write(told: Sequence[bytes]) -> Verdict:
+            request = self._adapter.request(told, token, group)
+            return await self._ask(request, token, lambda answer: self._adapter.classify(answer, len(told)))
+
+        if isinstance(self._adapter, Looking):
+            return await look_and_write(
+                self._adapter, events, turn, partial(self._exchange.ask, token=token), write
+            ), token
+        return await write(events), token
+
+    async def _ask(self, request: Request, token: str, read: Callable[[Answer], Verdict]) -> Verdict:
         try:
-            answer = await self._exchange.ask(request, token)
+            return read(await self._exchange.ask(request, token))
         except UNANSWERED as error:
-            return Verdict(unanswered(error)), token
-        verdict = self._adapter.classify(answer, len(call)) if trial is None else Verdict(trial.read(answer))
-        return verdict, token
+            return Verdict(unanswered(error))
 
     async def _token(self, turn: Turn) -> str:
         """Returns a token; keeps the turn while it is waited for, which may take longer than a call, and after that."""
@@ -325,12 +339,6 @@ class BatchSender:
         """Closes its connections."""
         await self._tokens.aclose()
         await self._exchange.aclose()
-
-
-def _as_wished(attempt: Attempt, outcome: Outcome) -> Outcome:
-    """Returns an outcome: OK of what was to be taken back, and is gone already."""
-    is_wished = outcome.is_gone and attempt.operation == DELIVERY_OPERATION_RETRACT
-    return replace(outcome, outcome=OK, is_untaken=False) if is_wished else outcome
 
 
 def _newest_last(attempt: Attempt) -> tuple[bool, int]:

@@ -8,7 +8,7 @@ revision that the ledger names: its match keys are sealed in it, and open as lon
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tributary.attribution.v1.conversion_pb2 import ResolvedClickId
@@ -16,6 +16,7 @@ from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_OPERATION_RETRACT
 from tributary_delivery.attempt import Attempt
 from tributary_delivery.destinations.adapter import Mapped, Pinned
+from tributary_delivery.destinations.destination import OK, Outcome
 from tributary_delivery.ledger import Memory
 from tributary_delivery.sent_values import sent_value
 from tributary_storage.redis.delivery_job import Lane
@@ -105,3 +106,9 @@ def sent_click_ids(revised: ConversionRevised, pinned: Pinned | None) -> dict[st
         if known is None or known.value != pinned.click_id:
             click_ids[pinned.click_id_family] = ResolvedClickId(family=pinned.click_id_family, value=pinned.click_id)
     return click_ids
+
+
+def as_wished(attempt: Attempt, outcome: Outcome) -> Outcome:
+    """Returns an outcome: OK of what was to be taken back, and is gone already."""
+    is_wished = outcome.is_gone and attempt.operation == DELIVERY_OPERATION_RETRACT
+    return replace(outcome, outcome=OK, is_untaken=False) if is_wished else outcome

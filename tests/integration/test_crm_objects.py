@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 
 import pytest
 
@@ -87,6 +88,30 @@ async def test_a_stage_that_was_passed_before_it_was_sent_is_not_sent(rig: Rig, 
         assert server.fake.events[LEAD]["Status__c"] == "won"
     [line] = await rig.deliveries(lane, "c1:0000")
     assert line.ineligible_reason == INELIGIBLE_REASON_NOT_COUNTED
+
+
+async def test_a_contact_holds_its_newest_conversion_and_no_customer_becomes_a_lead(rig: Rig, workspace: str) -> None:
+    lane = Lane(workspace, "hubspot")
+    own = {"object_type": "contacts", "id_property": "email", "retracted": {}}
+    own |= {"properties": {"amount": "value", "last_at": "time", "lifecyclestage": "name"}}
+    own |= {"conversions": {"purchase": {"name": "customer"}, "sign_up": {"name": "lead"}}}
+    hour = timedelta(hours=1)
+    bought = a_purchase(lane, 1, value_micros=90_000_000)
+    with running_fake("hubspot") as server:
+
+        async def told(revision: Revision) -> tuple[str, str]:
+            await publish(rig, lane, [revision])
+            await deliver(rig, lane, server, **own)
+            held = server.fake.events["ann@example.com"]
+            return held["amount"], held.get("lifecyclestage", "as it was")
+
+        assert await told(bought) == ("90.00", "customer")
+        older = a_purchase(lane, 2, value_micros=10_000_000, time=bought.time - hour)
+        assert await told(older) == ("90.00", "customer"), "an older one is delivered late"
+        signed_up = a_purchase(lane, 3, name="sign_up", value_micros=0, time=bought.time + timedelta(seconds=30))
+        assert await told(signed_up) == ("0.00", "as it was"), "the stage is not told, the rest is"
+    [line] = await rig.deliveries(lane, "c1:0002")
+    assert (line.state, line.message) == (DELIVERY_STATE_ACCEPTED, "Nothing was written: it holds a newer conversion.")
 
 
 async def test_two_names_of_an_order_are_two_objects_and_what_was_sent_before_keeps_its_id(

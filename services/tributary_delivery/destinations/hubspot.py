@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
-from tributary_delivery.destinations import hubspot_answer, hubspot_event
+from tributary_delivery.destinations import hubspot_answer, hubspot_contacts, hubspot_event
 from tributary_delivery.destinations.adapter import (
     Answer,
     Mapped,
@@ -16,6 +17,7 @@ from tributary_delivery.destinations.adapter import (
     Verdict,
     policy_of,
 )
+from tributary_delivery.destinations.destination import RETRY
 from tributary_runtime.crm_destinations import HubSpotDestination
 
 TOKEN_URL: Final = "https://api.hubapi.com/oauth/v1/token"  # noqa: S105 - an address
@@ -39,10 +41,28 @@ class HubSpot:
     def request(self, events: Sequence[bytes], token: str, group: str = "") -> Request:
         """Puts events into one request; each is given its place as trace id, by which an answer names it."""
         del token, group  # needs no proof; there is one
-        settings = self._settings
         traced = (event[:-1] + b',"objectWriteTraceId":"%d"}' % place for place, event in enumerate(events))
+        return Request(f"{self._objects}/batch/upsert", b'{"inputs":[' + b",".join(traced) + b"]}")
+
+    @property
+    def _objects(self) -> str:
+        settings = self._settings
         crm = "/crm/v3/objects" if settings.api_version == "v3" else f"/crm/objects/{settings.api_version}"
-        return Request(f"{crm}/{settings.object_type}/batch/upsert", b'{"inputs":[' + b",".join(traced) + b"]}")
+        return f"{crm}/{settings.object_type}"
+
+    def look(self, events: Sequence[bytes]) -> Request | None:
+        """Asks what contacts hold that are of many conversions."""
+        return hubspot_contacts.look(events, self._settings, self._objects)
+
+    def seen(self, events: Sequence[bytes], answer: Answer) -> Sequence[bytes | None] | Verdict:
+        """Returns what is news to them."""
+        news = hubspot_contacts.seen(events, answer, self._settings)
+        if news is not None:
+            return news
+        told = self.classify(answer, len(events)).whole
+        if told.is_ok:
+            told = replace(told, outcome=RETRY, message=f"HTTP {answer.status} without what contacts hold")
+        return Verdict(replace(told, is_untaken=True))
 
     def classify(self, answer: Answer, events: int) -> Verdict:
         """Tells what an answer means."""

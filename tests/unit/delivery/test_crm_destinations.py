@@ -98,6 +98,63 @@ def test_a_contact_without_an_address_is_nobody() -> None:
     assert why(hubspot_event.event(an_outgoing(person=PersonKeys()), settings)) == INELIGIBLE_REASON_NO_MATCH_KEY
 
 
+CONTACTS = {"object_type": "contacts", "id_property": "email"}
+BEFORE, SAME, AFTER = "2026-01-02T03:04:04.999Z", "1767323045000", "2026-01-02T03:04:05.001Z"
+
+
+@pytest.mark.parametrize(
+    ("own", "held", "expected"),
+    [
+        pytest.param({}, None, {"at", "lifecyclestage"}, id="nobody yet"),
+        pytest.param({}, {}, {"at", "lifecyclestage"}, id="nothing yet"),
+        pytest.param({}, {"at": BEFORE}, {"at", "lifecyclestage"}, id="an older one"),
+        pytest.param({}, {"at": SAME}, {"at", "lifecyclestage"}, id="the same"),
+        pytest.param({}, {"at": AFTER}, None, id="a newer one"),
+        pytest.param({}, {"at": "yesterday"}, {"at", "lifecyclestage"}, id="what is no time"),
+        pytest.param({}, {"lifecyclestage": "subscriber"}, {"at", "lifecyclestage"}, id="an earlier stage"),
+        pytest.param({}, {"lifecyclestage": "customer"}, {"at"}, id="a later stage"),
+        pytest.param({}, {"lifecyclestage": "42"}, {"at", "lifecyclestage"}, id="a stage of one's own"),
+        pytest.param(
+            {"lifecycle_goes_back": True}, {"lifecyclestage": "customer"}, {"at", "lifecyclestage"}, id="as asked for"
+        ),
+    ],
+)
+def test_a_contact_is_told_what_is_news(own: dict[str, Any], held: Any, expected: set[str] | None) -> None:
+    told = {"properties": {"at": "time"}, "constants": {"lifecyclestage": "lead"}}
+    adapter = HubSpot(hubspot(**CONTACTS, **told, **own))
+    event = json_bytes(said(adapter.event(an_outgoing(person=JANE))))
+    look = adapter.look([event])
+    assert look is not None
+    assert look.path == "/crm/v3/objects/contacts/batch/read"
+    assert json.loads(look.body)["inputs"] == [{"id": "jane@example.com"}]
+    results = [] if held is None else [{"properties": {"email": "Jane@example.com", **held}}]
+    seen = adapter.seen([event], an_answer(207, {"results": results, "errors": [{"category": "OBJECT_NOT_FOUND"}]}))
+    assert not isinstance(seen, Verdict)
+    [news] = seen
+    assert (set(json.loads(news)["properties"]) if news is not None else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        pytest.param(401, None, "REAUTH", id="an expired token"),
+        pytest.param(429, {"policyName": "SECONDLY"}, "THROTTLED", id="too many"),
+        pytest.param(502, None, "RETRY", id="a gateway"),
+        pytest.param(204, None, "RETRY", id="no answer of its own"),
+    ],
+)
+def test_where_nobody_can_look_nothing_is_written(status: int, body: Any, expected: str) -> None:
+    adapter = HubSpot(hubspot(**CONTACTS, properties={"at": "time"}))
+    seen = adapter.seen([b"{}"], an_answer(status, body))
+    assert isinstance(seen, Verdict)
+    assert (classes(seen, 1), seen.whole.is_untaken) == ([expected], True)
+
+
+def test_deals_are_written_without_a_look() -> None:
+    assert HubSpot(hubspot(properties={"closedate": "time"})).look([b"{}"]) is None
+    assert HubSpot(hubspot(**CONTACTS, properties={"amount": "value"})).look([b"{}"]) is None
+
+
 @pytest.mark.parametrize("operation", [DELIVERY_OPERATION_RESTATE, DELIVERY_OPERATION_RETRACT])
 def test_a_contact_of_many_conversions_is_told_of_no_correction_of_one(operation: Any) -> None:
     settings = hubspot(object_type="contacts", id_property="email", properties={"last_value": "value"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tributary_cli.demo.fakes.fake import Ask, Reply, Upserts
@@ -21,6 +21,8 @@ class FakeHubSpot(Upserts):
             return Reply(401, {"category": "INVALID_AUTHENTICATION"})
         if (ask.method, ask.path) == ("GET", "/crm/v3/properties/deals/tributary_order_id"):
             return Reply(200, {"name": "tributary_order_id", "hasUniqueValue": self.is_unique})
+        if ask.path == "/crm/v3/objects/contacts/batch/read":
+            return self._read(ask.json())
         if ask.path not in ("/crm/v3/objects/deals/batch/upsert", "/crm/v3/objects/contacts/batch/upsert"):
             return Reply(404, {"category": "OBJECT_NOT_FOUND"})
         inputs = ask.json()["inputs"]
@@ -40,6 +42,23 @@ class FakeHubSpot(Upserts):
         if errors:
             return Reply(207, {"status": "COMPLETE", "results": results, "numErrors": len(errors), "errors": errors})
         return Reply(200, {"status": "COMPLETE", "results": results})
+
+    def _read(self, said: Mapping[str, Any]) -> Reply:
+        """Tells what contacts hold, of what is asked for; of who is not there, that."""
+        asked = [str(one["id"]) for one in said["inputs"]]
+        found = [
+            {"id": str(number), "properties": {"email": one} | self._held(one, said["properties"])}
+            for number, one in enumerate(asked)
+            if one in self.events
+        ]
+        if len(found) == len(asked):
+            return Reply(200, {"status": "COMPLETE", "results": found})
+        missing = {"status": "error", "category": "OBJECT_NOT_FOUND", "context": {"ids": asked}}
+        return Reply(207, {"status": "COMPLETE", "results": found, "numErrors": 1, "errors": [missing]})
+
+    def _held(self, object_id: str, names: Sequence[str]) -> dict[str, Any]:
+        held = self.events[object_id]
+        return {name: held.get(name) for name in names if name != "email"}
 
     def _take_one(self, one: Mapping[str, Any]) -> bool:
         return self.upsert(one["id"], one["properties"], one["properties"].get("amount"))
