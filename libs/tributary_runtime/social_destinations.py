@@ -4,7 +4,7 @@ The one rule: credentials are references, and defaults are what each documentati
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,15 @@ from tributary_runtime.secret_references import SecretReference
 
 PixelId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """Of a pixel: it stands in a path."""
+
+_PINTEREST_NAMES: Final = frozenset(
+    {
+        *("add_payment_info", "add_to_cart", "add_to_wishlist", "app_install", "checkout", "custom"),
+        *("initiate_checkout", "lead", "page_visit", "search", "signup", "subscribe", "view_category"),
+        *("view_content", "watch_video"),
+    }
+)
+"""Its events; it refuses others."""
 
 
 class PinterestDestination(BatchDestination):
@@ -47,6 +56,14 @@ class PinterestDestination(BatchDestination):
     resend_hours: Annotated[int, Field(ge=0, le=47)] = 47
     """For how long it is sent again while an outcome is unknown: an event id is known again. What happened offline is
     not sent again at all: its id is not."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        wrong = {mapping.name or name for name, mapping in self.conversions.items()} - _PINTEREST_NAMES
+        if wrong:
+            named, known = ", ".join(sorted(wrong)), ", ".join(sorted(_PINTEREST_NAMES))
+            raise ValueError(f"conversions: Pinterest refuses {named}; name must be one of {known}")
+        return self
 
     @property
     def account(self) -> str:

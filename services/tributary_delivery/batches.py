@@ -313,9 +313,8 @@ class BatchSender:
             return await self._ask(request, token, lambda answer: self._adapter.classify(answer, len(told)))
 
         if isinstance(self._adapter, Looking):
-            return await look_and_write(
-                self._adapter, events, turn, partial(self._exchange.ask, token=token), write
-            ), token
+            look = partial(self._exchange.ask, token=token)
+            return await look_and_write(self._adapter, events, turn, look, write), token
         return await write(events), token
 
     async def _ask(self, request: Request, token: str, read: Callable[[Answer], Verdict]) -> Verdict:

@@ -48,7 +48,10 @@ _OWN: dict[str, dict[str, Any]] = {
     "salesforce": {"properties": {"Amount": "value"}, "retracted": {"StageName": "Closed Lost"}},
     "snap": {"pixel_id": "PIX"},
 }
-NAMES = {"google": "99", "linkedin": "104012", "google_ads": "99", "reddit": "PURCHASE", "snap": "PURCHASE"}
+NAMES = {
+    **{"google": "99", "linkedin": "104012", "google_ads": "99"},
+    **{"pinterest": "checkout", "reddit": "PURCHASE", "snap": "PURCHASE"},
+}
 """Where it is not called Purchase."""
 
 

@@ -96,6 +96,7 @@ OAUTH = {"client_id": REFERENCE, "client_secret": REFERENCE, "refresh_token": RE
         pytest.param("meta", {"batch_size": 2_000}, "less than or equal to 1000", id="too many"),
         pytest.param("google", {"conversions": {"purchase": {}}}, "digits only", id="no conversion action"),
         pytest.param("linkedin", {"conversions": {"purchase": {}}}, "digits only", id="no rule"),
+        pytest.param("pinterest", {"conversions": {"purchase": {}}}, "Pinterest refuses purchase", id="no event"),
         pytest.param(
             "google",
             {"conversions": {f"n{number}": {"name": str(number)} for number in range(11)}},

@@ -33,6 +33,8 @@ class FakeLinkedIn(Fake):
         """Takes all events of a request, or none."""
         if ask.headers.get("authorization") != f"Bearer {self.token}":
             return _error(401, "Invalid access token", "INVALID_ACCESS_TOKEN")
+        if ask.headers.get("x-restli-protocol-version") != "2.0.0":
+            return _error(400, "Bad request", "ILLEGAL_ARGUMENT")
         if not _VERSION.fullmatch(ask.headers.get("linkedin-version", "")):
             return _error(426, "Requested version is not active", "NONEXISTENT_VERSION")
         said = ask.json()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
-from tributary_cli.demo.fakes.fake import Ask, Fake, Reply, are_hashes
+from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, Fake, Reply, are_hashes, number
 
+_MOST_ROWS: Final = 1_000
+_MOST_DAYS: Final = 90
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
 _KEYS: Final = ("MicrosoftClickId", "HashedEmailAddress", "HashedPhoneNumber")
 
 
@@ -30,11 +35,16 @@ class FakeMicrosoft(Fake):
             return _fault(401, 109, "AuthenticationTokenExpired")
         if token != self.token or not ask.headers.get("developertoken"):
             return _fault(401, 105, "InvalidCredentials")
+        if not ask.headers.get("customerid") or not ask.headers.get("customeraccountid"):
+            return _fault(400, 116, "RequestMissingHeaders")
         what = ask.path.split("/")[3]
         take = {"OfflineConversions": self._take_one, "OfflineConversionAdjustments": self._adjust_one}[what]
-        codes = [take(row) for row in ask.json()[what]]
+        rows = ask.json()[what]
+        if len(rows) > _MOST_ROWS:
+            return _fault(400, 5_601, "OfflineConversionBatchLimitExceeded")
+        codes = [take(row) for row in rows]
         errors = [
-            {"Type": "BatchError", "Index": index, "Code": 5_600, "ErrorCode": code}
+            {"Type": "BatchError", "Index": index, "Code": 5_600, "ErrorCode": code, "Message": code}
             for index, code in enumerate(codes)
             if code
         ]
@@ -48,6 +58,8 @@ class FakeMicrosoft(Fake):
         who, moment = _who(row), row["ConversionTime"]
         if not who or who in self.poison or not are_hashes(row, _KEYS[1:]):
             return "InvalidMicrosoftClickId"
+        if not _TIME.fullmatch(moment) or self.unix_seconds() - _seconds(moment) > _MOST_DAYS * DAY_SECONDS:
+            return "InvalidConversionTime"
         if (who, moment) in self._clicked:  # whatever it is called
             self.repeats += 1
             return ""
@@ -61,7 +73,12 @@ class FakeMicrosoft(Fake):
         who = _who(row)
         if row["ConversionName"] not in self._names.get((who, row["ConversionTime"]), ()):
             return "ConversionNotFound"
-        value = 0 if row["AdjustmentType"] == "Retract" else row["AdjustmentValue"]
+        if _seconds(row["AdjustmentTime"]) < _seconds(row["ConversionTime"]):
+            return "InvalidAdjustmentTime"
+        is_retraction = row["AdjustmentType"] == "Retract"
+        if not is_retraction and number(row.get("AdjustmentValue")) is None:
+            return "AdjustmentValueRequired"
+        value = 0 if is_retraction else row["AdjustmentValue"]
         self.note(who, row, value)
         return ""
 
@@ -70,5 +87,10 @@ def _who(row: Mapping[str, Any]) -> str:
     return next((str(row[name]) for name in _KEYS if row.get(name)), "")
 
 
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
 def _fault(status: int, code: int, name: str) -> Reply:
-    return Reply(status, {"Type": "AdApiFaultDetail", "Errors": [{"Code": code, "ErrorCode": name}]})
+    error = {"Code": code, "ErrorCode": name, "Message": name}
+    return Reply(status, {"TrackingId": "a tracking id", "Type": "AdApiFaultDetail", "Errors": [error]})

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from tributary_cli.demo.fakes.fake import Ask, ForgetsIds, Reply, are_hashes
+
+_MOST_EVENTS: Final = 1_000
+_SOURCES: Final = frozenset({"app_android", "app_ios", "web", "offline"})
+_NAMES: Final = frozenset(
+    {
+        *("add_payment_info", "add_to_cart", "add_to_wishlist", "app_install", "checkout", "custom"),
+        *("initiate_checkout", "lead", "page_visit", "search", "signup", "subscribe", "view_category"),
+        *("view_content", "watch_video"),
+    }
+)
 
 
 class FakePinterest(ForgetsIds):
@@ -19,11 +29,21 @@ class FakePinterest(ForgetsIds):
             return Reply(401, {"code": 2, "message": "Authentication failed."})
         if ask.path != "/v5/ad_accounts/549/events":
             return Reply(404, {"code": 50})
+        said = ask.json()
+        events = said.get("data") if isinstance(said, dict) else None
+        if not isinstance(events, list) or not 0 < len(events) <= _MOST_EVENTS:
+            return Reply(400, {"code": 4196, "message": "Invalid events."})
         is_test = ask.query.get("test") == "true"
-        rows = [self._take_one(event, is_test=is_test) for event in ask.json()["data"]]
+        rows = [self._take_one(event, is_test=is_test) for event in events]
         processed = sum(row["status"] == "processed" for row in rows)
         body = {"num_events_received": len(rows), "num_events_processed": processed, "events": rows}
-        return Reply(200 if processed == len(rows) else 422, body)
+        if processed == len(rows):
+            return Reply(200, body)
+        return Reply(422, {"code": 4162, "message": "Not all events were processed.", "details": body})
+
+    def too_many(self) -> Reply:
+        """Too many calls have a code of their own."""
+        return Reply(429, {"code": 8, "message": "Requests are too many."}, {"retry-after": "1"})
 
     def _take_one(self, event: Mapping[str, Any], *, is_test: bool) -> dict[str, Any]:
         known = {
@@ -37,7 +57,8 @@ class FakePinterest(ForgetsIds):
         }
         custom, user = event.get("custom_data", {}), event["user_data"]
         is_matched = "em" in user or {"client_ip_address", "client_user_agent"} <= user.keys()
-        is_valid = set(event) <= known and is_matched and isinstance(custom.get("value", ""), str)
+        is_named = event["event_name"] in _NAMES and event["action_source"] in _SOURCES
+        is_valid = set(event) <= known and is_named and is_matched and isinstance(custom.get("value", ""), str)
         if not is_valid or not are_hashes(user, ("em", "ph")) or event["event_id"] in self.poison:
             return {"status": "failed", "error_message": "invalid"}
         if is_test:

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from tributary_cli.demo.fakes.fake import Ask, ForgetsIds, Reply, are_hashes
+from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, ForgetsIds, Reply, are_hashes
+
+_MOST_EVENTS: Final = 1_000
+_MOST_DAYS: Final = 7
+_MOST_AHEAD_SECONDS: Final = 300
+_SOURCES: Final = frozenset({"WEBSITE", "APP", "PHYSICAL_STORE", "OTHER"})
+_TYPES: Final = frozenset(
+    {
+        *("PAGE_VISIT", "VIEW_CONTENT", "SEARCH", "ADD_TO_CART", "ADD_TO_WISHLIST"),
+        *("LEAD", "PURCHASE", "SIGN_UP", "CUSTOM"),
+    }
+)
 
 
 class FakeReddit(ForgetsIds):
@@ -17,11 +28,14 @@ class FakeReddit(ForgetsIds):
         """Takes what is valid, or nothing."""
         if ask.headers.get("authorization") != f"Bearer {self.token}":
             return Reply(401, {"error": {"reason": "UNAUTHORIZED"}})
-        events = ask.json()["data"]["events"]
+        data = ask.json()["data"]
+        events = data["events"]
+        if len(events) > (1 if "test_id" in data else _MOST_EVENTS):
+            return Reply(400, {"error": {"reason": "BAD_REQUEST"}})
         wrong = [event for event in events if not self._is_valid(event)]
         if ask.path != "/api/v3/pixels/t2_abc/conversion_events" or (wrong and not self.takes_the_rest):
             return Reply(400, {"error": {"reason": "BAD_REQUEST"}})
-        for event in events if "test_id" not in ask.json()["data"] else ():
+        for event in events if "test_id" not in data else ():
             if event not in wrong:
                 told = event["metadata"]
                 self.count_once(event["type"]["tracking_type"], told["conversion_id"], event, told.get("value"))
@@ -31,5 +45,10 @@ class FakeReddit(ForgetsIds):
         return Reply(200, {"data": said})
 
     def _is_valid(self, event: Mapping[str, Any]) -> bool:
-        is_poison = event["metadata"]["conversion_id"] in self.poison
-        return not is_poison and isinstance(event.get("event_at"), int) and are_hashes(event["user"], ("email",))
+        time = event.get("event_at")
+        if event["metadata"]["conversion_id"] in self.poison or not isinstance(time, int):
+            return False
+        age = self.unix_seconds() - time / 1000
+        is_timely = -_MOST_AHEAD_SECONDS <= age <= _MOST_DAYS * DAY_SECONDS
+        is_placed = event.get("action_source") in _SOURCES and event["type"]["tracking_type"] in _TYPES
+        return is_timely and is_placed and are_hashes(event["user"], ("email", "phone_number", "external_id"))

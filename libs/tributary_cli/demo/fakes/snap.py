@@ -6,9 +6,15 @@ An event id is known again for 48 hours.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
-from tributary_cli.demo.fakes.fake import Ask, ForgetsIds, Reply, are_hashes, number
+from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, ForgetsIds, Reply, are_hashes, number
+
+_MOST_EVENTS: Final = 2_000
+_MOST_DAYS: Final = 37
+_SOURCES: Final = frozenset({"WEB", "MOBILE_APP", "OFFLINE"})
+_MILLISECONDS: Final = 10**11
+"""Times are of seconds or milliseconds; from here on of the latter."""
 
 
 class FakeSnap(ForgetsIds):
@@ -21,18 +27,26 @@ class FakeSnap(ForgetsIds):
         if ask.query.get("access_token") != self.token:
             return Reply(401, {"status": "INVALID", "reason": "token"})
         events = ask.json()["data"]
+        if len(events) > _MOST_EVENTS:
+            return Reply(400, {"status": "INVALID", "reason": "too many events"})
         path = ask.path.removesuffix("/validate")
         right = [event for event in events if self._is_valid(event)]
         if path != "/v3/PIX/events" or (len(right) < len(events) and not self.takes_the_rest):
             return Reply(400, {"status": "INVALID", "reason": "event"})
         for event in right if path == ask.path else ():
-            self.count_once(event["event_name"], event["event_id"], event, event["custom_data"]["value"])
+            self.count_once(event["event_name"], event["event_id"], event, event.get("custom_data", {}).get("value"))
         return Reply(200, {"status": "VALID" if len(right) == len(events) else "INVALID", "reason": ""})
 
     def _is_valid(self, event: Mapping[str, Any]) -> bool:
         if event["event_id"] in self.poison or not are_hashes(event["user_data"], ("em", "ph", "external_id")):
             return False
         if event["action_source"] == "WEB" and not event.get("event_source_url"):
+            return False
+        user, time = event["user_data"], event["event_time"]
+        age = self.unix_seconds() - (time / 1000 if time > _MILLISECONDS else time)
+        if not {"em", "ph"} & user.keys() and not {"client_ip_address", "client_user_agent"} <= user.keys():
+            return False
+        if event["action_source"] not in _SOURCES or age > _MOST_DAYS * DAY_SECONDS:
             return False
         custom = event.get("custom_data", {})
         return event["event_name"] != "PURCHASE" or (
