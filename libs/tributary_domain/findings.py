@@ -87,6 +87,10 @@ DEAL_KINDS: Final = (
 )
 """What comes of a CRM's deals."""
 
+COUNTED: Final = "counted"
+NOT_COUNTED: Final = "not counted: another one counts in its place"
+"""What is expected of a conversion that counts otherwise than the rule of its name says."""
+
 DIFFERENCE_KINDS: Final = (FindingKind.MISSING, FindingKind.DIFFERENT, FindingKind.LATE, FindingKind.MERGED)
 """What stream and batch say otherwise of a conversion."""
 
@@ -150,7 +154,8 @@ def finding(
 ) -> Finding:
     """Makes a finding; its id and severity follow from what it is about."""
     named = (conversion_id, deal_id, *([event_id] if event_id else []))
-    about = "\x00".join((kind, cause, *named, message if not any(named) else ""))
+    says_which = kind is FindingKind.SUM_WRONG or not any(named)  # several sums of one conversion may be wrong
+    about = "\x00".join((kind, cause, *named, message if says_which else ""))
     return Finding(
         finding_id="f1:" + hashlib.blake2b(about.encode(), digest_size=12).hexdigest(),
         reconciliation_id=reconciliation_id,
@@ -166,6 +171,11 @@ def finding(
         actual=actual,
         find_micros=find_micros,
     )
+
+
+def is_about_others(one: Finding) -> bool:
+    """Tells whether a difference is one beside other conversions of the person: without those nobody sees it."""
+    return one.kind is FindingKind.MERGED or one.expected in (COUNTED, NOT_COUNTED)
 
 
 def cause_of(

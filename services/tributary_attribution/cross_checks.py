@@ -50,23 +50,30 @@ class CrossChecks:
         found += [_split(scope, one, now_micros) for one in split]
         found += [_merged(scope, one, now_micros) for one in merged]
         counts |= {"conversions": sums.conversions, "too_recent": sums.too_recent, "outliers": len(outliers)}
-        found += [_sum(scope, text, number, now_micros) for text, number in _named(sums) if number]
+        found += _sums(scope, sums, now_micros)
         found += [_outlier(scope, one, now_micros) for one in outliers]
         return counts, found
 
 
-def _named(sums: Sums) -> Sequence[tuple[str, int]]:
-    return (
-        ("Event ids that were recorded more than once.", sums.repeated_events),
-        ("Orders that are more than one counted conversion.", sums.repeated_orders),
-        ("Conversions that are counted more than once.", sums.repeated_conversions),
-        ("Counted conversions whose credit or money does not add up.", sums.wrong_sums),
-    )
-
-
-def _sum(scope: Scope, text: str, number: int, now_micros: int) -> Finding:
+def _sums(scope: Scope, sums: Sums, now_micros: int) -> list[Finding]:
+    """Returns a finding per sum that is wrong, about all that it is made of."""
     kind, run = FindingKind.SUM_WRONG, scope.reconciliation_id
-    return finding(run, kind, text, expected="0", actual=str(number), find_micros=now_micros)
+    repeated = (
+        ("The order is more than one counted conversion.", sums.repeated_orders),
+        ("The conversion is counted more than once.", sums.repeated_conversions),
+    )
+    found = [
+        finding(run, kind, text, conversion_id=one, expected="1", actual=str(times), find_micros=now_micros)
+        for text, some in repeated
+        for one, times in some
+    ]
+    text = "The event is recorded more than once."
+    found += [
+        finding(run, kind, text, event_id=one, expected="1", actual=str(times), find_micros=now_micros)
+        for one, times in sums.repeated_events
+    ]
+    text = "The credit or money of the conversion does not add up."
+    return found + [finding(run, kind, text, conversion_id=one, find_micros=now_micros) for one, _ in sums.wrong_sums]
 
 
 def _orders(split: int, merged: int) -> Sequence[tuple[str, int]]:

@@ -17,7 +17,7 @@ from tributary_attribution.attributor import Attributor
 from tributary_attribution.linking import Seen
 from tributary_attribution.stored_revisions import StoredRevisions
 from tributary_domain.event_order import event_hash
-from tributary_domain.findings import Finding, FindingCause, FindingKind, cause_of, finding
+from tributary_domain.findings import COUNTED, NOT_COUNTED, Finding, FindingCause, FindingKind, cause_of, finding
 from tributary_domain.ties import Tie, operator_edge
 from tributary_runtime.errors import WorkerDecision
 from tributary_runtime.workspaces import Workspace
@@ -181,8 +181,8 @@ class Repair:
                 _MESSAGES[FindingCause.WRONG_VALUE],
                 cause=FindingCause.WRONG_VALUE,
                 conversion_id=one.conversion_id,
-                expected="not counted: another one counts in its place" if one.is_repeat else "counted",
-                actual=f"not counted: {one.stored_reason}" if one.stored_reason else "counted",
+                expected=NOT_COUNTED if one.is_repeat else COUNTED,
+                actual=f"not counted: {one.stored_reason}" if one.stored_reason else COUNTED,
                 find_micros=now_micros,
             )
             for one in miscounted

@@ -1,7 +1,8 @@
 """Findings of earlier runs that are true no more.
 
 The one rule: a finding is resolved by a run that would have found it again. It looked at the conversion, deal or sum
-that the finding is about and did not find it, or found something else about it; or what it was about is gone.
+that the finding is about and did not find it, or found something else about it; or what it was about is gone. What is
+about several is resolved by a run that looked at them all.
 """
 
 from __future__ import annotations
@@ -10,7 +11,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
 from tributary_attribution.verdict_sums import is_verdict_sum
-from tributary_domain.findings import DIFFERENCE_KINDS, Finding, FindingCause, FindingKind, FindingState
+from tributary_domain.findings import (
+    DIFFERENCE_KINDS,
+    Finding,
+    FindingCause,
+    FindingKind,
+    FindingState,
+    is_about_others,
+)
 from tributary_storage.clickhouse.reconciliation_comparison import Settled, Standing
 from tributary_storage.clickhouse.reconciliation_runs import MAX_FINDINGS, Run
 from tributary_storage.clickhouse.reconciliation_staging import Scope
@@ -18,6 +26,7 @@ from tributary_storage.clickhouse.reconciliation_staging import Scope
 _LOST: Final = (FindingCause.LOST_EVENT, FindingCause.LOST_REFUSAL)
 _UNSETTLED: Final = (FindingState.OPEN, FindingState.ACKNOWLEDGED)
 _OF_CONVERSIONS: Final = (*DIFFERENCE_KINDS, FindingKind.EXTRA, FindingKind.OUTLIER)
+_BY_CONVERSION: Final = (*_OF_CONVERSIONS, FindingKind.SUM_WRONG)
 
 
 class Runs(Protocol):
@@ -88,12 +97,12 @@ class SettledFindings:
         while True:
             page = await self._runs.findings(run.workspace, states=_UNSETTLED, after=after, limit=MAX_FINDINGS)
             earlier = [one for one in page if one.reconciliation_id != run.reconciliation_id]
-            ids = {one.conversion_id for one in earlier if one.kind in _OF_CONVERSIONS and one.conversion_id}
+            ids = {named for one in earlier if one.kind in _BY_CONVERSION for named in _conversions_of(one)}
             standing = await self._comparison.standing(scope, settled, sorted(ids))
             resolved += [
                 one.in_state(FindingState.RESOLVED)
                 for one in earlier
-                if await look.is_settled(one, standing.get(one.conversion_id))
+                if await look.is_settled(one, [standing[named] for named in _conversions_of(one) if named in standing])
             ]
             if len(page) < MAX_FINDINGS:
                 break
@@ -132,13 +141,17 @@ class _Look:
         self._is_whole = is_whole
         self._covered: dict[str, bool] = {}
 
-    async def is_settled(self, one: Finding, standing: Standing | None) -> bool:
+    async def is_settled(self, one: Finding, standings: Sequence[Standing]) -> bool:
         """Tells whether a finding that the run did not find again is true no more."""
         if (one.cause in _LOST and not one.conversion_id) or is_verdict_sum(one):
             return self._is_recorded
+        standing = standings[0] if standings else None
         match one.kind:
             case FindingKind.SUM_WRONG:
-                return await self._covers(one)
+                is_seen = bool(standings) and all(each.is_looked_for or not each.is_stored for each in standings)
+                return is_seen or await self._covers(one)
+            case kind if kind in DIFFERENCE_KINDS and standing and is_about_others(one):
+                return _is_gone(standing) or (self._is_whole and await self._covers(one))
             case kind if kind in DIFFERENCE_KINDS and standing:
                 is_seen = standing.is_compared and self._is_whole
                 return one.conversion_id in self._named or is_seen or _is_gone(standing)
@@ -162,6 +175,11 @@ class _Look:
                 other is not None and run.begin_micros <= other.begin_micros and other.end_micros <= run.end_micros
             )
         return self._covered[found_by]
+
+
+def _conversions_of(one: Finding) -> list[str]:
+    """Returns the conversions that a finding names."""
+    return [named for named in one.conversion_id.split(",") if named]
 
 
 def _is_gone(standing: Standing) -> bool:

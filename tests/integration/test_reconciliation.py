@@ -489,8 +489,8 @@ async def test_a_sum_that_is_right_again_is_resolved_by_a_run_that_looks_at_all_
 ) -> None:
     async with reconciled(redis_url, clickhouse_url, workspace) as world:
         first = await world.run()
-        text = "Counted conversions whose credit or money does not add up."
-        wrong = finding(first.reconciliation_id, FindingKind.SUM_WRONG, text, expected="0", actual="1")
+        text = "The event is recorded more than once."
+        wrong = finding(first.reconciliation_id, FindingKind.SUM_WRONG, text, event_id="e-1")
         await world.runs.report(workspace, [wrong], first.create_micros)
         shorter = replace(world.a_run(), begin_micros=first.begin_micros + DAY)
         states = []
@@ -532,6 +532,46 @@ async def test_what_is_true_no_more_is_resolved_by_a_run_that_would_have_found_i
         assert states == {FindingCause.WRONG_VALUE: FindingState.RESOLVED, FindingCause.WRONG_CREDIT: FindingState.OPEN}
         await world.execute(harm.format("linear_credit_micros = [1000000]"), c=make.conversion_id())
         assert (await world.run(world.a_run(repairs=False))).counts["resolved"] == 2
+        assert await _open(world) == set()
+
+
+async def test_what_is_about_several_is_resolved_by_a_run_that_looks_at_them_all(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    conversions = [{"name": "purchase", "counting": "once_per_person"}]
+    later = NOON + 5 * DAY
+    async with reconciled(redis_url, clickhouse_url, workspace, conversions=conversions) as world:
+        make = Events(workspace)
+        await world.happen(
+            *(make.order("visitor:a", order_id=f"a-{at}", at=at) for at in (NOON, later)),
+            *(make.order("visitor:b", order_id=f"b-{at}", at=at) for at in (NOON, NOON + 1, later)),
+            *(make.order(f"visitor:{at}", order_id=f"c-{at}", at=at) for at in (NOON, later)),
+        )
+        harm = "ALTER TABLE conversions UPDATE {} WHERE workspace = %(w)s AND order_id = %(o)s"
+        mended = []
+        for order, wrong, column in (
+            (f"a-{later}", "true", "counted"),
+            (f"b-{later}", "'p1:before'", "person_id"),
+            (f"c-{later}", f"'c-{NOON}'", "order_id"),
+        ):
+            [[right, own_id]] = await world.attribution.clickhouse.execute(
+                f"SELECT toString({column}), conversion_id FROM conversions FINAL"  # noqa: S608
+                " WHERE workspace = %(w)s AND order_id = %(o)s",
+                {"w": workspace, "o": order},
+            )
+            await world.execute(harm.format(f"{column} = {wrong}"), o=order)
+            mended.append(f"{column} = '{right}' WHERE workspace = %(w)s AND conversion_id = '{own_id}'")
+        about = {FindingCause.WRONG_VALUE, FindingCause.STALE_PERSON, FindingCause.WRONG_FACTS, FindingCause.NONE}
+        of_all, of_the_later, of_the_earlier = {"begin": NOON - DAY}, {"begin": later - DAY}, {"end": later}
+        opened = []
+        for days in (of_all, of_the_later, of_the_earlier):
+            await world.run(world.a_run(repairs=False, **days))
+            found = await world.runs.findings(workspace)
+            opened.append({one.cause for one in found if one.state is FindingState.OPEN})
+        assert opened == [about] * 3, "nobody has mended anything"
+        for update in mended:
+            await world.execute(f"ALTER TABLE conversions UPDATE {update}")
+        await world.run(world.a_run(repairs=False, **of_all))
         assert await _open(world) == set()
 
 

@@ -16,6 +16,8 @@ from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
 from tributary_storage.clickhouse.recorded_events import RecordedEvents
 
+MOST_SUMS = 1_000
+"""Wrong sums of one kind that are named at once; the next run names the rest."""
 MOST_ADJUSTMENTS = 10_000
 """Adjustments without a conversion that are named at once."""
 MOST_ORDERS = 10_000
@@ -66,15 +68,15 @@ class MergedStages(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What must be nothing, and how much was looked at."""
+    """What must be nothing, each named with how often it is there, and how much was looked at."""
 
-    repeated_events: int
+    repeated_events: list[tuple[str, int]]
     """Event ids that were recorded more than once."""
-    repeated_orders: int
-    """Orders that are more than one counted conversion."""
-    repeated_conversions: int
+    repeated_orders: list[tuple[str, int]]
+    """Orders that are more than one counted conversion, by these, apart by commas."""
+    repeated_conversions: list[tuple[str, int]]
     """Conversions that are counted more than once."""
-    wrong_sums: int
+    wrong_sums: list[tuple[str, int]]
     """Counted conversions whose credit or money does not add up."""
     conversions: int
     too_recent: int
@@ -137,7 +139,7 @@ class ReconciliationSources:
 
     async def sums(self, scope: Scope, accepted_until_micros: int) -> Sums:
         """Returns what must be nothing."""
-        values = {**scope.values, "settled": accepted_until_micros}
+        values = {**scope.values, "settled": accepted_until_micros, "limit": MOST_SUMS}
         [row] = await self._clickhouse.execute(reconciliation_statement("sums"), values)
         return Sums(*row)
 

@@ -1,24 +1,31 @@
 -- What must be nothing, of some days: events that were recorded twice, orders and conversions that are counted twice, and
--- conversions whose credit or money does not add up, under any model that they are credited under.
+-- conversions whose credit or money does not add up, under any model that they are credited under. Each is named, some at
+-- once: what is left of them is found by the next run.
 SELECT
     (
-        SELECT sum(times - 1)
+        SELECT groupArray((event_id, times))
         FROM
         (
-            SELECT count() AS times
+            SELECT
+                event_id,
+                count() AS times
             FROM events FINAL
             WHERE workspace = %(workspace)s
                 AND event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
                 AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
             GROUP BY event_id
             HAVING times > 1
+            ORDER BY event_id
+            LIMIT %(limit)s
         )
     ) AS repeated_events,
     (
-        SELECT count()
+        SELECT groupArray((ids, times))
         FROM
         (
-            SELECT 1
+            SELECT
+                arrayStringConcat(arraySlice(arraySort(groupArray(conversion_id)), 1, 8), ',') AS ids,
+                count() AS times
             FROM conversions FINAL
             WHERE workspace = %(workspace)s
                 AND counted
@@ -30,14 +37,18 @@ SELECT
                 store,
                 order_id,
                 cycle
-            HAVING count() > 1
+            HAVING times > 1
+            ORDER BY ids
+            LIMIT %(limit)s
         )
     ) AS repeated_orders,
     (
-        SELECT sum(times - 1)
+        SELECT groupArray((conversion_id, times))
         FROM
         (
-            SELECT count() AS times
+            SELECT
+                conversion_id,
+                count() AS times
             FROM conversions FINAL
             WHERE workspace = %(workspace)s
                 AND counted
@@ -45,34 +56,44 @@ SELECT
                 AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
             GROUP BY conversion_id
             HAVING times > 1
+            ORDER BY conversion_id
+            LIMIT %(limit)s
         )
     ) AS repeated_conversions,
     (
-        SELECT countIf(counted AND arrayExists(
-            (credits, values) -> arraySum(credits) != 1000000 OR arraySum(values) != value_micros,
-            [
-                first_touch_credit_micros,
-                last_touch_credit_micros,
-                last_non_direct_credit_micros,
-                linear_credit_micros,
-                position_based_credit_micros,
-                time_decay_credit_micros,
-                if(empty(data_driven_credit_micros), [1000000], data_driven_credit_micros)
-            ],
-            [
-                first_touch_value_micros,
-                last_touch_value_micros,
-                last_non_direct_value_micros,
-                linear_value_micros,
-                position_based_value_micros,
-                time_decay_value_micros,
-                if(empty(data_driven_credit_micros), [value_micros], data_driven_value_micros)
-            ]
-        ))
-        FROM conversions FINAL
-        WHERE workspace = %(workspace)s
-            AND conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-            AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+        SELECT groupArray((conversion_id, 1))
+        FROM
+        (
+            SELECT DISTINCT conversion_id
+            FROM conversions FINAL
+            WHERE workspace = %(workspace)s
+                AND conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+                AND counted
+                AND arrayExists(
+                    (credits, values) -> arraySum(credits) != 1000000 OR arraySum(values) != value_micros,
+                    [
+                        first_touch_credit_micros,
+                        last_touch_credit_micros,
+                        last_non_direct_credit_micros,
+                        linear_credit_micros,
+                        position_based_credit_micros,
+                        time_decay_credit_micros,
+                        if(empty(data_driven_credit_micros), [1000000], data_driven_credit_micros)
+                    ],
+                    [
+                        first_touch_value_micros,
+                        last_touch_value_micros,
+                        last_non_direct_value_micros,
+                        linear_value_micros,
+                        position_based_value_micros,
+                        time_decay_value_micros,
+                        if(empty(data_driven_credit_micros), [value_micros], data_driven_value_micros)
+                    ]
+                )
+            ORDER BY conversion_id
+            LIMIT %(limit)s
+        )
     ) AS wrong_sums,
     (
         SELECT count()
