@@ -7,11 +7,10 @@ that gives the credit of the revision is said in the answer.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Final, Protocol
 
-from tributary.attribution.v1.conversion_pb2 import ConversionState, NotCountedReason
+from tributary.attribution.v1.conversion_pb2 import NotCountedReason
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.attribution.v1.credit_pb2 import TouchSource
 from tributary.attribution.v1.explanation_pb2 import CreditSettings, Explanation
@@ -29,8 +28,8 @@ from tributary_attribution.explanations import (
     is_same_credit,
     is_same_data_driven,
 )
+from tributary_attribution.knowledge_then import KnowledgeThen, Past, PastEvents
 from tributary_attribution.model_choices import Evidence, ModelChoices, name_of, no_model
-from tributary_attribution.people_then import entries_then, person_then
 from tributary_attribution.publishing import Publisher
 from tributary_attribution.repair import Words
 from tributary_attribution.simulated_settings import simulated
@@ -38,42 +37,18 @@ from tributary_attribution.views import Views
 from tributary_domain.event_order import OrderKey
 from tributary_domain.explanation import explain
 from tributary_domain.journey import Exclusion
-from tributary_domain.lead_stages import StageStanding
 from tributary_domain.model_explanation import with_model
 from tributary_domain.settings import AttributionSettings
 from tributary_domain.windows import exclusions
 from tributary_runtime import attribution_settings as declared
 from tributary_runtime.errors import NotFoundError
-from tributary_runtime.identity_limits import identity_limits
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
-from tributary_storage.clickhouse.past_events import PastEvent
+from tributary_storage.codec.conversion_states import REASON_OF_STATUS
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.journey_layout import Journey
 
-
-class Past(Protocol):
-    """What ClickHouse knows of before. Every method raises `StorageUnavailableError` if it does not answer."""
-
-    async def newest(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, ConversionRevised]:
-        """Returns the newest revision by conversion id; those that were never published are left out."""
-        ...
-
-    async def as_of(self, workspace: str, conversion_id: str, moment_micros: int) -> ConversionRevised | None:
-        """Returns the revision that was the newest at a moment; None if there was none."""
-        ...
-
-
-class PastEvents(Protocol):
-    """What ClickHouse knows of events."""
-
-    async def of_tokens(self, workspace: str, tokens: Collection[str], moment_micros: int) -> Mapping[int, PastEvent]:
-        """Returns the events that carry any of the identity tokens and were accepted by a moment, by their hash.
-
-        Raises:
-            StorageUnavailableError: It did not answer.
-        """
-        ...
+_COUNTS: Final = NotCountedReason.NOT_COUNTED_REASON_UNSPECIFIED
 
 
 class Settings(Protocol):
@@ -130,8 +105,7 @@ class Explainer:
         self._publisher = publisher
         self._conversions = conversions
         self._history = history
-        self._events = events
-        self._words = words
+        self._then = KnowledgeThen(history, events, words, conversions)
         self._settings = settings
         self._directory = directory
         self._choices = choices
@@ -229,40 +203,14 @@ class Explainer:
 
     async def _at(self, read: _Read, moment_micros: int) -> _Read:
         """Returns what was known of it at a moment."""
-        known, unknown = await self._known_at(read.known, moment_micros)
+        found = await self._then.at(read.known, moment_micros)
+        if found is None:
+            raise _not_found(read.known.conversion_id)
+        known, unknown = found
         origin = _origin(read.known)
         if known.origin is None:  # by then it was credited by its own path
             return _Read(known, read.views, read.known.journey, unknown)
         return _Read(known, read.views, origin.journey, unknown)
-
-    async def _known_at(self, known: Known, moment_micros: int) -> tuple[Known, frozenset[int]]:
-        """Returns what was known at a moment, and which events of the journey that its credit is from were not."""
-        revised = await self._history.as_of(known.workspace.id, known.conversion_id, moment_micros)
-        parts = [part for part in known.parts if part.accept_time_micros <= moment_micros]
-        if revised is None or not any(part.is_observation for part in parts):
-            raise _not_found(known.conversion_id)
-        stored = replace(known.stored, revision=revised.revision, published=_state(revised))
-        journey, unknown = known.journey, frozenset[int]()
-        if journey is not None:
-            events = await self._events.of_tokens(known.workspace.id, list(journey.tokens), moment_micros)
-            words = [one for one in await self._words.read(known.workspace.id) if one.time_micros <= moment_micros]
-            person = person_then(parts, events, words, identity_limits(known.workspace))
-            entries = tuple(entries_then(journey.entries, events, person))
-            unknown = frozenset(entry.event_hash for entry in journey.entries).difference(
-                entry.event_hash for entry in entries
-            )
-            journey = replace(journey, entries=entries, person_id=revised.state.person_id)
-        origin = known.origin
-        if origin is not None and revised.state.inherited_from.conversion_id == origin.conversion_id:
-            origin, unknown = await self._known_at(origin, moment_micros)
-        else:
-            origin = None
-        return (
-            replace(
-                known, stored=stored, parts=parts, journey=journey, origin=origin, standing=_standing(revised.state)
-            ),
-            unknown,
-        )
 
 
 def _assess(read: _Read, settings: AttributionSettings | None = None) -> Assessment:
@@ -284,6 +232,7 @@ def _message(read: _Read, assessed: Assessment, evidence: Evidence) -> Explanati
         person_id="" if known.journey is None else known.journey.person_id,
         conversion_time=timestamp(facts.conversion_time_micros),
         revision=known.stored.revision,
+        not_counted_reason=REASON_OF_STATUS.get(facts.status, _COUNTS),
         reproduces_revision=published is not None
         and is_same_credit(published.attribution, explained.attribution)
         and is_same_data_driven(published.attribution, explained.attribution),
@@ -320,22 +269,6 @@ def _passed_over(assessed: Assessment) -> dict[OrderKey, Exclusion | None]:
 def _origin(known: Known) -> Known:
     """Returns the conversion whose own path a conversion is credited by."""
     return known if known.origin is None else _origin(known.origin)
-
-
-def _standing(state: ConversionState) -> StageStanding | None:
-    """Returns what a conversion counted for among the stages of its lead."""
-    if state.not_counted_reason == NotCountedReason.NOT_COUNTED_REASON_SUPERSEDED_STAGE:
-        return StageStanding.SUPERSEDED
-    if state.retracted and state.HasField("lead"):
-        return StageStanding.RETRACTED
-    return None
-
-
-def _state(revised: ConversionRevised) -> bytes:
-    kept = ConversionRevised()
-    kept.CopyFrom(revised)
-    kept.ClearField("deltas")
-    return kept.SerializeToString(deterministic=True)
 
 
 def _not_found(conversion_id: str) -> NotFoundError:

@@ -83,9 +83,16 @@ def entries_then(
             continue
         if event.is_quarantined and not person.isdisjoint(event.tokens):
             found.append(entry._replace(flags=entry.flags | QUARANTINED))
-        elif not event.is_quarantined and event.tokens and most_telling(event.tokens) in person:
+        elif is_of_person(event, person):
             found.append(entry)
     return found
+
+
+def is_of_person(event: PastEvent | None, person: frozenset[str]) -> bool:
+    """Tells whether an event was known to be a good one of a person."""
+    if event is None or event.is_quarantined or not event.tokens:
+        return False
+    return most_telling(event.tokens) in person
 
 
 def _edges(events: Mapping[int, PastEvent], words: Iterable[StoredWord], limits: IdentityLimits) -> Iterable[Tie]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
+from tributary.attribution.v1.conversion_pb2 import NotCountedReason
 from tributary.attribution.v1.explanation_pb2 import (
     CreditSettings,
     ExplainedModel,
@@ -247,6 +248,43 @@ async def test_what_was_released_later_waited_in_quarantine_then(attribution: At
     past = await explained(attribution, events, then)
     assert outcomes(past) == named(bot="quarantined", mail="credited")
     assert past.reproduces_revision
+
+
+async def test_what_was_decided_or_taken_back_later_was_not_then(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    """Neither a no to being measured, nor that the first of two orders, of which one counts, was taken back."""
+    make, clock = Events(workspace), SystemClock()
+    _, refusing = make.identify("visitor:a", at=NOON - 3 * DAY, event_id="no")
+    refusing.event.consent_change.SetInParent()
+    refusing.event.consent.analytics_storage = CONSENT_STATE_DENIED
+    refusing.event.consent.consent_time.FromMicroseconds(NOON - 3 * DAY)
+    first = [
+        make.touch("visitor:a", channel="Email", event_id="mail"),
+        make.order("visitor:a", order_id="o-0", at=NOON - 1),
+        make.order("visitor:a"),
+    ]
+    conversions = [{"name": "purchase", "counting": "once_per_person"}]
+    async with running_attribution(redis_url, clickhouse_url, workspace, conversions=conversions) as attribution:
+        moments = []
+        for batch in (first, [("A", refusing), make.retraction(order_id="o-0")]):
+            accepted = clock.unix_micros()
+            await attribution.record(*batch, accept_micros=accepted)
+            await attribution.handle(*batch, accept_micros=accepted)
+            moments.append(clock.unix_micros())
+        now = await explained(attribution, make)
+        assert (outcomes(now), now.not_counted_reason) == (named(mail="no_consent"), 0)
+        assert await explained(attribution, make, moments[1]) == _without_beginning(now), "all of it is known"
+        past = await explained(attribution, make, moments[0])
+        once = NotCountedReason.NOT_COUNTED_REASON_ONCE_PER_PERSON
+        assert (outcomes(past), past.not_counted_reason) == (named(mail="credited"), once)
+        assert past.reproduces_revision
+
+
+def _without_beginning(explanation: Explanation) -> Explanation:
+    explanation.ClearField("beginning")
+    explanation.ClearField("returning")
+    return explanation
 
 
 async def test_other_settings_are_tried_and_nothing_is_stored(attribution: Attribution, events: Events) -> None:

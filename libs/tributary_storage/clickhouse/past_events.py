@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from tributary_domain.consent import Decision
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
 
@@ -52,6 +53,16 @@ class PastEvents:
             parameters = {"workspace": workspace, "tokens": some, "moment": moment_micros}
             rows = await self._clickhouse.execute(statement("events_of_identifiers"), parameters)
             found |= {int(row[0]): PastEvent(tuple(row[2]), bool(row[1]), int(row[3]), str(row[4])) for row in rows}
+        return found
+
+    async def decisions(self, workspace: str, tokens: Collection[str]) -> list[tuple[int, Decision]]:
+        """Returns what events decided about consent under any of the identity tokens, each with the event's hash."""
+        found: list[tuple[int, Decision]] = []
+        wanted = sorted(tokens)
+        for start in range(0, len(wanted), _AT_ONCE):
+            parameters = {"workspace": workspace, "tokens": wanted[start : start + _AT_ONCE]}
+            rows = await self._clickhouse.execute(statement("decisions_of_identifiers"), parameters)
+            found += [(int(row[0]), Decision(*row[1:])) for row in rows]
         return found
 
     async def details(self, workspace: str, touches: Collection[tuple[int, int]]) -> dict[int, EventDetails]:

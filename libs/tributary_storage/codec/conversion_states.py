@@ -44,7 +44,7 @@ CAUSE_OF_ADJUSTMENT: Final = {
     AdjustmentKind.RETRACTION: RevisionCause.REVISION_CAUSE_RETRACTION,
 }
 
-_NOT_COUNTED: Final = {
+REASON_OF_STATUS: Final = {
     ConversionStatus.RETRACTED: NotCountedReason.NOT_COUNTED_REASON_RETRACTED,
     ConversionStatus.UNCOUNTED: NotCountedReason.NOT_COUNTED_REASON_TRAFFIC,
     ConversionStatus.REPEATED_BY_PERSON: NotCountedReason.NOT_COUNTED_REASON_ONCE_PER_PERSON,
@@ -60,7 +60,7 @@ _BASES: Final = {
 }
 BASIS_OF: Final = {number: basis for basis, number in _BASES.items()}
 """Which part of a value is credited, from the published state."""
-STATUS_OF_REASON: Final = {reason: status for status, reason in _NOT_COUNTED.items()}
+STATUS_OF_REASON: Final = {reason: status for status, reason in REASON_OF_STATUS.items()}
 """Why it is not counted -> its status."""
 _NO_REASON: Final = NotCountedReason.NOT_COUNTED_REASON_UNSPECIFIED
 _NO_CUSTOMER_TYPE: Final = CustomerType.CUSTOMER_TYPE_UNSPECIFIED
@@ -108,7 +108,7 @@ def facts_message(
         person_id=person_id,
         value_source=_value_source(state, valued),
         counted=state.is_counted,
-        not_counted_reason=_NOT_COUNTED.get(state.status, _NO_REASON),
+        not_counted_reason=REASON_OF_STATUS.get(state.status, _NO_REASON),
         traffic=_traffic(state, seen),
         retracted=state.is_retracted,
         observation_event_ids=[observation.event_id for observation in state.observations],

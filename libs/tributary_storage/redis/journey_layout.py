@@ -18,8 +18,8 @@ Numbers are big-endian, so that bytes compare as events are ordered. What a numb
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from struct import Struct
 from typing import Final, NamedTuple
@@ -92,6 +92,10 @@ class Journey:
     """The identity tokens of this person."""
     decisions: tuple[Decision, ...] = ()
     """What was decided under them, in no order."""
+    assumed: frozenset[int] = frozenset()
+    """Event hashes of events that count as denied where nobody decided anything about measurement."""
+    withheld: frozenset[int] = frozenset()
+    """Event hashes of events that NO_CONSENT holds of for what was decided or assumed, and not for their own words."""
     is_recalled: bool = False
     """Whether what it has forgotten for its age was read again: what it lacks now is not this person's."""
     traces: Traces = field(default_factory=dict)
@@ -261,9 +265,12 @@ def unpack_journey(
         elif name not in (META, ACQUIRED, SEEN):
             decided[name] = value
     decisions = decisions_of(decided)
+    withheld: set[int] = set()
     if decisions or assumed:
         timeline = Timeline(decisions, Purpose.ANALYTICS_STORAGE)
+        denied = {entry[1] for entry in entries if entry.flags & NO_CONSENT}
         entries = [_as_decided(entry, timeline, assumed) if entry[1] not in consented else entry for entry in entries]
+        withheld = {entry[1] for entry in entries if entry.flags & NO_CONSENT} - denied
     if len(held) > 1 and any(entry.flags & QUARANTINED for entry in entries):
         # One that names several identifiers waited with each; released, it is with one of them.
         good = {entry.event_hash for entry in entries if not entry.flags & QUARANTINED}
@@ -284,7 +291,27 @@ def unpack_journey(
         own_clicks=own_clicks,
         tokens=frozenset(named),
         decisions=tuple(decisions),
+        assumed=frozenset(assumed),
+        withheld=frozenset(withheld),
         traces=traces,
+    )
+
+
+def decided_otherwise(journey: Journey, decisions: Iterable[Decision]) -> Journey:
+    """Returns a journey as it would be had its person decided this instead."""
+    decisions = tuple(decisions)
+    timeline = Timeline(decisions, Purpose.ANALYTICS_STORAGE)
+    entries = [
+        entry._replace(flags=entry.flags & ~NO_CONSENT) if entry.event_hash in journey.withheld else entry
+        for entry in journey.entries
+    ]
+    return replace(
+        journey,
+        decisions=decisions,
+        entries=tuple(
+            entry if entry.event_hash in journey.consented else _as_decided(entry, timeline, journey.assumed)
+            for entry in entries
+        ),
     )
 
 

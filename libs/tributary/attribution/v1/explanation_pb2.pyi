@@ -222,6 +222,7 @@ class Explanation(_message.Message):
     DATA_DRIVEN_FIELD_NUMBER: _builtins.int
     BEGINNING_FIELD_NUMBER: _builtins.int
     RETURNING_FIELD_NUMBER: _builtins.int
+    NOT_COUNTED_REASON_FIELD_NUMBER: _builtins.int
     conversion_id: _builtins.str
     """The conversion."""
     person_id: _builtins.str
@@ -242,6 +243,8 @@ class Explanation(_message.Message):
     """Whether the person had a conversion of its name before: a returning customer, else a new one. False where `beginning`
     is unset.
     """
+    not_counted_reason: _conversion_pb2.NotCountedReason.ValueType
+    """Why it is in no total, by what is known, or was at that moment. Unspecified: it counts."""
     @_builtins.property
     def conversion_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened."""
@@ -311,10 +314,11 @@ class Explanation(_message.Message):
         data_driven: Global___DataDrivenExplanation | None = ...,
         beginning: _journey_pb2.Beginning | None = ...,
         returning: _builtins.bool = ...,
+        not_counted_reason: _conversion_pb2.NotCountedReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "complete_since_time", b"complete_since_time", "conversion_time", b"conversion_time", "data_driven", b"data_driven", "inherited_from", b"inherited_from", "settings", b"settings", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "complete_since_time", b"complete_since_time", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "data_driven", b"data_driven", "inherited_from", b"inherited_from", "models", b"models", "person_id", b"person_id", "published_models", b"published_models", "published_touches", b"published_touches", "published_touches_omitted", b"published_touches_omitted", "reproduces_revision", b"reproduces_revision", "returning", b"returning", "revision", b"revision", "settings", b"settings", "touchpoints", b"touchpoints", "touchpoints_omitted", b"touchpoints_omitted", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beginning", b"beginning", "complete_since_time", b"complete_since_time", "conversion_id", b"conversion_id", "conversion_time", b"conversion_time", "data_driven", b"data_driven", "inherited_from", b"inherited_from", "models", b"models", "not_counted_reason", b"not_counted_reason", "person_id", b"person_id", "published_models", b"published_models", "published_touches", b"published_touches", "published_touches_omitted", b"published_touches_omitted", "reproduces_revision", b"reproduces_revision", "returning", b"returning", "revision", b"revision", "settings", b"settings", "touchpoints", b"touchpoints", "touchpoints_omitted", b"touchpoints_omitted", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -382,10 +382,10 @@ class ExplainConversionRequest(_message.Message):
 
     @_builtins.property
     def as_of_time(self) -> _timestamp_pb2.Timestamp:
-        """Optional. From what was known at that moment: events, who was who, what waited in quarantine, the revision. What the
-        person decided about consent, and which of their conversions counts, is as of today; so are touches that are
-        somebody else's since. `Explanation.reproduces_revision` says whether that makes no difference. NOT_FOUND if the
-        conversion was not published by then. Unset: now.
+        """Optional. From what was known at that moment: events, who was who, what waited in quarantine, the
+        revision, what the person had decided about consent, and which of their conversions counted. Touches that are
+        somebody else's since are left out: `Explanation.reproduces_revision` says whether that makes no difference.
+        NOT_FOUND if the conversion was not published by then. Unset: now.
         """
 
     def __init__(

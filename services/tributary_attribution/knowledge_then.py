@@ -1,0 +1,148 @@
+"""What was known of a conversion at a moment: of its parts, its person's journey, consent and rivals.
+
+The one rule: only what had been accepted by then is known. What somebody decided later about consent held nothing back
+then, and what was taken back later counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from tributary.attribution.v1.conversion_pb2 import ConversionState, NotCountedReason
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary_attribution.assessment import Known
+from tributary_attribution.counting import is_retracted, rivals
+from tributary_attribution.people_then import entries_then, is_of_person, person_then
+from tributary_attribution.repair import Words
+from tributary_domain.consent import Decision
+from tributary_domain.lead_stages import StageStanding
+from tributary_runtime.identity_limits import identity_limits
+from tributary_storage.clickhouse.past_events import PastEvent
+from tributary_storage.codec.conversion_parts import unpack_parts
+from tributary_storage.redis.conversions import Conversions, conversion_key
+from tributary_storage.redis.journey_layout import Journey, decided_otherwise
+
+
+class Past(Protocol):
+    """What ClickHouse knows of before. Every method raises `StorageUnavailableError` if it does not answer."""
+
+    async def newest(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, ConversionRevised]:
+        """Returns the newest revision by conversion id; those that were never published are left out."""
+        ...
+
+    async def as_of(self, workspace: str, conversion_id: str, moment_micros: int) -> ConversionRevised | None:
+        """Returns the revision that was the newest at a moment; None if there was none."""
+        ...
+
+
+class PastEvents(Protocol):
+    """What ClickHouse knows of events. Every method raises `StorageUnavailableError` if it does not answer."""
+
+    async def of_tokens(self, workspace: str, tokens: Collection[str], moment_micros: int) -> Mapping[int, PastEvent]:
+        """Returns the events that carry any of the identity tokens and were accepted by a moment, by their hash."""
+        ...
+
+    async def decisions(self, workspace: str, tokens: Collection[str]) -> Sequence[tuple[int, Decision]]:
+        """Returns what events decided under any of the identity tokens, whenever, each with the event's hash."""
+        ...
+
+
+class KnowledgeThen:
+    """Reads what was known.
+
+    Args:
+        history: Knows the revisions of conversions.
+        events: Knows when what was accepted.
+        words: Knows what operators said.
+        conversions: Keeps the parts of conversions.
+    """
+
+    def __init__(self, history: Past, events: PastEvents, words: Words, conversions: Conversions) -> None:
+        self._history = history
+        self._events = events
+        self._words = words
+        self._conversions = conversions
+
+    async def at(self, known: Known, moment_micros: int) -> tuple[Known, frozenset[int]] | None:
+        """Returns what was known at a moment, and which events of the journey that its credit is from were not.
+
+        Args:
+            known: What is known now.
+            moment_micros: The moment.
+
+        Returns:
+            None: there was no such conversion.
+
+        Raises:
+            StorageUnavailableError: A store did not answer.
+        """
+        workspace = known.workspace
+        revised = await self._history.as_of(workspace.id, known.conversion_id, moment_micros)
+        parts = [part for part in known.parts if part.accept_time_micros <= moment_micros]
+        if revised is None or not any(part.is_observation for part in parts):
+            return None
+        stored = replace(known.stored, revision=revised.revision, published=_published(revised))
+        then = replace(known, stored=stored, parts=parts, standing=_standing(revised.state))
+        unknown = frozenset[int]()
+        if known.journey is not None:
+            events = await self._events.of_tokens(workspace.id, list(known.journey.tokens), moment_micros)
+            words = [one for one in await self._words.read(workspace.id) if one.time_micros <= moment_micros]
+            person = person_then(parts, events, words, identity_limits(workspace))
+            journey = await self._journey(known, known.journey, events, person)
+            unknown = frozenset(entry.event_hash for entry in known.journey.entries).difference(
+                entry.event_hash for entry in journey.entries
+            )
+            first = known.first
+            if first is not None and not is_of_person(events.get(first.event_hash), person):
+                first = None
+            then = replace(then, journey=replace(journey, person_id=revised.state.person_id), first=first)
+        then = replace(then, retracted=await self._retracted(then, moment_micros))
+        origin = known.origin
+        if origin is None or revised.state.inherited_from.conversion_id != origin.conversion_id:
+            return replace(then, origin=None), unknown
+        found = await self.at(origin, moment_micros)
+        return None if found is None else (replace(then, origin=found[0]), found[1])
+
+    async def _journey(
+        self, known: Known, journey: Journey, events: Mapping[int, PastEvent], person: frozenset[str]
+    ) -> Journey:
+        """Returns what was known of a journey, under what its person had decided by then."""
+        if journey.withheld or journey.decisions:
+            said = await self._events.decisions(known.workspace.id, sorted(person))
+            heard = (decision for hashed, decision in said if (by := events.get(hashed)) and not by.is_quarantined)
+            journey = decided_otherwise(journey, heard)
+        return replace(journey, entries=tuple(entries_then(journey.entries, events, person)))
+
+    async def _retracted(self, then: Known, moment_micros: int) -> frozenset[str]:
+        """Returns the other conversions of its name and person that had been taken back, and those of its lead."""
+        others = rivals(then.workspace, then.journey, then.parts, then.conversion_id)
+        others += [then.first.conversion_id] if then.first is not None else []
+        if not others:
+            return then.retracted
+        keys = {conversion_key(then.workspace.id, other): other for other in others}
+        now, before = set[str](), set[str]()
+        for key, stored in (await self._conversions.observe({key: {} for key in keys}, 0)).items():
+            parts = unpack_parts(stored.parts.values())
+            if is_retracted(parts):
+                now.add(keys[key])
+            if is_retracted([part for part in parts if part.accept_time_micros <= moment_micros]):
+                before.add(keys[key])
+        return then.retracted - now | before
+
+
+def _standing(state: ConversionState) -> StageStanding | None:
+    """Returns what a conversion counted for among the stages of its lead."""
+    if state.not_counted_reason == NotCountedReason.NOT_COUNTED_REASON_SUPERSEDED_STAGE:
+        return StageStanding.SUPERSEDED
+    if state.retracted and state.HasField("lead"):
+        return StageStanding.RETRACTED
+    return None
+
+
+def _published(revised: ConversionRevised) -> bytes:
+    kept = ConversionRevised()
+    kept.CopyFrom(revised)
+    kept.ClearField("deltas")
+    return kept.SerializeToString(deterministic=True)
