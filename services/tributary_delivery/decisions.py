@@ -112,6 +112,9 @@ class Decisions:
         taken, maybe_taken, doubt_micros = await self._taken(job, revised, recalled)
         told = await self._told(job, taken, maybe_taken, recalled)
         decision = decide(revised, self._settings, taken, maybe_taken=maybe_taken > 0, told=told)
+        if taken is not None and self._was_told(job, revised, decision):
+            taken = replace(taken, value_micros=UNKNOWN_VALUE)
+            decision = decide(revised, self._settings, taken, told=told)
         operation = self._operation(decision, taken)
         about = (job, revised, operation, taken, told, recalled)
         if decision.is_passed_on:
@@ -148,6 +151,11 @@ class Decisions:
         if is_doubtful and DELIVERY_OPERATION_RETRACT in operations and DELIVERY_OPERATION_CREDIT not in operations:
             return DELIVERY_OPERATION_CREATE
         return decision.operation
+
+    def _was_told(self, job: Job, revised: ConversionRevised, decision: Decision) -> bool:
+        """Tells whether what looks like no news was tried all the same: nobody knew what the destination has."""
+        is_no_news = decision.operation == DELIVERY_OPERATION_CREDIT and not decision.is_known
+        return self._corrects and is_no_news and job.tried_revision == revised.revision
 
     @staticmethod
     def _is_withheld(decision: Decision, taken: Taken | None, maybe_taken: int) -> bool:

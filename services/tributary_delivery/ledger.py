@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import (
@@ -35,6 +35,9 @@ from tributary_storage.redis.delivery_job import (
     Settlement,
     Taken,
 )
+
+_UNTAKEN: Final = frozenset({DELIVERY_STATE_DEAD, DELIVERY_STATE_PENDING, DELIVERY_STATE_SUPERSEDED})
+"""States of what was attempted and not known to be taken."""
 
 
 class Ledger(Protocol):
@@ -84,7 +87,7 @@ def remembered(deliveries: list[Delivery], destination_id: str) -> tuple[Taken |
         telling = [one for one in accepted if one.operation != DELIVERY_OPERATION_CREDIT] or accepted
         counted = telling[-1].operation != DELIVERY_OPERATION_RETRACT  # other credit leaves that as it was
         since = [one for one in deliveries if _is_left_wrong(one, newest)]
-        is_certain = all(one.HasField("residual") for one in since if one.state == DELIVERY_STATE_DEAD)
+        is_certain = all(one.HasField("residual") for one in since if one.attempts)
         known = [residual_in(one) for one in since if one.HasField("residual")]
         taken = Taken(
             newest.revision,
@@ -101,8 +104,9 @@ def _is_left_wrong(one: Delivery, taken: Delivery) -> bool:
     """Tells whether a line says what a destination has wrong since it took something."""
     if one.destination_id != taken.destination_id or one.revision <= taken.revision:
         return False
-    is_dead = one.state == DELIVERY_STATE_DEAD and one.operation in CORRECTIONS
-    return is_dead or one.state == DELIVERY_STATE_UNDELIVERABLE_CORRECTION
+    # Of what is tried again, or was given up for something newer, nobody wrote whether an attempt was taken.
+    is_tried = one.state in _UNTAKEN and one.operation in CORRECTIONS
+    return is_tried or one.state == DELIVERY_STATE_UNDELIVERABLE_CORRECTION
 
 
 def attempts_at(deliveries: list[Delivery], destination_id: str, revision: int) -> int:

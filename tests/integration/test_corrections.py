@@ -307,8 +307,9 @@ async def test_what_may_have_been_corrected_is_told_what_it_had_before(rig: Rig,
             await eventually_async(is_noted)
         await publish(rig, lane, [refund.then(value_micros=90_000_000)])
         await rig.redis.zadd(job_keys.due(workspace, "google"), {first.conversion_id: 1})
+        server.fake.throttles = 1
         await deliver(rig, lane, server)
-        assert list(server.fake.values.values()) == [90]
+        assert list(server.fake.values.values()) == [90], "also where that had to be tried twice"
 
 
 @pytest.mark.parametrize("kind", ["google", "hubspot", "google_ads"])

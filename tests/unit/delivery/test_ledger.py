@@ -36,8 +36,9 @@ def test_the_newest_revision_taken_counts() -> None:
     assert remembered(lines, "crm") == (Taken(9, 90, counted=False, currency="EUR"), 0)
 
 
-def test_a_correction_that_was_given_up_counts_by_what_it_left() -> None:
-    lines = [a_line(7, pb.DELIVERY_STATE_ACCEPTED), a_line(9, pb.DELIVERY_STATE_DEAD, pb.DELIVERY_OPERATION_RESTATE)]
+@pytest.mark.parametrize("state", [pb.DELIVERY_STATE_DEAD, pb.DELIVERY_STATE_PENDING, pb.DELIVERY_STATE_SUPERSEDED])
+def test_a_correction_that_was_not_confirmed_counts_by_what_it_left(state: int) -> None:
+    lines = [a_line(7, pb.DELIVERY_STATE_ACCEPTED), a_line(9, state, pb.DELIVERY_OPERATION_RESTATE)]
     taken = Taken(7, 70, counted=True, currency="EUR")
     assert remembered(lines, "crm") == (replace(taken, value_micros=-1), 0), "it may have been taken"
     put_residual(lines[1], Residual(-20, "EUR"))
