@@ -96,7 +96,8 @@ class Affected:
     askings: int = 0
     """Where it was deferred: how often that had been asked for when it was read."""
     retracted: frozenset[str] = frozenset()
-    """Other conversions of its name and person that were taken back, where its name does not count every one."""
+    """Other conversions of its name that its person's journey has and that were taken back, or are another's, where its
+    name does not count every one."""
     first: FirstConversion | None = None
     """The first of its name and person, where one counts per person and the journey has forgotten it."""
     kin: Kin = NO_KIN

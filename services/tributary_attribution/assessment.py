@@ -80,7 +80,8 @@ class Known:
     recounts: bool = False
     """Whether its path is counted, though it was published before and is not."""
     retracted: frozenset[str] = frozenset()
-    """Other conversions of its name and person that were taken back, or are of its lead, as far as that matters."""
+    """Other conversions of its name in the journey that were taken back, are another's, or are of its lead, as far as
+    that matters."""
     first: FirstConversion | None = None
     """The first of its name and person, where one counts per person and the journey has forgotten it."""
     elsewhere: Sequence[Journey] = ()

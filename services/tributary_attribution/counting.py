@@ -18,6 +18,7 @@ from tributary_domain.event_order import OrderKey
 from tributary_domain.journey import NO_CONSENT, QUARANTINED, JourneyTouch, TouchKind
 from tributary_domain.sessions import session_ids
 from tributary_domain.settings import SECOND, AttributionSettings
+from tributary_domain.ties import most_telling
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.codec.conversion_parts import ConversionPart
 from tributary_storage.codec.conversion_states import STATUS_OF_REASON
@@ -75,7 +76,8 @@ def may_move_rivals(journey: Journey | None, parts: Sequence[ConversionPart], ar
     """Tells whether events may have changed which other conversions count, whatever their places in time.
 
     An adjustment may: it takes a conversion back, or restates it. So may a further observation that carries a click id:
-    it moves the conversion to that click from its earliest observation on.
+    it moves the conversion to that click from its earliest observation on; and one of another identifier: it may be
+    another's since.
 
     Args:
         journey: The person's.
@@ -83,14 +85,18 @@ def may_move_rivals(journey: Journey | None, parts: Sequence[ConversionPart], ar
         arrived: Hashes of the events.
     """
     observed = 0
-    is_moved = False
+    is_moved = has_joined = False
+    homes: set[str] = set()
     for part in parts:
         observed += part.is_observation
+        if part.is_observation and part.admitted.identity_tokens:
+            homes.add(most_telling(part.admitted.identity_tokens))
         if part.event_hash in arrived:
             if not part.is_observation:
                 return True
+            has_joined = True
             is_moved = is_moved or (journey is not None and part.event_hash in journey.own_clicks)
-    return is_moved and observed > 1
+    return observed > 1 and (is_moved or (has_joined and len(homes) > 1))
 
 
 def may_free_forgotten(
@@ -148,7 +154,7 @@ def status_of(
         journey: Of its person.
         entries: The journey as it sees it, in event order.
         settings: It is credited under: they say when a session ends.
-        retracted: Other conversions of the person that were taken back.
+        retracted: Other conversions in the journey that were taken back, or are another's.
         published: What is published of it.
         first: Of its name and person, where the journey has forgotten it.
         is_whole: Whether the journey holds all that ever was in its window, or who had the rest is known.

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from tributary_attribution.affected import Affected
 from tributary_attribution.counting import counts_once, forgotten_first, is_retracted, may_move_rivals, rivals
-from tributary_storage.codec.conversion_parts import unpack_parts
 from tributary_storage.redis.conversions import Conversions, conversion_key
 from tributary_storage.redis.people import People
 
@@ -27,7 +26,7 @@ class Rivals:
         self._conversions = conversions
 
     async def read(self, affected: Sequence[Affected]) -> None:
-        """Reads which other conversions were taken back, where a name does not count every one.
+        """Reads which other conversions were taken back or are another's, where a name does not count every one.
 
         Args:
             affected: With parts and journeys; take it.
@@ -47,9 +46,12 @@ class Rivals:
         if not asking:
             return
         for key, stored in (await self._conversions.observe({key: {} for key in asking}, 0)).items():
-            if is_retracted(unpack_parts(stored.parts.values())):
-                for one in asking[key]:
-                    one.retracted |= {key.partition("|")[2]}
+            rival = Affected(asking[key][0].workspace, key.partition("|")[2])
+            rival.take(stored)
+            is_gone, is_somebodys = is_retracted(rival.parts), rival.place() is not None
+            for one in asking[key]:
+                if is_gone or (is_somebodys and rival.is_nobodys(one.journey)):
+                    one.retracted |= {rival.conversion_id}
 
     async def _read_firsts(self, affected: Sequence[Affected]) -> None:
         """Reads the first conversions that journeys have forgotten, where a name counts one per person."""
@@ -72,9 +74,12 @@ def successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]:
     """
     found = []
     for one in affected:
-        if not may_move_rivals(one.journey, one.parts, one.arrived):
-            continue
-        for rival in rivals(one.workspace, one.journey, one.parts, one.conversion_id):
+        journeys = [one.journey] if may_move_rivals(one.journey, one.parts, one.arrived) else []
+        if any(part.is_observation and part.event_hash in one.arrived for part in one.parts):
+            journeys += one.elsewhere  # it may have been theirs until now
+        for rival in dict.fromkeys(
+            rival for own in journeys for rival in rivals(one.workspace, own, one.parts, one.conversion_id)
+        ):
             successor = Affected(one.workspace, rival)
             if successor.key not in known:
                 known.add(successor.key)

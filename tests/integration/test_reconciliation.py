@@ -161,6 +161,25 @@ async def test_internal_traffic_ends_the_paths_of_internal_conversions_alone_in_
         assert await world.differences() == []
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1), (1, 2, 0)])
+async def test_an_order_that_was_seen_on_anothers_device_is_none_of_theirs(
+    redis_url: str, clickhouse_url: str, workspace: str, order: tuple[int, ...]
+) -> None:
+    make, conversions = Events(workspace), [{"name": "purchase", "counting": "once_per_person"}]
+    async with reconciled(redis_url, clickhouse_url, workspace, conversions=conversions) as world:
+        await world.happen(make.identify("customer:1", "visitor:a", at=NOON - 2 * DAY))
+        orders = [
+            make.order("customer:1", order_id="theirs"),
+            make.order("visitor:a", at=NOON - DAY, order_id="o-1", rank=1),
+            make.order("customer:2", at=NOON - DAY + 1, order_id="o-1", letter="M"),
+        ]
+        for at in order:
+            await world.happen(orders[at])
+        assert await world.attribution.stored("order_id, counted") == [("o-1", True), ("theirs", True)]
+        await world.run()
+        assert await world.differences() == []
+
+
 async def test_the_click_that_a_conversion_counts_by_is_the_first_that_its_person_allowed(
     redis_url: str, clickhouse_url: str, workspace: str
 ) -> None:
