@@ -8,6 +8,7 @@ import pytest
 import redis.asyncio
 
 from tests.support.eventually import eventually_async
+from tributary_runtime.clock import SystemClock
 from tributary_storage.redis import job_keys
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.delivery_job import (
@@ -294,6 +295,35 @@ async def test_given_up_deliveries_are_counted_once(client: redis.asyncio.Redis,
     assert await settle(jobs, Settlement.GIVEN_UP, 7)
     assert not await settle(jobs, Settlement.GIVEN_UP, 7)
     assert await jobs.dead(LANE, 0) == 1
+    in_400_days = SystemClock().unix_micros() // 1000 + 400 * 86_400_000
+    assert [await jobs.dead(LANE, in_400_days + one) for one in (-60_000, 60_000)] == [1, 0]
+    assert 0 < await client.pttl(job_keys.dead(LANE.workspace, LANE.destination)) <= 400 * 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("is_untaken", "what", "left"),
+    [
+        pytest.param(True, Settlement.TAKEN, 0, id="something newer was taken"),
+        pytest.param(True, Settlement.DROPPED, 0, id="nothing is to be sent any more"),
+        pytest.param(True, Settlement.AGAIN, 1, id="something newer is tried"),
+        pytest.param(True, Settlement.GIVEN_UP, 1, id="something newer was given up too"),
+        pytest.param(False, Settlement.TAKEN, 0, id="what may have been taken was"),
+        pytest.param(False, Settlement.DROPPED, 1, id="what may have been taken still may"),
+    ],
+)
+async def test_who_is_dead_is_counted_until_it_is_taken_or_not_to_be_sent(
+    jobs: DeliveryJobs, is_untaken: bool, what: Settlement, left: int
+) -> None:
+    await plan(jobs, 7)
+    await lease(jobs)
+    await begin(jobs, 7)
+    await settle(jobs, Settlement.GIVEN_UP, 7, is_untaken=is_untaken)
+    await plan(jobs, 9, previous=7)
+    await lease(jobs)
+    if what is not Settlement.DROPPED:
+        await begin(jobs, 9)
+    await settle(jobs, what, 9, is_untaken=is_untaken and what is Settlement.GIVEN_UP)
+    assert await jobs.dead(LANE, 0) == left
 
 
 async def test_what_was_dropped_unsent_is_never_sent_still_when_something_newer_waits(jobs: DeliveryJobs) -> None:

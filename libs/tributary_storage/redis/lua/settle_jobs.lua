@@ -5,7 +5,7 @@
 --         what was given up, if that is not what was known) | "never": no attempt at the creation was taken, that is
 --         certain; 1 if this attempt certainly was not taken
 -- Answer  per conversion 1 settled | 0 the lease was lost
--- Cost    at most thirteen commands per conversion. A second run finds the lease gone.
+-- Cost    at most fourteen commands per conversion. A second run finds the lease gone.
 local due, dead, planned, token, life, dead_ms = KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2], tonumber(ARGV[3])
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
@@ -44,6 +44,7 @@ for number = 1, (#KEYS - 3) / 2 do
       if what == 'given_up' then
         redis.call('ZADD', dead, now, conversion)
         redis.call('ZREMRANGEBYSCORE', dead, '-inf', '(' .. string.format('%.0f', now - dead_ms))
+        redis.call('PEXPIRE', dead, dead_ms) -- of a destination that is no more
       elseif what == 'taken' or not string.find(redis.call('GET', sent) or '', ' m', 1, true) then
         redis.call('ZREM', dead, conversion) -- of what may have been taken nobody knows more than before
       end
