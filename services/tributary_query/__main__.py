@@ -14,6 +14,7 @@ from tributary_query.erasures import Erasures
 from tributary_query.event_filters import EventFilters
 from tributary_query.events import Events
 from tributary_query.explanations import Explanations
+from tributary_query.finality import Finalities
 from tributary_query.health import Health
 from tributary_query.identities import Identities
 from tributary_query.integrity import Integrity
@@ -39,6 +40,7 @@ from tributary_storage.clickhouse.integrity import StoredIntegrity
 from tributary_storage.clickhouse.model_versions import ModelVersions
 from tributary_storage.clickhouse.past_events import PastEvents
 from tributary_storage.clickhouse.quarantine import QuarantinedEvents
+from tributary_storage.clickhouse.reconciled_days import ReconciledDays
 from tributary_storage.clickhouse.refused_events import RefusedEvents
 from tributary_storage.redis.client import connect
 from tributary_storage.redis.epoch import wait_for_epoch
@@ -70,10 +72,10 @@ async def main(settings: QuerySettings) -> None:
         progress = Progress(log_store, state_store, await wait_for_epoch(log_store, "log"))
         history, models = ConversionHistory(clickhouse), Models(ModelVersions(clickhouse))
         refused, decided = RefusedEvents(clickhouse), QuarantinedEvents(clickhouse)
-        filters = EventFilters(workspaces, clock)
+        filters, finalities = EventFilters(workspaces, clock), Finalities(ReconciledDays(clickhouse), clock)
         use_cases = UseCases(
-            reports=Reports(clickhouse, models, progress, clock),
-            conversions=Conversions(history),
+            reports=Reports(clickhouse, models, progress, finalities, clock),
+            conversions=Conversions(history, finalities),
             identities=Identities(AttributionServiceStub(attribution)),
             erasures=Erasures(AttributionServiceStub(attribution)),
             journeys=Journeys(AttributionServiceStub(attribution), history),

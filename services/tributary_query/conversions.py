@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
+from tributary.query.v1 import report_pb2
 from tributary.query.v1.query_service_pb2 import GetConversionRequest, GetConversionResponse
 from tributary_query.bounds import PAGE_BYTES, bound
+from tributary_query.finality import Finalities
 from tributary_query.models import show_missing_model
 from tributary_query.naming import find_conversion, moment_of, not_found
 from tributary_query.page_tokens import fingerprint, make_token, read_token
@@ -25,10 +27,12 @@ class Conversions:
 
     Args:
         history: Where they are kept.
+        finalities: Say how final they are.
     """
 
-    def __init__(self, history: ConversionHistory) -> None:
+    def __init__(self, history: ConversionHistory, finalities: Finalities) -> None:
         self._history = history
+        self._finalities = finalities
 
     async def get(self, request: GetConversionRequest, workspace: str) -> GetConversionResponse:
         """Returns a conversion with a page of its revisions, and what was sent of these.
@@ -55,16 +59,26 @@ class Conversions:
         shown = [*page, bound(newest)]
         for revised in shown:
             show_missing_model(revised.state)
-        deliveries, _ = await asyncio.gather(
+        deliveries, _, final = await asyncio.gather(
             self._history.deliveries(workspace, found, after, last, moment),
             name_touches(shown, workspace, self._history),
+            self._finality(workspace, newest, as_of),
         )
         return GetConversionResponse(
             newest=newest,
             revisions=page,
             deliveries=deliveries,
+            finality=final,
             next_page_token=make_token((last,), mark) if has_more else "",
         )
+
+    async def _finality(
+        self, workspace: str, newest: ConversionRevised, as_of_micros: int | None
+    ) -> report_pb2.Finality.ValueType:
+        """Says how final a conversion is; nothing of a past moment."""
+        if as_of_micros is not None:
+            return report_pb2.FINALITY_UNSPECIFIED
+        return await self._finalities.of_conversion(workspace, newest)
 
 
 def _after(request: GetConversionRequest, mark: str) -> int:

@@ -1,21 +1,94 @@
-"""Whether the numbers of a report can still change."""
+"""Whether the numbers of a report, or the credit of a conversion, can still change.
+
+The one rule: each step says all that those before it say, and none is said of what is not over, not complete, or of a
+past moment.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
+from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.query.v1 import report_pb2
+from tributary_runtime.clock import Clock
 from tributary_runtime.workspaces import Reporting
+from tributary_storage.clickhouse.reconciled_days import GRACE_MICROS, CompleteRun, ReconciledDays, Span
 from tributary_storage.clickhouse.report_query import Basis, ReportQuery
 
+KNOWN_SECONDS: Final = 10.0
+"""So long it is not asked again whether some days are reconciled: dashboards ask for the same days again and again."""
+_MOST_KNOWN: Final = 1_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class Finalities:
+    """Says how final something is.
+
+    Args:
+        days: Knows what runs of reconciliation looked at.
+        clock: Measures.
+    """
+
+    def __init__(self, days: ReconciledDays, clock: Clock) -> None:
+        self._days = days
+        self._clock = clock
+        self._known: dict[tuple[str, int, int], tuple[float, bool]] = {}
+
+    async def of_report(
+        self, query: ReportQuery, reporting: Reporting, complete_through_micros: int | None, *, has_pending: bool
+    ) -> report_pb2.Finality.ValueType:
+        """Says how final a report is.
+
+        Args:
+            query: What was asked.
+            reporting: How the books are kept.
+            complete_through_micros: Before when everything accepted is in the numbers; None: not known.
+            has_pending: Whether an order of these days waits in quarantine for its amount.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        found = finality(query, reporting, complete_through_micros, has_pending=has_pending)
+        if found != report_pb2.FINALITY_TIER2_PASSED:
+            return found
+        is_reconciled = await self._are_reconciled(query.workspace, query.start_micros, query.end_micros)
+        return report_pb2.FINALITY_RECONCILED if is_reconciled else found
+
+    async def of_conversion(self, workspace: str, newest: ConversionRevised) -> report_pb2.Finality.ValueType:
+        """Says how final the newest revision of a conversion is; it waits in quarantine no more.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        state, published = newest.state, newest.publish_time.ToMicroseconds()
+        moment = state.conversion_time.ToMicroseconds()
+        spans = spans_of(await self._days.runs(workspace, moment, moment + 1), moment, moment + 1)
+        if spans:
+            is_doubted, is_repaired = await self._days.findings_of(workspace, state.conversion_id, newest.revision)
+            if not is_doubted and (is_repaired or published <= spans[0].verified_micros):
+                return report_pb2.FINALITY_RECONCILED
+        return report_pb2.FINALITY_TIER2_PASSED
+
+    async def _are_reconciled(self, workspace: str, start_micros: int, end_micros: int) -> bool:
+        """Tells whether days are as runs of reconciliation saw them, as it was at most some seconds ago."""
+        now, place = self._clock.monotonic_seconds(), (workspace, start_micros, end_micros)
+        until, known = self._known.get(place, (0.0, False))
+        if now < until:
+            return known
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        spans = spans_of(await self._days.runs(*place), start_micros, end_micros)
+        found = bool(spans) and not await self._days.is_doubted(*place, spans)
+        self._known[place] = now + KNOWN_SECONDS, found
+        return found
+
+
 def finality(
-    query: ReportQuery, reporting: Reporting, complete_through_micros: int | None
+    query: ReportQuery, reporting: Reporting, complete_through_micros: int | None, *, has_pending: bool = False
 ) -> report_pb2.Finality.ValueType:
-    """Says how final a report is.
+    """Says how final a report is, whatever was reconciled.
 
     Closed books are final by posting day only: by another clock, a late change still shows on its own day. And only
     once all that was accepted on those days is credited and stored: a revision that was published before the books
@@ -25,13 +98,38 @@ def finality(
         query: What was asked.
         reporting: How the books are kept.
         complete_through_micros: Before when everything accepted is in the numbers; None: not known.
+        has_pending: Whether an order of these days waits in quarantine for its amount.
     """
+    complete = -1 if complete_through_micros is None else complete_through_micros
     if query.basis is Basis.POSTING and reporting.books_closed_through is not None:
         end = date.fromisoformat(query.end_date)
         midnight = datetime.combine(end, time(), reporting.zone)
-        is_complete = complete_through_micros is not None and complete_through_micros >= (
-            (midnight - _EPOCH) // timedelta(microseconds=1)
-        )
+        is_complete = complete >= (midnight - _EPOCH) // timedelta(microseconds=1)
         if end - timedelta(days=1) <= reporting.books_closed_through and is_complete:
             return report_pb2.FINALITY_CLOSED
-    return report_pb2.FINALITY_PROVISIONAL
+    is_over = query.basis is Basis.CONVERSION and query.as_of_micros is None and complete >= query.end_micros
+    return report_pb2.FINALITY_TIER2_PASSED if is_over and not has_pending else report_pb2.FINALITY_PROVISIONAL
+
+
+def spans_of(runs: Sequence[CompleteRun], begin_micros: int, end_micros: int) -> list[Span]:
+    """Returns which run vouches for which part of some days: the newest that looked at it.
+
+    A run vouches for no time after it began.
+
+    Args:
+        runs: The oldest first.
+        begin_micros: The first moment of the days.
+        end_micros: The first moment after them.
+
+    Returns:
+        From the first moment on; none where no run looked at some part of the days.
+    """
+    looked_at = [(one.begin_micros, min(one.end_micros, one.create_micros), one.create_micros) for one in runs]
+    cuts = {begin_micros, *(cut for begin, end, _ in looked_at for cut in (begin, end))}
+    spans = []
+    for cut in sorted(cut for cut in cuts if begin_micros <= cut < end_micros):
+        created = max((created for begin, end, created in looked_at if begin <= cut < end), default=None)
+        if created is None:
+            return []
+        spans.append(Span(cut, created - GRACE_MICROS))
+    return spans

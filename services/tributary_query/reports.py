@@ -11,7 +11,7 @@ from tributary.query.v1 import report_pb2
 from tributary.query.v1.query_service_pb2 import QueryReportRequest, QueryReportResponse
 from tributary.query.v1.report_pb2 import PendingValue, ReportBasis
 from tributary_domain.settings import AttributionModel
-from tributary_query.finality import finality
+from tributary_query.finality import Finalities
 from tributary_query.page_tokens import make_token
 from tributary_query.pending_orders import PendingOrders
 from tributary_query.report_answers import check_addable, money_total, report_rows
@@ -58,13 +58,22 @@ class Reports:
         clickhouse: Where conversions are.
         models: Knows the models of data_driven.
         completeness: How far they are complete.
+        finalities: Say how final they are.
         clock: Chooses the model where none is named, and what has matured.
     """
 
-    def __init__(self, clickhouse: ClickHouse, models: Evaluations, completeness: Completeness, clock: Clock) -> None:
+    def __init__(
+        self,
+        clickhouse: ClickHouse,
+        models: Evaluations,
+        completeness: Completeness,
+        finalities: Finalities,
+        clock: Clock,
+    ) -> None:
         self._clickhouse = clickhouse
         self._models = models
         self._completeness = completeness
+        self._finalities = finalities
         self._clock = clock
         self._pending = PendingOrders(PendingValues(clickhouse), clock)
 
@@ -81,19 +90,23 @@ class Reports:
         lines = await read_report(self._clickhouse, query)
         page = lines[: query.limit - 1]
         check_addable(page, query, workspace)
+        pending = await self._pending_of(request, query)
+        final = await self._finalities.of_report(
+            query, workspace.reporting, complete_through, has_pending=bool(pending)
+        )
         return QueryReportResponse(
             rows=report_rows(page, query, workspace),
             next_page_token=make_token(page[-1].key, asked.fingerprint) if len(lines) > len(page) else "",
-            basis=self._basis(query, workspace, page, complete_through),
+            basis=self._basis(query, final, page, complete_through, workspace),
             model=query.model,
             own_models=dict(query.own_models),
-            pending=await self._pending_of(request, query),
+            pending=pending if query.after is None else (),
             data_driven_models=await self._models.newest(workspace.id) if _needs_evidence(query) else (),
         )
 
     async def _pending_of(self, request: QueryReportRequest, query: ReportQuery) -> list[PendingValue]:
         """Returns what waits in quarantine for its amount alone, and so is in no row."""
-        if query.after is not None or query.as_of_micros is not None:
+        if query.as_of_micros is not None:
             return []
         start, end = request.time_range.start_time.ToMicroseconds(), request.time_range.end_time.ToMicroseconds()
         waiting = await self._pending.within(query.workspace, start, end)
@@ -108,11 +121,16 @@ class Reports:
         ]
 
     def _basis(
-        self, query: ReportQuery, workspace: Workspace, lines: list[ReportLine], complete_through: int | None
+        self,
+        query: ReportQuery,
+        final: report_pb2.Finality.ValueType,
+        lines: list[ReportLine],
+        complete_through: int | None,
+        workspace: Workspace,
     ) -> ReportBasis:
         basis = ReportBasis(
             time_basis=_BASES[query.basis],
-            finality=finality(query, workspace.reporting, complete_through),
+            finality=final,
             time_zone=query.time_zone,
             currency_codes=sorted({currency for line in lines for currency in line.currencies}),
         )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,10 @@ from tributary.query.v1.health_pb2 import Backlog
 from tributary.query.v1.integrity_pb2 import IntegrityCheck
 from tributary_cli.stack.services import ServiceProcess
 from tributary_domain.event_order import event_hash
+from tributary_domain.findings import FindingKind, FindingState, finding
 from tributary_domain.ids import conversion_id, event_digest, order_digest
 from tributary_query.conversions import Conversions
+from tributary_query.finality import Finalities
 from tributary_runtime.channels import open_channel
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import InvalidRequestError, TributaryError, UnavailableError
@@ -37,6 +40,8 @@ from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.client import connect as connect_clickhouse
 from tributary_storage.clickhouse.conversion_history import ConversionHistory
 from tributary_storage.clickhouse.event_rows import EventBatch, LogPlace
+from tributary_storage.clickhouse.reconciled_days import ReconciledDays
+from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
 from tributary_storage.clickhouse.writer import ConversionWriter, DeliveryWriter, EventWriter
 from tributary_storage.codec.event_references import event_reference
 from tributary_storage.redis import keys
@@ -161,9 +166,56 @@ async def test_a_report_is_what_was_credited(stub: Stub, owner: KeyedWorkspace, 
     assert list(response.basis.currency_codes) == ["EUR"]
     assert response.basis.time_zone == "Europe/Berlin"
     assert response.basis.time_basis == report_pb2.TIME_BASIS_CONVERSION
-    assert response.basis.finality == report_pb2.FINALITY_PROVISIONAL
     assert response.basis.HasField("complete_through_time")
     assert not response.basis.HasField("spend_through_date")
+
+
+async def test_what_runs_of_reconciliation_agree_with_is_reconciled_until_it_changes(
+    stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse
+) -> None:
+    day = datetime(2025, 3, 10, tzinfo=UTC)
+    begin, looked = day - timedelta(days=9), day + timedelta(days=30)
+    revision = Revision(workspace=owner.id, time=day, published=day + timedelta(hours=1))
+    runs, writer = ReconciliationRuns(clickhouse), ConversionWriter(clickhouse)
+    await writer.write([revision.packed()])
+    numbers = itertools.count(1)
+
+    async def finalities(since: datetime = begin) -> tuple[str, str]:
+        """Returns that of the conversion, and of a report that nobody has asked for yet."""
+        request = a_report()
+        request.time_range.start_time.FromDatetime(since)
+        request.time_range.end_time.FromDatetime(day + timedelta(days=1, seconds=next(numbers)))
+        found = await stub.GetConversion(contract.GetConversionRequest(conversion_id=revision.conversion_id))
+        said = found.finality, (await stub.QueryReport(request)).basis.finality
+        return tuple(report_pb2.Finality.Name(one).removeprefix("FINALITY_") for one in said)
+
+    async def run(name: str, **own: Any) -> None:
+        days = [round(one.timestamp()) * 1_000_000 for one in (begin, day + timedelta(days=2), looked)]
+        await runs.save(Run(owner.id, name, *days, repairs=True, slices=1, **own), next(numbers))
+
+    async def say(state: FindingState, repair_revision: int = 0) -> None:
+        found = finding("r-2", FindingKind.DIFFERENT, "It differs.", conversion_id=revision.conversion_id)
+        await runs.write(owner.id, [replace(found, state=state, repair_revision=repair_revision)], next(numbers))
+
+    passed, reconciled = ("TIER2_PASSED",) * 2, ("RECONCILED",) * 2
+    assert await finalities() == passed
+    await run("r-1", is_complete=True, counts={"too_recent": 1})
+    await run("r-2")
+    assert await finalities() == passed, "neither has looked at all"
+    await run("r-2", is_complete=True)
+    assert await finalities() == reconciled
+    assert await finalities(begin - timedelta(seconds=1)) == ("RECONCILED", "TIER2_PASSED")
+    for state, expected in ((FindingState.OPEN, passed), (FindingState.RESOLVED, reconciled)):
+        await say(state)
+        assert await finalities() == expected
+    later = revision.then(published=looked + timedelta(hours=1), value_micros=1)
+    await writer.write([later.packed()])
+    assert await finalities() == passed, "it has changed since"
+    await say(FindingState.RESOLVED, later.number)
+    assert await finalities() == reconciled, "the run has changed it itself"
+    request = a_report()
+    request.time_range.end_time.FromDatetime(SystemClock().now() + timedelta(days=1))
+    assert (await stub.QueryReport(request)).basis.finality == report_pb2.FINALITY_PROVISIONAL
 
 
 async def test_pages_join_to_the_whole_report(stub: Stub, owner: KeyedWorkspace, clickhouse: ClickHouse) -> None:
@@ -325,8 +377,9 @@ async def test_what_is_published_while_a_conversion_is_read_is_for_the_next_call
             return found
 
     request = contract.GetConversionRequest(conversion_id=revisions[0].conversion_id)
+    finalities = Finalities(ReconciledDays(clickhouse), SystemClock())
     for number in (1, 2):
-        found = await Conversions(Overtaken(clickhouse)).get(request, workspace)
+        found = await Conversions(Overtaken(clickhouse), finalities).get(request, workspace)
         assert [one.revision for one in found.revisions] == [one.number for one in revisions[:number]]
         assert found.newest.revision == revisions[number - 1].number
 

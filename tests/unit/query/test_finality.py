@@ -1,4 +1,4 @@
-"""Closed is what cannot change any more, and nothing else."""
+"""Closed is what cannot change any more; reconciled, what a run looked at once it was over."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tributary.query.v1 import report_pb2
-from tributary_query.finality import finality
+from tributary_query.finality import finality, spans_of
 from tributary_runtime.workspaces import Reporting
+from tributary_storage.clickhouse.reconciled_days import GRACE_MICROS, CompleteRun, Span
 from tributary_storage.clickhouse.report_query import Basis, Metric, ReportQuery
 
 BOOKS = Reporting.model_validate({"time_zone": "America/New_York", "books_closed_through": "2026-10-31"})
@@ -34,9 +35,43 @@ def test_books_are_closed_once_all_of_their_days_is_in_them() -> None:
     ("said", "books"),
     [
         pytest.param({"end_date": "2026-11-02"}, BOOKS, id="an open day"),
-        pytest.param({"basis": Basis.CONVERSION}, BOOKS, id="another clock"),
+        pytest.param({"basis": Basis.TOUCHPOINT}, BOOKS, id="another clock"),
         pytest.param({}, Reporting(), id="books that were never closed"),
     ],
 )
 def test_everything_else_is_provisional(said: dict[str, Any], books: Reporting) -> None:
     assert finality(asked(**said), books, micros(23) + 86_400_000_000) == report_pb2.FINALITY_PROVISIONAL
+
+
+@pytest.mark.parametrize(
+    ("said", "complete", "has_pending", "is_passed"),
+    [
+        pytest.param({}, 10, False, True, id="days that are over"),
+        pytest.param({}, 9, False, False, id="days that are not all in the numbers"),
+        pytest.param({}, None, False, False, id="days of which nobody knows that"),
+        pytest.param({}, 10, True, False, id="an order that waits"),
+        pytest.param({"as_of_micros": 5}, 10, False, False, id="a past moment"),
+    ],
+)
+def test_tier_2_has_passed_once_nobody_has_anything_to_decide(
+    said: dict[str, Any], complete: int | None, has_pending: bool, is_passed: bool
+) -> None:
+    query = asked(basis=Basis.CONVERSION, start_micros=1, end_micros=10, **said)
+    expected = report_pb2.FINALITY_TIER2_PASSED if is_passed else report_pb2.FINALITY_PROVISIONAL
+    assert finality(query, BOOKS, complete, has_pending=has_pending) == expected
+
+
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        pytest.param([], [], id="none"),
+        pytest.param([(0, 100, 200)], [(10, 200)], id="of more days"),
+        pytest.param([(10, 20, 21), (20, 30, 31)], [(10, 21), (20, 31)], id="each of its night"),
+        pytest.param([(10, 30, 31), (15, 20, 41)], [(10, 31), (15, 41), (20, 31)], id="the newest"),
+        pytest.param([(10, 20, 21), (21, 30, 31)], [], id="not of all"),
+        pytest.param([(10, 30, 29)], [], id="not of what came after it"),
+    ],
+)
+def test_a_run_vouches_for_what_it_looked_at(runs: list[tuple[int, int, int]], expected: list[tuple[int, int]]) -> None:
+    found = spans_of([CompleteRun(*run) for run in runs], 10, 30)
+    assert found == [Span(begin, created - GRACE_MICROS) for begin, created in expected]

@@ -330,8 +330,11 @@ class GetConversionResponse(_message.Message):
     REVISIONS_FIELD_NUMBER: _builtins.int
     DELIVERIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FINALITY_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty at the end."""
+    finality: _report_pb2.Finality.ValueType
+    """Whether its credit can still change. Unspecified with `as_of_time`."""
     @_builtins.property
     def newest(self) -> _conversion_revised_pb2.ConversionRevised:
         """The newest revision, or that of `as_of_time`, on every page: the state with every model's credit. Long lists in it are cut and count what
@@ -353,10 +356,11 @@ class GetConversionResponse(_message.Message):
         revisions: _abc.Iterable[_conversion_revised_pb2.ConversionRevised] | None = ...,
         deliveries: _abc.Iterable[_delivery_pb2.Delivery] | None = ...,
         next_page_token: _builtins.str = ...,
+        finality: _report_pb2.Finality.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["newest", b"newest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "newest", b"newest", "next_page_token", b"next_page_token", "revisions", b"revisions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deliveries", b"deliveries", "finality", b"finality", "newest", b"newest", "next_page_token", b"next_page_token", "revisions", b"revisions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

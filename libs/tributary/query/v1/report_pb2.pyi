@@ -181,25 +181,35 @@ class _FinalityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Finality.Val
     FINALITY_PROVISIONAL: _Finality.ValueType  # 1
     """Late events may change them."""
     FINALITY_TIER2_PASSED: _Finality.ValueType  # 2
-    """Quarantine decisions are made."""
+    """The days are over, all that was accepted of them is in the numbers, and no order of them waits in quarantine for its
+    amount: nobody has anything to decide. Late events may change them. Of a conversion: it is not in quarantine.
+    """
     FINALITY_RECONCILED: _Finality.ValueType  # 3
-    """The nightly recomputation agrees."""
+    """Complete runs of reconciliation looked at all of the days, or at the conversion, once these were over; nothing changed
+    since that they did not repair themselves, and no error that they found is open. Late events may change them.
+    """
     FINALITY_CLOSED: _Finality.ValueType  # 4
-    """The books are closed, and all that was accepted on those days is in them: they never change."""
+    """By posting time: the books are closed, and all that was accepted on those days is in them: they never change."""
 
 class Finality(_Finality, metaclass=_FinalityEnumTypeWrapper):
-    """Whether numbers can still change. No value will be added in v1."""
+    """Whether numbers can still change. Each value says what those before it say too; beyond PROVISIONAL, reports by conversion
+    time say it of days that are over, and no answer does of a past moment. No value will be added in v1.
+    """
 
 FINALITY_UNSPECIFIED: Finality.ValueType  # 0
 """Never sent."""
 FINALITY_PROVISIONAL: Finality.ValueType  # 1
 """Late events may change them."""
 FINALITY_TIER2_PASSED: Finality.ValueType  # 2
-"""Quarantine decisions are made."""
+"""The days are over, all that was accepted of them is in the numbers, and no order of them waits in quarantine for its
+amount: nobody has anything to decide. Late events may change them. Of a conversion: it is not in quarantine.
+"""
 FINALITY_RECONCILED: Finality.ValueType  # 3
-"""The nightly recomputation agrees."""
+"""Complete runs of reconciliation looked at all of the days, or at the conversion, once these were over; nothing changed
+since that they did not repair themselves, and no error that they found is open. Late events may change them.
+"""
 FINALITY_CLOSED: Finality.ValueType  # 4
-"""The books are closed, and all that was accepted on those days is in them: they never change."""
+"""By posting time: the books are closed, and all that was accepted on those days is in them: they never change."""
 Global___Finality: _TypeAlias = Finality  # noqa: Y015
 
 @_typing.final
