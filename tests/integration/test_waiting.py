@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.integration.test_reconciliation import Reconciled, reconciled
-from tests.support.attribution import DAY, NOON, Admitted, Events
+from tests.integration.test_reconciliation import reconciled
+from tests.support.attribution import DAY, NOON, Admitted, Events, record
 from tributary.event.v1.verdict_pb2 import Reason, ReasonCode
 from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_domain.findings import FindingKind, FindingState
 from tributary_query.pending_orders import PendingOrders
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.pending_values import PendingValues
 from tributary_storage.clickhouse.reconciliation_sources import ReconciliationSources
 from tributary_storage.clickhouse.reconciliation_staging import Scope
@@ -30,38 +34,49 @@ def _held(admitted: Admitted, *reasons: str) -> Admitted:
     return "Q", event
 
 
-async def _pending(world: Reconciled, **own: Any) -> list[tuple[str, str, int, int]]:
-    values = {"start_micros": NOON - DAY, "end_micros": NOON + DAY, "accepted_before_micros": 2**61} | own
-    found = await PendingValues(world.attribution.clickhouse).read(world.attribution.workspace.id, **values)
-    return [one[:4] for one in found]
+@dataclass
+class Recorded:
+    """Events of one workspace, as ClickHouse has them."""
+
+    clickhouse: ClickHouse
+    workspace: str
+
+    async def record(self, *events: Admitted) -> None:
+        """Records events as dedup does."""
+        await record(self.clickhouse, self.workspace, *events)
+
+    async def pending(self, **own: Any) -> list[tuple[str, str, int, int]]:
+        """Returns what waits for its amount alone."""
+        values = {"start_micros": NOON - DAY, "end_micros": NOON + DAY, "accepted_before_micros": 2**61} | own
+        return [one[:4] for one in await PendingValues(self.clickhouse).read(self.workspace, **values)]
+
+    async def night(self, begin: int, now: int, **findings: int) -> list[FindingKind]:
+        """Looks at what waits in a run over one day, at some time."""
+        told = Workspace.model_validate({"id": self.workspace, "pepper": {"value": "pepper"}, "findings": findings})
+        checks = WaitingChecks(ReconciliationSources(self.clickhouse), PendingValues(self.clickhouse))
+        _, found = await checks.check(Scope("r", self.workspace, begin, begin + DAY, 1), told.findings, now)
+        return sorted(one.kind for one in found)
 
 
-async def _night(world: Reconciled, begin: int, now: int, **findings: int) -> list[FindingKind]:
-    """Looks at what waits in a run over one day, at some time."""
-    own = world.attribution.workspace
-    told = Workspace.model_validate({"id": own.id, "pepper": {"value": "pepper"}, "findings": findings})
-    clickhouse = world.attribution.clickhouse
-    checks = WaitingChecks(ReconciliationSources(clickhouse), PendingValues(clickhouse))
-    _, found = await checks.check(Scope("r", own.id, begin, begin + DAY, 1), told.findings, now)
-    return sorted(one.kind for one in found)
+@pytest.fixture
+async def recorded(clickhouse_url: str, workspace: str) -> AsyncIterator[Recorded]:
+    async with clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse:
+        yield Recorded(clickhouse, workspace)
 
 
-async def test_an_order_that_waits_for_its_amount_alone_is_told_once_until_it_is_decided_on(
-    redis_url: str, clickhouse_url: str, workspace: str
-) -> None:
-    make = Events(workspace)
+async def test_an_order_that_waits_for_its_amount_alone_is_told_once_until_it_is_decided_on(recorded: Recorded) -> None:
+    make = Events(recorded.workspace)
     browser = _held(make.order(order_id="big", micros=99_000_000_000, rank=1), "AMOUNT_UNEXPECTED")
     backend = _held(make.order(order_id="big", micros=90_000_000_000), "AMOUNT_UNEXPECTED", "CLOCK_CORRECTED")
     bot = _held(make.order(order_id="bot", micros=90_000_000_000), "AMOUNT_UNEXPECTED", "BOT_USER_AGENT")
     known = _held(make.order(order_id="known", micros=90_000_000_000, rank=1), "AMOUNT_UNEXPECTED")
     nameless = _held(make.order(order_id="", micros=90_000_000_000), "AMOUNT_UNEXPECTED")
-    async with reconciled(redis_url, clickhouse_url, workspace) as world:
-        await world.attribution.record(browser, backend, bot, known, nameless, make.order(order_id="known"))
-        assert await _pending(world) == [("purchase", "EUR", 90_000_000_000, 1)]
-        assert await _pending(world, end_micros=NOON) == []
-        assert await _pending(world, accepted_before_micros=_ACCEPTED) == []
-        await world.attribution.record(make.release(backend))
-        assert await _pending(world) == []
+    await recorded.record(browser, backend, bot, known, nameless, make.order(order_id="known"))
+    assert await recorded.pending() == [("purchase", "EUR", 90_000_000_000, 1)]
+    assert await recorded.pending(end_micros=NOON) == []
+    assert await recorded.pending(accepted_before_micros=_ACCEPTED) == []
+    await recorded.record(make.release(backend))
+    assert await recorded.pending() == []
 
 
 class HandClock(SystemClock):
@@ -73,31 +88,27 @@ class HandClock(SystemClock):
         return self.seconds
 
 
-async def test_reports_ask_for_what_waits_once_a_second(redis_url: str, clickhouse_url: str, workspace: str) -> None:
-    make, clock = Events(workspace), HandClock()
+async def test_reports_ask_for_what_waits_once_a_second(recorded: Recorded) -> None:
+    make, clock = Events(recorded.workspace), HandClock()
     order = _held(make.order(event_id="big"), "AMOUNT_UNEXPECTED")
-    async with reconciled(redis_url, clickhouse_url, workspace) as world:
-        waiting = PendingOrders(PendingValues(world.attribution.clickhouse), clock)
-        await world.attribution.record(order)
-        told = [len(await waiting.within(workspace, NOON - DAY, NOON + DAY))]
-        await world.attribution.record(make.release(order))
-        for seconds in (0.9, 0.1):
-            clock.seconds += seconds
-            told.append(len(await waiting.within(workspace, NOON - DAY, NOON + DAY)))
-        assert told == [1, 1, 0]
+    waiting = PendingOrders(PendingValues(recorded.clickhouse), clock)
+    await recorded.record(order)
+    told = [len(await waiting.within(recorded.workspace, NOON - DAY, NOON + DAY))]
+    await recorded.record(make.release(order))
+    for seconds in (0.9, 0.1):
+        clock.seconds += seconds
+        told.append(len(await waiting.within(recorded.workspace, NOON - DAY, NOON + DAY)))
+    assert told == [1, 1, 0]
 
 
-async def test_an_order_that_somebody_rejected_waits_no_more(
-    redis_url: str, clickhouse_url: str, workspace: str
-) -> None:
-    async with reconciled(redis_url, clickhouse_url, workspace) as world:
-        order = _held(Events(workspace).order(event_id="big"), "AMOUNT_UNEXPECTED")
-        await world.attribution.record(order)
-        assert len(await _pending(world)) == 1
-        row = (workspace, "big", "REJECTED", _ACCEPTED, "key", _ACCEPTED)
-        columns = ("workspace", "event_id", "action", "decide_time", "decided_by", "first_accept_time")
-        await world.attribution.clickhouse.insert("quarantine_decisions", columns, [[value] for value in row])
-        assert await _pending(world) == []
+async def test_an_order_that_somebody_rejected_waits_no_more(recorded: Recorded) -> None:
+    order = _held(Events(recorded.workspace).order(event_id="big"), "AMOUNT_UNEXPECTED")
+    await recorded.record(order)
+    assert len(await recorded.pending()) == 1
+    row = (recorded.workspace, "big", "REJECTED", _ACCEPTED, "key", _ACCEPTED)
+    columns = ("workspace", "event_id", "action", "decide_time", "decided_by", "first_accept_time")
+    await recorded.clickhouse.insert("quarantine_decisions", columns, [[value] for value in row])
+    assert await recorded.pending() == []
 
 
 async def test_what_waits_too_long_is_a_finding_until_it_waits_no_more(
@@ -135,28 +146,24 @@ async def test_what_waits_too_long_is_a_finding_until_it_waits_no_more(
     ],
 )
 async def test_an_adjustment_without_a_conversion_is_spoken_of_by_the_run_in_whose_days_it_came_due(
-    redis_url: str, clickhouse_url: str, workspace: str, begin: int, waited: int, expected: list[FindingKind]
+    recorded: Recorded, begin: int, waited: int, expected: list[FindingKind]
 ) -> None:
-    async with reconciled(redis_url, clickhouse_url, workspace) as world:
-        make = Events(workspace)
-        await world.attribution.record(
-            make.refund(1_000_000, order_id="none"),
-            make.order(order_id="known", event_id="seen"),
-            make.refund(1_000_000, order_id="known"),
-            make.refund(1_000_000, order_id="", of_event="seen"),
-        )
-        assert await _night(world, begin, _ACCEPTED + waited) == expected
+    make = Events(recorded.workspace)
+    await recorded.record(
+        make.refund(1_000_000, order_id="none"),
+        make.order(order_id="known", event_id="seen"),
+        make.refund(1_000_000, order_id="known"),
+        make.refund(1_000_000, order_id="", of_event="seen"),
+    )
+    assert await recorded.night(begin, _ACCEPTED + waited) == expected
 
 
-async def test_how_long_is_too_long_is_said_by_the_workspace(
-    redis_url: str, clickhouse_url: str, workspace: str
-) -> None:
-    async with reconciled(redis_url, clickhouse_url, workspace) as world:
-        make = Events(workspace)
-        await world.attribution.record(
-            make.refund(1_000_000, order_id="none"), _held(make.order(order_id="big"), "AMOUNT_UNEXPECTED")
-        )
-        now = _ACCEPTED + 6 * DAY
-        assert await _night(world, _MIDNIGHT, now) == [FindingKind.PENDING_VALUE]
-        longer = {"pending_value_hours": 24 * 7, "unmatched_adjustment_days": 5}
-        assert await _night(world, _MIDNIGHT, now, **longer) == [FindingKind.UNMATCHED_ADJUSTMENT]
+async def test_how_long_is_too_long_is_said_by_the_workspace(recorded: Recorded) -> None:
+    make = Events(recorded.workspace)
+    await recorded.record(
+        make.refund(1_000_000, order_id="none"), _held(make.order(order_id="big"), "AMOUNT_UNEXPECTED")
+    )
+    now = _ACCEPTED + 6 * DAY
+    assert await recorded.night(_MIDNIGHT, now) == [FindingKind.PENDING_VALUE]
+    longer = {"pending_value_hours": 24 * 7, "unmatched_adjustment_days": 5}
+    assert await recorded.night(_MIDNIGHT, now, **longer) == [FindingKind.UNMATCHED_ADJUSTMENT]

@@ -241,6 +241,17 @@ def entry(
     )
 
 
+async def record(
+    clickhouse: ClickHouse, workspace: str, *events: Admitted, accept_micros: int = NOON + 2 * DAY
+) -> None:
+    """Records events in ClickHouse, as dedup does."""
+    batch, batched = EventBatch(), entry(workspace, events, accept_micros)
+    place = LogPlace.of(batched.shard, batched.lane, batched.entry_id, batched.accept_micros)
+    for position, letter, admission, admitted in batched.events():
+        batch.add(place, position, letter, admission.workspace, admitted, admission.accept_context)
+    await EventWriter(clickhouse).write(batch)
+
+
 class CountedQuestions(ForgottenEvents):
     """Counts what is asked."""
 
@@ -314,11 +325,7 @@ class Attribution:
 
     async def record(self, *events: Admitted, accept_micros: int = NOON + 2 * DAY) -> None:
         """Records events in ClickHouse, as dedup does."""
-        batch, batched = EventBatch(), entry(self.workspace.id, events, accept_micros)
-        place = LogPlace.of(batched.shard, batched.lane, batched.entry_id, batched.accept_micros)
-        for position, letter, admission, admitted in batched.events():
-            batch.add(place, position, letter, admission.workspace, admitted, admission.accept_context)
-        await EventWriter(self.clickhouse).write(batch)
+        await record(self.clickhouse, self.workspace.id, *events, accept_micros=accept_micros)
 
     async def lose_sources(self) -> None:
         """Loses the texts of where touches came from."""
