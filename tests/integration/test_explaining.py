@@ -366,13 +366,17 @@ async def test_what_redis_has_lost_is_explained_from_clickhouse(attribution: Att
 
 
 async def test_of_a_busy_person_each_touch_says_why_though_its_journey_lost_what_an_answer_needs(
-    attribution: Attribution, events: Events
+    attribution: Attribution, events: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And though that is too much to be read again."""
+    monkeypatch.setattr("tributary_attribution.forgotten_touches._MOST", 1)
     who = "visitor:a"
     touches = [events.touch(who, at=NOON - days * DAY, event_id=f"t-{days}") for days in (3, 1)]
     own = events.touch(who, at=NOON - HOUR, event_id="own")
     own[1].event.traffic = Traffic.TRAFFIC_INTERNAL
-    await attribution.handle(*touches, own, events.order(who), events.touch(who, at=NOON + HOUR, event_id="after"))
+    life = [*touches, own, events.order(who), events.touch(who, at=NOON + HOUR, event_id="after")]
+    await attribution.record(*life)
+    await attribution.handle(*life)
     async for key in attribution.state.scan_iter(match="trb:*:journey:*"):
         held = await attribution.state.hgetall(key)
         if META in held:
