@@ -227,6 +227,12 @@ class Affected:
         tokens = {token for part in self.parts if part.is_observation for token in part.admitted.identity_tokens}
         return [(self.workspace.id, token) for token in sorted(tokens - self.journey.tokens)]
 
+    @property
+    def was_observed_again(self) -> bool:
+        """Tells whether an observation of it arrived that is not the only one: it may have been another's until now."""
+        observed = [part.event_hash for part in self.parts if part.is_observation]
+        return len(observed) > 1 and any(one in self.arrived for one in observed)
+
     def is_nobodys(self, journey: Journey | None) -> bool:
         """Tells whether a journey is not that of its person: it was found where an observation of it was seen."""
         place = self.place()

@@ -67,6 +67,11 @@ def forgotten_first(journey: Journey, parts: Sequence[ConversionPart], firsts: P
     return None if first is None or first.conversion_id in journey.conversion_ids.values() else first
 
 
+def counts_every(workspace: Workspace, parts: Sequence[ConversionPart]) -> bool:
+    """Tells whether every conversion of its name counts."""
+    return workspace.conversion(_name(parts)).counting is Counting.EVERY
+
+
 def counts_once(workspace: Workspace, parts: Sequence[ConversionPart]) -> bool:
     """Tells whether of the conversions of its name one counts per person, whenever it was."""
     return workspace.conversion(_name(parts)).counting is Counting.ONCE_PER_PERSON
@@ -115,7 +120,7 @@ def may_free_forgotten(
         conversion_id: Its id.
         arrived: Hashes of the events.
     """
-    if workspace.conversion(_name(parts)).counting is Counting.EVERY:
+    if counts_every(workspace, parts):
         return False
     is_held = journey is not None and conversion_id in journey.conversions
     return not is_held and may_move_rivals(journey, parts, arrived) and is_retracted(parts)

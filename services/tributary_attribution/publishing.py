@@ -72,15 +72,14 @@ class Writer(Protocol):
 
 
 class Past(Protocol):
-    """What knows more of journeys than Redis."""
+    """What knows more of journeys than Redis. Both may raise `Backpressure` and `StorageUnavailableError`."""
 
     async def recall_windows(self, affected: Sequence[Affected], begins: Sequence[int]) -> None:
-        """Makes the journeys of conversions whole from where their windows begin, where that matters.
+        """Makes the journeys of conversions whole from where their windows begin, where that matters."""
+        ...
 
-        Raises:
-            Backpressure: People changed again and again while they were read.
-            StorageUnavailableError: A store did not answer.
-        """
+    async def find_others(self, affected: Sequence[Affected]) -> None:
+        """Finds the journeys of others who may have had conversions until now; conversions take them as `elsewhere`."""
         ...
 
 
@@ -285,12 +284,7 @@ class Publisher:
             one.journey, one.has_journey = journey, True
         windows = [one.window_begin_micros() for one in everybody]
         await self._past.recall_windows(everybody, windows)
-        strays = [(one, place) for one in everybody if one.stored and one.stored.published for place in one.strays()]
-        if strays:
-            found = await self._people.find_each([place for _, place in strays])
-            for (one, _), other in zip(strays, found, strict=True):
-                if other is not None:
-                    one.elsewhere.append(other)
+        await self._past.find_others(everybody)
         await self._rivals.read(affected)
         begins: dict[int, tuple[Affected, int]] = {}  # journey -> one who sees it, and from when on all who do
         for one, begin in zip(everybody, windows, strict=True):

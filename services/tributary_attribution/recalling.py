@@ -12,7 +12,8 @@ come (`NO_TOUCHPOINT`), which is another reason, and the same credit.
 
 What is asked for has been recorded: it was forgotten because it was accepted a whole life of a journey ago, and the
 event log is cut only behind group `record`. What arrives meanwhile is in Redis first, whose version it moves. Of what
-was too much the newest may be recorded later, where group `record` is behind: a reconciliation finds what that left.
+was too much the newest may be recorded later, where group `record` is behind: what was published of it stays, and what
+is new is found by a reconciliation.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import NamedTuple
 from tributary_attribution.affected import Affected, Word
 from tributary_attribution.arrivals import Arrival
 from tributary_attribution.assessment import AHEAD_MICROS, complete_since_micros
-from tributary_attribution.counting import may_free_forgotten
+from tributary_attribution.counting import counts_every, may_free_forgotten
 from tributary_attribution.credit_settings import (
     core_settings,
     history_micros,
@@ -40,6 +41,7 @@ from tributary_domain.windows import is_whole
 from tributary_runtime import metrics
 from tributary_runtime.clock import Clock
 from tributary_runtime.workspaces import Workspace
+from tributary_storage.codec.conversion_revisions import PublishedConversion
 from tributary_storage.redis.firsts import FirstTouch, PersonFirsts
 from tributary_storage.redis.journey_homes import SettledPerson
 from tributary_storage.redis.journey_layout import Journey
@@ -119,8 +121,9 @@ class Recalling:
         """Makes the journeys of conversions whole from where their windows begin.
 
         Where they have forgotten for their age, only of those that were never published, of those whose credit is to be
-        exact whatever was published, and of those in whose place another counts now: else what was published stands for
-        what is forgotten. Where they had too many events, of each that needs more than is left.
+        exact whatever was published, of those that may have been another's until now, and of those in whose place
+        another counts: else what was published stands for what is forgotten. Where they had too many events, of each
+        that needs more than is left.
 
         Args:
             affected: With their parts and journeys; take the latter.
@@ -136,6 +139,7 @@ class Recalling:
             if one.stored is None:
                 continue
             is_forgotten = not one.stored.published or one.is_exact or _frees_another(one)
+            is_forgotten = is_forgotten or (one.was_observed_again and bool(one.strays()))
             is_forgotten = is_forgotten and self._is_needed(one.workspace, one.journey, begin)
             place = one.place() if is_forgotten or _lacks_trimmed(one) else None
             if place is None:
@@ -144,11 +148,41 @@ class Recalling:
             since = begin if known is None else min(begin, known.since_micros)
             wanted[place] = _Wanted(one.workspace, place, one.journey, since)
             owners.append((one, place))
-        if not wanted:
-            return
         found = dict(zip(wanted, await self._recall(list(wanted.values())), strict=True))
         for one, place in owners:
             one.journey, one.has_journey = found[place], True
+        for one in affected:
+            if one.journey is not None and one.journey.was_trimmed_micros and _lacks_published(one, one.journey):
+                was = one.journey.was_trimmed_micros
+                one.journey = replace(one.journey, is_recalled=False, trimmed_until_micros=was, was_trimmed_micros=0)
+
+    async def find_others(self, affected: Sequence[Affected]) -> None:
+        """Finds the journeys of others who may have had conversions until now.
+
+        Whole from where their windows begin, where that may change which conversions of these others count.
+
+        Args:
+            affected: With their parts and journeys; take those of the others.
+
+        Raises:
+            Backpressure: People changed again and again while they were read.
+            StorageUnavailableError: A store did not answer.
+        """
+        strays = [(one, place) for one in affected if one.stored and one.stored.published for place in one.strays()]
+        if not strays:
+            return
+        found = await self._people.find_each([place for _, place in strays])
+        wanted: dict[int, _Wanted] = {}
+        for at, ((one, place), journey) in enumerate(zip(strays, found, strict=True)):
+            since = one.window_begin_micros()
+            is_asked = one.was_observed_again and not counts_every(one.workspace, one.parts)
+            if is_asked and self._is_needed(one.workspace, journey, since):
+                wanted[at] = _Wanted(one.workspace, place, journey, since)
+        for at, recalled in zip(wanted, await self._recall(list(wanted.values())), strict=True):
+            found[at] = recalled
+        for (one, _), other in zip(strays, found, strict=True):
+            if other is not None:
+                one.elsewhere.append(other)
 
     async def _reaching_back(
         self, people: Sequence[SettledPerson], workspaces: Mapping[str, Workspace], linked: Linked
@@ -273,6 +307,18 @@ def _lacks_trimmed(one: Affected) -> bool:
     return not all(is_whole(entries, time, core_settings(own), until) for own in one.workspace.attribution)
 
 
+def _lacks_published(one: Affected, journey: Journey) -> bool:
+    """Tells whether a journey that was trimmed lacks, also after it was read again, what a conversion was credited to.
+
+    Then group `record` is behind with what was trimmed: what is published stays.
+    """
+    if one.stored is None or not one.stored.published:
+        return False
+    held = {entry[:2] for entry in journey.entries}
+    touches = PublishedConversion(one.stored.published).touches
+    return any(touch[0] < journey.was_trimmed_micros and touch[:2] not in held for touch in touches)
+
+
 def _whole(journey: Journey, since_micros: int, cut_micros: int, first: FirstTouch | None) -> Journey:
     """Returns a journey that lacks nothing since a moment; what is older is told by how its person began.
 
@@ -287,6 +333,7 @@ def _whole(journey: Journey, since_micros: int, cut_micros: int, first: FirstTou
         since_micros=since_micros,
         is_bare=False,
         is_recalled=True,
+        was_trimmed_micros=journey.trimmed_until_micros,
         trimmed_until_micros=cut_micros,
         has_lost_touches=first is not None and first.event_time_micros < since_micros,
     )

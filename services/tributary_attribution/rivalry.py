@@ -75,16 +75,19 @@ def successors(affected: Sequence[Affected], known: set[str]) -> list[Affected]:
     found = []
     for one in affected:
         journeys = [one.journey] if may_move_rivals(one.journey, one.parts, one.arrived) else []
-        if any(part.is_observation and part.event_hash in one.arrived for part in one.parts):
-            journeys += one.elsewhere  # it may have been theirs until now
-        for rival in dict.fromkeys(
-            rival for own in journeys for rival in rivals(one.workspace, own, one.parts, one.conversion_id)
-        ):
+        if one.was_observed_again:
+            journeys += one.elsewhere
+        found_in = {
+            rival: own
+            for own in reversed(journeys)
+            for rival in rivals(one.workspace, own, one.parts, one.conversion_id)
+        }
+        for rival, own in found_in.items():
             successor = Affected(one.workspace, rival)
             if successor.key not in known:
                 known.add(successor.key)
                 successor.take_over(one)
-                if one.journey is not None and one.journey.is_recalled:  # as far back as for whoever was taken back
+                if own is not None and own.is_recalled:  # as far back as for whoever was taken back
                     successor.is_exact, successor.since_micros = True, one.window_begin_micros()
                 found.append(successor)
     return found

@@ -97,7 +97,9 @@ class Journey:
     withheld: frozenset[int] = frozenset()
     """Event hashes of events that NO_CONSENT holds of for what was decided or assumed, and not for their own words."""
     is_recalled: bool = False
-    """Whether what it has forgotten for its age was read again: what it lacks now is not this person's."""
+    """Whether what it has forgotten was read again: what it lacks now is not this person's."""
+    was_trimmed_micros: int = 0
+    """Where what was too much was read again: up to when it was trimmed; some of it may be recorded later."""
     traces: Traces = field(default_factory=dict)
     """By what destinations can recognise this person: of each identifier the newest two of a slot, in no order."""
 
