@@ -35,6 +35,7 @@ def reconcile() -> None:
 @click.option("--until", type=click.DateTime(["%Y-%m-%d"]), help="First day after. Default: tomorrow.")
 @click.option("--days", type=click.IntRange(1), default=2, show_default=True, help="How many days.")
 @click.option("--time-zone", metavar="NAME", help="Where days begin, as Europe/Berlin. [UTC]")
+@click.option("--with-changes", is_flag=True, help="Also what came in these days may have changed, whenever that was.")
 @click.option("--repair", is_flag=True, help="Repair what differs, as revisions.")
 @click.option("--resume", default="", metavar="ID", help="Bring a run that was stopped to its end.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -44,6 +45,7 @@ def run(
     until: datetime | None,
     days: int,
     time_zone: str | None,
+    with_changes: bool,
     repair: bool,
     resume: str,
     as_json: bool,
@@ -57,7 +59,7 @@ def run(
     from tributary.attribution.v1.reconciliation_pb2 import RECONCILIATION_STATE_COMPLETE
     from tributary.query.v1 import query_service_pb2 as contract
 
-    asked = contract.ReconcileRequest(repairs=repair, reconciliation_id=resume)
+    asked = contract.ReconcileRequest(repairs=repair, reconciliation_id=resume, with_changes=with_changes)
     if not resume:
         zone = read_zone(time_zone)
         last = until.date() if until else SystemClock().now().astimezone(zone).date() + timedelta(days=1)

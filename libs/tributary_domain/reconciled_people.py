@@ -7,9 +7,12 @@ event order, unless they would make two customer ids, or more than five identifi
 operator joined come first and know no limit but that on customer ids; pairs that an operator separated stay apart.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from sys import intern
+from typing import NamedTuple
 
 _RANKS = {"customer": 0, "email": 1, "phone": 2, "visitor": 3, "device": 4}
 
@@ -18,6 +21,18 @@ SeenTogether = tuple[str, str, tuple[int, int]]
 
 Words = Mapping[tuple[str, str], tuple[str, tuple[int, int]]]
 """Two identity tokens -> what an operator said of them last, and when: a time and a hash."""
+
+
+class Links(NamedTuple):
+    """What edges and operators say, before it is limited what one person may be."""
+
+    links: list[tuple[str, str]]
+    """Pairs, the more telling identifier first."""
+    joined: set[tuple[str, str]]
+    """Those that an operator joined."""
+    apart: set[tuple[str, str]]
+    """Pairs that an operator separated."""
+    everybody: set[str]
 
 
 def reconciled_people(
@@ -48,11 +63,33 @@ def reconciled_people(
     >>> sorted(reconciled_people(edges, {}).items())
     [('customer:a', 'customer:a'), ('customer:b', 'customer:b'), ('visitor:1', 'customer:a')]
     """
-    heard = {pair: word for pair, word in (words or {}).items() if blocked.isdisjoint(pair)}
+    known = links_of(
+        edges,
+        shared_since,
+        words or {},
+        customer_ids=customer_ids,
+        identifiers_per_type=identifiers_per_type,
+        blocked=blocked,
+    )
+    links = _without_refused(known.links, known.everybody, refused_cluster_size)
+    return _united(links, known.joined, known.apart, known.everybody, customer_ids, identifiers_per_type)
+
+
+def links_of(
+    edges: Iterable[SeenTogether],
+    shared_since: Mapping[str, tuple[int, int]],
+    words: Words,
+    *,
+    customer_ids: int,
+    identifiers_per_type: int,
+    blocked: frozenset[str],
+) -> Links:
+    """Returns the pairs of which both ends link each other, in event order; the arguments are `reconciled_people`'s."""
+    heard = {pair: word for pair, word in words.items() if blocked.isdisjoint(pair)}
     said = {_telling_first(*pair): word for pair, word in heard.items() if word[0] != "withdrawn"}
     places = {_telling_first(one, other): place for one, other, place in edges if blocked.isdisjoint((one, other))}
     joined = {pair: places.get(pair, place) for pair, (word, place) in said.items() if word == "joined"}
-    apart = {pair: place for pair, (word, place) in said.items() if word == "separated"}
+    apart = {pair for pair, (word, _) in said.items() if word == "separated"}
     links: list[tuple[str, str]] = []
     told = [(place, *pair) for pair, place in (places | joined).items() if pair not in apart]
     taken: dict[tuple[str, str], int] = defaultdict(int)
@@ -65,9 +102,7 @@ def reconciled_people(
         wanted.append(_takes(other, one, place, shared_since, taken, customer_ids, identifiers_per_type))
         if all(wanted):
             links.append((one, other))
-    everybody = {token for pair in [*places, *said] for token in pair}
-    links = _without_refused(links, everybody, refused_cluster_size)
-    return _united(links, joined.keys(), apart, everybody, customer_ids, identifiers_per_type)
+    return Links(links, set(joined), apart, {token for pair in [*places, *said] for token in pair})
 
 
 def _in_order(edge: tuple[tuple[int, int], str, str]) -> tuple[tuple[int, int], int, str, int, str]:

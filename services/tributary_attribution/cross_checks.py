@@ -49,7 +49,8 @@ class CrossChecks:
         counts |= {name: number for name, number in _orders(len(split), len(merged)) if number}
         found += [_split(scope, one, now_micros) for one in split]
         found += [_merged(scope, one, now_micros) for one in merged]
-        counts |= {"conversions": sums.conversions, "too_recent": sums.too_recent, "outliers": len(outliers)}
+        counts |= {"conversions": sums.conversions, "changed": sums.changed}
+        counts |= {"too_recent": sums.too_recent, "outliers": len(outliers)}
         found += _sums(scope, sums, now_micros)
         found += [_outlier(scope, one, now_micros) for one in outliers]
         return counts, found

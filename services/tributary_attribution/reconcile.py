@@ -1,9 +1,10 @@
 """Reconciliation as a process: `python -m tributary_attribution.reconcile --workspace shop --days 1 --repair`.
 
-Reads the same environment as the service. Progress goes to standard error, the result as one JSON document per
-workspace to standard output. Exit status, the worst of all workspaces: 0 nothing is open, 1 something should be looked
-at, 2 a promise is broken and not repaired; 3 a run could not be brought to its end: try again, or go on with --resume;
-or the state store is one that the service would refuse as well, and nothing was begun.
+Reads the same environment as the service. With `--past-days` a second run follows over older days, those that were
+compared longest ago. Who asks for the same within a day goes on with what was stopped. Progress goes to standard error,
+the result as one JSON document per run to standard output. Exit status, the worst of all runs: 0 nothing is open, 1
+something should be looked at, 2 a promise is broken and not repaired; 3 a run could not be brought to its end: try
+again, or go on with --resume; or the state store is one that the service would refuse as well, and nothing was begun.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime
 from typing import Final
 
 import structlog
@@ -29,14 +30,15 @@ from tributary_attribution.reconciliation import GRACE_SECONDS, Reconciliation
 from tributary_attribution.recording_checks import RecordingChecks
 from tributary_attribution.repair import Repair
 from tributary_attribution.run_lease import RunLease
-from tributary_attribution.runs import FAILED, UNFINISHED, begun, exit_status
+from tributary_attribution.run_reading import RunReading
+from tributary_attribution.runs import FAILED, UNFINISHED, exit_status
 from tributary_attribution.settings import AttributionServiceSettings
 from tributary_attribution.steps import let_others_run
 from tributary_attribution.stored_revisions import StoredRevisions
 from tributary_attribution.tombstones import Tombstones
 from tributary_attribution.verdict_sums import VerdictSums
 from tributary_attribution.waiting_checks import WaitingChecks
-from tributary_domain.deal_matching import begin_of_day
+from tributary_attribution.wanted_runs import WantedRuns
 from tributary_runtime.clock import Clock, SystemClock
 from tributary_runtime.errors import StorageUnavailableError, TributaryError, WorkerDecision
 from tributary_runtime.gate import Gate
@@ -105,9 +107,13 @@ def reconciliation_of(
         refusals = LostRefusals(log, sources, EventWriter(clickhouse), tombstones.names_erased)
         recording = RecordingChecks(VerdictSums(log, sources), lost, refusals)
     return Reconciliation(
-        ReconciliationStaging(clickhouse),
-        ReconciliationFamilies(clickhouse),
-        words,
+        RunReading(
+            ReconciliationStaging(clickhouse),
+            ReconciliationFamilies(clickhouse),
+            words,
+            ReconciliationComparison(clickhouse),
+            SettingsVersions(clickhouse),
+        ),
         ReconciliationComparison(clickhouse),
         ReconciliationRuns(clickhouse),
         Repair(people, conversions, attributor, sources, words, revisions),
@@ -116,7 +122,6 @@ def reconciliation_of(
             DealChecks(ReconciliationDeals(clickhouse), ReconciliationRuns(clickhouse)),
             WaitingChecks(sources, PendingValues(clickhouse)),
         ),
-        SettingsVersions(clickhouse),
         clock,
         recording,
         settle,
@@ -218,26 +223,33 @@ async def reconcile(settings: AttributionServiceSettings, options: argparse.Name
     asked = workspaces.current.workspaces if options.all else (workspaces.get(options.workspace),)
     worst = 0
     async with opened(settings, workspaces, clock) as (reconciliation, runs, leases):
-        for workspace in asked:
-            try:
-                run = await runs.find(workspace.id, options.resume) if options.resume else None
-                if run is None:
-                    now, (begin, end) = clock.unix_micros(), days_asked(options, clock.now(), workspace.reporting.zone)
-                    run = begun(workspace.id, begin, end, now, repairs=options.repair, slices=options.slices)
-                async with RunLease(leases, run, clock):
-                    run = await reconciliation.run(run, workspace, grace_seconds=options.grace_seconds, told=_tell)
-            except TributaryError as error:  # the next workspace may be well
-                print(f"{workspace.id}: {error.reason}: {error.message}", file=sys.stderr)
-                worst = UNFINISHED
-                continue
-            except WorkerDecision as undecided:  # likewise
-                print(f"{workspace.id}: UNFINISHED: {undecided}", file=sys.stderr)
-                worst = UNFINISHED
-                continue
-            named = {"workspace": run.workspace, "reconciliation_id": run.reconciliation_id}
-            print(json.dumps({**named, "complete": run.is_complete, **run.counts}), flush=True)
-            worst = max(worst, exit_status(run, fails_on=options.fail_on))
+        wanted = WantedRuns(runs, options, clock)
+        for of in (wanted.recent, wanted.past):
+            for workspace in asked:
+                try:
+                    run = await of(workspace)
+                    if run is None:
+                        continue
+                    async with RunLease(leases, run, clock):
+                        run = await reconciliation.run(run, workspace, grace_seconds=options.grace_seconds, told=_tell)
+                except TributaryError as error:  # the next workspace may be well
+                    print(f"{workspace.id}: {error.reason}: {error.message}", file=sys.stderr)
+                    worst = UNFINISHED
+                    continue
+                except WorkerDecision as undecided:  # likewise
+                    print(f"{workspace.id}: UNFINISHED: {undecided}", file=sys.stderr)
+                    worst = UNFINISHED
+                    continue
+                print(json.dumps(_document(run)), flush=True)
+                worst = max(worst, exit_status(run, fails_on=options.fail_on))
     return worst
+
+
+def _document(run: Run) -> dict[str, object]:
+    """Returns what is printed of a run."""
+    begin, end = (datetime.fromtimestamp(at / 1e6, UTC).isoformat() for at in (run.begin_micros, run.end_micros))
+    named = {"workspace": run.workspace, "reconciliation_id": run.reconciliation_id, "begin": begin, "end": end}
+    return {**named, "with_changes": run.with_changes, "complete": run.is_complete, **run.counts}
 
 
 def _tell(run: Run) -> None:
@@ -249,17 +261,6 @@ def _tell(run: Run) -> None:
     )
 
 
-def days_asked(options: argparse.Namespace, now: datetime, zone: tzinfo) -> tuple[int, int]:
-    """Returns the first moment of the days, and the first after them, in microseconds; days are those of the zone."""
-    end = options.until or now.astimezone(zone).date() + timedelta(days=1)
-    begin = options.since or end - timedelta(days=options.days)
-    return _micros(begin, zone), _micros(end, zone)
-
-
-def _micros(day: date, zone: tzinfo) -> int:
-    return begin_of_day((day - date(1970, 1, 1)).days, zone)
-
-
 def command_line() -> argparse.ArgumentParser:
     """Returns what reads the command line."""
     parser = argparse.ArgumentParser(prog="tributary_attribution.reconcile", description=__doc__)
@@ -269,6 +270,15 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--since", type=date.fromisoformat, help="first day, in the zone of the books")
     parser.add_argument("--until", type=date.fromisoformat, help="first day after; default: tomorrow")
     parser.add_argument("--days", type=int, default=2, help="how many days, where --since is not given")
+    parser.add_argument(
+        "--with-changes",
+        action="store_true",
+        help="also what was accepted in these days may have changed, whenever that was",
+    )
+    parser.add_argument(
+        "--past-days", type=int, default=0, help="compare in turns, run by run, so many days before these; 0: none"
+    )
+    parser.add_argument("--past-runs", type=int, default=100, help="in how many runs all of these are compared once")
     parser.add_argument("--repair", action="store_true", help="repair what differs, as revisions")
     parser.add_argument("--resume", default="", metavar="ID", help="bring a run that was stopped to its end")
     parser.add_argument("--slices", type=int, default=8, help="in how many parts people are compared")
@@ -281,6 +291,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Reads the command line and the environment, and runs."""
     parser = command_line()
     options = parser.parse_args(arguments)
+    if options.past_days < 0 or options.past_runs < 1:
+        parser.error("--past-days is at least 0 and --past-runs at least 1")
     if options.all and options.resume:
         parser.error("--resume goes on with the run of one --workspace")
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # standard output is the result's

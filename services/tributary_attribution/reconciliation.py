@@ -6,9 +6,7 @@ people it has finished; findings and repairs may be written twice and change not
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,24 +14,17 @@ from typing import Final
 
 import structlog
 
-from tributary_attribution.credit_settings import core_settings, history_micros
 from tributary_attribution.cross_checks import CrossChecks
 from tributary_attribution.recording_checks import RecordingChecks
-from tributary_attribution.repair import Repair, Words
-from tributary_attribution.run_families import RunFamilies
-from tributary_attribution.run_settings import compared_settings, pinned_settings
-from tributary_attribution.settings_history import Versions
+from tributary_attribution.repair import Repair
+from tributary_attribution.run_reading import Reading, RunReading
+from tributary_attribution.run_settings import compared_settings
 from tributary_attribution.settled_findings import SettledFindings
 from tributary_attribution.steps import let_others_run
 from tributary_domain.counting import Counting
-from tributary_domain.event_order import event_hash
 from tributary_domain.findings import Finding, FindingCause, FindingKind, FindingState, Severity, finding
-from tributary_domain.reconciled_people import reconciled_people
-from tributary_domain.settings import SECOND, AttributionSettings
-from tributary_domain.value_bases import ValueBasis
-from tributary_runtime.assumed_consent import assumed_consent
+from tributary_domain.settings import SECOND
 from tributary_runtime.clock import Clock
-from tributary_runtime.identity_limits import identity_limits
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.reconciliation_comparison import (
     LIMIT,
@@ -42,12 +33,8 @@ from tributary_storage.clickhouse.reconciliation_comparison import (
     ReconciliationComparison,
     Settled,
 )
-from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
 from tributary_storage.clickhouse.reconciliation_staging import (
-    DeclaredBases,
-    DefaultValues,
-    ReconciliationStaging,
     Scope,
 )
 
@@ -67,14 +54,11 @@ class Reconciliation:
     """Runs of reconciliation.
 
     Args:
-        staging: Reads raw events.
-        families: Keeps what a run makes of leads and subscriptions.
-        words: What operators said of who is who.
+        reading: Reads raw events.
         comparison: Compares.
         runs: Keeps runs and findings.
         repair: Explains and repairs.
         checks: What else is held against each other.
-        versions: What versions of settings stand for.
         clock: Says when.
         recording: Whether all that was accepted is recorded; None: that is not looked at.
         settle: Returns when what repairs published is as safe as it must be to call it repaired.
@@ -82,26 +66,20 @@ class Reconciliation:
 
     def __init__(
         self,
-        staging: ReconciliationStaging,
-        families: ReconciliationFamilies,
-        words: Words,
+        reading: RunReading,
         comparison: ReconciliationComparison,
         runs: ReconciliationRuns,
         repair: Repair,
         checks: CrossChecks,
-        versions: Versions,
         clock: Clock,
         recording: RecordingChecks | None = None,
         settle: Callable[[], Awaitable[None]] = let_others_run,
     ) -> None:
-        self._staging = staging
-        self._families = families
-        self._words = words
+        self._reading = reading
         self._comparison = comparison
         self._runs = runs
         self._repair = repair
         self._checks = checks
-        self._versions = versions
         self._clock = clock
         self._recording = recording
         self._settled_findings = SettledFindings(runs, comparison)
@@ -125,7 +103,8 @@ class Reconciliation:
             StorageUnavailableError: A store does not answer; run it again.
         """
         days = run.begin_micros, run.end_micros
-        scope = Scope(run.reconciliation_id, run.workspace, *days, run.slices, secrets.token_hex(4))
+        attempt = secrets.token_hex(4)
+        scope = Scope(run.reconciliation_id, run.workspace, *days, run.slices, run.with_changes, attempt)
         await self._runs.save(run, self._clock.unix_micros())
         now = self._clock.unix_micros()
         sums: dict[str, int] = {}
@@ -134,9 +113,7 @@ class Reconciliation:
             sums, unrecorded = await self._recording.check(scope, now, repairs=run.repairs)
         settled = Settled(now - round(grace_seconds * SECOND), now)
         chains = await self._repair.mend_chains(scope, now, settled.accepted_until_micros, repairs=run.repairs)
-        families = RunFamilies(self._families, scope, workspace)
-        person_of, oldest, pinned = await self._read(scope, workspace, families)
-        read = _Read(person_of, families, oldest, pinned)
+        read = await self._reading.read(scope, workspace)
         is_whole = not run.finished_slices
         for part in range(run.slices):
             if part not in run.finished_slices:
@@ -155,52 +132,15 @@ class Reconciliation:
             run, scope, settled, moment, is_recorded=is_recorded, is_whole=is_whole and "cut_slices" not in run.counts
         )
         counts["resolved"] = len(resolved)
-        await self._staging.drop(scope)
+        await self._reading.drop(scope)
         run = replace(run, is_complete=True, counts={**run.counts, **sums, **counts, **_by_severity(found, run.counts)})
         await self._runs.save(run, self._clock.unix_micros())
         told(run)
         log.info("reconciliation_finished", workspace=run.workspace, reconciliation_id=run.reconciliation_id, **counts)
         return run
 
-    async def _read(
-        self, scope: Scope, workspace: Workspace, families: RunFamilies
-    ) -> tuple[dict[str, str], int, list[AttributionSettings]]:
-        """Reads the raw events of a run.
-
-        Returns:
-            Identity token -> the token that stands for its person; when the earliest conversion was that matters; under
-            which settings conversions are credited, as they are stored.
-        """
-        edges = await self._staging.edges(scope)
-        limits = workspace.identity
-        shared = await self._staging.shared_devices(scope, limits.shared_device_customers, limits.shared_device_days)
-        words = await self._words.read(workspace.id)
-        people = await asyncio.to_thread(
-            reconciled_people,
-            edges,
-            shared,
-            {(one.first, one.second): (one.word.value, (one.time_micros, event_hash(one.event_id))) for one in words},
-            customer_ids=limits.customer_ids_per_person,
-            identifiers_per_type=limits.identifiers_per_type,
-            refused_cluster_size=limits.refused_cluster_size,
-            blocked=identity_limits(workspace).blocked,
-        )
-        people = {token: person for token, person in people.items() if token != person} | {
-            person: person for person in people.values()
-        }
-        await self._staging.write_people(scope, people)
-        await families.name()
-        await self._staging.stage_conversions(scope, _defaults(workspace), _bases(workspace))
-        oldest = await families.settle()
-        versions = await self._comparison.pinned_versions(scope)
-        pinned = await pinned_settings(self._versions, workspace, versions)
-        late = max(one.late_touch_seconds * SECOND for one in (*pinned, *map(core_settings, workspace.attribution)))
-        reach = max(history_micros(workspace), *(one.history_micros for one in pinned), 0), late
-        await self._staging.stage_entries(scope, *reach, oldest, assumed_consent(workspace))
-        return people, oldest, pinned
-
     async def _reconcile(
-        self, run: Run, scope: Scope, workspace: Workspace, part: int, settled: Settled, read: _Read
+        self, run: Run, scope: Scope, workspace: Workspace, part: int, settled: Settled, read: Reading
     ) -> dict[str, int]:
         """Compares one slice of people, stores what differs, repairs it; returns what was counted."""
         differences = await self._differences(scope, workspace, part, settled, read)
@@ -239,7 +179,7 @@ class Reconciliation:
         scope: Scope,
         workspace: Workspace,
         part: int,
-        read: _Read,
+        read: Reading,
     ) -> list[Finding]:
         """Looks again: resolved is what does not differ any more."""
         whenever = Settled(_FOREVER, _FOREVER)
@@ -251,7 +191,7 @@ class Reconciliation:
         ]
 
     async def _differences(
-        self, scope: Scope, workspace: Workspace, part: int, settled: Settled, read: _Read
+        self, scope: Scope, workspace: Workspace, part: int, settled: Settled, read: Reading
     ) -> list[Difference]:
         """Compares one slice under the settings that held at each time."""
         found = await self._comparison.frozen_differences(scope, part, settled)
@@ -260,12 +200,12 @@ class Reconciliation:
         return found
 
     async def _miscounted(
-        self, scope: Scope, workspace: Workspace, part: int, settled: Settled, read: _Read
+        self, scope: Scope, workspace: Workspace, part: int, settled: Settled, read: Reading
     ) -> list[MiscountedConversion]:
         """Compares which conversions count in one slice, where names do not count every one."""
         rules = {one.name: one.counting.value for one in workspace.conversions if one.counting is not Counting.EVERY}
         found: list[MiscountedConversion] = []
-        compares = compared_settings(workspace, read.pinned, scope.begin_micros, scope.end_micros) if rules else ()
+        compares = compared_settings(workspace, read.pinned, read.oldest_micros, scope.end_micros) if rules else ()
         for compared in compares:
             found += await self._comparison.miscounted(scope, part, settled, compared, rules)
         return found
@@ -286,55 +226,6 @@ class Reconciliation:
             )
             for one in stored
         ]
-
-
-class _Read:
-    """What a run has read of raw events.
-
-    Args:
-        person_of: Identity token -> the token that stands for its person.
-        families: Leads and subscriptions.
-        oldest_micros: When the earliest conversion was that matters.
-        pinned: The settings that conversions are credited under, as they are stored.
-    """
-
-    def __init__(
-        self,
-        person_of: Mapping[str, str],
-        families: RunFamilies,
-        oldest_micros: int,
-        pinned: Sequence[AttributionSettings],
-    ) -> None:
-        self._person_of = person_of
-        self._families = families
-        self.oldest_micros = oldest_micros
-        self.pinned = pinned
-        self._members: dict[str, list[str]] = defaultdict(list)
-        for token, person in person_of.items():
-            self._members[person].append(token)
-
-    def tokens_of(self, one: Difference) -> list[str]:
-        """Returns all identity tokens of a conversion's person and of those of its family, and its own."""
-        own = set(one.tokens) | self._families.tokens_of(one.conversion_id)
-        for token in (*one.tokens[:1], *self._families.tokens_of(one.conversion_id)):
-            own.update(self._members.get(self._person_of.get(token, token), ()))
-        return sorted(own)
-
-
-def _defaults(workspace: Workspace) -> DefaultValues:
-    """Returns what conversions are worth that state no value."""
-    own = [(one.name, one.default_value) for one in workspace.conversions if one.default_value is not None]
-    return DefaultValues(
-        tuple(name for name, _ in own),
-        tuple(value.amount_micros for _, value in own),
-        tuple(value.currency for _, value in own),
-    )
-
-
-def _bases(workspace: Workspace) -> DeclaredBases:
-    """Returns what of their values is credited, where that is not all of it."""
-    own = [(one.name, one.value_basis) for one in workspace.conversions if one.value_basis is not ValueBasis.AS_SENT]
-    return DeclaredBases(tuple(name for name, _ in own), tuple(basis.name for _, basis in own))
 
 
 def _added(counts: Mapping[str, int], more: Mapping[str, int]) -> dict[str, int]:

@@ -21,6 +21,7 @@ def run_message(run: Run) -> Reconciliation:
         state=ReconciliationState.Value(f"RECONCILIATION_STATE_{state}"),
         repairs=run.repairs,
         slices=run.slices,
+        with_changes=run.with_changes,
         finished_slices=len(run.finished_slices),
         counts=run.counts,
         create_time=timestamp(run.create_micros),

@@ -123,6 +123,7 @@ class Reconciling:
                 self._clock.unix_micros(),
                 repairs=request.repairs,
                 slices=request.slices or _SLICES,
+                with_changes=request.with_changes,
             )
         if not run.is_complete:
             if self._waiting.full():

@@ -34,7 +34,7 @@ class RunFamilies:
         self._heirs: dict[str, Heir] = {}
 
     async def name(self) -> None:
-        """Finds the families of the run's days, so that all of their conversions are read.
+        """Finds the families of the run's conversions, so that all of their conversions are read.
 
         Raises:
             StorageUnavailableError: ClickHouse did not answer.
@@ -47,6 +47,8 @@ class RunFamilies:
         days = [(one.conversion_id, one.time_micros) for one in related]
         days += [(one.conversion_id, one.time_micros) for one in stand_ins]
         today = {conversion_id for conversion_id, time_micros in days if begin <= time_micros < end}
+        if found and self._scope.with_changes:
+            today |= await self._storage.targets(self._scope)
         self._found = [family for family in found if family & today]
         grouped: dict[str, list[Related]] = defaultdict(list)
         for one in related:

@@ -17,7 +17,16 @@ UNFINISHED: Final = 3
 """Exit status of a run that was not brought to its end; another attempt may be."""
 
 
-def begun(workspace: str, begin_micros: int, end_micros: int, now_micros: int, *, repairs: bool, slices: int) -> Run:
+def begun(
+    workspace: str,
+    begin_micros: int,
+    end_micros: int,
+    now_micros: int,
+    *,
+    repairs: bool,
+    slices: int,
+    with_changes: bool = False,
+) -> Run:
     """Returns a run that has done nothing yet.
 
     Args:
@@ -27,6 +36,7 @@ def begun(workspace: str, begin_micros: int, end_micros: int, now_micros: int, *
         now_micros: When it was asked for.
         repairs: Whether it repairs what it finds.
         slices: In how many parts people are compared.
+        with_changes: Whether it also compares what came in this time may have changed, whenever that was.
 
     Raises:
         InvalidRequestError: There is no time in it, or too many parts.
@@ -45,6 +55,7 @@ def begun(workspace: str, begin_micros: int, end_micros: int, now_micros: int, *
         create_micros=now_micros,
         repairs=repairs,
         slices=slices,
+        with_changes=with_changes,
     )
 
 

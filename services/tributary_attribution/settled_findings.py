@@ -166,13 +166,16 @@ class _Look:
                 return True
 
     async def _covers(self, one: Finding) -> bool:
-        """Tells whether the run looked at all days that the one had which found this."""
+        """Tells whether the run looked at all that the one did which found this."""
         found_by = one.reconciliation_id
         if found_by not in self._covered:
             other = await self._runs.find(self._run.workspace, found_by) if found_by else None
             run = self._run
             self._covered[found_by] = (
-                other is not None and run.begin_micros <= other.begin_micros and other.end_micros <= run.end_micros
+                other is not None
+                and run.begin_micros <= other.begin_micros
+                and other.end_micros <= run.end_micros
+                and (run.with_changes or not other.with_changes)
             )
         return self._covered[found_by]
 

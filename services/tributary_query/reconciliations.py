@@ -30,6 +30,7 @@ class Reconciliations:
             repairs=request.repairs,
             reconciliation_id=request.reconciliation_id,
             slices=request.slices,
+            with_changes=request.with_changes,
         )
         if request.HasField("time_range"):
             asked.time_range.CopyFrom(request.time_range)

@@ -61,6 +61,8 @@ CHANGES: dict[str, tuple[Values, Values]] = {
     "reconcile.schedule": ({}, {"reconcile": {"schedule": "0 5 * * *"}}),
     "reconcile.timeZone": ({}, {"reconcile": {"timeZone": "Europe/Berlin"}}),
     "reconcile.days": ({}, {"reconcile": {"days": 9}}),
+    "reconcile.pastDays": ({}, {"reconcile": {"pastDays": 9}}),
+    "reconcile.pastRuns": ({}, {"reconcile": {"pastRuns": 9}}),
     "reconcile.repair": ({}, {"reconcile": {"repair": False}}),
     "reconcile.failOn": ({}, {"reconcile": {"failOn": "warning"}}),
     "reconcile.backoffLimit": ({}, {"reconcile": {"backoffLimit": 9}}),

@@ -42,8 +42,10 @@ def test_it_runs_daily_and_never_beside_itself() -> None:
 def test_the_command_understands_its_arguments() -> None:
     asked = options()
     assert (asked.all, asked.repair, asked.days, asked.fail_on) == (True, True, 2, "error")
-    asked = options({"reconcile": {"repair": False, "days": 7, "failOn": "warning"}})
+    assert (asked.with_changes, asked.past_days, asked.past_runs) == (True, 400, 100)
+    asked = options({"reconcile": {"repair": False, "days": 7, "failOn": "warning", "pastDays": 0}})
     assert (asked.all, asked.repair, asked.days, asked.fail_on) == (True, False, 7, "warning")
+    assert asked.past_days == 0
 
 
 def test_what_a_run_found_is_no_reason_to_run_it_again() -> None:
@@ -60,7 +62,7 @@ def test_what_a_run_found_is_no_reason_to_run_it_again() -> None:
 
 def test_no_run_is_tried_for_ever() -> None:
     job = cronjob()["jobTemplate"]["spec"]
-    assert (job["backoffLimit"], job["activeDeadlineSeconds"]) == (2, 7200)
+    assert (job["backoffLimit"], job["activeDeadlineSeconds"]) == (2, 14400)
     # Kubernetes restarts no container by itself: only then does it look at why the pod failed.
     assert job["template"]["spec"]["restartPolicy"] == "Never"
 

@@ -89,12 +89,15 @@ async def causes(attribution: Attribution, admitted: Admitted) -> list[list[str]
     return [[word.lower() for word in own] for own in words]
 
 
-async def reconcile(attribution: Attribution, *, repairs: bool = False, begin: int = NOON - DAY // 2) -> Run:
+async def reconcile(
+    attribution: Attribution, *, repairs: bool = False, begin: int = NOON - DAY // 2, with_changes: bool = False
+) -> Run:
     """Reconciles the conversions of some days."""
     clickhouse, clock = attribution.clickhouse, SystemClock()
     own = reconciliation_of(clickhouse, attribution.attributor, attribution.people, attribution.conversions, clock)
     workspace = attribution.workspace
-    run = begun(workspace.id, begin, NOON + 60 * DAY, clock.unix_micros(), repairs=repairs, slices=1)
+    days = begin, NOON + 60 * DAY
+    run = begun(workspace.id, *days, clock.unix_micros(), repairs=repairs, slices=1, with_changes=with_changes)
     return await own.run(run, workspace, grace_seconds=-1e9)
 
 
@@ -284,15 +287,22 @@ async def test_stream_and_batch_agree_on_awkward_families(attribution: Attributi
     assert {"SUPERSEDED_STAGE", "RETRACTED", "TRAFFIC", ""} == standings.keys()
     assert sum(one.state.HasField("inherited_from") for one in await attribution.logged()) > 10
     await assert_batch_agrees(attribution, NOON - DAY // 2, NOON + 5 * DAY)
+    await attribution.record(*world, accept_micros=NOON + 50 * DAY)
+    run = await reconcile(attribution, begin=NOON + 40 * DAY, with_changes=True)
+    assert (run.counts["changed"], run.counts["differences"]) == (run.counts["conversions"], 0)
+    assert run.counts["changed"] > 20
 
 
+@pytest.mark.parametrize("of", [pytest.param("its days"), pytest.param("what came in its days")])
 async def test_what_was_recorded_and_never_credited_is_found_and_brings_its_family_along(
-    attribution: Attribution, workspace: str
+    attribution: Attribution, workspace: str, of: str
 ) -> None:
-    named = a_lead(workspace, 1, ends="won")
-    await attribution.record(*named.values())
+    named, came = a_lead(workspace, 1, ends="won"), of != "its days"
+    await attribution.record(*(named[name] for name in named if name != "end"))
+    await attribution.record(named["end"], accept_micros=NOON + (50 if came else 2) * DAY)
     await attribution.handle(*(named[name] for name in named if name != "end"))
-    run = await reconcile(attribution, repairs=True)
+    begin = NOON + 40 * DAY if came else NOON - DAY // 2
+    run = await reconcile(attribution, repairs=True, begin=begin, with_changes=came)
     assert run.counts["open_errors"] == 0
     assert run.counts["differences"] == run.counts["repaired"] == 2
     found = await told(attribution, named)

@@ -123,7 +123,7 @@ async def test_who_shares_a_device_is_known_however_often_they_were_seen(
     scope = Scope(f"r-{workspace}", workspace, NOON - DAY, NOON + DAY, 1)
     async with clickhouse_client.connect(clickhouse_url, name="tests", timeout_seconds=60, connections=1) as clickhouse:
         await clickhouse.execute(_LOGGED_IN, {**scope.values, "noon": NOON})
-        shared = await ReconciliationStaging(clickhouse).shared_devices(scope, 5, 30)
+        shared = await ReconciliationStaging(clickhouse).shared_devices(scope, ["device:kiosk"], 5, 30)
         assert shared == {"device:kiosk": (NOON + 5, event_hash("k-5"))}
 
 
@@ -152,7 +152,7 @@ async def test_a_device_is_shared_from_the_first_event_that_saw_too_many_within_
                         expected[device] = (time, hashed)
                         break
             assert len(expected) > 0
-            assert await staging.shared_devices(scope, customers, days) == expected
+            assert await staging.shared_devices(scope, seen, customers, days) == expected
 
 
 async def test_repeats_are_looked_for_among_few_people_at_once(

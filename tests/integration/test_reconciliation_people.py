@@ -59,10 +59,11 @@ async def test_edges_are_pairs_that_one_event_carried_first(
         )
         scope = Scope("r-edges", workspace, NOON - DAY, NOON + DAY, 1)
         staging = ReconciliationStaging(clickhouse)
-        edges = {edge[:2]: edge.place for edge in await staging.edges(scope)}
+        asked = {"visitor:b", "email:z", "customer:d", "device:kiosk"}
+        edges = {edge[:2]: edge.place for edge in (await staging.edges(scope, 0, asked)).edges}
         assert edges.pop(("customer:a", "visitor:b")) == (NOON, event_hash("first"))
         assert edges.pop(("customer:d", "visitor:c")) == (NOON + 7, event_hash("back"))
         assert set(edges) == {(f"customer:{n}", "device:kiosk") for n in range(6)}
         sixth = (NOON + 5 * _HOUR, event_hash("k-5"))
-        assert await staging.shared_devices(scope, 5, 30) == {"device:kiosk": sixth}
-        assert await staging.shared_devices(scope, 6, 30) == {}
+        assert await staging.shared_devices(scope, asked, 5, 30) == {"device:kiosk": sixth}
+        assert await staging.shared_devices(scope, asked, 6, 30) == {}

@@ -1,9 +1,10 @@
 """What it costs to reconcile: a world is streamed through attribution, recorded, and recomputed from raw events.
 
-Run it from a checkout: `python -m tests.load.reconcile [--people 95000] [--slices 8] [--json FILE]`. 95 000 people make
-a million events. Real Redis, real ClickHouse; the job is a process of its own, as a night runs it. The streaming takes
-longer than what is measured, and is no part of it; standard error says how far it is. A store that is too busy to
-answer is asked again. Nothing may be found on a stream that nobody disturbed.
+Run it from a checkout: `python -m tests.load.reconcile [--people 95000] [--history 0] [--slices 8] [--json FILE]`.
+95 000 people make a million events. With `--history 20` twenty times as many others did the same before the days of the
+run. Real Redis, real ClickHouse; the job is a process of its own, as a night runs it. The streaming takes longer than
+what is measured, and is no part of it; standard error says how far it is. A store that is too busy to answer is asked
+again. Nothing may be found on a stream that nobody disturbed.
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ from tests.load.worlds import Mix, a_world
 from tests.support.attribution import DAY, NOON, Admitted, Attribution, running_attribution
 from tests.support.stores import Stores, create_test_epoch, running_stores
 from tributary_runtime.errors import StorageUnavailableError
+from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.clickhouse.migrate import migrate
 from tributary_storage.redis import keys
 
 _BATCH = 2000
+_BEGIN = NOON - 21 * DAY
+"""Before all of what is streamed."""
 _PEOPLE_AT_ONCE = 2000
 _WORLD = Mix("reconciled", leaving=0)
 """Ten touches a person, of whom 60 per cent buy."""
@@ -40,6 +44,35 @@ _GOAL_SECONDS_PER_MILLION = 300.0
 _GOAL_MEGABYTES = 1000.0
 _SAMPLE_SECONDS = 0.05
 _TRIES = 10
+
+
+_EARLIER_EVENTS = """
+INSERT INTO events
+SELECT
+    * REPLACE (
+        event_time - toIntervalDay(%(days)s) AS event_time,
+        accept_time - toIntervalDay(%(days)s) AS accept_time,
+        concat(event_id, '-', toString(%(nth)s)) AS event_id,
+        arrayMap(t -> concat(t, '-', toString(%(nth)s)), identity_tokens) AS identity_tokens,
+        if(conversion_id = '', '', concat(conversion_id, '-', toString(%(nth)s))) AS conversion_id
+    )
+FROM (SELECT * FROM events WHERE workspace = 'w' AND event_time >= fromUnixTimestamp64Micro(%(since)s, 'UTC'))
+"""
+_EARLIER_CONVERSIONS = """
+INSERT INTO conversions
+SELECT
+    * REPLACE (
+        conversion_time - toIntervalDay(%(days)s) AS conversion_time,
+        concat(conversion_id, '-', toString(%(nth)s)) AS conversion_id,
+        arrayMap(t -> concat(t, '-', toString(%(nth)s)), observation_event_ids) AS observation_event_ids
+    )
+FROM
+(
+    SELECT *
+    FROM conversions FINAL
+    WHERE workspace = 'w' AND conversion_time >= fromUnixTimestamp64Micro(%(since)s, 'UTC')
+)
+"""
 
 
 async def stream(attribution: Attribution, begin: int, end: int) -> int:
@@ -88,7 +121,7 @@ async def job(
         "TRIBUTARY_WORKSPACES_FILE": str(file),
         "TRIBUTARY_INTERNAL_TOKEN": "of-a-load-command-only",
     }
-    days = [str(datetime.fromtimestamp((NOON + at) / 1e6, UTC).date()) for at in (-60 * DAY, 60 * DAY)]
+    days = [str(datetime.fromtimestamp(at / 1e6, UTC).date()) for at in (_BEGIN, NOON + 60 * DAY)]
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tributary_attribution.reconcile", "--workspace", "w"),
         *("--since", days[0], "--until", days[1], "--slices", str(slices), "--grace-seconds=-1e9"),
@@ -125,6 +158,17 @@ async def fill(url: str, redis_url: str, options: argparse.Namespace) -> int:
     """Streams the world; returns how many events it has."""
     async with running_attribution(redis_url, url, "w") as attribution:
         return await stream(attribution, 0, options.people)
+
+
+async def age(url: str, times: int) -> None:
+    """Lets other people have done the same, so many times before, each 30 days earlier."""
+    async with clickhouse_client.connect(url, name="tests", timeout_seconds=600, connections=1) as clickhouse:
+        for time_before in range(1, times + 1):
+            for statement in (_EARLIER_EVENTS, _EARLIER_CONVERSIONS):
+                await clickhouse.execute(
+                    statement, {"nth": time_before, "days": 30 * time_before, "since": NOON - 21 * DAY}
+                )
+            say(f"{time_before} of {times} times before")
 
 
 async def measure(
@@ -185,6 +229,7 @@ async def main(options: argparse.Namespace) -> None:
         redis_url, url = stores.empty_redis_url(), stores.clickhouse_url
         await create_test_epoch(redis_url)
         events = await fill(url, redis_url, options)
+        await age(url, options.history)
         figures = await measure(redis_url, url, events, options, stores, Path(scratch))
     for one in figures:
         goal = "" if one["goal"] is None else f"  (goal {one['goal']:g}: {'ok' if one['ok'] else 'missed'})"
@@ -196,6 +241,7 @@ async def main(options: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--people", type=int, default=95_000)
+    parser.add_argument("--history", type=int, default=0)
     parser.add_argument("--slices", type=int, default=8)
     parser.add_argument("--json", type=Path)
     asyncio.run(main(parser.parse_args()))

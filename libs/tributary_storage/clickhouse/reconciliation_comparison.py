@@ -158,6 +158,11 @@ class ReconciliationComparison:
         rows = await self._clickhouse.execute(reconciliation_statement("pinned_versions"), self._days(scope))
         return [row[0] for row in rows if row[0]]
 
+    async def oldest(self, scope: Scope) -> int:
+        """Returns when the earliest conversion was that the run compares; its beginning if there is none."""
+        [(oldest,)] = await self._clickhouse.execute(reconciliation_statement("oldest_compared"), scope.values)
+        return scope.begin_micros if oldest is None else int(oldest)
+
     async def differences(
         self, scope: Scope, part: int, settled: Settled, compared: ComparedSettings
     ) -> list[Difference]:
@@ -201,7 +206,7 @@ class ReconciliationComparison:
         """
         values = self._values(scope, part, settled) | compared.values
         values |= {"names": list(rules), "rules": list(rules.values())}
-        values |= {"run_begin": scope.begin_micros, "run_end": scope.end_micros}
+        values["run_end"] = scope.end_micros
         rows = await self._clickhouse.execute(reconciliation_statement("miscounted"), values)
         return [MiscountedConversion(row[0], bool(row[1]), row[2]) for row in rows]
 
@@ -223,15 +228,13 @@ class ReconciliationComparison:
             "slice": part,
             "settled": settled.accepted_until_micros,
             "staged": settled.staged_micros,
-            "days_begin": scope.begin_micros,
-            "days_end": scope.end_micros,
             "limit": LIMIT,
         }
 
     def _days(self, scope: Scope) -> dict[str, Any]:
         return {
             **scope.values,
-            "stored_begin": scope.begin_micros - MARGIN_MICROS,
+            "stored_begin": scope.stored_begin_micros,
             "stored_end": scope.end_micros + MARGIN_MICROS,
         }
 

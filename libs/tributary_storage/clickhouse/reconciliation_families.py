@@ -28,9 +28,14 @@ class ReconciliationFamilies:
         self._clickhouse = clickhouse
 
     async def related(self, scope: Scope) -> list[Related]:
-        """Returns what observations say of leads, and of the subscriptions of the run's days."""
+        """Returns what observations say of leads, and of the subscriptions of the run's conversions."""
         rows = await self._clickhouse.execute(reconciliation_statement("related"), scope.values)
         return [Related(*row) for row in rows]
+
+    async def targets(self, scope: Scope) -> set[str]:
+        """Returns the conversions that the run compares, but for others of their families."""
+        rows = await self._clickhouse.execute(reconciliation_statement("targets"), scope.values)
+        return {row[0] for row in rows}
 
     async def name(self, scope: Scope, conversion_ids: Iterable[str]) -> None:
         """Notes which conversions the run reads, whenever they were."""

@@ -19,7 +19,7 @@ MAX_FINDINGS: Final = 1000
 
 _RUN_COLUMNS: Final = (
     *("workspace", "reconciliation_id", "version", "begin_time", "end_time", "create_time"),
-    *("state", "repairs", "slices", "finished_slices", "counts"),
+    *("state", "repairs", "slices", "finished_slices", "counts", "with_changes"),
 )
 _FINDING_COLUMNS: Final = (
     *("workspace", "finding_id", "version", "reconciliation_id", "kind", "cause", "severity", "state"),
@@ -42,6 +42,8 @@ class Run:
     create_micros: int
     repairs: bool
     slices: int
+    with_changes: bool = False
+    """Whether it also compares what came in its days may have changed, whenever that was."""
     finished_slices: tuple[int, ...] = ()
     is_complete: bool = False
     counts: dict[str, int] = field(default_factory=dict)
@@ -60,7 +62,7 @@ class ReconciliationRuns:
         rows = await self._clickhouse.execute(reconciliation_statement("run"), values)
         if not rows:
             return None
-        run_id, begin, end, created, state, repairs, slices, finished, counts = rows[0]
+        run_id, begin, end, created, state, repairs, slices, finished, counts, with_changes = rows[0]
         return Run(
             workspace=workspace,
             reconciliation_id=run_id,
@@ -69,17 +71,50 @@ class ReconciliationRuns:
             create_micros=created,
             repairs=bool(repairs),
             slices=slices,
+            with_changes=bool(with_changes),
             finished_slices=tuple(finished),
             is_complete=state == "COMPLETE",
             counts=dict(counts),
         )
+
+    async def unfinished(self, run: Run, since_micros: int) -> Run | None:
+        """Returns the newest run that was asked for the same since some moment, and has not come to its end."""
+        values = {
+            "workspace": run.workspace,
+            "repairs": run.repairs,
+            "slices": run.slices,
+            "with_changes": run.with_changes,
+            "begin": run.begin_micros,
+            "end": run.end_micros,
+            "since": since_micros,
+        }
+        rows = await self._clickhouse.execute(reconciliation_statement("unfinished_run"), values)
+        return await self.find(run.workspace, rows[0][0]) if rows else None
+
+    async def complete(
+        self, workspace: str, begin_micros: int, end_micros: int, *, repairs: bool
+    ) -> list[tuple[int, int, int]]:
+        """Returns the days that runs have compared to their end, and when they were asked for last.
+
+        Args:
+            workspace: Whose.
+            begin_micros: Of days that are touched; the first moment inside.
+            end_micros: The first moment after them.
+            repairs: Only by runs that repair.
+
+        Returns:
+            First moment, first moment after, when it was asked for; in microseconds.
+        """
+        values = {"workspace": workspace, "begin": begin_micros, "end": end_micros, "repairs": repairs}
+        rows = await self._clickhouse.execute(reconciliation_statement("complete_runs"), values)
+        return [(row[0], row[1], row[2]) for row in rows]
 
     async def save(self, run: Run, now_micros: int) -> None:
         """Notes how far a run is."""
         state = "COMPLETE" if run.is_complete else "RUNNING"
         row: tuple[Any, ...] = (
             *(run.workspace, run.reconciliation_id, now_micros, run.begin_micros, run.end_micros, run.create_micros),
-            *(state, run.repairs, run.slices, list(run.finished_slices), run.counts),
+            *(state, run.repairs, run.slices, list(run.finished_slices), run.counts, run.with_changes),
         )
         await self._clickhouse.insert("reconciliations", _RUN_COLUMNS, [[value] for value in row])
 

@@ -79,6 +79,8 @@ class Sums:
     wrong_sums: list[tuple[str, int]]
     """Counted conversions whose credit or money does not add up."""
     conversions: int
+    changed: int
+    """Of these not of the days of the run: what was accepted in these days may have changed them."""
     too_recent: int
     """Conversions that were left to the next run."""
 

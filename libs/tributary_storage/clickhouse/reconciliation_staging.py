@@ -7,7 +7,7 @@ ClickHouse does not answer; all may run twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -32,6 +32,8 @@ MARGIN_MICROS: Final = 400 * 86_400 * 1_000_000
 """How far from its true time a stored conversion is looked for: an observation may have been corrected so far."""
 
 _TABLES: Final = (
+    "reconciliation_asked",
+    "reconciliation_targets",
     "reconciliation_people",
     "reconciliation_families",
     "reconciliation_entries",
@@ -44,6 +46,7 @@ _NOT_ONE_CLICK: Final = (
 """Click ids that many clicks share, or that follow a person around: they name no single click."""
 
 _TOKENS_AT_ONCE: Final = 100_000
+_DEVICES_AT_ONCE: Final = 1_000
 
 
 class Edge(NamedTuple):
@@ -52,6 +55,14 @@ class Edge(NamedTuple):
     first: str
     second: str
     place: OrderKey
+
+
+class Edges(NamedTuple):
+    """Whom some identifiers were seen with."""
+
+    edges: list[Edge]
+    new: set[str]
+    """Those of which an edge was accepted in the days of the run."""
 
 
 class DefaultValues(NamedTuple):
@@ -82,6 +93,8 @@ class Scope:
     """The first moment after them."""
     slices: int
     """In how many parts the people are compared."""
+    with_changes: bool = False
+    """Whether it is also about conversions that what was accepted in the days may have changed, whenever they were."""
     attempt: str = ""
     """Names this process' attempt at the run: what it reads is its own."""
 
@@ -89,6 +102,11 @@ class Scope:
     def scratch(self) -> str:
         """Returns under what the attempt keeps what it reads."""
         return f"{self.reconciliation_id}/{self.attempt}" if self.attempt else self.reconciliation_id
+
+    @property
+    def stored_begin_micros(self) -> int:
+        """Returns since when stored conversions may be of the run."""
+        return 0 if self.with_changes else self.begin_micros - MARGIN_MICROS
 
     @property
     def values(self) -> dict[str, Any]:
@@ -99,6 +117,7 @@ class Scope:
             "begin": self.begin_micros,
             "end": self.end_micros,
             "slices": self.slices,
+            "with_changes": self.with_changes,
             "max_memory": MAX_MEMORY,
             "spill": SPILL,
             "insert_rows": INSERTED_ROWS,
@@ -113,38 +132,98 @@ class ReconciliationStaging:
         """Reads through this client."""
         self._clickhouse = clickhouse
 
-    async def edges(self, scope: Scope) -> list[Edge]:
-        """Returns every pair of identifiers that an event, or an order, showed to belong together."""
-        rows = await self._clickhouse.execute(reconciliation_statement("edges"), scope.values)
+    async def stage_targets(self, scope: Scope) -> None:
+        """Notes the conversions of the run's days, and those that what was accepted in them names if that is wanted."""
+        await self._clickhouse.execute(reconciliation_statement("stage_targets"), scope.values)
+
+    async def stage_changes(self, scope: Scope, late_micros: int) -> None:
+        """Notes the conversions that what was accepted in the run's days may have changed.
+
+        Args:
+            scope: The run; `write_people` comes first, with everybody whom that was accepted of.
+            late_micros: How long after a conversion a touch may matter.
+        """
+        await self._clickhouse.execute(reconciliation_statement("stage_changes"), {**scope.values, "late": late_micros})
+
+    async def accepted_tokens(self, scope: Scope) -> set[str]:
+        """Returns the identifiers of whom anything was accepted in the run's days that conversions may depend on."""
+        found: set[str] = set()
+        for part in range(scope.slices):
+            values = {**scope.values, "part": part}
+            rows = await self._clickhouse.execute(reconciliation_statement("accepted_tokens"), values)
+            found.update(row[0] for row in rows)
+        return found
+
+    async def named_tokens(self, scope: Scope) -> set[str]:
+        """Returns the identifiers that observations of the run's conversions, and of their families, carry."""
+        rows = await self._clickhouse.execute(reconciliation_statement("named_tokens"), scope.values)
+        return {row[0] for row in rows}
+
+    async def edges(self, scope: Scope, number: int, tokens: Collection[str]) -> Edges:
+        """Returns every pair of identifiers, one of them asked for, that an event or an order showed together.
+
+        Args:
+            scope: The run.
+            number: Of the round, another each time.
+            tokens: The identifiers that it asks for.
+        """
+        asked = list(tokens)
+        for start in range(0, len(asked), _TOKENS_AT_ONCE):
+            some = asked[start : start + _TOKENS_AT_ONCE]
+            rows: list[list[Any]] = [[scope.scratch] * len(some), [number] * len(some), some]
+            await self._clickhouse.insert(
+                "reconciliation_asked", ("reconciliation_id", "round", "identity_token"), rows
+            )
+        found = await self._clickhouse.execute(reconciliation_statement("edges"), {**scope.values, "round": number})
         known: dict[str, str] = {}  # each identifier once, however many it was seen with
         same = known.setdefault
-        rows.reverse()
-        edges = []
-        while rows:  # what is read goes as it is taken over
-            first, second, place = rows.pop()
-            edges.append(Edge(same(first, first), same(second, second), (int(place[0]), int(place[1]))))
-        return edges
+        found.reverse()
+        edges, new = [], set()
+        while found:  # what is read goes as it is taken over
+            first, second, place = found.pop()
+            first, second = same(first, first), same(second, second)
+            edges.append(Edge(first, second, (int(place[0]), int(place[1]))))
+            if scope.begin_micros <= place[2] < scope.end_micros:
+                new |= {first, second}
+        return Edges(edges, new)
 
-    async def shared_devices(self, scope: Scope, customers: int, days: int) -> dict[str, OrderKey]:
-        """Returns identifiers that were seen with more than so many customers in so many days, and since when."""
-        values = {**scope.values, "customers": customers, "reach": days * 86_400_000_000}
-        rows = await self._clickhouse.execute(reconciliation_statement("shared_devices"), values)
-        return {token: (int(place[0]), int(place[1])) for token, place in rows}
+    async def shared_devices(
+        self, scope: Scope, tokens: Collection[str], customers: int, days: int
+    ) -> dict[str, OrderKey]:
+        """Returns those of some identifiers that too many customers were seen with, and since when.
 
-    async def write_people(self, scope: Scope, people: Mapping[str, str]) -> None:
+        Args:
+            scope: The run.
+            tokens: The identifiers.
+            customers: More than so many are too many,
+            days: In so many days.
+        """
+        found: dict[str, OrderKey] = {}
+        asked = list(tokens)
+        for start in range(0, len(asked), _DEVICES_AT_ONCE):
+            some = asked[start : start + _DEVICES_AT_ONCE]
+            values = {"tokens": tuple(some), "token_list": some, "customers": customers, "reach": days * 86_400_000_000}
+            rows = await self._clickhouse.execute(
+                reconciliation_statement("shared_devices"), {**scope.values, **values}
+            )
+            found |= {token: (int(place[0]), int(place[1])) for token, place in rows}
+        return found
+
+    async def write_people(self, scope: Scope, people: Mapping[str, str], changed: Collection[str] = ()) -> None:
         """Keeps who is whom.
 
         Args:
             scope: The run.
-            people: Identity token -> the token that stands for its person; those of people with one token may be left
-                out.
+            people: Identity token -> the token that stands for its person.
+            changed: Such tokens of people who are others than they were before the run's days.
         """
         tokens = list(people)
         for start in range(0, len(tokens), _TOKENS_AT_ONCE):
             some = tokens[start : start + _TOKENS_AT_ONCE]
             persons = [event_hash(people[token]) for token in some]
-            columns = ("reconciliation_id", "identity_token", "person")
-            rows: list[list[Any]] = [[scope.scratch] * len(some), some, persons]
+            columns = ("reconciliation_id", "identity_token", "person", "is_changed")
+            are_changed = [people[token] in changed for token in some]
+            rows: list[list[Any]] = [[scope.scratch] * len(some), some, persons, are_changed]
             await self._clickhouse.insert("reconciliation_people", columns, rows)
 
     async def stage_conversions(self, scope: Scope, defaults: DefaultValues, bases: DeclaredBases) -> None:
@@ -165,7 +244,7 @@ class ReconciliationStaging:
             "has_bases": bool(bases.names),
             "has_defaults": bool(defaults.names),
             "not_one_click": _NOT_ONE_CLICK,
-            "stored_begin": scope.begin_micros - MARGIN_MICROS,
+            "stored_begin": scope.stored_begin_micros,
             "stored_end": scope.end_micros + MARGIN_MICROS,
         }
         await self._clickhouse.execute(reconciliation_statement("stage_conversions"), values)
@@ -179,15 +258,15 @@ class ReconciliationStaging:
             scope: The run; `stage_conversions` and `ReconciliationFamilies.settle` come first.
             history_micros: How far before a conversion a touch may matter.
             late_micros: How long after it.
-            oldest_micros: The earliest conversion whose credit one of the run has.
+            oldest_micros: The earliest conversion of the run, or whose credit one of these has.
             assumed: What people are assumed to consent to.
         """
         measured = Purpose.ANALYTICS_STORAGE
         plain = await self._clickhouse.execute(f"SELECT {PLAIN_DIRECT}")  # a constant of ours
         values = {
             **scope.values,
-            "has_old_origins": oldest_micros < scope.begin_micros,
-            "begin": scope.begin_micros - history_micros,
+            "oldest": oldest_micros,
+            "history": history_micros,
             "end": scope.end_micros + late_micros,
             "plain_direct": plain[0][0],
             "not_one_click": _NOT_ONE_CLICK,

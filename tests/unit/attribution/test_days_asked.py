@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tributary_attribution.reconcile import command_line, days_asked
+from tributary_attribution.reconcile import command_line
+from tributary_attribution.wanted_runs import days_asked
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LATE = datetime(2026, 10, 24, 23, tzinfo=UTC)

@@ -334,6 +334,7 @@ class ReconcileRequest(_message.Message):
     REPAIRS_FIELD_NUMBER: _builtins.int
     RECONCILIATION_ID_FIELD_NUMBER: _builtins.int
     SLICES_FIELD_NUMBER: _builtins.int
+    WITH_CHANGES_FIELD_NUMBER: _builtins.int
     workspace: _builtins.str
     """Required. The workspace of the caller's credential."""
     repairs: _builtins.bool
@@ -342,6 +343,8 @@ class ReconcileRequest(_message.Message):
     """Optional. The run to bring to its end. Empty: a new one."""
     slices: _builtins.int
     """Optional. In how many parts people are compared, at most 1 024. 0: 8. More: less memory at a time."""
+    with_changes: _builtins.bool
+    """Optional. Whether it also compares what was accepted in `time_range` may have changed, whenever that was."""
     @_builtins.property
     def time_range(self) -> _time_range_pb2.TimeRange:
         """Required, unless a run is brought to its end. The conversions, by conversion time. Half-open."""
@@ -354,10 +357,11 @@ class ReconcileRequest(_message.Message):
         repairs: _builtins.bool = ...,
         reconciliation_id: _builtins.str = ...,
         slices: _builtins.int = ...,
+        with_changes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time_range", b"time_range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reconciliation_id", b"reconciliation_id", "repairs", b"repairs", "slices", b"slices", "time_range", b"time_range", "workspace", b"workspace"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reconciliation_id", b"reconciliation_id", "repairs", b"repairs", "slices", b"slices", "time_range", b"time_range", "with_changes", b"with_changes", "workspace", b"workspace"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from tributary.common.v1 import time_range_pb2 as tributary_dot_common_dot_v1_dot_time__range__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tributary/attribution/v1/reconciliation.proto\x12\x18tributary.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$tributary/common/v1/time_range.proto\"\x8e\x03\n\x0eReconciliation\x12\x19\n\x11reconciliation_id\x18\x01 \x01(\t\x12\x32\n\ntime_range\x18\x02 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12<\n\x05state\x18\x03 \x01(\x0e\x32-.tributary.attribution.v1.ReconciliationState\x12\x0f\n\x07repairs\x18\x04 \x01(\x08\x12\x0e\n\x06slices\x18\x05 \x01(\x05\x12\x17\n\x0f\x66inished_slices\x18\x06 \x01(\x05\x12\x44\n\x06\x63ounts\x18\x07 \x03(\x0b\x32\x34.tributary.attribution.v1.Reconciliation.CountsEntry\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07stopped\x18\t \x01(\x08\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\x80\x01\n\x13ReconciliationState\x12$\n RECONCILIATION_STATE_UNSPECIFIED\x10\x00\x12 \n\x1cRECONCILIATION_STATE_RUNNING\x10\x01\x12!\n\x1dRECONCILIATION_STATE_COMPLETE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-tributary/attribution/v1/reconciliation.proto\x12\x18tributary.attribution.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$tributary/common/v1/time_range.proto\"\xa4\x03\n\x0eReconciliation\x12\x19\n\x11reconciliation_id\x18\x01 \x01(\t\x12\x32\n\ntime_range\x18\x02 \x01(\x0b\x32\x1e.tributary.common.v1.TimeRange\x12<\n\x05state\x18\x03 \x01(\x0e\x32-.tributary.attribution.v1.ReconciliationState\x12\x0f\n\x07repairs\x18\x04 \x01(\x08\x12\x0e\n\x06slices\x18\x05 \x01(\x05\x12\x17\n\x0f\x66inished_slices\x18\x06 \x01(\x05\x12\x44\n\x06\x63ounts\x18\x07 \x03(\x0b\x32\x34.tributary.attribution.v1.Reconciliation.CountsEntry\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07stopped\x18\t \x01(\x08\x12\x14\n\x0cwith_changes\x18\n \x01(\x08\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\x80\x01\n\x13ReconciliationState\x12$\n RECONCILIATION_STATE_UNSPECIFIED\x10\x00\x12 \n\x1cRECONCILIATION_STATE_RUNNING\x10\x01\x12!\n\x1dRECONCILIATION_STATE_COMPLETE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECONCILIATION_COUNTSENTRY']._loaded_options = None
   _globals['_RECONCILIATION_COUNTSENTRY']._serialized_options = b'8\001'
-  _globals['_RECONCILIATIONSTATE']._serialized_start=548
-  _globals['_RECONCILIATIONSTATE']._serialized_end=676
+  _globals['_RECONCILIATIONSTATE']._serialized_start=570
+  _globals['_RECONCILIATIONSTATE']._serialized_end=698
   _globals['_RECONCILIATION']._serialized_start=147
-  _globals['_RECONCILIATION']._serialized_end=545
-  _globals['_RECONCILIATION_COUNTSENTRY']._serialized_start=500
-  _globals['_RECONCILIATION_COUNTSENTRY']._serialized_end=545
+  _globals['_RECONCILIATION']._serialized_end=567
+  _globals['_RECONCILIATION_COUNTSENTRY']._serialized_start=522
+  _globals['_RECONCILIATION_COUNTSENTRY']._serialized_end=567
 # @@protoc_insertion_point(module_scope)

@@ -82,6 +82,7 @@ class Reconciliation(_message.Message):
     COUNTS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     STOPPED_FIELD_NUMBER: _builtins.int
+    WITH_CHANGES_FIELD_NUMBER: _builtins.int
     reconciliation_id: _builtins.str
     """The run's id."""
     state: Global___ReconciliationState.ValueType
@@ -96,18 +97,23 @@ class Reconciliation(_message.Message):
     """Whether nobody is at it though it has not come to its end: a store failed it, or its process ended. `Reconcile` with
     its id goes on with it. Told by `GetReconciliation` only; of a process that ended without a word a minute later.
     """
+    with_changes: _builtins.bool
+    """Whether it also compares what was accepted in `time_range` may have changed: conversions, whenever they were, that
+    something accepted then names, and those of people of whom anything was accepted then.
+    """
     @_builtins.property
     def time_range(self) -> _time_range_pb2.TimeRange:
-        """The conversions it is about, by conversion time. Half-open."""
+        """The conversions it is about, by conversion time; and by `with_changes` others. Half-open."""
 
     @_builtins.property
     def counts(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """What it saw, by name: "conversions", "too_recent" (left to the next run), "differences", "repaired", "open_errors",
-        "open_warnings", "outliers", "cause_..." for each of them, "resolved" (findings of earlier runs that are true no
-        more), "cut_slices" (parts of which more differs than was named at once). Where a CRM's deals were ever imported:
-        "crm_conversions" that counted in the run's days and "crm_closed_deals" that were won of these or else in these days,
-        and "deals_..." for what became of them, of conversions that came due in these days, and of those that earlier
-        findings are about. "unmatched_adjustments" and "pending_orders" that wait for longer than the workspace says.
+        """What it saw, by name: "conversions", "changed" (of these not of its days, see `with_changes`), "too_recent" (left to
+        the next run), "differences", "repaired", "open_errors", "open_warnings", "outliers", "cause_..." for each of them,
+        "resolved" (findings of earlier runs that are true no more), "cut_slices" (parts of which more differs than was named
+        at once). Where a CRM's deals were ever imported: "crm_conversions" that counted in the run's days and
+        "crm_closed_deals" that were won of these or else in these days, and "deals_..." for what became of them, of
+        conversions that came due in these days, and of those that earlier findings are about. "unmatched_adjustments" and
+        "pending_orders" that wait for longer than the workspace says.
         Of all days of the workspace: "received" and "counted_<verdict>" as the claim scripts counted, "stored_<verdict>" as
         there are rows (of duplicates those that are further observations of an order); "verdicts_unsettled" is 1 where the
         two were not compared, for events of before the run were not recorded by its end, or the log was lost once.
@@ -129,10 +135,11 @@ class Reconciliation(_message.Message):
         counts: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         stopped: _builtins.bool = ...,
+        with_changes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "time_range", b"time_range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "finished_slices", b"finished_slices", "reconciliation_id", b"reconciliation_id", "repairs", b"repairs", "slices", b"slices", "state", b"state", "stopped", b"stopped", "time_range", b"time_range"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "create_time", b"create_time", "finished_slices", b"finished_slices", "reconciliation_id", b"reconciliation_id", "repairs", b"repairs", "slices", b"slices", "state", b"state", "stopped", b"stopped", "time_range", b"time_range", "with_changes", b"with_changes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,6 +1,7 @@
--- Conversions of some days of which a revision that was published has no row: one that another names as the one before
--- it, or the newest, which `conversions` has and `conversion_revisions` lacks. One row per conversion, its first such
--- place: the revision that is there, the one that it names, and the newest before it that is there.
+-- Conversions of the days of a run, and where it compares what changed those that were published in these days, of which
+-- a revision that was published has no row: one that another names as the one before it, or the newest, which
+-- `conversions` has and `conversion_revisions` lacks. One row per conversion, its first such place: the revision that is
+-- there, the one that it names, and the newest before it that is there.
 -- Left out: what was published so lately that its row may be on its way, and what an erasure severed.
 WITH
     of_days AS
@@ -10,8 +11,17 @@ WITH
             revision
         FROM conversions FINAL
         WHERE workspace = %(workspace)s
-            AND conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-            AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+            AND (
+                (
+                    conversion_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                    AND conversion_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+                )
+                OR (
+                    %(with_changes)s
+                    AND publish_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                    AND publish_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+                )
+            )
             AND publish_time <= fromUnixTimestamp64Micro(%(settled)s, 'UTC')
             AND NOT startsWith(conversion_id, 's1:')
     )

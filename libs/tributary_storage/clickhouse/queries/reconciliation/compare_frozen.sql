@@ -31,8 +31,7 @@ WITH
             SELECT *
             FROM reconciliation_conversions FINAL
             WHERE reconciliation_id = %(run)s
-                AND time >= %(days_begin)s
-                AND time < %(days_end)s
+                AND is_compared
         ) AS r
         INNER JOIN
         (

@@ -1,8 +1,8 @@
 -- Conversions of one slice of people that count, or do not, otherwise than the rule of their name says: one per person,
 -- per session or per click, in event order, of those that are neither internal nor taken back. The click of a conversion is
 -- the one that its earliest observation carries whose person allowed that, else the newest before it; without one it is counted per session, and without a session
--- always. A stage of a lead is no repeat of those that it supersedes. Who had a conversion of the name before the days of the run may have counted for it: there only what counts and
--- should not is told.
+-- always. A stage of a lead is no repeat of those that it supersedes. Who had a
+-- conversion of the name that the run did not read may have counted for it: there only what counts and should not is told.
 WITH
     together AS
     (
@@ -11,8 +11,8 @@ WITH
             name,
             transform(toString(name), %(names)s, %(rules)s, '') AS rule,
             arraySort(groupArray(CAST(
-                (c.time, c.hash, c.conversion_id, c.counted, c.own_clicks, f.is_superseded, f.hash),
-                'Tuple(time Int64, hash UInt64, id String, is_good UInt8, own_clicks Array(Tuple(Int64, UInt64, UInt64)), is_superseded UInt8, root UInt64)'
+                (c.time, c.hash, c.conversion_id, c.counted, c.own_clicks, f.is_superseded, f.hash, c.is_compared),
+                'Tuple(time Int64, hash UInt64, id String, is_good UInt8, own_clicks Array(Tuple(Int64, UInt64, UInt64)), is_superseded UInt8, root UInt64, is_compared UInt8)'
             ))) AS conversions,
             max(greatest(c.accept_time, f.accept_time)) AS newest
         FROM
@@ -155,12 +155,19 @@ LEFT JOIN
             arraySort(t -> /*telling*/, identity_tokens)[1] AS home,
             conversion_name
         FROM events
+        PREWHERE kind = 'conversion'
+            AND arrayExists(t -> t IN (/*people*/), identity_tokens)
         WHERE workspace = %(workspace)s
-            AND kind = 'conversion'
             AND verdict != 'QUARANTINED'
             AND conversion_name IN %(names)s
             AND notEmpty(identity_tokens)
-            AND event_time < fromUnixTimestamp64Micro(%(run_begin)s, 'UTC')
+            AND event_time < fromUnixTimestamp64Micro(%(run_end)s, 'UTC')
+            AND conversion_id NOT IN
+            (
+                SELECT conversion_id
+                FROM reconciliation_conversions
+                WHERE reconciliation_id = %(run)s
+            )
     ) AS e
     LEFT JOIN
     (
@@ -175,8 +182,7 @@ LEFT JOIN
         name
 ) AS b ON b.person = r.person AND b.name = r.name
 WHERE conversion.is_good
-    AND conversion.time >= %(run_begin)s
-    AND conversion.time < %(run_end)s
+    AND conversion.is_compared
     AND if(
         s.stored_version IN %(versions)s,
         %(is_pinned)s AND s.stored_version = %(version)s,

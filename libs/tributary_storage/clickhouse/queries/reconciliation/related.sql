@@ -1,5 +1,5 @@
 -- What observations say of leads and subscriptions: all leads, the orders that they are named by, also by those whose
--- people were erased, and the subscriptions of some days.
+-- people were erased, and the subscriptions of the conversions that a run compares.
 SELECT
     conversion_id,
     conversion_name,
@@ -33,8 +33,12 @@ WHERE workspace = %(workspace)s
             FROM events
             WHERE workspace = %(workspace)s
                 AND kind = 'conversion'
-                AND event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-                AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
+                AND conversion_id IN
+                (
+                    SELECT conversion_id
+                    FROM reconciliation_targets
+                    WHERE reconciliation_id = %(run)s
+                )
         ))
         OR (order_id != '' AND (store, order_id) IN
         (

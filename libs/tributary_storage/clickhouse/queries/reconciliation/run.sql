@@ -8,7 +8,8 @@ SELECT
     repairs,
     slices,
     finished_slices,
-    counts
+    counts,
+    with_changes
 FROM reconciliations FINAL
 WHERE workspace = %(workspace)s
     AND (reconciliation_id = %(run)s OR %(run)s = '')

@@ -1,4 +1,4 @@
--- Identifiers that were seen with too many customer ids within some days, and the event that showed it: from this one on
+-- Of some identifiers those that were seen with too many customer ids within some days, and the event that showed it: from this one on
 -- they link nobody. Both ends of the days are included. Observations of one order are seen together from the later on.
 -- A customer is there from an event on until as many days after are over; an event within them prolongs that. They
 -- become more only where such a time begins: the first beginning at which too many are there is the event.
@@ -48,7 +48,9 @@ FROM
             FROM events FINAL
             ARRAY JOIN identity_tokens AS token
             ARRAY JOIN identity_tokens AS customer
+            PREWHERE hasAny(identity_tokens, %(token_list)s)
             WHERE workspace = %(workspace)s
+                AND token IN %(tokens)s
                 AND verdict != 'QUARANTINED'
                 AND length(identity_tokens) > 1
                 AND startsWith(customer, 'customer:')
@@ -72,20 +74,28 @@ FROM
                     SELECT
                         groupArray((token, (toUnixTimestamp64Micro(event_time), xxHash64(event_id)))) AS seen,
                         arrayFilter(t -> startsWith(t, 'customer:'), groupUniqArray(token)) AS customers,
-                        arrayFilter(t -> NOT startsWith(t, 'customer:'), groupUniqArray(token)) AS others
+                        arrayFilter(t -> t IN %(tokens)s, groupUniqArray(token)) AS others
                     FROM events FINAL
                     ARRAY JOIN identity_tokens AS token
+                    PREWHERE conversion_id IN
+                    (
+                        SELECT conversion_id
+                        FROM events_by_conversion
+                        WHERE workspace = %(workspace)s
+                            AND kind = 'conversion'
+                            AND verdict = 'DUPLICATE'
+                            AND conversion_id IN
+                            (
+                                SELECT conversion_id
+                                FROM events_by_identifier
+                                WHERE workspace = %(workspace)s
+                                    AND identity_token IN %(tokens)s
+                                    AND kind = 'conversion'
+                            )
+                    )
                     WHERE workspace = %(workspace)s
                         AND verdict != 'QUARANTINED'
                         AND kind = 'conversion'
-                        AND conversion_id IN
-                        (
-                            SELECT conversion_id
-                            FROM events
-                            WHERE workspace = %(workspace)s
-                                AND kind = 'conversion'
-                                AND verdict = 'DUPLICATE'
-                        )
                     GROUP BY conversion_id
                 )
                 ARRAY JOIN arrayFlatten(arrayMap(o -> arrayMap(c -> (o, c), customers), others)) AS pair

@@ -1,5 +1,5 @@
--- Says of each conversion that was observed in the days of a run, and of all of its lead or subscription, what its
--- observations and adjustments mean together. It belongs to the most telling identifier of its observations. These in event order: those that count, else internal and
+-- Says of each conversion that a run compares, and of all of its lead or subscription, what its observations and
+-- adjustments mean together. It belongs to the most telling identifier of its observations. These in event order: those that count, else internal and
 -- test traffic; the value of the highest ranked that states one, the earliest of these. Each adjustment once, in event
 -- order; a restatement absorbs what was before it.
 -- Where no value is stated: the default, as pinned when the conversion was published, else as the workspace says.
@@ -29,7 +29,8 @@ INSERT INTO reconciliation_conversions
     observations,
     tokens,
     accept_time,
-    own_clicks
+    own_clicks,
+    is_compared
 )
 WITH
     parts AS
@@ -85,8 +86,26 @@ WITH
                     splitByChar('\n', details['own_click_ids'])
                 ) AS own_click_id
             FROM events FINAL
+            PREWHERE kind IN ('conversion', 'adjustment')
+                AND (
+                    conversion_id IN (/*named*/)
+                    OR (
+                        kind = 'adjustment'
+                        AND (
+                            details['target_conversion_id'] IN (/*named*/)
+                            OR details['target_event_id'] IN
+                            (
+                                SELECT event_id
+                                FROM events
+                                PREWHERE conversion_id IN (/*named*/)
+                                WHERE workspace = %(workspace)s
+                                    AND kind = 'conversion'
+                                    AND verdict != 'QUARANTINED'
+                            )
+                        )
+                    )
+                )
             WHERE workspace = %(workspace)s
-                AND kind IN ('conversion', 'adjustment')
                 AND verdict != 'QUARANTINED'
                 AND NOT startsWith(conversion_id, 's1:')
         ) AS e
@@ -96,16 +115,10 @@ WITH
                 event_id AS target,
                 any(conversion_id) AS order_of
             FROM events
+            PREWHERE conversion_id IN (/*named*/)
             WHERE workspace = %(workspace)s
                 AND kind = 'conversion'
                 AND verdict != 'QUARANTINED'
-                AND event_id IN
-                (
-                    SELECT details['target_event_id']
-                    FROM events
-                    WHERE workspace = %(workspace)s
-                        AND kind = 'adjustment'
-                )
             GROUP BY event_id
         ) AS t ON t.target = e.details['target_event_id']
     ),
@@ -117,20 +130,7 @@ WITH
             arraySort(groupArrayIf(part, NOT part.is_observation AND NOT part.is_internal)) AS reports,
             max(part.accept_time) AS accept_time
         FROM parts
-        WHERE conversion_id IN
-        (
-            SELECT conversion_id
-            FROM reconciliation_families
-            WHERE reconciliation_id = %(run)s
-            UNION ALL
-            SELECT conversion_id
-            FROM events
-            WHERE workspace = %(workspace)s
-                AND kind = 'conversion'
-                AND verdict != 'QUARANTINED'
-                AND event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
-                AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
-        )
+        WHERE conversion_id IN (/*named*/)
         GROUP BY conversion_id
         HAVING notEmpty(every)
     ),
@@ -199,6 +199,7 @@ WITH
                 if(has_default, toString(currency), '') AS stored_default_currency,
                 1::UInt8 AS is_stored
             FROM conversions FINAL
+            PREWHERE conversion_id IN (/*named*/)
             WHERE workspace = %(workspace)s
                 AND conversion_time >= fromUnixTimestamp64Micro(%(stored_begin)s, 'UTC')
                 AND conversion_time < fromUnixTimestamp64Micro(%(stored_end)s, 'UTC')
@@ -359,7 +360,9 @@ SELECT
     observations,
     tokens,
     accept_time,
-    own_clicks
+    own_clicks,
+    (time >= %(begin)s AND time < %(end)s)
+        OR (%(with_changes)s AND conversion_id IN (/*named*/))
 FROM credited AS c
 LEFT JOIN
 (

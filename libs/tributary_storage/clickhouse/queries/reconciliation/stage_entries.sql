@@ -1,8 +1,9 @@
--- Reads the journeys that the conversions of a run look at, as numbers. FINAL: an event that was recorded twice is one.
+-- Reads the journeys that the conversions of a run look at, as numbers: those of the people who have them. FINAL: an event
+-- that was recorded twice is one; what is said before FINAL never changes of an event.
 -- What is older than every window is needed for its click ids and interactions only: an id that was seen is an old one. An
 -- event belongs to its most telling identifier, and this one to a person. Consent is what the event says; a grant that says
 -- when it was given, and an event that says nothing, go by the person's last decision until then; without any by what is
--- assumed of their region. Of people whose conversions decide about those of others, all: it may be older than the run.
+-- assumed of their region.
 INSERT INTO reconciliation_entries
 (
     reconciliation_id,
@@ -53,7 +54,7 @@ FROM
 (
     SELECT
         *,
-        if(p.person = 0, xxHash64(home), p.person) AS person,
+        p.person AS person,
         toUnixTimestamp64Micro(event_time) AS time,
         xxHash64(event_id) AS hash,
         kind = 'touchpoint' AS is_touch,
@@ -77,24 +78,53 @@ FROM
             *,
             arraySort(t -> /*telling*/, identity_tokens)[1] AS home
         FROM events FINAL
+        PREWHERE kind IN ('touchpoint', 'conversion')
+            AND arrayExists(t -> t IN (/*people*/), identity_tokens)
         WHERE workspace = %(workspace)s
-            AND kind IN ('touchpoint', 'conversion')
-            AND notEmpty(identity_tokens)
             AND event_time < fromUnixTimestamp64Micro(%(end)s, 'UTC')
             AND (
-                event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+                event_time >= fromUnixTimestamp64Micro(%(oldest)s - %(history)s, 'UTC')
                 OR notEmpty(click_id_families)
                 OR interaction_id != ''
-                OR %(has_old_origins)s
             )
     ) AS e
-    LEFT JOIN
+    INNER JOIN
     (
         SELECT
-            identity_token,
-            person
-        FROM reconciliation_people FINAL
-        WHERE reconciliation_id = %(run)s
+            p.identity_token AS identity_token,
+            p.person AS person,
+            w.earliest AS earliest
+        FROM
+        (
+            SELECT
+                identity_token,
+                person
+            FROM reconciliation_people FINAL
+            WHERE reconciliation_id = %(run)s
+        ) AS p
+        INNER JOIN
+        (
+            SELECT
+                if(f.is_settled, f.person, r.person) AS person,
+                min(if(f.is_settled, f.time, r.time)) AS earliest
+            FROM
+            (
+                SELECT
+                    conversion_id,
+                    person,
+                    time
+                FROM reconciliation_conversions FINAL
+                WHERE reconciliation_id = %(run)s
+            ) AS r
+            LEFT JOIN
+            (
+                SELECT *
+                FROM reconciliation_families FINAL
+                WHERE reconciliation_id = %(run)s
+                    AND is_settled
+            ) AS f ON f.conversion_id = r.conversion_id
+            GROUP BY person
+        ) AS w ON w.person = p.person
     ) AS p ON p.identity_token = e.home
     LEFT JOIN
     (
@@ -111,19 +141,14 @@ FROM
             FROM reconciliation_people FINAL
             WHERE reconciliation_id = %(run)s
         ) AS q ON q.identity_token = d.identity_token
-        WHERE workspace = %(workspace)s AND bitAnd(states, 12) > 0
+        WHERE workspace = %(workspace)s
+            AND bitAnd(states, 12) > 0
+            AND identity_token IN (/*people*/)
         GROUP BY person
-    ) AS c ON c.person = if(p.person = 0, xxHash64(e.home), p.person)
+    ) AS c ON c.person = p.person
 )
-WHERE event_time >= fromUnixTimestamp64Micro(%(begin)s, 'UTC')
+WHERE time >= earliest - %(history)s
     OR notEmpty(click_id_families)
     OR interaction_id != ''
-    OR person IN
-    (
-        SELECT person
-        FROM reconciliation_families
-        WHERE reconciliation_id = %(run)s
-            AND is_settled
-    )
 SETTINGS max_memory_usage = %(max_memory)s, max_threads = 2, max_insert_threads = 1,
     min_insert_block_size_rows = %(insert_rows)s, min_insert_block_size_bytes = %(insert_bytes)s

@@ -20,7 +20,8 @@ INSERT INTO reconciliation_conversions
     observations,
     tokens,
     accept_time,
-    own_click
+    own_click,
+    is_compared
 )
 SELECT
     %(run)s,
@@ -42,7 +43,8 @@ SELECT
     [],
     [],
     toInt64(version),
-    0
+    0,
+    time >= %(begin)s AND time < %(end)s
 FROM stand_ins FINAL
 WHERE workspace = %(workspace)s
     AND startsWith(conversion_id, 's1:')

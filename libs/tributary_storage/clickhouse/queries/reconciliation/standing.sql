@@ -14,8 +14,7 @@ WITH
             SELECT *
             FROM reconciliation_conversions FINAL
             WHERE reconciliation_id = %(run)s
-                AND time >= %(begin)s
-                AND time < %(end)s
+                AND is_compared
                 AND conversion_id IN %(conversions)s
         ) AS r
         LEFT JOIN

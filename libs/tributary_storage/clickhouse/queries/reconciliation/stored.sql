@@ -48,19 +48,19 @@ SELECT
         time_decay_value_micros
     ] AS amounts
 FROM conversions FINAL
+PREWHERE conversion_id IN
+(
+    SELECT conversion_id
+    FROM reconciliation_conversions
+    WHERE reconciliation_id = %(run)s
+        AND slice = %(slice)s
+    UNION ALL
+    SELECT conversion_id
+    FROM reconciliation_families
+    WHERE reconciliation_id = %(run)s
+        AND slice = %(slice)s
+        AND is_settled
+)
 WHERE workspace = %(workspace)s
     AND conversion_time >= fromUnixTimestamp64Micro(%(stored_begin)s, 'UTC')
     AND conversion_time < fromUnixTimestamp64Micro(%(stored_end)s, 'UTC')
-    AND conversion_id IN
-    (
-        SELECT conversion_id
-        FROM reconciliation_conversions
-        WHERE reconciliation_id = %(run)s
-            AND slice = %(slice)s
-        UNION ALL
-        SELECT conversion_id
-        FROM reconciliation_families
-        WHERE reconciliation_id = %(run)s
-            AND slice = %(slice)s
-            AND is_settled
-    )

@@ -1,0 +1,3 @@
+SELECT identity_token
+FROM reconciliation_people
+WHERE reconciliation_id = %(run)s

@@ -1,0 +1,97 @@
+"""Who is whom in a run of reconciliation: the people it is about, and no others, however many the workspace has.
+
+The one rule: a person is known when all edges of all of their identifiers are. It is asked in rounds whom those who are
+concerned were seen with, and only whom they link is asked for next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from tributary_domain.event_order import event_hash
+from tributary_domain.people_concerned import PeopleConcerned
+from tributary_runtime.identity_limits import identity_limits
+from tributary_runtime.workspaces import Workspace
+from tributary_storage.clickhouse.identity_words import StoredWord
+from tributary_storage.clickhouse.reconciliation_staging import Edge, ReconciliationStaging, Scope
+
+_CUSTOMER: Final = "customer:"
+
+
+class RunPeople:
+    """The people of one run.
+
+    Args:
+        staging: Reads raw events.
+        scope: The run.
+        workspace: Whose.
+        words: What operators said of who is who.
+    """
+
+    def __init__(
+        self, staging: ReconciliationStaging, scope: Scope, workspace: Workspace, words: Sequence[StoredWord]
+    ) -> None:
+        limits = workspace.identity
+        self._staging = staging
+        self._scope = scope
+        self._limits = limits
+        self._people = PeopleConcerned(
+            {(one.first, one.second): (one.word.value, (one.time_micros, event_hash(one.event_id))) for one in words},
+            customer_ids=limits.customer_ids_per_person,
+            identifiers_per_type=limits.identifiers_per_type,
+            refused_cluster_size=limits.refused_cluster_size,
+            blocked=identity_limits(workspace).blocked,
+        )
+        days = range(scope.begin_micros, scope.end_micros)
+        self._new = {token for one in words if one.time_micros in days for token in (one.first, one.second)}
+        self._rounds = 0
+        self._written: set[str] = set()
+        self.person_of: dict[str, str] = {}
+        """Identity token -> the token that stands for its person; of all that were found."""
+
+    async def find_changed(self, late_micros: int) -> None:
+        """Finds everybody of whom anything was accepted in the run's days, and notes which conversions that may change.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        await self._find([*await self._staging.accepted_tokens(self._scope), *self._new])
+        await self._staging.stage_changes(self._scope, late_micros)
+
+    async def find_named(self) -> None:
+        """Finds whoever the conversions belong to that the run has noted.
+
+        Raises:
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        await self._find(await self._staging.named_tokens(self._scope))
+
+    async def _find(self, tokens: Iterable[str]) -> None:
+        wanted = self._people.ask(tokens)
+        while wanted:
+            found = await self._staging.edges(self._scope, self._rounds, wanted)
+            self._rounds += 1
+            self._new |= found.new
+            shared = await self._staging.shared_devices(
+                self._scope,
+                wanted & self._busy(found.edges),
+                self._limits.shared_device_customers,
+                self._limits.shared_device_days,
+            )
+            wanted = await asyncio.to_thread(self._people.learn, found.edges, shared)
+        self.person_of = await asyncio.to_thread(self._people.person_of)
+        left = {token: person for token, person in self.person_of.items() if token not in self._written}
+        changed = {self.person_of[token] for token in self._new if token in self.person_of}
+        await self._staging.write_people(self._scope, left, changed)
+        self._written.update(left)
+
+    def _busy(self, edges: Iterable[Edge]) -> set[str]:
+        """Returns identifiers that may be shared devices: they were seen with too many customers, whenever that was."""
+        customers: dict[str, int] = defaultdict(int)
+        for first, second, _ in edges:
+            if first.startswith(_CUSTOMER) != second.startswith(_CUSTOMER):
+                customers[second if first.startswith(_CUSTOMER) else first] += 1
+        return {token for token, number in customers.items() if number > self._limits.shared_device_customers}

@@ -1,0 +1,109 @@
+"""What came in the days of a run is compared with all it may have changed, however old; the past comes in turns."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.integration.test_reconciliation import Reconciled, reconciled
+from tests.support.attribution import DAY, NOON, Admitted, Events
+from tributary_attribution.reconcile import command_line
+from tributary_attribution.runs import begun
+from tributary_attribution.wanted_runs import WantedRuns
+from tributary_domain.findings import FindingState
+from tributary_runtime.clock import SystemClock
+from tributary_storage.clickhouse.reconciliation_runs import Run
+
+_OLD = NOON - 100 * DAY
+
+
+def _a_run(world: Reconciled, *, with_changes: bool, repairs: bool = False, end: int = NOON + 3 * DAY) -> Run:
+    workspace, now = world.attribution.workspace.id, SystemClock().unix_micros()
+    return begun(workspace, NOON, end, now, repairs=repairs, slices=2, with_changes=with_changes)
+
+
+async def _happened(world: Reconciled, *events: Admitted) -> None:
+    """Lets events have come long ago, credited and recorded."""
+    await world.attribution.handle(*events, accept_micros=_OLD + DAY)
+    await world.attribution.record(*events, accept_micros=_OLD + DAY)
+
+
+async def test_what_came_in_its_days_is_compared_with_all_that_it_changes_however_old(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        for name in ("refunded", "late", "merged", "after", "quiet"):
+            await _happened(
+                world,
+                make.touch(f"visitor:{name}", at=_OLD - DAY),
+                make.order(f"visitor:{name}", at=_OLD, order_id=name),
+            )
+        await _happened(world, make.touch("customer:c", at=_OLD - 2 * DAY, channel="Email"))
+        await world.attribution.record(  # and nobody credits what changes
+            make.refund(30_000_000, order_id="refunded"),
+            make.touch("visitor:late", at=_OLD - 2 * DAY, channel="Email"),
+            make.identify("visitor:merged", "customer:c"),
+            make.touch("visitor:after", at=NOON + DAY, channel="Email"),
+        )
+        run = await world.run(_a_run(world, with_changes=False))
+        assert (run.counts["conversions"], await world.differences()) == (0, [])
+
+        run = await world.run(_a_run(world, with_changes=True))
+        assert (run.counts["conversions"], run.counts["changed"], run.counts["differences"]) == (3, 3, 3)
+        ids = {make.conversion_id(name) for name in ("refunded", "late", "merged")}
+        assert {one.conversion_id for one in await world.differences()} == ids
+
+        await world.run(_a_run(world, with_changes=False))  # looks at none of them, and so closes nothing
+        assert {one.conversion_id for one in await world.differences()} == ids
+
+        stored = await world.runs.find(workspace, run.reconciliation_id)
+        assert stored is not None
+        assert (stored.with_changes, stored.is_complete, stored.counts["changed"]) == (True, True, 3)
+        run = await world.run(_a_run(world, with_changes=True, repairs=True))
+        assert (run.counts["differences"], run.counts["repaired"]) == (3, 3)
+        assert {one.state for one in await world.differences()} == {FindingState.RESOLVED}
+        values = dict(await world.attribution.stored("order_id, value_micros"))
+        assert (values["refunded"], values["quiet"]) == (60_000_000, 90_000_000)
+        touches = dict(await world.attribution.stored("order_id, touch_channels"))
+        assert touches["late"] == touches["merged"] == ["Email", "Paid Search"]
+
+
+async def test_a_lost_row_of_a_revision_that_was_published_in_its_days_is_found_however_old_the_order(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await world.happen(make.order("visitor:a", at=_OLD))
+        await world.happen(make.refund(30_000_000, at=_OLD + 1))
+        await world.execute("ALTER TABLE conversion_revisions DELETE WHERE workspace = %(w)s AND previous_revision > 0")
+        until = SystemClock().unix_micros() + DAY
+        run = await world.run(_a_run(world, with_changes=False, end=until))
+        assert run.counts["lost_revisions"] == 0
+        run = await world.run(_a_run(world, with_changes=True, repairs=True, end=until))
+        assert run.counts["lost_revisions"] == 1
+        [found] = await world.runs.findings(workspace, states=[FindingState.RESOLVED])
+        assert found.conversion_id == make.conversion_id()
+        assert len(await world.attribution.stored_revisions(make.conversion_id())) == 2
+
+
+async def test_the_past_is_compared_in_turns_and_what_was_stopped_is_gone_on_with(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    options = command_line().parse_args(["--all", "--days=2", "--past-days=6", "--past-runs=3", "--slices=1"])
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        wanted, own = WantedRuns(world.runs, options, SystemClock()), world.attribution.workspace
+        seen: list[int] = []
+        for _ in range(4):
+            run = await wanted.past(own)
+            assert run is not None
+            await world.runs.save(run, SystemClock().unix_micros())
+            again = await wanted.past(own)  # the next attempt, before it came to its end
+            assert again is not None
+            assert again.reconciliation_id == run.reconciliation_id
+            seen.append((await world.run(again)).begin_micros)
+        recent = await wanted.recent(own)
+        assert recent is not None
+        size = timedelta(days=2) // timedelta(microseconds=1)
+        assert seen[:3] == [seen[0], seen[0] + size, seen[0] + 2 * size]
+        assert 0 <= recent.begin_micros - (seen[2] + size) < size
+        assert seen[3] == seen[0]
