@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from tests.support.object_storage import ACCESS_KEY_ID, ObjectStorage, running_o
 from tests.support.revisions import NOON, Revision, Touch
 from tests.support.warehouse import Warehousing, warehousing
 from tributary_domain.warehouse_tables import TABLES
+from tributary_storage.clickhouse.report_query import Basis, Dimension, Metric, ReportQuery
+from tributary_storage.clickhouse.reports import read_report
 
 
 @pytest.fixture
@@ -163,6 +166,52 @@ async def test_a_revision_waits_until_what_was_lost_would_have_been_written_agai
     await books.write(first)
     await export.sweep(exported=1)
     assert [one["keys"] for one in books.manifests()] == keys
+
+
+@pytest.mark.parametrize(
+    "exports",
+    [
+        pytest.param([], id="there again before anything was exported"),
+        pytest.param([1], id="there again after the newest was exported"),
+        pytest.param([0, 1], id="there again after each was exported by itself"),
+        pytest.param([1, 2], id="there again, and what follows it written anew, after all was exported"),
+    ],
+)
+async def test_a_lost_row_that_is_there_again_is_posted_as_reports_have_it(
+    books: Warehousing, exports: list[int]
+) -> None:
+    first = an_order(books, value_micros=90_000_000)
+    lost = first.then(value_micros=60_000_000, touches=(Touch("Email", "t-2"),))
+    newest = lost.then(value_micros=30_000_000, previous=first.published)  # as repaired while nobody had the lost one
+    after = newest.then(value_micros=20_000_000)
+    export = books.export(tables=["postings"])
+    steps: list[list[Revision]] = [[first], [newest], [lost, replace(newest, previous=lost.published)], [after]]
+    for at, written in enumerate(steps):
+        await books.write(*written)
+        if at in exports or at == len(steps) - 1:
+            await export.export_new()
+    rows = await books.rows(
+        "postings", "channel, credit_micros, value_micros, model, position, revision, posted_revision"
+    )
+    assert len({row[3:] for row in rows}) == len(rows), "no key comes twice"
+    posted: dict[str, tuple[int, int]] = {}
+    for channel, credit, value, model, *_ in rows:
+        if model == "linear":
+            before = posted.get(channel, (0, 0))
+            posted[channel] = (before[0] + credit, before[1] + value)
+    query = ReportQuery(
+        workspace=books.workspace,
+        metrics=(Metric.CONVERSIONS, Metric.VALUE),
+        dimensions=(Dimension.CHANNEL,),
+        model="linear",
+        basis=Basis.POSTING,
+        start_date="2020-01-01",
+        end_date="2200-01-01",
+        end_micros=2 * after.number,
+    )
+    reported = {str(line.key[0]): tuple(line.values) for line in await read_report(books.clickhouse, query)}
+    assert {key: sums for key, sums in reported.items() if any(sums)} == {"Email": (1_000_000, 20_000_000)}
+    assert {key: sums for key, sums in posted.items() if any(sums)} == {"Email": (1_000_000, 20_000_000)}
 
 
 async def test_only_the_names_asked_for_and_only_the_own_workspace_are_exported(books: Warehousing) -> None:

@@ -44,6 +44,36 @@ WHERE workspace = %(workspace)s
     AND (conversion_id, revision) GLOBAL IN
     {indented(_KEYS).strip()}"""  # noqa: S608 - names of ours
 
+_TAKEN_IN: Final = f"""(
+    SELECT
+        key.1,
+        key.2
+    FROM
+    (
+        SELECT arrayJoin(arrayZip(conversion_ids, revisions, replaced)) AS key
+        FROM warehouse_batches FINAL
+        WHERE {indented(indented(_BATCH)).strip()}
+            AND notEmpty(replaced)
+    )
+    WHERE key.2 = key.3
+)"""  # noqa: S608 - names of ours
+
+_CHAIN: Final = f"""(
+    SELECT
+        key.1 AS conversion_id,
+        key.2 AS revision,
+        key.3 AS replaced,
+        is_told
+    FROM
+    (
+        SELECT
+            notEmpty(replaced) AS is_told,
+            arrayJoin(arrayZip(conversion_ids, revisions, if(is_told, replaced, revisions))) AS key
+        FROM warehouse_batches FINAL
+        WHERE {indented(indented(_BATCH)).strip()}
+    )
+)"""  # noqa: S608 - names of ours
+
 _REPLACED: Final = f"""SELECT
     replaced.* EXCEPT (revision, posting_date),
     successor.revision AS revision,
@@ -54,16 +84,26 @@ FROM conversion_revisions AS replaced FINAL
 GLOBAL INNER JOIN
 (
     SELECT
-        conversion_id,
-        previous_revision,
-        revision,
-        posting_date
-    FROM conversion_revisions FINAL
-    WHERE workspace = %(workspace)s
-        AND previous_revision > 0
-        AND (conversion_id, revision) GLOBAL IN
-        {indented(indented(_KEYS)).strip()}
-) AS successor ON replaced.conversion_id = successor.conversion_id AND replaced.revision = successor.previous_revision
+        own.conversion_id AS conversion_id,
+        if(chain.is_told, chain.replaced, own.previous_revision) AS replaced_revision,
+        own.revision AS revision,
+        own.posting_date AS posting_date
+    FROM
+    (
+        SELECT
+            conversion_id,
+            previous_revision,
+            revision,
+            posting_date
+        FROM conversion_revisions FINAL
+        WHERE workspace = %(workspace)s
+            AND (conversion_id, revision) GLOBAL IN
+            {indented(indented(indented(_KEYS))).strip()}
+    ) AS own
+    GLOBAL INNER JOIN
+    {indented(_CHAIN).strip()} AS chain ON chain.conversion_id = own.conversion_id AND chain.revision = own.revision
+    WHERE replaced_revision < own.revision
+) AS successor ON replaced.conversion_id = successor.conversion_id AND replaced.revision = successor.replaced_revision
 WHERE replaced.workspace = %(workspace)s
     AND replaced.conversion_id GLOBAL IN
     {indented(_IDS).strip()}"""  # noqa: S608 - names of ours
@@ -134,11 +174,12 @@ def rows_of(table: str) -> str:
 
 
 def _own_posted() -> str:
-    """Returns the batch's revisions, their columns in the order of those they replace."""
-    return _OWN.replace(
+    """Returns the batch's revisions that post something, their columns in the order of those they replace."""
+    own = _OWN.replace(
         "    *,\n    revision AS posted_revision,",
         "    * EXCEPT (revision, posting_date),\n    revision,\n    posting_date,\n    revision AS posted_revision,",
     )
+    return f"{own}\n    AND (conversion_id, revision) GLOBAL NOT IN\n    {indented(_TAKEN_IN).strip()}"
 
 
 def _spread(table: str, source: str, told: Mapping[str, str], condition: str = "") -> str:

@@ -63,6 +63,22 @@ FROM
                         AND batch_id = %(batch_id)s
                 )
             )
+            AND (conversion_id, revision) GLOBAL NOT IN
+            (
+                SELECT
+                    key.1,
+                    key.2
+                FROM
+                (
+                    SELECT arrayJoin(arrayZip(conversion_ids, revisions, replaced)) AS key
+                    FROM warehouse_batches FINAL
+                    WHERE workspace = %(workspace)s
+                        AND destination_id = %(destination_id)s
+                        AND batch_id = %(batch_id)s
+                        AND notEmpty(replaced)
+                )
+                WHERE key.2 = key.3
+            )
         UNION ALL
         SELECT
             replaced.* EXCEPT (revision, posting_date),
@@ -74,28 +90,54 @@ FROM
         GLOBAL INNER JOIN
         (
             SELECT
-                conversion_id,
-                previous_revision,
-                revision,
-                posting_date
-            FROM conversion_revisions FINAL
-            WHERE workspace = %(workspace)s
-                AND previous_revision > 0
-                AND (conversion_id, revision) GLOBAL IN
+                own.conversion_id AS conversion_id,
+                if(chain.is_told, chain.replaced, own.previous_revision) AS replaced_revision,
+                own.revision AS revision,
+                own.posting_date AS posting_date
+            FROM
+            (
+                SELECT
+                    conversion_id,
+                    previous_revision,
+                    revision,
+                    posting_date
+                FROM conversion_revisions FINAL
+                WHERE workspace = %(workspace)s
+                    AND (conversion_id, revision) GLOBAL IN
+                    (
+                        SELECT
+                            key.1,
+                            key.2
+                        FROM
+                        (
+                            SELECT arrayJoin(arrayZip(conversion_ids, revisions)) AS key
+                            FROM warehouse_batches FINAL
+                            WHERE workspace = %(workspace)s
+                                AND destination_id = %(destination_id)s
+                                AND batch_id = %(batch_id)s
+                        )
+                    )
+            ) AS own
+            GLOBAL INNER JOIN
+            (
+                SELECT
+                    key.1 AS conversion_id,
+                    key.2 AS revision,
+                    key.3 AS replaced,
+                    is_told
+                FROM
                 (
                     SELECT
-                        key.1,
-                        key.2
-                    FROM
-                    (
-                        SELECT arrayJoin(arrayZip(conversion_ids, revisions)) AS key
-                        FROM warehouse_batches FINAL
-                        WHERE workspace = %(workspace)s
-                            AND destination_id = %(destination_id)s
-                            AND batch_id = %(batch_id)s
-                    )
+                        notEmpty(replaced) AS is_told,
+                        arrayJoin(arrayZip(conversion_ids, revisions, if(is_told, replaced, revisions))) AS key
+                    FROM warehouse_batches FINAL
+                    WHERE workspace = %(workspace)s
+                        AND destination_id = %(destination_id)s
+                        AND batch_id = %(batch_id)s
                 )
-        ) AS successor ON replaced.conversion_id = successor.conversion_id AND replaced.revision = successor.previous_revision
+            ) AS chain ON chain.conversion_id = own.conversion_id AND chain.revision = own.revision
+            WHERE replaced_revision < own.revision
+        ) AS successor ON replaced.conversion_id = successor.conversion_id AND replaced.revision = successor.replaced_revision
         WHERE replaced.workspace = %(workspace)s
             AND replaced.conversion_id GLOBAL IN
             (

@@ -4,6 +4,8 @@
 -- all, a part of the conversions at a time.
 -- A revision whose predecessor is on its way still waits for it, for its postings take that one back: three days at most.
 -- By then what was lost of published revisions has been written again by the nightly reconciliation, or never will be.
+-- Its postings take back the newest revision before it that is there, as reports have it, whichever it names. One that is
+-- there only after a newer one was exported posts nothing: what it changed was posted with that.
 INSERT INTO warehouse_batches
 (
     workspace,
@@ -14,6 +16,7 @@ INSERT INTO warehouse_batches
     freeze_time,
     conversion_ids,
     revisions,
+    replaced,
     first_record_time,
     last_record_time
 )
@@ -25,7 +28,46 @@ WITH
             AND destination_id = %(destination_id)s
             AND kind = 'revisions'
     ) AS lately,
-    if(%(is_sweep)s, toDateTime64(0, 6, 'UTC'), assumeNotNull(lately)) AS since
+    if(%(is_sweep)s, toDateTime64(0, 6, 'UTC'), assumeNotNull(lately)) AS since,
+    chained AS
+    (
+        SELECT
+            conversion_id,
+            revision,
+            recorded,
+            lagInFrame(revision) OVER older AS before,
+            leadInFrame(revision) OVER newer AS after,
+            leadInFrame(recorded) OVER newer AS after_recorded
+        FROM
+        (
+            SELECT
+                conversion_id,
+                revision,
+                min(conversion_revisions.record_time) AS recorded
+            FROM conversion_revisions
+            WHERE workspace = %(workspace)s
+                AND conversion_id GLOBAL IN
+                (
+                    SELECT conversion_id
+                    FROM conversion_revisions
+                    WHERE workspace = %(workspace)s
+                        AND conversion_revisions.record_time >= since
+                        AND cityHash64(conversion_id) %% %(parts)s = %(part)s
+                )
+            GROUP BY
+                conversion_id,
+                revision
+        )
+        WINDOW
+            older AS (PARTITION BY conversion_id ORDER BY revision ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
+            newer AS (PARTITION BY conversion_id ORDER BY revision ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING)
+    ),
+    (
+        SELECT groupUniqArray(conversion_id)
+        FROM chained
+        WHERE after > 0
+            AND recorded >= greatest(after_recorded, since)
+    ) AS overtaken
 SELECT
     %(workspace)s,
     %(destination_id)s,
@@ -35,64 +77,104 @@ SELECT
     fromUnixTimestamp64Micro(%(freeze_micros)s, 'UTC'),
     groupArray(conversion_id) AS ids,
     groupArray(revision),
+    groupArray(replaced),
     min(record_time),
     max(record_time)
 FROM
 (
     SELECT
-        conversion_id,
-        revision,
-        min(conversion_revisions.record_time) AS record_time
-    FROM conversion_revisions
-    WHERE workspace = %(workspace)s
-        AND conversion_revisions.record_time >= since
-        AND cityHash64(conversion_id) %% %(parts)s = %(part)s
-        AND (empty(%(names)s::Array(String)) OR has(%(names)s::Array(String), name))
-        AND (conversion_id, revision) GLOBAL NOT IN
-        (
-            SELECT
-                exported.1,
-                exported.2
-            FROM
-            (
-                SELECT arrayJoin(arrayZip(conversion_ids, revisions)) AS exported
-                FROM warehouse_batches FINAL
-                WHERE workspace = %(workspace)s
-                    AND destination_id = %(destination_id)s
-                    AND kind = 'revisions'
-                    AND last_record_time >= since
-            )
-            WHERE cityHash64(exported.1) %% %(parts)s = %(part)s
-        )
-        AND
-        (
-            previous_revision = 0
-            OR conversion_revisions.record_time < now64(6, 'UTC') - INTERVAL 3 DAY
-            OR (conversion_id, previous_revision) GLOBAL IN
+        n.conversion_id AS conversion_id,
+        n.revision AS revision,
+        n.record_time AS record_time,
+        multiIf(
+            x.replaced < n.revision AND x.revision > 0, n.revision,
+            c.revision > 0, c.before,
+            n.previous
+        ) AS replaced
+    FROM
+    (
+        SELECT
+            conversion_id,
+            revision,
+            any(previous_revision) AS previous,
+            min(conversion_revisions.record_time) AS record_time
+        FROM conversion_revisions
+        WHERE workspace = %(workspace)s
+            AND conversion_revisions.record_time >= since
+            AND cityHash64(conversion_id) %% %(parts)s = %(part)s
+            AND (empty(%(names)s::Array(String)) OR has(%(names)s::Array(String), name))
+            AND (conversion_id, revision) GLOBAL NOT IN
             (
                 SELECT
-                    conversion_id,
-                    revision
-                FROM conversion_revisions
-                WHERE workspace = %(workspace)s
-                    AND conversion_id GLOBAL IN
-                    (
-                        SELECT conversion_id
-                        FROM conversion_revisions
-                        WHERE workspace = %(workspace)s
-                            AND record_time >= greatest(since, now64(6, 'UTC') - INTERVAL 3 DAY)
-                            AND previous_revision > 0
-                    )
+                    exported.1,
+                    exported.2
+                FROM
+                (
+                    SELECT arrayJoin(arrayZip(conversion_ids, revisions)) AS exported
+                    FROM warehouse_batches FINAL
+                    WHERE workspace = %(workspace)s
+                        AND destination_id = %(destination_id)s
+                        AND kind = 'revisions'
+                        AND last_record_time >= since
+                )
+                WHERE cityHash64(exported.1) %% %(parts)s = %(part)s
             )
+            AND
+            (
+                previous_revision = 0
+                OR conversion_revisions.record_time < now64(6, 'UTC') - INTERVAL 3 DAY
+                OR (conversion_id, previous_revision) GLOBAL IN
+                (
+                    SELECT
+                        conversion_id,
+                        revision
+                    FROM conversion_revisions
+                    WHERE workspace = %(workspace)s
+                        AND conversion_id GLOBAL IN
+                        (
+                            SELECT conversion_id
+                            FROM conversion_revisions
+                            WHERE workspace = %(workspace)s
+                                AND record_time >= greatest(since, now64(6, 'UTC') - INTERVAL 3 DAY)
+                                AND previous_revision > 0
+                        )
+                )
+            )
+        GROUP BY
+            conversion_id,
+            revision
+        ORDER BY
+            record_time,
+            conversion_id,
+            revision
+        LIMIT %(most)s
+    ) AS n
+    GLOBAL LEFT JOIN chained AS c ON c.conversion_id = n.conversion_id AND c.revision = n.revision
+    GLOBAL LEFT JOIN
+    (
+        SELECT
+            exported.1 AS conversion_id,
+            exported.2 AS revision,
+            min(exported.3) AS replaced
+        FROM
+        (
+            SELECT arrayJoin(arrayZip(conversion_ids, revisions, if(empty(replaced), revisions, replaced))) AS exported
+            FROM warehouse_batches FINAL
+            WHERE notEmpty(overtaken)
+                AND workspace = %(workspace)s
+                AND destination_id = %(destination_id)s
+                AND kind = 'revisions'
+                AND hasAny(conversion_ids, overtaken)
         )
-    GROUP BY
-        conversion_id,
-        revision
+        WHERE has(overtaken, exported.1)
+        GROUP BY
+            exported.1,
+            exported.2
+    ) AS x ON x.conversion_id = n.conversion_id AND x.revision = c.after
     ORDER BY
         record_time,
         conversion_id,
         revision
-    LIMIT %(most)s
 )
 HAVING notEmpty(ids)
 SETTINGS

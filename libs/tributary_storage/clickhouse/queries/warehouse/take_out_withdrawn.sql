@@ -10,6 +10,7 @@ INSERT INTO warehouse_batches
     freeze_time,
     conversion_ids,
     revisions,
+    replaced,
     first_record_time,
     last_record_time
 )
@@ -22,13 +23,15 @@ SELECT
     freeze_time,
     groupArrayIf(key.1, NOT is_withdrawn),
     groupArrayIf(key.2, NOT is_withdrawn),
+    if(is_told, groupArrayIf(key.3, NOT is_withdrawn), []),
     first_record_time,
     last_record_time
 FROM
 (
     SELECT
-        * EXCEPT (conversion_ids, revisions),
-        arrayJoin(arrayZip(conversion_ids, revisions)) AS key,
+        * EXCEPT (conversion_ids, revisions, replaced),
+        notEmpty(replaced) AS is_told,
+        arrayJoin(arrayZip(conversion_ids, revisions, if(is_told, replaced, revisions))) AS key,
         key.1 GLOBAL IN
         (
             SELECT arrayJoin(conversion_ids)
@@ -49,6 +52,7 @@ GROUP BY
     generation,
     kind,
     freeze_time,
+    is_told,
     first_record_time,
     last_record_time
 HAVING countIf(is_withdrawn) > 0
