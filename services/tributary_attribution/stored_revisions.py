@@ -7,8 +7,8 @@ newest that is there, so that what is posted adds up all the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Final, Protocol
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary_attribution.publishing import Writer
@@ -24,8 +24,10 @@ _AT_ONCE: Final = 1000
 class Revisions(Protocol):
     """Where the rows of revisions are."""
 
-    async def revisions(self, workspace: str, conversion_id: str, after: int = 0) -> Sequence[ConversionRevised]:
-        """Returns those above `after`, oldest first, as many as are read at once; none if there are none.
+    async def revisions_of(
+        self, workspace: str, numbered: Collection[tuple[str, int]]
+    ) -> Mapping[tuple[str, int], ConversionRevised]:
+        """Returns revisions by conversion and number; those that there are none of are left out.
 
         Raises:
             StorageUnavailableError: It did not answer.
@@ -67,12 +69,18 @@ class StoredRevisions:
             StorageUnavailableError: A store does not answer; run the same again.
         """
         ids = [one for one in dict.fromkeys(conversion_ids) if not is_stand_in(one)]
-        places = await self._rows.places(workspace, ids)
         written: dict[str, int] = {}
-        for conversion_id, stored in (await self._stored(workspace, ids)).items():
-            found = places.get(conversion_id, RevisionPlaces((), 0))
-            if not stored.pending and not _is_whole(found, stored.revision):
-                written |= await self._write(workspace, conversion_id, stored, found.newest)
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            places = await self._rows.places(workspace, some)
+            broken = [
+                _Broken(conversion_id, stored, found)
+                for conversion_id, stored in (await self._stored(workspace, some)).items()
+                if not stored.pending
+                and not _is_whole(found := places.get(conversion_id, RevisionPlaces((), 0)), stored.revision)
+            ]
+            for few in _few_at_once(broken):
+                written |= await self._write(workspace, few)
         return written
 
     async def altered(self, workspace: str, conversion_ids: Collection[str]) -> set[str]:
@@ -96,24 +104,60 @@ class StoredRevisions:
         found = await self._conversions.observe({key: {} for key in keys}, 0)
         return {keys[key]: stored for key, stored in found.items()}
 
-    async def _write(self, workspace: str, conversion_id: str, stored: StoredConversion, newest: int) -> dict[str, int]:
-        """Writes what one conversion lacks, of which `conversions` has the row of `newest`; returns the last of it."""
-        known: list[ConversionRevised] = []
-        while some := await self._revisions.revisions(workspace, conversion_id, known[-1].revision if known else 0):
-            known += some
-        if stored.published and (not known or known[-1].revision < stored.revision):
-            newest = min(newest, known[-1].revision if known else 0)
-            known.append(ConversionRevised.FromString(stored.published))
+    async def _write(self, workspace: str, broken: Sequence[_Broken]) -> dict[str, int]:
+        """Writes what some conversions lack; returns the last of each."""
+        numbered = [(one.conversion_id, number) for one in broken for number, _ in one.places.revisions]
+        known = await self._revisions.revisions_of(workspace, numbered) if numbered else {}
         lacking: list[tuple[ConversionRevised, bytes]] = []
-        before: PublishedConversion | None = None
-        previous = 0
-        for revised in known:
-            own = PublishedConversion(revised.SerializeToString(deterministic=True))
-            if revised.previous_revision != previous or revised.revision > newest:
-                lacking.append(displacing(before, previous, own, revised))
-            before, previous = own, revised.revision
+        for one in broken:
+            own = [known[at] for number, _ in one.places.revisions if (at := (one.conversion_id, number)) in known]
+            lacking += _lacking(own, one.stored, one.places.newest)
         await self._writer.write(lacking)
-        return {conversion_id: lacking[-1][0].revision} if lacking else {}
+        written: dict[str, int] = {}
+        for revised, _ in lacking:
+            written[revised.state.conversion_id] = revised.revision
+        return written
+
+
+class _Broken(NamedTuple):
+    """A conversion of which not all that was published has a row."""
+
+    conversion_id: str
+    stored: StoredConversion
+    places: RevisionPlaces
+
+
+def _few_at_once(broken: Sequence[_Broken]) -> Iterator[list[_Broken]]:
+    """Yields conversions, with about so many revisions at once as one question takes."""
+    few: list[_Broken] = []
+    number = 0
+    for one in broken:
+        few.append(one)
+        number += len(one.places.revisions) + 1
+        if number >= _AT_ONCE:
+            yield few
+            few, number = [], 0
+    if few:
+        yield few
+
+
+def _lacking(
+    known: Sequence[ConversionRevised], stored: StoredConversion, newest: int
+) -> list[tuple[ConversionRevised, bytes]]:
+    """Returns what one conversion lacks, of which `conversions` has the row of `newest`, as it is written."""
+    every = list(known)
+    if stored.published and (not every or every[-1].revision < stored.revision):
+        newest = min(newest, every[-1].revision if every else 0)
+        every.append(ConversionRevised.FromString(stored.published))
+    lacking: list[tuple[ConversionRevised, bytes]] = []
+    before: PublishedConversion | None = None
+    previous = 0
+    for revised in every:
+        own = PublishedConversion(revised.SerializeToString(deterministic=True))
+        if revised.previous_revision != previous or revised.revision > newest:
+            lacking.append(displacing(before, previous, own, revised))
+        before, previous = own, revised.revision
+    return lacking
 
 
 def _is_whole(places: RevisionPlaces, newest: int) -> bool:

@@ -143,6 +143,23 @@ async def test_what_its_name_does_not_count_is_no_difference(
         assert (run.is_complete, run.counts["conversions"], await world.differences()) == (True, 3, [])
 
 
+async def test_what_counts_beside_others_that_its_journey_lost_is_repaired_in_one_run(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await world.happen(*(make.order("visitor:a", order_id=f"o-{number}", at=NOON + number) for number in range(3)))
+        journey = keys.journey(shard_of_key(at := person_key(workspace, "visitor:a"), SHARDS), at)
+        state = world.attribution.state
+        lost = [field for field in await state.hkeys(journey) if len(field) == EVENT_BYTES]
+        await state.hdel(journey, *lost)
+    conversions = [{"name": "purchase", "counting": "once_per_person"}]
+    async with reconciled(redis_url, clickhouse_url, workspace, conversions=conversions) as world:
+        run = await world.run()
+        assert (run.counts["differences"], run.counts["repaired"]) == (2, 2)
+        assert sorted(await world.attribution.stored("counted")) == [(False,), (False,), (True,)]
+
+
 async def test_internal_traffic_ends_the_paths_of_internal_conversions_alone_in_stream_and_batch(
     redis_url: str, clickhouse_url: str, workspace: str
 ) -> None:
