@@ -8,108 +8,28 @@ conversion name or a store is of no other. Deals that we made ourselves are no e
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
-from enum import StrEnum
-from itertools import islice, product
-from typing import Final, NamedTuple
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice, product
+from typing import Final
 
+from tributary_domain.compared_deals import (
+    DAY_MICROS,
+    CountedConversion,
+    Deal,
+    DealClass,
+    DealMatch,
+    MatchLimits,
+    day_of,
+)
 from tributary_domain.pairing import best_pairs
 
-_DAY_MICROS: Final = 86_400_000_000
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WON: Final = "WON"
 _NUMBERS: Final = ("order_id", "lead_id")
 _MOST_OF_A_NUMBER: Final = 10_000
 """Pairs of a deal and a conversion with the same number. What more share is a placeholder, and says nothing."""
 _MOST_NEAR: Final = 100
 """Conversions that are looked at for one deal at once, where only contact, amount and day say which it is."""
-
-
-class DealClass(StrEnum):
-    """What became of a deal or a conversion."""
-
-    MATCHED = "MATCHED"
-    AMOUNT_DIFFERS = "AMOUNT_DIFFERS"
-    MISSING_IN_CRM = "MISSING_IN_CRM"
-    MISSING_HERE = "MISSING_HERE"
-    NOT_YET_DUE = "NOT_YET_DUE"
-    """The deal is still open, or the conversion is so young that its deal need not be there yet."""
-    SPLIT_OR_MERGED = "SPLIT_OR_MERGED"
-    """One deal is several conversions, or the other way round."""
-
-
-class CountedConversion(NamedTuple):
-    """A conversion that counts."""
-
-    conversion_id: str
-    name: str
-    order_id: str
-    lead_id: str
-    currency: str
-    value_micros: int
-    time_micros: int
-    tokens: Sequence[str] = ()
-    """Identity tokens."""
-    store: str = ""
-    is_expected: bool = True
-    """Whether a CRM should know it; else it is there for the deals that name its number only."""
-
-
-class Deal(NamedTuple):
-    """What a CRM says of a deal, newest."""
-
-    system: str
-    deal_id: str
-    status: str
-    """OPEN, WON, LOST."""
-    currency: str
-    amount_micros: int | None
-    order_id: str
-    lead_id: str
-    contact_token: str
-    """Identity token of the contact's e-mail address."""
-    conversion_name: str
-    close_day: int
-    """Days since 1970; -1: not said."""
-    modify_micros: int = 0
-    """When the CRM changed it last."""
-    store: str = ""
-    """Whose order ids these are; empty: not said."""
-
-    @property
-    def name(self) -> str:
-        """Returns what tells it from all others, for people."""
-        return f"{self.system}/{self.deal_id}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MatchLimits:
-    """How far apart a deal and its conversion may be."""
-
-    tolerance_percent: int = 1
-    """Of the amount."""
-    days: int = 3
-    """Between their days, where only contact and amount link them."""
-    due_days: int = 30
-    """How long a deal may take to appear."""
-    zone: tzinfo = UTC
-    """In which days are cut."""
-
-
-class DealMatch(NamedTuple):
-    """What became of a deal, a conversion, or both."""
-
-    outcome: DealClass
-    step: str
-    """"order_id", "lead_id", "contact_amount_date"; empty: nothing links it."""
-    conversions: tuple[CountedConversion, ...]
-    deals: tuple[Deal, ...]
-    rival: str = ""
-    """Where one is missing: what has its place, the deal that is the conversion which this one names, or the other way
-    round. Empty: nothing does."""
 
 
 def match_deals(
@@ -132,10 +52,10 @@ def match_deals(
     matching.by_contact()
     matching.take_stages_along()
     found = list(matching.found)
-    rivals = _Rivals(found)
+    rivals = _Rivals(found, matching.placeholders)
     for conversion in matching.conversions.values():
         if conversion.is_expected:
-            is_young = now_micros - conversion.time_micros < limits.due_days * _DAY_MICROS
+            is_young = now_micros - conversion.time_micros < limits.due_days * DAY_MICROS
             outcome = DealClass.NOT_YET_DUE if is_young else DealClass.MISSING_IN_CRM
             found.append(DealMatch(outcome, "", (conversion,), (), rivals.of_conversion(conversion)))
     for deal in matching.deals.values():
@@ -150,6 +70,8 @@ class _Matching:
     def __init__(self, conversions: Iterable[CountedConversion], deals: Iterable[Deal], limits: MatchLimits) -> None:
         self._limits = limits
         self.found: list[DealMatch] = []
+        self.placeholders = {(step, "") for step in _NUMBERS}
+        """Numbers that say nothing."""
         self.conversions = dict(enumerate(sorted(conversions, key=lambda one: (one.time_micros, one.conversion_id))))
         self.deals = dict(enumerate(sorted((deal for deal in deals if deal.status != "LOST"), key=lambda one: one[:2])))
 
@@ -161,7 +83,9 @@ class _Matching:
         for place, deal in self.deals.items():
             groups[getattr(deal, step)][1].append(place)
         for number, (ours, theirs) in groups.items():
-            if not number or not ours or not theirs or len(ours) * len(theirs) > _MOST_OF_A_NUMBER:
+            if len(ours) * len(theirs) > _MOST_OF_A_NUMBER:
+                self.placeholders.add((step, number))
+            if (step, number) in self.placeholders or not ours or not theirs:
                 continue
             linked = {
                 (deal, one): self._distance(self.deals[deal], self.conversions[one])
@@ -186,17 +110,21 @@ class _Matching:
         before = -1
         while before != len(self.found):  # again for those whose nearest were all taken
             before = len(self.found)
-            near: dict[tuple[int, int], tuple[int, ...]] = {}
+            days = {key: [one for one in some if one in self.conversions] for key, some in days.items()}
+            asked: Counter[str] = Counter()
+            near = dict[tuple[int, int], tuple[int, ...]]()
             for place, deal in self.deals.items():
                 if not deal.contact_token or deal.close_day < 0 or deal.amount_micros is None:
                     continue
+                own_days = [days.get((deal.contact_token, deal.close_day + day), []) for day in around]
                 some = (
                     (place, one)
-                    for day in around
-                    for one in days.get((deal.contact_token, deal.close_day + day), ())
-                    if one in self.conversions and _may_be(deal, self.conversions[one]) and self._agree(place, one)
+                    for own in own_days
+                    for one in _from(own, asked[deal.contact_token])  # else all would look at the same of very many
+                    if _may_be(deal, self.conversions[one]) and self._agree(place, one)
                 )
                 near |= {pair: self._distance(deal, self.conversions[pair[1]]) for pair in islice(some, _MOST_NEAR)}
+                asked[deal.contact_token] += 1
             self._pair("contact_amount_date", near)
 
     def take_stages_along(self) -> None:
@@ -270,26 +198,11 @@ class _Matching:
         self.found.append(DealMatch(outcome, step, conversions, deals))
 
 
-def day_of(time_micros: int, zone: tzinfo) -> int:
-    """Returns the civil day of a moment, in days since 1970."""
-    return ((_EPOCH + timedelta(microseconds=time_micros)).astimezone(zone).date() - _EPOCH.date()).days
-
-
-def begin_of_day(day: int, zone: tzinfo) -> int:
-    """Returns the first moment of a civil day, given in days since 1970, in microseconds since 1970.
-
-    >>> from zoneinfo import ZoneInfo
-    >>> begin_of_day(20_000, ZoneInfo("Europe/Berlin")) // 3_600_000_000 - 20_000 * 24
-    -2
-    """
-    midnight = (_EPOCH + timedelta(days=day)).replace(tzinfo=zone)
-    return (midnight - _EPOCH) // timedelta(microseconds=1)
-
-
 class _Rivals:
     """What is in a match, by number: it has the place that a number gives to others too."""
 
-    def __init__(self, found: Iterable[DealMatch]) -> None:
+    def __init__(self, found: Iterable[DealMatch], placeholders: Collection[tuple[str, str]]) -> None:
+        self._placeholders = placeholders
         self._by_conversion: dict[tuple[str, str], list[tuple[CountedConversion, Deal]]] = defaultdict(list)
         self._by_deal: dict[tuple[str, str], list[tuple[CountedConversion, Deal]]] = defaultdict(list)
         for match, step in product(found, _NUMBERS):
@@ -303,7 +216,7 @@ class _Rivals:
             (
                 other.name
                 for step in _NUMBERS
-                if (number := getattr(deal, step))
+                if (step, number := getattr(deal, step)) not in self._placeholders
                 for conversion, other in self._by_conversion.get((step, number), ())
                 if _may_be(deal, conversion)
             ),
@@ -316,12 +229,18 @@ class _Rivals:
             (
                 other.conversion_id
                 for step in _NUMBERS
-                if (number := getattr(conversion, step))
+                if (step, number := getattr(conversion, step)) not in self._placeholders
                 for other, deal in self._by_deal.get((step, number), ())
                 if _may_be(deal, conversion)
             ),
             "",
         )
+
+
+def _from(places: Sequence[int], number: int) -> Iterator[int]:
+    """Yields all places, from one of them on and around."""
+    start = number % len(places) if places else 0
+    return chain(islice(places, start, None), islice(places, start))
 
 
 def _may_be(deal: Deal, conversion: CountedConversion) -> bool:

@@ -12,15 +12,8 @@ from collections import Counter
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_attribution.deal_rivals import with_rivals
 from tributary_attribution.journeys import identification
-from tributary_domain.deal_matching import (
-    CountedConversion,
-    Deal,
-    DealClass,
-    DealMatch,
-    MatchLimits,
-    begin_of_day,
-    match_deals,
-)
+from tributary_domain.compared_deals import CountedConversion, Deal, DealClass, DealMatch, MatchLimits, begin_of_day
+from tributary_domain.deal_matching import match_deals
 from tributary_domain.findings import DEAL_KINDS, Finding, FindingKind, FindingState, finding
 from tributary_domain.personal import holds_personal
 from tributary_runtime.workspaces import Workspace

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import zip_longest
 from typing import Final, Protocol
 
-from tributary_domain.deal_matching import CountedConversion, Deal
+from tributary_domain.compared_deals import CountedConversion, Deal
 from tributary_storage.clickhouse.reconciliation_deals import DealScope
 
 _AT_ONCE: Final = 1_000

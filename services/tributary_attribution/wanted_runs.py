@@ -12,7 +12,7 @@ from typing import Final
 
 from tributary_attribution.past_days import Compared, next_of, parts_of
 from tributary_attribution.runs import begun
-from tributary_domain.deal_matching import begin_of_day
+from tributary_domain.compared_deals import begin_of_day
 from tributary_runtime.clock import Clock
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tributary_domain.deal_matching import CountedConversion, Deal
+from tributary_domain.compared_deals import CountedConversion, Deal
 from tributary_domain.findings import DEAL_KINDS
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.reconciliation_staging import Scope

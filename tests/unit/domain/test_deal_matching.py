@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tributary_domain.deal_matching import CountedConversion, Deal, DealClass, MatchLimits, match_deals
+from tributary_domain.compared_deals import CountedConversion, Deal, DealClass, MatchLimits
+from tributary_domain.deal_matching import match_deals
 
 DAY = 86_400_000_000
 NOW = 100 * DAY
@@ -249,6 +250,12 @@ def test_a_number_that_very_many_share_is_no_number() -> None:
     conversions = [_conversion(number, order="n/a", lead=f"l-{number}") for number in range(101)]
     deals = [_deal(number, order="n/a", lead=f"l-{number}") for number in range(101)]
     assert {match.step for match in match_deals(conversions, deals, NOW, MatchLimits())} == {"lead_id"}
+    more = [_conversion(200, order="n/a", contact="email:a"), *conversions]
+    both = [_deal(200, order="n/a", contact="email:a"), _deal(201, order="n/a")]
+    found = [(match.step, match.rival) for match in match_deals(more, both, NOW, MatchLimits()) if match.deals]
+    assert found == [("order_id", ""), ("order_id", "")], "two deals are few enough"
+    found = [(match.step, match.rival) for match in match_deals(more, [*both, *deals], NOW, MatchLimits())][-2:]
+    assert found == [("contact_amount_date", ""), ("", "")]
 
 
 def test_everybody_is_matched_where_very_many_are_alike() -> None:
