@@ -41,7 +41,7 @@ from tributary_domain.channel_rules import ChannelRuleLike, CompiledRules
 from tributary_domain.click_id_proofs import HINTS, MAIL_IDS, ORGANIC_LINKS, PROOF_IDS, PROOFS, Family
 from tributary_domain.sites import is_same_site
 
-CHANNEL_RULES_VERSION: Final = 5
+CHANNEL_RULES_VERSION: Final = 6
 """Grows with every change of a rule or a list, so that it can be seen by which touches were classified."""
 
 NOT_SET: Final = "(not set)"

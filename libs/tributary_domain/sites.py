@@ -1,29 +1,26 @@
 """Hosts -> the site they belong to: what browsers call same-site, whoever runs its sub-domains.
 
-The one rule: a site is the part of a host that somebody could register; below the domain of a builder of shops or a
-registry of a country (`myshopify.com`, `co.uk`), everybody has a site of their own.
+The one rule: a site is the part of a host that somebody could register, by the Public Suffix List that browsers go by;
+below the domain of a registry or of a builder of shops (`co.uk`, `myshopify.com`), everybody has a site of their own.
+The list comes inside a package, so that what is one site changes with a release and never from one minute to the next.
 """
 
 import json
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Final
 
 import idna
-
-_REGISTRIES: Final = frozenset({"co", "com", "org", "net", "ac", "or", "ne", "gob", "gov", "edu", "go", "gv", "nom"})
-"""Second labels below which the registries of countries sell names."""
+from publicsuffixlist import PublicSuffixList
 
 _SHARED: Final = frozenset(
     json.loads((files("tributary_domain") / "data" / "shared_sites.json").read_text(encoding="utf-8"))["domains"]
 )
+"""Domains of builders who are not on the list of browsers: it has only who asked to be."""
 
 _DOT: Final = re.compile(r"[.\u3002\uff0e\uff61]")
 """A dot, as any keyboard writes it."""
-
-_LABELS: Final = 5
-"""So many decide at most."""
 
 _COPIES: Final = (".cdn.ampproject.org", ".bing-amp.com", ".translate.goog")
 """Where somebody else shows a page of a publisher, whose host is the first label."""
@@ -57,6 +54,12 @@ def _plain_label(label: str) -> str:
         return label
 
 
+@cache
+def _public_suffixes() -> PublicSuffixList:
+    """Reads the list, which takes longer than anything else here, when a host is first asked about."""
+    return PublicSuffixList()
+
+
 @lru_cache(16_384)
 def site_of(host: str) -> str:
     """Returns the site of a host: the host itself where it is an address, or the domain of many.
@@ -64,17 +67,15 @@ def site_of(host: str) -> str:
     >>> site_of("blog.shop.example"), site_of("blog.shop.co.uk"), site_of("a.myshopify.com"), site_of("203.0.113.7")
     ('shop.example', 'shop.co.uk', 'a.myshopify.com', '203.0.113.7')
     """
-    labels = host.rsplit(".", _LABELS)
-    if ":" in host or labels[-1].isdecimal():
+    if ":" in host or host[host.rfind(".") + 1 :].isdecimal():
         return host
-    known = 1
-    if len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _REGISTRIES:
-        known = 2
-    for start in range(len(labels) - known):
-        if ".".join(labels[start:]) in _SHARED:
-            known = len(labels) - start
-            break
-    return ".".join(labels[-known - 1 :])
+    site = _public_suffixes().privatesuffix(host)
+    if site is None:  # the domain of many itself, one label, or no name of a host
+        return host
+    if site in _SHARED:
+        labels = site.count(".") + 2
+        return ".".join(host.rsplit(".", labels)[-labels:])
+    return site
 
 
 def is_same_site(host: str, other: str) -> bool:

@@ -53,6 +53,11 @@ def answers(result: Result) -> list[dict[str, Any]]:
             id="a search",
         ),
         pytest.param(
+            {"page_url": "https://a.web.app/", "referrer_url": "https://b.web.app/"},
+            ("Referral", "b.web.app", "referral", None, None, False, None, "referrer"),
+            id="a neighbour below a domain of many",
+        ),
+        pytest.param(
             {"utm_source": "News", "utm_medium": "email", "utm_campaign": "May"},
             ("Email", "news", "email", "May", None, False, None, "utm"),
             id="parameters",
