@@ -89,17 +89,30 @@ def relink(ties: Ties, edges: Sequence[Tie], limits: IdentityLimits) -> Relinked
         edges: New ones, in any order, with any repeats; known ones change nothing.
         limits: The workspace's.
     """
+    plainly = relink_plainly(ties, edges, limits)
+    if plainly is not None:
+        return plainly
+    own = _joined(ties, edges, limits)
+    known = {**ties, **own}
+    touched = _touched(ties, known, edges, limits)
+    return _relinked(ties, edges, own, clusters_of(ties, touched, limits), clusters_of(known, touched, limits))
+
+
+def relink_plainly(ties: Ties, edges: Sequence[Tie], limits: IdentityLimits) -> Relinked | None:
+    """Does so where no limit can bite, as nearly always, whatever has been read; None: it takes `relink`, or reading.
+
+    Args: as for `relink`; here everything may be `missing_to_relink`.
+    """
+    if not all(token in ties for edge in edges for token in edge.pair):
+        return None
     own = _joined(ties, edges, limits)
     if _is_old_news(ties, own, limits):
         return Relinked({token: found for token, found in own.items() if found != ties[token]}, (), ())
-    known = {**ties, **own}
-    plain, _ = plain_clusters(known, sorted(own), limits)
-    if plain is not None:
-        before, _ = plain_clusters(ties, [token for cluster in plain for token in cluster.tokens], limits)
-        if before is not None:
-            return _relinked(ties, edges, own, before, plain)
-    touched = _touched(ties, known, edges, limits)
-    return _relinked(ties, edges, own, clusters_of(ties, touched, limits), clusters_of(known, touched, limits))
+    plain, _ = plain_clusters({**ties, **own}, sorted(own), limits)
+    if plain is None:
+        return None
+    before, _ = plain_clusters(ties, [token for cluster in plain for token in cluster.tokens], limits)
+    return None if before is None else _relinked(ties, edges, own, before, plain)
 
 
 def _relinked(

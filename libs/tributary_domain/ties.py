@@ -10,6 +10,7 @@ an identifier that meets many customers within so many days is a shared device.
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from itertools import combinations
 from typing import Final, NamedTuple
 
@@ -75,6 +76,7 @@ def type_of(token: str) -> str:
     return token.partition(":")[0]
 
 
+@lru_cache(maxsize=1 << 13)
 def telling(token: str) -> tuple[int, str]:
     """Returns what identifiers are ordered by within one event: the most telling type first, then the text."""
     return _TELLING.get(type_of(token), len(_TELLING)), token

@@ -117,6 +117,10 @@ class Arrival(NamedTuple):
         return not self.sighting
 
 
+_arrival: Final[Callable[..., Arrival]] = tuple.__new__  # in place of the one that takes arguments: a fifth of the time
+_journey_touch: Final[Callable[..., JourneyTouch]] = tuple.__new__
+
+
 class ArrivalReader:
     """Takes events apart; remembers the texts of the sources it met until they are written.
 
@@ -200,26 +204,18 @@ class ArrivalReader:
             conversion_id = named or event.adjustment.conversion_id
         if conversion_id and is_good:
             part = pack_part(admitted, accept_time_micros)
-        return Arrival(
-            workspace=workspace,
-            event_id=event_id,
-            event_hash=hashed,
-            event_time_micros=micros,
-            accept_time_micros=accept_time_micros,
-            traceparent=traceparent,
-            tokens=tokens,
-            sighting=pack_sighting(micros, hashed, 0) if is_good else b"",
-            entry=entry,
-            conversion_id=conversion_id if is_good else "",
-            part=part,
-            claims_conversion=is_first_sight and letter == "A" and kind == "conversion" and not is_released,
-            own_conversion_id=own_id if own_id != named else "",
-            named_conversion_id=named,
-            decision=_decision(consent, micros, accept_time_micros) if consent is not None and is_good else None,
-            is_released=is_released,
-            is_redelivered=is_redelivered,
-            related=event.conversion if part and kind == "conversion" and is_related(event.conversion) else None,
-            traces=traces,
+        own_conversion_id = own_id if own_id != named else ""
+        claims = is_first_sight and letter == "A" and kind == "conversion" and not is_released
+        decision = _decision(consent, micros, accept_time_micros) if consent is not None and is_good else None
+        related = event.conversion if part and kind == "conversion" and is_related(event.conversion) else None
+        return _arrival(
+            Arrival,
+            (
+                *(workspace, event_id, hashed, micros, accept_time_micros, traceparent, tokens),
+                pack_sighting(micros, hashed, 0) if is_good else b"",
+                *(entry, conversion_id if is_good else "", part),
+                *(claims, own_conversion_id, named, decision, is_released, is_redelivered, related, traces),
+            ),
         )
 
     def _touch(
@@ -237,18 +233,9 @@ class ArrivalReader:
             flags |= NO_TOUCH
         elif evidence.rule == "direct":
             flags |= DIRECT
-        touch = JourneyTouch(
-            time,
-            hashed,
-            touchpoint.kind,
-            descriptor,
-            flags,
-            click,
-            event_hash(touchpoint.interaction_id) if touchpoint.interaction_id else 0,
-            session,
-            click_time,
-        )
-        return pack_touch(touch, stored_flags)
+        interaction = event_hash(touchpoint.interaction_id) if touchpoint.interaction_id else 0
+        entry = time, hashed, touchpoint.kind, descriptor, flags, click, interaction, session, click_time
+        return pack_touch(_journey_touch(JourneyTouch, entry), stored_flags)
 
     def _click(self, workspace: str, evidence: ChannelEvidence) -> tuple[int, int]:
         """Returns the number of the click id that names one click, and when it was made; 0: none does, nobody said."""

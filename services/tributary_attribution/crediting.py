@@ -6,7 +6,8 @@ Pure: no store is asked and no clock is read, so what is published depends on wh
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Final
 
 from tributary.attribution.v1.conversion_pb2 import (
@@ -28,7 +29,6 @@ from tributary_domain.data_driven import DataDrivenModel, with_data_driven
 from tributary_domain.revision import ADJUSTED_BY, Cause, Change, compare, next_revision
 from tributary_runtime.conversion_settings import Role
 from tributary_runtime.errors import PoisonEvent
-from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.names import timestamp
 from tributary_storage.codec.conversion_matches import match_of
 from tributary_storage.codec.conversion_revisions import (
@@ -242,7 +242,8 @@ def _sign(revised: ConversionRevised, known: Known) -> None:
     revised.revision = next_revision(stored.revision, stored.redis_time_micros, accepted)
     revised.previous_revision = stored.revision
     revised.publish_time.CopyFrom(timestamp(revised.revision))
-    revised.posting_date.CopyFrom(_posting_date(known.workspace, revised.revision))
+    reporting, second = known.workspace.reporting, revised.revision // 1_000_000
+    revised.posting_date.CopyFrom(_posting_date(reporting.zone, reporting.books_closed_through, second))
     events = sorted(known.causing)
     revised.causing_event_ids.extend([event.event_id for event in events[:MAX_CAUSING_EVENTS]])
     revised.traceparent = next((event.traceparent for event in events if event.traceparent), "")
@@ -250,10 +251,13 @@ def _sign(revised: ConversionRevised, known: Known) -> None:
         revised.cause_accept_time.CopyFrom(timestamp(events[0].accept_time_micros))
 
 
-def _posting_date(workspace: Workspace, publish_micros: int) -> CalendarDate:
-    """Returns the day of publication in the books' zone, or the first open day if that is closed already."""
-    reporting = workspace.reporting
-    day: date = (_EPOCH + timedelta(microseconds=publish_micros)).astimezone(reporting.zone).date()
-    if reporting.books_closed_through is not None:
-        day = max(day, reporting.books_closed_through + timedelta(days=1))
+@lru_cache(maxsize=1024)
+def _posting_date(zone: tzinfo, closed_through: date | None, publish_second: int) -> CalendarDate:
+    """Returns the day of publication in the books' zone, or the first open day if that is closed already.
+
+    Not to be changed: what is published within a second shares it.
+    """
+    day = (_EPOCH + timedelta(seconds=publish_second)).astimezone(zone).date()
+    if closed_through is not None:
+        day = max(day, closed_through + timedelta(days=1))
     return CalendarDate(year=day.year, month=day.month, day=day.day)

@@ -26,7 +26,7 @@ from typing import Final, NamedTuple, Protocol
 from tributary_attribution.steps import together
 from tributary_attribution.tie_view import TieView
 from tributary_domain.identifiers import CUSTOMER
-from tributary_domain.person_changes import PersonChange, missing_to_relink, relink
+from tributary_domain.person_changes import PersonChange, missing_to_relink, relink, relink_plainly
 from tributary_domain.ties import Span, Tie, telling, type_of
 from tributary_runtime.errors import Backpressure
 from tributary_storage.clickhouse.identity_changes import IdentityFact
@@ -270,10 +270,12 @@ class Linking:
         """Says what links changed about people, one after another, as if each had come alone and in this order."""
         ties = view.without(links)
         for link in links:
-            while lacking := missing_to_relink(ties, link.edges, view.limits):
-                read = await self._ties.read({(workspace, token) for token in lacking})
-                ties.update((token, found.ties) for (_, token), found in read.items())
-            relinked = relink(ties, link.edges, view.limits)
+            relinked = relink_plainly(ties, link.edges, view.limits)
+            if relinked is None:
+                while lacking := missing_to_relink(ties, link.edges, view.limits):
+                    read = await self._ties.read({(workspace, token) for token in lacking})
+                    ties.update((token, found.ties) for (_, token), found in read.items())
+                relinked = relink(ties, link.edges, view.limits)
             ties.update(relinked.ties)
             for change in relinked.changes:
                 linked.facts.append(IdentityFact(workspace, link, change))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from tributary_domain.identity import Cluster, IdentityLimits, Person, clusters_of
-from tributary_domain.person_changes import PersonChange, missing_to_relink, relink
+from tributary_domain.person_changes import PersonChange, missing_to_relink, relink, relink_plainly
 from tributary_domain.ties import OperatorWord, Tie, join, telling, type_of
 
 DAY = 86_400 * 1_000_000
@@ -23,6 +23,7 @@ class TieStore:
     def add(self, edges: Sequence[Tie]) -> tuple[PersonChange, ...]:
         known: dict[str, tuple[Tie, ...]] = {}
         while wanted := missing_to_relink(known, edges, self.limits):
+            assert relink_plainly(known, edges, self.limits) is None, "answers only from all that it takes"
             known |= {token: self.ties.get(token, ()) for token in wanted}
         self.read = len(known)
         relinked = relink(known, edges, self.limits)

@@ -7,6 +7,7 @@ what was published before.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
@@ -37,6 +38,11 @@ _NOT_FACTS: Final = (
     *("counted", "not_counted_reason", "retracted"),
     *("role", "secondary"),  # the workspace's words for it: new ones are no revision of the past
 )
+
+_UNSEEN: Final = JourneyTouch(0, 0)[4:]
+"""Of a touch, what is not published."""
+
+_journey_touch: Final[Callable[..., JourneyTouch]] = tuple.__new__  # in place of the one that takes arguments
 
 
 class PublishedConversion:
@@ -94,7 +100,7 @@ def snapshot_of(state: ConversionState, attribution: Attribution, digest: str) -
     else:
         status = STATUS_OF_REASON.get(state.not_counted_reason, ConversionStatus.UNCOUNTED)
     observations = tuple(event_hash(event_id) for event_id in state.observation_event_ids)
-    touches = tuple(JourneyTouch(*touch[:4]) for touch in attribution.touches)
+    touches = tuple([_journey_touch(JourneyTouch, touch[:4] + _UNSEEN) for touch in attribution.touches])
     return Snapshot(
         person_id=state.person_id,
         status=status,

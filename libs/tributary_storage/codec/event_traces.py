@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
@@ -25,6 +25,8 @@ _NOT_THE_PERSONS: Final = HINTS | {"srsltid", "hsenc", "igshid", "kx"}
 _NAMES: Final = {EMAIL_TOKEN: EMAIL, PHONE_TOKEN: PHONE}
 _NAMING: Final = tuple(f"{name}:" for name in _NAMES)
 
+_trace: Final[Callable[..., Trace]] = tuple.__new__  # in place of the one that takes arguments: half the time
+
 
 def traces_of(admitted: AdmittedEvent, time_micros: int, hashed: int, flags: int) -> list[Left]:
     """Returns what an event leaves, with the slot of each.
@@ -39,21 +41,22 @@ def traces_of(admitted: AdmittedEvent, time_micros: int, hashed: int, flags: int
     left: list[Left] = []
     for family, value, click_micros in _clicks(admitted, time_micros):
         if family not in _NOT_THE_PERSONS:
-            trace = Trace(click_micros, hashed, hash_of_click(family, value), flags, value.encode())
+            trace = _trace(Trace, (click_micros, hashed, hash_of_click(family, value), flags, value.encode()))
             left.append((click_slot(family), trace))
     if event.HasField("browser_ids"):
         within = period(time_micros)
         for name, value in texts_of(event.browser_ids):
             alike = event_hash(f"{within}:{value}")
-            left.append((browser_slot(name), Trace(time_micros, hashed, alike, flags, value.encode())))
+            left.append((browser_slot(name), _trace(Trace, (time_micros, hashed, alike, flags, value.encode()))))
     sealed = admitted.sealed_match_keys
     if sealed:
         if is_of_device(event):
-            left.append((DEVICE, Trace(time_micros, hashed, half_hour(time_micros), flags, sealed)))
+            alike = half_hour(time_micros)
+            left.append((DEVICE, _trace(Trace, (time_micros, hashed, alike, flags, sealed))))
         named = [token for token in admitted.identity_tokens if token.startswith(_NAMING)]
         if named:
             alike = event_hash(f"{period(time_micros)}:{' '.join(named)}")
-            left.append((keys_slot(names_in(named)), Trace(time_micros, hashed, alike, flags, sealed)))
+            left.append((keys_slot(names_in(named)), _trace(Trace, (time_micros, hashed, alike, flags, sealed))))
     return left
 
 

@@ -18,7 +18,7 @@ Numbers are big-endian, so that bytes compare as events are ordered. What a numb
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from struct import Struct
@@ -102,6 +102,9 @@ class Journey:
     """Where what was too much was read again: up to when it was trimmed; some of it may be recorded later."""
     traces: Traces = field(default_factory=dict)
     """By what destinations can recognise this person: of each identifier the newest two of a slot, in no order."""
+
+
+_journey_touch: Final[Callable[..., JourneyTouch]] = tuple.__new__  # in place of the one that takes arguments
 
 
 def pack_touch(touch: JourneyTouch, stored_flags: int = 0) -> bytes:
@@ -251,9 +254,8 @@ def unpack_journey(
             else:
                 kind, flags, time, source, click, session, interaction, made = _TOUCH.unpack(value.ljust(size, b"\0"))
                 flags_of = flags & ~_STORED_FLAGS
-                entries.append(
-                    JourneyTouch(time, event_hash, kind, source, flags_of, click, interaction, session, made)
-                )
+                touch = time, event_hash, kind, source, flags_of, click, interaction, session, made
+                entries.append(_journey_touch(JourneyTouch, touch))
             if flags & INTERNAL:
                 internal.add(event_hash)
             if flags & CONSENTED:

@@ -9,7 +9,7 @@ Numbers are big-endian. Who reads a journey reads its traces in the same step, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import Final
 
@@ -26,6 +26,9 @@ _TURN_BYTES: Final = 2
 
 Left = tuple[str, Trace]
 """A slot, and what was left in it."""
+
+
+_trace: Final[Callable[..., Trace]] = tuple.__new__  # in place of the one that takes arguments: half the time
 
 
 def pack_traces(left: Iterable[Left]) -> list[bytes]:
@@ -59,4 +62,4 @@ def add_trace(found: dict[str, list[Trace]], field: bytes, value: bytes) -> None
         value: Of the field.
     """
     time, event_hash, alike, flags = _HEAD.unpack_from(value)
-    found[field[1:-_TURN_BYTES].decode()].append(Trace(time, event_hash, alike, flags, value[_HEAD.size :]))
+    found[field[1:-_TURN_BYTES].decode()].append(_trace(Trace, (time, event_hash, alike, flags, value[_HEAD.size :])))

@@ -42,9 +42,12 @@ local DAY = 86400
 local AHEAD = 300 -- seconds that an event may be ahead of its acceptance
 local HDEL_AT_ONCE = 1000
 local MOST_WITH_ID = 1000
+-- Looked up once, not at every event.
+local call, sub, byte, band = redis.call, string.sub, string.byte, bit.band
+local unpacked, packed = struct.unpack, struct.pack
 local life, slack, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local ties_life, traces_life, knows_everybody, keeps_seen = ARGV[4], ARGV[5], ARGV[6] == '1', ARGV[7] == '1'
-local clock = redis.call('TIME')
+local clock = call('TIME')
 local now_seconds = tonumber(clock[1])
 local now = clock[1] * 1000000 + clock[2]
 local too_old = now - life * 1000000
@@ -57,13 +60,13 @@ local function is_earlier(time, high, low, position, time2, high2, low2, positio
 end
 
 local function has_flag(flags, flag)
-  return math.floor(flags / flag) % 2 == 1
+  return band(flags, flag) ~= 0
 end
 
 -- Tells whether a touch may be the first of its person.
 local function is_good(flags)
-  if has_flag(flags, QUARANTINED) or has_flag(flags, INTERNAL) or has_flag(flags, NO_TOUCH) then return false end
-  return not has_flag(flags, NO_CONSENT) and (not has_flag(flags, ASSUMED_DENIED) or has_flag(flags, CONSENTED))
+  if has_flag(flags, QUARANTINED + INTERNAL + NO_TOUCH + NO_CONSENT) then return false end
+  return not has_flag(flags, ASSUMED_DENIED) or has_flag(flags, CONSENTED)
 end
 
 -- Tells whether a touch carries the id of a click (bytes 19 to 26) or of an interaction (35 to 42).
@@ -81,13 +84,13 @@ end
 -- Removes events: those older than a time, then those that are too many. Returns how many stay, the time up to which
 -- there were too many, whether a touch went, and whether anything went for its age.
 local function trim(journey, oldest)
-  local flat = redis.call('HGETALL', journey)
+  local flat = call('HGETALL', journey)
   local lesser, others = {}, {}
   local events = {}
   for index = 1, #flat, 2 do
     if #flat[index] == 8 then
       local value = flat[index + 1]
-      local kind, flags, time = struct.unpack('>BBI8', value)
+      local kind, flags, time = unpacked('>BBI8', value)
       local is_lesser = kind >= FIRST_SEEN_KIND and kind <= LAST_SEEN_KIND or has_flag(flags, QUARANTINED)
       local is_old = time < oldest and (kind == CONVERSION or is_lesser or not has_id(value))
       if not is_old then
@@ -109,58 +112,59 @@ local function trim(journey, oldest)
     end
   end
   for first = 1, #gone, HDEL_AT_ONCE do
-    redis.call('HDEL', journey, unpack(gone, first, math.min(first + HDEL_AT_ONCE - 1, #gone)))
+    call('HDEL', journey, unpack(gone, first, math.min(first + HDEL_AT_ONCE - 1, #gone)))
   end
   return #events - #gone, others_until, touches_went, has_aged
 end
 
 -- Tells whether one trace is before another in the order of events.
 local function is_before(one, other)
-  local time, high, low = struct.unpack('>I8I4I4', one)
-  return is_earlier(time, high, low, 0, struct.unpack('>I8I4I4', other))
+  local time, high, low = unpacked('>I8I4I4', one)
+  return is_earlier(time, high, low, 0, unpacked('>I8I4I4', other))
 end
 
--- Returns the field that takes a trace; nil: it is known, or there are two that are newer.
-local function place_of(trace, slot, held)
-  local fields = {slot .. '#0', slot .. '#1'}
-  local alike = string.sub(trace, 17, 24)
-  for _, field in ipairs(fields) do
-    if held[field] and string.sub(held[field], 17, 24) == alike then
-      return is_before(trace, held[field]) and field or nil
-    end
-  end
-  for _, field in ipairs(fields) do
-    if not held[field] then return field end
-  end
-  local older = is_before(held[fields[1]], held[fields[2]]) and fields[1] or fields[2]
-  return is_before(held[older], trace) and older or nil
+-- Tells whether two traces are alike.
+local function is_alike(one, other)
+  return sub(one, 17, 24) == sub(other, 17, 24)
+end
+
+-- Returns which of the two fields of a slot takes a trace; nil: it is known, or there are two that are newer.
+local function place_of(trace, first, second, held)
+  local one, other = held[first], held[second]
+  if one and is_alike(one, trace) then return is_before(trace, one) and first or nil end
+  if other and is_alike(other, trace) then return is_before(trace, other) and second or nil end
+  if not one then return first end
+  if not other then return second end
+  if is_before(one, other) then return is_before(one, trace) and first or nil end
+  return is_before(other, trace) and second or nil
 end
 
 -- Adds traces; returns whether there is a new one, and the time of the first that was brought.
 local function leave(traces, from, count)
-  local names, held, writes, first = {}, {}, {}, NEVER
-  for index = 0, count - 1 do
-    names[#names + 1] = ARGV[from + 2 * index] .. '#0'
-    names[#names + 1] = ARGV[from + 2 * index] .. '#1'
+  local names, held, writes, wrote, first = {}, {}, {}, 0, NEVER
+  for index = 0, 2 * count - 2, 2 do
+    local slot = ARGV[from + index]
+    names[index + 1], names[index + 2] = slot .. '#0', slot .. '#1'
   end
-  for index, value in ipairs(redis.call('HMGET', traces, unpack(names))) do
+  for index, value in ipairs(call('HMGET', traces, unpack(names))) do
     if value then held[names[index]] = value end
   end
-  for index = 0, count - 1 do
-    local slot, trace = ARGV[from + 2 * index], ARGV[from + 2 * index + 1]
-    local field = place_of(trace, slot, held)
+  for index = 1, 2 * count, 2 do
+    local trace = ARGV[from + index]
+    local field = place_of(trace, names[index], names[index + 1], held)
     if field then
       held[field] = trace
-      writes[#writes + 1] = field
-      writes[#writes + 1] = trace
+      writes[wrote + 1], writes[wrote + 2] = field, trace
+      wrote = wrote + 2
     end
-    first = math.min(first, (struct.unpack('>I8', trace)))
+    local time = unpacked('>I8', trace)
+    if time < first then first = time end
   end
-  if #writes > 0 then
-    redis.call('HSET', traces, unpack(writes))
-    redis.call('EXPIRE', traces, traces_life)
+  if wrote > 0 then
+    call('HSET', traces, unpack(writes))
+    call('EXPIRE', traces, traces_life)
   end
-  return #writes > 0, first
+  return wrote > 0, first
 end
 
 -- Tells whether a touch makes an id that it carries an old one for what comes later.
@@ -174,8 +178,8 @@ end
 local function remember(firsts, found, with_ids)
   local fields, writes, has_conversion = {}, {}, false
   for field in pairs(found) do fields[#fields + 1] = field end
-  if #with_ids > 0 and redis.call('HLEN', firsts) < MOST_WITH_ID then writes = with_ids end
-  for index, held in ipairs(#fields > 0 and redis.call('HMGET', firsts, unpack(fields)) or {}) do
+  if #with_ids > 0 and call('HLEN', firsts) < MOST_WITH_ID then writes = with_ids end
+  for index, held in ipairs(#fields > 0 and call('HMGET', firsts, unpack(fields)) or {}) do
     local field = fields[index]
     if held and not is_before(found[field], held) then
       found[field] = held
@@ -185,11 +189,11 @@ local function remember(firsts, found, with_ids)
     end
     has_conversion = has_conversion or #field == 9
   end
-  local life = redis.call('TTL', firsts)
-  if #writes > 0 then redis.call('HSET', firsts, unpack(writes)) end
-  if has_conversion then redis.call('PERSIST', firsts)
-  elseif life ~= -1 then redis.call('EXPIRE', firsts, ties_life) end
-  return found.a and string.sub(found.a, 1, 8), found.s and string.sub(found.s, 1, 8)
+  local life = call('TTL', firsts)
+  if #writes > 0 then call('HSET', firsts, unpack(writes)) end
+  if has_conversion then call('PERSIST', firsts)
+  elseif life ~= -1 then call('EXPIRE', firsts, ties_life) end
+  return found.a and sub(found.a, 1, 8), found.s and sub(found.s, 1, 8)
 end
 
 local answers = {}
@@ -204,42 +208,42 @@ for number, journey in ipairs(KEYS) do
   for index = first, last, 2 do fields[#fields + 1] = ARGV[index] end
   fields[#fields + 1] = 'a'
   fields[#fields + 1] = keeps_seen and 's' or nil
-  local known = redis.call('HMGET', journey, unpack(fields))
+  local known = call('HMGET', journey, unpack(fields))
   local version, create_time, newest, time, high, low, position = 0, 0, 0, NEVER, 0, 0, 0
   local events, trimmed, look, lost, since = 0, 0, 0, 0, 0
   if known[1] then
     version, create_time, newest, time, high, low, position, events, trimmed, look, lost,
-      since = struct.unpack(META, known[1] .. UNSAID)
+      since = unpacked(META, known[1] .. UNSAID)
   else
-    local told = redis.call('HGET', journey .. ':ties', 'n')
+    local told = call('HGET', journey .. ':ties', 'n')
     if told then
       newest = tonumber(told)
-      redis.call('EXPIRE', journey .. ':ties', ties_life)
+      call('EXPIRE', journey .. ':ties', ties_life)
     end
     -- Had anything come within a life, there would be a journey; and whoever began before left firsts, for ever if they
     -- converted: some conversion before then is forgotten.
     since = math.max(0, now_seconds - life + AHEAD)
-    local kept = redis.call('TTL', journey .. ':firsts')
+    local kept = call('TTL', journey .. ':firsts')
     if kept == -1 then newest = math.max(newest, since * 1000000)
     elseif kept == -2 and knows_everybody then since = 0 end
   end
   local writes, why, is_known, reaches, oldest = {}, 0, false, NEVER, NEVER
   local firsts, with_ids, acquired, seen = {}, {}, NEVER, NEVER
   local acquired_at = 2 + entries + tokens
-  if known[acquired_at] then acquired = struct.unpack('>I8', known[acquired_at]) end
-  if known[acquired_at + 1] then seen = struct.unpack('>I8', known[acquired_at + 1]) end
+  if known[acquired_at] then acquired = unpacked('>I8', known[acquired_at]) end
+  if known[acquired_at + 1] then seen = unpacked('>I8', known[acquired_at + 1]) end
   for index = 1, entries do
     local value = ARGV[first + 2 * index - 1]
-    local kind, flags, event_time = struct.unpack('>BBI8', value)
+    local kind, flags, event_time = unpacked('>BBI8', value)
     local before = known[1 + index]
     if before then is_known = true end
-    if not before or has_flag(string.byte(before, 2), QUARANTINED) and not has_flag(flags, QUARANTINED) then
+    if not before or has_flag(byte(before, 2), QUARANTINED) and not has_flag(flags, QUARANTINED) then
       writes[#writes + 1] = fields[1 + index]
       writes[#writes + 1] = value
       local field
       if kind == CONVERSION then
         if not has_flag(flags, QUARANTINED) and not has_flag(flags, INTERNAL) then
-          field = 'c' .. string.sub(value, 11, 18)
+          field = 'c' .. sub(value, 11, 18)
         end
       elseif kind >= FIRST_SEEN_KIND and kind <= LAST_SEEN_KIND then
         if keeps_seen and event_time <= seen and is_good(flags) then field, seen = 's', event_time end
@@ -247,8 +251,8 @@ for number, journey in ipairs(KEYS) do
         field, acquired = 'a', event_time
       end
       if field then
-        local what = #field == 1 and string.sub(value, 1, 1) .. string.sub(value, 11, 18) or string.sub(value, 27, 42)
-        local one = string.sub(value, 3, 10) .. fields[1 + index] .. what
+        local what = #field == 1 and sub(value, 1, 1) .. sub(value, 11, 18) or sub(value, 27, 42)
+        local one = sub(value, 3, 10) .. fields[1 + index] .. what
         if not firsts[field] or is_before(one, firsts[field]) then firsts[field] = one end
       end
       if kind ~= CONVERSION and ages_id(kind, flags, value) then
@@ -273,10 +277,10 @@ for number, journey in ipairs(KEYS) do
     if before == sighting then
       is_known = true
     else
-      local new_time, new_high, new_low, new_position = struct.unpack('>I8I4I4B', sighting)
+      local new_time, new_high, new_low, new_position = unpacked('>I8I4I4B', sighting)
       local is_new = not before
       if before then
-        is_new = is_earlier(new_time, new_high, new_low, new_position, struct.unpack('>I8I4I4B', before))
+        is_new = is_earlier(new_time, new_high, new_low, new_position, unpacked('>I8I4I4B', before))
       end
       if is_new then
         writes[#writes + 1] = fields[1 + entries + index]
@@ -316,7 +320,7 @@ for number, journey in ipairs(KEYS) do
       look, is_due = now_seconds + life, false
     end
     if is_due or events > keep * 1.25 then
-      if #writes > 0 then redis.call('HSET', journey, unpack(writes)) end
+      if #writes > 0 then call('HSET', journey, unpack(writes)) end
       writes = {}
       local trimmed_until, touches_went, has_aged
       events, trimmed_until, touches_went, has_aged = trim(journey, is_due and too_old or 0)
@@ -325,23 +329,23 @@ for number, journey in ipairs(KEYS) do
       if has_aged or is_due and since > now_seconds then since = math.max(0, math.floor(too_old / 1000000) + 1) end
       if is_due then
         look = now_seconds + DAY
-        redis.call('EXPIRE', journey .. ':ties', ties_life)
-        if redis.call('TTL', journey .. ':firsts') > 0 then redis.call('EXPIRE', journey .. ':firsts', ties_life) end
+        call('EXPIRE', journey .. ':ties', ties_life)
+        if call('TTL', journey .. ':firsts') > 0 then call('EXPIRE', journey .. ':firsts', ties_life) end
       end
     end
-    redis.call('HSET', journey, 'm', struct.pack(META, version, create_time, newest, time, high, low, position,
+    call('HSET', journey, 'm', packed(META, version, create_time, newest, time, high, low, position,
       events, trimmed, look, lost, since), unpack(writes))
   end
-  redis.call('EXPIRE', journey, life)
+  call('EXPIRE', journey, life)
   answers[number] = {version, why, newest}
   if why > 0 then
-    local whole = redis.call('HGETALL', journey)
-    for _, text in ipairs(redis.call('HGETALL', journey .. ':consent')) do whole[#whole + 1] = text end
-    for index, text in ipairs(redis.call('HGETALL', journey .. ':traces')) do
+    local whole = call('HGETALL', journey)
+    for _, text in ipairs(call('HGETALL', journey .. ':consent')) do whole[#whole + 1] = text end
+    for index, text in ipairs(call('HGETALL', journey .. ':traces')) do
       whole[#whole + 1] = index % 2 == 1 and '\1' .. text or text
     end
     if since > 0 or trimmed > 0 then -- else all that carries an id is there
-      local kept = redis.call('HGETALL', journey .. ':firsts')
+      local kept = call('HGETALL', journey .. ':firsts')
       for index = 1, #kept, 2 do
         if #kept[index] == 8 then
           whole[#whole + 1] = kept[index]
@@ -349,7 +353,7 @@ for number, journey in ipairs(KEYS) do
         end
       end
     end
-    answers[number][4], answers[number][5] = whole, redis.call('HGETALL', journey .. ':ties')
+    answers[number][4], answers[number][5] = whole, call('HGETALL', journey .. ':ties')
   end
 end
 return answers
