@@ -58,7 +58,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Lets several processes end together."""
+    """Lets several processes end together; leaves out on a cluster what would not use it: it runs elsewhere, alike."""
+    if config.getoption("--redis-cluster"):
+        elsewhere = [one for one in items if "redis_url" not in getattr(one, "fixturenames", ())]
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [one for one in items if one not in elsewhere]
     processes = getattr(config, "workerinput", {}).get("workercount", 1)
     if processes > 1:
         items[:] = spread(items, processes)
