@@ -17,7 +17,7 @@ from tributary_attribution.models import Models
 from tributary_attribution.pinned_settings import PinnedSettings
 from tributary_attribution.pinned_values import default_value, value_basis
 from tributary_attribution.rates import Rates
-from tributary_attribution.views import Views, as_direct
+from tributary_attribution.views import Views, as_direct, kept_for_ids
 from tributary_domain import conversion as domain
 from tributary_domain.attribution import Attribution, attribute, kept
 from tributary_domain.conversion import ConversionStatus, conversion_facts, in_lead
@@ -234,6 +234,9 @@ def assess(
             forgotten = []
         else:
             forgotten = [touch for touch in forgotten if touch[:2] not in view.held]
+            if journey is not None and is_less and Cause.RECONCILIATION not in known.known_causes:
+                since = complete_since_micros(journey, journey_life_seconds, known.stored.redis_time_micros)
+                entries = kept_for_ids(entries, since, {touch[1] for touch in published.touches}.union(known.arrived))
         has_lost = bool(forgotten) or is_trimmed or is_less
         settled = as_direct(forgotten, settings, known_source)
         computed = attribute(entries, conversion, settings, settled, path)

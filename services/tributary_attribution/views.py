@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from tributary.attribution.v1.credit_pb2 import TouchSource
-from tributary_domain.journey import DIRECT, NO_CONSENT, QUARANTINED, JourneyTouch, TouchKind, in_event_order
+from tributary_domain.journey import (
+    DIRECT,
+    NO_CONSENT,
+    NO_TOUCH,
+    QUARANTINED,
+    JourneyTouch,
+    TouchKind,
+    in_event_order,
+)
 from tributary_domain.settings import AttributionSettings
 from tributary_domain.traces import Trace, click_slot
 from tributary_storage.redis.click_ids import Click
@@ -107,6 +115,24 @@ def as_direct(
     return [
         entry._replace(flags=entry.flags | DIRECT)
         if entry.descriptor in direct and entry.kind != TouchKind.CONVERSION
+        else entry
+        for entry in entries
+    ]
+
+
+def kept_for_ids(entries: Iterable[JourneyTouch], since_micros: int, earned: Collection[int]) -> list[JourneyTouch]:
+    """Returns entries, of which none earns that is left of what a journey has forgotten and did not earn before.
+
+    What carries the id of a click or an interaction stays for that id alone; what it was folded into may be forgotten.
+
+    Args:
+        entries: As a conversion sees them.
+        since_micros: From when on nothing is forgotten.
+        earned: Event hashes of the touches that the conversion was credited to, and of what has just arrived.
+    """
+    return [
+        entry._replace(flags=entry.flags | NO_TOUCH)
+        if entry[0] < since_micros and (entry.click or entry.interaction) and entry[1] not in earned
         else entry
         for entry in entries
     ]

@@ -266,6 +266,21 @@ async def clicked_again(world: Reconciled, forget: Forget) -> None:
     await world.happen(*(events.order(f"visitor:{who}", at=TODAY - HOUR // 2, order_id=f"o-{who}") for who in "alidn"))
 
 
+@FORGETTING
+async def test_a_refund_credits_nothing_that_was_folded_into_what_is_forgotten(
+    world: Reconciled, events: Events, forget: Forget
+) -> None:
+    who = "visitor:a"
+    first = events.touch(who, at=LONG_AGO - DAY, channel="Email", event_id="first")
+    folded = events.touch(who, at=LONG_AGO - DAY + 1, channel="Email", event_id="folded")
+    folded[1].event.touchpoint.interaction_id = "mail-1"
+    await world.happen(first, folded, events.order(who, at=LONG_AGO))
+    await forget(world.attribution)
+    for number in range(2):
+        await world.happen(events.touch(who, at=TODAY + number), events.refund(5_000_000, at=TODAY + number))
+    assert [credited(one) for one in await chain(world.attribution)] == [named("first")] * 3
+
+
 async def channels_of(attribution: Attribution) -> dict[str, list[str]]:
     """Returns the channels that share each order."""
     return dict(await attribution.stored("order_id, touch_channels"))
