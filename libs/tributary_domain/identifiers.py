@@ -15,9 +15,9 @@ from tributary_domain.normalization import (
     is_blocked,
     is_blocked_hash,
     normalize_email,
-    normalize_phone,
     read_sha256,
 )
+from tributary_domain.phone_numbers import NoNumber, read_phone
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.texts import IDENTIFIER_CHARACTERS, IDENTIFIERS
 
@@ -128,12 +128,14 @@ class Identification:
 
     def _add_phone(self, plain: str, hashed: str, found: Identity) -> None:
         if plain:
-            phone = normalize_phone(plain, self._region)
-            if phone is not None:
-                self._add(PHONE, "phone", phone, found)
-            else:
-                message = "This number cannot be read; send it with its country code. Ignored."
+            phone = read_phone(plain, self._region)
+            if phone is NoNumber.NOBODY:
+                found.warnings.append(_blocked("phone"))
+            elif isinstance(phone, NoNumber):
+                message = f"This {phone.value}; send it with its country code. Ignored."
                 found.warnings.append(Reason(ReasonCode.PHONE_UNREADABLE, "identifiers.phone", message))
+            else:
+                self._add(PHONE, "phone", phone, found)
         if hashed:
             self._add_hash(PHONE, "phone_sha256", hashed, found)
 
@@ -159,10 +161,11 @@ def tokens_of_values(pepper: bytes, default_region: str | None, values: Iterable
     make = token_maker(pepper)
     found: set[str] = set()
     for value in (text.strip() for text in values):
+        phone = read_phone(value, default_region)
         texts = {
             *((kind, text) for kind in (CUSTOMER, VISITOR, DEVICE) for text in (value, value.lower())),
             (EMAIL, normalize_email(value)),
-            (PHONE, normalize_phone(value, default_region)),
+            (PHONE, "" if isinstance(phone, NoNumber) else phone),
         }
         found.update(make(kind, sha256(text.encode()).digest()) for kind, text in texts if text)
     return frozenset(found)

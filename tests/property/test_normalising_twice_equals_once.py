@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tributary_domain.normalization import is_blocked, normalize_email, normalize_phone
+from tributary_domain.normalization import is_blocked, normalize_email
 from tributary_domain.personal import holds_address
+from tributary_domain.phone_numbers import NoNumber, read_phone
 from tributary_domain.urls import read_url
 
 EMAILS = st.from_regex(r"[a-zA-Z0-9.+_-]{1,20}@[a-zA-Z0-9-]{1,10}\.[a-z]{2,4}", fullmatch=True)
@@ -30,8 +31,8 @@ def test_an_e_mail(value: str) -> None:
 
 @given(st.text("+0123456789 ()/-", max_size=20), st.sampled_from([None, "DE", "US"]))
 def test_a_phone_number(value: str, region: str | None) -> None:
-    phone = normalize_phone(value, region)
-    assert phone is None or normalize_phone(phone, None) == phone
+    phone = read_phone(value, region)
+    assert isinstance(phone, NoNumber) or read_phone(phone, None) == phone
 
 
 @given(st.text())

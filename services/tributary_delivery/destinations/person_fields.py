@@ -13,9 +13,9 @@ from typing import Final
 from tributary_delivery.destinations.adapter import Outgoing, PersonKeys, PostalAddress
 from tributary_domain.match_keys.fields import Holds
 from tributary_domain.match_keys.keys import MatchKey
-from tributary_domain.match_keys.phones import region_of
 from tributary_domain.match_keys.places import is_country
 from tributary_domain.match_keys.tables import DESTINATIONS
+from tributary_domain.phone_numbers import region_of
 
 _NOWHERE: Final = PostalAddress()
 _EMAIL: Final[str] = Holds.EMAIL.value

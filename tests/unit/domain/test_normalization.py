@@ -12,7 +12,8 @@ import pytest
 
 from tributary.event.v1.identifiers_pb2 import Identifiers
 from tributary_domain.identifiers import Identification, Identity
-from tributary_domain.normalization import is_blocked, normalize_email, normalize_phone, read_sha256
+from tributary_domain.normalization import is_blocked, normalize_email, read_sha256
+from tributary_domain.phone_numbers import NoNumber, read_phone
 from tributary_domain.reasons import ReasonCode
 
 PEERS = json.loads((Path(__file__).parents[2] / "vectors" / "sessions_and_identity.json").read_text())
@@ -83,12 +84,12 @@ def test_what_is_no_e_mail_is_none(value: str) -> None:
     ],
 )
 def test_spellings_of_a_phone_number_are_one(value: str, region: str | None) -> None:
-    assert normalize_phone(value, region) == "+491712345678"
+    assert read_phone(value, region) == "+491712345678"
 
 
 @pytest.mark.parametrize(("value", "region"), [("0171 2345678", None), ("12", "DE"), ("call me", "DE"), ("", "DE")])
 def test_a_number_that_cannot_be_read_is_none(value: str, region: str | None) -> None:
-    assert normalize_phone(value, region) is None
+    assert isinstance(read_phone(value, region), NoNumber)
 
 
 def test_an_address_and_its_hash_are_one_token() -> None:
@@ -131,6 +132,7 @@ def test_other_ids_of_two_kinds_are_two_people() -> None:
         ({"email_sha256": sha256("")}, ReasonCode.IDENTIFIER_BLOCKED),
         ({"email": "nonsense"}, ReasonCode.EMAIL_UNREADABLE),
         ({"phone": "call me"}, ReasonCode.PHONE_UNREADABLE),
+        ({"phone": "000-0000"}, ReasonCode.IDENTIFIER_BLOCKED),
     ],
 )
 def test_what_names_nobody_is_ignored_with_a_warning(fields: dict[str, str], code: ReasonCode) -> None:
@@ -150,7 +152,7 @@ def by_the_library(number: str) -> str | None:
     except phonenumbers.NumberParseException:
         return None
     e164 = phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
-    return e164 if len(e164) > 7 and phonenumbers.is_possible_number(parsed) else None
+    return e164 if len(e164) > 7 and phonenumbers.is_valid_number(parsed) else None
 
 
 def test_a_number_that_is_e164_already_is_read_as_the_library_reads_it() -> None:
@@ -160,7 +162,7 @@ def test_a_number_that_is_e164_already_is_read_as_the_library_reads_it() -> None
     for number in range(4_000):
         code = rng.choice(codes) if number % 3 else rng.randrange(1, 1_000)
         text = f"+{code}" + "".join(rng.choices("0123456789", k=rng.randrange(2, 13)))
-        found = normalize_phone(text, "DE")
-        assert found == by_the_library(text), text
+        found = read_phone(text, "DE")
+        assert (None if isinstance(found, NoNumber) else found) == by_the_library(text), text
         as_written += found == text
-    assert as_written > 500
+    assert as_written > 100

@@ -1,11 +1,22 @@
-"""Only a phone number that is whole, and that its country gives out, is somebody's."""
+"""Only a phone number that is whole, and that its country gives out, is somebody's: identifier and match key."""
 
 from __future__ import annotations
 
+import hashlib
+
+import phonenumbers
 import pytest
 
+from tributary.event.v1.identifiers_pb2 import Identifiers
+from tributary_domain.identifiers import Identification, Identity
 from tributary_domain.match_keys.keys import NoKey
 from tributary_domain.match_keys.phones import digits_only, with_plus
+from tributary_domain.numbering_plans import gives_out
+from tributary_domain.reasons import ReasonCode
+
+
+def identify(region: str, **fields: str) -> Identity:
+    return Identification(b"pepper", region or None).identify(Identifiers(**fields))
 
 
 @pytest.mark.parametrize(
@@ -25,9 +36,11 @@ from tributary_domain.match_keys.phones import digits_only, with_plus
         pytest.param("(415) 555-2671", "US", "+14155552671", id="ten digits of North America"),
     ],
 )
-def test_a_whole_number_is_a_key(value: str, region: str, expected: str) -> None:
+def test_a_whole_number_is_a_key_and_an_identifier(value: str, region: str, expected: str) -> None:
     assert with_plus(value, region) == (expected,)
     assert digits_only(value, region) == (expected[1:],)
+    hashed = hashlib.sha256(expected.encode()).hexdigest()
+    assert identify(region, phone=value) == identify(region, phone_sha256=hashed)
 
 
 @pytest.mark.parametrize(
@@ -51,3 +64,26 @@ def test_a_whole_number_is_a_key(value: str, region: str, expected: str) -> None
 def test_a_local_number_is_a_stranger_s_elsewhere(value: str, region: str) -> None:
     assert isinstance(with_plus(value, region), NoKey)
     assert isinstance(digits_only(value, region), NoKey)
+    identity = identify(region, customer_id="k", phone=value)
+    assert [token.partition(":")[0] for token in identity.tokens] == ["customer"]
+    assert [warning.code for warning in identity.warnings] == [ReasonCode.PHONE_UNREADABLE]
+
+
+def test_what_is_wrong_with_a_number_is_said_at_the_door() -> None:
+    (warning,) = identify("DE", phone="345 6789").warnings
+    assert warning.message == (
+        "This may be a local phone number, without its area code; send it with its country code. Ignored."
+    )
+
+
+@pytest.mark.parametrize("kind", phonenumbers.PhoneNumberType.values())
+def test_a_country_gives_out_what_the_library_says_that_it_does(kind: int) -> None:
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        number = phonenumbers.example_number_for_type(region, kind)
+        if number is None:
+            continue
+        national = phonenumbers.national_significant_number(number)
+        for digits in (national, national[:-1], national[::-1]):
+            other = phonenumbers.PhoneNumber(number.country_code, int(digits))
+            if phonenumbers.national_significant_number(other) == digits:
+                assert gives_out(number.country_code, digits) == phonenumbers.is_valid_number(other), (region, digits)

@@ -64,7 +64,9 @@ class Identifiers(_message.Message):
     email_sha256: _builtins.str
     """SHA-256 of the trimmed, lower-case e-mail address, 64 hexadecimal digits. The same person as the plain address."""
     phone: _builtins.str
-    """The phone number, plain; with country code, or of the workspace's default region."""
+    """The phone number, plain; with country code, or of the workspace's default region, with its area code: a local number
+    is ignored with the warning PHONE_UNREADABLE, for it would be another town's.
+    """
     phone_sha256: _builtins.str
     """SHA-256 of the number in E.164 with its "+", 64 hexadecimal digits."""
     @_builtins.property

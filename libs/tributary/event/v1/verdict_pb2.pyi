@@ -156,7 +156,9 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_IDENTIFIER_BLOCKED: _ReasonCode.ValueType  # 100
     """Warning: an identifier that stands for nobody was ignored."""
     REASON_CODE_PHONE_UNREADABLE: _ReasonCode.ValueType  # 101
-    """Warning: the phone number could not be read and was ignored."""
+    """Warning: the phone number was ignored. It could not be read, its country gives out no such number, or it may be a
+    local one, without its area code.
+    """
     REASON_CODE_EMAIL_UNREADABLE: _ReasonCode.ValueType  # 102
     """Warning: the e-mail address could not be read and was ignored."""
     REASON_CODE_HTTP_LIBRARY_USER_AGENT: _ReasonCode.ValueType  # 103
@@ -261,7 +263,9 @@ of people who came before it can.
 REASON_CODE_IDENTIFIER_BLOCKED: ReasonCode.ValueType  # 100
 """Warning: an identifier that stands for nobody was ignored."""
 REASON_CODE_PHONE_UNREADABLE: ReasonCode.ValueType  # 101
-"""Warning: the phone number could not be read and was ignored."""
+"""Warning: the phone number was ignored. It could not be read, its country gives out no such number, or it may be a
+local one, without its area code.
+"""
 REASON_CODE_EMAIL_UNREADABLE: ReasonCode.ValueType  # 102
 """Warning: the e-mail address could not be read and was ignored."""
 REASON_CODE_HTTP_LIBRARY_USER_AGENT: ReasonCode.ValueType  # 103
