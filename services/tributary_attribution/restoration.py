@@ -26,6 +26,7 @@ from tributary_attribution.credit_settings import conversion_life_seconds
 from tributary_domain import ids
 from tributary_domain.event_order import event_hash
 from tributary_storage.codec.conversion_parts import pack_part
+from tributary_storage.codec.event_digests import digest_of_event
 from tributary_storage.redis.conversions import Conversions, LostConversion
 from tributary_storage.redis.journey_layout import event_field
 
@@ -124,8 +125,12 @@ class Restoration:
         parts: dict[str, dict[bytes, bytes]] = {conversion_id: {} for conversion_id in newest}
         observed: set[str] = set()
         orders = _own_ids(workspace.id, newest) | {conversion_id: conversion_id for conversion_id in newest}
-        for accept_micros, content in await self._history.events_of(workspace.id, list(orders)):
-            admitted = AdmittedEvent.FromString(content)
+        events = await self._events_of(workspace.id, list(orders))
+        personal = _sent_ids(workspace.id, [admitted for _, admitted in events], orders)
+        if personal:
+            orders |= personal
+            events += await self._events_of(workspace.id, list(personal))
+        for accept_micros, admitted in events:
             conversion_id = orders[admitted.conversion_id]
             field = event_field(event_hash(admitted.event.event_id))
             parts[conversion_id][field] = pack_part(admitted, accept_micros)
@@ -148,6 +153,11 @@ class Restoration:
             without_observation=len(newest.keys() - observed),
         )
 
+    async def _events_of(self, workspace: str, conversion_ids: Sequence[str]) -> list[tuple[int, AdmittedEvent]]:
+        """Returns what observed or adjusted conversions, each with its accept time in microseconds."""
+        found = await self._history.events_of(workspace, conversion_ids)
+        return [(accept_micros, AdmittedEvent.FromString(content)) for accept_micros, content in found]
+
 
 def _may_be_lost(one: Affected, loss_micros: int) -> bool:
     """Tells whether a conversion may have been published whatever the store knows of it, however new its events are."""
@@ -166,6 +176,16 @@ def _own_ids(workspace: str, newest: Mapping[str, ConversionRevised]) -> dict[st
         for conversion_id, revised in newest.items()
         for event_id in revised.state.observation_event_ids
     }
+
+
+def _sent_ids(workspace: str, events: Iterable[AdmittedEvent], orders: Mapping[str, str]) -> dict[str, str]:
+    """Returns the same of events whose ids were personal, which states show as tokens; without what `orders` has."""
+    found = {
+        ids.conversion_id(digest_of_event(workspace, admitted)): orders[admitted.conversion_id]
+        for admitted in events
+        if admitted.event_digest and admitted.event.HasField("conversion")
+    }
+    return {own_id: order for own_id, order in found.items() if own_id not in orders}
 
 
 def _state(revised: ConversionRevised) -> bytes:

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.attribution import DAY, NOON, Attribution, Events, running_attribution
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
 from tributary.attribution.v1.conversion_pb2 import RevisionCause
+from tributary_domain import ids
 
 
 @pytest.fixture
@@ -87,14 +88,35 @@ async def test_a_conversion_without_an_order_is_adjusted_as_ever(attribution: At
     assert revised.state.value.amount_micros == 60_000_000
 
 
-async def test_it_finds_the_order_after_the_state_was_lost(attribution: Attribution, events: Events) -> None:
-    order = events.order("visitor:a", event_id="order")
-    first = events.refund(30_000_000, of_event="order", event_id="first")
+@pytest.mark.parametrize("named", ["order", "ann@example.com", "x1:token"])
+@pytest.mark.parametrize("order_id", ["o-1", ""], ids=["of an order", "of itself"])
+async def test_it_finds_the_order_after_the_state_was_lost(
+    attribution: Attribution, events: Events, named: str, order_id: str
+) -> None:
+    sent = "order" if named == "order" else "ann@example.com"
+    order = as_stored(events.order("visitor:a", event_id=sent), events)
+    first = as_stored(events.refund(30_000_000, of_event=named, event_id="first"), events)
+    if not order_id:
+        order[1].event.conversion.ClearField("order_id")
+        order[1].conversion_id = ids.conversion_id(ids.event_digest(events.workspace, sent))
     await attribution.record(order, first)
     await attribution.handle(order, first)
     await attribution.lose_state()
-    await attribution.handle(events.refund(10_000_000, of_event="order", event_id="second", at=NOON + 2 * DAY))
-    assert await value(attribution, events) == 50_000_000
-    newest = await attribution.published(events.conversion_id())
+    second = events.refund(10_000_000, of_event=named, event_id="second", at=NOON + 2 * DAY)
+    await attribution.handle(as_stored(second, events))
+    newest = await attribution.published(order[1].conversion_id)
     assert newest is not None
+    assert newest.state.value.amount_micros == 50_000_000
     assert list(newest.causes) == [RevisionCause.REVISION_CAUSE_REFUND]
+
+
+def as_stored(sent: Admitted, events: Events) -> Admitted:
+    """Returns what the door makes of an event: a token stands for an id that is somebody's address."""
+    letter, admitted = sent
+    event = admitted.event
+    if "@" in event.event_id:
+        admitted.event_digest = ids.event_digest(events.workspace, event.event_id)
+        event.event_id = "x1:token"
+    if "@" in event.adjustment.event_id:
+        event.adjustment.event_id = "x1:token"
+    return letter, admitted
