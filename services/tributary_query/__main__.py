@@ -20,6 +20,7 @@ from tributary_query.identities import Identities
 from tributary_query.integrity import Integrity
 from tributary_query.journeys import Journeys
 from tributary_query.models import Models
+from tributary_query.naming import ConversionNames
 from tributary_query.quarantine import Quarantine
 from tributary_query.reattributions import Reattributions
 from tributary_query.reconciliations import Reconciliations
@@ -73,9 +74,10 @@ async def main(settings: QuerySettings) -> None:
         history, models = ConversionHistory(clickhouse), Models(ModelVersions(clickhouse))
         refused, decided = RefusedEvents(clickhouse), QuarantinedEvents(clickhouse)
         filters, finalities = EventFilters(workspaces, clock), Finalities(ReconciledDays(clickhouse), clock)
+        names = ConversionNames(history, filters.stored_ids)
         use_cases = UseCases(
             reports=Reports(clickhouse, models, progress, finalities, clock),
-            conversions=Conversions(history, finalities),
+            conversions=Conversions(history, names, finalities),
             identities=Identities(AttributionServiceStub(attribution)),
             erasures=Erasures(AttributionServiceStub(attribution)),
             journeys=Journeys(AttributionServiceStub(attribution), history),
@@ -84,7 +86,9 @@ async def main(settings: QuerySettings) -> None:
             events=Events(DedupServiceStub(dedup), refused, filters),
             quarantine=Quarantine(DedupServiceStub(dedup), refused, decided, filters),
             reattributions=Reattributions(AttributionServiceStub(attribution)),
-            explanations=Explanations(AttributionServiceStub(attribution), history, PastEvents(clickhouse), decided),
+            explanations=Explanations(
+                AttributionServiceStub(attribution), history, names, PastEvents(clickhouse), decided
+            ),
             models=models,
             reconciliations=Reconciliations(AttributionServiceStub(attribution)),
             deliveries=Deliveries(DeliveryServiceStub(delivery)),

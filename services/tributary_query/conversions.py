@@ -12,7 +12,7 @@ from tributary.query.v1.query_service_pb2 import GetConversionRequest, GetConver
 from tributary_query.bounds import PAGE_BYTES, bound
 from tributary_query.finality import Finalities
 from tributary_query.models import show_missing_model
-from tributary_query.naming import find_conversion, moment_of, not_found
+from tributary_query.naming import ConversionNames, moment_of, not_found
 from tributary_query.page_tokens import fingerprint, make_token, read_token
 from tributary_query.touch_ids import name_touches
 from tributary_query.violations import Violations
@@ -27,11 +27,13 @@ class Conversions:
 
     Args:
         history: Where they are kept.
+        names: Tell which are meant.
         finalities: Say how final they are.
     """
 
-    def __init__(self, history: ConversionHistory, finalities: Finalities) -> None:
+    def __init__(self, history: ConversionHistory, names: ConversionNames, finalities: Finalities) -> None:
         self._history = history
+        self._names = names
         self._finalities = finalities
 
     async def get(self, request: GetConversionRequest, workspace: str) -> GetConversionResponse:
@@ -44,7 +46,7 @@ class Conversions:
         """
         mark = fingerprint(workspace, request)
         after = _after(request, mark)
-        found = await find_conversion(request, workspace, self._history)
+        found = await self._names.find(request, workspace)
         as_of = moment_of(request)
         last, moment = (NO_LAST, LATEST_MICROS) if as_of is None else (as_of, min(as_of, LATEST_MICROS))
         size = min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)

@@ -24,7 +24,7 @@ from tributary.query.v1.query_service_pb2 import (
 )
 from tributary_query.bounds import bound
 from tributary_query.models import show_missing_model
-from tributary_query.naming import find_conversion, moment_of, not_found
+from tributary_query.naming import ConversionNames, moment_of, not_found
 from tributary_query.touch_ids import name_touches
 from tributary_runtime.errors import UnavailableError
 from tributary_storage.clickhouse.conversion_history import LATEST_MICROS, NO_LAST, ConversionHistory
@@ -51,6 +51,7 @@ class Explanations:
     Args:
         attribution_stub: Over a channel that carries the internal token.
         history: Knows revisions and deliveries.
+        names: Tell which conversions are meant.
         events: Knows what journeys do not keep of events. While it does not answer, events are named by their hashes.
         decided: Knows what was decided about events in quarantine.
     """
@@ -59,11 +60,13 @@ class Explanations:
         self,
         attribution_stub: AttributionServiceAsyncStub,
         history: ConversionHistory,
+        names: ConversionNames,
         events: PastEvents,
         decided: QuarantinedEvents,
     ) -> None:
         self._attribution = attribution_stub
         self._history = history
+        self._names = names
         self._events = events
         self._decided = decided
 
@@ -76,7 +79,7 @@ class Explanations:
             StorageUnavailableError: ClickHouse did not answer.
             grpc.aio.AioRpcError: What attribution said; the interceptor passes it on.
         """
-        found = await find_conversion(request, workspace, self._history)
+        found = await self._names.find(request, workspace)
         as_of = moment_of(request)
         last, moment = (NO_LAST, LATEST_MICROS) if as_of is None else (as_of, min(as_of, LATEST_MICROS))
         asked = attribution.ExplainConversionRequest(workspace=workspace, conversion_id=found)
@@ -114,7 +117,7 @@ class Explanations:
             StorageUnavailableError: ClickHouse did not answer.
             grpc.aio.AioRpcError: What attribution said; the interceptor passes it on.
         """
-        found = await find_conversion(request, workspace, self._history)
+        found = await self._names.find(request, workspace)
         asked = attribution.SimulateAttributionRequest(
             workspace=workspace, conversion_id=found, settings=request.settings
         )

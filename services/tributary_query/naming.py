@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from tributary.query.v1.query_service_pb2 import (
@@ -29,31 +30,42 @@ class Orders(Protocol):
         ...
 
 
-async def find_conversion(
-    request: GetConversionRequest | ExplainConversionRequest | SimulateAttributionRequest,
-    workspace: str,
-    orders: Orders,
-) -> str:
-    """Returns the id of the conversion that a request names; whether there is one is not known.
+class ConversionNames:
+    """Finds the conversions that requests name.
 
-    Raises:
-        InvalidRequestError: It names none.
-        StorageUnavailableError: ClickHouse did not answer.
+    Args:
+        orders: What knows which conversion an event observed.
+        stored_ids: Workspace, event ids as sent -> those under which the events are stored.
     """
-    wrong = Violations()
-    match request.WhichOneof("conversion"):
-        case "conversion_id" if request.conversion_id:
-            return request.conversion_id
-        case "order":
-            _check(request.order, wrong)
-            wrong.raise_if_any()
-            order = request.order
-            digest = order_digest(workspace, order.conversion_name, order.store, order.order_id, order.cycle)
-            return conversion_id(digest)
-        case "event_id" if request.event_id:
-            observed = await orders.conversion_of_event(workspace, request.event_id)
-            return observed or conversion_id(event_digest(workspace, request.event_id))
-    raise refuse("conversion", "Name a conversion by its id, its order or the id of an event of it.")
+
+    def __init__(self, orders: Orders, stored_ids: Callable[[str, Sequence[str]], Sequence[str]]) -> None:
+        self._orders = orders
+        self._stored_ids = stored_ids
+
+    async def find(
+        self, request: GetConversionRequest | ExplainConversionRequest | SimulateAttributionRequest, workspace: str
+    ) -> str:
+        """Returns the id of the conversion that a request names; whether there is one is not known.
+
+        Raises:
+            InvalidRequestError: It names none.
+            StorageUnavailableError: ClickHouse did not answer.
+        """
+        wrong = Violations()
+        match request.WhichOneof("conversion"):
+            case "conversion_id" if request.conversion_id:
+                return request.conversion_id
+            case "order":
+                _check(request.order, wrong)
+                wrong.raise_if_any()
+                order = request.order
+                digest = order_digest(workspace, order.conversion_name, order.store, order.order_id, order.cycle)
+                return conversion_id(digest)
+            case "event_id" if request.event_id:
+                (stored,) = self._stored_ids(workspace, [request.event_id])  # a token, where it is somebody's address
+                observed = await self._orders.conversion_of_event(workspace, stored)
+                return observed or conversion_id(event_digest(workspace, request.event_id))
+        raise refuse("conversion", "Name a conversion by its id, its order or the id of an event of it.")
 
 
 def moment_of(request: GetConversionRequest | ExplainConversionRequest) -> int | None:

@@ -32,6 +32,7 @@ from tributary_domain.findings import FindingKind, FindingState, finding
 from tributary_domain.ids import conversion_id, event_digest, order_digest
 from tributary_query.conversions import Conversions
 from tributary_query.finality import Finalities
+from tributary_query.naming import ConversionNames
 from tributary_runtime.channels import open_channel
 from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import InvalidRequestError, TributaryError, UnavailableError
@@ -377,9 +378,10 @@ async def test_what_is_published_while_a_conversion_is_read_is_for_the_next_call
             return found
 
     request = contract.GetConversionRequest(conversion_id=revisions[0].conversion_id)
-    finalities = Finalities(ReconciledDays(clickhouse), SystemClock())
+    history, finalities = Overtaken(clickhouse), Finalities(ReconciledDays(clickhouse), SystemClock())
+    conversions = Conversions(history, ConversionNames(history, lambda _, ids: ids), finalities)
     for number in (1, 2):
-        found = await Conversions(Overtaken(clickhouse), finalities).get(request, workspace)
+        found = await conversions.get(request, workspace)
         assert [one.revision for one in found.revisions] == [one.number for one in revisions[:number]]
         assert found.newest.revision == revisions[number - 1].number
 

@@ -112,6 +112,25 @@ async def test_an_id_that_is_an_address_is_found_by_what_was_sent(live: Live) ->
     assert EMAIL.encode() not in answer.SerializeToString()
 
 
+async def test_an_order_is_found_by_the_id_of_its_event_that_is_an_address(live: Live) -> None:
+    order = Event(event_id="anna@shop.example", identifiers=Identifiers(customer_id="anna"))
+    order.event_time.FromDatetime(NOW - timedelta(minutes=1))
+    order.conversion.name, order.conversion.order_id = "purchase", "o-1"
+    (verdict,) = await live.send(order)
+
+    async def found() -> list[str]:
+        try:
+            got = await live.query.GetConversion(contract.GetConversionRequest(event_id="anna@shop.example"))
+            why = await live.query.ExplainConversion(contract.ExplainConversionRequest(event_id="anna@shop.example"))
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return []  # not yet
+            raise
+        return [got.newest.state.conversion_id, why.newest.state.conversion_id]
+
+    assert await eventually_async(found) == [verdict.conversion_id] * 2
+
+
 async def test_an_id_that_is_too_long_is_found_by_what_its_verdict_says(live: Live) -> None:
     (verdict,) = await live.send(a_touchpoint("7" * 300))
     ids = [verdict.event_id, "7" * 300, "7" * 128]
