@@ -337,9 +337,7 @@ class Erasing:
         theirs = await self._shared.of_others(erasure, seen - known)
         relatives = tuple(sorted(theirs.union(erasure.relatives)))
         noted = replace(erasure, conversion_ids=tuple(sorted(known | seen - theirs)), relatives=relatives)
-        orders, leads = await self._records.orders(noted)  # of those that are not severed yet
-        orders, leads = sorted({*erasure.orders, *orders}), sorted({*erasure.leads, *leads})
-        return replace(noted, orders=tuple(orders), leads=tuple(leads))
+        return noted.known_by(*await self._records.orders(noted))  # of those that are not severed yet
 
     async def _held(self, erasure: Erasure) -> Collection[int]:
         """Returns when what is known of a person happened: clocks may be ahead of ours."""

@@ -295,14 +295,28 @@ async def test_what_others_did_where_the_person_was_seen_too_is_theirs_and_names
     assert [touch.source.channel for touch in published.state.touches] == ["Display"]
 
 
+def of_store(store: str, events: Events, order: Admitted) -> Admitted:
+    """Returns an order as one of a store."""
+    conversion = order[1].event.conversion
+    conversion.store = store
+    order[1].event.event_id = f"{store}-{conversion.order_id}"
+    order[1].conversion_id = events.conversion_id(f"{store}-{conversion.order_id}")
+    return order
+
+
 async def test_deals_of_the_person_name_nobody_and_are_no_evidence_any_more(own: Reconciled, workspace: str) -> None:
-    """By contact, by an order number that no other shop gave too, by a lead without a contact; in all their states."""
-    await lived(own, workspace)
+    """By contact, by an order of the shop they name, or of any where they name none, by a lead without a contact."""
+    events, _ = await lived(own, workspace)
     attribution = own.attribution
     email = f"email:{CANARY}"
-    await own.happen(Events(workspace).identify(CUSTOMER, email, at=NOON - DAY, event_id="i-2"))
+    await own.happen(
+        events.identify(CUSTOMER, email, at=NOON - DAY, event_id="i-2"),
+        of_store("a", events, events.order(CUSTOMER, order_id="1001")),
+        of_store("a", events, events.order(CUSTOMER, order_id="1002")),
+        of_store("b", events, events.order(OTHER, order_id="1002")),
+    )
     columns = ("workspace", "system", "deal_id", "modify_time", "status", "currency", "amount_micros")
-    named = ("order_id", "lead_id", "contact_id", "contact_token")
+    named = ("order_id", "lead_id", "contact_id", "contact_token", "store")
     rows = (
         ("by contact", NOON, "", "", f"{CANARY}-1", email),
         ("by contact", NOON + DAY, "", "", f"{CANARY}-1", ""),
@@ -310,15 +324,23 @@ async def test_deals_of_the_person_name_nobody_and_are_no_evidence_any_more(own:
         ("by lead", NOON, "", f"lead-{CANARY}", "", ""),
         ("another's lead", NOON, "", "lead", "", "email:other"),
         ("of another", NOON, "o-other", "", "x", "email:other"),
+        ("1001 of a", NOON, "1001", "", "", "", "a"),
+        ("1001 of b", NOON, "1001", "", "", ""),  # as it was told before deals named stores
+        ("1001 of b", NOON + DAY, "1001", "", "", "", "b"),
+        ("1001 of some shop", NOON, "1001", "", "", ""),
+        ("1002 of a", NOON, "1002", "", "", "", "a"),
+        ("1002 of b", NOON, "1002", "", "", "", "b"),
+        ("1002 of some shop", NOON, "1002", "", "", ""),
     )
     for deal_id, modified, *of in rows:
         row = (workspace, "crm", deal_id, modified, "WON", "EUR", 90_000_000, *of)
-        await attribution.clickhouse.insert("deals", (*columns, *named), [[value] for value in row])
+        await attribution.clickhouse.insert("deals", (*columns, *named)[: len(row)], [[value] for value in row])
     tokens = [CUSTOMER, VISITOR, email]
     planned = attribution.erasing.plan(workspace, tokens)
-    assert (await attribution.erasing.survey(planned))["deals"] == 3
+    assert (await attribution.erasing.survey(planned))["deals"] == 6
     erasure = await attribution.erasing.go_on(await attribution.erasing.request(planned))
-    assert (erasure.destroyed["deals"], erasure.remaining["deals"]) == (3, 0)
+    assert (erasure.destroyed["deals"], erasure.remaining["deals"]) == (6, 0)
+    assert (await attribution.erasing.survey(planned))["deals"] == 0
     assert await canaries(attribution) == ["trb:{erasures}:open"], "it is not finished yet"
     left = await attribution.clickhouse.execute(
         "SELECT deal_id, erased, count(), sum(amount_micros) FROM deals WHERE workspace = %(w)s"
@@ -326,6 +348,12 @@ async def test_deals_of_the_person_name_nobody_and_are_no_evidence_any_more(own:
         {"w": workspace},
     )
     assert left == [
+        ("1001 of a", True, 1, 90_000_000),
+        ("1001 of b", False, 2, 180_000_000),
+        ("1001 of some shop", True, 1, 90_000_000),
+        ("1002 of a", True, 1, 90_000_000),
+        ("1002 of b", False, 1, 90_000_000),
+        ("1002 of some shop", False, 1, 90_000_000),
         ("another's lead", False, 1, 90_000_000),
         ("by contact", True, 2, 180_000_000),
         ("by lead", True, 1, 90_000_000),

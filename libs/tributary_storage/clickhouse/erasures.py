@@ -63,6 +63,14 @@ class ToBeStripped(NamedTuple):
     admitted: bytes
 
 
+class KnownBy(NamedTuple):
+    """By what numbers a person's conversions are known to others; see `Erasure`."""
+
+    orders: list[str]
+    store_orders: list[tuple[str, str]]
+    leads: list[str]
+
+
 class ErasureRecords:
     """Writes `erasures`, and destroys what other tables have of people.
 
@@ -137,10 +145,12 @@ class ErasureRecords:
         }
         return [row[0] for row in await self._clickhouse.execute(statement("erasure/conversions_of_person"), asked)]
 
-    async def orders(self, erasure: Erasure) -> tuple[list[str], list[str]]:
-        """Returns by what order numbers and lead ids a person's conversions are known to others."""
-        [(orders, leads)] = await self._clickhouse.execute(statement("erasure/orders_of_person"), _values(erasure))
-        return orders, leads
+    async def orders(self, erasure: Erasure) -> KnownBy:
+        """Returns by what numbers a person's conversions are known to others."""
+        [(orders, of_stores, leads)] = await self._clickhouse.execute(
+            statement("erasure/orders_of_person"), _values(erasure)
+        )
+        return KnownBy(orders, [(store, order_id) for store, order_id in of_stores], leads)
 
     async def found(self, erasure: Erasure) -> dict[str, int]:
         """Returns how much is stored of a person, by table."""
@@ -233,6 +243,7 @@ def _values(erasure: Erasure) -> dict[str, Any]:
         "person_keys": [person_id(erasure.workspace, token) for token in erasure.tokens],
         "conversions": list(erasure.conversion_ids) or list(_NONE),
         "orders": list(erasure.orders) or list(_NONE),
+        "store_orders": list(erasure.store_orders) or [("", "-")],
         "leads": list(erasure.leads) or list(_NONE),
         "removes": erasure.removes,
         "placed": [one for one, _, _ in erasure.places] or list(_NONE),

@@ -243,7 +243,8 @@ def _time_of(field: bytes) -> int:
 
 def _erasure(held: dict[str, Any]) -> Erasure:
     lists = {name: tuple(held[name]) for name in ("tokens", "conversion_ids", "secret")}
-    lists |= {name: tuple(tuple(one) for one in held.get(name, ())) for name in ("memberships", "places")}
+    rows = ("memberships", "places", "store_orders")
+    lists |= {name: tuple(tuple(one) for one in held.get(name, ())) for name in rows}
     lists["members"] = tuple((one, role, tuple(names)) for one, role, names in held.get("members", ()))
     lists |= {name: tuple(held.get(name, ())) for name in ("relatives", "orders", "leads")}
     return Erasure(**{**held, **lists, "state": ErasureState(held["state"])})
