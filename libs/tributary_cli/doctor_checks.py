@@ -6,12 +6,14 @@ import asyncio
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tributary_cli.errors import StackError
 from tributary_cli.migrate import MigrateSettings
 from tributary_cli.stack.health import SERVICES, Health, check_health
 from tributary_cli.stack.redis_server import find_redis_server
+from tributary_runtime.clock import SystemClock
 from tributary_runtime.errors import TributaryError
 from tributary_runtime.settings import (
     DurabilityMode,
@@ -26,7 +28,7 @@ from tributary_runtime.settings import (
 from tributary_runtime.workspaces_file import InvalidWorkspacesError, parse_workspaces
 from tributary_storage.clickhouse.client import connect as connect_clickhouse
 from tributary_storage.clickhouse.migrate import pending
-from tributary_storage.redis import claim_sizing
+from tributary_storage.redis import claim_sizing, lost_claims
 from tributary_storage.redis.claim_buckets import sample_buckets
 from tributary_storage.redis.client import connect as connect_redis
 from tributary_storage.redis.cluster_coverage import coverage_problems
@@ -121,11 +123,29 @@ async def _check_redis(role: Role, url: str, mode: DurabilityMode) -> tuple[Chec
     if role == "log":
         claims = claim_sizing.MOST_MEAN * epoch.shards * 2**epoch.claim_bucket_bits
         said += f", sized for {claims:,} live claims at most, largest bucket seen {buckets.largest if buckets else 0}"
+        said += _said_of_lost_claims(epoch.loss_time_micros)
     if rebuilt is not None and epoch.loss_time_micros:
         is_whole = rebuilt.is_finished and rebuilt.loss_micros >= epoch.loss_time_micros
         state = "whole again" if is_whole else f"being made whole again, at workspace {rebuilt.workspace or 'none'}"
         said += f", {state} after a loss: {rebuilt.events:,} events, {rebuilt.conversions:,} conversions brought back"
     return Check(name, True, said), epoch.epoch_id
+
+
+def _said_of_lost_claims(loss_micros: int) -> str:
+    """Says until when what has no claim is looked up in ClickHouse; nothing where no loss matters any more."""
+    match lost_claims.lacking(loss_micros, SystemClock().unix_micros()):
+        case lost_claims.Lacking.NOTHING:
+            return ""
+        case lost_claims.Lacking.ORDERS:
+            ids = ""
+        case lost_claims.Lacking.ALL:
+            ids = f"event ids until {_day(lost_claims.ids_until(loss_micros))}, "
+    orders = f"orders and refunds until {_day(lost_claims.orders_until(loss_micros))}"
+    return f", claims lost on {_day(loss_micros)} are looked up in ClickHouse: {ids}{orders}"
+
+
+def _day(micros: int) -> str:
+    return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _durability_of(environ: Mapping[str, str]) -> DurabilityMode:

@@ -57,7 +57,7 @@ async def main(settings: DedupSettings) -> None:
         continuity = Continuity(
             LogKeeping(checks, epoch.shards),
             RecordedPositions(clickhouse),
-            is_confirmed=settings.dedup_accept_older_log,
+            is_vouched_for=settings.dedup_accept_older_log,
         )
         guards: list[Guard] = [
             Durability(checks, "log", settings.durability, epoch=epoch, replicas=replicas),
@@ -90,7 +90,7 @@ async def main(settings: DedupSettings) -> None:
             settings,
             DedupServicer(
                 admission,
-                Backfill(admission, claimed, recorded),
+                Backfill(admission, claimed, recorded, continuity, clock),
                 Lookup(claimed, recorded, quarantined),
                 quarantine,
                 shares,

@@ -77,19 +77,22 @@ class Continuity:
     Args:
         event_log: What is there.
         recorded: What was there.
-        is_confirmed: Whether an operator has said that an older log is meant.
+        is_vouched_for: Whether an operator vouches for the log while nobody else can. Never against what is known:
+            where ClickHouse or this process misses something, the loss must be confirmed.
     """
 
     name = "log:continuity"
 
-    def __init__(self, event_log: Log, recorded: Recorded, *, is_confirmed: bool) -> None:
+    def __init__(self, event_log: Log, recorded: Recorded, *, is_vouched_for: bool) -> None:
         self._event_log = event_log
         self._positions = recorded
-        self._is_confirmed = is_confirmed
+        self._is_vouched_for = is_vouched_for
         self._seen: Positions = {}
         self._seen_runs: set[str] = set()
         self.is_known = False
         """Whether this run of Redis was compared with ClickHouse; while it was not, nothing is recorded."""
+        self.loss_micros = 0
+        """When the last confirmed loss was, microseconds since 1970; 0: there was none."""
 
     async def __call__(self) -> None:
         """Returns if the log has everything that is known to have been in it, or if somebody vouches for it meanwhile.
@@ -105,32 +108,34 @@ class Continuity:
                 raise PartOutageError("Some nodes of the event log do not answer.", metadata={"store": "log"})
             raise StorageUnavailableError("The event log did not answer.", metadata={"store": "log"})
         run = name_of_runs(runs)
+        self.loss_micros = await self._event_log.loss_micros()
         if await self._event_log.passed_run() == run:
             await self._see(runs)
             self.is_known = True
             return
         self.is_known = False
-        loss_micros = await self._event_log.loss_micros()
         recorded = await self._recorded()  # first: what is recorded after the begin was noted is no loss
         begin = await self._event_log.positions_at_begin(run)
         # Of a run that it has seen already, this process knows more than where it began.
         there = await self._event_log.last_positions() if runs == self._seen_runs else begin
-        self._require(self._seen, there, loss_micros)
+        self._require(self._seen, there)
         if recorded is not None:
             try:
-                self._require(recorded, begin, loss_micros)
+                self._require(recorded, begin)
             except PreconditionError:
                 if await self._event_log.passed_run() != run:  # else another process was first, and has recorded since
                     raise
             await self._event_log.note_passed(run)
             self.is_known = True
-        elif not self._seen and not self._is_confirmed:
+        elif not self._seen and not self._is_vouched_for:
             message = (
                 "Redis was restarted, no dedup lived through it, and ClickHouse does not answer: nobody can tell "
                 "whether this event log is an older copy. ClickHouse is asked until it answers; if it cannot, and the "
                 "log is certainly whole, set TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG=true until it does."
             )
             raise PreconditionError(message, subject="redis:log", reason="LOG_CONTINUITY_UNKNOWN")
+        elif not self._seen:
+            log.warning("log_vouched_for", setting="TRIBUTARY_DEDUP_ACCEPT_OLDER_LOG")
         await self._see(runs)
 
     async def _recorded(self) -> Positions | None:
@@ -146,11 +151,11 @@ class Continuity:
         """Remembers where the log ends now."""
         self._seen, self._seen_runs = await self._event_log.last_positions(), runs
 
-    def _require(self, known: Mapping[tuple[int, Lane], Position], there: Positions, loss_micros: int) -> None:
+    def _require(self, known: Mapping[tuple[int, Lane], Position], there: Positions) -> None:
         """Refuses a log that lacks what is known of it, unless that was confirmed."""
         behind = sorted(place for place, position in known.items() if there.get(place, _START) < position)
-        missing = [place for place in behind if known[place][0] * 1_000 > loss_micros]
-        if missing and not self._is_confirmed:
+        missing = [place for place in behind if known[place][0] * 1_000 > self.loss_micros]
+        if missing and not self._is_vouched_for:
             raise older("log", [f"{shard}/{lane}" for shard, lane in missing])
         if behind:
             log.warning("older_log_accepted", streams=len(behind))

@@ -10,7 +10,6 @@ from structlog.contextvars import bind_contextvars
 from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
 from tributary.dedup.v1.quarantine_pb2 import QUARANTINE_ACTION_REJECT, QUARANTINE_ACTION_RELEASE
 from tributary.event.v1 import verdict_pb2
-from tributary_dedup import backfill
 from tributary_dedup.admission import Admission
 from tributary_dedup.backfill import Backfill
 from tributary_dedup.calls import malformed
@@ -35,7 +34,7 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
 
     Args:
         admission: Decides on events.
-        backfill: Decides on events of any age.
+        backfill: Decides on events that claims alone may not know.
         lookup: Says what became of events.
         quarantine: Releases and rejects what is quarantined.
         shares: Whose unread events the log holds.
@@ -72,7 +71,7 @@ class DedupServicer(dedup_service_pb2_grpc.DedupServiceServicer):
     ) -> dedup_service_pb2.AdmitEventsResponse:
         """Claims and appends the events of one or many callers."""
         _check(request)
-        is_looked_up = any(backfill.looks_up(caller) for caller in request.callers)
+        is_looked_up = self._backfill.is_needed(request)
         response = _response(await (self._backfill if is_looked_up else self._admission).admit(request))
         self._count(request, response.outcomes)
         bind_contextvars(callers=len(request.callers), **_tally(response.outcomes))

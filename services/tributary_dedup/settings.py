@@ -32,6 +32,8 @@ class DedupSettings(ServiceSettings, WithLogStore, WithClickHouse):
     waits for it, and an insert costs ClickHouse about the same whether it brings one row or a thousand."""
 
     dedup_accept_older_log: bool = False
-    """Accepts an event log older than what ClickHouse has recorded, or of which nobody can tell while it is out.
+    """Vouches for the event log while nobody else can: Redis was restarted, no dedup lived through it, and ClickHouse
+    does not answer.
 
-    For the latter alone: a loss is confirmed once with `tributary migrate --confirm-loss log`."""
+    Unset it once ClickHouse answers. A log that is known to lack something has lost it: that is confirmed once with
+    `tributary migrate --confirm-loss log`."""

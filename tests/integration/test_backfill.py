@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,13 +23,14 @@ from tests.support.admissions import (
     dedup_process,
     outcomes_of,
     prepare,
+    running_admission,
     running_dedup,
     stored,
     sweep_all,
     verdicts_of,
 )
 from tests.support.eventually import eventually_async
-from tests.support.stores import Stores
+from tests.support.stores import Stores, run_apart
 from tributary.dedup.v1 import dedup_service_pb2, dedup_service_pb2_grpc
 from tributary.dedup.v1.event_fate_pb2 import EventFate
 from tributary.event.v1 import verdict_pb2
@@ -41,6 +43,7 @@ from tributary_storage.clickhouse import client as clickhouse_client
 from tributary_storage.redis.claim_layout import Kind, Placement
 from tributary_storage.redis.claim_lookup import ClaimLookup, LostClaim
 from tributary_storage.redis.client import connect
+from tributary_storage.redis.losses import confirm_losses
 
 if TYPE_CHECKING:
     Stub = dedup_service_pb2_grpc.DedupServiceAsyncStub  # the stubs' own name for it; not there when running
@@ -50,6 +53,7 @@ DUPLICATE = verdict_pb2.VERDICT_DUPLICATE
 CONFLICT = verdict_pb2.VERDICT_CONFLICT
 REJECTED = verdict_pb2.VERDICT_REJECTED
 QUARANTINED = verdict_pb2.VERDICT_QUARANTINED
+UNDECIDED = verdict_pb2.VERDICT_UNDECIDED
 
 FILE = [
     Sent("plain"),
@@ -232,6 +236,71 @@ async def test_what_a_cut_off_restoration_left_is_completed(
             if value[5] >> 6 != Kind.REGISTERED:
                 await log.hdel(bucket, field)
     assert verdicts(await backfill(stub, workspace, [Sent("id", order="o-1")])) == [DUPLICATE]
+
+
+@contextmanager
+def after_a_loss(directory: Path, redis_url: str, clickhouse_url: str) -> Iterator[ServiceProcess]:
+    """Empties the log, confirms it, and runs a dedup on what is left."""
+
+    async def lose() -> None:
+        async with connect(redis_url, name="tests") as client:
+            await client.flushdb()
+            await prepare(redis_url)
+            await confirm_losses({"log": client}, ["log"], AN_EPOCH.shards)
+
+    run_apart(lose())
+    process = dedup_process(directory, redis_url, clickhouse_url)
+    try:
+        process.start()
+        process.wait_until_ready()
+        yield process
+    finally:
+        process.kill()
+
+
+async def test_what_a_lost_log_had_claimed_is_known_from_clickhouse_live_too(
+    stub: Stub, workspace: str, redis_url: str, clickhouse_url: str, tmp_path: Path
+) -> None:
+    refund = Sent("psp", order="o-1", refund="note-1", value=10)
+    await stub.AdmitEvents(a_request(workspace, [*FILE, refund]))
+    await recorded(clickhouse_url, workspace, len(FILE) + 1)
+    again = [
+        Sent("plain"),
+        Sent("order-browser", order="o-1", rank=1),
+        Sent("plain", payload="another"),
+        Sent("order-erp", order="o-1", rank=2, value=70),
+        replace(refund, event_id="erp"),
+        Sent("bad", door=REJECTED),
+        Sent("new"),
+        Sent("new-order", order="o-9"),
+    ]
+    with after_a_loss(tmp_path, redis_url, clickhouse_url) as process:
+        async with open_channel(process.address, SecretStr(INTERNAL_TOKEN)) as channel:
+            survivor: Stub = dedup_service_pb2_grpc.DedupServiceStub(channel)
+            told = verdicts_of(await survivor.AdmitEvents(a_request(workspace, again)))
+            assert told == [DUPLICATE, DUPLICATE, CONFLICT, CONFLICT, DUPLICATE, REJECTED, ACCEPTED, ACCEPTED]
+            told = verdicts_of(await survivor.AdmitEvents(a_request(workspace, again)))
+            assert told == [DUPLICATE, DUPLICATE, CONFLICT, CONFLICT, DUPLICATE, REJECTED, DUPLICATE, DUPLICATE]
+
+
+async def test_after_a_loss_only_what_has_no_claim_waits_for_clickhouse(
+    workspace: str, redis_url: str, tmp_path: Path
+) -> None:
+    with after_a_loss(tmp_path, redis_url, "clickhouse://default@127.0.0.1:9/tributary") as process:
+        async with running_admission(redis_url) as admission:
+            await admission.admit(a_request(workspace, [Sent("known"), Sent("known-order", order="o-1")]))
+        async with open_channel(process.address, SecretStr(INTERNAL_TOKEN)) as channel:
+            stub: Stub = dedup_service_pb2_grpc.DedupServiceStub(channel)
+            events = [
+                *(Sent("new"), Sent("known"), Sent("bad", door=REJECTED), Sent("new-order", order="o-2")),
+                *(Sent("known-order", order="o-1"), Sent("known", payload="another")),
+            ]
+            response = await stub.AdmitEvents(a_request(workspace, events))
+            assert verdicts_of(response) == [UNDECIDED, DUPLICATE, REJECTED, UNDECIDED, DUPLICATE, CONFLICT]
+            assert response.retry_delay.seconds
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                await stub.AdmitEvents(a_request(workspace, [Sent("new")]))
+            assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_without_clickhouse_a_backfill_waits_and_live_events_do_not(

@@ -258,26 +258,26 @@ async def test_a_log_older_than_its_record_must_be_confirmed(log: redis.asyncio.
     milliseconds, sequence = there[0, "live"]
     ahead = Recorded({(0, "live"): (milliseconds, sequence + 1)})
     with pytest.raises(PreconditionError, match="0/live"):
-        await Continuity(keeping, ahead, is_confirmed=False)()
-    await Continuity(keeping, ahead, is_confirmed=True)()
+        await Continuity(keeping, ahead, is_vouched_for=False)()
+    await Continuity(keeping, ahead, is_vouched_for=True)()
     await log.delete(keys.passed("log"))
-    await Continuity(keeping, Recorded(there), is_confirmed=False)()
+    await Continuity(keeping, Recorded(there), is_vouched_for=False)()
 
 
 async def test_nobody_vouches_for_a_log_that_neither_clickhouse_nor_this_process_knew(log: redis.asyncio.Redis) -> None:
     record, keeping = Recorded(None), LogKeeping(log, AN_EPOCH.shards)
     with pytest.raises(PreconditionError, match="nobody can tell") as raised:
-        await Continuity(keeping, record, is_confirmed=False)()
+        await Continuity(keeping, record, is_vouched_for=False)()
     assert raised.value.reason == "LOG_CONTINUITY_UNKNOWN"
-    await Continuity(keeping, record, is_confirmed=True)()
+    await Continuity(keeping, record, is_vouched_for=True)()
 
 
 async def test_a_run_that_was_compared_once_is_good_for_whoever_starts_while_clickhouse_is_out(
     log: redis.asyncio.Redis,
 ) -> None:
     keeping = LogKeeping(log, AN_EPOCH.shards)
-    await Continuity(keeping, Recorded({}), is_confirmed=False)()
-    await Continuity(keeping, Recorded(None), is_confirmed=False)()
+    await Continuity(keeping, Recorded({}), is_vouched_for=False)()
+    await Continuity(keeping, Recorded(None), is_vouched_for=False)()
 
 
 async def test_what_a_process_saw_before_a_restart_vouches_for_the_log_or_against_it(tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ async def test_what_a_process_saw_before_a_restart_vouches_for_the_log_or_agains
         await prepare(server.url)
         record = Recorded({})
         async with connect(server.url, name="tests") as client:
-            guard = Continuity(LogKeeping(client, AN_EPOCH.shards), record, is_confirmed=False)
+            guard = Continuity(LogKeeping(client, AN_EPOCH.shards), record, is_vouched_for=False)
 
             async def asked() -> None:
                 with suppress(StorageUnavailableError):  # on the connection that died
@@ -328,19 +328,19 @@ async def test_what_was_recorded_by_the_first_to_compare_is_no_loss_to_the_secon
         """Answers after another process has compared, accepted and recorded."""
 
         async def last_positions(self) -> Positions:
-            await Continuity(keeping, Recorded({}), is_confirmed=False)()
+            await Continuity(keeping, Recorded({}), is_vouched_for=False)()
             async with running_admission(redis_url) as admission:
                 await admission.admit(a_request("shop", [Sent(f"e-{number}") for number in range(40)]))
             return await keeping.last_positions()
 
-    guard = Continuity(keeping, Late({}), is_confirmed=False)
+    guard = Continuity(keeping, Late({}), is_vouched_for=False)
     await guard()
     assert guard.is_known
 
 
 async def test_nothing_is_recorded_while_the_question_is_open(log: redis.asyncio.Redis) -> None:
     record = Recorded(None)
-    guard = Continuity(LogKeeping(log, AN_EPOCH.shards), record, is_confirmed=True)
+    guard = Continuity(LogKeeping(log, AN_EPOCH.shards), record, is_vouched_for=True)
     await guard()
     assert not guard.is_known
     with pytest.raises(Backpressure):
@@ -360,15 +360,15 @@ async def test_what_is_appended_meanwhile_does_not_hide_that_a_log_began_older(
     there = await keeping.last_positions()
     assert there != begin
     with pytest.raises(PreconditionError, match="--confirm-loss log"):
-        await Continuity(keeping, Recorded(there), is_confirmed=False)()
+        await Continuity(keeping, Recorded(there), is_vouched_for=False)()
     await confirm_loss(log, "log")
-    await Continuity(keeping, Recorded(there), is_confirmed=False)()
+    await Continuity(keeping, Recorded(there), is_vouched_for=False)()
 
 
 async def test_it_is_asked_once_per_run_of_redis(private_redis: RedisServer) -> None:
     record = Recorded({})
     async with connect(private_redis.url, name="tests") as client:
-        guard = Continuity(LogKeeping(client, AN_EPOCH.shards), record, is_confirmed=False)
+        guard = Continuity(LogKeeping(client, AN_EPOCH.shards), record, is_vouched_for=False)
         await guard()
         await guard()
         assert record.asked == 1
@@ -392,7 +392,7 @@ async def test_clickhouse_that_hangs_does_not_hold_up_a_commit(log: redis.asynci
 
     async with asyncio.timeout(4.5):  # a commit has 5 s
         with pytest.raises(PreconditionError):
-            await Continuity(LogKeeping(log, AN_EPOCH.shards), Hanging(None), is_confirmed=False)()
+            await Continuity(LogKeeping(log, AN_EPOCH.shards), Hanging(None), is_vouched_for=False)()
 
 
 async def test_another_redis_gets_no_commit_before_the_guards_have_passed(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,18 @@ def test_doctor_finds_migrated_stores_well(environment: dict[str, str]) -> None:
     _migrate(environment)
     _, checks = _examine(environment)
     assert all(checks[name]["is_ok"] for name in ("redis:log", "redis:state", "redis:jobs", "clickhouse"))
+
+
+def test_doctor_says_until_when_lost_claims_are_looked_up(environment: dict[str, str]) -> None:
+    _migrate(environment)
+    assert "looked up" not in str(_examine(environment)[1]["redis:log"]["said"])
+    assert _run(environment, "migrate", "--confirm-loss", "log").exit_code == 0
+    said = str(_examine(environment)[1]["redis:log"]["said"])
+    with redis.Redis.from_url(environment["TRIBUTARY_LOG_URL"]) as log:
+        loss_seconds = int(log.hget("trb:epoch", "loss_time")) / 1e6
+    days = [datetime.fromtimestamp(loss_seconds + 86_400 * days, UTC).date() for days in (37, 400)]
+    assert f"event ids until {days[0]}" in said
+    assert f"orders and refunds until {days[1]}" in said
 
 
 @pytest.mark.parametrize("mode", ["fsync", "attested", "none"])

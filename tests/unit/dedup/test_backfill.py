@@ -21,10 +21,16 @@ class Full:
     is_full = True
 
 
+class Unlost:
+    """A log that never lost anything."""
+
+    loss_micros = 0
+
+
 async def test_a_full_log_is_asked_for_nothing_and_written_nothing() -> None:
     unreachable = object()
     admission = Admission(cast("Committer", unreachable), Placement(AN_EPOCH), Full(), SystemClock())
-    backfill = Backfill(admission, cast("Claimed", unreachable), cast("Recorded", unreachable))
+    backfill = Backfill(admission, cast("Claimed", unreachable), cast("Recorded", unreachable), Unlost(), SystemClock())
     request = a_request("shop", [Sent("old", order="o-1")], dedup_service_pb2.LANE_BULK, backfill=True)
     with pytest.raises(OverloadedError) as refused:
         await backfill.admit(request)
