@@ -19,6 +19,7 @@ from tributary.dedup.v1.match_keys_pb2 import MatchKeys
 from tributary.event.v1.context_pb2 import OBSERVER_BACKEND, OBSERVER_BROWSER, OBSERVER_UNSPECIFIED
 from tributary.event.v1.event_pb2 import Event
 from tributary_domain import texts
+from tributary_domain.advertising_ids import advertising_ids
 from tributary_domain.sealing import KEY_BYTES, NONCE_BYTES, DataKey, SealError, key_name, wrap
 from tributary_runtime.clock import Clock
 from tributary_runtime.errors import PreconditionError, StorageUnavailableError
@@ -79,6 +80,7 @@ def match_keys_of(event: Event, readings: texts.Readings, workspace: str, identi
     if context is not None and observer != OBSERVER_BACKEND:
         client_ip, user_agent = context[0][:2]
     is_named = texts.ADDRESS in readings or (named is not None and is_telling(named[0]))
+    is_named = is_named or bool(advertising_ids(event.identifiers.device_ids).all)
     if not (is_named or client_ip or user_agent):
         return None
     keys = MatchKeys(client_ip=client_ip, user_agent=user_agent, observed_by=observer)

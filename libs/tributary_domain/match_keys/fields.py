@@ -33,6 +33,12 @@ class Holds(Enum):
     CUSTOMER_ID = "customer_id"
     CLIENT_IP = "client_ip"
     USER_AGENT = "user_agent"
+    ADVERTISING_ID = "device_id"
+    """Of Apple's or of Android."""
+    IDFA = "idfa"
+    """Apple's."""
+    GAID = "gaid"
+    """Of Android."""
 
 
 @dataclass(frozen=True, slots=True)

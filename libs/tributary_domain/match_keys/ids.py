@@ -43,6 +43,20 @@ def person_id_lower(value: str, region: str) -> Forms:
     return forms if isinstance(forms, NoKey) else (forms[0].lower(),)
 
 
+def device_id(value: str, _region: str) -> Forms:
+    """The advertising id of a device, its case kept; zeros are given by who limits ad tracking.
+
+    >>> device_id(" EA7583CD-A667 ", ""), device_id("00000000-0000-0000-0000-000000000000", "")
+    (('EA7583CD-A667',), NoKey(reason='stands for nobody'))
+    """
+    return person_id(value, _region)
+
+
+def device_id_lower(value: str, region: str) -> Forms:
+    """The advertising id of a device in lower case, dashes kept."""
+    return person_id_lower(value, region)
+
+
 def address(value: str, _region: str) -> Forms:
     """An IP address, as written."""
     text = value.strip()

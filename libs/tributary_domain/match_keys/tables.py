@@ -62,8 +62,9 @@ _META: Final = (
     plain("fbp", ids.meta_cookie),
     *(
         plain(name, ids.trimmed)
-        for name in ("subscription_id", "fb_login_id", "lead_id", "anon_id", "madid", "ctwa_clid", "page_id")
+        for name in ("subscription_id", "fb_login_id", "lead_id", "anon_id", "ctwa_clid", "page_id")
     ),
+    plain("madid", ids.device_id, Holds.ADVERTISING_ID),
 )
 _MICROSOFT: Final = (
     Field("em", emails.bare, holds=Holds.EMAIL),
@@ -96,7 +97,9 @@ _TIKTOK: Final = (
     plain("country", places.country_lower, Holds.COUNTRY),
     plain("ip", ids.address, Holds.CLIENT_IP),
     plain("user_agent", ids.trimmed, Holds.USER_AGENT),
-    *(plain(name, ids.trimmed) for name in ("ttclid", "ttp", "locale", "idfa", "gaid", "lead_id")),
+    *(plain(name, ids.trimmed) for name in ("ttclid", "ttp", "locale", "lead_id")),
+    plain("idfa", ids.device_id, Holds.IDFA),
+    plain("gaid", ids.device_id, Holds.GAID),
 )
 _PINTEREST: Final = (
     Field("em", emails.as_written, holds=Holds.EMAIL),
@@ -110,7 +113,7 @@ _PINTEREST: Final = (
     Field("external_id", ids.person_id_lower, holds=Holds.CUSTOMER_ID),
     Field("ge", traits.gender_or_neither),
     Field("db", traits.birth_date),
-    Field("hashed_maids", ids.lower),
+    Field("hashed_maids", ids.device_id_lower, holds=Holds.ADVERTISING_ID),
     plain("client_ip_address", ids.address, Holds.CLIENT_IP),
     plain("client_user_agent", ids.trimmed, Holds.USER_AGENT),
     plain("click_id", ids.trimmed),
@@ -130,7 +133,7 @@ _SNAP: Final = (
     Field("db", traits.birth_date),
     plain("client_ip_address", ids.address, Holds.CLIENT_IP),
     plain("client_user_agent", ids.trimmed, Holds.USER_AGENT),
-    plain("madid", ids.lower),
+    plain("madid", ids.device_id_lower, Holds.ADVERTISING_ID),
     *(plain(name, ids.trimmed) for name in ("sc_click_id", "sc_cookie1", "idfv")),
     Field("ip/madid", ids.lower),  # both were hashed by version 2 of its API
 )
@@ -139,8 +142,8 @@ _REDDIT: Final = (
     Field("phone_number", phones.with_plus, holds=Holds.PHONE),
     Field("external_id", ids.person_id, holds=Holds.CUSTOMER_ID),
     Field("ip_address", ids.address, holds=Holds.CLIENT_IP),
-    Field("idfa", ids.trimmed),
-    Field("aaid", ids.trimmed),
+    Field("idfa", ids.device_id, holds=Holds.IDFA),
+    Field("aaid", ids.device_id, holds=Holds.GAID),
     plain("user_agent", ids.trimmed, Holds.USER_AGENT),
     plain("uuid", ids.trimmed),
     plain("click_id", ids.trimmed),

@@ -79,7 +79,7 @@ def event(outgoing: Outgoing, settings: MetaDestination) -> Mapped | Unmappable:
 def _user_data(person: PersonFields, outgoing: Outgoing) -> tuple[dict[str, Any], str]:
     """Returns what Meta recognises the person by, and the click id in it."""
     user_data: dict[str, Any] = {name: list(person.values[name]) for name in _LISTS if name in person.values}
-    for name in ("client_ip_address", "client_user_agent"):
+    for name in ("client_ip_address", "client_user_agent", "madid"):
         if name in person.values:
             user_data[name] = person.first(name)
     browser_ids = outgoing.revised.match.browser_ids
@@ -95,7 +95,7 @@ def _user_data(person: PersonFields, outgoing: Outgoing) -> tuple[dict[str, Any]
 
 def _is_matchable(user_data: Mapping[str, Any]) -> bool:
     """Tells whether Meta takes this for enough: a name or a place alone is not."""
-    if any(name in user_data for name in ("em", "ph", "external_id", "fbc", "fbp")):
+    if any(name in user_data for name in ("em", "ph", "external_id", "fbc", "fbp", "madid")):
         return True
     return "client_ip_address" in user_data and "client_user_agent" in user_data
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tributary_delivery.destinations.adapter import Outgoing, PersonKeys, PostalAddress
+from tributary_domain.advertising_ids import advertising_ids
 from tributary_domain.match_keys.fields import Holds
 from tributary_domain.match_keys.keys import MatchKey
 from tributary_domain.match_keys.places import is_country
@@ -20,6 +21,9 @@ from tributary_domain.phone_numbers import region_of
 _NOWHERE: Final = PostalAddress()
 _EMAIL: Final[str] = Holds.EMAIL.value
 _PHONE: Final[str] = Holds.PHONE.value
+_ADVERTISING_ID: Final[str] = Holds.ADVERTISING_ID.value
+_IDFA: Final[str] = Holds.IDFA.value
+_GAID: Final[str] = Holds.GAID.value
 _HELD: Final = {
     kind: tuple((field, str(field.holds.value)) for field in fields if field.holds is not None)
     for kind, fields in DESTINATIONS.items()
@@ -103,4 +107,7 @@ def _plain(keys: PersonKeys, address: PostalAddress) -> dict[str, tuple[str, ...
     ):
         if value:
             known[holds] = (value,)
+    if keys.device_ids:
+        devices = advertising_ids(keys.device_ids, keys.user_agent)
+        known |= {_ADVERTISING_ID: devices.all, _IDFA: devices.apple, _GAID: devices.android}
     return known

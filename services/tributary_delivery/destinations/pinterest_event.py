@@ -17,7 +17,7 @@ from tributary_runtime.social_destinations import PinterestDestination
 _OFFLINE_ORIGINS: Final = frozenset(
     {event_pb2.ORIGIN_STORE, event_pb2.ORIGIN_PHONE, event_pb2.ORIGIN_MESSAGE, event_pb2.ORIGIN_CRM}
 )
-_LISTS: Final = ("em", "ph", "fn", "ln", "ct", "st", "zp", "country", "external_id")
+_LISTS: Final = ("em", "ph", "fn", "ln", "ct", "st", "zp", "country", "external_id", "hashed_maids")
 _ITEM_NAMES: Final = {
     "id": "id",
     "quantity": "quantity",
@@ -35,7 +35,8 @@ def event(outgoing: Outgoing, settings: PinterestDestination) -> Mapped | Unmapp
     """Returns a conversion in Pinterest's words."""
     person = person_fields("pinterest", outgoing)
     user_data = _user_data(person, outgoing)
-    if "em" not in user_data and not {"client_ip_address", "client_user_agent"} <= user_data.keys():
+    is_device = {"client_ip_address", "client_user_agent"} <= user_data.keys()
+    if not is_device and not person.has_any("em", "hashed_maids"):
         return Unmappable(INELIGIBLE_REASON_NO_MATCH_KEY)
     micros = conversion_micros(outgoing)
     action_source = _action_source(outgoing.revised.state.origin, settings)

@@ -35,7 +35,9 @@ _ACTION_SOURCES: Final = {
     event_pb2.ORIGIN_CRM: "OTHER",
     event_pb2.ORIGIN_OTHER: "OTHER",
 }
-_USER: Final = ("email", "phone_number", "external_id", "ip_address", "user_agent")
+_USER: Final = ("email", "phone_number", "external_id", "ip_address", "user_agent", "idfa", "aaid")
+_ENOUGH: Final = ("email", "phone_number", "external_id", "uuid", "idfa", "aaid")
+"""Any of which names somebody by itself."""
 _ITEM_NAMES: Final = {
     "id": "id",
     "quantity": "quantity",
@@ -52,7 +54,7 @@ def event(outgoing: Outgoing, settings: RedditDestination) -> Mapped | Unmappabl
     user = _user(person, outgoing)
     click = outgoing.click_ids.get(_FAMILY)
     click_id = click.value if click is not None else ""
-    is_matchable = any(name in user for name in ("email", "phone_number", "external_id", "uuid"))
+    is_matchable = any(name in user for name in _ENOUGH)
     if not click_id and not is_matchable and not {"ip_address", "user_agent"} <= user.keys():
         return Unmappable(INELIGIBLE_REASON_NO_MATCH_KEY)
     micros = conversion_micros(outgoing)

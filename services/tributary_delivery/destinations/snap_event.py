@@ -22,7 +22,7 @@ _ACTION_SOURCES: Final = {
     event_pb2.ORIGIN_CRM: "OFFLINE",
 }
 _LISTS: Final = ("em", "ph", "external_id")
-_SINGLE: Final = ("fn", "ln", "ct", "st", "zp", "country", "client_ip_address", "client_user_agent")
+_SINGLE: Final = ("fn", "ln", "ct", "st", "zp", "country", "client_ip_address", "client_user_agent", "madid")
 _ITEM_NAMES: Final = {"id": "id", "quantity": "quantity", "price": "item_price", "brand": "brand"}
 _FAMILY: Final = "sc_cid"
 
@@ -31,7 +31,7 @@ def event(outgoing: Outgoing, settings: SnapDestination) -> Mapped | Unmappable:
     """Returns a conversion in Snap's words."""
     person = person_fields("snap", outgoing)
     user_data, click_id = _user_data(person, outgoing)
-    if not person.has_any("em", "ph") and not {"client_ip_address", "client_user_agent"} <= user_data.keys():
+    if not person.has_any("em", "ph", "madid") and not {"client_ip_address", "client_user_agent"} <= user_data.keys():
         return Unmappable(INELIGIBLE_REASON_NO_MATCH_KEY)
     if outgoing.name == "PURCHASE" and outgoing.amount_micros is None:
         return Unmappable(INELIGIBLE_REASON_MISSING_FIELD, "custom_data.value: a PURCHASE needs it")

@@ -14,6 +14,7 @@ from tributary_runtime.ad_destinations import TikTokDestination
 
 _LISTS: Final = ("email", "phone", "external_id")
 _SINGLE: Final = ("first_name", "last_name", "zip_code", "city", "state", "country", "ip", "user_agent")
+_DEVICE: Final = ("idfa", "gaid")
 _ITEM_NAMES: Final = {
     "id": "content_id",
     "quantity": "quantity",
@@ -53,7 +54,7 @@ def event(outgoing: Outgoing, settings: TikTokDestination) -> Mapped | Unmappabl
 
 def _user(person: PersonFields, outgoing: Outgoing) -> dict[str, Any]:
     user: dict[str, Any] = {name: list(person.values[name]) for name in _LISTS if name in person.values}
-    user |= {name: person.first(name) for name in _SINGLE if name in person.values}
+    user |= {name: person.first(name) for name in (*_SINGLE, *_DEVICE) if name in person.values}
     click = outgoing.click_ids.get(_FAMILY)
     if click is not None and click.value:
         user[_FAMILY] = click.value
@@ -63,7 +64,7 @@ def _user(person: PersonFields, outgoing: Outgoing) -> dict[str, Any]:
 
 
 def _is_matchable(user: dict[str, Any]) -> bool:
-    return any(name in user for name in (*_LISTS, _FAMILY, "ttp")) or ("ip" in user and "user_agent" in user)
+    return any(name in user for name in (*_LISTS, *_DEVICE, _FAMILY, "ttp")) or ("ip" in user and "user_agent" in user)
 
 
 def _properties(outgoing: Outgoing) -> dict[str, Any]:

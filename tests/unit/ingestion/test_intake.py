@@ -467,6 +467,23 @@ def test_address_and_agent_are_kept_where_they_are_the_persons(observer: int, ke
     assert (None if found is None else (found.client_ip, found.user_agent)) == kept
 
 
+@pytest.mark.parametrize(
+    ("device_id", "is_kept"),
+    [
+        ("EA7583CD-A667-48BC-B806-42ECB2B48606", True),
+        ("vendor-1", False),
+        ("00000000-0000-0000-0000-000000000000", False),
+    ],
+)
+def test_an_advertising_id_is_kept_where_nothing_else_names_a_person(device_id: str, is_kept: bool) -> None:
+    order = a_purchase()
+    order.ClearField("identifiers")
+    order.identifiers.visitor_id = "v-1"
+    order.identifiers.device_ids.append(device_id)
+    found = match_keys(order)
+    assert (None if found is None else list(found.identifiers.device_ids)) == ([device_id] if is_kept else None)
+
+
 def test_nothing_is_gathered_where_the_workspace_has_no_data_key() -> None:
     order = a_purchase()
     order.identifiers.email = "ann@example.com"

@@ -71,7 +71,10 @@ class Identifiers(_message.Message):
     """SHA-256 of the number in E.164 with its "+", 64 hexadecimal digits."""
     @_builtins.property
     def device_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of devices: advertising ids, vendor ids. At most 8."""
+        """Ids of devices: advertising ids, vendor ids. At most 8. Ad destinations that know people by advertising ids are told
+        those that look like one, eight hexadecimal digits, thrice four and twelve: in upper case, or from a phone of Apple's,
+        as an IDFA, else as one of Android. Zeros, which stand for "limit ad tracking", are ignored like all that is nobody's.
+        """
 
     @_builtins.property
     def other_ids(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

@@ -16,6 +16,8 @@ from tributary_runtime.clock import SystemClock
 
 DAY_SECONDS: Final = 86_400
 HASH: Final = re.compile(r"[0-9a-f]{64}")
+_DEVICE_ID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_ZEROS: Final = frozenset("0-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +182,12 @@ def number(value: Any) -> Decimal | None:
 def are_hashes(fields: Mapping[str, Any], names: Iterable[str]) -> bool:
     """Tells whether the fields of these names, as far as they are there, hold hashes."""
     return all(is_hash(fields[name]) for name in names if name in fields)
+
+
+def are_device_ids(fields: Mapping[str, Any], *names: str) -> bool:
+    """Tells whether the fields of these names, as far as they are there, hold advertising ids, plain; not zeros."""
+    values = [fields[name] for name in names if name in fields]
+    return all(isinstance(one, str) and _DEVICE_ID.fullmatch(one) and not set(one) <= _ZEROS for one in values)
 
 
 def is_hash(value: Any) -> bool:

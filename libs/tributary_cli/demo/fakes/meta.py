@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, ForgetsIds, Reply, are_hashes, number
+from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, ForgetsIds, Reply, are_device_ids, are_hashes, number
 
 _MOST_EVENTS: Final = 1_000
 _HASHED: Final = ("em", "ph", "fn", "ln", "ct", "st", "zp", "country", "db", "ge")
@@ -68,7 +68,7 @@ class FakeMeta(ForgetsIds):
             return False
         if name == "Purchase" and (number(custom.get("value")) is None or not custom.get("currency")):
             return False
-        return are_hashes(user, _HASHED)
+        return are_hashes(user, _HASHED) and are_device_ids(user, "madid")
 
 
 def _error(status: int, code: int, message: str, subcode: int = 0, *, is_transient: bool = False) -> Reply:

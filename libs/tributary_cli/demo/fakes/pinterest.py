@@ -56,10 +56,12 @@ class FakePinterest(ForgetsIds):
             "custom_data",
         }
         custom, user = event.get("custom_data", {}), event["user_data"]
-        is_matched = "em" in user or {"client_ip_address", "client_user_agent"} <= user.keys()
+        is_matched = (
+            bool({"em", "hashed_maids"} & user.keys()) or {"client_ip_address", "client_user_agent"} <= user.keys()
+        )
         is_named = event["event_name"] in _NAMES and event["action_source"] in _SOURCES
         is_valid = set(event) <= known and is_named and is_matched and isinstance(custom.get("value", ""), str)
-        if not is_valid or not are_hashes(user, ("em", "ph")) or event["event_id"] in self.poison:
+        if not is_valid or not are_hashes(user, ("em", "ph", "hashed_maids")) or event["event_id"] in self.poison:
             return {"status": "failed", "error_message": "invalid"}
         if is_test:
             return {"status": "processed"}

@@ -11,6 +11,7 @@ _MOST_EVENTS: Final = 1_000
 _MOST_DAYS: Final = 7
 _MOST_AHEAD_SECONDS: Final = 300
 _SOURCES: Final = frozenset({"WEBSITE", "APP", "PHYSICAL_STORE", "OTHER"})
+_HASHED: Final = ("email", "phone_number", "external_id", "ip_address", "idfa", "aaid")
 _TYPES: Final = frozenset(
     {
         *("PAGE_VISIT", "VIEW_CONTENT", "SEARCH", "ADD_TO_CART", "ADD_TO_WISHLIST"),
@@ -51,4 +52,4 @@ class FakeReddit(ForgetsIds):
         age = self.unix_seconds() - time / 1000
         is_timely = -_MOST_AHEAD_SECONDS <= age <= _MOST_DAYS * DAY_SECONDS
         is_placed = event.get("action_source") in _SOURCES and event["type"]["tracking_type"] in _TYPES
-        return is_timely and is_placed and are_hashes(event["user"], ("email", "phone_number", "external_id"))
+        return is_timely and is_placed and are_hashes(event["user"], _HASHED)

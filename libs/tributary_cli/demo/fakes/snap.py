@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, ForgetsIds, Reply, are_hashes, number
+from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, ForgetsIds, Reply, are_device_ids, are_hashes, number
 
 _MOST_EVENTS: Final = 2_000
 _MOST_DAYS: Final = 37
@@ -44,7 +44,10 @@ class FakeSnap(ForgetsIds):
             return False
         user, time = event["user_data"], event["event_time"]
         age = self.unix_seconds() - (time / 1000 if time > _MILLISECONDS else time)
-        if not {"em", "ph"} & user.keys() and not {"client_ip_address", "client_user_agent"} <= user.keys():
+        madid = user.get("madid", "")
+        if not are_device_ids(user, "madid") or madid != madid.lower():
+            return False
+        if not {"em", "ph", "madid"} & user.keys() and not {"client_ip_address", "client_user_agent"} <= user.keys():
             return False
         if event["action_source"] not in _SOURCES or age > _MOST_DAYS * DAY_SECONDS:
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, ForgetsIds, Reply, are_hashes, number
+from tributary_cli.demo.fakes.fake import DAY_SECONDS, Ask, ForgetsIds, Reply, are_device_ids, are_hashes, number
 
 _MOST_EVENTS: Final = 1_000
 _MOST_DAYS: Final = 7
@@ -60,6 +60,8 @@ class FakeTikTok(ForgetsIds):
             return False
         user, properties = event.get("user"), event.get("properties") or {}
         if not isinstance(user, dict) or not user or not are_hashes(user, _HASHED):
+            return False
+        if not are_device_ids(user, "idfa", "gaid"):
             return False
         return "value" not in properties or (number(properties["value"]) is not None and bool(properties["currency"]))
 
