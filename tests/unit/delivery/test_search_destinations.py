@@ -16,10 +16,14 @@ from tributary.delivery.v1.delivery_pb2 import (
     INELIGIBLE_REASON_NO_MATCH_KEY,
     OutcomeClass,
 )
+from tributary_cli.demo.fakes.fake import Ask
+from tributary_cli.demo.fakes.microsoft import FakeMicrosoft
 from tributary_delivery.destinations import google_ads_answer, google_ads_event, microsoft_answer, microsoft_event
 from tributary_delivery.destinations.adapter import Mapped, PersonKeys, Pinned, Verdict
 from tributary_delivery.destinations.google_ads import GoogleAds
+from tributary_delivery.destinations.json_bytes import json_bytes
 from tributary_delivery.destinations.microsoft import Microsoft
+from tributary_runtime.destination_settings import ConversionMapping
 from tributary_runtime.search_destinations import GoogleAdsDestination, MicrosoftDestination
 
 MICROSOFT = MicrosoftDestination.model_validate(
@@ -72,6 +76,45 @@ def test_microsoft_is_told_a_conversion_by_click_and_hashes() -> None:
     assert isinstance(mapped, Mapped)
     assert (mapped.click_id_family, mapped.click_id, mapped.group) == ("msclkid", "M1", "OfflineConversions")
     assert set(mapped.digests) == {"HashedEmailAddress", "HashedPhoneNumber"}
+
+
+NAMES = ("purchase", "new_customer", "upsell")
+SEVERAL = MICROSOFT.model_copy(update={"conversions": dict.fromkeys(NAMES, ConversionMapping(name="Goal"))})
+
+
+def told_of(name: str, *, micros: int, click_micros: int = 1, pinned: Pinned | None = None) -> Mapped:
+    outgoing = an_outgoing(
+        name="Goal", clicks=(click_id("msclkid", "M1", micros=click_micros),), micros=micros, pinned=pinned
+    )
+    outgoing.revised.state.name = name
+    mapped = microsoft_event.event(outgoing, SEVERAL)
+    assert isinstance(mapped, Mapped)
+    return mapped
+
+
+def test_microsoft_counts_an_order_under_each_of_its_names() -> None:
+    fake = FakeMicrosoft("T", lambda: SENT_MICROS / 1e6)
+    adapter = Microsoft(SEVERAL)
+    mapped = [told_of(name, micros=SENT_MICROS + 1) for name in NAMES]
+    request = adapter.request([json_bytes(one.event) for one in mapped], "T")
+    fake.take(Ask(request.path, {}, {"authorization": "Bearer T", **request.headers}, request.body))
+    assert (fake.counted, fake.repeats) == ({"M1": 3}, 0)
+    assert all(0 <= SENT_MICROS - one.time_micros < 3_000_000 for one in mapped), "none later than it was"
+
+
+def test_no_two_names_share_a_second_of_a_click() -> None:
+    seconds = {
+        name: {told_of(name, micros=SENT_MICROS + s * 1_000_000).time_micros for s in range(9)} for name in NAMES
+    }
+    assert len(set().union(*seconds.values())) == sum(map(len, seconds.values())) == 11
+
+
+def test_a_conversion_stays_after_its_click_and_where_it_was_sent() -> None:
+    for name in NAMES:
+        click_micros = SENT_MICROS - 1
+        assert click_micros < told_of(name, micros=SENT_MICROS, click_micros=click_micros).time_micros
+        pinned = Pinned("order-1001", "msclkid", "M1", SENT_MICROS)
+        assert told_of(name, micros=5, pinned=pinned).time_micros == SENT_MICROS
 
 
 def correction(operation: Any, **own: Any) -> Any:
