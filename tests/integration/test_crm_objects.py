@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
+from itertools import chain
 
 import pytest
 
@@ -18,6 +20,7 @@ from tributary.attribution.v1.conversion_pb2 import (
 )
 from tributary.attribution.v1.conversion_revised_pb2 import ConversionRevised
 from tributary.delivery.v1.delivery_pb2 import DELIVERY_STATE_ACCEPTED, INELIGIBLE_REASON_NOT_COUNTED
+from tributary_cli.demo.fakes.server import Fault
 from tributary_storage.redis.delivery_job import Lane
 
 OWN = {"properties": {"amount": "value", "status": "stage"}, "retracted": {"status": "lost"}}
@@ -133,3 +136,36 @@ async def test_two_names_of_an_order_are_two_objects_and_what_was_sent_before_ke
         assert server.fake.values == {"1001": 70, "1001|invoice": 80, "1001|purchase": 90}
     states = [line.state for line in await rig.deliveries(lane, "c1:0000")]
     assert states == [DELIVERY_STATE_ACCEPTED] * 2
+
+
+class Overlap:
+    """Holds each request until there is another, which there shall not be, or until it would have come."""
+
+    def __init__(self) -> None:
+        self.most = self._now = 0
+        self._changed = threading.Condition()
+
+    def wait(self) -> None:
+        with self._changed:
+            self._now += 1
+            self.most = max(self.most, self._now)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self.most > 1, 0.2)
+            self._now -= 1
+
+
+async def test_records_of_one_parent_stand_together_and_are_never_written_at_once(rig: Rig, workspace: str) -> None:
+    lane, parents, overlap = Lane(workspace, "salesforce"), ("b", "a", "c", "b", "a", "b"), Overlap()
+
+    def of_a_parent(message: ConversionRevised) -> None:
+        message.state.lead.stage = parents[int(message.state.conversion_id[-1])]
+
+    own = {"properties": {"Amount": "value", "AccountId": "stage"}, "retracted": {}, "batch_size": 3}
+    with running_fake("salesforce") as server:
+        server.faults.extend([Fault(takes=True, until=overlap, reply=None)] * len(parents))
+        await publish(rig, lane, [a_purchase(lane, number) for number in range(len(parents))], of_a_parent)
+        await deliver(rig, lane, server, **own)
+        told = [[one["AccountId"] for one in ask.json()["records"]] for ask in server.asks]
+    assert told == [sorted(records) for records in told]
+    assert sorted(chain.from_iterable(told)) == sorted(parents)
+    assert len(told) > overlap.most == 1, "one call after the other"

@@ -202,6 +202,24 @@ def test_a_correction_is_the_same_record_with_what_is_known_now() -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "person", "parent"),
+    [
+        pytest.param({"parent_field": "Phase__c", "properties": {"Phase__c": "stage"}}, JANE, "won", id="as declared"),
+        pytest.param({}, keys(emails=("a@b.co",), customer_id="c-1"), "c-1", id="else the customer"),
+        pytest.param({}, JANE, "jane@example.com", id="else the address"),
+        pytest.param({}, PersonKeys(), "", id="nobody"),
+    ],
+)
+def test_a_record_says_whose_it_is(own: dict[str, Any], person: PersonKeys, parent: str) -> None:
+    outgoing = an_outgoing(person=person)
+    outgoing.revised.state.lead.stage = "won"
+    mapped = salesforce_event.event(outgoing, salesforce(**own))
+    assert isinstance(mapped, Mapped)
+    assert mapped.parent == parent
+    assert "jane" not in repr(mapped)
+
+
+@pytest.mark.parametrize(
     "own",
     [
         pytest.param({"properties": {"amount": "password"}}, id="a source that is none"),
