@@ -1,13 +1,16 @@
 """What makes two events one order or one refund, whatever their event ids: the business key.
 
 The one rule: an order is (workspace, conversion name, store, order id, cycle). A cycle of a subscription and a stage of
-a lead have a key too where no order id is sent, because the business counts them once as well.
+a lead have a key too where no order id is sent, because the business counts them once as well. An id that names nothing
+("undefined") is none: the door has taken it out before it asks for a key.
 """
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from tributary_domain.event_shape import EventLike
 from tributary_domain.ids import adjustment_digest, conversion_id, event_digest, order_digest, value_digest
+from tributary_domain.placeholders import named, named_cycle
 
 STAGE: Final = "stage:"
 """Begins the cycle of a lead's stage; a caller's cycle of the same text would be of a subscription, not of a lead."""
@@ -28,9 +31,9 @@ NO_KEY: Final = BusinessKey(b"", "", b"")
 
 
 def has_business_key(event: EventLike, kind: str | None) -> bool:
-    """Tells whether an event is protected by more than its event id, so that it may be older."""
+    """Tells whether an event, as it was sent, is protected by more than its event id, so that it may be older."""
     if kind == "conversion":
-        return order_of(event.conversion) is not None
+        return order_of(event.conversion, named, named_cycle) is not None
     return kind == "adjustment" and bool(event.adjustment.adjustment_id)
 
 
@@ -75,16 +78,29 @@ def _of_adjustment(workspace: str, adjustment: Any) -> BusinessKey:
     return BusinessKey(own, conversion, _value(adjustment, "amount"))
 
 
-def order_of(conversion: Any) -> tuple[str, str] | None:
-    """Returns what stands for the order id and the cycle of a conversion, or `None` if only its event id names it."""
+def order_of(
+    conversion: Any, id_of: Callable[[str], str] = str, cycle_of: Callable[[str], str] = str
+) -> tuple[str, str] | None:
+    """Returns what stands for the order id and the cycle of a conversion, or `None` if only its event id names it.
+
+    Args:
+        conversion: As it is stored, or sent.
+        id_of: What an id that was sent is worth.
+        cycle_of: The same of a cycle.
+    """
+    order_id = id_of(conversion.order_id)
     if conversion.HasField("recurrence"):
         recurrence = conversion.recurrence
-        return conversion.order_id or recurrence.subscription_id, recurrence.cycle
-    if conversion.order_id:
-        return conversion.order_id, ""
+        cycle = cycle_of(recurrence.cycle)
+        if not order_id and cycle:  # a subscription id alone is not one order
+            order_id = id_of(recurrence.subscription_id)
+        return (order_id, cycle) if order_id else None
+    if order_id:
+        return order_id, ""
     if conversion.HasField("lead"):
         lead = conversion.lead
-        return lead.lead_id or lead.root_order_id, f"{STAGE}{lead.stage}"
+        lead_id = id_of(lead.lead_id) or id_of(lead.root_order_id)
+        return (lead_id, f"{STAGE}{lead.stage}") if lead_id else None
     return None
 
 

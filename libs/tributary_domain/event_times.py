@@ -16,6 +16,9 @@ _FIRST_SECOND: Final = -62_135_596_800
 _LAST_SECOND: Final = 253_402_300_799
 """The years 1 to 9999, as `google.protobuf.Timestamp` has them."""
 
+EARLIEST_MICROS: Final = _FIRST_SECOND * MICROS
+"""The first of them."""
+
 CLOCK_TOLERANCE_MICROS: Final = 10 * MICROS
 """A client's clock this close is right: the rest is the way of the call."""
 

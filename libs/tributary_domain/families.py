@@ -32,7 +32,7 @@ class Member(NamedTuple):
 
 
 def lead_names(lead_id: str, store: str, root_order_id: str) -> tuple[str, ...]:
-    """Returns the names of a stage's lead, at least one.
+    """Returns the names of a stage's lead; none if both were placeholders, and it is of no lead.
 
     >>> lead_names("L-1", "de", "7")
     ('lead:L-1', 'order:2:de:7')

@@ -6,6 +6,7 @@ specific happens here (what Google or Meta hash is theirs): these values only ma
 
 import re
 from hashlib import sha256
+from typing import Final
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]+")
 _HEX_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
@@ -26,6 +27,9 @@ distinct_id|id|userid|user_id|not_authenticated|not authenticated|email|true|fal
 """
 _BLOCKED = frozenset(value.strip() for value in _NOBODY.split("|"))
 """Values that stand for nobody, in lower case: what Segment and PostHog refuse to link by, and their like."""
+_LONGEST_NOBODY: Final = max(map(len, _BLOCKED))
+_TELLING_STARTS: Final = frozenset("0-fF") | _UNFILLED_STARTS | frozenset(_INVISIBLE)
+"""What a longer value that is blocked begins with."""
 
 _BLOCKED_HASHES = frozenset(sha256(value.encode()).digest() for value in (*_BLOCKED, ""))
 
@@ -43,6 +47,8 @@ def is_blocked(value: str, blocked: frozenset[str] = frozenset()) -> bool:
     >>> is_blocked("{{customer.id}}"), is_blocked("%%CONTACT_ID%%"), is_blocked("{b7f1-22}")
     (True, True, False)
     """
+    if len(value) > _LONGEST_NOBODY and not blocked and value[0] not in _TELLING_STARTS and value[-1] not in _INVISIBLE:
+        return False  # as nearly all are: asked twice of every event
     bare = value.strip(_INVISIBLE).lower()
     if not bare or bare in _BLOCKED or (blocked and bare in blocked):
         return True

@@ -11,7 +11,9 @@ from tributary_domain.amounts import check_amounts, check_items, check_money
 from tributary_domain.event_shape import EventLike, MomentLike
 from tributary_domain.event_times import AcceptWindow, read_micros
 from tributary_domain.ids import CONVERSION_PREFIX, RESERVED_EVENT_PREFIXES
+from tributary_domain.lead_stages import LOST
 from tributary_domain.personal import holds_personal
+from tributary_domain.placeholders import is_placeholder, refuse_placeholder
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.texts import (
     CLICK_IDS,
@@ -78,7 +80,9 @@ def refuse(event: EventLike, kind: str | None, readings: Readings, expected: Exp
         found.append(Reason(ReasonCode.EVENT_ID_TOO_LONG, "event_id", message))
     elif event_id.startswith(RESERVED_EVENT_PREFIXES):
         found.append(_EVENT_ID_RESERVED)
-    if kind in expected.kinds_with_session and not event.session_id.strip():
+    else:
+        refuse_placeholder("event_id", event_id, found)
+    if kind in expected.kinds_with_session and is_placeholder(event.session_id):
         found.append(_SESSION_ID_MISSING)
     if not 0 <= event.traffic <= _TRAFFIC_KINDS:
         found.append(_unknown("traffic"))
@@ -179,6 +183,8 @@ def _recurrence(recurrence: Any, found: list[Reason]) -> None:
 def _lead(lead: Any, found: list[Reason]) -> None:
     if not lead.lead_id and not lead.root_order_id:
         _missing("conversion.lead.lead_id", "Name the lead, or the order id of its first conversion.", found)
+    if lead.stage in LOST and is_placeholder(lead.lead_id) and is_placeholder(lead.root_order_id):
+        refuse_placeholder("conversion.lead.lead_id", lead.lead_id or lead.root_order_id, found)  # it retracts nothing
     if not lead.stage:
         _missing("conversion.lead.stage", "Say which stage the lead reached.", found)
 
@@ -194,6 +200,9 @@ def _adjustment(event: EventLike, expected: Expectations, found: list[Reason]) -
     elif target == "conversion_id" and not adjustment.conversion_id.startswith(CONVERSION_PREFIX):
         message = f"A conversion id begins with {CONVERSION_PREFIX}, as Tributary answered it."
         found.append(Reason(ReasonCode.FIELD_MALFORMED, "adjustment.conversion_id", message))
+    else:
+        refuse_placeholder(f"adjustment.{target}", getattr(adjustment, target), found)
+    refuse_placeholder("adjustment.adjustment_id", adjustment.adjustment_id, found)
     if not adjustment.reason:
         _missing("adjustment.reason", "Say what changed the value.", found)
     if adjustment.HasField("amount"):

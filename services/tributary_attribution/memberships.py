@@ -59,11 +59,14 @@ def members_of(workspace: Workspace, conversion_id: str, conversion: Conversion)
     """Yields what a conversion is to its families, and what its lead's first conversion would be."""
     if conversion.HasField("recurrence"):
         recurrence = conversion.recurrence
-        role = Membership.CYCLE if decides(recurrence.kind) else Membership.RENEWAL
-        yield Member(conversion_id, role, (subscription_name(conversion.store, recurrence.subscription_id),))
+        if recurrence.subscription_id:  # else it was a placeholder
+            role = Membership.CYCLE if decides(recurrence.kind) else Membership.RENEWAL
+            yield Member(conversion_id, role, (subscription_name(conversion.store, recurrence.subscription_id),))
     if conversion.HasField("lead"):
         lead = conversion.lead
-        yield Member(conversion_id, Membership.STAGE, lead_names(lead.lead_id, conversion.store, lead.root_order_id))
+        names = lead_names(lead.lead_id, conversion.store, lead.root_order_id)
+        if names:  # likewise
+            yield Member(conversion_id, Membership.STAGE, names)
         if lead.root_order_id:
             yield from roots_of(workspace, conversion.name, conversion.store, lead.root_order_id)
 

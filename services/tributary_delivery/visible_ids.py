@@ -58,7 +58,7 @@ def object_id(revised: ConversionRevised, destination_id: str, kind: str, *, mos
     match, state = revised.match, revised.state
     if named := match.pixel_event_ids.get(destination_id, ""):
         return _within(named, most_characters)
-    if state.HasField("lead"):
+    if state.lead.lead_id or state.lead.root_order_id:
         lead, store = state.lead, state.order_key.store
         root = f"{store}/{lead.root_order_id}" if store else lead.root_order_id
         chosen = root if lead.root_order_id else f"lead:{lead.lead_id}"

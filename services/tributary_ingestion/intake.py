@@ -37,9 +37,11 @@ from tributary_domain.redacted_ids import stored_event_id
 from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_domain.velocity import Count
 from tributary_ingestion.admitted import join, write_learned, write_rest
+from tributary_ingestion.clocks import settle_times
 from tributary_ingestion.human_checks import TOKEN_LIFE_MICROS, Token
 from tributary_ingestion.match_keys import match_keys_of
 from tributary_ingestion.packed import BACKEND_RANK, FRONT_RANK, UTM_IGNORED, Packed
+from tributary_ingestion.placeholders import drop_placeholders
 from tributary_ingestion.reasons import to_messages
 from tributary_ingestion.redaction import redact, redacted_url
 from tributary_ingestion.sealing import refused_rest, strip
@@ -58,7 +60,7 @@ _NO_CONTEXT: Final[texts.Reading] = (("",) * 7, "")
 _NO_CLICKS: Final[Mapping[str, str]] = {}
 _WITH_COLLECTIONS: Final = frozenset({"conversion", "adjustment"})
 """Kinds with lists and maps of texts, which are not among the readings."""
-_UNUSABLE_ID: Final = frozenset({ReasonCode.EVENT_ID_TOO_LONG, ReasonCode.EVENT_ID_RESERVED})
+_UNUSABLE_ID: Final = frozenset({ReasonCode.EVENT_ID_TOO_LONG, ReasonCode.EVENT_ID_RESERVED, ReasonCode.ID_PLACEHOLDER})
 
 _NO_IDENTIFIER: Final = Reason(
     ReasonCode.IDENTIFIER_MISSING,
@@ -74,9 +76,6 @@ _OUT_OF_WINDOW: Final = Reason(
     ReasonCode.EVENT_TIME_OUT_OF_WINDOW,
     "event_time",
     "Older than the accept window, or too far ahead; historical events go through backfill.",
-)
-_CORRECTED: Final = Reason(
-    ReasonCode.CLOCK_CORRECTED, "sent_time", "The sender's clock was wrong; event_time was corrected by the difference."
 )
 _ADDRESS_LISTED: Final = Reason(
     ReasonCode.ADDRESS_LISTED, "context.client_ip", "This address is on a list of those that belong to no browser."
@@ -139,6 +138,10 @@ def take(
     digest = rules.event_digest(event_id)
     warnings = identity.warnings
     settle_unknown_values(event, kind, warnings)  # after the digests of what was sent, before what depends on it
+    dropped = drop_placeholders(event, kind, readings)  # likewise
+    if dropped:
+        warnings.extend(dropped)
+        readings = texts.read_texts(event, kind)
     key = NO_KEY if is_touchpoint else business_key(rules.workspace_id, event, kind, digest)
     if may_be_personal or kind in _WITH_COLLECTIONS or event.properties:
         redacted = redact(event, kind, readings, rules.redaction_token)  # after all digests: they are of what was sent
@@ -170,9 +173,7 @@ def take(
         evidence = rules.channels.classify(touch)
         if evidence.utm_ignored:
             warnings.append(UTM_IGNORED)
-    if correction:
-        warnings.append(_CORRECTED)
-
+    settle_times(event, correction, receive_micros, warnings)
     if page.is_cut or referrer.is_cut:
         cut = (redacted_url(page_url, "context.page_url"), redacted_url(referrer_url, "context.referrer_url"))
         warnings.extend(reason for reason in cut if reason is not None)
@@ -181,7 +182,6 @@ def take(
     rank = _rank(event, kind, observer, rules)
     if not event.event_id:
         event.event_id = event_id
-    _settle_time(event, correction)
     match_keys = None
     if rules.wrapping_keys and identity.tokens:
         match_keys = match_keys_of(event, readings, rules.workspace_id, identity.tokens[0])
@@ -321,16 +321,3 @@ def _identify(
 
 def _nobody() -> Identity:
     return Identity([], [], [])
-
-
-def _settle_time(event: Event, correction: int) -> None:
-    """Truncates the event's time to microseconds and corrects it; with it a decision that was made at that moment."""
-    moment = event.event_time
-    if correction:
-        is_decided_then = event.consent.HasField("consent_time") and event.consent.consent_time == moment
-        micros = moment.seconds * MICROS + moment.nanos // 1_000 + correction
-        moment.seconds, moment.nanos = micros // MICROS, micros % MICROS * 1_000
-        if is_decided_then:
-            event.consent.consent_time.CopyFrom(moment)
-    elif moment.nanos % 1_000:
-        moment.nanos -= moment.nanos % 1_000

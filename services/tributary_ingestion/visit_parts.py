@@ -22,6 +22,7 @@ from tributary_domain.payloads import EncodedPart, encode_properties, encode_tou
 from tributary_domain.personal import may_hold_personal
 from tributary_domain.personal_hashes import is_hashed_property
 from tributary_domain.personal_names import is_personal_property
+from tributary_domain.placeholders import placeholders
 from tributary_domain.reasons import Reason, ReasonCode
 from tributary_domain.sealing import key_name
 from tributary_domain.urls import NO_URL, Url, read_referrer
@@ -174,7 +175,7 @@ class VisitParts:
         validation.suspect(event, "touchpoint", readings, self._expected, reasons)
         validation.warn(event, "touchpoint", self._expected, reasons)
         settle_unknown_values(event, "touchpoint", reasons)
-        if reasons or any(True for _ in texts.personal_texts(readings)):
+        if reasons or texts.personal_texts(readings) or placeholders(readings):
             return None
         touch = touch_of(event, readings, NO_URL, NO_URL)
         decides = touch.kind, touch.utm, touch.ad, touch.landing, touch.coupon_code

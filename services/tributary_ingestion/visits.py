@@ -19,6 +19,7 @@ from tributary_domain.event_times import MICROS, clock_correction, read_micros
 from tributary_domain.ids import RESERVED_EVENT_PREFIXES
 from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION, encode_visit
 from tributary_domain.personal import may_hold_personal
+from tributary_domain.placeholders import is_placeholder
 from tributary_domain.urls import read_url
 from tributary_domain.validation import EVENT_ID_CHARACTERS
 from tributary_ingestion.admitted import write_click_ids
@@ -124,9 +125,12 @@ class Visits:
             return None
         if not 0 < len(event_id) <= EVENT_ID_CHARACTERS or event_id[:3] in RESERVED_EVENT_PREFIXES:
             return None
-        if may_hold_personal(event_id) or (self._needs_session and not session_id.strip()):
+        if may_hold_personal(event_id) or is_placeholder(event_id):
             return None
-        if session_id and (len(session_id) > _SESSION_CHARACTERS or may_hold_personal(session_id)):
+        if session_id:
+            if len(session_id) > _SESSION_CHARACTERS or may_hold_personal(session_id) or is_placeholder(session_id):
+                return None
+        elif self._needs_session:
             return None
         nanos = moment.nanos
         age = receive_micros - moment.seconds * MICROS - nanos // 1_000

@@ -259,6 +259,18 @@ def test_an_order_seen_under_two_event_ids_is_one_conversion(door: Door) -> None
     assert verdict_pb2.REASON_CODE_MERGED_OBSERVATION in [reason.code for reason in second.reasons]
 
 
+def test_sales_whose_tag_knows_no_order_number_are_a_conversion_each(door: Door) -> None:
+    sales = [a_purchase("undefined", micros) for micros in (49_000_000, 49_000_000, 79_000_000)]
+    for number, sale in enumerate(sales):
+        sale.identifiers.customer_id = f"stranger-{number}"
+    answers = door.send(*sales)
+    assert [answer.verdict for answer in answers] == [ACCEPTED] * 3
+    assert {reason.code for answer in answers for reason in answer.reasons} == {
+        verdict_pb2.REASON_CODE_PLACEHOLDER_IGNORED
+    }
+    assert len({answer.conversion_id for answer in answers}) == 3
+
+
 def test_a_malformed_event_is_rejected_with_its_field_while_its_neighbours_are_accepted(door: Door) -> None:
     bad = a_purchase("o-bad")
     bad.conversion.value.currency_code = "EURO"

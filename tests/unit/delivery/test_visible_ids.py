@@ -34,6 +34,12 @@ def a_stage(stage: str, name: str = "purchase", store: str = "", **lead: str) ->
     return revised
 
 
+def a_stage_of_no_lead() -> ConversionRevised:
+    revised = of_an_order(order_id="")
+    revised.state.lead.stage = "won"
+    return revised
+
+
 @pytest.mark.parametrize(
     ("conversions", "revised", "expected"),
     [
@@ -51,6 +57,7 @@ def a_stage(stage: str, name: str = "purchase", store: str = "", **lead: str) ->
         pytest.param(APART, a_stage("won", "call"), "lead:L-1|call", id="names told apart"),
         pytest.param(ONE, a_stage("won", root_order_id="1001"), "1001", id="of an order that began it"),
         pytest.param(ONE, a_stage("won", store="de", root_order_id="1001"), "de/1001", id="of a store's order"),
+        pytest.param(ONE, a_stage_of_no_lead(), "c1:1", id="of a lead whose id was none"),
     ],
 )
 def test_an_object_is_an_order_s_or_a_lead_s(

@@ -656,14 +656,56 @@ def test_an_order_of_a_backend_that_is_ten_minutes_fast_is_not_of_the_future() -
     assert pack(event)[1].event.event_time.ToMicroseconds() == NOW
 
 
-def test_a_decision_of_the_same_moment_is_corrected_with_its_event_and_another_is_not() -> None:
-    for decided, corrected in ((NOW + 10 * MINUTE, NOW), (NOW - MINUTE, NOW - MINUTE)):
-        event = an_identification()
-        event.event_time.FromMicroseconds(NOW + 10 * MINUTE)
-        event.sent_time.FromMicroseconds(NOW + 10 * MINUTE)
-        event.consent.ad_user_data = 1
-        event.consent.consent_time.FromMicroseconds(decided)
-        assert pack(event)[1].event.consent.consent_time.ToMicroseconds() == corrected
+YEARS = 70 * 366 * 24 * 60 * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("fast", "told", "kept"),
+    [
+        pytest.param(180 * MINUTE, 180 * MINUTE, 0, id="of the same moment"),
+        pytest.param(180 * MINUTE, 179 * MINUTE, -MINUTE, id="a minute before, by the same clock"),
+        pytest.param(-180 * MINUTE, -181 * MINUTE, -MINUTE, id="by a slow clock"),
+        pytest.param(0, -MINUTE, -MINUTE, id="by a right clock"),
+        pytest.param(180 * MINUTE, YEARS, None, id="in the future by any clock"),
+        pytest.param(0, 5_000_000, 5_000_000, id="as near as clocks are"),
+        pytest.param(0, MINUTE, None, id="in the future by a right clock"),
+    ],
+)
+def test_what_was_decided_and_clicked_before_an_event_is_corrected_with_it(
+    fast: int, told: int, kept: int | None
+) -> None:
+    event = a_visit()
+    event.event_time.FromMicroseconds(NOW + fast)
+    event.sent_time.FromMicroseconds(NOW + fast)
+    event.consent.ad_user_data = 1
+    event.click_ids.gclid = "G1"
+    for moment in (event.consent.consent_time, event.click_ids.click_time):
+        moment.FromMicroseconds(NOW + told)
+    packed, admitted = pack(event)
+    expected = NOW if kept is None else NOW + kept
+    assert admitted.event.consent.consent_time.ToMicroseconds() == expected
+    (click,) = admitted.channel_evidence.click_ids
+    assert click.click_time.ToMicroseconds() == expected
+    assert admitted.event.click_ids.HasField("click_time") is (kept is not None)
+    ahead = [reason.field for reason in packed.reasons if reason.code.value == "TIME_AHEAD"]
+    assert ahead == ([] if kept is not None else ["click_ids.click_time", "consent.consent_time"])
+
+
+def test_a_decision_later_than_an_old_event_is_one() -> None:
+    event = a_purchase()
+    event.event_time.FromMicroseconds(NOW - 60 * MINUTE)
+    event.consent.consent_time.FromMicroseconds(NOW - MINUTE)
+    packed, admitted = pack(event)
+    assert packed.reasons == []
+    assert admitted.event.consent.consent_time.ToMicroseconds() == NOW - MINUTE
+
+
+def test_the_first_of_times_is_corrected_to_no_earlier_one() -> None:
+    event = an_identification()
+    event.event_time.FromMicroseconds(NOW + MINUTE)
+    event.sent_time.FromMicroseconds(NOW + MINUTE)
+    event.consent.consent_time.seconds = -62_135_596_800
+    assert pack(event)[1].event.consent.consent_time.ToDatetime().year == 1
 
 
 def test_a_corrected_clock_changes_neither_the_claim_nor_the_payload() -> None:

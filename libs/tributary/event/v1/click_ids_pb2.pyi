@@ -119,7 +119,8 @@ class ClickIds(_message.Message):
     @_builtins.property
     def click_time(self) -> _timestamp_pb2.Timestamp:
         """Optional. When the click was made, where it was not at `Event.event_time`. An old click id seen again is a return,
-        not a new click.
+        not a new click. Corrected as the event's own time is (`Event.sent_time`). More than 10 seconds after the event it is
+        ignored, with the warning TIME_AHEAD.
         """
 
     def __init__(

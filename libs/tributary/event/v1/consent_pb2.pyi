@@ -93,6 +93,7 @@ class Consent(_message.Message):
         never upgrades what was collected without it, and a later denial holds back what was collected with it. Unset: it
         holds for this event alone; but a denial of anything other than `analytics_storage`, in words, in a string or by
         the browser, counts as decided when the event happened.
+        Corrected as the event's own time is (`Event.sent_time`). In the future it is taken as now, with TIME_AHEAD.
         """
 
     def __init__(

@@ -152,10 +152,11 @@ class Event(_message.Message):
     """Optional. The caller's own id, 1-128 characters; case and leading zeros count. The same id is the same event: send
     it again unchanged after a timeout; only its times, `human_check`, and the address and user agent of its context may
     differ then, anything else is a CONFLICT. Empty: derived from a digest of all of that, prefixed "d1:". Ids that
-    start with "d1:" or "t1:" are REJECTED from callers with EVENT_ID_RESERVED.
+    start with "d1:" or "t1:" are REJECTED from callers with EVENT_ID_RESERVED; what names nothing ("undefined", "null", "0",
+    a blank, an unfilled template), with ID_PLACEHOLDER.
     """
     session_id: _builtins.str
-    """Optional. The caller's session id, 1-128 characters. Empty: sessions are cut by inactivity."""
+    """Optional. The caller's session id, 1-128 characters. Empty, or what names nothing: sessions are cut by inactivity."""
     origin: Global___Origin.ValueType
     """Optional. Where it happened. Unset: WEB for a touchpoint that a browser observed, else OTHER."""
     traffic: Global___Traffic.ValueType
@@ -172,9 +173,9 @@ class Event(_message.Message):
         """Optional. What the clock that `event_time` was read from showed when the event was sent: written anew for every
         attempt, never kept with an event that waits. Unset: `event_time` is taken as it is, which is right for times from a
         database. Where it differs from our clock by more than 10 seconds, `event_time` is corrected by the difference,
-        whatever happened, before it is held against the accept window, and `Consent.consent_time` with it if it is the same
-        moment: a phone that was offline for two days with a wrong clock still gets its times right. The answer says so
-        (CLOCK_CORRECTED).
+        whatever happened, before it is held against the accept window, and `Consent.consent_time` and `ClickIds.click_time`
+        with it: tell them by the same clock. A phone that was offline for two days with a wrong clock still gets its times
+        right. The answer says so (CLOCK_CORRECTED).
 
         Where neither a browser nor an app observed the event (`Context.observed_by`), a time behind our clock may also be of
         an event that a server held back, which is late, not wrong: it is corrected only if `IngestEventsRequest.sent_time`

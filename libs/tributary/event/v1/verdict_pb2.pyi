@@ -121,6 +121,8 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     """REJECTED: properties or texts hold what looks like personal data in the clear."""
     REASON_CODE_AMOUNT_TOO_LARGE: _ReasonCode.ValueType  # 17
     """REJECTED: an amount is larger than 10^12 units of its currency, or a quantity larger than 10^9."""
+    REASON_CODE_ID_PLACEHOLDER: _ReasonCode.ValueType  # 18
+    """REJECTED: an id that the event cannot do without names nothing: "undefined", "null", a blank, an unfilled template."""
     REASON_CODE_BOT_USER_AGENT: _ReasonCode.ValueType  # 40
     """QUARANTINED: the user agent is a bot's."""
     REASON_CODE_USER_AGENT_MISSING: _ReasonCode.ValueType  # 41
@@ -164,7 +166,7 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_HTTP_LIBRARY_USER_AGENT: _ReasonCode.ValueType  # 103
     """Warning: the user agent is a program's: probably the backend's own, forwarded by mistake."""
     REASON_CODE_CLOCK_CORRECTED: _ReasonCode.ValueType  # 104
-    """Warning: the sender's clock was wrong, and `event_time` was corrected by `sent_time`."""
+    """Warning: the sender's clock was wrong, and the times of the event were corrected by `sent_time`."""
     REASON_CODE_UTM_ON_OWN_SITE: _ReasonCode.ValueType  # 105
     """Warning: campaign parameters on a link inside the site were ignored."""
     REASON_CODE_CONVERSION_NAME_UNKNOWN: _ReasonCode.ValueType  # 106
@@ -185,6 +187,12 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_VALUE_UNKNOWN: _ReasonCode.ValueType  # 110
     """Warning: a number is none of the values of its enum that are known here: a newer client's, or a mistake. It was taken,
     and is stored, as the enum's comment says of unknown ones.
+    """
+    REASON_CODE_PLACEHOLDER_IGNORED: _ReasonCode.ValueType  # 111
+    """Warning: an id that names nothing ("undefined", "null", a blank, an unfilled template) was taken as not sent."""
+    REASON_CODE_TIME_AHEAD: _ReasonCode.ValueType  # 112
+    """Warning: a click that was made after what it led to, or a decision about consent after it was told. The time of the
+    event, or now, was taken in its place.
     """
 
 class ReasonCode(_ReasonCode, metaclass=_ReasonCodeEnumTypeWrapper):
@@ -228,6 +236,8 @@ REASON_CODE_PERSONAL_DATA_IN_CLEAR: ReasonCode.ValueType  # 16
 """REJECTED: properties or texts hold what looks like personal data in the clear."""
 REASON_CODE_AMOUNT_TOO_LARGE: ReasonCode.ValueType  # 17
 """REJECTED: an amount is larger than 10^12 units of its currency, or a quantity larger than 10^9."""
+REASON_CODE_ID_PLACEHOLDER: ReasonCode.ValueType  # 18
+"""REJECTED: an id that the event cannot do without names nothing: "undefined", "null", a blank, an unfilled template."""
 REASON_CODE_BOT_USER_AGENT: ReasonCode.ValueType  # 40
 """QUARANTINED: the user agent is a bot's."""
 REASON_CODE_USER_AGENT_MISSING: ReasonCode.ValueType  # 41
@@ -271,7 +281,7 @@ REASON_CODE_EMAIL_UNREADABLE: ReasonCode.ValueType  # 102
 REASON_CODE_HTTP_LIBRARY_USER_AGENT: ReasonCode.ValueType  # 103
 """Warning: the user agent is a program's: probably the backend's own, forwarded by mistake."""
 REASON_CODE_CLOCK_CORRECTED: ReasonCode.ValueType  # 104
-"""Warning: the sender's clock was wrong, and `event_time` was corrected by `sent_time`."""
+"""Warning: the sender's clock was wrong, and the times of the event were corrected by `sent_time`."""
 REASON_CODE_UTM_ON_OWN_SITE: ReasonCode.ValueType  # 105
 """Warning: campaign parameters on a link inside the site were ignored."""
 REASON_CODE_CONVERSION_NAME_UNKNOWN: ReasonCode.ValueType  # 106
@@ -292,6 +302,12 @@ that.
 REASON_CODE_VALUE_UNKNOWN: ReasonCode.ValueType  # 110
 """Warning: a number is none of the values of its enum that are known here: a newer client's, or a mistake. It was taken,
 and is stored, as the enum's comment says of unknown ones.
+"""
+REASON_CODE_PLACEHOLDER_IGNORED: ReasonCode.ValueType  # 111
+"""Warning: an id that names nothing ("undefined", "null", a blank, an unfilled template) was taken as not sent."""
+REASON_CODE_TIME_AHEAD: ReasonCode.ValueType  # 112
+"""Warning: a click that was made after what it led to, or a decision about consent after it was told. The time of the
+event, or now, was taken in its place.
 """
 Global___ReasonCode: _TypeAlias = ReasonCode  # noqa: Y015
 

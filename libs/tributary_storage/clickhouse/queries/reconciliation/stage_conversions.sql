@@ -53,7 +53,7 @@ WITH
                     store,
                     multiIf(
                         order_id != '', order_id,
-                        details['subscription_id'] != '', details['subscription_id'],
+                        details['subscription_id'] != '' AND cycle != '', details['subscription_id'],
                         details['lead_id'] != '', details['lead_id'],
                         details['root_order_id']
                     ),

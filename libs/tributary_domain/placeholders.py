@@ -1,0 +1,88 @@
+"""Ids that name nothing: a script wrote "undefined" where an order number should be, or a template was not filled.
+
+All who send the same one would be one order, one session, one refund. The one rule: what is short may be real ("1",
+"1001"), and a cycle may be counted from 0; only what no system gives to one of many is taken for nothing.
+"""
+
+from typing import Final
+
+from tributary_domain import texts
+from tributary_domain.normalization import is_blocked
+from tributary_domain.reasons import Reason, ReasonCode
+
+_NAMES_OF_FIELDS: Final = frozenset(
+    f"{thing}{between}{word}"
+    for thing in ("order", "transaction", "lead", "subscription", "session", "event", "refund")
+    for between in ("", "_", "-", " ")
+    for word in ("id", "number")
+)
+"""A field's name where its value should be, in lower case."""
+_LONGEST_NAME: Final = max(map(len, _NAMES_OF_FIELDS))
+
+
+def is_placeholder(text: str) -> bool:
+    """Tells whether an id names nothing; so does an empty one.
+
+    >>> is_placeholder("undefined"), is_placeholder(" "), is_placeholder("{{ order.id }}"), is_placeholder("order_id")
+    (True, True, True, True)
+    >>> is_placeholder("0"), is_placeholder("1"), is_placeholder("1001"), is_placeholder("0-1")
+    (True, False, False, False)
+    """
+    return is_blocked(text) or (len(text) <= _LONGEST_NAME and text.lower() in _NAMES_OF_FIELDS)
+
+
+def is_placeholder_cycle(cycle: str) -> bool:
+    """Tells whether a cycle of a subscription names none; 0 may be the first.
+
+    >>> is_placeholder_cycle("null"), is_placeholder_cycle("0"), is_placeholder_cycle("2026-11")
+    (True, False, False)
+    """
+    return is_placeholder(cycle) and not cycle.isdecimal()
+
+
+def named(text: str) -> str:
+    """Returns an id that names something as it is, any other as nothing."""
+    return "" if is_placeholder(text) else text
+
+
+def named_cycle(cycle: str) -> str:
+    """Returns a cycle that names one as it is, any other as nothing."""
+    return "" if is_placeholder_cycle(cycle) else cycle
+
+
+_IDS: Final = tuple(
+    (group, tuple((group.names.index(name), is_nothing) for name, is_nothing in ids.items()))
+    for group, ids in (
+        (texts.EVENT, {"session_id": is_placeholder}),
+        (texts.TOUCHPOINT, {"interaction_id": is_placeholder}),
+        (texts.CONVERSION, {"order_id": is_placeholder, "pixel_event_id": is_placeholder}),
+        (texts.RECURRENCE, {"subscription_id": is_placeholder, "cycle": is_placeholder_cycle}),
+        (texts.LEAD, {"lead_id": is_placeholder, "root_order_id": is_placeholder}),
+        (texts.ADJUSTMENT, {"cycle": is_placeholder_cycle}),
+    )
+)
+"""Ids that an event may do without. What it cannot is refused by `validation`."""
+
+
+def placeholders(readings: texts.Readings) -> list[tuple[texts.TextGroup, int]]:
+    """Returns each id (group, position) of an event that names nothing, and that the event may do without."""
+    return [
+        (group, at)
+        for group, ids in _IDS
+        if group in readings
+        for at, is_nothing in ids
+        if (value := readings[group][0][at]) and is_nothing(value)
+    ]
+
+
+def ignored(field: str) -> Reason:
+    """Returns the warning that an id was taken as not sent."""
+    message = "This is no id but what stands where none was filled in; taken as not sent. Send the real one."
+    return Reason(ReasonCode.PLACEHOLDER_IGNORED, field, message)
+
+
+def refuse_placeholder(field: str, text: str, found: list[Reason]) -> None:
+    """Adds a reason if an id that an event cannot do without names nothing; an empty one is not looked at."""
+    if text and is_placeholder(text):
+        message = "This is no id but what stands where none was filled in: all who send it would be one."
+        found.append(Reason(ReasonCode.ID_PLACEHOLDER, field, message))

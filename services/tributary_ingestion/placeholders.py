@@ -1,0 +1,38 @@
+"""Ids that name nothing, taken out of an event that may do without them.
+
+A shop whose tag sends "undefined" for every order number sells all the same: each sale is then known by its event id.
+The one rule: what an event is told apart by (the digests of what was sent) is made before, so that it stays the same.
+"""
+
+from operator import attrgetter
+from typing import Any
+
+from tributary.event.v1.event_pb2 import Event
+from tributary_domain import texts
+from tributary_domain.placeholders import ignored, is_placeholder, placeholders
+from tributary_domain.reasons import Reason
+
+
+def drop_placeholders(event: Event, kind: str | None, readings: texts.Readings) -> list[Reason]:
+    """Takes ids that name nothing out of an event.
+
+    Args:
+        event: Ours: it is changed.
+        kind: `event.WhichOneof("kind")`.
+        readings: Its texts.
+
+    Returns:
+        A warning per field; none if nothing was changed, and then `readings` still holds.
+    """
+    reasons: list[Reason] = []
+    for group, at in placeholders(readings):
+        message: Any = attrgetter(group.path)(event) if group.path else event
+        message.ClearField(group.names[at])
+        reasons.append(ignored(group.field(at)))
+    if kind == "conversion" and (ids := event.conversion.pixel_event_ids):
+        nameless = [destination for destination, value in ids.items() if is_placeholder(value)]
+        for destination in nameless:
+            del ids[destination]
+        if nameless:
+            reasons.append(ignored("conversion.pixel_event_ids"))
+    return reasons

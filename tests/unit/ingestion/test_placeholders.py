@@ -1,0 +1,207 @@
+"""Ids that name nothing: what would make strangers' sales one is taken as not sent, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import attrgetter
+
+import pytest
+
+from tests.unit.ingestion.test_intake import (
+    ACCEPTED,
+    NOW,
+    REJECTED,
+    a_purchase,
+    a_refund,
+    a_renewal,
+    a_visit,
+    codes,
+    pack,
+    rules,
+)
+from tributary.dedup.v1.admitted_events_pb2 import AdmittedEvent
+from tributary.event.v1.event_pb2 import Event
+from tributary.ingestion.v1.ingestion_service_pb2 import IngestEventsRequest
+from tributary_domain.ids import conversion_id, event_digest, order_digest
+from tributary_ingestion.intake import take_all
+from tributary_ingestion.sliced import parse
+from tributary_ingestion.visits import Visits
+
+NOTHING = [
+    "undefined",
+    "NULL",
+    " ",
+    "0",
+    "-",
+    "{{ order.id }}",
+    "%%ORDER_ID%%",
+    "order_id",
+    "[object Object]",
+    '"null"',
+]
+REAL = ["1", "7", "1001", "000001", "0-1", "a", "test-1001", "undefined-1001", "{b7f1-22}"]
+
+
+def a_stage(stage: str, lead_id: str, root_order_id: str = "") -> Event:
+    event = a_purchase()
+    event.conversion.order_id = ""
+    lead = event.conversion.lead
+    lead.stage, lead.lead_id, lead.root_order_id = stage, lead_id, root_order_id
+    return event
+
+
+@pytest.mark.parametrize("text", NOTHING)
+def test_an_order_number_that_names_nothing_is_taken_as_not_sent_and_told(text: str) -> None:
+    event = a_purchase()
+    event.conversion.order_id = text
+    packed, admitted = pack(event)
+    assert (packed.verdict, packed.key.order_digest) == (ACCEPTED, b"")
+    assert [(reason.code.value, reason.field) for reason in packed.reasons] == [
+        ("PLACEHOLDER_IGNORED", "conversion.order_id")
+    ]
+    assert admitted.conversion_id == conversion_id(event_digest("shop", "e-2"))
+    assert admitted.event.conversion.order_id == ""
+
+
+@pytest.mark.parametrize("text", REAL)
+def test_a_short_or_odd_number_is_a_number(text: str) -> None:
+    sale, refund = a_purchase(), a_refund(text)
+    sale.event_id = sale.conversion.order_id = sale.session_id = text
+    packed, _ = pack(sale)
+    assert (packed.reasons, packed.key.order_digest) == ([], order_digest("shop", "purchase", "", text))
+    assert pack(refund)[0].reasons == []
+
+
+def test_what_names_nothing_is_still_part_of_what_was_sent() -> None:
+    sent = a_purchase()
+    sent.conversion.order_id = "undefined"
+    other = a_purchase()
+    other.conversion.order_id = ""
+    assert pack(sent)[0].payload_digest != pack(other)[0].payload_digest
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        pytest.param(a_purchase, "conversion.pixel_event_id", id="what browser tags sent"),
+        pytest.param(a_purchase, "session_id", id="an order's session"),
+        pytest.param(a_visit, "session_id", id="a visit's session"),
+        pytest.param(a_visit, "touchpoint.interaction_id", id="a click's id"),
+        pytest.param(lambda: a_refund("r-1"), "adjustment.cycle", id="a refund's cycle"),
+    ],
+)
+def test_an_id_that_the_event_may_do_without_is_taken_out(make: Callable[[], Event], field: str) -> None:
+    event = make()
+    part, _, name = field.rpartition(".")
+    setattr(attrgetter(part)(event) if part else event, name, "undefined")
+    packed, admitted = pack(event)
+    assert [(reason.code.value, reason.field) for reason in packed.reasons] == [("PLACEHOLDER_IGNORED", field)]
+    assert attrgetter(field)(admitted.event) == ""
+
+
+def test_an_id_for_one_destination_is_taken_out_and_the_others_stay() -> None:
+    event = a_purchase()
+    event.conversion.pixel_event_ids.update({"meta": "null", "tiktok": "t-1"})
+    packed, admitted = pack(event)
+    assert codes(packed) == ["PLACEHOLDER_IGNORED"]
+    assert dict(admitted.event.conversion.pixel_event_ids) == {"tiktok": "t-1"}
+
+
+@pytest.mark.parametrize(
+    ("subscription_id", "cycle", "order_id", "claimed"),
+    [
+        pytest.param("null", "2", "o-1", ("o-1", "2"), id="the order names it"),
+        pytest.param("null", "2", "", None, id="no subscription"),
+        pytest.param("s-1", "null", "", None, id="no cycle: all of the subscription would be one order"),
+        pytest.param("s-1", "null", "o-1", ("o-1", ""), id="no cycle, but an order"),
+        pytest.param("s-1", "0", "", ("s-1", "0"), id="a cycle may be counted from 0"),
+        pytest.param("s-1", "2", "null", ("s-1", "2"), id="no order number"),
+    ],
+)
+def test_a_cycle_is_known_by_what_names_it(
+    subscription_id: str, cycle: str, order_id: str, claimed: tuple[str, str] | None
+) -> None:
+    event = a_renewal()
+    event.conversion.order_id = order_id
+    event.conversion.recurrence.subscription_id, event.conversion.recurrence.cycle = subscription_id, cycle
+    event.conversion.recurrence.kind = 3
+    packed, _ = pack(event)
+    assert packed.verdict == ACCEPTED
+    assert packed.key.order_digest == (order_digest("shop", "purchase", "", *claimed) if claimed else b"")
+
+
+@pytest.mark.parametrize(
+    ("event", "claimed"),
+    [
+        pytest.param(a_stage("won", "undefined"), None, id="no lead"),
+        pytest.param(a_stage("won", "undefined", "7"), "7", id="named by its first order"),
+        pytest.param(a_stage("won", "L-1", "undefined"), "L-1", id="named by itself"),
+    ],
+)
+def test_a_stage_is_known_by_what_names_its_lead(event: Event, claimed: str | None) -> None:
+    packed, _ = pack(event)
+    assert codes(packed) == ["PLACEHOLDER_IGNORED"]
+    assert packed.key.order_digest == (order_digest("shop", "purchase", "", claimed, "stage:won") if claimed else b"")
+
+
+def a_refund_of(**target: str) -> Event:
+    event = a_refund()
+    for name, value in target.items():
+        setattr(event.adjustment, name, value)
+    return event
+
+
+def an_event_named(event_id: str, make: Callable[[], Event]) -> Event:
+    event = make()
+    event.event_id = event_id
+    return event
+
+
+@pytest.mark.parametrize(
+    ("event", "field"),
+    [
+        pytest.param(an_event_named("undefined", a_purchase), "event_id", id="an order"),
+        pytest.param(an_event_named(" ", a_visit), "event_id", id="a visit"),
+        pytest.param(a_refund("null"), "adjustment.adjustment_id", id="a refund number"),
+        pytest.param(a_refund("0"), "adjustment.adjustment_id", id="a refund number of nothing"),
+        pytest.param(a_refund_of(order_id="undefined"), "adjustment.order_id", id="a refund of no order"),
+        pytest.param(a_refund_of(event_id="undefined"), "adjustment.event_id", id="a refund of no event"),
+        pytest.param(a_stage("lost", "undefined"), "conversion.lead.lead_id", id="no lead is lost"),
+    ],
+)
+def test_an_id_that_the_event_cannot_do_without_is_refused(event: Event, field: str) -> None:
+    packed, _ = pack(event)
+    assert packed.verdict == REJECTED
+    assert [(reason.code.value, reason.field) for reason in packed.reasons] == [("ID_PLACEHOLDER", field)]
+
+
+def test_what_is_refused_for_its_event_id_is_told_apart_by_what_it_says() -> None:
+    ann, bob = an_event_named("undefined", a_purchase), an_event_named("undefined", a_purchase)
+    bob.identifiers.customer_id = "k-2"
+    assert pack(ann)[0].event_digest != pack(bob)[0].event_digest
+
+
+def test_a_session_that_names_nothing_is_none_where_one_is_needed() -> None:
+    event = a_visit()
+    event.session_id = "undefined"
+    own = rules(session_id_required=["touchpoint"])
+    assert codes(pack(event, own)[0]) == ["SESSION_ID_MISSING"]
+
+
+def test_an_order_without_a_number_is_known_for_as_long_as_its_event_id() -> None:
+    event = a_purchase()
+    event.conversion.order_id = "undefined"
+    event.event_time.FromMicroseconds(NOW - 100 * 86_400 * 10**6)
+    assert codes(pack(event)[0]) == ["EVENT_TIME_OUT_OF_WINDOW"]
+
+
+@pytest.mark.parametrize("name", ["event_id", "session_id", "interaction_id"])
+@pytest.mark.parametrize("text", ["undefined", "  ", "{{ id }}", "s-1"])
+def test_usual_visits_are_judged_alike(name: str, text: str) -> None:
+    event, own = a_visit(), rules()
+    setattr(event.touchpoint if name == "interaction_id" else event, name, text)
+    request = parse(IngestEventsRequest, IngestEventsRequest(events=[event]).SerializeToString())
+    (quick,) = take_all(request.events, own, NOW, backfill=False, visits=Visits(own))
+    packed, admitted = pack(event, own)
+    assert (quick.verdict, quick.reasons) == (packed.verdict, packed.reasons)
+    assert AdmittedEvent.FromString(quick.admitted) == admitted
