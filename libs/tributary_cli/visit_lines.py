@@ -6,9 +6,10 @@ kept of a line once it is answered.
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any, Final
 
-from tributary_cli.json_lines import check_text, read_object
+from tributary_cli.json_lines import BadLineError, check_text, read_object
 from tributary_domain.addresses import AddressBook, read_address
 from tributary_domain.bots import AgentKind, Observer, judge_user_agent
 from tributary_domain.channel import CHANNEL_RULES_VERSION, ChannelClassifier
@@ -21,19 +22,50 @@ FIELDS: Final = {
     **dict.fromkeys(("utm_source", "utm_medium", "utm_campaign"), CLICK_ID_CHARACTERS),
 }
 """What a line may have -> its most characters."""
+_PLAIN: Final = {name.replace("_", ""): name for name in FIELDS}
+_OTHER_NAMES: Final = {
+    **dict.fromkeys(("referer", "referrer", "httpreferer", "httpreferrer", "documentreferrer", "ref"), "referrer_url"),
+    **dict.fromkeys(("ua", "agent", "browser", "httpuseragent"), "user_agent"),
+    **dict.fromkeys(("ip", "ipaddress", "clientipaddress", "remoteaddr", "remoteip", "userip"), "client_ip"),
+    **dict.fromkeys(("url", "page", "pagelocation", "landingpage", "landingurl", "location"), "page_url"),
+    **{name: f"utm_{name}" for name in ("source", "medium", "campaign")},
+}
+"""What others call a field, in small letters without what stands between them."""
+_AS_GOOD_AS_SPELT: Final = 0.9
+"""How near a name must be to a field's: `client_id` is another thing than `client_ip`."""
 
 
 def read_visit(line: bytes) -> dict[str, str]:
-    """Reads what is known of a visit; what is null is left out, and so is what is none of `FIELDS`.
+    """Reads what is known of a visit; what is null is left out, and so is what has nothing to do with `FIELDS`.
 
     Raises:
-        BadLineError: It is no JSON object, or a field is no text or is too long.
+        BadLineError: It is no JSON object, a field is no text or is too long, or is meant and has another name.
     """
     said = read_object(line)
+    for name, value in said.items():
+        meant = "" if name in FIELDS or value is None else _meant(name)
+        if meant and said.get(meant) is None:
+            message = f"is not known; did you mean {meant}?"
+            raise BadLineError(message, name)
+    if said and not said.keys() & FIELDS.keys():
+        message = f"has none of the fields that are known: {', '.join(FIELDS)}"
+        raise BadLineError(message)
     visit = {name: said[name] for name in FIELDS if said.get(name) is not None}
     for name, value in visit.items():
         check_text(value, name, FIELDS[name])
     return visit
+
+
+def _meant(name: str) -> str:
+    """Returns which field a name that is none stands for; empty: none of them, it is of something else.
+
+    >>> _meant("referer"), _meant("pageUrl"), _meant("utm_sorce"), _meant("utm_term"), _meant("client_id")
+    ('referrer_url', 'page_url', 'utm_source', '', '')
+    """
+    plain = "".join(filter(str.isalnum, name.lower()))
+    if plain in _OTHER_NAMES:
+        return _OTHER_NAMES[plain]
+    return next((_PLAIN[near] for near in get_close_matches(plain, _PLAIN, n=1, cutoff=_AS_GOOD_AS_SPELT)), "")
 
 
 def classify(

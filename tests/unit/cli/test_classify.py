@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from tributary_cli.command_line import cli
 from tributary_cli.json_lines import MAX_LINE_BYTES
+from tributary_cli.visit_lines import FIELDS
 
 GOOGLEBOT = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 BROWSER = "Mozilla/5.0 (X11; Linux x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
@@ -84,7 +85,7 @@ def answers(result: Result) -> list[dict[str, Any]]:
         ),
         pytest.param({}, ("Direct", "(direct)", "(none)", None, None, False, None, "direct"), id="nothing known"),
         pytest.param(
-            {"page_url": None, "user_agent": "", "extra": 1},
+            {"page_url": None, "user_agent": "", "extra": 1, "client_id": "7", "utm_term": "a", "url": None},
             ("Direct", "(direct)", "(none)", None, None, False, None, "direct"),
             id="null, empty and unknown",
         ),
@@ -105,6 +106,12 @@ def test_a_visit_is_answered_with_its_channel_and_the_rule(visit: dict[str, Any]
         ("[1]", None, "is no JSON object"),
         ("null", None, "is no JSON object"),
         ("[" * 40_000, None, "is no JSON"),
+        ('{"referer": "https://www.google.com/"}', "referer", "is not known; did you mean referrer_url?"),
+        ('{"page_url": "/", "Referrer": "x"}', "Referrer", "is not known; did you mean referrer_url?"),
+        ('{"pageUrl": "https://shop.example/?gclid=1"}', "pageUrl", "is not known; did you mean page_url?"),
+        ('{"utm_sorce": "a"}', "utm_sorce", "is not known; did you mean utm_source?"),
+        ('{"source": "a", "id": 7}', "source", "is not known; did you mean utm_source?"),
+        ('{"visit": {}, "id": 7}', None, f"has none of the fields that are known: {', '.join(FIELDS)}"),
         ('{"page_url": 7}', "page_url", "is no text"),
         ('{"page_url": ["x"]}', "page_url", "is no text"),
         ('{"user_agent": "' + "x" * 1025 + '"}', "user_agent", "is longer than 1024 characters"),
