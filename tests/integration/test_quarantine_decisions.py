@@ -202,6 +202,14 @@ async def test_what_cannot_be_decided_says_the_next_step_and_fails_the_command(l
         pytest.param(
             contract.DecideQuarantinedEventsRequest(action=RELEASE, event_ids=["e"], reason="x" * 1025), id="a novel"
         ),
+        pytest.param(
+            contract.DecideQuarantinedEventsRequest(action=RELEASE, event_ids=["e"], reason="ann@example.com rang"),
+            id="whose address it is",
+        ),
+        pytest.param(
+            contract.DecideQuarantinedEventsRequest(action=RELEASE, event_ids=["e"], reason="of +49 171 2345678"),
+            id="whose number it is",
+        ),
         pytest.param(contract.DecideQuarantinedEventsRequest(action=RELEASE, event_ids=["e"] * 1001), id="too many"),
     ],
 )

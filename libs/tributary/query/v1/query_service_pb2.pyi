@@ -1326,7 +1326,9 @@ class DecideQuarantinedEventsRequest(_message.Message):
     action: _quarantine_pb2.QuarantineAction.ValueType
     """Required. RELEASE or REJECT."""
     reason: _builtins.str
-    """Optional. Why, for people: kept with the decision. No personal data. At most 1 024 characters."""
+    """Optional. Why, for people: kept with the decision, so what looks like an e-mail address or a phone number is refused.
+    At most 1 024 characters.
+    """
     validate_only: _builtins.bool
     """Optional. Whether only to say what would come of it, as far as that is known before. Nothing is decided."""
     page_size: _builtins.int
