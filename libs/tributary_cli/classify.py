@@ -32,8 +32,8 @@ def classify(ctx: click.Context, workspaces_file: Path | None, workspace: str | 
     """Classify visits from standard input, by the rules of the door.
 
     One JSON object per line, with any of user_agent, client_ip, page_url, referrer_url, utm_source, utm_medium and
-    utm_campaign. Other fields are passed over, unless one looks like these (referer), or there is none of these: that is
-    an error, for the answer would be Direct. Each line is answered at once by a line with channel, source, medium,
+    utm_campaign. Other fields are passed over, unless one looks like these (referer), or there is none of these: that
+    is an error, for the answer would be Direct. Each line is answered at once by a line with channel, source, medium,
     campaign, click_ids, bot, bot_name and rule: the rule that decided. What is empty is null; a visit that is no new
     touch (a return from a payment page, a step inside the own site) has no channel. A line that cannot be read is
     answered by an object with `error`, and the exit status is then 1.

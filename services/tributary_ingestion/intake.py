@@ -33,7 +33,7 @@ from tributary_domain.identifiers import Identity
 from tributary_domain.ids import derived_event_id
 from tributary_domain.payloads import PAYLOAD_DIGEST_VERSION
 from tributary_domain.reasons import Reason, ReasonCode
-from tributary_domain.redacted_ids import stored_event_id
+from tributary_domain.redacted_ids import refuse_tokens, stored_event_id
 from tributary_domain.urls import NO_URL, read_referrer, read_url
 from tributary_domain.velocity import Count
 from tributary_ingestion.admitted import join, write_learned, write_rest
@@ -127,6 +127,7 @@ def take(
     may_be_personal = texts.may_be_personal(event_id, readings)
     rejections = texts.check_texts(readings, may_be_personal=may_be_personal)
     validation.refuse(event, kind, readings, rules.expected, rejections)
+    refuse_tokens(event_id, readings, rejections)
     correction = _check_times(event, kind, rules, receive_micros, call_micros, rejections, backfill=backfill)
     identity = _identify(event, kind, readings, rules, rejections)
     payload_digest = rules.payload_digest(event, kind, readings)

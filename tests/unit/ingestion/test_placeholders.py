@@ -175,6 +175,39 @@ def test_an_id_that_the_event_cannot_do_without_is_refused(event: Event, field: 
     assert [(reason.code.value, reason.field) for reason in packed.reasons] == [("ID_PLACEHOLDER", field)]
 
 
+def a_sale_named(field: str, text: str) -> Event:
+    part, _, name = field.rpartition(".")
+    made = {"adjustment": lambda: a_refund("r-1"), "conversion.lead": lambda: a_stage("won", "L-1")}
+    event = made.get(part, a_renewal)()
+    if event.HasField("conversion") and event.conversion.HasField("recurrence"):
+        event.conversion.recurrence.kind = 3
+    setattr(attrgetter(part)(event) if part else event, name, text)
+    return event
+
+
+@pytest.mark.parametrize(
+    ("field", "code"),
+    [
+        ("event_id", "EVENT_ID_RESERVED"),
+        ("conversion.order_id", "FIELD_MALFORMED"),
+        ("conversion.recurrence.subscription_id", "FIELD_MALFORMED"),
+        ("conversion.lead.lead_id", "FIELD_MALFORMED"),
+        ("conversion.lead.root_order_id", "FIELD_MALFORMED"),
+        ("adjustment.order_id", "FIELD_MALFORMED"),
+        ("adjustment.event_id", "FIELD_MALFORMED"),
+        ("adjustment.adjustment_id", "FIELD_MALFORMED"),
+    ],
+)
+def test_what_is_shown_in_place_of_a_personal_id_is_refused_when_it_is_sent(field: str, code: str) -> None:
+    shown = pack(an_event_named("order-ann@example.com", a_purchase))[1].event.event_id
+    packed, _ = pack(a_sale_named(field, shown))
+    assert (packed.verdict, [(reason.code.value, reason.field) for reason in packed.reasons]) == (
+        REJECTED,
+        [(code, field)],
+    )
+    assert pack(a_sale_named(field, "x1:7"))[0].reasons == [], "a number of a shop's own"
+
+
 def test_what_is_refused_for_its_event_id_is_told_apart_by_what_it_says() -> None:
     ann, bob = an_event_named("undefined", a_purchase), an_event_named("undefined", a_purchase)
     bob.identifiers.customer_id = "k-2"
@@ -196,7 +229,7 @@ def test_an_order_without_a_number_is_known_for_as_long_as_its_event_id() -> Non
 
 
 @pytest.mark.parametrize("name", ["event_id", "session_id", "interaction_id"])
-@pytest.mark.parametrize("text", ["undefined", "  ", "{{ id }}", "s-1"])
+@pytest.mark.parametrize("text", ["undefined", "  ", "{{ id }}", "s-1", "x1:0123456789abcdef01234567"])
 def test_usual_visits_are_judged_alike(name: str, text: str) -> None:
     event, own = a_visit(), rules()
     setattr(event.touchpoint if name == "interaction_id" else event, name, text)

@@ -90,7 +90,7 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_EVENT_ID_TOO_LONG: _ReasonCode.ValueType  # 2
     """REJECTED: the event id is longer than 128 characters."""
     REASON_CODE_EVENT_ID_RESERVED: _ReasonCode.ValueType  # 3
-    """REJECTED: the event id starts with a prefix that Tributary keeps for itself."""
+    """REJECTED: the event id starts with a prefix that Tributary keeps for itself, or stands for one that was personal."""
     REASON_CODE_EVENT_TIME_MISSING: _ReasonCode.ValueType  # 4
     """REJECTED: `event_time` is not set."""
     REASON_CODE_TIME_MALFORMED: _ReasonCode.ValueType  # 5
@@ -106,7 +106,7 @@ class _ReasonCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonCode
     REASON_CODE_FIELD_TOO_LONG: _ReasonCode.ValueType  # 10
     """REJECTED: a field is longer, or has more elements, than its comment allows."""
     REASON_CODE_FIELD_MALFORMED: _ReasonCode.ValueType  # 11
-    """REJECTED: a field's value is none of those allowed."""
+    """REJECTED: a field's value is none of those allowed; or an id is what is shown in place of a personal one."""
     REASON_CODE_CURRENCY_UNKNOWN: _ReasonCode.ValueType  # 12
     """REJECTED: the currency is not one of ISO 4217, or was withdrawn more than 400 days before the event."""
     REASON_CODE_AMOUNT_NEGATIVE: _ReasonCode.ValueType  # 13
@@ -205,7 +205,7 @@ REASON_CODE_KIND_MISSING: ReasonCode.ValueType  # 1
 REASON_CODE_EVENT_ID_TOO_LONG: ReasonCode.ValueType  # 2
 """REJECTED: the event id is longer than 128 characters."""
 REASON_CODE_EVENT_ID_RESERVED: ReasonCode.ValueType  # 3
-"""REJECTED: the event id starts with a prefix that Tributary keeps for itself."""
+"""REJECTED: the event id starts with a prefix that Tributary keeps for itself, or stands for one that was personal."""
 REASON_CODE_EVENT_TIME_MISSING: ReasonCode.ValueType  # 4
 """REJECTED: `event_time` is not set."""
 REASON_CODE_TIME_MALFORMED: ReasonCode.ValueType  # 5
@@ -221,7 +221,7 @@ REASON_CODE_FIELD_MISSING: ReasonCode.ValueType  # 9
 REASON_CODE_FIELD_TOO_LONG: ReasonCode.ValueType  # 10
 """REJECTED: a field is longer, or has more elements, than its comment allows."""
 REASON_CODE_FIELD_MALFORMED: ReasonCode.ValueType  # 11
-"""REJECTED: a field's value is none of those allowed."""
+"""REJECTED: a field's value is none of those allowed; or an id is what is shown in place of a personal one."""
 REASON_CODE_CURRENCY_UNKNOWN: ReasonCode.ValueType  # 12
 """REJECTED: the currency is not one of ISO 4217, or was withdrawn more than 400 days before the event."""
 REASON_CODE_AMOUNT_NEGATIVE: ReasonCode.ValueType  # 13
