@@ -47,8 +47,12 @@ class History(Protocol):
         """Returns the workspaces of which anything was published before a moment."""
         ...
 
-    async def events_of(self, workspace: str, conversion_ids: Collection[str]) -> list[tuple[int, bytes]]:
-        """Returns (accept time in microseconds, serialised `AdmittedEvent`) of the events that say what they are."""
+    async def events_of(self, workspace: str, conversion_ids: Collection[str]) -> list[tuple[int, bytes, bool]]:
+        """Returns the events that say what they are, and the observations that wait in quarantine.
+
+        Returns:
+            (accept time in microseconds, serialised `AdmittedEvent`, whether it is quarantined) of each.
+        """
         ...
 
 
@@ -126,11 +130,13 @@ class Restoration:
         observed: set[str] = set()
         orders = _own_ids(workspace.id, newest) | {conversion_id: conversion_id for conversion_id in newest}
         events = await self._events_of(workspace.id, list(orders))
-        personal = _sent_ids(workspace.id, [admitted for _, admitted in events], orders)
-        if personal:
-            orders |= personal
-            events += await self._events_of(workspace.id, list(personal))
-        for accept_micros, admitted in events:
+        further = _further_ids(workspace.id, [admitted for _, admitted, _ in events], orders)
+        if further:
+            orders |= further
+            events += await self._events_of(workspace.id, list(further))
+        for accept_micros, admitted, is_quarantined in events:
+            if is_quarantined:
+                continue
             conversion_id = orders[admitted.conversion_id]
             field = event_field(event_hash(admitted.event.event_id))
             parts[conversion_id][field] = pack_part(admitted, accept_micros)
@@ -153,10 +159,10 @@ class Restoration:
             without_observation=len(newest.keys() - observed),
         )
 
-    async def _events_of(self, workspace: str, conversion_ids: Sequence[str]) -> list[tuple[int, AdmittedEvent]]:
-        """Returns what observed or adjusted conversions, each with its accept time in microseconds."""
+    async def _events_of(self, workspace: str, conversion_ids: Sequence[str]) -> list[tuple[int, AdmittedEvent, bool]]:
+        """Returns the same as `History.events_of`, read."""
         found = await self._history.events_of(workspace, conversion_ids)
-        return [(accept_micros, AdmittedEvent.FromString(content)) for accept_micros, content in found]
+        return [(micros, AdmittedEvent.FromString(content), quarantined) for micros, content, quarantined in found]
 
 
 def _may_be_lost(one: Affected, loss_micros: int) -> bool:
@@ -178,12 +184,15 @@ def _own_ids(workspace: str, newest: Mapping[str, ConversionRevised]) -> dict[st
     }
 
 
-def _sent_ids(workspace: str, events: Iterable[AdmittedEvent], orders: Mapping[str, str]) -> dict[str, str]:
-    """Returns the same of events whose ids were personal, which states show as tokens; without what `orders` has."""
+def _further_ids(workspace: str, events: Iterable[AdmittedEvent], orders: Mapping[str, str]) -> dict[str, str]:
+    """Returns the same of observations that states do not show as they were sent, without what `orders` has.
+
+    Those are what waits in quarantine, and events whose ids are personal.
+    """
     found = {
         ids.conversion_id(digest_of_event(workspace, admitted)): orders[admitted.conversion_id]
         for admitted in events
-        if admitted.event_digest and admitted.event.HasField("conversion")
+        if admitted.event.HasField("conversion")
     }
     return {own_id: order for own_id, order in found.items() if own_id not in orders}
 

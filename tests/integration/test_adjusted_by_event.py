@@ -67,6 +67,21 @@ async def test_it_may_name_a_quarantined_event_of_the_order(
     assert await value(attribution, events) == 60_000_000
 
 
+async def test_what_named_a_quarantined_event_of_the_order_is_found_after_the_state_was_lost(
+    attribution: Attribution, events: Events
+) -> None:
+    world = [
+        events.order("visitor:a", event_id="bot", rank=1, letter="Q"),
+        events.order("customer:a", event_id="backend"),
+        events.refund(30_000_000, of_event="bot", event_id="first"),
+    ]
+    await attribution.record(*world)
+    await attribution.handle(*world)
+    await attribution.lose_state()
+    await attribution.handle(events.refund(10_000_000, event_id="second", at=NOON + 2 * DAY))
+    assert await value(attribution, events) == 50_000_000
+
+
 async def test_its_cause_is_told(attribution: Attribution, events: Events) -> None:
     await attribution.handle(events.order("visitor:a", event_id="order"))
     await attribution.handle(events.refund(30_000_000, of_event="order", event_id="refund"))

@@ -19,6 +19,7 @@ from tributary.event.v1.event_pb2 import Traffic
 from tributary_attribution.reconcile import reconciliation_of
 from tributary_attribution.reconciliation import Reconciliation
 from tributary_attribution.runs import begun, exit_status
+from tributary_domain import ids
 from tributary_domain.findings import DIFFERENCE_KINDS, Finding, FindingCause, FindingKind, FindingState, finding
 from tributary_domain.shards import shard_of_key
 from tributary_runtime.clock import SystemClock
@@ -125,6 +126,27 @@ async def test_stream_and_batch_agree_on_awkward_journeys(
         assert run.counts["conversions"] > 40
         assert await world.differences() == []
         assert run.counts["open_errors"] == 0
+
+
+async def test_stream_and_batch_agree_on_what_an_adjustment_names_by_an_event(
+    redis_url: str, clickhouse_url: str, workspace: str
+) -> None:
+    make = Events(workspace)
+    personal = make.order("customer:a", order_id="o-2", event_id="x1:token")
+    personal[1].event_digest = ids.event_digest(workspace, "ann@example.com")
+    refund = make.refund(20_000_000, of_event="ann@example.com")
+    refund[1].event.adjustment.event_id = "x1:token"
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        await world.happen(
+            make.order("visitor:a", event_id="bot", rank=1, letter="Q"),
+            make.order("customer:a"),
+            make.refund(30_000_000, of_event="bot"),
+            personal,
+            refund,
+        )
+        run = await world.run()
+        assert (run.counts["conversions"], run.counts["changed"]) == (2, 0)
+        assert await world.runs.findings(workspace) == []
 
 
 @pytest.mark.parametrize("rule", ["once_per_person", "once_per_session", "once_per_click"])

@@ -153,7 +153,8 @@ async def test_an_adjustment_without_a_conversion_is_spoken_of_by_the_run_in_who
         make.refund(1_000_000, order_id="none"),
         make.order(order_id="known", event_id="seen"),
         make.refund(1_000_000, order_id="known"),
-        make.refund(1_000_000, order_id="", of_event="seen"),
+        make.order(order_id="known", event_id="bot", letter="Q"),
+        *(make.refund(1_000_000, order_id="", of_event=named) for named in ("seen", "bot")),
     )
     assert await recorded.night(begin, _ACCEPTED + waited) == expected
 
@@ -161,7 +162,8 @@ async def test_an_adjustment_without_a_conversion_is_spoken_of_by_the_run_in_who
 async def test_how_long_is_too_long_is_said_by_the_workspace(recorded: Recorded) -> None:
     make = Events(recorded.workspace)
     await recorded.record(
-        make.refund(1_000_000, order_id="none"), _held(make.order(order_id="big"), "AMOUNT_UNEXPECTED")
+        make.refund(1_000_000, of_event="held"),
+        _held(make.order(order_id="big", event_id="held"), "AMOUNT_UNEXPECTED"),
     )
     now = _ACCEPTED + 6 * DAY
     assert await recorded.night(_MIDNIGHT, now) == [FindingKind.PENDING_VALUE]

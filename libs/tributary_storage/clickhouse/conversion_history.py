@@ -98,19 +98,20 @@ class ConversionHistory:
         rows = await self._clickhouse.execute(statement("revision_summaries"), parameters)
         return [row[:-1] for row in reversed(rows)], int(rows[0][-1]) if rows else 0
 
-    async def events_of(self, workspace: str, conversion_ids: Collection[str]) -> list[tuple[int, bytes]]:
-        """Returns what observed or adjusted conversions, in event order, without what is quarantined.
+    async def events_of(self, workspace: str, conversion_ids: Collection[str]) -> list[tuple[int, bytes, bool]]:
+        """Returns what observed or adjusted conversions, in event order.
 
         Returns:
-            (accept time in microseconds, serialised `AdmittedEvent`) of each event that was recorded.
+            (accept time in microseconds, serialised `AdmittedEvent`, whether it is quarantined) of each event that was
+            recorded; of what is quarantined, observations alone.
         """
-        found: list[tuple[int, bytes]] = []
+        found: list[tuple[int, bytes, bool]] = []
         for some in _some_at_once(conversion_ids):
             parameters = {"workspace": workspace, "conversion_ids": some}
             rows = await self._clickhouse.execute(statement("events_of_conversions"), parameters, raw_strings=True)
-            found += [(int(accept_time), admitted) for accept_time, admitted in rows]
+            found += [(int(accept_time), admitted, bool(quarantined)) for accept_time, admitted, quarantined in rows]
         for content in (await self._contents(workspace, conversion_ids)).values():
-            found += [(content.accept_micros, admitted) for admitted in content.admitted]
+            found += [(content.accept_micros, admitted, False) for admitted in content.admitted]
         return found
 
     async def _contents(self, workspace: str, conversion_ids: Collection[str]) -> dict[str, StandInContent]:

@@ -1,7 +1,7 @@
 -- Says of each conversion that a run compares, and of all of its lead or subscription, what its observations and
 -- adjustments mean together. It belongs to the most telling identifier of its observations. These in event order: those that count, else internal and
 -- test traffic; the value of the highest ranked that states one, the earliest of these. Each adjustment once, in event
--- order; a restatement absorbs what was before it.
+-- order; a restatement absorbs what was before it. One may name an order by an observation of it that is in quarantine.
 -- Where no value is stated: the default, as pinned when the conversion was published, else as the workspace says.
 -- What of the value is credited: without the parts that the basis of its name takes off, pinned likewise. Refunds take off the same of what they say, else in proportion; where a part was
 -- not sent, the value is credited as sent. `adjusted`: value as sent, is there one, taken off in proportion, taken off by
@@ -100,7 +100,6 @@ WITH
                                 PREWHERE conversion_id IN (/*named*/)
                                 WHERE workspace = %(workspace)s
                                     AND kind = 'conversion'
-                                    AND verdict != 'QUARANTINED'
                             )
                         )
                     )
@@ -118,7 +117,6 @@ WITH
             PREWHERE conversion_id IN (/*named*/)
             WHERE workspace = %(workspace)s
                 AND kind = 'conversion'
-                AND verdict != 'QUARANTINED'
             GROUP BY event_id
         ) AS t ON t.target = e.details['target_event_id']
     ),

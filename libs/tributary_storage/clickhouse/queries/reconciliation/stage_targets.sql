@@ -1,5 +1,6 @@
 -- Says which conversions a run compares: those that were observed in its days, and, where it compares what changed, those
--- that anything which was accepted in these days names, whenever they were.
+-- that anything which was accepted in these days names, whenever they were. An adjustment may name an order by an
+-- observation of it that is in quarantine.
 INSERT INTO reconciliation_targets
 (
     reconciliation_id,
@@ -50,7 +51,6 @@ FROM
         WHERE %(with_changes)s
             AND workspace = %(workspace)s
             AND kind = 'conversion'
-            AND verdict != 'QUARANTINED'
             AND event_hash IN
             (
                 SELECT xxHash64(details['target_event_id'])

@@ -1,5 +1,6 @@
 -- Adjustments that were accepted before a moment, of conversions that nobody observed: of the run's days, of those that
--- came due in its days, and those that a finding is about which is not resolved. One row per adjustment.
+-- came due in its days, and those that a finding is about which is not resolved. An order may be named by an observation
+-- of it that is in quarantine, if another is not. One row per adjustment.
 WITH
     late AS
     (
@@ -47,6 +48,22 @@ WITH
                 AND kind = 'conversion'
                 AND verdict != 'QUARANTINED'
         )
+    ),
+    targets AS
+    (
+        SELECT
+            event_id,
+            conversion_id
+        FROM events
+        WHERE workspace = %(workspace)s
+            AND kind = 'conversion'
+            AND event_id IN
+            (
+                SELECT details['target_event_id']
+                FROM events
+                WHERE workspace = %(workspace)s
+                    AND event_id IN (SELECT event_id FROM unmatched)
+            )
     )
 SELECT
     event_id,
@@ -62,17 +79,16 @@ WHERE workspace = %(workspace)s
     AND details['target_event_id'] NOT IN
     (
         SELECT event_id
-        FROM events
-        WHERE workspace = %(workspace)s
-            AND kind = 'conversion'
-            AND verdict != 'QUARANTINED'
-            AND event_id IN
-            (
-                SELECT details['target_event_id']
-                FROM events
-                WHERE workspace = %(workspace)s
-                    AND event_id IN (SELECT event_id FROM unmatched)
-            )
+        FROM targets
+        WHERE conversion_id IN
+        (
+            SELECT conversion_id
+            FROM events_by_conversion
+            WHERE workspace = %(workspace)s
+                AND conversion_id IN (SELECT conversion_id FROM targets)
+                AND kind = 'conversion'
+                AND verdict != 'QUARANTINED'
+        )
     )
 GROUP BY event_id
 ORDER BY event_id
