@@ -1,7 +1,8 @@
 """How a parcel gets to the server and its outcome back: many parcels on one stream.
 
 The one rule: a parcel is done when its answer has come, or when the stream it went by has ended. What has no answer
-then is sent again by another stream, with the same event ids, and counted once.
+then is sent again by another stream, with the same event ids, and counted once. A stream that is silent for several
+times as long as answers take is given up: the next one goes to the next replica.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from tributary_client import exiting
 from tributary_client.connection import Metadata, metadata
 from tributary_client.dispatch import Parcel
 from tributary_client.outcome import Outcome, answered, failed, of_status, overdue
+from tributary_client.stream_patience import StreamPatience
 from tributary_client.transport import SERVICE, CallTransport, Done, close_channel, of_error
 from tributary_client.wire import stream_request
 
@@ -45,6 +47,7 @@ class StreamTransport:
         self._shown = metadata(api_key)
         self._attempt_seconds = attempt_seconds
         self._monotonic = monotonic
+        self._patience = StreamPatience(attempt_seconds)
         self._method: _Method = channel.stream_stream(f"{SERVICE}/StreamEvents", None, StreamEventsResponse.FromString)
         self._streams: list[_Stream] = []  # the last one takes parcels, the others wait for answers
         self._number = 0
@@ -61,13 +64,13 @@ class StreamTransport:
             validate_only=parcel.validate_only,
             backfill=parcel.backfill,
         )
-        sent = _Sent(done, len(parcel.entries), now + self._attempt_seconds)
+        sent = _Sent(done, len(parcel.entries), now, is_slow=parcel.backfill)
         if self._streams and self._streams[-1].takes(self._number, body, sent, now):
             return
         if not exiting.can_start_threads() or any(stream.is_unknown for stream in self._streams):
             self._calls.send(parcel, traceparent, now_nanos, done)
             return
-        stream = _Stream(self._method, self._shown, now + LIFE_SECONDS)
+        stream = _Stream(self._method, self._shown, now + LIFE_SECONDS, self._patience, self._monotonic)
         self._streams.append(stream)
         if not stream.takes(self._number, body, sent, now):
             done(failed(grpc.StatusCode.UNAVAILABLE, "The stream ended as soon as it was opened."))
@@ -90,22 +93,34 @@ class StreamTransport:
 class _Sent:
     """A parcel on a stream."""
 
-    __slots__ = ("deadline", "done", "expected")
+    __slots__ = ("done", "expected", "is_slow", "since")
 
-    def __init__(self, done: Done, expected: int, deadline: float) -> None:
+    def __init__(self, done: Done, expected: int, since: float, *, is_slow: bool) -> None:
         self.done = done
         self.expected = expected
-        self.deadline = deadline
+        self.since = since
+        self.is_slow = is_slow
+        """Whether its answer takes longer than those of others: what is older than the claims is looked up."""
 
 
 class _Stream:
     """One stream, and the thread that reads its answers."""
 
-    def __init__(self, method: _Method, shown: Metadata, end_time: float) -> None:
+    def __init__(
+        self,
+        method: _Method,
+        shown: Metadata,
+        end_time: float,
+        patience: StreamPatience,
+        monotonic: Callable[[], float],
+    ) -> None:
         self._requests: SimpleQueue[bytes | None] = SimpleQueue()
         self._pending: dict[int, _Sent] = {}
         self._lock = threading.Lock()
         self._end_time = end_time
+        self._patience = patience
+        self._monotonic = monotonic
+        self._answer_time = -inf
         self._is_closing = False
         self.has_ended = False
         """Whether every parcel it took is done."""
@@ -126,13 +141,20 @@ class _Stream:
         return True
 
     def check(self, now: float, attempt_seconds: float) -> None:
-        """Gives the stream up if a parcel waits too long; ends one that has had its time."""
+        """Gives the stream up if a parcel waits too long, or nothing comes by it; ends one that has had its time."""
+        patience = self._patience.seconds()
         with self._lock:
-            is_late = min((sent.deadline for sent in self._pending.values()), default=inf) <= now
+            pending = list(self._pending.values())
+            since = min((sent.since for sent in pending), default=inf)
+            is_late = now - since >= attempt_seconds
+            silent_since = inf if any(sent.is_slow for sent in pending) else max(since, self._answer_time)
+            is_silent = not is_late and now - silent_since >= patience
             if not self._is_closing and now >= self._end_time:
                 self._close()
-        if is_late:
-            self._finish(overdue(attempt_seconds))
+        if is_silent:
+            self._patience.is_given_up()
+        if is_late or is_silent:
+            self._finish(overdue(attempt_seconds if is_late else patience))
             self._call.cancel()  # type: ignore[no-untyped-call]  # so in its stubs
 
     def end(self) -> None:
@@ -148,9 +170,13 @@ class _Stream:
     def _read(self) -> None:
         try:
             for response in self._call:
+                now = self._monotonic()
                 with self._lock:
                     sent = self._pending.pop(response.batch_number, None)
+                    self._answer_time = now
                 if sent is not None:  # else it was given up
+                    if not sent.is_slow:
+                        self._patience.is_answered(now - sent.since)
                     is_error = response.HasField("error")
                     sent.done(of_status(response.error) if is_error else answered(response.verdicts, sent.expected))
         except grpc.RpcError as error:

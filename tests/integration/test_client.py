@@ -391,6 +391,31 @@ def test_one_replica_that_hangs_holds_nothing_up_and_is_left_alone(track: Callab
         assert sorted(doors[1].accepted + doors[2].accepted) == sorted(ids)
 
 
+@pytest.mark.parametrize("has_answered", [False, True], ids=["from the start", "after it has answered"])
+def test_a_stream_to_a_replica_that_hangs_is_given_up_for_one_to_another(has_answered: bool) -> None:
+    doors = [ScriptedDoor(), ScriptedDoor()]
+    ids = [f"e-{number}" for number in range(20)]
+    if not has_answered:
+        for door in doors:
+            door.open.clear()
+    retry = RetryPolicy(attempt_seconds=60, first_delay_seconds=0.01)  # nobody waits for a deadline
+    with ExitStack() as opening:
+        target = f"ipv4:{','.join(opening.enter_context(opened(door)) for door in doors)}"
+        with a_client(target, transport=TransportKind.STREAM, retry=retry) as client:
+            put(client, "first")
+            if has_answered:
+                assert client.flush()
+            eventually(lambda: any(door.asked for door in doors))
+            hung, other = sorted(doors, key=lambda door: not door.asked)
+            hung.open.clear()
+            other.open.set()
+            put(client, *ids)
+            assert client.flush(timeout=40)
+            assert client.counters.failed > 0
+        hung.open.set()
+    assert set(ids) <= other.accepted.keys()
+
+
 def test_batches_under_way_are_bounded() -> None:
     door = ScriptedDoor()
     door.open.clear()
