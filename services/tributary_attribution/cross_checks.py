@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tributary_attribution.cut_answers import Answers
 from tributary_attribution.deal_checks import DealChecks
 from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_domain.findings import Finding, FindingKind, finding
@@ -33,7 +34,9 @@ class CrossChecks:
         self._deals = deals
         self._waiting = waiting
 
-    async def check(self, scope: Scope, workspace: Workspace, accepted_until_micros: int, now_micros: int) -> Checked:
+    async def check(
+        self, scope: Scope, workspace: Workspace, accepted_until_micros: int, now_micros: int
+    ) -> tuple[dict[str, int], Answers]:
         """Checks the days of a run.
 
         Raises:
@@ -41,40 +44,45 @@ class CrossChecks:
         """
         sums = await self._sources.sums(scope, accepted_until_micros)
         outliers = find_outliers(await self._sources.amounts(scope))
-        counts, found = await self._deals.check(scope, workspace, now_micros)
-        waiting, late = await self._waiting.check(scope, workspace.findings, now_micros)
-        found += late
-        counts |= waiting
+        counts, answers = await self._waiting.check(scope, workspace.findings, now_micros)
+        matched, found = await self._deals.check(scope, workspace, now_micros)
+        counts |= matched
         split, merged = await self._sources.split_orders(scope), await self._sources.merged_stages(scope)
         counts |= {name: number for name, number in _orders(len(split), len(merged)) if number}
-        found += [_split(scope, one, now_micros) for one in split]
-        found += [_merged(scope, one, now_micros) for one in merged]
+        most = self._sources.MOST
+        answers.add([_split(scope, one, now_micros) for one in split], is_cut=len(split) >= most)
+        answers.add([_merged(scope, one, now_micros) for one in merged], is_cut=len(merged) >= most)
         counts |= {"conversions": sums.conversions, "changed": sums.changed}
         counts |= {"too_recent": sums.too_recent, "outliers": len(outliers)}
-        found += _sums(scope, sums, now_micros)
+        for wrong in _sums(scope, sums, now_micros):
+            answers.add(wrong, is_cut=len(wrong) >= most)
         found += [_outlier(scope, one, now_micros) for one in outliers]
-        return counts, found
+        answers.named += found  # all that there are
+        return counts, answers
 
 
-def _sums(scope: Scope, sums: Sums, now_micros: int) -> list[Finding]:
-    """Returns a finding per sum that is wrong, about all that it is made of."""
+def _sums(scope: Scope, sums: Sums, now_micros: int) -> list[list[Finding]]:
+    """Returns a finding per sum that is wrong, about all that it is made of, by what is wrong."""
     kind, run = FindingKind.SUM_WRONG, scope.reconciliation_id
     repeated = (
         ("The order is more than one counted conversion.", sums.repeated_orders),
         ("The conversion is counted more than once.", sums.repeated_conversions),
     )
     found = [
-        finding(run, kind, text, conversion_id=one, expected="1", actual=str(times), find_micros=now_micros)
+        [
+            finding(run, kind, text, conversion_id=one, expected="1", actual=str(times), find_micros=now_micros)
+            for one, times in some
+        ]
         for text, some in repeated
-        for one, times in some
     ]
     text = "The event is recorded more than once."
-    found += [
+    events = [
         finding(run, kind, text, event_id=one, expected="1", actual=str(times), find_micros=now_micros)
         for one, times in sums.repeated_events
     ]
     text = "The credit or money of the conversion does not add up."
-    return found + [finding(run, kind, text, conversion_id=one, find_micros=now_micros) for one, _ in sums.wrong_sums]
+    wrong = [finding(run, kind, text, conversion_id=one, find_micros=now_micros) for one, _ in sums.wrong_sums]
+    return [*found, events, wrong]
 
 
 def _orders(split: int, merged: int) -> Sequence[tuple[str, int]]:

@@ -121,15 +121,18 @@ class Reconciliation:
                 run = replace(run, finished_slices=(*run.finished_slices, part), counts=_added(run.counts, counts))
                 await self._runs.save(run, self._clock.unix_micros())
                 told(run)
-        found = await self._extra(scope, settled)
-        counts, others = await self._checks.check(scope, workspace, settled.accepted_until_micros, now)
+        counts, answers = await self._checks.check(scope, workspace, settled.accepted_until_micros, now)
+        extra = await self._extra(scope, settled)
+        answers.add(extra, is_cut=len(extra) >= LIMIT)
         counts["lost_revisions"] = len(chains)
-        found += [*others, *unrecorded, *chains]
+        found = [*answers.named, *unrecorded, *chains]
         await self._runs.report(run.workspace, found, self._clock.unix_micros())
-        is_recorded = bool(sums) and "verdicts_unsettled" not in sums
+        is_recorded = bool(sums) and not {"verdicts_unsettled", "cut_losses"} & sums.keys()
         moment = self._clock.unix_micros()
         resolved = await self._settled_findings.resolve(
-            run, scope, settled, moment, is_recorded=is_recorded, is_whole=is_whole and "cut_slices" not in run.counts
+            *(run, scope, settled, answers, moment),
+            is_recorded=is_recorded,
+            is_whole=is_whole and "cut_slices" not in run.counts,
         )
         counts["resolved"] = len(resolved)
         await self._reading.drop(scope)

@@ -9,7 +9,7 @@ import asyncio
 from typing import Final
 
 from tributary_attribution.cross_checks import Checked
-from tributary_attribution.lost_events import LostEvents
+from tributary_attribution.lost_events import MOST, LostEvents
 from tributary_attribution.lost_refusals import LostRefusals
 from tributary_attribution.verdict_sums import VerdictSums
 from tributary_domain.findings import FindingState
@@ -57,4 +57,6 @@ class RecordingChecks:
         if any(one.state is FindingState.RESOLVED for one in (*lost, *refused)):
             counts, found = await self._sums.check(scope, before, now_micros)
         counts |= {"lost_events": len(lost), "lost_refusals": len(refused)}
+        if max(len(lost), len(refused)) >= MOST:
+            counts["cut_losses"] = 1
         return counts, [*lost, *refused, *found]

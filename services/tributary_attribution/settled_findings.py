@@ -2,7 +2,8 @@
 
 The one rule: a finding is resolved by a run that would have found it again. It looked at the conversion, deal or sum
 that the finding is about and did not find it, or found something else about it; or what it was about is gone. What is
-about several is resolved by a run that looked at them all.
+about several is resolved by a run that looked at them all. Of what there is more of than a run names, or looks at, it
+resolves nothing that it may have found again.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Protocol
 
+from tributary_attribution.cut_answers import Answers
 from tributary_attribution.verdict_sums import is_verdict_sum
 from tributary_domain.findings import (
     DIFFERENCE_KINDS,
@@ -75,7 +77,15 @@ class SettledFindings:
         self._comparison = comparison
 
     async def resolve(
-        self, run: Run, scope: Scope, settled: Settled, now_micros: int, *, is_recorded: bool, is_whole: bool
+        self,
+        run: Run,
+        scope: Scope,
+        settled: Settled,
+        answers: Answers,
+        now_micros: int,
+        *,
+        is_recorded: bool,
+        is_whole: bool,
     ) -> list[Finding]:
         """Resolves findings; returns them.
 
@@ -83,6 +93,7 @@ class SettledFindings:
             run: Which looked, and has stored all it found.
             scope: Likewise.
             settled: What it compared.
+            answers: What else it looked at.
             now_micros: When.
             is_recorded: Whether it looked at what was recorded of all that was accepted, and could tell.
             is_whole: Whether it named all that differs as of `settled`: not one that went on where another stopped.
@@ -91,7 +102,7 @@ class SettledFindings:
             StorageUnavailableError: A store did not answer; run the same again.
         """
         named = await self._named_by(run)
-        look = _Look(self._runs, run, named, is_recorded=is_recorded, is_whole=is_whole)
+        look = _Look(self._runs, run, named, answers, is_recorded=is_recorded, is_whole=is_whole)
         resolved: list[Finding] = []
         after = ""
         while True:
@@ -133,10 +144,13 @@ class SettledFindings:
 class _Look:
     """What a run can say of findings of earlier ones."""
 
-    def __init__(self, runs: Runs, run: Run, named: Collection[str], *, is_recorded: bool, is_whole: bool) -> None:
+    def __init__(
+        self, runs: Runs, run: Run, named: Collection[str], answers: Answers, *, is_recorded: bool, is_whole: bool
+    ) -> None:
         self._runs = runs
         self._run = run
         self._named = named
+        self._answers = answers
         self._is_recorded = is_recorded
         self._is_whole = is_whole
         self._covered: dict[str, bool] = {}
@@ -145,6 +159,10 @@ class _Look:
         """Tells whether a finding that the run did not find again is true no more."""
         if (one.cause in _LOST and not one.conversion_id) or is_verdict_sum(one):
             return self._is_recorded
+        if one.finding_id in self._answers.unnamed:
+            return False
+        if one.kind in self._answers.cut:
+            return bool(standings) and all(_is_gone(each) for each in standings)
         standing = standings[0] if standings else None
         match one.kind:
             case FindingKind.SUM_WRONG:
@@ -162,7 +180,7 @@ class _Look:
                 return is_other or _is_gone(standing) or await self._covers(one)
             case kind if kind in _OF_CONVERSIONS:
                 return False
-            case _:  # whatever is open of these is looked at by every run
+            case _:  # whatever is open of these is looked at by every run whose answer is not cut
                 return True
 
     async def _covers(self, one: Finding) -> bool:

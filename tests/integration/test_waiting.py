@@ -11,6 +11,7 @@ import pytest
 from tests.integration.test_reconciliation import reconciled
 from tests.support.attribution import DAY, NOON, Admitted, Events, record
 from tributary.event.v1.verdict_pb2 import Reason, ReasonCode
+from tributary_attribution.cut_answers import Answers
 from tributary_attribution.waiting_checks import WaitingChecks
 from tributary_domain.findings import FindingKind, FindingState
 from tributary_query.pending_orders import PendingOrders
@@ -55,7 +56,7 @@ class Recorded:
         told = Workspace.model_validate({"id": self.workspace, "pepper": {"value": "pepper"}, "findings": findings})
         checks = WaitingChecks(ReconciliationSources(self.clickhouse), PendingValues(self.clickhouse))
         _, found = await checks.check(Scope("r", self.workspace, begin, begin + DAY, 1), told.findings, now)
-        return sorted(one.kind for one in found)
+        return sorted(one.kind for one in found.named)
 
 
 @pytest.fixture
@@ -134,6 +135,32 @@ async def test_what_waits_too_long_is_a_finding_until_it_waits_no_more(
         await world.run(world.a_run(begin=NOON + 50 * DAY))
         states = {one.kind: one.state for one in await world.runs.findings(workspace)}
         assert set(states.values()) == {FindingState.RESOLVED}
+
+
+async def test_what_waits_stays_told_however_many_more_wait(
+    redis_url: str, clickhouse_url: str, workspace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reconciled(redis_url, clickhouse_url, workspace) as world:
+        make, numbers = Events(workspace), range(3)
+        orders = [_held(make.order(order_id=f"big-{one}", event_id=f"b-{one}"), "AMOUNT_UNEXPECTED") for one in numbers]
+        refunds = [make.refund(1_000_000, order_id=f"none-{one}", event_id=f"r-{one}") for one in numbers]
+        await world.attribution.record(*orders, *refunds)
+
+        async def open_after(begin: int = NOON - 60 * DAY) -> int:
+            await world.run(world.a_run(begin=begin))
+            return len(await world.runs.findings(workspace, states=(FindingState.OPEN,)))
+
+        told = [await open_after()]
+        with monkeypatch.context() as few:
+            few.setattr(Answers, "MOST_NAMED", 1)
+            told.append(await open_after())
+            few.setattr(ReconciliationSources, "MOST", 2)
+            few.setattr(WaitingChecks, "MOST_PENDING", 2)
+            told.append(await open_after())
+        await world.attribution.record(*(make.release(one) for one in orders[:2]))
+        await world.happen(*(make.order("visitor:a", order_id=f"none-{one}") for one in numbers[:2]))
+        told.append(await open_after(NOON + 50 * DAY))
+        assert told == [6, 6, 6, 2]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from tributary_domain.reasons import QUARANTINING, ReasonCode
 from tributary_storage.clickhouse.client import ClickHouse
 from tributary_storage.clickhouse.statements import statement
 
+MOST_GROUPS: Final = 1_000
+"""Conversion names and currencies that one answer has."""
 _OTHERS: Final = sorted(QUARANTINING - {ReasonCode.AMOUNT_UNEXPECTED})
 
 
@@ -73,6 +75,7 @@ class PendingValues:
             "accepted_before": accepted_before_micros,
             "other_reasons": _OTHERS,
             "most": most,
+            "groups": MOST_GROUPS,
         }
         if not await self._clickhouse.execute(statement("any_quarantined_amount"), values):
             return []

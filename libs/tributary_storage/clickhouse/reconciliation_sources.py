@@ -16,12 +16,6 @@ from tributary_storage.clickhouse.reconciliation_staging import Scope
 from tributary_storage.clickhouse.reconciliation_statements import reconciliation_statement
 from tributary_storage.clickhouse.recorded_events import RecordedEvents
 
-MOST_SUMS = 1_000
-"""Wrong sums of one kind that are named at once; the next run names the rest."""
-MOST_ADJUSTMENTS = 10_000
-"""Adjustments without a conversion that are named at once."""
-MOST_ORDERS = 10_000
-"""Orders of which something is wrong that are named at once."""
 NEAR_MICROS = 6 * 3_600_000_000
 """What two observers of one purchase are apart at most; the cycles of a subscription are further apart."""
 
@@ -123,6 +117,9 @@ class UnmatchedAdjustment(NamedTuple):
 class ReconciliationSources:
     """Asks ClickHouse."""
 
+    MOST = 100_000
+    """Wrong sums of one kind, adjustments without a conversion, or orders told twice, that one answer has."""
+
     def __init__(self, clickhouse: ClickHouse) -> None:
         """Asks through this client."""
         self._clickhouse = clickhouse
@@ -141,7 +138,7 @@ class ReconciliationSources:
 
     async def sums(self, scope: Scope, accepted_until_micros: int) -> Sums:
         """Returns what must be nothing."""
-        values = {**scope.values, "settled": accepted_until_micros, "limit": MOST_SUMS}
+        values = {**scope.values, "settled": accepted_until_micros, "limit": self.MOST}
         [row] = await self._clickhouse.execute(reconciliation_statement("sums"), values)
         return Sums(*row)
 
@@ -187,7 +184,7 @@ class ReconciliationSources:
             "accepted_before": now_micros - wait_micros,
             "due_begin": scope.begin_micros - wait_micros,
             "due_end": scope.end_micros - wait_micros,
-            "limit": MOST_ADJUSTMENTS,
+            "limit": self.MOST,
         }
         rows = await self._clickhouse.execute(reconciliation_statement("unmatched_adjustments"), values)
         return [UnmatchedAdjustment(*row) for row in rows]
@@ -199,14 +196,14 @@ class ReconciliationSources:
             "near": NEAR_MICROS,
             "near_begin": scope.begin_micros - NEAR_MICROS,
             "near_end": scope.end_micros + NEAR_MICROS,
-            "limit": MOST_ORDERS,
+            "limit": self.MOST,
         }
         rows = await self._clickhouse.execute(reconciliation_statement("split_orders"), values)
         return [SplitOrder(*row) for row in rows]
 
     async def merged_stages(self, scope: Scope) -> list[MergedStages]:
         """Returns the conversions that a run speaks of that several stages of a lead were told with."""
-        values = {**scope.values, "limit": MOST_ORDERS}
+        values = {**scope.values, "limit": self.MOST}
         rows = await self._clickhouse.execute(reconciliation_statement("merged_stages"), values)
         return [MergedStages(*row) for row in rows]
 

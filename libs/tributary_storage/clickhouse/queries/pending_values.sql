@@ -84,5 +84,5 @@ GROUP BY
 ORDER BY
     name,
     currency_code
-LIMIT 1000
+LIMIT %(groups)s
 SETTINGS max_threads = 2
