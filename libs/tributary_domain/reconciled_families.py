@@ -128,6 +128,37 @@ def families(
     return list({id(family): family for family in family_of.values()}.values())
 
 
+def are_all_named(
+    observations: Iterable[Related], stand_ins: Iterable[StandIn], begin_micros: int, end_micros: int
+) -> bool:
+    """Tells whether observations are all there are of the families they name, and of those of some days.
+
+    Conversions whose people were erased may relate others to each other, by ids that tell no name: what is named so
+    alone is looked for among all leads.
+
+    Args:
+        observations: Of conversions, and of all that share a name with these, perhaps through others.
+        stand_ins: What is left of those that were erased.
+        begin_micros: The first moment of the days.
+        end_micros: The first moment after them.
+    """
+    ids, named = set(), set()
+    for one in observations:
+        ids.add(one.conversion_id)
+        if one.lead_id:
+            named.add(_lead(one.lead_id))
+        if one.subscription_id:
+            named.add(family_id(subscription_name(one.store, one.subscription_id)))
+        named.update(_order(one.store, order_id) for order_id in (one.root_order_id, one.order_id) if order_id)
+    return all(
+        named.issuperset(left.families)
+        for left in stand_ins
+        if begin_micros <= left.time_micros < end_micros
+        or left.conversion_id in ids
+        or not named.isdisjoint(left.families)
+    )
+
+
 def heirs(
     family: Collection[str],
     observations: Mapping[str, Sequence[Related]],

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tributary_attribution.credit_settings import declared_for
-from tributary_domain.reconciled_families import Heir, Related, Staged, StandIn, families, heirs
+from tributary_domain.reconciled_families import Heir, Related, Staged, StandIn, are_all_named, families, heirs
 from tributary_domain.renewals import RenewalCredit
 from tributary_runtime.workspaces import Workspace
 from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
@@ -39,11 +39,14 @@ class RunFamilies:
         Raises:
             StorageUnavailableError: ClickHouse did not answer.
         """
-        related = await self._storage.related(self._scope)
+        begin, end = self._scope.begin_micros, self._scope.end_micros
+        await self._storage.relate(self._scope)
+        related = await self._storage.related(self._scope, everything=False)
         stand_ins = await self._storage.stand_ins(self._scope)
+        if not await asyncio.to_thread(are_all_named, related, stand_ins, begin, end):
+            related = await self._storage.related(self._scope, everything=True)
         declared = {one.name for one in self._workspace.conversions}
         found = await asyncio.to_thread(families, related, declared, stand_ins)
-        begin, end = self._scope.begin_micros, self._scope.end_micros
         days = [(one.conversion_id, one.time_micros) for one in related]
         days += [(one.conversion_id, one.time_micros) for one in stand_ins]
         today = {conversion_id for conversion_id, time_micros in days if begin <= time_micros < end}

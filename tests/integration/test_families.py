@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, running_attribution
+from tests.support.attribution import DAY, NOON, Admitted, Attribution, Events, record, running_attribution
 from tests.support.families import Families, awkward_families
 from tests.support.stores import Stores
 from tributary.attribution.v1.conversion_pb2 import InheritanceReason, NotCountedReason, RevisionCause
@@ -23,7 +23,10 @@ from tributary_attribution.runs import begun
 from tributary_domain.event_order import event_hash
 from tributary_domain.findings import FindingKind
 from tributary_runtime.clock import SystemClock
+from tributary_storage.clickhouse import client as clickhouse_client
+from tributary_storage.clickhouse.reconciliation_families import ReconciliationFamilies
 from tributary_storage.clickhouse.reconciliation_runs import ReconciliationRuns, Run
+from tributary_storage.clickhouse.reconciliation_staging import ReconciliationStaging, Scope
 from tributary_storage.codec.event_references import event_reference
 from tributary_storage.redis.conversions import Conversions, Publication
 
@@ -291,6 +294,41 @@ async def test_stream_and_batch_agree_on_awkward_families(attribution: Attributi
     run = await reconcile(attribution, begin=NOON + 40 * DAY, with_changes=True)
     assert (run.counts["changed"], run.counts["differences"]) == (run.counts["conversions"], 0)
     assert run.counts["changed"] > 20
+
+
+async def test_a_run_reads_the_leads_and_subscriptions_of_its_conversions_and_no_others(
+    clickhouse_url: str, workspace: str
+) -> None:
+    families, old = Families(Events(workspace)), NOON - 90 * DAY
+    theirs = [
+        families.stage("visitor:a", stage="won", lead_id="l-1"),
+        families.stage("visitor:a", stage="new", lead_id="l-1", root="o-1", at=old),  # which names another way
+        families.root("visitor:a", order_id="o-1", at=old),
+        families.stage("visitor:a", stage="qualified", root="o-1", at=old),
+        families.root("visitor:b", order_id="o-2"),
+        families.stage("visitor:b", stage="new", root="o-2", at=old),
+        families.cycle("visitor:c", kind="RENEWAL", cycle="2"),
+        families.cycle("visitor:c", kind="FIRST", cycle="1", at=old),
+    ]
+    others = [
+        families.stage("visitor:d", stage="new", lead_id="l-2", at=old),
+        families.root("visitor:d", order_id="o-3", at=old),
+        families.stage("visitor:d", stage="new", root="o-3", at=old),
+        families.cycle("visitor:d", kind="FIRST", cycle="1", subscription="s-2", at=old),
+    ]
+    async with clickhouse_client.connect(clickhouse_url, name="tests", connections=1) as clickhouse:
+        await record(clickhouse, workspace, *theirs, *others, families.root("visitor:e", order_id="plain"))
+        scope = Scope(f"r-{workspace}", workspace, NOON, NOON + DAY, 1)
+        staging, storage = ReconciliationStaging(clickhouse), ReconciliationFamilies(clickhouse)
+        await staging.stage_targets(scope)
+        await storage.relate(scope)
+        read = [
+            {one.conversion_id for one in await storage.related(scope, everything=every)} for every in (False, True)
+        ]
+        await staging.drop(scope)
+    ids = [{event.conversion_id for _, event in some} for some in (theirs, others)]
+    assert read[0] == ids[0]
+    assert read[1] - read[0] == ids[1] - {others[-1][1].conversion_id}
 
 
 @pytest.mark.parametrize("of", [pytest.param("its days"), pytest.param("what came in its days")])

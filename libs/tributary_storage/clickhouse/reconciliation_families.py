@@ -18,6 +18,8 @@ _COLUMNS: Final = (
     *("is_superseded", "is_lost", "accept_time", "frozen_at"),
 )
 _AT_ONCE: Final = 100_000
+_MOST_ROUNDS: Final = 60_000
+"""Each finds somebody new, or is the last."""
 
 
 class ReconciliationFamilies:
@@ -27,9 +29,24 @@ class ReconciliationFamilies:
         """Uses this client."""
         self._clickhouse = clickhouse
 
-    async def related(self, scope: Scope) -> list[Related]:
-        """Returns what observations say of leads, and of the subscriptions of the run's conversions."""
-        rows = await self._clickhouse.execute(reconciliation_statement("related"), scope.values)
+    async def relate(self, scope: Scope) -> None:
+        """Notes which conversions share names with those of a run, perhaps through others."""
+        for number in range(1, _MOST_ROUNDS):
+            values = {**scope.values, "round": number}
+            await self._clickhouse.execute(reconciliation_statement("stage_related"), values)
+            [[added]] = await self._clickhouse.execute(reconciliation_statement("related_found"), values)
+            if not added:
+                break
+
+    async def related(self, scope: Scope, *, everything: bool) -> list[Related]:
+        """Returns what observations say of leads and subscriptions.
+
+        Args:
+            scope: The run, whose related conversions are noted.
+            everything: Whether of all leads; else only of those that are related to the run's conversions.
+        """
+        values = {**scope.values, "everything": everything}
+        rows = await self._clickhouse.execute(reconciliation_statement("related"), values)
         return [Related(*row) for row in rows]
 
     async def targets(self, scope: Scope) -> set[str]:

@@ -33,6 +33,7 @@ MARGIN_MICROS: Final = 400 * 86_400 * 1_000_000
 
 _TABLES: Final = (
     "reconciliation_asked",
+    "reconciliation_related",
     "reconciliation_targets",
     "reconciliation_people",
     "reconciliation_families",

@@ -1,5 +1,5 @@
--- What observations say of leads and subscriptions: all leads, the orders that they are named by, also by those whose
--- people were erased, and the subscriptions of the conversions that a run compares.
+-- What observations say of leads and subscriptions, and of the orders that leads are named by, also by those whose people
+-- were erased: of the conversions that a run compares and of all that are related to them, or of all leads that there are.
 SELECT
     conversion_id,
     conversion_name,
@@ -24,6 +24,10 @@ WHERE workspace = %(workspace)s
     AND kind = 'conversion'
     AND verdict != 'QUARANTINED'
     AND NOT startsWith(conversion_id, 's1:')
+    AND (%(everything)s OR conversion_id IN
+    (
+        /*related_ids*/
+    ))
     AND (
         details['lead_id'] != ''
         OR details['root_order_id'] != ''
